@@ -1,4 +1,4 @@
-"""One real control plane for all tests of this folder; its pods are simulated."""
+"""Fixtures of this folder: one real control plane for all its tests. Pods are simulated."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from tests.support.plugin import Plugin
 from tests.support.prometheus import programs
 
 LAST = ("policies", "refusing")
-"""Fixtures whose modules come last, those of the first one after the others."""
+"""Fixtures whose modules run last. Modules of the first one run after those of the others."""
 
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster of the control-plane profile with our resources installed, or the one that the environment names."""
+    """Yields a cluster of the control-plane profile with our resources installed, or the one that the environment names."""
     with session_cluster("control-plane", pytestconfig) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def account(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A kubeconfig of the operator's own service account, which has its rights and no others."""
+    """Returns a kubeconfig of the operator's own service account, with its rights alone."""
     return install_account(cluster, tmp_path_factory.mktemp("account"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules under the admission policies come last, so that these are put up once, and no other test meets them.
+    """Moves modules that need the admission policies to the end: the policies are installed once, and no other test runs under them.
 
-    First among them comes the one without those that stamp, which are added after it.
+    The module without the policies that stamp runs first among them: those policies are added after it.
     """
     places = [place for place, item in enumerate(items) if item.path.is_relative_to(Path(__file__).parent)]
     asking = {name: {items[place].path for place in places if name in getattr(items[place], "fixturenames", ())} for name in LAST}
@@ -50,14 +50,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def policies(cluster: Cluster) -> Iterator[None]:
-    """The admission policies, from the first module on that asks for them."""
+    """Installs the admission policies from the first module that needs them."""
     with admission_policies(cluster, leave=goes(Api.of(cluster))):
         yield
 
 
 @pytest.fixture(scope="module")
 def module_stages(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[list[HistoryStage]]:
-    """A stage for each test of a module that asks for one: they are made first, since one operator works in all of them."""
+    """Yields a stage for each test of a module that needs one. All are made first, because one operator works in all of them."""
     asking = [item for item in request.session.items if item.path == request.path and "stage" in getattr(item, "fixturenames", ())]
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(history_stage.stage(cluster, _about(item))) for item in asking]
@@ -69,19 +69,19 @@ def _about(item: pytest.Item) -> str:
 
 @pytest.fixture(scope="module")
 def unused(module_stages: list[HistoryStage]) -> Iterator[HistoryStage]:
-    """The module's stages that no test has had yet."""
+    """Returns the module's stages that no test has used yet."""
     return iter(module_stages)
 
 
 @pytest.fixture
 def stage(unused: Iterator[HistoryStage]) -> HistoryStage:
-    """A namespace with a Runtime and releases v1 to v4, of this test alone."""
+    """Returns a namespace with a Runtime and releases v1 to v4, for this test alone."""
     return next(unused)
 
 
 @pytest.fixture(scope="module")
 def options() -> list[str]:
-    """Options of the operator, which a module may add to."""
+    """Returns options of the operator. A module may override them."""
     return []
 
 
@@ -89,14 +89,14 @@ def options() -> list[str]:
 def serving(
     account: Path, module_stages: list[HistoryStage], options: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
-    """The operator of a module, under its own account."""
+    """Yields the operator of a module, under its own account."""
     with Operator(account, tmp_path_factory.mktemp("operator"), [each.namespace for each in module_stages], options) as running:
         yield running
 
 
 @pytest.fixture
 def operator(serving: Operator) -> Operator:
-    """The module's operator, at work in the stage's namespace, whatever a test before this one left."""
+    """Returns the module's operator, running in the stage's namespace even if an earlier test stopped it."""
     if not serving.runs:
         serving.start()
     return serving
@@ -104,20 +104,20 @@ def operator(serving: Operator) -> Operator:
 
 @pytest.fixture(scope="session")
 def guarded(cluster: Cluster, account: Path, policies: None) -> None:
-    """Every one of the admission policies at work, and the rights of `manifests/rbac/`."""
+    """Waits until every admission policy works, with the rights of `manifests/rbac/`."""
     admission.wait_until_all_refuse(Api.of(cluster))
 
 
 @pytest.fixture(scope="module")
 def production(cluster: Cluster) -> Iterator[str]:
-    """A namespace that is the production of the project of `module_stage`."""
+    """Yields a namespace that is the production of the project of `module_stage`."""
     with fresh_namespace(Api.of(cluster), "production") as name:
         yield name
 
 
 @pytest.fixture(scope="module")
 def module_project(cluster: Cluster, production: str, request: pytest.FixtureRequest) -> Iterator[HistoryStage]:
-    """A stage without an operator, for all tests of a module; it is a project's staging."""
+    """Yields a stage without an operator, for all tests of a module. It is the staging of a project."""
     purpose = request.module.__name__.rpartition("test_")[2]
     with history_stage.stage(cluster, purpose) as made:
         for name, environment in ((made.namespace, "staging"), (production, "production")):
@@ -132,39 +132,39 @@ def module_project(cluster: Cluster, production: str, request: pytest.FixtureReq
 def module_operator(
     account: Path, module_project: HistoryStage, production: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
-    """The operator, at work in the project of `module_stage`: a test that stops it starts it again."""
+    """Yields the operator, running in the project of `module_stage`. A test that stops it starts it again."""
     with Operator(account, tmp_path_factory.mktemp("operator"), [module_project.namespace, production]) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def module_stage(module_project: HistoryStage, module_operator: Operator) -> HistoryStage:
-    """A stage with an operator at work, for all tests of a module, each of which makes an App of its own."""
+    """Returns a stage with a running operator, for all tests of a module. Each test makes its own App."""
     return module_project
 
 
 @pytest.fixture
 def app(request: pytest.FixtureRequest) -> str:
-    """The name of the test's own App."""
+    """Returns the name of the test's own App."""
     return names.shortened(request.node.name.removeprefix("test_").partition("[")[0].replace("_", "-"), 40)
 
 
 @pytest.fixture(scope="session")
 def kinds_of_others(account: Path, cluster: Cluster) -> Iterator[None]:
-    """The kinds of Prometheus that `manifests/monitoring` is written in; beside them the operator's namespace and rights."""
+    """Installs the Prometheus kinds that `manifests/monitoring` uses, and the operator's namespace and rights."""
     with definitions(Kubectl(cluster), leave=goes(Api.of(cluster))):
         yield
 
 
 @pytest.fixture(scope="session")
 def prometheus() -> None:
-    """Prometheus and promtool, unpacked where this machine has none."""
+    """Unpacks Prometheus and promtool if this machine has none."""
     programs.ensure()
 
 
 @pytest.fixture
 def plugin(module_stage: HistoryStage, tmp_path: Path) -> Iterator[Plugin]:
-    """`kubectl dynamiq` in the module's namespace; at the end of the test no proxy of it may be left."""
+    """Yields `kubectl dynamiq` in the module's namespace, and checks at the end that it left no proxy."""
     made = Plugin(module_stage.cluster, module_stage.namespace, tmp_path)
     yield made
     made.nothing_left()

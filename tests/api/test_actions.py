@@ -1,6 +1,6 @@
-"""What every surface does, against a real operator: what a preview says is what is pinned, and the API server says who may and what is taken.
+"""Actions that every surface shares, against a real operator: pins match the preview, and the API server enforces rights and validity.
 
-What is planned, and refused, is decided in tests/unit/actions.
+tests/unit/actions tests what is planned and refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def acting(module_stage: HistoryStage) -> ActionClient:
 
 
 def done(acting: ActionClient, stage: HistoryStage, planned: PreviewedDeploy) -> HistoryRow:
-    """Does what was planned, waits for its end, and checks that what the operator pinned is what the preview said."""
+    """Performs a planned deploy, waits for its end, and checks that the operator pinned what the preview showed."""
     row = followed(acting, perform_deploy(acting, planned).made)
     pinned, then = stage.row(row.name)["spec"]["pinned"], planned.preview.then
     assert (pinned["workflowVersion"], pinned["workflowHash"]) == (then.version, then.flow_hash)
@@ -40,7 +40,7 @@ def done(acting: ActionClient, stage: HistoryStage, planned: PreviewedDeploy) ->
 
 
 def followed(acting: ActionClient, row: Manifest) -> HistoryRow:
-    """A row once it is Live."""
+    """Returns a row once it is Live."""
     meta = row["metadata"]
     *_, last = follow(acting, meta["namespace"], meta["name"], app=row["spec"]["app"])
     assert last.succeeded, last
@@ -116,11 +116,11 @@ def test_what_is_written_to_an_object_never_reaches_another_of_its_name(acting: 
     assert "suspend" not in api.get(kinds.APP.kind, name, namespace).body["spec"]
 
 
-# To another environment.
+# Promotions to another environment.
 
 
 class WithoutRows(ActionClient):
-    """The API server refuses rows that are not only tried, at this moment."""
+    """A client for which the API server refuses new rows at this moment, except dry runs."""
 
     def request(self, method: str, path: str, **options: Any) -> Manifest:
         if method == "POST" and path.endswith("/deployments") and "dryRun" not in (options.get("query") or {}):

@@ -1,4 +1,4 @@
-"""What the admission policies stamp and refuse, request by request: rows, Apps, their settings' changes, statuses, flows, and restorers."""
+"""Admission policies: what they stamp and refuse, request by request, for rows, Apps, AppChanges, statuses, flows and restorers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_operator_and_restorers_say_for_whom_they_act(api: Api, namespace: s
 
 @pytest.mark.stamped
 def test_the_operators_own_rows_have_their_app_from_the_beginning_and_nobody_elses(api: Api, namespace: str) -> None:
-    """So they go with it, should it be deleted at that moment. A backup's rows name an App that is gone."""
+    """The owner lets the row be deleted together with its App, if that happens at this moment. A backup's rows name a deleted App."""
     owner = made(api.create(app(namespace)))
     owned = with_meta(ownerReferences=[owned_by(owner, controller=True)], finalizers=["a.test/b"])
     found = made(operator(api).create(row(namespace, owned)))["metadata"]
@@ -102,11 +102,11 @@ COMPLETED = {"sequence": numbered(1), "pinned and outcome": live(1)}
 
 @pytest.mark.parametrize("what", COMPLETED)
 def test_a_completed_row_is_created_by_the_operator_or_a_restorer(api: Api, namespace: str, what: str) -> None:
-    asked = row(namespace, COMPLETED[what])
-    refused(api.create(asked), "written by the operator, not by admin: leave them out", "dynamiq:restorers")
+    manifest = row(namespace, COMPLETED[what])
+    refused(api.create(manifest), "written by the operator, not by admin: leave them out", "dynamiq:restorers")
     for name, who in (("second", operator(api)), ("third", restorer(api))):
-        asked["metadata"]["name"] = name
-        assert made(who.create(asked))["spec"]["sequence"] == 1
+        manifest["metadata"]["name"] = name
+        assert made(who.create(manifest))["spec"]["sequence"] == 1
 
 
 SYNC_OPTIONS = {
@@ -141,7 +141,7 @@ def test_a_row_without_a_spec_is_refused_by_its_schema(api: Api, namespace: str)
 
 
 def stored(api: Api, namespace: str) -> tuple[Manifest, Manifest]:
-    """An App, and a completed row that it owns."""
+    """Returns an App and a completed row that it owns."""
     owner = made(api.create(app(namespace)))
     found = made(restorer(api).create(row(namespace, live(1), with_spec(createdBy="ada"))))
     adopt(api, owner, found)
@@ -207,12 +207,12 @@ def test_the_cluster_may_let_go_of_a_row(api: Api, namespace: str, user: str) ->
 
 
 def reading(api: Api, found: Manifest, status: Manifest) -> Manifest:
-    """The row once the operator has written its status."""
+    """Returns the row once the operator has written its status."""
     return made(operator(api).merge(found, {"status": status}, subresource="/status"))
 
 
 def given_up(found: Manifest, phase: str = "Failed") -> Manifest:
-    """The status of a row whose App never came; an operator of before left it Pending."""
+    """Returns the status of a row whose App never existed. An older operator left it Pending."""
     status = given_up_status(Record.of(found), datetime.now(UTC), "App chat does not exist")
     return {**status.as_json(), "phase": phase}
 
@@ -251,7 +251,7 @@ def test_a_status_is_written_by_the_operator_alone(api: Api, namespace: str, mak
     found = made(api.create(make(namespace)))
     for user in (ADMIN, *SYSTEM):
         refused(set_status(admin(api, user), found), "status is written by the operator")
-    # the role has no right on statuses: RBAC is first to refuse a restorer
+    # The role has no right on statuses: RBAC refuses a restorer first.
     assert set_status(restorer(api), found).status == 403
     refused(api.apply({**make(namespace), "status": {}}, subresource="/status"))
     made(set_status(operator(api), found))
@@ -261,13 +261,13 @@ def test_a_status_is_written_by_the_operator_alone(api: Api, namespace: str, mak
 
 
 def deploys(api: Api, namespace: str, user: str, deploy: Manifest | None) -> str | None:
-    """Sets `spec.deploy` as `user` does who replaces the App; returns who is said to have changed it."""
+    """Replaces the App with this `spec.deploy` as `user`, and returns the stamped `changedBy`."""
     found = made(api.read(app(namespace)))
     found["spec"].pop("deploy", None)
     if deploy is not None:
         found["spec"]["deploy"] = deploy
-    said: str | None = made(admin(api, user).replace(found))["spec"].get("deploy", {}).get("changedBy")
-    return said
+    changed_by: str | None = made(admin(api, user).replace(found))["spec"].get("deploy", {}).get("changedBy")
+    return changed_by
 
 
 @pytest.mark.stamped
@@ -303,7 +303,7 @@ NUMBERS, TEXTS = (
 
 @pytest.mark.stamped
 def test_an_amount_is_stored_as_a_text_though_it_was_a_number(api: Api, namespace: str) -> None:
-    """So `2` and `"2"` are one amount, with one digest, and whoever sends either again changes nothing."""
+    """`2` and `"2"` are one amount with one digest: sending either again changes nothing."""
     ada, bob = admin(api, "ada"), admin(api, "bob")
     sent = row(namespace, asking(config={"type": "server", "resources": NUMBERS}), name="amounts")
     stored = made(ada.create(sent))
@@ -332,7 +332,7 @@ def test_what_is_no_amount_stays_refused(api: Api, namespace: str, amount: objec
 
 @pytest.mark.stamped
 def test_who_changed_settings(api: Api, namespace: str) -> None:
-    """Each time somebody replaces the App: what of its spec they set, and whom it then names."""
+    """Somebody replaces the App for each case: the fields that they set, and the user that the App then names."""
     spec = made(admin(api, "ada").create(app(namespace, with_spec(settingsChangedBy="mallory"))))["spec"]
     assert spec["settingsChangedBy"] == "ada"
     model, key = {"name": "MODEL", "value": "large"}, {"name": "KEY", "value": "a"}
@@ -350,18 +350,18 @@ def test_who_changed_settings(api: Api, namespace: str) -> None:
         ("ada", {"suspend": True}, "ada"),
         (OPERATOR, {"suspend": True}, "ada"),
     ]
-    said = []
+    authors = []
     for user, fields, _ in table:
         found = made(api.read(app(namespace)))
         found["spec"] = {name: value for name, value in {**found["spec"], **fields}.items() if value is not None}
-        said.append(made(admin(api, user).replace(found))["spec"]["settingsChangedBy"])
-    assert said == [by for *_, by in table]
+        authors.append(made(admin(api, user).replace(found))["spec"]["settingsChangedBy"])
+    assert authors == [by for *_, by in table]
     patched = made(admin(api, "eve").merge(app(namespace), {"spec": {"description": "Answers questions"}}))
     assert patched["spec"]["settingsChangedBy"] == "eve"
     assert made(admin(api, "bob").merge(patched, {"metadata": {"labels": {"team": "a"}}}))["spec"] == patched["spec"]
 
 
-# Changes of settings.
+# AppChanges.
 
 
 @pytest.mark.parametrize("user", [ADMIN, *SYSTEM])
@@ -510,10 +510,10 @@ def test_where_nothing_stamps_nothing_is_forged(cluster: Cluster, api: Api, name
         refused(creates(with_spec(createdBy="mallory")), "createdBy of a row is whoever creates it, which is admin: leave it out")
         for metadata in ({"ownerReferences": [STRANGER]}, {"finalizers": ["a.test/b"]}):
             refused(creates(with_meta(**metadata)), "leave them out")
-        asked = {"workflowVersion": "v1"}
-        made(creates(with_spec(deploy=asked), make=app))
-        refused(creates(with_spec(deploy={**asked, "changedBy": "mallory"}), make=app), "which is admin")
-        found = made(api.create(app(namespace, with_spec(deploy={**asked, "changedBy": ADMIN}))))
+        deploy = {"workflowVersion": "v1"}
+        made(creates(with_spec(deploy=deploy), make=app))
+        refused(creates(with_spec(deploy={**deploy, "changedBy": "mallory"}), make=app), "which is admin")
+        found = made(api.create(app(namespace, with_spec(deploy={**deploy, "changedBy": ADMIN}))))
         refused(api.merge(found, {"spec": {"deploy": {"changedBy": "mallory"}}}), "leave changedBy as it is")
         made(admin(api, "bob").merge(found, {"spec": {"description": "unchanged is who asked"}}))
         refused(creates(with_spec(settingsChangedBy="mallory"), make=app), "which is admin", "set it to null")

@@ -1,4 +1,4 @@
-"""The alerts of `manifests/monitoring`: Prometheus takes them, each fires when it should and else not, and each has its page."""
+"""The alerts of `manifests/monitoring`: Prometheus accepts them, each fires when it should and only then, and each has its page."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SEVERITIES = {"critical", "warning", "info"}
 
 
 def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
-    code, said = rules.promtool("check", "rules", rules.written(tmp_path).name, folder=tmp_path)
-    assert code == 0, said
-    assert f"{len(rules.alerts())} rules found" in said
+    code, output = rules.promtool("check", "rules", rules.written(tmp_path).name, folder=tmp_path)
+    assert code == 0, output
+    assert f"{len(rules.alerts())} rules found" in output
 
 
 def test_each_alert_fires_in_one_test_and_stays_silent_in_another(tmp_path: Path) -> None:
     rules.written(tmp_path)
-    code, said = rules.tested(tmp_path)
-    assert code == 0, said
+    code, output = rules.tested(tmp_path)
+    assert code == 0, output
     expected: dict[str, set[bool]] = defaultdict(set)
     for each in rules.unit_tests():
         expected[each["alertname"]].add(bool(each["exp_alerts"]))
@@ -37,16 +37,16 @@ def test_each_alert_fires_in_one_test_and_stays_silent_in_another(tmp_path: Path
 
 @pytest.mark.parametrize(("change", "told"), [("vector(0) > 1", "got:[]"), ("vector(1)", "exp:[]")], ids=["never fires", "always fires"])
 def test_an_alert_that_is_wrong_is_found(tmp_path: Path, change: str, told: str) -> None:
-    """Of the tests above: that they would fail."""
+    """The tests above would fail for a wrong alert."""
     spec: dict[str, Any] = rules.spec()
     for group in spec["groups"]:
         for rule in group["rules"]:
             rule["expr"] = change
     (tmp_path / rules.RULES).write_text(yaml.safe_dump(spec))
-    code, said = rules.tested(tmp_path)
-    found = set(re.findall(r"alertname:\s?(\w+)", said))
-    assert (code, found) == (1, {each["alert"] for each in rules.alerts()}), said
-    assert told in said.replace(" ", "").replace("\n", "")
+    code, output = rules.tested(tmp_path)
+    found = set(re.findall(r"alertname:\s?(\w+)", output))
+    assert (code, found) == (1, {each["alert"] for each in rules.alerts()}), output
+    assert told in output.replace(" ", "").replace("\n", "")
 
 
 def test_each_alert_has_a_severity_a_summary_and_a_section_of_what_to_do() -> None:

@@ -1,4 +1,4 @@
-"""Changes of an App's settings on a real cluster: each is a record among the rows, in its author's name, and none has a value that may be secret."""
+"""Changes of an App's settings on a real cluster: each is stored as an AppChange with its author, and without secret values."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ def by(stage: HistoryStage, user: str, **spec: object) -> None:
 
 
 def until_a_second_after(stage: HistoryStage, sequence: int) -> None:
-    """Until a change that comes is told from the row by its time, which is to the second."""
+    """Waits until a later change differs from the row in its time, which is in seconds."""
     ended = stage.rows(APP)[sequence - 1]["spec"]["outcome"]["at"]
     eventually("a second has passed", lambda: format_time(datetime.now(UTC)) > ended)
 
 
 def until_recorded(stage: HistoryStage, count: int) -> list[Manifest]:
-    """The records, once there are so many and the App says so: what comes before may be looked at together with the change before."""
+    """Returns the AppChanges once there are `count` and the App's status counts them."""
+    # Changes before that may be read together with the next one.
 
     def noted() -> bool:
         return bool(stage.get(kinds.APP.kind, APP).get("status", {}).get("settings", {}).get("sequence", 0) >= count)
@@ -95,7 +96,7 @@ def test_records_go_with_the_rows_that_they_stand_among(stage: HistoryStage, ope
     until_recorded(stage, 2)
     for number in range(11):
         stage.live(APP, f"v{number % 3 + 1}", row=f"row-{number}")
-    # The newest row that the App's own spec.deploy made is kept whatever the limit: a newer one lets the first go.
+    # The newest row that the App's own spec.deploy made is kept whatever the limit: a newer one lets the first be deleted.
     by(stage, "flux", deploy={"workflowVersion": "v2"})
     eventually("the oldest rows are gone", lambda: stage.rows(APP)[0]["spec"].get("sequence", 1) > 1)
     eventually("and the records before them", lambda: [each["spec"]["sequence"] for each in restores.changes(stage)] == [2])

@@ -1,4 +1,4 @@
-"""Rows that come before what they need, as GitOps applies things in any order: each waits, says for what, and goes on by itself."""
+"""Rows that are created before what they need, as GitOps applies things in any order. Each names what it waits for, and then continues."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.support.waiting import eventually
 
 DEADLINE = 10  # seconds, the shortest there is
 PATIENT = with_deadline(3600)
-"""For rows that wait from the module's first moment until a test of it comes to them."""
+"""A deadline for rows that wait from the module's start until their test."""
 STRANGERS = {"Service": "served", "Workload": "working", "Secret": "keyed", "HorizontalPodAutoscaler": "scaling"}
-"""Apps whose child's name is taken by an object of another owner, by that object's kind."""
+"""Apps whose child has a name that an object of another owner has, by that object's kind."""
 
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The strangers are there before the Apps."""
+    """Yields a stage on which the other owners' objects exist before the Apps."""
     with stage(cluster, "arrivals") as on, operator(on, folder=tmp_path_factory.mktemp("arrivals")):
         on.release("v1")
         on.runtime("fast", by_default=True)
@@ -34,7 +34,7 @@ def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def stranger(on: Stage, kind: str, app: str) -> Manifest:
-    """An object of another owner under a name that a child of `app` would have."""
+    """Returns an object of another owner with the name of a child of `app`."""
     labels = {"app": "other"}
     pods = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "other", "image": "127.0.0.1:1/other:1"}]}}
     content: dict[str, Manifest] = {
@@ -61,8 +61,8 @@ def test_a_row_waits_for_its_version(on: Stage) -> None:
     lacks = f"WorkflowVersion answers-v7 does not exist in namespace {on.namespace}"
     eventually("the row says what it lacks", lambda: said(on.row("early-first")) == lacks)
     eventually("so does its App", lambda: (on.condition("early", "Progressing") or {}).get("reason") == "Waiting")
-    # Where the operator heard of the row before its App, there is one that tells of this as well.
-    eventually("so does an event", lambda: any(told.endswith(lacks) for told in on.told("early-first", "Waiting")))
+    # If the operator saw the row before its App, another event reports that too.
+    eventually("so does an event", lambda: any(message.endswith(lacks) for message in on.told("early-first", "Waiting")))
     on.release("v7")
     on.until("early-first", "Live")
     on.until_condition("early", "Ready", "True")
@@ -105,8 +105,8 @@ def test_a_row_that_waits_in_vain_fails_at_the_deadline_and_says_what_was_missin
     on.deploy("vain", "v8", row="vain-second")
     row = on.until("vain-second", "Failed", DEADLINE + LIVE_WITHIN)
     assert row["spec"]["sequence"] == 2
-    wanted = f"WorkflowVersion answers-v8 does not exist in namespace {on.namespace}, {DEADLINE} s after the row was created"
-    assert said(row) == wanted
+    message = f"WorkflowVersion answers-v8 does not exist in namespace {on.namespace}, {DEADLINE} s after the row was created"
+    assert said(row) == message
     assert "pinned" not in row["spec"]
     assert on.condition("vain", "Ready")["status"] == "True"
 

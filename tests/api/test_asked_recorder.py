@@ -1,6 +1,6 @@
-"""What a real operator asks of a real recorder, with a token of its own: rows that leave etcd for the archive, and reverts of slower versions.
+"""A real operator reads a real recorder with its own token: rows leave etcd for the archive, and slower versions are reverted.
 
-Who may ask, and whose runs they are, the API server says, by the accounts and rights of the manifests.
+The API server decides who may read, and whose runs they are, by the accounts and rights of the manifests.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ LIMIT = 10
 
 @pytest.fixture(scope="module")
 def stage(cluster: Cluster) -> Iterator[HistoryStage]:
-    """Its namespace goes: a report of all Apps would ask the recorder of its archive, which has ended."""
+    """Yields a stage whose namespace is deleted afterwards."""
+    # A later report of all Apps would query the recorder for its archive, and that recorder has ended.
     with history_stage.stage(cluster, "archived", leave=False) as made:
         yield made
     eventually("the namespace is gone", lambda: made.api.get("Namespace", made.namespace, "").status == 404)
@@ -55,7 +56,7 @@ def recorder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def token(cluster: Cluster, recorder: Recorder) -> str:
-    """The operator's, as its pod mounts one for the recorder."""
+    """Returns the operator's token, as its pod mounts one for the recorder."""
     return recorders.token(Api.of(cluster), OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, audience=RECORDER_AUDIENCE)
 
 
@@ -76,7 +77,7 @@ DRAWN = 20261127
 
 
 def send(recorder: Recorder, stage: HistoryStage, app: str, version: str, count: int, *, times: float = 1.0) -> None:
-    """A pod of a version sends runs of about 100 ms, so many times as long and as dear."""
+    """Sends runs of a version's pod: about 100 ms long, multiplied by `times`, as is their cost."""
     chance = random.Random(DRAWN)  # noqa: S311 - no secret
     pod, began = a_pod(stage.api, stage.namespace, app, version), time.time_ns()
     made = [
@@ -88,7 +89,7 @@ def send(recorder: Recorder, stage: HistoryStage, app: str, version: str, count:
 
 @dataclass(frozen=True)
 class Archived:
-    """App `support` with more rows than it keeps. `names`: of all of them, oldest first."""
+    """App `support` with more rows than it keeps. `names`: the names of all of them, oldest first."""
 
     stage: HistoryStage
     recorder: Recorder
@@ -97,7 +98,7 @@ class Archived:
     operator: Operator
 
     def archive(self) -> list[dict[str, Any]]:
-        """Oldest first."""
+        """Returns the archived rows, oldest first."""
         uid = self.stage.get(kinds.APP.kind, APP)["metadata"]["uid"]
         answer = recorders.heard(lambda: self.recorder.call("GET", f"/v1/apps/{uid}/archive?order=oldest", self.token))
         assert answer.status_code == 200, answer.text
@@ -105,7 +106,7 @@ class Archived:
         return found
 
     def until_kept(self, count: int) -> None:
-        """Waits until a day is over for all rows beyond the limit, and so many are in the cluster."""
+        """Waits until `count` rows are in the cluster, after a day has passed for all archived ones."""
         eventually("all others are archived", lambda: len(self.archive()) >= len(self.names) - count)
         with sqlite3.connect(self.recorder.folder / "runs.db", timeout=120) as store:
             store.execute("UPDATE archived_rows SET archived_at = archived_at - 86400000000")
@@ -177,7 +178,7 @@ def test_version_whose_pods_send_slower_runs_is_taken_back_once(
         runs.of(stage, app)
         stage.until_condition(app, "Trial", "True", reason="Watching")
         send(recorder, stage, app, "v2", 160, times=2.0)
-        # A comparison and a rollout, one after the other: on a busy machine each takes a minute, and the watch is ten.
+        # A comparison and a rollout follow one another: on a busy machine each takes a minute, and the watch takes ten.
         back = stage.until_served("v1", app, rows=3, seconds=WATCHED)
     assert back == names.revert_row(app, row)
     message = stage.row(back)["spec"]["message"]

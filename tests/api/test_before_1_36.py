@@ -1,7 +1,9 @@
-"""`manifests/overlays/before-1.36` as it is installed: deploys and rollbacks go as ever, what refuses refuses, and what its comment calls lost is lost.
+"""`manifests/overlays/before-1.36` as it is installed: deploys, rollbacks and refusals work.
 
-Its pods are simulated as all pods here are, so the operator of the tests does the work. That it differs from `manifests/` by the policies that
-stamp alone, `test_guarded_crds.py` shows.
+It lacks exactly the things that its comment lists as lost.
+
+Its pods are simulated, so the operator of the tests does the work. `test_guarded_crds.py` shows that it differs from `manifests/` only by
+the policies that stamp.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ WORKS = "deployments.apps,poddisruptionbudgets,networkpolicies,services"
 
 @pytest.fixture(scope="module", autouse=True)
 def refusing(cluster: Cluster, account: Path) -> Iterator[None]:
-    """All that the overlay has. The account and its rights stay, as the session's; so do the policies, and those that stamp are added after it."""
+    """Installs everything in the overlay, then deletes its workloads. The account, the rights and the policies are kept."""
     apply_policies(cluster, OVERLAY)
     admission.wait_until_all_refuse(Api.of(cluster))
     yield
@@ -44,15 +46,19 @@ def plugin(stage: HistoryStage, tmp_path: Path) -> Plugin:
     return Plugin(stage.cluster, stage.namespace, tmp_path)
 
 
-def told(stage: HistoryStage) -> str | None:
-    """What the operator says of policies, where those that stamp are all that it misses; of all of them others told before."""
+def unprotected_message(stage: HistoryStage) -> str | None:
+    """Returns the operator's message that only the policies that stamp are missing; None if there is none yet."""
+    # An earlier test may have left a message that all policies are missing.
     found = stage.api.get("Event", "", "default", fieldSelector=f"involvedObject.name={names.FROZEN_DEFINITIONS[0]}").body["items"]
     texts = [event["message"] for event in found if event["reason"] == "Unprotected"]
     return next((text for text in texts if ": every MutatingAdmissionPolicy, every MutatingAdmissionPolicyBinding; " in text), None)
 
 
 def test_deploys_and_a_rollback_go_as_ever_and_nobody_can_tell_whose_they_are(
-    stage: HistoryStage, operator: Operator, plugin: Plugin
+    stage: HistoryStage,
+    operator: Operator,
+    plugin: Plugin,
+    # The session uses the account. The policies that stamp are added to these policies later.
 ) -> None:
     stage.app(APP, public(), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
@@ -66,7 +72,7 @@ def test_deploys_and_a_rollback_go_as_ever_and_nobody_can_tell_whose_they_are(
     stage.until_served("v1", rows=3)
     assert plugin("verify", APP).returncode == 0
 
-    eventually("it is told of what does not protect", lambda: told(stage))
+    eventually("it is told of what does not protect", lambda: unprotected_message(stage))
     rows = stage.rows(APP)
     assert ["createdBy" in row["spec"] for row in rows] == [False] * 3
     assert [row["spec"]["pinned"].get("createdByVerified", False) for row in rows] == [False] * 3
@@ -80,8 +86,8 @@ def test_a_version_is_rejected_with_kubectl_and_ones_own_name_alone(stage: Histo
     stage.app(APP, public(), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     assert f"set spec.by to {ADMIN}" in plugin.refused("reject-version", APP, "v2", "-m", "loses invoices", "--yes")
-    asked = {"workflow": APP, "version": "v2", "workflowHash": flow_hash(stage.get("WorkflowVersion", f"{APP}-v2")["spec"]["flow"])}
-    stage.create(rejection_manifest(in_namespace(stage.namespace), with_spec(**asked, by=ADMIN), name="invoices"))
+    spec = {"workflow": APP, "version": "v2", "workflowHash": flow_hash(stage.get("WorkflowVersion", f"{APP}-v2")["spec"]["flow"])}
+    stage.create(rejection_manifest(in_namespace(stage.namespace), with_spec(**spec, by=ADMIN), name="invoices"))
     operator.restart()  # so that it has listed the Rejection before it hears of the row
     stage.until(stage.deploy(APP, "v2"), "Failed")
     stage.live(APP, "v3")

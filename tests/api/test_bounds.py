@@ -1,4 +1,4 @@
-"""Every bound and enumeration of the schemas on the real API server: the last value that is accepted, the first that is refused."""
+"""Every bound and enumeration of the schemas on the real API server: the last accepted value and the first refused one."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tests.support.api import Api, fresh_namespace
 from tests.support.factories import in_namespace
 
 ITEM, VALUE = "[0]", ".any"
-"""Steps into a list, and into a map."""
+"""Steps into a list and into a map."""
 
 UNREACHABLE = ("maxLength", 3 * 1024 * 1024)
-"""A request that large is not read: a flow is bounded by a rule, see test_large_flows."""
+"""A bound that no request reaches: the API server does not read one that large. A rule bounds flows, see test_large_flows."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """`inside` is the last value that the field may have, `outside` one that it may not."""
+    """A bound of a schema: `inside` is the last value that the field may have, `outside` one that it may not."""
 
     kind: str
     steps: tuple[str, ...]
@@ -54,7 +54,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
-    """What updates are made to."""
+    """Yields the stored objects that are updated."""
     with writes.stored(Api.of(cluster), namespace) as made:
         yield made
 
@@ -103,7 +103,7 @@ def _bounds_of(schema: Manifest) -> Iterator[tuple[str, Any, Any, str]]:
 
 
 def _example(schema: Manifest, which: str = "") -> Any:
-    """The least that has the schema's shape; no two of different `which` have the same texts."""
+    """Returns the smallest value of the schema's shape. Its texts contain `which`."""
     if schema["type"] == "object":
         return {name: _example(schema["properties"][name], which) for name in schema.get("required", ())}
     if schema.get("format") == "date-time":
@@ -112,7 +112,7 @@ def _example(schema: Manifest, which: str = "") -> Any:
 
 
 def _placed(schema: Manifest, steps: tuple[str, ...], value: Any, whole: Any = None) -> Any:
-    """`whole`, by default the least object of the schema's shape, with `value` at `steps`."""
+    """Returns `whole` with `value` at `steps`. The default of `whole` is the smallest object of the schema's shape."""
     if not steps:
         return value
     step, *rest = steps
@@ -129,7 +129,7 @@ BOUNDS = [bound for kind in KINDS for bound in _bounds(kind.kind, _spec(kind.kin
 
 
 def _together(kind: str) -> list[list[Bound]]:
-    """The bounds of a kind in as few groups as may be: those of a group are of different places, none of which lies in another."""
+    """Returns the bounds of a kind in as few groups as possible. No place of a group lies in another one."""
     groups: list[list[Bound]] = []
     for bound in (each for each in BOUNDS if each.kind == kind):
         fitting = (group for group in groups if not any(_is_within(bound.steps, each.steps) for each in group))
@@ -141,23 +141,23 @@ def _together(kind: str) -> list[list[Bound]]:
 
 
 def _is_within(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Returns whether one of two places is the other one, or lies in it."""
+    """Returns True if a place equals the other one, or lies in it."""
     return all(step == of_other for step, of_other in zip(one, other, strict=False))
 
 
 @pytest.mark.parametrize(("kind", "new", "changed"), by_turns(BASES, NEW, CHANGED))
 def test_bounds(api: Api, namespace: str, stored: dict[str, Manifest], kind: str, new: Way, changed: Way) -> None:
-    """The API server names all that is out of bounds, so that one object has many of them."""
+    """The API server names every field that is out of bounds, so one object tests many bounds."""
 
     def outside(way: Way, group: Sequence[Bound], values: Iterable[Any]) -> list[Bound]:
-        """Those of which the API server says that they are violated, where an object has these values."""
+        """Returns the bounds that the API server reports as violated for an object with these values."""
         made = BASES[kind](in_namespace(namespace))
         made["metadata"] = {"name": "new", **({"namespace": namespace} if kind not in OF_THE_CLUSTER else {})}
         made["spec"] = None
         for bound, value in zip(group, values, strict=True):
             made["spec"] = _placed(_spec(kind), bound.steps[1:], value, made["spec"])
-        said = [(each["field"], each["message"]) for each in way(api, stored[kind], made).body.get("details", {}).get("causes", ())]
-        return [bound for bound in group if any(bound.path == field and bound.says in text for field, text in said)]
+        causes = [(each["field"], each["message"]) for each in way(api, stored[kind], made).body.get("details", {}).get("causes", ())]
+        return [bound for bound in group if any(bound.path == field and bound.says in text for field, text in causes)]
 
     for way, group in itertools.product((new, changed), _together(kind)):
         assert outside(way, group, (bound.inside for bound in group)) == [], way.__name__

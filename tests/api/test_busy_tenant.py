@@ -1,6 +1,6 @@
-"""A tenant with very many rows keeps nobody waiting until they have ended.
+"""Other tenants do not have to wait while a tenant's very many rows end.
 
-`make soak` measures how much longer others wait, beside far more rows, and whether the lease is renewed meanwhile.
+`make soak` measures how much longer others wait beside far more rows, and whether the lease is renewed meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from local.clusters import Cluster
 from tests.support import busy_tenant
 
 ROWS = 600
-"""So many that they last where the other tenant's pods take a while to be Ready: a machine ends some twenty a second."""
+"""Number of rows. A machine ends some twenty a second, so they last until the other tenant's pods are Ready."""
 SAMPLES = 2
 
 

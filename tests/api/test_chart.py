@@ -1,4 +1,4 @@
-"""Whatever the chart renders the real API server takes, field by field; and helm refuses a chart that is newer than the cluster's definitions."""
+"""The real API server accepts whatever the chart renders, field by field. Helm refuses a chart newer than the cluster's definitions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.chart import CHART, VALUE_SETS, Helm
 from tests.support.cluster import Kubectl, parsed
 
 AGAINST_CLUSTER = "--dry-run=server", "--take-ownership"
-"""The chart asks the cluster what it has. What the tests have installed without helm is not in the way."""
+"""Options by which the chart reads the cluster's kinds, and ignores what the tests installed without helm."""
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +24,17 @@ def helm(cluster: Cluster, kinds_of_others: None, tmp_path_factory: pytest.TempP
 
 
 def as_template(pod: Manifest) -> Manifest:
-    """A pod is taken only where its account and its PriorityClass are there already, which a dry run does not make: here its fields are what counts."""
+    """Returns the pod as a PodTemplate, to check its fields in a dry run."""
+    # The API server accepts a pod only if its account and its PriorityClass exist, and a dry run does not create them.
     return {"apiVersion": "v1", "kind": "PodTemplate", "metadata": pod["metadata"], "template": {"spec": pod["spec"]}}
 
 
 def test_the_api_server_takes_all_that_it_renders(helm: Helm, api: Api, kubectl: Kubectl) -> None:
-    """As its schemas are, strictly: an unknown field, and a value of another type, are errors. Hooks and definitions are among it.
+    """The API server checks strictly by its schemas: unknown fields and values of a wrong type are errors.
 
-    The definitions are what `helm show crds` says, the documented step of an upgrade.
+    Hooks and definitions are included.
+
+    `helm show crds` prints the definitions, which is the documented step of an upgrade.
     """
     rendered = {json.dumps(each): each for values in VALUE_SETS.values() for each in helm.rendered(values)}
     objects = [as_template(each) if each["kind"] == "Pod" else each for each in rendered.values()]
@@ -48,7 +51,7 @@ def copied(tmp_path: Path) -> Path:
 
 
 def fields_of_apps(chart: Path) -> tuple[Path, Manifest, Manifest]:
-    """The chart's definition of Apps: its file, all of it, and within it the fields of a trigger."""
+    """Returns the chart's definition of Apps: its file, its content, and the fields of a trigger in it."""
     path = chart / "crds" / "apps.yaml"
     (definition,) = parsed(path.read_text())
     spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
@@ -63,15 +66,15 @@ def test_a_chart_that_is_newer_than_the_definitions_is_refused_with_what_to_do(h
     path, definition, fields = fields_of_apps(copied)
     fields["jitterSeconds"] = {"type": "integer"}
     path.write_text(json.dumps(definition))
-    said = helm.refused({}, *AGAINST_CLUSTER, chart=copied)
-    assert "the cluster's definition of apps.dynamiq.getdynamiq.ai is older than this chart" in said
-    assert "it has no v1alpha1.spec.triggers[].jitterSeconds" in said
-    assert "helm show crds CHART | kubectl apply --server-side --force-conflicts -f -" in said
+    message = helm.refused({}, *AGAINST_CLUSTER, chart=copied)
+    assert "the cluster's definition of apps.dynamiq.getdynamiq.ai is older than this chart" in message
+    assert "it has no v1alpha1.spec.triggers[].jitterSeconds" in message
+    assert "helm show crds CHART | kubectl apply --server-side --force-conflicts -f -" in message
     assert helm.rendered({"crds": {"check": False}}, *AGAINST_CLUSTER, chart=copied)
 
 
 def test_a_chart_that_is_older_than_the_definitions_is_taken(helm: Helm, copied: Path) -> None:
-    """The way back: definitions stay as they are."""
+    """A downgrade of the chart leaves the definitions as they are."""
     path, definition, fields = fields_of_apps(copied)
     del fields["timezone"]
     path.write_text(json.dumps(definition))

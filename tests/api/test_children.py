@@ -1,4 +1,4 @@
-"""What the operator makes for an App, under the admission policies: whatever is deleted or edited is back, and what is others' stays."""
+"""The children of an App under the admission policies: whatever is deleted or edited is restored, and objects of others are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ APP = "shop"
 KEYED = "keyed"
 DOMAIN = "apps.example.com"
 THE_CLUSTER = ("system:kube-controller-manager", "system:masters")
-"""User and group."""
+"""User and group of the cluster itself."""
 
 DELETED = ("Service", "Ingress", "ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Workload")
 EDITED: dict[str, tuple[str, Manifest]] = {
@@ -49,7 +49,7 @@ class Children:
     on: Stage
 
     def name(self, kind: str) -> str:
-        """The name of the App's child of this kind."""
+        """Returns the name of the App's child of this kind."""
         if kind != "ConfigMap":
             return APP
         return names.flow(APP, self.on.rows(APP)[-1]["spec"]["pinned"]["workflowHash"])
@@ -58,7 +58,7 @@ class Children:
         return self.on.find(kind, self.name(kind))
 
     def by_who_may(self, kind: str) -> Stage:
-        """The stage as somebody uses it whom no policy keeps from this child: of a flow that is the cluster itself."""
+        """Returns the stage under a user whom no policy stops from changing this child; for a flow, that is the cluster itself."""
         return replace(self.on, api=self.on.api.acting_as(*THE_CLUSTER)) if kind == "ConfigMap" else self.on
 
 
@@ -105,7 +105,7 @@ def test_an_edited_child_is_as_it_was(children: Children, edit: str) -> None:
 
 
 def _stated(found: Manifest | None) -> tuple[object, ...]:
-    """What the operator states of a child."""
+    """Returns the fields of a child that the operator sets."""
     assert found is not None
     meta = found["metadata"]
     others = ("deployment.kubernetes.io/revision",)
@@ -138,8 +138,8 @@ def test_a_workload_scaled_to_nothing_is_back_at_its_minimum(children: Children)
 def test_a_repair_is_told(children: Children) -> None:
     on = children.on
     on.change("Service", APP, spec={"ports": [{"name": "http", "port": 83, "targetPort": "http", "protocol": "TCP"}]})
-    told = eventually("the user is told", lambda: on.events(APP).get("Repaired"))
-    assert f"{APP} had been changed at " in told
+    message = eventually("the user is told", lambda: on.events(APP).get("Repaired"))
+    assert f"{APP} had been changed at " in message
 
 
 # The hostname.
@@ -199,7 +199,7 @@ def test_deleted_keys_are_made_anew(children: Children) -> None:
 
 
 def _has_looked(on: Stage, app: str) -> None:
-    """Waits until the operator has acted on a change of the App, so that it has decided on all else by then."""
+    """Waits until the operator has acted on a change of the App: it has then decided everything before it."""
     on.change("App", app, spec={"displayName": "Looked at"})
-    wanted = on.get("App", app)["metadata"]["generation"]
-    eventually("the operator has looked", lambda: on.get("App", app)["status"]["observedGeneration"] == wanted)
+    generation = on.get("App", app)["metadata"]["generation"]
+    eventually("the operator has looked", lambda: on.get("App", app)["status"]["observedGeneration"] == generation)

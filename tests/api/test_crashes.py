@@ -1,4 +1,4 @@
-"""The operator is killed at its writes, and comes to the same end each time; `make soak` kills it before and after every single one."""
+"""The operator is killed at its writes, and reaches the same end each time. `make soak` kills it before and after every write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DECIDES_WHERE = {
     "apply horizontalpodautoscalers",
     "patch apps deployments",
 }
-"""Kinds of writes that decide where callers go."""
+"""Kinds of writes that decide which pods get calls."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,7 +30,10 @@ def rights(cluster: Cluster) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("story", [ROLLING, BOTH], ids=lambda story: story.name)
 def test_killed_at_each_kind_of_write_it_comes_to_the_same_end(cluster: Cluster, api: Api, tmp_path: Path, story: Story) -> None:
-    """Each kind once, now before and now after the write. By the second story callers always have a pod, through changes of the strategy."""
+    """The operator is killed once at each kind of write, alternately before and after it.
+
+    In the second story callers always have a pod, even when the strategy changes.
+    """
     expected, writes = crashes.undisturbed(cluster, api, tmp_path, story)
     made = {crashes.kind_of(call.name) for call in writes}
     kinds = made | {"create leases"} if story is ROLLING else made & DECIDES_WHERE

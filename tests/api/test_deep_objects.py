@@ -1,4 +1,4 @@
-"""Objects that are nested deeper than parsers of JSON go, which an API server stores, and what their neighbours notice of them: nothing."""
+"""Objects that are nested deeper than JSON parsers allow. An API server stores them; their neighbours notice nothing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.support.operator import Operator
 from tests.support.plugin import Plugin
 
 LEVELS = 3000
-"""orjson takes 1,024 of them, Python's own parser fewer."""
+"""Levels of nesting. orjson accepts 1,024, Python's own parser fewer."""
 FIELD = '{"f:spec":'
 
 
 def make_deep(on: HistoryStage, app: str) -> None:
-    """Gives an App managedFields that are nested deeply, as whoever may write it may."""
+    """Gives an App deeply nested managedFields, as anybody who may write it can."""
     version = on.get(kinds.APP.kind, app)["apiVersion"]
     fields = FIELD * LEVELS + '{"f:displayName":{}}' + "}" * LEVELS
     entry = f'{{"manager":"odd","operation":"Update","apiVersion":"{version}","fieldsType":"FieldsV1","fieldsV1":{fields}}}'

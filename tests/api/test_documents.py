@@ -1,4 +1,4 @@
-"""Commands of README.md and docs/ that no shell session of tests/system runs: each is run here, or, without Docker, looked up."""
+"""Commands of README.md and docs/ that no shell session of tests/system runs. Each is run here, or checked without Docker."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ APP = "support"
 def test_the_programs_that_the_documents_name_say_what_they_are(cluster: Cluster, tmp_path: Path) -> None:
     assert "--image-policy" in shell("python -m dynamiq_operator run --help", cluster, tmp_path)
     assert "__start_kubectl" in shell("source <(kubectl completion bash); complete -p kubectl", cluster, tmp_path)
-    said = shell(f'eval "$(python -m local env --name {cluster.name})" && kubectl get nodes -o name', cluster, REPOSITORY)
-    assert said.startswith("node/")
+    output = shell(f'eval "$(python -m local env --name {cluster.name})" && kubectl get nodes -o name', cluster, REPOSITORY)
+    assert output.startswith("node/")
 
 
 def pushed(block: str) -> dict[str, str]:
-    """The images that a block builds and pushes, by the targets of the Dockerfile."""
+    """Returns the images that a block builds and pushes, by target of the Dockerfile."""
     built = dict(re.findall(r"docker build --target (\w+) -t (\S+) \.", block))
     targets = re.findall(r"^FROM \S+ AS (\S+)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
     assert set(built) <= set(targets)
@@ -55,17 +55,17 @@ def pushed(block: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def helm() -> Path:
-    """The folder of helm, which is built where the cache does not have it."""
+    """Returns the folder of helm, which is built if the cache does not have it."""
     return chart.program().parent
 
 
 def helmed(helm: Path, script: str, cluster: Cluster, folder: Path) -> list[Manifest]:
-    """What a script says that ends with `helm template`."""
+    """Runs a script that ends with `helm template`, and returns its objects."""
     return parsed(shell(f"PATH={helm}:$PATH; HELM_CACHE_HOME={folder}/helm\n{script}", cluster, folder))
 
 
 def images_of(objects: list[Manifest]) -> dict[str, str]:
-    """The image of each workload."""
+    """Returns the image of each workload."""
     return {
         each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0]["image"]
         for each in objects
@@ -74,15 +74,15 @@ def images_of(objects: list[Manifest]) -> dict[str, str]:
 
 
 def triggers_of(objects: list[Manifest]) -> set[str]:
-    """The images that operator and API are told of, which call Apps for their triggers."""
-    told = [each["spec"]["template"]["spec"]["containers"][0]["env"] for each in objects if each["apiVersion"] == "apps/v1"]
-    return {variable["value"] for variables in told for variable in variables if variable["name"] == "DYNAMIQ_TRIGGER_IMAGE"}
+    """Returns the image of triggers that the operator and the API are configured with."""
+    environments = [each["spec"]["template"]["spec"]["containers"][0]["env"] for each in objects if each["apiVersion"] == "apps/v1"]
+    return {variable["value"] for variables in environments for variable in variables if variable["name"] == "DYNAMIQ_TRIGGER_IMAGE"}
 
 
 def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by_kustomize(
     cluster: Cluster, helm: Path, tmp_path: Path
 ) -> None:
-    """Docker is not needed: that its targets are there is read from the Dockerfile."""
+    """Docker is not needed: the targets are read from the Dockerfile."""
     images, install, values, *_, by_kustomize = blocks(INSTALL)
     built = pushed(images)
     assert set(built) == {"operator", "runtime", "recorder"}
@@ -108,7 +108,7 @@ def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by
 
 
 def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Cluster) -> None:
-    """What it shows of an upgrade, a rollback and an uninstallation is what tests/system/test_chart_installed.py does."""
+    """The commands of an upgrade, a rollback and an uninstallation are those that tests/system/test_chart_installed.py runs."""
     page = "".join(blocks(INSTALL))
     for command in ("helm test", "helm upgrade", "helm rollback", "helm uninstall"):
         assert re.search(f"^{command} dynamiq ", page, re.MULTILINE)
@@ -116,7 +116,7 @@ def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Clust
 
 
 def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of_it(cluster: Cluster, tmp_path: Path) -> None:
-    """Docker, and a server, are not needed: the overlays are made by what stands in the document, and rendered."""
+    """Docker and a server are not needed: the overlays are written by the document's commands, and rendered."""
     shutil.copytree(REPOSITORY / "manifests", tmp_path / "manifests")
     page = blocks(RUNS)
     sqlite, postgres, gate = (
@@ -134,8 +134,8 @@ def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of
         assert (workload["kind"], container["image"]) == (kind, pushed["recorder"])
         assert service["spec"]["selector"].items() <= workload["spec"]["template"]["metadata"]["labels"].items()
         if name == "postgres":
-            asked = container["env"][0]["valueFrom"]["secretKeyRef"]
-            assert asked == {"name": secret["metadata"]["name"], "key": next(iter(secret["data"]))}
+            reference = container["env"][0]["valueFrom"]["secretKeyRef"]
+            assert reference == {"name": secret["metadata"]["name"], "key": next(iter(secret["data"]))}
             assert secret["metadata"]["namespace"] == workload["metadata"]["namespace"]
     variable = {"name": "DYNAMIQ_RECORDER", "value": "http://dynamiq-recorder.dynamiq-recorder.svc:8080"}
     (deployment,) = [each for each in rendered["gate"] if each["kind"] == "Deployment"]
@@ -144,13 +144,13 @@ def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of
     assert patches is not None
     shutil.copytree(REPOSITORY / "crds", tmp_path / "crds")
     overlay = f"mkdir mine && cat > mine/kustomization.yaml <<END\nresources: [../manifests]\n{patches[1]}END\n"
-    told = [each for each in _rendered(overlay, cluster, tmp_path) if each["kind"] == "Deployment"]
-    assert {each["metadata"]["name"] for each in told} == {"dynamiq-operator", "dynamiq-api"}
-    assert all(variable in each["spec"]["template"]["spec"]["containers"][0]["env"] for each in told)
+    workloads = [each for each in _rendered(overlay, cluster, tmp_path) if each["kind"] == "Deployment"]
+    assert {each["metadata"]["name"] for each in workloads} == {"dynamiq-operator", "dynamiq-api"}
+    assert all(variable in each["spec"]["template"]["spec"]["containers"][0]["env"] for each in workloads)
 
 
 def _rendered(block: str, cluster: Cluster, folder: Path) -> list[Manifest]:
-    """What an overlay that a block writes has in it."""
+    """Returns the objects of an overlay that a block writes."""
     (written,) = re.findall("^(mkdir .*?^END\n)", block, re.MULTILINE | re.DOTALL)
     name = re.findall(r"^mkdir (?:-p )?(\S+) ", written)[0]
     return parsed(shell(f"{written}kubectl kustomize {name}; rm -r {name}", cluster, folder))
@@ -158,9 +158,9 @@ def _rendered(block: str, cluster: Cluster, folder: Path) -> list[Manifest]:
 
 @dataclass(frozen=True)
 class Page:
-    """What the blocks of a page are run with: the namespace of `on` in the place of `demo`, and an App of it in that of the documents'.
+    """The blocks of a page, with the namespace of `on` instead of `demo` and the App `app` instead of the documents' App.
 
-    `folder`: where they are run. `logged_in`: a kubeconfig whose namespace is the stage's.
+    `folder`: where they run. `logged_in`: a kubeconfig whose namespace is the stage's.
     """
 
     on: HistoryStage
@@ -189,7 +189,7 @@ def logged_in(module_stage: HistoryStage, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def support(module_stage: HistoryStage) -> None:
-    """The documents' App, with two rows, the newest of them live."""
+    """Makes the documents' App with two rows, the newest of them live."""
     module_stage.app(APP, workflow=WORKFLOW)
     module_stage.live(APP, "v1", runtime=module_stage.default_runtime)
     module_stage.live(APP, "v2")
@@ -207,10 +207,10 @@ def test_the_commands_of_the_ledgers_page(page: Page) -> None:
     (page.folder / "export.yaml").write_text(exported)
     digest = stage.rows(APP)[-1]["spec"]["pinned"]["digest"]
     checks, history, audits = [each.replace("sha256:…", digest) for each in page.blocks(LEDGER)]
-    said = page.shell(checks).splitlines()
-    assert len(said) == 2 * len(checks.splitlines()) == 4
-    assert all(f"{rows} rows fit" in line and digest in line for line in said[::2]), said
-    assert all(re.search(r"\d records? of its settings fits?", line) for line in said[1::2]), said
+    output = page.shell(checks).splitlines()
+    assert len(output) == 2 * len(checks.splitlines()) == 4
+    assert all(f"{rows} rows fit" in line and digest in line for line in output[::2]), output
+    assert all(re.search(r"\d records? of its settings fits?", line) for line in output[1::2]), output
     among = page.shell(history)
     assert re.search(r"^ +the App was created +Settings +", among, re.MULTILINE), among
     assert f"{APP}-settings-1" in among
@@ -221,8 +221,8 @@ def test_the_commands_of_the_ledgers_page(page: Page) -> None:
 
 def test_the_commands_of_the_page_about_apps(page: Page) -> None:
     session, keys, announced = page.blocks(APPS)
-    said = page.shell(keys + announced).splitlines()
-    assert [line.partition(" ")[2] for line in said] == ["patched", "patched", "annotated"]
+    output = page.shell(keys + announced).splitlines()
+    assert [line.partition(" ")[2] for line in output] == ["patched", "patched", "annotated"]
     restart = "kubectl rollout restart deployment.apps/support"
     assert restart in APPS.read_text()
     assert "restarted" in page.shell(restart)
@@ -244,20 +244,20 @@ def test_the_commands_of_the_page_on_rollouts(page: Page) -> None:
 
 
 def test_the_commands_of_the_page_on_promotion(page: Page) -> None:
-    """Those to another cluster are for who has two: tests/soak/test_other_cluster.py."""
+    """Promotion to another cluster needs two: tests/soak/test_other_cluster.py runs its commands."""
     within, _to_context, to_file = page.blocks(PROMOTION)
     target = f"shop-{page.on.namespace}"[:63].rstrip("-")
-    said = page.shell(re.sub(r"\bshop\b", target, within).replace("project=support", f"project={page.on.namespace}"))
+    output = page.shell(re.sub(r"\bshop\b", target, within).replace("project=support", f"project={page.on.namespace}"))
     page.on.api.request("DELETE", f"/api/v1/namespaces/{target}")
-    assert f"App {APP} is made in {target}, with hostname {APP}.{target}.localhost" in said
-    said = page.shell(to_file)
+    assert f"App {APP} is made in {target}, with hostname {APP}.{target}.localhost" in output
+    output = page.shell(to_file)
     version, row = yaml.safe_load_all((page.folder / "bundle.yaml").read_text())
     assert (version["metadata"]["name"], row["spec"]["promotedFrom"]["namespace"]) == (f"{WORKFLOW}-v2", page.on.namespace)
-    assert "kubectl apply --server-side -n NAMESPACE -f bundle.yaml" in said
+    assert "kubectl apply --server-side -n NAMESPACE -f bundle.yaml" in output
 
 
 def test_the_commands_of_the_plugins_page(page: Page) -> None:
-    # Those about runs are for a cluster with a recorder: tests/api/test_plugin_runs.py.
+    # The commands about runs need a cluster with a recorder: tests/api/test_plugin_runs.py.
     page = replace(page, app="plugged")
     stage = page.on
     session, types, rules, _runs, _verdict = page.blocks(PLUGIN)
@@ -265,17 +265,17 @@ def test_the_commands_of_the_plugins_page(page: Page) -> None:
     stage.live(page.app, "v1", runtime=stage.default_runtime)
     stage.live(page.app, "v2")
     stage.until_condition(page.app, "ChildrenApplied", "True")
-    said = page.shell(session)
-    assert re.search(f"^{stage.namespace} +{page.app} ", said, re.MULTILINE)
-    assert f"deployment.dynamiq.getdynamiq.ai/{page.app}-" in said
-    assert re.search("^2 v2 (Live|Superseded)$", said, re.MULTILINE)
-    assert re.search("^ci +....…$", said, re.MULTILINE)
-    said = page.shell(types)
-    assert re.search("^  config +.*serverless, .*asleep after 600 s", said, re.MULTILINE), said
-    assert said.splitlines()[-1].strip() == "false"
-    said = page.shell(rules)
-    assert "nothing would hold it" in said.partition("suspend")[0]
-    assert f"{page.app} is resumed" in said
+    output = page.shell(session)
+    assert re.search(f"^{stage.namespace} +{page.app} ", output, re.MULTILINE)
+    assert f"deployment.dynamiq.getdynamiq.ai/{page.app}-" in output
+    assert re.search("^2 v2 (Live|Superseded)$", output, re.MULTILINE)
+    assert re.search("^ci +....…$", output, re.MULTILINE)
+    output = page.shell(types)
+    assert re.search("^  config +.*serverless, .*asleep after 600 s", output, re.MULTILINE), output
+    assert output.splitlines()[-1].strip() == "false"
+    output = page.shell(rules)
+    assert "nothing would hold it" in output.partition("suspend")[0]
+    assert f"{page.app} is resumed" in output
     assert stage.get("App", page.app)["spec"].get("suspend") in (None, False)
 
 
@@ -286,9 +286,9 @@ def test_the_commands_of_the_page_on_gitops(page: Page) -> None:
     for version in ("v1", "v2"):
         stage.apply(stage.declared(version, name=app))
         stage.until_served(version, app)
-    said = page.shell(back)
-    assert f"{app}: v1 (#3, {app}-" in said
-    assert "workflowVersion: v1\n" in said.partition("kind: App")[2]
+    output = page.shell(back)
+    assert f"{app}: v1 (#3, {app}-" in output
+    assert "workflowVersion: v1\n" in output.partition("kind: App")[2]
     template = stage.workload(app)["spec"]["template"]
     assert "condition met" in page.shell(committed)
     stage.until_served("v1", app, rows=4)
@@ -300,7 +300,7 @@ def test_the_commands_of_the_page_on_gitops(page: Page) -> None:
 
 
 def test_the_commands_of_the_page_on_backups(page: Page) -> None:
-    """It takes the namespace away, and is the last of the module. Velero's commands are looked up: it is in tests/soak."""
+    """It deletes the namespace, so it is the last test of the module. Velero's commands are only checked: Velero runs in tests/soak."""
     stage = page.on
     before, keys = stage.rows(APP), restores.keys(stage, APP)
     by_hand, _, by_velero = (block.splitlines(keepends=True) for block in page.blocks(BACKUP))

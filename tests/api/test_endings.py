@@ -26,7 +26,7 @@ COLLECTION = "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/{}/deployments"
 
 
 def history(api: Api, namespace: str, rows: int, **spec: Manifest) -> tuple[Manifest, list[Manifest]]:
-    """An App with rows and the ConfigMaps of their flows, all owned by it, as the operator leaves them."""
+    """Returns an App with rows and the ConfigMaps of their flows, all owned by it, as the operator leaves them."""
     app = made(api.create(app_manifest(in_namespace(namespace), with_spec(**spec))))
     found = []
     for number in range(1, rows + 1):
@@ -52,9 +52,9 @@ def history(api: Api, namespace: str, rows: int, **spec: Manifest) -> tuple[Mani
 
 
 def until_collector_knows(api: Api, namespace: str) -> None:
-    """Waits until the garbage collector has seen the rows that are there: one that it has not seen keeps its owner, and goes after it.
+    """Waits until the garbage collector has seen the existing rows: a row that it has not seen outlives its owner for a while.
 
-    It looks at them in order, so it has once it takes a row that was adopted after them.
+    The collector works in order: it has seen them once it deletes a row that was adopted later.
     """
     app = made(api.create(app_manifest(in_namespace(namespace), name="last")))
     row = made(restorer(api).create(row_manifest("last", in_namespace(namespace), with_spec(app="last"))))
@@ -94,7 +94,7 @@ ADMINISTRATORS = (
     "system:apiserver",
     "system:serviceaccount:kube-system:clusterrole-aggregation-controller",
 )
-"""Who may do everything, and deletes no row."""
+"""Users who may do everything, and delete no row."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def test_nor_does_a_set_of_what_was_applied(api: Api, kubectl: Kubectl, namespac
 
 
 def requests(api: Api, app: Manifest, row: Manifest) -> dict[str, Callable[[], Answer]]:
-    """Plain requests that would end a row."""
+    """Returns plain requests that would end a row, by name."""
     namespace = row["metadata"]["namespace"]
     collection, finalize = COLLECTION.format(namespace), f"/api/v1/namespaces/{namespace}/finalize"
     space = made(api.get("Namespace", namespace, ""))
@@ -212,7 +212,7 @@ def test_an_app_that_is_deleted_without_its_rows_leaves_them(api: Api, namespace
 
 
 def unchanged(api: Api, namespace: str, before: list[Manifest], *, flows: bool = True) -> None:
-    """The rows are as before, and with them, where they had `flows`, the ConfigMap of each."""
+    """Asserts that the rows are as before. `flows`: the ConfigMap of each row's flow exists, too."""
     found = {row["metadata"]["name"]: row for row in rows_of(api, namespace)}
     for row in before:
         again = found[row["metadata"]["name"]]
@@ -233,7 +233,7 @@ Beside = Callable[[Manifest, bool], contextlib.AbstractContextManager[None]]
 
 @pytest.fixture
 def beside(api: Api, account: Path, tmp_path: Path) -> Beside:
-    """Where an operator is wanted, one at work in an App's namespace while a block runs, which has acted on the App."""
+    """Returns a function that runs an operator in an App's namespace while a block runs, or none. The operator has acted on the App."""
 
     @contextlib.contextmanager
     def one(app: Manifest) -> Iterator[None]:
@@ -245,7 +245,7 @@ def beside(api: Api, account: Path, tmp_path: Path) -> Beside:
 
 
 def children_of(api: Api, namespace: str) -> list[str]:
-    """What was made for Apps, flows included."""
+    """Returns the names of all children of Apps, flows included."""
     listed = {
         kind: made(api.get(kind, "", namespace, api_version=version, labelSelector=names.MANAGED_SELECTOR))
         for kind, version in CHILDREN.items()
@@ -264,7 +264,7 @@ def test_rows_and_flows_go_with_their_app(api: Api, namespace: str, beside: Besi
         assert api.delete(app, propagationPolicy=policy).ok
         eventually("nothing is left", lambda: not rows_of(api, namespace) and not children_of(api, namespace))
         eventually("the App is gone", lambda: api.read(app).status == 404)
-    # An operator that heard of the end of a child before that of the App made it again: nobody owns that, and it goes as well.
+    # An operator that saw a child's end before the App's end made the child again. It has no owner, and the collector deletes it too.
     eventually("none came back", lambda: not children_of(api, namespace))
 
 
@@ -273,7 +273,7 @@ def test_rows_and_flows_go_with_their_namespace(cluster: Cluster, api: Api, besi
     with fresh_namespace(api, "ends") as namespace, contextlib.ExitStack() as until_the_end:
         app, _ = history(api, namespace, ROWS, history={"protect": protected})
         until_the_end.enter_context(beside(app, protected))
-        # what was sent under an owner and a finalizer, too, holds nothing up
+        # A finalizer in the request must not block the end of the namespace.
         loose = api.create(row_manifest("loose", in_namespace(namespace), with_meta(finalizers=["a.test/b"])))
         if versions.stamps(cluster):
             made(loose)

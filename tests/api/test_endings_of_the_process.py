@@ -1,4 +1,4 @@
-"""When the operator's process ends by itself: where another one in its place may recover, and this one does not."""
+"""The operator's process ends by itself only if another process in its place may recover and this one cannot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENDS_WITHIN = 300.0
 
 
 class Rotated(Fault):
-    """The API server takes only the token of `accepted`."""
+    """A fault: the API server accepts only the token of `accepted`."""
 
     accepted = "first"
 
@@ -37,7 +37,7 @@ class Rotated(Fault):
 
 @dataclass(frozen=True)
 class Place:
-    """A namespace with an App that is live, and an operator behind a proxy."""
+    """A namespace with a live App, and an operator behind a proxy."""
 
     namespace: str
     proxy: Proxy
@@ -47,7 +47,7 @@ class Place:
 
 @pytest.fixture
 def place(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Place]]:
-    """Makes places of their own; they are gone at the end of the test."""
+    """Returns a function that makes separate places. They are deleted at the end of the test."""
     install_rights(cluster)
     with ExitStack() as stack:
 
@@ -96,7 +96,7 @@ def test_the_process_ends_where_it_could_recover_anew_and_lives_on_otherwise(api
     assert end_of(unheard.operator) == NOT_RECOVERING
     assert unheard.operator.said(f"/pods for {PATIENCE:.0f} s, in which the API server answered others")
 
-    # Those whose process could do nothing about it, or did, have lived through as much.
+    # These operators had faults as long, and run on: a new process would not have helped, or they recovered.
     assert rotated.operator.alive
     assert down.operator.alive
     deploys.deploy(api, rotated.namespace, "b")

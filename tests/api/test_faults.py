@@ -1,4 +1,4 @@
-"""A few kinds of fault of the API server, for a few seconds each, side by side; all of them are in tests/soak/test_faults.py."""
+"""A few kinds of fault of the API server, for a few seconds each, in parallel. tests/soak/test_faults.py has all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows in another's name: created in every way, under every kind of identity, each names who really created it."""
+"""Rows in another user's name: created in every way under every kind of identity, each names its real author."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NAMES = (
     " admin",
     '{"user": "ada"}',
 )
-"""In whose name rows are created."""
+"""Names that the created rows claim as their author."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,14 @@ def identities(cluster: Cluster, accounts_of: str) -> list[Identity]:
 
 @pytest.fixture(scope="module")
 def accounts_of(cluster: Cluster) -> Iterator[str]:
-    """A namespace of service accounts, and of the rows that are created."""
+    """Yields a namespace for service accounts and for the rows that are created."""
     with fresh_namespace(Api.of(cluster), "forgery") as namespace:
         allow_rows(Api.of(cluster), namespace)
         yield namespace
 
 
 def forgeries(identities: list[Identity], count: int) -> Iterator[Forged]:
-    """Each identity in each way first, then at random; the same ones each time."""
+    """Yields each identity in each way first, then random pairs; the same each time."""
     chance = random.Random(SEED)  # noqa: S311 - a test that is the same each time
     every = [(by, way) for by in identities for way in WAYS]
     for number in range(count):
@@ -110,7 +110,7 @@ def forgeries(identities: list[Identity], count: int) -> Iterator[Forged]:
 
 @pytest.mark.full_count
 async def test_nobody_creates_a_row_in_anothers_name(cluster: Cluster, api: Api, identities: list[Identity], accounts_of: str) -> None:
-    asked = list(forgeries(identities, counted(CREATES)))
+    attempts = list(forgeries(identities, counted(CREATES)))
     answers: dict[Forged, Answer] = {}
     async with AsyncExitStack() as stack:
         swarms: dict[Any, Swarm] = {}
@@ -121,13 +121,13 @@ async def test_nobody_creates_a_row_in_anothers_name(cluster: Cluster, api: Api,
         async def create(_: int, forged: Forged) -> None:
             answers[forged] = await swarms[forged.by.credentials].send(forged.request(accounts_of))
 
-        await shared(asked, create)
-    said = {forged: made(answer)["spec"]["createdBy"] for forged, answer in answers.items()}
-    assert [(str(forged.by), forged.as_, forged.way) for forged, name in said.items() if name == forged.as_] == []
-    assert {forged.by.name: name for forged, name in said.items() if name != forged.by.name} == {}
+        await shared(attempts, create)
+    authors = {forged: made(answer)["spec"]["createdBy"] for forged, answer in answers.items()}
+    assert [(str(forged.by), forged.as_, forged.way) for forged, name in authors.items() if name == forged.as_] == []
+    assert {forged.by.name: name for forged, name in authors.items() if name != forged.by.name} == {}
     stored = made(api.request("GET", f"/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/{accounts_of}/deployments"))["items"]
-    assert Counter(row["spec"]["createdBy"] for row in stored) == Counter(forged.by.name for forged in asked)
-    print(f"{len(said)} creates in another's name, by {len(identities)} identities in {len(WAYS)} ways: 0 accepted as sent")
+    assert Counter(row["spec"]["createdBy"] for row in stored) == Counter(forged.by.name for forged in attempts)
+    print(f"{len(authors)} creates in another's name, by {len(identities)} identities in {len(WAYS)} ways: 0 accepted as sent")
 
 
 def test_an_impersonated_request_is_that_of_the_impersonated_user(kubectl: Kubectl, api: Api, namespace: str) -> None:

@@ -1,6 +1,6 @@
-"""Thousands of requests to change rows, by a cluster administrator with no operator running: none changes one.
+"""Thousands of requests to change rows, by a cluster administrator without an operator: none changes a row.
 
-The same requests do change copies of the rows that neither the schema's rules nor the policies hold: they ask for something.
+The same requests do change copies of the rows that neither the schema's rules nor the policies protect: the requests are not empty.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.usefixtures("guarded"), pytest.mark.timeout(1800)]
 
 REQUESTS, AT_ONCE = (10_000, WORKERS) if in_full() else (400, 4)
-"""Requests, and those that send at once; each of them has its own row of each shape."""
+"""Requests, and senders at once. Each sender has its own row of each shape."""
 SEED = 2026
 FREE_GROUP = "unguarded.test"
 CHANGED_AT_LEAST = 0.8
@@ -39,7 +39,7 @@ CHANGED_AT_LEAST = 0.8
 
 @dataclass
 class Tally:
-    """What came of the requests."""
+    """The counted results of the requests."""
 
     changed: int = 0
     ways: Counter[str] = field(default_factory=Counter)
@@ -64,7 +64,7 @@ def collection(api_version: str, namespace: str) -> str:
 
 @pytest.fixture
 def owners(api: Api, namespace: str) -> tuple[Manifest, Manifest]:
-    """The App that owns the rows, and something else that exists."""
+    """Returns the App that owns the rows, and another existing object."""
     other = made(api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": namespace}}))
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": other["metadata"]["uid"]}
     return made(api.create(app_manifest(in_namespace(namespace)))), reference
@@ -109,7 +109,7 @@ async def test_no_request_changes_a_row(cluster: Cluster, api: Api, namespace: s
 
 @pytest.fixture
 def free(api: Api, kubectl: Kubectl) -> Iterator[str]:
-    """The rows' definition in another group, without its rules: returns the apiVersion."""
+    """Serves the rows' definition in another group without its rules, and yields the apiVersion."""
     made_of = without_rules(copy.deepcopy(crd.crd(RECORD)))
     made_of["metadata"]["name"], made_of["spec"]["group"] = f"{RECORD.plural}.{FREE_GROUP}", FREE_GROUP
     made_of["spec"]["names"].pop("shortNames")
@@ -162,7 +162,7 @@ async def test_the_same_requests_change_what_nothing_holds(
 
 
 async def fresh(flock: Swarm, sent: Manifest, app: Manifest) -> Manifest:
-    """A copy as the first test has its rows: applied by the same manager, owned by the App."""
+    """Returns a copy made like the rows of the first test: applied by the same manager, owned by the App."""
     url = f"{collection(sent['apiVersion'], sent['metadata']['namespace'])}/{sent['metadata']['name']}"
     made(await flock.send(Request("PATCH", url, sent, APPLY, {"fieldManager": MANAGER, "force": "true"})))
     owned = {"metadata": {"ownerReferences": [owned_by(app, controller=True)]}}
@@ -181,8 +181,8 @@ def report(what: str, tally: Tally, started: float, *, changed: int) -> None:
     print(
         f"{total} requests to change {what}, on {len(tally.fields)} fields: {changed} changed one ({changed / total:.1%}); {seconds:.0f} s"
     )
-    print(f"  ways: {said(tally.ways)}; answers: {said(tally.answers)}")
+    print(f"  ways: {counted_text(tally.ways)}; answers: {counted_text(tally.answers)}")
 
 
-def said(counts: Mapping[str, int] | Mapping[int, int]) -> str:
+def counted_text(counts: Mapping[str, int] | Mapping[int, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in sorted(counts.items(), key=lambda item: -item[1]))

@@ -1,4 +1,4 @@
-"""Replicas of the gate on a real API server: who is in which slice, one wake for many callers, and what becomes of faults in between."""
+"""Replicas of the gate on a real API server: which replicas each slice has, one wake for many callers, and faults in between."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def login(cluster: Cluster, rights: None, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def replicas(login: Path, tmp_path: Path) -> Iterator[Callable[..., GateProcess]]:
-    """Starts replicas, each at a loopback address of its own; they end with the test."""
+    """Yields a function that starts replicas, each at its own loopback address. They end with the test."""
     running: list[GateProcess] = []
 
     def start(kubeconfig: Path = login) -> GateProcess:
@@ -58,7 +58,7 @@ def replicas(login: Path, tmp_path: Path) -> Iterator[Callable[..., GateProcess]
 
 
 def ready(api: Api, *pods: GateProcess) -> None:
-    """What Kubernetes says of the gate's own Service: these replicas are ready."""
+    """Writes the slice of the gate's own Service as Kubernetes does: these replicas are ready."""
     labels = {
         names.SERVICE_OF_SLICE_LABEL: names.GATE_SERVICE,
         names.SLICE_MANAGER_LABEL: "tests",
@@ -76,7 +76,7 @@ def ready(api: Api, *pods: GateProcess) -> None:
 
 
 def call(at: GateProcess, port: int) -> int:
-    """The status of a call at a replica, 0 where it does not answer."""
+    """Returns the status of a call at a replica; 0 if it does not answer."""
     request = urllib.request.Request(f"http://{at.listens}:{port}/", b"{}")
     try:
         with urllib.request.urlopen(request, timeout=240.0) as answer:
@@ -88,7 +88,7 @@ def call(at: GateProcess, port: int) -> int:
 
 
 def workload(api: Api, namespace: str, app: str) -> Manifest:
-    """An App's workload with no pod; it is paused, so that none comes."""
+    """Creates an App's workload without pods. It is paused, so that no pod is created."""
     labels = names.pod_selector(app)
     spec = {"containers": [{"name": "runtime", "image": "registry.test/runtime:1"}]}
     return made(
@@ -108,8 +108,8 @@ def workload(api: Api, namespace: str, app: str) -> Manifest:
 
 
 def members(api: Api, slice_: Manifest, *pods: GateProcess) -> None:
-    wanted = sorted(each.name for each in pods)
-    eventually(f"{wanted} are in the slice", lambda: sorted(gates.endpoints(api, slice_)) == wanted)
+    expected = sorted(each.name for each in pods)
+    eventually(f"{expected} are in the slice", lambda: sorted(gates.endpoints(api, slice_)) == expected)
 
 
 def test_replicas_join_wake_an_app_once_leave_and_are_taken_away_when_they_are_dead(
@@ -133,7 +133,7 @@ def test_replicas_join_wake_an_app_once_leave_and_are_taken_away_when_they_are_d
 
 
 def is_woken_once(api: Api, namespace: str, asleep: Manifest, port: int, *at: GateProcess) -> None:
-    """Twenty calls, by turns at each of the replicas, are one wake."""
+    """Asserts that twenty calls, spread over the replicas, wake the App once."""
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         found = list(pool.map(lambda number: call(at[number % len(at)], port), range(20)))
     assert found == [503] * 20  # its pods are simulated, and none answers
@@ -149,7 +149,7 @@ def is_woken_once(api: Api, namespace: str, asleep: Manifest, port: int, *at: Ga
 
 @contextmanager
 def proxied(login: Path, folder: Path) -> Iterator[tuple[Proxy, Path]]:
-    """A proxy in front of the API server that logs in as the gate, and a kubeconfig of it."""
+    """Yields a proxy of the API server that logs in as the gate, and a kubeconfig for it."""
     config = yaml.safe_load(login.read_text())
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
@@ -184,7 +184,7 @@ def test_whatever_goes_wrong_in_between_it_serves_the_slices_that_there_are(
 
 
 def probe(at: GateProcess, port: int) -> int:
-    """The status of a probe, which wakes nothing; 0 where nobody listens."""
+    """Returns the status of a probe, which wakes nothing; 0 if nothing listens."""
     try:
         with urllib.request.urlopen(f"http://{at.listens}:{port}/readyz", timeout=60) as answer:
             return int(answer.status)

@@ -1,4 +1,4 @@
-"""Apps of type Gateway on a real API server, which serves HTTPRoutes or does not, and may come to or cease to while the operator runs."""
+"""Apps of type Gateway on a real API server. It may start or stop to serve HTTPRoutes while the operator runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.waiting import eventually
 GATEWAY = "gateways/public"
 PARENT = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "gateways", "name": "public"}
 DELETED_WITHIN = 400.0
-"""The API server looks for what is left of a definition every 5 s, for a minute, before it tries the definition anew."""
+"""Seconds for the deletion of a definition. The API server checks every 5 s for remaining objects, for a minute, before it retries."""
 ROUTE = "HTTPRoute"
 
 
 @contextlib.contextmanager
 def gateway_api(cluster: Cluster) -> Iterator[None]:
-    """The Gateway API's definitions, served while the block runs."""
+    """Serves the Gateway API's definitions while the block runs."""
     kubectl, path = Kubectl(cluster), str(builds.ensure([components.GATEWAY_API])[components.GATEWAY_API_CRDS])
     api = Api.of(cluster)
 
@@ -68,9 +68,9 @@ def test_the_gateway_api_may_come_and_go_and_while_it_is_there_routes_are_made_k
     stage.app("other", given.with_hostname(host(stage, "other")))
     eventually("another App has its Ingress", lambda: stage.find("Ingress", "other"))
     app(stage)
-    told = stage.until_condition("chat", "ChildrenApplied", "False", reason="NoGateway")
-    wanted = "install the Gateway API (gateway.networking.k8s.io/v1), or use type Ingress"
-    assert told["message"] == f"exposure.type is Gateway, and the cluster does not serve HTTPRoutes: {wanted}"
+    condition = stage.until_condition("chat", "ChildrenApplied", "False", reason="NoGateway")
+    advice = "install the Gateway API (gateway.networking.k8s.io/v1), or use type Ingress"
+    assert condition["message"] == f"exposure.type is Gateway, and the cluster does not serve HTTPRoutes: {advice}"
     assert stage.condition("chat", "Ready")["status"] == "False"
     with gateway_api(cluster):
         is_made_and_kept(stage)

@@ -1,4 +1,4 @@
-"""Deploys from Git: a change of `spec.deploy` is one row, and nothing that a GitOps tool repeats is one, or undoes one."""
+"""Deploys from Git: a change of `spec.deploy` makes one row. Repeated applies of a GitOps tool make no row and revert none."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def test_a_rollback_by_hand_stays_until_somebody_resumes_what_git_asks_for_next(
     stage.until_condition(app, OVERRIDDEN, "False", reason="AsDeclared")
     first, declared = (row["metadata"]["name"] for row in stage.rows(app))
     by_hand = stage.live(app, restores=first, message="v2 answers nonsense")
-    said = stage.until_condition(app, OVERRIDDEN, "True", reason="NewerRow")["message"]
-    assert f"asks v2 (#2, {declared})" in said
-    assert by_hand in said
+    message = stage.until_condition(app, OVERRIDDEN, "True", reason="NewerRow")["message"]
+    assert f"asks v2 (#2, {declared})" in message
+    assert by_hand in message
     stage.apply(stage.declared("v2", name=app))
     stage.quiet(app)
     assert stage.until_served("v1", app, rows=3) == by_hand
@@ -97,7 +97,7 @@ def test_an_app_created_again_under_its_name_deploys_what_git_asks(module_stage:
 
 
 def _next_after(stage: HistoryStage, app: str, uid: str) -> Manifest:
-    """A row other than that of `uid`, once it has ended."""
+    """Waits for a row other than that of `uid` to end, and returns it."""
     return eventually(
         "a row of the new App ends",
         lambda: next((row for row in stage.rows(app) if row["metadata"]["uid"] != uid and "outcome" in row["spec"]), None),
@@ -114,7 +114,7 @@ WAYS = {
 
 @dataclass
 class SelfHeal:
-    """Applies what Git has every second, as GitOps tools do, in a thread of its own."""
+    """A thread that applies Git's content every second, as GitOps tools do."""
 
     apply: Callable[[], None]
     applied: int = 0
@@ -122,7 +122,7 @@ class SelfHeal:
     _end: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, more: int = 2) -> None:
-        """Until so many more applies have begun and ended."""
+        """Waits until `more` further applies have begun and ended."""
         until = self.applied + more
         eventually("Git is applied again", lambda: self.applied >= until or self.failed)
         assert not self.failed, self.failed
@@ -177,8 +177,8 @@ def test_rollbacks_by_hand_outlive_self_heal(module_stage: HistoryStage, monkeyp
 def test_a_row_that_git_drops_is_pruned_by_nobody(module_stage: HistoryStage, app: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECTL_APPLYSET", "true")
     stage = module_stage
-    declared, asked = stage.manifest(name=app), given.asking(app=app, workflowVersion="v1", runtime=stage.default_runtime)
-    row = given.row_manifest("dropped-first", given.in_namespace(stage.namespace), asked)
+    declared, manual = stage.manifest(name=app), given.asking(app=app, workflowVersion="v1", runtime=stage.default_runtime)
+    row = given.row_manifest("dropped-first", given.in_namespace(stage.namespace), manual)
     prune = ("--prune", "--applyset=configmaps/dropping")
     stage.apply(declared, row, flags=prune)
     stage.until_served("v1", app, rows=1)

@@ -1,4 +1,4 @@
-"""Our CustomResourceDefinitions under the policies: nobody deletes or weakens one unawares, and a release may still change them."""
+"""Our CustomResourceDefinitions under the policies: nobody deletes or weakens one by mistake, and a release may still change them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DELETABLE, WEAKER, UNTIL = (f"dynamiq.getdynamiq.ai/allow-{what}" for what in ("
 FROZEN = ("Deployment", "WorkflowVersion", "Runtime", "Approval", "Rejection", "AppChange")
 COLLECTION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WALKED = 9
-"""Levels of a schema below its root that the policy looks at."""
+"""Levels of a schema below its root that the policy checks."""
 ITEMS = "[]"
 """The step of a path into the items of a list."""
 
@@ -49,7 +49,7 @@ def spec_of(found: Manifest) -> Manifest:
 
 
 def tried(api: Api, change: Change, kind: str = "Deployment", annotations: Manifest | None = None) -> Answer:
-    """The answer to an update of a definition, as a dry run: other tests need it as it is."""
+    """Returns the answer to an update of a definition. It is a dry run, because other tests need the definition unchanged."""
     found = stored(api, kind)
     change(found)
     found["metadata"].setdefault("annotations", {}).update(annotations or {})
@@ -102,7 +102,7 @@ def test_other_definitions_are_their_owners(api: Api) -> None:
 
 
 def nodes(schema: Manifest, *path: str) -> Iterator[tuple[str, ...]]:
-    """The path of each object or field of a schema."""
+    """Yields the path of each object or field of a schema."""
     yield path
     for name, below in schema.get("properties", {}).items():
         yield from nodes(below, *path, name)
@@ -117,14 +117,14 @@ def at(schema: Manifest, path: tuple[str, ...]) -> Manifest:
 
 
 def drop_rules(found: Manifest) -> int:
-    """Takes every rule off a definition's schema; returns how many there were."""
+    """Removes every rule from a definition's schema, and returns their number."""
     schema = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return sum(len(at(schema, path).pop(RULES, ())) for path in nodes(schema))
 
 
 @pytest.mark.parametrize("kind", FROZEN)
 def test_no_rule_of_what_is_frozen_can_be_dropped(api: Api, kind: str) -> None:
-    """All are dropped at once: the refusal counts each of them."""
+    """All rules are dropped at once: the refusal counts each of them."""
     (known,) = (known for known in KINDS if known.kind == kind)
     rules = drop_rules(copy.deepcopy(crd.crd(known)))
     assert rules
@@ -141,7 +141,7 @@ def test_the_schemas_are_no_deeper_than_the_policy_looks() -> None:
 
 
 def another_version(found: Manifest) -> None:
-    """Served beside the stored one, with another schema."""
+    """Adds a version with another schema, served beside the stored one."""
     free = copy.deepcopy(found["spec"]["versions"][0]) | {"name": "v1", "storage": False}
     free["schema"]["openAPIV3Schema"]["properties"]["spec"][RULES].pop()
     del free["selectableFields"]  # the API server takes the same ones in two versions only beside the same schema
@@ -180,7 +180,7 @@ WEAKENINGS: dict[str, Change] = {
 
 @pytest.mark.parametrize("what", WEAKENINGS)
 def test_a_weaker_schema_is_refused_until_all_that_goes_is_named(api: Api, what: str) -> None:
-    assert asked(api, WEAKENINGS[what]), "no policy refuses it"
+    assert named_fields(api, WEAKENINGS[what]), "no policy refuses it"
 
 
 def test_a_weaker_schema_is_refused_to_who_names_nothing(api: Api) -> None:
@@ -189,7 +189,7 @@ def test_a_weaker_schema_is_refused_to_who_names_nothing(api: Api) -> None:
         refused(tried(api, WEAKENINGS["a rule that says something else"], annotations=each), WEAKER)
 
 
-# What is named, until a time.
+# Named fields, until a time.
 
 
 def after(**time: float) -> str:
@@ -197,8 +197,8 @@ def after(**time: float) -> str:
 
 
 @functools.cache
-def asked(api: Api, change: Change, kind: str = "Deployment") -> tuple[str, ...]:
-    """What a user names who reads one refusal after another, until no policy objects."""
+def named_fields(api: Api, change: Change, kind: str = "Deployment") -> tuple[str, ...]:
+    """Returns the weaker fields that a user has to name, one refusal after another, until no policy objects."""
     named: list[str] = []
     while True:
         answer = tried(api, change, kind, {WEAKER: "\n".join(named), UNTIL: after(hours=1)})
@@ -210,12 +210,12 @@ def asked(api: Api, change: Change, kind: str = "Deployment") -> tuple[str, ...]
 
 
 def configs(found: Manifest) -> tuple[Manifest, Manifest]:
-    """The schemas of what a row asks for, and of what it pins."""
+    """Returns the schemas of a row's config and of its pinned config."""
     return spec_of(found)["properties"]["config"], spec_of(found)["properties"]["pinned"]["properties"]["config"]
 
 
 def autoscaling_when_serverless(found: Manifest) -> None:
-    """A release in which a serverless config may have autoscaling."""
+    """Changes the definition as a release that allows autoscaling in a serverless config."""
     for config in configs(found):
         config[RULES] = [each for each in config[RULES] if "!has(self.autoscaling)" not in each["rule"]]
 
@@ -226,7 +226,7 @@ def and_one_more(found: Manifest) -> None:
 
 
 def test_a_release_that_allows_more_names_the_rules_that_go(api: Api) -> None:
-    named = asked(api, autoscaling_when_serverless)
+    named = named_fields(api, autoscaling_when_serverless)
     assert [each.partition(": ")[0] for each in named] == ["spec.config", "spec.pinned.config"]
     assert all("self.type != 'serverless'" in each for each in named)
     assert made(tried(api, autoscaling_when_serverless, annotations={WEAKER: "\n".join(named), UNTIL: after(hours=23)}))
@@ -239,7 +239,7 @@ def test_a_release_that_allows_more_names_the_rules_that_go(api: Api) -> None:
     [None, "", "true", "for ever", "9999-12-31T23:59:59Z", "2026-01-01T00:00:00Z", {"minutes": -1}, {"hours": 25}, "2026-13-45T99:99:99Z"],
 )
 def test_only_until_a_time_that_is_near(api: Api, until: Any) -> None:
-    named = "\n".join(asked(api, autoscaling_when_serverless))
+    named = "\n".join(named_fields(api, autoscaling_when_serverless))
     value = after(**until) if isinstance(until, dict) else until
     answer = tried(api, autoscaling_when_serverless, annotations={WEAKER: named, **({UNTIL: value} if value is not None else {})})
     assert answer.status in (403, 422)
@@ -254,7 +254,7 @@ FORMER_RULE = {
 
 @pytest.fixture
 def former(api: Api) -> Iterator[Manifest]:
-    """The definition of rows as it was before serverless configs had fields, under another name: its kind is served already."""
+    """Serves the former definition of rows, without fields of serverless configs. It has another name, because its kind is served already."""
     found = copy.deepcopy(crd.crd(RECORD))
     found["spec"]["names"].update(plural="formers", singular="former", shortNames=["former"], listKind="FormerList")
     found["metadata"]["name"] = f"formers.{found['spec']['group']}"
@@ -298,8 +298,8 @@ FORGED: list[list[Manifest] | None] = [None, [], [{}], [entry("tests", PAST)], [
 @pytest.mark.parametrize("forged", FORGED)
 @pytest.mark.parametrize("way", ["replace", "merge", "json", "apply"])
 def test_nobody_turns_the_clock_back(api: Api, forged: list[Manifest] | None, way: str) -> None:
-    """An annotation that has expired stays so, whatever times a request sends along, and however it is sent."""
-    named = "\n".join(asked(api, autoscaling_when_serverless))
+    """An expired annotation stays expired, whatever times a request sends, and in every way of sending it."""
+    named = "\n".join(named_fields(api, autoscaling_when_serverless))
     found = stored(api)
     autoscaling_when_serverless(found)
     versions = found["spec"]["versions"]
@@ -352,7 +352,7 @@ def test_a_release_is_applied_again_and_statuses_are_written(api: Api, kind: str
 
 
 def test_the_policies_type_check(cluster: Cluster, kubectl: Kubectl, api: Api) -> None:
-    """The API server checks types only where a policy names its versions: so do these copies, which nothing binds."""
+    """The API server checks types only if a policy names its versions. These unbound copies do."""
     names = []
     for policy in kubectl.kustomized(POLICIES):
         if policy["kind"] != "ValidatingAdmissionPolicy":

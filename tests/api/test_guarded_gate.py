@@ -1,4 +1,4 @@
-"""The gate's account writes endpoints of its own slices and wakes Apps, and the API server lets it do nothing else."""
+"""The gate's account writes endpoints of its own slices and wakes Apps. The API server refuses everything else to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rights(cluster: Cluster) -> None:
 
 
 def gate(api: Api) -> Api:
-    """Requests as the gate, whom RBAC refuses nothing: only the policies can."""
+    """Returns a client of the gate's user with every RBAC right: only the policies can refuse it."""
     return admin(api, USER)
 
 

@@ -1,4 +1,4 @@
-"""The operator patches pods to tell their kubelets of new Access Keys, and the API server lets it do nothing else to them."""
+"""The operator patches pods to announce new Access Keys to their kubelets. The API server refuses every other change to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTHING_ELSE = "changes nothing else of it"
 
 
 def a_pod(namespace: str, name: str = "one", **labels: str) -> Manifest:
-    """A restricted pod that no node gets."""
+    """Returns a restricted pod that is never scheduled."""
     container = {
         "name": "runtime",
         "image": "registry.test/runtime:1",
@@ -36,7 +36,7 @@ def a_pod(namespace: str, name: str = "one", **labels: str) -> Manifest:
 
 
 def create(api: Api, wanted: Manifest) -> Manifest:
-    """The pod, once its namespace has the account of pods: a controller makes it, and the API server waits for that a second or two."""
+    """Creates the pod once its namespace has the account of pods, which a controller makes within a second or two."""
     eventually("the pod is made", lambda: api.create(wanted).status in (201, 409))
     return made(api.read(wanted))
 

@@ -1,4 +1,4 @@
-"""A deploy waits, says so in the same words on every surface, and goes on by the word of somebody else, whichever surface they gave it on."""
+"""A deploy waits, is shown with the same message on every surface, and continues after somebody else's approval on any of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 
 @dataclass(frozen=True)
 class Place:
-    """A project in which one approval is asked for. `app`: the id of an App that serves v1; `bert` approves, and `carl` is on call."""
+    """A project that requires one approval. `app`: the id of an App that serves v1. `bert` approves; `carl` is on call."""
 
     at: Rehearsal
     app: str
@@ -39,15 +39,15 @@ class Place:
         return f"/v1/apps/{self.app}{more}"
 
     def plugin(self, who: Client) -> Plugin:
-        """The plugin, logged in with somebody's token."""
+        """Returns the plugin, logged in with this caller's token."""
         kubeconfig = self.folder / f"{(who.token or '')[-8:]}.kubeconfig"
         rest_rehearsal.login(self.at.stage, who.token or "", kubeconfig)
         return Plugin(self.at.stage.cluster, self.namespace, self.folder, more={"KUBECONFIG": str(kubeconfig)})
 
     def waits(self, version: str) -> Manifest:
-        """Deploys a version as Anna, by REST; returns the row once it waits."""
-        asked = {"workflow_id": self.at.ids["workflow"], "workflow_version_id": self.at.ids[version]}
-        row = self.at.caller.post(self.path("/deploy"), asked)
+        """Deploys a version as Anna by REST, and returns the row once it waits."""
+        body = {"workflow_id": self.at.ids["workflow"], "workflow_version_id": self.at.ids[version]}
+        row = self.at.caller.post(self.path("/deploy"), body)
         return eventually("it waits", lambda: found if (found := self.row(row["id"]))["waits"] else None)
 
     def row(self, uid: str) -> Manifest:
@@ -84,8 +84,8 @@ def place(cluster: Cluster, guarded: None, account: Path, tmp_path_factory: pyte
 
 
 def _by_plugin(place: Place, row: Manifest) -> None:
-    said = place.plugin(place.bert).said("approve", place.name, f"#{row['sequence']}", "-m", "read it", "--yes")
-    assert said.splitlines()[-2:] == [
+    output = place.plugin(place.bert).said("approve", place.name, f"#{row['sequence']}", "-m", "read it", "--yes")
+    assert output.splitlines()[-2:] == [
         f"approved #{row['sequence']} ({row['name']}) of {place.name}",
         "nothing else holds it: it is deployed",
     ]
@@ -106,8 +106,8 @@ def _by_rest(place: Place, row: Manifest) -> None:
 @pytest.mark.parametrize(("version", "approve"), [("v3", _by_plugin), ("v4", _by_rest)], ids=["plugin", "REST"])
 def test_a_row_waits_and_is_deployed_by_the_word_of_another(place: Place, version: str, approve: Callable[[Place, Manifest], None]) -> None:
     row = place.waits(version)
-    told = place.at.caller.get(place.path())
-    assert (told["status"]["word"], told["under_way"], told["waiting"][0]["name"]) == ("Live", None, row["name"]), "the App serves on"
+    answer = place.at.caller.get(place.path())
+    assert (answer["status"]["word"], answer["under_way"], answer["waiting"][0]["name"]) == ("Live", None, row["name"]), "the App serves on"
     problem(place.at.caller("POST", place.path(f"/deployments/{row['id']}/approvals"), {"purpose": "Approve"}), 403, "is the author of row")
     approve(place, row)
     place.at.until_live(place.app, row["id"])
@@ -139,7 +139,7 @@ def test_every_surface_says_the_same_words(place: Place) -> None:
 
 
 def _ended(place: Place, row: Manifest, word: str) -> None:
-    """Its author takes it back."""
+    """Withdraws the row as its author, and waits for its end."""
     place.plugin(place.at.caller).said(word, place.name, row["name"], "--yes")
     eventually("it has ended", lambda: place.stored(row["name"])["spec"].get("outcome"))
     assert "withdrawn by" in place.row(row["id"])["reason"]
@@ -149,12 +149,12 @@ def test_who_is_on_call_goes_back_past_what_waits_and_deploys_nothing_else(place
     row = place.waits("v2")
     history = place.at.history(place.app)
     back = next(each for each in history if each["status"] == "Superseded" and each["reason"] is None)
-    asked = {"restores": back["id"]}
+    body = {"restores": back["id"]}
     problem(place.carl("POST", place.path("/deploy"), {"workflow_id": place.at.ids["workflow"]}), 403, "may not deploy")
-    preview = place.carl.post(place.path("/deploy/preview"), asked, 200)
+    preview = place.carl.post(place.path("/deploy/preview"), body, 200)
     assert (preview["guards"], preview["begins_hold"]) == ([], False), "Git never touched the App: nothing of it has to wait"
     confirmed = {**preview["to"], **{name: preview[name] for name in ("from", "under_way", "guards", "begins_hold")}}
-    made = place.carl.post(place.path("/deploy"), {**asked, "confirmed": confirmed})
+    made = place.carl.post(place.path("/deploy"), {**body, "confirmed": confirmed})
     place.at.until_live(place.app, made["id"])
     assert place.row(row["id"])["status"] == "Superseded", "it was overtaken"
     assert place.at.caller.get(place.path())["holds"] is None
@@ -162,8 +162,8 @@ def test_who_is_on_call_goes_back_past_what_waits_and_deploys_nothing_else(place
 
 def test_what_each_role_may_do_of_the_rules(place: Place) -> None:
     def may(who: Client) -> set[str]:
-        told: dict[str, Any] = who.get(place.path("/rights"))
-        return {name for name, each in told.items() if each["allowed"]} & RULES
+        rights: dict[str, Any] = who.get(place.path("/rights"))
+        return {name for name, each in rights.items() if each["allowed"]} & RULES
 
     assert may(place.bert) == {"approve", "reject_versions", "withdraw"}
     assert may(place.carl) == {"roll_back", "withdraw"}

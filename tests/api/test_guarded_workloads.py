@@ -1,4 +1,7 @@
-"""What was applied to a workload is noted by the operator and by restorers alone, under whatever field manager; all else of it stays its users' to change."""
+"""Only the operator and restorers may write the notes of what was applied to a workload, under any field manager.
+
+Users may change the rest.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def noting(api: Api, found: Manifest, notes: Manifest, subresource: str = "") ->
 
 @pytest.fixture
 def applied(api: Api, namespace: str) -> Manifest:
-    """A workload as the operator has applied it."""
+    """Returns a workload as the operator applied it."""
     return made(operator(api).apply(workload(namespace, notes=GENUINE), manager=names.FIELD_MANAGER))
 
 
@@ -83,7 +86,7 @@ def test_nobody_else_makes_a_workload_with_a_note(api: Api, namespace: str, name
 
 
 def test_a_note_that_was_taken_off_is_not_put_back(api: Api, applied: Manifest) -> None:
-    """It is unknown then what was applied, as after an edit of the field managers."""
+    """Without its note the applied state is unknown, as after an edit of the field managers."""
     made(noting(admin(api, "eve"), applied, {TEMPLATE: None, ROW: None}))
     refused(noting(admin(api, "eve"), applied, GENUINE), "leave the annotations")
 
@@ -114,7 +117,7 @@ def test_the_clusters_controllers_work_on(api: Api, applied: Manifest) -> None:
 
 
 def test_kubectl_rollout_undo_brings_no_note_of_before(cluster: Cluster, api: Api, namespace: str, applied: Manifest) -> None:
-    """It would copy the annotations of an older ReplicaSet, which its users may change."""
+    """An undo would copy the annotations of an older ReplicaSet, which users may change."""
     wait_for_revision(api, applied, "1")
     newer = workload(namespace, notes={**GENUINE, ROW: "2"})
     newer["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.test/runtime:2"

@@ -1,4 +1,4 @@
-"""Attacks on guards that the API server decides: who may deploy, approve and bypass, whose word it is, and what policies select by."""
+"""Attacks on guards that the API server stops: rights to deploy, approve and bypass, authors of approvals, and labels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SEED = 14
 
 @pytest.fixture(scope="module")
 def place(cluster: Cluster, guarded: None) -> Iterator[Place]:
-    """A production whose row waits, and everybody who is about."""
+    """Yields a production with a waiting row, and all attackers."""
     api = Api.of(cluster)
     with fresh_namespace(api, "guards-attacks") as namespace:
         guard_attacks.install(api, namespace)
@@ -56,7 +56,7 @@ def place(cluster: Cluster, guarded: None) -> Iterator[Place]:
 @pytest.mark.full_count
 async def test_no_forged_request_gets_past_a_guard(cluster: Cluster, api: Api, place: Place) -> None:
     before = place.now(api)
-    asked = Drawn(place, SEED).attacks(counted(FORGED))
+    attacks = Drawn(place, SEED).attacks(counted(FORGED))
     answers: dict[Attack, Answer] = {}
     taken: dict[Attack, Answer] = {}
     async with swarm(cluster) as requests:
@@ -66,12 +66,14 @@ async def test_no_forged_request_gets_past_a_guard(cluster: Cluster, api: Api, p
             if attack.by_rights:
                 taken[attack] = await requests.send(attack.asked_by_an_administrator())
 
-        await shared(asked, send)
+        await shared(attacks, send)
     assert [(str(attack), answer.message) for attack, answer in answers.items() if not attack.failed(answer)] == []
     assert [(str(attack), answer.message) for attack, answer in taken.items() if not answer.ok] == [], "not even an administrator may"
     assert place.now(api) == before
-    said = Counter(attack.about for attack in asked)
-    print(f"{len(asked)} forged requests of {len(said)} kinds, seed {SEED}: 0 accepted as sent; {len(taken)} of them only lacked a right")
+    counts = Counter(attack.about for attack in attacks)
+    print(
+        f"{len(attacks)} forged requests of {len(counts)} kinds, seed {SEED}: 0 accepted as sent; {len(taken)} of them only lacked a right"
+    )
 
 
 # Impersonation.
@@ -141,7 +143,7 @@ def test_who_may_bypass_and_deploy_deploys_past_the_rules(api: Api, place: Place
         api.delete(rest.of_user("bruno", place.namespace, "dynamiq-deployer"))
 
 
-# Apps of somebody who may change them, and not deploy.
+# Apps of a user who may change them, and not deploy.
 
 
 def test_an_app_that_deploys_stays_anybodys_to_change_but_for_that(api: Api, place: Place) -> None:
@@ -166,7 +168,7 @@ def test_a_job_that_is_there_already_stays(api: Api, place: Place) -> None:
     assert "verify" not in made(vito.merge(app, {"spec": {"rollout": {"verify": None}}}))["spec"]["rollout"]
 
 
-# Words stay, and end with their row.
+# Approvals cannot be changed, and end with their row.
 
 
 def test_only_the_operator_and_the_cluster_end_a_word(api: Api, place: Place) -> None:
@@ -226,8 +228,8 @@ def test_a_backup_brings_words_back_as_history(api: Api, place: Place) -> None:
 def test_other_labels_of_a_namespace_are_its_owners(api: Api, place: Place) -> None:
     nora = api.acting_as("nora")
     assert nora.merge(place.project, {"metadata": {"labels": {"team": "a"}, "annotations": {"a": "b"}}}, dry_run=True).ok
-    said = nora.merge(place.project, {"metadata": {"labels": {names.ENVIRONMENT_LABEL: "dev"}}})
-    refused(said, "decide which DeployPolicies hold in it, and nora may not change them", "ClusterRole dynamiq-policies gives")
+    answer = nora.merge(place.project, {"metadata": {"labels": {names.ENVIRONMENT_LABEL: "dev"}}})
+    refused(answer, "decide which DeployPolicies hold in it, and nora may not change them", "ClusterRole dynamiq-policies gives")
     found = made(nora.merge(place.project, {"metadata": {"labels": {"kubernetes.io/metadata.name": "other"}}}, dry_run=True))
     assert found["metadata"]["labels"]["kubernetes.io/metadata.name"] == place.namespace
 
@@ -261,8 +263,8 @@ def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Clust
         refused(restorer.create(approval_manifest(here, backup, name="word"), dry_run=True), "true for members of dynamiq:restorers")
         assert made(restorer.create(approval_manifest(here, backup, with_spec(restored=True), name="word"), dry_run=True))
         withdrawn = {"reason": "fine"}
-        for said in (withdrawn, {**withdrawn, "by": "eve"}):
-            refused(grace.merge(rejection, {"spec": {"withdrawn": said}}, dry_run=True), "withdrawn.by", "set it to grace")
+        for spec in (withdrawn, {**withdrawn, "by": "eve"}):
+            refused(grace.merge(rejection, {"spec": {"withdrawn": spec}}, dry_run=True), "withdrawn.by", "set it to grace")
         assert grace.merge(rejection, {"spec": {"withdrawn": {**withdrawn, "by": "grace"}}}, dry_run=True).ok
         owned = {"finalizers": ["a.test/b"]}
         for make in (approval_manifest, rejection_manifest):
@@ -273,9 +275,9 @@ def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Clust
 
 
 def test_every_refusal_says_what_would_be_needed(api: Api, place: Place) -> None:
-    """By somebody whom RBAC lets do all of it, so that each sentence is ours."""
+    """Rita has every RBAC right here, so each refusal is our own sentence."""
     here, rita = in_namespace(place.namespace), api.acting_as("rita")
-    said = [
+    answers = [
         rita.create(row_manifest("said", here, asking(workflowVersion="v1"))),
         rita.create(row_manifest("said", here, asking(restores="older"), with_spec(bypass={"reason": "why not"}))),
         rita.create(row_manifest("said", here, asking(restores="older"), with_spec(released=COMPLETED["released"]))),
@@ -284,6 +286,6 @@ def test_every_refusal_says_what_would_be_needed(api: Api, place: Place) -> None
         rita.delete(place.approval),
         rita.merge(place.app, {"spec": {"suspend": True}}),
     ]
-    for answer in said:
+    for answer in answers:
         refused(answer, "rita")
         assert re.search(r"which ClusterRole dynamiq-[a-z-]+ gives|leave them out|it ends with its row", answer.message), answer.message

@@ -1,4 +1,4 @@
-"""The commands of docs/guards.md, each by the person whom the page names, in the roles that it gives them."""
+"""The commands of docs/guards.md, each run by the person and with the roles that the page names."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ pytestmark = pytest.mark.usefixtures("guarded")
 GUARDS = REPOSITORY / "docs" / "guards.md"
 EXAMPLE = REPOSITORY / "examples" / "guards" / "production.yaml"
 WAITS = 3
-"""Exit code of a deploy that waits, and of a check that says that one would."""
+"""Exit code of a deploy that waits, and of a check that finds that a deploy would wait."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """The page, at a stage, with an App of the test's. `folder`: for kubeconfigs of people, whom an administrator impersonates."""
+    """The page with an App of the test. `folder`: for kubeconfigs of the people, whom an administrator impersonates."""
 
     on: HistoryStage
     app: str
     folder: Path
 
     def run(self, person: str, begins: str, *, code: int = 0) -> str:
-        """Runs the block that begins so, line by line, as this person; returns what it says. `code`: of its first line."""
+        """Runs the block that begins with `begins` as this person, line by line, and returns its output. `code`: of its first line."""
         (block,) = [each for each in blocks(GUARDS) if each.startswith(begins)]
         return "".join(self.line(person, line, code if place == 0 else 0) for place, line in enumerate(block.splitlines()))
 
@@ -64,7 +64,7 @@ class Page:
         return path
 
     def waiting(self) -> dict[str, str]:
-        """Reasons of the rows that wait, by version."""
+        """Returns the reasons of the waiting rows, by version."""
         rows = self.on.rows(self.app)
         return {
             row["spec"]["pinned"]["workflowVersion"]: row["status"]["waits"]["reason"]
@@ -73,7 +73,7 @@ class Page:
         }
 
     def policy(self, **spec: object) -> None:
-        """The page's DeployPolicy as it stands in the example, with these fields in place of its own."""
+        """Applies the page's DeployPolicy from the example, with these fields replaced."""
         made = yaml.safe_load(EXAMPLE.read_text())
         made["spec"] |= spec
         made["spec"]["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": self.on.namespace}}
@@ -83,8 +83,9 @@ class Page:
         assert self.on.api.delete(self.on.named(kinds.DEPLOY_POLICY.kind, "production")).status in (200, 404)
 
     def until_ends(self, version: str, result: str) -> str:
-        """Deploys a version until a row of it ends so, and returns why: what was said of the version the operator may hear after the first row."""
+        """Deploys a version until one of its rows ends with `result`, and returns the reason."""
 
+        # The operator may see a rejection of the version only after the first row.
         def ended() -> Manifest | None:
             row = self.on.deploy(self.app, version)
             found: Manifest = eventually(f"row {row} has ended", lambda: self.on.row(row)["spec"].get("outcome"))
@@ -93,7 +94,7 @@ class Page:
         return str(eventually(f"a row of {version} ends: {result}", ended)["reason"])
 
     def until_told(self, *reasons: str) -> None:
-        """Waits until the App's status says that a deploy by hand would wait for these."""
+        """Waits until the App's status lists exactly these reasons for which a manual deploy would wait."""
 
         def told() -> bool:
             guards = self.on.get("App", self.app).get("status", {}).get("guards") or []
@@ -104,7 +105,7 @@ class Page:
 
 @pytest.fixture
 def page(module_stage: HistoryStage, app: str, tmp_path: Path) -> Iterator[Page]:
-    """An App as the page's with v1 live, and Anna, who may edit."""
+    """Yields the page with its App: v1 is live, and Anna may edit."""
     module_stage.app(app, workflow=WORKFLOW)
     module_stage.live(app, "v1", runtime=module_stage.default_runtime)
     for person, role in (("anna", "edit"), ("dora", "dynamiq-deployer")):

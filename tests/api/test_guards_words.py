@@ -1,4 +1,4 @@
-"""Attacks on guards that the operator decides: whose word counts, for which row, and what changes meanwhile."""
+"""Attacks on guards that the operator stops: whose approval counts, for which row, and changes meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.usefixtures("guarded"), pytest.mark.timeout(900)]
 
 BOTH, ROBOT = "bea", "robot"
-"""Who deploys and approves, and a service account that approves."""
+"""A user who deploys and approves, and a service account that approves."""
 FIRST = {"reason": "the first one"}
 
 
@@ -36,7 +36,7 @@ def policy(name: str, namespace: str, **spec: Any) -> Manifest:
 
 @pytest.fixture(scope="module")
 def staged(guarded: None, module_stage: HistoryStage) -> Iterator[HistoryStage]:
-    """Rows of this namespace need somebody else's word."""
+    """Yields a stage whose rows need an approval of somebody other than the author."""
     api, namespace = module_stage.api, module_stage.namespace
     guard_attacks.install(api, namespace)
     for role in ("dynamiq-deployer", "dynamiq-approver"):
@@ -49,19 +49,19 @@ def staged(guarded: None, module_stage: HistoryStage) -> Iterator[HistoryStage]:
 
 
 def live(stage: HistoryStage, app: str) -> str:
-    """An App that serves v1, by a row past the rules; the name of the row."""
+    """Makes an App that serves v1 by a bypass, and returns the row's name."""
     stage.app(app, workflow=APP)
     return stage.live(app, "v1", runtime=stage.default_runtime, bypass=FIRST)
 
 
 def workloads(stage: HistoryStage, app: str) -> dict[str, Manifest]:
-    """The workloads of an App, by name."""
+    """Returns the workloads of an App, by name."""
     found = stage.api.get("Deployment", "", stage.namespace, api_version="apps/v1", labelSelector=f"{names.APP_LABEL}={app}").body["items"]
     return {each["metadata"]["name"]: each for each in found}
 
 
-def asked(stage: HistoryStage, by: str, app: str, version: str, reason: str = "AwaitingApproval", **more: Any) -> Manifest:
-    """A row that somebody asks for, once it waits."""
+def waiting_row(stage: HistoryStage, by: str, app: str, version: str, reason: str = "AwaitingApproval", **more: Any) -> Manifest:
+    """Deploys a version as `by`, and returns the row once it waits."""
     sent = row_manifest(f"{app}-{version}-{by}", in_namespace(stage.namespace), with_spec(app=app, workflowVersion=version, **more))
     made(stage.api.acting_as(by).create(sent))
     return eventually(f"{by}'s row waits: {reason}", lambda: _waiting(stage, sent, reason))
@@ -72,17 +72,17 @@ def _waiting(stage: HistoryStage, row: Manifest, reason: str) -> Manifest | None
     return found if found["status"].get("waits", {}).get("reason") == reason else None
 
 
-def word(api: Api, row: Manifest, *, name: str = "", **spec: Any) -> Manifest:
-    """Somebody's word on a row, of its digest, or as `spec` has it."""
+def create_approval(api: Api, row: Manifest, *, name: str = "", **spec: Any) -> Manifest:
+    """Creates an Approval of a row, for its digest unless `spec` has another."""
     meta = row["metadata"]
-    said = {"row": meta["name"], "digest": row["spec"]["pinned"]["digest"], **spec}
-    sent = approval_manifest(in_namespace(meta["namespace"]), with_spec(**said))
+    fields = {"row": meta["name"], "digest": row["spec"]["pinned"]["digest"], **spec}
+    sent = approval_manifest(in_namespace(meta["namespace"]), with_spec(**fields))
     sent["metadata"] = {"generateName": "word-", "namespace": meta["namespace"]}
     return made(api.create(sent))
 
 
 def ended(stage: HistoryStage, row: Manifest, result: str) -> str:
-    """The reason for which a row has ended so."""
+    """Waits until a row ends with `result`, and returns the reason."""
 
     def outcome() -> Manifest | None:
         found: Manifest | None = stage.row(row["metadata"]["name"])["spec"].get("outcome")
@@ -97,24 +97,24 @@ def test_nothing_counts_but_somebody_elses_word_on_what_the_row_pins(staged: His
     api, account = staged.api, f"system:serviceaccount:{staged.namespace}:{ROBOT}"
     live(staged, "words")
     live(staged, "others")
-    row, other = asked(staged, BOTH, "words", "v2"), asked(staged, "dora", "others", "v2")
+    row, other = waiting_row(staged, BOTH, "words", "v2"), waiting_row(staged, "dora", "others", "v2")
     grace = api.acting_as("grace")
-    word(api.acting_as(BOTH), row)
-    word(api.acting_as(account), row)
-    word(api.acting_as(OPERATOR, ADMINS), row)
-    word(api.acting_as("somebody", RESTORERS), row, by="grace")
-    word(api.acting_as("dora"), row, purpose="Resume")
-    word(grace, row, purpose="Withdraw")
-    word(grace, row, digest=other["spec"]["pinned"]["digest"])
-    word(grace, row, digest="sha256:" + "b" * 64)
-    word(grace, other, digest=row["spec"]["pinned"]["digest"])
+    create_approval(api.acting_as(BOTH), row)
+    create_approval(api.acting_as(account), row)
+    create_approval(api.acting_as(OPERATOR, ADMINS), row)
+    create_approval(api.acting_as("somebody", RESTORERS), row, by="grace")
+    create_approval(api.acting_as("dora"), row, purpose="Resume")
+    create_approval(grace, row, purpose="Withdraw")
+    create_approval(grace, row, digest=other["spec"]["pinned"]["digest"])
+    create_approval(grace, row, digest="sha256:" + "b" * 64)
+    create_approval(grace, other, digest=row["spec"]["pinned"]["digest"])
     own = api.acting_as(OPERATOR).create(approval_manifest(in_namespace(staged.namespace)))
     assert (own.status, 'cannot create resource "approvals"' in own.message) == (403, True)
     for _ in range(2):
         staged.acted_on("words")
     waits = staged.row(row["metadata"]["name"])["status"]["waits"]
     assert (waits["approvals"], waits["approvalsNeeded"]) == (0, 1)
-    counted = word(grace, row)
+    counted = create_approval(grace, row)
     released = staged.until(row["metadata"]["name"], "Live")["spec"]["released"]
     assert (released["by"], released["approvals"]) == (["grace"], [counted["metadata"]["name"]])
     assert _waiting(staged, other, "AwaitingApproval")
@@ -127,17 +127,17 @@ def test_who_asks_by_an_app_is_its_rows_author(staged: HistoryStage) -> None:
     eventually("bea asks by the App", lambda: staged.api.acting_as(BOTH).merge(staged.manifest(name="declared"), patch).ok)
     row = eventually("the row waits", lambda: next((row for row in staged.rows("declared") if row["status"].get("waits")), None))
     assert row["spec"]["createdBy"] == BOTH
-    word(staged.api.acting_as(BOTH), row)
+    create_approval(staged.api.acting_as(BOTH), row)
     staged.acted_on("declared")
     assert _waiting(staged, row, "AwaitingApproval")
-    word(staged.api.acting_as("grace"), row)
+    create_approval(staged.api.acting_as("grace"), row)
     assert staged.until(row["metadata"]["name"], "Live")["spec"]["released"]["by"] == ["grace"]
 
 
 def test_another_strategy_brings_no_variables_that_nobody_approved(staged: HistoryStage) -> None:
-    """The live row was approved; what its App asks of pods was changed since, and waits for a row."""
+    """The live row was approved. Later changes of its App's variables wait for a new row."""
     live(staged, "converted")
-    word(staged.api.acting_as("grace"), row := asked(staged, "dora", "converted", "v2"))
+    create_approval(staged.api.acting_as("grace"), row := waiting_row(staged, "dora", "converted", "v2"))
     staged.until(row["metadata"]["name"], "Live")
     staged.change(kinds.APP.kind, "converted", spec={"variables": [{"name": "MODEL", "value": "other"}], "access": {"type": "public"}})
     eventually("the App says that they wait", lambda: staged.condition("converted", "VariablesHeld").get("status") == "True")
@@ -158,7 +158,7 @@ def test_in_a_freeze_nothing_that_runs_changes_but_by_who_may_go_past_the_rules(
     runs = staged.until_settled("frozen") and staged.mounted("frozen")
     rules = made(staged.api.create(policy("frozen", staged.namespace, freezes=[{"name": "fair", **days}])))
     try:
-        row = asked(staged, "dora", "frozen", "v2", "Frozen")
+        row = waiting_row(staged, "dora", "frozen", "v2", "Frozen")
         staged.change(kinds.APP.kind, "frozen", spec={"variables": [{"name": "MODEL", "value": "other"}]})
         eventually("the App says that they wait", lambda: staged.condition("frozen", "VariablesHeld").get("status") == "True")
         assert staged.mounted("frozen") == runs
@@ -177,7 +177,7 @@ def test_in_a_freeze_nothing_that_runs_changes_but_by_who_may_go_past_the_rules(
 def test_on_call_goes_back_to_what_was_live_and_to_nothing_else(staged: HistoryStage) -> None:
     first = live(staged, "called")
     staged.live("called", "v2", runtime=staged.default_runtime, bypass={"reason": "prod is down"})
-    waiting = asked(staged, "dora", "called", "v3")
+    waiting = waiting_row(staged, "dora", "called", "v3")
     otto = staged.api.acting_as("otto")
     back = row_manifest("to-what-waits", in_namespace(staged.namespace), with_spec(app="called", restores=waiting["metadata"]["name"]))
     assert ended(staged, made(otto.create(back)), "Failed")
@@ -189,7 +189,7 @@ def test_on_call_goes_back_to_what_was_live_and_to_nothing_else(staged: HistoryS
 
 
 def test_what_cannot_be_read_holds(cluster: Cluster, account: Path, stage: HistoryStage, tmp_path: Path) -> None:
-    """Without the right to read policies the operator takes none for granted: only rollbacks and what bypasses are deployed."""
+    """Without the right to read policies, the operator assumes there may be some: it deploys only rollbacks and bypasses."""
     name = "dynamiq-operator"
     role = made(stage.api.read({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}}))
     less = [{**rule, "resources": [each for each in rule["resources"] if each != "deploypolicies"]} for rule in role["rules"]]

@@ -1,4 +1,4 @@
-"""A hostname belongs to one App in the cluster: the first to claim it, until it has been gone for a while."""
+"""A hostname belongs to one App in the cluster: the first to claim it, until that App has been deleted for a while."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def options() -> list[str]:
 
 @pytest.fixture(scope="module")
 def module_stages(cluster: Cluster) -> Iterator[list[HistoryStage]]:
-    """Two namespaces, for one test after the other."""
+    """Yields two namespaces, which the tests use one after the other."""
     api, kubectl = Api.of(cluster), Kubectl(cluster)
     with contextlib.ExitStack() as stack:
         names_ = [stack.enter_context(fresh_namespace(api, f"{side}-hostnames")) for side in ("a", "b")]
@@ -44,7 +44,7 @@ def module_stages(cluster: Cluster) -> Iterator[list[HistoryStage]]:
 
 @pytest.fixture
 def two(module_stages: list[HistoryStage], operator: Operator) -> Iterator[Stages]:
-    """The namespaces; what a test leaves in them, claims included, is gone before the next one."""
+    """Yields the two stages, and deletes everything that a test leaves in them, claims included."""
     ours, theirs = module_stages
     yield ours, theirs
     for stage in module_stages:
@@ -59,7 +59,7 @@ def _ingresses(stage: HistoryStage) -> list[Manifest]:
 
 
 def host(two: Stages, name: str = "chat") -> str:
-    """A hostname that no other test uses."""
+    """Returns a hostname that no other test uses."""
     return f"{name}.{two[0].namespace}.example.test"
 
 
@@ -105,8 +105,8 @@ def test_a_holder_made_again_within_the_grace_period_keeps_it(two: Stages, opera
     theirs.app("waiting", given.with_hostname(host(two)))
     refused(theirs, "waiting")
     ours.delete(kinds.APP.kind, "holder")
-    said = f"hostname {host(two)} was another App's until lately: it is free 60 s after it was asked for"
-    eventually("the other is told", lambda: said in theirs.condition("waiting", "ChildrenApplied")["message"])
+    message = f"hostname {host(two)} was another App's until lately: it is free 60 s after it was asked for"
+    eventually("the other is told", lambda: message in theirs.condition("waiting", "ChildrenApplied")["message"])
     asked_later(theirs, host(two))
     eventually("the route is gone", lambda: not routes(ours, "holder"))
     ours.app("holder", given.with_hostname(host(two)))
@@ -118,11 +118,11 @@ def test_a_holder_made_again_within_the_grace_period_keeps_it(two: Stages, opera
     assert "another App's" in refused(theirs, "waiting")
 
 
-# Claims that are lost.
+# Lost claims.
 
 
 def lose_claims(api: Api, namespace: str = OPERATOR_NAMESPACE) -> None:
-    """Deletes them until there are none: an operator that has not heard yet that an App is gone may make one more."""
+    """Deletes claims until none is left: an operator that has not seen an App's deletion yet may make one more."""
     selector = {"labelSelector": f"{names.CLAIM_LABEL}=hostname"}
 
     def lost() -> bool:
@@ -133,7 +133,7 @@ def lose_claims(api: Api, namespace: str = OPERATOR_NAMESPACE) -> None:
 
 
 def identity(stage: HistoryStage, app: str) -> tuple[str, int]:
-    """Of an App's Ingress: the same as long as it was neither made anew nor changed."""
+    """Returns the uid and the generation of an App's Ingress: equal as long as it was neither recreated nor changed."""
     meta = stage.get("Ingress", app)["metadata"]
     return meta["uid"], meta["generation"]
 
@@ -170,9 +170,9 @@ def test_claims_that_are_lost_are_made_again_and_no_route_is(two: Stages, operat
 
 
 def route_beside(ours: HistoryStage, theirs: HistoryStage, app: str, other: str) -> None:
-    """A route of App `other` there with the hostname of App `app` here, a second younger: as both may have it once claims were lost before.
+    """Makes a route of App `other` with the hostname of App `app`, a second younger, as lost claims would have allowed.
 
-    It leads to the Service of `app`, so that the operator changes it: a contested route is kept as ever.
+    It leads to the Service of `app`, so the operator repairs it: contested routes are maintained as well.
     """
     first, second = ours.get("Ingress", app), theirs.get(kinds.APP.kind, other)
     owner = {**first["metadata"]["ownerReferences"][0], "name": other, "uid": second["metadata"]["uid"]}
@@ -184,7 +184,7 @@ def route_beside(ours: HistoryStage, theirs: HistoryStage, app: str, other: str)
 def test_the_operators_namespace_deleted_and_made_again_touches_no_route(
     cluster: Cluster, two: Stages, operator: Operator, tmp_path: Path
 ) -> None:
-    """Claims are made again before any route changes: an App that gives up its hostname meanwhile gives it to nobody at once."""
+    """Claims are made again before any route changes. A hostname that an App gives up meanwhile is not reassigned at once."""
     ours, theirs = two
     operator.stop()  # another one, at home elsewhere, is at work in its place
     hosts = {f"app-{number}": host(two, f"app-{number}") for number in range(4)}
@@ -206,8 +206,8 @@ def test_the_operators_namespace_deleted_and_made_again_touches_no_route(
         running.start()
         for name in hosts.values():
             eventually(f"the claim of {name} is there again", lambda name=name: ours.api.get("ConfigMap", names.claim(name), home).ok)  # type: ignore[misc]
-        said = f"hostname {hosts['app-3']} was another App's until lately: it is free 60 s after it was asked for"
-        eventually("it is kept for a while", lambda: said in theirs.condition("app-3", "ChildrenApplied")["message"])
+        message = f"hostname {hosts['app-3']} was another App's until lately: it is free 60 s after it was asked for"
+        eventually("it is kept for a while", lambda: message in theirs.condition("app-3", "ChildrenApplied")["message"])
         assert not routes(theirs, "app-3")
         theirs.until_condition("app-0", "ChildrenApplied", "False", reason="HostnameContested")
         for app in list(hosts)[1:3]:
@@ -217,7 +217,7 @@ def test_the_operators_namespace_deleted_and_made_again_touches_no_route(
 
 
 def test_an_old_route_that_its_tenant_edits_takes_no_hostname_that_is_claimed(two: Stages, operator: Operator) -> None:
-    """An App that holds its hostname and has no route yet, or for a moment, would lose it to whoever has an older Ingress."""
+    """An App that holds its hostname, but has no route at the moment, would otherwise lose it to an older Ingress."""
     ours, theirs = two
     theirs.app("thief", given.with_hostname(host(two, "own")))
     eventually("the thief has a route of its own", lambda: routes(theirs, "thief"))

@@ -1,4 +1,4 @@
-"""The index of ids over the real API server: what it has missed it hears of in a watch of a moment, however many objects there are."""
+"""The index of ids over the real API server: one short watch returns what it has missed, for any number of objects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAKERS: dict[ApiResource, Make] = {
 
 
 class Counted:
-    """A client that counts lists of everything."""
+    """A client that counts lists of all objects."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client, self.lists = client, 0
@@ -52,9 +52,9 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 def test_what_a_long_index_has_missed_it_hears_of_without_listing_everything(
     cluster: Cluster, namespace: str, resource: ApiResource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing watches here, as where a watch has gone silent.
+    """Nothing watches here, as if a watch had gone silent.
 
-    An API server that stands still for a second does not tell how far a watch is before it ends, and everything is listed, as it has to be.
+    An API server that pauses for a second does not report how far a watch is before it ends. Everything is then listed, as it must be.
     """
     monkeypatch.setattr(id_index, "LISTED_MOST", 0)
     api, tries = Api.of(cluster), itertools.count()

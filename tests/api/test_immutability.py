@@ -1,4 +1,4 @@
-"""What never changes, and what is set once: each field against one of the ways to change it, by turns, and each kind against all of them."""
+"""Fields that never change, and fields that are set once: each against one of the ways to change it, each kind against all of them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
-    """Rows `bare` (only asks for the App), `full` and `restoring` (ask for all), `done`; a version and a Runtime."""
+    """Yields the stored objects: rows `bare` (only an App), `full`, `restoring` and `done`, a version, a Runtime and others."""
     here, api = in_namespace(namespace), Api.of(cluster)
     made = {
         "bare": row_manifest("bare", here),
@@ -93,12 +93,12 @@ def json_patch(api: Api, stored: Manifest, field: str, value: Any) -> Answer:
 
 
 def apply(api: Api, stored: Manifest, field: str, value: Any) -> Answer:
-    """Server-side apply, forced, by the manager that applied it before: a field left out is removed."""
+    """Applies server-side, forced, by the manager that applied it before: a field left out is removed."""
     return api.apply(_applied(_with(stored, field, value)), dry_run=True)
 
 
 def apply_by_another(api: Api, stored: Manifest, field: str, value: Any) -> Answer:
-    """Server-side apply, forced, by a manager that takes the field from its owner."""
+    """Applies server-side, forced, by another manager, which takes the field from its owner."""
     manifest = _applied(stored)
     manifest["spec"] = {"app": stored["spec"]["app"], field: value} if "app" in stored["spec"] else {**stored["spec"], field: value}
     return api.apply(manifest, manager="another", dry_run=True)
@@ -110,7 +110,7 @@ def replace(api: Api, stored: Manifest, field: str, value: Any) -> Answer:
 
 Way = Callable[[Api, Manifest, str, Any], Answer]
 REMOVING: tuple[Way, ...] = (merge_patch, json_patch, apply, replace)
-"""An apply by another manager removes nothing that is not its own."""
+"""Ways that can remove a field: an apply by another manager removes only its own fields."""
 WAYS: tuple[Way, ...] = (*REMOVING, apply_by_another)
 
 
@@ -129,7 +129,7 @@ def _applied(stored: Manifest) -> Manifest:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of a field of a stored object, to None where it is removed, and the sentence that refuses it."""
+    """A change of a stored object's field, and the sentence that refuses it. `value`: None to remove the field."""
 
     stored: str
     field: str
@@ -194,7 +194,7 @@ SAME = (
 
 
 def _by_turns() -> Iterator[Any]:
-    """Each refused change with one of the ways: those of each object in turn."""
+    """Yields each refused change with one of the ways, which take turns for each object."""
     turns: dict[str, int] = {}
     for change in REFUSED:
         of_several_managers = change.value is not None and change.stored not in NEVER

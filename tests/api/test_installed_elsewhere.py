@@ -1,4 +1,4 @@
-"""The whole installation in a namespace of another name, as an overlay's `namespace:` has it: rights, policies, lease, claims, the API."""
+"""The whole installation in a namespace of another name, by an overlay's `namespace:`: rights, policies, lease, claims and the API."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.usefixtures("guarded")
 
 ELSEWHERE = "dynamiq"
-"""The name that the usual one begins with: what compares beginnings of names would take one for the other."""
+"""A prefix of the usual name: code that compares only prefixes of names would confuse the two."""
 
 
 @contextlib.contextmanager
 def installed(cluster: Cluster, overlay: Path, namespace: str) -> Iterator[list[Manifest]]:
-    """What an overlay with one line more installs, all of it; then the operator of the other tests is who it was."""
+    """Installs everything of a one-line overlay, then restores the operator of the other tests."""
     kubectl, api = Kubectl(cluster), Api.of(cluster)
     overlay.mkdir()
     (overlay / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources: [{os.path.relpath(MANIFESTS, overlay)}]\n")
@@ -51,7 +51,7 @@ def account(namespace: str) -> str:
 
 
 def knows(api: Api, user: str) -> bool:
-    """Whether the policies take `user` for the operator: it alone numbers rows."""
+    """Returns True if the policies accept `user` as the operator, who alone numbers rows."""
     return admin(api, user).create(row_manifest("probe", in_namespace("default"), numbered(1)), dry_run=True).ok
 
 
@@ -83,7 +83,7 @@ def test_it_works_there_and_is_nobody_elsewhere(cluster: Cluster, stage: History
 
 
 def test_without_the_operators_binding_only_ours_stands_still(cluster: Cluster, stage: HistoryStage) -> None:
-    """What protects fails closed, and what is not ours notices nothing."""
+    """Protection fails closed for our objects, and objects of others are not affected."""
     api, kubectl = stage.api, stage.kubectl
     flow = made(admission.operator(api).create(flow_map(stage.namespace)))
     other = made(api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": stage.namespace}}))

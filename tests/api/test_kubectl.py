@@ -1,4 +1,4 @@
-"""What kubectl shows of the resources: columns, short names, selectors, explanations, and a row that no operator has seen."""
+"""The output of kubectl for our resources: columns, short names, selectors, explanations, and a row that no operator has seen."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """A namespace in which nobody changes the rows `first`, `second`, `third` (of another App) and `fresh`, nor one of each other kind."""
+    """Yields a namespace with the rows `first`, `second`, `third` (of another App) and `fresh`, and one object of each other kind.
+
+    Nobody changes them.
+    """
     api = Api.of(cluster)
     with fresh_namespace(api, "kubectl") as name:
         here = in_namespace(name)
@@ -75,7 +78,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 
 def _table(text: str) -> list[list[str]]:
-    """Rows of cells, cut where the header's columns begin."""
+    """Returns rows of cells, split at the columns of the header."""
     header, *rows = text.splitlines()
     begins = [match.start() for match in re.finditer(r"(?:^|(?<=   ))\S", header)]
     ends = [*begins[1:], None]
@@ -173,7 +176,7 @@ def test_a_row_that_no_operator_has_observed_is_not_done(api: Api, namespace: st
 
 @pytest.mark.parametrize("by", ["merge patch", "apply"])
 def test_the_first_part_of_a_status_does_not_make_it_done(api: Api, namespace: str, by: str) -> None:
-    """The operator reserves a sequence before it has looked at all of the App."""
+    """The operator reserves a sequence before it has reconciled the whole App."""
     app = app_manifest(in_namespace(namespace), name=by.replace(" ", "-"))
     assert api.create(app).ok
     status = {"lastSequence": 1}
@@ -187,7 +190,7 @@ def test_the_first_part_of_a_status_does_not_make_it_done(api: Api, namespace: s
 
 
 def test_kubectl_explains_every_field(kubectl: Kubectl) -> None:
-    """Of one kind, as the API server publishes the schemas of all."""
+    """The API server publishes the schemas of all kinds alike: one kind is enough."""
 
     def explained() -> str:
         return " ".join(kubectl("explain", f"{kinds.APP.short_names[0]}.spec", check=False).stdout.split())
@@ -199,7 +202,7 @@ def test_kubectl_explains_every_field(kubectl: Kubectl) -> None:
 
 
 def _fields(schema: Manifest, path: str) -> Iterator[tuple[str, Manifest]]:
-    """Every field at every level with its path; `metadata` is the API server's own."""
+    """Yields every field at every level with its path, without `metadata`, which is the API server's own."""
     for name, field in schema.get("properties", {}).items():
         yield f"{path}.{name}", field
         yield from _fields(field, f"{path}.{name}") if (path, name) != ("", "metadata") else ()

@@ -1,4 +1,4 @@
-"""A flow of 900 KiB is taken, by the byte; a larger one is refused without being printed."""
+"""A flow of exactly 900 KiB is accepted. A larger one is refused, and its text is not printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIMIT = 921600
 
 
 def _text(size: int, letter: str = "x") -> str:
-    """YAML of `size` bytes in lines, most of them in `letter`."""
+    """Returns YAML of `size` bytes in lines, most of them in `letter`."""
     line = "# " + letter * 60 + "\n"
     text = "nodes: []\n" + line * ((size - 10) // len(line.encode()))
     return text + "#" * (size - len(text.encode()))

@@ -1,4 +1,4 @@
-"""Two replicas: one works, the other takes over when the first is told to end, is killed, or was paused and wakes up too late."""
+"""Two replicas: one works. The other takes over when the first ends, is killed, or was paused and wakes up too late."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_other_takes_over(api: Api, namespace: str, pair: Pair) -> None:
 def test_one_that_was_paused_at_a_write_writes_nothing_twice(
     cluster: Cluster, api: Api, namespace: str, pair: Pair, tmp_path: Path
 ) -> None:
-    """The write was on its way for the whole time, and arrives after the other replica has done it."""
+    """The paused write arrives after the other replica has made it."""
     expected, _ = crashes.undisturbed(cluster, api, tmp_path)
     assert takeovers.answer_to_late(pair, LATE["pins"]).status == 409
     deploys.deploy(api, namespace, "c")

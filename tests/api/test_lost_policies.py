@@ -1,4 +1,4 @@
-"""The operator tells of what no longer protects the history, and of what may be weakened, on a real API server."""
+"""The operator reports on a real API server when policies that protect the history are missing, and when rules may be weakened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = names.FROZEN_DEFINITIONS[0]
 
 @pytest.fixture
 def lacking(stage: HistoryStage) -> Iterator[None]:
-    """An installation that lost a binding, and in which a rule may go for an hour."""
+    """Yields an installation that lost a binding, and in which a rule may be weakened for an hour."""
     until = format_time(datetime.now(UTC) + timedelta(hours=1))
     stage.kubectl("delete", "validatingadmissionpolicybinding", "dynamiq-status")
     stage.kubectl("annotate", "crd", ROWS, f"{names.WEAKENING_ANNOTATION}=field spec.a", f"{names.WEAKENING_UNTIL_ANNOTATION}={until}")
@@ -39,8 +39,8 @@ def lacking(stage: HistoryStage) -> Iterator[None]:
 LOST = "ValidatingAdmissionPolicyBinding dynamiq-status"
 
 
-def told(stage: HistoryStage) -> list[tuple[str, str]]:
-    """Reasons and messages of the Events about the schema; operators of other tests, which ran without policies, told of these as well."""
+def schema_events(stage: HistoryStage) -> list[tuple[str, str]]:
+    """Returns reasons and messages of the Events about the schema. Operators of earlier tests without policies reported these too."""
     found = stage.api.get("Event", "", "default", fieldSelector=f"involvedObject.name={ROWS}").body["items"]
     return [(event["reason"], event["message"]) for event in found]
 
@@ -49,10 +49,12 @@ def test_a_lost_binding_and_a_rule_that_may_go_are_told_of(
     cluster: Cluster, account: Path, stage: HistoryStage, lacking: None, tmp_path: Path
 ) -> None:
     def lost() -> bool:
-        return any(reason == "Unprotected" and f": {LOST}; " in message for reason, message in told(stage))
+        return any(reason == "Unprotected" and f": {LOST}; " in message for reason, message in schema_events(stage))
 
     with contextlib.ExitStack() as running:
         running.enter_context(Operator(account, tmp_path, [stage.namespace]))
         eventually("the lost binding is told of, and nothing else", lost)
-        eventually("the rule is told of", lambda: any(reason == "WeakeningAllowed" for reason, _ in told(stage)))
-    assert any(message.endswith("this schema may lose: field spec.a") for reason, message in told(stage) if reason == "WeakeningAllowed")
+        eventually("the rule is told of", lambda: any(reason == "WeakeningAllowed" for reason, _ in schema_events(stage)))
+    assert any(
+        message.endswith("this schema may lose: field spec.a") for reason, message in schema_events(stage) if reason == "WeakeningAllowed"
+    )

@@ -1,4 +1,4 @@
-"""An App that is deleted and made again at once, again and again: the last one has its own rows, keys and children, and nothing of the others."""
+"""An App is deleted and recreated at once, repeatedly: the last one has its own rows, keys and children, and none of the others'."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHILDREN = ("Service", "Workload", "PodDisruptionBudget", "HorizontalPodAutoscal
 
 @contextlib.contextmanager
 def owners_seen(stage: HistoryStage) -> Iterator[dict[str, set[str]]]:
-    """Looks all along at rows, Secrets and flows: of each uid, which Apps owned it."""
+    """Yields the Apps that owned each row, Secret and flow, by uid, collected while the block runs."""
     seen: dict[str, set[str]] = {}
 
     def look() -> None:
@@ -48,21 +48,21 @@ def uid_of(stage: HistoryStage) -> str:
 
 
 def make(stage: HistoryStage, chance: random.Random, number: int) -> bool:
-    """The App once more, with rows of Git, by hand, both, or none; one by hand has a name of its own, or one that each of these has.
+    """Makes the App again with rows from Git, manual rows, both or none, and returns True if it gets any row.
 
-    Whether it is to have any row.
+    A manual row has a unique name, or one that every App's row shares.
     """
     deploys, rows = chance.randint(0, 1), chance.sample([f"row-{number}", "row"], chance.randint(0, 2))
     stage.app(APP, *([given.with_deploy(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime)] * deploys), workflow=APP)
     for name in rows:
-        asked = given.asking(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime, message=str(number))
-        row = given.row_manifest(name, given.in_namespace(stage.namespace), asked)
+        modifier = given.asking(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime, message=str(number))
+        row = given.row_manifest(name, given.in_namespace(stage.namespace), modifier)
         eventually(f"the name {name} is free", lambda row=row: stage.api.create(row).ok)  # type: ignore[misc]
     return bool(deploys or rows)
 
 
 def wait(stage: HistoryStage, chance: random.Random) -> None:
-    """For nothing, or until a row of the App has a number, or an end."""
+    """Waits for nothing, or until a row of the App has a sequence or an outcome."""
     uid, part = uid_of(stage), chance.choice(["", "sequence", "outcome"])
     eventually(
         f"a row has its {part}",
@@ -100,7 +100,7 @@ def test_of_a_burst_of_deletes_the_last_app_has_its_own_ledger(stage: HistorySta
 
 
 def test_rows_that_nobody_had_numbered_go_with_the_app_that_was_there(stage: HistoryStage, operator: Operator) -> None:
-    """A row says its App's name alone until the operator has taken it."""
+    """A row only names its App until the operator has adopted it."""
     stage.app(APP, given.annotated(**{names.RESTORING_ANNOTATION: "true"}), workflow=APP)
     stage.deploy(APP, "v1", row="left", runtime=stage.default_runtime)
     stage.quiet_while_restoring()
@@ -114,7 +114,7 @@ def test_rows_that_nobody_had_numbered_go_with_the_app_that_was_there(stage: His
 
 
 def test_what_changed_of_an_app_is_not_kept_from_being_recorded_by_one_that_is_gone(stage: HistoryStage, operator: Operator) -> None:
-    """A record of the App before that is still going has the name of the next one's."""
+    """An AppChange of the deleted App, still being deleted, has the name of the next App's one."""
     stage.app(APP, workflow=APP)
     eventually("its settings are recorded", lambda: restores.changes(stage))
     (before,) = restores.changes(stage)
@@ -129,12 +129,12 @@ def test_what_changed_of_an_app_is_not_kept_from_being_recorded_by_one_that_is_g
 
 
 def hold(stage: HistoryStage, record: Manifest, finalizers: list[str]) -> None:
-    """As the operator, whose finalizers are alone."""
+    """Sets finalizers as the operator, who alone may set them."""
     made(admission.operator(stage.api).merge(record, {"metadata": {"finalizers": finalizers}}))
 
 
 def test_rows_that_are_left_on_purpose_are_the_next_apps(stage: HistoryStage, operator: Operator) -> None:
-    """`--cascade=orphan` takes the owner off all that the App has: it says that whoever comes next is to have it."""
+    """`--cascade=orphan` removes the owner from all objects of the App: the next App of the name is meant to adopt them."""
     stage.app(APP, workflow=APP)
     first = stage.live(APP, "v1", runtime=stage.default_runtime)
     before, running, key, mounted = stage.rows(APP), stage.workload(APP), stage.key(APP), stage.mounted()

@@ -1,4 +1,4 @@
-"""Whatever `kubectl apply -k` takes in this repository, the real API server takes."""
+"""The real API server accepts everything that `kubectl apply -k` applies in this repository."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_none_is_overlooked() -> None:
 
 @pytest.mark.usefixtures("kinds_of_others")
 def test_the_api_server_takes_what_each_folder_makes(api: Api, kubectl: Kubectl) -> None:
-    """Other tests apply them in earnest: the demo all of `manifests/`."""
+    """It is a dry run. Other tests really apply them: the demo applies all of `manifests/`."""
     made = {json.dumps(each): each for folder in FOLDERS for each in kubectl.kustomized(REPOSITORY / folder)}
     taken(api, kubectl, list(made.values()))
 

@@ -1,4 +1,4 @@
-"""What a real Prometheus reads of us by our own monitors, and what it answers every dashboard and every alert with."""
+"""A real Prometheus scrapes us by our own monitors, and answers the queries of every dashboard and alert."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 SCRAPED_WITHIN = 240.0
 ANSWERED_WITHIN = 240.0
-"""Seconds: the recorder counts what is missing each 30 s."""
+"""Seconds for an answer: the recorder counts missing runs every 30 s."""
 
 
 class Watched(NamedTuple):
@@ -44,16 +44,16 @@ def watched(cluster: Cluster, account: Path, prometheus: None, tmp_path_factory:
 
 def test_each_pod_is_found_once_with_the_labels_that_queries_name(watched: Watched) -> None:
     scene, prometheus = watched
-    wanted = {(job, pod["metadata"]["namespace"], pod["spec"]["containers"][0]["name"], "") for job, pod in scene.pods.items()}
-    wanted.add(("dynamiq-apps", scene.on.namespace, "runtime", APP))
+    expected = {(job, pod["metadata"]["namespace"], pod["spec"]["containers"][0]["name"], "") for job, pod in scene.pods.items()}
+    expected.add(("dynamiq-apps", scene.on.namespace, "runtime", APP))
 
     def all_up() -> list[Mapping[str, str]]:
         targets = prometheus.targets()
         return [each["labels"] for each in targets] if all(each["health"] == "up" for each in targets) else []
 
-    labels = eventually("every target is up", lambda: found if len(found := all_up()) >= len(wanted) else None, SCRAPED_WITHIN, 0.5)
-    assert {(each["job"], each["namespace"], each["container"], each.get("app", "")) for each in labels} == wanted
-    assert len(labels) == len(wanted), labels
+    labels = eventually("every target is up", lambda: found if len(found := all_up()) >= len(expected) else None, SCRAPED_WITHIN, 0.5)
+    assert {(each["job"], each["namespace"], each["container"], each.get("app", "")) for each in labels} == expected
+    assert len(labels) == len(expected), labels
     for each in labels:
         assert set(each) - {"app"} == {"job", "namespace", "container", "pod", "endpoint", "instance"}
         assert each["endpoint"] == "metrics"
@@ -73,8 +73,8 @@ def test_every_alert_has_something_to_compare(watched: Watched) -> None:
     }
 
 
-def _asked(prometheus: Prometheus, query: str) -> list[dict[str, Any]]:
-    """Its series: they are away for a moment after a scrape that was late."""
+def _series(prometheus: Prometheus, query: str) -> list[dict[str, Any]]:
+    """Returns the series of a query once it has any: after a late scrape they are missing for a moment."""
     return eventually(f"{query} has an answer", lambda: prometheus.ask(query), SCRAPED_WITHIN, 0.5)
 
 
@@ -94,15 +94,15 @@ def _answered(prometheus: Prometheus, asked: dict[str, str]) -> None:
 
 
 def test_operator_and_gate_speak_of_apps_and_a_pod_of_nobody_but_itself(watched: Watched) -> None:
-    """The labels that would be the pod's own stay what they say of an App, where we say it; and what a pod says is put aside."""
+    """The operator and the gate set labels of an App, and these are kept. A pod's own labels with the same names are renamed."""
     scene, prometheus = watched
     of_app = f'{{namespace="{scene.on.namespace}", app="{APP}"}}'
-    live = _asked(prometheus, f"dynamiq_app_live_row{of_app}")
+    live = _series(prometheus, f"dynamiq_app_live_row{of_app}")
     (row,) = [each["metric"] for each in live]
     assert (row["workflow_version"], row["sequence"], len(row["pins"])) == ("v2", "2", 16)
-    refused = _asked(prometheus, f'dynamiq_gate_refused_total{{namespace="{scene.on.namespace}", app="{ASLEEP}", code="starting"}}')
+    refused = _series(prometheus, f'dynamiq_gate_refused_total{{namespace="{scene.on.namespace}", app="{ASLEEP}", code="starting"}}')
     assert [each["metric"]["job"] for each in refused] == ["dynamiq-gate"]
-    (leader,) = _asked(prometheus, "dynamiq_leader")
+    (leader,) = _series(prometheus, "dynamiq_leader")
     assert (leader["metric"]["namespace"], leader["value"][1]) == (names.OPERATOR_NAMESPACE, "1")
-    (info,) = _asked(prometheus, f"dynamiq_runtime_info{of_app}")
+    (info,) = _series(prometheus, f"dynamiq_runtime_info{of_app}")
     assert info["metric"]["exported_app"] == APP

@@ -1,4 +1,4 @@
-"""Admission that changes what we apply, and managers that do: the first is nobody's edit, the second is repaired, and both at once are told apart."""
+"""Admission that changes our applies is no edit; fields that other managers change are repaired; both at once are distinguished."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.operator import install_rights
 from tests.support.waiting import eventually
 
 LOOKS = 2
-"""Looks of the operator at an App's Access Keys, one every 3 s, through which nothing may be written."""
+"""Checks of an App's Access Keys, one every 3 s, during which the operator may write nothing."""
 ALL = "all of them, and one of each other kind"
 STRATEGIC = "application/strategic-merge-patch+json"
 TRIGGER = {"name": "nightly", "schedule": "0 3 * * *", "input": "{}"}
@@ -35,7 +35,7 @@ EVERYTHING = (
 
 @pytest.fixture
 def proxy(cluster: Cluster, stage: HistoryStage, tmp_path: Path) -> Iterator[Proxy]:
-    """The way of an operator to the API server, by which its requests are counted."""
+    """Yields a proxy between an operator and the API server that counts its requests."""
     install_rights(cluster)
     operators.allow_leases(stage.api, stage.namespace)
     with operators.proxied(cluster, stage.api) as made:
@@ -47,12 +47,12 @@ def writes(proxy: Proxy) -> list[str]:
 
 
 def looks(proxy: Proxy) -> int:
-    """How often the operator has looked, unasked, at what it has: it reads an App's keys then."""
+    """Returns how often the operator has checked its objects by itself: each check reads an App's keys."""
     return sum(call.method == "GET" and "/secrets/" in call.path for call in proxy.calls)
 
 
 def comes_to_rest(proxy: Proxy) -> None:
-    """Waits until the operator has looked at everything so many times, one after the other, and has written nothing."""
+    """Waits until the operator has checked everything `LOOKS` times in a row without a write."""
     began, written = looks(proxy), writes(proxy)
 
     def rested() -> bool:
@@ -82,10 +82,10 @@ IS_MUTATED: dict[str, Callable[[HistoryStage], bool]] = {
 @pytest.mark.full_count
 @pytest.mark.parametrize("kind", [ALL, *(OF_WORKLOADS if os.environ.get("SOAK") else ())])
 def test_what_admission_changes_is_no_drift(stage: HistoryStage, proxy: Proxy, tmp_path: Path, kind: str) -> None:
-    """Deploys go Live, nothing is written at rest, also not by the next operator, no pod restarts, and a rollback works."""
-    asked: tuple[Mutation, ...] = OF_WORKLOADS.get(kind) or (*(each for some in OF_WORKLOADS.values() for each in some), *OF_OTHERS)
+    """Deploys go Live and a rollback works. At rest nothing is written, not even by the next operator, and no pod restarts."""
+    chosen: tuple[Mutation, ...] = OF_WORKLOADS.get(kind) or (*(each for some in OF_WORKLOADS.values() for each in some), *OF_OTHERS)
     is_mutated = [IS_MUTATED[name] for name in IS_MUTATED if kind in (name, ALL)]
-    with mutations.at_work(stage.api, stage.namespace, *asked):
+    with mutations.at_work(stage.api, stage.namespace, *chosen):
         with operators.running(proxy.url, stage.namespace, tmp_path):
             stage.app(APP, *EVERYTHING, workflow=APP)
             first = stage.live(APP, "v1", runtime=stage.default_runtime)
@@ -136,7 +136,7 @@ def edit(stage: HistoryStage, kind: str, patch: Manifest, manager: str = "kubect
 
 
 def stated(found: Any) -> Any:
-    """Without the order of lists, in which a merge may leave what it kept."""
+    """Returns the object with its lists sorted: a merge may keep items in another order."""
     if isinstance(found, dict):
         return {key: stated(value) for key, value in found.items()}
     return sorted((stated(each) for each in found), key=repr) if isinstance(found, list) else found

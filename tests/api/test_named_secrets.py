@@ -1,4 +1,4 @@
-"""Who names a Secret in an App must be allowed to read it: an App is no way around RBAC."""
+"""A user who names a Secret in an App must be allowed to read it: an App is no way around RBAC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RBAC = "rbac.authorization.k8s.io"
 
 @pytest.fixture(scope="module")
 def place(cluster: Cluster, guarded: None) -> Iterator[str]:
-    """A namespace in which the author may write Apps and read the Secrets s0 to s9, by name."""
+    """Yields a namespace in which the author may write Apps, and read the Secrets s0 to s9 by name."""
     api = Api.of(cluster)
     with fresh_namespace(api, "named secrets") as namespace:
         rules = [
@@ -65,12 +65,12 @@ def test_only_who_may_read_a_secret_names_it(api: Api, author: Api, place: str) 
         served = with_spec(hostname="chat.example"), exposed("Ingress", tls={"secretName": secret})
         answer = author.create(an_app(place, *served, name="with-a-certificate"))
         assert answer.ok is allowed, answer.message
-    # Whoever may write Apps but not read ConfigMaps names one all the same: what must be kept secret is in a Secret.
+    # A user who may write Apps but not read ConfigMaps may name one: secrets belong in a Secret.
     made(author.create(an_app(place, with_variables({"name": "MODEL", "configMap": {"name": "models", "key": "best"}}), name="mapped")))
 
 
 def test_what_an_app_names_already_may_stay(api: Api, author: Api, place: str) -> None:
-    """What an App may name is decided when it is named first."""
+    """The right is checked only when an App first names a Secret."""
     app = an_app(place, taking("other", "s0"), name="named")
     made(api.create(app))
     made(author.merge(app, {"spec": {"description": "changed"}}))

@@ -1,4 +1,4 @@
-"""The NetworkPolicy of an App on the real API server: made, repaired to the letter, changed and removed as the App says."""
+"""The NetworkPolicy of an App on the real API server: created, repaired exactly, changed and removed as the App's spec requires."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMITED: Manifest = {"ingressFrom": [GATEWAY, OFFICE], "egress": [MODEL]}
 
 
 def policy(on: HistoryStage) -> Manifest:
-    """The App's policy, once there is one."""
+    """Returns the App's policy once it exists."""
     return eventually("there is a policy", lambda: on.find(KIND, APP))
 
 

@@ -1,4 +1,4 @@
-"""Sinks are told what becomes of rows by a real operator: each is told, or counted, whatever becomes of other sinks and of the operator."""
+"""A real operator notifies sinks of rows: each sink is notified or counted, whatever happens to other sinks and to the operator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LEASE = {
 
 @pytest.fixture
 def sinks() -> tuple[str, ...]:
-    """Names of the receivers that the namespace's policy names."""
+    """Returns the names of the receivers that the namespace's policy lists."""
     return (WELL,)
 
 
@@ -64,7 +64,7 @@ def test_each_of_many_deploys_is_delivered_or_counted_whatever_other_sinks_do(to
 
 
 def test_what_an_operator_that_ended_or_was_killed_had_not_told_the_next_one_tells(told: Telling) -> None:
-    """It ends as it should, twice; then it is killed as a deploy has begun, and just as it is written that a row is live."""
+    """The operator ends normally, twice. Then it is killed when a deploy has begun, and just as a row is written as live."""
     rows = set()
     for name in ("one", "two"):
         rows.add(told.deploy(name))
@@ -82,7 +82,7 @@ def test_what_an_operator_that_ended_or_was_killed_had_not_told_the_next_one_tel
             every=0.01,
         )
         told.operator.kill()
-        # It would run out after a quarter of a minute: tests/api/test_leases.py. What it notes of notifications stays.
+        # The lease would expire after 15 seconds: tests/api/test_leases.py. The operator's notes of notifications are kept.
         assert told.stage.api.merge(LEASE, {"spec": {"holderIdentity": ""}}).ok
         told.operator.start()
     told.until_ended(sorted(rows))
@@ -109,5 +109,5 @@ def test_each_request_is_signed_and_none_is_sent_where_only_the_clusters_own_mac
 
 def test_the_commands_of_the_document_make_secrets(cluster: Cluster, account: Path, tmp_path: Path) -> None:
     (block,) = [each for each in blocks(REPOSITORY / "docs" / "notifications.md") if "create secret" in each]
-    said = shell(block.replace("create secret", "create --dry-run=server -o name secret"), cluster, tmp_path)
-    assert said.split() == ["secret/event-bus", "secret/slack-on-call"]
+    output = shell(block.replace("create secret", "create --dry-run=server -o name secret"), cluster, tmp_path)
+    assert output.split() == ["secret/event-bus", "secret/slack-on-call"]

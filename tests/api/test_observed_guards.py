@@ -1,4 +1,4 @@
-"""Policies, Approvals, Rejections and labels of namespaces: what becomes of rows as they come, change and go, and where they cannot be read."""
+"""Policies, Approvals, Rejections and namespace labels are created, changed, deleted or unreadable: the effect on rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rules(stage: HistoryStage) -> Iterator[Rules]:
 
 
 class Rules:
-    """The policies of a test, of this namespace alone, and gone after it."""
+    """The policies of a test, for this namespace alone. They are deleted after it."""
 
     def __init__(self, stage: HistoryStage) -> None:
         self._stage, self._made = stage, dict[str, Manifest]()
@@ -52,13 +52,13 @@ class Rules:
             self.delete(name)
 
 
-def told(stage: HistoryStage) -> list[str]:
-    """Why a deploy would wait that is asked for now."""
+def guard_messages(stage: HistoryStage) -> list[str]:
+    """Returns the messages of why a new deploy would wait now."""
     return [each["message"] for each in stage.get(kinds.APP.kind, APP).get("status", {}).get("guards", ())]
 
 
 def ask(stage: HistoryStage, row: str, user: str = ANNA, **asked: Any) -> None:
-    """A row of a user who may do everything: what it waits for are rules, and no rights."""
+    """Creates a row as a user with every right: it can only wait for rules."""
     made(admin(stage.api, user).create(given.row_manifest(row, given.in_namespace(stage.namespace), given.asking(**asked))))
 
 
@@ -69,7 +69,7 @@ def say(stage: HistoryStage, row: str, user: str = BO, purpose: str = "Approve")
 
 
 def until_waiting(stage: HistoryStage, row: str, reason: str) -> str:
-    """The sentence of a row, once it waits for this."""
+    """Waits until a row waits for this reason, and returns its message."""
 
     def seen() -> str | None:
         waits = stage.row(row)["status"].get("waits") or {}
@@ -84,7 +84,7 @@ def test_a_row_waits_by_a_policy_and_is_deployed_once_it_is_approved_and_ends_by
     stage.app(APP, given.public(), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     rules.apply(approvals=ONE)
-    eventually("the App says it before anybody asks", lambda: any("have to approve it" in said for said in told(stage)))
+    eventually("the App says it before anybody asks", lambda: any("have to approve it" in message for message in guard_messages(stage)))
     ask(stage, "a", workflowVersion="v2")
     assert "Needs 1 approval" in until_waiting(stage, "a", "AwaitingApproval")
     say(stage, "a")
@@ -105,30 +105,30 @@ def test_a_policy_that_is_changed_or_deleted_and_a_label_that_changes_are_notice
     stage.live(APP, "v1", runtime=stage.default_runtime)
     rules.apply(by={TIER: "production"}, approvals=ONE)
     stage.quiet()
-    assert told(stage) == [], "it selects another tier"
+    assert guard_messages(stage) == [], "it selects another tier"
     namespace = ("label", "--overwrite", "namespace", stage.namespace)
     stage.kubectl(*namespace, f"{TIER}=production")
-    eventually("the label counts", lambda: any("someone else would" in said for said in told(stage)))
+    eventually("the label counts", lambda: any("someone else would" in message for message in guard_messages(stage)))
     rules.apply(by={TIER: "production"}, approvals={"count": 2})
-    eventually("the change counts", lambda: any("2 others would" in said for said in told(stage)))
+    eventually("the change counts", lambda: any("2 others would" in message for message in guard_messages(stage)))
     stage.kubectl(*namespace, f"{TIER}=test")
-    eventually("the other label counts", lambda: told(stage) == [])
+    eventually("the other label counts", lambda: guard_messages(stage) == [])
     rules.apply(approvals={"count": 3})
-    eventually("the other selector counts", lambda: any("3 others would" in said for said in told(stage)))
+    eventually("the other selector counts", lambda: any("3 others would" in message for message in guard_messages(stage)))
     rules.delete()
-    eventually("it is gone", lambda: told(stage) == [])
+    eventually("it is gone", lambda: guard_messages(stage) == [])
     stage.live(APP, "v2")
 
 
 def may_list(stage: HistoryStage, plural: str) -> bool:
-    """Whether the operator may."""
-    asked = ("auth", "can-i", "list", f"{plural}.{DEPLOY_POLICIES.group}", "-A", f"--as={OPERATOR}")
-    return stage.kubectl(*asked, check=False).stdout.strip() == "yes"
+    """Returns True if the operator may list this resource."""
+    command = ("auth", "can-i", "list", f"{plural}.{DEPLOY_POLICIES.group}", "-A", f"--as={OPERATOR}")
+    return stage.kubectl(*command, check=False).stdout.strip() == "yes"
 
 
 @contextlib.contextmanager
 def without_right(cluster: Cluster, stage: HistoryStage, plural: str) -> Iterator[None]:
-    """An installation whose operator may not list this."""
+    """Removes the operator's right to list this resource while the block runs."""
     (role,) = (
         each
         for each in yaml.safe_load_all((RBAC / "operator.yaml").read_text())
@@ -155,13 +155,13 @@ def test_without_the_right_to_see_policies_rollbacks_go_on_and_deploys_wait_with
     with without_right(cluster, stage, DEPLOY_POLICIES.plural):
         operator.start()
         ask(stage, "deploy", workflowVersion="v3")
-        said = until_waiting(stage, "deploy", "GuardsUnknown")
-        assert "DeployPolicies cannot be listed" in said
-        assert "only rollbacks and bypasses are deployed" in said
+        message = until_waiting(stage, "deploy", "GuardsUnknown")
+        assert "DeployPolicies cannot be listed" in message
+        assert "only rollbacks and bypasses are deployed" in message
         ask(stage, "back", restores=first)
         stage.until("back", "Live")
         assert stage.row("deploy")["spec"]["outcome"]["result"] == "Overtaken"
         ask(stage, "again", workflowVersion="v3")
         until_waiting(stage, "again", "GuardsUnknown")
     stage.until("again", "Live")
-    eventually("the App says nothing of it any more", lambda: told(stage) == [])
+    eventually("the App says nothing of it any more", lambda: guard_messages(stage) == [])

@@ -1,4 +1,4 @@
-"""An API server that fails, loses answers, cuts watches, goes away or forgets to tell: the operator lives on and comes to the same end."""
+"""The API server fails, loses answers, cuts watches, stops or sends no events: the operator keeps running and reaches the same end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rights(cluster: Cluster) -> None:
 
 @pytest.fixture
 def proxy(cluster: Cluster, api: Api, namespace: str) -> Iterator[Proxy]:
-    """A proxy for operators of this test's namespace."""
+    """Yields a proxy for operators of this test's namespace."""
     operators.allow_leases(api, namespace)
     deploys.prepare(api, namespace)
     with operators.proxied(cluster, api) as made:
@@ -65,9 +65,9 @@ def test_it_comes_to_the_same_end(
         end = deploys.deploy_all(api, namespace)
         assert operator.alive
     assert all(fault.count > 0 for fault in proxy.faults), "nothing went wrong"
-    # An Event that cannot be written holds nothing up, so some may be missing; none is said more often, but that it was tried again.
-    said = Counter(event for event in end.said if not event.endswith(": ReconcileFailed"))
-    assert said <= Counter(expected.said)
+    # A failed write of an Event blocks nothing, so some may be missing. None is repeated but ReconcileFailed, which reports a retry.
+    events = Counter(event for event in end.said if not event.endswith(": ReconcileFailed"))
+    assert events <= Counter(expected.said)
     assert replace(end, said=[]) == replace(expected, said=[])
 
 

@@ -1,4 +1,4 @@
-"""Pinned means pinned: what has a name now changes nothing of what rows of that name pinned. And a row says whether its author is known."""
+"""Pins never change: a new object of the same name changes no row that pinned the old one. A row shows whether its author is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OTHER_IMAGE = f"registry.test/runtime@sha256:{'2' * 64}"
 
 
 def made_again(stage: HistoryStage) -> None:
-    """Version v1 and the Runtime are deleted and created again with the same names and other content."""
+    """Deletes version v1 and the Runtime, and creates them again with the same names and other content."""
     stage.delete(kinds.WORKFLOW_VERSION.kind, f"{APP}-v1")
     stage.release("v1", workflow=APP, text=answering("something else"))
     stage.delete(kinds.RUNTIME.kind, stage.default_runtime)
@@ -80,7 +80,7 @@ def image(stage: HistoryStage) -> str:
 
 
 def test_a_row_whose_author_nothing_stamped_says_that_it_may_be_anybody(stage: HistoryStage, operator: Operator) -> None:
-    """Where the policies stamp, `test_installed_elsewhere.py` has the row that says who its author is."""
+    """`test_installed_elsewhere.py` has the row with a verified author, under the policies that stamp."""
     stage.create(stage.manifest())
     row = stage.live(APP, "v1", runtime=stage.default_runtime, createdBy="somebody-else")
     found = stage.row(row)["spec"]

@@ -1,4 +1,4 @@
-"""`kubectl dynamiq` on a real API server, by a real kubectl and on a terminal. What each command asks and prints is decided in tests/unit/cli."""
+"""`kubectl dynamiq` on a real API server, by a real kubectl and on a terminal. tests/unit/cli tests each command's requests and output."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SHOWN = r"\x1b]0;owned\x07\x1b[2J\nerror: forged"
 
 
 @pytest.fixture(scope="module")
-def told(module_stage: HistoryStage) -> str:
-    """An App whose history is v1 with a hostile message, v2, and a failed row; no test changes it."""
+def history_app(module_stage: HistoryStage) -> str:
+    """Makes an App whose history is v1 with a hostile message, v2, and a failed row. No test changes it."""
     module_stage.app("told", workflow=APP)
     module_stage.live("told", "v1", runtime=module_stage.default_runtime, message=HOSTILE)
     module_stage.live("told", "v2", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 3}})
@@ -67,10 +67,10 @@ def test_what_is_deployed_and_rolled_back_is_what_was_previewed(module_stage: Hi
     assert (newest["workflowVersion"], newest["config"]["autoscaling"]) == ("v1", made["config"]["autoscaling"])
 
 
-def test_every_view_is_of_the_rows_that_are_stored(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
-    first, second, failed = module_stage.rows(told)
-    rows = plugin.data("history", told)
-    assert rows == yaml.safe_load(plugin.said("history", told, "-o", "yaml"))
+def test_every_view_is_of_the_rows_that_are_stored(module_stage: HistoryStage, plugin: Plugin, history_app: str) -> None:
+    first, second, failed = module_stage.rows(history_app)
+    rows = plugin.data("history", history_app)
+    assert rows == yaml.safe_load(plugin.said("history", history_app, "-o", "yaml"))
     for row, stored in zip(rows, (failed, second, first), strict=True):
         spec = stored["spec"]
         seen = spec | spec.get("pinned", {})
@@ -78,22 +78,24 @@ def test_every_view_is_of_the_rows_that_are_stored(module_stage: HistoryStage, p
         assert (row["version"], row["config"]) == (seen["workflowVersion"], seen["config"])
     assert [row["status"] for row in rows] == ["Failed", "Live", "Superseded"]
     digest, went_live = second["spec"]["pinned"]["digest"], second["spec"]["outcome"]["at"]
-    report = plugin.data("report", told, "--since", "1d")
+    report = plugin.data("report", history_app, "--since", "1d")
     assert (report["fits"], [each["result"] for each in report["deploys"]]) == (True, ["Succeeded", "Succeeded", "Failed"])
-    assert f"| {module_stage.namespace}/{told} | 3 | yes |" in plugin("report", "-A", "-o", "md").stdout, "others' histories need not fit"
-    assert plugin.data("at", went_live, told)["row"]["version"] == "v2"
+    assert f"| {module_stage.namespace}/{history_app} | 3 | yes |" in plugin("report", "-A", "-o", "md").stdout, (
+        "others' histories need not fit"
+    )
+    assert plugin.data("at", went_live, history_app)["row"]["version"] == "v2"
     early = format_time(parse_time(first["spec"]["outcome"]["at"]) - timedelta(seconds=1))
-    assert plugin("at", early, told).returncode == 3
-    assert plugin.said("verify", told, "--expect", digest).startswith(f"{told}: 3 rows fit, from sha256:")
-    changed = plugin.said("diff", told, "1", "#2")
+    assert plugin("at", early, history_app).returncode == 3
+    assert plugin.said("verify", history_app, "--expect", digest).startswith(f"{history_app}: 3 rows fit, from sha256:")
+    changed = plugin.said("diff", history_app, "1", "#2")
     assert "version  v1 → v2" in changed
     assert any(line.startswith("+") and "'v2'" in line for line in changed.splitlines())
-    status = plugin.data("status", told)
+    status = plugin.data("status", history_app)
     assert (status["live"]["name"], status["failed"]["row"]) == (second["metadata"]["name"], failed["metadata"]["name"])
-    assert plugin.said("open", told) == f"http://{told}.{module_stage.namespace}.svc\n"
+    assert plugin.said("open", history_app) == f"http://{history_app}.{module_stage.namespace}.svc\n"
     everywhere = Plugin(plugin.cluster, "", plugin.folder).said("list", "-A")
-    assert [line for line in everywhere.splitlines() if line.split()[:3] == [module_stage.namespace, told, "v2"]]
-    assert f"app.{GROUP}/{told}" in plugin.said("list", "-o", "name").splitlines()
+    assert [line for line in everywhere.splitlines() if line.split()[:3] == [module_stage.namespace, history_app, "v2"]]
+    assert f"app.{GROUP}/{history_app}" in plugin.said("list", "-o", "name").splitlines()
     version = plugin.data("version")
     assert (version["resources"], version["kubernetes"][:3]) == (["v1alpha1"], "v1.")
 
@@ -101,9 +103,11 @@ def test_every_view_is_of_the_rows_that_are_stored(module_stage: HistoryStage, p
 # As kubectl starts it.
 
 
-def test_what_kubectl_says_of_a_login_is_one_sentence_with_the_next_step(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+def test_what_kubectl_says_of_a_login_is_one_sentence_with_the_next_step(
+    module_stage: HistoryStage, plugin: Plugin, history_app: str
+) -> None:
     def refused(*arguments: str, **environment: str) -> str:
-        done = plugin.process("history", told, *arguments, **environment)
+        done = plugin.process("history", history_app, *arguments, **environment)
         (line,) = without_progress(done.stderr).splitlines()
         assert (done.returncode, done.stdout, line.startswith("error: ")) == (1, "", True), done
         return line.removeprefix("error: ")
@@ -126,37 +130,37 @@ def test_what_kubectl_says_of_a_login_is_one_sentence_with_the_next_step(module_
 
 
 def test_without_a_terminal_it_goes_by_the_context_and_ends_as_scripts_expect(
-    module_stage: HistoryStage, plugin: Plugin, told: str
+    module_stage: HistoryStage, plugin: Plugin, history_app: str
 ) -> None:
     path = plugin.folder / "config"
     path.write_text(module_stage.kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
     module_stage.kubectl("config", "set-context", "--current", f"--namespace={module_stage.namespace}", f"--kubeconfig={path}")
-    done = Plugin(plugin.cluster, "", plugin.folder).process("history", told, KUBECONFIG=str(path))
-    assert (done.returncode, done.stdout) == (0, plugin.said("history", told)), done.stderr
+    done = Plugin(plugin.cluster, "", plugin.folder).process("history", history_app, KUBECONFIG=str(path))
+    assert (done.returncode, done.stdout) == (0, plugin.said("history", history_app)), done.stderr
     assert not {"\x1b", DOT} & set(done.stdout)
-    logs = plugin("logs", told, "--tail", "1")
+    logs = plugin("logs", history_app, "--tail", "1")
     assert "no pod" not in logs.stderr, "nothing runs in simulated pods: that kubectl names a pod's node is as far as it comes here"
     assert "Traceback" not in logs.stderr
 
 
-def test_kubectl_completes_names_of_the_cluster(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+def test_kubectl_completes_names_of_the_cluster(module_stage: HistoryStage, plugin: Plugin, history_app: str) -> None:
     namespace = module_stage.namespace
     for typed, offered in (
         (["history", "tol"], ["told\tv2"]),
-        (["rollback", told, "--to", "v3"], ["v3\tWhat v3 does"]),
-        (["deploy", told, "--runtime", f"{namespace}-ti"], [f"{namespace}-tiny\ttiny"]),
-        (["promote", told, "--to", "prod"], ["production"]),
+        (["rollback", history_app, "--to", "v3"], ["v3\tWhat v3 does"]),
+        (["deploy", history_app, "--runtime", f"{namespace}-ti"], [f"{namespace}-tiny\ttiny"]),
+        (["promote", history_app, "--to", "prod"], ["production"]),
         (["history", "-n", namespace], [namespace]),
     ):  # a cluster that is late is not waited for
         eventually(f"{offered} are offered", lambda typed=typed, offered=offered: _completed(plugin, typed) == offered)  # type: ignore[misc]
-    lines = eventually("rows are offered", functools.partial(_completed, plugin, ["rollback", told, "--to-row", ""]))
+    lines = eventually("rows are offered", functools.partial(_completed, plugin, ["rollback", history_app, "--to-row", ""]))
     assert [line.partition("\t")[0] for line in lines] == ["3", "2", "1"], "each once, whatever its message"
     assert SHOWN.replace("x07", "a") in lines[-1], "as Go quotes it"
     assert _completed(plugin, ["history", "--server=https://127.0.0.1:1", ""]) == []
 
 
 def _completed(plugin: Plugin, typed: list[str]) -> list[str]:
-    """What kubectl offers after `kubectl dynamiq` and these words."""
+    """Returns the completions that kubectl offers after `kubectl dynamiq` and these words."""
     command = [str(plugin.cluster.kubectl), "__complete", "dynamiq", typed[0], f"-n={plugin.namespace}", *typed[1:]]
     done = subprocess.run(command, env=plugin.environment(), capture_output=True, text=True, timeout=ENDS_WITHIN, check=True)
     *lines, directive = done.stdout.splitlines()
@@ -192,19 +196,19 @@ def test_on_a_terminal_it_asks_and_rewrites_the_line_of_the_rollout(module_stage
     assert followed.count("\n") == 2, "the line of progress is rewritten"
 
 
-def test_a_terminal_shows_colours_where_it_wants_them_and_does_nothing_that_users_wrote(plugin: Plugin, told: str) -> None:
+def test_a_terminal_shows_colours_where_it_wants_them_and_does_nothing_that_users_wrote(plugin: Plugin, history_app: str) -> None:
     def shown(*command: str, **environment: str) -> str:
         with plugin.on_terminal(*command, **environment) as terminal:
             assert terminal.end() == 0
         return without_progress(terminal.shown).replace("\r\n", "\n")
 
-    coloured = shown("history", told)
+    coloured = shown("history", history_app)
     for colour, status in ((31, "Failed"), (32, "Live"), (90, "Superseded")):
         assert f"\x1b[{colour}m{DOT}\x1b[0m {status}" in coloured
-    plain = shown("history", told, "-o", "wide", NO_COLOR="1")
+    plain = shown("history", history_app, "-o", "wide", NO_COLOR="1")
     assert SHOWN in plain
     assert not {"\x1b", "\x07"} & set(plain)
-    narrow = shown("history", told, NO_COLOR="1", COLUMNS="80").splitlines()
+    narrow = shown("history", history_app, NO_COLOR="1", COLUMNS="80").splitlines()
     assert max(map(len, narrow)) <= 80
     assert any("…" in line for line in narrow)
 
@@ -214,23 +218,23 @@ def test_a_terminal_shows_colours_where_it_wants_them_and_does_nothing_that_user
 
 @pytest.fixture
 def signals_by_default() -> Iterator[None]:
-    """What is started within ends at SIGHUP, also where these tests were started by nohup."""
+    """Resets SIGHUP to its default, so that programs started here end at it even if nohup started the tests."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
 def test_ctrl_c_at_the_question_does_nothing_and_while_it_follows_stops_nothing(
-    module_stage: HistoryStage, plugin: Plugin, told: str
+    module_stage: HistoryStage, plugin: Plugin, history_app: str
 ) -> None:
-    before = module_stage.rows(told)
-    with plugin.on_terminal("rollback", told) as terminal:
+    before = module_stage.rows(history_app)
+    with plugin.on_terminal("rollback", history_app) as terminal:
         terminal.until(r"\[y/N\] ")
         assert plugin.leftovers(), "the proxy runs while it asks: or this test would see none in any case"
         terminal.press("\x03")
         assert terminal.end() == 130
     assert "Traceback" not in terminal.shown
-    assert module_stage.rows(told) == before
+    assert module_stage.rows(history_app) == before
     plugin.nothing_left()
     module_stage.app("stuck", workflow=APP)
     slow = module_stage.runtime("slow", image=factories.IMAGE, resources=factories.NO_NODE_HAS)
@@ -245,7 +249,7 @@ def test_ctrl_c_at_the_question_does_nothing_and_while_it_follows_stops_nothing(
 
 
 @pytest.mark.usefixtures("signals_by_default")
-def test_a_watch_prints_what_comes_and_no_proxy_outlives_it(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+def test_a_watch_prints_what_comes_and_no_proxy_outlives_it(module_stage: HistoryStage, plugin: Plugin, history_app: str) -> None:
     module_stage.app("watched", workflow=APP)
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGHUP):
         with plugin.started("history", "watched", "--watch", "-o", "json") as watching:
@@ -260,7 +264,7 @@ def test_a_watch_prints_what_comes_and_no_proxy_outlives_it(module_stage: Histor
             plugin.nothing_left()
     reading, writing = os.pipe()
     os.close(reading)
-    command, env = plugin.command("history", told), plugin.environment()
+    command, env = plugin.command("history", history_app), plugin.environment()
     done = subprocess.run(command, env=env, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=ENDS_WITHIN, check=False)
     os.close(writing)
     assert (done.returncode, without_progress(done.stderr)) == (141, ""), "nobody reads its output any more"

@@ -1,4 +1,4 @@
-"""Runs by the plugin, through the API server's proxy of the recorder's Service: the same as the API has, for who logs in with a token."""
+"""Runs in the plugin, by the API server's proxy of the recorder's Service: equal to those of the API, for a login by token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def at(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def by(at: Recorded, tmp_path_factory: pytest.TempPathFactory) -> As:
-    """The plugin, logged in by a token as one of the callers."""
+    """Returns a function that logs the plugin in with a caller's token."""
     folder = tmp_path_factory.mktemp("logins")
 
     @functools.cache
@@ -73,10 +73,10 @@ def test_runs_and_verdicts_are_those_of_the_api_and_contents_are_for_who_may(at:
 def test_the_commands_of_the_plugins_page(at: Recorded, by: As, tmp_path: Path) -> None:
     kubeconfig = Path(by("editor").more["KUBECONFIG"])
     shown, gate = (block.replace("-n demo", f"-n {at.stage.namespace}") for block in blocks(PLUGIN)[-2:])
-    said = shell(shown, at.stage.cluster, tmp_path, kubeconfig)
-    assert re.search("^p95 .* regressed$", said, re.MULTILINE)
-    assert "delete 0 runs" in said
-    # Only what comes after the verdict is left out: a rollback is another test's.
+    output = shell(shown, at.stage.cluster, tmp_path, kubeconfig)
+    assert re.search("^p95 .* regressed$", output, re.MULTILINE)
+    assert "delete 0 runs" in output
+    # Only the commands after the verdict are left out: another test rolls back.
     assert "regressed: " in shell(gate.partition(";")[0] + " || test $? = 3", at.stage.cluster, tmp_path, kubeconfig)
 
 
@@ -106,9 +106,9 @@ def test_the_commands_about_an_app_that_is_gone(at: Recorded, by: As, tmp_path: 
     (block,) = [each for each in blocks(RUNS_PAGE) if "--app-id" in each]
     block = block.replace("demo:reader", f"{stage.namespace}:viewer").replace("reader -n demo", f"viewer -n {stage.namespace}")
     try:
-        said = shell(f"app={uid}\n{block}", stage.cluster, tmp_path)
-        assert said.count(" succeeded ") == 3
-        assert f"delete 3 runs of the App with the id {uid}: of user user-4711" in said
+        output = shell(f"app={uid}\n{block}", stage.cluster, tmp_path)
+        assert output.count(" succeeded ") == 3
+        assert f"delete 3 runs of the App with the id {uid}: of user user-4711" in output
         assert by("viewer").refused("runs", "--app-id", uid), "nothing of it is left"
     finally:
         stage.kubectl("delete", "clusterrolebinding/privacy", "clusterrole/runs-of-every-app")
@@ -122,7 +122,7 @@ def test_a_certificate_alone_asks_for_a_token(at: Recorded, tmp_path: Path) -> N
 
 
 def test_without_a_recorder_it_says_so(at: Recorded, by: As) -> None:
-    """It takes the way to the recorder away, and is the last of the module."""
+    """It removes the plugin's way to the recorder, so it is the last test of the module."""
     within = f"namespaces/{RECORDER_NAMESPACE}"
     for path, says in (
         (f"/apis/discovery.k8s.io/v1/{within}/endpointslices/{RECORDER_SERVICE}", "no recorder answers"),

@@ -1,4 +1,4 @@
-"""A recorder is installed, moved and taken away on the real API server: no pod is made anew for it, and the App says which are recorded."""
+"""A recorder is installed, moved and removed on the real API server. No pod is recreated for it, and each App shows whether it is recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOLDER = "/var/run/secrets/dynamiq/recorder"
 
 
 class Operators:
-    """An operator that is started anew with other options."""
+    """An operator that is restarted with other options."""
 
     def __init__(self, account: Path, folder: Path, namespace: str) -> None:
         self._account, self._folder, self._namespace = account, folder, namespace

@@ -1,4 +1,4 @@
-"""The recorder on a real API server: nobody reads a run that is not theirs to read, and nobody's word counts for what it is not."""
+"""The recorder on a real API server: callers read only runs that they may read, and forged senders are refused."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ ROLES = {
     "writer": ("dynamiq-run-writer", {"create"}),
     "stranger": (None, set()),
 }
-"""Of accounts of `mine`: their ClusterRole there, and what they may do with runs by it."""
+"""Accounts of `mine`: their ClusterRole there, and the verbs that it gives them on runs."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One request for an App's runs: what it needs, and whether it asks for content."""
+    """One request for an App's runs: the verb that it needs, and whether it reads content."""
 
     method: str
     path: str
@@ -78,7 +78,7 @@ QUESTIONS = (
 
 @dataclass
 class Place:
-    """Two namespaces alike, each with an App, its pod, and runs whose content is secret."""
+    """Two equal namespaces, each with an App, its pod, and runs with secret content."""
 
     api: Api
     recorder: Recorder
@@ -93,7 +93,7 @@ class Place:
         return str(self.apps[which]["metadata"]["uid"])
 
     def spare(self, which: str) -> str:
-        """One more run, to be deleted."""
+        """Sends another run to be deleted, and returns its id."""
         run = a_run(seq=random.randrange(10**6, 10**9))  # noqa: S311
         assert self.recorder.send(self.pods[which], request(run, instance=f"spare-{which}")).status_code == 200
         return run_id_of(run)
@@ -139,8 +139,12 @@ def _is_taken(recorder: Recorder, token: str, body: Any) -> bool:
 
 
 def _may(api: Api, user: str, namespace: str) -> bool:
-    asked = {"group": "dynamiq.getdynamiq.ai", "resource": "apps", "subresource": "runs", "verb": "list", "namespace": namespace}
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user": user, "resourceAttributes": asked}}
+    attributes = {"group": "dynamiq.getdynamiq.ai", "resource": "apps", "subresource": "runs", "verb": "list", "namespace": namespace}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": attributes},
+    }
     return bool(api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review).body["status"]["allowed"])
 
 
@@ -155,7 +159,7 @@ def rights_of(who: str, which: str) -> set[str]:
 
 
 def expected(question: Question, rights: set[str]) -> int:
-    """The status of an answer to somebody with these rights, whose token is good."""
+    """Returns the status of the answer to a caller with these rights and a valid token."""
     if question.verb == "content":
         return 200 if "content" in rights else 403 if "list" in rights else 404
     if question.verb in rights:
@@ -164,31 +168,31 @@ def expected(question: Question, rights: set[str]) -> int:
 
 
 def test_nobody_reads_a_run_that_is_not_theirs_to_read(place: Place) -> None:
-    """Each caller, namespace, verb and content: the answer is what the rights say, and what it may not have is not in it."""
-    asked, leaks, wrong = 0, [], []
+    """Each caller, namespace, verb and content: the answer follows the rights, and leaks nothing that the caller may not read."""
+    count, leaks, wrong = 0, [], []
     for who, which, question in itertools.product(place.people, (MINE, THEIRS), QUESTIONS):
         rights = rights_of(who, which)
         spare = place.spare(which) if "{spare}" in question.path else ""
         path = question.path.format(app=place.uid(which), run=place.runs[which], spare=spare, row=uuid.uuid4())
         answer = place.recorder.call(question.method, path, place.people[who], json=question.body)
-        wanted = 401 if who in ("nobody", "liar", "another audience") else expected(question, rights)
-        if "{row}" in question.path and wanted == 200 and "comparison" in question.path:
-            wanted = 404  # nobody has such a row; that the App is seen says the message
+        status = 401 if who in ("nobody", "liar", "another audience") else expected(question, rights)
+        if "{row}" in question.path and status == 200 and "comparison" in question.path:
+            status = 404  # nobody has such a row; that the App is seen says the message
             assert "deployment" in answer.text
-        asked += 1
-        if answer.status_code != wanted:
-            wrong.append((who, which, question.method, path, answer.status_code, wanted))
+        count += 1
+        if answer.status_code != status:
+            wrong.append((who, which, question.method, path, answer.status_code, status))
         shows = "content" in rights and (question.content or question.verb == "list")
         if SECRET in answer.text and not shows and question.verb != "content":
             leaks.append((who, which, path))
         if question.content and "content" in rights:
             assert SECRET in answer.text, (who, path)
-        if wanted in (401, 403, 404) and (place.runs[which] in answer.text.replace(path, "") and question.path.count("{run}") == 0):
+        if status in (401, 403, 404) and (place.runs[which] in answer.text.replace(path, "") and question.path.count("{run}") == 0):
             leaks.append((who, which, path))
     print(
-        f"{asked} combinations of caller, namespace, verb and content: {len(leaks)} leaks, {len(wrong)} other answers than the rights say"
+        f"{count} combinations of caller, namespace, verb and content: {len(leaks)} leaks, {len(wrong)} other answers than the rights say"
     )
-    assert asked >= 200
+    assert count >= 200
     assert leaks == []
     assert wrong == []
 
@@ -200,9 +204,9 @@ def test_what_may_not_be_seen_is_answered_as_what_there_is_not(place: Place) -> 
         ("/v1/runs/{}/trace", place.runs[THEIRS]),
     ):
         none = str(uuid.uuid4())
-        said = place.recorder.call("GET", path.format(theirs), place.people["editor"])
+        answer = place.recorder.call("GET", path.format(theirs), place.people["editor"])
         nothing = place.recorder.call("GET", path.format(none), place.people["editor"])
-        assert said.text.replace(theirs, "-") == nothing.text.replace(none, "-")
+        assert answer.text.replace(theirs, "-") == nothing.text.replace(none, "-")
 
 
 def test_no_word_counts_for_what_it_is_not(place: Place) -> None:
@@ -246,7 +250,7 @@ def test_no_word_counts_for_what_it_is_not(place: Place) -> None:
 
 
 def forged_pods(place: Place) -> Iterator[tuple[str, str]]:
-    """Pods that somebody makes in a namespace of theirs, and what is wrong with each."""
+    """Yields pods that somebody makes in their own namespace, each with what is wrong with it."""
     api, mine = place.api, place.namespaces[MINE]
     nobody = {"metadata": {"name": "chat", "uid": str(uuid.uuid4())}}
     for what, owner in (("names the uid of another namespace's App", place.apps[THEIRS]), ("names an App that there is not", nobody)):
@@ -258,7 +262,8 @@ def forged_pods(place: Place) -> Iterator[tuple[str, str]]:
 
 
 def _of_owner_elsewhere(place: Place, owner: Manifest) -> str | None:
-    """The token of a pod whose workload has an owner that is not in its namespace; the cluster deletes it as soon as it sees that."""
+    """Returns the token of a pod whose workload has an owner outside its namespace; None if the cluster deleted it first."""
+    # The cluster deletes such a workload as soon as it sees it.
     api, mine = place.api, place.namespaces[MINE]
     name = f"stray-{uuid.uuid4().hex[:6]}"
     try:
@@ -269,7 +274,7 @@ def _of_owner_elsewhere(place: Place, owner: Manifest) -> str | None:
 
 
 def _by_hand(namespace: str, app: Manifest) -> Manifest:
-    """A pod that calls itself an App's by its label, and names the App itself as its owner."""
+    """Returns a pod that has an App's label and names the App itself as its owner."""
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     return {
         "apiVersion": "v1",
@@ -290,7 +295,7 @@ def _by_hand(namespace: str, app: Manifest) -> Manifest:
 
 
 def test_runs_are_of_the_row_that_made_their_pod(place: Place) -> None:
-    """Rows as the API server has them, older ones too: those that come later take what is theirs, and one of another App nothing."""
+    """Rows as the API server stores them, old ones too: a later row gets its own runs, and a row of another App gets none."""
     raw = factories.row_manifest("chat-1", factories.in_namespace(place.namespaces[MINE]), factories.superseded(1))
     pins = Pins.of(Record.of(factories.stored(raw)).pinned).digest  # type: ignore[arg-type]
     pod = recorders.a_pod(place.api, place.namespaces[MINE], place.apps[MINE], name="of-a-row", pins=pins)
@@ -318,7 +323,7 @@ def test_runs_are_of_the_row_that_made_their_pod(place: Place) -> None:
 
 
 def test_pods_that_outlive_their_app_send_runs_of_nothing(place: Place) -> None:
-    """The recorder asks for an App that its watch does not have before it says that there is none: a new one may have come first."""
+    """The recorder reads an App that its watch has not seen from the API server before it refuses its runs: the watch may be late."""
     namespace = place.namespaces[MINE]
     app = recorders.an_app(place.api, namespace, name="leaving")
     pod = recorders.a_pod(place.api, namespace, app, name="leaving")
@@ -336,7 +341,7 @@ def test_the_gate_relays_once_it_is_installed_and_nobody_of_its_name_elsewhere_d
         api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "dynamiq-gate", "namespace": namespace}})
     real = recorders.token(api, GATE_NAMESPACE, "dynamiq-gate", audience=RECORDER_AUDIENCE)
     sent = sdk_runs()
-    # Where it was installed before, its rights apply for a moment after they are deleted.
+    # After an earlier installation its rights apply for a moment after their deletion.
     eventually(
         "whoever may make the namespace is not the gate",
         lambda: place.recorder.send(real, {"runs": sent}, place.uid(THEIRS)).status_code == 403,
@@ -349,7 +354,7 @@ def test_the_gate_relays_once_it_is_installed_and_nobody_of_its_name_elsewhere_d
 
 
 def test_what_was_acknowledged_outlives_kills(place: Place) -> None:
-    """Senders go on while the recorder is killed again and again: each run that was acknowledged is there, and each is there once."""
+    """The recorder is killed repeatedly while senders continue: each acknowledged run is stored exactly once."""
     acknowledged: set[str] = set()
     stop = threading.Event()
 

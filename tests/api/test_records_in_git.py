@@ -1,4 +1,4 @@
-"""Rows kept in Git: applied again, by either kind of apply, they are the same rows, before and after the operator has completed them."""
+"""Rows kept in Git: either kind of apply, repeated before and after the operator has completed them, leaves the same rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SENT: dict[str, tuple[Modifier, ...]] = {
     "with another's name": (with_spec(createdBy="mallory"),),
 }
 OVERRIDDEN = ("with Argo CD's options", "with another's name")
-"""What Git says and a policy changes: a client-side apply sends it each time, and the API server dates and sorts managedFields anew."""
+"""Cases in which a policy changes the applied content. A client-side apply sends it each time, and the API server renews managedFields."""
 
 REPEATS = 2
 
@@ -36,13 +36,14 @@ def name_of(what: str) -> str:
 
 
 def see(api: Api, rows: list[Manifest]) -> None:
-    """The operator's first write: until then any write, be it of nothing, also stores the status that the schema has by default."""
+    """Makes the operator's first write, which stores the schema's default status."""
+    # Any write before it, even an empty one, would store that status as well.
     for row in rows:
         made(operator(api).merge(row, {"status": {"phase": "Pending", "observedGeneration": 1}}, subresource="/status"))
 
 
 def complete(api: Api, rows: list[Manifest]) -> None:
-    """What the operator does to rows: it numbers, pins, ends and owns them, and says their status."""
+    """Completes rows as the operator does: it numbers, pins, ends and owns them, and writes their status."""
     app = made(api.create(app_manifest(in_namespace(rows[0]["metadata"]["namespace"]))))
     for number, row in enumerate(rows, 1):
         completed = row_manifest(row["metadata"]["name"], live(number))
@@ -57,7 +58,7 @@ def stored(api: Api, rows: list[Manifest]) -> list[Manifest]:
 
 
 def undated(found: list[Manifest]) -> list[Manifest]:
-    """Rows without what dates a write that changed nothing."""
+    """Returns rows without the fields that date a write without changes."""
     rows = copy.deepcopy(found)
     for row in rows:
         del row["metadata"]["resourceVersion"]

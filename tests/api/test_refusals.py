@@ -1,4 +1,4 @@
-"""What is refused for a while, by a policy of the cluster: it is said with its words, and done once it is not refused any more, by nobody's hand."""
+"""A cluster policy refuses writes for a while: the App shows the policy's message, and the operator retries until they are allowed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLICY = "admissionregistration.k8s.io/v1"
 
 @contextlib.contextmanager
 def refused(stage: HistoryStage, group: str, resource: str, operation: str, expression: str = "false") -> Iterator[None]:
-    """A policy refuses an operation on a resource of the stage's namespace until the block ends."""
+    """Installs a policy that refuses an operation on a resource of the stage's namespace until the block ends."""
     name = f"{stage.namespace}-{resource}"
     rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": [operation], "resources": [resource]}
     policy: Manifest = {
@@ -59,7 +59,7 @@ WORKLOAD: Manifest = {
 
 
 def until_refused(stage: HistoryStage, kind: Manifest) -> None:
-    """A policy is at work a moment after it was made."""
+    """Waits until a policy works, a moment after its creation."""
     probe = {**kind, "metadata": {"name": "probe", "namespace": stage.namespace}}
     eventually("the policy refuses", lambda: WORDS in stage.api.create(probe, dry_run=True).message)
 
@@ -71,7 +71,7 @@ def message(stage: HistoryStage, type_: str, app: str = APP) -> str:
 
 @pytest.mark.timeout(900)
 def test_what_is_refused_for_a_while_holds_up_nothing_else_and_is_done_afterwards(stage: HistoryStage, operator: Operator) -> None:
-    """What the API server's own validation refuses ends the row at once; a policy may think otherwise tomorrow."""
+    """A policy may allow later what it refuses now. A refusal by the API server's own validation would end the row at once."""
     with refused(stage, "", "services", "CREATE"):
         until_refused(stage, SERVICE)
         stage.create(stage.manifest())

@@ -1,4 +1,4 @@
-"""Replicas are the autoscaler's: whatever is deployed, the operator does not write them, by the API server's audit log."""
+"""The autoscaler alone sets replicas: the API server's audit log shows no write of them by the operator, whatever is deployed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FEW, DEPLOYS = 4, 200
 @pytest.mark.full_count
 @pytest.mark.timeout(1800)
 def test_deploys_and_rollbacks_leave_the_replicas_to_the_autoscaler(cluster: Cluster, stage: HistoryStage, operator: Operator) -> None:
-    """An autoscaler, whose part the test plays, is at 5 pods while the rows ask for 1 to 10: a write of a row's own numbers would be seen."""
+    """The test sets 5 pods as an autoscaler would. The rows have 1 to 10, so a write of a row's own numbers would show."""
     stage.app(APP, workflow=APP)
     rows = [stage.live(APP, "v1", runtime=stage.default_runtime)]
     audit = Audit(cluster, stage.namespace)

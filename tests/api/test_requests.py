@@ -1,4 +1,4 @@
-"""How many requests the operator makes, by the API server's audit log: Events and the Lease are counted apart."""
+"""The operator's requests, counted by the API server's audit log. Events and the Lease are counted apart."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.support.operator import install_rights
 from tests.support.waiting import eventually
 
 WRITES_MOST = {"first deploy": 10, "new flow": 8, "known flow": 7}
-"""Events apart."""
+"""The most writes of each deploy, without Events."""
 APPS, LOOKS = (50, 20) if in_full() else (8, 4)
 RESYNC_EVERY = 3.0
-"""Seconds between two Apps of which the operator looks at the Access Keys unasked, as docs/apps.md says."""
+"""Seconds between two Apps whose Access Keys the operator checks by itself, as docs/apps.md says."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,7 +32,7 @@ def rights(cluster: Cluster) -> None:
 
 @pytest.fixture
 def an_operator(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Iterator[None]:
-    """An operator for this test's namespace."""
+    """Runs an operator for this test's namespace."""
     operators.allow_leases(api, namespace)
     with operators.proxied(cluster, api) as proxy, operators.running(proxy.url, namespace, tmp_path):
         yield
@@ -71,13 +71,14 @@ def test_apps_at_rest_are_not_written_and_looked_at_one_after_the_other(
     requests, took = at_rest.requests(), time.monotonic() - began
     print(audit.table(f"{APPS} Apps at rest for {took:.0f} s", requests))
     assert [request for request in requests if request.is_write or request.is_event] == []
-    asked = [request.what for request in requests if not request.is_lease and request.verb != "watch"]
-    # The first of them may have been asked for before, and be answered late.
-    assert len(asked) <= took / RESYNC_EVERY + 2, asked
+    sent = [request.what for request in requests if not request.is_lease and request.verb != "watch"]
+    # The first one may have been requested earlier and answered late.
+    assert len(sent) <= took / RESYNC_EVERY + 2, sent
 
 
 def _deploy(api: Api, namespace: str, row: str) -> None:
-    """Deploys a row, and waits until all is told of it: an operator that stands still for some seconds has not come to rest."""
+    """Deploys a row, and waits until every status and Event of it is written."""
+    # An operator that writes nothing for some seconds may still have work.
     deploys.deploy(api, namespace, row)
     names = list(deploys.ROWS)
     phases = {name: "Live" if name == row else "Superseded" for name in names[: names.index(row) + 1]}
@@ -85,7 +86,7 @@ def _deploy(api: Api, namespace: str, row: str) -> None:
 
 
 def _about_guards(requests: list[Request]) -> list[Request]:
-    """But for watches, which are there in any case, and end and begin at their own times; nothing asks whether Approvals are stamped either."""
+    """Returns the requests about guards, without watches, which start and end at any time."""
     plurals = {resource.plural for resource in GUARDS}
     return [request for request in requests if request.resource in plurals and request.verb != "watch"]
 

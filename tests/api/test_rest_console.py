@@ -1,4 +1,4 @@
-"""REST on a real API server, with an operator and without policies: sign-ins, streams, configurations, chains, and requests with one key at once."""
+"""REST on a real API server with an operator, without policies: sign-ins, streams, configurations, chains, and one key used twice at once."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tests.support.waiting import eventually
 SESSION = "/console/session"
 OWN = {"Sec-Fetch-Site": "same-origin", "X-Dynamiq-Console": "1"}
 AT_ONCE = 3
-"""Times that each of two requests is sent under one key."""
+"""Times that each of two requests is sent with one key."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A rehearsal, of whose project are two more namespaces by their environments. `app`: the id of an App that serves v1."""
+    """A rehearsal with two more namespaces of its project, by environment. `app`: the id of an App that serves v1."""
 
     at: Rehearsal
     others: Mapping[str, str]
@@ -44,7 +44,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The object's name of the App."""
+        """The App's object name."""
         return self.at.named(self.app)
 
 
@@ -73,7 +73,7 @@ def nobody(at: Rehearsal) -> Client:
 
 @contextmanager
 def reading(client: Client, path: str) -> Iterator[Iterator[Event]]:
-    """The events of a stream that has begun."""
+    """Yields the events of a stream that is ready."""
     with client("GET", path, stream=True) as answer:
         stream = events(answer)
         until(stream, "ready")
@@ -97,9 +97,9 @@ def test_a_service_accounts_token_signs_in_and_what_is_written_with_its_cookies_
     assert nobody("GET", SESSION, headers={**OWN, **cookies}).json()["data"] == data
     assert nobody("GET", path, headers={**OWN, **cookies}).json()["data"]["id"] == place.app
     problem(nobody("GET", path, headers={**cookies, "Sec-Fetch-Site": "same-site"}), 403, "origin")
-    asked = {"workflow_id": at.ids["workflow"], "workflow_version_id": at.ids["v1"]}
-    problem(nobody("POST", f"{path}/deploy", asked, headers={**cookies, "Sec-Fetch-Site": "same-origin"}), 403, "X-Dynamiq-Console")
-    made = nobody("POST", f"{path}/deploy", asked, headers={**OWN, **cookies})
+    body = {"workflow_id": at.ids["workflow"], "workflow_version_id": at.ids["v1"]}
+    problem(nobody("POST", f"{path}/deploy", body, headers={**cookies, "Sec-Fetch-Site": "same-origin"}), 403, "X-Dynamiq-Console")
+    made = nobody("POST", f"{path}/deploy", body, headers={**OWN, **cookies})
     assert made.status_code == 201, made.text
     at.until_live(place.app, made.json()["data"]["id"])
     assert nobody("DELETE", SESSION, headers={**OWN, **cookies}).status_code == 204
@@ -112,16 +112,16 @@ def test_streams_tell_of_a_deploy_a_change_by_kubectl_and_a_deletion(at: Rehears
     app = at.new_app("Watched")
     name, path = at.named(app), f"/v1/apps/{app}"
     with reading(at.caller, f"{path}/watch") as stream, reading(at.caller, f"/v1/projects/{at.ids['project']}/watch") as project:
-        asked = {"workflow_id": at.ids["workflow"], "workflow_version_id": at.ids["v2"]}
-        row = at.caller.post(f"{path}/deploy", asked)["id"]
+        body = {"workflow_id": at.ids["workflow"], "workflow_version_id": at.ids["v2"]}
+        row = at.caller.post(f"{path}/deploy", body)["id"]
         statuses: list[str] = []
         serves_it = False
         while not serves_it or statuses[-1:] != ["Live"]:  # a replica hears of an App and of its row by two watches, in any order
-            kind, told = next(stream)
-            if kind == "deployment" and told["id"] == row:
-                statuses.append(told["status"])
-                assert "ready" in told
-            serves_it |= kind == "app" and (told["latest_deployment_id"], told["live"]["deployment_id"]) == (row, row)
+            kind, data = next(stream)
+            if kind == "deployment" and data["id"] == row:
+                statuses.append(data["status"])
+                assert "ready" in data
+            serves_it |= kind == "app" and (data["latest_deployment_id"], data["live"]["deployment_id"]) == (row, row)
         assert set(statuses) <= {"Pending", "Progressing", "Live"}
         at.until_live(app, row)  # nothing of the deploy is written any more
         _describe(at, name, "by kubectl")
@@ -167,14 +167,14 @@ def test_a_configuration_is_changed_field_by_field_and_refused_by_the_schema(pla
 
     read, host = caller.get(path), f"chat.{place.at.stage.namespace}.example.com"
     exposure = {"type": "Ingress", "class": "nginx", "annotations": {"a.example/b": "c"}}
-    told = change(read, hostname=host, exposure=exposure, access_type="public")
-    assert told["exposure"] == {**exposure, "tls_secret": None, "gateway": None, "gateway_section": None}
-    told = change(told, exposure={"type": "Ingress"}, variables=[{"name": "A", "value": "b"}])
-    assert (told["exposure"]["class"], told["exposure"]["annotations"], told["hostname"]) == (None, {}, host)
+    configuration = change(read, hostname=host, exposure=exposure, access_type="public")
+    assert configuration["exposure"] == {**exposure, "tls_secret": None, "gateway": None, "gateway_section": None}
+    configuration = change(configuration, exposure={"type": "Ingress"}, variables=[{"name": "A", "value": "b"}])
+    assert (configuration["exposure"]["class"], configuration["exposure"]["annotations"], configuration["hostname"]) == (None, {}, host)
     applied = eventually("the operator has seen it", lambda: found if (found := caller.get(path))["is_applied"] else None)
-    assert applied["object_version"] == told["object_version"], "a status is no change of it"
+    assert applied["object_version"] == configuration["object_version"], "a status is no change of it"
     conflict = problem(caller("PATCH", path, {"object_version": read["object_version"], "description": "Mine"}), 409, "hostname")
-    assert conflict["details"]["object_version"] == told["object_version"], "what another person changed is not undone"
+    assert conflict["details"]["object_version"] == configuration["object_version"], "what another person changed is not undone"
     for fields, wrong in (
         ({"hostname": "not a name"}, "hostname"),
         ({"exposure": {"type": "Gateway", "class": "nginx"}}, "exposure"),
@@ -182,25 +182,30 @@ def test_a_configuration_is_changed_field_by_field_and_refused_by_the_schema(pla
         ({"variables": [{"name": "DYNAMIQ_X", "value": "b"}]}, "variables[0]"),
         ({"variables": [{"name": "A", "value": "b"}, {"name": "A", "value": "c"}]}, "variables[1]"),
     ):
-        assert wrong in problem(caller("PATCH", path, {"object_version": told["object_version"], **fields}), 422)["details"], wrong
-    told = change(told, exposure=None, hostname=None, variables=None)
-    assert (told["hostname"], told["variables"], told["exposure"]["type"]) == (None, [], None)
+        assert wrong in problem(caller("PATCH", path, {"object_version": configuration["object_version"], **fields}), 422)["details"], wrong
+    configuration = change(configuration, exposure=None, hostname=None, variables=None)
+    assert (configuration["hostname"], configuration["variables"], configuration["exposure"]["type"]) == (None, [], None)
 
 
 # The chain of a history.
 
 
 def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at: Rehearsal) -> None:
-    """Without the policies, which let nobody take it out."""
+    """Without the policies, which prevent it, a row can be deleted."""
     app = at.new_app("Robbed")
     for version in ("v2", "v3"):
         at.deploy(app, version)
     newest, middle, first = at.history(app)
     path = f"/v1/apps/{app}/verify"
-    told = at.caller.get(path)
-    Verification.model_validate(told)
-    assert told["newest"] == {"deployment_id": newest["id"], "sequence": 3, "digest": newest["digest"]}
-    assert (told["rows"], told["fits"], told["says"], told["settings"]["fits"]) == (3, True, "3 rows fit", True)
+    verification = at.caller.get(path)
+    Verification.model_validate(verification)
+    assert verification["newest"] == {"deployment_id": newest["id"], "sequence": 3, "digest": newest["digest"]}
+    assert (verification["rows"], verification["fits"], verification["says"], verification["settings"]["fits"]) == (
+        3,
+        True,
+        "3 rows fit",
+        True,
+    )
     expected = at.caller.get(f"{path}?expect={first['digest']}")["expected"]
     assert expected == {"digest": first["digest"], "deployment_id": first["id"], "sequence": 1, "found": True}
     settings = eventually("the App's settings are recorded", lambda: at.caller.get(f"/v1/apps/{app}/changes"))
@@ -208,16 +213,16 @@ def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at
 
     at.stage.delete(kinds.RECORD.kind, middle["name"])
     eventually("the row is gone", lambda: at.stage.find(kinds.RECORD.kind, middle["name"]) is None)
-    told = at.caller.get(f"{path}?expect={middle['digest']}")
-    assert (told["rows"], told["fits"], told["expected"]["found"]) == (2, False, False)
-    assert [(each["deployment_id"], "does not follow" in each["says"]) for each in told["misfits"]] == [(newest["id"], True)]
+    verification = at.caller.get(f"{path}?expect={middle['digest']}")
+    assert (verification["rows"], verification["fits"], verification["expected"]["found"]) == (2, False, False)
+    assert [(each["deployment_id"], "does not follow" in each["says"]) for each in verification["misfits"]] == [(newest["id"], True)]
 
 
-# Requests with one key at once.
+# Concurrent requests with one key.
 
 
 def _at_once(client: Client, path: str, bodies: list[Manifest], key: str) -> list[Any]:
-    """Sends each of two requests several times at once under one key, of which one is done; returns what was answered of that."""
+    """Sends each of two requests several times at once with one key, and returns the answers to the accepted one."""
 
     def send(body: Manifest) -> requests.Response:
         return client.at(client.url)("POST", path, body, headers={"Idempotency-Key": key})
@@ -230,8 +235,8 @@ def _at_once(client: Client, path: str, bodies: list[Manifest], key: str) -> lis
 
 
 def test_requests_with_one_key_at_once_make_one_app(at: Rehearsal) -> None:
-    asked = [{"name": name, "project_id": at.ids["project"], "workflow_id": at.ids["workflow"]} for name in ("At once", "Beside")]
-    made = _at_once(at.caller, "/v1/apps", asked, "both")
+    bodies = [{"name": name, "project_id": at.ids["project"], "workflow_id": at.ids["workflow"]} for name in ("At once", "Beside")]
+    made = _at_once(at.caller, "/v1/apps", bodies, "both")
     assert len({(app["id"], app["latest_deployment_id"]) for app in made}) == 1
     every = [app["name"] for app in at.caller.get(f"/v1/apps?project_id={at.ids['project']}&page_size=500")]
     assert [name for name in every if name in ("At once", "Beside")] == [made[0]["name"]]

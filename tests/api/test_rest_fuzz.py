@@ -1,7 +1,7 @@
-"""schemathesis over the document of the management API, all checks, against the real thing: no server error, no undocumented answer.
+"""Runs all checks of schemathesis over the document of the management API, against a real one: no server error, no undocumented answer.
 
-`make soak` runs it in full, `make test` a part that is the same each time. Ids of real objects are mixed into what it makes up, so that
-its cases get past the door; who calls may edit one namespace and nothing else.
+`make soak` runs it in full, `make test` a part that is the same each time. Some values are ids of real objects, so that cases pass the
+first checks. The caller may edit one namespace and nothing else.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ LOG = REPOSITORY / "docs" / "measured" / "rest-fuzz.txt"
 FULL = 5000
 SEED = 20261124
 KEPT, SPENT = 3, counted(40)
-"""Apps whose ids are drawn: by every call, and by those that delete."""
+"""Numbers of Apps whose ids are drawn: by every call, and by calls that delete."""
 OFTEN = 0.8
 READERS = "tests-runtimes-readers"
 WITHIN = 3000  # seconds
 ANSWERS_WITHIN = 60  # seconds
-"""That an answer comes at all: an answer of 10 s, which is schemathesis' own limit, may be a machine's that does much else."""
+"""Seconds until a call must be answered. schemathesis' own limit of 10 s is too short for a busy machine."""
 ASKED_EVERY = 0.5
 LATE = 2.0  # seconds from which on an API server that answers counts as away
 SLOWEST = 5
 MARKS = " ❌🚫"
-"""Of a check that failed, and of a call that was not answered."""
+"""Marks of a failed check and of an unanswered call."""
 IN_FULL = ("--max-examples=320", f"--seed={SEED}", "--generation-database=none")
 A_PART = ("--phases=examples,fuzzing", "--max-examples=2", "--generation-deterministic")
-"""The same each time: without the phase of coverage, whose cases are as many for any count, and that of states."""
+"""Options of the part that is the same each time: without the phases of coverage, which ignores the count, and of states."""
 NEVER_GOOD = (
     "GET /v1/me",
     "POST /v1/apps/{app_id}/triggers/{trigger_id}/run",
@@ -66,20 +66,22 @@ NEVER_GOOD = (
     "POST /v1/apps/{app_id}/rejections/{rejection_id}/withdraw",
     "GET /v1/deploy-policies",
 )
-"""Whoever calls is a service account, which is no user; triggers are not run yet; no kubelet is there that has logs; a sign-in is for
-pages of the console alone; no row waits, and the caller is no approver and reads no policies (`test_guarded_surfaces` has one who is).
+"""Calls that never get a good answer here.
+
+The caller is a service account and no user, no approver, and reads no policies (`test_guarded_surfaces` has one who does). Triggers do not
+run yet, no kubelet has logs, only pages of the console sign in, and no row waits.
 """
 TRIGGERS, KEYS = counted(16), counted(24)
 REFUSALS = ("2xx", "401", "403", "404", "409", "422", "429", "503")
-"""What a well-formed body may be answered with: what of it does not fit together is 422 by the contract."""
+"""Statuses that may answer a well-formed body. The contract has 422 for fields that contradict each other."""
 
 NO_FAULTS = ("2xx", "3xx", "4xx", "503")
-"""Whether the API server was away when a 503 says so, the test looks at itself."""
+"""Statuses that are no fault. The test itself checks whether the API server was really away at a 503."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A rehearsal whose project has a production, too, to which its caller may promote."""
+    """A rehearsal whose project also has a production, to which its caller may promote."""
 
     at: Rehearsal
     production: str
@@ -106,7 +108,7 @@ def place(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[Place]:
 
 
 def configuration(place: Place) -> str:
-    """schemathesis.toml: which ids are drawn, and what a refusal may be."""
+    """Returns schemathesis.toml: the ids that are drawn, and the refusals that are allowed."""
     at = place.at
     kept = [at.new_app(f"Kept {number}") for number in range(KEPT)]
     for number in range(SPENT):
@@ -187,13 +189,13 @@ def configuration(place: Place) -> str:
 
 
 def calls(at: Rehearsal) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Method, path and description of every call of the document."""
+    """Returns method, path and description of every call of the document."""
     document = at.caller("GET", "/openapi.json").json()
     return [(method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()]
 
 
 def _recorded(place: Place, app: str, count: int) -> list[str]:
-    """The ids of runs that a pod of an App has sent."""
+    """Sends runs from a pod of an App, and returns their ids."""
     at = place.at
     pod = a_pod(at.stage.api, at.stage.namespace, at.named(app), "v1")
     made = runs_of(count, first=1, milliseconds=50.0)
@@ -207,7 +209,7 @@ def _trigger(at: Rehearsal, app: str, number: int) -> str:
 
 
 def _of(call: str, bound: Mapping[str, str]) -> list[str]:
-    """What is drawn for one call alone."""
+    """Returns lines of the configuration that bind parameters of one call alone."""
     return ["[[operations]]", f'include-name = "{call}"', "[operations.parameters]", *(_bound(*each) for each in bound.items())]
 
 
@@ -217,7 +219,7 @@ def _bound(parameter: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Cases:
-    """What schemathesis did: how many cases, by phase, by status of their answers, and which calls ever got a good one."""
+    """The cases of a run of schemathesis: by phase, by status of their answers, and the calls with a good answer."""
 
     by_phase: Counter[str]
     by_status: Counter[int]
@@ -257,7 +259,7 @@ class Cases:
 
 
 def run(place: Place, folder: Path, *options: str) -> tuple[int, str, Path]:
-    """Exit code of schemathesis, what it says, and its report."""
+    """Returns the exit code of schemathesis, its output, and its report."""
     config, report = folder / "schemathesis.toml", folder / "events.ndjson"
     config.write_text(configuration(place))
     at = place.at
@@ -273,7 +275,7 @@ def run(place: Place, folder: Path, *options: str) -> tuple[int, str, Path]:
 
 
 def found_wrong(said: str) -> str:
-    """What schemathesis says failed: a line of phases and kinds, which is the one that a run's summary shows, then each case."""
+    """Returns the failures in schemathesis' output: a line of phases and kinds, for a run's summary, then the output."""
     named = [line.strip(MARKS) for line in said.splitlines() if line.startswith(("  ❌ ", "  🚫 "))]
     return "\n".join([", ".join(named) or "schemathesis did not end well", said])
 
@@ -284,8 +286,8 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
     at = place.at
     in_full, began = history_stage.in_full(), time.monotonic()
     with asked_meanwhile(at.stage.api) as away:
-        code, said, report = run(place, tmp_path, *(IN_FULL if in_full else A_PART))
-    assert report.exists(), said
+        code, output, report = run(place, tmp_path, *(IN_FULL if in_full else A_PART))
+    assert report.exists(), output
     cases = Cases.of(report)
     document = [f"{method} {path}" for method, path, _ in calls(at)]
     lines = [
@@ -295,8 +297,8 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
     ]
     print("\n".join(lines))
     if in_full:
-        LOG.write_text("\n".join([*lines, "", _without_token(said, at).replace(f"{tmp_path}/", "")]))
-    assert code == 0, found_wrong(said)
+        LOG.write_text("\n".join([*lines, "", _without_token(output, at).replace(f"{tmp_path}/", "")]))
+    assert code == 0, found_wrong(output)
     assert not [status for status in cases.by_status if status >= 500 and status != 503]
     assert cases.by_status[503] == 0 or away, "the API said that the API server is away, which answered all the time"
     called = {call for call in document if not call.endswith("/watch")}
@@ -308,7 +310,7 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
 
 @contextlib.contextmanager
 def asked_meanwhile(api: Api) -> Iterator[list[str]]:
-    """Asks the API server itself while the block runs; holds what was no answer, and when the whole machine stood still, the API too."""
+    """Polls the API server itself while the block runs. The list gets its failures, and pauses of the whole machine."""
     away: list[str] = []
     ends = threading.Event()
 
@@ -336,5 +338,5 @@ def asked_meanwhile(api: Api) -> Iterator[list[str]]:
 
 
 def _without_token(said: str, at: Rehearsal) -> str:
-    """Also without trailing blanks and colours."""
+    """Returns the output without the token, trailing blanks and colours."""
     return "\n".join(line.rstrip() for line in said.replace(at.token, "TOKEN").splitlines()) + "\n"

@@ -1,6 +1,6 @@
-"""A caller sees and does what the API server lets them, and nothing else: neither by the management API nor by the kubectl plugin.
+"""Callers see and do only what the API server allows them, by the management API and by the kubectl plugin.
 
-The calls are those of the OpenAPI document and the commands those of the plugin's parser, so that none is forgotten.
+The OpenAPI document lists the calls, and the plugin's parser the commands, so none is forgotten.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ from tests.support.waiting import eventually
 OTHERS_APP = "confidential"
 MINE = recorded_app.APP
 SHARED = {"org_id", "runtime_id"}
-"""Ids of what belongs to the cluster, and so to nobody else: the organisation, and Runtimes, which every row may name."""
+"""Ids of cluster-scoped things that belong to no project: the organisation, and Runtimes, which every row may name."""
 
 ALWAYS_EMPTY = "/v1/services"
-"""There is none of them, and whose they would be is not told all the same."""
+"""A list that is empty even for the owner: ids of others are answered like unknown ones all the same."""
 
 NAMED = ("name", "pod")
-"""What paths have by name: an Access Key and a pod, of which there is none here of that name."""
+"""Parameters of paths that are names, not ids: an Access Key and a pod. None here has that name."""
 
 WORDS = {"session_id", "user_id"}
-"""What an App's callers name as they like: they are nobody's ids, and two Apps may have the same ones."""
+"""Fields that an App's callers choose: they are no ids, and two Apps may have equal ones."""
 
 TIMED = re.compile(r'"(since|until|at)":"[^"]*"')
-"""Times of an answer, which are those of the question."""
+"""Times in an answer, which repeat the times of the request."""
 
 ONE_OF: Mapping[tuple[str, str], Mapping[str, str]] = {("DELETE", "/v1/apps/{app_id}/runs"): {"user_id": "u-1"}}
-"""What a call's query has to have that the document cannot require: one of several."""
+"""Query parameters of a call that requires one of several, which the document cannot say."""
 
 COMPARED = "/v1/apps/{app_id}/deployments/{deployment_id}/comparison"
-"""The recorder knows rows that were rolled out; that of the others waits, since no operator is at work there."""
+"""A call that needs a row with a rollout. The others' row waits, since no operator runs there."""
 
 PATH_ID = re.compile(r"{(\w+)}")
 SETTLED = ("App", "Deployment", "Workflow", "WorkflowVersion")
@@ -63,9 +63,9 @@ SETTLED = ("App", "Deployment", "Workflow", "WorkflowVersion")
 
 @dataclass(frozen=True)
 class Two:
-    """Two projects alike. `mine` is the caller's; the caller has no rights in the other one, and `otto` has.
+    """Two equal projects: `mine` is the caller's. The caller has no rights in the other one; `otto` has.
 
-    The caller's has an App with recorded runs, `production` is the next environment of it, and more callers with one role each.
+    The caller's project has an App with recorded runs, a next environment `production`, and more callers with one role each.
     """
 
     at: Recorded
@@ -79,7 +79,7 @@ class Two:
     components: Mapping[str, Manifest]
 
     def body(self, call: Manifest, ids: Mapping[str, str], **swapped: str) -> Manifest | None:
-        """A body by the document's own example, its ids replaced; those that are `swapped` are put in where they may stand."""
+        """Returns a body from the document's example with its ids replaced. `swapped`: fields that are set to other values."""
         content = (call.get("requestBody") or {}).get("content", {}).get("application/json")
         if content is None:
             return None
@@ -89,18 +89,18 @@ class Two:
         return {**made, **swapped}
 
     def query(self, method: str, path: str, call: Manifest, ids: Mapping[str, str]) -> dict[str, str]:
-        """What the query has to have, ids by their names."""
+        """Returns the required query parameters, with ids by name."""
         required = (each["name"] for each in call.get("parameters", ()) if each["in"] == "query" and each.get("required"))
         return {**ONE_OF.get((method, path), {}), **{name: ids[name] for name in required if name in ids}}
 
     def schema(self, call: Manifest) -> Manifest:
-        """The schema of a call's body."""
+        """Returns the schema of a call's body."""
         schema = call["requestBody"]["content"]["application/json"]["schema"]
         reference = next(each["$ref"] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each)
         return self.components[reference.rpartition("/")[2]]
 
     def traces(self) -> list[str]:
-        """What would give the others away."""
+        """Returns texts that would reveal the others' project."""
         return [self.others.namespace, OTHERS_APP, *(uid for name, uid in self.theirs.items() if name not in {*SHARED, *NAMED})]
 
 
@@ -127,9 +127,9 @@ def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 def _ids(client: Client, ids: Mapping[str, str], app: str) -> dict[str, str]:
-    """Ids by the names of the parameters and fields that take them. It makes a row and a trigger."""
-    asked = {"workflow_id": ids["workflow"], "workflow_version_id": ids["v2"], "runtime_id": ids["runtime"]}
-    row = client.post(f"/v1/apps/{app}/deploy", asked)["id"]
+    """Makes a row and a trigger, and returns ids by the names of the parameters and fields that take them."""
+    body = {"workflow_id": ids["workflow"], "workflow_version_id": ids["v2"], "runtime_id": ids["runtime"]}
+    row = client.post(f"/v1/apps/{app}/deploy", body)["id"]
     nightly = {"name": "nightly", "provider": "schedule", "config": {"timezone": "UTC", "schedule": "0 3 * * *"}}
     return {
         "app_id": app,
@@ -147,13 +147,13 @@ def _ids(client: Client, ids: Mapping[str, str], app: str) -> dict[str, str]:
 
 
 def _rejection(stage: HistoryStage) -> str:
-    """The id of a Rejection, of a flow that nobody has."""
-    asked = {"workflowHash": f"sha256:{'0' * 64}", "workflow": APP, "version": "v9", "reason": "it loses invoices"}
+    """Makes a Rejection of an unused flow, and returns its id."""
+    spec = {"workflowHash": f"sha256:{'0' * 64}", "workflow": APP, "version": "v9", "reason": "it loses invoices"}
     made = {
         "apiVersion": API_VERSION,
         "kind": kinds.REJECTION.kind,
         "metadata": {"name": f"{APP}-v9", "namespace": stage.namespace},
-        "spec": asked,
+        "spec": spec,
     }
     answer = stage.api.create(made)
     assert answer.ok, answer.message
@@ -162,7 +162,7 @@ def _rejection(stage: HistoryStage) -> str:
 
 
 def _run(at: Recorded, pod: Manifest) -> str:
-    """The id of a run that this pod has sent."""
+    """Sends a run from this pod, and returns its id."""
     (made,) = runs_of(1, first=1, milliseconds=50.0)
     at.recorder.send(pod, made, instance=pod["metadata"]["uid"])
     return run_id_of(made)
@@ -170,7 +170,7 @@ def _run(at: Recorded, pod: Manifest) -> str:
 
 @pytest.fixture
 def unchanged(two: Two) -> Iterator[None]:
-    """After the test the others have what they had before it, and the caller has made nothing anywhere."""
+    """Asserts after the test that the others' objects are as before, and that the caller has created nothing."""
     before = _state(two)
     yield
     assert _state(two) == before
@@ -187,7 +187,7 @@ def _state(two: Two) -> list[tuple[str, str, Any]]:
 
 
 def _says(answer: requests.Response, ids: Mapping[str, str]) -> str:
-    """An answer's body, with the ids that were sent put away."""
+    """Returns an answer's body without the ids that were sent."""
     text = answer.text
     for uid in ids.values():
         text = text.replace(uid, "ID")
@@ -195,7 +195,7 @@ def _says(answer: requests.Response, ids: Mapping[str, str]) -> str:
 
 
 def _all_known(two: Two) -> None:
-    """Asserts that for each id that a call of the document takes it is known here where to take it from."""
+    """Asserts that this test has a value for each id that a call of the document takes."""
     known = set(two.theirs)
     for method, path, call in two.calls:
         named = set(PATH_ID.findall(path)) | {each["name"] for each in call.get("parameters", ()) if each["name"].endswith("_id")} - WORDS
@@ -206,7 +206,7 @@ def _all_known(two: Two) -> None:
 
 def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchanged: None) -> None:
     _all_known(two)
-    asked = 0
+    count = 0
     for method, path, call in two.calls:
         ids_of_path = [name for name in PATH_ID.findall(path) if name not in SHARED]
         if not ids_of_path:
@@ -220,14 +220,14 @@ def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchange
             if ids is two.theirs:
                 unknown = two.caller(method, path.format(**nobodys), body, params=query)
                 assert _says(answer, two.theirs) == _says(unknown, nobodys), (method, path)
-            asked += 1
+            count += 1
             if ids_of_path == ["app_id"] or "app_id" not in ids_of_path:
                 break
-    assert asked >= len([path for _, path, _ in two.calls if PATH_ID.findall(path)]) - len(SHARED)
+    assert count >= len([path for _, path, _ in two.calls if PATH_ID.findall(path)]) - len(SHARED)
 
 
 def test_their_owner_is_answered(two: Two) -> None:
-    """The calls before are refused for whom they are from, not for how they are made."""
+    """The calls above are refused because of their caller: the owner's same calls are answered."""
     for method, path, call in two.calls:
         if (ids := PATH_ID.findall(path)) and method != "DELETE" and path != COMPARED and not set(ids) & set(NAMED):
             query, body = two.query(method, path, call, two.theirs), two.body(call, two.theirs)
@@ -236,8 +236,8 @@ def test_their_owner_is_answered(two: Two) -> None:
 
 
 def test_ids_of_others_in_queries_show_nothing(two: Two, unchanged: None) -> None:
-    """What belongs to the caller is asked for with an id of others: it answers as to an id that nobody has."""
-    asked = 0
+    """A query on the caller's own objects with an id of others is answered like a query with an unknown id."""
+    count = 0
     for method, path, call in two.calls:
         for parameter in call.get("parameters", ()):
             name = parameter["name"]
@@ -250,18 +250,18 @@ def test_ids_of_others_in_queries_show_nothing(two: Two, unchanged: None) -> Non
                 path,
                 name,
             )
-            asked += 1
+            count += 1
             if method != "GET":
                 continue  # the owner's would be done
             owners = two.otto(method, of_theirs, params={name: two.theirs[name]})
             assert owners.status_code == 200, (path, name, owners.text)
             assert path != of_mine or owners.json()["data"] or path == ALWAYS_EMPTY, "the owner sees something"
-    assert asked >= 10
+    assert count >= 10
 
 
 def test_pairs_of_ids_in_queries_tell_nothing_of_others(two: Two, unchanged: None) -> None:
-    """Each id may be the caller's, the others', a third one's or nobody's: those that are not the caller's answer as nobody's do."""
-    asked = 0
+    """Each id may be the caller's, the others', a third project's or unknown: ids that are not the caller's are answered like unknown ones."""
+    count = 0
     with fresh_namespace(two.at.stage.api, "third") as third:
         made = two.at.stage.api.create(factories.workflow_manifest(factories.in_namespace(third), name=APP))
         assert made.ok, made.message
@@ -280,12 +280,12 @@ def test_pairs_of_ids_in_queries_tell_nothing_of_others(two: Two, unchanged: Non
                 unknown = two.caller(method, path, params={**ids, **dict.fromkeys(hidden, UNKNOWN)})
                 if hidden:
                     assert _says(answer, hidden) == _says(unknown, {"": UNKNOWN}), (path, ids)
-                asked += 1
-    assert asked >= 16
+                count += 1
+    assert count >= 16
 
 
 def test_ids_of_others_in_bodies_are_unknown(two: Two, unchanged: None) -> None:
-    asked = 0
+    count = 0
     for method, path, call in two.calls:
         if "requestBody" not in call:
             continue
@@ -300,8 +300,8 @@ def test_ids_of_others_in_bodies_are_unknown(two: Two, unchanged: None) -> None:
             assert field in answer.json()["error"]["details"], (method, path, field, answer.text)
             unknown = two.caller(method, path.format(**two.mine), {**body, field: UNKNOWN})
             assert (answer.status_code, _says(answer, two.theirs)) == (unknown.status_code, _says(unknown, {"": UNKNOWN})), (path, field)
-            asked += 1
-    assert asked >= 9
+            count += 1
+    assert count >= 9
 
 
 def test_lists_have_nothing_of_others(two: Two) -> None:
@@ -348,7 +348,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "sync": (OTHERS_APP, "--to-git"),
 }
 OF_NOBODYS = {"version"}
-"""What tells of the cluster alone."""
+"""Calls that are about the cluster alone."""
 
 
 def test_the_plugin_does_nothing_elsewhere(two: Two, tmp_path: Path, unchanged: None) -> None:
@@ -371,7 +371,7 @@ def test_the_plugin_does_nothing_elsewhere(two: Two, tmp_path: Path, unchanged: 
 
 
 def test_the_role_that_is_named_is_the_one_that_has_the_right(two: Two) -> None:
-    """Who may only read Apps is told of each right which role has it; with that role bound, they have it."""
+    """A caller who may only read Apps gets for each right the role that grants it. With that role bound, the caller has the right."""
     api, home, path = two.at.stage.api, two.at.stage.namespace, f"{two.at.path}/rights"
     reader = rest.client(api, two.at.url, home, "asker")
     for more in ("", "/rights", "/environments", "/configuration", "/access-keys", "/runs"):
@@ -386,11 +386,11 @@ def test_the_role_that_is_named_is_the_one_that_has_the_right(two: Two) -> None:
     assert api.apply(role).ok
     rest.bind(api, home, "asker", role["metadata"]["name"], home)
     eventually("it sees the App", lambda: reader("GET", path).status_code == 200)
-    told = reader.get(path)
-    AppRights.model_validate(told)
-    assert not any(each["allowed"] for each in told.values())
+    rights = reader.get(path)
+    AppRights.model_validate(rights)
+    assert not any(each["allowed"] for each in rights.values())
     bound = set()
-    for name, each in told.items():
+    for name, each in rights.items():
         role_named = each["needs"].removesuffix(" has it").rpartition("the role ")[2]
         where = two.production if name == "promote" else home
         if (role_named, where) not in bound:
@@ -413,10 +413,10 @@ ROLES: Mapping[str, set[str]] = {
     "dynamiq-approver": {"approve", "reject_versions", "withdraw"},
     "dynamiq-bypass": {"bypass"},
 }
-"""By role what it is for, besides what everybody may who may read the App."""
+"""Rights that each role grants, besides those of everybody who may read the App."""
 
 ALONE_BLIND = ("dynamiq-edit", "dynamiq-keys", "dynamiq-bypass")
-"""Roles that are given beside one that lets its holder read the App."""
+"""Roles that are bound beside one that lets their holder read the App."""
 
 
 def test_each_role_does_what_it_is_for_and_no_more(two: Two) -> None:

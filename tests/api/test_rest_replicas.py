@@ -1,4 +1,4 @@
-"""Two replicas of the management API over one cluster, and what a network and an API server can do to them."""
+"""Two replicas of the management API over one cluster, with faults of the network and of the API server."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from tests.support.rest import UNKNOWN, Client, problem
 from tests.support.waiting import eventually
 
 AT_ONCE = 10
-"""Objects made one after another, each asked for at once."""
+"""Objects that are made one after another, each read at once."""
 TRIES = 3
-"""Times that each watch is tried again while the API server is away."""
+"""Times that each watch is retried while the API server is away."""
 REQUESTS_MOST = 30
-"""Of one kind meanwhile: with a pause that doubles it is a handful, and hundreds without."""
+"""The most requests for one kind meanwhile. A pause that doubles makes a handful, no pause hundreds."""
 
 
 class Deaf(Fault):
-    """A replica that learns nothing by its watches."""
+    """A fault: the replica's watches deliver nothing."""
 
     def passes(self, call: Call, line: bytes) -> bool:
         return False
 
 
 class Away(Fault):
-    """An API server that does not answer."""
+    """A fault: the API server does not answer."""
 
     async def before(self, call: Call) -> Answer | None:
         raise Cut
 
 
 class RefusesRows(Fault):
-    """An API server that found a row good when it was tried, and refuses it then."""
+    """A fault: the API server accepts a row in a dry run, and then refuses it."""
 
     async def before(self, call: Call) -> Answer | None:
         is_row = call.method == "POST" and call.path.endswith("/deployments") and "dryRun" not in call.query
@@ -54,7 +54,7 @@ class RefusesRows(Fault):
 
 
 class Overtaken(Fault):
-    """Just before the first POST to a collection reaches the API server, another client does something."""
+    """A fault: just before the first POST to a collection reaches the API server, another client acts."""
 
     def __init__(self, collection: str, first: Callable[[], Any]) -> None:
         self._collection, self._first = collection, first
@@ -69,7 +69,7 @@ class Overtaken(Fault):
 
 @dataclass(frozen=True)
 class Place:
-    """A replica under the API's own account, and one behind a proxy through which it acts as the caller, who may read the cluster."""
+    """Two replicas: one under the API's own account; one behind a proxy, acting as the caller, who may read the cluster."""
 
     api: Api
     namespace: str
@@ -77,16 +77,16 @@ class Place:
     proxied: Client
     proxy: Proxy
     log: Path
-    """Of the replica behind the proxy."""
+    """The log of the replica behind the proxy."""
 
     def make(self, name: str) -> str:
-        """An App, past the API; its id."""
+        """Makes an App without the API, and returns its id."""
         answer = self.api.create(factories.app_manifest(factories.in_namespace(self.namespace), name=name))
         assert answer.ok, answer.message
         return str(answer.body["metadata"]["uid"])
 
     def body(self, name: str) -> Manifest:
-        """The body of a request that makes an App."""
+        """Returns the body of a request that creates an App."""
         project = rest.uid(self.api, "Namespace", self.namespace)
         return {"name": name, "project_id": project, "workflow_id": rest.uid(self.api, "Workflow", factories.NAME, self.namespace)}
 
@@ -122,7 +122,7 @@ def place(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def test_what_one_replica_made_or_deleted_the_other_knows_at_once(place: Place) -> None:
-    """Though it has heard of nothing since it started."""
+    """The watches of the second replica have delivered nothing since it started."""
     with place.wrong(Deaf()):
         for number in range(AT_ONCE):
             made = place.direct.post("/v1/apps", place.body(f"Made {number}"))
@@ -140,7 +140,7 @@ def test_what_one_replica_made_or_deleted_the_other_knows_at_once(place: Place) 
 
 
 def test_an_app_that_another_replica_made_meanwhile_stays(place: Place) -> None:
-    """The same request at two replicas: the one that comes second fails, and takes nothing away from the first."""
+    """Two replicas get the same request: the second one fails, and deletes nothing of the first one's."""
     body = place.body("Raced")
     first = Overtaken("/apps", lambda: place.direct.post("/v1/apps", body, key="race"))
     with place.wrong(first), place.wrong(RefusesRows()):
@@ -153,7 +153,7 @@ def test_an_app_that_another_replica_made_meanwhile_stays(place: Place) -> None:
 
 
 def test_an_outage_is_told_waited_out_quietly_and_passes(place: Place) -> None:
-    """Where an API server cuts whatever it gets, each watch is tried again after longer and longer pauses, and the log says so as often."""
+    """While the API server drops every request, each watch is retried after longer and longer pauses, with a log line each time."""
     app = place.make("outage")
     place.proxied.get(f"/v1/apps/{app}")
     seen, lines = len(place.proxy.calls), len(place.log.read_text().splitlines())
@@ -176,7 +176,7 @@ def _watches(place: Place, since: int, plural: str) -> int:
 
 
 def _hears_of_an_app(place: Place) -> None:
-    """Waits until the replica tells of a new App in a stream, which is fed by its watches alone."""
+    """Waits until the replica reports a new App in a stream, which only its watches feed."""
     project = rest.uid(place.api, "Namespace", place.namespace)
     with place.proxied("GET", f"/v1/projects/{project}/watch", stream=True) as answer:
         stream = events(answer)

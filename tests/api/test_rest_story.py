@@ -1,4 +1,4 @@
-"""A whole story by curl alone, the examples of the product's page, and a history as the API server prints, lists and keeps it."""
+"""A whole story by curl alone, the examples of the product's page, and a history compared with the API server's rows."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from tests.support.waiting import eventually
 
 WORKFLOW = "greeter"
 USERS = uuid.UUID("6f1d5c0e-6d0b-5b8e-9d0a-2f4f3d8a9c11")
-"""As docs/rest.md has it: the id of a user is the version 5 UUID of the username in it."""
+"""Namespace of user ids. docs/rest.md: the id of a user is the version 5 UUID of the username in it."""
 INPUT, PYTHON, OUTPUT = (f"dynamiq.nodes.{name}" for name in ("utils.Input", "tools.Python", "utils.Output"))
 PAGE = Path(__file__).parent / "page"
-"""Examples of the page "Deployment History & Rollback" as it has them; our copy had lost the white space that Python needs at one line."""
+"""Examples of the page "Deployment History & Rollback", unchanged. An older copy had lost white space that Python needs."""
 BASE = "https://api.getdynamiq.ai"
 TOKEN = "DYNAMIQ_PERSONAL_ACCESS_TOKEN"
 ENDS_WITHIN = 300.0  # seconds
@@ -63,7 +63,7 @@ STORED: Mapping[str, str] = {
     "deployment_config.config.autoscaling.max_replicas": ".spec.pinned.config.autoscaling.maxReplicas",
     "deployment_config.config.autoscaling.target_cpu_utilization_percentage": ".spec.pinned.config.autoscaling.targetCPUUtilizationPercentage",
 }
-"""By field of a deployment of the REST API: where the stored row has its value."""
+"""The path of each field of a REST deployment in the stored row."""
 PRINTED: Mapping[str, str] = {
     "name": "name",
     "uid": "id",
@@ -87,7 +87,7 @@ PRINTED: Mapping[str, str] = {
     "reason": "reason",
     "source": "source",
 }
-"""By field of a row of the plugin's data: the field of the REST API."""
+"""The field of the REST API for each field of a row in the plugin's data."""
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def at(cluster: Cluster, guarded: None, account: Path, tmp_path_factory: pytest.
 
 
 def flow(answer: str) -> Manifest:
-    """A flow in the API's form, with what survives only where it is kept as it was written."""
+    """Returns a flow in the API's form, with content that only survives in an exact copy."""
     code = f"def run(inputs):\n    return {answer!r}  # «{answer}» \u2028 \U0001f680"
     return {
         "id": "5f1d6c8e-9d8c-4f3d-9c58-3cf1b7f1a001",
@@ -136,14 +136,14 @@ class Curl:
         return self._run("--request", "POST", "--json", json.dumps(body), self.at.url + path)
 
     def _run(self, *arguments: str) -> Any:
-        """The data that it prints. Raises AssertionError where it fails."""
+        """Returns the data that curl prints. Raises AssertionError if curl fails."""
         command = ["curl", "--silent", "--show-error", "--fail-with-body", "--header", f"Authorization: Bearer {self.at.token}", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False)
         assert done.returncode == 0, f"{done.stderr}{done.stdout}"
         return json.loads(done.stdout)["data"]
 
     def until_live(self, app: str, row: Manifest) -> None:
-        """Waits until this deployment, and no other that is under way, is Live."""
+        """Waits until this deployment is Live and no other one is in progress."""
 
         def seen() -> bool:
             rows = self.get(f"/v1/apps/{app}/deployments")
@@ -176,7 +176,7 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
             "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
         },
     }
-    asked = {
+    body = {
         "name": "Greeter",
         "project_id": project,
         "workflow_id": workflow,
@@ -185,7 +185,7 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
         "access_control": {"access_type": "private"},
         "deployment_config": config,
     }
-    app = post("/v1/apps", asked)
+    app = post("/v1/apps", body)
     App.model_validate(app)
     shown = get(f"/v1/apps/{app['id']}")
     AppDetails.model_validate(shown)
@@ -209,7 +209,7 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
 
 
 def _same_on_every_surface(at: Rehearsal, name: str, rows: list[Any], with_deployable: list[Any], folder: Path) -> None:
-    """Compares rows of the REST API with those that kubectl prints, and those that the plugin prints."""
+    """Compares rows of the REST API with those that kubectl and the plugin print."""
     for row, stored in zip(rows, _by_kubectl(at, name), strict=True):
         Deployment.model_validate(row)
         assert {field: at_path(row, field) for field in STORED} == {field: at_path(stored, path) for field, path in STORED.items()}
@@ -222,14 +222,14 @@ def _same_on_every_surface(at: Rehearsal, name: str, rows: list[Any], with_deplo
             assert row["created_by"]["id"] == str(uuid.uuid5(USERS, row["created_by"]["username"]))
     login = rest_rehearsal.login(at.stage, at.token, folder / "anna.kubeconfig")
     plugin = Plugin(at.stage.cluster, at.stage.namespace, folder, more={"KUBECONFIG": str(login)})
-    for row, printed, told in zip(rows, plugin.data("history", name), with_deployable, strict=True):
+    for row, printed, shown in zip(rows, plugin.data("history", name), with_deployable, strict=True):
         assert {field: at_path(printed, field) for field in PRINTED} == {field: at_path(row, path) for field, path in PRINTED.items()}
-        assert printed["deployable"] == told["deployable"]
+        assert printed["deployable"] == shown["deployable"]
     plugin.nothing_left()
 
 
 def _ids(at: Rehearsal, spec: Manifest) -> dict[str, str]:
-    """The ids of what a stored row names."""
+    """Returns the ids of the objects that a stored row names."""
     pinned = spec["pinned"]
     names = {
         "app_id": ("apps.dynamiq", spec["app"]),
@@ -244,7 +244,7 @@ def _ids(at: Rehearsal, spec: Manifest) -> dict[str, str]:
 
 
 def _by_kubectl(at: Rehearsal, app: str) -> list[Manifest]:
-    """The App's rows as kubectl prints them, newest first."""
+    """Returns the App's rows as kubectl prints them, newest first."""
     listed = at.stage.kubectl("get", "deployments.dynamiq", f"--field-selector=spec.app={app}", "-o", "json", namespace=at.stage.namespace)
     return sorted(json.loads(listed.stdout)["items"], key=lambda row: -int(row["spec"]["sequence"]))
 
@@ -253,7 +253,7 @@ def _by_kubectl(at: Rehearsal, app: str) -> list[Manifest]:
 
 
 def _example(at: Rehearsal, example: str, program: list[str], package: str, ids: Mapping[str, str]) -> str:
-    """Runs an example as a reader does who has put in what is theirs; returns what it prints."""
+    """Runs an example of the page with the reader's own values, and returns its output."""
     assert shutil.which(program[0]), f"the page's examples need {program[0]}: install it, on Debian and Ubuntu apt-get install {package}"
     text = (PAGE / example).read_text()
     for placeholder, value in {BASE: at.url, **ids}.items():
@@ -273,7 +273,7 @@ def test_the_examples_of_the_products_page(at: Rehearsal) -> None:
     assert (printed["data"], printed["pagination"]["total_count"]) == (before, 2)
     lines = _example(at, "history.python", [sys.executable, "-"], "python3", of_app).splitlines()
     assert [ast.literal_eval(line) for line in lines] == before
-    # It prints objects in node's own way, the deepest as [Object]: what node prints of the same rows has to be the same.
+    # Node prints objects in its own way, the deepest as [Object]: it has to print the same for the same rows.
     by_node = _example(at, "history.javascript", ["node", "--input-type=module", "-"], "nodejs, version 18 or newer", of_app)
     program = ["node", "-e", "console.log(JSON.parse(require('fs').readFileSync(0)))"]
     assert by_node == subprocess.run(program, input=json.dumps(before), capture_output=True, text=True, check=True).stdout
@@ -293,11 +293,11 @@ def test_the_examples_of_the_products_page(at: Rehearsal) -> None:
     assert [(row["id"], row["status"]) for row in others] == [(newest["id"], "Superseded"), (first["id"], "Superseded")]
 
 
-# A history as the API server has it.
+# The history as the API server has it.
 
 
-def _told(at: Rehearsal) -> tuple[str, list[dict[str, Any]]]:
-    """The path of an App that ran v1, then v2, then v1 again, and has a row that failed; and its rows, newest first."""
+def _app_with_history(at: Rehearsal) -> tuple[str, list[dict[str, Any]]]:
+    """Makes an App that ran v1, v2 and v1 again, and has a failed row. Returns its path and its rows, newest first."""
     app = at.new_app("Told")
     at.deploy(app, "v2", message="Sends each question to the RIGHT team")
     restored = at.caller.post(f"/v1/apps/{app}/deploy", {"restores": at.history(app)[-1]["id"]})
@@ -312,8 +312,8 @@ def _told(at: Rehearsal) -> tuple[str, list[dict[str, Any]]]:
 
 
 def test_a_history_is_filtered_by_what_the_api_server_prints_of_its_rows(at: Rehearsal) -> None:
-    """The index reads what kubectl prints of a row, an answer what the row has: both are the same."""
-    path, rows = _told(at)
+    """The index filters by kubectl's columns of a row, and answers use the row itself: both agree."""
+    path, rows = _app_with_history(at)
     author = rows[-1]["created_by"]["username"] if rows[-1]["created_by"] else None
     filters: dict[str, Callable[[dict[str, Any]], bool]] = {
         "status=Failed": lambda row: row["status"] == "Failed",
@@ -335,7 +335,7 @@ def test_a_history_is_filtered_by_what_the_api_server_prints_of_its_rows(at: Reh
 
     for asked, takes in filters.items():
         expected = [row["id"] for row in rows if takes(row)]
-        # The index hears of a row a moment after it was written.
+        # The index sees a row a moment after it was written.
         eventually(f"{asked} takes {expected}", functools.partial(is_taken, asked, expected))
     choices = at.caller.get(f"{path}/deployments/filters")
     HistoryFilters.model_validate(choices)

@@ -1,4 +1,4 @@
-"""Flows and triggers by the management API, as an API server, its schemas and its store take them: nothing is changed, and nothing is lost."""
+"""Flows and triggers by the management API over a real API server, its schemas and its store: nothing is changed or lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LIVE = {"row": "now-1", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.
 
 @dataclass(frozen=True)
 class Place:
-    """A namespace, the id of its project, and a caller who may edit it. No operator is at work."""
+    """A namespace, the id of its project, and a caller who may edit it. No operator runs."""
 
     api: Api
     namespace: str
@@ -47,22 +47,22 @@ class Place:
     anna: Client
 
     def workflow(self, name: str) -> str:
-        """The path of a new workflow."""
+        """Makes a workflow, and returns its path."""
         return f"/v1/workflows/{self.anna.post('/v1/workflows', {'name': name, 'project_id': self.project, 'flow': FLOW})['id']}"
 
     def triggers(self, app: str) -> str:
-        """The path of the triggers of a new App."""
+        """Makes an App, and returns the path of its triggers."""
         made = self.api.create(factories.app_manifest(factories.in_namespace(self.namespace), name=app))
         assert made.ok, made.message
         return f"/v1/apps/{made.body['metadata']['uid']}/triggers"
 
     def spec(self, kind: str, name: str) -> Manifest:
-        """What is stored of an object."""
+        """Returns the stored spec of an object."""
         found: Manifest = self.api.get(kind, name, self.namespace).body["spec"]
         return found
 
     def change(self, app: str, subresource: str = "", **parts: Manifest) -> int:
-        """Changes an App past the API; the status of the answer."""
+        """Changes an App without the API, and returns the status of the answer."""
         manifest = factories.app_manifest(factories.in_namespace(self.namespace), name=app)
         return self.api.merge(manifest, parts, subresource=subresource).status
 
@@ -82,20 +82,20 @@ def _raw(who: Client, method: str, path: str, body: str = "") -> str:
 
 
 def _spaced(flow: str) -> str:
-    """The same with space where JSON has room for it."""
+    """Returns the same JSON with additional white space."""
     return flow.replace('"nodes":', '\n\t"nodes" :  ').replace("[1", "[ 1")
 
 
 def test_a_flow_comes_back_as_it_was_written(place: Place) -> None:
-    """In every call that tells of it; what is stored is the same text."""
+    """Every call that returns the flow has the same text, and so has the stored object."""
     for name, flow in WRITTEN.items():
         ui = flow.replace('"nodes"', '"layout"')
         body = '{ "name": "%s" , "project_id": "%s" , "flow_ui" : %s , "flow":\n%s }' % (name, place.project, _spaced(ui), _spaced(flow))  # noqa: UP031 - of braces there are enough
-        told = [_raw(place.anna, "POST", "/v1/workflows", body)]
-        path = f"/v1/workflows/{json.loads(told[0])['data']['id']}"
-        told.append(_raw(place.anna, "POST", f"{path}/save", f'{{"flow":{_spaced(flow)},"flow_ui":{ui}}}'))
-        told.append(_raw(place.anna, "GET", path))
-        assert all(f'"flow":{flow},"flow_ui":{ui}' in answer for answer in told), name
+        answers = [_raw(place.anna, "POST", "/v1/workflows", body)]
+        path = f"/v1/workflows/{json.loads(answers[0])['data']['id']}"
+        answers.append(_raw(place.anna, "POST", f"{path}/save", f'{{"flow":{_spaced(flow)},"flow_ui":{ui}}}'))
+        answers.append(_raw(place.anna, "GET", path))
+        assert all(f'"flow":{flow},"flow_ui":{ui}' in answer for answer in answers), name
         _raw(place.anna, "POST", f"{path}/release", f'{{"flow":{_spaced(flow)},"force":true}}')
         assert place.spec("Workflow", name)["flow"] == place.spec("WorkflowVersion", f"{name}-v1")["flow"] == flow
 
@@ -121,7 +121,7 @@ def test_the_limits_of_schema_and_store_are_said(place: Place) -> None:
             refused = _send(anna, f"{path}/{call}", {"flow": {**largest, "rest": largest["rest"] + "."}})
             assert "at most 900 KiB (921600 bytes)" in problem(refused, 422)["details"]["flow"]
         assert "256 KiB" in problem(_send(anna, f"{path}/save", {"flow": FLOW, "flow_ui": ui + "ab字"}), 422)["details"]["flow_ui"]
-    # Each quote is two bytes in the store, which takes 1.5 MiB of an object: that is no outage.
+    # Each quote takes two bytes in the store, whose objects have at most 1.5 MiB: that is no outage.
     quotes = {"flow": {"nodes": [{"id": "a"}], "list": [""] * 300_000}, "flow_ui": [""] * 85_000}
     for path, more in ((f"{place.workflow('quotes')}/save", {}), ("/v1/workflows", {"name": "quotes-2", "project_id": place.project})):
         assert "more than the cluster stores in one object" in problem(_send(anna, path, {**quotes, **more}), 422)["message"]
@@ -131,7 +131,7 @@ def test_the_limits_of_schema_and_store_are_said(place: Place) -> None:
 
 
 def test_writes_at_once_lose_nothing(place: Place) -> None:
-    """Drafts, releases and triggers, while another manager writes the same App."""
+    """Drafts, releases and triggers are written while another manager writes the same App."""
     workflow, triggers = place.workflow("busy"), place.triggers("busy")
 
     def edit(caller: Client, number: int) -> int:

@@ -1,4 +1,4 @@
-"""A backup brought back in any order ends on the same history and the same live row, and moves nothing on its way there."""
+"""A backup that is restored in any order ends with the same history and the same live row. Nothing is deployed meanwhile."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Ope
 def test_each_thing_that_a_backup_lacks_is_named(stage: HistoryStage, operator: Operator) -> None:
     restores.a_history(stage)
     here = given.in_namespace(stage.namespace)
-    for row, asked in (("row-6", {"workflowVersion": "v8"}), ("row-7", {"runtime": "gone"}), ("row-8", {"restores": "row-0"})):
-        stage.create(given.row_manifest(row, here, given.asking(**asked)))
+    for row, fields in (("row-6", {"workflowVersion": "v8"}), ("row-7", {"runtime": "gone"}), ("row-8", {"restores": "row-0"})):
+        stage.create(given.row_manifest(row, here, given.asking(**fields)))
         stage.until(row, "Pending")
     backup, runtime = restores.without_uids(restores.export(stage)), stage.get(kinds.RUNTIME.kind, stage.default_runtime)
     restores.lose_the_namespace(stage)
@@ -90,5 +90,5 @@ def test_each_thing_that_a_backup_lacks_is_named(stage: HistoryStage, operator: 
 
 
 def says(stage: HistoryStage, row: str, message: str) -> None:
-    """The row reads Pending, or Failed for it by now, and its condition says why."""
+    """Waits until the row's condition has this message. The row is Pending, or Failed for it by then."""
     eventually(f"row {row} says: {message}", lambda: message in said(stage.row(row)))

@@ -1,4 +1,4 @@
-"""`spec.history.limit`: the oldest rows go, and with them flows that no kept row names; what is kept verifies and can be brought back."""
+"""`spec.history.limit`: the oldest rows are deleted, with flows that no kept row names. Kept rows verify and can be restored by a rollback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def limit(stage: HistoryStage, rows: int | None) -> None:
 
 
 def until_kept(stage: HistoryStage, rows: int = LIMIT) -> list[int]:
-    """The sequences that are there once so many rows are left."""
+    """Waits until `rows` rows are left, and returns their sequences."""
     eventually(f"{rows} rows are left: {len(stage.rows(APP))}", lambda: len(stage.rows(APP)) == rows)
     return [row["spec"]["sequence"] for row in stage.rows(APP)]
 
@@ -36,14 +36,16 @@ def flow(version: str) -> str:
 def test_the_oldest_rows_go_and_each_kept_one_can_be_brought_back(stage: HistoryStage, operator: Operator) -> None:
     stage.create(stage.manifest())
     first = stage.live(APP, "v4", runtime=stage.default_runtime)
-    said = approval_manifest("said-of-it", first, given.in_namespace(stage.namespace), digest=stage.row(first)["spec"]["pinned"]["digest"])
-    stage.create(said)
+    approval = approval_manifest(
+        "said-of-it", first, given.in_namespace(stage.namespace), digest=stage.row(first)["spec"]["pinned"]["digest"]
+    )
+    stage.create(approval)
     for number in range(11):
         stage.live(APP, f"v{number % 3 + 1}", row=f"row-{number}")
     assert flow("v4") in stage.flows()
     limit(stage, LIMIT)
     assert until_kept(stage) == list(range(3, 13))
-    assert stage.find("Approval", said["metadata"]["name"]) is None, "what was said of a row goes with it"
+    assert stage.find("Approval", approval["metadata"]["name"]) is None, "what was said of a row goes with it"
     eventually("the flow of v4 is gone", lambda: stage.flows() == {flow("v1"), flow("v2"), flow("v3")})
     verified(stage)
     for version in ("v1", "v2", "v3"):

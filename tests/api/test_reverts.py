@@ -1,4 +1,4 @@
-"""A bad version that went live is taken back by a row of the operator's own, which nobody can forge; Git waits until somebody deploys by hand."""
+"""The operator reverts a bad version that went live, by a row that nobody can forge. Changes from Git wait until somebody deploys manually."""
 
 from __future__ import annotations
 

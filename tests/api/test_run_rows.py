@@ -1,4 +1,4 @@
-"""Of which row a run is, under traffic while rows come and go: deploys, scaling, the same flow, rollbacks, rows that wait or fail, a restore."""
+"""Each run belongs to its row, under traffic and every kind of row: deploys, scaling, rollbacks, waiting or failed rows, a restore."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FIGURES = Figures("run-rows")
 
 @pytest.fixture
 def recorder(cluster: Any, stage: HistoryStage, tmp_path: Path) -> Iterator[RecorderProcess]:
-    """One on SQLite, as it is installed but for the login."""
+    """Runs a recorder on SQLite as it is installed, except for its login."""
     options = (f"--kubeconfig={cluster.kubeconfig}", f"--store=sqlite://{tmp_path / 'runs.db'}")
     with recording(tmp_path, options) as (started,):
         yield started
@@ -88,10 +88,10 @@ def _deploy_all(stage: HistoryStage, number: int, seed: int) -> None:
 
 
 def _deploy(stage: HistoryStage, app: str, number: int, draw: random.Random) -> None:
-    """So many rows one after the other, of kinds that are drawn; those that wait are left behind by the next."""
+    """Deploys `number` rows of random kinds, one after the other. A waiting row is overtaken by the next one."""
     for _ in range(number):
         kind = draw.choice(KINDS)
-        row = stage.deploy(app, **_asked(stage, app, kind, draw))
+        row = stage.deploy(app, **_drawn_spec(stage, app, kind, draw))
         if kind == "waits":
             stage.until(row, "Pending", SETTLED)
         elif kind == "fails":
@@ -105,19 +105,19 @@ def _deploy(stage: HistoryStage, app: str, number: int, draw: random.Random) -> 
 
 
 def _standing(stage: HistoryStage, app: str, kind: str, row: str) -> str:
-    """What there is to read about a row that does not end."""
+    """Returns everything that explains why a row does not end."""
     workload = stage.workload(app)
-    told = {
+    state = {
         "asked": kind,
         "row": stage.row(row),
         "App": stage.get(kinds.APP.kind, app)["status"],
         "workload": {"replicas": workload["spec"]["replicas"], "generation": workload["metadata"]["generation"], **workload["status"]},
         "pods": [each["status"] for each in stage.pods(app)],
     }
-    return "\n".join([*stage.lines(app), json.dumps(told, indent=1)])
+    return "\n".join([*stage.lines(app), json.dumps(state, indent=1)])
 
 
-def _asked(stage: HistoryStage, app: str, kind: str, draw: random.Random) -> dict[str, Any]:
+def _drawn_spec(stage: HistoryStage, app: str, kind: str, draw: random.Random) -> dict[str, Any]:
     live = stage.served(app)
     version = str(live["workflowVersion"])
     low = draw.randrange(1, 4)
@@ -141,7 +141,7 @@ def _succeeded(row: Manifest) -> bool:
 
 
 def _restore(stage: HistoryStage, seed: int) -> None:
-    # A row has its outcome before its App's status tells of it.
+    # A row gets its outcome before its App's status has it.
     served = {app: [row["metadata"]["name"] for row in stage.rows(app) if _succeeded(row)][-1] for app in APPS}
     for app, row in served.items():
         eventually(f"{app} says that it serves {row}", lambda app=app, row=row: stage.served(app).get("row") == row, SETTLED)  # type: ignore[misc]
@@ -156,7 +156,7 @@ def _restore(stage: HistoryStage, seed: int) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """What a pod's runs can be told by, and when it began and ended, in microseconds."""
+    """A row: the pods by which its runs are recognised, and its start and end, in microseconds."""
 
     uid: str
     sequence: int
@@ -181,9 +181,10 @@ def _microseconds(moment: str) -> int:
 
 
 def _expected(rows: list[Row], run: SentRun) -> Row | None:
-    """Rows newest first: the first that made such pods and had succeeded when the run began, else the first that was under way then.
+    """Returns the row that a run should belong to; None if no row made such pods.
 
-    Where none was, since the rollout failed and its pods still end, it is the first that had begun; before all of them the oldest.
+    Rows are newest first. It is the first row with such pods that had succeeded when the run began, else the first in progress then. If the
+    rollout failed and its pods still end, it is the first row that had begun; before all rows, the oldest.
     """
     fit = [row for row in rows if row.pods == (run.flow, run.cpu)]
     begun = [row for row in fit if row.began <= run.at]
@@ -200,7 +201,7 @@ def _wrong_of(stage: HistoryStage, reader: Reader, app: str, sent: list[SentRun]
     wrong: list[str] = []
 
     def none_is() -> bool:
-        """The recorder hears of rows, and of their ends, later than we do, and moves runs then."""
+        """Returns True once no run has a wrong row: the recorder sees rows and their ends later than this test, and then moves runs."""
         wrong.clear()
         try:
             found = {run["id"]: run["deployment_id"] for run in reader.lines(path)}
@@ -208,9 +209,9 @@ def _wrong_of(stage: HistoryStage, reader: Reader, app: str, sent: list[SentRun]
             wrong.append(f"{app}: {error}")
             return False
         for run in sent:
-            expected, said = _expected(rows, run), found.get(run.id)
-            if expected is None or said != expected.uid:
-                wrong.append(f"{app}: run {run.id} of {run.flow[:20]} {run.cpu} at {run.at} is of {said}, and {expected} made it")
+            expected, shown = _expected(rows, run), found.get(run.id)
+            if expected is None or shown != expected.uid:
+                wrong.append(f"{app}: run {run.id} of {run.flow[:20]} {run.cpu} at {run.at} is of {shown}, and {expected} made it")
         return not wrong
 
     with contextlib.suppress(AssertionError):

@@ -1,4 +1,4 @@
-"""Every rule of the resources on the real API server, in a new object and in a change, by turns in each way in which an object gets there."""
+"""Every rule of the resources on the real API server, for new objects and changes, with the ways of sending them in turn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MUTABLE = ("App", "Workflow", "DeployPolicy")
 
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """One namespace for all: nearly every request is a dry run."""
+    """Yields one namespace for all tests: nearly every request is a dry run."""
     with fresh_namespace(Api.of(cluster), "schema") as name:
         yield name
 
@@ -69,16 +69,16 @@ def test_a_change(api: Api, stored: dict[str, Manifest], namespace: str, rule: R
 @pytest.mark.parametrize("way", [*NEW, *CHANGED], ids=lambda way: way.__name__)
 @pytest.mark.parametrize("config", [{"concurrency": 3}, {"type": "serverless", "scaleToZero": True}], ids=["server", "serverless"])
 def test_a_config_has_no_field_that_no_type_has(api: Api, stored: dict[str, Manifest], namespace: str, config: Manifest, way: Way) -> None:
-    wanted = BASES["Deployment"](in_namespace(namespace), asking(config=config), *([with_meta(name="new")] if way in NEW else []))
-    refused = way(api, stored["Deployment"], wanted)
+    manifest = BASES["Deployment"](in_namespace(namespace), asking(config=config), *([with_meta(name="new")] if way in NEW else []))
+    refused = way(api, stored["Deployment"], manifest)
     field = f".spec.config.{list(config)[-1]}"
     assert not refused.ok
     assert f'unknown field "{field[1:]}"' in refused.message or f"{field}: field not declared in schema" in refused.message
 
 
 def test_every_rule_has_a_case() -> None:
-    said = {rule.says for rule in RULES} | set(FROZEN)
-    missing = {message for kind in KINDS for message in _messages(crd.crd(kind)) if not any(one.startswith(message) for one in said)}
+    sentences = {rule.says for rule in RULES} | set(FROZEN)
+    missing = {message for kind in KINDS for message in _messages(crd.crd(kind)) if not any(one.startswith(message) for one in sentences)}
     assert missing == set()
 
 

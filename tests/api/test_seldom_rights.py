@@ -1,6 +1,6 @@
-"""What the operator may do and seldom does, done under its own account: it looks whose a name is that is taken, and keeps digests of keys at the gate.
+"""Rights that the operator seldom uses: it reads the owner of a name in use, and keeps digests of keys at the gate.
 
-`python -m tests.rights` takes each right for needed that it is seen to use: what nothing but chance would show is here.
+`python -m tests.rights` counts a right as needed if its use was seen: without this module some uses would depend on chance.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ OF_OTHERS: dict[str, Manifest] = {
     "PodDisruptionBudget": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "other"}}},
     "NetworkPolicy": {"podSelector": {}, "policyTypes": ["Ingress"]},
 }
-"""Kinds of children that have the App's own name, and what somebody else's says."""
+"""Kinds of children that have the App's own name, with the spec of another owner's object."""
 
 
 def test_objects_of_others_under_an_apps_names_are_looked_at_and_left_alone(stage: HistoryStage, operator: Operator) -> None:
-    """An App for each kind: what one of them lacks keeps nothing of the others back."""
+    """Each kind has its own App, so that a missing child blocks none of the others."""
     apps = {kind: f"{APP}-{kind.lower()[:12]}" for kind in OF_OTHERS}
     theirs = {kind: stage.create({**stage.named(kind, app), "spec": OF_OTHERS[kind]})["metadata"]["uid"] for kind, app in apps.items()}
     for app in apps.values():
         stage.app(app, public(), with_spec(hostname=f"{app}.{stage.namespace}.example.test", network={"ingressFrom": []}), workflow=APP)
         stage.deploy(app, "v1", runtime=stage.default_runtime)
     for kind, app in apps.items():
-        said = stage.until_condition(app, "ChildrenApplied", "False", reason="NameTaken")["message"]
-        assert f"{kind} {app} exists and is not this App's" in said
+        message = stage.until_condition(app, "ChildrenApplied", "False", reason="NameTaken")["message"]
+        assert f"{kind} {app} exists and is not this App's" in message
     found = {kind: stage.get(kind, app) for kind, app in apps.items()}
     assert {kind: each["metadata"]["uid"] for kind, each in found.items()} == theirs
     assert not any(entry["manager"] == names.FIELD_MANAGER for each in found.values() for entry in each["metadata"]["managedFields"])
@@ -60,7 +60,7 @@ def test_a_first_deploy_that_fails_takes_away_what_was_made_for_it_and_keeps_the
 
 @pytest.fixture
 def at_the_gate(cluster: Cluster, stage: HistoryStage) -> Iterator[None]:
-    """A gate as far as the operator sees one: its namespace, the right to it, and a slice that says that a pod of it is ready."""
+    """Installs a gate as far as the operator sees it: its namespace, the right to it, and a slice with a ready pod."""
     gates.install_rights(cluster)
     right = (gates.MANIFESTS / "operator.yaml").read_text()
     Kubectl(cluster)("apply", "--server-side", "--force-conflicts", "-f", "-", input=right, namespace=names.GATE_NAMESPACE)
@@ -88,7 +88,7 @@ def test_digests_of_the_keys_of_a_private_app_that_may_sleep_follow_them_and_go_
     stage: HistoryStage, at_the_gate: None, operator: Operator
 ) -> None:
     def digests() -> int:
-        """How many keys the gate knows; 0 where there is no Secret of the App's."""
+        """Returns the number of keys that the gate knows; 0 if the App has no Secret there."""
         answer = stage.api.get("Secret", names.gate_keys(stage.namespace, APP), names.GATE_NAMESPACE)
         return len(base64.b64decode(answer.body["data"]["digests"]).split()) if answer.ok else 0
 

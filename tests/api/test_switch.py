@@ -1,4 +1,4 @@
-"""Strategy Switch on a real API server: what is written, in which order, and what is there while an App changes its strategy."""
+"""Strategy Switch on a real API server: the writes and their order, and the workloads while an App changes its strategy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUP = "dynamiq.getdynamiq.ai"
 
 
 def workloads(stage: HistoryStage) -> dict[str, Manifest]:
-    """Workloads of the App by their pins label, empty for that of strategy Rolling."""
+    """Returns the App's workloads by their pins label, which is empty for strategy Rolling."""
     found = stage.api.get("Deployment", "", stage.namespace, api_version="apps/v1", labelSelector=f"{names.APP_LABEL}={APP}").body["items"]
     return {each["metadata"]["labels"].get(names.PINS_LABEL, ""): each for each in found}
 
@@ -26,7 +26,7 @@ def change(stage: HistoryStage, strategy: str) -> None:
 
 
 def selected(stage: HistoryStage) -> str:
-    """The pins label that the Service selects, empty where it selects pods of any."""
+    """Returns the pins label that the Service selects; empty if it selects pods with any."""
     return str(stage.get("Service", APP)["spec"]["selector"].get(names.PINS_LABEL, ""))
 
 
@@ -39,7 +39,7 @@ def uids(stage: HistoryStage) -> set[str]:
 
 
 def are_told(stage: HistoryStage, label: str) -> bool:
-    """Whether the pods of these pins, and no others, say that the Service has left them."""
+    """Returns True if the pods of these pins, and no others, are annotated as standby."""
     left = {
         pod["metadata"]["labels"].get(names.PINS_LABEL)
         for pod in stage.pods(APP)

@@ -1,4 +1,4 @@
-"""Triggers on a real control plane: the CronJobs that the API server takes, the Jobs that outlive them, and one run for one moment."""
+"""Triggers on a real control plane: CronJobs that the API server accepts, Jobs that outlive them, and one run for each moment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def on(stage: HistoryStage, operator: Operator) -> HistoryStage:
 
 
 def serve(on: HistoryStage, *triggers: Manifest) -> None:
-    """The App with these triggers, v1 of it live."""
+    """Makes the App with these triggers, and deploys v1."""
     on.create(on.manifest(with_triggers(*triggers)))
     on.live(APP, "v1", runtime=on.default_runtime)
 
@@ -41,7 +41,7 @@ def cron_job(on: HistoryStage, name: str = CRON) -> Manifest | None:
 
 
 def until_made(on: HistoryStage, before: Manifest | None = None) -> Manifest:
-    """The CronJob; another one than `before`."""
+    """Waits for the CronJob, other than `before`, and returns it."""
 
     def made() -> Manifest | None:
         found = cron_job(on)
@@ -61,7 +61,7 @@ def runs(on: HistoryStage) -> list[Manifest]:
 
 
 def until_ran(on: HistoryStage, count: int = 1) -> list[Manifest]:
-    """The App's runs, once so many of them have ended."""
+    """Returns the App's runs once `count` of them have ended."""
 
     def ended() -> list[Manifest] | None:
         found = runs(on)
@@ -101,9 +101,9 @@ def test_a_schedule_is_a_cron_job_that_is_kept_as_it_is(on: HistoryStage) -> Non
         on.change("CronJob", CRON, **edit)
         eventually(f"{edit} is undone", lambda: _stated(on.get("CronJob", CRON)) == _stated(settled), SEEN_WITHIN)
     bare = {name: value for name, value in NIGHTLY.items() if name != "input"}
-    for wanted, access in ((bare, "public"), (NIGHTLY, "private")):
-        on.change("App", APP, spec={"triggers": [wanted], "access": {"type": access}})
-        _until_sends(on, (wanted is NIGHTLY, access == "private"))
+    for trigger, access in ((bare, "public"), (NIGHTLY, "private")):
+        on.change("App", APP, spec={"triggers": [trigger], "access": {"type": access}})
+        _until_sends(on, (trigger is NIGHTLY, access == "private"))
     assert _stated(on.get("CronJob", CRON)) == _stated(settled)
     assert on.get("CronJob", CRON)["metadata"]["uid"] == settled["metadata"]["uid"]
     on.delete("CronJob", CRON)
@@ -120,7 +120,7 @@ def _until_sends(on: HistoryStage, wanted: tuple[bool, bool]) -> None:
 
 
 def _sends(on: HistoryStage) -> tuple[bool, bool]:
-    """Whether a run sends an input, and a key."""
+    """Returns whether a run sends an input, and whether it sends a key."""
     spec = on.get("CronJob", CRON)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return any("_INPUT_" in each["name"] for each in spec["containers"][0]["env"]), bool(spec.get("volumes"))
 

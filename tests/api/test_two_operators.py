@@ -1,4 +1,4 @@
-"""Two operators side by side, each of its own namespaces: an App is one operator's, and a hostname is decided once between them."""
+"""Two operators, each of its own namespaces: each App belongs to one of them, and a hostname is claimed once for both."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Side = tuple[HistoryStage, Operator]
 
 @pytest.fixture(scope="module")
 def rights(cluster: Cluster, account: Path) -> Iterator[None]:
-    """The second operator may keep its lease, by the manifests that the page has for that."""
+    """Lets the second operator keep its lease, by the manifests of the page."""
     (block,) = re.findall(r"^```yaml\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
     manifests = list(yaml.safe_load_all(block))
     kubectl = Kubectl(cluster)
@@ -41,7 +41,7 @@ def rights(cluster: Cluster, account: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def both(cluster: Cluster, account: Path, rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
-    """Each has a namespace with releases v1 to v4, and an operator of its own. Both have the claims of one namespace."""
+    """Yields two sides, each with its own operator and a namespace with releases v1 to v4. Both use the claims of one namespace."""
     with contextlib.ExitStack() as stack:
         made = []
         for side, options in (("a", ()), ("b", (SECOND,))):
@@ -53,7 +53,7 @@ def both(cluster: Cluster, account: Path, rights: None, tmp_path_factory: pytest
 
 @pytest.fixture
 def sides(both: tuple[Side, Side]) -> tuple[Side, Side]:
-    """Both sides, their operators at work, whatever a test before this one left."""
+    """Returns both sides with running operators, whatever an earlier test left."""
     for _, operator in both:
         if not operator.runs:
             operator.start()
@@ -61,12 +61,12 @@ def sides(both: tuple[Side, Side]) -> tuple[Side, Side]:
 
 
 def host(side: Side, name: str) -> str:
-    """A hostname that no other test uses."""
+    """Returns a hostname that no other test uses."""
     return f"{name}.{side[0].namespace}.example.test"
 
 
 def asks_again(stage: HistoryStage, app: str) -> None:
-    """Has the operator look at an App at once; by itself it does, after a refusal, after up to a minute."""
+    """Makes the operator reconcile an App at once: after a refusal it would wait up to a minute."""
     stage.change(kinds.APP.kind, app, spec={"description": f"asks again {uuid.uuid4().hex[:6]}"})
 
 
@@ -105,11 +105,11 @@ def test_a_hostname_that_both_sides_ask_for_at_once_is_one_apps(sides: tuple[Sid
 def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides: tuple[Side, Side], gives_up: str) -> None:
     (here, _), (there, second) = sides
     holder, waiting = (f"{app}-{gives_up}" for app in ("holder", "waiting"))
-    wanted = host(sides[0], gives_up)
-    there.app(holder, given.with_hostname(wanted))
+    hostname = host(sides[0], gives_up)
+    there.app(holder, given.with_hostname(hostname))
     eventually("the holder has its route", lambda: routes(there, holder))
-    here.app(waiting, given.with_hostname(wanted))
-    assert refused(here, waiting) == f"hostname {wanted} is another App's: choose another"
+    here.app(waiting, given.with_hostname(hostname))
+    assert refused(here, waiting) == f"hostname {hostname} is another App's: choose another"
     second.stop()
     asks_again(here, waiting)
     eventually("it was looked at", lambda: here.seen(waiting))
@@ -119,16 +119,16 @@ def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides
     else:
         there.change(kinds.APP.kind, holder, spec={"hostname": host(sides[0], "new")})
         asks_again(here, waiting)
-    asked_long_ago(here, wanted)
+    asked_long_ago(here, hostname)
     if gives_up == "renamed":
         asks_again(here, waiting)
-        eventually("the claim is given up", lambda: not here.api.read(claim(wanted)).ok)
+        eventually("the claim is given up", lambda: not here.api.read(claim(hostname)).ok)
         eventually("its route serves on", lambda: "is another App's" in refused(here, waiting))
         assert routes(there, holder)
         second.start()
-        eventually("its operator takes the claim for lost, and makes it again", lambda: here.api.read(claim(wanted)).ok)
+        eventually("its operator takes the claim for lost, and makes it again", lambda: here.api.read(claim(hostname)).ok)
         asks_again(here, waiting)
-        asked_long_ago(here, wanted)
+        asked_long_ago(here, hostname)
         asks_again(here, waiting)
     eventually("the other has the route", lambda: routes(here, waiting))
 

@@ -1,4 +1,4 @@
-"""A backup that a program brings back, as Velero does: object by object, under its own account, in any order."""
+"""A program restores a backup as Velero does: object by object, under its own account, in any order."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ pytestmark = pytest.mark.usefixtures("policies")
 
 TIMES = counted(20)
 AT_ONCE = 4
-"""Restores side by side, each into a namespace of its own."""
+"""Concurrent restores, each into its own namespace."""
 
 
 @pytest.fixture
 def targets(stage: HistoryStage) -> Iterator[list[HistoryStage]]:
-    """Namespaces to restore into: Velero maps one to another, and what a backup has says nothing of its namespace but there."""
+    """Yields namespaces to restore into. Velero maps one namespace to another, and objects of a backup name it in metadata alone."""
     with contextlib.ExitStack() as stack:
         made_ = [stack.enter_context(fresh_namespace(stage.api, f"restored-{number}")) for number in range(TIMES)]
         yield [HistoryStage(stage.cluster, stage.api, stage.kubectl, each) for each in made_]
@@ -45,7 +45,7 @@ def operator(account: Path, stage: HistoryStage, targets: list[HistoryStage], tm
 
 @pytest.fixture
 def named(cluster: Cluster) -> Iterator[None]:
-    """Velero's account is named as one that restores."""
+    """Names Velero's account as a restorer."""
     with velero.named(cluster, ACCOUNT):
         yield
 
@@ -86,7 +86,7 @@ def test_restores_in_any_order_end_as_it_was_and_start_no_pod_anew(
     print(f"{TIMES} restores in random order: {TIMES} times the same live row, history, verify, keys and ReplicaSets")
 
 
-# Who restores.
+# Restorers.
 
 
 def row(namespace: str, name: str = "first") -> Manifest:
@@ -112,7 +112,7 @@ def test_nobody_restores_under_a_name_that_is_only_like_it(api: Api, namespace: 
 
 
 def test_a_program_that_restores_leaves_its_apps_stamped(api: Api, namespace: str, named: None) -> None:
-    """With --existing-resource-policy=update it sends an App once more, without what was put on it: others may still be on their way."""
+    """With --existing-resource-policy=update Velero sends an App again without its annotation. Other objects may still follow."""
     program = admin(api, ACCOUNT)
     found = made(
         program.create(given.app_manifest(given.in_namespace(namespace), given.with_deploy(workflowVersion="v1", changedBy="ada")))
@@ -137,7 +137,7 @@ def test_words_that_it_brings_back_are_history(api: Api, namespace: str, named: 
 
 
 def test_what_it_brings_back_with_an_owner_of_old_has_none(api: Api, namespace: str, named: None) -> None:
-    """Another program than Velero may keep it."""
+    """Velero removes owners itself; another program may keep them."""
     gone = [ownership.reference(APP, "00000000-0000-0000-0000-000000000000")]
     meta = {"name": "x", "namespace": namespace, "labels": names.labels(APP), "ownerReferences": gone}
     for kind in ("Secret", "ConfigMap"):

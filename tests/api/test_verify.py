@@ -1,4 +1,4 @@
-"""`kubectl dynamiq verify`, of the cluster and of an export, over a history that a real operator wrote: whatever is changed in a copy of it, a row is named."""
+"""`kubectl dynamiq verify` over a real operator's history, of the cluster and of an export: any change in a copy names a row."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.usefixtures("policies")
 
 DAMAGED = 1000
-"""Copies, each damaged in one byte, in a full run."""
+"""Number of copies in a full run, each damaged in one byte."""
 
 
 @pytest.fixture
 def plugin(stage: HistoryStage, tmp_path: Path) -> Plugin:
-    """`kubectl dynamiq`, with no namespace but that which a call names."""
+    """Returns `kubectl dynamiq` without a default namespace."""
     return Plugin(stage.cluster, "", tmp_path)
 
 
 def run(plugin: Plugin, *arguments: str) -> tuple[int, str]:
-    """Exit code of `verify` and all that was printed."""
+    """Returns the exit code of `verify` and all its output."""
     done = plugin("verify", *arguments)
     return done.returncode, done.stdout + without_progress(done.stderr)
 
@@ -42,7 +42,7 @@ def stage(module_stage: HistoryStage) -> HistoryStage:
 
 @pytest.fixture(scope="module")
 def exported(stage: HistoryStage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`kubectl get deployments.dynamiq -o yaml` of an App with rows of every kind."""
+    """Writes `kubectl get deployments.dynamiq -o yaml` of an App with rows of every kind, and returns the file."""
     stage.apply(stage.declared("v1"))
     stage.until_served("v1", rows=1)
     first = stage.rows(APP)[0]["metadata"]["name"]
@@ -109,7 +109,10 @@ def test_one_byte_changed_anywhere_names_the_row(exported: Path, tmp_path: Path)
 
 
 def _damage(copy: Path, rows: dict[str, Manifest], newest: str) -> str:
-    """What became of a copy; fails where a row was changed and `verify` does not name it, or the one after it, or misses the newest."""
+    """Returns the effect of the damage on a copy.
+
+    Fails if a row was changed and `verify` names neither it nor the row after it, or does not miss the newest.
+    """
     try:
         found = export.read(copy, None, APP).rows
         everything = yaml.load(copy.read_text(), Loader=yaml.CSafeLoader)
@@ -124,7 +127,7 @@ def _damage(copy: Path, rows: dict[str, Manifest], newest: str) -> str:
     changed = {name for name, spec in rows.items() if spec not in specs}
     if any(f"row {name} does not fit" in text or f"also {name}:" in text for name in changed):
         return "named"
-    # The byte was in a row's name, or in what makes it a row of this App: to `verify` that row is gone.
+    # The byte was in a row's name, or in a field that makes it a row of this App: `verify` finds that row missing.
     telling = ("it does not follow row", "no row has the expected digest", "it was renamed")
     assert code == 3 or any(each in text for each in telling), text
     return "told by the rows beside it"

@@ -1,4 +1,4 @@
-"""What docs/versions.md says of the Kubernetes that runs: on a newer one all of it is there, on an older one what the table says in place of it."""
+"""docs/versions.md about the running Kubernetes: a newer one has every feature, an older one the table's replacement."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ BEFORE = MANIFESTS / "overlays" / "before-1.36"
 
 def test_the_cluster_is_of_the_version_that_was_asked_for(cluster: Cluster, api: Api, kubectl: Kubectl) -> None:
     if cluster.profile in ("node", "control-plane"):  # another is of a version of its own
-        said = api.request("GET", "/version").body["gitVersion"]
-        assert said == f"v{components.KUBERNETES.version}"
+        version = api.request("GET", "/version").body["gitVersion"]
+        assert version == f"v{components.KUBERNETES.version}"
         client = yaml.safe_load(kubectl("version", "--client", "-o", "yaml").stdout)
-        assert client["clientVersion"]["gitVersion"] == said
+        assert client["clientVersion"]["gitVersion"] == version
 
 
 def test_policies_that_stamp_are_there_from_1_36_on(cluster: Cluster, api: Api) -> None:

@@ -1,4 +1,4 @@
-"""One control plane with simulated pods, an operator and the API with the console, and Chromium; a test opens windows as somebody."""
+"""Fixtures of this folder: a control plane with simulated pods, an operator, the API with the console, and Chromium with windows of users."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ expect.set_options(timeout=WAITS)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tells the fixtures of a test whether it failed."""
+    """Stores for the fixtures of a test whether it failed."""
     report = yield
     item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
     return report
@@ -43,7 +43,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """With the admission policies; all workers of a run share it."""
+    """Yields a cluster with the admission policies, which all workers of a run share."""
     with shared_cluster.guarded("control-plane", pytestconfig) as started:
         yield started
 
@@ -60,7 +60,7 @@ def places(folder: Path) -> Places:
 
 @pytest.fixture(scope="session")
 def stage(cluster: Cluster, folder: Path) -> Iterator[HistoryStage]:
-    """The staging of a project, with a Runtime and releases v1 to v4, an operator at work as it is installed, and a production beside it."""
+    """Yields the staging of a project: a Runtime, releases v1 to v4, an operator under its own account, and a production beside it."""
     account = logged_in(cluster, folder, OPERATOR_NAMESPACE)
     with (
         history_stage.stage(cluster, "console") as made,
@@ -79,13 +79,13 @@ def stage(cluster: Cluster, folder: Path) -> Iterator[HistoryStage]:
 
 @pytest.fixture(scope="session")
 def login(cluster: Cluster, stage: HistoryStage, folder: Path) -> Path:
-    """A kubeconfig of the API's own account."""
+    """Returns a kubeconfig of the API's own account."""
     return rest.install(cluster, folder)
 
 
 @pytest.fixture(scope="session")
 def console(login: Path, folder: Path, places: Places) -> Iterator[Served]:
-    """The API with the console of this checkout."""
+    """Serves the API with the console of this checkout."""
     console_build.install()
     with served.serving(login, folder, places) as made:
         yield made
@@ -93,7 +93,7 @@ def console(login: Path, folder: Path, places: Places) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def users(cluster: Cluster, stage: HistoryStage) -> dict[str, User]:
-    """Of the stage's namespace: admin, deployer and viewer."""
+    """Returns users of the stage's namespace: admin, deployer and viewer."""
     return served.users(cluster, stage.namespace)
 
 
@@ -106,20 +106,21 @@ def browser(places: Places) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pages_of_strangers(places: Places) -> Iterator[None]:
-    """An App's pages beside the console, and somebody else's."""
+    """Serves pages of an App on a sibling subdomain of the console, and pages of another site."""
     with strangers.served(places, names.APP, names.ELSEWHERE):
         yield
 
 
 @pytest.fixture(scope="session")
 def resting(browser: Browser) -> dict[str, Window]:
-    """A window of each user and options that the next test may have: a new one takes as much of a processor as loading two pages."""
+    """Returns the idle windows, by user and options, for the next tests."""
+    # Opening a window costs as much processor time as loading two pages.
     return {}
 
 
 @pytest.fixture
 def windows(browser: Browser, resting: dict[str, Window], request: pytest.FixtureRequest) -> Iterator[Windows]:
-    """Opens windows, each a browser of its own; what they showed last is in build/tests/console where the test fails."""
+    """Yields a function that opens windows, each a browser of its own. If the test fails, build/tests/console gets their pictures."""
     made = Windows(browser)
     yield made
     if request.node.stash.get(FAILED, False):
@@ -134,7 +135,7 @@ def figures() -> Figures:
 
 @pytest.fixture(scope="session")
 def profiles() -> dict[str, StorageState]:
-    """What a browser keeps of each user who has signed in once."""
+    """Returns the browser storage of each user who has signed in once."""
     return {}
 
 
@@ -147,10 +148,10 @@ def page_as(
     resting: dict[str, Window],
     request: pytest.FixtureRequest,
 ) -> Iterator[PageAs]:
-    """`page_as("viewer", "/console/")`: a window of somebody who is signed in, at a path, or with None at none yet.
+    """Yields `page_as("viewer", "/console/")`: a window of a signed-in user at a path, or at no page yet for None.
 
-    More options are those of a browser's context. A window may have been another test's: `Window.rest` clears routes, other tabs and what is stored.
-    A test that adds anything else, such as a script, a listener or a clock, or changes its size, asks for one that `is_new`.
+    Further options are those of a browser context. Windows are reused: `Window.rest` clears routes, other tabs and storage. A test that
+    adds a script, a listener or a clock, or resizes the window, passes `is_new`.
     """
     common: list[tuple[str, Window, list[StorageStateCookie]]] = []
 

@@ -1,4 +1,4 @@
-"""An App's configuration, its Access Keys and its end, by mouse and by keyboard, with what others do meanwhile."""
+"""An App's configuration, Access Keys and deletion, by mouse and by keyboard, with concurrent changes by others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NewApp = Callable[..., str]
 
 @pytest.fixture
 def new_app(stage: HistoryStage) -> NewApp:
-    """`new_app(modifiers…)`: the name of a new App of the stage; `is_live=True` waits until it serves v1."""
+    """Returns `new_app(modifiers…)`: it makes a new App of the stage and returns its name. `is_live=True` waits until it serves v1."""
 
     def made(*modifiers: factories.Modifier, is_live: bool = False) -> str:
         name = f"c-{uuid.uuid4().hex[:8]}"
@@ -95,7 +95,7 @@ def test_a_key_is_made_and_revoked_by_keyboard_alone(stage: HistoryStage, new_ap
     panel, dialog = page.get_by_role("region", name="Access Keys"), page.get_by_role("dialog")
     expect(panel.get_by_role("row", name=re.compile("^default"))).to_be_visible()
     press(page, button(panel, "Create a key"))
-    # What is typed takes the place of the name that was proposed.
+    # Typed text replaces the proposed name.
     expect(dialog.get_by_label("Name")).to_be_focused()
     page.keyboard.type("by-hand")
     page.keyboard.press("Enter")
@@ -145,7 +145,7 @@ def test_variables_and_description_are_changed_and_a_secrets_content_is_never_as
 
 
 def kubectl_patch(form: Locator) -> Any:
-    """The patch of the line for a terminal."""
+    """Returns the patch of the command that the form shows."""
     form.get_by_text("The same with kubectl").click()
     command = form.get_by_text(re.compile("^kubectl patch app")).inner_text()
     assert "--type=merge -p '" in command
@@ -257,7 +257,7 @@ def test_a_save_whose_answer_was_lost_is_found_done_by_the_next_try(stage: Histo
     expect(page.get_by_text("Somebody else changed")).to_have_count(0)
 
 
-# The end.
+# Deletion.
 
 
 def test_an_app_is_deleted_by_whoever_types_its_name(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:

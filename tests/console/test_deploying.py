@@ -1,4 +1,4 @@
-"""Deploying, rolling back and promoting in the console, by mouse and by the keyboard alone: what was previewed is what is there then."""
+"""Deploying, rolling back and promoting in the console, by mouse and by keyboard alone: the result matches the preview."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def deploying(stage: HistoryStage, users: dict[str, User]) -> Deploying:
 
 @pytest.fixture
 def opened(page_as: PageAs, deploying: Deploying) -> AsSomebody:
-    """A window at a path, of somebody who may deploy and promote."""
+    """Returns a function that opens a path as a user who may deploy and promote."""
 
     def open_at(path: str, **options: Any) -> Window:
         return page_as("releaser", path, **options)
@@ -38,7 +38,7 @@ def opened(page_as: PageAs, deploying: Deploying) -> AsSomebody:
 
 
 def live_row(deploying: Deploying, app: str, version: str, rows: int) -> dict[str, Any]:
-    """The newest row, once it is live and there are so many."""
+    """Returns the newest row, once it is live and the App has `rows` rows."""
     name = deploying.stage.until_served(version, app, rows=rows)
     return deploying.stage.row(name)
 

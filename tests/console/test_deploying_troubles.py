@@ -1,4 +1,4 @@
-"""What comes in between while somebody deploys in the console: others deploy, answers are lost, a session or a right ends. The form goes on."""
+"""Trouble during a deploy in the console: others deploy, answers are lost, a session or a right ends. The form can be continued."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def deploying(stage: HistoryStage, users: dict[str, User]) -> Deploying:
 
 @pytest.fixture
 def panel_of(page_as: PageAs, deploying: Deploying) -> Callable[..., Window]:
-    """Opens the Deploy panel of a new App, and fills it in."""
+    """Returns a function that opens the Deploy panel of a new App and fills it in."""
 
     def opened(app: str, user: str = "operator-on-call") -> Window:
         uid = deploying.app(app, "v1")
@@ -56,13 +56,13 @@ def deploy(page: Page) -> None:
 
 
 def is_kept(page: Page) -> None:
-    """Nothing of what was filled in is lost."""
+    """Asserts that the form keeps everything that was filled in."""
     expect(page.get_by_label("Message")).to_have_value(MESSAGE)
     expect(page.get_by_label("Source version").locator("option:checked")).to_contain_text("v2")
 
 
 def deployed(deploying: Deploying, page: Page, app: str, rows: int = 2) -> None:
-    """The deploy was done, once."""
+    """Asserts that the version was deployed once."""
     rolled_out(page)
     row = deploying.stage.row(deploying.stage.until_served("v2", app, rows=rows))
     assert row["spec"]["message"] == MESSAGE

@@ -1,4 +1,4 @@
-"""The list of deployments: of hundreds of Apps, a step back finds those that one has left."""
+"""The list of hundreds of Apps: a step back in the browser returns to the same place in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def an_app(number: int) -> dict[str, Any]:
 
 
 def listed(page: Page, count: int) -> None:
-    """From now on the caller sees so many Apps."""
+    """Answers the page's list of Apps with `count` Apps from now on."""
     pages = {"page": 1, "page_size": 500, "page_count": 1, "total_count": count}
     answered(page, "GET", "/v1/apps", 200, {"data": [an_app(number) for number in range(count)], "pagination": pages})
 
@@ -50,6 +50,6 @@ def test_a_step_back_finds_the_list_as_it_was_left(page_as: PageAs) -> None:
     expect(page.get_by_role("heading", level=1, name="Customer support")).to_be_visible()
     assert page.evaluate("scrollY") == 0
     page.go_back()
-    # Waiting for a row that is not drawn yet, Playwright describes the whole page each time, and leaves a busy machine no time to draw it.
+    # While it waits for a row that is not drawn yet, Playwright describes the whole page each time: a busy machine gets no time to draw it.
     expect(rows(page)).to_have_count(MANY)
     expect(rows(page).nth(350)).to_be_in_viewport()

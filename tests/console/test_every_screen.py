@@ -1,4 +1,4 @@
-"""Every screen over answers in which each text of users is long, and over an API that finds nothing: it fits, and says so."""
+"""Every screen with very long texts of users, and with an API that finds nothing: it fits, and shows the error."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OTHERS = pytest.mark.long(
 )
 
 
-def told(page_as: PageAs, status: int = 200, more: str = "", **options: Any) -> tuple[Window, dict[str, str]]:
-    """A window to which every read is answered, each text of users with `more` behind it; and the addresses of the screens."""
+def answered_window(page_as: PageAs, status: int = 200, more: str = "", **options: Any) -> tuple[Window, dict[str, str]]:
+    """Returns a window with prepared answers to every read, and the addresses of the screens. `more`: is added to each text of users."""
     window = page_as("viewer", None, **options)
     everything = answers.Everything(lambda text: text + more, status)
     everything.given_to(window.page)
@@ -30,7 +30,7 @@ def told(page_as: PageAs, status: int = 200, more: str = "", **options: Any) -> 
 
 
 def opened(window: Window, name: str, path: str) -> Page:
-    """The page when the screen is there, and the dialog where it is one."""
+    """Returns the page once the screen is shown, or its dialog is open."""
     page = window.go_on(path)
     if name in DIALOGS:
         expect(page.locator("dialog[open]")).to_be_visible()
@@ -39,7 +39,7 @@ def opened(window: Window, name: str, path: str) -> Page:
 
 
 def test_long_texts_of_users_make_no_page_wider_than_its_window(page_as: PageAs) -> None:
-    window, places = told(page_as, more=f" {LONG}", viewport=NARROW)
+    window, places = answered_window(page_as, more=f" {LONG}", viewport=NARROW)
     found = {name: cut(opened(window, name, path)) for name, path in places.items()}
     assert not any(found.values()), json.dumps({name: each for name, each in found.items() if each}, indent=1)
 
@@ -48,7 +48,7 @@ def test_long_texts_of_users_make_no_page_wider_than_its_window(page_as: PageAs)
     "names", [pytest.param(REFUSED | {"unknown"}, id="few"), pytest.param(SCREENS.keys() - REFUSED, id="others", marks=OTHERS)]
 )
 def test_that_something_is_not_there_is_told_in_the_words_of_the_api(page_as: PageAs, names: frozenset[str]) -> None:
-    window, places = told(page_as, 404, " in so many words", viewport=NARROW, color_scheme="dark")
+    window, places = answered_window(page_as, 404, " in so many words", viewport=NARROW, color_scheme="dark")
     for name in sorted(names):
         page = window.go_on(places[name])
         if name != "unknown":

@@ -1,4 +1,4 @@
-"""The frame around every screen: where one is, who one is, the theme, and what is said where the session or the API is lost."""
+"""The frame around every screen: the place, the user, the theme, and the messages for a lost session or API."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ WAS_HIDDEN = """(() => {
   };
   requestAnimationFrame(look);
 })()"""
-"""Notes that the page does not say yet that it loads: it does five seconds later, and a test on a busy machine may come to look after that."""
+"""Notes whether the page hides its message that it is still loading, which it shows after five seconds.
+
+A test on a busy machine may check later.
+"""
 AWAY = {"error": {"code": "unavailable", "message": "the cluster does not answer", "details": {}}}
 
 
 @pytest.fixture
 def app(stage: HistoryStage) -> str:
-    """The path of an App that is live."""
+    """Makes a live App, and returns its path."""
     name = f"a-{uuid.uuid4().hex[:8]}"
     stage.app(name, workflow=APP)
     stage.live(name, "v1", runtime=stage.default_runtime)
@@ -39,7 +42,7 @@ def app(stage: HistoryStage) -> str:
 
 @pytest.mark.usefixtures("app")  # without any App there is nothing to search
 def test_a_page_whose_script_is_gone_says_so_and_can_be_loaded_again(page_as: PageAs) -> None:
-    """After an upgrade a replica of before may be asked for the script: it has none of that name."""
+    """After an upgrade an older replica, which has no script of that name, may get the request for it."""
     page = page_as("viewer", "/console/", is_new=True).page
     page.add_init_script(WAS_HIDDEN)
     gone = re.compile("/console/assets/index-[^/]*[.]js$")

@@ -1,4 +1,4 @@
-"""The history of an App: each deployment told, filtered by the address, verified, compared, exported and printed."""
+"""The history of an App: each deployment is shown, filtered by the address, verified, compared, exported and printed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMULA = '=HYPERLINK("https://evil.example","look")'
 
 @dataclass(frozen=True)
 class Told:
-    """An App with four rows: v1, one that failed, v2, and v1 brought back."""
+    """An App with four rows: v1, a failed one, v2, and a rollback to v1."""
 
     stage: HistoryStage
     app_id: str
@@ -40,7 +40,7 @@ class Told:
 
     @property
     def reason(self) -> str:
-        """Why the second row failed."""
+        """Returns why the second row failed."""
         return str(self.stage.row(self.names[1])["spec"]["outcome"]["reason"])
 
     def uid(self, sequence: int) -> str:
@@ -53,14 +53,14 @@ def told(stage: HistoryStage) -> Told:
     stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=workflow))
     stage.release("v1", "v2", workflow=workflow)
     stage.app(APP, factories.public(), workflow=workflow)
-    asked: dict[str, Any] = {"runtime": stage.default_runtime, "config": {"type": "server"}}
-    first = stage.live(APP, "v1", message="The first", **asked)
+    fields: dict[str, Any] = {"runtime": stage.default_runtime, "config": {"type": "server"}}
+    first = stage.live(APP, "v1", message="The first", **fields)
     live_at = parse_time(stage.row(first)["spec"]["outcome"]["at"])
-    # Times have whole seconds: of rows that were live in the same one the newest is what was live then.
+    # Times have whole seconds: among rows that were live in the same second, the newest counts as the live one.
     eventually("the next row is of another second", lambda: datetime.now(UTC) - live_at >= timedelta(seconds=1))
     failed = stage.deploy(APP, "v1", message="No such config", runtime=stage.default_runtime, config={"idleSeconds": 9})
     stage.until(failed, "Failed")
-    second = stage.live(APP, "v2", message=FORMULA, **asked)
+    second = stage.live(APP, "v2", message=FORMULA, **fields)
     back = stage.live(APP, restores=first, message="v2 was slow")
     return Told(stage, rest.uid(stage.api, kinds.APP.kind, APP, stage.namespace), (first, failed, second, back))
 
@@ -76,8 +76,10 @@ def test_each_deployment_is_told_newest_first(page_as: PageAs, told: Told) -> No
     assert [text for text in headings.all_inner_texts() if text.isupper()] == ["DETAILS", "STATUS", "CREATED BY", "RUNTIME", "DATE"]
     rows = table(page).get_by_role("row")
     expect(rows).to_have_count(5)
-    for index, said in enumerate((r"v1 #4.*Restores #1 · v2 was slow.*Live", r"v2 #3.*Superseded", r"#2.*Failed", r"v1 #1.*Superseded"), 1):
-        expect(rows.nth(index)).to_contain_text(re.compile(said.replace(" ", r"\s*"), re.DOTALL))
+    for index, pattern in enumerate(
+        (r"v1 #4.*Restores #1 · v2 was slow.*Live", r"v2 #3.*Superseded", r"#2.*Failed", r"v1 #1.*Superseded"), 1
+    ):
+        expect(rows.nth(index)).to_contain_text(re.compile(pattern.replace(" ", r"\s*"), re.DOTALL))
     expect(row(page, 4).get_by_role("link", name=re.compile("^Roll back"))).to_have_count(0)
     expect(row(page, 2).get_by_role("link", name=re.compile("^Roll back"))).to_have_count(0)
     expect(row(page, 2)).to_contain_text(told.reason)
@@ -206,7 +208,7 @@ def test_the_history_is_verified_against_a_digest_that_was_kept(page_as: PageAs,
 
 
 def exported(page: Page, kind: str) -> str:
-    """The file that Export makes."""
+    """Exports the history, and returns the file's text."""
     page.get_by_role("button", name="Export", exact=True).click()
     dialog = page.get_by_role("dialog", name="Export")
     dialog.get_by_text(kind, exact=True).click()
@@ -243,16 +245,16 @@ def test_an_audit_report_is_printed(page_as: PageAs, told: Told) -> None:
     page = window.goto(f"/console/apps/{told.app_id}/history?status=Failed")
     page.get_by_role("button", name="Print").click()
     page.get_by_role("dialog").get_by_role("button", name="Print").click()
-    said = eventually("it is printed", lambda: page.evaluate("window.printed"))
-    for wanted in (f"{told.stage.namespace}/{APP}", "status Failed", "4 rows fit", "No such config", told.reason):
-        assert wanted in said
-    assert re.search(r"Printed\s*\d+ \w+ 20\d\d, .* by system:serviceaccount:\S+viewer", said)
+    printed = eventually("it is printed", lambda: page.evaluate("window.printed"))
+    for text in (f"{told.stage.namespace}/{APP}", "status Failed", "4 rows fit", "No such config", told.reason):
+        assert text in printed
+    assert re.search(r"Printed\s*\d+ \w+ 20\d\d, .* by system:serviceaccount:\S+viewer", printed)
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     expect(page.locator(".report")).to_have_count(0)
 
 
 LOCAL = "(time) => { const at = new Date(time); return new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19) }"
-"""A time as an input has it, in the zone of the browser."""
+"""Formats a time as an input does, in the browser's time zone."""
 
 
 def test_what_was_live_at_a_time(page_as: PageAs, told: Told) -> None:
@@ -264,8 +266,8 @@ def test_what_was_live_at_a_time(page_as: PageAs, told: Told) -> None:
     dialog.get_by_label("Time").fill(page.evaluate(LOCAL, at))
     dialog.get_by_role("button", name="Show").click()
     expect(dialog.get_by_role("link", name="v1 (#1)")).to_have_attribute("href", told.address(1))
-    for wanted in (spec["pinned"]["digest"], "The first", f"kubectl dynamiq at {APP} {at} -n {told.stage.namespace}"):
-        expect(dialog).to_contain_text(wanted)
+    for text in (spec["pinned"]["digest"], "The first", f"kubectl dynamiq at {APP} {at} -n {told.stage.namespace}"):
+        expect(dialog).to_contain_text(text)
     assert axe(page) == []
     dialog.get_by_label("Time").fill("2020-01-01T00:00:00")
     dialog.get_by_role("button", name="Show").click()
@@ -308,7 +310,7 @@ def test_deploys_of_a_time_are_reported_into_a_file(page_as: PageAs, told: Told)
 
 
 def read_further_up(page: Page, pixels: int) -> FloatRect:
-    """Turns the wheel at the end of the page, which lets go of the row that was gone to. Returns where the oldest row is then."""
+    """Scrolls up from the end of the page, so that it no longer follows the chosen row. Returns the new place of the oldest row."""
     painted(page)
     box = row(page, 1).bounding_box()
     assert box is not None
@@ -323,19 +325,19 @@ def test_a_new_row_comes_in_at_the_top_and_moves_nothing_that_is_read(page_as: P
     stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name="growing"))
     stage.release("v1", workflow="growing")
     stage.app("growing", factories.public(), workflow="growing")
-    asked: dict[str, Any] = {"runtime": stage.default_runtime, "config": {"type": "server"}}
+    fields: dict[str, Any] = {"runtime": stage.default_runtime, "config": {"type": "server"}}
     for number in range(1, 8):
-        stage.live("growing", "v1", message=f"Change {number}", **asked)
+        stage.live("growing", "v1", message=f"Change {number}", **fields)
     app = rest.uid(stage.api, kinds.APP.kind, "growing", stage.namespace)
     page = page_as("viewer", f"/console/apps/{app}/history", viewport={"width": 1280, "height": 420}).page
     expect(total(page)).to_have_text("7 deployments")
-    stage.live("growing", "v1", message="Change 8", **asked)
+    stage.live("growing", "v1", message="Change 8", **fields)
     expect(row(page, 8)).to_contain_text("Live")
     expect(row(page, 7)).to_contain_text("Superseded")
     page.get_by_role("button", name="Oldest").click()
     expect(row(page, 1)).to_be_focused()
     before = read_further_up(page, 30)
-    stage.live("growing", "v1", message="Change 9", **asked)
+    stage.live("growing", "v1", message="Change 9", **fields)
     pill = page.get_by_role("button", name=re.compile("1 new deployment$"))
     expect(pill).to_be_visible()
     painted(page)  # rows are measured in the next frame; so is one above that is told to be live, or not to be any more

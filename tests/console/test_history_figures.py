@@ -1,4 +1,4 @@
-"""What a long history costs its reader, beside a short one, on a real API server: 10,000 rows with SOAK=1, a tenth in `make test`."""
+"""The cost of a long history for its reader, compared with a short one, on a real API server. SOAK=1 has 10,000 rows, `make test` a tenth."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ VERSIONS, FAILED_EVERY = 12, 10
 ROUNDS = 20
 RENDERED_MOST = 60
 READ_MOST = 4
-"""Pages of rows that are read to go to the other end, or to show what a filter takes."""
+"""The most pages of rows that may be read to show the other end or a filter's result."""
 HEAP_MOST = 150_000_000
 SLOWER_MOST = 4.0
-"""Times that ten thousand rows may take of what a few take, in the median: the machine does much else, and a filter looks at each row."""
+"""How many times as long ten thousand rows may take as a few rows, in the median. The machine is busy, and a filter checks each row."""
 
 FIRST_ROW = """new MutationObserver((_, observer) => {
   if (!document.querySelector(".history-table [data-place]:not(.unread)")) return;
   window.firstRow = performance.now();
   observer.disconnect();
 }).observe(document, {childList: true, subtree: true})"""
-"""Notes in a page that loads when its first row is there."""
+"""Notes when the first row of a loading page is shown."""
 
 TIMED = """([press, version, row, total]) => new Promise((done, failed) => {
   const began = performance.now();
@@ -57,12 +57,12 @@ TIMED = """([press, version, row, total]) => new Promise((done, failed) => {
   };
   look();
 })"""
-"""Presses a button, or filters by a version, and gives the milliseconds until a row is in sight under so many in all."""
+"""Presses a button or filters by a version, and returns the milliseconds until a row is shown under the expected total."""
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Two Apps of a namespace by name, with how many rows each has, and somebody who reads them."""
+    """Two Apps of a namespace by name, the number of their rows, and a user who reads them."""
 
     apps: Mapping[str, str]
     counts: Mapping[str, int]
@@ -72,7 +72,7 @@ class Histories:
         return f"/console/apps/{self.apps[name]}/history"
 
     def rows_of(self, name: str, version: int) -> list[int]:
-        """The sequences that ran a version, newest first."""
+        """Returns the sequences that ran a version, newest first."""
         return [number + 1 for number in range(self.counts[name] - 1, -1, -1) if number % VERSIONS + 1 == version]
 
 
@@ -104,7 +104,7 @@ def histories(cluster: Cluster, console: Served) -> Iterator[Histories]:
 
 @pytest.fixture
 def page(histories: Histories, windows: Windows) -> Page:
-    """A page of the reader."""
+    """Returns a page of the reader."""
     window = windows.open()
     window.goto("/console/sign-in?to=/console/workflows")
     sign_in(window, histories.reader.token)
@@ -113,7 +113,7 @@ def page(histories: Histories, windows: Windows) -> Page:
 
 
 def opened(page: Page, histories: Histories, name: str) -> float:
-    """Opens a history by its address; milliseconds until its first row is there."""
+    """Opens a history by its address, and returns the milliseconds until its first row is shown."""
     page.goto(f"{ORIGIN}{histories.path(name)}")
     expect(page.locator(".total")).to_have_text(f"{histories.counts[name]:,} deployments")
     found: float = page.wait_for_function("window.firstRow").json_value()
@@ -121,11 +121,11 @@ def opened(page: Page, histories: Histories, name: str) -> float:
 
 
 def reads(page: Page, act: tuple[str, str, str, str]) -> tuple[float, int]:
-    """Milliseconds of something that is done on the page, and how many pages of rows were read for it."""
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/deployments?" in request.url else None)
+    """Returns the milliseconds that an action on the page took, and the number of pages of rows that it read."""
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url) if "/deployments?" in request.url else None)
     took: float = page.evaluate(TIMED, list(act))
-    return took, len(asked)
+    return took, len(urls)
 
 
 def heap(page: Page) -> int:

@@ -1,4 +1,4 @@
-"""A history of ten thousand rows: what is in sight is rendered, and every row is reached at once."""
+"""A history of ten thousand rows: only rows in view are rendered, and every row is reached at once."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ RENDERED_MOST = 60
 HEAP_MOST = 150_000_000
 PHONE, DESK = {"width": 360, "height": 700}, {"width": 1280, "height": 800}
 COVERED = {360: 88, 1280: 92}
-"""How much of the window its headers cover."""
+"""Pixels of the window that its headers cover, by the window's width."""
 
 WIDE = pytest.mark.long("the same in a wide window, where rows are lower; in make test on a phone")
 SLOWER = "() => { const now = performance.now.bind(performance), from = now(); performance.now = () => from + (now() - from) / 20; }"
-"""Has the page's clock go slower: on a busy machine its rows come later, and a second is soon over."""
+"""Slows the page's clock down: on a busy machine rows arrive later, and a second passes quickly."""
 SLIPS = """[...document.querySelectorAll(".history-table [data-place]")]
   .sort((one, other) => other.dataset.place - one.dataset.place)
   .map((row, at, all) => at && all[at - 1].dataset.place - row.dataset.place === 1 ?
     row.getBoundingClientRect().top - all[at - 1].getBoundingClientRect().bottom : 0)
   .filter((slip) => slip >= 1 || slip < -0.01)"""
-"""By how much rows lie over the row before, be it over a part of the line below it, or leave a gap."""
+"""Lists by how many pixels rows overlap the row before, even over a part of the line below it, or leave a gap."""
 
 IN_SIGHT = f"""(covered) => {{
   const rows = [...document.querySelectorAll(".history-table [data-place]")];
@@ -39,11 +39,11 @@ IN_SIGHT = f"""(covered) => {{
     .map((row) => [row.innerText.match(/#(\\d+)/)[1], row.getBoundingClientRect().top])
     .filter(([, top]) => top >= covered && top < innerHeight));
 }}"""
-"""Where the rows lie that begin in the window, by their sequences: none until all that are rendered are read and laid out by their heights."""
+"""Returns the places of the rows that begin in the window, by sequence; none until all rendered rows are read and laid out."""
 
 LANDED = """([sequence, top]) => [...document.querySelectorAll(".history-table [data-place]")]
   .some((row) => row.innerText.includes("#" + sequence) && Math.abs(row.getBoundingClientRect().top - top) < 1)"""
-"""Whether a row lies there."""
+"""Returns whether the row with this sequence begins at this place."""
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +70,12 @@ def rendered(page: Page) -> int:
 
 
 def in_sight(page: Page) -> dict[str, float]:
-    """Where each row lies that begins in the window, once there are some and all of them are read and laid out."""
+    """Returns the place of each row that begins in the window, once there are some and all are read and laid out."""
     assert page.viewport_size is not None
     covered = COVERED[page.viewport_size["width"]]
 
     def looked() -> dict[str, float]:
-        # A list that was scrolled a moment ago renders its rows in the next frame, and measures them in it.
+        # A list that was just scrolled renders its rows in the next frame, and measures them in it.
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         found: dict[str, float] = page.evaluate(IN_SIGHT, covered)
         return found

@@ -1,4 +1,4 @@
-"""What an App's runs come to over time, and whether a deploy made it worse: in Monitoring, in the history, and in a comparison."""
+"""An App's run figures over time, and the effect of a deploy on them: in Monitoring, in the history, and in a comparison."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PHONE = {"width": 320, "height": 640}
 
 @pytest.fixture(scope="module")
 def history(stage: HistoryStage) -> LongHistory:
-    """A history whose newest rows are of the last day."""
+    """Returns a history whose newest rows are of the last day."""
     stage.app("monitored", factories.public(), workflow="long")
     made = LongHistory(rest.uid(stage.api, kinds.APP.kind, "monitored", stage.namespace), ROWS)
     now = datetime.now(UTC)
@@ -94,9 +94,9 @@ def test_time_and_group_stand_in_the_address_and_are_what_is_asked(page_as: Page
     page.get_by_role("combobox", name="Group by").select_option("workflow_version")
     expect(page).to_have_url(re.compile("group=workflow_version"))
     expect(chart(page, "Duration, p95").locator(".legend")).to_contain_text(re.compile(r"v\d"))
-    asked = [dict(query) for _, path, query in recorded.asked if path.endswith("/metrics")]
-    # Both are asked for again every half minute: which of them came last is a matter of time.
-    assert any({"interval": "minute", "group_by": "workflow_version"}.items() <= each.items() for each in asked)
+    queries = [dict(query) for _, path, query in recorded.asked if path.endswith("/metrics")]
+    # Both are requested every half minute: either may be the later one.
+    assert any({"interval": "minute", "group_by": "workflow_version"}.items() <= each.items() for each in queries)
     page.reload()
     settled(page)
     expect(page.get_by_role("radio", name="1 h")).to_be_checked()
@@ -159,10 +159,10 @@ def test_rows_of_the_history_have_a_verdict_and_all_in_sight_are_asked_for_at_on
     newest = row_of(page, history.rows[0]["sequence"])
     expect(newest).to_contain_text("Regressed")
     expect(newest).to_contain_text(re.compile(r"\d+ runs · [\d.]+ % failed · p95 [\d.]+ m?s · \$"))
-    asked = [query for _, path, query in recorded.asked if path.endswith("/verdicts")]
-    assert len(asked) == 1
-    assert {value for _, value in asked[0]} <= {row["id"] for row in history.rows}
-    assert len(asked[0]) > 1
+    queries = [query for _, path, query in recorded.asked if path.endswith("/verdicts")]
+    assert len(queries) == 1
+    assert {value for _, value in queries[0]} <= {row["id"] for row in history.rows}
+    assert len(queries[0]) > 1
     assert axe(page) == []
 
 

@@ -1,4 +1,4 @@
-"""Signing in with OIDC, by real names: the console, a certified provider of another site, and an API server that trusts it."""
+"""Signing in with OIDC under real hostnames: the console, a certified provider on another site, and an API server that trusts it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TARGET = "/console/workflows?q=a%26b%3Dc"
 
 @pytest.fixture(scope="module")
 def login_provider(cluster: Cluster, folder: Path, places: Places, stage: HistoryStage) -> Iterator[Provider]:
-    """The provider, which the API server trusts; Anna and whoever is there for a moment may look at the stage."""
+    """Yields the provider, which the API server trusts. Anna and the user with a brief token may view the stage."""
     with provider.running(folder, places) as running, provider.trusted(cluster, places):
         api = Api.of(cluster)
         for user in (ANNA, BRIEF):
@@ -53,7 +53,7 @@ def window(sso: Served, windows: Windows) -> Window:
 
 
 def to_provider(page: Page) -> None:
-    """From the sign-in screen to the provider's own page."""
+    """Follows the link of the sign-in screen to the provider's own page."""
     page.get_by_role("link", name="Sign in with Example").click()
     expect(page).to_have_url(re.compile(f"^{ISSUER}/interaction/"))
 
@@ -73,12 +73,12 @@ def sign_in(window: Window, user: str, path: str = TARGET) -> None:
 
 
 def cookies(window: Window) -> dict[str, dict[str, object]]:
-    """Those that the console has set, by name."""
+    """Returns the console's cookies by name."""
     return {each["name"]: dict(each) for each in window.context.cookies(SSO)}
 
 
 def callback_of(window: Window, user: str) -> str:
-    """The address to which the provider sends a browser back, with a code of this user; the browser is kept from going there."""
+    """Returns the address with this user's code to which the provider redirects. The browser is stopped before it opens it."""
     held: list[str] = []
     debugger = window.context.new_cdp_session(window.page)
 
@@ -120,10 +120,10 @@ def test_a_sign_in_comes_back_from_the_other_site_to_the_link_that_was_asked_for
 def test_the_request_has_a_challenge_a_state_and_a_nonce_of_its_own_each_time(window: Window) -> None:
     seen = []
     for _ in range(2):
-        with window.page.expect_request(re.compile(f"^{ISSUER}/auth")) as asked:
+        with window.page.expect_request(re.compile(f"^{ISSUER}/auth")) as request:
             window.goto("/console/")
             to_provider(window.page)
-        seen.append({name: values[0] for name, values in parse_qs(urlsplit(asked.value.url).query).items()})
+        seen.append({name: values[0] for name, values in parse_qs(urlsplit(request.value.url).query).items()})
     assert [(each["response_type"], each["code_challenge_method"], each["redirect_uri"]) for each in seen] == [
         ("code", "S256", CALLBACK)
     ] * 2
@@ -193,7 +193,7 @@ def test_a_user_whom_the_api_server_does_not_take_is_not_signed_in(window: Windo
 
 
 TARGETS = ("https://elsewhere.example.net/", "/\\elsewhere.example.net")
-"""All that are refused: tests/unit/rest/test_console_oidc.py and operator/console/src/pure/sign-in.test.ts."""
+"""Examples of refused targets. tests/unit/rest/test_console_oidc.py and operator/console/src/pure/sign-in.test.ts have all of them."""
 
 
 def test_a_sign_in_ends_in_the_console_whatever_a_link_says(window: Window, sso: Served) -> None:
@@ -214,7 +214,7 @@ def test_whoever_ends_signs_in_again_in_a_second_window_and_the_page_goes_on(win
         again.click()
     second = opened.value
     second.get_by_role("link", name="Sign in with Example").click()
-    # the provider still knows who it is
+    # The provider still knows the user.
     expect(again).to_have_count(0)
     expect(window.page.get_by_role("button", name=f"Account: {BRIEF}")).to_be_visible()
     assert window.page.evaluate("window.isTheSamePage") is True

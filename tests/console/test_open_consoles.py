@@ -1,4 +1,4 @@
-"""How soon a change on the cluster is on the screen, and what consoles that are open cost while nothing changes: figures, with SOAK=1 of all that is asked for."""
+"""How soon a change in the cluster is shown, and the cost of open consoles while nothing changes. SOAK=1 measures all required figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHANGES, CONSOLES, CALLS = 200, 100, 300
 REST = 60
 """Seconds for which the requests of the API server are counted."""
 REQUESTS_MOST = 1.2
-"""Times the requests with one open console that there may be with a hundred."""
+"""How many times the requests of one open console a hundred consoles may cause."""
 
 SHOWN = """(() => {
   window.shownAt = {};
@@ -39,7 +39,7 @@ SHOWN = """(() => {
     for (const each of document.querySelectorAll("h1, .history-table [data-place]")) window.shownAt[each.textContent] ??= Date.now();
   }).observe(document, {childList: true, subtree: true, characterData: true});
 })()"""
-"""Notes when a text was first in the heading, or in a row of the history."""
+"""Notes when a text was first shown in the heading, or in a row of the history."""
 
 FOUND = "(said) => Object.entries(window.shownAt).find(([text]) => text.includes(said))?.[1]"
 
@@ -57,7 +57,7 @@ def address(stage: HistoryStage, app: str) -> str:
 
 
 def watched(page_as: PageAs, path: str) -> Window:
-    """A window at a path, once its stream is on."""
+    """Returns a window at a path, once its stream is open."""
     window = page_as("viewer", "/console/workflows", is_new=True)
     window.page.add_init_script(SHOWN)
     window.page.goto("about:blank")  # what the page before still asks for is not counted
@@ -68,7 +68,7 @@ def watched(page_as: PageAs, path: str) -> Window:
 
 
 def shown(page: Page, said: str, since: float) -> float:
-    """Milliseconds from a time of `time.time()` until the page had a text."""
+    """Returns the milliseconds from `since`, as of `time.time()`, until the page showed a text."""
     found = page.wait_for_function(FOUND, arg=said).json_value()
     return float(found - since * 1000)
 
@@ -119,14 +119,14 @@ def test_open_consoles_ask_for_nothing_while_nothing_changes(
     call = path.replace("/console/", "/v1/")
     windows: list[Window] = []
     found = []
-    for wanted in (1, counted(CONSOLES)):
-        windows += [watched(page_as, screens[number % len(screens)]) for number in range(len(windows), wanted)]
+    for count in (1, counted(CONSOLES)):
+        windows += [watched(page_as, screens[number % len(screens)]) for number in range(len(windows), count)]
         come_to_rest(windows)
         times = [_timed(caller, call, places) for _ in range(counted(CALLS))]
-        before, asked = requests(stage), asked_by(windows)
+        before, requested = requests(stage), asked_by(windows)
         time.sleep(max(REST if in_full() else REST / 10, 2))  # as long as they are at rest
         found.append((requests(stage) - before, percentile(times, 95)))
-        assert asked_by(windows) == asked, "at rest a console asks for nothing"
+        assert asked_by(windows) == requested, "at rest a console asks for nothing"
     (few, alone), (many, beside) = found
     figures.note(
         f"{len(windows)} open consoles beside 1, on {len(screens)} screens, in one Chromium on the same machine, nothing changes",
@@ -142,10 +142,11 @@ def come_to_rest(windows: Sequence[Window]) -> None:
 
 
 def _is_quiet(windows: Sequence[Window]) -> bool:
-    """Whether none of them has asked for anything in three seconds: a stream that was silent is opened again after one, or polls stand in."""
-    asked = asked_by(windows)
+    """Returns True if no window has sent a request in three seconds."""
+    # A silent stream is reopened after one second, or polls replace it.
+    before = asked_by(windows)
     time.sleep(3)  # the length of the look
-    return asked_by(windows) == asked
+    return asked_by(windows) == before
 
 
 def asked_by(windows: Sequence[Window]) -> int:
@@ -153,7 +154,7 @@ def asked_by(windows: Sequence[Window]) -> int:
 
 
 def requests(stage: HistoryStage) -> float:
-    """What the API server has answered so far."""
+    """Returns the number of requests that the API server has answered so far."""
     metrics = stage.kubectl("get", "--raw", "/metrics").stdout
     return sum(float(value) for value in re.findall(r"^apiserver_request_total\{.*\} (\S+)$", metrics, re.MULTILINE))
 

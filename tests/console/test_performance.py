@@ -1,4 +1,7 @@
-"""What the console costs its readers: bytes and requests are promised; times are measured over a slow line, with SOAK=1 into docs/measured/console.txt."""
+"""The console's cost for its readers: limits of bytes and requests.
+
+Times are measured over a slow line, with SOAK=1 into docs/measured/console.txt.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +26,18 @@ from tests.support.measured import Figures
 from tests.support.waiting import eventually
 
 JS_MOST, CSS_MOST = 60_000, 12_000
-"""Bytes, gzipped, of what the shell loads before it shows anything."""
+"""Bytes, gzipped, that the shell may load before it shows anything."""
 ALL_JS_MOST, ALL_CSS_MOST = 100_000, 16_000
-"""Bytes, gzipped, with all that comes after the first screen."""
+"""Bytes, gzipped, with everything that is loaded after the first screen."""
 PAGE_MOST = 5_000
 """Bytes of the page itself, and of the headers of all files."""
 ANSWERS_MOST, APP_MOST = 5_000, 1_200
-"""Bytes of the answers of the API, but for lists of Apps, and of an App in one that nobody has deployed yet."""
+"""Bytes of the API's answers without lists of Apps, and of an App without deployments in such a list."""
+# The list is requested again once its stream is open, and when another test changes an App.
 LIST, LISTS_MOST, OTHERS_MOST = "/v1/apps", 3, 6
-"""The list of Apps is asked for once more when its stream is on, and where an App of another test changes meanwhile; requests beside those for it."""
+"""The path of the list of Apps, how often it may be requested, and how many other requests there may be."""
 REST = "/assets/rest-"
-"""How the addresses begin of what comes after the first screen, which the console loads by itself a second later."""
+"""Prefix of the files that the console loads by itself a second after the first screen."""
 REST_IS_THERE = """(rest) => ['.css', '.js'].every((kind) =>
   performance.getEntriesByType('resource').some(({ name }) => name.includes(rest) && name.endsWith(kind)))"""
 
@@ -43,8 +47,10 @@ LOADS = 20
 
 @dataclass(frozen=True)
 class Load:
-    """One load of a page: milliseconds until its first text and until all is there, bytes of files and of answers, and what was asked
-    but for what the console loads by itself once the first screen is there.
+    """One load of a page, without the files that the console loads by itself after the first screen.
+
+    `painted`, `complete`: milliseconds until the first text and until everything is shown. `files`, `answers`: bytes. `asked`: the
+    requests.
     """
 
     painted: float
@@ -55,20 +61,21 @@ class Load:
 
     @property
     def others(self) -> list[str]:
-        """What was asked but for the list of Apps; a stream once: on a busy machine one that is silent for too long is opened anew."""
+        """Returns the requests other than those for the list of Apps. Each stream counts once."""
+        # On a busy machine a stream that is silent for too long is reopened.
         found = [url for url in self.asked if urlsplit(url).path != LIST]
         return [url for at, url in enumerate(found) if not (urlsplit(url).path.endswith("/watch") and url in found[:at])]
 
 
 def loaded(page: Page, path: str) -> Load:
-    """Opens a path of the console, counted."""
+    """Opens a path of the console, and measures the load."""
     page.goto("about:blank")  # what the page before still asks for is not counted
-    asked: dict[str, str] = {}
+    urls: dict[str, str] = {}
     received: dict[str, int] = {}
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     session.on("Network.loadingFinished", lambda event: received.update({event["requestId"]: int(event["encodedDataLength"])}))
-    session.on("Network.requestWillBeSent", lambda event: asked.update({event["requestId"]: event["request"]["url"]}))
+    session.on("Network.requestWillBeSent", lambda event: urls.update({event["requestId"]: event["request"]["url"]}))
     session.send(
         "Network.emulateNetworkConditions",
         {"offline": False, "latency": LATENCY, "downloadThroughput": LINE / 8, "uploadThroughput": LINE / 8},
@@ -81,9 +88,9 @@ def loaded(page: Page, path: str) -> Load:
     finally:
         session.detach()
     page.wait_for_function(REST_IS_THERE, arg=REST)  # so that it is in the browser's cache at the next visit, however soon that is
-    files = {each for each, url in asked.items() if urlsplit(url).path == "/console/" or "/assets/" in url}
+    files = {each for each, url in urls.items() if urlsplit(url).path == "/console/" or "/assets/" in url}
     of_files = sum(size for each, size in received.items() if each in files)
-    first = tuple(url for url in asked.values() if REST not in url)
+    first = tuple(url for url in urls.values() if REST not in url)
     return Load(painted, complete, of_files, sum(received.values()) - of_files, first)
 
 
@@ -92,7 +99,7 @@ def of_kind(built: Path, suffix: str) -> int:
 
 
 def first_of_kind(built: Path, suffix: str) -> int:
-    """What the shell itself names."""
+    """Returns the gzipped bytes of the files with this suffix that the shell itself names."""
     named = re.findall(rf'"/console/(assets/[^"]+{re.escape(suffix)})"', (built / "index.html").read_text())
     assert named
     return sum(_packed(built / name) for name in named)

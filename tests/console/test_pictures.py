@@ -1,6 +1,6 @@
-"""Pictures of every screen, dark, light and on a phone: `make console-pictures` draws docs/images, a usual run one of each, to be looked at.
+"""Draws pictures of every screen, dark, light and on a phone: `make console-pictures` draws docs/images, a usual run one look of each.
 
-Nothing compares them: what is asserted is that each screen has come to show what it is for, and no failure.
+Nothing compares the pictures: the tests assert that each screen shows its content, and no failure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.long(
 )
 
 TO = os.environ.get("PICTURES", "")
-"""Where all pictures go, of the repository; empty in a usual run, which draws a third of them."""
+"""The folder of all pictures, in the repository; empty in a usual run, which draws a third of them."""
 
 FOLDER = REPOSITORY / (TO or "build/tests/console/pictures")
 WIDE = {"width": 1440, "height": 860}
@@ -58,7 +58,7 @@ SHOWN: dict[str, tuple[str, str]] = {
     "workflows": ("Workflows", "Answers customers' questions"),
     "workflow-version": ("support v3", "refund"),
 }
-"""What each screen has come to show: its heading, and a text of what it is for."""
+"""The content of each screen: its heading, and a text of its purpose."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def project(console: Served, cluster: Cluster, users: dict[str, User], tmp_path_
 
 
 def drawn(look: str) -> list[str]:
-    """The screens of this look: all of them, or in a usual run every third, so that each is drawn once."""
+    """Returns the screens of this look: all of them, or in a usual run every third, so that each screen is drawn once."""
     number = list(LOOKS).index(look)
     return [screen for place, screen in enumerate(SHOWN) if TO or place % len(LOOKS) == number]
 
@@ -94,7 +94,7 @@ def test_every_screen_shows_what_it_is_for(look: str, project: Portrait, page_as
 
 
 def shows(page: Page, heading: str, text: str) -> None:
-    """Waits until the page, or the dialog that lies over it, has come to show both, and asserts that it shows no failure."""
+    """Waits until the page, or the dialog over it, shows both texts, and asserts that it shows no failure."""
     top = on_top(page)
     expect(top.get_by_role("heading", name=re.compile(f"^{re.escape(heading)}")).first).to_be_visible()
     expect(top.get_by_text(text).filter(visible=True).first).to_be_visible()
@@ -112,6 +112,6 @@ def on_top(page: Page) -> Locator:
 
 
 def draw(page: Page, to: Path) -> None:
-    """Writes what the page shows, without the caret and what moves: all its length, but for dialogs over it and for a list without end."""
+    """Writes a picture of the whole page, without the caret and animations. Dialogs and endless lists are cut at the window."""
     to.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=to, full_page=not page.get_by_role("dialog").or_(runs.table(page)).count(), animations="disabled")

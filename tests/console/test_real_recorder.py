@@ -1,4 +1,4 @@
-"""The console over a recorder at work, on SQLite: what was sent to it is what the pages show, as far as the reader may see it."""
+"""The console over a real recorder on SQLite: the pages show the runs that were sent, as far as the reader may see them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORIGIN = f"https://{names.REPLICA}"
 
 @pytest.fixture(scope="module")
 def recorder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a recorder, which asks the cluster who reads and writes."""
+    """Yields the address of a recorder that asks the cluster for the rights of its callers."""
     folder, port = tmp_path_factory.mktemp("recorder"), free_port()
     url = f"http://127.0.0.1:{port}"
     ports = [f"--port={port}", f"--health-port={free_port()}", f"--metrics-port={free_port()}"]
@@ -49,7 +49,7 @@ def is_ready(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def recorded(recorder: str, stage: HistoryStage) -> tuple[str, list[str]]:
-    """An App and the ids of its runs, sent by an account that may write them."""
+    """Returns an App and the ids of its runs, sent by an account that may write them."""
     stage.app("sent", factories.public(), workflow=APP)
     app = rest.uid(stage.api, kinds.APP.kind, "sent", stage.namespace)
     token = rest.account(stage.api, stage.namespace, "run-writer", "dynamiq-run-writer")

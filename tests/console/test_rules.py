@@ -1,4 +1,4 @@
-"""Rules for deploys in the console: rows that wait and who says what of them, holds, freezes, suspension, rejected versions and bypasses."""
+"""Rules for deploys in the console: waiting rows and decisions on them, holds, freezes, suspension, rejected versions and bypasses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def deploying(stage: HistoryStage, users: dict[str, User]) -> Deploying:
 
 @pytest.fixture
 def rule(deploying: Deploying) -> Iterator[Rule]:
-    """`rule(app, "Frozen", freezes=[…])`: a DeployPolicy of the namespace, and the App knows by now that a deploy would wait for that."""
+    """Yields `rule(app, "Frozen", freezes=[…])`, which makes a DeployPolicy and waits until the App's guards have that reason."""
     stage = deploying.stage
     name = f"{stage.namespace}-rule"
     selector = {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}
@@ -54,7 +54,7 @@ def rule(deploying: Deploying) -> Iterator[Rule]:
 
 
 def reasons(stage: HistoryStage, app: str) -> list[str]:
-    """Why a deploy of the App would wait now."""
+    """Returns the reasons for which a deploy of the App would wait now."""
     return [each["reason"] for each in stage.get(kinds.APP.kind, app).get("status", {}).get("guards") or ()]
 
 
@@ -67,7 +67,7 @@ def rules(page: Page) -> Locator:
 
 
 def deploy(page: Page, version: str, says: str = "") -> None:
-    """Deploys a version by the panel that is open, once its preview says this."""
+    """Deploys a version by the open panel, once its preview has this text."""
     panel = dialog(page, "Deploy")
     option = panel.get_by_label("Source version").locator("option", has_text=re.compile(f"^{version} ")).first
     panel.get_by_label("Source version").select_option(label=option.inner_text())
@@ -78,7 +78,7 @@ def deploy(page: Page, version: str, says: str = "") -> None:
 
 
 def settled_row(deploying: Deploying, app: str, result: str) -> dict[str, Any]:
-    """The newest row's spec, once it has ended so."""
+    """Waits until the newest row ends with `result`, and returns its spec."""
 
     def ended() -> dict[str, Any] | None:
         spec: dict[str, Any] = deploying.stage.rows(app)[-1]["spec"]
@@ -158,14 +158,14 @@ def test_it_is_rejected_by_keyboard_with_two_actions_from_the_list(page_as: Page
 
 
 def git(deploying: Deploying, app: str, version: str) -> str:
-    """What Git asks for from now on; the App's id."""
+    """Sets the version in Git, and returns the App's id."""
     stage = deploying.stage
     stage.apply(stage.declared(version, factories.public(), factories.with_spec(workflow=deploying.workflow), name=app))
     return rest.uid(stage.api, kinds.APP.kind, app, stage.namespace)
 
 
 def rolled_back(page_as: PageAs, deploying: Deploying, app: str) -> Page:
-    """An App of Git's that was rolled back to its first row, in the console: at its own page."""
+    """Rolls an App that deploys from Git back to its first row in the console, and returns its page."""
     uid = git(deploying, app, "v1")
     deploying.stage.until_served("v1", app)
     git(deploying, app, "v2")
@@ -201,9 +201,9 @@ def test_after_a_rollback_what_git_asks_for_waits_until_it_is_resumed(page_as: P
 def test_a_hold_is_ended_before_anything_waits_and_can_be_left_out(page_as: PageAs, deploying: Deploying) -> None:
     page = rolled_back(page_as, deploying, "let-go")
     rules(page).get_by_role("button", name="Resume…").click()
-    asked = dialog(page, "Resume what Git asks for")
+    form = dialog(page, "Resume what Git asks for")
     assert axe(page) == []
-    asked.get_by_role("button", name="Resume", exact=True).click()
+    form.get_by_role("button", name="Resume", exact=True).click()
     expect(rules(page)).to_have_count(0)
     git(deploying, "let-go", "v3")
     deploying.stage.until_served("v3", "let-go", rows=4)
@@ -271,10 +271,10 @@ def test_a_rejected_version_is_marked_and_cannot_be_chosen_until_that_is_withdra
     version = rest.uid(stage.api, kinds.WORKFLOW_VERSION.kind, f"{deploying.workflow}-v3", stage.namespace)
     theirs = page_as("approver", f"/console/workflows/{deploying.workflow_id}/versions/{version}").page
     theirs.get_by_role("button", name="Reject…").click()
-    asked = dialog(theirs, "Reject v3")
-    expect(asked.get_by_role("button", name="Reject v3")).to_be_disabled()
-    asked.get_by_label("Why nobody is to deploy it").fill(WHY)
-    asked.get_by_role("button", name="Reject v3").click()
+    form = dialog(theirs, "Reject v3")
+    expect(form.get_by_role("button", name="Reject v3")).to_be_disabled()
+    form.get_by_label("Why nobody is to deploy it").fill(WHY)
+    form.get_by_role("button", name="Reject v3").click()
     expect(theirs.get_by_text(WHY)).to_be_visible()
     mine = page_as("author", f"/console/apps/{app}/deploy").page
     source = dialog(mine, "Deploy").get_by_label("Source version")
@@ -282,9 +282,9 @@ def test_a_rejected_version_is_marked_and_cannot_be_chosen_until_that_is_withdra
     expect(source.locator("option", has_text="v3 (rejected)")).to_contain_text(WHY)
     expect(source.locator("option:checked")).to_contain_text("v1 (deployed)")
     theirs.get_by_role("button", name="Withdraw the rejection…").click()
-    asked = dialog(theirs, "Withdraw the rejection of v3")
-    asked.get_by_label("Why it may be deployed again").fill("it was the mail server")
-    asked.get_by_role("button", name="Withdraw the rejection").click()
+    form = dialog(theirs, "Withdraw the rejection of v3")
+    form.get_by_label("Why it may be deployed again").fill("it was the mail server")
+    form.get_by_role("button", name="Withdraw the rejection").click()
     expect(theirs.get_by_role("button", name="Reject…")).to_be_visible()
     mine.reload()
     deploy(mine, "v3")
@@ -327,7 +327,7 @@ def test_the_rules_are_gone_past_by_who_may_with_a_reason_that_stays(page_as: Pa
 
 
 def rejected(deploying: Deploying, app: str, **parts: str) -> None:
-    """The flow of the App's first row is known to be bad."""
+    """Rejects the flow of the App's first row."""
     stage = deploying.stage
     made = {"apiVersion": API_VERSION, "kind": kinds.REJECTION.kind, "metadata": {"namespace": stage.namespace, "generateName": "bad-"}}
     spec = {"workflowHash": stage.rows(app)[0]["spec"]["pinned"]["workflowHash"], "reason": WHY, **parts}
@@ -335,7 +335,7 @@ def rejected(deploying: Deploying, app: str, **parts: str) -> None:
 
 
 def older_than_all_that_are_listed(window: Window, deploying: Deploying, version: str) -> None:
-    """The page of such a version says that it is rejected, as that of another."""
+    """Asserts that the page of such a version shows its rejection like any other page."""
     newest_two_alone(window.page)
     found = rest.uid(deploying.stage.api, kinds.WORKFLOW_VERSION.kind, f"{deploying.workflow}-{version}", deploying.stage.namespace)
     page = window.goto(f"/console/workflows/{deploying.workflow_id}/versions/{found}")
@@ -371,10 +371,10 @@ def test_a_rejected_version_is_brought_back_by_who_may_bypass_that_until_all_its
     theirs = page_as("approver", f"/console/apps/{app}/history").page
     theirs.get_by_role("link", name="Details of v1 (#1)").click()
     theirs.get_by_role("button", name="Withdraw the rejection…").click()
-    asked = dialog(theirs, "Withdraw the rejection of v1")
-    expect(asked.get_by_text("was rejected by")).to_have_count(2)
-    asked.get_by_label("Why it may be deployed again").fill("it was the mail server")
-    asked.get_by_role("button", name="Withdraw the rejection").click()
+    form = dialog(theirs, "Withdraw the rejection of v1")
+    expect(form.get_by_text("was rejected by")).to_have_count(2)
+    form.get_by_label("Why it may be deployed again").fill("it was the mail server")
+    form.get_by_role("button", name="Withdraw the rejection").click()
     expect(theirs.get_by_role("button", name="Reject v1…")).to_be_visible()
     mine.reload()
     expect(mine.get_by_role("link", name="Roll back to v1 (#1)")).to_be_visible()

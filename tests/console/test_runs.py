@@ -1,4 +1,4 @@
-"""The runs of an App: a list of thousands that grows while it is read. What its screens say and ask is shown in a DOM: `operator/console/tests`."""
+"""The runs of an App: a list of thousands that grows while it is read. `operator/console/tests` tests the screens' texts in a DOM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 RENDERED_MOST = 60
 ROWS, RUNS = 12, 12_000
 LOOKED_AGAIN_AFTER, LOOKED_AT_FIGURES_AFTER = 4_000, 30_000
-"""Milliseconds."""
+"""Milliseconds until the page reads runs and figures again."""
 
 COUNTED = """(() => {
   const asked = window.fetch;
@@ -31,7 +31,7 @@ COUNTED = """(() => {
     return asked(address, ...more);
   };
 })()"""
-"""Counts in the page what it asks of the recorder: the test hears of it later, on a busy machine after it has looked."""
+"""Counts in the page its requests to the recorder. On a busy machine the test would see them too late."""
 
 
 class Opened(Protocol):
@@ -46,7 +46,7 @@ def history(stage: HistoryStage) -> LongHistory:
 
 @pytest.fixture(scope="module")
 def many(history: LongHistory) -> Recorded:
-    """Ten thousand runs and more, which no test changes."""
+    """Returns more than ten thousand runs, which no test changes."""
     return runs.of_history(history, count=RUNS)
 
 
@@ -57,7 +57,7 @@ def few(history: LongHistory) -> Recorded:
 
 @pytest.fixture
 def opened(page_as: PageAs, history: LongHistory) -> Opened:
-    """Opens a page of the App over runs that are made up; with `clock` its time goes on as the test says."""
+    """Returns a function that opens a page of the App over made-up runs. `clock`: the test sets the page's time."""
 
     def at(recorded: Recorded, rest: str = "/runs", user: str = "admin", clock: bool = False) -> Page:
         window = page_as(user, None, is_new=clock)
@@ -74,17 +74,17 @@ def opened(page_as: PageAs, history: LongHistory) -> Opened:
 
 
 def links(page: Page) -> Locator:
-    """The runs that are rendered, by their links."""
+    """Returns the links of the rendered runs."""
     return runs.table(page).get_by_role("link")
 
 
 def short(*found: object) -> list[str]:
-    """What people read of the ids of runs."""
+    """Returns the first eight characters of runs' ids, as the page shows them."""
     return [str(getattr(run, "id"))[:8] for run in found]  # noqa: B009
 
 
-def asked(recorded: Recorded, path: str) -> list[dict[str, str]]:
-    """The queries of a path so far."""
+def queries_of(recorded: Recorded, path: str) -> list[dict[str, str]]:
+    """Returns the queries of a path so far."""
     return [dict(query) for _, each, query in recorded.asked if each.endswith(path)]
 
 
@@ -97,7 +97,7 @@ def test_of_ten_thousand_runs_few_are_rendered_and_the_next_come_as_one_reads_on
     expect(runs.total(page)).to_have_text("10,000+ runs")
 
     def cursors() -> list[str]:
-        return [query["cursor"] for query in asked(many, "/runs") if "cursor" in query]
+        return [query["cursor"] for query in queries_of(many, "/runs") if "cursor" in query]
 
     while len(cursors()) < 12:
         before = page.evaluate("document.documentElement.scrollHeight")
@@ -126,7 +126,7 @@ def test_it_reads_on_while_pages_are_empty_and_says_so(page_as: PageAs, history:
     held[0].fallback()
     expect(links(page)).to_have_text(short(oldest))
     expect(runs.total(page)).to_have_text("1 run")
-    assert sum("cursor" in query for query in asked(recorded, "/runs")) == 9, "a look at what is new since has none"
+    assert sum("cursor" in query for query in queries_of(recorded, "/runs")) == 9, "a look at what is new since has none"
 
 
 def test_runs_that_end_meanwhile_wait_until_they_are_asked_for(opened: Opened, few: Recorded) -> None:

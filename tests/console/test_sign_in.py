@@ -1,4 +1,4 @@
-"""Signing in to the console with a token, out again, and where the token never is."""
+"""Signing in to the console with a token, and signing out. The token is never stored where scripts could read it."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_the_token_is_in_a_cookie_that_no_script_reads_and_nowhere_else(console:
     assert [(each["secure"], each["httpOnly"], each["sameSite"], each["path"]) for each in found] == [(True, True, "Strict", "/")]
     pieces = [user.token, *user.token.split(".")]
     assert not [piece for piece in pieces if piece in kept(page)]
-    asked = [f"{request.url} {request.headers.get('referer')}" for request in window.seen.requests]
-    assert not [piece for piece in pieces for each in asked if piece in each]
+    requests = [f"{request.url} {request.headers.get('referer')}" for request in window.seen.requests]
+    assert not [piece for piece in pieces for each in requests if piece in each]
     assert not [piece for piece in pieces if piece in console.log.read_text()]
 
 

@@ -1,4 +1,4 @@
-"""The console's sources: in the style that was agreed, and of the types that the API has."""
+"""The console's sources have the agreed style and the types of the API."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every screen as a browser lays it out over prepared answers: in the dark, magnified, and gone through by the keyboard.
+"""Every screen as a browser lays it out over prepared answers: dark, magnified, and by keyboard.
 
-What the screens say in each state is shown in a DOM: `operator/console/tests`.
+`operator/console/tests` tests the screens' texts in each state in a DOM.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tests.support.browser.served import Served, User
 
 SESSION = "/console/session"
 LOOK_ALIKE = frozenset({"Print", "Keys", "revoked key", "suspension", "withdrawal of a rejection", "new deployment"})
-"""Dialogs that are laid out by the same parts as another one: Export, a new key, the deletion, a rejection, the deploy of a workflow."""
+"""Dialogs with the same parts as another one: Export, a new key, the deletion, a rejection, the deploy of a workflow."""
 LAID_OUT = ("color-contrast", "target-size", "scrollable-region-focusable")
-"""Rules of axe that need a layout. By the others operator/console/tests looks at what a wide window shows, and this file at what a narrow one does."""
+"""Rules of axe that need a layout. operator/console/tests checks the others for a wide window, and this file for a narrow one."""
 AS_ANOTHER = pytest.mark.long("a dialog of the same parts as another one, which make test lays out by this test")
 SHOWN = (
     *("deployments", "app", "history", "details of a row", "compare", "deploy", "deploy of a workflow", "roll back", "review", "promote"),
@@ -56,10 +56,10 @@ def window(opened: tuple[Window, Prepared], request: pytest.FixtureRequest) -> I
         to.parent.mkdir(parents=True, exist_ok=True)
         made.page.screenshot(path=to)
         made.page.goto("about:blank")
-    told = [*answers.surprises, *made.seen.refused, *made.seen.errors]
+    problems = [*answers.surprises, *made.seen.refused, *made.seen.errors]
     for each in (answers.surprises, made.seen.refused, made.seen.errors):
         each.clear()
-    assert told == []
+    assert problems == []
 
 
 def press(here: Page | Locator, name: str) -> None:
@@ -72,7 +72,7 @@ def press(here: Page | Locator, name: str) -> None:
 
 
 def shown(window: Window, screen: Screen) -> Locator | None:
-    """Opens a screen; a dialog by the keyboard from the screen below it. The button or link that opened it."""
+    """Opens a screen, a dialog by the keyboard from the screen below it. Returns the button or link that opened it."""
     opener: Locator | None = None
     page = window.go_on(screen.over[1] if screen.over else screen.path)
     if screen.over:

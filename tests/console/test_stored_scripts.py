@@ -1,4 +1,4 @@
-"""Texts of users, of clusters and of addresses stay texts on every screen, whatever they try to be."""
+"""Texts of users, clusters and addresses stay plain texts on every screen, whatever script they contain."""
 
 from __future__ import annotations
 

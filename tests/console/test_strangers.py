@@ -1,4 +1,4 @@
-"""What pages of Apps, which are sibling subdomains, and of others can do with a console that is open beside them: nothing."""
+"""Pages of Apps, on sibling subdomains, and of other sites can do nothing with a console that is open beside them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("pages_of_strangers")
 SERVER = {"type": "server"}
 STRANGERS = (names.APP, names.ELSEWHERE)
 STATUS = {names.APP: 403, names.ELSEWHERE: 401}
-"""A sibling's requests carry the cookies, and are not taken for all that; another site's have none."""
+"""Statuses of refused requests. Those of a sibling carry the cookies and are refused anyway; those of another site have none."""
 
 SEND = """async ([origin, app, body]) => {
   const deploy = `${origin}/v1/apps/${app}/deploy`;
@@ -82,7 +82,7 @@ SUBMIT = """([action, name, value, type]) => {
 
 @pytest.fixture(scope="module")
 def app(stage: HistoryStage) -> str:
-    """The id of an App that serves."""
+    """Makes a serving App, and returns its id."""
     stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name="chat"))
     stage.app("target", factories.public(), workflow="chat")
     stage.live("target", "v1", runtime=stage.default_runtime, config=SERVER)
@@ -91,7 +91,7 @@ def app(stage: HistoryStage) -> str:
 
 @pytest.fixture
 def victim(page_as: PageAs, stage: HistoryStage, app: str) -> Iterator[Page]:
-    """The console of an administrator, and afterwards the App is as it was and the administrator still signed in."""
+    """Yields an administrator's console, and asserts afterwards that the App is unchanged and the administrator still signed in."""
     before = [row["metadata"]["name"] for row in stage.rows("target")]
     page = page_as("admin").page
     yield page
@@ -116,7 +116,7 @@ OWN = """async ([origin, app, body]) => (await fetch(`${origin}/v1/apps/${app}/d
 
 @pytest.mark.usefixtures("app")
 def test_what_the_attacks_send_deploys_when_the_console_itself_sends_it(page_as: PageAs, stage: HistoryStage) -> None:
-    """Else the tests below would show nothing."""
+    """Without this test the refusals below would prove nothing."""
     stage.app("control", factories.public(), workflow="chat")
     stage.until_told(stage.live("control", "v1", runtime=stage.default_runtime, config=SERVER), "control")  # its config is kept
     control = rest.uid(stage.api, "App", "control", stage.namespace)
@@ -125,7 +125,7 @@ def test_what_the_attacks_send_deploys_when_the_console_itself_sends_it(page_as:
 
 
 class Refused:
-    """What the API has refused from now on, of callers whom it did not ask who they are: by method, how often with which status."""
+    """The requests that the API has refused from now on without checking the caller: counts by method and status."""
 
     def __init__(self, console: Served) -> None:
         self._console, self._before = console, len(console.answered())
@@ -222,7 +222,7 @@ def test_cookies_that_an_app_sets_for_its_siblings_are_nobodys_session(
 
 
 def test_signing_in_replaces_what_was_there(console: Served, windows: Windows, users: dict[str, User]) -> None:
-    """A session that somebody planted before is not the one that the reader goes on with."""
+    """A session that an attacker planted is not the session that the reader continues with."""
     window = windows.open()
     window.goto("/console/sign-in")
     sign_in(window, users["deployer"].token)

@@ -1,4 +1,4 @@
-"""An App's triggers: made, said in words, run, changed and deleted, by mouse and by keyboard."""
+"""An App's triggers: created, described in words, run, changed and deleted, by mouse and by keyboard."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.support.history_stage import APP, HistoryStage
 from tests.support.waiting import eventually
 
 HOUR = (datetime.now(UTC).hour + 12) % 24
-"""Far from now, wherever the test runs: what is due in hours runs by hand alone."""
+"""An hour far from now: the trigger runs only when somebody runs it."""
 NIGHTLY = {"name": "nightly", "schedule": f"0 {HOUR} * * *", "timezone": "Europe/Berlin", "suspend": True, "draft": True}
 NewApp = Callable[..., str]
 
 
 @pytest.fixture
 def new_app(stage: HistoryStage) -> NewApp:
-    """`new_app(*triggers)`: the name of a new App; `is_live=True` waits until it serves v1."""
+    """Returns `new_app(*triggers)`: it makes a new App and returns its name. `is_live=True` waits until it serves v1."""
 
     def made(*triggers: Manifest, is_live: bool = False) -> str:
         name = f"t-{uuid.uuid4().hex[:8]}"
@@ -71,7 +71,7 @@ def test_an_app_without_triggers_names_the_next_step_and_a_schedule_is_said_in_w
     assert axe(page) == []
     button(dialog, "Create the trigger").click()
     expect(page.get_by_role("row", name=re.compile("Every working day"))).to_contain_text("Monday to Friday at 08:30 and 17:30")
-    # It is made, and then activated: the list may show it in between.
+    # It is created, and then activated: the list may show it in between.
     expect(page.get_by_role("dialog", name="Every working day")).to_be_visible()
     (made,) = triggers(stage, app)
     assert {key: made.get(key) for key in ("schedule", "timezone", "suspend", "draft")} == {

@@ -1,4 +1,4 @@
-"""What happens in the cluster is on the page as it happens; the tabs of a browser share a stream, and polls stand in where there is none."""
+"""The page shows changes in the cluster as they happen. The tabs of a browser share a stream, and polls replace a missing stream."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NewApp = Callable[[], str]
 
 @pytest.fixture
 def new_app(stage: HistoryStage) -> NewApp:
-    """Makes an App that nothing was deployed to yet; returns its name."""
+    """Returns a function that makes an App without deployments, and returns its name."""
 
     def made() -> str:
         name = f"a-{uuid.uuid4().hex[:8]}"
@@ -36,7 +36,7 @@ def address(stage: HistoryStage, app: str) -> str:
 
 
 def renamed(stage: HistoryStage, app: str) -> str:
-    """Gives the App another name to be shown; returns it."""
+    """Changes the App's display name, and returns it."""
     name = f"Renamed {uuid.uuid4().hex[:6]}"
     stage.change(kinds.APP.kind, app, spec={"displayName": name})
     return name
@@ -46,27 +46,27 @@ def shows(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
 
 
-def asked(window: Window, path: str) -> int:
-    """How often a path was asked for."""
+def times_requested(window: Window, path: str) -> int:
+    """Returns how often a path was requested."""
     return sum(request.url.endswith(path) for request in window.asked())
 
 
 def watches(*windows: Window) -> int:
-    """How many streams these have asked for."""
-    return sum(asked(window, "/watch") for window in windows)
+    """Returns how many streams these windows have requested."""
+    return sum(times_requested(window, "/watch") for window in windows)
 
 
 HELD = "navigator.locks.query().then(({ held }) => held.filter(({ name }) => name.startsWith('dynamiq-stream-')).length)"
 
 
 def held(window: Window) -> int:
-    """How many streams all windows of this one's browser hold: one that is silent for too long may be asked for twice."""
+    """Returns how many streams all windows of the browser hold. A stream that is silent for too long may be requested twice."""
     return int(window.page.evaluate(HELD))
 
 
 def reads(window: Window) -> int:
-    """How often the App itself was asked for."""
-    return asked(window, window.page.url.replace(f"{ORIGIN}/console", "/v1"))
+    """Returns how often the App itself was requested."""
+    return times_requested(window, window.page.url.replace(f"{ORIGIN}/console", "/v1"))
 
 
 def test_a_deploy_made_elsewhere_is_on_the_page_without_asking_for_the_app(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
@@ -138,7 +138,7 @@ def test_tabs_of_many_apps_leave_connections_for_calls(stage: HistoryStage, new_
 
 
 def never_answered(route: Route) -> None:
-    """As behind a proxy that buffers."""
+    """Leaves a request unanswered, as a buffering proxy would."""
 
 
 def refused(route: Route) -> None:

@@ -1,4 +1,4 @@
-"""Workflows: the list, one with its versions and where they are live, what changed in each, and the release of a draft that was looked at."""
+"""Workflows: the list, a workflow with its versions and live Apps, the changes of each version, and the release of a reviewed draft."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NewWorkflow = Callable[..., str]
 
 @pytest.fixture
 def new_workflow(stage: HistoryStage) -> NewWorkflow:
-    """`new_workflow("v1", "v2")`: the name of a new workflow with a draft and these releases of an older flow."""
+    """Returns `new_workflow("v1", "v2")`: it makes a workflow with a draft and these releases of an older flow, and returns its name."""
 
     def made(*versions: str) -> str:
         name = f"w-{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""Asks the API server whether it would take objects, for which it has to have their namespaces."""
+"""Checks by a dry run that the API server accepts objects. The namespaces of the objects are made for it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from tests.support.waiting import eventually
 
 @contextlib.contextmanager
 def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
-    """Those that the objects are in and bring along, since a dry run makes none, or expect, as settings of Argo CD do."""
+    """Makes the missing namespaces of the objects while the block runs: those among the objects, and those that they expect to exist."""
     names = {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"}
     names |= {each["metadata"]["namespace"] for each in objects if "namespace" in each["metadata"]}
     every = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)]
-    wanted = [each for each in every if not api.read(each).ok]
-    for each in wanted:
+    missing = [each for each in every if not api.read(each).ok]
+    # A dry run makes no namespace, and settings of Argo CD expect one.
+    for each in missing:
         assert api.create(each).ok
     try:
         yield
     finally:
-        for each in wanted:
+        for each in missing:
             api.delete(each)
-    eventually("they are gone, before another folder brings them", lambda: not any(api.read(each).ok for each in wanted))
+    eventually("they are gone, before another folder brings them", lambda: not any(api.read(each).ok for each in missing))
 
 
 def taken(api: Api, kubectl: Kubectl, objects: list[Manifest]) -> None:
-    """Asserts that it would, strictly by its schemas. In earnest they would meet other tests."""
+    """Asserts that the API server would accept the objects, strictly by its schemas."""
     with namespaces_of(api, objects):
+        # It is a dry run: real objects would disturb other tests.
         arguments = ("apply", "--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server", "-f", "-")
-        said = kubectl(*arguments, input=objects).stdout
-    assert len(said.splitlines()) == len(objects)
+        output = kubectl(*arguments, input=objects).stdout
+    assert len(output.splitlines()) == len(objects)

@@ -1,7 +1,7 @@
-"""Requests that would walk around guards, drawn by chance: each by somebody who lacks one right, or that nobody may send.
+"""Draws random requests that would bypass guards. Each is sent by somebody who lacks one right, or is forbidden for everybody.
 
-Rita may do everything with our kinds in her namespace that RBAC has a verb for, and has none of `deploy`, `approve` and `bypass`: what
-keeps her is admission alone. What only a right forbids an administrator may ask for, which shows that the request is well formed.
+Rita has every RBAC verb on our kinds in her namespace except `deploy`, `approve` and `bypass`: only admission stops her. An attack that
+fails for a missing right alone would succeed for an administrator: this shows that the request is well formed.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ ROLES = {
     "edda": ("edit",),
     "adam": ("admin",),
 }
-"""Who has which ClusterRoles in the namespace."""
+"""The ClusterRoles of each user in the namespace."""
 OWN_ROLES: dict[str, list[tuple[list[str], list[str]]]] = {
     "rita": [([*(kind.plural for kind in KINDS), "apps/status", "deployments/status"], [*READ, *WRITE])],
     "milo": [(["apps"], [*READ, "create", "update", "patch"])],
     "vito": [(["apps"], [*READ, "create", "update", "patch"]), (["deployments"], ["create", "deploy"])],
 }
-"""Who has a Role of their own there: resources of ours, and verbs. Vito deploys and makes no Jobs."""
+"""Users with a Role of their own in the namespace: resources of ours, and verbs. Vito deploys and makes no Jobs."""
 SWITCH = {"strategy": "Switch"}
 JOB = {**SWITCH, "verify": {"job": {"image": "evals.test/score:v1"}}}
 BLANKS = ("", " ", "\t\n", "\u00a0", "\u2003\u2003")
@@ -61,24 +61,24 @@ EVE = "eve"
 
 @dataclass(frozen=True)
 class Place:
-    """What there is to attack, as it is stored."""
+    """The stored objects to attack."""
 
     namespace: str
     app: Manifest
     row: Manifest
-    """It waits."""
+    """A waiting row."""
 
     approval: Manifest
     rejection: Manifest
     change: Manifest
-    """A record of the App's settings."""
+    """An AppChange of the App."""
 
     policy: Manifest
     project: Manifest
-    """The namespace, which is somebody's production."""
+    """The namespace, which is the production of some project."""
 
     def now(self, api: Api) -> list[Any]:
-        """All that nobody may have changed."""
+        """Returns everything that nobody may have changed."""
         stored = [
             made(api.read(each)) for each in (self.app, self.row, self.approval, self.rejection, self.change, self.policy, self.project)
         ]
@@ -88,7 +88,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Attack:
-    """`by_rights`: an administrator may ask for it. `harmless`: what an answer that is no refusal must say."""
+    """A request. `by_rights`: an administrator may send it. `harmless`: checks the body of an answer that is no refusal."""
 
     about: str
     by: str
@@ -107,14 +107,14 @@ class Attack:
         return replace(self.request, headers=impersonated(ADMIN, ADMINS).headers, query={**(self.request.query or {}), "dryRun": "All"})
 
     def failed(self, answer: Answer) -> bool:
-        """Whether it was refused in a sentence, or is not what was asked for."""
+        """Returns True if the request was refused with a sentence, or had no harmful effect."""
         if answer.ok:
             return self.harmless is not None and self.harmless(answer.body)
         return answer.status in (403, 422) and len(answer.message.split()) >= 4
 
 
 def install(api: Api, namespace: str) -> None:
-    """Gives everybody their rights."""
+    """Grants everybody their rights."""
     for user, roles in ROLES.items():
         for role in roles:
             rest.bind_user(api, user, namespace, role)
@@ -136,7 +136,7 @@ def install(api: Api, namespace: str) -> None:
 
 
 def place(api: Api, namespace: str) -> Place:
-    """Objects to attack: the row is as a restore brings it, so that no operator is needed. Words name who says them: before 1.36 no policy does."""
+    """Creates the objects to attack. A restorer creates the row, so that no operator is needed."""
     here = in_namespace(namespace)
     restorer = api.acting_as("restorer", RESTORERS)
     guards = [{"reason": "AwaitingApproval", "policy": "production", "approvals": 1}]
@@ -148,6 +148,7 @@ def place(api: Api, namespace: str) -> Place:
         namespace,
         app=made(api.create(app_manifest(here, with_deploy(workflowVersion="v1"), with_spec(rollout=SWITCH)))),
         row=made(restorer.create(row_manifest("waiting", here, with_spec(**waiting, createdBy="dora")))),
+        # Approvals and rejections name their authors here: before 1.36 no policy stamps them.
         approval=made(api.acting_as("grace").create(approval_manifest(here, with_spec(message="fine", by="grace")))),
         rejection=made(api.acting_as("grace").create(rejection_manifest(here, with_spec(by="grace")))),
         change=made(restorer.create(app_change_manifest(here))),
@@ -157,14 +158,14 @@ def place(api: Api, namespace: str) -> Place:
 
 
 class Drawn:
-    """Attacks on a place, the same for a seed."""
+    """Random attacks on a place, the same for a seed."""
 
     def __init__(self, place: Place, seed: int) -> None:
         self._place, self._number = place, 0
         self._chance = random.Random(seed)  # noqa: S311 - a test that is the same each time
 
     def attacks(self, count: int) -> list[Attack]:
-        """Of each family in turn."""
+        """Returns `count` attacks, from each family in turn."""
         families: Sequence[Callable[[], Attack]] = (
             *(self._deploys, self._bypasses, self._blank, self._completes, self._releases, self._says_status),
             *(self._approves, self._in_anothers_name, self._as_restored, self._changes_a_word, self._deletes),
@@ -179,12 +180,12 @@ class Drawn:
         extras = {name: ASKED[name] for name in ("workflowVersion", "runtime", "config", "promotedFrom", "hold")}
         chosen = {name: value for name, value in extras.items() if self._chance.random() < 0.35}
         rollback = {"restores": "older"} if chosen and "workflowVersion" not in chosen and self._chance.random() < 0.7 else {}
-        asked = {**chosen, **rollback, **({"message": "quick"} if self._chance.random() < 0.3 else {})}
-        return self._creates("a deploy", row_manifest(self._name(), with_spec(**asked)), "otto", "vera", "grace", "bruno", "milo", "rita")
+        fields = {**chosen, **rollback, **({"message": "quick"} if self._chance.random() < 0.3 else {})}
+        return self._creates("a deploy", row_manifest(self._name(), with_spec(**fields)), "otto", "vera", "grace", "bruno", "milo", "rita")
 
     def _bypasses(self) -> Attack:
-        asked: Manifest = self._chance.choice([{"restores": "older"}, {"workflowVersion": "v1"}, {}])
-        sent = row_manifest(self._name(), with_spec(**asked, bypass={"reason": "prod is down"}))
+        fields: Manifest = self._chance.choice([{"restores": "older"}, {"workflowVersion": "v1"}, {}])
+        sent = row_manifest(self._name(), with_spec(**fields, bypass={"reason": "prod is down"}))
         return self._creates("a bypass", sent, "otto", "dora", "edda", "adam", "grace", "vito", "rita")
 
     def _blank(self) -> Attack:
@@ -206,13 +207,13 @@ class Drawn:
         attack = self._changes("a status", which, {"status": status}, "rita", "edda", ADMIN, ways=("merge",))
         return replace(attack, request=replace(attack.request, path=f"{attack.request.path}/status"))
 
-    # Words on rows.
+    # Approvals.
 
     def _approves(self) -> Attack:
         purpose = self._chance.choice(["Approve", "Reject", "Resume"])
         others = ("grace", "vera") if purpose == "Resume" else ("dora", "edda", "adam", "otto", "vito")
-        said = {"by": self._chance.choice(["grace", ADMIN])} if self._chance.random() < 0.4 else {}
-        return self._creates(f"{purpose} without the right", self._word(purpose=purpose, **said), *others, "rita", "milo")
+        author = {"by": self._chance.choice(["grace", ADMIN])} if self._chance.random() < 0.4 else {}
+        return self._creates(f"{purpose} without the right", self._word(purpose=purpose, **author), *others, "rita", "milo")
 
     def _in_anothers_name(self) -> Attack:
         purpose = self._chance.choice(["Approve", "Reject", "Withdraw"])
@@ -220,8 +221,8 @@ class Drawn:
         return replace(attack, by_rights=False, harmless=lambda body: body["spec"]["by"] == attack.by)
 
     def _as_restored(self) -> Attack:
-        said = self._chance.choice([{}, {"restored": False}, {"restored": True}])
-        attack = self._creates("an Approval of the restore group", self._word(by="grace", **said), "restorer", ways=("post", "apply"))
+        mark = self._chance.choice([{}, {"restored": False}, {"restored": True}])
+        attack = self._creates("an Approval of the restore group", self._word(by="grace", **mark), "restorer", ways=("post", "apply"))
         return replace(attack, by_rights=False, harmless=lambda body: body["spec"]["restored"] is True)
 
     def _changes_a_word(self) -> Attack:
@@ -254,7 +255,7 @@ class Drawn:
         by_rights = not others and body is None  # where there is a body, a dry run in the query is none
         return Attack("a deletion", self._by("rita", "grace", "adam", *others), Request("DELETE", url, body), by_rights=by_rights)
 
-    # Versions known to be bad.
+    # Rejected versions.
 
     def _rejects(self) -> Attack:
         sent = rejection_manifest(name=self._name())
@@ -272,7 +273,7 @@ class Drawn:
         name = self._chance.choice(sorted(spec))
         return self._changes("a change of a Rejection", self._place.rejection, {"spec": {name: spec[name]}}, "grace", "rita", ADMIN)
 
-    # What changed of Apps' settings.
+    # AppChanges.
 
     def _records_settings(self) -> Attack:
         sent = app_change_manifest(with_spec(sequence=2, summary="nothing was changed", by=EVE), name=self._name())
@@ -305,17 +306,17 @@ class Drawn:
         return replace(self._changes("a deploy by an App", self._place.app, patch, "milo", "rita"), by_rights=True)
 
     def _makes_an_app(self) -> Attack:
-        asked: Manifest = self._chance.choice(
+        fields: Manifest = self._chance.choice(
             [{"deploy": {}}, {"deploy": {"workflowVersion": "v1"}}, {"suspend": True}, {"rollout": SWITCH}]
         )
-        return self._creates("an App that deploys", app_manifest(with_spec(**asked), name=self._name()), "milo", "rita")
+        return self._creates("an App that deploys", app_manifest(with_spec(**fields), name=self._name()), "milo", "rita")
 
     def _adds_a_job(self) -> Attack:
         if self._chance.random() < 0.5:
             return self._creates("an App with a Job", app_manifest(with_spec(rollout=JOB), name=self._name()), "vito")
         return replace(self._changes("a Job of an App", self._place.app, {"spec": {"rollout": JOB}}, "vito"), by_rights=True)
 
-    # What policies select by, and policies.
+    # Labels that policies select by, and policies.
 
     def _labels(self) -> Attack:
         key = self._chance.choice([names.ENVIRONMENT_LABEL, names.PROJECT_LABEL, f"{GROUP}/exempt"])
@@ -352,7 +353,7 @@ class Drawn:
         patch = Request("PATCH", path(self._place.policy), {"spec": {"exempt": [], "freezes": []}}, MERGE)
         return Attack("a policy weakened or deleted", by, self._chance.choice([Request("DELETE", url), patch]))
 
-    # How it is sent.
+    # How a change is sent.
 
     def _name(self) -> str:
         self._number += 1
@@ -379,7 +380,7 @@ class Drawn:
     def _changes(
         self, about: str, which: Manifest, patch: Manifest, *users: str, ways: Sequence[str] = ("merge", "json", "apply", "put")
     ) -> Attack:
-        """A change of one object; to what is frozen nobody has the right."""
+        """Returns a change of one object. Nobody has the right to change what is frozen."""
         way, url, by = self._chance.choice(ways), path(which), self._by(*users)
         ((part, fields),) = patch.items()
         if way == "json":

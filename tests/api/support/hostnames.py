@@ -1,4 +1,4 @@
-"""What there is of an App's hostname: its route, the condition that says why it has none, and the claim."""
+"""Reads and changes the state of an App's hostname: its route, its condition and its claim."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def routes(stage: HistoryStage, app: str) -> bool:
 
 
 def settled(stage: HistoryStage, app: str) -> bool:
-    """Whether the App has a route, or a condition that says why not."""
+    """Returns True if the App has a route, or a condition that says why it has none."""
     return routes(stage, app) or stage.condition(app, "ChildrenApplied").get("reason") == "HostnameTaken"
 
 
 def refused(stage: HistoryStage, app: str) -> str:
-    """What the App's conditions say of its hostname, once they do."""
-    said = str(stage.until_condition(app, "ChildrenApplied", "False", reason="HostnameTaken")["message"])
+    """Waits until the App's condition refuses its hostname, and returns the condition's message."""
+    message = str(stage.until_condition(app, "ChildrenApplied", "False", reason="HostnameTaken")["message"])
     assert not routes(stage, app)
     assert stage.condition(app, "Ready")["status"] == "False"
-    return said
+    return message
 
 
 def claim(hostname: str) -> Manifest:
@@ -34,16 +34,17 @@ def claim(hostname: str) -> Manifest:
 
 
 def asked_long_ago(stage: HistoryStage, hostname: str) -> None:
-    """Turns the clock of a claim that another App asks for: its grace has passed."""
-    _asked(stage, hostname, timedelta(seconds=-61))
+    """Moves the time of a claim that another App requests into the past: its grace is over."""
+    _set_requested(stage, hostname, timedelta(seconds=-61))
 
 
 def asked_later(stage: HistoryStage, hostname: str) -> None:
-    """Turns it on: the grace lasts as long as a garbage collector on a busy machine may take."""
-    _asked(stage, hostname, timedelta(minutes=10))
+    """Moves the time of a claim that another App requests into the future."""
+    # A garbage collector on a busy machine may take long: the grace has to last as long.
+    _set_requested(stage, hostname, timedelta(minutes=10))
 
 
-def _asked(stage: HistoryStage, hostname: str, shift: timedelta) -> None:
+def _set_requested(stage: HistoryStage, hostname: str, shift: timedelta) -> None:
     noted = names.RELEASED_ANNOTATION
     eventually("the claim is asked for", lambda: noted in stage.api.read(claim(hostname)).body.get("metadata", {}).get("annotations", {}))
     then = format_time(datetime.now(UTC) + shift)

@@ -1,4 +1,4 @@
-"""Mutating admission policies as platforms have them, for the objects of one namespace."""
+"""Installs mutating admission policies as platforms have them, for the objects of one namespace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROBE = "is-mutated"
 
 @dataclass(frozen=True)
 class Mutation:
-    """What a policy does to a resource of a group, by a JSON patch in CEL."""
+    """A change that a policy makes to a resource of a group, as a JSON patch in CEL."""
 
     group: str
     resource: str
@@ -99,12 +99,12 @@ OF_OTHERS = (
         + "]",
     ),
 )
-"""Fields added, and fields of ours given another value."""
+"""Mutations that add fields, and change the value of fields of ours."""
 
 
 @contextlib.contextmanager
 def at_work(api: Api, namespace: str, *mutations: Mutation) -> Iterator[None]:
-    """Policies that do these to whatever is created or updated in a namespace, while the block runs."""
+    """Applies these mutations to everything that is created or updated in a namespace, while the block runs."""
     made = [(f"{namespace}-{number}", mutation) for number, mutation in enumerate(mutations)]
     probe = f"{namespace}-probe"
     try:

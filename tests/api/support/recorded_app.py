@@ -1,4 +1,4 @@
-"""An App with two rows and runs of each, an API and a recorder in front of a real API server, and people with other rights each."""
+"""Sets up an App with two rows and runs of each, an API, a recorder, and people with different rights, over a real API server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 APP = "support"
 RUNS = 80
-"""Of each row."""
+"""Number of runs of each row."""
 WHO: Mapping[str, tuple[str, ...]] = {
     "viewer": ("dynamiq-view",),
     "deployer": ("dynamiq-view", "dynamiq-deployer"),
@@ -31,7 +31,10 @@ WHO: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Recorded:
-    """`callers`: by who they are; `stranger` has no right here. `rows`: ids, the oldest first."""
+    """An App with runs.
+
+    `callers`: clients by name; `stranger` has no right here. `rows`: ids, oldest first.
+    """
 
     stage: HistoryStage
     recorder: Recorder
@@ -56,7 +59,7 @@ class Recorded:
 
 @contextlib.contextmanager
 def recorded(cluster: Cluster, account: Path, folder: Path, purpose: str) -> Iterator[Recorded]:
-    """`account`: the operator's kubeconfig."""
+    """Runs the operator, the recorder and the API, and yields the App. `account`: the operator's kubeconfig."""
     with (
         recording(cluster, folder) as recorder,
         history_stage.stage(cluster, purpose) as stage,
@@ -76,7 +79,7 @@ def recorded(cluster: Cluster, account: Path, folder: Path, purpose: str) -> Ite
 
 
 def _row(stage: HistoryStage, recorder: Recorder, version: str, milliseconds: float) -> str:
-    """Deploys a version, and records runs of it: each ten of one session, and the tenth of them failed. The row's id."""
+    """Deploys a version, sends runs of it and returns the row's id. Each ten runs share a session; the tenth failed."""
     row = stage.live(APP, version, runtime=stage.default_runtime)
     pod = a_pod(stage.api, stage.namespace, APP, version)
     instance = str(uuid.uuid4())

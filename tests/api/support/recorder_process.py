@@ -1,6 +1,6 @@
-"""The recorder as a process of this checkout, under its own account and behind its Service; and runs that pods of Apps send to it.
+"""Runs the recorder of this checkout as a process, under its own account and behind its Service, and sends it runs of Apps' pods.
 
-Pods are simulated, so what they would send is sent here, with the token that a pod of the App would have.
+Pods are simulated, so the test sends their runs, with the token that a pod of the App would have.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 
 MANIFESTS = REPOSITORY / "manifests" / "recorder"
 ANY_ADDRESS = ("192.0.2.1", 9)
-"""Of a network that is nowhere: nothing is sent to it."""
+"""An address of a network that does not exist: nothing is sent to it."""
 RESTRICTED = {
     "securityContext": {
         "allowPrivilegeEscalation": False,
@@ -36,13 +36,13 @@ RESTRICTED = {
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 }
-"""As the namespace wants containers."""
+"""Fields that the namespace requires of containers."""
 EVERYWHERE = "0.0.0.0"
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """A recorder that is ready. `url`: where this machine and the API server reach it."""
+    """A ready recorder. `url`: its address for this machine and the API server."""
 
     cluster: Cluster
     url: str
@@ -57,14 +57,14 @@ class Recorder:
             answer = requests.post(
                 f"{self.url}/v1/traces", json=otlp_runs.request(*runs, instance=instance, last_seq=last), headers=headers, timeout=120
             )
-            # The recorder hears of a new App a moment later.
+            # The recorder sees a new App a moment later.
             assert answer.status_code in (200, 403, 503), answer.text
             return answer.status_code == 200
 
         eventually("the recorder has taken the runs", sent)
 
     def get(self, path: str, token: str) -> Any:
-        """The JSON of a good answer, asked without anything between."""
+        """Returns the JSON of a good answer. It is sent without a proxy."""
         headers = {"Authorization": f"Bearer {token}"}
         answer = recorders.heard(lambda: requests.get(f"{self.url}{path}", headers=headers, timeout=120))
         assert answer.status_code == 200, answer.text
@@ -77,13 +77,13 @@ def seq_of(run: dict[str, Any]) -> int:
 
 
 def token_of(api: Api, pod: Manifest) -> str:
-    """The token that is projected into a pod of an App."""
+    """Returns the token that is projected into a pod of an App."""
     account, namespace = pod["spec"].get("serviceAccountName") or "default", pod["metadata"]["namespace"]
     return recorders.token(api, namespace, account, audience=RECORDER_AUDIENCE, pod=pod)
 
 
 def a_pod(api: Api, namespace: str, app: str, version: str) -> Manifest:
-    """A pod of the App that runs this version."""
+    """Waits for a pod of the App that runs this version, and returns it."""
 
     def seen() -> Manifest | None:
         for pod in api.get("Pod", "", namespace).body["items"]:
@@ -99,7 +99,7 @@ def a_pod(api: Api, namespace: str, app: str, version: str) -> Manifest:
 
 @contextlib.contextmanager
 def recording(cluster: Cluster, folder: Path) -> Iterator[Recorder]:
-    """A recorder while the block runs, with its namespace, its account and its rights; then all of it is gone."""
+    """Runs a recorder with its namespace, account and rights while the block runs, then deletes all of them."""
     kubectl = Kubectl(cluster)
     try:
         with recorders.running(cluster, folder, host=EVERYWHERE) as running:
@@ -111,19 +111,17 @@ def recording(cluster: Cluster, folder: Path) -> Iterator[Recorder]:
 
 
 def own_address() -> str:
-    """An address of this machine that is not its loopback, to which the API server is no proxy."""
+    """Returns an address of this machine that is not its loopback: the API server refuses to proxy to a loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.connect(ANY_ADDRESS)
         return str(asking.getsockname()[0])
 
 
 def _put_behind_service(cluster: Cluster, port: int) -> None:
-    """Makes the Service, whose endpoint is this machine.
-
-    The API server is a proxy to addresses of pods alone: one that nobody schedules has this machine's.
-    """
+    """Makes the Service, whose endpoint is this machine."""
     api = Api.of(cluster)
     meta = {"name": RECORDER_SERVICE, "namespace": RECORDER_NAMESPACE}
+    # The API server proxies to addresses of pods alone: an unscheduled pod gets the address of this machine.
     spec = {"schedulerName": "nobody", "containers": [{"name": "recorder", "image": "recorder", **RESTRICTED}]}
     pod = made(api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}))
     address = own_address()
@@ -142,7 +140,7 @@ def _put_behind_service(cluster: Cluster, port: int) -> None:
 
 
 def runs_of(count: int, *, first: int, milliseconds: float, **more: Any) -> list[dict[str, Any]]:
-    """Runs that begin now, one after the other, each a little slower than the one before."""
+    """Returns runs that begin one millisecond apart from now on, each a little slower than the one before."""
     now = time.time_ns()
     return [
         otlp_runs.a_run(seq=first + at, began=now + at * 1_000_000, milliseconds=milliseconds * (1 + at / 100), **more)

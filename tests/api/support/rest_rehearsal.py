@@ -1,4 +1,4 @@
-"""A rehearsal of the management API: an operator and the API, each under its own account, over one namespace, and callers of it."""
+"""Runs the management API and an operator over one namespace, each under its own account, with callers of the API."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LIVE_WITHIN = 300.0
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """One project with a workflow, its releases v1 to v4 and a Runtime; and a caller who may edit it, and nothing else."""
+    """A project with a workflow, its releases v1 to v4 and a Runtime, and a caller who may edit it and nothing else."""
 
     stage: HistoryStage
     url: str
     caller: Client
     ids: Mapping[str, str]
-    """Of `project`, `workflow`, `runtime`, and of each release by its version."""
+    """Ids of `project`, `workflow`, `runtime`, and of each release by its version."""
 
     @property
     def token(self) -> str:
@@ -41,9 +41,9 @@ class Rehearsal:
         return self.caller.token
 
     def new_app(self, name: str, version: str = "v1", caller: Client | None = None) -> str:
-        """Creates an App, waits until its first row is Live; returns its id."""
+        """Creates an App, waits until its first row is Live, and returns its id."""
         ids = self.ids
-        asked = {
+        body = {
             "name": name,
             "project_id": ids["project"],
             "workflow_id": ids["workflow"],
@@ -51,19 +51,19 @@ class Rehearsal:
             "runtime_id": ids["runtime"],
             "deployment_config": rest.SERVER,
         }
-        app = (caller or self.caller).post("/v1/apps", asked)
+        app = (caller or self.caller).post("/v1/apps", body)
         self.until_live(app["id"], app["latest_deployment_id"])
         return str(app["id"])
 
     def deploy(self, app: str, version: str, **more: Any) -> str:
-        """Deploys and waits until the row is Live; returns its id."""
-        asked = {"workflow_id": self.ids["workflow"], "workflow_version_id": self.ids[version], **more}
-        row = self.caller.post(f"/v1/apps/{app}/deploy", asked)
+        """Deploys, waits until the row is Live, and returns its id."""
+        body = {"workflow_id": self.ids["workflow"], "workflow_version_id": self.ids[version], **more}
+        row = self.caller.post(f"/v1/apps/{app}/deploy", body)
         self.until_live(app, row["id"])
         return str(row["id"])
 
     def until_live(self, app: str, row: str) -> None:
-        """Waits until the row is Live, and no other is any more."""
+        """Waits until the row is Live and no other row is."""
 
         def seen() -> bool:
             statuses = {each["id"]: each["status"] for each in self.history(app)}
@@ -75,25 +75,25 @@ class Rehearsal:
         eventually(f"deployment {row} is Live", seen, LIVE_WITHIN)
 
     def history(self, app: str) -> list[dict[str, Any]]:
-        """The App's rows, newest first."""
+        """Returns the App's rows, newest first."""
         found: list[dict[str, Any]] = self.caller.get(f"/v1/apps/{app}/deployments")
         return found
 
     def named(self, app: str) -> str:
-        """The object's name of an App's id."""
+        """Returns the object name of an App's id."""
         found = self.stage.api.get(kinds.APP.kind, "", self.stage.namespace).body["items"]
         return next(str(each["metadata"]["name"]) for each in found if each["metadata"]["uid"] == app)
 
 
 @contextlib.contextmanager
 def rehearsal(cluster: Cluster, account: Path, folder: Path, purpose: str, recorder: str | None = None) -> Iterator[Rehearsal]:
-    """The API ready and the operator at work while the block runs. `account`: the operator's kubeconfig. `recorder`: its URL."""
+    """Yields the API, ready, and a running operator. `account`: the operator's kubeconfig. `recorder`: its URL."""
     kubeconfig = rest.install(cluster, folder)
-    told = ("--recorder", recorder) if recorder is not None else ()
+    options = ("--recorder", recorder) if recorder is not None else ()
     with (
         history_stage.stage(cluster, purpose) as stage,
-        Operator(account, folder, [stage.namespace], told),
-        rest.serving(kubeconfig, folder, *told) as url,
+        Operator(account, folder, [stage.namespace], options),
+        rest.serving(kubeconfig, folder, *options) as url,
     ):
         stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=APP))
         caller = new_caller(stage, url, "anna")
@@ -101,22 +101,22 @@ def rehearsal(cluster: Cluster, account: Path, folder: Path, purpose: str, recor
 
 
 def ids(stage: HistoryStage) -> dict[str, str]:
-    """Ids of what a stage has."""
-    wanted = {
+    """Returns the ids of a stage's objects."""
+    objects = {
         "project": (kinds_namespace := "Namespace", stage.namespace),
         "workflow": (kinds.WORKFLOW.kind, APP),
         "runtime": (kinds.RUNTIME.kind, stage.default_runtime),
         **{version: (kinds.WORKFLOW_VERSION.kind, f"{APP}-{version}") for version in history_stage.RELEASES},
     }
     found = {}
-    for word, (kind, name) in wanted.items():
+    for word, (kind, name) in objects.items():
         namespace = "" if kind in (kinds_namespace, kinds.RUNTIME.kind) else stage.namespace
         found[word] = rest.uid(stage.api, kind, name, namespace)
     return found
 
 
 def new_caller(stage: HistoryStage, url: str, name: str, *roles: str) -> Client:
-    """A service account with rights in the stage's namespace alone (default: edit), once they apply."""
+    """Returns a client of a service account with rights in the stage's namespace alone (default: edit), once they apply."""
     made = rest.client(stage.api, url, stage.namespace, name, *(roles or ROLES))
     user = f"system:serviceaccount:{stage.namespace}:{name}"
     eventually(f"the rights of {name} apply", lambda: rest.allowed(stage.api, user, stage.namespace, "list", "apps"), HEARD_WITHIN)
@@ -134,5 +134,5 @@ def login(stage: HistoryStage, token: str, path: Path) -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What programs of the tests are started with."""
+    """Returns the environment of programs that tests start."""
     return {**os.environ, **more}

@@ -1,6 +1,6 @@
-"""Simulated pods that say how their runs went: a server at an address of the loopback, which the pods of an App are given.
+"""Serves the run figures of simulated pods, at an address of the loopback that the pods of an App are given.
 
-Nothing runs in a simulated pod, so the test says what it reports; the operator asks it at the port of every pod's metrics.
+Nothing runs in a simulated pod, so the test sets the figures. The operator reads them at the metrics port of every pod.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NUMBERS = itertools.count(1)
 
 
 class SimulatedRuns:
-    """What the pods of one App report, each of them the same. Use it as a context manager."""
+    """The figures that every pod of one App reports. Use it as a context manager."""
 
     def __init__(self) -> None:
         number, process = next(_NUMBERS), os.getpid()
@@ -36,7 +36,7 @@ class SimulatedRuns:
         self._server.stop()
 
     def report(self, *, succeeded: int = 0, failed: int = 0, refused: int = 0) -> None:
-        """So many runs have ended since each pod began."""
+        """Sets how many runs have ended since each pod started."""
         self.runs = {"succeeded": succeeded, "failed": failed, "refused": refused}
 
     def of(self, stage: Stage, app: str) -> None:
@@ -54,5 +54,5 @@ class SimulatedRuns:
 
     def _answer(self, sent: Sent) -> Reply:
         self.asked += 1
-        said = {"ready_seconds": 60.0, "idle_seconds": 0.0, "in_flight": 0, "standby": False, "runs": self.runs}
-        return Reply(body=said) if sent.path == PATH else Reply(404, b"")
+        activity = {"ready_seconds": 60.0, "idle_seconds": 0.0, "in_flight": 0, "standby": False, "runs": self.runs}
+        return Reply(body=activity) if sent.path == PATH else Reply(404, b"")

@@ -1,4 +1,4 @@
-"""Simulated pods of Apps that have runs all along: each is sent as its pod would, under a token that the API server binds to that pod."""
+"""Sends runs for simulated pods of Apps all the time, with a token that the API server binds to each pod."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.history_stage import in_full
 from tests.support.stage import Stage
 
 EVERY = 0.1 if in_full() else 0.4
-"""Seconds between two requests of each pod, which bring as many runs of the last moments either way."""
+"""Seconds between two requests of each pod. Each request has the runs of the last moments, so both values send as many."""
 THREADS = 8
 WITHIN = 20.0
 TAKES, APART = 1_000_000, 10_000_000  # nanoseconds of a run, and from one to the next
@@ -28,7 +28,10 @@ AT_ONCE = 5
 
 @dataclass(frozen=True)
 class SentRun:
-    """`at`: when it began, in microseconds since 1970. `flow`, `cpu`: of the pod, by which rows can be told apart."""
+    """A run that was sent.
+
+    `at`: its start, in microseconds since 1970. `flow`, `cpu`: the pod's, by which rows are distinguished.
+    """
 
     id: str
     app: str
@@ -46,9 +49,9 @@ class _Instance:
 
 @dataclass
 class Traffic:
-    """Has each pod of the namespace that is not being deleted end runs all along, while the block runs.
+    """Runs that each pod of the namespace ends all the time while the block runs, unless the pod is being deleted.
 
-    `sent`: what a recorder acknowledged. `refused`: other statuses: pods that were deleted meanwhile are nobody's.
+    `sent`: runs that a recorder acknowledged. `refused`: other statuses, such as for pods that were deleted meanwhile.
     """
 
     stage: Stage
@@ -100,14 +103,14 @@ class Traffic:
         self.sent += [SentRun(run_id, app, at // 1000, variables["DYNAMIQ_FLOW_HASH"], cpu) for run_id, at in began.items()]
 
     def _instance(self, pod: Manifest) -> _Instance | None:
-        """None for a pod that is gone."""
+        """Returns the pod's instance with a token bound to it; None if the pod was deleted."""
         uid = pod["metadata"]["uid"]
         if uid not in self._instances:
             account = pod["spec"].get("serviceAccountName", "default")
             bound = {"kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"], "uid": uid}
-            wanted = {"audiences": [RECORDER_AUDIENCE], "expirationSeconds": 7200, "boundObjectRef": bound}
+            spec = {"audiences": [RECORDER_AUDIENCE], "expirationSeconds": 7200, "boundObjectRef": bound}
             path = f"/api/v1/namespaces/{self.stage.namespace}/serviceaccounts/{account}/token"
-            body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": wanted}
+            body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
             made = self.stage.api.request("POST", path, body)
             if not made.ok:
                 return None
@@ -127,7 +130,10 @@ class Traffic:
 
 
 def runs(began: Mapping[str, int], instance: str, after: int, variables: Mapping[str, str]) -> bytes:
-    """A request of the runtime with runs that succeeded: when each began, in nanoseconds since 1970; `after`: the last number given."""
+    """Returns a request of the runtime with successful runs.
+
+    `began`: the start of each run, in nanoseconds since 1970. `after`: the last sequence sent before.
+    """
     resource: dict[str, str | int] = {
         "service.name": variables.get("DYNAMIQ_APP", ""),
         "service.instance.id": instance,

@@ -1,4 +1,4 @@
-"""What the tests of an App's tabs and of workflows begin with: where an App is, what it asks for, and a button by its name."""
+"""Helpers of the tests of an App's tabs and of workflows: addresses of Apps, their specs, and buttons by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.history_stage import HistoryStage
 
 
 def address(stage: HistoryStage, app: str, tab: str = "configuration") -> str:
-    """The path of one of the App's tabs."""
+    """Returns the path of one of the App's tabs."""
     return f"/console/apps/{stage.get(kinds.APP.kind, app)['metadata']['uid']}/{tab}"
 
 

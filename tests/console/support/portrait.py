@@ -1,4 +1,4 @@
-"""A project as pictures of the console show it: Apps of a support team, their releases, and a history with a failure and a way back."""
+"""Makes a project for pictures of the console: Apps of a support team, their releases, and a history with a failure and a rollback."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ NIGHTLY = {"name": "nightly", "schedule": "0 3 * * *", "timezone": "Europe/Berli
 
 @dataclass(frozen=True)
 class Portrait:
-    """The project in its two environments, and somebody who may do all that its screens offer."""
+    """The project in its two environments, and a user with every right that its screens offer."""
 
     user: User
     screens: Mapping[str, str]
     """The address of each screen, by the name of its picture."""
 
     recorded: Recorded
-    """Runs of its rows, made up: each served for some hours, the newest one's are slower than those of the row before."""
+    """Made-up runs of its rows. Each row served for some hours; the newest one's runs are slower than the row before."""
 
 
 @contextlib.contextmanager
 def painted(cluster: Cluster, folder: Path, ending: str = "") -> Iterator[Portrait]:
-    """The project, with an operator of its own, until the block is left. `ending`: of its name, where a cluster may have another such."""
+    """Yields the project with its own operator. `ending`: a suffix of its name, if a cluster may have several."""
     api, home = Api.of(cluster), f"support{ending}"
     production = f"{home}-production"
     with _namespace(api, home, home, "staging"), _namespace(api, production, home, "production"):
@@ -99,7 +99,7 @@ def _example(stage: HistoryStage, file: str) -> Manifest:
 
 
 def _released(stage: HistoryStage) -> None:
-    """The workflow of the examples, with v3 as its draft and its newest release."""
+    """Releases the workflow of the examples. v3 is its draft and its newest release."""
     draft, second = _example(stage, "workflow.yaml"), _example(stage, "support-v2.yaml")
     flow = second["spec"]["flow"].replace('if "invoice" in words', 'if "invoice" in words or "refund" in words').replace('"v2:', '"v3:')
     draft["spec"]["flow"] = flow
@@ -113,8 +113,8 @@ def _apps(stage: HistoryStage, ending: str) -> None:
     here = factories.with_spec(workflow=SUPPORT, exposure={"type": "Ingress", "className": "contour"})
 
     def app(name: str, title: str, description: str, *modifiers: factories.Modifier) -> Manifest:
-        said = factories.with_spec(displayName=title, description=description, hostname=f"{name}{ending}.example.com")
-        return stage.manifest(here, said, *modifiers, name=name)
+        modifier = factories.with_spec(displayName=title, description=description, hostname=f"{name}{ending}.example.com")
+        return stage.manifest(here, modifier, *modifiers, name=name)
 
     variables = factories.with_variables(
         {"name": "GREETING", "value": "Hello"}, {"name": "OPENAI_API_KEY", "secret": {"name": "openai", "key": "key"}}
@@ -135,7 +135,7 @@ def _apps(stage: HistoryStage, ending: str) -> None:
 
 
 def _history(stage: HistoryStage, runtime: str) -> list[Manifest]:
-    """The rows of the support App, oldest first, once its newest is live."""
+    """Makes the rows of the support App, and returns them, oldest first, once the newest is live."""
     server = {"type": "server"}
     _row(stage, FAQ, BEN, workflowVersion="v1", runtime=runtime, config=server, message="First release")
     first = _row(stage, SUPPORT, ANNA, workflowVersion="v1", runtime=runtime, config=server, message="First release")
@@ -150,7 +150,7 @@ def _history(stage: HistoryStage, runtime: str) -> list[Manifest]:
 
 
 def _row(stage: HistoryStage, app: str, author: str, phase: str = "Live", **asked: Any) -> str:
-    """Deploys as somebody, and waits until the row has come to its phase; its name."""
+    """Deploys as a user, waits until the row has reached its phase, and returns its name."""
     made = factories.row_manifest("", factories.in_namespace(stage.namespace), factories.with_spec(app=app, **asked))
     made["metadata"] = {"generateName": f"{app}-", "namespace": stage.namespace}
     name = stage.as_user(author, "create", "-f", "-", "-o", "name", input=made).stdout.strip().rpartition("/")[2]
@@ -160,7 +160,7 @@ def _row(stage: HistoryStage, app: str, author: str, phase: str = "Live", **aske
 
 @contextlib.contextmanager
 def _rule(stage: HistoryStage) -> Iterator[None]:
-    """While the block runs, a deploy in the namespace needs somebody else's approval."""
+    """Requires an approval for deploys in the namespace while the block runs."""
     selector = {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}
     made = policy_manifest(stage.namespace, selector=selector, approvals={"count": 1})
     assert stage.api.create(made).ok
@@ -172,13 +172,13 @@ def _rule(stage: HistoryStage) -> Iterator[None]:
 
 
 def _waits(stage: HistoryStage) -> Manifest:
-    """A row of the triage App that awaits its approval."""
+    """Makes a row of the triage App, and returns it once it waits for its approval."""
     name = _row(stage, TRIAGE, BEN, phase="Pending", workflowVersion="v3", message="Mail about refunds goes to billing")
     return eventually("it waits", lambda: row if (row := stage.get(kinds.RECORD.kind, name)).get("status", {}).get("waits") else None)
 
 
 def _key(stage: HistoryStage, name: str) -> None:
-    """One more Access Key of the support App."""
+    """Adds an Access Key to the support App."""
     secret = model.access_keys(SUPPORT)
     eventually("the App has keys", lambda: stage.find("Secret", secret))
     stage.change("Secret", secret, data={name: base64.b64encode(b"dynq-of-nobody").decode()})
@@ -210,7 +210,7 @@ def _recorded(stage: HistoryStage, rows: list[Manifest]) -> Recorded:
 
 
 def _screens(stage: HistoryStage, rows: list[Manifest], waiting: Manifest, run: str) -> dict[str, str]:
-    """Those of tests/console/support/screens.py that are drawn, by the names of their pictures."""
+    """Returns the addresses of the drawn screens of tests/console/support/screens.py, by the names of their pictures."""
     uids = {
         name: each["metadata"]["uid"]
         for name, each in {

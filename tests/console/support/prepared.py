@@ -1,4 +1,4 @@
-"""The screens of the console and prepared answers to all that they ask, as `operator/console/tests` has them for tests in a DOM."""
+"""Serves the console's screens with prepared answers to all their calls, the same as `operator/console/tests` uses in a DOM."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class Screen:
     name: str
     path: str
     shows: str
-    """What it says once it is there."""
+    """A text of the loaded screen."""
 
     opens: tuple[str, ...] = ()
-    """Buttons that are pressed to come to it."""
+    """Buttons to press to open it."""
 
     over: tuple[str, ...] = ()
-    """Where it is a dialog: the button or link that opens it, and the path of the screen that has it."""
+    """For a dialog: the button or link that opens it, and the path of the screen below it."""
 
     def __str__(self) -> str:
         return self.name
 
 
 @functools.cache
-def _told() -> dict[str, Any]:
+def _prepared() -> dict[str, Any]:
     steps.run([Step("console packages", console_build.checked_out)])
     command = [console_build.node(), console_build.SOURCE / "tests" / "prepared.ts"]
     done = subprocess.run(command, env=console_build.environment(), capture_output=True, text=True, check=True)
@@ -44,17 +44,17 @@ def _told() -> dict[str, Any]:
 
 @functools.cache
 def screens() -> dict[str, Screen]:
-    """Those of `operator/console/tests/screens.ts`, by name."""
+    """Returns the screens of `operator/console/tests/screens.ts`, by name."""
     made = (
         Screen(each["name"], each["path"], each["shows"], tuple(each.get("opens", ())), tuple(each.get("over", ())))
-        for each in _told()["screens"]
+        for each in _prepared()["screens"]
     )
     return {each.name: each for each in made}
 
 
 @dataclass
 class Prepared:
-    """Answers every call of a context's pages so. Streams are opened and tell nothing; a call that has no answer is a surprise."""
+    """Prepared answers to every call of a context's pages. Streams open and stay silent. A call without an answer is a surprise."""
 
     surprises: list[str] = field(default_factory=list)
 
@@ -69,7 +69,7 @@ class Prepared:
         if path.endswith("/watch"):
             return  # a stream that is open, and on which nothing happens
         try:
-            known = _told()["answers"]
+            known = _prepared()["answers"]
             body = known.get(f"{method} {path}") or known[f"{method} {answers.template(path)}"]
             answers.checked(method, path, 200, body)
         except (AssertionError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""An OpenID Connect provider of another site, which the API server is told to trust; the console's client of it."""
+"""Runs an OpenID Connect provider of another site, which the API server trusts, with the console's client of it."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ CLIENT = "dynamiq-console"
 CALLBACK = f"https://{names.SSO}/console/oidc/callback"
 WELL_KNOWN = "/.well-known/openid-configuration"
 BRIEF = 45
-"""Seconds for which an ID token of `brief@…` is valid: to sign in by it takes some of them, on a busy machine."""
+"""Seconds for which an ID token of `brief@…` is valid. A sign-in takes some of them on a busy machine."""
 
 RELOADED_WITHIN = 300.0
-"""Seconds: the API server looks once a minute where it is not told of a change."""
+"""Seconds until the API server has read a change: without a notification it checks once a minute."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """It runs. `secret`: the file with the client's secret."""
+    """A running provider. `secret`: the file with the client's secret."""
 
     log: Path
     secret: Path
@@ -45,7 +45,7 @@ class Provider:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Of the API, which signs in with it."""
+        """Options of the API for signing in by this provider."""
         given = {
             "--oidc-issuer": ISSUER,
             "--oidc-client-id": CLIENT,
@@ -57,14 +57,14 @@ class Provider:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of the API's process, in which the provider's name has to be where it is in the browser."""
+        """Returns variables of the API's process, for which the provider's name must resolve to the same port as in the browser."""
         port = self.places.ports[names.LOGIN]
         return {"PYTHONPATH": f"{RESOLVING}:{REPOSITORY / 'operator'}", "TEST_NAMES": f"{names.LOGIN}={port}"}
 
 
 @contextlib.contextmanager
 def running(folder: Path, places: Places) -> Iterator[Provider]:
-    """The provider as a process, until the block is left."""
+    """Runs the provider as a process until the block ends."""
     steps.run([Step("provider packages", _packages)])
     secret, log = folder / "client-secret", folder / "provider.log"
     secret.write_text(secrets.token_urlsafe(32))
@@ -85,12 +85,12 @@ def running(folder: Path, places: Places) -> Iterator[Provider]:
 
 @contextlib.contextmanager
 def trusted(cluster: Cluster, places: Places) -> Iterator[None]:
-    """While the block runs, the API server takes the provider's ID tokens: their users by address, and their groups."""
+    """Lets the API server accept the provider's ID tokens while the block runs: users by address, and their groups."""
     config = cluster.kubeconfig.parent / "etc" / "authentication.yaml"
     assert config.exists(), "the API server of this cluster cannot be told of a provider: these tests need one of `python -m local up`"
     before, api = config.read_text(), Api.of(cluster)
-    told = yaml.safe_load(before)
-    told["jwt"] = [
+    settings = yaml.safe_load(before)
+    settings["jwt"] = [
         {
             "issuer": {
                 "url": ISSUER,
@@ -102,7 +102,7 @@ def trusted(cluster: Cluster, places: Places) -> Iterator[None]:
         }
     ]
     reloads = _reloads(api)
-    _replace(config, yaml.safe_dump(told))
+    _replace(config, yaml.safe_dump(settings))
     try:
         eventually("the API server knows the provider", lambda: _reloads(api) > reloads, RELOADED_WITHIN, 0.5)
         yield
@@ -111,14 +111,14 @@ def trusted(cluster: Cluster, places: Places) -> Iterator[None]:
 
 
 def _replace(config: Path, text: str) -> None:
-    """In one step: the API server looks at once."""
+    """Replaces the file in one step, because the API server reads it at once."""
     partial = config.with_suffix(".partial")
     partial.write_text(text)
     partial.replace(config)
 
 
 def _reloads(api: Api) -> float:
-    """How often the API server has taken a change of its configuration."""
+    """Returns how often the API server has loaded a change of its configuration."""
     name = "apiserver_authentication_config_controller_automatic_reloads_total{"
     lines = api.request("GET", "/metrics", accept="text/plain").message.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name) and 'status="success"' in line)

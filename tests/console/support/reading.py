@@ -1,4 +1,4 @@
-"""What a page is for those who magnify it, and for those who go through it by the keyboard."""
+"""Measures a page for readers who magnify it, and for those who use the keyboard."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ TABBABLE = """() => {
 
 
 TABS_MOST = 300
-"""No screen has so many places to reach."""
+"""Limit of the places that Tab reaches. No screen has so many."""
 
 
 @contextlib.contextmanager
 def magnified(page: Page, width: int, scale: int = 1) -> Iterator[None]:
-    """The page in a window of so many CSS pixels, each of `scale` by `scale` of the screen: at 2, what a zoom of 200 % makes of 1280."""
+    """Shows the page `width` CSS pixels wide, each `scale` by `scale` screen pixels. A `scale` of 2 is a zoom of 200 % at 1280."""
     session = page.context.new_cdp_session(page)
     try:
         session.send("Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": scale, "mobile": False})
@@ -88,9 +88,9 @@ def magnified(page: Page, width: int, scale: int = 1) -> Iterator[None]:
 
 
 def cut(page: Page) -> list[str]:
-    """Texts and controls that do not fit the width of the page: cut, or to be reached by scrolling sideways, but for what is meant to.
+    """Returns texts and controls that are cut, or need sideways scrolling, except those that are meant to.
 
-    A chart is drawn anew a moment after its width has changed: what is cut is looked at again until nothing is, or for `REDRAWN` seconds.
+    A chart is redrawn a moment after its width changes: the check repeats until nothing is cut, for `REDRAWN` seconds at most.
     """
     until = time.monotonic() + REDRAWN
     while True:
@@ -101,9 +101,9 @@ def cut(page: Page) -> list[str]:
 
 
 def tabbed(page: Page) -> list[dict[str, Any]]:
-    """The places that Tab comes to, in order, from the first until it is there again. Raises AssertionError where it is held somewhere."""
+    """Returns the places that Tab reaches, in order, until the first one returns. Raises AssertionError if the focus is trapped."""
     page.evaluate(FOLLOW)
-    # Rows of a long list are there as Tab comes near them: what there is to reach is counted anew.
+    # Rows of a long list are rendered as Tab approaches them: the reachable places are counted again.
     pressed, more = 0, 2
     while True:
         most = max(more, page.evaluate(TABBABLE) + more - pressed)

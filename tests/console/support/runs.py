@@ -1,4 +1,4 @@
-"""Runs of an App in front of a browser: what the recorder would say of them, made up, and only as the API could pass it on."""
+"""Serves made-up runs of an App to a browser, in the recorder's words and only with fields that the API passes on."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ NO_RECORDER = "No recorder is installed, so there are no runs to be told."
 
 
 def given(page: Page | BrowserContext, recorded: Recorded) -> None:
-    """From now on the page reads these runs."""
+    """Makes the page read these runs from now on."""
 
     def answer(route: Route) -> None:
-        asked, method = urlsplit(route.request.url), route.request.method
-        status, body = recorded.answer(method, asked.path, parse_qsl(asked.query), route.request.post_data_json)
-        _fulfil(route, method, asked.path, status, body)
+        url, method = urlsplit(route.request.url), route.request.method
+        status, body = recorded.answer(method, url.path, parse_qsl(url.query), route.request.post_data_json)
+        _fulfil(route, method, url.path, status, body)
 
     page.route(OF_THE_RECORDER, answer)
 
 
 def dated(page: Page, recorded: Recorded) -> None:
-    """From now on the rows of the App's history are as old as their runs say. The page is the console's."""
+    """Dates the rows of the App's history as their runs. The page is the console's."""
     began = {row.id: text(row.since) for row in recorded.rows}
     body = page.evaluate("path => fetch(path).then((answer) => answer.json())", f"/v1/apps/{recorded.app_id}/deployments?page_size=100")
     for row in body["data"]:
@@ -43,16 +43,16 @@ def dated(page: Page, recorded: Recorded) -> None:
 
 
 def refused(page: Page | BrowserContext, status: int = 501, code: str = "no_recorder", message: str = NO_RECORDER) -> list[str]:
-    """From now on what the page asks of runs is answered so; the paths that it asks for."""
-    asked: list[str] = []
+    """Answers all requests for runs with this error from now on. Returns the list of their paths."""
+    paths: list[str] = []
 
     def answer(route: Route) -> None:
         path = urlsplit(route.request.url).path
-        asked.append(path)
+        paths.append(path)
         _fulfil(route, route.request.method, path, status, {"error": {"code": code, "message": message, "details": {}}})
 
     page.route(OF_THE_RECORDER, answer)
-    return asked
+    return paths
 
 
 def _fulfil(route: Route, method: str, path: str, status: int, body: Any) -> None:
@@ -64,7 +64,7 @@ def _fulfil(route: Route, method: str, path: str, status: int, body: Any) -> Non
 
 
 def of_history(history: LongHistory, now: datetime | None = None, **more: Any) -> Recorded:
-    """Runs of a history's rows, the newest of which is the slowest by half; the last run is two hours younger than that row, or of `now`."""
+    """Returns runs of a history's rows. The newest row is slowest, by half. The last run is two hours after that row, or at `now`."""
     rows = [
         Row(
             row["id"],
@@ -83,5 +83,5 @@ def table(page: Page) -> Locator:
 
 
 def total(page: Page) -> Locator:
-    """How many runs there are, as the table's heading says it."""
+    """Returns the count of runs in the table's heading."""
     return page.get_by_role("heading", name=re.compile("^Runs")).get_by_role("status")

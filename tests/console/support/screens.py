@@ -1,4 +1,4 @@
-"""Every screen of the console by its address, for what has to be true of all of them."""
+"""Lists every screen of the console with its address, for tests of all screens."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ SCREENS: Mapping[str, str] = {
     "version": "/console/workflows/{workflow}/versions/{version}",
     "unknown": "/console/nowhere/{app}",
 }
-"""By name; ids stand in braces: app, row and an older one of it, workflow, version. A run has any id."""
+"""Path of each screen by name, with ids in braces: app, row, older row, workflow and version. A run has any id."""
 
 DIALOGS = frozenset({"row", "roll back", "review", "run", "deploy", "promote", "deploy of a workflow"})
-"""Those that lie over another screen."""
+"""Screens that lie over another screen."""
 
 REFUSED = frozenset({"deployments", "overview", "row", "run", "workflow"})
-"""A list, an App, dialogs over each of its lists, and a workflow: where all reads are refused, others are drawn by the same components."""
+"""Screens to test with refused reads: a list, an App, the dialogs of each list, and a workflow. Other screens use the same components."""
 
 
 def addresses(**ids: str) -> dict[str, str]:
-    """The address of each screen, of these objects."""
+    """Returns the address of each screen for these objects."""
     return {name: path.format(**ids) for name, path in SCREENS.items()}

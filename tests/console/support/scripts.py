@@ -1,4 +1,4 @@
-"""Texts that try to be a script, objects that hold them wherever a user may write one, and what shows that one of them ran."""
+"""Writes texts that try to run as a script into every field that users may write, and detects one that ran."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ TEXTS = (
 
 CUT = 40  # letters by which a text is known where it is cut
 ALL = " ".join(TEXTS)
-"""Shorter than any field is that takes a description."""
+"""All texts, together shorter than any description field's limit."""
 
 AUTHOR = ALL.encode("ascii", "ignore").decode()
-"""A user's name, as far as a header can hold it."""
+"""The texts as a user's name, as far as a header can hold them."""
 
 ELEMENTS = (
     "iframe, base, object, embed, meta[http-equiv], a[href^='javascript:' i], [onerror], [onload], script:not([src^='/console/assets/'])"
@@ -44,14 +44,14 @@ FORMS = "img:not([src^='/console/'])"
 
 @dataclass
 class Written:
-    """What holds a text: ids for the addresses of screens, and the fields that took it."""
+    """The objects with the texts: ids for addresses of screens, and the fields that accepted a text."""
 
     ids: dict[str, str] = field(default_factory=dict)
     fields: set[str] = field(default_factory=set)
 
 
 def write(stage: HistoryStage) -> Written:
-    """Makes an App, its workflow, versions, Runtimes, rows, pods and Events that say every text wherever the API server takes it."""
+    """Makes an App, its workflow, versions, Runtimes, rows, pods and Events with every text in each field that accepts it."""
     made = Written()
     _release(stage, made)
     _create(stage, made, _app(stage), *APP_FIELDS)
@@ -74,7 +74,7 @@ def write(stage: HistoryStage) -> Written:
 
 
 def _create(stage: HistoryStage, made: Written, manifest: Manifest, *fields: str) -> Manifest:
-    """As a user whose very name is these texts."""
+    """Creates an object as a user whose name is these texts."""
     answer = stage.api.acting_as(AUTHOR, ADMIN).create(manifest)
     assert answer.ok, answer.message
     made.fields |= {f"{manifest['kind']} {field}" for field in fields}
@@ -126,7 +126,7 @@ def _app(stage: HistoryStage) -> Manifest:
 
 
 def _protected(stage: HistoryStage) -> Manifest:
-    """A part of the App, for whoever applies it to be one of its managers."""
+    """Returns a part of the App, to be applied by a further manager of it."""
     return {**stage.named("App", NAME), "spec": {"history": {"protect": False}}}
 
 
@@ -138,13 +138,13 @@ def _row(stage: HistoryStage, version: str, runtime: str, text: str) -> Manifest
 
 
 def _say_of_pods(stage: HistoryStage, made: Written) -> None:
-    """In the status of the App's pods, which kubelets fill with what programs and registries say, and in Events."""
+    """Writes the texts into the status of the App's pods, as kubelets copy them from programs and registries, and into Events."""
     (pod,) = stage.until_settled(NAME)
-    said = {"reason": ALL, "message": ALL}
-    states = {"state": {"waiting": said}, "lastState": {"terminated": {"exitCode": 1, **said}}, "ready": False}
+    texts = {"reason": ALL, "message": ALL}
+    states = {"state": {"waiting": texts}, "lastState": {"terminated": {"exitCode": 1, **texts}}, "ready": False}
     containers = [{**container, **states} for container in pod["status"]["containerStatuses"]]
-    conditions = [{**condition, **said, "status": "False"} for condition in pod["status"]["conditions"]]
-    status = {**said, "containerStatuses": containers, "conditions": conditions}
+    conditions = [{**condition, **texts, "status": "False"} for condition in pod["status"]["conditions"]]
+    status = {**texts, "containerStatuses": containers, "conditions": conditions}
     answer = stage.api.merge(stage.named("Pod", pod["metadata"]["name"]), {"status": status}, subresource="/status")
     assert answer.ok, answer.message
     made.fields |= {f"Pod {field}" for field in ("reason", "message")}
@@ -156,19 +156,19 @@ def _say_of_pods(stage: HistoryStage, made: Written) -> None:
 def _event(pod: Manifest, text: str) -> Manifest:
     meta, now = pod["metadata"], format_time(factories.NOW)
     about = {"apiVersion": "v1", "kind": "Pod", **{key: meta[key] for key in ("name", "namespace", "uid")}}
-    said = {"reason": text[:128], "message": text, "type": "Warning", "source": {"component": text}}
+    event = {"reason": text[:128], "message": text, "type": "Warning", "source": {"component": text}}
     seen = {"firstTimestamp": now, "lastTimestamp": now, "count": 1}
     named = {"apiVersion": "v1", "kind": "Event", "metadata": {"generateName": "said-", "namespace": meta["namespace"]}}
-    return {**named, "involvedObject": about, **said, **seen}
+    return {**named, "involvedObject": about, **event, **seen}
 
 
 def flow(text: str) -> str:
-    """A flow that says the text in a comment and in a value."""
+    """Returns a flow with the text in a comment and in a value."""
     return f"# {text}\n{factories.flow('v1')}  title: {text!r}\n"
 
 
 def nothing_ran(window: Window) -> None:
-    """Asserts that no text became anything but text, and that nobody else was asked for anything."""
+    """Asserts that every text stayed a text, and that the page called no other site."""
     page = window.page
     assert page.evaluate("window.hacked") is None
     assert page.locator(ELEMENTS).evaluate_all("(found) => found.map((each) => each.outerHTML)") == []
@@ -178,7 +178,7 @@ def nothing_ran(window: Window) -> None:
 
 
 def says(page: Page) -> set[str]:
-    """Those of the texts that the page shows, as it shows spaces and directions."""
+    """Returns the texts that the page shows, with its spaces and directions normalised."""
     fields = page.locator("input, textarea, option").evaluate_all("(all) => all.map((each) => each.value)")
     shown = _plain("\n".join([page.locator("body").inner_text(), *fields]))
     return {text for text in TEXTS if _plain(text)[:CUT] in shown}

@@ -1,4 +1,4 @@
-"""Answers that never come back to a page, though what it asked was done."""
+"""Loses the answers to a page's requests, which the API has carried out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROBE = "/answers-that-are-lost"
 
 @contextlib.contextmanager
 def answers_lost(page: Page, addresses: str) -> Iterator[None]:
-    """What the page asks of these addresses comes to the API and is done; of the answers none comes back."""
+    """Loses all answers from these addresses while the block runs. The API still carries out the requests."""
     session = page.context.new_cdp_session(page)
 
     def lose(event: dict[str, Any]) -> None:
@@ -24,7 +24,7 @@ def answers_lost(page: Page, addresses: str) -> Iterator[None]:
     session.on("Fetch.requestPaused", lose)
     patterns = [{"urlPattern": each, "requestStage": "Response"} for each in (addresses, f"*{PROBE}")]
     session.send("Fetch.enable", {"patterns": patterns})
-    # Chromium says that it is enabled before the page's process has heard of it: a request made at once could still be answered.
+    # Chromium reports that it is enabled before the page's process knows: a request made at once could still be answered.
     eventually("answers are lost", lambda: page.evaluate(f"fetch('{PROBE}').then(() => false, () => true)"))
     yield
     session.send("Fetch.disable")

@@ -1,7 +1,6 @@
-"""Pages that are not the console's: an App's, which is a sibling subdomain, and somebody else's. What they try is a script of the test.
+"""Serves pages other than the console's: an App's, on a sibling subdomain, and those of another site. The test's scripts are their attacks.
 
-They are really served, on this machine as the console is: what a test makes up in the browser comes from nowhere, and Chromium lets nothing
-of nowhere call the loopback.
+They are really served, on this machine like the console: Chromium allows no page that a test fulfils in the browser to call the loopback.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ BLANK = b"<!doctype html><title>a page of somebody else</title><body></body>"
 
 
 class _Blank(BaseHTTPRequestHandler):
-    """Any page, blank and without a policy."""
+    """A handler that answers with a blank page and without a policy."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -38,12 +37,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """Browsers leave connections."""
+        """Ignores errors: browsers drop connections."""
 
 
 @contextlib.contextmanager
 def served(places: Places, *hosts: str) -> Iterator[None]:
-    """Serves pages at these names until the block is left."""
+    """Serves pages at these names until the block ends."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(places.certificate, places.key)
     with contextlib.ExitStack() as running:
@@ -56,7 +55,7 @@ def served(places: Places, *hosts: str) -> Iterator[None]:
 
 
 def stranger(beside: Page, host: str) -> Page:
-    """A tab of the same browser at a page of `host`."""
+    """Opens a tab of the same browser at a page of `host`."""
     page = beside.context.new_page()
     page.goto(f"https://{host}/")
     return page

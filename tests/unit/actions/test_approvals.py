@@ -1,4 +1,4 @@
-"""A word on a row that waits: which row it is on, what it does, what is still missing, and who gives it in vain."""
+"""An Approval of a waiting row: the row that it is for, its effect, the remaining requirements, and approvals that would have no effect."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def of(purpose: Purpose, row: str | int | None = None, message: str | None = Non
 
 
 def stage(*rows: Manifest, app: Manifest | None = None, by: str = "otto") -> Script:
-    """An App with these rows, for a caller of this name."""
+    """Returns a script of an App with these rows, for a caller of this name."""
     script = holding(app or given.app_manifest(), LIVE, *rows)
     script.on("POST", PATH, rules.stamping(by))
     return script.on("POST", REVIEWS, {"status": {"userInfo": {"username": by}}})
@@ -38,8 +38,8 @@ def waits(name: str = "chat-b", sequence: int = 2, needed: int = 1) -> Manifest:
     return given.stored(given.row_manifest(name, rules.awaiting(sequence, needed=needed)))
 
 
-def told(plan: ApprovalPlan) -> list[str]:
-    """What is said of a word that the API server stamped."""
+def messages(plan: ApprovalPlan) -> list[str]:
+    """Returns the messages about an Approval that the API server stamped."""
     return said(plan, {"spec": {"by": plan.by}})
 
 
@@ -66,7 +66,7 @@ def test_an_approval_names_what_the_row_pins() -> None:
 )
 def test_what_is_still_missing_is_said(row: given.Modifier, purpose: Purpose, missing: str) -> None:
     plan = plan_approval(ScriptedApi(stage(given.stored(given.row_manifest("chat-b", row)))), of(purpose))
-    assert told(plan)[1:] == [missing]
+    assert messages(plan)[1:] == [missing]
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_what_is_still_missing_is_said(row: given.Modifier, purpose: Purpose, mi
     ],
 )
 def test_an_approval_that_would_have_no_effect_is_refused(by: str, why: str) -> None:
-    """Its giver would go home, and the row would wait on."""
+    """Otherwise the approver would leave, and the row would wait on."""
     script = stage(waits(), by=by)
     with pytest.raises(NotAllowed, match=why):
         plan_approval(ScriptedApi(script), APPROVE)
 
 
 def test_after_an_approval_only_what_else_is_needed_is_said() -> None:
-    """The row's status is from before the approval, and still asks for it."""
+    """The row's status is older than the approval, and still requires it."""
     row = waits()
     frozen = "Frozen until 2026-11-30T06:00:00Z (freeze weekend of policy production), then someone who may deploy runs `…`"
     for message in (
@@ -93,7 +93,7 @@ def test_after_an_approval_only_what_else_is_needed_is_said() -> None:
     ):
         row["status"]["waits"] |= {"reason": "Frozen", "message": message}
         plan = plan_approval(ScriptedApi(stage(row)), APPROVE)
-        assert told(plan)[1:] == [f"After this approval it still needs: {frozen}"]
+        assert messages(plan)[1:] == [f"After this approval it still needs: {frozen}"]
 
 
 def test_who_may_not_approve_is_told_so_before_they_do() -> None:
@@ -108,7 +108,7 @@ def test_what_was_said_already_is_not_said_again() -> None:
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto")))
     plan = plan_approval(ScriptedApi(script), APPROVE)
     assert plan.said is not None
-    assert told(plan) == ["you have approved #2 (chat-b) already: nothing is to be done"]
+    assert messages(plan) == ["you have approved #2 (chat-b) already: nothing is to be done"]
 
 
 @pytest.mark.parametrize(
@@ -147,17 +147,17 @@ BACK = given.stored(given.row_manifest("chat-a", given.live(1, "v1", holds=HOLDS
 
 
 def holding_back(*rows: Manifest, by: str = "otto", holds: Manifest = HOLDS) -> Script:
-    """An App of which what Git asks for waits."""
+    """Returns a script of an App whose changes from Git are on hold."""
     live = {"row": "chat-a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
     script = holding(given.app_manifest(given.with_status(holds=holds, live=live)), *rows)
     return script.on("POST", REVIEWS, {"status": {"userInfo": {"username": by}}})
 
 
 def test_a_hold_is_lifted_where_nothing_waits_yet() -> None:
-    """The word is on the row that runs, and holds."""
+    """The Resume is for the live row, which carries the hold."""
     plan = plan_approval(ScriptedApi(holding_back(BACK)), of(Purpose.RESUME))
     assert plan.manifest["spec"]["row"] == "chat-a"
-    assert told(plan)[1:] == ["changes from Git are applied again"]
+    assert messages(plan)[1:] == ["changes from Git are applied again"]
 
 
 def test_a_hold_is_lifted_while_a_row_by_hand_awaits_approval() -> None:
@@ -208,16 +208,16 @@ def test_where_nothing_can_be_resumed_it_is_said_what_waits_for_what() -> None:
 
 
 def test_a_resume_of_a_freeze_does_not_stand_for_the_one_after_it() -> None:
-    """It was given while the freeze went on; the operator counts what is said after its end."""
+    """The Resume was given during the freeze. The operator counts only one that is given after its end."""
     row = given.stored(given.row_manifest("chat-b", rules.held(2)))
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto", "Resume")))
     plan = plan_approval(ScriptedApi(script), of(Purpose.RESUME))
-    assert (plan.said, told(plan)[0]) == (None, "resumed #2 (chat-b) of chat")
+    assert (plan.said, messages(plan)[0]) == (None, "resumed #2 (chat-b) of chat")
     lifted = holding_back(BACK).on("GET", PATH, listed(rules.approval(BACK, "otto", "Resume")))
     assert plan_approval(ScriptedApi(lifted), of(Purpose.RESUME)).said is not None
 
 
-# What counts for nothing.
+# Approvals without effect.
 
 
 def unverified(row: Manifest) -> Manifest:
@@ -273,7 +273,7 @@ def test_automation_resumes_nothing(by: str, policies: tuple[Manifest, ...], is_
             with pytest.raises(NotAllowed, match="is automation to the rules for deploys: a person has to resume row"):
                 plan_approval(api, of(Purpose.RESUME))
         else:
-            assert told(plan_approval(api, of(Purpose.RESUME)))[1] in (
+            assert messages(plan_approval(api, of(Purpose.RESUME)))[1] in (
                 "changes from Git are applied again",
                 "nothing else holds it: it is deployed",
             )
@@ -312,13 +312,13 @@ def test_where_nothing_waits_it_is_said() -> None:
 def test_only_the_author_withdraws() -> None:
     with pytest.raises(NotAllowed, match="only its author, anna"):
         plan_approval(ScriptedApi(stage(waits(), by="otto")), of(Purpose.WITHDRAW))
-    assert told(plan_approval(ScriptedApi(stage(waits(), by="anna")), of(Purpose.WITHDRAW)))[0] == "withdrawn #2 (chat-b) of chat"
+    assert messages(plan_approval(ScriptedApi(stage(waits(), by="anna")), of(Purpose.WITHDRAW)))[0] == "withdrawn #2 (chat-b) of chat"
 
 
 def test_another_digest_than_the_caller_saw_is_refused() -> None:
-    asked = ApprovalRequest(given.NAMESPACE, given.NAME, Purpose.APPROVE, digest=f"sha256:{'0' * 64}")
+    request = ApprovalRequest(given.NAMESPACE, given.NAME, Purpose.APPROVE, digest=f"sha256:{'0' * 64}")
     with pytest.raises(Changed, match="digest was sha256:0000"):
-        plan_approval(ScriptedApi(stage(waits())), asked)
+        plan_approval(ScriptedApi(stage(waits())), request)
 
 
 def test_a_key_makes_one_word_and_another_request_under_it_is_refused() -> None:

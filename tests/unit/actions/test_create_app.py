@@ -1,4 +1,4 @@
-"""An App and its first row, both or neither."""
+"""Creating an App with its first row: both exist afterwards, or neither."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ APP_PATH = APPS.path(given.NAMESPACE, "customer-support")
 
 
 def rows_refused(sent: Sent) -> Reply:
-    """A row may be tried, and is refused when it is to be made."""
+    """Accepts a dry run of a row, and refuses the row itself."""
     return created(sent) if "dryRun" in sent.query else FORBIDDEN
 
 
 def made_under(key: Key | None = KEY, request: AppRequest = REQUEST) -> tuple[Manifest, Manifest]:
-    """The App and the row that a request made."""
+    """Returns the App and the row that a request created."""
     api = ScriptedApi(holding())
     performed = perform_app(api, plan_app(api, request, "anna", PROJECT, key))
     return performed.app, performed.row
@@ -149,7 +149,7 @@ def test_another_request_with_the_key_is_refused_though_its_app_is_not_there_yet
 
 
 def test_of_two_requests_with_one_key_at_once_the_one_whose_row_is_there_goes_on() -> None:
-    """The other one's App is there for a moment."""
+    """The other request's App exists for a moment."""
     other, _ = made_under(request=replace(REQUEST, name="Another"))
     app, row = made_under()
     script = holding(other).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND, row)
@@ -214,14 +214,14 @@ def test_a_row_of_a_deleted_app_of_the_same_name_is_not_taken_for_the_first() ->
 @pytest.mark.parametrize("version", ["v1", None], ids=["named", "the newest"])
 def test_an_app_whose_only_row_would_be_rejected_is_not_made(version: str | None) -> None:
     script = holding(given.version_manifest("v1"))
-    api, asked = ScriptedApi(script), replace(REQUEST, version=version)
+    api, request = ScriptedApi(script), replace(REQUEST, version=version)
     script.on("GET", REJECTIONS.path(given.NAMESPACE), listed(rules.rejection("v1", named="v0")))
     with pytest.raises(Rejected, match=r"v1 was rejected by otto: it loses invoices \(namespace demo\): deploy another version$"):
-        plan_app(api, asked, "anna", PROJECT)
+        plan_app(api, request, "anna", PROJECT)
     assert script.writes() == []
     script.on("GET", REJECTIONS.path(given.NAMESPACE), listed(rules.rejection("v2")))
-    assert plan_app(api, asked, "anna", PROJECT).there is None
-    # Who may not read releases is told by the row.
+    assert plan_app(api, request, "anna", PROJECT).there is None
+    # A caller who may not read releases is told by the row.
     script.on("GET", REJECTIONS.path(given.NAMESPACE), listed(rules.rejection("v1")))
     script.on("GET", VERSIONS.path(given.NAMESPACE), FORBIDDEN).on("GET", VERSIONS.path(given.NAMESPACE, "chat-v1"), FORBIDDEN)
-    assert plan_app(api, asked, "anna", PROJECT).there is None
+    assert plan_app(api, request, "anna", PROJECT).there is None

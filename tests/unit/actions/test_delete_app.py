@@ -1,4 +1,4 @@
-"""An App is deleted, and no other one of its name."""
+"""Deleting an App deletes no other App of its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planning a deploy and performing it: what is previewed is what is written, under a key once."""
+"""Planning and performing a deploy: the written row matches the preview, and a key deploys once."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def scaled(fewest: int) -> Manifest:
 
 @pytest.fixture
 def script() -> Script:
-    """An App that serves v1 of two versions."""
+    """Returns a script of an App that serves v1 of two versions."""
     row = given.row_manifest("chat-1", given.live(1, "v1"))
     releases = (given.version_manifest("v1"), given.version_manifest("v2"))
-    keyed = [claim.row for asked in (REQUEST, ANY) if (claim := deploy_claim(asked, given.an_app().meta.uid, KEY)) is not None]
+    keyed = [claim.row for request in (REQUEST, ANY) if (claim := deploy_claim(request, given.an_app().meta.uid, KEY)) is not None]
     script = holding(given.app_manifest(), row, *releases)
     return lacking(script, flow_path("v1"), flow_path("v2"), *(RECORDS.path(given.NAMESPACE, name) for name in keyed))
 
@@ -101,10 +101,15 @@ def test_what_the_caller_should_know_is_a_warning(script: Script) -> None:
 
 
 def test_that_a_bad_version_was_taken_back_is_a_warning(script: Script) -> None:
-    told = {"type": "Trial", "status": "False", "reason": "Reverted", "message": "v2 (#2, chat-2) was taken back: 14 of 20 runs failed"}
-    reverted = given.with_status(conditions=[{**told, "lastTransitionTime": "2026-11-24T12:00:00Z"}])
+    condition = {
+        "type": "Trial",
+        "status": "False",
+        "reason": "Reverted",
+        "message": "v2 (#2, chat-2) was taken back: 14 of 20 runs failed",
+    }
+    reverted = given.with_status(conditions=[{**condition, "lastTransitionTime": "2026-11-24T12:00:00Z"}])
     script.on("GET", APPS.path(given.NAMESPACE, given.NAME), given.stored(given.app_manifest(reverted)))
-    assert plan_deploy(ScriptedApi(script), REQUEST).preview.warnings == (told["message"],)
+    assert plan_deploy(ScriptedApi(script), REQUEST).preview.warnings == (condition["message"],)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +143,7 @@ def test_what_waits_for_a_release_that_never_was_is_unknown() -> None:
 
 
 def test_a_preview_takes_the_rights_of_a_reader(script: Script) -> None:
-    """It tries nothing; where it may not even be asked what the caller may do, nothing is said of it."""
+    """A preview makes no dry run. If the caller may not review their own rights, it has no warning about them."""
     script.on("POST", ROWS, FORBIDDEN).on("POST", REVIEWS.path(), FORBIDDEN)
     assert plan_deploy(ScriptedApi(script), REQUEST).preview.warnings == ()
     assert written(script) == []
@@ -156,7 +161,7 @@ def test_a_preview_takes_the_rights_of_a_reader(script: Script) -> None:
     ids=["a deploy", "a rollback", "one that does not hold", "one past the rules", "a deploy past the rules"],
 )
 def test_a_preview_says_which_verbs_its_caller_lacks(script: Script, asked: DeployRequest, verbs: list[str]) -> None:
-    """They may create rows, and so go back, and nothing else."""
+    """The caller may only create rows, which suffices for a rollback."""
     permitting(script, but=[("deploy", "deployments"), ("bypass", "deployments")])
     assert plan_deploy(ScriptedApi(script), asked).preview.warnings == tuple(
         f"you could not do this: you may not {verb} deployments.dynamiq.getdynamiq.ai in namespace demo" for verb in verbs
@@ -166,8 +171,8 @@ def test_a_preview_says_which_verbs_its_caller_lacks(script: Script, asked: Depl
 def test_runtimes_that_may_not_be_read_are_a_warning() -> None:
     script = holding(given.app_manifest(), given.version_manifest("v1")).on("GET", RUNTIMES.path(), FORBIDDEN)
     script.on("GET", RUNTIMES.path("", "tiny-9"), FORBIDDEN)
-    for asked, shown in ((None, "(the newest)"), ("tiny-9", "tiny-9")):
-        plan = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, runtime=asked))
+    for name, shown in ((None, "(the newest)"), ("tiny-9", "tiny-9")):
+        plan = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, runtime=name))
         assert (plan.preview.then.runtime, ["you may not read Runtimes" in each for each in plan.preview.warnings]) == (shown, [True])
         perform_confirmed(ScriptedApi(script), plan)
     assert [row["spec"].get("runtime") for row in written(script)] == [None, "tiny-9"]
@@ -193,8 +198,8 @@ def test_a_confirmed_deploy_leaves_nothing_open(script: Script, found: Reply | M
     script.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), found)
     plan = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME))
     perform_confirmed(ScriptedApi(script), plan)
-    wanted = {"app": given.NAME, "workflowVersion": "v2", "runtime": named, "config": given.CONFIG}
-    assert [row["spec"] for row in written(script)] == [{key: value for key, value in wanted.items() if value is not None}]
+    spec = {"app": given.NAME, "workflowVersion": "v2", "runtime": named, "config": given.CONFIG}
+    assert [row["spec"] for row in written(script)] == [{key: value for key, value in spec.items() if value is not None}]
 
 
 def test_a_row_whose_answer_was_lost_is_not_made_twice(script: Script) -> None:

@@ -1,4 +1,4 @@
-"""What rows are brought back from, as a caller may read it."""
+"""The state from which a row can be restored by a rollback, as far as the caller may read it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS = [
 
 
 def kept(*versions: str) -> list[Manifest]:
-    """ConfigMaps of flows, as a list of metadata has them."""
+    """Returns the ConfigMaps of flows, as a list of metadata has them."""
     return [{"metadata": {"annotations": {names.FLOW_HASH_ANNOTATION: given.flow_hash(version)}}} for version in versions]
 
 
@@ -39,26 +39,28 @@ def cluster(*modifiers: given.Modifier, flows: list[Manifest], rejections: list[
     return script.on("GET", RUNTIMES.path(), listed())
 
 
-def told(script: Script) -> dict[str, bool | None]:
+def deployable_rows(script: Script) -> dict[str, bool | None]:
     return {name: each.ok for name, each in deployables(ScriptedApi(script), given.NAMESPACE, given.NAME, ROWS).items()}
 
 
 def test_a_flow_is_looked_for_in_releases_only_where_its_config_map_is_gone() -> None:
     script = cluster(flows=kept("v1", "v3"))
-    assert told(script) == {"chat-1": True, "chat-2": False, "chat-3": True}
+    assert deployable_rows(script) == {"chat-1": True, "chat-2": False, "chat-3": True}
     assert not [sent for sent in script.sent if sent.path == VERSIONS.path(given.NAMESPACE)]
     script = cluster(flows=kept("v3"))
-    assert told(script)["chat-1"] is False
+    assert deployable_rows(script)["chat-1"] is False
     renamed = given.version_manifest("v9", given.with_spec(flow=given.flow("v1")))
     script.on("GET", VERSIONS.path(given.NAMESPACE), listed(renamed))
-    assert told(script)["chat-1"] is True, "the same flow under another name is the same flow"
+    assert deployable_rows(script)["chat-1"] is True, "the same flow under another name is the same flow"
 
 
 def test_a_rejection_counts_until_it_is_withdrawn() -> None:
     script = cluster(flows=kept("v1", "v3"), rejections=[a_rejection("v1")])
     found = deployables(ScriptedApi(script), given.NAMESPACE, given.NAME, ROWS)["chat-1"]
     assert found.reasons == ("v1 was rejected by anna: loses invoices",)
-    assert told(cluster(flows=kept("v1", "v3"), rejections=[a_rejection("v1", withdrawn={"reason": "mended"})]))["chat-1"] is True
+    assert (
+        deployable_rows(cluster(flows=kept("v1", "v3"), rejections=[a_rejection("v1", withdrawn={"reason": "mended"})]))["chat-1"] is True
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,14 +69,14 @@ def test_a_rejection_counts_until_it_is_withdrawn() -> None:
 def test_what_the_caller_may_not_read_is_unknown(path: str) -> None:
     script = cluster(given.with_variables(KEY), flows=kept("v1", "v3"))
     script.on("GET", SECRETS.path(given.NAMESPACE, "model"), {"metadata": {}, "data": {"token": "eA=="}})
-    assert told(script)["chat-1"] is True
+    assert deployable_rows(script)["chat-1"] is True
     script.on("GET", path, FORBIDDEN)
     for version in ("v1", "v3"):
         script.on("GET", flow_path(version), FORBIDDEN)
-    assert told(script)["chat-1"] is None
+    assert deployable_rows(script)["chat-1"] is None
     script.on("GET", path, UNAUTHORIZED)
     with pytest.raises(errors.Denied):
-        told(script)
+        deployable_rows(script)
 
 
 def test_a_key_that_is_gone_is_named() -> None:

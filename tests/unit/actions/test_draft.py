@@ -1,4 +1,4 @@
-"""A write of a draft that meets another's: again until it fits in, and never into another workflow of the same name."""
+"""A draft write that conflicts with another is retried, and never reaches another workflow of the same name."""
 
 from __future__ import annotations
 

@@ -80,13 +80,13 @@ def by_switch(*workloads: Manifest, serves: str = "v1") -> ScriptedApi:
     ids=["before it has any", "while they start", "beside what is warm"],
 )
 def test_pods_of_a_row_under_switch(workloads: list[Manifest], pods: Pods) -> None:
-    """Those of its own workload, and as old ones those that serve meanwhile."""
+    """The row's own workload has the new pods. The old pods are those that serve meanwhile."""
     api = by_switch(*workloads)
     assert pods_of(api, given.NAMESPACE, given.NAME, row(given.progressing(2, "v2"))) == pods
 
 
 def test_until_the_workload_changes_its_pods_are_those_of_the_row_before() -> None:
-    """Else a rollout would begin with pods that are new and ready, and none that is old."""
+    """Otherwise a rollout would start with pods that are new and ready, and with no old pod."""
     made = workload_manifest(given.an_app(), WorkloadInputs("", Pins.of(pinned("v1"))))
     assert made is not None
     script = Script().on("GET", PODS, listed(managed_fields.applied({**rolling(2, 2, 2, 0), "metadata": made["metadata"]})))

@@ -1,4 +1,4 @@
-"""Reading an App, its rows and its releases, with the sentence for what is not there."""
+"""Reading an App, its rows and its releases, with a sentence for what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An App that was deleted and made again: surfaces show and use what is the new one's, while the first one's is being collected."""
+"""An App that was deleted and recreated: surfaces show and use the new one's objects while the old one's are collected."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def test_a_flow_that_is_about_to_go_brings_no_row_back(app: App, is_there: bool)
     kept = child(app, CONFIG_MAP, "chat-flow", annotations={names.FLOW_HASH_ANNOTATION: given.flow_hash("v1")})
     row = new("new-1", given.live(1, "v1"))
     script = holding(APP, row).on("GET", RUNTIMES.path(), listed()).on("GET", BY_KIND[CONFIG_MAP.kind].path(NAMESPACE), listed(kept))
-    (said,) = deployable.deployables(ScriptedApi(script), NAMESPACE, NAME, [row]).values()
-    assert said.ok is is_there
+    (result,) = deployable.deployables(ScriptedApi(script), NAMESPACE, NAME, [row]).values()
+    assert result.ok is is_there
 
 
 def secret(uid: str | None) -> Manifest:

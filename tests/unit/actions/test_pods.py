@@ -1,4 +1,4 @@
-"""The pods of a row among those of its App."""
+"""Finding the pods of a row among those of its App."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANY = 500
 
 
 class _Served:
-    """An API server's answer as it is, without the time that it takes to parse it."""
+    """An API server whose answer takes no time to parse."""
 
     def __init__(self, *pods: Manifest) -> None:
         self._page = listed(*pods)
@@ -25,7 +25,7 @@ class _Served:
 
 
 def _work(*pods: Manifest) -> int:
-    """What it takes to tell the pods of v2."""
+    """Returns the number of calls that finding the pods of v2 takes."""
     app, row, served = make.stored(make.app_manifest()), make.stored(make.row_manifest("chat-b", make.live(2, "v2"))), _Served(*pods)
     found: list[Manifest] = []
     count = calls(lambda: found.extend(pods_of_row(served, app, row)))

@@ -1,4 +1,4 @@
-"""Promoting: what travels, what the target keeps, what is lacking, and what a key covers."""
+"""Promoting: the parts that are promoted, those that the target keeps, what is missing, and what a key covers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ APP_PATH = APPS.path(STAGING, given.NAME)
 
 
 def staging(*modifiers: given.Modifier) -> Script:
-    """An App that serves v1, and two environments that are empty; the caller may do everything."""
+    """Returns a script of an App that serves v1 and two empty environments. The caller may do everything."""
     script = holding(given.app_manifest(*modifiers), given.row_manifest("chat-7", given.live(7, "v1")), given.version_manifest("v1"))
     script.on("GET", NAMESPACES.path("", STAGING), LABELLED).on("GET", NAMESPACES.path(), listed(LABELLED, *TARGETS))
     script.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), given.stored(given.runtime_manifest()))
@@ -67,13 +67,13 @@ def staging(*modifiers: given.Modifier) -> Script:
 
 
 def in_production(script: Script, *objects: Manifest) -> Script:
-    """The target has these."""
+    """Adds these objects to the target."""
     placed = [{**made, "metadata": {**made["metadata"], "namespace": PRODUCTION}} for made in objects]
     return holding(*placed, namespace=PRODUCTION, script=script)
 
 
 def posted(script: Script) -> list[tuple[str, str]]:
-    """The objects that were made: kind and namespace."""
+    """Returns kind and namespace of the objects that were created."""
     return [
         (sent.body["kind"], sent.body["metadata"]["namespace"])
         for sent in script.writes()
@@ -86,10 +86,10 @@ def test_a_first_promotion_makes_the_version_the_app_and_the_row() -> None:
     api = ScriptedApi(script)
     plan = plan_promotion(api, REQUEST)
     assert posted(script) == [], "a plan writes nothing"
-    said = "\n".join(plan.lines())
-    assert "promote demo/chat v1 (#7) to production" in said
-    assert "App chat is made in production" in said
-    assert "WorkflowVersion chat-v1 is put into production" in said
+    text = "\n".join(plan.lines())
+    assert "promote demo/chat v1 (#7) to production" in text
+    assert "App chat is made in production" in text
+    assert "WorkflowVersion chat-v1 is put into production" in text
     performed = perform_promotion(api, plan)
     assert posted(script) == [("WorkflowVersion", PRODUCTION), ("App", PRODUCTION), ("Deployment", PRODUCTION)]
     assert script.bodies("POST", RECORDS.path(PRODUCTION)) == [plan.deploy.record] == [plan.preview.record]
@@ -172,9 +172,9 @@ def test_where_it_cannot_go_is_said() -> None:
         (other_app, REQUEST, Taken, "runs workflow other"),
         (no_flow, REQUEST, Refusal, "is in no ConfigMap"),
     ]
-    for script, asked, kind, says in cases:
+    for script, request, kind, says in cases:
         with pytest.raises(kind, match=says):
-            plan_promotion(ScriptedApi(script), asked)
+            plan_promotion(ScriptedApi(script), request)
         assert posted(script) == []
 
 
@@ -269,7 +269,7 @@ def test_a_caller_who_may_not_list_namespaces_names_the_target() -> None:
     ],
 )
 def test_a_namespace_that_is_named_has_to_be_that_environment(target: Manifest | Reply, kind: type[Refusal], says: str) -> None:
-    """Where it is not, no policy for that environment would hold."""
+    """In another namespace no policy for that environment would apply."""
     script = staging().on("GET", NAMESPACES.path("", QA), target)
     with pytest.raises(kind, match=says):
         plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=QA))
@@ -289,9 +289,10 @@ def test_what_may_not_be_read_of_the_target_is_said() -> None:
 def test_whose_own_namespace_may_not_be_read_is_told_that_the_project_was_not_compared() -> None:
     script = staging().on("GET", NAMESPACES.path("", STAGING), FORBIDDEN)
     plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=PRODUCTION))
-    (said,) = [each for each in plan.preview.warnings if each.startswith("could not look")]
+    (warning,) = [each for each in plan.preview.warnings if each.startswith("could not look")]
     assert (
-        said == "could not look whether namespace production is of the same project: you may not read the namespace that you promote from"
+        warning
+        == "could not look whether namespace production is of the same project: you may not read the namespace that you promote from"
     )
 
 
@@ -343,7 +344,7 @@ UID = given.an_app().meta.uid
 
 
 class KeptApp:
-    """The App that is promoted, with its annotations as they were patched under its resourceVersion."""
+    """The App that is promoted, with annotations as they were patched under its resourceVersion."""
 
     def __init__(self, script: Script, *, conflicts: int = 0) -> None:
         self.app, self.conflicts = given.stored(given.app_manifest()), conflicts
@@ -378,7 +379,7 @@ def once(script: Script, request: PromotionRequest = REQUEST, key: Key = KEY, ta
 
 
 def test_a_key_covers_the_promotion_whatever_its_target() -> None:
-    """The second one does not see the row of the first, as it is when both arrive at the same moment: the App's note tells them apart."""
+    """Both requests arrive at once, so the second one does not see the first one's row. The App's note distinguishes them."""
     script = staging()
     app = KeptApp(script)
     row = once(script).made

@@ -1,4 +1,4 @@
-"""Rejecting a version: by its flow, whatever it is called, and whether or not its WorkflowVersion is there; and what that refuses."""
+"""Rejecting a version: by its flow, under any name, even without its WorkflowVersion; and the deploys that it refuses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SAYS = "v2 was rejected by otto: it loses invoices"
 
 
 def stage(*rejections: Manifest, but: tuple[str, ...] = ()) -> Script:
-    """An App that ran v1, v2 and v3, of which all but some are still released."""
+    """Returns a script of an App that ran v1, v2 and v3. All but `but` are still released."""
     releases = [given.version_manifest(version) for version in ("v1", "v2", "v3") if version not in but]
     script = holding(given.app_manifest(), *ROWS, *releases)
     script.on("GET", PATH, listed(*rejections)).on("POST", PATH, created)
@@ -49,8 +49,8 @@ def plan(script: Script, version: str | None = "v2", reason: str = "it loses inv
 
 @pytest.mark.parametrize("but", [(), ("v2",)], ids=["there", "deleted"])
 def test_a_version_is_rejected_by_its_flow(but: tuple[str, ...]) -> None:
-    asked = {"workflowHash": given.flow_hash("v2"), "workflow": given.NAME, "version": "v2", "reason": "it loses invoices"}
-    assert plan(stage(but=but)) == asked
+    spec = {"workflowHash": given.flow_hash("v2"), "workflow": given.NAME, "version": "v2", "reason": "it loses invoices"}
+    assert plan(stage(but=but)) == spec
 
 
 def test_what_nobody_released_or_ran_is_unknown() -> None:
@@ -96,13 +96,13 @@ def test_a_withdrawal_is_of_every_rejection_of_the_flow() -> None:
 
 
 def withdrawn(script: Script, version: str | None = None, **named: Any) -> list[str]:
-    """The names of the Rejections that would be withdrawn."""
+    """Returns the names of the Rejections that would be withdrawn."""
     found = plan_withdrawal(ScriptedApi(script), given.NAMESPACE, given.NAME, version, "it was the mail server", **named)
     return [each["metadata"]["name"] for each in found.rejections]
 
 
 def test_a_withdrawal_by_a_row_is_of_what_the_row_ran_alone() -> None:
-    """A Rejection need not say what it was rejected as: that is no name that a row has, too."""
+    """A Rejection may have no version: a row without one must not match it."""
     nameless = rules.rejection("v1")
     del nameless["spec"]["version"]
     script = stage(rules.rejection("v2"), nameless)
@@ -135,7 +135,7 @@ def test_a_withdrawal_that_another_was_faster_with_says_so() -> None:
         perform_withdrawal(api, plan_withdrawal(api, given.NAMESPACE, given.NAME, "v2", "it was the mail server"))
 
 
-# What it refuses.
+# Refused deploys.
 
 
 def deploying(script: Script, **asked: str) -> PreviewedDeploy:
@@ -149,7 +149,7 @@ def test_a_preview_refuses_a_rejected_version_with_its_sentence(asked: dict[str,
 
 
 def test_the_same_flow_under_another_name_is_refused_too() -> None:
-    """The WorkflowVersion was deleted and made again."""
+    """The WorkflowVersion was deleted and recreated."""
     with pytest.raises(Rejected, match=SAYS):
         deploying(stage(rules.rejection("v2", named="v7")), version="v2")
 
@@ -169,7 +169,7 @@ def test_what_runs_already_can_be_scaled_and_what_is_bypassed_is_bypassed() -> N
 
 
 def test_who_may_not_read_rejections_gets_a_preview_all_the_same() -> None:
-    """The operator refuses the row, so the preview says that it may."""
+    """The operator refuses a rejected row, so the preview only warns."""
     unread = deploying(stage().on("GET", PATH, FORBIDDEN), version="v2")
     assert unread.preview.warnings == (
         f"you may not read Rejections in namespace {given.NAMESPACE}, so this cannot say whether v2 is rejected",
@@ -190,7 +190,7 @@ def test_a_rollback_that_names_nothing_passes_over_a_rejected_version() -> None:
 
 
 def test_a_rollback_past_a_row_that_waits_goes_back_from_what_is_live() -> None:
-    """What waits never ran: going back from it would bring back what is live."""
+    """The waiting row never ran: a rollback from it would restore the live row."""
     script = stage()
     waits = given.stored(given.row_manifest("chat-4", rules.awaiting(4, "v4")))
     script.on("GET", RECORDS.path(given.NAMESPACE), listed(*map(given.stored, ROWS), waits))

@@ -1,4 +1,4 @@
-"""A draft, or a flow that is given, becomes the next version of its workflow."""
+"""Releasing a draft, or a given flow, as the next version of its workflow."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_flow_that_is_given_takes_one_read() -> None:
 
 
 def test_a_flow_that_cannot_run_is_released_by_force_alone() -> None:
-    """A version never changes: one that can never run would stand among the others for good."""
+    """A version never changes: one that cannot run would be listed for good."""
     script = holding(
         given.workflow_manifest(given.with_spec(flow="nodes: [{id: a, type: dynamiq.nodes.utils.Output, depends: [{node: b}]}]"))
     )

@@ -1,4 +1,4 @@
-"""What a rollback goes back to."""
+"""The row that a rollback restores."""
 
 from __future__ import annotations
 

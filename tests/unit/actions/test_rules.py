@@ -1,4 +1,4 @@
-"""Previews say what would hold a row; suspension; and that a confirmed rollback stays one."""
+"""Previews list the guards that would block a row. Also: suspension, and confirmed rollbacks, which stay rollbacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ APP = APPS.path(given.NAMESPACE, given.NAME)
 
 
 def stage(*guards: Manifest, **spec: object) -> Script:
-    """An App that serves v2 after v1, of which these guards would hold rows."""
+    """Returns a script of an App that serves v2 after v1. These guards would block rows."""
     rows = (given.row_manifest("chat-1", given.superseded(1, "v1")), given.row_manifest("chat-2", given.live(2, "v2")))
     app = given.app_manifest(given.with_status(guards=list(guards)), given.with_spec(**spec))
     script = holding(app, *rows, *(given.version_manifest(version) for version in ("v1", "v2", "v3")))
@@ -35,7 +35,7 @@ def plan(script: Script, **asked: object) -> PreviewedDeploy:
 
 
 def held(script: Script, **asked: object) -> list[str]:
-    """Why the row would wait."""
+    """Returns the reasons for which the row would wait."""
     return [each.reason.value for each in plan(script, **asked).preview.guards]
 
 
@@ -67,7 +67,7 @@ def test_the_sentences_are_the_operators_own() -> None:
 
 
 def with_held_variables(*guards: Manifest) -> Script:
-    """The App's variables were changed, which waits for a row."""
+    """Returns a script of an App whose variables were changed and wait for a row."""
     script = stage()
     conditions = [given.VARIABLES_HELD | {"message": "Not in force yet: variables (TONE)"}]
     return script.on("GET", APP, given.stored(given.app_manifest(given.with_status(guards=list(guards), conditions=conditions))))
@@ -85,7 +85,7 @@ def with_held_variables(*guards: Manifest) -> Script:
     ids=["approved", "bypass", "after a freeze", "a rollback", "only suspended"],
 )
 def test_a_preview_says_that_held_changes_take_effect(guards: list[Manifest], asked: Manifest, brings: bool) -> None:
-    """The App runs these pins already: what the condition tells to deploy, to apply them, must not read as if nothing changed."""
+    """The App already runs these pins: the deploy that the condition advises must not look like a deploy without changes."""
     preview = plan(with_held_variables(*guards), **asked).preview
     assert (preview.restarts, preview.no_op, TAKES_EFFECT in preview.warnings) == (brings, not brings, brings)
 
@@ -95,9 +95,9 @@ def test_who_approves_is_told_that_held_changes_take_effect() -> None:
         with_held_variables(rules.WOULD_AWAIT),
         given.row_manifest("chat-3", given.pinned(3, "v2", guards=[{"reason": "AwaitingApproval", "approvals": 1}])),
     )
-    said = waiting_preview(ScriptedApi(script), given.stored(waiting)).lines()
-    assert f"  {TAKES_EFFECT}" in said
-    assert "  pods are replaced one by one; requests go on being answered" in said
+    lines = waiting_preview(ScriptedApi(script), given.stored(waiting)).lines()
+    assert f"  {TAKES_EFFECT}" in lines
+    assert "  pods are replaced one by one; requests go on being answered" in lines
 
 
 GIT = {"deploy": {"workflowVersion": "v2"}}
@@ -133,7 +133,7 @@ def test_what_is_asked_of_the_rules_is_in_the_row() -> None:
 
 
 def test_a_confirmed_rollback_stays_a_rollback() -> None:
-    """With a config it would be none, and would wait for what a rollback does not wait for."""
+    """A rollback with a config would be a deploy, and would wait for guards that exempt rollbacks."""
     script = stage()
     perform_confirmed(ScriptedApi(script), plan(script, restores="chat-1"))
     (sent,) = script.bodies("POST", RECORDS.path(given.NAMESPACE))
@@ -197,7 +197,7 @@ def test_another_app_of_the_name_is_not_suspended() -> None:
 
 
 def test_a_first_promotion_says_what_the_policies_of_its_target_ask() -> None:
-    """The App is not there yet: what would hold it is what would hold another App there, but for what is that one's own."""
+    """The App does not exist yet. The guards of another App in the target show those that would block it, except that App's own."""
     script = stage()
     guards = [rules.WOULD_AWAIT, rules.IS_SUSPENDED]
     other = given.stored(given.app_manifest(given.in_namespace("prod"), given.with_status(guards=guards), name="other"))

@@ -1,4 +1,4 @@
-"""Triggers of an App: what a change leaves, what is refused, and a run that begins now."""
+"""Triggers of an App: the effect of a change, refusals, and a run that starts now."""
 
 from __future__ import annotations
 
@@ -150,12 +150,12 @@ def test_what_others_wrote_meanwhile_is_kept(
     monkeypatch.setattr(idempotency, "PAUSE", 0.0)
     other = {"name": "other", "schedule": "5 5 * * *"}
     script = Script().on("PATCH", PATH, CONFLICT, {}).on("GET", PATH, app(other, DAILY, version="2"))
-    told = actions.perform_triggers(ScriptedApi(script), plan(app(DAILY)))
+    result = actions.perform_triggers(ScriptedApi(script), plan(app(DAILY)))
     first, second = script.bodies("PATCH", PATH)
     assert (first["metadata"]["resourceVersion"], first["spec"]["triggers"]) == ("1", expected)
     assert second["metadata"] == {"uid": given.an_app().meta.uid, "resourceVersion": "2"}
     assert second["spec"]["triggers"] == [other, *expected]
-    assert told == expected[-1]
+    assert result == expected[-1]
 
 
 def test_the_last_one_is_removed_with_its_field() -> None:

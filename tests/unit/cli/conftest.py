@@ -1,4 +1,4 @@
-"""The plugin over a script."""
+"""Fixtures of this folder: the plugin over a scripted API server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.scripted_plugin import CtrlC, ScriptedPlugin, press_ctrl_c
 
 @pytest.fixture
 def plugin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedPlugin]:
-    """`kubectl dynamiq` in the namespace `demo`, for somebody who may do everything."""
+    """Yields `kubectl dynamiq` in the namespace `demo`, for a user who may do everything."""
     monkeypatch.setattr(follow, "EVERY", 0.01)  # seconds between two readings of a rollout
     with ScriptedPlugin(capsys, monkeypatch) as made:
         permitting(made.script)
@@ -25,7 +25,8 @@ def plugin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def ctrl_c() -> Iterator[CtrlC]:
-    """Answers during which somebody presses Ctrl-C; whoever started the tests may have had interrupts ignored."""
+    """Yields a maker of answers during which the user presses Ctrl-C."""
+    # The process that started the tests may have had interrupts ignored.
 
     def answer(reply: Reply | Manifest) -> Answer:
         def press(_: Sent) -> Reply | Manifest:

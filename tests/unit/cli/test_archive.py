@@ -1,4 +1,4 @@
-"""An App whose older rows are in the archive, from a terminal: the recorder is asked through the API server, page by page, with the caller's token."""
+"""Commands on an App whose older rows are archived: the plugin reads the recorder by the API server, page by page, with the caller's token."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.support.scripted_plugin import ScriptedPlugin
 UID = given.an_app().meta.uid
 ROWS = history(9, app_uid=UID, namespace=given.NAMESPACE)
 ARCHIVED, IN_CLUSTER = ROWS[:6], ROWS[5:]
-"""Row 6 has been acknowledged, and is about to go."""
+"""Row 6 is in both: it has been acknowledged, and is about to be deleted."""
 PATH = f"{PROXY}/v1/apps/{UID}/archive"
 
 
 def pages(sent: Sent) -> Manifest:
-    """Two rows a page, newest first."""
+    """Answers with two rows a page, newest first."""
     begin = int(sent.query.get("cursor", "0"))
     newest = ARCHIVED[::-1]
     after = str(begin + 2) if begin + 2 < len(newest) else None
@@ -51,9 +51,9 @@ def test_verify_walks_one_chain_over_the_seam(plugin: ScriptedPlugin) -> None:
     done = plugin("verify", "chat", "--expect", ROWS[0]["spec"]["pinned"]["digest"])
     assert (done.code, done.err) == (0, "")
     assert "9 rows fit" in done.out
-    asked = [sent for sent in plugin.script.recorded if sent.path == PATH]
-    assert [sent.query.get("cursor") for sent in asked] == [None, "2", "4"]
-    assert {sent.headers[TOKEN_HEADER] for sent in asked} == {"token-of-anna"}
+    requests = [sent for sent in plugin.script.recorded if sent.path == PATH]
+    assert [sent.query.get("cursor") for sent in requests] == [None, "2", "4"]
+    assert {sent.headers[TOKEN_HEADER] for sent in requests} == {"token-of-anna"}
 
 
 def test_a_row_that_is_missing_at_the_seam_is_found(plugin: ScriptedPlugin) -> None:
@@ -66,18 +66,18 @@ def test_a_row_that_is_missing_at_the_seam_is_found(plugin: ScriptedPlugin) -> N
 def test_a_long_walk_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "FIRST", 0.01)
     monkeypatch.setattr(patience, "THEN", 0.01)
-    told = "reading the archive of chat, 4 of 6 rows, "
+    progress = "reading the archive of chat, 4 of 6 rows, "
 
     def once_it_is_told(sent: Sent) -> Manifest:
         end = time.monotonic() + 240
         assert isinstance(sys.stderr, io.StringIO)
-        while sent.query.get("cursor") == "4" and told not in sys.stderr.getvalue() and time.monotonic() < end:
+        while sent.query.get("cursor") == "4" and progress not in sys.stderr.getvalue() and time.monotonic() < end:
             time.sleep(0.01)
         return pages(sent)
 
     plugin.script.on("GET", PATH, once_it_is_told)
     done = plugin("verify", "chat", terminal=True)
-    assert (done.code, told in done.err) == (0, True)
+    assert (done.code, progress in done.err) == (0, True)
 
 
 def test_whether_there_is_an_archive_that_may_not_be_known_is_said(plugin: ScriptedPlugin) -> None:
@@ -96,18 +96,18 @@ def test_history_shows_archived_rows_where_it_is_asked_to(plugin: ScriptedPlugin
 
 
 def test_of_an_archived_row_it_is_not_said_that_it_cannot_be_brought_back(plugin: ScriptedPlugin) -> None:
-    """Neither the cluster's ConfigMaps nor its releases have its flow, and a rollback finds it in the archive."""
+    """Neither the cluster's ConfigMaps nor its releases have the row's flow; a rollback finds it in the archive."""
     plugin.keeps()
     rows = json.loads(plugin("history", "chat", "--archived", "-o", "json").out)
-    told = {each["sequence"]: each["deployable"] for each in rows}
-    assert told[9]["ok"] is False
-    assert {told[number]["ok"] for number in range(1, 6)} == {None}
-    assert "it is in the archive" in told[1]["reasons"][0]
+    by_sequence = {each["sequence"]: each["deployable"] for each in rows}
+    assert by_sequence[9]["ok"] is False
+    assert {by_sequence[number]["ok"] for number in range(1, 6)} == {None}
+    assert "it is in the archive" in by_sequence[1]["reasons"][0]
     assert "unknown: it is in the archive" in plugin("history", "chat", "--archived", "-o", "wide").out
 
 
 def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) -> None:
-    """By its sequence or its name; its flow is in the archive alone."""
+    """The row is named by its sequence or its name. Only the archive has its flow."""
     plugin.flows("v1")
     wanted = ARCHIVED[1]
     plugin.script.on("GET", f"{RECORDS.path(given.NAMESPACE)}/chat-2", missing("deployments", "chat-2"))
@@ -125,7 +125,7 @@ def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) ->
 
 
 def test_what_changed_between_archived_rows_is_told(plugin: ScriptedPlugin) -> None:
-    """Also where one of the two is in the cluster, and where the flows are in the archive alone."""
+    """The comparison also works if one of the two rows is in the cluster, and if only the archive has the flows."""
     for row in (*ROWS[1:3], ROWS[8]):
         version = row["spec"]["pinned"]["workflowVersion"]
         lost = names.flow("chat", given.flow_hash(version))
@@ -144,9 +144,9 @@ def test_what_changed_between_archived_rows_is_told(plugin: ScriptedPlugin) -> N
 def test_what_was_live_is_known_from_the_archive(plugin: ScriptedPlugin) -> None:
     done = plugin("at", moment(3), "chat")
     assert (done.code, "(#2, chat-2) was live" in done.out) == (0, True)
-    asked = len(plugin.script.recorded)
+    before = len(plugin.script.recorded)
     assert "(#8, chat-8) was live" in plugin("at", moment(9), "chat").out
-    assert len(plugin.script.recorded) == asked, "the cluster's rows say it"
+    assert len(plugin.script.recorded) == before, "the cluster's rows say it"
 
 
 def test_a_report_has_deploys_that_are_in_the_archive(plugin: ScriptedPlugin) -> None:
@@ -165,7 +165,7 @@ def test_a_report_has_deploys_that_are_in_the_archive(plugin: ScriptedPlugin) ->
 def test_who_cannot_read_the_archive_hears_so_and_gets_no_shorter_history(
     plugin: ScriptedPlugin, asked: tuple[str, ...], status: int, says: str
 ) -> None:
-    """404 is what the recorder answers whoever may not list rows."""
+    """The recorder answers 404 to callers who may not list rows."""
     for path in (PATH, f"{PATH}/at"):
         plugin.script.on("GET", path, Reply(status, {"error": {"code": "some", "message": says, "details": {}}}))
     done = plugin(*asked)

@@ -1,4 +1,4 @@
-"""The token that the recorder is asked with: of the flag, or of whatever the kubeconfig's user logs in with."""
+"""The token for the recorder: from the flag, or from the login of the kubeconfig's user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ V1 = "client.authentication.k8s.io/v1"
 
 
 def sent(plugin: ScriptedPlugin, *options: str) -> str:
-    """The token that arrives."""
+    """Returns the token that the recorder receives."""
     plugin.script.has_recorder = True
     done = plugin("run", RUN, *options)
     assert done.code == 0, done.err
@@ -26,7 +26,7 @@ def sent(plugin: ScriptedPlugin, *options: str) -> str:
 
 
 def refused(plugin: ScriptedPlugin, *options: str) -> str:
-    """What is said where there is none: one sentence, and nothing was asked but whether there is a recorder."""
+    """Returns the error without a token: one sentence, and the only request was whether there is a recorder."""
     plugin.script.has_recorder = True
     done = plugin("run", RUN, *options)
     assert (done.code, {sent.path for sent in plugin.script.recorded}) == (1, {f"{PROXY}/healthz"})
@@ -80,9 +80,9 @@ def test_a_program_that_logs_in(plugin: ScriptedPlugin) -> None:
     assert sent(plugin) == "from-a-program"
     argument, variable, info = seen.read_text().splitlines()
     assert (argument, variable) == ("get-token", "yes")
-    told = json.loads(info)
-    assert (told["apiVersion"], told["kind"], told["spec"]["interactive"]) == (V1, "ExecCredential", False)
-    assert told["spec"]["cluster"]["server"] == "https://api.example.com"
+    data = json.loads(info)
+    assert (data["apiVersion"], data["kind"], data["spec"]["interactive"]) == (V1, "ExecCredential", False)
+    assert data["spec"]["cluster"]["server"] == "https://api.example.com"
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_a_program_that_is_not_there_says_how_to_install_it(plugin: ScriptedPlug
 )
 def test_who_has_no_token_is_told_how_to_get_one(plugin: ScriptedPlugin, user: dict[str, str], says: str) -> None:
     plugin.logs_in(user)
-    said = refused(plugin)
-    assert says in said
-    assert '--token "$(kubectl create token ACCOUNT)"' in said
+    message = refused(plugin)
+    assert says in message
+    assert '--token "$(kubectl create token ACCOUNT)"' in message
 
 
 def test_nobody_has_to_log_in_where_there_is_no_recorder(plugin: ScriptedPlugin) -> None:

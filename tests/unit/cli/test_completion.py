@@ -1,4 +1,4 @@
-"""What the shell is offered after `kubectl dynamiq`, from the parser and from one `kubectl get`."""
+"""The completions after `kubectl dynamiq`, from the parser and from one `kubectl get`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GROUP = "dynamiq.getdynamiq.ai"
 
 @pytest.fixture
 def known(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """A cluster as `kubectl get` prints it by completion's templates; what users wrote is quoted."""
+    """Returns a plugin with a cluster as `kubectl get` prints it by completion's templates. Texts of users are quoted."""
     plugin.gets(f"apps.{GROUP}", 'chat\t"v2"', "billing")
     plugin.gets(f"workflowversions.{GROUP}", 'v1\t"What v1 does"', 'v2\t"a\\nb \\"c\\""', "v10")
     plugin.gets(

@@ -1,4 +1,4 @@
-"""`deploy` and `rollback`: preview, question, the row that is sent, and how its rollout is told."""
+"""`deploy` and `rollback`: the preview, the question, the created row, and the output during its rollout."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ chat in demo
 
 
 EXPLICIT = {"app": "chat", "workflowVersion": "v2", "runtime": "tiny-1", "config": given.CONFIG}
-"""What a row says that was shown before: all of it."""
+"""The spec of a row that was previewed: it names everything."""
 
 
 def scaled(fewest: int, most: int, cpu: int) -> Manifest:
@@ -54,7 +54,7 @@ def row(*modifiers: given.Modifier, name: str = NEW) -> Manifest:
 
 @pytest.fixture
 def serving(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat serves v1, its first row; v2 is released."""
+    """Returns a plugin on App chat, which serves v1 by its first row. v2 is released."""
     plugin.app(given.stored(given.app_manifest()))
     plugin.rows(row(given.live(1, "v1"), name="chat-a"))
     plugin.releases(given.stored(given.version_manifest("v1")), given.stored(given.version_manifest("v2")))
@@ -65,13 +65,13 @@ def serving(plugin: ScriptedPlugin) -> ScriptedPlugin:
 
 
 def rolling_out(plugin: ScriptedPlugin, *told: Answer, pods: Manifest | Reply | None = None) -> None:
-    """What the new row reads as, one reading after the other."""
+    """Sets the states of the new row, one for each read."""
     plugin.script.on("GET", RECORDS.path(NAMESPACE, NEW), *told)
     plugin.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), pods or listed(rolling(2, 1, 1, 1)))
 
 
 def created(plugin: ScriptedPlugin) -> list[Manifest]:
-    """The specs of the rows that were made."""
+    """Returns the specs of the rows that were created."""
     return [sent.body["spec"] for sent in plugin.script.writes() if sent.path == ROWS]
 
 
@@ -265,7 +265,7 @@ SLEEPS: Manifest = {
 def test_the_type_that_is_live_is_kept_unless_another_is_given(
     serving: ScriptedPlugin, live: Manifest, options: tuple[str, ...], config: Manifest | None
 ) -> None:
-    """And the row says its type, and all of its config."""
+    """The row names its type and its whole config."""
     serving.rows(row(given.live(1, "v1", config=live), name="chat-a"))
     assert serving("deploy", "chat", "--yes", "--no-wait", *options).code == 0
     assert created(serving)[0]["config"] == (config or {**SLEEPS, "idleSeconds": 60, "maxReplicas": 3, "holdSeconds": 30})
@@ -341,12 +341,12 @@ def test_whoever_may_only_read_gets_a_preview_with_a_warning(serving: ScriptedPl
     assert done.err.endswith("ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)\n")
 
 
-# Rolling back.
+# Rollbacks.
 
 
 @pytest.fixture
 def twice(serving: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat serves v2 after v1."""
+    """Returns a plugin on App chat, which serves v2 after v1."""
     scaled = {**given.CONFIG, "autoscaling": {"minReplicas": 3, "maxReplicas": 3, "targetCPUUtilizationPercentage": 80}}
     serving.rows(
         row(given.superseded(1, "v1", config=scaled), name="chat-a"),
@@ -402,16 +402,16 @@ def test_what_is_wrong_is_said_before_anybody_would_be_asked(twice: ScriptedPlug
 
 
 def test_what_changed_while_it_was_asked_is_refused_with_both_values(serving: ScriptedPlugin) -> None:
-    """Somebody scales the App, and somebody releases v3, between the preview and the answer."""
+    """Between the preview and the answer, one user scales the App, and another releases v3."""
     path = RECORDS.path(NAMESPACE)
     before, after = row(given.live(1, "v1"), name="chat-a"), row(given.live(2, "v1", config=scaled(4, 9, 80)), name="chat-b")
     selected = {"fieldSelector": f"spec.app={NAME},{RECORDS.field_selector}"}
     serving.script.on("GET", path, listed(before), listed(after), query=selected)
     done = serving("deploy", "chat", typed="y\n")
     assert done.code == 4
-    (said,) = [line for line in done.err.splitlines() if "error: " in line]
-    assert "nothing was done, since what would be deployed has changed after the preview: config was " in said
-    assert said.index('"maxReplicas": 2') < said.index(" and is ") < said.index('"maxReplicas": 9')
+    (message,) = [line for line in done.err.splitlines() if "error: " in line]
+    assert "nothing was done, since what would be deployed has changed after the preview: config was " in message
+    assert message.index('"maxReplicas": 2') < message.index(" and is ") < message.index('"maxReplicas": 9')
     assert created(serving) == []
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to the API server: one sentence with the next step, and an exit code."""
+"""Failures on the way to the API server: one sentence with the next step, and an exit code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_CLUSTER = "nothing answers at localhost:8080, where kubectl looks when it kno
 
 
 def text(status: int, said: str) -> Reply:
-    """As `kubectl proxy` itself answers: no object."""
+    """Returns a plain text, as `kubectl proxy` itself answers."""
     return Reply(status, f"{said}\n".encode())
 
 
@@ -126,21 +126,21 @@ def test_the_socket_is_for_nobody_else_and_goes_with_the_plugin(plugin: Scripted
 
 
 def test_what_kubectl_says_while_it_serves_is_passed_on_but_not_its_log(plugin: ScriptedPlugin) -> None:
-    asked = "To sign in, open https://login.example\n"
-    plugin.says(f"{asked}E1124 12:00:00.000000 1 proxy.go:1] connection refused\n")
+    prompt = "To sign in, open https://login.example\n"
+    plugin.says(f"{prompt}E1124 12:00:00.000000 1 proxy.go:1] connection refused\n")
     seen: list[str] = []
 
     def once_it_is_seen(_: Sent) -> Manifest:
         def read() -> bool:
             seen.append(plugin.capture.readouterr().err)
-            return asked in "".join(seen)
+            return prompt in "".join(seen)
 
         eventually("the question is on standard error", read)
         return listed(given.stored(given.row_manifest("chat-a", given.live(1, "v1"))))
 
     plugin.script.on("GET", PATH, once_it_is_seen)
     assert plugin("history", "chat").code == 0
-    assert "".join(seen) == asked
+    assert "".join(seen) == prompt
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`history`: whole calls, from the command line to the bytes that are printed."""
+"""`history`: whole calls, from the command line to the printed bytes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ v1        What v1 does   Superseded                1.0.0     2026-11-24T12:00:00
 
 
 def rows() -> list[Manifest]:
-    """Three rows as the API server lists them, in no order."""
-    asked = given.asking(createdBy="anna", message="the other\nteam")
+    """Returns three rows as the API server lists them, unordered."""
+    modifier = given.asking(createdBy="anna", message="the other\nteam")
     return [
-        given.stored(given.row_manifest("chat-b", given.live(2, "v2", restores={"row": "chat-0", "sequence": 1}), asked)),
+        given.stored(given.row_manifest("chat-b", given.live(2, "v2", restores={"row": "chat-0", "sequence": 1}), modifier)),
         given.stored(given.row_manifest("chat-a", given.superseded(1, "v1"))),
         given.stored(given.row_manifest("chat-c", given.failed(3, "v3", "no pod became Ready"), given.asking(createdBy="bo"))),
     ]
@@ -249,11 +249,11 @@ def test_a_watch_that_is_refused_is_an_error(plugin: ScriptedPlugin) -> None:
     assert done.err.startswith('error: forbidden: User "eve" cannot watch: ask for the ClusterRole that allows it')
 
 
-# With what changed of the App.
+# With AppChanges.
 
 
 def changes() -> list[Manifest]:
-    """Before the first row and after the second one, as the API server lists them, in no order."""
+    """Returns AppChanges before the first row and after the second one, as the API server lists them, unordered."""
     spec = {"sequence": 2, "reason": "Changed", "after": 2, "by": "bo", "summary": "variables KEY added, MODEL changed"}
     told = [{"field": "variables", "name": "KEY", "change": "Added"}, {"field": "variables", "name": "MODEL", "change": "Changed"}]
     second = given.app_change_manifest(given.with_spec(**spec, changes=told), name="chat-settings-2")

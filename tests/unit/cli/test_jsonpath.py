@@ -1,4 +1,4 @@
-"""Templates of `-o jsonpath=…`, as kubectl reads them."""
+"""Templates of `-o jsonpath=…`, as kubectl evaluates them."""
 
 from __future__ import annotations
 

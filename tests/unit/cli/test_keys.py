@@ -1,4 +1,4 @@
-"""`keys` and `invoke`: who may call an App, and a call of it."""
+"""`keys` and `invoke`: the keys of an App's callers, and a call of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def secret(**keys: str) -> Manifest:
 
 @pytest.fixture
 def keyed(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat with two keys."""
+    """Returns a plugin on App chat with two keys."""
     plugin.app(given.stored(given.app_manifest(given.with_status(live=LIVE))))
     plugin.script.on("GET", SECRET, secret(default=DEFAULT, ci="short")).on("PATCH", SECRET, {}).on("PATCH", APP, {})
     return plugin
@@ -66,8 +66,8 @@ def test_a_new_key_is_printed_once_and_the_app_is_told(keyed: ScriptedPlugin) ->
     assert key not in done.err
     assert len(key) >= 40
     assert body["metadata"] == {"uid": "u", "resourceVersion": "7"}
-    (told,) = keyed.script.bodies("PATCH", APP)
-    assert list(told["metadata"]["annotations"]) == [names.KEYS_CHANGED_ANNOTATION]
+    (patch,) = keyed.script.bodies("PATCH", APP)
+    assert list(patch["metadata"]["annotations"]) == [names.KEYS_CHANGED_ANNOTATION]
     assert "in a few seconds" in done.err
     assert json.loads(keyed("keys", "create", NAME, "web", "-o", "json").out)["name"] == "web"
 
@@ -117,12 +117,12 @@ def test_before_the_first_deploy_there_are_no_keys(keyed: ScriptedPlugin) -> Non
     assert "they are made with its first deploy" in keyed("keys", "list", NAME).err
 
 
-# invoke
+# `invoke`.
 
 
 @contextlib.contextmanager
 def served() -> Iterator[tuple[Script, int]]:
-    """An App that answers, and its port."""
+    """Yields an App that answers, and its port."""
     script = Script().on("POST", "/", {"answer": "hello"})
     with ScriptedServer(script) as server:
         yield script, int(server.url.rpartition(":")[2])
@@ -130,7 +130,7 @@ def served() -> Iterator[tuple[Script, int]]:
 
 @pytest.fixture
 def pods(keyed: ScriptedPlugin) -> Iterator[Script]:
-    """The App behind a port-forward."""
+    """Yields the App behind a port-forward."""
     with served() as (script, port):
         keyed.forwards(port)
         yield script
@@ -156,7 +156,7 @@ def test_a_call_brings_a_key_while_the_pods_of_an_app_that_is_to_be_public_still
 
 
 def test_a_call_by_hostname_goes_where_the_gateway_is_called_from_outside(keyed: ScriptedPlugin) -> None:
-    """A name of this machine, which its resolver may not know, is one all the same."""
+    """It also works for a name of this machine that its resolver may not know."""
     with served() as (script, port):
         url = f"http://chat.demo.localhost:{port}"
         keyed.app(given.stored(given.app_manifest(given.with_status(live=LIVE, hostname="chat.demo.localhost", url=url))))
@@ -200,7 +200,7 @@ def test_an_app_without_pods_cannot_be_reached(keyed: ScriptedPlugin) -> None:
 
 
 def test_an_app_that_is_asleep_is_woken_by_no_port_forward(keyed: ScriptedPlugin, pods: Script) -> None:
-    """For a pod that nobody asks for kubectl would wait a minute. One that was woken since its status was written is called."""
+    """kubectl would wait a minute for a pod that no call wakes. An App that woke after its status was written is called."""
     asleep = {"type": "Ready", "status": "True", "reason": "Asleep", "message": "", "lastTransitionTime": "2026-11-24T12:00:00Z"}
     keyed.app(given.stored(given.app_manifest(given.with_status(live=LIVE, conditions=[asleep]))))
     workloads = BY_KIND[WORKLOAD.kind].path(NAMESPACE)
@@ -257,8 +257,8 @@ def _runs(process: int) -> bool:
 def test_what_a_terminal_cannot_show_is_escaped_and_ends_nothing(keyed: ScriptedPlugin) -> None:
     keyed.patch.setenv("PYTHONIOENCODING", "ascii")
     with keyed.started("keys", "list", NAME) as process:
-        said = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, said[0]) == (0, "NAME      KEY\nci        \\u2026\ndefault   a-lo\\u2026\n")
+        output = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, output[0]) == (0, "NAME      KEY\nci        \\u2026\ndefault   a-lo\\u2026\n")
 
 
 def test_a_key_that_no_runtime_would_read_is_not_made(keyed: ScriptedPlugin) -> None:

@@ -1,4 +1,4 @@
-"""`list`, `version`, and the forms that `-o` prints."""
+"""`list`, `version`, and the formats of `-o`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READY = {"type": "Ready", "status": "True", "reason": "Serving"}
 
 @pytest.fixture
 def apps(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """One App that serves, one that rolls out for the first time, and one of another namespace with a hostile reason."""
+    """Returns a plugin on a serving App, one in its first rollout, and one of another namespace with a hostile reason."""
     rolling = [
         {"type": "Ready", "status": "False", "reason": "NotDeployed"},
         {"type": "Progressing", "status": "True", "reason": "Deploying"},
@@ -105,8 +105,8 @@ def test_the_versions(plugin: ScriptedPlugin) -> None:
     assert [line.split(maxsplit=1)[1] for line in shown[1:]] == ["registry.test/operator:0.1.0 in system", f"{GROUP}/v1alpha1", "v1.37.0"]
     plugin.script.on("GET", "/apis/apps/v1/deployments", failure(403, "Forbidden"))
     plugin.script.on("GET", f"/apis/{GROUP}", failure(404, "NotFound"))
-    told = json.loads(plugin("version", "-o", "json").out)
-    assert (told["operator"], told["resources"], told["kubernetes"]) == (None, [], "v1.37.0")
+    data = json.loads(plugin("version", "-o", "json").out)
+    assert (data["operator"], data["resources"], data["kubernetes"]) == (None, [], "v1.37.0")
     shown = plugin("version").out.splitlines()
     assert [line.split(maxsplit=1)[1] for line in shown[1:3]] == ["you may not look (Deployments of its namespace)", "not installed"]
 
@@ -125,10 +125,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_an_answer_that_takes_long_is_waited_for_aloud(plugin: ScriptedPlugin) -> None:
-    row, said = given.stored(given.row_manifest("chat-1", given.superseded(1, "v1"))), threading.Event()
+    row, printed = given.stored(given.row_manifest("chat-1", given.superseded(1, "v1"))), threading.Event()
 
     def late(_: object) -> dict[str, object]:
-        said.wait(0.3)  # nobody sets it: the answer comes late
+        printed.wait(0.3)  # nobody sets it: the answer comes late
         return listed(row)
 
     plugin.script.on("GET", RECORDS.path(NAMESPACE), late)

@@ -1,4 +1,4 @@
-"""Lists of runs whose pages are many, short or empty, and a watch: each run is printed once, in whatever page it stands."""
+"""Lists of runs with many, short or empty pages, and a watch: each run is printed once, on whichever page it is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BEGUN = datetime.now(UTC) - timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 def app(plugin: ScriptedPlugin) -> None:
-    """App chat, and a recorder."""
+    """Sets up App chat and a recorder."""
     plugin.app(given.stored(given.app_manifest()))
     plugin.records()
 
@@ -55,10 +55,10 @@ def test_a_cursor_that_leads_nowhere_is_followed_once(plugin: ScriptedPlugin) ->
 
 def test_a_long_search_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "FIRST", 0.05)
-    said = threading.Event()
+    printed = threading.Event()
 
     def late(_: object) -> dict[str, object]:
-        said.wait(0.3)  # nobody sets it: the answer comes late
+        printed.wait(0.3)  # nobody sets it: the answer comes late
         return made.a_page()
 
     plugin.script.on("GET", RUNS, made.a_page(made.a_run(), cursor="a")).on("GET", RUNS, late, query={"cursor": "a"})
@@ -73,12 +73,12 @@ def test_a_long_search_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: p
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A watch does not wait between two looks."""
+    """Removes the wait between two reads of a watch."""
     monkeypatch.setattr(runs, "EVERY", 0.01)
 
 
 def numbered(*numbers: int) -> list[dict[str, Any]]:
-    """Runs by when they began, one each 100 microseconds of the last hour, the newest first."""
+    """Returns runs by their start, one each 100 microseconds of the last hour, newest first."""
     times = {number: f"{BEGUN + timedelta(microseconds=100 * number):%Y-%m-%dT%H:%M:%S.%f}Z" for number in numbers}
     return [made.a_run(id=f"11111111-0000-4000-8000-{number:012}", started_at=times[number]) for number in sorted(numbers, reverse=True)]
 
@@ -97,7 +97,7 @@ def test_watching_prints_each_run_once_when_it_comes(plugin: ScriptedPlugin, ctr
 
 @pytest.mark.usefixtures("at_once")
 def test_watching_takes_no_run_that_was_there_for_a_new_one(plugin: ScriptedPlugin, ctrl_c: CtrlC) -> None:
-    """Neither one behind those that are shown, nor one behind those that were looked at first; here it looks there for 701, which ends late."""
+    """Runs that were already there are not new: neither those after the shown ones, nor those after the first reads. Run 701 ends late."""
     first, shown = made.a_page(*numbered(*range(600, 1600, 2)), cursor="old"), made.a_page(*numbered(*range(1550, 1600, 2)), cursor="old")
     later = made.a_page(*numbered(701, *range(602, 1600, 2)), cursor="old")
     plugin.script.on("GET", RUNS, first, shown, later, ctrl_c(Reply(body=later)))
@@ -130,7 +130,7 @@ def test_watching_finds_more_new_runs_than_a_page_has_and_those_that_ended_late(
 
 
 class ListingRecorder:
-    """A recorder that keeps from when on it was asked for runs, and has these."""
+    """A recorder with these runs that notes the start of each requested time range."""
 
     def __init__(self, *runs: dict[str, Any]) -> None:
         self.runs, self.asked = list(runs), list[str]()
@@ -142,7 +142,7 @@ class ListingRecorder:
 
 @pytest.mark.parametrize("since", [[], [("from", "2026-11-20T10:00:00.000000Z")]], ids=["all", "since then"])
 def test_watching_a_rare_filter_looks_no_further_back_the_longer_it_goes_on(since: Query) -> None:
-    """What began a day ago and has ended since the look before is still seen."""
+    """A run that started a day ago and has ended since the last read is still found."""
     began = now = datetime(2026, 11, 27, 10, tzinfo=UTC)
     recorder = ListingRecorder()
     new = NewRuns(cast(Recorder, recorder), "/runs", since, now=lambda: now)
@@ -152,7 +152,7 @@ def test_watching_a_rare_filter_looks_no_further_back_the_longer_it_goes_on(sinc
     recorder.runs = [made.a_run(started_at="2026-11-28T10:00:01.000000Z")]
     now += timedelta(seconds=2)
     assert new.look() == recorder.runs
-    assert [asked[:16] for asked in recorder.asked] == [
+    assert [begin[:16] for begin in recorder.asked] == [
         "2026-11-26T10:00",
         "2026-11-26T10:00",
         "2026-11-26T11:00",
@@ -162,7 +162,7 @@ def test_watching_a_rare_filter_looks_no_further_back_the_longer_it_goes_on(sinc
 
 
 class SlowTime:
-    """A clock that goes on where somebody waits; Ctrl-C ends what waits once more than `waits` has."""
+    """A clock that advances while the code waits. Ctrl-C ends the command after more than `waits` waits."""
 
     def __init__(self, waits: int) -> None:
         self.now, self.waits, self.waited = 0.0, waits, list[float]()

@@ -1,4 +1,4 @@
-"""The plugin's command line, its texts, and what it imports before its first line."""
+"""The plugin's command line, its texts, and its imports before its first line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMANDS = arguments.commands_of(arguments.parser())
 
 
 def test_the_flags_that_take_a_value_are_those_of_the_parsers() -> None:
-    """Otherwise `-m --context` would be taken for kubectl's flag."""
+    """Otherwise `-m --context` would be parsed as kubectl's flag."""
     found = {
         option
         for parser in COMMANDS.values()
@@ -30,7 +30,7 @@ def test_the_flags_that_take_a_value_are_those_of_the_parsers() -> None:
 
 
 def test_all_commands_share_one_grammar() -> None:
-    """APP comes first, what is printed takes -o, and a list takes --limit."""
+    """APP is the first argument, every command that prints has -o, and every list has --limit."""
     for name, parser in COMMANDS.items():
         taken = [action.dest for action in parser._actions if not action.option_strings and action.dest != "action"]
         assert "app" not in taken or taken[0] == "app", name
@@ -129,7 +129,7 @@ def test_durations(text: str, value: float | None) -> None:
 
 
 def _imported(module: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded after an import."""
+    """Returns the modules that a fresh interpreter has loaded after an import."""
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY / "operator", capture_output=True, text=True, timeout=240, check=True

@@ -25,7 +25,7 @@ APP = given.app_manifest()
 
 @pytest.fixture
 def running(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat serves v2 after v1, and pods run."""
+    """Returns a plugin on App chat, which serves v2 after v1. Pods run."""
     plugin.app(given.stored(APP))
     plugin.rows(
         given.stored(given.row_manifest("chat-a", given.superseded(1, "v1"))),
@@ -66,7 +66,7 @@ def test_logs_of_another_row_whose_pods_still_run(running: ScriptedPlugin) -> No
 
 
 def test_logs_of_pods_that_have_other_variables_than_the_app(running: ScriptedPlugin) -> None:
-    """What the App asks of its pods may be held until a row comes: they go on with what they were made with."""
+    """Changed variables of the App may wait for a row: its pods continue with those that they were created with."""
     running.app(given.stored(given.app_manifest(given.with_variables({"name": "TONE", "value": "rude"}))))
     with running.started("logs", "chat") as process:
         out, _ = process.communicate(timeout=IN_TIME)

@@ -32,7 +32,7 @@ def row(*modifiers: given.Modifier, name: str = "chat-a") -> Manifest:
 
 @pytest.fixture
 def staging(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat serves v2 in staging; its project has a production that has never seen it."""
+    """Returns a plugin on App chat, which serves v2 in staging. The production of its project has never had the App."""
     plugin.app(given.stored(given.app_manifest(given.with_hostname("chat.staging.example"))))
     plugin.rows(row(given.live(2, "v2")))
     plugin.flows("v2")
@@ -53,7 +53,7 @@ def staging(plugin: ScriptedPlugin) -> ScriptedPlugin:
 
 
 def made(plugin: ScriptedPlugin) -> list[str]:
-    """The kinds of what was made in the target, tries and questions apart."""
+    """Returns the kinds of the objects created in the target, without dry runs and reviews."""
     return [sent.body["kind"] for sent in plugin.script.writes() if "dryRun" not in sent.query and sent.path != REVIEWS.path()]
 
 
@@ -114,7 +114,7 @@ def test_no_does_nothing(staging: ScriptedPlugin) -> None:
 
 
 def test_the_targets_own_is_kept(staging: ScriptedPlugin) -> None:
-    """The App there has its own hostname, and its rows their config."""
+    """The target's App has its own hostname, and its rows have their own config."""
     staging.app(given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com"))), THERE)
     scaled = {**given.CONFIG, "autoscaling": {"minReplicas": 5, "maxReplicas": 5, "targetCPUUtilizationPercentage": 80}}
     staging.rows(row(given.live(7, "v1", config=scaled), given.in_namespace(THERE), name="chat-o"), namespace=THERE)
@@ -126,7 +126,7 @@ def test_the_targets_own_is_kept(staging: ScriptedPlugin) -> None:
 
 
 def guarded(staging: ScriptedPlugin, guard: dict[str, object]) -> None:
-    """The App there serves v1 and has v2, the version that is promoted; the guard stands before its deploys."""
+    """Sets up a target App that serves v1 and has v2, the promoted version. The guard would block its deploys."""
     there = given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com")))
     staging.app({**there, "status": {**there.get("status", {}), "guards": [guard]}}, THERE)
     staging.rows(row(given.live(7, "v1"), given.in_namespace(THERE), name="chat-o"), namespace=THERE)
@@ -136,10 +136,10 @@ def guarded(staging: ScriptedPlugin, guard: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(("seconds", "waits"), [(60, False), (100 * 365 * 86400, True)])
 def test_a_soak_time_that_is_over_holds_nothing(staging: ScriptedPlugin, seconds: int, waits: bool) -> None:
-    said = f"a promoted version would have to be live at its source for {seconds} s (policy production)"
-    soak = {"reason": "Soaking", "message": said, "appliesTo": ["Promotion"], "policy": "production", "seconds": seconds}
+    message = f"a promoted version would have to be live at its source for {seconds} s (policy production)"
+    soak = {"reason": "Soaking", "message": message, "appliesTo": ["Promotion"], "policy": "production", "seconds": seconds}
     guarded(staging, soak)
-    assert (said in staging("promote", "chat", "--target-namespace", THERE, "--preview").out) is waits
+    assert (message in staging("promote", "chat", "--target-namespace", THERE, "--preview").out) is waits
     data = json.loads(staging("promote", "chat", "--target-namespace", THERE, "--preview", "-o", "json").out)
     assert [each.get("until", "")[:2] for each in data["guards"]] == (["21"] if waits else [])
 
@@ -171,8 +171,8 @@ def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None
     assert refused("--to", "moon") == "error: project support has no environment moon; there are: production, staging\n"
     assert "demo is staging itself" in refused("--to", "staging")
     staging.script.on("POST", REVIEWS.path(), {"status": {"allowed": False}})
-    said = [*(f"create {plural}" for plural in MADE), "deploy deployments"]
-    lacking = [f"you may not {each}.dynamiq.getdynamiq.ai in namespace production" for each in said]
+    rights = [*(f"create {plural}" for plural in MADE), "deploy deployments"]
+    lacking = [f"you may not {each}.dynamiq.getdynamiq.ai in namespace production" for each in rights]
     assert refused("--hostname", "chat.example.com") == f"error: {' and '.join(lacking)}: ask for the role dynamiq-promoter there\n"
     shown = staging("promote", "chat", "--dry-run", "--hostname", "chat.example.com")
     assert (shown.code, [f"  you could not do this: {each}" in shown.out for each in lacking]) == (0, [True] * 4)
@@ -183,12 +183,12 @@ def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None
     assert refused() == "error: you may not list namespaces: name the target's (--target-namespace)\n"
 
 
-# release
+# `release`.
 
 
 @pytest.fixture
 def drafted(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """A workflow whose draft is newer than its only release."""
+    """Returns a plugin on a workflow whose draft is newer than its only release."""
     plugin.draft(given.stored(given.workflow_manifest()))
     plugin.releases(given.stored(given.version_manifest("v1")))
     plugin.script.on("POST", VERSIONS.path(NAMESPACE), lambda sent: sent.body)
@@ -213,10 +213,10 @@ def test_a_flow_that_cannot_run_is_released_by_force_alone(drafted: ScriptedPlug
     broken = "nodes: [{id: answer, type: dynamiq.nodes.utils.Output, depends: [{node: anser}]}]"
     drafted.draft(given.stored(given.workflow_manifest(given.with_spec(flow=broken))))
     done = drafted("release", "chat", "--yes")
-    said = 'node "answer" depends on "anser", which is not in the flow'
-    assert (done.code, done.err) == (1, f"error: the flow cannot run: {said}; --force releases it as it is\n")
+    message = 'node "answer" depends on "anser", which is not in the flow'
+    assert (done.code, done.err) == (1, f"error: the flow cannot run: {message}; --force releases it as it is\n")
     assert released(drafted) == []
-    assert f"  {said}\n" in drafted("release", "chat", "--yes", "--force").out
+    assert f"  {message}\n" in drafted("release", "chat", "--yes", "--force").out
     assert len(released(drafted)) == 1
 
 
@@ -248,7 +248,7 @@ def test_a_draft_that_is_released_already(drafted: ScriptedPlugin) -> None:
 
 
 def test_another_description_of_the_same_draft_is_another_version(drafted: ScriptedPlugin) -> None:
-    """A version keeps its description, and one that is given is not dropped."""
+    """A version keeps its description, and a given description is not dropped."""
     drafted.draft(given.stored(given.workflow_manifest(given.with_spec(flow=given.flow("v1"), description="of the draft"))))
     assert drafted("release", "chat", "--yes").code == 0
     assert released(drafted) == []

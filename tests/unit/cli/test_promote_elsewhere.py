@@ -1,4 +1,4 @@
-"""`promote` to another cluster: by another context of the kubeconfig, and by a file where the two never meet."""
+"""`promote` to another cluster: by another context of the kubeconfig, or by a file if the two clusters cannot reach each other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.scripted_namespace import hostnames
 from tests.support.scripted_plugin import PluginScript, ScriptedPlugin
 
 THERE = "shop"
-"""The target's namespace, in the other cluster."""
+"""The target's namespace in the other cluster."""
 HERE_ID, THERE_ID = "0b5f3c52-1111-4000-8000-000000000001", "9d2c7e10-2222-4000-8000-000000000002"
 KUBE_SYSTEM = NAMESPACES.path("", "kube-system")
 FORBIDDEN = failure(403, "Forbidden", 'namespaces "kube-system" is forbidden: User "anna" cannot get resource')
@@ -38,7 +38,7 @@ def with_identity(script: PluginScript, uid: str) -> None:
 
 @pytest.fixture
 def staging(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat serves v2 in the cluster of the current context."""
+    """Returns a plugin on App chat, which serves v2 in the cluster of the current context."""
     plugin.app(given.stored(given.app_manifest(given.with_hostname("chat.staging.example"))))
     plugin.rows(given.stored(given.row_manifest("chat-a", given.live(2, "v2"))))
     plugin.flows("v2")
@@ -49,7 +49,7 @@ def staging(plugin: ScriptedPlugin) -> ScriptedPlugin:
 
 @pytest.fixture
 def prod(staging: ScriptedPlugin) -> PluginScript:
-    """The cluster of context prod, in which App chat has never been."""
+    """Returns the script of context prod, whose cluster has never had App chat."""
     script = staging.context("prod")
     with_identity(script, THERE_ID)
     script.on("GET", NAMESPACES.path(), listed(namespace(THERE, "production")))
@@ -77,7 +77,7 @@ def the_row(script: PluginScript) -> Manifest:
 
 
 def there(script: PluginScript, *guards: Manifest, live: str = "v1") -> None:
-    """The App is there, and serves a version; the guards stand before its deploys."""
+    """Sets up the target App with a live version. The guards would block its deploys."""
     app = given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com")))
     script.on("GET", APPS.path(THERE, NAME), {**app, "status": {**app.get("status", {}), "guards": list(guards)}})
     row = given.stored(given.row_manifest("chat-o", given.in_namespace(THERE), given.live(7, live)))
@@ -118,14 +118,17 @@ def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(sta
 def test_the_rollout_is_followed_there(staging: ScriptedPlugin, prod: PluginScript, ready: str, reason: str, code: int, err: str) -> None:
     """A new App that is live and not Ready is no success: nobody can call it by its hostname."""
     live = {"row": "chat-p", "sequence": 1, "workflowVersion": "v2", "runtime": "1.0.0"}
-    said = {
+    condition = {
         "type": "Ready",
         "status": ready,
         "reason": reason,
         "message": "another App has it",
         "lastTransitionTime": "2026-11-24T12:00:00Z",
     }
-    absent, there = missing("apps", NAME), given.app_manifest(given.in_namespace(THERE), given.with_status(live=live, conditions=[said]))
+    absent, there = (
+        missing("apps", NAME),
+        given.app_manifest(given.in_namespace(THERE), given.with_status(live=live, conditions=[condition])),
+    )
     prod.on("GET", APPS.path(THERE, NAME), absent, absent, given.stored(there))
     done = staging(*TO_PROD, "--yes")
     assert "chat: v2 (#1, chat-p) is Live" in done.out
@@ -208,8 +211,8 @@ def test_the_same_namespace_in_another_cluster_is_another_one(staging: ScriptedP
 def test_a_runtime_of_the_same_name_that_is_another_one_is_told(staging: ScriptedPlugin, prod: PluginScript) -> None:
     other = given.stored(given.runtime_manifest(given.with_image("registry.prod/runtime:1")))
     prod.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), other)
-    said = staging(*TO_PROD, "--preview").out
-    assert f"Runtime {given.RUNTIME_NAME} is another one there: registry.prod/runtime:1 in place of {given.IMAGE}" in said
+    output = staging(*TO_PROD, "--preview").out
+    assert f"Runtime {given.RUNTIME_NAME} is another one there: registry.prod/runtime:1 in place of {given.IMAGE}" in output
 
 
 def soak(seconds: int = 60, **more: Any) -> Manifest:
@@ -256,7 +259,7 @@ def test_options_that_do_not_fit_together(plugin: ScriptedPlugin, typed: list[st
     assert (done.code, says in done.err) == (2, True), done.err
 
 
-# Into a file.
+# Promotion into a file.
 
 
 def written(file: Path) -> list[Manifest]:
@@ -292,7 +295,7 @@ def test_a_bundle_for_a_first_promotion_has_the_app_with_what_it_runs_on(staging
 
 
 def test_a_bundle_with_the_app_says_what_becomes_of_its_variables(staging: ScriptedPlugin, tmp_path: Path) -> None:
-    """A value that is plain is plain in the file, and a Secret stays where it is."""
+    """The file has plain values of variables. A Secret is not copied."""
     variables: list[Manifest] = [{"name": "MODEL", "value": "small"}, {"name": "KEY", "secret": {"name": "keys", "key": "openai"}}]
     staging.app(given.stored(given.app_manifest(given.with_variables(*variables))))
     bundle = ("promote", NAME, "--preview", "--to-file", str(tmp_path / "a bundle.yaml"))
@@ -321,7 +324,7 @@ TEXTS = [
     "",
     "plain",
 ]
-"""Those that one version of YAML takes for something else than another one, among others."""
+"""Texts that versions of YAML parse differently, and others."""
 
 
 def test_texts_come_through_a_bundle_as_they_are(staging: ScriptedPlugin, tmp_path: Path) -> None:

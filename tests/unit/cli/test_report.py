@@ -1,4 +1,4 @@
-"""`report` and `at`: whole calls, from the command line to the bytes that are printed."""
+"""`report` and `at`: whole calls, from the command line to the printed bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def owned(row: Manifest, uid: str = OWNER, namespace: str = NAMESPACE) -> Manife
 
 
 def history(uid: str = OWNER, namespace: str = NAMESPACE) -> list[Manifest]:
-    """Three rows in a chain, the last of which is live since the hour of all of them."""
+    """Returns three rows in a chain. All are of the same hour, and the last one is live."""
     made = (
         given.row_manifest("chat-a", given.superseded(1, "v1"), given.asking(createdBy="anna")),
         given.row_manifest("chat-b", given.failed(2, "v2"), given.asking(createdBy="bo", message="the other\nteam")),
@@ -40,7 +40,7 @@ def history(uid: str = OWNER, namespace: str = NAMESPACE) -> list[Manifest]:
 
 
 def holds(plugin: ScriptedPlugin, apps: Sequence[Manifest], rows: Sequence[Manifest]) -> None:
-    """What the cluster has, in lists of the namespace and of all, and one by one."""
+    """Adds Apps and rows to the cluster: to the lists of the namespace and of all namespaces, and by name."""
     for namespace in (NAMESPACE, ""):
         inside = [[each for each in some if namespace in ("", each["metadata"]["namespace"])] for some in (apps, rows)]
         plugin.script.on("GET", APPS.path(namespace), listed(*inside[0])).on("GET", RECORDS.path(namespace), listed(*inside[1]))
@@ -49,8 +49,8 @@ def holds(plugin: ScriptedPlugin, apps: Sequence[Manifest], rows: Sequence[Manif
 
 
 @pytest.fixture
-def told(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat with three rows."""
+def with_rows(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """Returns a plugin on App chat with three rows."""
     holds(plugin, [app_manifest()], history())
     return plugin
 
@@ -65,36 +65,36 @@ chat   3     2026-11-24T12:00:00Z   v3        Succeeded   anna                  
 """
 
 
-def test_a_report_for_people(told: ScriptedPlugin) -> None:
-    done = told("report", "--since", "2026-11-24")
+def test_a_report_for_people(with_rows: ScriptedPlugin) -> None:
+    done = with_rows("report", "--since", "2026-11-24")
     assert (done.code, done.out, done.err) == (0, TABLE, "")
 
 
-def test_a_report_for_a_spreadsheet_and_one_to_read(told: ScriptedPlugin) -> None:
-    lines = list(csv.DictReader(io.StringIO(told("report", "-o", "csv").out)))
+def test_a_report_for_a_spreadsheet_and_one_to_read(with_rows: ScriptedPlugin) -> None:
+    lines = list(csv.DictReader(io.StringIO(with_rows("report", "-o", "csv").out)))
     assert [(line["app"], line["result"], line["message"]) for line in lines] == [
         ("chat", "Succeeded", ""),
         ("chat", "Failed", r"the other\nteam"),
         ("chat", "Succeeded", "'=1+1"),
     ]
-    assert told("report", "-o", "md").out.startswith("# Deploys\n")
+    assert with_rows("report", "-o", "md").out.startswith("# Deploys\n")
 
 
-def test_a_report_as_data(told: ScriptedPlugin) -> None:
-    data = json.loads(told("report", "chat", "--since", "2026-11-24", "--until", "2026-11-25", "-o", "json").out)
+def test_a_report_as_data(with_rows: ScriptedPlugin) -> None:
+    data = json.loads(with_rows("report", "chat", "--since", "2026-11-24", "--until", "2026-11-25", "-o", "json").out)
     assert (data["since"], data["until"], data["fits"]) == ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z", True)
     assert [each["sequence"] for each in data["deploys"]] == [1, 2, 3]
     assert data["histories"][0]["newest"] == history()[2]["spec"]["pinned"]["digest"]
-    assert told("report", "-o", "jsonpath={.says}").out == "3 deploys of 1 App; 3 rows fit\n"
-    assert told("report", "--since", "2026-11-25", "-o", "jsonpath={.deploys}").out == "[]\n"
+    assert with_rows("report", "-o", "jsonpath={.says}").out == "3 deploys of 1 App; 3 rows fit\n"
+    assert with_rows("report", "--since", "2026-11-25", "-o", "jsonpath={.deploys}").out == "[]\n"
 
 
-def test_a_history_that_does_not_fit_is_said_whatever_is_printed(told: ScriptedPlugin) -> None:
+def test_a_history_that_does_not_fit_is_said_whatever_is_printed(with_rows: ScriptedPlugin) -> None:
     rows = history()
     del rows[1]
-    holds(told, [app_manifest()], rows)
+    holds(with_rows, [app_manifest()], rows)
     for how in ("csv", "md", "json"):
-        done = told("report", "--since", "2026-11-25", "-o", how)
+        done = with_rows("report", "--since", "2026-11-25", "-o", how)
         assert done.code == 1
         assert (
             done.err
@@ -103,7 +103,7 @@ def test_a_history_that_does_not_fit_is_said_whatever_is_printed(told: ScriptedP
 
 
 def test_rows_of_a_deleted_app_of_the_same_name_are_nobodys(plugin: ScriptedPlugin) -> None:
-    """They await garbage collection: with them the history of the new App would not fit."""
+    """They wait for garbage collection: with them the new App's history would not fit."""
     before = [{**row, "metadata": {**row["metadata"], "name": f"old-{number}"}} for number, row in enumerate(history("gone"))]
     holds(plugin, [app_manifest()], [*before, *history()])
     assert plugin("report").out == TABLE
@@ -112,7 +112,7 @@ def test_rows_of_a_deleted_app_of_the_same_name_are_nobodys(plugin: ScriptedPlug
 
 
 def test_rows_without_an_owner_are_reported(plugin: ScriptedPlugin) -> None:
-    """Those of a restore that has just begun, and those that somebody made for an App that never came."""
+    """Such rows are of a restore that has just begun, or were made for an App that never existed."""
     rows = history()
     for row in rows:
         del row["metadata"]["ownerReferences"]
@@ -134,8 +134,8 @@ def test_of_all_namespaces_each_row_says_its_own(plugin: ScriptedPlugin) -> None
     assert done.out.endswith("6 deploys of 2 Apps; 6 rows fit\n")
 
 
-def test_at_shows_what_was_live(told: ScriptedPlugin) -> None:
-    done = told("at", "chat", "2026-11-24T12:00:00Z")
+def test_at_shows_what_was_live(with_rows: ScriptedPlugin) -> None:
+    done = with_rows("at", "chat", "2026-11-24T12:00:00Z")
     row = history()[2]["spec"]["pinned"]
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
@@ -150,22 +150,25 @@ def test_at_shows_what_was_live(told: ScriptedPlugin) -> None:
         f"  flow        {row['workflowHash']}",
         f"  digest      {row['digest']}",
     ]
-    assert told("at", "2026-11-24T12:00:00Z", "chat").out == done.out, "the order of older versions goes on"
-    data = json.loads(told("at", "chat", "2026-11-24T12:00:00Z", "-o", "json").out)
+    assert with_rows("at", "2026-11-24T12:00:00Z", "chat").out == done.out, "the order of older versions goes on"
+    data = json.loads(with_rows("at", "chat", "2026-11-24T12:00:00Z", "-o", "json").out)
     assert (data["row"]["version"], data["known"], data["rollingOut"]) == ("v3", True, None)
 
 
-def test_at_of_a_time_when_nothing_was_live_has_an_exit_code_of_its_own(told: ScriptedPlugin) -> None:
-    done = told("at", "chat", "2026-11-23")
+def test_at_of_a_time_when_nothing_was_live_has_an_exit_code_of_its_own(with_rows: ScriptedPlugin) -> None:
+    done = with_rows("at", "chat", "2026-11-23")
     assert (done.code, done.out.splitlines()[1]) == (3, "  nothing was live, the first row went live at 2026-11-24T12:00:00Z")
-    holds(told, [app_manifest()], history()[2:])
-    done = told("at", "chat", "2026-11-23")
+    holds(with_rows, [app_manifest()], history()[2:])
+    done = with_rows("at", "chat", "2026-11-23")
     assert (done.code, "is not known: rows before #3 are not kept any more" in done.out) == (3, True)
 
 
-def test_at_says_what_was_being_deployed_beside_it(told: ScriptedPlugin) -> None:
-    holds(told, [app_manifest()], [*history(), owned(given.stored(given.row_manifest("chat-d", given.progressing(4, "v4"))))])
-    assert told("at", "chat", "2026-11-24T12:00:05Z").out.splitlines()[-1] == "  deploying   v4 (#4, chat-d), begun at 2026-11-24T12:00:00Z"
+def test_at_says_what_was_being_deployed_beside_it(with_rows: ScriptedPlugin) -> None:
+    holds(with_rows, [app_manifest()], [*history(), owned(given.stored(given.row_manifest("chat-d", given.progressing(4, "v4"))))])
+    assert (
+        with_rows("at", "chat", "2026-11-24T12:00:05Z").out.splitlines()[-1]
+        == "  deploying   v4 (#4, chat-d), begun at 2026-11-24T12:00:00Z"
+    )
 
 
 def test_at_of_all_apps_is_a_table(plugin: ScriptedPlugin) -> None:

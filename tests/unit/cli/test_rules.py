@@ -1,4 +1,4 @@
-"""Rows that wait on a terminal: what deploys say of them, the words on them, rejected versions, suspension and `policy check`."""
+"""Waiting rows in a terminal: messages of deploys, approvals and rejections, rejected versions, suspension and `policy check`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def row(*modifiers: given.Modifier, name: str = NEW) -> Manifest:
 
 @pytest.fixture
 def held(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat serves v1 of two; a second row waits for an approval, and would be approved by otto."""
+    """Returns a plugin on App chat, which serves v1 of two. A second row waits for an approval; the caller is otto."""
     plugin.app(given.stored(given.app_manifest(given.with_status(guards=[rules.WOULD_AWAIT]))))
     plugin.rows(row(given.live(1, "v1"), name="chat-a"), row(rules.awaiting(2), name="chat-b"))
     plugin.releases(*(given.stored(given.version_manifest(version)) for version in ("v1", "v2")))
@@ -43,7 +43,7 @@ def held(plugin: ScriptedPlugin) -> ScriptedPlugin:
 
 
 def made(plugin: ScriptedPlugin, path: str) -> list[Manifest]:
-    """The specs of what was made."""
+    """Returns the specs of the objects that were created at a path."""
     return [body["spec"] for body in plugin.script.bodies("POST", path)]
 
 
@@ -83,7 +83,7 @@ def test_a_bypass_is_sent_with_its_reason_and_no_hold_as_asked(held: ScriptedPlu
     assert rollback == {"app": NAME, "restores": "chat-a", "hold": False}
 
 
-# Words.
+# Approvals.
 
 
 def test_approving_shows_the_preview_of_the_author_and_asks(held: ScriptedPlugin) -> None:
@@ -108,7 +108,7 @@ def test_each_word_is_given_on_the_row_that_is_named(held: ScriptedPlugin, comma
 
 
 def test_a_word_is_previewed_once_and_a_refusal_not_at_all(held: ScriptedPlugin) -> None:
-    """A preview that cannot be told keeps nobody from refusing the row."""
+    """A failed preview of an approval does not stop anybody from rejecting the row."""
     held("approve", "chat", "--yes")
     assert len([sent for sent in held.script.sent if sent.path == APPS.path(NAMESPACE, NAME)]) == 1
     held.script.on("GET", RECORDS.path(NAMESPACE, "chat-b"), row(rules.awaiting(2), name="chat-b"))
@@ -120,16 +120,16 @@ def test_a_word_is_previewed_once_and_a_refusal_not_at_all(held: ScriptedPlugin)
 
 
 def test_nobody_is_asked_where_nothing_is_to_be_done(held: ScriptedPlugin) -> None:
-    said = rules.approval(row(rules.awaiting(2), name="chat-b"), "otto")
-    held.script.on("GET", APPROVALS.path(NAMESPACE), listed(said))
+    approval = rules.approval(row(rules.awaiting(2), name="chat-b"), "otto")
+    held.script.on("GET", APPROVALS.path(NAMESPACE), listed(approval))
     done = held("approve", "chat")
     assert (done.code, done.out) == (0, "you have approved #2 (chat-b) already: nothing is to be done\n")
 
 
 def test_a_preview_of_a_word_gives_none(held: ScriptedPlugin) -> None:
     done = held("approve", "chat", "--preview", "-o", "json")
-    told = json.loads(done.out)
-    assert (told["row"], told["preview"]["to"]["version"], told["noOp"]) == ("chat-b", "v2", False)
+    data = json.loads(done.out)
+    assert (data["row"], data["preview"]["to"]["version"], data["noOp"]) == ("chat-b", "v2", False)
     assert made(held, APPROVALS.path(NAMESPACE)) == []
 
 
@@ -146,7 +146,7 @@ def test_a_refusal_by_admission_is_its_sentence(held: ScriptedPlugin) -> None:
     assert (done.code, done.err.splitlines()[-1]) == (1, "error: otto may not approve")
 
 
-# Rejected versions, suspension, and what would hold a deploy.
+# Rejected versions, suspension, and the guards of a deploy.
 
 
 def test_a_version_is_rejected_with_a_reason(held: ScriptedPlugin) -> None:
@@ -203,14 +203,14 @@ def test_policy_check_says_what_would_hold_each_kind_of_row(held: ScriptedPlugin
         f"  waiting     v2 (#2, chat-b): {rules.AWAITS}",
     ]
     assert held("policy", "check", "chat", "--for", "Rollback").code == 0
-    told = json.loads(held("policy", "check", "chat", "-o", "json").out)
-    assert (told["guards"][0]["message"], told["waiting"][0]["waits"]) == (rules.WOULD_AWAIT["message"], rules.AWAITS)
+    data = json.loads(held("policy", "check", "chat", "-o", "json").out)
+    assert (data["guards"][0]["message"], data["waiting"][0]["waits"]) == (rules.WOULD_AWAIT["message"], rules.AWAITS)
 
 
 def test_status_and_history_say_the_same_words(held: ScriptedPlugin) -> None:
-    told = held("status", "chat").out
-    assert f"  waits       {rules.AWAITS}" in told
-    assert f"  guard       Deploy, Promotion, Git: {rules.WOULD_AWAIT['message']}" in told
+    output = held("status", "chat").out
+    assert f"  waits       {rules.AWAITS}" in output
+    assert f"  guard       Deploy, Promotion, Git: {rules.WOULD_AWAIT['message']}" in output
     assert rules.AWAITS in held("history", "chat", "-o", "wide").out
 
 

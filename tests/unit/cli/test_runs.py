@@ -1,4 +1,4 @@
-"""Runs from a terminal: whole calls, from the command line to what the recorder is asked and to the bytes that are printed."""
+"""Runs in a terminal: whole calls, from the command line to the recorder's requests and the printed bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RUN                                    STARTED                STATUS      DURATI
 
 @pytest.fixture(autouse=True)
 def app(plugin: ScriptedPlugin) -> None:
-    """App chat, two rows of it, and a recorder."""
+    """Sets up App chat, two rows of it, and a recorder."""
     live = given.with_status(live={"row": "chat-b", "sequence": 2, "workflowVersion": "v2", "runtime": "1.0.0"})
     plugin.app(given.stored(given.app_manifest(live)))
     rows = [given.row_manifest("chat-a", given.superseded(1, "v1")), given.row_manifest("chat-b", given.live(2, "v2"))]
@@ -48,14 +48,14 @@ def uid_of(row: str) -> str:
 def test_runs_are_shown_newest_first(plugin: ScriptedPlugin) -> None:
     done = plugin("runs", "chat")
     assert (done.code, done.out, done.err) == (0, TABLE, "")
-    (asked,) = plugin.script.recorded
-    assert (asked.path, list(asked.pairs)) == (RUNS, [("sort", "-started_at"), ("page_size", "25")])
+    (request,) = plugin.script.recorded
+    assert (request.path, list(request.pairs)) == (RUNS, [("sort", "-started_at"), ("page_size", "25")])
 
 
 def test_the_token_goes_in_a_header_of_its_own(plugin: ScriptedPlugin) -> None:
     plugin("runs", "chat")
-    (asked,) = plugin.script.recorded
-    assert asked.headers[TOKEN_HEADER] == "token-of-anna"
+    (request,) = plugin.script.recorded
+    assert request.headers[TOKEN_HEADER] == "token-of-anna"
     assert not [sent for sent in plugin.script.sent if sent not in plugin.script.recorded and TOKEN_HEADER in sent.headers]
 
 
@@ -65,8 +65,8 @@ def test_every_option_reaches_the_recorder(plugin: ScriptedPlugin) -> None:
         "--error quota --since 2026-11-24 --until 2026-11-25T01:00:00+01:00 --min-duration 1.5s --min-cost 0.05 --sort dearest --limit 3"
     )
     assert plugin("runs", "chat", *options.split()).code == 0
-    (asked,) = plugin.script.recorded
-    assert sorted(asked.pairs) == sorted(
+    (request,) = plugin.script.recorded
+    assert sorted(request.pairs) == sorted(
         [
             ("deployment_id", uid_of("chat-b")),
             ("workflow_version", "v2"),
@@ -113,8 +113,8 @@ def test_as_data_a_run_has_the_recorders_fields(plugin: ScriptedPlugin) -> None:
 def test_an_export_is_every_run_on_a_line(plugin: ScriptedPlugin) -> None:
     done = plugin("runs", "chat", "-o", "jsonl", "--content", "--status", "failed")
     assert [json.loads(line) for line in done.out.splitlines()] == [made.a_detail(), made.a_detail(id=FAILED_RUN)]
-    (asked,) = plugin.script.recorded
-    assert (asked.path, list(asked.pairs)) == (f"{RUNS}.jsonl", [("status", "failed"), ("include", "content")])
+    (request,) = plugin.script.recorded
+    assert (request.path, list(request.pairs)) == (f"{RUNS}.jsonl", [("status", "failed"), ("include", "content")])
     assert len(plugin("runs", "chat", "-o", "jsonl", "--limit", "1").out.splitlines()) == 1
 
 
@@ -275,9 +275,9 @@ def test_a_comparison_is_figures_side_by_side_and_a_sentence(plugin: ScriptedPlu
     assert failed.split()[1:] == ["0.8", "%", "0.6", "%", "1.33", "-0.8", "to", "+1.2", "points", "unchanged"]
     assert lines[-1] == f"regressed: {made.SENTENCE}"
     assert done.code == 0, "without --exit-code a verdict is no failure"
-    asked = plugin.script.recorded[-1]
-    assert asked.path == f"{PROXY}/v1/apps/{UID}/deployments/{uid_of('chat-b')}/comparison"
-    assert dict(asked.pairs) == {"baseline": "previous"}
+    request = plugin.script.recorded[-1]
+    assert request.path == f"{PROXY}/v1/apps/{UID}/deployments/{uid_of('chat-b')}/comparison"
+    assert dict(request.pairs) == {"baseline": "previous"}
 
 
 def test_rows_are_named_by_sequence_or_name(plugin: ScriptedPlugin) -> None:
@@ -301,17 +301,20 @@ def test_a_script_can_stop_at_a_verdict(plugin: ScriptedPlugin, verdict: str, co
 def test_a_history_has_the_figures_of_each_rows_runs(plugin: ScriptedPlugin) -> None:
     few = {**made.FIGURES, "runs": 0, "failed": 0, "p50_ms": None, "p95_ms": None, "cost_usd": None}
     plugin.keeps("v1", "v2")
-    told = [made.a_verdict(deployment_id=uid_of("chat-b")), made.a_verdict(deployment_id=uid_of("chat-a"), figures=few, verdict="unknown")]
-    plugin.script.on("GET", f"{PROXY}/v1/apps/{UID}/verdicts", {"data": told})
+    comparisons = [
+        made.a_verdict(deployment_id=uid_of("chat-b")),
+        made.a_verdict(deployment_id=uid_of("chat-a"), figures=few, verdict="unknown"),
+    ]
+    plugin.script.on("GET", f"{PROXY}/v1/apps/{UID}/verdicts", {"data": comparisons})
     done = plugin("history", "chat", "-o", "wide")
     newest, oldest = ([cell.strip() for cell in line.split("   ") if cell.strip()] for line in done.out.splitlines()[1:])
     assert newest[-7:-1] == ["500", "4", "2.10 s", "$1.2500", "regressed", "chat-b"]
     assert oldest[-7:-1] == ["0", "-", "-", "-", "-", "chat-a"]
     assert done.err == ""
-    asked = plugin.script.recorded
-    assert [value for _, value in asked[-1].pairs] == [uid_of("chat-b"), uid_of("chat-a")]
+    requests = plugin.script.recorded
+    assert [value for _, value in requests[-1].pairs] == [uid_of("chat-b"), uid_of("chat-a")]
     assert plugin("history", "chat").code == 0
-    assert len(plugin.script.recorded) == len(asked), "a plain history asks the recorder nothing"
+    assert len(plugin.script.recorded) == len(requests), "a plain history asks the recorder nothing"
 
 
 def test_a_history_without_a_recorder_is_whole_but_for_them(plugin: ScriptedPlugin) -> None:
@@ -344,9 +347,9 @@ def test_sessions_are_listed(plugin: ScriptedPlugin) -> None:
 def test_a_run_is_scored(plugin: ScriptedPlugin) -> None:
     done = plugin("score", RUN, "tone", "-0.5", "--comment", "too short")
     assert done.out == f"run {RUN} has the score tone -0.5 by anna@example.com\n"
-    asked = plugin.script.recorded[-1]
-    assert (asked.method, asked.path) == ("POST", f"{PROXY}/v1/runs/{RUN}/scores")
-    assert (asked.body, list(asked.pairs)) == ({"name": "tone", "value": -0.5, "comment": "too short"}, [])
+    request = plugin.script.recorded[-1]
+    assert (request.method, request.path) == ("POST", f"{PROXY}/v1/runs/{RUN}/scores")
+    assert (request.body, list(request.pairs)) == ({"name": "tone", "value": -0.5, "comment": "too short"}, [])
     assert plugin("score", RUN, "tone", "1", "--app-id", RUN).code == 0
     assert list(plugin.script.recorded[-1].pairs) == [("app_id", RUN)]
     assert plugin("score", RUN, "tone", "nan").code == 2
@@ -363,8 +366,8 @@ def test_runs_are_deleted_once_it_was_said_how_many(plugin: ScriptedPlugin) -> N
     assert all(sent.method == "GET" for sent in plugin.script.recorded)
     done = plugin("delete-runs", "chat", "--session", "s-1", "--yes")
     assert (done.code, done.err) == (0, "runs of chat that are deleted: 2\n")
-    asked = plugin.script.recorded[-1]
-    assert (asked.method, asked.path, dict(asked.pairs)) == ("DELETE", RUNS, {"session_id": "s-1"})
+    request = plugin.script.recorded[-1]
+    assert (request.method, request.path, dict(request.pairs)) == ("DELETE", RUNS, {"session_id": "s-1"})
     assert json.loads(plugin("delete-runs", "chat", "--user-id", "u-1", "--yes", "-o", "json").out) == {"deleted": 2}
     plugin("delete-runs", "chat", "--before", "2026-11-24", "--yes")
     assert dict(plugin.script.recorded[-1].pairs) == {"before": "2026-11-24T00:00:00.000000Z"}
@@ -375,38 +378,38 @@ def test_a_deletion_names_one_kind_of_runs(plugin: ScriptedPlugin, options: tupl
     assert plugin("delete-runs", "chat", *options).code == 2
 
 
-# An App that is gone.
+# A deleted App.
 
 
 @pytest.fixture
-def gone(plugin: ScriptedPlugin) -> str:
-    """The uid of one, which the cluster knows nothing of."""
+def deleted_app(plugin: ScriptedPlugin) -> str:
+    """Returns the uid of a deleted App, of which the cluster has nothing."""
     uid = "55555555-0000-4000-8000-000000000001"
     plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing("apps", "chat"))
     return uid
 
 
-def test_runs_of_an_app_that_is_gone_are_found_by_its_uid(plugin: ScriptedPlugin, gone: str) -> None:
+def test_runs_of_an_app_that_is_gone_are_found_by_its_uid(plugin: ScriptedPlugin, deleted_app: str) -> None:
     assert plugin("runs", "chat").code == 1
-    plugin.script.on("GET", f"{PROXY}/v1/apps/{gone}/runs", made.a_page(made.a_run()))
-    done = plugin("runs", "--app-id", gone, "--user-id", "u-1", "-o", "name")
+    plugin.script.on("GET", f"{PROXY}/v1/apps/{deleted_app}/runs", made.a_page(made.a_run()))
+    done = plugin("runs", "--app-id", deleted_app, "--user-id", "u-1", "-o", "name")
     assert (done.code, done.out) == (0, f"{RUN}\n")
     for options in (("--row", "2"), ("chat",)):
-        assert plugin("runs", "--app-id", gone, *options).code == 2
+        assert plugin("runs", "--app-id", deleted_app, *options).code == 2
     assert plugin("runs").code == 2
 
 
-def test_runs_of_an_app_that_is_gone_are_deleted_by_its_uid(plugin: ScriptedPlugin, gone: str) -> None:
-    path = f"{PROXY}/v1/apps/{gone}/runs"
+def test_runs_of_an_app_that_is_gone_are_deleted_by_its_uid(plugin: ScriptedPlugin, deleted_app: str) -> None:
+    path = f"{PROXY}/v1/apps/{deleted_app}/runs"
     plugin.script.on("GET", path, made.a_page(made.a_run())).on("DELETE", path, {"data": {"deleted": 1}})
-    done = plugin("delete-runs", "--app-id", gone, "--user-id", "u-1", "--yes")
-    assert (done.code, done.err) == (0, f"runs of {gone} that are deleted: 1\n")
-    assert done.out.splitlines()[0] == f"delete 1 run of the App with the id {gone}: of user u-1"
-    shown = plugin("delete-runs", "--app-id", gone, "--user-id", "u-1", "--preview", "-o", "json").out
-    assert json.loads(shown) == {"app_id": gone, "runs": 1, "user_id": "u-1"}
+    done = plugin("delete-runs", "--app-id", deleted_app, "--user-id", "u-1", "--yes")
+    assert (done.code, done.err) == (0, f"runs of {deleted_app} that are deleted: 1\n")
+    assert done.out.splitlines()[0] == f"delete 1 run of the App with the id {deleted_app}: of user u-1"
+    shown = plugin("delete-runs", "--app-id", deleted_app, "--user-id", "u-1", "--preview", "-o", "json").out
+    assert json.loads(shown) == {"app_id": deleted_app, "runs": 1, "user_id": "u-1"}
     assert plugin("delete-runs", "--user-id", "u-1", "--yes").code == 2
     plugin.script.on("GET", path, made.problem(404, "there is no App with this id, or you may not see it", "not_found"))
-    assert plugin("delete-runs", "--app-id", gone, "--user-id", "u-1", "--yes").code == 1
+    assert plugin("delete-runs", "--app-id", deleted_app, "--user-id", "u-1", "--yes").code == 1
 
 
 # Errors.

@@ -1,4 +1,4 @@
-"""`status` and `diff`: what is so, and what changed from one row to another."""
+"""`status` and `diff`: the current state, and the changes from one row to another."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def row(name: str, *modifiers: given.Modifier) -> Manifest:
 
 @pytest.fixture
 def deploying(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat serves v1, v2 has failed, v3 is on its way, and one row waits that no operator has seen."""
+    """Returns a plugin on App chat: v1 serves, v2 has failed, v3 is in progress, and no operator has seen the waiting row."""
     conditions = [
         {"type": "Ready", "status": "True", "reason": "Live", "lastTransitionTime": SINCE},
         {"type": "HostnameReady", "status": "False", "reason": "Taken", "message": "another App has it", "lastTransitionTime": SINCE},
@@ -173,12 +173,12 @@ def test_no_such_app(plugin: ScriptedPlugin) -> None:
     assert (done.code, done.err) == (1, f"error: no App chat in namespace demo; Apps there: {there} and 2 more\n")
 
 
-# diff
+# `diff`.
 
 
 @pytest.fixture
 def changed(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """Two rows that ran, of two flows and two configs, and one that never was rolled out."""
+    """Returns a plugin on two rows that ran, with two flows and two configs, and one that was never rolled out."""
     scaled = {**given.CONFIG, "autoscaling": {"minReplicas": 3, "maxReplicas": 3, "targetCPUUtilizationPercentage": 80}}
     plugin.rows(
         row("chat-a", given.superseded(1, "v1")),

@@ -1,4 +1,4 @@
-"""`sync --to-git`: what Git has to say so that it says what is live."""
+"""`sync --to-git`: the manifests with which Git deploys what is live."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCALED = {**given.CONFIG, "autoscaling": {"minReplicas": 2, "maxReplicas": 4, "t
 
 @pytest.fixture
 def cluster(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat, whose row #6 brought v1 back by hand."""
+    """Returns a plugin on App chat, whose row #6 is a manual rollback to v1."""
     back = given.row_manifest("chat-b", given.asking(restores="chat-a", message="v2 loses invoices"), given.live(6, "v1", config=SCALED))
     serves(plugin, back)
     plugin.flows("v1")
@@ -35,13 +35,13 @@ def serves(plugin: ScriptedPlugin, row: Manifest) -> None:
 
 
 def declares(plugin: ScriptedPlugin, deploy: Manifest | None, **status: Any) -> None:
-    """What Git says of the App."""
+    """Sets `spec.deploy` of the App as Git has it."""
     modifiers = [given.with_deploy(**deploy)] if deploy is not None else []
     plugin.app(given.stored(given.app_manifest(*modifiers, given.with_status(**status))))
 
 
 def patch(done: Ended) -> Manifest:
-    """The change that was printed."""
+    """Returns the printed change of `spec.deploy`."""
     assert done.code == 0, done.err
     *_, made = yaml.safe_load_all(done.out)
     assert (made["kind"], made["metadata"]) == ("App", {"name": NAME, "namespace": NAMESPACE})
@@ -95,7 +95,7 @@ def test_what_the_live_config_no_longer_has_goes(cluster: ScriptedPlugin) -> Non
 
 
 def merged(old: Manifest, change: Manifest) -> Manifest:
-    """What a merge patch (RFC 7396) makes of an object."""
+    """Applies a merge patch (RFC 7396) to an object, and returns the result."""
     found = {name: value for name, value in old.items() if name not in change}
     for name, value in change.items():
         if value is not None:
@@ -105,7 +105,7 @@ def merged(old: Manifest, change: Manifest) -> Manifest:
 
 @pytest.mark.parametrize("options", [(), ("--full",)])
 def test_merged_into_git_it_is_what_is_live(cluster: ScriptedPlugin, options: tuple[str, ...]) -> None:
-    """Of a config whose type is another one by now nothing of the old type stays."""
+    """A config whose type has changed keeps no field of the old type."""
     asleep = {"type": "serverless", "maxReplicas": 3, "idleSeconds": 300, "holdSeconds": 120, "resources": given.CONFIG["resources"]}
     serves(cluster, given.row_manifest("chat-b", given.live(6, "v1", config=asleep)))
     git = {"workflowVersion": "v2", "config": {"type": "server", "autoscaling": {"minReplicas": 2, "maxReplicas": 4}}}
@@ -130,14 +130,14 @@ def test_where_git_says_it_already_nothing_is_printed(cluster: ScriptedPlugin, d
 
 
 def test_a_row_of_git_that_is_live_is_what_git_says_though_it_named_no_version(cluster: ScriptedPlugin) -> None:
-    asked = {"runtime": given.RUNTIME_NAME, "message": "the newest"}
-    serves(cluster, given.row_manifest("chat-b", given.asking(**asked), given.live(6, "v1", source="App")))
-    declares(cluster, asked)
+    fields = {"runtime": given.RUNTIME_NAME, "message": "the newest"}
+    serves(cluster, given.row_manifest("chat-b", given.asking(**fields), given.live(6, "v1", source="App")))
+    declares(cluster, fields)
     assert cluster("sync", NAME, "--to-git").out == ""
     declares(cluster, {"message": "the newest, once more"})
     assert patch(cluster("sync", NAME, "--to-git"))["workflowVersion"] == "v1", "it may be another one by now"
-    serves(cluster, given.row_manifest("chat-b", given.asking(**asked), given.live(6, "v1")))
-    declares(cluster, asked)
+    serves(cluster, given.row_manifest("chat-b", given.asking(**fields), given.live(6, "v1")))
+    declares(cluster, fields)
     assert patch(cluster("sync", NAME, "--to-git"))["workflowVersion"] == "v1", "somebody else asked the same, at another time"
 
 

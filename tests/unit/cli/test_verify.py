@@ -1,4 +1,4 @@
-"""`verify`: the chain of an App's rows, as the cluster has them or as an export has."""
+"""`verify`: the chain of an App's rows in the cluster or in an export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.scripted_plugin import ScriptedPlugin
 
 
 def history() -> list[Manifest]:
-    """Three rows in a chain."""
+    """Returns three rows in a chain."""
     rows = (given.row_manifest(name, given.superseded(at, f"v{at}")) for at, name in ((1, "chat-a"), (2, "chat-b"), (3, "chat-c")))
     made = list(given.a_history(*rows))
     return [given.stored({**given.row_manifest(row.name), "spec": dict(row.raw_spec)}) for row in made]
@@ -55,7 +55,7 @@ def test_the_end_of_a_walk_as_data(plugin: ScriptedPlugin) -> None:
 
 
 def test_rows_of_an_app_that_had_the_name_before_are_none_of_the_chain(plugin: ScriptedPlugin) -> None:
-    """They go on to say what they said until they are collected, and no digest leads from them to the first row of the next."""
+    """They stay as they are until they are collected, and no digest links them to the first row of the new App."""
     rows = history()
     for row, uid in zip(rows, ("uid-before", "uid-now", "uid-now"), strict=True):
         row["metadata"]["ownerReferences"] = [ownership.reference("chat", uid)]
@@ -93,12 +93,12 @@ def test_no_row_and_no_answer_have_exit_codes_of_their_own(plugin: ScriptedPlugi
 def test_an_export_verifies_as_the_cluster_does_and_no_cluster_is_asked(plugin: ScriptedPlugin, tmp_path: Path, how: str) -> None:
     rows = history()
     plugin.rows(*rows)
-    said = plugin("verify", "chat").out
+    output = plugin("verify", "chat").out
     plugin.script.sent.clear()
     plugin.complains("error: the cluster is down\n")
     text = {"yaml": yaml.safe_dump(a_list(*rows)), "json": json.dumps(a_list(*rows)), "documents": yaml.safe_dump_all(rows)}[how]
     done = plugin("verify", "chat", "--file", exported(tmp_path, text))
-    assert (done.code, done.out, done.err) == (0, said, "")
+    assert (done.code, done.out, done.err) == (0, output, "")
     assert plugin.script.sent == []
 
 
@@ -147,11 +147,11 @@ def test_a_wrong_option_ends_with_2(plugin: ScriptedPlugin) -> None:
     assert plugin("verify", "chat", "--nonsense").code == 2
 
 
-# The records of what changed of the App.
+# AppChanges.
 
 
 def a_chain(*summaries: str) -> list[Manifest]:
-    """Records of settings, each over the one before it."""
+    """Returns AppChanges in a chain, one for each summary."""
     made: list[Manifest] = []
     for sequence, summary in enumerate(summaries, 1):
         before = {"previousDigest": made[-1]["spec"]["digest"]} if made else {}
@@ -170,8 +170,8 @@ def records(plugin: ScriptedPlugin, *changes: Manifest) -> list[Manifest]:
 def test_records_of_settings_are_walked_as_well(plugin: ScriptedPlugin) -> None:
     first, _, third = records(plugin, *a_chain("the App was created", "MODEL changed", "KEY added")[::-1])[::-1]
     done = plugin("verify", "chat")
-    said = f"chat: 3 records of its settings fit, from {first['spec']['digest']} to {third['spec']['digest']}"
-    assert (done.code, done.err, done.out.splitlines()[1:]) == (0, "", [said])
+    message = f"chat: 3 records of its settings fit, from {first['spec']['digest']} to {third['spec']['digest']}"
+    assert (done.code, done.err, done.out.splitlines()[1:]) == (0, "", [message])
     assert plugin("verify", "chat", "--expect", first["spec"]["digest"]).code == 0
     assert plugin("verify", "chat", "--expect", digests(history())[0]).code == 0
 

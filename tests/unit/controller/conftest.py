@@ -1,4 +1,4 @@
-"""A replica of the operator over a scripted API server."""
+"""Fixtures of this folder: a replica of the operator over a scripted API server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pods say of their calls: read in the background, only where something is decided by it, and taken for no more than it is."""
+"""Pods' reports of their calls: read in the background, only where a decision needs them, and checked before they are used."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SERVES_A = {"row": "a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.
 
 
 def reverts(made: Manifest) -> None:
-    """The App serves row `a`, and takes bad versions back."""
+    """Makes the App serve row `a` and revert bad versions."""
     given.with_spec(rollout={"revert": {"seconds": 60}})(made)
     given.with_status(live=SERVES_A)(made)
 
@@ -58,7 +58,7 @@ CANDIDATE = given.row_manifest("b", given.progressing(2, "v2"))
 
 
 class Pods:
-    """A server in the place of an App's pods, all of which are at 127.0.0.1. `asked`: how often."""
+    """A server in place of an App's pods, which are all at 127.0.0.1. `asked`: the number of requests."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -90,7 +90,7 @@ async def process(client: Client, script: Script, pods: Pods) -> AsyncIterator[P
 
 
 def seen(process: Process, *rows: Manifest, app: given.Modifier = REVERTS) -> None:
-    """The watches reported an App, its rows and one pod that runs."""
+    """Reports an App, its rows and a running pod, as the watches do."""
     process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(app)))
     for row in rows:
         process.informers.on_watch_event(RECORDS, "ADDED", given.stored(row))
@@ -110,7 +110,7 @@ def running(*modifiers: given.Modifier, name: str = "chat-0") -> Manifest:
 
 
 async def requeued(process: Process) -> Snapshot:
-    """The first observation, and the one that the pod's answer, or its silence, asked for."""
+    """Observes once, waits until the pod's answer or silence requeues the App, and returns the second observation."""
     process.queue.done(await process.queue.get())  # what the watches reported
     first = await process.observer.observe(KEY)
     assert first.activity == {}, "nobody waits for a pod"
@@ -123,8 +123,8 @@ async def requeued(process: Process) -> Snapshot:
 async def test_what_pods_say_is_known_when_a_row_is_deployed_over_a_live_one(process: Process) -> None:
     seen(process, LIVE, CANDIDATE)
     activity = (await requeued(process)).activity
-    said = activity["uid-chat-0"]
-    assert said == Activity(said.at, 12.5, 0.0, 2, False, Runs(17, 3, 5))
+    report = activity["uid-chat-0"]
+    assert report == Activity(report.at, 12.5, 0.0, 2, False, Runs(17, 3, 5))
 
 
 async def test_pods_are_read_while_a_row_is_watched(process: Process, pods: Pods) -> None:
@@ -241,17 +241,17 @@ async def test_what_a_pod_said_is_dropped_when_it_says_nothing_any_more_and_it_i
 
 
 async def test_answer_that_comes_when_the_address_is_another_pods_is_not_taken(process: Process, pods: Pods) -> None:
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    requested, go_on = asyncio.Event(), asyncio.Event()
 
     async def late() -> web.StreamResponse:
-        asked.set()
+        requested.set()
         await go_on.wait()
         return web.json_response(SAID)
 
     pods.answer = late
     seen(process, LIVE, CANDIDATE)
     await process.observer.observe(KEY)
-    await asked.wait()
+    await requested.wait()
     process.informers.on_watch_event(PODS, "DELETED", running())
     process.informers.on_watch_event(PODS, "ADDED", running(name="chat-1"))
     await process.observer.observe(KEY)
@@ -290,7 +290,7 @@ async def test_row_that_may_take_a_version_back_is_asked_whose_it_is(process: Pr
 
 
 def test_a_pod_that_never_answers_is_asked_less_and_less_often() -> None:
-    """With a thousand Apps on such a runtime it would be most of what the operator does."""
+    """With a thousand such Apps it would be most of the operator's work."""
     readings, now = Readings(), given.NOW
     pauses = []
     for _ in range(14):

@@ -1,4 +1,4 @@
-"""What protects the history: what is missing is said once, an answer that is missing says nothing, and what may be weakened is told of."""
+"""The operator reports missing policies once, and rules that may be weakened. An unreadable policy is not reported as missing."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def definition(name: str, **annotations: str) -> Manifest:
 
 
 def installed(script: Script, *without: str, binding: dict[str, Any] | None = None) -> Script:
-    """All policies but those; `binding`: what each binding's spec has beside the policy's name."""
-    for resources, wanted in ((VALIDATING_POLICIES, names.VALIDATING_POLICIES), (POLICIES, names.MUTATING_POLICIES)):
+    """Installs all policies but those in `without`. `binding`: fields of each binding's spec besides the policy's name."""
+    for resources, policies in ((VALIDATING_POLICIES, names.VALIDATING_POLICIES), (POLICIES, names.MUTATING_POLICIES)):
         for resource in resources:
-            named = [name for name in wanted if f"{resource.kind} {name}" not in without]
+            named = [name for name in policies if f"{resource.kind} {name}" not in without]
             specs = [{"policyName": name, **(binding or {})} if resource.kind.endswith("Binding") else {} for name in named]
             made = [{"metadata": {"name": name}, "spec": spec} for name, spec in zip(named, specs, strict=True)]
             script.on("GET", resource.path(), listed(*made))
@@ -45,7 +45,7 @@ def script() -> Script:
 
 
 def events(script: Script) -> list[tuple[str, str, str]]:
-    """Reason, object and message of each Event."""
+    """Returns reason, object and message of each Event."""
     made = [sent.body for sent in script.sent if sent.path == EVENTS_PATH]
     return [(event["reason"], event["involvedObject"]["name"], event["message"]) for event in made]
 

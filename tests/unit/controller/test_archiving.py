@@ -1,4 +1,4 @@
-"""Rows on their way to the archive: sent with their flows, and taken for archived where the answer says so of their digests, and only there."""
+"""Sending rows to the archive: they are sent with their flows, and count as archived only if the answer has their digests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Body = dict[str, Any]
 
 
 def history(count: int) -> list[Manifest]:
-    """Rows as they are stored; the last one is live."""
+    """Returns rows as they are stored; the last one is live."""
     made = [
         given.row_manifest(
             f"r{number:02d}",
@@ -56,12 +56,12 @@ STORED = datetime(2020, 1, 1, 12, 0, 0, 1, UTC)
 
 
 def has(*uids: str, problem: str = "") -> Archive:
-    """The archive stored and acknowledged these rows."""
+    """Returns an archive that stored and acknowledged these rows."""
     return Archive(frozenset(uids), dict.fromkeys(uids, STORED), problem)
 
 
-def told(rows: list[Body], **changes: Any) -> list[Body]:
-    """What a recorder says of rows that it has."""
+def acknowledged(rows: list[Body], **changes: Any) -> list[Body]:
+    """Returns a recorder's acknowledgement of rows."""
     return [
         {
             "uid": row["metadata"]["uid"],
@@ -75,13 +75,13 @@ def told(rows: list[Body], **changes: Any) -> list[Body]:
 
 
 class Recorder:
-    """A server in the place of the recorder. `bodies`: of the requests. `keys`: by uid, since when it has rows."""
+    """A server in place of the recorder. `bodies`: of its requests. `keys`: since when it has each row, by uid."""
 
     def __init__(self) -> None:
         self.bodies: list[Body] = []
         self.keys: dict[str, str] = {}
         self.asked: list[tuple[str, str, str]] = []
-        self.answer: Callable[[Body], Any] = lambda body: {"data": {"archived": told(body["rows"]), "refused": []}}
+        self.answer: Callable[[Body], Any] = lambda body: {"data": {"archived": acknowledged(body["rows"]), "refused": []}}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.path, request.headers.get("Authorization", "")))
@@ -89,8 +89,8 @@ class Recorder:
             return web.json_response({"data": [{"uid": uid, "archived_at": since} for uid, since in self.keys.items()]})
         body = await request.json()
         self.bodies.append(body)
-        said = self.answer(body)
-        return said if isinstance(said, web.StreamResponse) else web.json_response(said)
+        reply = self.answer(body)
+        return reply if isinstance(reply, web.StreamResponse) else web.json_response(reply)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ async def process(client: Client, script: Script, recorder: Recorder, tmp_path: 
 
 
 async def observed(process: Process) -> Archive:
-    """What is known once a hand-over, which nobody waits for, has ended."""
+    """Returns the archive's state after a background hand-over has ended."""
     first = await process.observer.observe(KEY)
     assert first.archive.acknowledged == frozenset()
     async with asyncio.timeout(240):
@@ -150,13 +150,22 @@ async def test_the_oldest_rows_beyond_the_limit_are_sent_with_their_flows(proces
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (lambda body: {"data": {"archived": told(body["rows"], digest="sha256:other"), "refused": []}}, "not acknowledged by its digests"),
-        (lambda body: {"data": {"archived": told(body["rows"], outcome_digest="x"), "refused": []}}, "not acknowledged by its digests"),
-        (lambda body: {"data": {"archived": told(body["rows"], uid="another"), "refused": []}}, "not acknowledged by its digests"),
+        (
+            lambda body: {"data": {"archived": acknowledged(body["rows"], digest="sha256:other"), "refused": []}},
+            "not acknowledged by its digests",
+        ),
+        (
+            lambda body: {"data": {"archived": acknowledged(body["rows"], outcome_digest="x"), "refused": []}},
+            "not acknowledged by its digests",
+        ),
+        (lambda body: {"data": {"archived": acknowledged(body["rows"], uid="another"), "refused": []}}, "not acknowledged by its digests"),
         (lambda _: {"data": {"archived": [], "refused": []}}, "not acknowledged by its digests"),
         (lambda _: {"data": {"archived": []}}, "cannot be read"),
         (lambda _: {}, "cannot be read"),
-        (lambda body: {"data": {"archived": told(body["rows"], archived_at="2026-11-24T12:00:00"), "refused": []}}, "cannot be read"),
+        (
+            lambda body: {"data": {"archived": acknowledged(body["rows"], archived_at="2026-11-24T12:00:00"), "refused": []}},
+            "cannot be read",
+        ),
         (lambda _: web.Response(text="no"), "cannot be read"),
         (lambda _: web.Response(text="x" * 300_000), "cannot be read"),
         (lambda _: web.Response(status=503), "status 503"),
@@ -175,7 +184,7 @@ async def test_what_is_not_acknowledged_by_its_digests_is_not_archived(
 async def test_a_row_that_is_refused_is_named_and_those_beside_it_are_archived(process: Process, recorder: Recorder) -> None:
     def answer(body: Body) -> Any:
         says = "its content does not\nhave its digests"
-        return {"data": {"archived": told(body["rows"][:1] + body["rows"][2:]), "refused": [{"uid": UIDS[1], "says": says}]}}
+        return {"data": {"archived": acknowledged(body["rows"][:1] + body["rows"][2:]), "refused": [{"uid": UIDS[1], "says": says}]}}
 
     recorder.answer = answer
     assert await observed(process) == has(UIDS[0], UIDS[2], problem="row r02 is refused: its content does not have its digests")
@@ -205,7 +214,7 @@ async def test_it_is_tried_less_and_less_often_and_at_once_again_after_it_went_w
 
 
 async def test_an_acknowledgement_of_long_ago_counts_for_nothing(process: Process, recorder: Recorder) -> None:
-    """By the time that the row may go, the recorder's store may be that of an older backup."""
+    """When the row may be deleted, the recorder's store may be that of an older backup."""
     assert (await observed(process)).acknowledged == set(UIDS[:3])
     process.clock.later(ACKNOWLEDGED_FOR - 1)
     assert (await process.observer.observe(KEY)).archive.acknowledged == set(UIDS[:3])
@@ -218,7 +227,7 @@ async def test_an_acknowledgement_of_long_ago_counts_for_nothing(process: Proces
 
 
 async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Process, recorder: Recorder) -> None:
-    """So a new leader asks for each App once, and reads no row for it."""
+    """A new leader asks for each App once, and reads no row for it."""
     recorder.keys = dict.fromkeys(UIDS[:3], f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z")
     found = await observed(process)
     assert (found.acknowledged, set(found.stored), recorder.bodies) == (frozenset(), set(UIDS[:3]), [])
@@ -236,7 +245,10 @@ async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Pr
 
 async def test_a_recorder_that_does_not_say_since_when_it_has_a_row_is_understood(process: Process, recorder: Recorder) -> None:
     recorder.answer = lambda body: {
-        "data": {"archived": [{name: each[name] for name in each if name != "archived_at"} for each in told(body["rows"])], "refused": []}
+        "data": {
+            "archived": [{name: each[name] for name in each if name != "archived_at"} for each in acknowledged(body["rows"])],
+            "refused": [],
+        }
     }
     assert (await observed(process)).stored == dict.fromkeys(UIDS[:3])
 
@@ -245,7 +257,7 @@ async def test_a_recorder_that_does_not_say_since_when_it_has_a_row_is_understoo
 async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_for_it(
     process: Process, script: Script, recorder: Recorder, status: int
 ) -> None:
-    """Thousands of Apps may wait for it, and each would read a hundred objects in vain."""
+    """Thousands of Apps may wait for the recorder, and each would read a hundred objects in vain."""
     good, recorder.answer = recorder.answer, lambda _: web.Response(status=status)
     assert f"status {status}" in (await observed(process)).problem
     ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
@@ -311,7 +323,7 @@ async def test_no_request_is_longer_than_a_recorder_takes(process: Process, reco
 async def test_each_request_has_the_flows_of_its_own_rows(
     process: Process, script: Script, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, is_there: bool
 ) -> None:
-    """Also where the rows before named the same one, and it is nowhere: what does not come along is looked for in the archive."""
+    """It is so even if earlier rows named the same flow, and if it is missing: the archive is searched for missing flows."""
     monkeypatch.setattr(archiving, "BYTES_MOST", len(json.dumps(ROWS[0])))
     same = given.row_manifest("r02", given.superseded(2, "v2"), given.with_meta(ownerReferences=OWNERS))
     script.on("GET", at(RECORDS, "r02"), given.stored(same))
@@ -326,7 +338,7 @@ async def test_each_request_has_the_flows_of_its_own_rows(
 async def test_a_request_is_measured_as_it_is_sent(
     process: Process, script: Script, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """JSON writes a control character with six letters."""
+    """JSON writes a control character as six letters."""
     most = 200_000
     monkeypatch.setattr(archiving, "BYTES_MOST", most)
     for number, row in enumerate(ROWS[:3], 1):
@@ -358,7 +370,7 @@ async def test_an_app_without_an_archive_sends_nothing(process: Process, script:
     assert recorder.bodies == []
 
 
-# What is brought back.
+# Restored rows.
 
 GONE = given.stored(given.row_manifest("gone", given.superseded(1, "v9"), given.with_meta(ownerReferences=OWNERS)))
 BACK = given.stored(given.row_manifest("back", given.asking(restores="gone")))
@@ -366,7 +378,7 @@ BACK = given.stored(given.row_manifest("back", given.asking(restores="gone")))
 
 @pytest.fixture
 def reads(recorder: Recorder, script: Script, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the recorder answers to a GET, by the end of its path; 404 for all else. Nothing of row `gone` is in the cluster."""
+    """Returns the recorder's answers to GET requests, by the end of their path; others get 404. The cluster has nothing of row `gone`."""
     answers: dict[str, Any] = {"rows/gone": GONE, f"flows/{given.flow_hash('v9')}": {"flow": given.flow("v9")}}
     post = recorder.handle
 
@@ -386,7 +398,7 @@ def reads(recorder: Recorder, script: Script, monkeypatch: pytest.MonkeyPatch) -
 
 
 def read(recorder: Recorder) -> list[str]:
-    """The paths of rows and flows that were asked for."""
+    """Returns the paths of rows and flows that were requested."""
     return [path for method, path, _ in recorder.asked if method == "GET" and not path.endswith("/keys")]
 
 
@@ -398,9 +410,9 @@ async def test_what_a_row_restores_is_read_from_the_archive_with_its_flow(
     assert found.archive.rows["gone"].raw_spec == GONE["spec"]
     assert found.archive.flows == {given.flow_hash("v9"): given.flow("v9")}
     assert {row.name for row in found.records} == {"back", "r13"}, "it is no row of the cluster"
-    asked = read(recorder)
+    paths = read(recorder)
     await process.observer.observe(KEY)
-    assert read(recorder) == asked, "it is read once"
+    assert read(recorder) == paths, "it is read once"
 
 
 @pytest.mark.parametrize(
@@ -423,7 +435,7 @@ async def test_a_row_waits_while_what_it_restores_cannot_be_read(reads: dict[str
 
 
 async def test_a_row_waits_while_the_flow_of_what_it_restores_cannot_be_read(reads: dict[str, Any], process: Process) -> None:
-    """Else it would be said to be nowhere, and the row fails."""
+    """Otherwise the flow would count as missing, and the row would fail."""
     reads[f"flows/{given.flow_hash('v9')}"] = web.Response(status=503)
     process.informers.on_watch_event(RECORDS, "ADDED", BACK)
     found = await process.observer.observe(KEY)
@@ -434,20 +446,20 @@ async def test_a_row_waits_while_the_flow_of_what_it_restores_cannot_be_read(rea
 async def test_while_the_recorder_is_away_no_row_that_waits_asks_it_again_and_what_was_read_stays(
     reads: dict[str, Any], process: Process, script: Script, recorder: Recorder
 ) -> None:
-    """A reconcile waits for each answer, up to 5 s: a tenant's rows would keep the workers from others."""
+    """A reconcile waits for each answer, up to 5 s: one tenant's rows would keep the workers from others."""
     process.informers.on_watch_event(RECORDS, "ADDED", BACK)
     assert "gone" in (await process.observer.observe(KEY)).archive.rows
     reads["rows/another"] = web.Response(status=503)
     script.on("GET", at(RECORDS, "another"), failure(404, "NotFound"))
     more = given.stored(given.row_manifest("more", given.asking(restores="another")))
     process.informers.on_watch_event(RECORDS, "ADDED", more)
-    asked = len(read(recorder))
+    before = len(read(recorder))
     for _ in range(3):
         found = await process.observer.observe(KEY)
         assert "status 503" in found.unknown[RECORDS.kind, "more"]
         assert (RECORDS.kind, "back") not in found.unknown, "what it restores has been read"
         assert ("gone" in found.archive.rows, given.flow_hash("v9") in found.archive.flows) == (True, True)
-    assert len(read(recorder)) == asked + 1
+    assert len(read(recorder)) == before + 1
     reads["rows/another"] = {**GONE, "metadata": {**GONE["metadata"], "name": "another"}}
     process.clock.later(AWAY_FOR + 1)
     assert "another" in (await process.observer.observe(KEY)).archive.rows

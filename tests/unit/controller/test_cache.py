@@ -1,4 +1,4 @@
-"""The cache: what the watches saw, newest first to last, and nothing that is older than what was written since."""
+"""The cache: the newest objects that watches reported, and none older than a later write."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ APP = (NAMESPACE, NAME)
 
 
 def stored(manifest: dict[str, Any], version: int, **status: Any) -> dict[str, Any]:
-    """The manifest as the API server has it at this resourceVersion."""
+    """Returns the manifest as the API server has it at this resourceVersion."""
     uid = f"uid-of-{manifest['metadata']['name']}"
     return {**manifest, "metadata": {**manifest["metadata"], "uid": uid, "resourceVersion": str(version)}, "status": status}
 
@@ -149,7 +149,7 @@ def test_no_other_thread_changes_it() -> None:
 
 
 def test_object_that_was_made_anew_stays_though_the_end_of_the_one_before_it_comes_late() -> None:
-    """Events of two objects of one name come by two ways, so that the older one's end may come last."""
+    """Events of two objects of one name arrive in two ways: the older one's deletion may arrive last."""
     cache = Cache()
     old, new = stored(app_manifest(), 10), stored(app_manifest(), 12)
     new["metadata"]["uid"] = "uid-of-the-new-one"
@@ -199,7 +199,7 @@ def test_ports_at_the_gate_are_those_of_other_apps() -> None:
 
 
 def test_ports_of_a_service_with_the_gates_label_are_none_of_the_gate() -> None:
-    """Whoever may make a Service could take all of them: Kubernetes copies its labels to its slices."""
+    """Kubernetes copies a Service's labels to its slices: anybody who may make a Service could otherwise take every port."""
     cache = Cache()
     made = slices.service_slice(slices.endpoint("pod"), port=20005)
     made["metadata"]["labels"][names.GATE_LABEL] = "slice"

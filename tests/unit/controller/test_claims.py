@@ -1,4 +1,4 @@
-"""Claims of hostnames: which App has a hostname, read as seldom as it may be, and never told of the wrong one."""
+"""Claims of hostnames: which App has a hostname. They are read as seldom as possible, and never attributed to a wrong App."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def claim(app: str = given.NAME, namespace: str = given.NAMESPACE, **meta: Any) 
 
 @pytest.fixture
 def script() -> Script:
-    """A cluster in which nobody has the hostname."""
+    """Returns a script of a cluster in which no App has the hostname."""
     script = Script().on("GET", PATH, failure(404, "NotFound"))
     return script.on("GET", INGRESSES.path(), listed()).on("GET", HTTP_ROUTES.path(), failure(404, "NotFound"))
 
@@ -96,7 +96,7 @@ async def test_claim_of_another_app_is_abandoned_once_that_does_not_want_it(
     assert (found.state, found.holder) == (state, (given.NAMESPACE, "another"))
 
 
-# An operator beside this one, which serves other namespaces and shares the claims.
+# An operator beside another one, which serves other namespaces and shares the claims.
 
 ELSEWHERE = ("elsewhere", "another")
 HOLDER = APPS.path(*ELSEWHERE)
@@ -104,7 +104,7 @@ HOLDER = APPS.path(*ELSEWHERE)
 
 @pytest.fixture
 def limited(client: Client, script: Script) -> Process:
-    """An operator of one namespace."""
+    """Returns an operator of one namespace."""
     return Process(client, script, namespaces=frozenset({given.NAMESPACE}))
 
 
@@ -125,7 +125,7 @@ def elsewhere(*modifiers: given.Modifier) -> Manifest:
     ],
 )
 async def test_a_holder_whom_another_operator_serves_is_read(limited: Process, script: Script, holder: Any, state: ClaimState) -> None:
-    """Also while nobody serves it: an operator that is down keeps no hostname from anybody."""
+    """It is read even if no operator serves it: a stopped operator must not block a hostname for others."""
     script.on("GET", PATH, claim("another", "elsewhere")).on("GET", HOLDER, holder)
     found = await of(limited)
     assert (found.state, found.holder) == (state, ELSEWHERE)
@@ -171,8 +171,8 @@ def route(name: str, namespace: str = given.NAMESPACE, labels: dict[str, str] | 
 )
 async def test_route_of_another_manager_holds_its_hostname(process: Process, script: Script, resource: Any, found: Manifest) -> None:
     script.on("GET", resource.path(), listed(found))
-    told = await of(process)
-    assert (told.state, told.stranger) == (ClaimState.HELD, resource.kind)
+    claimed = await of(process)
+    assert (claimed.state, claimed.stranger) == (ClaimState.HELD, resource.kind)
 
 
 async def test_route_of_another_manager_is_looked_for_again_after_a_while(process: Process, script: Script) -> None:
@@ -235,7 +235,7 @@ async def test_nothing_is_kept_of_an_app_that_is_deleted(process: Process, scrip
     assert len(script.sent) == 2
 
 
-# What serves, when claims are lost, cannot be read, or are not what they were.
+# Serving routes when claims are lost, unreadable or changed.
 
 OLDER, OLD, NEW = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z", "2026-11-20T12:00:00Z"
 
@@ -243,7 +243,7 @@ OLDER, OLD, NEW = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z", "2026-11-20T12
 def serves(
     process: Process, app: str, created: str, resource: Any = INGRESSES, *, wants: str = HOST, ending: bool = False, generation: int = 1
 ) -> None:
-    """An App with a route that has the hostname; of a generation above 1 its spec was changed."""
+    """Reports an App with a route that has the hostname. A generation above 1 means that its spec was changed."""
     known = stored(given.app_manifest(given.with_hostname(wants), name=app))
     process.informers.on_watch_event(APPS, "ADDED", known)
     spec = {"hostnames": [HOST]} if resource is HTTP_ROUTES else {"rules": [{"host": HOST}]}
@@ -310,7 +310,7 @@ async def test_a_route_with_our_labels_that_no_app_owns_holds_nothing(process: P
 async def test_a_claim_of_another_takes_no_route_that_has_served_the_hostname_all_along(
     process: Process, script: Script, claimed: str, noted: str | None, wanted: bool, holder_serves: bool, state: ClaimState
 ) -> None:
-    """`noted`: of a claim that was lost and made again, since when its App has had the hostname."""
+    """`noted`: on a claim that was lost and made again, since when its App has had the hostname."""
     serves(process, given.NAME, OLD)
     if holder_serves:
         serves(process, "another", NEW)
@@ -323,7 +323,7 @@ async def test_a_claim_of_another_takes_no_route_that_has_served_the_hostname_al
 
 
 async def test_a_contested_route_that_the_operator_changes_stays(process: Process, script: Script) -> None:
-    """Of what it changes itself it can say that the hostname was not among it: the claim has noted who served it when it was made again."""
+    """The operator knows that its own changes did not add the hostname: when the claim was made again, it noted who served it."""
     serves(process, given.NAME, OLD)
     serves(process, "another", OLDER)
     another = App.of(given.app_manifest(given.with_hostname(HOST), name="another"))
@@ -338,7 +338,7 @@ async def test_a_contested_route_that_the_operator_changes_stays(process: Proces
 
 
 async def test_however_many_serve_a_hostname_its_claim_can_be_made(process: Process, script: Script) -> None:
-    """An annotation has room for 256 KiB: a tenant who makes routes for another's hostname would keep it from getting its claim again."""
+    """An annotation holds 256 KiB: a tenant with many routes for another App's hostname could otherwise prevent its claim."""
     others = tuple(("a" * 60, f"{number:040}") for number in range(5000))
     await process.lead()
     script.on("POST", CLAIMS.path(SYSTEM), {"metadata": {"name": "made"}})
@@ -350,7 +350,7 @@ async def test_however_many_serve_a_hostname_its_claim_can_be_made(process: Proc
 
 
 async def test_an_old_route_that_was_given_the_hostname_of_a_claim_takes_nothing(process: Process, script: Script) -> None:
-    """Whoever may edit its own Ingress would have the hostname of every App that does not serve yet."""
+    """Otherwise tenants who may edit their own Ingress could take the hostname of any App that does not serve yet."""
     serves(process, "thief", OLD, generation=2)
     process.informers.on_watch_event(APPS, "ADDED", stored(given.app_manifest(given.with_hostname(HOST))))
     script.on("GET", PATH, claim(creationTimestamp=NEW))
@@ -368,16 +368,16 @@ async def test_without_claims_a_route_that_was_changed_comes_after_one_that_was_
 
 
 async def test_a_route_that_was_changed_does_not_stay_beside_one_that_was_not(process: Process, script: Script) -> None:
-    """The gateway may prefer the older Ingress: it would be whose tenant gave it the hostname."""
+    """The gateway may prefer the older Ingress, which its tenant gave the hostname."""
     serves(process, given.NAME, OLD, generation=2)
     serves(process, "another", NEW)
-    for said in (claim("another", creationTimestamp=NEW), claim("another", annotations={names.CLAIMED_ANNOTATION: NEW})):
-        script.on("GET", PATH, said)
+    for answer in (claim("another", creationTimestamp=NEW), claim("another", annotations={names.CLAIMED_ANNOTATION: NEW})):
+        script.on("GET", PATH, answer)
         assert (await of(process)).state is ClaimState.HELD
 
 
 async def test_of_two_routes_of_one_second_the_one_that_was_deployed_first_has_the_hostname(process: Process) -> None:
-    """A restore makes all of them anew, and leaves in each row when it was deployed."""
+    """A restore recreates all routes, and keeps in each row when it was deployed."""
     for app, deployed in ((given.NAME, OLD), ("another", OLDER)):
         serves(process, app, NEW)
         row = stored(given.row_manifest(f"{app}-1", given.of_app(app), given.live(1, createdAt=deployed)))

@@ -1,4 +1,4 @@
-"""The operator's client: what it sends to the API server, and which error an answer is."""
+"""The operator's client: its requests to the API server, and the error for each answer."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ async def test_list_with_an_item_that_is_no_object_is_no_list(client: Client, sc
 
 @pytest.mark.parametrize("wrong_by", [timedelta(minutes=10), timedelta(days=-400)])
 async def test_a_clock_that_jumps_is_told_from_the_api_servers(client: Client, script: Script, tmp_path: Path, wrong_by: timedelta) -> None:
-    """By a clock that is minutes ahead every deploy that is under way would have failed."""
+    """With a clock that is minutes ahead, every deploy in progress would have failed."""
     script.on("GET", CHAT, given.app_manifest())
     jumped = timedelta(0)
     async with Client(Credentials.of(tmp_path / "kubeconfig.yaml", None), lambda: datetime.now(UTC) + jumped) as other:
@@ -209,7 +209,7 @@ async def test_a_clock_that_jumps_is_told_from_the_api_servers(client: Client, s
 
 
 async def test_requests_that_hang_do_not_keep_the_lease_waiting(client: Client, script: Script) -> None:
-    """As many as may be under way wait for an answer that does not come."""
+    """The allowed number of requests at once waits for answers that never arrive."""
     going_on = threading.Event()
 
     def hang(_: Sent) -> Reply:

@@ -1,4 +1,4 @@
-"""The recorder is asked about the row that is watched, in the background, and taken for no more than it says."""
+"""The operator asks the recorder about the watched row in the background, and checks the answer before it uses it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ READ = Comparison(ROW, 120, too_few=False, baseline=11, p95=Figure(1.42, regress
 
 
 class Recorder:
-    """A server in the place of the recorder. `asked`: path, query and token of each question."""
+    """A server in place of the recorder. `asked`: path, query and token of each request."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str]] = []
@@ -101,7 +101,7 @@ async def process(client: Client, script: Script, recorder: Recorder, token: Pat
 
 
 def watched(made: Manifest, **trial: Any) -> None:
-    """The App watches row `a`, and compares it."""
+    """Makes the App watch row `a`, and compare it."""
     given.with_spec(rollout={"revert": {"maxP95Ratio": 1.2}})(made)
     live = {"row": "a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
     given.with_status(live=live, trial={"row": "a", "until": "2999-11-24T13:00:00Z", **trial})(made)
@@ -113,7 +113,7 @@ def seen(process: Process, app: given.Modifier = watched) -> None:
 
 
 async def answered(process: Process) -> Snapshot:
-    """The first observation, which waits for nobody, and the one that the answer, or its lack, asked for."""
+    """Observes once without waiting, waits until the answer or its lack requeues the App, and returns the second observation."""
     process.queue.done(await process.queue.get())
     first = await process.observer.observe(KEY)
     assert (first.comparison, first.unanswered) == (None, "")
@@ -193,7 +193,7 @@ async def test_answer_that_is_none_decides_nothing_and_is_asked_for_again_later(
 
 
 async def test_recorder_that_says_when_runs_count_is_told_of_those_that_have_not_ended(process: Process, recorder: Recorder) -> None:
-    """Of no other: one of before it takes no such question."""
+    """Only a recorder that says so gets the parameter: an older one refuses it."""
     recorder.answer = saying({"data": SAID["data"] | {"matures_seconds": 30.0}})
     seen(process)
     snapshot = await answered(process)

@@ -1,4 +1,4 @@
-"""Operations on children: a child is created, taken back, applied or refused, and an object that is not the App's is left alone."""
+"""Operations on children: creating, adopting, applying and refusing them. Objects that are not the App's stay untouched."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ CHAT = given.an_app()
 SERVICES, WORKLOADS = BY_KIND[SERVICE.kind], BY_KIND[WORKLOAD.kind]
 APP_PATH, KEYS_PATH = at(APPS, given.NAME), at(SECRETS, names.access_keys(given.NAME))
 THERE = given.stored(given.app_manifest())
-"""The App, as it is there still."""
+"""The App, which still exists."""
 BEFORE = {**owner(CHAT), "uid": "uid-before"}
-"""The owner of what an App of the same name made, which was deleted."""
+"""The owner of children of a deleted App of the same name."""
 SERVICE_PATH, WORKLOAD_PATH = at(SERVICES, given.NAME), at(WORKLOADS, given.NAME)
 OBSERVED = {"uid": f"uid-of-{given.NAME}", "resourceVersion": "1"}
-"""What names a child as it was observed."""
+"""The metadata that identifies a child as it was observed."""
 
 
 def service(**spec: Any) -> Manifest:
@@ -43,7 +43,7 @@ def workload(replicas: int = 1) -> Manifest:
 
 
 def managed(manifest: Manifest, operation: str, version: int = 1, **changes: Any) -> Manifest:
-    """The manifest as stored, its fields owned by the operator through a POST (`Update`) or an apply (`Apply`)."""
+    """Returns the manifest as stored. The operator owns its fields by a POST (`Update`) or an apply (`Apply`)."""
     fields: Manifest = {"f:spec": {f"f:{name}": {} for name in manifest.get("spec", {})}}
     entry = {"manager": names.FIELD_MANAGER, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}
     meta = {**manifest["metadata"], "managedFields": [entry], **changes}
@@ -51,7 +51,7 @@ def managed(manifest: Manifest, operation: str, version: int = 1, **changes: Any
 
 
 def problem(process: Process, manifest: Manifest) -> ChildProblem | None:
-    """What keeps the child from being made, as the next snapshot has it."""
+    """Returns the problem that keeps the child from being created, as the next snapshot has it; None if there is none."""
     found = process.states.of(APP).problems.get((manifest["kind"], manifest["metadata"]["name"]))
     return found.problem if found else None
 
@@ -72,7 +72,7 @@ async def test_child_is_created_by_one_apply_that_touches_no_object(process: Pro
 
 
 async def test_child_that_is_never_written_again_is_created_by_a_post(process: Process, script: Script) -> None:
-    """An apply needs the right to patch, which the operator has of no EndpointSlice."""
+    """An apply needs the right to patch, which the operator does not have for EndpointSlices."""
     made = child(CHAT, ENDPOINT_SLICE, names.gate_slice(given.NAME))
     script.on("POST", at(SLICES), managed(made, "Update"))
     await execute(process, APP, operations.CreateChild(CHAT, made, "d"))
@@ -82,7 +82,7 @@ async def test_child_that_is_never_written_again_is_created_by_a_post(process: P
 
 @pytest.mark.parametrize(("replicas", "scaled"), [(1, []), (2, [{"metadata": OBSERVED, "spec": {"replicas": 2}}])])
 async def test_replicas_of_a_new_workload_are_the_scales(process: Process, script: Script, replicas: int, scaled: list[Any]) -> None:
-    """Applied once and left out later, they would be set back to 1."""
+    """Replicas that are applied once and left out later would be reset to 1."""
     script.on("PATCH", WORKLOAD_PATH, managed(workload(replicas), "Apply")).on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)
     script.on("GET", WORKLOAD_PATH, managed(workload(replicas), "Apply", 2))
     await execute(process, APP, operations.CreateChild(CHAT, workload(replicas), "d"))
@@ -170,7 +170,7 @@ async def test_child_that_is_being_deleted_is_waited_for(process: Process, scrip
 
 @pytest.mark.parametrize("made", [service(), workload()], ids=["Service", "workload"])
 async def test_child_of_a_deleted_app_of_the_same_name_is_waited_for(process: Process, script: Script, made: Manifest) -> None:
-    """Taken over, it would go on with what it runs; and the next App of the name begins with its own."""
+    """An adopted child would continue with the old App's content, and the new App starts with its own."""
     path = at(BY_KIND[made["kind"]], given.NAME)
     before = stored({**made, "metadata": {**made["metadata"], "ownerReferences": [BEFORE]}})
     script.on("PATCH", path, failure(409, "Conflict")).on("GET", path, before)
@@ -181,7 +181,7 @@ async def test_child_of_a_deleted_app_of_the_same_name_is_waited_for(process: Pr
 
 
 async def test_child_that_another_app_owns_is_a_strangers(process: Process, script: Script) -> None:
-    """Two Apps may come to one name, such as of a trigger's CronJob: that one goes with nobody."""
+    """Two Apps may have the same child name, such as a trigger's CronJob. The other App's child is not deleted."""
     other = stored({**service(), "metadata": {**service()["metadata"], "ownerReferences": [{**BEFORE, "name": "chat-a"}]}})
     script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, other)
     await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
@@ -194,7 +194,7 @@ GONE = [failure(404, "NotFound"), {**THERE, "metadata": {**THERE["metadata"], "u
 
 @pytest.mark.parametrize("answer", GONE, ids=["deleted", "made again"])
 async def test_nothing_of_a_restore_gets_an_owner_that_is_gone(process: Process, script: Script, answer: Any) -> None:
-    """The garbage collector would delete it, though the next App of the name needs it."""
+    """The garbage collector would delete the object, which the next App of the name needs."""
     flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
     restored = stored({**flow, "metadata": {**flow["metadata"], "ownerReferences": []}})
     resource, path = BY_KIND[CONFIG_MAP.kind], at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
@@ -208,7 +208,7 @@ async def test_nothing_of_a_restore_gets_an_owner_that_is_gone(process: Process,
 
 
 async def test_a_flow_that_was_found_since_gets_no_owner_that_went_meanwhile(process: Process, script: Script) -> None:
-    """The App was there for what its snapshot has: of what is found later it is asked once more."""
+    """The App existed at its snapshot. For objects that are found later it is read again."""
     flow, restored = config_map(CHAT, given.flow_hash("v1"), given.flow("v1")), stored({**service(), "metadata": {"name": given.NAME}})
     path = at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
     script.on("GET", APP_PATH, THERE, failure(404, "NotFound")).on("PATCH", SERVICE_PATH, stored(service(), 2))
@@ -221,7 +221,7 @@ async def test_a_flow_that_was_found_since_gets_no_owner_that_went_meanwhile(pro
 
 
 async def test_child_that_was_gone_before_it_could_be_read_is_made_anew(process: Process, script: Script) -> None:
-    """A quota that was written meanwhile is a conflict, too."""
+    """A quota that was changed meanwhile is also a conflict."""
     script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, failure(404, "NotFound"))
     with pytest.raises(errors.Conflict):
         await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
@@ -236,9 +236,9 @@ async def test_config_map_that_is_not_the_flow_or_may_change_is_left_alone(proce
     script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists")).on("GET", path, stored({**flow, **found}))
     with pytest.raises(errors.Conflict):
         await execute(process, APP, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
-    told = problem(process, flow)
-    assert told is not None
-    assert (told.reason, told.other_app) == (ProblemReason.TAKEN, "")
+    noted = problem(process, flow)
+    assert noted is not None
+    assert (noted.reason, noted.other_app) == (ProblemReason.TAKEN, "")
     assert [sent.method for sent in script.writes()] == ["POST"]
 
 
@@ -276,7 +276,7 @@ async def test_fields_of_a_post_go_to_apply_first(process: Process, script: Scri
 
 
 async def test_what_another_manager_left_and_the_api_server_refuses_is_replaced(process: Process, script: Script) -> None:
-    """Of an object without managedFields nobody knows whose an item of a list is: the spec is patched whole, and becomes ours again."""
+    """Without managedFields no item of a list has a known owner: the whole spec is patched, and becomes the operator's again."""
     refused = failure(422, "Invalid", "duplicate port")
     script.on("PATCH", SERVICE_PATH, refused, managed(service(), "Update", 6), managed(service(), "Apply", 7))
     observed = managed(service(), "Apply", 4)
@@ -325,7 +325,7 @@ async def test_child_is_deleted_as_it_was_observed(process: Process, script: Scr
     ids=["deleted", "gone before", "written since", "held by a finalizer"],
 )
 async def test_the_next_reconcile_sees_no_child_that_was_deleted(process: Process, script: Script, answer: Any, is_there: bool) -> None:
-    """The event of it may come later than that: an App whose gate's slice is gone must not fall asleep behind it."""
+    """Its event may arrive later: an App whose slice at the gate is deleted must not fall asleep."""
     script.on("DELETE", SERVICE_PATH, answer)
     process.cache.update(SERVICES, stored(service()))
     await execute(process, APP, operations.DeleteChild(stored(service())))
@@ -340,7 +340,7 @@ async def test_replicas_are_set_by_a_manager_of_their_own(process: Process, scri
 
 
 async def test_the_next_reconcile_sees_the_replicas_that_were_set(process: Process, script: Script) -> None:
-    """The event of it may come later than that of the pods that end: an App that falls asleep must not be taken for one that is awake."""
+    """Its event may arrive after those of the ending pods: an App that falls asleep must not look awake."""
     script.on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED).on("GET", WORKLOAD_PATH, stored(workload(0), 2))
     process.cache.update(WORKLOADS, stored(workload(1)))
     await execute(process, APP, operations.ScaleWorkload(stored(workload(1)), 0))
@@ -355,7 +355,7 @@ async def test_replicas_that_somebody_set_meanwhile_are_left_alone(process: Proc
     assert [body["metadata"]["resourceVersion"] for body in script.bodies("PATCH", f"{WORKLOAD_PATH}/scale")] == sent
 
 
-# What was written since it was observed.
+# Writes since the observation.
 
 
 async def test_an_apply_names_the_version_that_it_was_decided_from(process: Process, script: Script) -> None:
@@ -366,7 +366,7 @@ async def test_an_apply_names_the_version_that_it_was_decided_from(process: Proc
 
 
 async def test_an_apply_to_what_only_got_another_status_is_sent_again(process: Process, script: Script) -> None:
-    """Controllers write the status of a workload that rolls out all the time."""
+    """Controllers write the status of a workload all the time during a rollout."""
     script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict"), managed(workload(), "Apply", 8))
     script.on("GET", WORKLOAD_PATH, managed(workload(), "Apply", 7, generation=3))
     observed = managed(workload(), "Apply", 4, generation=3)
@@ -397,7 +397,7 @@ async def test_an_apply_to_what_is_written_on_and_on_ends(process: Process, scri
     assert len(script.writes()) == ATTEMPTS
 
 
-# What pods mount.
+# ConfigMaps and Secrets that pods mount.
 
 
 async def test_flow_is_read_from_its_version_and_written_as_it_is(process: Process, script: Script) -> None:
@@ -428,7 +428,7 @@ async def test_access_keys_are_created_once_and_then_observed(process: Process, 
 
 
 async def test_access_keys_of_a_deleted_app_of_the_same_name_are_waited_for(process: Process, script: Script) -> None:
-    """Whoever called that App would be let into this one."""
+    """Callers of the deleted App would otherwise have access to the new one."""
     before = access_keys(CHAT, "")
     before["metadata"]["ownerReferences"] = [BEFORE]
     script.on("POST", at(SECRETS), failure(409, "AlreadyExists")).on("GET", KEYS_PATH, stored(before))
@@ -471,6 +471,6 @@ async def test_job_of_that_name_that_is_no_run_is_left_alone(process: Process, s
     found = {"metadata": {"name": "nightly-1", "labels": labels}}
     script.on("POST", at(JOBS), failure(409, "AlreadyExists")).on("GET", at(JOBS, "nightly-1"), stored(found))
     await execute(process, APP, operations.RunOnce(CHAT, job(), "d"))
-    told = problem(process, job())
-    assert told is not None
-    assert told.reason is ProblemReason.TAKEN
+    noted = problem(process, job())
+    assert noted is not None
+    assert noted.reason is ProblemReason.TAKEN

@@ -1,4 +1,4 @@
-"""Operations on rows, statuses, Events, pods and claims: which requests each sends, and what its answers lead to."""
+"""Operations on rows, statuses, Events, pods and claims: the requests of each, and the effects of their answers."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ OURS = given.with_meta(ownerReferences=[owner(given.an_app())])
 
 
 def row(version: int = 1, *modifiers: given.Modifier) -> Record:
-    """A row that the App owns."""
+    """Returns a row that the App owns."""
     return Record.of(stored(given.row_manifest("a", OURS, *modifiers), version))
 
 
 def restored(version: int = 1, *modifiers: given.Modifier) -> Record:
-    """A row that nobody owns."""
+    """Returns a row without an owner."""
     return Record.of(stored(given.row_manifest("a", *modifiers), version))
 
 
@@ -58,7 +58,7 @@ async def test_nothing_is_written_by_a_replica_that_no_longer_leads(process: Pro
 
 
 async def test_an_operation_that_fails_ends_its_group_and_those_that_rely_on_it(process: Process, script: Script) -> None:
-    """What is left of a group is not done, nor what comes after it, however far; everything else is."""
+    """The rest of the group is skipped, and so are groups that rely on it, directly or indirectly. All others are done."""
     script.on("PATCH", ROW, failure(409, "Conflict"))
     script.on("PATCH", f"{ROW}/status", stored(given.row_manifest("a"), 2)).on("POST", at(EVENTS), NAMED)
     app, status = given.an_app(), RecordStatus(phase=Phase.PENDING)
@@ -156,17 +156,17 @@ GONE = [failure(404, "NotFound"), given.stored(given.app_manifest(given.with_met
 @pytest.mark.parametrize("answer", GONE, ids=["deleted", "made again"])
 @pytest.mark.parametrize("what", ["own", "pin"])
 async def test_row_that_nobody_owns_never_gets_an_owner_that_is_gone(process: Process, script: Script, answer: Reply, what: str) -> None:
-    """Rows of a backup of an App that was deleted before it came back: the garbage collector would end the ledger that has just come."""
+    """Rows of a backup may be restored before their deleted App: with that owner, the garbage collector would delete the restored ledger."""
     app, pinned = given.an_app(), given.a_row("a", given.live(3)).pinned
     script.on("GET", APP_PATH, answer)
-    asked = operations.OwnRecord(app, restored()) if what == "own" else operations.CompleteRecord(app, restored(), None, pinned)
+    operation = operations.OwnRecord(app, restored()) if what == "own" else operations.CompleteRecord(app, restored(), None, pinned)
     with pytest.raises(errors.Conflict, match="App chat was deleted"):
-        await execute(process, APP, asked)
+        await execute(process, APP, operation)
     assert script.bodies("PATCH", ROW) == []
 
 
 async def test_app_that_may_not_be_read_gives_nothing_an_owner_and_that_is_told(process: Process, script: Script) -> None:
-    """With the rights of an older release."""
+    """It may lack the right with the rights of an older release."""
     script.on("GET", APP_PATH, failure(403, "Forbidden", "apps is forbidden"))
     with pytest.raises(errors.Unavailable, match="cannot be read: apps is forbidden"):
         await execute(process, APP, operations.OwnRecord(given.an_app(), restored()))
@@ -184,7 +184,7 @@ async def test_app_is_looked_for_once_for_all_the_rows_that_it_takes(process: Pr
 
 
 async def test_number_that_the_apps_status_has_reserved_shows_that_it_is_there(process: Process, script: Script) -> None:
-    """Each deploy would pay for a request more."""
+    """Otherwise each deploy would cost a further request."""
     app = given.an_app()
     script.on("PATCH", at(APPS, given.NAME, "status"), given.stored(given.app_manifest()))
     script.on("PATCH", ROW, stored(given.row_manifest("a", OURS), 2))
@@ -243,7 +243,7 @@ async def test_event_that_cannot_be_written_ends_nothing(process: Process, scrip
 
 @pytest.mark.parametrize(("found", "sent"), [("Ended", 1), ("Overtaken", 2), ("Progressing", 3)])
 async def test_event_leaves_its_slot_to_one_that_says_something_else(process: Process, script: Script, found: str, sent: int) -> None:
-    """`found`: the reason of the Event that has the slot, "Ended" where there is none."""
+    """`found`: the reason of the Event that has the slot; "Ended" if there is none."""
     about, taken = given.a_row("a"), failure(409, "AlreadyExists")
     script.on("POST", at(EVENTS), *([] if found == "Ended" else [taken]), NAMED)
     script.on("GET", at(EVENTS, names.event(about.meta.uid, "Began", "key")), {**NAMED, "reason": found})

@@ -1,4 +1,4 @@
-"""Fields of our POST, and of a patch of ours, go to our applies, none lost; `replicas` goes to a manager of its own."""
+"""Fields of the operator's POST and patches move to its applies, without loss. `replicas` moves to a manager of its own."""
 
 from __future__ import annotations
 

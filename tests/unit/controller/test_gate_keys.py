@@ -1,4 +1,4 @@
-"""What the gate is told of Access Keys: digests and no key, of private serverless Apps alone, and nothing of Apps that are gone."""
+"""Access Keys at the gate: digests instead of keys, for private serverless Apps alone, and none for deleted Apps."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_what_the_gate_has_is_read_once_and_of_private_serverless_apps_alo
 
 
 async def test_what_the_gate_had_is_read_anew_where_an_app_is_serverless_again(process: Process, script: Script) -> None:
-    """While it was none its digests were deleted: without them no pod of the gate would answer for it."""
+    """While the App was not serverless its digests were deleted. Without them no pod of the gate would answer for it."""
     script.on("GET", SOURCE, keys(a="one"))
     script.on("GET", f"{THERE}/{NAME}", stored(gate_keys(CHAT, names.GATE_NAMESPACE, "40", {}), 3), missing("secrets", NAME))
     see(process, SLEEPY)
@@ -131,7 +131,7 @@ async def test_a_gate_that_notes_a_refused_key_makes_the_operator_look_at_the_ke
     assert len([sent for sent in script.sent if sent.path == SOURCE]) == 2
 
 
-# What is left of Apps.
+# Remains of deleted Apps.
 
 
 def at_gate(app: str = given.NAME, uid: str = CHAT.meta.uid, namespace: str = given.NAMESPACE) -> Manifest:
@@ -140,7 +140,7 @@ def at_gate(app: str = given.NAME, uid: str = CHAT.meta.uid, namespace: str = gi
 
 
 async def swept(process: Process, script: Script, *there: Manifest) -> list[str]:
-    """Names of what is deleted."""
+    """Returns the names of the digests that a sweep deletes."""
     script.on("GET", THERE, listed(*there))
     for each in there:
         script.on("DELETE", f"{THERE}/{each['metadata']['name']}", NAMED)

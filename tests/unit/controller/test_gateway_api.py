@@ -1,4 +1,4 @@
-"""The Gateway API may come and go: it is looked for while an App needs it, and not more often than it may be."""
+"""The Gateway API may be installed and removed: the operator checks for it while an App needs it, at a limited rate."""
 
 from __future__ import annotations
 

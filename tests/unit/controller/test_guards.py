@@ -1,4 +1,4 @@
-"""What may hold an App's rows: whom an event concerns, what is observed of it, and what of it is unknown."""
+"""The guards of an App's rows: the Apps that an event affects, what is observed, and what is unknown."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ AWAITS = [{"reason": "AwaitingApproval", "policy": "production", "approvals": 1}
 SOAKS = [{"reason": "Soaking", "policy": "production", "until": "2026-01-01T00:00:00Z"}]
 BY_TIER = {"matchLabels": {TIER: "production"}}
 NEWER = given.with_spec(approvals={"count": "many"})
-"""Rules in a form that this version does not know."""
+"""Approval rules in a form that this version does not know."""
 NEWER_SELECTOR = {"matchExpressions": [{"key": TIER, "operator": "Like", "values": ["prod*"]}]}
 
 
 class Watched:
-    """A cache, and the objects that the watches report to it, each newer than all before."""
+    """A cache and the objects that watches report to it, each newer than all before."""
 
     def __init__(self, cache: Cache) -> None:
         self.cache, self._version = cache, 0
 
     def put(self, resource: ApiResource, *manifests: Manifest) -> set[AppKey]:
-        """They are added or changed; returns the Apps that are reconciled for it. An Approval is of what its row pins, where it says nothing else."""
+        """Adds or changes the objects, and returns the Apps to reconcile. An Approval without a digest gets that of its row."""
         manifests = tuple(self._of_row(made) if resource is APPROVALS else made for made in manifests)
         return {app for made in manifests for app in self.cache.update(resource, self._next(resource, made))}
 
     def take(self, resource: ApiResource, made: Manifest) -> set[AppKey]:
-        """It is deleted; returns the Apps that are reconciled for it."""
+        """Deletes the object, and returns the Apps to reconcile."""
         return self.cache.delete(resource, self._next(resource, made))
 
     def _of_row(self, made: Manifest) -> Manifest:
@@ -65,7 +65,7 @@ class Watched:
 
 @pytest.fixture
 def watched(process: Process) -> Watched:
-    """An App in each of two namespaces, which have been listed."""
+    """Returns a cache with an App in each of two namespaces, which are listed."""
     made = Watched(process.cache)
     made.put(NAMESPACES, namespace_manifest(), namespace_manifest("shop", tier="production"))
     made.put(APPS, given.app_manifest(given.public()), given.app_manifest(given.public(), given.in_namespace("shop")))
@@ -77,13 +77,13 @@ async def observed(process: Process, app: AppKey = APP) -> ObservedGuards:
 
 
 def approvals_stamped(script: Script, *created: str) -> None:
-    """The policy that stamps Approvals, and its binding, exist since these times, or do not exist."""
+    """Sets since when the policy that stamps Approvals and its binding exist; none if no times are given."""
     for number, policy in enumerate(POLICIES):
         made = {"metadata": {"name": names.APPROVAL_POLICY, "creationTimestamp": created[number]}} if created else failure(404, "NotFound")
         script.on("GET", policy.path("", names.APPROVAL_POLICY), made)
 
 
-# Whom an event concerns.
+# The Apps that an event affects.
 
 
 def test_a_policy_concerns_the_apps_of_the_namespaces_that_it_selects_or_selected(watched: Watched) -> None:
@@ -135,7 +135,7 @@ def test_a_rejection_concerns_the_apps_whose_rows_are_to_be_pinned_or_wait_there
 
 
 def test_an_event_costs_the_same_with_a_thousand_apps() -> None:
-    """In calls of functions, which do not depend on how busy the machine is."""
+    """The cost is counted in function calls, which do not depend on how busy the machine is."""
     costs = []
     for count in (10, 1000):
         watched, number = Watched(Cache()), itertools.count()
@@ -170,7 +170,7 @@ def test_of_a_namespace_its_labels_of_ours_are_kept_alone() -> None:
     assert (set(kept), kept["metadata"]["labels"]) == ({"metadata"}, {f"{GROUP}/tier": "test"})
 
 
-# What is observed.
+# Observed guards.
 
 
 async def test_without_policies_nothing_is_there_and_nothing_is_asked(process: Process, watched: Watched, script: Script) -> None:
@@ -250,7 +250,7 @@ async def test_a_version_is_live_at_its_source_by_a_row_that_only_scales_it(proc
 
 
 async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(process: Process, watched: Watched, script: Script) -> None:
-    """Whoever may create Approvals may make very many, of purpose Withdraw without any other right."""
+    """Anybody who may create Approvals may create many; purpose Withdraw needs no other right."""
     watched.put(RECORDS, given.row_manifest("row", given.with_spec(createdBy="ann"), given.progressing(1, guards=AWAITS)))
     other = "sha256:" + "b" * 64
     for number in range(300):
@@ -275,7 +275,7 @@ async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(pro
     assert {"own", "again-299", "robot-299"} <= set(found), "of each person and purpose the newest"
 
 
-# What is unknown.
+# Unknown guards.
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(pro
 async def test_what_is_there_and_cannot_be_read_is_unknown_and_not_absent(
     process: Process, watched: Watched, script: Script, resource: ApiResource, made: Manifest, says: str
 ) -> None:
-    """Whatever concerns this App, that is: a policy that can be seen to select other namespaces does not."""
+    """It concerns this App alone: a policy that visibly selects other namespaces does not make it unknown."""
     watched.put(RECORDS, given.row_manifest("row", given.progressing(1, guards=AWAITS)))
     script.on("GET", at(RECORDS), listed())
     watched.put(resource, made)
@@ -339,7 +339,7 @@ async def test_rejections_at_the_source_of_a_promotion_that_cannot_be_listed_are
 async def test_an_operator_of_some_namespaces_asks_for_the_rejection_at_the_source_of_a_promotion(
     client: Client, script: Script, is_promotion: bool
 ) -> None:
-    """Of one that only says it is a promotion nothing is asked: a row could wait for ever for a namespace that nobody may read."""
+    """For a row that only claims to be a promotion nothing is read: it could wait forever for an unreadable namespace."""
     process = Process(client, script, frozenset({given.NAMESPACE}))
     watched, there = Watched(process.cache), REJECTIONS.path("shop")
     watched.put(APPS, given.app_manifest(given.public()))
@@ -356,10 +356,10 @@ async def test_an_operator_of_some_namespaces_asks_for_the_rejection_at_the_sour
     script.on("GET", there, failure(403, "Forbidden", "no right"))
     found = await observed(process)
     assert found.at_source == {}
-    said = "Rejections in shop, from where a row promotes, cannot be listed: no right"
-    assert found.unknown == (said if is_promotion else "")
-    asked = [sent.query for sent in script.sent if sent.path == there]
-    assert {query["fieldSelector"] for query in asked} == ({f"spec.workflowHash={given.flow_hash('v2')}"} if is_promotion else set())
+    message = "Rejections in shop, from where a row promotes, cannot be listed: no right"
+    assert found.unknown == (message if is_promotion else "")
+    queries = [sent.query for sent in script.sent if sent.path == there]
+    assert {query["fieldSelector"] for query in queries} == ({f"spec.workflowHash={given.flow_hash('v2')}"} if is_promotion else set())
 
 
 @pytest.mark.parametrize("resource", [DEPLOY_POLICIES, APPROVALS, REJECTIONS])

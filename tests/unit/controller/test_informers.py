@@ -1,4 +1,4 @@
-"""Informers: what is listed and watched is in the cache, and the Apps that it affects are queued."""
+"""Informers: listed and watched objects are in the cache, and the affected Apps are queued."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOON = 240.0  # seconds
 
 
 async def queued(process: Process) -> tuple[str, str]:
-    """The next App that is to be reconciled."""
+    """Returns the next App to reconcile."""
     return await asyncio.wait_for(process.queue.get(), SOON)
 
 
@@ -183,18 +183,18 @@ async def test_a_kind_whose_lists_fail_from_the_start_on_keeps_no_app_waiting(
 ) -> None:
     monkeypatch.setattr(informers, "FAILS_FOR", 0.2)
     empty_cluster(script)
-    path, said = HTTP_ROUTES.path(), "conversion webhook failed"
-    script.on("GET", APPS.path(), listed(stored(given.app_manifest()), version="7")).on("GET", path, failure(500, "InternalError", said))
+    path, message = HTTP_ROUTES.path(), "conversion webhook failed"
+    script.on("GET", APPS.path(), listed(stored(given.app_manifest()), version="7")).on("GET", path, failure(500, "InternalError", message))
     lists = [asyncio.create_task(feed.list()) for feed in process.informers.feeds]
     await asyncio.wait_for(process.informers.until_synced(), SOON)
-    assert process.denials.of(given.NAMESPACE) == {HTTP_ROUTES: said}
+    assert process.denials.of(given.NAMESPACE) == {HTTP_ROUTES: message}
     script.on("GET", path, listed(version="8"))
     await asyncio.wait_for(asyncio.gather(*lists), SOON)
     assert process.denials.of(given.NAMESPACE) == {}
 
 
 def _deep() -> dict[str, Any]:
-    """An App whose managedFields somebody filled."""
+    """Returns an App whose managedFields somebody filled."""
     app = stored(given.app_manifest(name="deep"), 6)
     app["metadata"]["managedFields"] = [{"manager": "x", "fieldsV1": "here"}]
     return app

@@ -1,4 +1,4 @@
-"""Leader election: whatever goes wrong with the lease, no replica leads without it."""
+"""Leader election: no replica leads without the lease, whatever goes wrong with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.scripted import Reply, Script
 
 SOON = 240.0  # seconds
 UNEXPECTED = Reply(200, {"metadata": {"name": "dynamiq-operator"}, "spec": ["no object"]})
-"""What no API server answers, and no code of ours expects."""
+"""An answer that no API server gives and our code does not expect."""
 
 
 async def test_an_unexpected_error_is_not_taken_for_the_lease(process: Process, script: Script) -> None:

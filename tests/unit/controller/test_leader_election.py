@@ -31,12 +31,12 @@ def lease(holder: str = "", version: str = "1", **spec: Any) -> dict[str, Any]:
 
 
 def echo(sent: Sent) -> dict[str, Any]:
-    """The object as it was sent."""
+    """Returns the object as it was sent."""
     return dict(sent.body)
 
 
 def passing(clock: Clock, seconds: float, answer: Answer) -> Answer:
-    """An answer that comes after so many seconds of the test's clock."""
+    """Returns an answer that arrives after `seconds` of the test's clock."""
 
     def answered(sent: Sent) -> Any:
         clock.later(seconds)
@@ -46,12 +46,12 @@ def passing(clock: Clock, seconds: float, answer: Answer) -> Answer:
 
 
 def holders(script: Script) -> list[str]:
-    """Who held the lease after each write, in order."""
+    """Returns the holder of the lease after each write, in order."""
     return [sent.body["spec"]["holderIdentity"] for sent in script.writes()]
 
 
-def asked(script: Script) -> list[str]:
-    """The methods of the requests for the lease itself, in order; a follower's watch is beside them."""
+def methods(script: Script) -> list[str]:
+    """Returns the methods of the requests for the lease, in order, without a follower's watch."""
     return [sent.method for sent in script.sent if "watch" not in sent.query]
 
 
@@ -77,7 +77,7 @@ async def test_replica_that_creates_the_lease_too_late_follows(process: Process,
     script.on("GET", LEASE, failure(404, "NotFound"), lease(OTHER), lease("", "2"))
     script.on("POST", LEASES.path(SYSTEM), failure(409, "AlreadyExists")).on("PUT", LEASE, echo)
     await acquire(process)
-    assert asked(script) == ["GET", "POST", "GET", "GET", "PUT"]
+    assert methods(script) == ["GET", "POST", "GET", "GET", "PUT"]
 
 
 async def test_lease_that_was_released_is_taken_at_once_and_counts_the_transition(process: Process, script: Script) -> None:
@@ -93,8 +93,8 @@ async def test_lease_of_another_is_taken_when_it_has_not_changed_for_its_duratio
     renewed = passing(process.clock, 6, lease(OTHER, "2"))
     script.on("GET", LEASE, unchanged, unchanged, renewed, renewed, renewed, renewed).on("PUT", LEASE, echo)
     await acquire(process)
-    # Seen to change 12 s after the first read; it expires 15 s after that, whatever renewTime says.
-    assert asked(script) == ["GET"] * 6 + ["PUT"]
+    # The change is seen 12 s after the first read. The lease expires 15 s after that, whatever renewTime says.
+    assert methods(script) == ["GET"] * 6 + ["PUT"]
 
 
 async def test_another_replica_that_is_faster_leads(process: Process, script: Script) -> None:
@@ -104,7 +104,7 @@ async def test_another_replica_that_is_faster_leads(process: Process, script: Sc
 
 
 async def test_an_attempt_that_is_never_answered_does_not_keep_the_next_one_waiting(client: Client, script: Script) -> None:
-    """A connection that hangs is not healed when the API server is."""
+    """A hanging connection does not recover when the API server does."""
     hangs = threading.Event()
 
     def never(sent: Sent) -> Any:
@@ -155,7 +155,7 @@ async def test_leader_renews_until_another_holds_the_lease(process: Process, scr
 
 
 async def test_leader_goes_on_where_somebody_only_wrote_beside_it(process: Process, script: Script) -> None:
-    """An annotation that was put on the Lease makes a conflict, and nobody else leads."""
+    """An annotation on the Lease makes a conflict, although nobody else leads."""
     await process.lead()
     lost = asyncio.Event()
     script.on("GET", LEASE, lease("replica-a"), lease("replica-a", "2"), lease(OTHER, "3"))
@@ -165,7 +165,7 @@ async def test_leader_goes_on_where_somebody_only_wrote_beside_it(process: Proce
 
 
 async def test_leader_that_sees_another_in_its_place_sends_nothing_more(process: Process, script: Script) -> None:
-    """However lately it renewed: somebody may have deleted the Lease, and another replica has made it anew."""
+    """It stops even if it has just renewed: somebody may have deleted the Lease, and another replica may have recreated it."""
     await process.lead()
     lost = asyncio.Event()
     script.on("GET", LEASE, lease(OTHER, "3"))
@@ -215,7 +215,7 @@ async def test_two_replicas_lead_one_after_the_other(process: Process, client: C
 # The watch of a follower.
 
 SLOW = Timing(retry_period=3600.0)
-"""Whoever waited for the next attempt would not be done within the test."""
+"""A follower that waited for the next attempt would not finish within the test."""
 
 
 class Follower:
@@ -228,7 +228,7 @@ class Follower:
         script.on("GET", LEASES.path(SYSTEM), self._stream, query={"watch": "true"})
 
     def see(self, *states: dict[str, Any] | None) -> None:
-        """The watch tells of these; None ends it."""
+        """Sends these states by the watch; None ends it."""
         for state in states:
             self._events.put({"type": "MODIFIED", "object": state} if state else None)
 
@@ -243,7 +243,7 @@ async def test_a_follower_takes_a_lease_that_is_released_at_once(client: Client,
     script.on("GET", LEASE, lease(OTHER), lease("", "9")).on("PUT", LEASE, echo)
     follower.see(lease(OTHER), lease(OTHER, "2"), lease(OTHER, "3"), lease("", "9"), None)
     await asyncio.wait_for(follower.election.acquire(), SOON)
-    assert asked(script) == ["GET", "GET", "PUT"], "what is renewed is not asked for"
+    assert methods(script) == ["GET", "GET", "PUT"], "what is renewed is not asked for"
 
 
 async def test_a_follower_takes_a_lease_in_the_moment_in_which_it_expires(client: Client, script: Script) -> None:
@@ -258,12 +258,12 @@ async def test_a_follower_takes_a_lease_in_the_moment_in_which_it_expires(client
 
 
 async def test_a_follower_that_hears_nothing_asks(client: Client, script: Script) -> None:
-    """A watch that hangs says of no release; the leader would have renewed long before."""
+    """A hanging watch does not report a release, and a leader would have renewed long before."""
     follower = Follower(client, script, Timing(retry_period=0.05))
     script.on("GET", LEASE, lease(OTHER), lease(OTHER), lease(OTHER), lease("", "2")).on("PUT", LEASE, echo)
     await asyncio.wait_for(follower.election.acquire(), SOON)
     follower.see(None)
-    assert asked(script)[-1] == "PUT"
+    assert methods(script)[-1] == "PUT"
 
 
 async def test_a_follower_that_may_not_watch_asks(process: Process, script: Script) -> None:
@@ -307,7 +307,7 @@ async def test_the_next_leader_still_knows_of_it(process: Process, script: Scrip
     assert process.election.unattended_until is None
 
 
-# What a leader sends.
+# Requests of a leader.
 
 
 async def test_a_write_ends_before_another_replica_can_lead(process: Process) -> None:
@@ -363,6 +363,6 @@ async def test_a_replica_that_waits_for_one_that_serves_other_namespaces_says_so
     script.on("GET", LEASE, held, lease("", "2")).on("PUT", LEASE, echo)
     election = LeaderElection(client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, serves="team-a")
     await asyncio.wait_for(election.acquire(), SOON)
-    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert any("need a lease each (--lease-name)" in each for each in told) == is_told
+    messages = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert any("need a lease each (--lease-name)" in each for each in messages) == is_told
     assert script.writes()[-1].body["metadata"]["annotations"][names.SERVES_ANNOTATION] == "team-a"

@@ -1,4 +1,4 @@
-"""Approvals of rows that are not there are deleted, some at a time; those of the history stay."""
+"""Approvals of missing rows are deleted, some at a time. Approvals of the history are kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONG_AGO = given.with_meta(creationTimestamp="2020-01-01T00:00:00Z")
 GONE = failure(404, "NotFound")
 
 
-def said(process: Process, script: Script, name: str, row: str, *modifiers: given.Modifier) -> None:
+def add_approval(process: Process, script: Script, name: str, row: str, *modifiers: given.Modifier) -> None:
     made = stored(approval_manifest(name, row, *(modifiers or (LONG_AGO,))))
     process.cache.update(APPROVALS, made)
     script.on("DELETE", at(APPROVALS, name), NAMED)
@@ -24,7 +24,7 @@ def said(process: Process, script: Script, name: str, row: str, *modifiers: give
 
 
 async def swept(process: Process, script: Script) -> list[str]:
-    """Names of what a sweep deletes."""
+    """Returns the names of the Approvals that a sweep deletes."""
     process.clock.later(left_words.SWEPT_EVERY + 1)
     await process.lead()
     await process.left_words.sweep()
@@ -32,11 +32,11 @@ async def swept(process: Process, script: Script) -> list[str]:
 
 
 async def test_words_on_rows_that_are_not_there_end_and_the_historys_stay(process: Process, script: Script) -> None:
-    said(process, script, "flood-1", "never")
-    said(process, script, "flood-2", "never")
-    said(process, script, "of-waiting", "waiting")
-    said(process, script, "of-closed", "closed")
-    said(process, script, "new", "to-come", given.with_meta(creationTimestamp=format_time(process.client.now())))
+    add_approval(process, script, "flood-1", "never")
+    add_approval(process, script, "flood-2", "never")
+    add_approval(process, script, "of-waiting", "waiting")
+    add_approval(process, script, "of-closed", "closed")
+    add_approval(process, script, "new", "to-come", given.with_meta(creationTimestamp=format_time(process.client.now())))
     process.cache.update(RECORDS, stored(given.row_manifest("waiting", given.progressing(1))))
     script.on("GET", at(RECORDS, "closed"), stored(given.row_manifest("closed", given.superseded(1))))
     assert sorted(await swept(process, script)) == ["flood-1", "flood-2"]
@@ -45,7 +45,7 @@ async def test_words_on_rows_that_are_not_there_end_and_the_historys_stay(proces
 
 
 async def test_what_cannot_be_looked_for_is_not_taken_for_gone(process: Process, script: Script) -> None:
-    said(process, script, "yes", "row")
+    add_approval(process, script, "yes", "row")
     script.on("GET", at(RECORDS, "row"), failure(403, "Forbidden", "no right"))
     assert await swept(process, script) == []
     script.on("GET", at(RECORDS, "row"), GONE)
@@ -60,7 +60,7 @@ async def test_a_sweep_does_a_part_and_the_next_one_goes_on(process: Process, sc
     monkeypatch.setattr(left_words, "WORDS_AT_ONCE", 3)
     for row in ("a", "b", "c", "d"):
         for number in (1, 2):
-            said(process, script, f"{row}-{number}", row)
+            add_approval(process, script, f"{row}-{number}", row)
     script.on("GET", at(RECORDS, "a"), stored(given.row_manifest("a", given.superseded(1))))
     found = []
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""The log of something that goes on failing stays readable."""
+"""The log stays readable while something keeps failing."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_line_is_said_once_and_counted_once_a_minute(log: logging.Logger, lines:
 
 
 def test_change_is_said_at_once(log: logging.Logger, lines: Lines) -> None:
-    for said in ("refused", "refused", "forbidden", "refused", "forbidden"):
-        log.warning("pods cannot be watched: %s", said)
+    for message in ("refused", "refused", "forbidden", "refused", "forbidden"):
+        log.warning("pods cannot be watched: %s", message)
     assert lines.said == ["pods cannot be watched: refused", "pods cannot be watched: forbidden"]
 
 

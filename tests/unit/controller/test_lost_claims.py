@@ -1,4 +1,4 @@
-"""Claims that were lost are made again by the leader, from what serves, before anything of hostnames is decided."""
+"""The leader recreates lost claims from the serving routes, before it decides anything about hostnames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SOON = 240.0  # seconds
 
 @pytest.fixture
 def script() -> Script:
-    """A cluster without claims, in which they can be made."""
+    """Returns a script of a cluster without claims, in which they can be created."""
     return Script().on("GET", PATH, listed()).on("POST", PATH, NAMED).on("POST", at(EVENTS), NAMED)
 
 
@@ -48,7 +48,7 @@ def serves(process: Process, app: str, host: str, created: str = OLD) -> None:
 
 
 def made(script: Script) -> dict[str, tuple[str, str]]:
-    """By hostname, the App that was given its claim, and since when it has it."""
+    """Returns the App of each created claim, and since when it has the hostname, by hostname."""
     return {
         sent["data"]["hostname"]: (sent["data"]["app"], sent["metadata"]["annotations"][names.CLAIMED_ANNOTATION])
         for sent in script.bodies("POST", PATH)
@@ -70,10 +70,10 @@ async def test_each_hostname_that_is_served_and_that_nobody_has_claimed_is_the_o
     assert [sent.query["labelSelector"] for sent in script.sent if (sent.method, sent.path) == ("GET", PATH)] == [
         "dynamiq.getdynamiq.ai/claim=hostname"
     ]
-    told = script.bodies("POST", at(EVENTS))
-    assert {each["reason"] for each in told} == {"HostnameClaimed"}
-    assert len(told) == len(HOSTS) - 5
-    assert "another App serves it as well, not for as long" in told[0]["message"]
+    events = script.bodies("POST", at(EVENTS))
+    assert {each["reason"] for each in events} == {"HostnameClaimed"}
+    assert len(events) == len(HOSTS) - 5
+    assert "another App serves it as well, not for as long" in events[0]["message"]
 
 
 async def test_where_none_is_lost_one_list_is_all(process: Process, script: Script) -> None:
@@ -101,7 +101,7 @@ async def test_while_the_claims_cannot_be_read_nothing_of_hostnames_is_decided(p
 
 
 async def test_without_the_right_to_list_them_each_is_read(process: Process, script: Script) -> None:
-    """One that may not be read either is not missing."""
+    """A claim that may not be read either does not count as missing."""
     for number, host in enumerate(HOSTS[:3]):
         serves(process, f"app-{number}", host)
     script.on("GET", PATH, failure(403, "Forbidden"))
@@ -144,7 +144,7 @@ async def test_it_looks_again_now_and_then(process: Process, script: Script) -> 
 
 
 async def test_no_app_is_looked_at_before_the_first_look_at_claims(process: Process, script: Script) -> None:
-    """A route that changes before would take its hostname along."""
+    """A route that changes before would lose its hostname."""
     serves(process, given.NAME, HOSTS[0])
     order = list[str]()
 
@@ -155,7 +155,7 @@ async def test_no_app_is_looked_at_before_the_first_look_at_claims(process: Proc
     script.on("GET", PATH, answered).on("POST", PATH, answered)
     own = CLAIMS.path(SYSTEM, names.claim(HOSTS[0]))
     script.on("GET", own, answered)
-    # It is read beside the claim: where it can't be, the read of the claim is given up, which may not have begun.
+    # The keys are read in parallel with the claim. If they cannot be read, the read of the claim is cancelled, maybe before it begins.
     script.on("GET", at(SECRETS, names.access_keys(given.NAME)), failure(404, "NotFound"))
     await process.lead()
     running = asyncio.create_task(process.workers.run())
@@ -166,7 +166,7 @@ async def test_no_app_is_looked_at_before_the_first_look_at_claims(process: Proc
 
 
 async def test_a_leader_that_cannot_begin_works_and_tries_again(process: Process, script: Script) -> None:
-    """What is no hostname goes on meanwhile."""
+    """Everything other than hostnames works meanwhile."""
     script.on("GET", PATH, failure(503, "ServiceUnavailable"))
     process.cache.update(RECORDS, given.stored(given.row_manifest("waits-for-its-app")))
     waits = at(RECORDS, "waits-for-its-app", "status")

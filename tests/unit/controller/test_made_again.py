@@ -1,4 +1,4 @@
-"""An App that is deleted and made again under its name: of what the first one had, the second one observes nothing."""
+"""An App that is deleted and recreated under its name: the second one observes nothing that belonged to the first."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def script() -> Script:
 
 
 def event(process: Process, resource: ApiResource, made: Manifest, version: int, type_: str = "ADDED") -> None:
-    """A watch told of the object, as it was at this resourceVersion."""
+    """Reports the object at this resourceVersion, as a watch does."""
     found = given.stored(made) if resource in (APPS, RECORDS) else {**made, "metadata": {"uid": f"uid-{version}", **made["metadata"]}}
     process.informers.on_watch_event(resource, type_, {**found, "metadata": {**found["metadata"], "resourceVersion": str(version)}})
 
@@ -54,7 +54,7 @@ async def observe(process: Process) -> Snapshot:
 
 
 def names_of(snapshot: Snapshot) -> tuple[list[str], list[tuple[str, str]]]:
-    """The rows of the App, and those that are left, with the uid of the App that they go with."""
+    """Returns the rows of the App, and the left rows with the uid of the App that they belong to."""
     return [each.name for each in snapshot.records], [(each.meta.name, each.app_uid) for each in snapshot.left]
 
 
@@ -71,7 +71,7 @@ async def test_rows_that_it_had_not_numbered_yet_go_with_it_and_wait_for_no_othe
 
 
 async def test_row_that_is_heard_of_late_is_told_by_when_it_was_written(process: Process) -> None:
-    """Rows and Apps come by watches of their own, the one later than the other."""
+    """Rows and Apps have separate watches, and either may be later."""
     app(process, "uid-first", 5)
     app(process, "uid-first", 8, "DELETED")
     app(process, "uid-second", 9)
@@ -81,7 +81,7 @@ async def test_row_that_is_heard_of_late_is_told_by_when_it_was_written(process:
 
 
 async def test_row_whose_status_is_written_after_the_deletion_goes_with_the_app_it_was_made_for(process: Process) -> None:
-    """The operator hears of a row before its App, and writes that it waits for one; meanwhile that App is deleted."""
+    """The operator sees a row before its App and writes that it waits. Meanwhile that App is deleted."""
     row(process, "of-the-first", 6)
     row(process, "of-the-first", 9, given.with_status(phase="Pending"))
     app(process, "uid-first", 5)
@@ -119,7 +119,7 @@ async def test_deletion_that_no_watch_told_of_counts_from_what_was_known(process
 
 
 async def test_what_a_restore_brought_back_is_never_left(process: Process) -> None:
-    """Its rows have their numbers, and wait for the App that comes back: they may be older than a deletion."""
+    """Restored rows have sequences and wait for the App that is restored, too: they may be older than a deletion."""
     app(process, "uid-first", 5)
     row(process, "restored", 6, given.live(3))
     app(process, "uid-first", 8, "DELETED")
@@ -159,7 +159,7 @@ async def test_children_and_runs_of_the_first_are_none_of_the_second(process: Pr
 
 
 async def test_digests_at_the_gate_of_the_first_are_none_of_the_second(process: Process, script: Script) -> None:
-    """The gate lets nobody in by them, so the second one's callers would wait for a wake that never comes."""
+    """The gate admits nobody by the old digests: callers of the second App would wait for a wake that never happens."""
     gate = SECRETS.path(names.GATE_NAMESPACE, names.gate_keys(*KEY))
     script.on(
         "GET",
@@ -177,7 +177,7 @@ async def test_digests_at_the_gate_of_the_first_are_none_of_the_second(process: 
 
 @pytest.mark.parametrize(("uid", "found"), [("uid-first", set()), ("uid-second", {"to-promote"})])
 async def test_row_of_the_first_is_no_source_of_a_promotion(process: Process, script: Script, uid: str, found: set[str]) -> None:
-    """It says Live until it is collected: by it a version would have been live for as long as that App was."""
+    """It is Live until it is collected: without this check a version would count as live for as long as the old App was."""
     event(process, APPS, given.app_manifest(given.with_meta(uid="uid-second", namespace="test")), 9)
     app(process, "uid-of-target", 10)
     promoted = {"namespace": "test", "app": given.NAME, "row": "source", "hash": given.flow_hash("v1")}
@@ -208,7 +208,7 @@ def job(name: str, schedule: str) -> Manifest:
 async def test_access_keys_let_nobody_in_who_had_those_of_the_first(
     process: Process, script: Script, owners: list[Manifest], created: str, restored: bool, presence: KeysPresence
 ) -> None:
-    """Who may call is in this Secret, and the name of it is the same. One that a restore brought back has no owner, and never gets one."""
+    """This Secret decides who may call, and its name is the same. A restored one has no owner, and never gets one."""
     app(process, "uid-second", 9, creationTimestamp="2026-11-24T12:00:00Z")
     row(process, "live", 10, given.live(1), owned("uid-second"))
     pinned = process.cache.get(RECORDS, given.NAMESPACE, "live")

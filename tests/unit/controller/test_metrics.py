@@ -1,4 +1,4 @@
-"""What Prometheus reads of the operator: counted once where something was done, and nothing of what another replica has to say."""
+"""The operator's metrics: each event is counted once where it was done, and figures that another replica reports are left out."""
 
 from __future__ import annotations
 

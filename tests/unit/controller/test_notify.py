@@ -1,4 +1,4 @@
-"""The operator tells sinks of what it does, reads their Secrets in its own namespace, and goes on where the leader before ended."""
+"""The operator notifies sinks of its changes, reads their Secrets in its own namespace, and continues where the previous leader ended."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def process(client: Client, script: Script) -> Process:
 
 
 def ending(name: str = "a", sequence: int = 1) -> operations.Plan:
-    """A plan that ends a row: its Event, and what it tells of."""
+    """Returns a plan that ends a row, with its Event and its notification."""
     row = given.a_row(name, given.progressing(sequence))
     outcome = given.a_row(name, given.failed(sequence)).outcome
     assert outcome is not None
@@ -70,14 +70,14 @@ SEEN = Snapshot(*KEY, given.NOW, Settings(), app=given.an_app())
 
 
 async def end(process: Process, script: Script, name: str = "a", sequence: int = 1) -> None:
-    """The operator ends a row."""
+    """Ends a row as the operator."""
     script.on("POST", at(EVENTS), stored({"metadata": {"name": "any"}}))
     script.on("PATCH", at(RECORDS, name), stored(given.row_manifest(name, given.failed(sequence)), 9))
     with process.notifier.during(SEEN) as tell:
         assert not await process.executor.execute(KEY, ending(name, sequence), tell)
 
 
-async def told(receiver: Receiver, count: int) -> None:
+async def until_notified(receiver: Receiver, count: int) -> None:
     await until(f"{count} are told", lambda: len(receiver.got) >= count)
 
 
@@ -89,7 +89,7 @@ async def test_what_was_done_is_told_and_what_failed_is_told_once_it_is_done(pro
     for _ in range(2):
         with process.notifier.during(SEEN) as tell:
             await process.executor.execute(KEY, plan, tell)
-    await told(receiver, 1)
+    await until_notified(receiver, 1)
     (event,) = receiver.events
     assert (event["type"], event["subject"]) == ("ai.dynamiq.deployment.failed", "a")
 
@@ -108,15 +108,15 @@ async def test_a_changed_secret_counts_within_a_minute(process: Process, script:
     async with receiving(Receiver()) as other:
         script.on("GET", SECRET, secret(f"http://127.0.0.2:{receiver.port}/"), secret(f"http://127.0.0.2:{other.port}/"))
         await end(process, script)
-        await told(receiver, 1)
+        await until_notified(receiver, 1)
         await end(process, script, "b", 2)
-        await told(receiver, 2)
+        await until_notified(receiver, 2)
         assert SECRET_KEPT < 60
         assert len([each for each in script.sent if each.path == SECRET]) == 1
         process.clock.later(SECRET_KEPT)
         await process.lead()
         await end(process, script, "c", 3)
-        await told(other, 1)
+        await until_notified(other, 1)
 
 
 async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_it(
@@ -126,7 +126,7 @@ async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_i
     process.notifier.begin({})
     await asyncio.sleep(0)
     await end(process, script)
-    await told(receiver, 1)
+    await until_notified(receiver, 1)
     await until("nothing waits", lambda: process.notifier.notes().get(names.TOLD_ANNOTATION, "").endswith(" 0"))
     script.on("GET", LEASE, stored({"metadata": {"name": "dynamiq-operator"}, "spec": {"holderIdentity": "replica-a"}}))
     script.on("PUT", LEASE, lambda sent: sent.body)
@@ -137,11 +137,11 @@ async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_i
 
 
 async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(process: Process, script: Script, receiver: Receiver) -> None:
-    """A row that went live is watched, one that failed is closed: its App's status names it."""
+    """A row that went live is in the cache. A failed one is not: its App's status names it."""
     now = process.client.now()
     _two_rows(process, script, now - timedelta(seconds=90), now - timedelta(seconds=30))
     process.notifier.begin({names.TOLD_ANNOTATION: f"{format_time(now - timedelta(seconds=60))} 2"})
-    await told(receiver, 1)
+    await until_notified(receiver, 1)
     assert [(each["subject"], each["type"]) for each in receiver.events] == [("b", "ai.dynamiq.deployment.failed")]
     registry = process.metrics.registry
     assert registry.get_sample_value(LOST, {"sink": "*", "reason": "restart"}) == 1, (
@@ -152,7 +152,7 @@ async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(proce
 async def test_a_note_that_nobody_has_kept_up_for_weeks_does_not_bring_back_weeks(
     process: Process, script: Script, receiver: Receiver
 ) -> None:
-    """An operator of before led meanwhile, and told nobody."""
+    """An older operator, which notifies nobody, led meanwhile."""
     now = process.client.now()
     _two_rows(process, script, now - timedelta(days=20), now - timedelta(days=10))
     process.notifier.begin({names.TOLD_ANNOTATION: f"{format_time(now - timedelta(days=30))} 0"})
@@ -161,7 +161,7 @@ async def test_a_note_that_nobody_has_kept_up_for_weeks_does_not_bring_back_week
 
 
 def _two_rows(process: Process, script: Script, one: datetime, other: datetime) -> None:
-    """Row `a` went live, and later row `b` failed; so did one of an App that had the name before, which is about to be collected."""
+    """Adds row `a`, live at `one`, and row `b`, failed at `other`. A failed row of a deleted App of the same name is being collected."""
     rows = [given.stored(_row("a", given.live(1), one)), given.stored(_row("b", given.failed(2, "v2"), other))]
     app = given.app_manifest(given.with_status(failed={"row": "b", "sequence": 2, "reason": "no pod became Ready"}))
     process.cache.update(APPS, stored(app))
@@ -206,6 +206,6 @@ async def test_a_missing_secret_is_said_without_anything_in_it_and_delivered_onc
     await end(process, script)
     await until("the log says what is missing", lambda: "Secret bus" in caplog.text)
     process.clock.later(SECRET_KEPT)
-    await told(receiver, 1)
+    await until_notified(receiver, 1)
     assert "t0psecret" not in caplog.text
     assert process.metrics.registry.get_sample_value(SENT, {"sink": OF_OPERATOR}) in (0, 1)

@@ -1,4 +1,7 @@
-"""Where a notification may go: to the internet, and to what a setting names; never to what machines of the cluster alone reach."""
+"""Allowed addresses of notifications: the internet and networks that a setting names.
+
+Addresses that only the cluster's machines reach are refused.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One attempt: to the address that was looked at and to no other, with no redirect, no proxy, and no more of an answer than its status."""
+"""One attempt of a delivery: to the checked address alone, without redirects or proxies. Only the status of the answer is used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVENT = Written(b'{"id":"1"}', {"Content-Type": "application/cloudevents+json"})
 
 
 class Names:
-    """A resolver: each answer in its turn, and the last one from then on. `asked`: how often."""
+    """A resolver that returns each answer in turn, then repeats the last one. `asked`: the number of lookups."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self._answers, self.asked = list(answers), 0

@@ -1,4 +1,4 @@
-"""What is sent: a CloudEvent with a signature, and a message in which tenants' text is text."""
+"""The sent notifications: a CloudEvent with a signature, and a message in which texts of tenants stay plain text."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ def test_the_document_shows_what_is_sent_and_how_a_receiver_knows_the_operator()
 
 def test_the_document_has_every_type_and_every_reason() -> None:
     page = (REPOSITORY / "docs" / "notifications.md").read_text()
-    said = set(re.findall(r'_tell\(\s*app, row, "(\w+)"', (REPOSITORY / "operator/dynamiq_operator/plan/events.py").read_text()))
-    said |= {"Progressing", "Live", "Failed", "Overtaken", "HoldBegun", "HoldEnded", "Approved", "Resumed", "Rejected", "Withdrawn"}
-    assert {"Waiting", "Superseded", "Reverted"} <= said
-    assert not [reason for reason in said if f"`{reason.lower()}`" not in page]
+    reasons = set(re.findall(r'_tell\(\s*app, row, "(\w+)"', (REPOSITORY / "operator/dynamiq_operator/plan/events.py").read_text()))
+    reasons |= {"Progressing", "Live", "Failed", "Overtaken", "HoldBegun", "HoldEnded", "Approved", "Resumed", "Rejected", "Withdrawn"}
+    assert {"Waiting", "Superseded", "Reverted"} <= reasons
+    assert not [reason for reason in reasons if f"`{reason.lower()}`" not in page]
     assert not [reason for reason in Lost if f"`{reason.value}`" not in page]

@@ -1,4 +1,4 @@
-"""What waits for sinks: each is delivered, or counted with why it was not; no sink waits for another; and there are bounds."""
+"""The outbox: each notification is delivered, or counted with the reason of its loss. No sink waits for another, and its size is bounded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def notified(number: int, app: str = "chat") -> Notification:
 
 
 class Sinks:
-    """Receivers: `got` by sink; `says` what one answers, None for that it takes it."""
+    """Receivers. `got`: notifications by sink. `says`: the error of a delivery; None if the sink accepts it."""
 
     def __init__(self) -> None:
         self.got: dict[str, list[str]] = {}
@@ -187,7 +187,7 @@ async def test_a_warning_takes_the_place_of_a_row_that_waits_and_of_nothing_else
 
 
 async def got_after(outbox: Outbox, sinks: Sinks, name: str, again: list[Notification]) -> list[str]:
-    """Returns which of these had a place: once they are dropped they are told again, and those that were lost are not."""
+    """Returns the notifications that the sink got after the outbox was dropped and these were added again."""
     await outbox.drop()
     sinks.hangs = set()
     for each in again:
@@ -228,7 +228,7 @@ async def test_every_reason_has_its_series_before_anything_is_lost(outbox: Outbo
 
 
 async def test_a_slow_sink_is_told_of_every_namespace_in_turn(outbox: Outbox, sinks: Sinks, clock: Clock) -> None:
-    """One that has hundreds of them would have the others' wait behind all of its own, until it is too late for them."""
+    """A sink with hundreds of another namespace's notifications would otherwise delay these until they expire."""
     sinks.says = lambda _sink, _notification: clock.later(1)
     for number in range(400):
         outbox.add([sink("a")], replace(notified(number, f"loop-{number % 20}"), namespace="evil"))

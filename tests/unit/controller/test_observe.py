@@ -1,4 +1,4 @@
-"""Observing an App: a snapshot of what the cache has, and the few reads that no watch covers, each as seldom as it may be."""
+"""Observing an App: a snapshot of the cache, and the few reads that no watch covers, each as seldom as possible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEYS_PATH = at(SECRETS, names.access_keys(given.NAME))
 
 @pytest.fixture
 def script() -> Script:
-    """A cluster whose App has its Secret of Access Keys."""
+    """Returns a script of a cluster whose App has its Secret of Access Keys."""
     return Script().on("GET", KEYS_PATH, stored(secret(), 40))
 
 
@@ -37,7 +37,7 @@ def secret() -> Manifest:
 
 
 def cache(process: Process, resource: ApiResource, *manifests: Manifest) -> None:
-    """The watches reported these."""
+    """Reports these objects as the watches do."""
     for made in manifests:
         process.informers.on_watch_event(
             resource, "ADDED", {**given.stored(made), "metadata": {"uid": "u", **given.stored(made)["metadata"]}}
@@ -64,7 +64,7 @@ NEWER = {"type": "quantum"}
 
 
 async def test_app_of_a_newer_operator_is_not_taken_for_missing(process: Process) -> None:
-    """Nor is what is kept of it dropped, and its rows are there."""
+    """The App's state is kept as well, and its rows are observed."""
     cache(process, APPS, given.app_manifest(given.with_spec(access={"type": "members"})))
     cache(process, RECORDS, given.row_manifest("a"))
     process.states.of((given.NAMESPACE, given.NAME)).uid = "kept"
@@ -143,11 +143,11 @@ async def test_pods_runs_and_callers_are_told_apart(process: Process) -> None:
     assert [(found.job, found.pod is not None) for found in snapshot.runs] == [("run", True)]
 
 
-# Reads beside the cache.
+# Reads without the cache.
 
 
 async def test_what_an_evaluation_says_is_its_own_pods_word(process: Process) -> None:
-    """A pod may have any name and label; by which Job it is owned, and has that Job's name, is all that tells."""
+    """A pod may have any name and label: only its owner, the Job of the right name, identifies it."""
     cache(process, APPS, given.app_manifest())
     labels = {**names.labels(given.NAME), names.VERIFICATION_LABEL: "row"}
     job = child(CHAT, JOB, "judge", labels=labels, spec={"suspend": False})
@@ -296,7 +296,7 @@ async def test_history_of_an_app_that_was_deleted_and_created_again_is_read_anew
 
 
 def policies(script: Script, *created: str) -> None:
-    """The policy that stamps authors and its binding were created then; without a time, neither is there."""
+    """Sets when the policy that stamps authors and its binding were created; without times, both are missing."""
     for number, policy in enumerate(POLICIES):
         path = policy.path("", names.AUTHOR_POLICY)
         if created:
@@ -335,7 +335,7 @@ async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, s
 
 
 def hindered(process: Process, reason: ProblemReason, kind: str = "Service") -> tuple[str, str]:
-    """A child could not be made just now."""
+    """Notes that a child could not be created just now."""
     name = (kind, given.NAME)
     process.states.of(KEY).keep_problem(name, ChildProblem(reason, "said", "digest"), process.clock())
     return name
@@ -345,7 +345,7 @@ def hindered(process: Process, reason: ProblemReason, kind: str = "Service") -> 
 async def test_what_was_refused_is_said_all_along_and_tried_again_with_backoff_without_an_end(
     process: Process, reason: ProblemReason
 ) -> None:
-    """A webhook, a quota or a right may be other than it was."""
+    """A webhook, a quota or a right may have changed since."""
     cache(process, APPS, given.app_manifest())
     waited: list[float] = []
     for _ in range(80):
@@ -413,7 +413,7 @@ async def test_kind_that_may_not_be_listed_is_a_feature_that_is_off_unless_nothi
 
 
 async def test_row_that_cannot_be_read_holds_up_what_restores_it_and_nothing_else(process: Process, script: Script) -> None:
-    """A frozen App could not even be deployed anew."""
+    """Otherwise a frozen App could not even be deployed again."""
     cache(process, APPS, given.app_manifest())
     cache(process, RECORDS, given.row_manifest("c", given.asking(restores="a")), given.row_manifest("d"))
     script.on("GET", at(RECORDS), listed())
@@ -425,7 +425,7 @@ async def test_row_that_cannot_be_read_holds_up_what_restores_it_and_nothing_els
 
 
 async def test_problems_of_what_nobody_asks_for_any_more_are_forgotten(process: Process, script: Script) -> None:
-    """Their names are the users' to choose, such as those of triggers that are renamed on and on."""
+    """Users choose these names, such as those of triggers, and may change them again and again."""
     cache(process, APPS, given.app_manifest(given.with_spec(access={"type": "public"})))
     state = process.states.of(("demo", given.NAME))
     for number in range(1000):
@@ -438,7 +438,7 @@ async def test_problems_of_what_nobody_asks_for_any_more_are_forgotten(process: 
 
 
 async def test_releases_that_may_not_be_listed_do_not_make_a_flow_missing(process: Process, script: Script) -> None:
-    """A deploy whose flow is in none of the ConfigMaps would fail for want of it at its deadline."""
+    """A deploy whose flow is in no ConfigMap would otherwise fail at its deadline because the flow is missing."""
     cache(process, APPS, given.app_manifest(given.public()))
     cache(process, RECORDS, given.row_manifest("a", given.progressing(1)))
     script.on("GET", at(RECORDS), listed())
@@ -470,7 +470,7 @@ async def test_very_many_releases_of_a_workflow_keep_no_other_app_waiting(proces
 
 
 def see(process: Process, *manifests: Manifest) -> None:
-    """The watch of EndpointSlices reported these."""
+    """Reports these slices as the watch of EndpointSlices does."""
     for made in manifests:
         process.informers.on_watch_event(SLICES, "ADDED", stored(made))
 

@@ -1,4 +1,4 @@
-"""The operator's process as a whole: it fills its cache, leads, watches, reconciles, and hands over on SIGTERM."""
+"""The operator's whole process: it fills its cache, leads, watches, reconciles, and hands over on SIGTERM."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STATUS = at(RECORDS, "a", "status")
 
 @pytest.fixture
 def script() -> Script:
-    """A cluster without an App, whose Lease is free at first and then the leader's."""
+    """Returns a script of a cluster without an App. Its Lease is free at first and then the leader's."""
     script = empty_cluster(Script())
     held: dict[str, Any] = {}
 
@@ -53,7 +53,7 @@ def watches(script: Script) -> Iterator[Watches]:
 
 @asynccontextmanager
 async def running(script: Script, folder: Path, *namespaces: str, metrics_port: int | None = None) -> AsyncIterator[None]:
-    """The process; on leaving it gets SIGTERM, and has to end without an error."""
+    """Runs the process. At the end it gets SIGTERM, and must end without an error."""
     with ScriptedServer(script) as server:
         path = folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(server)))
@@ -134,7 +134,7 @@ async def test_metrics_say_who_leads_and_are_gone_with_the_process(script: Scrip
     url = f"http://127.0.0.1:{free_port()}/metrics"
 
     def said() -> str | None:
-        """None where nobody listens."""
+        """Returns the metrics; None if nothing listens."""
         try:
             return requests.get(url, timeout=5).text
         except requests.ConnectionError:

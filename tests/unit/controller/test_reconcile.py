@@ -1,4 +1,4 @@
-"""Reconciling: observe, plan, execute, and again after a change; what fails comes back with backoff, and ends no worker."""
+"""Reconciling: observe, plan and execute after each change. Failures are retried with backoff, and end no worker."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ KEY = (given.NAMESPACE, given.NAME)
 STATUS = at(RECORDS, "a", "status")
 SOON = 240.0  # seconds
 ROW = given.row_manifest("a", given.with_meta(creationTimestamp=format_time(datetime.now(UTC) + timedelta(days=1)), generation=1))
-"""It waits, for the deadline is a day away, however long this process has run."""
+"""A waiting row. Its deadline is a day away, however long this process has run."""
 
 
 @pytest.fixture
 def script() -> Script:
-    """A cluster whose only object is a row that waits for its App."""
+    """Returns a script of a cluster whose only object is a row that waits for its App."""
     version = iter(range(10, 1000))
     script = Script().on("POST", at(EVENTS), NAMED)
 
@@ -47,7 +47,7 @@ async def next_app(process: Process) -> tuple[str, str]:
 
 
 def is_queued(process: Process) -> bool:
-    """Whether an App is to be reconciled now, not later."""
+    """Returns True if an App is queued for now."""
     getting = process.queue.get()
     try:
         getting.send(None)
@@ -110,8 +110,8 @@ async def test_replica_that_no_longer_leads_writes_nothing(leading: Process, scr
 APP_STATUS = at(APPS, given.NAME, "status")
 
 
-def said(script: Script) -> list[dict[str, Any]]:
-    """The conditions ReconcileFailed that were written, in order."""
+def failure_conditions(script: Script) -> list[dict[str, Any]]:
+    """Returns the written ReconcileFailed conditions, in order."""
     written = [body["status"]["conditions"] for body in script.bodies("PATCH", APP_STATUS)]
     return [found for conditions in written for found in conditions if found["type"] == "ReconcileFailed"]
 
@@ -124,7 +124,7 @@ POD = {
     "metadata": {"name": "p", "labels": {names.APP_LABEL: given.NAME}, "creationTimestamp": "9999-12-31T23:59:59Z"},
     "spec": {"containers": [{"image": "x"}]},
 }
-"""No other time can be reckoned from its."""
+"""A pod with the last possible time: adding to it overflows."""
 
 
 def keep_status(script: Script, app: dict[str, Any]) -> None:
@@ -142,11 +142,11 @@ async def test_app_that_cannot_be_read_says_so_once_and_keeps_what_else_it_says(
         await leading.reconciler.process(await next_app(leading))
     (written,) = script.bodies("PATCH", APP_STATUS)
     assert set(written["status"]) == {"conditions"}, "all else stays as it is"
-    (before, told) = written["status"]["conditions"]
+    (before, condition) = written["status"]["conditions"]
     assert before == ready
-    assert (told["type"], told["status"], told["reason"]) == ("ReconcileFailed", "True", "Unreadable")
-    assert "App chat cannot be read" in told["message"]
-    assert "workflow (7)" in told["message"]
+    assert (condition["type"], condition["status"], condition["reason"]) == ("ReconcileFailed", "True", "Unreadable")
+    assert "App chat cannot be read" in condition["message"]
+    assert "workflow (7)" in condition["message"]
     assert "ReconcileFailed" in reasons(script)
     assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Pending", "its rows wait"
 
@@ -154,7 +154,7 @@ async def test_app_that_cannot_be_read_says_so_once_and_keeps_what_else_it_says(
 async def test_an_error_of_the_operator_is_said_once_with_a_reference_that_the_log_has(
     leading: Process, script: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The snapshot cannot even be made, so the condition does not come from a plan."""
+    """The snapshot itself fails, so the condition does not come from a plan."""
     app = given.app_manifest()
     keep_status(script, app)
     leading.cache.update(APPS, stored(app))
@@ -162,9 +162,9 @@ async def test_an_error_of_the_operator_is_said_once_with_a_reference_that_the_l
     for _ in range(4):
         leading.queue.add(KEY)
         await leading.reconciler.process(await next_app(leading))
-    (told,) = said(script)
-    assert (told["status"], told["reason"]) == ("True", "InternalError")
-    (reference,) = re.findall(r"reference (\w+)", told["message"])
+    (condition,) = failure_conditions(script)
+    assert (condition["status"], condition["reason"]) == ("True", "InternalError")
+    (reference,) = re.findall(r"reference (\w+)", condition["message"])
     (logged,) = [record for record in caplog.records if reference in record.getMessage()]
     assert logged.exc_info
     assert reasons(script).count("ReconcileFailed") == 1
@@ -172,7 +172,7 @@ async def test_an_error_of_the_operator_is_said_once_with_a_reference_that_the_l
 
 
 async def test_plan_that_waits_for_a_time_is_requeued_for_it(leading: Process, script: Script) -> None:
-    """The row fails at a deadline, though nothing happens: the queue knows when, and nothing is to be done until then."""
+    """The row fails at a deadline without an event: the queue knows the time, and nothing is done before it."""
     leading.queue.add(KEY)
     await leading.reconciler.process(await next_app(leading))
     await leading.reconciler.process(await next_app(leading))
@@ -215,7 +215,7 @@ async def test_new_leader_drops_what_it_kept_of_each_app(leading: Process) -> No
 
 
 async def test_words_that_differ_each_time_are_not_written_each_time(leading: Process, script: Script) -> None:
-    """What a webhook or a connection says may name a port, or an id: at each retry there would be a write, and another Event."""
+    """A message of a webhook or a connection may contain a port or an id: each retry would write it, with another Event."""
     app = stored(given.app_manifest(), 5)
     leading.cache.update(APPS, app)
     keep_status(script, app)
@@ -229,7 +229,7 @@ async def test_words_that_differ_each_time_are_not_written_each_time(leading: Pr
     for _ in range(5):
         leading.queue.add(KEY)
         await leading.reconciler.process(await next_app(leading))
-    assert len(said(script)) == 1
+    assert len(failure_conditions(script)) == 1
     assert len(script.bodies("PATCH", APP_STATUS)) == 1
     leading.clock.later(61)
     await leading.election.acquire()
@@ -241,7 +241,7 @@ async def test_words_that_differ_each_time_are_not_written_each_time(leading: Pr
 async def test_what_is_done_in_vain_again_and_again_is_done_less_and_less(
     leading: Process, script: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another controller, or a webhook, undoes it each time: each App in such a fight would cost a write a second for ever."""
+    """Another controller or a webhook reverses each write: every such App would otherwise cost a write a second for ever."""
     script.on("PATCH", STATUS, stored(ROW, 1))
     leading.queue.add(KEY)
     loop = asyncio.get_running_loop()

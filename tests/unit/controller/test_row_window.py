@@ -1,4 +1,4 @@
-"""Which rows a pass looks at: never more than a few, and always those that decide what runs, and whose turn it is."""
+"""The rows that a pass reads: a limited number, but always those that decide what runs, and the next ones."""
 
 from __future__ import annotations
 

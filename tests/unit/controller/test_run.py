@@ -1,4 +1,4 @@
-"""The end of kopf is not the end of what works beside it."""
+"""The end of kopf does not end the tasks beside it."""
 
 from __future__ import annotations
 

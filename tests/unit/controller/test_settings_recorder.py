@@ -1,4 +1,4 @@
-"""Changes of Apps' settings are recorded once, by whoever leads, and nothing else waits for it, or fails by it."""
+"""The leader records each change of Apps' settings once. Nothing else waits for it or fails because of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def created(sent: Sent) -> Reply:
 
 @pytest.fixture
 def script() -> Script:
-    """A cluster with the key, where nothing has been recorded yet."""
+    """Returns a script of a cluster with the key and without AppChanges."""
     made = Script().on("GET", KEY_PATH, SECRET).on("GET", CHANGES, listed()).on("POST", CHANGES, created)
     for resource in POLICIES:
         made.on("GET", resource.path("", names.SETTINGS_POLICY), {"metadata": {"name": "p", "creationTimestamp": "2026-11-01T00:00:00Z"}})
@@ -49,7 +49,7 @@ def script() -> Script:
 
 
 def change_of(app: Manifest, before: AppChange | None = None, after: int | None = None) -> Manifest:
-    """The record that an App's settings take, as it is stored and owned."""
+    """Returns the AppChange for an App's settings, as it is stored and owned."""
     read = App.of(app)
     seen = Seen(*APP, read.meta.uid, read.meta.generation, app["spec"], given.NOW, after, None, read.meta.created)
     spec = next_change(seen, KEY, before.spec if before is not None else None)
@@ -59,7 +59,7 @@ def change_of(app: Manifest, before: AppChange | None = None, after: int | None 
 
 
 async def see(process: Process, app: Manifest) -> float | None:
-    """A pass over the App as it is now, which has nothing else to do."""
+    """Runs a pass over the App, which has nothing else to do."""
     process.informers.on_watch_event(APPS, "ADDED", app)
     process.settings_recorder.note((given.NAMESPACE, app["metadata"]["name"]))
     return await process.settings_recorder.record((given.NAMESPACE, app["metadata"]["name"]))
@@ -69,7 +69,7 @@ def made(script: Script) -> list[dict[str, Any]]:
     return [body["spec"] for body in script.bodies("POST", CHANGES)]
 
 
-def asked(script: Script) -> list[tuple[str, str]]:
+def requests(script: Script) -> list[tuple[str, str]]:
     return [(sent.method, sent.path) for sent in script.sent]
 
 
@@ -89,7 +89,7 @@ async def test_the_first_record_is_made_and_noted(process: Process, script: Scri
 
 
 async def test_what_has_been_recorded_asks_nothing(process: Process, script: Script) -> None:
-    """So a restart costs no request, however many Apps there are."""
+    """A restart costs no request for such Apps, however many there are."""
     await process.lead()
     assert await see(process, app_manifest(3, recorded=3)) is None
     assert script.sent == []
@@ -108,7 +108,7 @@ async def test_a_change_is_compared_with_the_record_before(process: Process, scr
     script.on("GET", CHANGES, listed(second, first))
     await see(process, app_manifest(3, recorded=2, hostname="c.test"))
     assert made(script)[-1]["previousDigest"] == change["digest"]
-    assert asked(script).count(("GET", KEY_PATH)) == 1
+    assert requests(script).count(("GET", KEY_PATH)) == 1
 
 
 async def test_a_version_of_the_app_with_the_same_settings_is_noted_and_no_record(process: Process, script: Script) -> None:
@@ -120,7 +120,7 @@ async def test_a_version_of_the_app_with_the_same_settings_is_noted_and_no_recor
 
 
 async def test_a_change_stands_before_the_row_that_came_with_it(process: Process, script: Script) -> None:
-    """The row has its number by the time that the change is recorded."""
+    """The row already has its sequence when the change is recorded."""
     await process.lead()
     script.on("GET", CHANGES, listed(change_of(app_manifest(1))))
     process.informers.on_watch_event(APPS, "ADDED", app_manifest(2, recorded=1, last=4, hostname="a.test"))
@@ -199,7 +199,7 @@ def in_shop() -> Manifest:
 
 
 async def test_where_records_may_not_be_read_it_is_tried_again_later(process: Process, script: Script) -> None:
-    """An operator that is newer than its rights; a tenant's quota holds up nobody else's Apps."""
+    """It may happen to an operator that is newer than its rights. A tenant's quota delays no Apps of others."""
     await process.lead()
     elsewhere = in_shop()
     script.on("GET", APP_CHANGES.path("shop"), listed()).on("POST", APP_CHANGES.path("shop"), created)
@@ -288,7 +288,7 @@ async def test_records_of_a_backup_are_gone_on_with_and_get_their_owner(process:
 async def test_records_of_a_backup_do_not_become_those_of_an_app_that_is_gone(
     process: Process, script: Script, now: Reply | Manifest
 ) -> None:
-    """They would be deleted with it, and the App that the backup brings would have none."""
+    """They would be deleted with that App, and the App of the backup would have none."""
     await process.lead()
     restored = change_of(app_manifest(5, hostname="a.test"))
     del restored["metadata"]["ownerReferences"]
@@ -307,7 +307,7 @@ async def test_while_a_restore_arrives_nothing_is_recorded(process: Process, scr
 
 
 async def test_records_go_with_the_rows_that_they_stand_among(process: Process, script: Script) -> None:
-    """From the oldest on; the newest stays, since the next is compared with it."""
+    """AppChanges are deleted from the oldest on. The newest is kept, because the next one is compared with it."""
     await process.lead()
     records: list[Manifest] = []
     for number, after in enumerate((None, 2, 5, 9), 1):

@@ -1,4 +1,4 @@
-"""Turns: a namespace alone is not slowed; beside others it sends few operations at a time, and of a backlog one."""
+"""Turns: a single namespace is not slowed. Beside others it sends few operations at a time, and one of a backlog."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dynamiq_operator.controller.turns import AT_A_TIME, Turns
 
 
 async def most_at_once(turns: Turns, namespace: str, *, backlog: bool = False) -> int:
-    """How many of ten operations of a namespace are under way at the same time, at most."""
+    """Returns how many of ten operations of a namespace run at the same time, at most."""
     now = most = 0
 
     async def operation() -> None:

@@ -1,4 +1,4 @@
-"""New pods are asked in the background by a key of their own, and what they answer decides: no more of it is told than may be."""
+"""Verifying new pods: cases are sent in the background with their own key, the answers decide, and messages show no secrets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WITHIN = 20.0
 
 
 class Pods:
-    """A server in the place of an App's new pods. `asked`: bodies of the calls; `knows`: whether they have heard of the key."""
+    """A server in place of an App's new pods. `asked`: bodies of the calls. `knows`: the status for whether they have the key."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -55,7 +55,7 @@ class Pods:
 
 
 class Asking:
-    """One App's verification, asked of two pods at 127.0.0.1."""
+    """The verification of one App, over two pods at 127.0.0.1."""
 
     def __init__(self, reader: VerificationReader, port: int, client: Client, news: asyncio.Event) -> None:
         self.reader, self.port, self.client, self.news, self.found = reader, port, client, news, Verification()
@@ -79,7 +79,7 @@ class Asking:
 
 
 async def soon(what: Callable[[], bool]) -> None:
-    """Waits for what nobody is told of."""
+    """Waits until the condition is true; nothing signals it."""
     async with asyncio.timeout(WITHIN):
         while not what():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.01)
@@ -128,9 +128,9 @@ async def test_a_wrong_answer_is_told_with_its_case_input_and_what_was_expected(
         return web.json_response({"answer": "41" if number == 3 else "42"})
 
     pods.answer = flaky
-    said = await asking.fails({**CASE, "repeat": 50})
-    assert said.startswith("case refund failed at call ")
-    assert said.endswith('of 50: input {"q": "how much?"}; expected an answer that contains "42"; got {"answer": "41"}')
+    reading = await asking.fails({**CASE, "repeat": 50})
+    assert reading.startswith("case refund failed at call ")
+    assert reading.endswith('of 50: input {"q": "how much?"}; expected an answer that contains "42"; got {"answer": "41"}')
     assert len(pods.asked) < 50, "the first is enough"
 
 
@@ -203,7 +203,7 @@ async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking,
 
 
 class Made:
-    """What an execution writes to: the Secret of the Job's key, over the scripted API server."""
+    """The executor as far as it is needed: it writes the Secret of the Job's key to the scripted API server."""
 
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
@@ -264,8 +264,8 @@ async def test_with_a_job_that_is_made_again_its_key_is_another_and_the_time_goe
     asking.found.made(a_job("one"))
     asking.found.offered = asking.found.key = KEY
     asking.found.made(a_job("two"))
-    said = asking.found.reading
-    assert (said.job, said.digest, said.since) == ("two", "", began.since)
+    reading = asking.found.reading
+    assert (reading.job, reading.digest, reading.since) == ("two", "", began.since)
     assert (asking.found.key, asking.found.offered) == ("", "")
 
 
@@ -288,11 +288,11 @@ async def test_the_last_word_of_a_job_shows_nothing_secret(asking: Asking, scrip
     asking.found.offered = KEY
     data = {"key": base64.b64encode(b"sk-very-secret").decode()}
     script.on("GET", at(SECRETS, "model"), {"metadata": {"name": "model"}, "data": data})
-    said = f"Traceback\nAssertionError: got sk-very-secret by {KEY}"
-    assert last_word.said_by(await told(asking, said)) == (None, "AssertionError: got [redacted] by [redacted]")
+    output = f"Traceback\nAssertionError: got sk-very-secret by {KEY}"
+    assert last_word.said_by(await told(asking, output)) == (None, "AssertionError: got [redacted] by [redacted]")
     scored = json.dumps({"score": 0.5, "message": "sk\\u002dvery-secret"}).replace("\\\\", "\\")
     assert last_word.said_by(await told(asking, scored)) == (0.5, "[redacted]")
-    assert await told(asking, said, uid="of-somebody-else") == ""
+    assert await told(asking, output, uid="of-somebody-else") == ""
     script.on("GET", at(SECRETS, "model"), failure(403, "Forbidden"))
     assert last_word.said_by(await told(asking, '{"score": 0.5, "message": "sk-very-secret!"}')) == (0.5, "[redacted]")
 

@@ -1,4 +1,4 @@
-"""The workers: what they are given as they stop is not lost."""
+"""The workers lose no key that they take while they stop."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOTHING = cast(SettingsRecorder, NothingRecorded())
 
 
 class _Observer:
-    """An observer that notes that an App is observed, and finds nothing there."""
+    """An observer that notes each observation, and finds no objects."""
 
     def __init__(self) -> None:
         self.seen = asyncio.Event()
@@ -40,7 +40,7 @@ class _Observer:
 
 
 async def _answers() -> None:
-    """The API server answers."""
+    """Stands for an API server that answers."""
 
 
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
@@ -73,7 +73,7 @@ async def test_a_wait_for_an_app_that_is_called_off_takes_none() -> None:
 
 
 class _CalledOff(_Observer):
-    """An observer one of whose waits is called off by somebody else, at first."""
+    """An observer whose first waits are cancelled by others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class _CalledOff(_Observer):
         return await super().observe(key)
 
     def app(self, _: AppKey) -> None:
-        """There is none to tell it to."""
+        """Returns None: there is no App whose status could show the failure."""
 
 
 async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() -> None:
@@ -104,7 +104,7 @@ async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() ->
 
 
 async def test_apps_that_there_are_not_leave_nothing_behind() -> None:
-    """Their names are the users' to choose."""
+    """Users choose these names."""
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
     reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None), NOTHING)
     for number in range(100):

@@ -1,4 +1,4 @@
-"""The queue: an App waits once, is worked on once at a time, and comes again after a failure."""
+"""The queue: an App is queued once, worked on by one worker at a time, and queued again after a failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def take(queue: WorkQueue[str]) -> str:
 
 
 async def is_empty(queue: WorkQueue[str]) -> bool:
-    """Whether a worker that asks now has to wait."""
+    """Returns True if a worker that takes a key now would have to wait."""
     asking = asyncio.create_task(queue.get())
     await asyncio.sleep(0)  # lets the task run until it waits
     given = asking.done()
@@ -75,7 +75,7 @@ def by_namespace(key: tuple[str, str]) -> str:
 
 
 async def take_all(queue: WorkQueue[tuple[str, str]], count: int) -> list[str]:
-    """The next keys, each of which is done at once."""
+    """Returns the next keys, each of which is done at once."""
     taken = []
     for _ in range(count):
         key = await asyncio.wait_for(queue.get(), 240)
@@ -136,7 +136,7 @@ async def test_what_changes_while_a_reconcile_fails_does_not_wait_for_its_backof
 
 
 async def test_moments_that_were_moved_forward_again_and_again_are_not_kept() -> None:
-    """A clock that is put right by little steps moves a moment that is a year away at every reconcile."""
+    """A clock that is corrected in small steps changes a time in a year at every reconcile."""
     queue = WorkQueue[str]()
     queue.add_after("soon", 0.5)
     queue.add_after("a", 3e7)

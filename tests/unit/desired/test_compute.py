@@ -1,4 +1,4 @@
-"""The compute of a pod: what the row pins, and limits where it has none."""
+"""The compute of a pod: the row's pins, and limits if the row has none."""
 
 from __future__ import annotations
 

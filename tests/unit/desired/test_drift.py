@@ -1,4 +1,4 @@
-"""Drift is what differs in fields that we state; what the API server or others add is none."""
+"""Drift is a difference in the operator's own fields. Fields that the API server or others add are no drift."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OTHERS = {"apiVersion": "v1", "kind": "Other", "name": "x", "uid": "2"}
 
 
 def compared(desired: Manifest, observed: Manifest) -> str | None:
-    """Both of the desired one's kind, else of one that has no rules of its own."""
+    """Returns the first difference, both of the desired object's kind, else of a kind without special rules."""
     kind = {"kind": desired.get("kind", "HorizontalPodAutoscaler")}
     return first_difference(kind | desired, kind | observed)
 

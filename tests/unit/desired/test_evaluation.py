@@ -1,4 +1,4 @@
-"""The Job that evaluates new pods has the fewest rights there are, and is none of the App's pods."""
+"""The Job that evaluates new pods has the fewest possible rights, and does not count as a pod of the App."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under which hostname an App is called, and the Ingress that serves it."""
+"""The hostname of an App, and the Ingress that serves it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ TLS = given.exposed("Ingress", tls={"secretName": "chat-tls"})
     ],
 )
 def test_what_callers_outside_call(modifiers: list[given.Modifier], told: dict[str, Any], url: str | None) -> None:
-    """None: nobody was told how the gateway is called, or the App is called inside the cluster only."""
+    """The URL is None if no setting describes the gateway, or if the App is reached only within the cluster."""
     assert exposure.url(given.an_app(*modifiers), Settings(**told)) == url
 
 

@@ -1,4 +1,4 @@
-"""What we applied once and no longer want is a difference, too: annotations of any child, and fields of an Ingress."""
+"""Fields that the operator applied earlier and no longer wants also differ: annotations of any child, and fields of an Ingress."""
 
 from __future__ import annotations
 

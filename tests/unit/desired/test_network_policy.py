@@ -1,4 +1,4 @@
-"""The NetworkPolicy states in full who may call the pods of an App, and whom they may call."""
+"""The NetworkPolicy lists completely who may call the pods of an App, and whom they may call."""
 
 from __future__ import annotations
 

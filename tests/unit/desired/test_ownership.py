@@ -1,4 +1,4 @@
-"""What of a cluster an App may write: its own by uid, and what a restore brought back without an owner."""
+"""The objects that an App may write: its own, by uid, and restored ones without an owner."""
 
 from __future__ import annotations
 

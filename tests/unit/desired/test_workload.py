@@ -1,4 +1,4 @@
-"""The template that was applied stays while its inputs do, and is written anew where its note is no longer what we wrote."""
+"""The applied template is kept while its inputs are the same, and is written again if its note is no longer the operator's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PINS = given.a_row("a", given.pinned(1, "v1")).spec.pinned
 assert PINS is not None
 INPUTS = WorkloadInputs("", Pins.of(PINS))
 DIGEST = "dedf8e4474e1cb9d"
-"""Of the inputs of these tests, as pods of before have it in their label."""
+"""Digest of the inputs of these tests, as existing pods have it in their label."""
 VARIABLE = given.with_spec(variables=[{"name": "MODEL", "value": "small"}])
 
 
@@ -39,7 +39,7 @@ def note(manifest: Manifest) -> Any:
 
 
 def of_before() -> Manifest:
-    """As an operator of before applied it, whose template had one field more."""
+    """Returns the workload as an older operator applied it, whose template had one more field."""
     manifest = made()
     template = copy.deepcopy(manifest["spec"]["template"])
     template["spec"]["hostname"] = "of-before"
@@ -56,7 +56,7 @@ def with_note(change: Callable[[Any], Any]) -> Manifest:
 
 
 def test_the_row_of_a_template_is_what_we_noted_and_nobody_elses_word() -> None:
-    """By that word an App's pods would get variables that are held, or not get those of a row that was released."""
+    """Another user's note would give pods variables that are on hold, or withhold those of an admitted row."""
     observed = managed_fields.applied(made(replace(INPUTS, row_note="7")))
     assert template_row(observed) == 7
     edited = copy.deepcopy(observed)
@@ -89,7 +89,7 @@ def test_an_edited_note_is_not_trusted(change: Callable[[Any], str]) -> None:
 
 
 def test_a_note_that_another_manager_wrote_is_not_trusted() -> None:
-    """It would bring whatever it says into the pods, as a template of ours."""
+    """A trusted note would put its content into the pods, as the operator's own template."""
     before = of_before()
     smuggled = copy.deepcopy(before)
     noted = note(smuggled)
@@ -122,7 +122,7 @@ def test_the_order_of_variables_means_nothing() -> None:
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_template_whose_digest_had_the_order_of_variables_in_it_is_kept(turned: bool) -> None:
-    """As an operator of before applied it."""
+    """An older operator applied such a digest."""
     variables = [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]
     before = made(app=given.an_app(given.with_spec(variables=variables)))
     noted = note(before)
@@ -212,7 +212,7 @@ def test_without_a_recorder_a_pod_is_told_of_none() -> None:
 
 
 def test_the_recorder_is_no_input_of_the_template() -> None:
-    """A test of an older version would find the digest that its pods have."""
+    """The digest is the one that pods of older versions already have."""
     assert note(made())["inputs"] == note(made(RECORDED))["inputs"] == DIGEST
     applied = managed_fields.applied(made())
     kept = made(replace(RECORDED, observed=applied))

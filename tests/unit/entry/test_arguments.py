@@ -152,7 +152,10 @@ def test_wrong_options_are_named(arguments: tuple[str, ...], told: str, capsys: 
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str]]]:
-    """Runs the program with arguments and variables; returns its exit code and what it said. It logs as before after the test."""
+    """Returns a function that runs the program with arguments and variables, and returns its exit code and output.
+
+    Logging is restored after the test.
+    """
     root = logging.getLogger()
     handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", "kopf", "aiohttp.access")}
 
@@ -173,16 +176,16 @@ POD = {"POD_NAMESPACE": "dynamiq-gate", "POD_NAME": "a", "POD_UID": "u", "POD_IP
 
 @pytest.mark.parametrize("command", ["run", "api", "gate"])
 def test_process_without_a_cluster_says_so(ran: Callable[..., tuple[int, str]], command: str, tmp_path: Path) -> None:
-    code, told = ran(command, "--kubeconfig", str(tmp_path / "absent"), **POD)
+    code, output = ran(command, "--kubeconfig", str(tmp_path / "absent"), **POD)
     assert code == 1
-    assert "the cluster's configuration cannot be read" in told
-    assert "Traceback" not in told
+    assert "the cluster's configuration cannot be read" in output
+    assert "Traceback" not in output
 
 
 def test_a_gate_that_is_not_told_who_it_is_says_what_is_missing(ran: Callable[..., tuple[int, str]]) -> None:
-    code, told = ran("gate", **{**POD, "POD_UID": "", "NODE_NAME": ""})
+    code, output = ran("gate", **{**POD, "POD_UID": "", "NODE_NAME": ""})
     assert code == 2
-    assert "set POD_UID, NODE_NAME" in told
+    assert "set POD_UID, NODE_NAME" in output
 
 
 def test_operator_and_api_do_not_load_the_gate() -> None:

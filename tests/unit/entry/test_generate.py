@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions are written from the models, and a check names the file that differs from them."""
+"""The CustomResourceDefinitions are generated from the models. A check names a file that differs."""
 
 from __future__ import annotations
 

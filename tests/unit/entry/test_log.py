@@ -1,4 +1,4 @@
-"""The operator's log: what somebody else wrote stays where it is, within its line."""
+"""The operator's log: texts of others stay within their own line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the gate asks pods that are not ready: no App has it ask so often that it has time for nothing else."""
+"""How often the gate probes pods that are not ready: no App takes all its time for probes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUESTIONS = 2000
 
 
 class Starting:
-    """Pods at every address of one port, none of which is ready. `asked`: how often, by the first two parts of the address behind 127."""
+    """Pods at every address of one port, none of which is ready. `asked`: probes by the first two parts of the address after 127."""
 
     def __init__(self, port: int) -> None:
         self.port, self.asked = port, Counter[str]()
@@ -54,5 +54,5 @@ async def test_pods_that_do_not_begin_are_not_asked_more_often_than_the_gate_has
     assert monotonic() - began >= 0.5 * QUESTIONS / ASKED_AT_MOST, (
         "those that a machine at a stand answers later are told with the next ones"
     )
-    asked = starting.asked - before
-    assert asked["2.0"] * 50 > asked["1.0"], "one pod of another namespace is asked as often as if there were no others"
+    probes = starting.asked - before
+    assert probes["2.0"] * 50 > probes["1.0"], "one pod of another namespace is asked as often as if there were no others"

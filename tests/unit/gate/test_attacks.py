@@ -1,6 +1,6 @@
-"""A gate that is a process of its own, and a tenant who attacks it in every way at once: no other tenant's call is lost or refused.
+"""A gate in its own process, and a tenant who attacks it in every way at once: no other tenant's call is lost or refused.
 
-Its memory is a quarter of what the manifests give it, and the attack as much smaller.
+Its memory is a quarter of the manifests' limit, and the attack is smaller by the same factor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FILES = 8192
 
 @pytest.fixture(autouse=True)
 def files() -> Iterator[None]:
-    """As many as the attack has connections."""
+    """Raises the limit of open files to the number of the attack's connections."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], min(FILES, before[1])), before[1]))
     yield
@@ -38,7 +38,7 @@ def files() -> Iterator[None]:
 
 
 class Attack:
-    """Connections at one port, each of which sends something and waits."""
+    """Connections to one port, each of which sends something and waits."""
 
     def __init__(self) -> None:
         self._writers: list[asyncio.StreamWriter] = []
@@ -67,7 +67,7 @@ async def attacked() -> AsyncIterator[Attack]:
 
 
 async def statuses(stage: GateStage, port: int, count: int, path: str = "/") -> Counter[object]:
-    """What a tenant hears who calls so often, ten at a time."""
+    """Returns the statuses of `count` calls of a tenant, ten at a time."""
     slots = asyncio.Semaphore(10)
 
     async def one() -> object:
@@ -102,10 +102,10 @@ async def test_no_tenant_costs_another_one_a_call_or_the_gate_more_memory_than_i
             await attack.begin(port, CALL + HEADERS, 200)
         assert await beside == {200: 300}
         assert await statuses(stage, sleeps, 20) == {200: 20}
-        told = await asyncio.to_thread(gate.metrics)
-    held = sum(value for name, value in told.items() if name.startswith("dynamiq_gate_held") and EVIL in name)
+        metrics = await asyncio.to_thread(gate.metrics)
+    held = sum(value for name, value in metrics.items() if name.startswith("dynamiq_gate_held") and EVIL in name)
     assert 300 < held <= 500, "the attack goes on, with half of all calls"
-    assert told["process_resident_memory_bytes"] < MEMORY
+    assert metrics["process_resident_memory_bytes"] < MEMORY
 
 
 async def test_one_access_key_takes_nothing_that_other_senders_of_runs_need(stage: GateStage, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ async def test_ports_that_everybody_reaches_take_no_memory_that_calls_need(stage
     async with attacked() as attack:
         for port in (stage.metrics_port, stage.health_port):
             await attack.begin(port, b"GET /metrics HTTP/1.1\r\nHost: a\r\n" + b"".join(FEW % number for number in range(30)), 600)
-        told = await asyncio.to_thread(gate.metrics)
+        metrics = await asyncio.to_thread(gate.metrics)
         assert await statuses(stage, chat, 20) == {200: 20}
         assert await stage.is_ready()
-    assert told["process_resident_memory_bytes"] < MEMORY
+    assert metrics["process_resident_memory_bytes"] < MEMORY

@@ -1,4 +1,4 @@
-"""Connections without a whole call: they may be many, slow and large, and whoever calls beside them is answered."""
+"""Connections without a whole call: many, slow and large ones do not stop the gate from answering other callers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def awake(
     stage: GateStage, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] | None = None, **options: object
 ) -> tuple[int, int]:
-    """The gate's ports of an App that is called by many, and of one of another namespace; both have a pod."""
+    """Starts the gate. Returns its ports of an App with many callers, and of one of another namespace; both have a pod."""
     pod = await (stage.pod() if answer is None else stage.pod(answer=answer))
     ports = stage.asleep("busy", namespace="evil"), stage.asleep("chat")
     stage.serving("busy", pod, namespace="evil")
@@ -36,7 +36,7 @@ async def connected(port: int, sent: bytes = b"") -> Connection:
 
 
 async def answered(connection: Connection, sent: bytes = CALL) -> bytes:
-    """The status line of what comes back for these bytes."""
+    """Sends these bytes, and returns the status line of the answer."""
     reader, writer = connection
     writer.write(sent)
     async with asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""What the gate knows follows what the API server says, slice by slice, and nothing that it could not read empties it."""
+"""The gate's directory follows the API server, slice by slice. Unreadable answers do not empty it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What passes through the gate, and how: byte by byte, both ways, without an end by time, and never twice."""
+"""Forwarding by the gate: byte by byte, in both directions, without a time limit, and never twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IN_FLIGHT = 'dynamiq_gate_in_flight{app="chat",namespace="team"}'
 
 
 async def awake(stage: GateStage, pod: FakePod, **options: object) -> int:
-    """The gate's port of an App whose pod is ready."""
+    """Starts the gate, and returns its port of an App whose pod is ready."""
     port = stage.asleep()
     stage.serving("chat", pod)
     await stage.start(**options)
@@ -25,7 +25,7 @@ async def awake(stage: GateStage, pod: FakePod, **options: object) -> int:
 
 
 async def raw(port: int, request: bytes) -> bytes:
-    """All that comes back for these bytes, until the connection ends."""
+    """Sends these bytes, and returns everything that is answered until the connection ends."""
     reader, writer = await asyncio.open_connection(HOST, port)
     writer.write(request)
     try:
@@ -51,10 +51,10 @@ async def test_a_call_arrives_as_it_was_sent(stage: GateStage) -> None:
     }
     path = "/v1/runs//a%2Fb/../c?x=%20y&x=1+2&&"
     async with stage.session.post(URL(f"http://{HOST}:{port}{path}", encoded=True), data=b'{"input": {}}', headers=headers) as answer:
-        told = await answer.json()
-    found = [(name.lower(), value) for name, value in told["headers"]]
-    assert told["path"] == path
-    assert told["body"] == '{"input": {}}'
+        data = await answer.json()
+    found = [(name.lower(), value) for name, value in data["headers"]]
+    assert data["path"] == path
+    assert data["body"] == '{"input": {}}'
     for kept in ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "Accept", "Cookie"):
         assert (kept.lower(), headers[kept]) in found
     assert not {"x-secret", "keep-alive", "te", "proxy-authorization", "upgrade"} & {name for name, _ in found}
@@ -64,8 +64,8 @@ async def test_a_call_arrives_as_it_was_sent(stage: GateStage) -> None:
 async def test_nothing_is_added_to_a_call(stage: GateStage) -> None:
     port = await awake(stage, await stage.pod())
     answer = await raw(port, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
-    told = json.loads(answer.partition(b"\r\n\r\n")[2])
-    assert sorted(name.lower() for name, _ in told["headers"]) == ["connection", "content-length", "host"]
+    data = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert sorted(name.lower() for name, _ in data["headers"]) == ["connection", "content-length", "host"]
 
 
 async def test_an_answer_comes_as_it_was_given(stage: GateStage) -> None:
@@ -319,16 +319,16 @@ async def test_what_is_no_http_is_refused_and_fills_no_log(stage: GateStage, cap
 
 async def test_what_names_the_whole_address_arrives_as_its_path(stage: GateStage) -> None:
     port = await awake(stage, await stage.pod())
-    for asked, told in ((b"http://chat.example.com/a?b", "/a?b"), (b"http://chat.example.com", "/")):
-        answer = await raw(port, b"GET " + asked + b" HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["path"] == told
+    for target, path in ((b"http://chat.example.com/a?b", "/a?b"), (b"http://chat.example.com", "/")):
+        answer = await raw(port, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["path"] == path
 
 
 async def test_an_upgrade_is_not_passed_on(stage: GateStage) -> None:
     port = await awake(stage, await stage.pod())
-    asked = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    told = json.loads((await raw(port, asked)).partition(b"\r\n\r\n")[2])
-    assert "upgrade" not in {name.lower() for name, _ in told["headers"]}
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    data = json.loads((await raw(port, request)).partition(b"\r\n\r\n")[2])
+    assert "upgrade" not in {name.lower() for name, _ in data["headers"]}
 
 
 async def test_a_connection_that_sends_no_call_is_closed(stage: GateStage) -> None:
@@ -381,7 +381,7 @@ async def test_a_gate_that_is_cut_off_with_a_call_under_way_leaves_nothing_behin
 
 
 async def answering(stage: GateStage, answer: bytes, **options: object) -> int:
-    """The gate's port of an App whose pod answers with these bytes, and keeps its connection."""
+    """Starts the gate, and returns its port of an App whose pod answers with these bytes and keeps the connection."""
 
     async def sending(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
@@ -434,7 +434,7 @@ async def test_a_large_head_of_an_answer_takes_of_its_namespaces_share(stage: Ga
 async def test_a_call_under_way_is_answered_where_its_namespaces_share_has_shrunk(
     stage: GateStage, calls: int, of_another: int, lines: int
 ) -> None:
-    """Its pod has carried it out: what another namespace takes meanwhile refuses new calls alone."""
+    """The pod has carried out the call. The growth of another namespace refuses new calls alone."""
     carried_out = asyncio.Event()
 
     async def late(request: web.BaseRequest) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Who may call a private App that sleeps: nobody without a key of its own wakes it."""
+"""Callers of a private sleeping App: nobody without a key of that App wakes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_each_of_its_keys_opens(stage: GateStage, header: str) -> None:
 
 
 async def test_a_private_app_whose_keys_are_not_known_is_not_passed_through(stage: GateStage) -> None:
-    """Not even while its pods are there; and no caller is led here before the keys are known."""
+    """It is so even while its pods exist. No slice lists the gate before it knows the keys."""
     port, pod = stage.asleep(private=True), await stage.pod()
     stage.serving("chat", pod)
     await stage.start()
@@ -85,7 +85,7 @@ async def test_probes_need_no_key_and_wake_nothing(stage: GateStage) -> None:
 
 
 async def test_a_probe_is_held_for_no_pod_where_the_last_one_has_just_gone(stage: GateStage) -> None:
-    """Held it would wake the App, once Kubernetes has said that the pod is gone."""
+    """A probe that was held would wake the App once Kubernetes reports the pod's end."""
     port, gone = stage.asleep(private=True, holdSeconds=1), await stage.pod(started=False)
     stage.keys("chat", "right")
     stage.serving("chat", gone)
@@ -95,7 +95,7 @@ async def test_a_probe_is_held_for_no_pod_where_the_last_one_has_just_gone(stage
 
 
 async def test_a_wrong_key_is_noted_in_the_slice_once_in_a_while_and_a_missing_one_is_not(stage: GateStage) -> None:
-    """So the operator, which may not watch Secrets, looks whether the App has new keys."""
+    """The operator, which may not watch Secrets, then checks whether the App has new keys."""
     port = stage.asleep(private=True)
     stage.keys("chat", "right")
     await stage.start()

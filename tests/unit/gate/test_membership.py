@@ -1,4 +1,4 @@
-"""Who is in the slices of sleeping Apps: each replica that serves them, and none that is dead."""
+"""The endpoints in the slices of sleeping Apps: each replica that serves them, and no dead replica."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_while_no_replica_is_known_to_be_ready_nobody_is_taken_away(stage:
 
 
 async def test_an_address_of_its_own_that_somebody_else_had_is_taken_over(stage: GateStage) -> None:
-    """A pod that has gone had it, and left it behind."""
+    """A deleted pod had the address, and left it in the slice."""
     stage.asleep(endpoints=[{**member(ME), "targetRef": member(OTHER)["targetRef"]}])
     await stage.start()
     assert stage.endpoints() == ["gate-a"]
@@ -133,7 +133,7 @@ async def test_of_two_slices_with_one_port_the_older_is_served(stage: GateStage)
 
 
 async def test_a_port_that_another_app_had_is_not_given_on_at_once(stage: GateStage) -> None:
-    """Whoever is still led there is a caller of the App that had it."""
+    """Callers who still connect to that port are callers of the App that had it."""
     port, one, two = stage.asleep("one"), await stage.pod(2), await stage.pod(3)
     stage.serving("one", one)
     stage.serving("two", two)
@@ -187,7 +187,7 @@ async def test_one_that_ends_leaves_where_another_is_and_lets_its_calls_end(stag
 
 
 async def test_the_last_one_stays_until_the_app_is_awake(stage: GateStage) -> None:
-    """Somebody has to answer: the operator wakes the App, and removes the slice."""
+    """The gate has to answer until the operator wakes the App and removes the slice."""
     port = stage.asleep()
     await stage.start()
     stage.begin_stop()
@@ -234,6 +234,6 @@ async def test_metrics_have_no_text_of_a_stranger(stage: GateStage) -> None:
     stage.wakeable()
     async with stage.session.request("CONNECT", f"http://{HOST}:{port}/") as answer:
         assert answer.status == 405
-    told = await stage.metrics()
-    assert not [name for name in told if "evil" in name]
-    assert told['dynamiq_gate_refused_total{app="other",code="method_not_allowed",namespace="team"}'] == 1
+    metrics = await stage.metrics()
+    assert not [name for name in metrics if "evil" in name]
+    assert metrics['dynamiq_gate_refused_total{app="other",code="method_not_allowed",namespace="team"}'] == 1

@@ -1,4 +1,4 @@
-"""Runs that programs outside send to a sleeping App reach the recorder, in the gate's name and of that App, and wake nothing."""
+"""Runs of outside programs of a sleeping App: the gate sends them to the recorder in its own name for that App, and wakes nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def token(tmp_path: Path) -> Path:
 
 
 async def recorded(stage: GateStage, token: Path, answer: Any = None, **options: Any) -> tuple[int, FakePod]:
-    """A sleeping private App, and the recorder; returns the gate's port for that App."""
+    """Starts a gate with a sleeping private App and a recorder. Returns the gate's port of that App, and the recorder."""
     port = stage.asleep(private=True)
     stage.keys("chat", "right")
     stage.wakeable()
@@ -38,7 +38,7 @@ async def recorded(stage: GateStage, token: Path, answer: Any = None, **options:
 
 
 async def sent(stage: GateStage, port: int, body: Any = RUNS, path: str = "/v1/traces", **headers: str) -> tuple[int, Any, Any]:
-    """Status, body and headers of the answer to a post."""
+    """Posts a body, and returns status, body and headers of the answer."""
     async with stage.session.post(f"http://{HOST}:{port}{path}", data=body, headers={**KEY, **headers}) as answer:
         return answer.status, await answer.json(), answer.headers
 
@@ -46,23 +46,23 @@ async def sent(stage: GateStage, port: int, body: Any = RUNS, path: str = "/v1/t
 async def test_runs_reach_the_recorder_as_the_sleeping_apps_and_nothing_wakes(stage: GateStage, token: Path) -> None:
     port, _ = await recorded(stage, token)
     forged = {"X-Dynamiq-App-Id": "another", "X-Dynamiq-Token": "stolen", "Cookie": "a=b"}
-    status, said, _ = await sent(stage, port, **forged, **{"Content-Type": "application/json"})
-    assert (status, said["path"], said["body"]) == (200, "/v1/traces", RUNS.decode())
-    headers = {name.lower(): value for name, value in said["headers"]}
+    status, body, _ = await sent(stage, port, **forged, **{"Content-Type": "application/json"})
+    assert (status, body["path"], body["body"]) == (200, "/v1/traces", RUNS.decode())
+    headers = {name.lower(): value for name, value in body["headers"]}
     assert (headers["authorization"], headers["x-dynamiq-app-id"]) == ("Bearer of-the-gate", "uid-of-chat")
     assert headers["content-type"] == "application/json"
     assert not {"x-dynamiq-token", "cookie"} & headers.keys()
     await asyncio.to_thread(token.write_text, "a-new-one")
-    _, said, _ = await sent(stage, port)
-    assert ["Authorization", "Bearer a-new-one"] in said["headers"]
+    _, body, _ = await sent(stage, port)
+    assert ["Authorization", "Bearer a-new-one"] in body["headers"]
     assert not stage.wakes()
 
 
 @pytest.mark.parametrize("header", ["Bearer wrong", ""])
 async def test_who_may_not_call_the_app_sends_no_runs_of_it(stage: GateStage, token: Path, header: str) -> None:
     port, recorder = await recorded(stage, token)
-    status, said, _ = await sent(stage, port, Authorization=header)
-    assert (status, said["error"]["code"], recorder.calls) == (401, "unauthorized", [])
+    status, body, _ = await sent(stage, port, Authorization=header)
+    assert (status, body["error"]["code"], recorder.calls) == (401, "unauthorized", [])
 
 
 async def test_any_other_call_wakes_as_ever(stage: GateStage, token: Path) -> None:
@@ -80,19 +80,19 @@ async def test_without_a_recorder_it_is_said_that_runs_are_kept_nowhere(stage: G
     stage.keys("chat", "right")
     stage.wakeable()
     await stage.start()
-    status, said, _ = await sent(stage, port)
-    assert (status, said["error"]["code"]) == (501, "no_recorder")
+    status, body, _ = await sent(stage, port)
+    assert (status, body["error"]["code"]) == (501, "no_recorder")
     assert not stage.wakes()
 
 
 async def test_of_a_public_app_nobody_sends_runs(stage: GateStage, token: Path) -> None:
-    """Nobody has shown a key, and anybody could."""
+    """Callers of a public App show no key: anybody could send runs."""
     port = stage.asleep()
     stage.wakeable()
     recorder = await stage.pod(9)
     await stage.start(recorder=Recorder(f"http://{recorder.address}:{recorder.port}", token))
-    status, said, _ = await sent(stage, port)
-    assert (status, said["error"]["code"], recorder.calls, stage.wakes()) == (403, "public_app", [], [])
+    status, body, _ = await sent(stage, port)
+    assert (status, body["error"]["code"], recorder.calls, stage.wakes()) == (403, "public_app", [], [])
 
 
 def answering(status: int, **headers: str) -> Any:
@@ -113,10 +113,10 @@ async def test_what_is_too_large_is_refused_whether_it_says_so_or_not(stage: Gat
             yield b"x" * 65536
 
     with contextlib.suppress(OSError):
-        status, said, _ = await sent(stage, port, b"x" * (BODY_MAX + 1))
-        assert (status, said["error"]["code"]) == (413, "body_too_large")
-    status, said, _ = await sent(stage, port, chunks())
-    assert (status, said["error"]["code"]) == (413, "body_too_large")
+        status, body, _ = await sent(stage, port, b"x" * (BODY_MAX + 1))
+        assert (status, body["error"]["code"]) == (413, "body_too_large")
+    status, body, _ = await sent(stage, port, chunks())
+    assert (status, body["error"]["code"]) == (413, "body_too_large")
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ async def test_the_recorders_word_is_passed_on_but_for_what_is_between_it_and_th
     stage: GateStage, token: Path, answer: Any, status: int, code: str, retry: str | None
 ) -> None:
     port, _ = await recorded(stage, token, answer)
-    found, said, headers = await sent(stage, port)
-    assert (found, said["error"]["code"], headers.get("Retry-After")) == (status, code, retry)
+    found, body, headers = await sent(stage, port)
+    assert (found, body["error"]["code"], headers.get("Retry-After")) == (status, code, retry)
 
 
 async def test_a_recorder_that_is_away_and_a_token_that_is_missing_are_to_be_tried_again(stage: GateStage, token: Path) -> None:
@@ -145,8 +145,8 @@ async def test_a_recorder_that_is_away_and_a_token_that_is_missing_are_to_be_tri
     await recorder.start()
     assert (await sent(stage, port))[:1] == (200,)
     await asyncio.to_thread(token.unlink)
-    status, said, headers = await sent(stage, port)
-    assert (status, said["error"]["code"], headers["Retry-After"]) == (503, "recorder_away", "5")
+    status, body, headers = await sent(stage, port)
+    assert (status, body["error"]["code"], headers["Retry-After"]) == (503, "recorder_away", "5")
 
 
 async def test_a_body_that_comes_slowly_never_reaches_the_recorder(stage: GateStage, token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,12 +157,12 @@ async def test_a_body_that_comes_slowly_never_reaches_the_recorder(stage: GateSt
         yield b"{"
         await asyncio.Event().wait()
 
-    status, said, _ = await sent(stage, port, slowly())
-    assert (status, said["error"]["code"], recorder.calls) == (408, "body_too_slow", [])
+    status, body, _ = await sent(stage, port, slowly())
+    assert (status, body["error"]["code"], recorder.calls) == (408, "body_too_slow", [])
 
 
 async def test_one_app_takes_no_room_for_bodies_that_others_need(stage: GateStage, token: Path) -> None:
-    """It has half of its namespace's half, and another namespace half of what that leaves: a whole body fits."""
+    """The App has half of its namespace's half. Another namespace has half of the rest, where a whole body fits."""
     port, recorder = await recorded(stage, token, answering(200), limits=Limits(runs=8 * BODY_MAX))
     beside, apart = stage.asleep("beside", private=True), stage.asleep("apart", private=True, namespace="other")
     stage.keys("beside", "right")
@@ -185,7 +185,7 @@ async def test_one_app_takes_no_room_for_bodies_that_others_need(stage: GateStag
 
 
 async def is_known(stage: GateStage, port: int) -> bool:
-    """Whether a call with the right key passes at a port."""
+    """Returns True if the gate accepts a call with the right key at a port."""
     try:
         return (await sent(stage, port))[0] == 200
     except OSError:

@@ -1,4 +1,4 @@
-"""Before the gate is uninstalled nobody is led to it any more, or it stays."""
+"""Before the gate is uninstalled no slice may lead to it; otherwise it stays."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def slice_of(service: str, namespace: str, labels: Mapping[str, str] | None = No
 
 ASLEEP = slice_of("chat", "team", {names.GATE_LABEL: "slice", names.SLICE_MANAGER_LABEL: names.FIELD_MANAGER})
 COPIED = slice_of("chat", "team", {names.GATE_LABEL: "slice", names.SLICE_MANAGER_LABEL: "endpointslice-controller.k8s.io"})
-"""Kubernetes' own slice of a Service that somebody has given the label."""
+"""Kubernetes' own slice of a Service that somebody labelled as the gate's."""
 
 
 @pytest.fixture
@@ -83,19 +83,19 @@ async def test_where_no_operator_wakes_them_the_gate_comes_back_as_it_was(
 
 @pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGINT])
 def test_where_it_is_ended_meanwhile_the_gate_comes_back_too(script: Script, login: Path, ends: signal.Signals) -> None:
-    """The Job's pod is evicted, or whoever typed the command does not want to wait."""
+    """The Job's pod is evicted, or the person who ran the command stops it."""
     script.on("GET", SLICES, listed(ASLEEP))
     command = [sys.executable, "-m", "dynamiq_operator", "retire-gate", "--kubeconfig", str(login), "--gate-namespace", GATE]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heeds_signals) as running:
         eventually("it waits", lambda: [sent for sent in script.sent if sent.path == SLICES])
         running.send_signal(ends)
-        said = running.communicate()[1]
+        output = running.communicate()[1]
     assert (running.returncode, scaled(script)) == (1, [0, 2])
-    assert said.splitlines()[-1].endswith("the gate is back, with 2 replicas")
+    assert output.splitlines()[-1].endswith("the gate is back, with 2 replicas")
 
 
 def _heeds_signals() -> None:
-    """A process of a shell's background job is born ignoring SIGINT, and so would be its children."""
+    """Restores the handling of SIGINT: a shell's background job ignores it, and so would its children."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

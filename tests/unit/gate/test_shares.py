@@ -1,4 +1,4 @@
-"""What the gate has is shared out so that whoever takes all they may leave as much to the next, and its parts fit into its memory."""
+"""Shares of the gate's capacity: a caller who takes all they may leaves as much for the next one. All shares fit into its memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MIB = 1 << 20
 
 
 def taken(stack: ExitStack, shares: Shares, *path: str, by: int = 1) -> int:
-    """How much somebody gets who takes as much as they can."""
+    """Takes as much as possible, and returns the amount."""
     take = stack.enter_context(shares.lease(*path))
     had = 0
     while take(by):

@@ -1,4 +1,4 @@
-"""A call at a sleeping App wakes it, waits, and gets the answer of the pod."""
+"""A call to a sleeping App wakes it, waits, and gets the answer of the pod."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def call(stage: GateStage, port: int, path: str = "/", **options: object) 
 
 
 def appears(stage: GateStage, pod: FakePod, *, ready: bool = False, app: str = "chat") -> None:
-    """After a wake the pod is in its Service's slice."""
+    """Adds the pod to its Service's slice after a wake."""
 
     def woken(_sent: Sent) -> None:
         stage.serving(app, pod, ready=ready)
@@ -33,11 +33,11 @@ async def test_twenty_calls_wake_it_once_and_are_all_answered(stage: GateStage) 
     assert [status for status, _ in found] == [200] * 20
     assert len(stage.wakes()) == 1
     assert stage.wakes()[0].body == {"spec": {"replicas": 1}}
-    told = await stage.metrics()
-    assert told['dynamiq_gate_woken_total{app="chat",namespace="team"}'] == 1
-    assert told['dynamiq_gate_forwarded_total{app="chat",namespace="team"}'] == 20
-    assert told['dynamiq_gate_held{app="chat",namespace="team"}'] == 0
-    assert told["dynamiq_gate_wake_duration_seconds_count"] == 1
+    metrics = await stage.metrics()
+    assert metrics['dynamiq_gate_woken_total{app="chat",namespace="team"}'] == 1
+    assert metrics['dynamiq_gate_forwarded_total{app="chat",namespace="team"}'] == 20
+    assert metrics['dynamiq_gate_held{app="chat",namespace="team"}'] == 0
+    assert metrics["dynamiq_gate_wake_duration_seconds_count"] == 1
 
 
 async def test_no_call_comes_before_the_pod_says_that_it_is_ready(stage: GateStage) -> None:
@@ -190,8 +190,8 @@ async def test_a_namespace_whose_apps_never_wake_takes_no_call_from_another(stag
     waiting = [asyncio.create_task(call(stage, each)) for each in never * 10]
 
     async def held(count: int, label: str) -> bool:
-        told = await stage.metrics()
-        return sum(value for name, value in told.items() if name.startswith("dynamiq_gate_held") and label in name) == count
+        metrics = await stage.metrics()
+        return sum(value for name, value in metrics.items() if name.startswith("dynamiq_gate_held") and label in name) == count
 
     await stage.until("half of all are held", lambda: held(20, 'namespace="evil"'))
     refused = {(status, "busy" in body) for status, body in [task.result() for task in waiting if task.done()]}
@@ -280,7 +280,7 @@ async def test_an_app_whose_pod_is_on_its_way_is_not_woken_again(stage: GateStag
 
 
 async def test_a_pod_that_was_ready_and_is_not_any_more_is_asked_again(stage: GateStage) -> None:
-    """Its container may have been started anew at the same address: that it was ready once says nothing."""
+    """Its container may have been restarted at the same address: its earlier readiness does not count."""
     port, pod = stage.asleep(), await stage.pod()
     stage.serving("chat", pod, ready=False)
     await stage.start()
@@ -291,11 +291,11 @@ async def test_a_pod_that_was_ready_and_is_not_any_more_is_asked_again(stage: Ga
     stage.serving("chat", pod, ready=False)
 
     async def refused() -> bool:
-        asked, called = pod.asked, len(pod.calls)
+        probes, called = pod.asked, len(pod.calls)
         waiting = asyncio.create_task(call(stage, port))
         await asyncio.sleep(0.2)  # in which it would be answered
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        return pod.asked > asked and len(pod.calls) == called
+        return pod.asked > probes and len(pod.calls) == called
 
     await stage.until("it is asked, and called no more", refused)

@@ -1,4 +1,4 @@
-"""An answer of the API server is one error, whichever surface asked, and a reconcile is retried later after each failure."""
+"""Each answer of the API server is one error on every surface, and a reconcile is retried after each failure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamiq_operator.kube import errors
 
 
 def status(reason: str, message: str = "said", **details: Any) -> bytes:
-    """The body of an answer with an error, as the API server writes it."""
+    """Returns the body of an error, as the API server writes it."""
     return json.dumps({"kind": "Status", "reason": reason, "message": message, "details": details}).encode()
 
 
@@ -68,7 +68,7 @@ def test_backoff_doubles_up_to_five_seconds_and_goes_on_for_ever() -> None:
     ],
 )
 def test_that_there_is_no_such_object_is_believed_of_an_api_server_alone(body: bytes, error: type[errors.ApiError]) -> None:
-    """What stands before it answers so while it is set up wrongly: by that nothing is gone."""
+    """A misconfigured proxy in front of the API server answers 404 as well: that does not mean that an object is missing."""
     assert type(errors.from_answer(404, body, "GET /path")) is error
 
 

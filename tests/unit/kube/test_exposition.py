@@ -1,4 +1,4 @@
-"""The ports of metrics and probes, which everybody in the cluster reaches: nobody keeps others from them, or takes memory by them."""
+"""The ports of metrics and probes, which everybody in the cluster reaches: no caller can block others there, or fill the memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def serving() -> AsyncIterator[int]:
 
 
 async def answers(connection: Connection) -> bool:
-    """Whether it is asked and answered; not so where it was ended."""
+    """Returns True if a request on the connection is answered; False if the connection was closed."""
     reader, writer = connection
     try:
         writer.write(ASKED)

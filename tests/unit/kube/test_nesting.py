@@ -1,4 +1,4 @@
-"""What is nested too deeply for a parser is left out, and nothing else."""
+"""Only content that is nested too deeply for a parser is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a component is built anew, and what a reader is told where it can't be built."""
+"""When a component is built again, and the message if it cannot be built."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ PINNED = [component for component in components.ALL if component not in OURS]
 
 
 def pins(module: Path) -> dict[str, str]:
-    """The version of each module that a go.mod asks for, replacements applied: what another module replaces is not there."""
+    """Returns the version of each module that a go.mod requires, after replacements. Replaced modules are left out."""
     text = (module / "go.mod").read_text()
-    asked = dict(re.findall(r"^(?:require )?\t?(\S+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))
+    required = dict(re.findall(r"^(?:require )?\t?(\S+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))
     replaced = re.findall(r"^\t?(\S+) => (\S+) (v\S+)$", text, re.MULTILINE)
     gone = {old for old, _, _ in replaced}
-    return {name: version for name, version in asked.items() if name not in gone} | {name: version for _, name, version in replaced}
+    return {name: version for name, version in required.items() if name not in gone} | {name: version for _, name, version in replaced}
 
 
 @pytest.fixture
 def copied(tmp_path: Path) -> dict[str, Component]:
-    """All components, of a copy of the Go modules that a test may change."""
+    """Returns all components over a copy of the Go modules, which a test may change."""
     shutil.copytree(components.MODULES, tmp_path / "build", symlinks=True)
     return {name: replace(component, module=tmp_path / "build" / component.module.name) for name, component in BY_NAME.items()}
 
@@ -91,8 +91,8 @@ def test_each_kubernetes_has_pins_of_its_own_and_all_are_one_program(copied: dic
 def test_a_kubernetes_is_of_its_minor_version_with_all_its_parts_and_says_so(minor: str, component: Component) -> None:
     major, number = minor.split(".")
     assert component.version.startswith(f"{minor}.")
-    for said in (f"gitVersion=v{component.version}", f"gitMajor={major}", f"gitMinor={number}"):
-        assert said in component.ldflags
+    for setting in (f"gitVersion=v{component.version}", f"gitMajor={major}", f"gitMinor={number}"):
+        assert setting in component.ldflags
     parts = {line.split()[1] for line in component.linked_modules.read_text().splitlines() if line.startswith("k8s.io/kube")}
     assert f"v{component.version}" in parts
     pinned = pins(component.module)
@@ -132,7 +132,7 @@ def test_a_cluster_keeps_the_kubectl_of_its_own_kubernetes() -> None:
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Component:
-    """A component of two modules that compiles in a second, and a cache of its own."""
+    """Returns a component of two modules that compiles in a second. It has its own cache."""
     monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path / "cache"))
     module = tmp_path / "small"
     for folder in (module / "small", module / "dependency", module / "modules"):

@@ -1,4 +1,4 @@
-"""How the chart is made: marked places, defaults that stand in the manifests, values that are documented, and what helm test asks in a pod."""
+"""Making the chart: marked places, defaults from the manifests, documented values, and the requests of `helm test` in a pod."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def test_every_object_of_an_installation_is_in_a_template_but_the_releases_own_n
     made = templates.made(MANIFESTS).templates
     beside = [MANIFESTS / name for name in ("chart", "argocd", "flux")]  # what other programs are told of ours
     every = (path for path in MANIFESTS.rglob("*.yaml") if path.name != "kustomization.yaml")
-    wanted = {path for path in every if not any(path.is_relative_to(folder) for folder in beside)}
+    paths = {path for path in every if not any(path.is_relative_to(folder) for folder in beside)}
     left_out = {
         path.relative_to(MANIFESTS).as_posix()
-        for path in wanted
+        for path in paths
         if path.relative_to(MANIFESTS).as_posix().removeprefix("overlays/") not in made
     }
     assert left_out == {"base/namespace.yaml", "overlays/api-ingress/ingress.yaml", "overlays/api-ingress/console.yaml"}
@@ -121,7 +121,7 @@ def test_a_stale_file_and_one_that_nothing_is_generated_for_any_more_are_named(
     assert chart.main(["--check"]) == 0
 
 
-# What helm test asks.
+# The requests of helm test.
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def server(script: Script) -> Iterator[ScriptedServer]:
 
 
 def tried(server: ScriptedServer, account: Path, *, within: float = 240, **more: str) -> tuple[int, list[str]]:
-    """The exit code, and what it said."""
+    """Returns the exit code and the output."""
     urls = {"API": f"{server.url}/readyz", "CONSOLE": f"{server.url}/console/", "GATE": "", "RECORDER": ""}
     known = {"SERVER": server.url, "ACCOUNT": str(account), "ACCOUNT_NAME": "dynamiq-test", "STAMPED": "true", "WITHIN": str(within)}
     program = (chart.CHART / "files" / "installed.py").read_text()
@@ -153,8 +153,8 @@ def tried(server: ScriptedServer, account: Path, *, within: float = 240, **more:
 
 
 def test_helm_test_passes_where_all_answers_and_a_row_gets_its_author(server: ScriptedServer, script: Script, account: Path) -> None:
-    code, said = tried(server, account)
-    assert (code, [line.partition(":")[0] for line in said]) == (0, ["ok"] * 3)
+    code, output = tried(server, account)
+    assert (code, [line.partition(":")[0] for line in output]) == (0, ["ok"] * 3)
     (row,) = [sent for sent in script.sent if sent.method == "POST"]
     assert row.query == {"dryRun": "All"}
     assert row.headers["Authorization"] == "Bearer token-of-a-test"
@@ -167,14 +167,14 @@ def test_helm_test_waits_for_what_is_not_there_yet(server: ScriptedServer, scrip
 
 def test_helm_test_says_what_is_wrong(server: ScriptedServer, script: Script, account: Path) -> None:
     script.on("GET", "/console/", failure(404, "NotFound", "there is no console")).on("POST", ROWS, {"spec": {"createdBy": "somebody"}})
-    code, said = tried(server, account, within=0, GATE="http://127.0.0.1:1/readyz")
+    code, output = tried(server, account, within=0, GATE="http://127.0.0.1:1/readyz")
     assert code == 1
-    assert said[0].startswith("ok: the api")
-    assert "failed: the console" in said[1]
-    assert "404" in said[1]
-    assert "there is no console" in said[1]
-    assert "refused" in said[2]
-    assert f"says that somebody created it, and it was {ME}" in said[3]
+    assert output[0].startswith("ok: the api")
+    assert "failed: the console" in output[1]
+    assert "404" in output[1]
+    assert "there is no console" in output[1]
+    assert "refused" in output[2]
+    assert f"says that somebody created it, and it was {ME}" in output[3]
 
 
 def test_without_policies_that_stamp_no_author_is_asked_for(server: ScriptedServer, script: Script, account: Path) -> None:

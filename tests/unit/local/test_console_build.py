@@ -1,4 +1,4 @@
-"""When the console is built anew, and that nothing of ours is made without it."""
+"""When the console is built again, and that nothing of ours is built without it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 @pytest.fixture
 def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the console's sources that a test may change, and a cache of its own."""
+    """Returns a copy of the console's sources that a test may change, with its own cache."""
     copied = tmp_path / "console"
     shutil.copytree(console_build.SOURCE, copied, ignore=shutil.ignore_patterns("node_modules"))
     monkeypatch.setattr(console_build, "SOURCE", copied)

@@ -1,4 +1,4 @@
-"""The base of a release's images: which packages of Debian, by which hashes, and what of them gets into a folder."""
+"""The base of a release's images: the packages of Debian, their hashes, and the files that are unpacked into a folder."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_lock_that_lacks_a_package_or_a_word_says_what_to_do() -> None:
 
 
 def a_deb(files: dict[str, str]) -> bytes:
-    """A package of Debian with these files."""
+    """Returns a package of Debian with these files."""
 
     def tar(content: dict[str, str]) -> bytes:
         out = io.BytesIO()
@@ -79,7 +79,7 @@ def a_deb(files: dict[str, str]) -> bytes:
 
 @pytest.fixture
 def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the snapshot has the one package of a lock; there is no apt."""
+    """Serves a snapshot that has the one package of a lock. There is no apt."""
     place = tmp_path / "snapshot"
     deb = a_deb(
         {"usr/lib/tiny": "tiny", "usr/share/man/man1/tiny.1": "", "usr/share/doc/tiny/copyright": "MIT", "usr/share/doc/tiny/NEWS": ""}
@@ -106,16 +106,16 @@ def files(root: Path) -> dict[str, str]:
 
 
 def test_a_package_that_the_archive_has_no_more_comes_from_the_snapshot_and_stays(snapshot: Path, tmp_path: Path) -> None:
-    wanted = {
+    expected = {
         "usr/lib/tiny": "tiny",
         "usr/share/doc/tiny/copyright": "MIT",
         "var/lib/dpkg/status.d/tiny": "Package: tiny\nVersion: 1-1\nArchitecture: all\n",
     }
     debian.unpack(tmp_path / "root", Task("root", 1, Commands()))
-    assert files(tmp_path / "root") == wanted
+    assert files(tmp_path / "root") == expected
     snapshot.unlink()
     debian.unpack(tmp_path / "again", Task("root", 1, Commands()))
-    assert files(tmp_path / "again") == wanted
+    assert files(tmp_path / "again") == expected
 
 
 @pytest.mark.parametrize("content", [None, b"another"])
@@ -130,7 +130,7 @@ def test_a_package_that_nobody_has_or_that_is_another_one_is_refused(snapshot: P
 
 
 class BreaksOff(BaseHTTPRequestHandler):
-    """Says how long a file is, and ends before that."""
+    """A server that announces a file's length, and ends before it."""
 
     def do_GET(self) -> None:
         self.send_response(200)

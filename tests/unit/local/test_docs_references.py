@@ -1,4 +1,4 @@
-"""The references of the site say all that models, OpenAPI and parsers know, and nothing of whoever builds them."""
+"""The references of the site have everything in models, OpenAPI and parsers, and nothing of the machine that builds them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANCHOR = re.compile(r"\{ #(\S+) \}")
 
 
 def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The section that each field stands in, its name, and its schema."""
+    """Yields the section, the name and the schema of each field."""
     for name, field in schema.get("properties", {}).items():
         yield path, name, field
         below, inner = f"{path}.{name}", field
@@ -41,9 +41,9 @@ def _sections(page: str) -> dict[str, str]:
 def test_every_field_of_a_resource_stands_in_the_section_of_its_object(kind: Kind) -> None:
     found = _sections(resources.pages()[f"reference/resources/{kind.singular}.md"])
     root = crd.crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
-    told = [field for name in ("spec", "status") if name in root for field in _fields(root[name], name)]
-    assert told
-    for path, name, field in told:
+    fields = [field for name in ("spec", "status") if name in root for field in _fields(root[name], name)]
+    assert fields
+    for path, name, field in fields:
         (line,) = [line for line in found[path].splitlines() if re.match(rf"\| \[?`{re.escape(name)}`[\] ]", line)]
         assert text.plain(field.get("description", "")) in line.replace("\\|", "|")
 

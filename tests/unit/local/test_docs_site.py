@@ -1,4 +1,4 @@
-"""The site's pages are the documents as MkDocs takes them; what is wrong with a built page is found, and its policy fits what it has."""
+"""The site's pages are the documents in MkDocs' form. Faults of a built page are found, and its policy fits its content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAD = '<!doctype html><html><head><meta charset="utf-8">{}</head><body>{}</body
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A site of two pages with which nothing is wrong."""
+    """Makes a site of two correct pages, and returns its folder."""
     (tmp_path / "sub").mkdir()
     style, script = '<link rel="stylesheet" href="a.css">', "<script>let a = 1</script>"
     body = '<h1 id="top">A</h1><a href="sub/b.html#there">b</a><a href="https://example.com/x">x</a><img src="a.png"><a href="#top">up</a>'
@@ -124,7 +124,7 @@ def test_lists_are_written_as_mkdocs_reads_them_and_code_stays_as_it_is() -> Non
 
 def test_every_page_has_its_place_in_the_navigation() -> None:
     class Loader(yaml.SafeLoader):
-        """Of what names Python's own objects it takes nothing."""
+        """A loader that ignores tags for Python's own objects."""
 
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
     config = yaml.load(docs.CONFIG.read_text(), Loader)  # noqa: S506 - a SafeLoader

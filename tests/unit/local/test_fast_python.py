@@ -1,4 +1,4 @@
-"""The environment's Python: another build of it is taken only where it is known to serve."""
+"""The environment's Python: another build of it is used only if it is known to work."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_pythons_that_do_not_serve_stay_out(tmp_path: Path) -> None:
     before = python.resolve()
 
     path = os.pathsep.join(str(tmp_path / name) for name in OTHERS)
-    said = subprocess.run(
+    output = subprocess.run(
         [python, LINKING, environment], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True
     ).stdout
 
-    assert said == ""
+    assert output == ""
     assert python.resolve() == before == Path(sys.executable).resolve()
 
 
@@ -43,11 +43,11 @@ def test_a_faster_python_is_taken_with_what_is_installed(tmp_path: Path) -> None
     installed.write_text("print('installed')\n")
     programs.mkdir()
     faster = programs / "python3"
-    # it answers the question for its time at once, and is this Python in all else
+    # It measures as fastest, and behaves like this Python otherwise.
     faster.write_text(f'#!/bin/sh\n[ "$2" = -c ] && echo 0.000001 && exit\nexec {Path(sys.executable).resolve()} "$@"\n')
     faster.chmod(0o755)
 
-    said = subprocess.run(
+    output = subprocess.run(
         [environment / "bin" / "python3", LINKING, environment],
         env=os.environ | {"PATH": str(programs)},
         capture_output=True,
@@ -55,6 +55,6 @@ def test_a_faster_python_is_taken_with_what_is_installed(tmp_path: Path) -> None
         check=True,
     ).stdout
 
-    assert said.startswith(f"{environment}: runs on {faster}")
+    assert output.startswith(f"{environment}: runs on {faster}")
     done = subprocess.run([environment / "bin" / "python3", "-c", "import installed"], capture_output=True, text=True, check=True)
     assert done.stdout == "installed\n"

@@ -1,4 +1,4 @@
-"""What a gateway needs of a cluster, and what is told where it has it not."""
+"""A gateway's requirements of a cluster, and the message if the cluster does not meet them."""
 
 from __future__ import annotations
 

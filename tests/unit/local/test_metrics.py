@@ -1,4 +1,4 @@
-"""What metrics-server needs of a cluster, and what is told where it has it not."""
+"""The requirements of metrics-server of a cluster, and the message if the cluster does not meet them."""
 
 from __future__ import annotations
 

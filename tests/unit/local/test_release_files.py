@@ -1,4 +1,4 @@
-"""The files of a release: their sums, what the release says of itself, its notes, and what is installed from them."""
+"""The files of a release: their sums, its index, its notes, and the installation from them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ IMAGE = f"dynamiq.local/runtime:{VERSION}"
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """A small release whose sums are right."""
+    """Makes a small release with correct sums, and returns its folder."""
     folder = tmp_path / "release"
     (tmp_path / "root").mkdir()
     folder.mkdir()
@@ -92,13 +92,13 @@ def remove(folder: Path) -> None:
 
 
 def leave_out(folder: Path) -> None:
-    """No chart, and sums that are of the rest."""
+    """Removes the chart, with sums of the rest."""
     (folder / layout.chart(VERSION)).unlink()
     sum_up(folder)
 
 
 def swap(folder: Path) -> None:
-    """Another image, and sums that are of it."""
+    """Replaces an image, with its sums."""
     archive = folder / layout.image("runtime", VERSION, "amd64")
     images.write_image(archive, IMAGE, folder.parent / "examples", entrypoint=["/b"])
     sum_up(folder)
@@ -135,7 +135,7 @@ def test_it_is_laid_out_as_the_demo_names_its_files(release: Path, tmp_path: Pat
 
 
 def test_the_plugin_comes_from_a_wheel_of_its_own(release: Path) -> None:
-    """That of the operator has no program."""
+    """The operator's wheel has no program."""
     assert check.verified(release).wheel() == release / "dynamiq_kubectl-0.2.0-py3-none-any.whl"
 
 
@@ -167,7 +167,7 @@ def test_every_file_of_a_release() -> None:
 
 
 def test_a_candidates_files_are_named_as_each_tool_writes_its_version() -> None:
-    """The workflow takes tags such as v0.2.0-rc1: helm keeps that as it is, and Python's packages have it in their own form."""
+    """The workflow accepts tags such as v0.2.0-rc1. Helm keeps that form, and Python's packages have their own."""
     assert layout.wheel(layout.PLUGIN, "0.2.0-rc1") == "dynamiq_kubectl-0.2.0rc1-py3-none-any.whl"
     assert layout.chart("0.2.0-rc1") == "dynamiq-0.2.0-rc1.tgz"
 
@@ -195,9 +195,9 @@ def test_the_notes_are_the_section_of_the_version() -> None:
 
 def test_what_has_no_version_yet_is_told_with_the_release_that_has_it() -> None:
     assert changelog.unreleased(CHANGELOG) == "### Added\n- Something new."
-    told = changelog.notes(CHANGELOG, "0.2.0")
-    assert told.index("Something new.") < told.index("## [0.2.0]") < told.index("A fault.")
-    assert "The first one." not in told
+    notes = changelog.notes(CHANGELOG, "0.2.0")
+    assert notes.index("Something new.") < notes.index("## [0.2.0]") < notes.index("A fault.")
+    assert "The first one." not in notes
     finished = CHANGELOG.replace("\n### Added\n- Something new.\n", "")
     assert changelog.notes(finished, "0.2.0") == changelog.section(CHANGELOG, "0.2.0")
 

@@ -1,4 +1,4 @@
-"""What a bill of materials says of an image or a wheel, and that it is what the file has."""
+"""The bill of materials of an image or a wheel lists exactly the parts in the file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DIGEST = "sha256:" + "ab" * 32
 
 
 def an_archive(folder: Path, files: dict[str, str]) -> Path:
-    """The OCI archive of an image with these files."""
+    """Returns the OCI archive of an image with these files."""
     root = folder / "root"
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -88,8 +88,8 @@ def test_of_our_locks_every_line_is_understood() -> None:
 
 def test_of_the_console_only_what_a_browser_gets_is_listed() -> None:
     found = parts.of_console((console_build.SOURCE / "package-lock.json").read_text())
-    asked = json.loads((console_build.SOURCE / "package.json").read_text())["dependencies"]
-    assert {each.name: each.version for each in found} == asked
+    dependencies = json.loads((console_build.SOURCE / "package.json").read_text())["dependencies"]
+    assert {each.name: each.version for each in found} == dependencies
     assert {each.licence for each in found} == {"MIT"}
 
 

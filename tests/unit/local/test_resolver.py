@@ -1,4 +1,4 @@
-"""Which Kubernetes is taken on which machine, and what is said when a wish can't be met."""
+"""The Kubernetes that is used on each machine, and the message if the wanted one is not possible."""
 
 from __future__ import annotations
 

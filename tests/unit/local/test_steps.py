@@ -1,4 +1,4 @@
-"""How the steps of a long command run, and what a reader sees of them, on a terminal and in a log."""
+"""Running the steps of a long command, and their output on a terminal and in a log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IN_TIME = 240.0  # seconds, for what takes none
 
 
 class Output(io.StringIO):
-    """What is printed, on a terminal or in a log; `wait_for` lets a step wait until a text was printed."""
+    """The output, on a terminal or in a log. `wait_for` lets a step wait until a text was printed."""
 
     def __init__(self, *, terminal: bool) -> None:
         super().__init__()
@@ -40,12 +40,12 @@ class Output(io.StringIO):
 
     @property
     def said(self) -> str:
-        """What was printed, as on a machine on which nothing takes a second."""
+        """Returns the output, as on a machine on which nothing takes a second."""
         return re.sub(r"\b\d+ s\b", "0 s", self.getvalue())
 
     @property
     def left(self) -> str:
-        """What a reader finds when all is over: a line that was taken back is gone."""
+        """Returns the text that a reader sees at the end, without lines that were cleared."""
         return "\n".join(line.rpartition(CLEAR)[2] for line in self.said.split("\n"))
 
 

@@ -1,4 +1,4 @@
-"""What is said of each Kubernetes that is built here, and what `make test-versions` expects of it."""
+"""The documents about each Kubernetes that is built here, and the expectations of `make test-versions`."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def test_what_an_older_version_lacks_has_to_fail_there_and_as_it_is_expected(tmp
         "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "operator"))),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    said = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False).stdout
-    assert outcome in said.splitlines()[-1], said
+    output = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False).stdout
+    assert outcome in output.splitlines()[-1], output
 
 
 def test_every_version_runs_ledger_rollouts_and_surfaces_of_files_that_are_there() -> None:
@@ -119,7 +119,7 @@ def test_the_end_is_a_table_and_the_first_failure(tmp_path_factory: pytest.TempP
 
 
 def test_no_mark_is_of_a_test_that_only_one_version_would_run() -> None:
-    """A mark is for what a run on every version meets: elsewhere nobody would see that it is wrong."""
+    """A mark is for tests that run on every version: elsewhere a wrong mark would not be noticed."""
     run_everywhere = {file for files in run.VERSION_FILES.values() for file in files}
     marked = {
         str(path.relative_to(REPOSITORY))

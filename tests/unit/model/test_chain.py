@@ -1,4 +1,4 @@
-"""The chain of a history: whatever is changed in a copy of it, `verify` names the row."""
+"""The chain of a history: `verify` names the row of any change in a copy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Place = tuple[str | int, ...]
 
 
 def a_chain() -> list[Manifest]:
-    """Every kind of row: with all that can be asked, failed with and without pins, restoring, overtaken, in flight."""
+    """Returns rows of every kind: with every field, failed with and without pins, restoring, overtaken, in progress."""
     config = {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 2}}
     source = {"namespace": "staging", "app": "chat", "row": "chat-1", "hash": given.flow_hash("v2")}
     rows = given.a_history(
@@ -32,7 +32,7 @@ def a_chain() -> list[Manifest]:
 
 
 def places(value: Any, at: Place = ()) -> Iterator[Place]:
-    """Where there is a value that is no object."""
+    """Yields the place of each value that is no object."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from places(inner, (*at, key))
@@ -41,7 +41,7 @@ def places(value: Any, at: Place = ()) -> Iterator[Place]:
 
 
 def changed(value: Any, at: Place, character: int) -> Any:
-    """The value with one character of the field at `at` changed, or one added to a number."""
+    """Returns the value with one character of the field at `at` changed, or 1 added to a number."""
     if not at:
         return value + 1 if isinstance(value, int) else value[:character] + chr(ord(value[character]) ^ 1) + value[character + 1 :]
     return {**value, at[0]: changed(value[at[0]], at[1:], character)}

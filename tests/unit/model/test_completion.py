@@ -1,4 +1,4 @@
-"""What a row leaves out, and where it is taken from."""
+"""The fields that a row leaves out, and their sources."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_promotion_that_does_not_hold_says_so_and_nothing_more(row: Record, so
 
 
 def test_what_comes_from_another_cluster_is_never_verified() -> None:
-    """Not even where a row of that name, here, ran the same flow: it is another row."""
+    """A local row of that name that ran the same flow is another row."""
     found = completed(promoting(cluster="eu-staging"), promoted=a_row("good", live(12)))
     assert isinstance(found, Pinned)
     assert found.promoted_from == Promoted(verified=False)
@@ -254,10 +254,10 @@ def test_naming_the_runtime_that_is_kept_anyway_is_the_same_though_it_is_gone() 
 def test_a_restored_runtime_is_under_the_image_policy_but_what_runs_already_is_not() -> None:
     tagged = a_runtime(with_image("registry.test/runtime:latest"), name="tagged")
     old, served = a_row("old", superseded(1, "v1", runtime=tagged)), a_row("served", live(2, "v2", runtime=OLD_RUNTIME))
-    asked, policy = new(asking(restores="old")), ImagePolicy.DIGEST
-    assert "policy asks for a digest" in why_refused(asked, old, served=served, image_policy=policy)
+    row, policy = new(asking(restores="old")), ImagePolicy.DIGEST
+    assert "policy asks for a digest" in why_refused(row, old, served=served, image_policy=policy)
     still = a_row("served", live(2, "v2", runtime=tagged))
-    assert pins(asked, old, served=still, image_policy=policy).runtime.name == "tagged"
+    assert pins(row, old, served=still, image_policy=policy).runtime.name == "tagged"
 
 
 ONLY_LIVE = "only a row that went live can be restored"
@@ -451,7 +451,7 @@ def test_serverless_needs_a_gate_and_waits_where_it_is_not_known_whether_there_i
 
 @pytest.mark.parametrize("gate", [GateState.ABSENT, GateState.UNKNOWN])
 def test_an_app_that_is_serverless_already_goes_on_without_a_gate(gate: GateState) -> None:
-    """It is awake then, and a rollback is no reason to refuse it."""
+    """The App is awake then, and a rollback must not be refused."""
     assert isinstance(completed(new(), served=a_row("served", live(1, config=SLEEPING)), gate=gate), Pinned)
 
 

@@ -1,4 +1,4 @@
-"""Digests cover what they say, whatever the order of the JSON, and nothing else."""
+"""Digests cover exactly their content, in any order of the JSON."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def test_a_flow_is_hashed_by_its_bytes() -> None:
 
 
 def test_the_canonical_form_is_rfc_8785() -> None:
-    said = b'{"a":[1,true,null],"b":"\xe2\x82\xac"}'
-    assert digests.canonical({"b": "€", "a": [1.0, True, None]}) == f"sha256:{hashlib.sha256(said).hexdigest()}"
+    text = b'{"a":[1,true,null],"b":"\xe2\x82\xac"}'
+    assert digests.canonical({"b": "€", "a": [1.0, True, None]}) == f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
 def test_order_does_not_matter() -> None:
@@ -58,7 +58,7 @@ def test_a_rows_digest_covers(change: Callable[[Manifest], object]) -> None:
 
 
 def test_digests_of_rows_with_amounts_stay_what_they_were() -> None:
-    """As the operator of before computed them: amounts are stored as texts, however they were sent."""
+    """An older operator computed these. Amounts are stored as texts in whatever form they were sent."""
     resources = {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": "2.5"}}
     config = {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPU": 80}, "resources": resources}
     pinned = a_row("x", live(3, "v1", config=config)).pinned

@@ -1,4 +1,4 @@
-"""How rows ended, where their phase does not tell."""
+"""How rows ended, if their phase does not show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a flow before it is released."""
+"""Checking a flow before its release."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CODE = "def run(inputs):\n    return 1\n"
 
 
 def flow(count: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """Input, count, Output; `count` changes the node in the middle."""
+    """Returns a flow of Input, count and Output. `count` changes the node in the middle."""
     middle = {"type": PYTHON, "depends": [{"node": "input"}], "code": CODE, **(count or {})}
     nodes = {"input": {"type": INPUT}, "count": middle, "output": {"type": OUTPUT, "depends": [{"node": "count"}]}}
     return {"nodes": nodes, "flows": {"f": {"nodes": list(nodes)}}, "workflows": {"w": {"flow": "f"}}, **more}
@@ -72,7 +72,7 @@ def test_what_no_engine_runs_is_an_error_in_the_runtimes_words(given: dict[str, 
     ],
 )
 def test_a_selector_that_reads_no_node_is_told(path: str, errors: list[str], warnings: list[str]) -> None:
-    """The engines give None for it in silence."""
+    """The engines silently return None for such a selector."""
     assert check_flow(yaml.safe_dump(flow(selector(path)))) == FlowCheck(tuple(errors), tuple(warnings))
 
 
@@ -94,8 +94,8 @@ def test_a_text_that_is_no_mapping_is_an_error(text: str) -> None:
 
 def test_many_errors_are_told_in_one_line() -> None:
     nodes = [{"id": str(number), "type": INPUT, "depends": [{"node": "x"}]} for number in range(7)]
-    said = check_flow(json.dumps(listed(*nodes))).in_words()
-    assert (said.count("which is not in the flow"), said[-10:]) == (5, "and 2 more")
+    text = check_flow(json.dumps(listed(*nodes))).in_words()
+    assert (text.count("which is not in the flow"), text[-10:]) == (5, "and 2 more")
 
 
 def test_the_flows_of_our_examples_have_nothing_wrong() -> None:

@@ -1,4 +1,4 @@
-"""A flow's text as JSON: JSON to the digit, YAML as runtimes read it, and nothing that grows."""
+"""A flow's text as JSON: exact for JSON, as runtimes parse it for YAML, and without growing aliases."""
 
 from __future__ import annotations
 

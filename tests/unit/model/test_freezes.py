@@ -1,4 +1,4 @@
-"""Freezes: what a policy may say, which one is on, until when, and what that costs."""
+"""Freezes: the allowed ones of a policy, the one in force, its end, and the cost of finding it."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def told(every: list[Freeze], moment: str) -> tuple[str, str] | None:
+def in_force(every: list[Freeze], moment: str) -> tuple[str, str] | None:
     found = freezes.frozen(every, at(moment))
     return (found.name, found.until.strftime("%Y-%m-%dT%H:%M")) if found is not None else None
 
 
 def test_it_begins_in_its_first_minute_and_is_over_in_the_minute_of_its_end() -> None:
     """17:00 in Berlin is 16:00 UTC in winter; 62 hours later it is Monday, 07:00."""
-    assert told([FRIDAY_EVENING], "2026-12-04T15:59:59.999999") is None
-    assert told([FRIDAY_EVENING], "2026-12-04T16:00") == ("weekend", "2026-12-07T06:00")
-    assert told([FRIDAY_EVENING], "2026-12-07T05:59:59.999999") == ("weekend", "2026-12-07T06:00")
-    assert told([FRIDAY_EVENING], "2026-12-07T06:00") is None
-    assert told([YEAR_END], "2026-12-19T22:59") is None
-    assert told([YEAR_END], "2026-12-19T23:00") == ("year-end", "2027-01-04T06:00")
-    assert told([YEAR_END], "2027-01-04T06:00") is None
+    assert in_force([FRIDAY_EVENING], "2026-12-04T15:59:59.999999") is None
+    assert in_force([FRIDAY_EVENING], "2026-12-04T16:00") == ("weekend", "2026-12-07T06:00")
+    assert in_force([FRIDAY_EVENING], "2026-12-07T05:59:59.999999") == ("weekend", "2026-12-07T06:00")
+    assert in_force([FRIDAY_EVENING], "2026-12-07T06:00") is None
+    assert in_force([YEAR_END], "2026-12-19T22:59") is None
+    assert in_force([YEAR_END], "2026-12-19T23:00") == ("year-end", "2027-01-04T06:00")
+    assert in_force([YEAR_END], "2027-01-04T06:00") is None
 
 
 def test_until_is_the_end_of_what_follows_without_a_gap_and_the_first_that_is_on_gives_its_name() -> None:
-    """The year ends on a Friday evening that goes on until Monday, and then comes another night."""
+    """The year-end freeze ends during a weekend freeze that lasts until Monday, when a night freeze follows."""
     night = Freeze(name="night", cron="0 6 4 1 *", duration="2h")
-    assert told([FRIDAY_EVENING, YEAR_END, night], "2026-12-30T12:00") == ("year-end", "2027-01-04T08:00")
-    assert told([FRIDAY_EVENING, YEAR_END, night], "2027-01-02T12:00") == ("weekend", "2027-01-04T08:00")
+    assert in_force([FRIDAY_EVENING, YEAR_END, night], "2026-12-30T12:00") == ("year-end", "2027-01-04T08:00")
+    assert in_force([FRIDAY_EVENING, YEAR_END, night], "2027-01-02T12:00") == ("weekend", "2027-01-04T08:00")
 
 
 def test_the_next_change_is_the_first_beginning_or_end_of_any_of_them() -> None:
@@ -61,7 +61,7 @@ def test_a_hard_to_find_day_is_found_and_one_that_never_ends_is_told_a_year_ahea
     always = Freeze(name="always", cron="* * * * *", duration="1m")
     assert freezes.frozen([always], at("2026-12-04T00:00")) == freezes.Frozen("always", at("2027-12-05T00:00"))
     long = Freeze(name="long", cron="0 0 1 1 *", duration="8000h")
-    assert told([long], "2027-06-01T00:00") == ("long", "2027-11-30T08:00")
+    assert in_force([long], "2027-06-01T00:00") == ("long", "2027-11-30T08:00")
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_a_freeze_without_a_gap_by_the_clock_has_none_when_it_is_set_back(cron: 
 
 def test_a_freeze_with_a_gap_by_the_clock_has_a_longer_one_when_it_is_set_back() -> None:
     nights = Freeze(name="nights", cron="0 22 * * *", duration="8h", time_zone="Europe/Berlin")
-    assert told([nights], "2026-10-24T21:00") == ("nights", "2026-10-25T04:00")
-    assert told([nights], "2026-10-25T20:59") is None
+    assert in_force([nights], "2026-10-24T21:00") == ("nights", "2026-10-25T04:00")
+    assert in_force([nights], "2026-10-25T20:59") is None
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,12 @@ def test_what_is_a_freeze_is_taken() -> None:
     ],
 )
 def test_days_are_those_of_a_cron_job(text: str, day: str, has: bool) -> None:
-    """Where day and weekday are both given either will do; github.com/robfig/cron takes a step of more than one for given."""
+    """If both day and weekday are set, either suffices; github.com/robfig/cron counts `*` with a step above 1 as set."""
     assert cron.parse(text).has(datetime.fromisoformat(day).date()) is has
 
 
 def cost(ask: Callable[[], object], most: int) -> int:
-    """Returns how many calls of functions it takes, which do not depend on how busy the machine is. Fails where there are more than `most`."""
+    """Returns the number of function calls, which does not depend on how busy the machine is. Fails above `most`."""
     calls = 0
 
     def count(_frame: FrameType, event: str, _arg: Any) -> None:
@@ -149,7 +149,7 @@ def cost(ask: Callable[[], object], most: int) -> int:
 
 
 def test_to_ask_again_costs_next_to_nothing() -> None:
-    """Every App of a policy asks at every reconcile, and every row that waits."""
+    """Every App of a policy evaluates its freezes at every reconcile, and so does every waiting row."""
     every = tuple(Freeze(name=f"f{number}", cron=f"*/7 {number % 24} * * *", duration="5m") for number in range(32))
     moment = at("2026-12-04T03:01")
     began = moment - timedelta(days=30)
@@ -166,7 +166,7 @@ def test_to_ask_again_costs_next_to_nothing() -> None:
     ids=["32 of every minute", "every other minute", "each day of its own"],
 )
 def test_freezes_that_never_end_together_are_found_to_be_on_at_a_bounded_cost(crons: list[str]) -> None:
-    """A policy may name every minute of a year, and each look at it stands in the way of all Apps."""
+    """A policy may have a freeze for every minute of a year, and each evaluation delays all Apps."""
     every = tuple(Freeze(name=f"f{number}", cron=cron, duration="1m") for number, cron in enumerate(crons))
     moment = at("2026-12-04T03:01")
     cost(lambda: (freezes.frozen(every, moment), freezes.last_end(every, moment, moment + timedelta(days=30))), 600_000)

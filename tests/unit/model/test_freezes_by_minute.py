@@ -1,4 +1,4 @@
-"""Freezes over changes of the clocks, minute by minute: each as a reference says that knows nothing of days, and walks through every one."""
+"""Freezes over clock changes, minute by minute, compared with a reference that walks through every minute and has no notion of days."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ CHANGES = {
     "America/Santiago": ("2027-09-05T04:00", "2027-04-04T03:00"),  # at midnight
     "Asia/Kolkata": ("2027-03-28T18:30", "2027-10-31T18:30"),  # none
 }
-"""Moments of UTC at which the clocks of a zone go forward, and back."""
+"""Moments in UTC at which the clocks of a zone go forward, and back."""
 BEFORE, AFTER = timedelta(hours=26), timedelta(hours=30)
 JUMPS = 100 if in_full() else 10
-"""Minutes that are asked for out of their order, too: where the freeze never ends, each takes as long as a thousand in their order."""
+"""Minutes that are evaluated out of order too. If the freeze never ends, each takes as long as a thousand in order."""
 CRONS = (
     ("30 2 * * *", "45m"),
     ("30 1 * * 0", "3h"),
@@ -43,7 +43,7 @@ CRONS = (
     ("59 23 1-7 * 0", "2m"),
 )
 SHARE = 10
-"""`make test` takes each tenth schedule of a change, beginning with another one for the next."""
+"""`make test` runs each tenth schedule of a clock change, from another start for each change."""
 SEED = 20270328
 
 
@@ -52,7 +52,7 @@ def at(text: str) -> datetime:
 
 
 def named(text: str, least: int, most: int) -> set[int]:
-    """The values of a field."""
+    """Returns the values of a cron field."""
     found: set[int] = set()
     for part in text.split(","):
         span, _, step = part.partition("/")
@@ -63,7 +63,7 @@ def named(text: str, least: int, most: int) -> set[int]:
 
 
 class Reference:
-    """Whether a freeze by cron is on in each minute of UTC of a time, by the clock that stands on the wall."""
+    """A freeze by cron, minute by minute in UTC over a time range, by local wall-clock time."""
 
     def __init__(self, cron: str, duration: str, zone: str, first: datetime, last: datetime) -> None:
         minute, hour, day, month, weekday = cron.split(" ")
@@ -100,7 +100,7 @@ class Reference:
 
 
 def differences(every: list[Freeze], on: dict[datetime, bool]) -> list[str]:
-    """In which minutes it is said otherwise whether one of them is on, until when, or when that changes."""
+    """Returns the minutes for which the freezes differ from the expectation: in force or not, its end, or its next change."""
     found, changes, change = [], dict[datetime, datetime | None](), None
     last = next(reversed(on))
     for after, moment in itertools.pairwise([last, *reversed(on)]):
@@ -129,7 +129,7 @@ def drawn(draw: random.Random) -> tuple[str, str]:
 @pytest.mark.parametrize("zone", CHANGES)
 @pytest.mark.parametrize("change", [0, 1], ids=["forward", "back"])
 def test_a_freeze_by_cron_is_on_when_the_reference_says_so(zone: str, change: int) -> None:
-    """Each of the schedules in one of the ten changes; in all of them with SOAK=1."""
+    """Each schedule is tested at one of the ten clock changes; with SOAK=1 at all of them."""
     first, last = at(CHANGES[zone][change]) - BEFORE, at(CHANGES[zone][change]) + AFTER
     offsets = {moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in (first, last)}
     assert len(offsets) == (1 if zone == "Asia/Kolkata" else 2), "the clocks change at another time"
@@ -145,7 +145,7 @@ def test_a_freeze_by_cron_is_on_when_the_reference_says_so(zone: str, change: in
 @pytest.mark.parametrize("zone", CHANGES)
 @pytest.mark.parametrize("change", [0, 1], ids=["forward", "back"])
 def test_freezes_that_overlap_or_follow_each_other_end_with_the_last(zone: str, change: int) -> None:
-    """One from a moment to another, whose times are written in the zone's own offsets, across the change, and two by cron."""
+    """One freeze has two fixed times, in the zone's own offsets, across the change; two others are by cron."""
     moment, local = at(CHANGES[zone][change]), ZoneInfo(zone)
     first, last = moment - BEFORE, moment + AFTER
     begin, end = ((moment + timedelta(minutes=minutes)).astimezone(local) for minutes in (-95, 40))

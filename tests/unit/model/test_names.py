@@ -1,4 +1,4 @@
-"""Names stay within their limits, differ where what they name differs, and sort as people expect."""
+"""Names stay within their limits, differ for different things, and sort as people expect."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_pods_are_selected_by_identity_alone() -> None:
 
 def test_the_same_event_has_the_same_name() -> None:
     assert names.event("uid", "Deployed", "v1") == names.event("uid", "Deployed", "v1")
-    said = [("uid", "Deployed", "v1"), ("uid", "Deployed", "v2"), ("other", "Deployed", "v1"), ("uid", "Failed", "v1")]
-    for one, other in itertools.combinations(said, 2):
+    parts = [("uid", "Deployed", "v1"), ("uid", "Deployed", "v2"), ("other", "Deployed", "v1"), ("uid", "Failed", "v1")]
+    for one, other in itertools.combinations(parts, 2):
         assert names.event(*one) != names.event(*other)
 
 

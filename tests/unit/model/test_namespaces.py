@@ -1,4 +1,4 @@
-"""Which namespaces a policy selects."""
+"""The namespaces that a policy selects."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ PROD = {TIER: "production"}
     ],
 )
 def test_a_selector_selects_as_kubernetes_has_it(selector: dict[str, Any], labels: dict[str, str] | None, selected: bool | None) -> None:
-    """And where it depends on labels that are not known, neither yes nor no is said."""
+    """If the result depends on unknown labels, it is None."""
     assert selects(NamespaceSelector.model_validate(selector), "shop", labels) is selected

@@ -1,4 +1,4 @@
-"""Whose an object is, by the uids of its owners: an App of the same name is another App."""
+"""The owner of an object, by uids: an App of the same name is another App."""
 
 from __future__ import annotations
 

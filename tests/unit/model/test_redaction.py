@@ -1,4 +1,4 @@
-"""The operator says of a pattern what the pods say of it: neither imports the other."""
+"""The operator and the pods judge a pattern alike, though neither imports the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changed of an App's settings: by name, and without a value that may be secret."""
+"""Changes of an App's settings: by name, and without values that may be secret."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NIGHTLY = {"name": "nightly", "schedule": "0 3 * * *", "input": '{"a": 1}'}
 
 
 def seen(generation: int = 1, *, at: float = 0, after: int | None = None, uid: str = "u", since: float | None = -60, **spec: Any) -> Seen:
-    """App chat as it is `at` minutes after noon; `since`: from how many minutes after noon on the API server stamped."""
+    """Returns App chat, `at` minutes after noon. `since`: from how many minutes after noon the API server stamped authors."""
     stamped = NOW + timedelta(minutes=since) if since is not None else None
     full = {"workflow": "chat", "settingsChangedBy": "anna", **spec}
     return Seen("demo", "chat", uid, generation, full, NOW + timedelta(minutes=at), after, stamped, NOW)
 
 
 def recorded(*some: Seen, key: SettingsKey = KEY) -> list[AppChangeSpec]:
-    """The records that these make, one after the other."""
+    """Returns the AppChanges that these observations make, in order."""
     found: list[AppChangeSpec] = []
     for each in some:
         if (change := next_change(each, key, found[-1] if found else None)) is not None:
@@ -38,7 +38,7 @@ def recorded(*some: Seen, key: SettingsKey = KEY) -> list[AppChangeSpec]:
 
 
 def changed(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, ...]]:
-    """What changed from one spec to another: field, name where there is one, and how."""
+    """Returns the changes between two specs: field, name if there is one, and kind of change."""
     _, *later = recorded(seen(1, **before), seen(2, **now))
     return [tuple(filter(None, (each.field, each.name, each.change.value))) for change in later for each in change.changes]
 
@@ -142,7 +142,7 @@ def test_a_long_summary_is_cut_and_what_changed_is_not() -> None:
 
 
 def chain() -> list[Manifest]:
-    """Four records in a chain, as they are stored."""
+    """Returns four AppChanges in a chain, as they are stored."""
     hosts = [seen(number, hostname=f"{number}.test") for number in range(1, 5)]
     return [{"metadata": {"name": f"chat-settings-{each.sequence}"}, "spec": each.as_json()} for each in recorded(*hosts)]
 

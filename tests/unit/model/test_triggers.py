@@ -1,4 +1,4 @@
-"""Triggers: names that are kept of what a user called one, statuses, and the cron expressions that a CronJob takes."""
+"""Triggers: names derived from the user's names, statuses, and the cron expressions that a CronJob accepts."""
 
 from __future__ import annotations
 

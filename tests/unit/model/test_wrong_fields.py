@@ -1,4 +1,4 @@
-"""What is said of a field that is wrong."""
+"""The message about a wrong field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retention of an App with an archive: nothing leaves the cluster that the archive has not acknowledged."""
+"""Retention of an App with an archive: no row is deleted before the archive has acknowledged it."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def keep(world: World, **policy: Any) -> None:
 
 @pytest.fixture
 def world() -> World:
-    """An App with 14 rows that keeps 10 in the cluster, and the others in the archive."""
+    """Returns an App with 14 rows that keeps 10 in the cluster, and the others in the archive."""
     made = a_long_history(14)
     made.settings = made.settings.model_copy(update={"recorder": RECORDER})
     keep(made, limit=10, archive=True)
     return made
 
 
-def wanted(world: World) -> list[int]:
-    """Sequences of the rows that the archive is to acknowledge."""
+def requested(world: World) -> list[int]:
+    """Returns the sequences of the rows that the archive should acknowledge."""
     return [row.sequence for row in hand_over(world.snapshot(), world.app).asked]
 
 
 def acknowledge(world: World, *sequences: int, ago: timedelta = RESTS, by: bool = True) -> None:
-    """The archive has these rows since so long `ago`, and, where `by` is, has acknowledged them a moment ago."""
+    """Stores these rows in the archive since `ago`. `by`: it has also acknowledged them just now."""
     uids = {row.meta.uid for row in world.rows.values() if row.sequence in sequences}
     stored = dict.fromkeys(uids, world.snapshot().now - ago)
     archive = world.archive
@@ -54,26 +54,26 @@ def kept(world: World) -> list[int]:
 
 
 def test_what_is_beyond_the_limit_is_handed_over_and_stays_until_it_is_acknowledged(world: World) -> None:
-    assert wanted(world) == [1, 2, 3, 4]
+    assert requested(world) == [1, 2, 3, 4]
     world.run()
     assert kept(world) == list(range(1, 15))
     acknowledge(world, 1, 2, 3, 4)
     world.run()
     assert kept(world) == list(range(5, 15))
-    assert wanted(world) == []
+    assert requested(world) == []
     assert verified(world)
 
 
 def test_an_archived_row_rests_for_a_day_and_then_goes_once_it_is_acknowledged_again(world: World) -> None:
-    """A database that fails over may have lost what it acknowledged last."""
+    """A database that fails over may have lost its last acknowledgements."""
     acknowledge(world, 1, 2, 3, 4, ago=RESTS - timedelta(seconds=60))
-    assert wanted(world) == []
+    assert requested(world) == []
     assert world.plan().requeue_after == 60
     world.run()
     assert kept(world) == list(range(1, 15))
 
     acknowledge(world, 1, 2, ago=RESTS, by=False)
-    assert wanted(world) == [1, 2]
+    assert requested(world) == [1, 2]
     world.run()
     assert kept(world) == list(range(1, 15))
     acknowledge(world, 1, 2, ago=RESTS)
@@ -98,7 +98,7 @@ def test_so_many_archived_rows_rest_and_those_beyond_them_go(
     acknowledge(world, 1, 2, 3, 4, ago=since or RESTS)
     if since is None:
         world.archive = replace(world.archive, stored=dict.fromkeys(world.archive.stored))
-    assert wanted(world) == [1]
+    assert requested(world) == [1]
     world.run()
     assert kept(world) == list(range(2, 15))
 
@@ -114,7 +114,7 @@ def test_flows_that_no_row_names_go_while_archived_rows_rest(world: World) -> No
 
 
 def test_rows_go_from_the_oldest_on_up_to_the_first_that_is_not_there(world: World) -> None:
-    """So what is left in the cluster is one chain, and so is the archive."""
+    """The rest in the cluster is one chain, and so is the archive."""
     acknowledge(world, 1, 2, 4)
     world.run()
     assert kept(world) == list(range(3, 15))
@@ -160,11 +160,11 @@ def test_a_flow_stays_as_long_as_a_row_that_waits_for_the_archive_names_it(world
 
 def test_without_a_limit_nothing_is_handed_over(world: World) -> None:
     keep(world, archive=True)
-    assert wanted(world) == []
+    assert requested(world) == []
 
 
 def let_go(world: World) -> None:
-    """The four oldest rows are in the archive alone; the first, `a`, ran v3, whose flow nothing in the cluster has any more."""
+    """Leaves the four oldest rows in the archive alone. The first, `a`, ran v3, whose flow is no longer in the cluster."""
     acknowledge(world, 1, 2, 3, 4)
     first = world.rows["a"]
     world.run()

@@ -1,4 +1,4 @@
-"""What a pod's status says of a rollout, and how long that may last: what a kubelet will get over fails no deploy at once."""
+"""Causes in pods' statuses that fail a rollout, and how long each may last. A cause that a kubelet recovers from fails no deploy at once."""
 
 from __future__ import annotations
 

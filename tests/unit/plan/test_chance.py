@@ -1,4 +1,4 @@
-"""More runs fail than chance explains: the tests against figures that were worked out exactly, and for numbers that pods may make up."""
+"""More runs fail than chance explains: the tests compare with exact figures, and try numbers that pods may invent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamiq_operator.plan.revert.chance import Rate, is_beyond_chance
 
 
 def fewest(begun: int, limit: float, before: Rate | None = None, *, last: bool) -> int:
-    """The fewest failures that are beyond chance."""
+    """Returns the smallest number of failures that is beyond chance."""
     return next(failed for failed in range(begun + 1) if is_beyond_chance(Rate(failed, begun), limit, before, last=last))
 
 
@@ -34,7 +34,7 @@ def test_version_before_raises_the_limit_by_what_its_few_runs_leave_open() -> No
 
 @pytest.mark.parametrize("limit", [0.01, 0.2])
 def test_looks_after_each_run_together_call_one_equal_version_in_a_hundred_at_most(limit: float) -> None:
-    """A version that fails as often as it may: the exact probability that any look at its first 600 runs, or the last one, calls it."""
+    """For a version that fails exactly at the limit: the probability that any of its first 600 checks, or the last one, flags it."""
     uncalled, called, least = {0: 1.0}, 0.0, 1
     for begun in range(1, 601):
         after: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""What is planned for an App's children: drift is repaired, strangers are left alone, and what is well is not touched."""
+"""Plans for an App's children: drift is repaired, objects of others stay untouched, and correct children are not written."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_workload_scaled_to_zero_is_scaled_back_once() -> None:
 
 
 def test_an_upgrade_of_the_operator_changes_no_template() -> None:
-    """The version before wrote another template for the same inputs; the template that was applied stays until they change."""
+    """The older operator wrote another template for the same inputs: the applied template is kept until they change."""
     world = serving()
     workload = world.child("Deployment")
     noted = json.loads(workload["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION])
@@ -219,7 +219,7 @@ def _settings(pinned: Pinned) -> dict[str, str]:
 
 
 def mutable_flow(**changes: object) -> dict[str, object]:
-    """A ConfigMap with the name of v1's flow and our labels, made by somebody who knows both."""
+    """Returns a ConfigMap with the name of v1's flow and our labels, made by another user."""
     meta = {"name": names.flow(given.NAME, given.flow_hash("v1")), "namespace": given.NAMESPACE, "labels": names.labels(given.NAME)}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"flow": given.flow("v1")}, **changes}
 
@@ -255,7 +255,7 @@ def test_a_row_waits_for_its_network_policy() -> None:
 
 
 def test_no_row_goes_live_beside_a_network_policy_that_could_not_be_made() -> None:
-    """Its pods run already: what serves goes on, and the row that comes waits."""
+    """The live row's pods run on, and the new row waits."""
     world = serving("v1")
     world.denied.add(("NetworkPolicy", given.NAME))
     app = world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]

@@ -1,4 +1,4 @@
-"""App `chat` with trigger `a-b` and App `chat-a` with trigger `b` want one CronJob name: both run, and neither's is touched again."""
+"""App `chat` with trigger `a-b` and App `chat-a` with trigger `b` need one CronJob name: both run, and neither is changed again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NIGHTLY: Manifest = {"name": "a-b", "schedule": "0 3 * * *"}
 
 
 def others(**labels: str) -> Manifest:
-    """The CronJob of App chat-a's trigger b."""
+    """Returns the CronJob of App chat-a's trigger b."""
     marked = names.labels("chat-a") | names.run_selector("chat-a", "b") | labels
     owner = {"apiVersion": "dynamiq.getdynamiq.ai/v1alpha1", "kind": "App", "name": "chat-a", "uid": "uid-of-chat-a"}
     meta = {"name": PLAIN, "namespace": given.NAMESPACE, "labels": marked, "ownerReferences": [owner]}

@@ -1,4 +1,4 @@
-"""A kind that the operator may not list is a feature that is off: the App says so, and all else goes on."""
+"""A kind that the operator may not list disables a feature: the App's status names it, and everything else works."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_runs_that_cannot_be_seen_are_neither_repeated_nor_given_up() -> None:
 
 @pytest.mark.parametrize("from_the_start", [True, False], ids=["from the start", "later"])
 def test_no_pod_begins_behind_a_network_policy_that_cannot_be_seen(from_the_start: bool) -> None:
-    """It may have been deleted since it was seen. What serves goes on."""
+    """The policy may have been deleted since the operator saw it. The live row is kept."""
     world = a_world(given.with_spec(network={"ingressFrom": []}))
     world.deploy("a", "v1")
     world.run()

@@ -1,4 +1,4 @@
-"""What is planned over a deploy's life: each test gives objects and reads off the plan, or where it comes to rest."""
+"""Plans over a deploy's life: each test sets objects, and checks the plan or the state in which it ends."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def test_an_app_without_rows_gets_its_service_and_says_so() -> None:
 
 
 def test_what_is_deployed_is_written_before_the_end_of_what_it_overtakes() -> None:
-    """So a rollback past a row that waits, or is verified, is as fast as any other: tests/bench/test_emergency_rollbacks.py."""
+    """A rollback past a waiting or verifying row is as fast as any other: tests/bench/test_emergency_rollbacks.py."""
     world = serving("v1")
     world.deploy("b", "v2")
     world.perform(world.plan().operations)
     world.deploy("c", restores="a")
-    said = shown(world.plan())
-    (changed,) = [place for place, each in enumerate(said) if "Deployment" in each]
-    (ended,) = [place for place, each in enumerate(said) if each.startswith("b: Overtaken")]
-    assert said.index("c: #3 pinned v1") < changed < ended, said
+    lines = shown(world.plan())
+    (changed,) = [place for place, each in enumerate(lines) if "Deployment" in each]
+    (ended,) = [place for place, each in enumerate(lines) if each.startswith("b: Overtaken")]
+    assert lines.index("c: #3 pinned v1") < changed < ended, lines
 
 
 def test_a_row_that_goes_past_the_rules_is_told_of_with_its_reason() -> None:
     world = serving("v1")
     world.deploy("b", "v2", bypass={"reason": "the shop is down"}, createdBy="dora")
     world.settle()
-    said = {(kind, message) for kind, reason, message in world.events.values() if reason == "Bypassed"}
-    assert {kind for kind, _ in said} == {"App", "Deployment"}
-    assert {message.partition(")")[2] for _, message in said} == {" goes past the rules for deploys, by dora: the shop is down"}
+    events = {(kind, message) for kind, reason, message in world.events.values() if reason == "Bypassed"}
+    assert {kind for kind, _ in events} == {"App", "Deployment"}
+    assert {message.partition(")")[2] for _, message in events} == {" goes past the rules for deploys, by dora: the shop is down"}
 
 
 def test_a_first_row_is_numbered_and_pinned_before_anything_runs_it() -> None:
@@ -83,7 +83,7 @@ def test_a_first_row_is_numbered_and_pinned_before_anything_runs_it() -> None:
 
 
 def test_the_status_of_a_row_that_is_live_at_once_is_written_once() -> None:
-    """Number and pins are one write. A generation that the row never has would be written anew by the next operator."""
+    """Sequence and pins are one write. A status with a generation that the row never had would be rewritten by the next operator."""
     world = serving("v1")
     world.deploy("again", "v1")
     wrote = []
@@ -294,7 +294,7 @@ def test_what_one_leader_is_about_to_say_has_the_name_of_what_the_next_one_decid
 
 
 def _ask(world: World, version: str) -> None:
-    """Git asks for another version."""
+    """Changes the version in Git."""
     app = world.objects[(API_VERSION, "App", given.NAME)]
     given.with_deploy(workflowVersion=version)(app)
     world.edited(app)
@@ -318,7 +318,7 @@ def test_a_row_that_is_created_late_for_a_spec_that_was_changed_since_is_not_dep
 
 
 def test_at_no_moment_is_what_git_asks_for_told_to_be_done_before_it_is() -> None:
-    """A GitOps tool looks at any moment, and goes on with what relies on the App."""
+    """A GitOps tool checks at any moment, and then continues with whatever relies on the App."""
     world = a_world(given.with_deploy(workflowVersion="v1"))
     world.run()
     looked: list[tuple[str, str]] = []
@@ -348,7 +348,7 @@ def test_a_row_that_began_and_was_overtaken_is_told_of_twice_and_the_same_end_on
 
 
 def test_a_row_below_the_live_one_is_never_pinned_after_it() -> None:
-    """A restore can bring it back so: it was waiting when the one above it went live."""
+    """A restore can bring such a row: it was waiting when the one above it went live."""
     world = a_world()
     world.add(given.row_manifest("a", given.waiting(1), given.asking(workflowVersion="v1")))
     world.add(given.row_manifest("b", given.live(2, "v2")))
@@ -447,7 +447,7 @@ def test_while_further_rows_wait_for_a_number_nothing_is_rolled_out_and_then_the
 
 
 def test_what_has_been_recorded_of_settings_stays_in_the_status() -> None:
-    """The recorder notes it there; a plan that dropped it would have every App's settings compared anew at each write."""
+    """Without the recorder's note in the status, every App's settings would be compared again at each write."""
     world = serving("v1")
     app = world.objects[(API_VERSION, "App", given.NAME)]
     app["status"]["settings"] = {"generation": 3, "sequence": 2}

@@ -1,6 +1,6 @@
-"""Which variables, access and recording pods get while rows alone change them: what was approved or applied, and no other.
+"""The variables, access and recording of pods while only rows may change them: the approved or applied ones, and no others.
 
-Another change must not bring them along: of the strategy, of the network, of the workload itself.
+Other changes must not bring unapproved ones: of the strategy, of the network, of the workload itself.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tests.support.world import BAD_NAME
 from tests.unit.support.production import Production, tone
 
 CHANGED = {"variables": tone("rude"), "access": {"type": "public"}, "runs": {"content": True}}
-"""What nobody has approved."""
+"""An environment that nobody has approved."""
 
 
 def live_and_held(strategy: str = "Rolling", *, approved: bool = True) -> Production:
-    """Row `a` is live, and the App's environment was changed since."""
+    """Returns a world whose row `a` is live, and whose App's environment was changed later."""
     world = Production(given.with_variables(*tone("kind")), given.with_spec(rollout={"strategy": strategy}), approvals=approved)
     if approved:
         world.deploy_approved("a")
@@ -55,7 +55,7 @@ def unreadable(world: Production) -> None:
 
 
 def as_it_is(_: Production) -> None:
-    """Rows need an approval, and that is all."""
+    """Changes nothing: rows need an approval."""
 
 
 @pytest.mark.parametrize("rule", [as_it_is, frozen, suspended, unreadable])
@@ -132,7 +132,7 @@ def test_a_deleted_workload_is_made_again_where_nothing_was_changed(approved: bo
 
 
 def test_variables_that_are_changed_and_the_workload_that_is_deleted_at_once_are_not_brought() -> None:
-    """No plan came between the two, so the status does not tell that they are held."""
+    """No plan was made between the two changes, so the status does not show that the variables are on hold."""
     world = Production(given.with_variables(*tone("kind")), approvals=False)
     world.deploy("a", "v1")
     world.run()
@@ -171,7 +171,7 @@ POLICY = ("NetworkPolicy", names.network_policy(given.NAME))
 
 
 def held_up(**asking: Any) -> Production:
-    """The first row is approved, and its NetworkPolicy is refused; then the App is changed."""
+    """Returns a world whose first row is approved but whose NetworkPolicy is refused. Then the App is changed."""
     world = Production(given.with_variables(*tone("kind")), given.with_spec(network=NETWORK))
     world.refused[POLICY] = "a label value is invalid"
     world.ask("a", **asking)
@@ -208,7 +208,7 @@ def test_a_row_that_was_held_up_ends_at_its_deadline_with_the_reason() -> None:
 
 @pytest.mark.parametrize("strategy", ["Rolling", "Switch"])
 def test_what_serves_stays_while_a_row_is_not_made_for_other_variables(strategy: str) -> None:
-    """It brings changed variables, which are changed once more before its template is made."""
+    """The row brings changed variables, which change again before its template is made."""
     world = live_and_held(strategy)
     before = world.environments
     world.patch(network=NETWORK)
@@ -252,7 +252,7 @@ def test_a_bypass_pinned_by_an_operator_of_before_goes_on_as_applied() -> None:
 
 
 def test_the_environment_that_was_approved_is_taken_from_the_workload_that_still_has_it() -> None:
-    """What serves has it, the App does not, and the row's own workload is gone."""
+    """The live workload has the approved environment. The App has another, and the row's own workload was deleted."""
     world = live_and_held("Switch")
     world.patch(variables=tone("kind"), access={"type": "private"}, runs={"content": False})
     world.ask("b", "v2")
@@ -268,7 +268,7 @@ def test_the_environment_that_was_approved_is_taken_from_the_workload_that_still
 
 
 def as_applied(world: Production) -> GateNote:
-    """What the gate is told of the App, once nobody has called it for long."""
+    """Returns the note for the gate after the App has been idle for long."""
     world.install_gate("gate-a")
     world.later(60)
     world.say_idle(60)
@@ -329,13 +329,13 @@ def test_what_pods_would_record_is_known_where_no_recorder_is_installed() -> Non
 
 
 def private_tones(world: Production) -> list[tuple[str, bool]]:
-    """The values of TONE, each with whether Access Keys are checked."""
+    """Returns the values of TONE, each with whether Access Keys are checked."""
     return sorted((json.loads(tone)["value"], private) for (tone,), private, _ in world.environments)
 
 
 @pytest.mark.parametrize("after", ["Deploy", "Hold"])
 def test_a_rollback_that_waited_for_a_freeze_brings_no_held_variables(after: str) -> None:
-    """It is exempt from approvals, so nobody has approved anything with it."""
+    """A rollback is exempt from approvals, so nobody has approved variables with it."""
     world = live_and_held()
     world.freeze_rollbacks(after)
     world.ask("b", restores="a")
@@ -360,7 +360,7 @@ def test_a_rollback_that_waits_for_a_freeze_is_not_ended_by_variables_that_it_do
 
 
 def made_again(world: Production, **spec: Any) -> None:
-    """Somebody deletes the App but nothing that belongs to it, then the workload, and creates the App anew."""
+    """Deletes the App without its objects, then the workload, and creates the App again."""
     world.delete_workloads()
     made_anew(world, **spec)
 
@@ -425,7 +425,7 @@ def test_a_rollback_is_restored_without_its_workload_and_its_status(rollback: Ca
 
 
 def live_beside_a_standby() -> Production:
-    """What serves is private; what is warm beside it was approved before, and is public."""
+    """Returns a world whose live workload is private. The standby was approved earlier, and is public."""
     world = Production(given.with_variables(*tone("old")), given.with_spec(rollout={"strategy": "Switch"}, access={"type": "public"}))
     world.deploy_approved("a", "v1")
     world.patch(variables=tone("new"), access={"type": "private"})
@@ -452,7 +452,7 @@ def test_a_deleted_workload_is_not_made_with_what_the_standby_has(service: str) 
 
 
 def after_a_failed_row() -> Production:
-    """A row that was approved with bad variables failed, and the pods of the one before have them."""
+    """Returns a world whose row was approved with bad variables and failed. The pods of the previous row have them."""
     world = Production(given.with_variables(*tone("good")))
     world.deploy_approved("a", "v1")
     world.patch(variables=tone("bad"))
@@ -482,7 +482,7 @@ def test_they_do_not_in_a_freeze() -> None:
 
 
 def test_what_is_changed_while_the_live_row_is_not_there_is_held_once_it_is_back() -> None:
-    """The row is from before an operator noted what was applied."""
+    """The row is older than the note of the applied environment."""
     world = Production(given.with_variables(*tone("kind")))
     world.deploy_approved("a", "v1")
     world.deploy_approved("b", "v2")
@@ -501,7 +501,7 @@ def test_what_is_changed_while_the_live_row_is_not_there_is_held_once_it_is_back
 
 
 def of_before_the_policy() -> Production:
-    """A row is live, and rows need an approval since."""
+    """Returns a world with a live row. Rows need an approval since then."""
     world = Production(given.with_variables(*tone("kind")), approvals=False)
     world.deploy("a", "v1")
     world.run()
@@ -512,7 +512,7 @@ def of_before_the_policy() -> Production:
 
 
 def of_before_a_freeze() -> Production:
-    """A row is live that no rule held, and it is frozen now."""
+    """Returns a world whose live row was under no rule. Deploys are frozen now."""
     world = Production(given.with_variables(*tone("kind")), approvals=False)
     world.rule(freezes=[{"name": "fair", "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}])
     world.deploy("a", "v1")
@@ -525,7 +525,7 @@ def of_before_a_freeze() -> Production:
 
 @pytest.mark.parametrize("begun", [of_before_the_policy, of_before_a_freeze])
 def test_an_app_that_is_made_again_brings_no_variables_to_a_row_that_notes_none(begun: Callable[[], Production]) -> None:
-    """A restore makes the rows anew as well, so an App that is newer than its live row was not restored."""
+    """A restore recreates the rows as well: an App that is newer than its live row was not restored."""
     world = begun()
     made_again(world, variables=tone("rude"), access={"type": "public"})
     assert (world.workloads, world.condition("VariablesHeld")) == ({}, ("True", "NotApproved"))

@@ -1,6 +1,6 @@
-"""Apps, rows, rules and accidents drawn at random: no plan makes a template with an environment that was neither approved nor applied.
+"""Random Apps, rows, rules and accidents: no plan makes a template with an environment that was neither approved nor applied.
 
-Which environment a template has is read from its digest, so what a pod without a recorder is not told of counts, too.
+A template's environment is read from its digest: this includes fields that a pod without a recorder does not get.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ NETWORK = {"ingressFrom": [{"podSelector": {"matchLabels": {"app": "shop"}}}]}
 
 
 class Story:
-    """One App, and what happens to it. `apps`: the App as it was with each environment; `applied`: what each workload's template has.
+    """One App and its events. `apps`: the App by each environment that it had. `applied`: the environment of each workload's template.
 
-    `made_of`: by the inputs that a template notes, the environment that is one of them.
+    `made_of`: the environment of each inputs digest that templates note.
     """
 
     def __init__(self, seed: int) -> None:
@@ -59,7 +59,7 @@ class Story:
             if self.chance.random() < 0.7:
                 self.world.roll()
 
-    # What people do.
+    # Acts of people.
 
     def patch(self) -> str:
         patches: list[Manifest] = [
@@ -77,8 +77,8 @@ class Story:
         return strategy
 
     def rule(self) -> str:
-        said = self.chance.choice(("approvals", "approvals", "freeze", "none", "unreadable", "suspend", "resume", "recorder", "nights"))
-        match said:
+        event = self.chance.choice(("approvals", "approvals", "freeze", "none", "unreadable", "suspend", "resume", "recorder", "nights"))
+        match event:
             case "approvals":
                 self.world.rule(approvals={"count": 1})
             case "freeze":
@@ -92,11 +92,11 @@ class Story:
             case "recorder":
                 self.world.settings = Settings(recorder=self.chance.choice((None, "http://recorder")))
             case _:
-                self.world.patch(suspend=said == "suspend")
-        return said
+                self.world.patch(suspend=event == "suspend")
+        return event
 
     def ask(self) -> str:
-        """A row is asked for; it is pinned in the next plan."""
+        """Creates a row, which is pinned in the next plan."""
         self.made += 1
         name = f"row-{self.made:03}"
         ran = [row.name for row in self.world.rows.values() if row.pinned]
@@ -114,33 +114,33 @@ class Story:
         return str(waiting)
 
     def break_(self) -> str:
-        """Whoever may do so deletes or edits workloads, or their NetworkPolicy is refused."""
-        said = self.chance.choice(("all", "one", "note", "template", "refuse", "accept", "accept"))
+        """Deletes or edits workloads as an authorized user, or lets their NetworkPolicy be refused."""
+        event = self.chance.choice(("all", "one", "note", "template", "refuse", "accept", "accept"))
         found = sorted(self.world.workloads)
-        if said == "all":
+        if event == "all":
             self.world.delete_workloads()
-        elif said == "refuse":
+        elif event == "refuse":
             self.world.objects.pop(("networking.k8s.io/v1", *POLICY), None)
             self.world.refused[POLICY] = "a label value is invalid"
-        elif said == "accept":
+        elif event == "accept":
             self.world.refused.clear()
             self.world.problems.clear()
         elif found:
             made = self.world.workloads[self.chance.choice(found)]
-            if said == "one":
+            if event == "one":
                 del self.world.objects[("apps/v1", "Deployment", made["metadata"]["name"])]
-            elif said == "note":
+            elif event == "note":
                 made["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION] = "{}"
                 self.world.edited(made)
             else:
                 made["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "MINE", "value": "x"})
                 self.world.edited(made)
-        return said
+        return event
 
-    # What the operator does.
+    # Acts of the operator.
 
     def plan(self) -> None:
-        """Makes a plan, looks at each template in it, and carries out all of it, or a part of it where the operator is killed."""
+        """Makes a plan, checks each template in it, and performs all of it, or a part as if the operator were killed."""
         snapshot = self.world.snapshot()
         operations = list(make_plan(snapshot).operations)
         self.apps[environment_digest(self.world.app)] = self.world.app
@@ -162,12 +162,12 @@ class Story:
             assert self.environment(each.manifest) in allowed, f"the template of {name} has another environment, after {self.told}"
 
     def environment(self, manifest: Manifest) -> str | None:
-        """The digest of the environment by which a template was made; None where its note was edited."""
+        """Returns the digest of the environment from which a template was made; None if its note was edited."""
         note = json.loads(manifest["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION])
         return self.made_of.get(note.get("inputs"))
 
     def know(self, pinned: Iterable[Pinned]) -> None:
-        """Adds what templates of these pins, and of all before, have for inputs with each environment that the App had."""
+        """Adds the inputs digests of these and all earlier pins with each environment that the App had."""
         self.pins |= {pins.digest: pins for pins in map(Pins.of, pinned)}
         for environment, app in self.apps.items():
             for pins in self.pins.values():
@@ -176,7 +176,11 @@ class Story:
                     self.made_of[template_digests(app, pins)[0]] = environment
 
     def allowed(self, context: Context, operations: Sequence[Operation]) -> set[str]:
-        """What was applied, or noted by a row that was released, or that nothing held, and has not ended before; the App's own while no rule stands."""
+        """Returns the allowed environments.
+
+        These are the applied ones, and those noted by rows that were admitted or under no guard and that have not ended. The App's own is
+        allowed while no rule holds it.
+        """
         live = context.history.live.name if context.history.live is not None else None
         rows = [row for row in self.world.rows.values() if row.outcome is None or row.name == live]
         pinned = {row.name: row.pinned for row in rows if row.pinned is not None}

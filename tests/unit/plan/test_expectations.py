@@ -1,4 +1,4 @@
-"""Whether an answer is what a case expects, and what of it a message shows."""
+"""Comparing an answer with the expectation of a case, and the part of it that a message shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamiq_operator.plan.verification.text import redacted, shown
 
 
 def looked_at(body: Any, code: int = 200, /, **expect: Any) -> tuple[str, str] | None:
-    """What was expected and what came; None where that is as it should be."""
+    """Returns the expectation and the answer; None if they match."""
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     found = missed(Expectation.model_validate(expect), Answer(code, sent))
     return (found.expected, found.got) if found is not None else None
@@ -66,7 +66,7 @@ def test_an_answer_that_is_nested_deeper_than_anybody_reads_is_no_json() -> None
 
 
 def test_an_answer_of_many_values_is_no_work() -> None:
-    """A workflow that answers with as many values as fit would keep the operator from everything else."""
+    """A workflow that answers with as many values as fit would otherwise block the operator."""
     many = b"[" + b",".join([b"[]"] * 40_000) + b"]"
     found = looked_at(many, jsonPath={"path": "$[*]", "equals": "[]"})
     assert found == ("$[*] equal to []", "more than 100 values there")
@@ -99,8 +99,8 @@ def test_what_is_shown_is_one_short_line_without_control_characters() -> None:
 
 def test_what_is_secret_is_not_shown_however_json_writes_it() -> None:
     key = 'pa"ss\u00e9word'
-    said = json.dumps({"key": key, "name": "Ann"})
-    for text in (said, json.dumps({"key": key, "name": "Ann"}, ensure_ascii=False), f"the key is {key}"):
+    body = json.dumps({"key": key, "name": "Ann"})
+    for text in (body, json.dumps({"key": key, "name": "Ann"}, ensure_ascii=False), f"the key is {key}"):
         found = redacted(text, [key, "", "Ann"])
         assert "ss" not in found.replace("[redacted]", "")
         assert "Ann" in found or "the key" in found, "what is shorter than a secret stays"

@@ -1,4 +1,4 @@
-"""What cannot be read or could not be done: nothing is changed that may follow from it, and the App says what it is."""
+"""Unreadable objects and failed operations: nothing is changed that may depend on them, and the App's status names them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unreadable_row(name: str = "b") -> Unreadable:
 
 
 def test_an_app_with_a_row_that_cannot_be_read_is_frozen_and_says_which_row_and_which_field() -> None:
-    """Even where something is to be repaired: what is desired may follow from that row."""
+    """It is so even if something needs a repair: the desired state may depend on that row."""
     world = serving("v1")
     world.deploy("b", "v2")
     frozen = replace(world.snapshot(), unreadable=(unreadable_row(),), children={})
@@ -112,7 +112,7 @@ def test_what_failed_is_said_once_and_no_longer_once_it_is_done() -> None:
 
 
 def test_a_time_that_no_other_can_be_reckoned_from_is_no_time() -> None:
-    """Of a trigger that an earlier version let in."""
+    """An older version accepted such a trigger."""
     world = serving("v1", given.with_triggers({"name": "once", "runAt": "9999-12-31T23:59:59Z"}))
     assert world.condition("TriggersReady") == ("False", "Invalid")
 
@@ -150,7 +150,7 @@ def test_the_first_row_of_an_app_that_may_not_be_written_fails_at_the_deadline()
 
 
 def test_app_whose_problems_are_more_than_a_condition_takes_comes_to_rest() -> None:
-    """What is cut off in the condition is no news at every reconcile."""
+    """A part that the condition's length cuts off must not look like a change at every reconcile."""
     world = a_world()
     world.refused[("HorizontalPodAutoscaler", given.NAME)] = "x" * 5000
     world.refused[("PodDisruptionBudget", given.NAME)] = "y" * 5000

@@ -1,4 +1,4 @@
-"""An App of type Gateway: the HTTPRoute it gets, what it is told where it can get none, and that it is served until then as before."""
+"""An App of type Gateway: its HTTPRoute, the message if it cannot have one, and its old route, which is served until then."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def planned(snapshot: Snapshot) -> list[str]:
     return shown(Plan((Group("children", converge_children(Context.of(snapshot, snapshot.app))),)))
 
 
-def said(snapshot: Snapshot) -> list[tuple[str, str]]:
+def problems(snapshot: Snapshot) -> list[tuple[str, str]]:
     assert snapshot.app is not None
     return [(each.reason.value, each.message) for each in child_problems(Context.of(snapshot, snapshot.app)).values()]
 
@@ -78,11 +78,11 @@ def test_the_route_names_its_gateway_its_host_and_the_service(parent: dict[str, 
 def test_an_app_without_a_hostname_gets_no_route_that_would_catch_every_hostname() -> None:
     app = given.an_app(given.public(), given.exposed("Gateway"))
     assert http_route(Inputs(app, Settings(gateway=OPERATORS), may_route=True)) == []
-    assert said(a_snapshot(app, claim=HostnameClaim())) == []
+    assert problems(a_snapshot(app, claim=HostnameClaim())) == []
 
 
 def test_a_route_takes_the_place_of_an_ingress_and_stands_before_that_goes() -> None:
-    """It may be refused: what serves goes on serving until the other is there."""
+    """The new route may be refused: the old one serves until the new one exists."""
     assert planned(a_snapshot(an_app(), the_ingress())) == ["create HTTPRoute"]
     assert planned(a_snapshot(an_app(), the_ingress(), the_route(an_app()))) == ["delete Ingress"]
 
@@ -106,7 +106,7 @@ def test_an_app_that_can_have_no_gateway_is_told_what_to_do_and_keeps_its_ingres
 ) -> None:
     snapshot = a_snapshot(an_app(), the_ingress(), gateway=gateway, has_gateway_api=there)
     assert planned(snapshot) == []
-    ((reason, message),) = said(snapshot)
+    ((reason, message),) = problems(snapshot)
     assert reason == "NoGateway"
     assert message.startswith("exposure.type is Gateway, and ")
     assert message.endswith(says)
@@ -115,7 +115,7 @@ def test_an_app_that_can_have_no_gateway_is_told_what_to_do_and_keeps_its_ingres
 def test_the_hostname_of_another_app_gets_no_route_either() -> None:
     snapshot = a_snapshot(an_app(), claim=HostnameClaim(ClaimState.HELD, ("other", "web"), None, OURS.raw))
     assert planned(snapshot) == []
-    assert said(snapshot) == [("HostnameTaken", f"hostname {HOST} is another App's: choose another")]
+    assert problems(snapshot) == [("HostnameTaken", f"hostname {HOST} is another App's: choose another")]
 
 
 DEFAULTED: Manifest = {

@@ -1,4 +1,4 @@
-"""What of a plan is done when a part of it is refused: all that does not rely on that part, and no more."""
+"""The rest of a plan when a part of it is refused: everything that does not rely on that part, and no more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Refused = Callable[[Operation], bool]
 
 
 def done_without(world: World, refused: Refused) -> operations.Plan:
-    """What of the next plan is done where the API server refuses every operation that `refused` names; carried out on the world."""
+    """Performs the next plan while the API server refuses every operation that `refused` matches. Returns the performed part."""
     undone: set[str] = set()
     done: list[operations.Group] = []
     for group in world.plan().groups:
@@ -48,7 +48,7 @@ def creates(kind: str) -> Refused:
 
 
 def arriving(network: Any = None) -> World:
-    """An App that has its keys, and whose first row has come."""
+    """Returns an App with keys whose first row was just created."""
     world = a_world(given.with_hostname("chat.example.test"), given.with_spec(network=network))
     world.perform(world.plan().of(operations.CreateAccessKeys))
     world.deploy("a", "v1")
@@ -91,7 +91,7 @@ def test_no_row_is_pinned_before_its_number_is_reserved() -> None:
 
 
 def test_a_row_whose_pins_are_refused_holds_up_those_chained_to_it_alone() -> None:
-    """The digest of each row's pins covers that of the row before it."""
+    """The digest of each row's pins covers the digest of the row before it."""
     world = serving("v1")
     world.deploy("b", "v2")
     world.deploy("c", "missing")
@@ -126,7 +126,7 @@ def test_a_row_is_not_closed_before_its_app_says_what_is_live() -> None:
 
 
 def test_a_number_and_an_end_in_one_plan_are_told_one_after_the_other() -> None:
-    """Where the outcome is refused, the App's status has the number, and not the end."""
+    """If the outcome is refused, the App's status has the sequence, and not the outcome."""
     world = serving("v1")
     world.deploy("b", "v1")  # the template stays, so the row is complete as soon as it is pinned
     done_without(world, of_kind(operations.EndRecord))

@@ -1,6 +1,6 @@
-"""Histories drawn at random: rows that wait, words on them, freezes, holds, rollbacks, overtakes, and an operator that is killed at any write.
+"""Random histories: waiting rows, approvals, freezes, holds, rollbacks, overtaken rows, and an operator that is killed at any write.
 
-A model says what has to be live. It knows nothing of the plan: it has rows of its own, and the rules as docs/guards.md tells them.
+A model predicts what has to be live. It is independent of the plan: it has its own rows, and the rules as docs/guards.md describes them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.unit.support.guarded_rows import ANNA, BERT, CARA, FLUX, VERSIONS, Gu
 
 ROWS, HISTORIES = (200, 10_000) if in_full() else (60, 50)
 SHORT = 14
-"""Events of a history of many."""
+"""Events of a short history, of which there are many."""
 DEPLOYS = ("deploy", "scale", "rollback", "rollback without a hold", "git", "git")
 WORDS = ("approve", "approve", "approve", "reject", "withdraw", "resume", "resume", "end the hold")
 RULES = ("approvals", "freeze", "suspend", "time", "time")
@@ -29,7 +29,7 @@ RULES = ("approvals", "freeze", "suspend", "time", "time")
 
 @dataclass(eq=False)
 class Modelled:
-    """A row as the model has it. `holds`: whether Git waits while it is live, and `lifted`: whether a word ended that. `frozen_until`: 0 where it met no freeze."""
+    """A row of the model. `holds`: Git waits while it is live. `lifted`: a Resume ended that. `frozen_until`: 0 without a freeze."""
 
     kind: str
     version: str
@@ -53,7 +53,7 @@ class Modelled:
 
 @dataclass
 class Model:
-    """What has to be live, and what waits, oldest first. `candidate`: what is rolled out until nothing else is to be decided."""
+    """The expected live row, and the waiting rows, oldest first. `candidate`: the row in rollout until no other decision is due."""
 
     now: int = 0
     live: Modelled | None = None
@@ -65,7 +65,7 @@ class Model:
 
     @property
     def hold(self) -> bool:
-        """Whether Git waits: a rollback that waits itself holds, too."""
+        """Returns True if Git is on hold. A rollback that itself waits also counts."""
         return any(row.holds and row.is_rollback for row in self.waiting) or self._hold_of_target
 
     @property
@@ -74,7 +74,7 @@ class Model:
         return target is not None and target.holds and not target.lifted
 
     def ask(self, kind: str, version: str, scale: int | None) -> None:
-        """A row is asked for. The newest of Git alone waits."""
+        """Creates a row. Only the newest waiting row from Git is kept."""
         base, back = self.live, kind.startswith("rollback")
         target = self.candidate or self.live
         carries = kind in ("deploy", "scale") and target is not None and target.version == version and self._hold_of_target
@@ -98,7 +98,7 @@ class Model:
             self._roll_out(row)
 
     def settle(self) -> None:
-        """What would inherit other things by now ends, and Git asks anew. What nothing holds is rolled out, the newest alone; then it is live."""
+        """Ends rows whose inherited base has changed, and recreates those from Git. Rolls out the newest unguarded row, which is then live."""
         for lost in [row for row in self.waiting if self._lost_its_base(row)]:
             self.waiting.remove(lost)
             if lost.kind == "git":
@@ -129,7 +129,7 @@ class Model:
 
 
 class Play:
-    """A model and the real plan, told the same."""
+    """A model and the real plan, with the same events."""
 
     def __init__(self, seed: int, *, killed: bool) -> None:
         self.chance = random.Random(seed)  # noqa: S311 - a seed per test, so that a failure can be repeated
@@ -138,7 +138,7 @@ class Play:
         self._deploy("deploy", "v1", None)
 
     def step(self) -> None:
-        """Something happens to both."""
+        """Applies a random event to both."""
         group = self.chance.choice((DEPLOYS, DEPLOYS, WORDS, RULES))
         what = self.chance.choice(group)
         self.rows.later()
@@ -155,7 +155,7 @@ class Play:
         self.compare()
 
     def compare(self) -> None:
-        """What is live, and what waits in which order."""
+        """Compares the live row and the waiting rows in their order."""
         live, history = self.model.live, self.rows.history
         assert live is not None
         assert history.live is not None
@@ -173,14 +173,14 @@ class Play:
         return self.chance.choice(VERSIONS), scale
 
     def _deploy(self, what: str, version: str, scale: int | None) -> None:
-        asked = {"workflowVersion": version, **({"config": {"autoscaling": {"maxReplicas": scale}}} if scale else {})}
+        spec = {"workflowVersion": version, **({"config": {"autoscaling": {"maxReplicas": scale}}} if scale else {})}
         if what == "git":
-            self.rows.app["deploy"] = {**asked, "changedBy": FLUX, "message": f"change {len(self.told)}"}
+            self.rows.app["deploy"] = {**spec, "changedBy": FLUX, "message": f"change {len(self.told)}"}
         elif what.startswith("rollback"):
             ran = (row for row in self.rows.history.rows if _succeeded(row) and row.pinned and row.pinned.workflow_version == version)
             self.rows.ask(ANNA, restores=next(ran).name, **({} if what == "rollback" else {"hold": False}))
         else:
-            self.rows.ask(ANNA, **asked)
+            self.rows.ask(ANNA, **spec)
         self.rows.settle()
         self.model.ask(what, version, scale)
         self.model.settle()
@@ -237,7 +237,7 @@ def _succeeded(row: Record) -> bool:
 
 
 def require_sound(rows: GuardedRows) -> None:
-    """The chain verifies, and what each row that went live left out is what was live before it."""
+    """Asserts that the chain verifies, and that rows inherited each missing field from the live row before them."""
     assert chain.verify(rows.rows.values()).misfits == ()
     live: Record | None = None
     for row in sorted(

@@ -1,4 +1,4 @@
-"""Rows that wait: for whom, until when, and what becomes of them."""
+"""Waiting rows: what they wait for, until when, and how they end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRODUCTION = {"approvals": {"count": 1}}
 
 
 def rows_with(*versions: str, **policy: Any) -> GuardedRows:
-    """Rows that went live one after the other, and the policy `production` from then on."""
+    """Returns rows that went live one after the other, and then the policy `production`."""
     rows = GuardedRows()
     for version in versions:
         rows.ask(workflowVersion=version)
@@ -43,44 +43,44 @@ def freeze(rows: GuardedRows, seconds: float = 600) -> dict[str, str]:
 
 def test_row_that_needs_an_approval_is_deployed_once_somebody_else_agrees() -> None:
     rows = rows_with("v1", **PRODUCTION)
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
-    assert (version_of(rows, rows.live), rows.waiting) == ("v1", [asked])
-    assert rows.why(asked).startswith(f"AwaitingApproval: {AWAITS}")
-    rows.say(asked, "Approve", ANNA)
+    assert (version_of(rows, rows.live), rows.waiting) == ("v1", [row])
+    assert rows.why(row).startswith(f"AwaitingApproval: {AWAITS}")
+    rows.say(row, "Approve", ANNA)
     rows.settle()
-    assert rows.waiting == [asked], "the author's own does not count"
-    assert rows.why(asked) == f"AwaitingApproval: {AWAITS}. The approval by {ANNA} does not count: {ANNA} is the author"
-    rows.say(asked, "Approve", BERT)
+    assert rows.waiting == [row], "the author's own does not count"
+    assert rows.why(row) == f"AwaitingApproval: {AWAITS}. The approval by {ANNA} does not count: {ANNA} is the author"
+    rows.say(row, "Approve", BERT)
     rows.settle()
-    assert (rows.live, rows.waiting) == (asked, [])
-    released = rows.record(asked).spec.released
+    assert (rows.live, rows.waiting) == (row, [])
+    released = rows.record(row).spec.released
     assert released is not None
     assert (released.by, released.approvals, [each.value for each in released.guards]) == ((BERT,), ("word-1",), ["AwaitingApproval"])
 
 
 def test_two_approvals_are_of_two_people() -> None:
     rows = rows_with("v1", approvals={"count": 2})
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
-    rows.say(asked, "Approve", BERT)
-    rows.say(asked, "Approve", BERT)
+    rows.say(row, "Approve", BERT)
+    rows.say(row, "Approve", BERT)
     rows.settle()
-    assert "Needs 2 approvals (policy production), has 1: someone" in rows.why(asked)
-    rows.say(asked, "Approve", CARA)
+    assert "Needs 2 approvals (policy production), has 1: someone" in rows.why(row)
+    rows.say(row, "Approve", CARA)
     rows.settle()
-    assert rows.live == asked
+    assert rows.live == row
 
 
 def test_an_approval_without_effect_is_told_beside_those_that_count() -> None:
     rows = rows_with("v1", approvals={"count": 3})
-    asked = rows.ask(workflowVersion="v2", by=CARA)
+    row = rows.ask(workflowVersion="v2", by=CARA)
     rows.settle()
     for by in (ANNA, BERT, CARA):
-        rows.say(asked, "Approve", by)
+        rows.say(row, "Approve", by)
     rows.settle()
-    assert "has 2: someone" in rows.why(asked)
-    assert rows.why(asked).endswith(f"The approval by {CARA} does not count: {CARA} is the author")
+    assert "has 2: someone" in rows.why(row)
+    assert rows.why(row).endswith(f"The approval by {CARA} does not count: {CARA} is the author")
 
 
 @pytest.mark.parametrize(
@@ -98,21 +98,21 @@ def test_an_approval_without_effect_is_told_beside_those_that_count() -> None:
 )
 def test_word_that_counts_for_nothing(word: dict[str, Any]) -> None:
     rows = rows_with("v1", **PRODUCTION)
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
-    rows.say(asked, **{"purpose": "Approve", **word})
+    rows.say(row, **{"purpose": "Approve", **word})
     rows.settle()
-    assert rows.waiting == [asked]
+    assert rows.waiting == [row]
 
 
 def test_service_account_that_the_policy_names_counts() -> None:
     bot = "system:serviceaccount:ci:checker"
     rows = rows_with("v1", approvals={"count": 1, "serviceAccounts": [bot]})
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
-    rows.say(asked, "Approve", bot)
+    rows.say(row, "Approve", bot)
     rows.settle()
-    assert rows.live == asked
+    assert rows.live == row
 
 
 def test_word_on_one_row_is_none_on_the_next() -> None:
@@ -129,36 +129,36 @@ def test_word_on_one_row_is_none_on_the_next() -> None:
 
 def test_approval_is_too_old_after_a_while() -> None:
     rows = rows_with("v1", approvals={"count": 2, "expiresSeconds": 60})
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
-    rows.say(asked, "Approve", BERT)
+    rows.say(row, "Approve", BERT)
     rows.later(61)
-    rows.say(asked, "Approve", CARA)
+    rows.say(row, "Approve", CARA)
     rows.settle()
-    assert rows.waiting == [asked]
+    assert rows.waiting == [row]
 
 
 @pytest.mark.parametrize("later", [None, {"count": 1}], ids=["deleted", "weaker"])
 def test_policy_that_is_weaker_by_now_is_taken_as_it_was(later: dict[str, int] | None) -> None:
     rows = rows_with("v1", approvals={"count": 2})
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
     rows.policies.clear()
     if later is not None:
         rows.set_policy("production", approvals=later)
-    rows.say(asked, "Approve", BERT)
+    rows.say(row, "Approve", BERT)
     rows.settle()
-    assert rows.waiting == [asked]
+    assert rows.waiting == [row]
 
 
 def test_policy_that_is_stronger_by_now_counts() -> None:
     rows = rows_with("v1", **PRODUCTION)
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
     rows.set_policy("production", approvals={"count": 2})
-    rows.say(asked, "Approve", BERT)
+    rows.say(row, "Approve", BERT)
     rows.settle()
-    assert rows.waiting == [asked]
+    assert rows.waiting == [row]
 
 
 @pytest.mark.parametrize(
@@ -166,25 +166,25 @@ def test_policy_that_is_stronger_by_now_counts() -> None:
 )
 def test_row_that_nobody_wants_ends(purpose: str, by: str, end: str) -> None:
     rows = rows_with("v1", **PRODUCTION)
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
-    rows.say(asked, purpose, by, message="no")
-    rows.say(asked, "Approve")
+    rows.say(row, purpose, by, message="no")
+    rows.say(row, "Approve")
     rows.settle()
-    assert (rows.ended(asked), version_of(rows, rows.live)) == (end, "v1")
+    assert (rows.ended(row), version_of(rows, rows.live)) == (end, "v1")
 
 
 def test_what_was_agreed_to_is_what_runs() -> None:
     rows = rows_with("v1", approvals={"count": 2})
     rows.app["variables"] = [{"name": "TONE", "value": "kind"}]
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
-    rows.say(asked, "Approve", BERT)
+    rows.say(row, "Approve", BERT)
     rows.app["variables"] = [{"name": "TONE", "value": "rude"}]
-    rows.say(asked, "Approve", CARA)
+    rows.say(row, "Approve", CARA)
     rows.settle()
     ended = "Overtaken: variables, access or what is recorded of the App were changed since it was asked for: deploy again"
-    assert (rows.ended(asked), version_of(rows, rows.live)) == (ended, "v1")
+    assert (rows.ended(row), version_of(rows, rows.live)) == (ended, "v1")
 
 
 # Order.
@@ -277,9 +277,9 @@ def test_history_with_waiting_rows_verifies() -> None:
 def test_end_of_a_row_that_was_released_is_missed_where_a_later_one_relies_on_it() -> None:
     rows = rows_with("v1", **PRODUCTION)
     for version in ("v2", "v3"):
-        asked = rows.ask(workflowVersion=version)
+        row = rows.ask(workflowVersion=version)
         rows.settle()
-        rows.say(asked, "Approve")
+        rows.say(row, "Approve")
         rows.settle()
         rows.later()
     for part in ("released", "outcome"):
@@ -289,12 +289,12 @@ def test_end_of_a_row_that_was_released_is_missed_where_a_later_one_relies_on_it
 
 def test_release_that_was_forged_does_not_verify() -> None:
     rows = rows_with("v1", **PRODUCTION)
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
-    rows.say(asked, "Approve")
+    rows.say(row, "Approve")
     rows.settle()
-    rows.rows[asked]["spec"]["released"]["by"] = ["nobody"]
-    assert [each.row for each in chain.verify(rows.rows.values()).misfits] == [asked]
+    rows.rows[row]["spec"]["released"]["by"] = ["nobody"]
+    assert [each.row for each in chain.verify(rows.rows.values()).misfits] == [row]
 
 
 # Hold after a rollback.
@@ -456,75 +456,73 @@ def test_older_ask_of_git_does_not_come_back_over_a_newer_one_of_automation() ->
     assert [version_of(rows, row) for row in rows.waiting] == ["v4"]
 
 
-# Freezes, suspension, what is unknown, bypass.
+# Freezes, suspension, unknown guards, bypass.
 
 
 def test_frozen_row_waits_for_the_end_and_then_for_somebody() -> None:
     rows = rows_with("v1", freezes=[])
     rows.set_policy("production", freezes=[freeze(rows)])
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
-    assert rows.why(asked).startswith(
-        "Frozen: Frozen until 2026-11-24T12:10:01Z (freeze friday of policy production), then someone who may"
-    )
-    rows.say(asked, "Resume")
+    assert rows.why(row).startswith("Frozen: Frozen until 2026-11-24T12:10:01Z (freeze friday of policy production), then someone who may")
+    rows.say(row, "Resume")
     rows.settle()
-    assert rows.waiting == [asked]
+    assert rows.waiting == [row]
     rows.later(601)
     rows.settle()
-    assert rows.why(asked).startswith("Held: Freeze friday of policy production ended at"), "a word from before its end is none"
-    rows.say(asked, "Resume")
+    assert rows.why(row).startswith("Held: Freeze friday of policy production ended at"), "a word from before its end is none"
+    rows.say(row, "Resume")
     rows.settle()
-    assert rows.live == asked
+    assert rows.live == row
 
 
 def test_frozen_row_is_deployed_within_a_minute_where_the_policy_says_so() -> None:
     rows = rows_with("v1", freezes=[])
     rows.set_policy("production", freezes=[freeze(rows)], afterFreeze="Deploy")
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
     rows.later(599)
     rows.settle()
-    assert rows.waiting == [asked]
+    assert rows.waiting == [row]
     rows.later(61)
     rows.settle()
-    assert rows.live == asked
+    assert rows.live == row
 
 
 def test_freeze_that_begins_while_a_row_waits_holds_it() -> None:
     rows = rows_with("v1", **PRODUCTION)
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
     rows.set_policy("weekend", freezes=[freeze(rows)])
-    rows.say(asked, "Approve")
+    rows.say(row, "Approve")
     rows.settle()
-    assert rows.why(asked).startswith("Frozen")
+    assert rows.why(row).startswith("Frozen")
 
 
 def test_row_that_waits_through_a_freeze_waits_on_as_one_that_was_asked_for_in_it() -> None:
     rows = rows_with("v1", **PRODUCTION)
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
     rows.later()
     rows.set_policy("weekend", freezes=[freeze(rows)])
-    rows.say(asked, "Approve")
+    rows.say(row, "Approve")
     rows.later(700)
     rows.settle()
-    assert rows.why(asked).startswith("Held: Freeze friday of policy weekend ended")
-    rows.say(asked, "Resume")
+    assert rows.why(row).startswith("Held: Freeze friday of policy weekend ended")
+    rows.say(row, "Resume")
     rows.settle()
-    assert rows.live == asked
+    assert rows.live == row
 
 
 def test_suspended_app_deploys_nothing_a_bypass_included() -> None:
     rows = rows_with("v1", "v2")
     rows.app["suspend"] = True
-    asked = rows.ask(workflowVersion="v3", bypass={"reason": "night"})
+    row = rows.ask(workflowVersion="v3", bypass={"reason": "night"})
     rows.settle()
-    assert rows.why(asked).startswith("Suspended: App chat is suspended")
+    assert rows.why(row).startswith("Suspended: App chat is suspended")
     rows.app["suspend"] = False
     rows.settle()
-    assert rows.live == asked
+    assert rows.live == row
 
 
 def test_bypass_goes_past_everything_else_and_says_so() -> None:
@@ -532,27 +530,26 @@ def test_bypass_goes_past_everything_else_and_says_so() -> None:
     rows.set_policy("weekend", freezes=[freeze(rows)])
     rows.unknown = "Approvals cannot be listed"
     rows.reject_version("v1")
-    asked = rows.ask(workflowVersion="v1", bypass={"reason": "night"})
+    row = rows.ask(workflowVersion="v1", bypass={"reason": "night"})
     rows.settle()
-    assert rows.live == asked
-    assert rows.rows[asked]["spec"]["bypass"] == {"reason": "night"}
+    assert rows.live == row
+    assert rows.rows[row]["spec"]["bypass"] == {"reason": "night"}
 
 
 def test_what_cannot_be_read_holds_all_but_rollbacks() -> None:
     rows = rows_with("v1", "v2")
     rows.unknown = "DeployPolicies cannot be listed"
-    asked = rows.ask(workflowVersion="v3")
+    row = rows.ask(workflowVersion="v3")
     rows.settle()
     assert (
-        rows.why(asked)
-        == "GuardsUnknown: DeployPolicies cannot be listed: until that can be read, only rollbacks and bypasses are deployed"
+        rows.why(row) == "GuardsUnknown: DeployPolicies cannot be listed: until that can be read, only rollbacks and bypasses are deployed"
     )
     rows.unknown = ""
     rows.settle()
-    assert rows.live == asked
+    assert rows.live == row
 
 
-# Versions that are known to be bad.
+# Rejected versions.
 
 
 def test_rejected_version_is_deployed_by_nobody_under_no_name() -> None:
@@ -566,20 +563,20 @@ def test_rejected_version_is_deployed_by_nobody_under_no_name() -> None:
 
 def test_version_that_is_rejected_while_its_row_waits_is_not_deployed() -> None:
     rows = rows_with("v1", **PRODUCTION)
-    asked = rows.ask(workflowVersion="v2")
+    row = rows.ask(workflowVersion="v2")
     rows.settle()
     rows.reject_version("v2")
-    rows.say(asked, "Approve")
+    rows.say(row, "Approve")
     rows.settle()
-    assert rows.ended(asked) == f"Failed: v2 was rejected by {BERT}: loses invoices"
+    assert rows.ended(row) == f"Failed: v2 was rejected by {BERT}: loses invoices"
 
 
 def test_rejected_version_that_runs_is_scaled() -> None:
     rows = rows_with("v1")
     rows.reject_version("v1")
-    asked = rows.ask(workflowVersion="v1", config={"autoscaling": {"maxReplicas": 5}})
+    row = rows.ask(workflowVersion="v1", config={"autoscaling": {"maxReplicas": 5}})
     rows.settle()
-    assert rows.live == asked
+    assert rows.live == row
     assert given.flow_hash("v1") in rows.rejections
 
 
@@ -593,16 +590,16 @@ def promoted_from(cluster: str | None, namespace: str = "staging") -> dict[str, 
 
 def test_row_from_another_cluster_is_deployed_where_no_policy_asks_for_a_soak_time() -> None:
     rows = rows_with("v1", afterFreeze="Deploy")
-    asked = rows.ask(**promoted_from("eu"))
+    row = rows.ask(**promoted_from("eu"))
     rows.settle()
-    assert rows.live == asked
+    assert rows.live == row
 
 
 def test_row_from_another_cluster_is_deployed_where_every_policy_names_that() -> None:
     rows = rows_with("v1", promotion={"minLiveSeconds": 86400, "clusters": ["eu", "us"]})
-    asked = rows.ask(**promoted_from("eu"))
+    row = rows.ask(**promoted_from("eu"))
     rows.settle()
-    assert rows.live == asked, "nobody here can know for how long it was live there"
+    assert rows.live == row, "nobody here can know for how long it was live there"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is shown of the hold after a rollback: only where Git deploys, and only once the rollback is live."""
+"""Showing the hold after a rollback: only if the App deploys from Git, and once the rollback is live."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLUX = "system:serviceaccount:flux-system:kustomize-controller"
 
 
 def went_back(*modifiers: given.Modifier, **asked: Any) -> World:
-    """A row with v1 was live, then `b` with v2, and `back` restores the first."""
+    """Returns a world in which v1 was live, then `b` with v2, and `back` restores the first."""
     world = serving("v1", *modifiers)
     first = live(world)
     ask(world, "b", workflowVersion="v2", **asked)
@@ -40,7 +40,7 @@ def ask(world: World, name: str, **asked: Any) -> None:
 
 
 def shown(world: World) -> tuple[str | None, list[str]]:
-    """The row that the App's status names, and what would be held."""
+    """Returns the row that the App's status names, and the messages of the hold's guards."""
     held = [each.message for each in world.app.status.guards if each.reason is GuardReason.HELD]
     return (world.app.status.holds.row if world.app.status.holds is not None else None), held
 
@@ -76,7 +76,7 @@ def test_a_history_that_is_not_known_takes_no_hold_away() -> None:
 
 
 def test_that_a_hold_is_shown_no_more_is_no_end_of_it() -> None:
-    """An older operator showed it in the status of an App that Git never touched."""
+    """An older operator showed the hold in the status of an App that never deployed from Git."""
     world = went_back()
     app = next(found for (_, kind, _), found in world.objects.items() if kind == kinds.APP.kind)
     app["status"]["holds"] = {"row": "back", "sequence": 3}

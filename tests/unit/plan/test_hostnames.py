@@ -1,4 +1,4 @@
-"""Whose a hostname is: what each state of its claim makes the plan do, and say."""
+"""The owner of a hostname: the plan and the messages for each state of its claim."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def planned(snapshot: Snapshot) -> list[str]:
     return [type(action).__name__ for action in hostnames.claim_operations(Context.of(snapshot, snapshot.app))]
 
 
-def said(snapshot: Snapshot) -> str:
+def problem_messages(snapshot: Snapshot) -> str:
     assert snapshot.app is not None
     return " ".join(problem.message for problem in hostnames.claim_problems(Context.of(snapshot, snapshot.app)).values())
 
@@ -44,7 +44,7 @@ def routed(snapshot: Snapshot) -> bool:
 
 
 def abandoned(seconds: float | None) -> HostnameClaim:
-    """Another App's, which is gone; asked for so long ago, or not yet."""
+    """Returns the claim of a deleted App, which was requested `seconds` ago; None if it was not requested yet."""
     since = given.NOW - timedelta(seconds=seconds) if seconds is not None else None
     return HostnameClaim(ClaimState.ABANDONED, ("other", "web"), since, RAW)
 
@@ -72,10 +72,10 @@ def abandoned(seconds: float | None) -> HostnameClaim:
 def test_each_state_of_a_claim(claim: HostnameClaim, does: list[str], says: str) -> None:
     snapshot = a_snapshot(HOST, claim)
     assert planned(snapshot) == does
-    assert says in said(snapshot)
-    assert bool(said(snapshot)) == bool(says)
+    assert says in problem_messages(snapshot)
+    assert bool(problem_messages(snapshot)) == bool(says)
     assert routed(snapshot) == (claim.state is ClaimState.OURS)
-    assert "secret-team" not in said(snapshot)
+    assert "secret-team" not in problem_messages(snapshot)
 
 
 @pytest.mark.parametrize(
@@ -103,17 +103,17 @@ def test_the_status_says_what_callers_outside_call_where_the_operator_was_told(t
 def test_names_made_of_app_and_namespace_are_reserved(hostname: str | None, reserved: bool) -> None:
     snapshot = a_snapshot(hostname, HostnameClaim(ClaimState.FREE))
     assert planned(snapshot) == ([] if reserved else ["ClaimHostname"])
-    assert ("is reserved" in said(snapshot)) == reserved
+    assert ("is reserved" in problem_messages(snapshot)) == reserved
     assert routed(a_snapshot(hostname, HostnameClaim(ClaimState.OURS))) is not reserved
 
 
-# What serves.
+# Serving routes.
 
 
 def serving(
     claim: HostnameClaim, *, host: str = HOST, gateway: bool = False, hostname: str = HOST, domain: str | None = DOMAIN
 ) -> Snapshot:
-    """An App with a route for `host`, as the operator made it."""
+    """Returns a snapshot of an App with a route for `host`, as the operator made it."""
     app = given.an_app(given.with_hostname(hostname), *([given.exposed("Gateway")] if gateway else []))
     spec: Manifest = {"hostnames": [host]} if gateway else {"rules": [{"host": host}]}
     resource = HTTP_ROUTE if gateway else INGRESS
@@ -167,7 +167,8 @@ def test_a_contested_route_serves_on_and_says_so(holder: tuple[str, str], other:
     snapshot = serving(HostnameClaim(ClaimState.CONTESTED, holder))
     assert planned(snapshot) == []
     assert (
-        said(snapshot) == f"hostname {HOST} is served by {other} as well, whose it is: this one goes on; one of them has to choose another"
+        problem_messages(snapshot)
+        == f"hostname {HOST} is served by {other} as well, whose it is: this one goes on; one of them has to choose another"
     )
     (written,) = make_plan(snapshot).of(SetAppStatus)
     found = {each.type: (each.status, each.reason) for each in written.status.conditions}
@@ -177,25 +178,28 @@ def test_a_contested_route_serves_on_and_says_so(holder: tuple[str, str], other:
 
 def test_a_lost_claim_is_made_again_and_told_of() -> None:
     assert planned(serving(LOST)) == ["Emit", "ClaimHostname"]
-    assert said(serving(LOST)) == ""
+    assert problem_messages(serving(LOST)) == ""
 
 
 def test_a_younger_claim_is_released_where_its_app_is_known_not_to_serve() -> None:
     assert planned(serving(HostnameClaim(ClaimState.STALE, THEIRS, raw=RAW))) == ["ReleaseClaim"]
     left = serving(HostnameClaim(ClaimState.STALE, THEIRS))
     assert planned(left) == []
-    assert "claimed by another App after this one began to serve it: this one goes on" in said(left)
+    assert "claimed by another App after this one began to serve it: this one goes on" in problem_messages(left)
 
 
 def test_what_is_not_known_makes_no_new_route_and_says_so() -> None:
     snapshot = a_snapshot(HOST, UNKNOWN)
     assert not routed(snapshot)
     assert planned(snapshot) == []
-    assert said(snapshot) == f"whose hostname {HOST} is, is not known: forbidden; what serves it stays as it is, and a new route waits"
+    assert (
+        problem_messages(snapshot)
+        == f"whose hostname {HOST} is, is not known: forbidden; what serves it stays as it is, and a new route waits"
+    )
 
 
 def test_a_domain_that_is_set_later_takes_no_hostname_that_is_served() -> None:
     name = f"web.other.{DOMAIN}"
     held = HostnameClaim(ClaimState.OURS, (given.NAMESPACE, given.NAME), raw=RAW)
     assert not deleted(serving(held, host=name, hostname=name))
-    assert said(serving(held, host=name, hostname=name)) == ""
+    assert problem_messages(serving(held, host=name, hostname=name)) == ""

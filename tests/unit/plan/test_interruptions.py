@@ -1,7 +1,6 @@
-"""A plan that is stopped after any of its actions, and a plan made of old news, lead to the same end.
+"""A plan that is stopped after any of its actions, and a plan from stale data, lead to the same end.
 
-What must be the same: each row's spec but for times, its phase, the children, what the App's status says. What may differ:
-sequences that were reserved and not given.
+The end is each row's spec without times, its phase, the children and the App's status. Reserved and unused sequences may differ.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ def play(scenario: tuple[Step, ...], settle: Callable[[World], None]) -> World:
 
 
 def stopping_after(count: int) -> Callable[[World], None]:
-    """Carries out plans, but for the `count`-th action from the start of the world: before it the operator is killed, once."""
+    """Returns a function that performs plans, and once stops before the `count`-th action since the start of the world."""
 
     def settle(world: World) -> None:
         for _ in range(PASSES):
@@ -87,7 +86,7 @@ def stopping_after(count: int) -> Callable[[World], None]:
 
 
 def end_of(world: World) -> dict[str, Any]:
-    """What must be the same, however the world came there."""
+    """Returns the parts of the end that must be the same on every way to it."""
     order = sorted(world.rows.values(), key=lambda row: row.sequence)
     return {
         "rows": [
@@ -108,7 +107,7 @@ def version(row: Any) -> str | None:
 
 
 def require_sound(world: World) -> None:
-    """No sequence twice, digests right and in a chain in the order of the sequences, statuses of none but the live row Live."""
+    """Asserts unique sequences, correct digests in a chain by sequence, and status Live for the live row alone."""
     rows = sorted(world.rows.values(), key=lambda row: row.sequence)
     sequences = [row.sequence for row in rows]
     assert len(set(sequences)) == len(sequences)
@@ -125,7 +124,7 @@ def require_sound(world: World) -> None:
 
 
 def without_numbers(end: dict[str, Any]) -> dict[str, Any]:
-    """A gap in the sequences moves the numbers that reasons quote."""
+    """Removes the reasons, which quote sequences: a gap in the sequences changes them."""
     return {**end, "rows": [(name, phase, outcome and outcome[0], pins) for name, phase, outcome, pins in end["rows"]]}
 
 
@@ -166,7 +165,7 @@ def test_when_all_is_well_nothing_is_done() -> None:
 @pytest.mark.full_count
 @pytest.mark.parametrize("seed", range(counted(40)))
 def test_any_sequence_of_rows_comes_to_a_sound_end(seed: int) -> None:
-    """Rows of any kind in any order, pods that come up or not, kills in between."""
+    """Rows of any kind are created in any order. Pods become ready or not, and the operator is killed in between."""
     chance = random.Random(seed)  # noqa: S311 - a seed per test, so that a failure can be repeated
     world = a_world()
     for number in range(12):
@@ -196,7 +195,7 @@ def test_any_sequence_of_rows_comes_to_a_sound_end(seed: int) -> None:
 
 @pytest.mark.parametrize("asked", [{}, {"config": {"autoscaling": {"maxReplicas": 7}}}], ids=["the same scaling", "another scaling"])
 def test_what_a_row_that_was_given_up_would_have_changed_is_moved_on(asked: dict[str, Any]) -> None:
-    """A write for it may still be on its way, by an operator that led before: it names the version of an object that is gone by then."""
+    """An earlier leader's write for that row may still be on its way. It names an old version of the object, which is gone by then."""
     world = serving("v1")
     before = {kind: world.child(kind)["metadata"]["resourceVersion"] for kind in ("Deployment", "HorizontalPodAutoscaler")}
     world.deploy("b", "v2", **asked)

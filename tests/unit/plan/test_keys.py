@@ -1,4 +1,4 @@
-"""What is planned for Access Keys: the Secret is the user's, and the pods that run are told of each change of it, once."""
+"""Plans for Access Keys: the Secret belongs to the user, and running pods are notified once of each change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTED = "apply Deployment for .metadata.annotations." + names.KEYS_ANNOTATION
 
 
 def change(world: World) -> None:
-    """A user adds a key to the Secret, or takes one away."""
+    """Changes the keys in the Secret as a user."""
     secret = world.child("Secret", names.access_keys(given.NAME))
     secret["stringData"] = {"mine": "changed"}
     world.edited(secret)

@@ -1,4 +1,4 @@
-"""What Git asks, what a restore brings back, what is let go, and whose a hostname is: plans over whole histories."""
+"""Deploys from Git, restores, retention and hostnames: plans over whole histories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def app_manifest(world: World) -> Manifest:
 
 
 def ask(world: World, version: str | None, **more: Any) -> None:
-    """Git changes `spec.deploy`."""
+    """Changes `spec.deploy` as Git does."""
     made = app_manifest(world)
     made["spec"]["deploy"] = {**({"workflowVersion": version} if version else {}), **more}
     world.edited(made)
@@ -35,7 +35,7 @@ def limit(world: World, rows: int) -> None:
 
 
 def in_order(world: World) -> list[str]:
-    """`version source` of each row, oldest first."""
+    """Returns `version source` of each row, oldest first."""
     rows = sorted(world.rows.values(), key=lambda row: row.sequence)
     return [f"{row.pinned.workflow_version} {row.pinned.source.value}" if row.pinned else "-" for row in rows]
 
@@ -162,7 +162,7 @@ def test_restored_rows_without_their_app_say_so_and_keep_their_outcome() -> None
 
 
 def test_a_row_whose_app_does_not_come_in_time_fails() -> None:
-    """A typo in its App would wait for ever."""
+    """A row with a typo in its App would otherwise wait for ever."""
     world = a_world()
     world.remove(kinds.APP.kind, given.NAME)
     world.deploy("early", "v1")
@@ -185,7 +185,7 @@ def test_a_row_whose_app_does_not_come_in_time_fails() -> None:
 
 
 def test_a_row_that_an_operator_of_before_gave_up_is_left_as_it_is() -> None:
-    """An upgrade writes no row. Where its App comes, the row fails as it did under that one."""
+    """An upgrade writes no row. If its App is created, the row fails as it would have under the older operator."""
     world = a_world()
     world.remove(kinds.APP.kind, given.NAME)
     world.deploy("early", "v1")
@@ -211,7 +211,7 @@ def test_a_row_that_an_operator_of_before_gave_up_is_left_as_it_is() -> None:
 
 
 def a_long_history(rows: int) -> World:
-    """`rows` rows that were live one after the other, by turns v1 and v2, and before them one of v3."""
+    """Returns an App with `rows` rows that were live in turn, v1 and v2 alternately, after one of v3."""
     return begun(_a_long_history, rows)
 
 

@@ -1,4 +1,4 @@
-"""Claims that were lost: of the routes that serve a hostname the oldest has it, and each hostname is decided once, the oldest first."""
+"""Lost claims: the oldest serving route gets the hostname. Each hostname is decided once, the oldest first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOST = "chat.example.com"
 
 
 def serving(created: int, *, deployed: int = 0, changed: bool = False, wanted: bool = True) -> Serving:
-    """Of a route made at this minute, of an App whose live row was deployed at that one."""
+    """Returns a serving route that was created at this minute, and whose App's live row was deployed at that one."""
     return Serving(Age(changed, given.NOW + timedelta(minutes=created), given.NOW + timedelta(minutes=deployed)), wanted)
 
 
@@ -54,7 +54,7 @@ def test_of_several_the_oldest_has_it(served: dict[AppKey, Serving], in_order: l
 
 
 def test_a_route_that_was_given_a_hostname_that_its_app_does_not_want_takes_nothing() -> None:
-    """Whoever may edit an Ingress could give it any."""
+    """Anybody who may edit an Ingress could give it any hostname."""
     assert lost({A: serving(1, changed=True, wanted=False)}) == []
     (found,) = lost({A: serving(1, changed=True, wanted=False), B: serving(2)})
     assert (found.app, found.others) == (B, ())
@@ -73,6 +73,6 @@ def test_the_oldest_is_made_first_whatever_the_order_in_which_they_are_found() -
     [(False, False, ""), (True, False, "not for as long"), (True, True, "for as long: this one comes first by namespace and name")],
 )
 def test_what_is_told_names_no_other_app(contested: bool, tied: bool, says: str) -> None:
-    """Whoever reads the one may not be allowed to know of the other."""
-    told = events.claimed_again(given.an_app(), HOST, given.NOW, contested=contested, tied=tied)
-    assert (says in told.message, "another App" in told.message) == (True, contested)
+    """The reader of one App may not be allowed to know of the other."""
+    event = events.claimed_again(given.an_app(), HOST, given.NOW, contested=contested, tied=tied)
+    assert (says in event.message, "another App" in event.message) == (True, contested)

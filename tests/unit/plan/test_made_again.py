@@ -1,4 +1,4 @@
-"""An App that is deleted and made again under its name: plans over what the first one left."""
+"""An App that is deleted and recreated under its name: plans over the objects that the first one left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST = given.an_app(given.with_meta(uid="uid-first"))
 
 
 def left(world: World, name: str) -> LeftRow:
-    """A row that the App of before had not numbered when it was deleted."""
+    """Adds a row that the deleted App had not numbered."""
     world.add(given.row_manifest(name))
     return LeftRow(world.rows[name].meta, FIRST.meta.uid)
 
@@ -40,7 +40,7 @@ def test_they_do_so_too_where_no_app_has_the_name() -> None:
 
 
 def test_nothing_waits_for_rows_that_are_left() -> None:
-    """Should one of them not be let go, the App deploys all the same."""
+    """If one of them cannot be released, the App deploys anyway."""
     world = serving("v1")
     found = left(world, "old")
     ask = given.row_manifest("new", given.asking(workflowVersion="v2"))
@@ -69,6 +69,6 @@ def test_row_that_the_operator_makes_is_its_apps_from_the_beginning() -> None:
     made = world.objects[("dynamiq.getdynamiq.ai/v1alpha1", "App", given.NAME)]
     made["spec"]["deploy"] = {"workflowVersion": "v1"}
     world.edited(made)
-    (asked,) = world.plan().of(operations.CreateRecord)
-    world.perform([asked])
-    assert world.rows[asked.name].meta.owners == {world.app.meta.uid}
+    (created,) = world.plan().of(operations.CreateRecord)
+    world.perform([created])
+    assert world.rows[created.name].meta.owners == {world.app.meta.uid}

@@ -1,4 +1,4 @@
-"""What is told of rows: each thing that became of one once, when it has been written, under an id that a repeat has as well."""
+"""Notifications of rows: each event once, after it has been written, with an id that a repeat has as well."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.world import World
 POLICY = {"apiVersion": "v1", "kind": "DeployPolicy", "metadata": {"name": "production"}, "spec": {"namespaceSelector": {}}}
 
 STAMPED = given.NOW - timedelta(days=1)
-"""Since when the API server has said who makes rows and Approvals."""
+"""Since when the API server has stamped the authors of rows and Approvals."""
 
 
 @pytest.fixture
@@ -27,16 +27,16 @@ def world() -> World:
 
 
 def run(world: World) -> list[Notification]:
-    """Everything that is told until nothing is to be done any more, with pods becoming Ready."""
-    told: list[Notification] = []
+    """Returns all notifications until nothing is left to do, while pods become Ready."""
+    notifications: list[Notification] = []
     for _ in range(30):
         snapshot = replace(world.snapshot(), authors_stamped_since=STAMPED)
         plan = make_plan(snapshot)
         world.perform(plan.operations)
-        told += [each for group in plan.groups for each in told_by(snapshot, group.operations)]
+        notifications += [each for group in plan.groups for each in told_by(snapshot, group.operations)]
         world.roll()
         if not plan.operations:
-            return told
+            return notifications
     raise AssertionError("no rest")
 
 
@@ -53,22 +53,22 @@ def asked_for_approval(count: int = 1) -> DeployPolicy:
 def approval(world: World, row: str, by: str, purpose: str = "Approve", seconds: float = 10, **spec: str) -> Approval:
     pinned = world.rows[row].pinned
     assert pinned is not None
-    said = {"row": row, "digest": pinned.digest, "purpose": purpose, "by": by, **spec}
+    fields = {"row": row, "digest": pinned.digest, "purpose": purpose, "by": by, **spec}
     made = given.created((world.now - given.NOW).total_seconds() + seconds)
-    raw = {"metadata": {"name": f"{row}-{by}", "namespace": given.NAMESPACE, "uid": f"uid-{row}-{by}"}, "spec": said}
+    raw = {"metadata": {"name": f"{row}-{by}", "namespace": given.NAMESPACE, "uid": f"uid-{row}-{by}"}, "spec": fields}
     made(raw)
     return Approval.of(raw)
 
 
-def said(told: list[Notification]) -> list[str]:
+def reasons(told: list[Notification]) -> list[str]:
     return [f"{each.row} {each.reason}" for each in told]
 
 
 def test_a_deploy_is_told_of_when_it_begins_and_when_it_is_live_and_the_row_before_when_it_is_superseded(world: World) -> None:
-    assert said(deploy(world, "a", workflowVersion="v1")) == ["a Progressing", "a Live"]
-    told = deploy(world, "b", workflowVersion="v2")
-    assert said(told) == ["b Progressing", "b Live", "a Superseded"]
-    live = told[1]
+    assert reasons(deploy(world, "a", workflowVersion="v1")) == ["a Progressing", "a Live"]
+    notifications = deploy(world, "b", workflowVersion="v2")
+    assert reasons(notifications) == ["b Progressing", "b Live", "a Superseded"]
+    live = notifications[1]
     assert live.type == "ai.dynamiq.deployment.live"
     assert live.source == "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/demo/apps/chat"
     assert live.data == {
@@ -87,13 +87,13 @@ def test_a_deploy_is_told_of_when_it_begins_and_when_it_is_live_and_the_row_befo
 
 
 def test_what_is_told_again_has_its_id_and_no_two_things_have_one(world: World) -> None:
-    told = [*deploy(world, "a", workflowVersion="v1"), *deploy(world, "b", workflowVersion="v2", bypass={"reason": "night"})]
-    told += deploy(world, "c", workflowVersion="v9")
-    assert "Bypassed" in {each.reason for each in told}
-    assert len({each.id for each in told}) == len(told)
+    notifications = [*deploy(world, "a", workflowVersion="v1"), *deploy(world, "b", workflowVersion="v2", bypass={"reason": "night"})]
+    notifications += deploy(world, "c", workflowVersion="v9")
+    assert "Bypassed" in {each.reason for each in notifications}
+    assert len({each.id for each in notifications}) == len(notifications)
     again = told_since(world.app, world.rows.values(), given.NOW)
     assert {each.id: (each.type, each.at) for each in again} == {
-        each.id: (each.type, each.at) for each in told if each.reason not in ("Waiting",)
+        each.id: (each.type, each.at) for each in notifications if each.reason not in ("Waiting",)
     }, "what rows say themselves is found again after a restart, as it was told"
 
 
@@ -101,7 +101,7 @@ def test_only_what_came_after_a_moment_is_found_again(world: World) -> None:
     deploy(world, "a", workflowVersion="v1")
     since = world.now + timedelta(seconds=1)
     deploy(world, "b", workflowVersion="v2")
-    assert said(list(told_since(world.app, world.rows.values(), since))) == ["b Progressing", "b Live", "a Superseded"]
+    assert reasons(list(told_since(world.app, world.rows.values(), since))) == ["b Progressing", "b Live", "a Superseded"]
 
 
 def test_what_was_not_written_is_not_told(world: World) -> None:
@@ -112,14 +112,14 @@ def test_what_was_not_written_is_not_told(world: World) -> None:
     assert whole.index("Emit") < whole.index("CompleteRecord"), "an Event is made before what it tells of"
     before = group.operations[: whole.index("CompleteRecord")]
     assert not told_by(snapshot, before)
-    assert said(list(told_by(snapshot, group.operations))) == ["a Progressing"]
+    assert reasons(list(told_by(snapshot, group.operations))) == ["a Progressing"]
 
 
 def test_a_row_that_fails_is_told_of_with_why(world: World) -> None:
-    told = deploy(world, "a", workflowVersion="v1", runtime="none-such")
+    notifications = deploy(world, "a", workflowVersion="v1", runtime="none-such")
     world.later(3600)
-    told += run(world)
-    failed = told[-1]
+    notifications += run(world)
+    failed = notifications[-1]
     assert (failed.reason, failed.phase, failed.warning, failed.version) == ("Failed", "Failed", True, "v1")
     assert "none-such" in failed.message
     assert failed.runtime is None
@@ -131,21 +131,21 @@ def test_a_row_that_waits_is_told_of_each_word_that_counts_and_when_it_is_releas
     world.guards = ObservedGuards(policies=(policy,), stamped_since=STAMPED)
     world.later(5)
     world.add(given.row_manifest("b", given.asking(workflowVersion="v2", createdBy="anna")))
-    told = run(world)
-    assert said(told)[-1:] == ["b Waiting"]
-    waits = told[-1]
+    notifications = run(world)
+    assert reasons(notifications)[-1:] == ["b Waiting"]
+    waits = notifications[-1]
     assert (waits.phase, waits.waits["reason"], waits.waits["approvalsNeeded"]) == ("Pending", "AwaitingApproval", 2)
     words = (approval(world, "b", "anna"), approval(world, "b", "bert", message="looks good"))
     world.guards = replace(world.guards, approvals=words)
     world.later(20)
-    told = run(world)
-    assert said(told)[:1] == ["b Approved"], "its author's own word counts for nothing, and is not told"
-    assert (told[0].by, told[0].message) == (("bert",), "v2 (#2, b) was approved by bert: looks good")
+    notifications = run(world)
+    assert reasons(notifications)[:1] == ["b Approved"], "its author's own word counts for nothing, and is not told"
+    assert (notifications[0].by, notifications[0].message) == (("bert",), "v2 (#2, b) was approved by bert: looks good")
     world.guards = replace(world.guards, approvals=(*words, approval(world, "b", "carl", seconds=15)))
     world.later(20)
-    told = run(world)
-    assert said(told) == ["b Approved", "b Released", "b Progressing", "b Live", "a Superseded"]
-    assert (told[0].by, told[1].by) == (("carl",), ("bert", "carl"))
+    notifications = run(world)
+    assert reasons(notifications) == ["b Approved", "b Released", "b Progressing", "b Live", "a Superseded"]
+    assert (notifications[0].by, notifications[1].by) == (("carl",), ("bert", "carl"))
 
 
 def test_a_version_that_is_made_again_with_another_flow_is_not_what_was_approved(world: World) -> None:
@@ -168,15 +168,15 @@ def test_a_word_that_ends_a_row_is_told_with_who_said_it(world: World) -> None:
     deploy(world, "a", workflowVersion="v1")
     world.guards = replace(world.guards, approvals=(approval(world, "a", "bert", "Reject", message="not today"),))
     world.later(20)
-    told = run(world)
-    assert said(told) == ["a Rejected", "a Failed"]
-    assert told[0].by == ("bert",)
+    notifications = run(world)
+    assert reasons(notifications) == ["a Rejected", "a Failed"]
+    assert notifications[0].by == ("bert",)
 
 
 def test_a_hold_is_told_of_when_it_begins_and_when_it_is_over(world: World) -> None:
     deploy(world, "a", workflowVersion="v1", createdBy="system:serviceaccount:flux-system:flux")
     deploy(world, "b", workflowVersion="v2")
-    told = deploy(world, "back", restores="a")
-    assert [(each.row, each.sequence) for each in told if each.reason == "HoldBegun"] == [("back", 3)]
-    told = deploy(world, "c", workflowVersion="v3")
-    assert [(each.row, each.sequence) for each in told if each.reason == "HoldEnded"] == [("back", 3)]
+    notifications = deploy(world, "back", restores="a")
+    assert [(each.row, each.sequence) for each in notifications if each.reason == "HoldBegun"] == [("back", 3)]
+    notifications = deploy(world, "c", workflowVersion="v3")
+    assert [(each.row, each.sequence) for each in notifications if each.reason == "HoldEnded"] == [("back", 3)]

@@ -1,4 +1,4 @@
-"""An operator that is newer than the CustomResourceDefinitions, which would drop what it notes of guards in a row."""
+"""An operator that is newer than the CustomResourceDefinitions, which would drop its notes of guards in a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installing a recorder, moving it and taking it away restarts no pod; the App says which of its pods send their runs there."""
+"""Installing, moving and removing a recorder restarts no pod. The App's status shows which pods send their runs there."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ RECORDER = "http://dynamiq-recorder.dynamiq-recorder.svc:8080"
 ELSEWHERE = "https://runs.example.com"
 
 
-def told(world: World, recorder: str | None) -> None:
-    """The operator is started anew, with this recorder or without one."""
+def restart_with(world: World, recorder: str | None) -> None:
+    """Restarts the operator with this recorder, or without one."""
     world.settings = world.settings.model_copy(update={"recorder": recorder})
 
 
@@ -32,13 +32,13 @@ def recorded(world: World) -> tuple[str, str, str] | None:
 
 
 def written(world: World) -> list[Manifest]:
-    """Workloads that were made or applied since the world began."""
+    """Returns the workloads that were created or applied since the world began."""
     wrote = (each.manifest for each in world.written if isinstance(each, ApplyChild | CreateChild))
     return [made for made in wrote if made["kind"] == WORKLOAD.kind]
 
 
 def restarted(world: World, after: float) -> None:
-    """Somebody runs `kubectl rollout restart` so many seconds from now."""
+    """Runs `kubectl rollout restart` after `after` seconds."""
     world.later(after)
     made = world.child(WORKLOAD.kind)
     made["spec"]["template"]["metadata"].setdefault("annotations", {})["kubectl.kubernetes.io/restartedAt"] = format_time(world.now)
@@ -49,12 +49,12 @@ def restarted(world: World, after: float) -> None:
 def test_a_recorder_that_is_installed_moved_or_taken_away_restarts_no_pod(steps: list[str | None]) -> None:
     world = serving("v1")
     if len(steps) > 1:
-        told(world, steps.pop(0))
+        restart_with(world, steps.pop(0))
         world.deploy("b", "v2")
         world.run()
     before, pods = world.child(WORKLOAD.kind)["spec"], [pod["metadata"]["uid"] for pod in world.pods]
     world.written.clear()
-    told(world, steps[0])
+    restart_with(world, steps[0])
     world.run()
     assert not written(world)
     assert (world.child(WORKLOAD.kind)["spec"], [pod["metadata"]["uid"] for pod in world.pods]) == (before, pods)
@@ -63,7 +63,7 @@ def test_a_recorder_that_is_installed_moved_or_taken_away_restarts_no_pod(steps:
 def test_pods_of_before_are_recorded_from_the_next_deploy_on_and_the_app_says_so() -> None:
     world = serving("v1")
     assert recorded(world) is None
-    told(world, RECORDER)
+    restart_with(world, RECORDER)
     world.run()
     status, reason, message = recorded(world) or ("", "", "")
     assert (status, reason) == ("False", "PodsNotRestarted")
@@ -73,17 +73,17 @@ def test_pods_of_before_are_recorded_from_the_next_deploy_on_and_the_app_says_so
     world.run()
     assert recorder(world) == RECORDER
     assert recorded(world) == ("True", "PodsRecorded", f"its pods send their runs to {RECORDER}")
-    told(world, None)
+    restart_with(world, None)
     world.run()
     assert recorded(world) is None
 
 
 def test_pods_that_send_to_where_the_recorder_was_are_told_of() -> None:
     world = serving("v1")
-    told(world, RECORDER)
+    restart_with(world, RECORDER)
     world.deploy("b", "v2")
     world.run()
-    told(world, ELSEWHERE)
+    restart_with(world, ELSEWHERE)
     world.run()
     status, reason, message = recorded(world) or ("", "", "")
     assert (status, reason) == ("False", "RecorderMoved")
@@ -92,7 +92,7 @@ def test_pods_that_send_to_where_the_recorder_was_are_told_of() -> None:
 
 def test_a_change_of_the_app_brings_the_recorder() -> None:
     world = serving("v1")
-    told(world, RECORDER)
+    restart_with(world, RECORDER)
     app = next(found for (_, kind, _), found in world.objects.items() if kind == "App")
     app["spec"]["variables"] = [{"name": "MODEL", "value": "small"}]
     world.written_by_ours(app)
@@ -105,7 +105,7 @@ def test_a_restart_by_hand_brings_the_recorder_once_the_app_has_said_that_its_po
     restarted(world, 1)
     world.run()
     world.later(3600)
-    told(world, RECORDER)
+    restart_with(world, RECORDER)
     world.run()
     assert recorder(world) is None, "that restart was long before"
     restarted(world, 60)
@@ -119,7 +119,7 @@ def test_a_restart_by_hand_brings_the_recorder_once_the_app_has_said_that_its_po
 
 def test_what_is_no_time_restarts_nothing() -> None:
     world = serving("v1")
-    told(world, RECORDER)
+    restart_with(world, RECORDER)
     world.run()
     made = world.child(WORKLOAD.kind)
     made["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "now"}
@@ -129,7 +129,7 @@ def test_what_is_no_time_restarts_nothing() -> None:
 
 
 def test_an_app_that_sleeps_gets_the_recorder_at_once() -> None:
-    """Its next pod is made of the template that is there by then."""
+    """Its next pod is made from the template of that moment."""
     world = a_world(given.public())
     world.install_gate("gate-a")
     world.deploy("a", "v1", config={"type": "serverless", "idleSeconds": 60})
@@ -144,7 +144,7 @@ def test_an_app_that_sleeps_gets_the_recorder_at_once() -> None:
     made = world.child(WORKLOAD.kind)
     digest = made["spec"]["template"]["metadata"]["labels"]
     assert made["spec"]["replicas"] == 0
-    told(world, RECORDER)
+    restart_with(world, RECORDER)
     world.settle()
     made = world.child(WORKLOAD.kind)
     assert (recorder(world), (recorded(world) or ("",))[0]) == (RECORDER, "True")
@@ -152,9 +152,9 @@ def test_an_app_that_sleeps_gets_the_recorder_at_once() -> None:
 
 
 def test_the_condition_has_the_time_from_which_a_restart_counts() -> None:
-    """It is not moved by what is said of fewer or of more pods."""
+    """The time does not change when the numbers of pods do."""
     world = serving("v1", given.with_spec(access={"type": "public"}))
-    told(world, RECORDER)
+    restart_with(world, RECORDER)
     world.run()
     (before,) = (each for each in world.app.status.conditions if each.type == "Recorded")
     world.later(60)
@@ -168,7 +168,7 @@ def test_the_condition_has_the_time_from_which_a_restart_counts() -> None:
 
 def redacting(content: bool, *patterns: str) -> World:
     world = serving("v1", given.with_spec(runs={"content": content, "redact": {"patterns": list(patterns)}}))
-    told(world, RECORDER)
+    restart_with(world, RECORDER)
     world.run()
     return world
 

@@ -1,4 +1,4 @@
-"""A version that went live and is bad is taken back by itself; a good one, and what nobody knows of, never is."""
+"""A bad version that went live is reverted by the operator. A good one is kept, and so is one without figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.history_stage import stops
 from tests.support.world import OPERATOR, PASSES, Stale, World, serving
 
 BACK = names.revert_row(given.NAME, "b")
-"""The row that takes row `b` back."""
+"""The row that reverts row `b`."""
 
 
 def reverting(**policy: Any) -> given.Modifier:
@@ -28,7 +28,7 @@ def reverting(**policy: Any) -> given.Modifier:
 
 
 def watched(*modifiers: given.Modifier, before: tuple[int, int] = (100, 0), **policy: Any) -> World:
-    """Row `b` has just gone live with v2 in place of `a` with v1, whose runs went so: succeeded, failed."""
+    """Returns a world whose row `b` has just gone live with v2 after `a` with v1. `before`: v1's runs, succeeded and failed."""
     world = serving("v1", reverting(**policy), *modifiers)
     world.deploy("b", "v2")
     world.answered(*before)
@@ -119,7 +119,7 @@ def test_version_is_kept_where_the_one_before_was_no_better() -> None:
 
 
 def test_version_before_is_taken_by_how_it_did_while_the_new_one_came() -> None:
-    """An outage of what both call: the version before failed as well, of late."""
+    """A service that both versions call has an outage: the previous version has failed lately, too."""
     world = serving("v1", reverting())
     world.answered(succeeded=100_000)
     world.deploy("b", "v2")
@@ -156,7 +156,7 @@ def test_last_look_reverts_what_chance_does_not_explain(failed: int, reverted: b
 
 
 def test_runs_in_flight_have_begun_and_have_not_failed() -> None:
-    """Failures at once and good runs of 30 s: what ends first says nothing of the rest."""
+    """Runs fail at once or succeed after 30 s: the first results say nothing about the rest."""
     world = watched(before=(95, 5))
     world.answered(succeeded=8, failed=12, in_flight=220)
     world.settle()
@@ -188,7 +188,7 @@ def test_version_is_kept_where_the_one_before_had_too_few_runs_to_be_told_from_i
 
 @pytest.mark.parametrize("reported", [True, False], ids=["runtime reports how long failures took", "runtime of before"])
 def test_runs_that_began_too_late_to_fail_do_not_count_at_the_last_look(reported: bool) -> None:
-    """A call a second, each of 120 s, and 40 % time out: of 286 runs that began 166 had the time to."""
+    """One call a second, each takes 120 s, and 40 % time out: of 286 started runs only 166 could have failed by now."""
     world = watched(seconds=300)
     for seconds, succeeded, failed in ((30, 0, 0), (166, 28, 18), (286, 100, 66)):
         world.answered(succeeded, failed, in_flight=seconds - succeeded - failed, failed_seconds=120.0 * failed if reported else None)
@@ -210,7 +210,7 @@ def test_runs_that_a_crash_cut_off_have_begun_too() -> None:
 
 
 def test_trial_of_an_older_operator_is_still_read() -> None:
-    """It has no number of runs of the version before: the rate is taken as it is."""
+    """It has no number of runs of the previous version: the rate is used as it is."""
     world = watched(before=(50, 50))
     made = world.objects[(API_VERSION, "App", given.NAME)]
     made["status"]["trial"].pop("previousRuns")
@@ -297,7 +297,7 @@ def test_nothing_is_taken_back_unless_asked() -> None:
 
 
 def test_revert_goes_further_back_than_what_the_bad_row_restored_before() -> None:
-    """v1, v2, back to v1, then v3, which is bad: v1 comes back, the newest that ran another pair than v3."""
+    """After v1, v2, a rollback to v1 and a bad v3, v1 is restored: it is the newest that ran another pair than v3."""
     world = watched()
     world.answered(succeeded=100)
     world.later(100)
@@ -432,7 +432,7 @@ def test_pods_that_were_evicted_or_drained_crash_nothing() -> None:
 
 
 def test_what_a_warm_pod_went_through_before_is_no_crash_of_the_row() -> None:
-    """By strategy Switch a version may go live again in pods that have run for long."""
+    """With strategy Switch, a version may go live again in pods that have run for long."""
     policy = {"strategy": "Switch", "revert": {"seconds": 100}}
     world = serving("v1", given.with_spec(rollout=policy))
     for name, version in (("b", "v2"), ("c", "v1")):
@@ -456,7 +456,7 @@ def test_what_a_warm_pod_went_through_before_is_no_crash_of_the_row() -> None:
 
 
 def revert_once(world: World, stop_at: int) -> bool:
-    """Plans until there is nothing to do; before the `stop_at`-th operation the operator is killed, and begins anew. Whether it came to that."""
+    """Plans until nothing is left to do. The operator is killed once before the `stop_at`-th operation. Returns True if it got there."""
     done = 0
     for _ in range(PASSES):
         todo = world.plan().operations
@@ -540,7 +540,7 @@ def of_git(**deploy: str) -> given.Modifier:
 
 
 def failing_for_git() -> World:
-    """Git asked for v1, then v2, which is bad, and nothing has been done about it."""
+    """Returns a world in which Git deployed v1, then v2. v2 is bad, and the operator has not acted yet."""
     world = World(
         given.app_manifest(reverting(), of_git(workflowVersion="v1")),
         given.runtime_manifest(),
@@ -555,7 +555,7 @@ def failing_for_git() -> World:
 
 
 def taken_back() -> World:
-    """The same, and v2 was taken back."""
+    """Returns the same world after v2 was reverted."""
     world = failing_for_git()
     world.run()
     assert world.serving == "v1"

@@ -1,4 +1,4 @@
-"""A version that takes longer or costs more than the one before is taken back by what the recorder says of both, looked at once."""
+"""A version that is slower or more expensive than the previous one is reverted, by the recorder's comparison, which is evaluated once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAME = Figure(1.02)
 
 
 def watched(*, recorder: str | None = RECORDER, **policy: Any) -> World:
-    """Row `b`, v2, has been live for 30 s in place of `a`, v1; no run of it has failed."""
+    """Returns a world whose row `b`, v2, has been live for 30 s after `a`, v1. No run of it has failed."""
     limits = {"seconds": UNTIL, "minRuns": 100, "maxP95Ratio": 1.2, "maxCostRatio": 1.5, **policy}
     world = a_world(given.with_spec(rollout={"revert": {name: limit for name, limit in limits.items() if limit is not None}}))
     world.settings = world.settings.model_copy(update={"recorder": recorder})
@@ -40,15 +40,15 @@ def watched(*, recorder: str | None = RECORDER, **policy: Any) -> World:
     return world
 
 
-def said(world: World, *, runs: int = 100, p95: Figure = SAME, cost: Figure = SAME, **more: Any) -> None:
-    """What the recorder says of row `b`, and the operator acts on it."""
-    told = {"too_few": False, "baseline": 1, **more}
-    world.comparison = Comparison(world.rows["b"].meta.uid, runs, p95=p95, cost=cost, **told)
+def answer_comparison(world: World, *, runs: int = 100, p95: Figure = SAME, cost: Figure = SAME, **more: Any) -> None:
+    """Sets the recorder's comparison of row `b`, and lets the operator act on it."""
+    figures = {"too_few": False, "baseline": 1, **more}
+    world.comparison = Comparison(world.rows["b"].meta.uid, runs, p95=p95, cost=cost, **figures)
     world.settle()
 
 
 def noted(world: World) -> None:
-    """The recorder says that row `b` is worse, the operator notes it, and has not acted on it yet."""
+    """Lets the operator note that row `b` is worse, before it acts on it."""
     world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.perform(world.plan().operations)
 
@@ -57,7 +57,7 @@ def message(world: World) -> str:
     return next(each.message for each in world.app.status.conditions if each.type == "Trial")
 
 
-def asked(world: World) -> str | None:
+def compared_row(world: World) -> str | None:
     question = to_compare(world.snapshot(), world.app)
     return question.row if question is not None else None
 
@@ -85,7 +85,7 @@ def compared(world: World) -> tuple[str, int | None]:
 )
 def test_version_that_is_worse_is_taken_back_with_the_recorders_figures(figures: Any, why: str) -> None:
     world = watched()
-    said(world, runs=107, **figures)
+    answer_comparison(world, runs=107, **figures)
     world.run()
     assert world.rows[BACK].spec.message == f"v2 (#2, b) was taken back: {why}"
     assert (world.rows[BACK].spec.restores, world.serving) == ("a", "v1")
@@ -104,7 +104,7 @@ def test_version_that_is_worse_is_taken_back_with_the_recorders_figures(figures:
 )
 def test_version_is_kept_where_it_is_not_known_to_be_worse(figures: Any) -> None:
     world = watched()
-    said(world, **figures)
+    answer_comparison(world, **figures)
     assert (compared(world), set(world.rows)) == (("Kept", 100), {"a", "b"})
     assert world.condition("Trial") == ("True", "Watching")
     world.later(UNTIL)
@@ -114,7 +114,7 @@ def test_version_is_kept_where_it_is_not_known_to_be_worse(figures: Any) -> None
 
 def test_only_the_limits_that_are_named_count() -> None:
     world = watched(maxCostRatio=None)
-    said(world, cost=Figure(9.0, regressed=True))
+    answer_comparison(world, cost=Figure(9.0, regressed=True))
     assert (compared(world)[0], "cost" in message(world)) == ("Kept", False)
 
 
@@ -125,11 +125,11 @@ def test_only_the_limits_that_are_named_count() -> None:
 )
 def test_it_waits_for_enough_runs(before: Any, policy: Any) -> None:
     world = watched(**policy)
-    said(world, p95=WORSE, **before)
+    answer_comparison(world, p95=WORSE, **before)
     trial = world.app.status.trial
     assert (trial and trial.compared, set(world.rows)) == (None, {"a", "b"})
-    assert asked(world) is not None
-    said(world, p95=WORSE, runs=120)
+    assert compared_row(world) is not None
+    answer_comparison(world, p95=WORSE, runs=120)
     assert BACK in world.rows
 
 
@@ -146,16 +146,16 @@ FEW = Figure(10.0, too_few=True)
 )
 def test_a_figure_with_a_limit_is_waited_for(early: Any, late: Any, policy: Any) -> None:
     world = watched(minRuns=20, **policy)
-    said(world, **early)
+    answer_comparison(world, **early)
     trial = world.app.status.trial
-    assert (trial and trial.compared, asked(world) is not None) == (None, True)
-    said(world, **late)
+    assert (trial and trial.compared, compared_row(world) is not None) == (None, True)
+    answer_comparison(world, **late)
     assert BACK in world.rows
 
 
 def test_a_figure_that_has_no_limit_is_not_waited_for() -> None:
     world = watched(minRuns=20, maxP95Ratio=None)
-    said(world, p95=FEW, runs=31)
+    answer_comparison(world, p95=FEW, runs=31)
     assert compared(world) == ("Kept", 31)
 
 
@@ -169,7 +169,7 @@ def test_a_figure_that_has_no_limit_is_not_waited_for() -> None:
 )
 def test_a_figure_without_a_verdict_when_the_watch_is_over_was_not_compared(figures: Any, why: str) -> None:
     world = watched()
-    said(world, **figures)
+    answer_comparison(world, **figures)
     world.later(UNTIL)
     world.settle()
     assert (world.condition("Trial"), compared(world)[0], set(world.rows)) == (("False", "NotCompared"), "NotCompared", {"a", "b"})
@@ -178,7 +178,7 @@ def test_a_figure_without_a_verdict_when_the_watch_is_over_was_not_compared(figu
 
 def test_a_figure_that_is_worse_counts_in_the_end_though_of_another_one_nothing_is_known() -> None:
     world = watched()
-    said(world, p95=WORSE, cost=FEW)
+    answer_comparison(world, p95=WORSE, cost=FEW)
     assert BACK not in world.rows
     world.later(UNTIL)
     world.run()
@@ -198,7 +198,7 @@ def test_what_is_found_in_the_last_second_of_the_watch_takes_it_back_all_the_sam
 
 @pytest.mark.parametrize("later", [GRACE.total_seconds(), 14 * 86400], ids=["grace", "weeks"])
 def test_what_was_found_counts_for_nothing_when_the_watch_is_long_over(later: float) -> None:
-    """Else an operator that was down, or that is the first to act on it, takes a version back that has served for weeks."""
+    """Otherwise an operator that was down, or the first that acts on it, would revert a version that has served for weeks."""
     world = watched()
     world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.later(UNTIL - 30)
@@ -210,7 +210,7 @@ def test_what_was_found_counts_for_nothing_when_the_watch_is_long_over(later: fl
 
 
 def with_nothing_before() -> World:
-    """Row `a`, the first, was found to be worse, as a row may be whose predecessors were deleted; its watch is over."""
+    """Returns a world whose first row `a` was found to be worse, as after a deletion of older rows. Its watch is over."""
     world = a_world(given.with_spec(rollout={"revert": {"seconds": UNTIL, "minRuns": 100, "maxP95Ratio": 1.2}}))
     world.settings = world.settings.model_copy(update={"recorder": RECORDER})
     world.deploy("a", "v1")
@@ -251,7 +251,7 @@ def test_that_there_is_nothing_to_restore_is_said_until_the_grace_is_over() -> N
 
 def test_a_row_that_takes_it_back_is_told_of_for_as_long_as_it_takes() -> None:
     world = watched()
-    said(world, p95=WORSE)
+    answer_comparison(world, p95=WORSE)
     world.later(UNTIL + GRACE.total_seconds())
     world.settle()
     assert world.condition("Trial") == ("False", "Reverting")
@@ -267,11 +267,11 @@ def test_what_is_noted_takes_nothing_back_after_another_row_was_made() -> None:
 
 
 def test_it_is_looked_at_once() -> None:
-    """Looked at again and again, chance alone would take some version back."""
+    """Repeated evaluations would revert some version by chance alone."""
     world = watched()
-    said(world)
-    assert asked(world) is None
-    said(world, runs=5000, p95=WORSE)
+    answer_comparison(world)
+    assert compared_row(world) is None
+    answer_comparison(world, runs=5000, p95=WORSE)
     assert (compared(world), set(world.rows)) == (("Kept", 100), {"a", "b"})
 
 
@@ -308,7 +308,7 @@ def test_without_an_answer_in_time_nothing_is_taken_back_and_the_app_says_so_for
     world = watched()
     world.unanswered = found.pop("unanswered", "")
     if found:
-        said(world, p95=WORSE, **found)
+        answer_comparison(world, p95=WORSE, **found)
     world.later(world.plan().requeue_after or 0)
     world.settle()
     assert (world.condition("Trial"), set(world.rows)) == (("False", "NotCompared"), {"a", "b"})
@@ -321,7 +321,7 @@ def test_without_an_answer_in_time_nothing_is_taken_back_and_the_app_says_so_for
 def test_without_a_recorder_the_app_says_so_at_once_and_is_watched_by_its_failures() -> None:
     world = watched(recorder=None)
     world.settle()
-    assert (asked(world), world.condition("Trial")) == (None, ("Unknown", "NoRecorder"))
+    assert (compared_row(world), world.condition("Trial")) == (None, ("Unknown", "NoRecorder"))
     assert "its p95 and cost cannot be compared: the operator was told of no recorder" in message(world)
     world.answered(succeeded=10, failed=190)
     world.settle()
@@ -334,14 +334,14 @@ def test_without_a_recorder_the_app_says_so_at_once_and_is_watched_by_its_failur
 
 def test_only_the_row_that_is_watched_is_asked_about() -> None:
     world = watched()
-    assert asked(world) == world.rows["b"].meta.uid
-    assert asked(watched(maxP95Ratio=None, maxCostRatio=None)) is None
+    assert compared_row(world) == world.rows["b"].meta.uid
+    assert compared_row(watched(maxP95Ratio=None, maxCostRatio=None)) is None
     world.later(UNTIL)
-    assert asked(world) is None
+    assert compared_row(world) is None
     world.settle()
     world.deploy("c", restores="a")
     world.run()
-    assert asked(world) is None, "what is restored is never taken back"
+    assert compared_row(world) is None, "what is restored is never taken back"
 
 
 def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
@@ -351,7 +351,7 @@ def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
         ": where more than 20 % of at least 20 runs fail, its pods crash again and again, or p95 of its first 60 runs is more than 1.20 "
         "times that of the version before, what ran before comes back"
     )
-    said(world, runs=61)
+    answer_comparison(world, runs=61)
     assert message(world).endswith("comes back; p95 of its first 61 runs is 1.02 times that of #1")
 
 
@@ -370,9 +370,9 @@ def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
     ids=["old enough", "none", "begun before the row", "not reported", "none in flight"],
 )
 def test_recorder_is_told_of_the_runs_that_have_not_ended(told: Any, unended: int | None) -> None:
-    """A run counts 20 s after it began; the row is 30 s old."""
+    """A run counts 20 s after its start; the row is 30 s old."""
     world = watched()
-    said(world, runs=10, matures_seconds=20.0)
+    answer_comparison(world, runs=10, matures_seconds=20.0)
     world.answered(succeeded=200, **told)
     question = to_compare(world.snapshot(), world.app)
     assert question is not None
@@ -382,34 +382,34 @@ def test_recorder_is_told_of_the_runs_that_have_not_ended(told: Any, unended: in
 def test_nothing_is_known_of_unended_runs_while_a_pod_says_nothing_or_the_recorder_has_not_said_when_they_count() -> None:
     world = watched()
     world.answered(succeeded=200, running=(25.0,))
-    said(world, runs=10)
+    answer_comparison(world, runs=10)
     question = to_compare(world.snapshot(), world.app)
     assert (question and question.unended) is None
-    said(world, runs=10, matures_seconds=20.0)
+    answer_comparison(world, runs=10, matures_seconds=20.0)
     world.activity.clear()
     question = to_compare(world.snapshot(), world.app)
     assert (question and question.unended) is None
 
 
 def test_a_row_is_kept_only_once_its_runs_that_have_not_ended_count() -> None:
-    """The first question is asked before it is known when runs count: until then a row whose runs hang looks no worse."""
+    """The first request is sent before it is known when runs count: until then a row with hanging runs does not look worse."""
     world = watched()
-    said(world, matures_seconds=20.0)
+    answer_comparison(world, matures_seconds=20.0)
     trial = world.app.status.trial
-    assert (trial and trial.compared, asked(world) is not None) == (None, True)
-    said(world, matures_seconds=20.0, unended=12, p95=WORSE)
+    assert (trial and trial.compared, compared_row(world) is not None) == (None, True)
+    answer_comparison(world, matures_seconds=20.0, unended=12, p95=WORSE)
     assert BACK in world.rows
 
 
 def test_a_row_that_is_worse_without_its_runs_that_have_not_ended_is_taken_back_at_once() -> None:
     world = watched()
-    said(world, matures_seconds=20.0, p95=WORSE)
+    answer_comparison(world, matures_seconds=20.0, p95=WORSE)
     assert BACK in world.rows
 
 
 def test_a_row_of_whose_runs_it_is_never_known_how_many_have_not_ended_was_not_compared() -> None:
     world = watched()
-    said(world, matures_seconds=20.0)
+    answer_comparison(world, matures_seconds=20.0)
     world.later(UNTIL)
     world.settle()
     assert (world.condition("Trial"), compared(world)) == (("False", "NotCompared"), ("NotCompared", 100))
@@ -418,7 +418,7 @@ def test_a_row_of_whose_runs_it_is_never_known_how_many_have_not_ended_was_not_c
 
 def test_watch_in_which_no_run_counts_is_told_of_while_it_runs_and_when_it_is_over() -> None:
     world = watched()
-    said(world, runs=0, too_few=True, matures_seconds=120.0)
+    answer_comparison(world, runs=0, too_few=True, matures_seconds=120.0)
     assert world.condition("Trial") == ("True", "Watching")
     assert message(world).endswith(
         "; its p95 and cost cannot be compared: a run counts 120 s after it began, three times p99 of #1, so revert.seconds has to be more than that"
@@ -433,6 +433,6 @@ def test_newer_row_is_never_passed() -> None:
     world = watched()
     world.deploy("c", "v3")
     world.settle()
-    said(world, p95=WORSE)
+    answer_comparison(world, p95=WORSE)
     world.run()
     assert BACK not in world.rows

@@ -1,4 +1,4 @@
-"""A waiting row keeps the words of the operator before while they say the same: an upgrade writes no row."""
+"""A waiting row keeps the message of the older operator while it means the same: an upgrade writes no row."""
 
 from __future__ import annotations
 

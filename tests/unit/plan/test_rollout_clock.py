@@ -1,4 +1,4 @@
-"""When a rollout's time counts: only for what its own pods do, and from the moment from which they can."""
+"""When a rollout's time counts: only while it depends on its own pods, and only once they can make progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONG = 20 * DEADLINE
 
 
 def status_of_workload(world: World, reason: str = "NewReplicaSetCreated", **counts: Any) -> None:
-    """The workload's controller has come to it now, and says so."""
+    """Sets the workload's status as its controller does, at the current time."""
     made = world.child("Deployment")
     progressing = {"type": "Progressing", "status": "True", "reason": reason, "lastUpdateTime": format_time(world.now)}
     observed = {"observedGeneration": made["metadata"]["generation"]}
@@ -27,7 +27,7 @@ def status_of_workload(world: World, reason: str = "NewReplicaSetCreated", **cou
 
 
 def pod_of(world: World, **status: Any) -> None:
-    """One pod of the newest template, and its status."""
+    """Adds one pod of the newest template with this status."""
     template = world.child("Deployment")["spec"]["template"]
     meta = {"name": "chat-1", "uid": "1", "labels": template["metadata"]["labels"], "creationTimestamp": format_time(world.now)}
     world.pods = [{"metadata": meta, "spec": template["spec"], "status": status}]
@@ -45,12 +45,15 @@ def first_deploy() -> World:
 
 
 def reason(world: World) -> str:
-    """Why the row's deploy is not done."""
+    """Returns why the row's deploy is not done."""
     return world.rows["a"].status.conditions[0].reason
 
 
 def stands_still(world: World) -> None:
-    """However long it takes, the row is in flight; after a minute it says for whom it waits, and that this costs it no time."""
+    """Asserts that the row stays in progress however long it takes.
+
+    After a minute its condition names the cluster, and that its deadline pauses.
+    """
     world.later(61)
     world.settle()
     assert reason(world) == "WaitingForCluster"
@@ -61,7 +64,7 @@ def stands_still(world: World) -> None:
 
 
 def fails_after(world: World, seconds: float) -> None:
-    """Not one second before, and then."""
+    """Asserts that the row fails after exactly this time."""
     world.later(seconds - 1)
     world.settle()
     assert world.phases == {"a": "#1 Progressing"}
@@ -88,7 +91,7 @@ def test_before_a_pod_was_made_no_time_passes() -> None:
 
 
 def test_kubernetes_own_deadline_before_a_pod_was_made_fails_nothing() -> None:
-    """The workload's controller comes to it, its replicas' controller does not for longer than the deadline."""
+    """The workload's controller handles it, but the ReplicaSet's controller does not within the deadline."""
     world = first_deploy()
     status_of_workload(world)
     world.later(DEADLINE)
@@ -120,7 +123,7 @@ def test_before_the_scheduler_has_looked_no_time_passes() -> None:
 
 
 def test_pods_that_are_ready_and_not_counted_fail_nothing() -> None:
-    """The controller-manager went down after it had made the pods."""
+    """The controller-manager stopped after it had made the pods."""
     world = first_deploy()
     status_of_workload(world, "ReplicaSetUpdated", updatedReplicas=1, replicas=1)
     ready = {"type": "Ready", "status": "True"}
@@ -139,7 +142,7 @@ def test_a_time_in_which_no_operator_could_work_does_not_count() -> None:
 
 
 def test_a_row_in_flight_that_a_restore_brings_back_has_all_of_its_time() -> None:
-    """Its pins are old, its App's status is lost, and the stamp of the restore was on the App for longer than the deadline."""
+    """Its pins are old, its App's status is lost, and the App was being restored for longer than the deadline."""
     world = first_deploy()
     world.later(LONG)
     world.forget_statuses()

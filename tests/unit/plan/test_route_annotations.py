@@ -1,4 +1,4 @@
-"""Annotations that an App asks for on its Ingress: which are passed on, which are refused, and what becomes of an Ingress that has one."""
+"""Annotations that an App sets for its Ingress: passed on, refused, and removed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def snapshot(app: App, *children: Manifest, settings: Settings | None = None) ->
 
 
 def ingress(found: Snapshot) -> dict[str, str] | None:
-    """The annotations of the Ingress that a plan makes or changes."""
+    """Returns the annotations of the Ingress that a plan creates or changes; None if it does neither."""
     for each in make_plan(found).operations:
         if isinstance(each, CreateChild | ApplyChild) and each.manifest["kind"] == INGRESS.kind:
             annotations: dict[str, str] = each.manifest["metadata"]["annotations"]
@@ -40,14 +40,14 @@ def ingress(found: Snapshot) -> dict[str, str] | None:
 
 
 def made(app: App, annotations: dict[str, str], host: str = HOST) -> Manifest:
-    """The Ingress as it is."""
+    """Returns the existing Ingress."""
     backend = {"service": {"name": given.NAME, "port": {"name": "http"}}}
     rules = [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]
     return child(app, INGRESS, app.meta.name, annotations=annotations, spec={"rules": rules})
 
 
-def told(found: Snapshot) -> str:
-    """What the App's condition says; empty where all is made."""
+def refusal(found: Snapshot) -> str:
+    """Returns the message of the App's condition; empty if every child is applied."""
     (status,) = (each.status for each in make_plan(found).operations if isinstance(each, SetAppStatus))
     (condition,) = (each for each in status.conditions if each.type == "ChildrenApplied")
     if condition.status == "False":
@@ -72,7 +72,7 @@ def told(found: Snapshot) -> str:
 def test_what_says_how_the_hostname_is_served_is_passed_on(name: str, value: str, ingress_class: str | None) -> None:
     app = an_app({name: value}, **({"className": ingress_class} if ingress_class else {}))
     assert ingress(snapshot(app)) == {name: value}
-    assert told(snapshot(app)) == ""
+    assert refusal(snapshot(app)) == ""
 
 
 REFUSED = (
@@ -101,18 +101,20 @@ def test_what_names_others_or_configures_the_controller_is_not(ingress_class: st
         app = an_app({name: "x", TIMEOUT: "60"}, **({"className": ingress_class} if ingress_class else {}))
         assert ingress(snapshot(app)) is None
         whose = f"ingress class {ingress_class}" if ingress_class else "the cluster's default ingress class"
-        assert f"annotation {name} is not allowed for {whose}" in told(snapshot(app))
+        assert f"annotation {name} is not allowed for {whose}" in refusal(snapshot(app))
 
 
 @pytest.mark.parametrize("value", ["60;\n} server {", "60\n", "a{b", "$host", 'a"b', "a'b", "`id`", "60;", "é", "a\\b", "#", "\x00"])
 def test_nor_a_value_that_could_end_a_directive(value: str) -> None:
     app = an_app({TIMEOUT: value})
     assert ingress(snapshot(app)) is None
-    assert f"annotation {TIMEOUT} is allowed with a value of letters, digits, spaces and" in told(snapshot(app))
+    assert f"annotation {TIMEOUT} is allowed with a value of letters, digits, spaces and" in refusal(snapshot(app))
 
 
 def test_of_another_controller_is_named_with_the_class() -> None:
-    assert f"annotation {TIMEOUT} is not allowed for ingress class traefik" in told(snapshot(an_app({TIMEOUT: "60"}, className="traefik")))
+    assert f"annotation {TIMEOUT} is not allowed for ingress class traefik" in refusal(
+        snapshot(an_app({TIMEOUT: "60"}, className="traefik"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_an_ingress_that_serves_stays_as_it_is_and_takes_what_is_allowed() -> No
     found = snapshot(app, has)
     assert not [each for each in make_plan(found).operations if isinstance(each, DeleteChild)]
     assert ingress(found) == {SNIPPET: "deny all;", TIMEOUT: "60"}
-    assert "until then its Ingress stays as it is" in told(found)
+    assert "until then its Ingress stays as it is" in refusal(found)
 
 
 def test_an_ingress_that_serves_follows_the_rest_of_the_app() -> None:
@@ -159,12 +161,12 @@ def test_no_ingress_is_made_with_a_part_of_what_was_asked_and_what_it_would_repl
     route = child(app, HTTP_ROUTE, app.meta.name, spec={"hostnames": [HOST]})
     assert ingress(snapshot(app, route)) is None
     assert not [each for each in make_plan(snapshot(app, route)).operations if isinstance(each, DeleteChild)]
-    assert "until then no Ingress is made" in told(snapshot(app, route))
+    assert "until then no Ingress is made" in refusal(snapshot(app, route))
 
 
 def test_an_app_that_is_called_in_the_cluster_alone_asks_for_none() -> None:
     app = given.an_app(given.exposed("Ingress", annotations={SNIPPET: "x"}))
-    assert told(snapshot(app)) == ""
+    assert refusal(snapshot(app)) == ""
 
 
 def test_what_one_class_allows_is_taken_to_no_other() -> None:
@@ -175,8 +177,8 @@ def test_what_one_class_allows_is_taken_to_no_other() -> None:
         for each in make_plan(snapshot(before, settings=allowed)).operations
         if isinstance(each, CreateChild) and each.manifest["kind"] == INGRESS.kind
     )
-    for asked in (after, an_app({SNIPPET: "deny all;"})):
-        found = snapshot(asked, has, settings=allowed)
+    for app in (after, an_app({SNIPPET: "deny all;"})):
+        found = snapshot(app, has, settings=allowed)
         assert ingress(found) is None
         assert not [each for each in make_plan(found).operations if isinstance(each, DeleteChild)]
-        assert "until then its Ingress stays as it is" in told(found)
+        assert "until then its Ingress stays as it is" in refusal(found)

@@ -1,4 +1,4 @@
-"""Equal versions are left alone and worse ones reverted: a few deploys of `tests.bench.revert_power`, drawn by seed."""
+"""Equal versions are kept and worse ones reverted: a few deploys of `tests.bench.revert_power`, drawn by seed."""
 
 from __future__ import annotations
 

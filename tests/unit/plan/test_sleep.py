@@ -1,4 +1,4 @@
-"""Serverless Apps: they fall asleep behind the gate, wake, and at no moment are callers led to nobody."""
+"""Serverless Apps: they fall asleep behind the gate and wake up. At no moment does a call reach nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CREATED, DELETED = f"create {ENDPOINT_SLICE.kind}", f"delete {ENDPOINT_SLICE.kin
 
 
 def serverless(*modifiers: given.Modifier, config: Manifest | None = None) -> World:
-    """A world in which row `a`, serverless, is live, has one pod, and all is at rest."""
+    """Returns a world whose serverless row `a` is live with one pod, and at rest."""
     return _serverless(*modifiers, config=config) if modifiers or config else begun(_serverless)
 
 
@@ -44,12 +44,12 @@ def _serverless(*modifiers: given.Modifier, config: Manifest | None = None) -> W
 
 
 def leads(world: World) -> bool:
-    """Whether the gate's slice is there."""
+    """Returns True if the gate's slice exists."""
     return (ENDPOINT_SLICE.api_version, ENDPOINT_SLICE.kind, SLICE) in world.objects
 
 
 def led_to_gate(world: World) -> World:
-    """Idle for long enough, so that the gate's slice is there, and the gate in it."""
+    """Lets the App be idle until the gate's slice exists and has the gate."""
     world.later(IDLE)
     world.say_idle(IDLE)
     world.settle()
@@ -81,7 +81,7 @@ def replicas(world: World) -> int:
 
 
 def shown_of_all(world: World) -> list[str]:
-    """What was done so far."""
+    """Returns the operations that were done so far."""
     return shown(Plan((Group("all", tuple(world.written)),)))
 
 
@@ -163,7 +163,7 @@ def test_a_call_meanwhile_keeps_it_awake_and_the_gate_goes_again() -> None:
 
 
 def waiting_for_the_gate() -> World:
-    """The slice is there, and no pod of the gate in it."""
+    """Returns a world whose slice exists without a pod of the gate."""
     world = serverless()
     world.later(IDLE)
     world.say_idle(IDLE)
@@ -316,7 +316,7 @@ def test_woken_by_the_gate_it_keeps_the_gate_until_everybody_knows_its_pod() -> 
 
 
 def test_a_pod_that_is_on_its_way_out_takes_nobody_away_from_the_gate() -> None:
-    """What is known of a pod may be newer than what is known of its workload and its Service: they have not been told that it goes."""
+    """The pod's state may be newer than that of its workload and its Service, which do not yet know that it ends."""
     world = led_to_gate(serverless())
     world.later(3)
     (pod,) = world.pods
@@ -632,7 +632,7 @@ def test_under_strategy_switch_the_workload_that_serves_sleeps_and_what_is_warm_
 
 
 def test_a_version_whose_pod_never_gets_ready_makes_room_for_the_next_by_time_alone() -> None:
-    """Nothing may happen meanwhile that would have the App looked at."""
+    """No event may happen meanwhile that would make the operator reconcile the App."""
     world = asleep()
     world.deploy("b", "v2")
     world.settle()
@@ -664,19 +664,19 @@ def test_pods_that_are_idle_and_whose_app_does_not_sleep_are_not_asked_in_turns_
     world.say_idle(IDLE)
     world.settle()
     assert leads(world), "and no gate joins it"
-    asked = 0
+    count = 0
     for _ in range(20):
         moments = due(world.snapshot(), world.app)
         world.later(max(min((moment - world.now).total_seconds() for moment in moments.values()), 0))
         for uid in [uid for uid, moment in moments.items() if moment <= world.now]:
-            asked += 1
+            count += 1
             world.later(0.001)  # no two answer at the same moment
-            said = world.activity[uid]
-            idle = (said.idle_seconds or 0) + (world.now - said.at).total_seconds()
-            world.activity[uid] = replace(said, at=world.now, idle_seconds=idle)
+            activity = world.activity[uid]
+            idle = (activity.idle_seconds or 0) + (world.now - activity.at).total_seconds()
+            world.activity[uid] = replace(activity, at=world.now, idle_seconds=idle)
         world.settle()
     took = (world.now - given.NOW).total_seconds() - IDLE
-    assert took > asked * 5, f"{asked} questions within {took} s"
+    assert took > count * 5, f"{count} questions within {took} s"
 
 
 def test_a_pod_may_say_that_it_has_been_idle_for_longer_than_calendars_go_back() -> None:

@@ -1,4 +1,4 @@
-"""An App that changes between the strategies, under the same callers; and the operator ended after any of its writes."""
+"""An App that changes between the strategies under constant calls. The operator is ended after any of its writes."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_a_flow_that_is_kept_warm_stays_though_no_row_names_it() -> None:
     assert ("v1", "ConfigMap", names.flow(given.NAME, given.flow_hash("v1"))) in world.objects
 
 
-# The operator is ended after any write: each second one, now these and now those.
+# The operator is ended after every second write; the seed decides which ones.
 
 SEED = random.randrange(1_000_000)  # noqa: S311 - no secret
 

@@ -1,4 +1,4 @@
-"""Strategy Switch: what is planned from a deploy to the switch, and what stays warm behind it."""
+"""Strategy Switch: plans from a deploy to the switch, and the standby afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CRASHED: Manifest = {"waiting": {"reason": "CrashLoopBackOff"}}
 
 
 def ready_unfollowed(world: World, row: str, version: str) -> None:
-    """Deploys a row whose pods are ready by now, while the Service's EndpointSlices no longer follow."""
+    """Deploys a row whose pods are ready, while the Service's EndpointSlices are no longer updated."""
     world.deploy(row, version)
     world.settle()
     world.roll()
@@ -143,7 +143,7 @@ def test_what_a_rollback_left_is_kept_warm_no_more_and_nothing_is_where_nothing_
 
 
 def test_after_a_rollback_the_one_before_is_kept_warm() -> None:
-    """Its pods ended when the bad version went live, so they are started anew: a second rollback is as quick as the first."""
+    """Its pods ended when the bad version went live, so they are started again: a second rollback is as quick as the first."""
     world = switched()
     world.deploy("c", "v3")
     world.run()
@@ -173,7 +173,7 @@ def test_what_is_to_be_kept_warm_is_not_started_beside_a_deploy() -> None:
 
 
 def test_what_is_warm_at_an_upgrade_stays_until_the_next_row() -> None:
-    """The older operator kept what served last, whatever had become of it."""
+    """The older operator kept what served last as the standby, whatever had become of it."""
     world = switched()
     world.guards = replace(world.guards, rejections={given.flow_hash("v1"): Rejection.of(given.rejection_manifest())})
     edit_app(world, lambda app: app["status"].pop("lastGood"))
@@ -517,8 +517,8 @@ def test_an_app_under_strategy_rolling_says_nothing_of_it() -> None:
 def test_the_app_says_where_a_runtime_knows_no_standby(knows: bool | None) -> None:
     world = switched()
     (left,) = (pod["metadata"]["uid"] for pod in world.pods if pod["metadata"]["name"].startswith(of(world, "a")))
-    asked = due(world.snapshot(), world.app)
-    assert asked == {left: world.now + timedelta(seconds=15)}, "once the kubelet has had time to tell the pod"
+    question = due(world.snapshot(), world.app)
+    assert question == {left: world.now + timedelta(seconds=15)}, "once the kubelet has had time to tell the pod"
     world.later(16)
     if knows is None:
         world.silent = {left}

@@ -1,4 +1,4 @@
-"""What is told of a trigger's runs: by the App's status, and by Events, each run once."""
+"""Runs of a trigger in the App's status and in Events, each run once."""
 
 from __future__ import annotations
 

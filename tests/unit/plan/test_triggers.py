@@ -1,4 +1,4 @@
-"""What is planned for triggers: when something is to run, and that it runs once."""
+"""Plans for triggers: when each runs, and that it runs once."""
 
 from __future__ import annotations
 
@@ -280,4 +280,4 @@ def test_a_moment_that_cannot_be_made_is_a_condition_and_tried_again() -> None:
     assert world.condition("TriggersReady") == ("True", "Scheduled")
 
 
-# How they went.
+# Results of runs.

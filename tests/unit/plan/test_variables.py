@@ -1,4 +1,4 @@
-"""What is planned for what variables name: pods that could not start are not made, and what serves goes on serving."""
+"""Plans for references of variables: pods that could not start are not created, and the live row keeps serving."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ PLAIN: Manifest = {"name": "PLAIN", "value": "x"}
 
 
 def holding(kind: str, name: str, **data: str) -> Manifest:
-    """A Secret or ConfigMap of another owner."""
+    """Returns a Secret or ConfigMap of another owner."""
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": given.NAMESPACE}, "data": data}
 
 
 def take(world: World, *variables: Manifest) -> None:
-    """A user changes the App's variables."""
+    """Changes the App's variables as a user."""
     app = world.objects[next(key for key in world.objects if key[1] == "App")]
     app["spec"]["variables"] = list(variables)
     world.edited(app)
 
 
 def environment(world: World) -> dict[str, Manifest]:
-    """The variables that the newest template has, but for the runtime's own."""
+    """Returns the variables of the newest template, without the runtime's own."""
     container = world.child("Deployment")["spec"]["template"]["spec"]["containers"][0]
     return {each["name"]: each for each in container["env"] if not each["name"].startswith("DYNAMIQ_") and each["name"] != "PORT"}
 
@@ -160,7 +160,7 @@ def test_a_deleted_workload_is_not_made_of_pods_that_cannot_start() -> None:
 
 
 def test_a_row_that_failed_is_not_what_the_live_one_is_held_at() -> None:
-    """The key went while a deploy was under way for another reason: the live row's pins are brought back all the same."""
+    """The key was deleted during a deploy that failed for another reason: the live row's pins are restored anyway."""
     world = a_world(given.with_variables(TOKEN))
     world.add(holding("Secret", "tokens", openai="x"))
     world.deploy("a", "v1")
@@ -175,7 +175,7 @@ def test_a_row_that_failed_is_not_what_the_live_one_is_held_at() -> None:
 
 
 def test_a_key_that_goes_while_the_pods_run_moves_nothing() -> None:
-    """Kubernetes reads a variable when a pod starts, and so do we: what runs is not looked at again."""
+    """Kubernetes reads a variable when a pod starts, and so does the operator: running pods are not checked again."""
     world = a_world(given.with_variables(TOKEN))
     world.add(holding("Secret", "tokens", openai="x"))
     world.deploy("a", "v1")
@@ -187,7 +187,7 @@ def test_a_key_that_goes_while_the_pods_run_moves_nothing() -> None:
 
 
 def test_a_note_without_pins_belongs_to_no_row() -> None:
-    """An earlier operator noted no pins: what it applied is then not held, as it may be a row's that failed."""
+    """An older operator noted no pins: its applied variables may be those of a failed row, so the live row is not held at them."""
     world = serving("v1")
     child = world.child("Deployment")
     noted = json.loads(child["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION])
@@ -216,7 +216,7 @@ def test_pods_that_changed_variables_break_are_told_of_and_what_serves_goes_on()
 
 
 def test_variables_that_no_workload_can_carry_hold_new_pods_back_in_our_words() -> None:
-    """As an older schema let in, or with characters that take six bytes each."""
+    """An older schema accepted such variables, or their characters take six bytes each."""
     world = serving("v1")
     take(world, *({"name": f"LONG_{number}", "value": "\u00fc" * 10_000} for number in range(5)))
     world.run()
@@ -285,7 +285,7 @@ def tone(world: World) -> str:
 @pytest.mark.parametrize("strategy", ["Rolling", "Switch"])
 @pytest.mark.parametrize("back", ["a", "b"], ids=["to what ran before", "to what runs"])
 def test_changed_variables_do_not_come_with_a_rollback_that_nobody_let_go(strategy: str, back: str) -> None:
-    """It is exempt, so that anybody on call may do it: the variables would go around what is asked of a deploy."""
+    """A rollback is exempt, so that anybody on call may do it: with it, variables would bypass the guards of deploys."""
     world = serving("v1", given.with_variables({"name": "TONE", "value": "kind"}), given.with_spec(rollout={"strategy": strategy}))
     world.deploy("b", "v2")
     world.run()

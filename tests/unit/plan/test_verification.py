@@ -1,4 +1,4 @@
-"""Verification before live: no caller reaches a version's pods before they have passed, whatever becomes of it, and whenever the operator stops."""
+"""Verification before live: callers reach a version's pods only after they have passed, whatever happens and whenever the operator stops."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CASE: Manifest = {"name": "refund", "input": '{"q": "how much?"}', "expect": {"c
 ONE: Manifest = {"cases": [CASE]}
 EVALUATION: Manifest = {"image": "registry.test/judge:1", "args": ["--least=0.9", "$(HOME)"]}
 NOBODY = f"{given.NAME}-{names.UNVERIFIED}"
-"""What is selected where no pod is to be reached."""
+"""The selector value that matches no pod."""
 
 
 def verifying(verify: Manifest, **rollout: Any) -> given.Modifier:
@@ -28,37 +28,37 @@ def verifying(verify: Manifest, **rollout: Any) -> given.Modifier:
 
 
 def verified_app(verify: Manifest | None = None) -> World:
-    """`a` is live with v1, and what comes after it is verified."""
+    """Returns a world whose row `a` is live with v1. Later rows are verified."""
     world = serving("v1", given.with_spec(rollout={"strategy": "Switch"}))
     edit_app(world, verifying(verify or ONE))
     return world
 
 
 def passes(world: World, calls: int = 1) -> None:
-    """The pods that are asked have answered as they should."""
+    """Lets the verified pods answer as expected."""
     world.answer(known=True, done=True, passed=1, calls=calls)
     world.run()
 
 
 def succeeded(world: World, row: str) -> tuple[str, str]:
-    """Reason and message of a row's condition."""
+    """Returns reason and message of a row's condition."""
     (found,) = world.rows[row].status.conditions
     return found.reason, found.message
 
 
-def asked(world: World) -> set[str]:
-    """Workloads of the pods that accept the key of a verification."""
+def verified_workloads(world: World) -> set[str]:
+    """Returns the workloads of the pods that accept the key of a verification."""
     return {world._workload_of(pod) for pod in world.pods if Pod.of(pod).verification == VERIFICATION_KEY}
 
 
 def evaluation(world: World) -> str:
-    """The name of the Job that evaluates new pods."""
+    """Returns the name of the Job that evaluates new pods."""
     (name,) = (name for (_, kind, name) in world.objects if kind == JOB.kind)
     return name
 
 
 def reached_unverified(world: World) -> list[str]:
-    """From now on: each pod that callers reached before its row had passed."""
+    """Returns a list that gets each pod that callers reach before its row has passed, from now on."""
     found: list[str] = []
 
     def look() -> None:
@@ -88,13 +88,13 @@ def test_callers_stay_until_the_new_pods_have_passed_and_go_on_at_once() -> None
     assert waits.reason == "Verifying"
     assert world.condition("Progressing") == ("True", "Verifying")
     assert world.condition("Ready")[0] == "True"
-    assert asked(world) == {of(world, "b")}
+    assert verified_workloads(world) == {of(world, "b")}
     passes(world, calls=50)
     assert (selected(world), world.phases) == (of(world, "b"), {"a": "#1 Superseded", "b": "#2 Live"})
     verified = world.rows["b"].spec.verified
     assert verified is not None
     assert (verified.cases, verified.calls, verified.score) == (1, 50, None)
-    assert asked(world) == set(), "its key is of no use any more"
+    assert verified_workloads(world) == set(), "its key is of no use any more"
     assert world.rows["b"].status.waits is None
     assert world.said() == ["Progressing", "Verifying", "Verified", "Live", "Superseded"]
     assert not reached
@@ -144,7 +144,7 @@ def test_the_first_version_of_an_app_is_verified_before_the_service_selects_anyt
     reached = reached_unverified(world)
     world.deploy("a", "v1")
     world.run()
-    assert (selected(world), world.phases, asked(world)) == (NOBODY, {"a": "#1 Progressing"}, {of(world, "a")})
+    assert (selected(world), world.phases, verified_workloads(world)) == (NOBODY, {"a": "#1 Progressing"}, {of(world, "a")})
     world.answer(failure="case refund failed")
     world.run()
     assert (selected(world), world.phases, world.workloads) == (NOBODY, {"a": "#1 Failed"}, {})
@@ -175,10 +175,10 @@ def test_a_rollback_waits_for_no_verification() -> None:
     passes(world)
     world.deploy("c", "v3")
     world.run()
-    assert asked(world) == {of(world, "c")}
+    assert verified_workloads(world) == {of(world, "c")}
     world.deploy("d", restores="a")
     world.run()
-    assert (selected(world), asked(world)) == (of(world, "a"), set())
+    assert (selected(world), verified_workloads(world)) == (of(world, "a"), set())
     assert world.phases == {"a": "#1 Superseded", "b": "#2 Superseded", "c": "#3 Superseded", "d": "#4 Live"}
     assert of(world, "c") not in world.workloads
 
@@ -190,7 +190,7 @@ def test_a_rollback_is_verified_where_that_is_asked_for() -> None:
     passes(world)
     world.deploy("c", restores="a")
     world.run()
-    assert (selected(world), asked(world), succeeded(world, "c")[0]) == (of(world, "b"), {of(world, "a")}, "Verifying")
+    assert (selected(world), verified_workloads(world), succeeded(world, "c")[0]) == (of(world, "b"), {of(world, "a")}, "Verifying")
     passes(world)
     assert (selected(world), world.phases["c"]) == (of(world, "a"), "#3 Live")
 
@@ -229,7 +229,7 @@ def test_a_service_that_somebody_leads_to_pods_before_they_have_passed_is_repair
     service["spec"]["selector"][names.PINS_LABEL] = label
     world.edited(service)
     world.run()
-    assert (selected(world), world.phases["b"], asked(world)) == (of(world, "a"), "#2 Progressing", {of(world, "b")})
+    assert (selected(world), world.phases["b"], verified_workloads(world)) == (of(world, "a"), "#2 Progressing", {of(world, "b")})
     assert "Repaired" in world.said("App")
 
 
@@ -277,7 +277,7 @@ def test_another_verification_restarts_nothing() -> None:
 
 
 def test_a_row_waits_until_its_app_has_come_to_strategy_switch() -> None:
-    """While strategy Rolling serves, each new pod would be reached at once."""
+    """With strategy Rolling each new pod would be reached at once."""
     world = serving("v1")
     reached = reached_unverified(world)
     edit_app(world, verifying(ONE))
@@ -286,7 +286,7 @@ def test_a_row_waits_until_its_app_has_come_to_strategy_switch() -> None:
     assert (world.rows["b"].pinned, succeeded(world, "b")[0]) == (None, "Waiting")
     for _ in range(9):
         world.run()
-    assert asked(world) == {of(world, "b")}
+    assert verified_workloads(world) == {of(world, "b")}
     passes(world)
     assert (selected(world), world.phases["b"]) == (of(world, "b"), "#2 Live")
     assert not reached
@@ -302,7 +302,7 @@ def test_a_job_evaluates_the_new_pods_once_they_know_its_key_and_have_passed_the
     assert (job["spec"]["suspend"], env["DYNAMIQ_URL"], container["args"]) == (True, "http://10.0.0.1:8080/", ["--least=0.9", "$$(HOME)"])
     secret = world.objects[(SECRET.api_version, SECRET.kind, evaluation(world))]
     assert [each["uid"] for each in secret["metadata"]["ownerReferences"]] == [job["metadata"]["uid"]]
-    assert (asked(world), job["spec"]["suspend"]) == ({of(world, "b")}, True)
+    assert (verified_workloads(world), job["spec"]["suspend"]) == ({of(world, "b")}, True)
     world.answer(known=True, done=True, passed=1, calls=1)
     world.run()
     assert (job["spec"]["suspend"], succeeded(world, "b")[1]) == (False, "1 of 1 cases passed, and its evaluation is under way")
@@ -315,7 +315,7 @@ def test_a_job_evaluates_the_new_pods_once_they_know_its_key_and_have_passed_the
 
 
 def evaluated(world: World, pod: EvaluationPod | None, **ended: Any) -> str:
-    """Why a version failed whose evaluation ended so."""
+    """Lets the evaluation of a version end like this, and returns why the version failed."""
     world.deploy("b", "v2")
     world.run()
     world.answer(known=True)
@@ -370,9 +370,9 @@ def test_how_an_evaluation_ended_is_waited_for_where_its_job_is_seen_to_end_befo
 
 def test_an_evaluation_that_never_begins_says_what_it_waits_for() -> None:
     waits = EvaluationPod("", None, "", "ImagePullBackOff: Back-off pulling image")
-    said = evaluated(only_evaluated(), waits)
-    assert said.startswith("its verification took longer than 300 s: its evaluation, Job chat-verification-")
-    assert said.endswith("had not ended: it waits for ImagePullBackOff: Back-off pulling image")
+    reason = evaluated(only_evaluated(), waits)
+    assert reason.startswith("its verification took longer than 300 s: its evaluation, Job chat-verification-")
+    assert reason.endswith("had not ended: it waits for ImagePullBackOff: Back-off pulling image")
     world = only_evaluated()
     world.deploy("b", "v2")
     world.run()
@@ -395,7 +395,7 @@ def test_the_job_of_a_version_that_was_overtaken_is_deleted() -> None:
 
 
 def forged(world: World, **meta: Any) -> Manifest:
-    """A Job of the evaluation's name and labels, which asks nothing and has ended well, in its place."""
+    """Replaces the evaluation by a successful Job of its name and labels that tests nothing."""
     key = (JOB.api_version, JOB.kind, evaluation(world))
     made = world.objects.pop(key)["metadata"]
     world._collect(made["uid"], keep=False)
@@ -415,7 +415,7 @@ def forged(world: World, **meta: Any) -> Manifest:
 
 @pytest.mark.parametrize("is_owned", [False, True])
 def test_a_job_that_the_operator_did_not_make_verifies_nothing(is_owned: bool) -> None:
-    """Whoever may make Jobs gives one any name, labels and owner; its uid is the API server's."""
+    """Anybody who may create Jobs chooses name, labels and owner; only the uid is the API server's."""
     world = only_evaluated()
     world.deploy("b", "v2")
     world.run()

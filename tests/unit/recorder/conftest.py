@@ -1,6 +1,7 @@
-"""Each test of a store runs on both: SQLite in a file, and a real PostgreSQL. A recorder by itself has SQLite.
+"""Fixtures of this folder. Each test of a store runs on SQLite in a file and on a real PostgreSQL; a recorder alone has SQLite.
 
-A database that is made, opened and closed costs PostgreSQL half a second of a processor: tests of `store` share one, which is emptied for each.
+Making, opening and closing a database of PostgreSQL takes half a second of processor time. Tests of `store` therefore share one, which is
+emptied for each test.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def server() -> Iterator[postgres.Server]:
 
 @pytest.fixture(scope="session")
 def shared(server: postgres.Server) -> Iterator[tuple[str, Store]]:
-    """The database of all tests of `store`: its address, and the store."""
+    """Yields the database of all tests of `store`: its address, and the store."""
     address = server.database()
     made = opened(address)
     yield address, made
@@ -33,7 +34,7 @@ def shared(server: postgres.Server) -> Iterator[tuple[str, Store]]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty store, a new one where the test does not have it opened as `store`."""
+    """Returns the address of an empty store: the shared one for tests of `store`, else a new one."""
     if request.param == "sqlite":
         return f"sqlite://{tmp_path}/runs.db"
     if "store" in request.fixturenames:
@@ -56,13 +57,13 @@ def store(address: str, request: pytest.FixtureRequest) -> Iterator[Store]:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[RecorderStage]:
-    """A recorder that is not started yet."""
+    """Yields a recorder that is not started yet."""
     with RecorderStage(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 def recorder(stage: RecorderStage) -> RecorderStage:
-    """One that is ready."""
+    """Returns a ready recorder."""
     stage.start()
     return stage

@@ -1,4 +1,4 @@
-"""What the recorder answers: lists by filter, runs with their content, comparisons, each in its shape; and what is no question."""
+"""The recorder's answers: filtered lists, runs with their content, comparisons, each in its schema; and refused queries."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_runs_are_deleted_by_one_thing_at_a_time(recorder: RecorderStage) -> Non
 
 
 def with_rows(stage: RecorderStage) -> None:
-    """Rows one and three went live, each with a pod, whose token is `pod-1` or `pod-3`."""
+    """Adds rows one and three, which went live, each with a pod whose token is `pod-1` or `pod-3`."""
     stage.rows += [a_row("one", live(1, "v1")), a_row("two", failed(2, "v2")), a_row("three", live(3, "v3"))]
     for number, raw in ((1, stage.rows[0]), (3, stage.rows[2])):
         stage.users[f"pod-{number}"] = pod_user("team", f"chat-{number}", f"pod-uid-{number}")
@@ -206,7 +206,7 @@ def test_a_row_is_compared_with_the_one_before_it_that_went_live(stage: Recorder
 
 
 def test_runs_of_the_live_row_count_by_when_they_began(stage: RecorderStage) -> None:
-    """Before, a run took 100 s. Now it takes 200 s, and of those that began just now only the short ones have ended."""
+    """Earlier runs took 100 s, and now they take 200 s. Only the short ones of the newest runs have ended."""
     with_rows(stage)
     hour_ago, just_now = time.time_ns() - 3600 * 10**9, time.time_ns() - 2 * 10**9
     before = [a_run(seq=seq, began=hour_ago, milliseconds=100_000 + seq) for seq in range(1, 101)]

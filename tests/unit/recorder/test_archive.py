@@ -1,4 +1,4 @@
-"""Rows at the recorder: what it takes before the operator deletes its own, from whom, and who reads them."""
+"""Rows at the recorder: those that it accepts before the operator deletes its own, their senders, and their readers."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def refused(recorder: RecorderStage, row: Manifest, says: str, **body: Any) -> N
     answer = hand_over(recorder, [row], **body)
     assert answer.status_code == 200, answer.text
     assert answer.json()["data"]["archived"] == []
-    (told,) = answer.json()["data"]["refused"]
-    assert told["uid"] == row["metadata"]["uid"]
-    assert says in told["says"]
+    (refusal,) = answer.json()["data"]["refused"]
+    assert refusal["uid"] == row["metadata"]["uid"]
+    assert says in refusal["says"]
 
 
 def test_rows_are_acknowledged_by_their_digests_and_read_as_they_were(recorder: RecorderStage) -> None:
     rows = history(5, app_uid=APP_UID)
     for _ in range(2):
-        told = hand_over(recorder, rows).json()["data"]
-        assert told["refused"] == []
-        assert {each["uid"]: (each["digest"], each["outcome_digest"]) for each in told["archived"]} == {
+        result = hand_over(recorder, rows).json()["data"]
+        assert result["refused"] == []
+        assert {each["uid"]: (each["digest"], each["outcome_digest"]) for each in result["archived"]} == {
             row["metadata"]["uid"]: (row["spec"]["pinned"]["digest"], row["spec"]["outcome"]["digest"]) for row in rows
         }
-        since = {each["uid"]: each["archived_at"] for each in told["archived"]}
+        since = {each["uid"]: each["archived_at"] for each in result["archived"]}
         assert {each["uid"]: each["archived_at"] for each in recorder.get(f"{ARCHIVE}/keys?from=0")} == since
 
     page = recorder.call("GET", f"{ARCHIVE}?limit=3").json()
@@ -61,8 +61,8 @@ def test_rows_are_acknowledged_by_their_digests_and_read_as_they_were(recorder: 
     assert [row["spec"]["sequence"] for row in rest["data"]] == [2, 1]
     assert rest["pagination"]["next_cursor"] is None
     assert [row["spec"]["sequence"] for row in recorder.get(f"{ARCHIVE}?order=oldest&offset=1&limit=2")] == [2, 3]
-    for wanted in ("uid", "name"):
-        found = recorder.get(f"{ARCHIVE}/rows/{rows[2]['metadata'][wanted]}")
+    for field in ("uid", "name"):
+        found = recorder.get(f"{ARCHIVE}/rows/{rows[2]['metadata'][field]}")
         assert (found["spec"], found["status"]) == (rows[2]["spec"], {"phase": "Superseded"})
         assert found["metadata"] == {
             name: rows[2]["metadata"][name] for name in ("name", "namespace", "uid", "creationTimestamp", "ownerReferences")
@@ -86,7 +86,7 @@ def test_what_may_be_in_the_cluster_too_and_what_was_live_at_a_time_are_told(rec
 
 
 def test_the_operator_alone_hands_over(recorder: RecorderStage) -> None:
-    """A tenant's admin may do all with Apps and rows in their namespace: rows that never were are not among it."""
+    """A tenant's admin may do everything with Apps and rows in their namespace, but not invent archived rows."""
     for token in (ADMIN, VIEWER, READER, GATE, POD_TOKEN, STRANGER):
         problem(hand_over(recorder, history(1, app_uid=APP_UID), token), 403, "operator")
     recorder.users["forged"] = {"username": "system:serviceaccount:dynamiq-system:dynamiq-operator"}
@@ -119,8 +119,8 @@ def _changed(change: Callable[[Manifest], None]) -> Manifest:
 def test_what_does_not_fit_is_not_taken(recorder: RecorderStage, row: Manifest, says: str) -> None:
     refused(recorder, row, says)
     good = history(2, app_uid=APP_UID)[1]
-    told = hand_over(recorder, [row, good]).json()["data"]
-    assert ([each["uid"] for each in told["archived"]], len(told["refused"])) == ([good["metadata"]["uid"]], 1)
+    result = hand_over(recorder, [row, good]).json()["data"]
+    assert ([each["uid"] for each in result["archived"]], len(result["refused"])) == ([good["metadata"]["uid"]], 1)
 
 
 def test_a_row_is_taken_with_its_flow_or_not_at_all(recorder: RecorderStage) -> None:
@@ -144,8 +144,8 @@ def test_a_row_that_was_never_pinned_is_archived_too(recorder: RecorderStage) ->
     owners = history(1, app_uid=APP_UID)[0]["metadata"]["ownerReferences"]
     made = given.row_manifest("chat-9", given.in_namespace("team"), given.never_deployed(9), given.with_meta(ownerReferences=owners))
     row = given.stored(made)
-    (told,) = hand_over(recorder, [row], flows={}).json()["data"]["archived"]
-    assert (told["digest"], told["outcome_digest"]) == (None, row["spec"]["outcome"]["digest"])
+    (archived,) = hand_over(recorder, [row], flows={}).json()["data"]["archived"]
+    assert (archived["digest"], archived["outcome_digest"]) == (None, row["spec"]["outcome"]["digest"])
     assert recorder.get(f"{ARCHIVE}/rows/chat-9")["status"] == {"phase": "Failed"}
 
 

@@ -1,6 +1,6 @@
-"""Tenants that want all of the recorder for themselves: a recorder as a process, and what another tenant's pod gets meanwhile.
+"""Tenants that try to use up the recorder, which runs as a process, and another tenant's pod that is served meanwhile.
 
-Nothing here is measured; tests/bench/test_attacks.py does that.
+Nothing is measured here: tests/bench/test_attacks.py measures it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RUNS = f"/v1/apps/{APP_UID}/runs"
 
 
 MEMORY = 400
-"""MiB that a recorder may take under an attack; its pod has 512."""
+"""MiB that a recorder may use under an attack; its pod has 512."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def attacked(stage: RecorderStage) -> Iterator[RecorderStage]:
 
 
 def is_served(stage: RecorderStage) -> None:
-    """Others lose nothing and are refused nothing: runs, reads, probes, and rows on their way into the archive."""
+    """Asserts that others lose nothing and are not refused: runs, reads, probes, and rows for the archive."""
     sent: list[str] = []
     rows = history(TIMES, app_uid=APP_UID)
     for number in range(TIMES):
@@ -90,7 +90,7 @@ def test_who_reads_much_takes_none_of_others(attacked: RecorderStage, path: str)
 
 
 def test_heads_that_do_not_end_take_no_memory_to_speak_of(attacked: RecorderStage) -> None:
-    """On none of its ports: a short header takes thirty times its bytes, and a thread its stack."""
+    """It is so on each of its ports: a short header takes thirty times its bytes, and a thread its stack."""
     head = b"GET / HTTP/1.1\r\nHost: recorder\r\n" + b"a:\r\n" * 8000
     with contextlib.ExitStack() as stack:
         for port in (attacked.port, attacked.health_port, attacked.metrics_port):

@@ -1,4 +1,4 @@
-"""Connections and bodies at the recorder: how slowly they may come, and how much of them there may be."""
+"""Connections and bodies at the recorder: how slow they may be, and how many."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_head_that_does_not_come_is_not_waited_for_and_one_that_does_not_end_i
 
 @contextmanager
 def beginning(recorder: RecorderStage, token: str, **headers: str) -> Iterator[socket.socket]:
-    """A body of which no more comes than its begin."""
+    """Sends the beginning of a body, and nothing more."""
     given = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     given |= {"Content-Length": str(LARGE)} | {name.replace("_", "-"): value for name, value in headers.items()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
@@ -132,7 +132,7 @@ async def test_a_body_has_to_come_at_a_rate_however_much_of_it_came_at_once(monk
     due = int(0.2 * bodies.RATE)
 
     async def come(*parts: int) -> bytes:
-        """Parts of these sizes, and then nothing more."""
+        """Receives parts of these sizes, and then nothing more."""
         waiting = [{"type": "http.request", "body": b"x" * size, "more_body": True} for size in parts]
 
         async def receive() -> Any:

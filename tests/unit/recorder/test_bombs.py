@@ -1,4 +1,4 @@
-"""Bodies of a few compressed bytes that would be hundreds of megabytes once they are read: refused, or read, within the recorder's means."""
+"""Small compressed bodies that would expand to hundreds of megabytes: refused, or read within the recorder's limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MEMORY = 100
 
 
 def within(number: int, message: bytes) -> bytes:
-    """A field of protobuf that has a message."""
+    """Returns a field of protobuf that contains a message."""
     size, length = len(message), b""
     while size > 127:
         length, size = length + bytes([size & 127 | 128]), size >> 7
@@ -36,7 +36,7 @@ def within(number: int, message: bytes) -> bytes:
 
 
 def filled(before: bytes, one: bytes, after: bytes) -> bytes:
-    """As many as a body has room for."""
+    """Returns a body with as many copies of `one` as fit."""
     room = BODY_MAX - len(before) - len(after) - len(one)
     return before + (one + b",") * (room // (len(one) + 1)) + one + after
 
@@ -46,7 +46,7 @@ INPUT = b'{"runs":[{"id":"a","status":"succeeded","input":['
 MANY, MEBI = BODY_MAX // 2 - 50, 2**19 - 50
 _LIST = within(2, within(5, b"\x0a\0" * (LARGE // 2 - 50)))
 _LISTED = within(9, _LIST)
-"""An attribute with as many values as are read at once."""
+"""An attribute with as many values as are read at most."""
 PROTOBUF: dict[str, Callable[[], bytes]] = {
     "spans": lambda: within(1, within(2, b"\x12\0" * MANY)),
     "scopes": lambda: within(1, b"\x12\0" * MANY),
@@ -86,7 +86,7 @@ READ: dict[str, tuple[Callable[[bytes], Any], dict[str, Callable[[], bytes]]]] =
 
 
 def read_all() -> None:
-    """Prints by how many MiB a process grew over each of a form's bodies; each form has a process of its own."""
+    """Prints the MiB by which a process grew over each body of a form. Each form has its own process."""
     for form, (read, bodies) in READ.items():
         if (child := os.fork()) == 0:
             grown = {}
@@ -134,7 +134,7 @@ def test_more_than_one_request_may_have_is_refused_with_a_sentence(read: Callabl
 
 
 def test_a_large_text_is_taken_with_its_span_and_with_those_beside_it() -> None:
-    """As JSON takes it, too. Of a large span events and links are left out, and a list of a quarter of a mebibyte is not read."""
+    """JSON accepts it, too. A large span loses its events and links, and a list of a quarter of a mebibyte is not read."""
     text = "ä" * (3 * 2**20)
     pair = KeyValue(key="dynamiq.output", value=AnyValue(string_value=text))
     listed = KeyValue(key="list", value=AnyValue(array_value=ArrayValue(values=[AnyValue(string_value="long" * 30)] * 4000)))
@@ -170,11 +170,11 @@ def test_each_span_of_a_collectors_batch_may_have_a_resource_of_its_own(read: Ca
 
 def test_what_stands_in_texts_does_not_count() -> None:
     began = str(time.time_ns())
-    said = json.dumps('{[,\\"' * 200_000 + "é")
-    sent = [{"traceId": "a", "spanId": str(number), "startTimeUnixNano": began, "name": said} for number in range(3)]
+    text = json.dumps('{[,\\"' * 200_000 + "é")
+    sent = [{"traceId": "a", "spanId": str(number), "startTimeUnixNano": began, "name": text} for number in range(3)]
     (group,) = spans.from_json(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": sent}]}]}).encode())
-    assert [span.name for span in group.spans] == [said] * 3
-    (run,) = sdk.from_json(json.dumps({"runs": [{"id": "a", "input": said, "output": [[said]]}]}).encode())
-    assert run["output"] == [[said]]
+    assert [span.name for span in group.spans] == [text] * 3
+    (run,) = sdk.from_json(json.dumps({"runs": [{"id": "a", "input": text, "output": [[text]]}]}).encode())
+    assert run["output"] == [[text]]
     deep = b"[" * clean.DEPTH_MAX + b'"' + b'[\\"' * 300_000 + b'",[0]' + b"]" * clean.DEPTH_MAX
     assert clean.depth(deep) == clean.DEPTH_MAX + 1

@@ -1,4 +1,4 @@
-"""A request is acknowledged after the commit that its runs are in, and never before; what does not fit is refused."""
+"""A request is acknowledged only after the commit of its runs. Requests beyond the capacity are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHAT, MAIL, RIVAL = Source("team", "chat"), Source("team", "mail"), Source("riva
 
 
 class Held:
-    """A real store whose commits wait until they are let go, or fail as they are told."""
+    """A real store whose commits wait until the test releases them, or fail with the given error."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

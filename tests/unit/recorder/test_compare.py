@@ -1,4 +1,4 @@
-"""The verdict on a deploy: it finds what is worse, calls little of what is not, and names the node."""
+"""The comparison of a deploy: it finds what is worse, rarely flags what is equal, and names the node."""
 
 from __future__ import annotations
 

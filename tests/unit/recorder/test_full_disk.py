@@ -1,4 +1,4 @@
-"""A recorder whose disk fills up: what it gives up, and of whom, and what it takes to the last."""
+"""A recorder whose disk fills up: the data that it deletes, of which Apps, and the data that it accepts to the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_disk_that_fills_up_first_costs_nodes_and_then_runs(stage: RecorderSta
 
 
 class Filling(Held):
-    """A store on a disk that is as full as it is told, and emptier by a hundredth for each part of an App's data that goes."""
+    """A store on a disk whose fullness the test sets. Each deleted part of an App's data frees a hundredth."""
 
     def __init__(self, store: Store, fullness: float) -> None:
         super().__init__(store)
@@ -54,7 +54,7 @@ class Filling(Held):
         return self.full
 
     def bytes(self) -> int:
-        """Runs take all of it, where nothing else does."""
+        """Returns the size of the store that the test sets: with 0 it is the size of the runs alone."""
         return self.beside
 
     def trim(self, app_uid: str) -> int:
@@ -65,7 +65,7 @@ class Filling(Held):
 
 
 def two_apps(stage: RecorderStage, fullness: float, *, beside: int = 0, **options: Any) -> Filling:
-    """A recorder whose store has many runs of App OTHER_UID, and one of APP_UID, another namespace's."""
+    """Starts a recorder whose store has many runs of App OTHER_UID, and one of APP_UID in another namespace."""
     store = opened(stage.store_url)
     now = time.time_ns() // 1000
     store.write(
@@ -84,7 +84,7 @@ def two_apps(stage: RecorderStage, fullness: float, *, beside: int = 0, **option
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The upkeep looks often, and takes one run at a time."""
+    """Makes the upkeep check often, and delete one run at a time."""
     monkeypatch.setattr(upkeep, "LOOKS_EVERY", 0.05)
     monkeypatch.setattr(retention, "FEW", 1)
     monkeypatch.setattr(retention, "TRIMMED", 1)
@@ -104,7 +104,7 @@ def test_an_app_that_takes_most_of_a_full_disk_makes_room_and_others_are_recorde
 
 @pytest.mark.usefixtures("one_by_one")
 def test_apps_of_one_namespace_have_one_share_and_the_largest_makes_room_first(stage: RecorderStage) -> None:
-    """None of them takes half by itself."""
+    """No single App of the namespace takes half of the space."""
     store, now = opened(stage.store_url), time.time_ns() // 1000
     crowd = ["c33c33c3-0000-4000-8000-000000000003", "d44d44d4-0000-4000-8000-000000000004"]
     for uid, namespace, count in ((crowd[0], "crowd", 10), (crowd[1], "crowd", 10), (APP_UID, NAMESPACE, 12)):
@@ -134,7 +134,7 @@ def test_nothing_goes_while_there_is_room_or_none_is_known_or_the_app_may_have_i
 
 
 def test_the_last_of_a_disk_is_for_others_and_for_the_archive(stage: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The App that takes most waits first, then all runs, and at last rows, before nothing can be deleted any more."""
+    """Runs of the largest App are refused first, then all runs, and at last rows, before deletions become impossible."""
     stage.users["rival"] = pod_user(OTHER_NAMESPACE, "chat-2", "pod-uid-2")
     for raw, path in pod_of(OTHER_NAMESPACE, "chat-2", "pod-uid-2", "chat", OTHER_UID):
         stage.script.on("GET", path, raw)

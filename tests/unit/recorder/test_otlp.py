@@ -1,4 +1,4 @@
-"""From OTLP to runs: what our runtime sends, what others send, and what nobody should."""
+"""Parsing OTLP into runs: the requests of our runtime, those of others, and invalid ones."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def the_run(body: Any, sender: Sender = POD) -> Run:
 
 
 def changed(run: dict[str, Any], place: int = 0, **given: Any) -> dict[str, Any]:
-    """The run with other attributes of a span; None takes one away. `__` for a dot."""
+    """Returns the run with other attributes of a span. None removes one; `__` stands for a dot."""
     made = copy.deepcopy(run)
-    wanted = {key.replace("__", "."): value for key, value in given.items()}
-    kept = [each for each in made["spans"][place]["attributes"] if each["key"] not in wanted]
-    made["spans"][place]["attributes"] = kept + attributes(wanted)
+    changes = {key.replace("__", "."): value for key, value in given.items()}
+    kept = [each for each in made["spans"][place]["attributes"] if each["key"] not in changes]
+    made["spans"][place]["attributes"] = kept + attributes(changes)
     return made
 
 
@@ -312,9 +312,9 @@ def test_a_node_says_how_it_went() -> None:
     ],
 )
 def test_bodies_that_are_none_are_refused_with_a_sentence(body: bytes) -> None:
-    with pytest.raises(spans.NotReadable) as told:
+    with pytest.raises(spans.NotReadable) as error:
         spans.from_json(body)
-    assert str(told.value).startswith("the body is")
+    assert str(error.value).startswith("the body is")
 
 
 def test_half_of_a_surrogate_pair_is_cleaned() -> None:

@@ -1,4 +1,4 @@
-"""What a call of a model cost: reported, else by the table, else unknown and never 0."""
+"""The cost of a call of a model: the reported cost, else by the table, else unknown, and never 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests at the recorder: bodies and their limits, whose they are, and who may read what."""
+"""Requests at the recorder: bodies and their limits, the App that they are for, and the rights of readers."""
 
 from __future__ import annotations
 
@@ -73,27 +73,27 @@ def test_every_form_of_a_body_is_taken(recorder: RecorderStage) -> None:
 
 def test_what_was_not_taken_is_told(recorder: RecorderStage) -> None:
     wrong = a_run(began=1)
-    said = recorder.send(request(wrong, a_run())).json()["partialSuccess"]
-    assert (said["rejectedSpans"], "clock" in said["errorMessage"]) == ("3", True)
+    result = recorder.send(request(wrong, a_run())).json()["partialSuccess"]
+    assert (result["rejectedSpans"], "clock" in result["errorMessage"]) == ("3", True)
     by_protobuf = recorder.send(as_protobuf(request(wrong)), Content_Type="application/x-protobuf")
     assert b"clock" in by_protobuf.content
     assert recorder.metrics()["dynamiq_recorder_runs_refused_total"] == 6
 
 
 def test_whoever_has_a_key_does_not_change_what_a_pod_said(recorder: RecorderStage) -> None:
-    """A caller is told the run's id, and the App's pod passes on what a key's owner sends."""
+    """Callers get the run's id, and the App's pod forwards what they send with a key."""
     run = a_run(outcome="failed")
     recorder.record(run)
     forged = [sdk_runs()[0] | {"id": run_id_of(run)}]
     for body in ({"runs": forged}, request(a_run(run_id_of(run)))):
-        said = recorder.send(body, X_Dynamiq_App_Id=APP_UID).json()["partialSuccess"]
-        assert (int(said["rejectedSpans"]) > 0, "stays as it is" in said["errorMessage"]) == (True, True)
+        result = recorder.send(body, X_Dynamiq_App_Id=APP_UID).json()["partialSuccess"]
+        assert (int(result["rejectedSpans"]) > 0, "stays as it is" in result["errorMessage"]) == (True, True)
     found = recorder.get(f"/v1/runs/{run_id_of(run)}")
     assert (found["status"], found["source"], len(found["nodes"])) == ("failed", "runtime", 2)
 
 
 def test_whoever_knows_the_id_of_another_apps_run_neither_takes_it_nor_sees_it(recorder: RecorderStage) -> None:
-    """Run ids stand in logs, links and traces. A pod's token is a file that any container of it can read."""
+    """Logs, links and traces contain run ids. Any container of a pod can read the pod's token."""
     recorder.users["rival"] = pod_user(OTHER_NAMESPACE, "chat-2", "pod-uid-2")
     for raw, path in pod_of(OTHER_NAMESPACE, "chat-2", "pod-uid-2", APP, OTHER_UID):
         recorder.script.on("GET", path, raw)
@@ -278,7 +278,7 @@ def test_the_gate_relays_for_an_app_that_it_names(recorder: RecorderStage) -> No
 
 
 def test_nobody_is_trusted_by_the_name_of_what_is_not_installed(stage: RecorderStage) -> None:
-    """Whoever may make namespaces may have an account of any name in them."""
+    """Anybody who may create namespaces may have an account of any name there."""
     stage.rights = lambda _: False
     stage.start(operator="")
     problem(stage.send({"runs": sdk_runs()}, GATE, X_Dynamiq_App_Id=APP_UID), 403, "create apps/runs")

@@ -1,4 +1,4 @@
-"""From what the SDK sends to runs, and back to what it sent."""
+"""Parsing the SDK's runs, and serializing them as they were sent."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_workflow_is_a_run_and_what_is_below_it_its_spans() -> None:
 
 
 def test_of_what_no_column_has_the_largest_is_left_out_however_many_there_are() -> None:
-    """100,000 names took an hour of a processor where each that is left out had all others written again."""
+    """Serializing again after each removal took an hour of processor time for 100,000 names."""
     large = {"large": "x" * clean.EXTRA_MAX, "larger": ["y" * clean.EXTRA_MAX]}
     kept = the_run([sdk_runs()[0] | large | {"small": "z" * 1000}]).extra
     assert kept is not None
@@ -83,7 +83,7 @@ def test_what_an_app_does_not_record_is_not_kept() -> None:
 
 
 def with_secrets() -> list[dict[str, Any]]:
-    """A run with callers' words wherever the SDK's tracing handler puts them, and where a later one may."""
+    """Returns a run with callers' texts wherever the SDK's tracing handler puts them, and where a later one may."""
     sent = sdk_runs(content="SECRET", status="failed")
     for each in sent[:2]:
         each["metadata"]["failed_nodes"] = [{"id": "llm", "name": "LLM", "error_message": "no answer to SECRET"}]

@@ -1,4 +1,4 @@
-"""Archived rows: written once, found again, a page at a time, and gone with their App after a while."""
+"""Archived rows: written once, found page by page, and deleted some time after their App."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_what_comes_twice_is_there_once(store: Store) -> None:
 
 
 def test_a_row_is_written_once(store: Store) -> None:
-    """Who is told that a row is there deletes his own: so what is there is not another one of its uid."""
+    """The operator deletes a row once it is acknowledged: a different row with its uid must not be in its place."""
     (row,) = for_store(history(1))
     store.archive([row], {})
     for other in (
@@ -74,7 +74,7 @@ def test_pages_come_by_sequence_from_either_end_and_from_any_place(store: Store)
 
 
 def test_any_place_of_an_archive_with_gaps_is_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over the borders of what is counted together, also once a restore has joined two archives."""
+    """It is so across the blocks that are counted together, also after a restore has joined two archives."""
     monkeypatch.setattr(archive, "BLOCK", 4)
     rows = [row for row in for_store(history(41)) if row.sequence % 5 and not 12 <= row.sequence < 24]
     store.archive(rows[::2], {})
@@ -102,7 +102,7 @@ def test_the_rows_from_a_sequence_on_are_known_by_their_digests(store: Store) ->
 
 
 def test_what_tells_what_was_live_at_a_time_is_found(store: Store) -> None:
-    """However long the archive is: the row that was live, the one that took its place, and what was being rolled out."""
+    """In an archive of any length, it returns the row that was live, its successor, and the rows in rollout then."""
     rows = [msgspec.structs.replace(row, succeeded=row.sequence % 10 == 0) for row in for_store(history(60))]
     store.archive(rows, {})
 
@@ -126,7 +126,7 @@ def test_one_app_has_nothing_of_another(store: Store) -> None:
 
 
 def test_two_that_send_the_same_at_once_leave_one_of_each(address: str) -> None:
-    """Two recorders on one PostgreSQL, as while one takes the other's place; on SQLite two requests."""
+    """On PostgreSQL two recorders write, as while one replaces the other; on SQLite two requests."""
     one = opened(address)
     two = opened(address) if address.startswith("postgres") else one
     rows = history(60)
@@ -153,7 +153,7 @@ def test_two_that_send_the_same_at_once_leave_one_of_each(address: str) -> None:
 
 
 def test_an_app_that_is_restored_has_the_archive_of_the_one_before(store: Store) -> None:
-    """Its rows come back under other uids, and those that the archive has already are handed over as if for the first time."""
+    """Its rows are restored under other uids, and archived ones are handed over as if for the first time."""
     rows = history(5)
     digests = {row["spec"]["sequence"]: row["spec"]["pinned"]["digest"] for row in rows}
     store.put_rows([a_row(number, digest=digests[number]) for number in digests])
@@ -171,7 +171,7 @@ def test_an_app_that_is_restored_has_the_archive_of_the_one_before(store: Store)
 
 
 def test_rows_that_are_archived_before_it_is_known_that_their_app_was_restored_are_there_once(store: Store) -> None:
-    """As where the recorder starts at this moment: `verify` walks each row once."""
+    """A recorder that is just starting does not know of the restore yet: `verify` must still walk each row once."""
     rows = history(5)
     digests = {row["spec"]["sequence"]: row["spec"]["pinned"]["digest"] for row in rows}
     store.put_rows([a_row(number, digest=digests[number]) for number in digests])
@@ -218,7 +218,7 @@ def test_an_archive_goes_once_its_app_is_missed_for_long_enough(store: Store) ->
 
 @pytest.mark.parametrize("uid", [APP, "c0ffee00-0000-4000-8000-00000000000c"], ids=["the same", "another"])
 def test_an_app_that_comes_back_while_its_archive_is_about_to_go_keeps_it(store: Store, uid: str) -> None:
-    """Under the same uid, as where etcd is restored, or under another one, as its backup brings it back."""
+    """It may have the same uid, if etcd is restored, or another one, if a backup restores it."""
     rows = history(3)
     store.put_rows([a_row(1, digest="sha256:first")])
     store.archive(for_store(rows[:2]), flows(rows))

@@ -1,4 +1,4 @@
-"""What is deleted is nowhere any more; what is old goes in pieces, and its disk is given back."""
+"""Deletions leave no copy anywhere. Old data is deleted in pieces, and its disk space is freed."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ SECRET = "xyzzy-4711"
 DAY = 24 * HOUR
 
 
-def _told(number: int, **changes: object) -> Run:
-    """A run with a person's words everywhere that words can be."""
+def _with_secret(number: int, **changes: object) -> Run:
+    """Returns a run with a person's text in every field that can hold text."""
     text = f"{SECRET} {number} "
     spans = (
         a_call(1, cost=5, input=f'"{text * 40}"', output=f'"{text}"', extra=f'{{"m": "{text}"}}'),
         a_span(2, error=text, name=text, node_id=text, type=text, error_type=text),
     )
-    said = {"user_id": SECRET, "session_id": f"{SECRET}-{number % 2}", "tags": (SECRET,), "models": (SECRET,), "trigger": SECRET}
+    fields = {"user_id": SECRET, "session_id": f"{SECRET}-{number % 2}", "tags": (SECRET,), "models": (SECRET,), "trigger": SECRET}
     content = {"input": f'"{text * 2000}"', "output": f'"{text}"', "error": text, "extra": f'{{"e": "{text}"}}', "reason": SECRET}
-    return a_run(number, spans=spans, node_count=2, workflow_version=SECRET, **said, **content, **changes)
+    return a_run(number, spans=spans, node_count=2, workflow_version=SECRET, **fields, **content, **changes)
 
 
 _OF_PEOPLE = ["user_id", "session_id", "tags", "value", "folded", "error", "input", "output", "extra", "comment", "by_whom"]
-"""Columns with what a person is or wrote; others have what an App is made of, such as its nodes' names."""
+"""Columns about persons or with their texts. Other columns describe the App, such as names of its nodes."""
 
 
 def _found(address: str) -> list[str]:
-    """Where the secret is: the store's files, or the tables of a database."""
+    """Returns the places of the secret: files of the store, or tables of a database."""
     if address.startswith("sqlite"):
         folder = Path(address.removeprefix("sqlite://")).parent
         return [str(path) for path in folder.iterdir() if SECRET.encode() in path.read_bytes()]
@@ -61,12 +61,12 @@ def _found(address: str) -> list[str]:
 )
 def test_what_is_deleted_leaves_nothing_in_any_table_or_file(address: str, store: Store, wanted: Filter) -> None:
     other = [a_run(number, started_at=NOON + 2 * DAY + number) for number in range(1000, 1040)]
-    told = [_told(number) for number in range(60)]
+    runs = [_with_secret(number) for number in range(60)]
     store.write([batch(*other[:20])])
     for start in range(0, 60, 7):
-        store.write([batch(*told[start : start + 7])])
-    store.write([batch(*told[:30]), batch(*other[20:])])
-    assert store.add_score(APP, told[0].id, Score(name="good", value=1, comment=SECRET, by=SECRET, at=NOON))
+        store.write([batch(*runs[start : start + 7])])
+    store.write([batch(*runs[:30]), batch(*other[20:])])
+    assert store.add_score(APP, runs[0].id, Score(name="good", value=1, comment=SECRET, by=SECRET, at=NOON))
     if not address.startswith("sqlite"):
         with psycopg.connect(address, autocommit=True) as raw:
             raw.execute("ANALYZE")
@@ -84,7 +84,7 @@ def test_what_is_deleted_leaves_nothing_in_any_table_or_file(address: str, store
 def test_what_is_deleted_of_thousands_in_no_order_leaves_nothing_in_gaps_of_pages(
     tmp_path: Path, small: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page that is split or joined keeps copies of lines that are elsewhere then. Of a large store they go with the next retention."""
+    """A page that is split or joined keeps copies of lines that moved. For a large store the next retention deletes them."""
     if not small:
         monkeypatch.setattr(deleting, "SMALL", 0)
         monkeypatch.setattr(sqlite, "SMALL", 0)
@@ -93,9 +93,9 @@ def test_what_is_deleted_of_thousands_in_no_order_leaves_nothing_in_gaps_of_page
     runs = []
     for number in range(5_000):
         user = f"user-2{SECRET}" if chance.random() < 0.05 else f"user-{chance.randrange(300)}"
-        told = {"tags": (user,), "error": f"err {user}", "input": f'"{user}"'} if number % 2 else {}
+        content = {"tags": (user,), "error": f"err {user}", "input": f'"{user}"'} if number % 2 else {}
         session = f"{user}-{chance.randrange(5)}"
-        runs.append(a_run(number, started_at=NOON + chance.randrange(20 * HOUR), user_id=user, session_id=session, **told))
+        runs.append(a_run(number, started_at=NOON + chance.randrange(20 * HOUR), user_id=user, session_id=session, **content))
     for start in range(0, len(runs), 20):
         store.write([batch(*runs[start : start + 20])])
     left = [run for run in runs if SECRET not in str(run.user_id)]
@@ -114,7 +114,7 @@ def test_what_is_deleted_of_thousands_in_no_order_leaves_nothing_in_gaps_of_page
 
 
 def test_a_session_is_deleted_and_others_are_not(store: Store) -> None:
-    store.write([batch(*(_told(number) for number in range(10)), _told(11, app_uid=OTHER, app="beside"))])
+    store.write([batch(*(_with_secret(number) for number in range(10)), _with_secret(11, app_uid=OTHER, app="beside"))])
 
     assert store.delete(Filter(app_uid=APP, session_id=f"{SECRET}-1")) == 5
 
@@ -124,7 +124,7 @@ def test_a_session_is_deleted_and_others_are_not(store: Store) -> None:
 
 
 def test_one_run_is_deleted_with_all_that_is_its(address: str, store: Store) -> None:
-    run = _told(1)
+    run = _with_secret(1)
     store.write([batch(run)])
 
     assert store.delete_run(APP, run.id)
@@ -136,7 +136,7 @@ def test_one_run_is_deleted_with_all_that_is_its(address: str, store: Store) -> 
 
 
 def test_a_run_that_was_sent_again_leaves_none_of_what_was_replaced(address: str, store: Store) -> None:
-    store.write([batch(_told(1))])
+    store.write([batch(_with_secret(1))])
     store.write([batch(a_run(1, spans=(a_span(1), a_span(2)), input="1", output="1", error="x", reason="x", node_count=2))])
     store.delete(Filter(app_uid=OTHER))
     store.delete_run(APP, a_run(1).id)
@@ -145,7 +145,7 @@ def test_a_run_that_was_sent_again_leaves_none_of_what_was_replaced(address: str
 
 
 def _days(count: int, per_day: int = 40) -> list[Run]:
-    """Runs of so many days before noon, each with spans: one in ten failed, and the last of a day by far the slowest."""
+    """Returns runs with spans of the `count` days before noon. One in ten failed, and a day's last run is by far the slowest."""
     runs = []
     for number in range(count * per_day):
         day, within = divmod(number, per_day)
@@ -197,7 +197,7 @@ def _with_spans(store: Store) -> set[str]:
 def test_spans_go_before_their_runs_but_for_those_that_failed_and_the_slowest(store: Store) -> None:
     runs = _days(4)
     store.write([batch(*runs)])
-    said = answers(store, APP, ())
+    before = answers(store, APP, ())
 
     store.retain(NOON + HOUR, Retention(spans=2 * 86400))
 
@@ -209,7 +209,7 @@ def test_spans_go_before_their_runs_but_for_those_that_failed_and_the_slowest(st
     assert read is not None
     assert (read.spans, read.node_count, read.input, read.content_kept) == ((), 2, None, False)
     store.rebuild_rollups()
-    assert answers(store, APP, ()) == said
+    assert answers(store, APP, ()) == before
 
 
 def test_of_spans_so_many_are_kept_as_the_ratio_says_and_the_same_at_each_look(store: Store) -> None:

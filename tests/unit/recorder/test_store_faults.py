@@ -1,4 +1,4 @@
-"""What a store does where it cannot: killed, full, without its database, opened twice, older or newer than its tables."""
+"""A store in trouble: killed, full, without its database, opened twice, older or newer than its tables."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ WRITER = "tests.unit.support.store_writer"
 
 @pytest.fixture(scope="module")
 def writers() -> Iterator[Preloaded]:
-    """Starts processes that write."""
+    """Yields a starter of processes that write."""
     with preloaded(sys.executable, [WRITER]) as made:
         yield made
 
 
 def _killed_writer(writers: Preloaded, folder: Path, address: str, first: int, acknowledged: int) -> int:
-    """Starts a process that writes runs from `first` on, and kills it after it has acknowledged so many. Returns the last that it did."""
+    """Starts a process that writes runs from `first` on, and kills it after enough acknowledgements. Returns the last acknowledged run."""
     printed, errors = folder / "printed", folder / "errors"
     printed.unlink(missing_ok=True)
     process = writers.start(WRITER, address, str(first), environment=dict(os.environ), files=(Path(os.devnull), printed, errors))
@@ -67,14 +67,14 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged_and_counts_n
 
     store = opened(address)
     there = {run.seq for run in store.every(Filter(app_uid=APP), content=False)}
-    said = answers(store, APP, ["row-1"])
+    before = answers(store, APP, ["row-1"])
     store.rebuild_rollups()
     again = answers(store, APP, ["row-1"])
     missing = store.wholeness(APP, ["pod-1"]).missing
     store.close()
 
     assert set(range(1, last + 1)) <= there
-    assert again == said
+    assert again == before
     assert missing == 0
 
 
@@ -137,7 +137,7 @@ def test_a_database_that_is_away_is_not_wrong(server: postgres.Server) -> None:
 
 @pytest.fixture
 def small_files() -> Iterator[None]:
-    """Room for 2 MB in each file of this process, as a disk that is full would leave it."""
+    """Limits each file of this process to 2 MB, like a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
@@ -147,7 +147,7 @@ def small_files() -> Iterator[None]:
 
 
 def _fill(store: Store) -> int:
-    """Writes until it cannot. Returns how many runs are stored."""
+    """Writes until it fails, and returns the number of stored runs."""
     for number in range(10_000):
         try:
             store.write([batch(a_run(number, input=f'"{"x" * 20_000}"'))])
@@ -168,16 +168,16 @@ def test_a_full_disk_is_unavailable_loses_nothing_and_is_used_again_when_there_i
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     store.check()
     assert store.write([batch(a_run(20_000), a_run(0))]).new == 1
-    said = answers(store, APP, ())
+    before = answers(store, APP, ())
     store.rebuild_rollups()
-    assert answers(store, APP, ()) == said
+    assert answers(store, APP, ()) == before
     assert store.page(Filter(app_uid=APP)).total == stored + 1
     store.close()
 
 
 @pytest.fixture
 def many_descriptors() -> Iterator[None]:
-    """Every descriptor that is opened meanwhile is above 1024, as it is where a thousand connections are."""
+    """Makes every new descriptor larger than 1024, as with a thousand connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     held = [os.dup(0)]

@@ -1,4 +1,4 @@
-"""A store that an earlier program made is brought to today's tables with all that it holds."""
+"""A store of an older program is upgraded to today's tables, without loss."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _database(address: str) -> Database:
 
 @pytest.fixture
 def first(address: str) -> str:
-    """The address of a store as the first program left it."""
+    """Returns the address of a store as the first program left it."""
     database = _database(address)
     schema.upgrade(database, schema.migrations(_dialect(address))[:1])
     first_store.put_into(database, first_store.held().tables)
@@ -71,7 +71,7 @@ def test_of_what_it_counted_there_are_no_sketches_of_cost_until_it_is_counted_ag
     old = next(run for run in first_store.runs(store) if run.row_uid and not run.unpriced and run.status is RunStatus.SUCCEEDED)
 
     def sketched() -> tuple[int, int, int]:
-        """Runs in sketches of cost, runs that are priced, and runs in sketches of tokens less those that have tokens."""
+        """Returns the runs in sketches of cost, the priced runs, and the runs in sketches of tokens minus those with tokens."""
         found = [each.sums for each in store.figures(APP, first_store.ROWS, nodes=True)]
         costs = sum(sum(each.cost_sketch.buckets.values()) for each in found)
         tokens = sum(sum(each.token_sketch.buckets.values()) - each.with_tokens for each in found)
@@ -143,7 +143,7 @@ _TABLES = {
 
 
 def _tables(address: str) -> list[list[Cell]]:
-    """Reads what tables and indexes there are, and how they are made."""
+    """Returns the tables and indexes, with their definitions."""
     database = _database(address)
     with database.reading() as connection:
         found = connection.ask([(question, ()) for question in _TABLES[_dialect(address)]])
@@ -154,7 +154,7 @@ def _tables(address: str) -> list[list[Cell]]:
 def test_an_older_recorder_goes_on_with_the_tables_once_they_are_taken_back(
     first: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With all that it had but runs whose id another App has as well, and what was deleted stays deleted."""
+    """The older recorder has everything except runs whose id another App shares. Deleted runs stay deleted."""
     older = schema.migrations(_dialect(first))[: schema.OLDEST]
     database = _database(first)
     schema.upgrade(database, older)

@@ -1,4 +1,4 @@
-"""On PostgreSQL, where others write at the same time: a delete takes all, and a score is of a run that is there."""
+"""Concurrent writes on PostgreSQL: a delete is complete, and a score belongs to an existing run."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def address(server: postgres.Server) -> str:
 
 
 class Other:
-    """Another writer, whose transaction something waits for until it commits."""
+    """Another writer, whose transaction blocks a call until it commits."""
 
     def __init__(self, address: str) -> None:
         self.raw = psycopg.connect(address)
 
     def meets(self, call: Callable[[], Any], *statements: str) -> Any:
-        """What the call comes to, where these are carried out while it waits."""
+        """Executes these statements while the call waits, commits, and returns the result of the call."""
         answers: list[Any] = []
 
         def run() -> None:

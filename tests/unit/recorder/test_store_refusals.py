@@ -1,4 +1,4 @@
-"""What a store does not take: whoever knows a run's id does not change what its pod said, and nobody brings back what was deleted."""
+"""Data that a store refuses: nobody who knows a run's id changes its pod's data, and deleted runs stay deleted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAYS = Instance(id="i-1", app_uid=APP, pod_uid="pod-1", last_seq=1, dropped=0, e
 
 
 def _by(source: RunSource, run: Run = FAILED, **changes: Any) -> Run:
-    """What somebody else sends under the run's id."""
+    """Returns the run that another sender sends with the same id."""
     lies = {"status": RunStatus.SUCCEEDED, "duration": 1, "pins": None, "user_id": "bob", "instance": None, "seq": None}
     return msgspec.structs.replace(run, source=source, spans=(), node_count=0, **{**lies, **changes})
 
@@ -80,16 +80,16 @@ def test_a_pods_run_takes_the_place_of_one_that_was_sent_under_its_id_before(sto
     assert store.scores(APP, FAILED.id) == ()
     assert store.wholeness(APP).missing == 0
     assert store.page(Filter(app_uid=APP, user_id="bob")).total == 0
-    said = answers(store, APP, ["row-2"])
+    before = answers(store, APP, ["row-2"])
     store.rebuild_rollups()
-    assert answers(store, APP, ["row-2"]) == said
+    assert answers(store, APP, ["row-2"]) == before
     assert store.write([batch(FAILED)]) == Written(0, (0,))
 
 
 @pytest.mark.parametrize("source", RunSource)
 @pytest.mark.parametrize("together", [True, False])
 def test_what_another_app_sends_under_a_runs_id_is_a_run_of_its_own(store: Store, source: RunSource, together: bool) -> None:
-    """However a run came, and from whom."""
+    """It is so for every source and sender of the run."""
     ours = msgspec.structs.replace(FAILED, source=RunSource.SDK, instance=None, seq=None)
     theirs = _by(source, app_uid=OTHER, app="beside")
     for batches in ([batch(ours), batch(theirs)],) if together else ([batch(ours)], [batch(theirs)]):
@@ -141,8 +141,8 @@ def test_what_was_deleted_does_not_come_back_until_it_would_be_too_old(store: St
 def test_what_comes_late_or_again_for_an_hour_that_is_thinned_out_brings_nothing_back(store: Store, ratio: float) -> None:
     def told(number: int, **changes: Any) -> Run:
         spans = (a_call(1, cost=5, input='"secret"'), a_span(2))
-        said = {"input": '"secret"', "error": "secret", "status": RunStatus.REFUSED, "spans": spans, "node_count": 2, "cost": 5}
-        return a_run(number, started_at=NOON + number, **{**said, **changes})
+        fields = {"input": '"secret"', "error": "secret", "status": RunStatus.REFUSED, "spans": spans, "node_count": 2, "cost": 5}
+        return a_run(number, started_at=NOON + number, **{**fields, **changes})
 
     days = 9 if ratio == 1.0 else 1
     store.write([batch(told(1), told(2, duration=10**9), told(3, spans=(), node_count=0))])
@@ -174,7 +174,7 @@ def test_tokens_and_cost_by_model_and_by_node_are_those_of_calls(store: Store) -
 
 
 def test_names_that_callers_make_up_are_bounded_in_an_hour_and_all_their_runs_are_counted(store: Store) -> None:
-    """As triggers, and as ids of nodes."""
+    """Callers make up names of triggers, and ids of nodes."""
 
     def made_up(number: int, **changes: Any) -> Run:
         node = a_span(1, node_id=f"node-{number}", name=f"Node {number}", started_at=NOON)

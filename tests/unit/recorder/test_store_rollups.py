@@ -1,4 +1,4 @@
-"""Rollups say what a plain sum over the runs would: after writes, repeats, rows that move runs, deletes, and made anew."""
+"""Rollups equal a plain sum over the runs: after writes, repeats, rows that move runs, deletions, and when they are recomputed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ GROUPS = (None, MetricsGroup.DEPLOYMENT, MetricsGroup.WORKFLOW_VERSION, MetricsG
 
 
 def assert_same(store: Store, plain: Plain) -> None:
-    """Metrics by every interval and group, and figures of every row with its nodes."""
+    """Compares metrics by every interval and group, and figures of every row with its nodes."""
     for app in (APP, OTHER):
         for interval in MetricsInterval:
             for group in GROUPS:
                 points = store.metrics(app, NOON, NOON + 40 * HOUR, interval, group)
-                said = {(point.at, point.key): point.sums for point in points}
-                assert said == plain.metrics(app, interval, group), (interval, group)
+                metrics = {(point.at, point.key): point.sums for point in points}
+                assert metrics == plain.metrics(app, interval, group), (interval, group)
                 assert [point.at for point in points] == sorted(point.at for point in points)
     uids = sorted(uid for uid, row in plain.rows.items() if row.app_uid == APP)
     for figures in store.figures(APP, uids, nodes=True):
@@ -97,9 +97,9 @@ def test_whatever_is_written_put_and_deleted_the_figures_are_those_of_the_runs(s
                 (a.uid if a else None) != (b.uid if b else None) for a, b in zip(before.values(), after.values(), strict=True)
             )
         elif what == "delete":
-            wanted = Filter(app_uid=APP, session_id=f"s{chance.randrange(30)}")
-            gone = plain.matching(wanted)
-            assert store.delete(wanted) == len(gone)
+            deleted = Filter(app_uid=APP, session_id=f"s{chance.randrange(30)}")
+            gone = plain.matching(deleted)
+            assert store.delete(deleted) == len(gone)
             for run in gone:
                 del plain.runs[run.id]
         assert_same(store, plain)
@@ -140,8 +140,8 @@ def test_a_node_has_its_name_its_failures_and_the_time_that_is_its_own(store: St
 
     (figures,) = store.figures(APP, ["row-1"], nodes=True)
 
-    said = {node.name: (node.sums.failed, node.caused, node.sums.duration, node.own_duration) for node in figures.nodes}
-    assert said == {"Outer": (1, 0, 1_000, 300), "Inner": (1, 1, 700, 700)}
+    nodes = {node.name: (node.sums.failed, node.caused, node.sums.duration, node.own_duration) for node in figures.nodes}
+    assert nodes == {"Outer": (1, 0, 1_000, 300), "Inner": (1, 1, 700, 700)}
 
 
 def test_metrics_begin_and_end_with_the_points_that_the_time_touches(store: Store) -> None:
@@ -166,7 +166,7 @@ def test_figures_are_in_the_order_asked_with_zeros_for_no_runs_and_without_what_
 
 
 def test_writers_at_once_of_the_same_runs_count_each_once(address: str) -> None:
-    """Three threads: of two recorders on PostgreSQL, on SQLite of the one that there can be."""
+    """Three threads write: on PostgreSQL with two recorders, on SQLite with the only one."""
     chance = random.Random(3)  # noqa: S311
     runs = [drawn(chance, number) for number in range(300)]
     rows = [a_row(sequence) for sequence in range(1, 5)]

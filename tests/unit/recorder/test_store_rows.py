@@ -1,4 +1,4 @@
-"""Which row a run is of, whichever of the two comes first; and an App that comes back from a backup under another uid."""
+"""The row of a run, whichever of the two is stored first, and an App that a backup restores under another uid."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.stored_runs import APP, HOUR, NOON, OTHER, PINS, SECOND, Plai
 P = PINS[0]
 FIRST = a_row(1, pins=P)
 AGAIN = a_row(3, pins=P)
-"""Made of the same pins as the first: it scales, or brings it back."""
+"""A row with the same pins as the first: it scales, or rolls back."""
 FAILED = a_row(5, pins=P, succeeded=False)
 OPEN = a_row(7, pins=P, succeeded=None, ended=None)
 
 
 def _at(row: Row, after: int) -> int:
-    """Seconds after it began."""
+    """Returns the time `after` seconds after the row began."""
     return row.began + after * SECOND
 
 
@@ -140,12 +140,12 @@ def test_an_app_that_is_restored_takes_its_runs_and_rows_with_it(store: Store) -
     assert store.figures(OTHER, ["new-row-3"], nodes=True)[0].nodes[0].sums.cost == 5
     assert store.figures(OTHER, ["new-row-3"])[0].scores == {"good": (1.0, 1)}
     found = [Filter(app_uid=OTHER, tags=("eu",)), Filter(app_uid=OTHER, error="keyerror"), Filter(app_uid=OTHER, row_uid="new-row-1")]
-    assert [store.page(wanted).total for wanted in found] == [1, 1, 1]
+    assert [store.page(chosen).total for chosen in found] == [1, 1, 1]
     assert store.wholeness(OTHER).instances == 1
 
 
 def test_a_restored_app_has_each_id_once_whatever_came_before_it_was_known(store: Store) -> None:
-    """The first of an id stays, but a pod's run takes the place of one from outside; what was deleted in either is gone."""
+    """The first run of an id is kept, but a pod's run replaces one from outside. A run deleted in either App is deleted."""
     store.put_rows([FIRST])
     old = [a_run(number, started_at=_at(FIRST, 60 + number), source=source) for number, source in enumerate([*RunSource, RunSource.SDK])]
     new = [msgspec.structs.replace(run, app_uid=OTHER, source=RunSource.RUNTIME, duration=7) for run in old]
@@ -157,9 +157,9 @@ def test_a_restored_app_has_each_id_once_whatever_came_before_it_was_known(store
 
     durations = [50_000 if run.source is RunSource.RUNTIME else 7 for run in old[:-1]]
     assert [run.duration for run in store.every(Filter(app_uid=OTHER), content=False)] == durations
-    said = answers(store, OTHER, ["new-row-1"])
+    before = answers(store, OTHER, ["new-row-1"])
     store.rebuild_rollups()
-    assert answers(store, OTHER, ["new-row-1"]) == said
+    assert answers(store, OTHER, ["new-row-1"]) == before
     assert store.write([batch(old[-1], new[-1])]).new == 0
 
 
@@ -217,7 +217,7 @@ def test_an_app_that_only_looks_alike_takes_nothing(store: Store, change: dict[s
 
 
 def test_a_long_history_with_the_same_pins_attributes_as_a_short_one_does(store: Store) -> None:
-    """Whatever succeeded, failed or is under way before, between and after the runs, and whichever comes first."""
+    """It is so for any rows before, between and after the runs, and whichever is stored first."""
     chance = random.Random(12)  # noqa: S311
     rows = []
     for sequence in range(1, 121):

@@ -1,4 +1,4 @@
-"""Runs that are written and read again: whole, once, in any order and by any filter."""
+"""Runs that are written and read: complete, once, in any order and by any filter."""
 
 from __future__ import annotations
 
@@ -135,11 +135,11 @@ def test_text_that_no_database_takes_is_stored_all_the_same(store: Store) -> Non
 
 SORTS = [Sort(by, descending) for by in ("started_at", "duration", "cost") for descending in (True, False)]
 SEVERAL = 6
-"""Filters of several kinds, drawn anew for each store."""
+"""Number of filters that combine several kinds, drawn for each store."""
 
 
 def _filters(chance: random.Random) -> list[Filter]:
-    """Each kind alone, and drawn ones of several."""
+    """Returns filters of each kind alone, and random ones of several kinds."""
     made: dict[str, Callable[[], object]] = {
         "row_uid": lambda: chance.choice(["row-1", "row-2", "row-9"]),
         "workflow_version": lambda: chance.choice(["v1", "v9"]),
@@ -174,35 +174,35 @@ def _stored(store: Store, chance: random.Random, count: int = 400) -> Plain:
 
 @pytest.mark.full_count
 def test_pages_are_those_of_the_filter_in_order_each_run_once(store: Store) -> None:
-    """All runs in each order; with SOAK=1 those of each filter, too, which otherwise has two orders."""
+    """All runs are read in each order. Each filter has two orders; with SOAK=1 all of them."""
     seed = random.randrange(10**6)  # noqa: S311
     print("seed", seed)
     chance = random.Random(seed)  # noqa: S311
     plain = _stored(store, chance)
     all_of_it, *filters = _filters(chance)
-    asked = [
+    cases = [
         *((sort, all_of_it) for sort in SORTS),
         *((sort, each) for each in filters for sort in chance.sample(SORTS, len(SORTS) if in_full() else 2)),
     ]
-    for sort, wanted in asked:
-        expected = {run.id for run in plain.matching(wanted)}
+    for sort, chosen in cases:
+        expected = {run.id for run in plain.matching(chosen)}
         limit = chance.choice([7, 25, 500, max(len(expected) - 1, 1)])  # the last: of a second page with one run
 
         found: list[Run] = []
         cursor = None
         while True:
-            page = store.page(wanted, sort, limit=limit, cursor=cursor)
+            page = store.page(chosen, sort, limit=limit, cursor=cursor)
             found += page.runs
-            assert page.total == len(expected), wanted
+            assert page.total == len(expected), chosen
             if (cursor := page.cursor) is None:
                 break
         values = [getattr(run, sort.by) for run in found]
         priced = [value for value in values if value is not None]
-        at_once = store.page(wanted, sort, limit=500)
-        offset = store.page(wanted, sort, limit=5, offset=3)
+        at_once = store.page(chosen, sort, limit=500)
+        offset = store.page(chosen, sort, limit=5, offset=3)
 
-        assert sorted(run.id for run in found) == sorted(expected), wanted
-        assert values == [*sorted(priced, reverse=sort.descending), *[None] * (len(values) - len(priced))], wanted
+        assert sorted(run.id for run in found) == sorted(expected), chosen
+        assert values == [*sorted(priced, reverse=sort.descending), *[None] * (len(values) - len(priced))], chosen
         assert list(at_once.runs) == found
         assert list(offset.runs) == found[3:8]
 
@@ -210,11 +210,11 @@ def test_pages_are_those_of_the_filter_in_order_each_run_once(store: Store) -> N
 def test_an_export_has_every_run_of_the_filter_with_its_spans_oldest_first(store: Store) -> None:
     chance = random.Random(5)  # noqa: S311
     plain = _stored(store, chance, 1_200)
-    wanted = Filter(app_uid=APP, status=(RunStatus.SUCCEEDED,))
+    chosen = Filter(app_uid=APP, status=(RunStatus.SUCCEEDED,))
 
-    found = list(store.every(wanted, content=True))
+    found = list(store.every(chosen, content=True))
 
-    assert {run.id: run.spans for run in found} == {run.id: run.spans for run in plain.matching(wanted)}
+    assert {run.id: run.spans for run in found} == {run.id: run.spans for run in plain.matching(chosen)}
     assert [run.started_at for run in found] == sorted(run.started_at for run in found)
 
 
@@ -312,12 +312,12 @@ def test_runs_of_the_sdk_and_of_a_foreign_program_have_their_source(store: Store
 
 MANY = 21_000
 EACH = 1_000
-"""One in so many has what half of all have and what the other half has."""
+"""One run in this many has both what one half has and what the other half has."""
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def halves(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, list[Run]]]:
-    """A store, and its runs, of which each half is too many to be looked at one by one; tests read them alone."""
+    """Yields a store and its runs, which tests only read. Each half has too many runs to be checked one by one."""
     if request.param == "sqlite":
         address = f"sqlite://{tmp_path_factory.mktemp('halves')}/runs.db"
     else:
@@ -355,17 +355,17 @@ def test_of_many_runs_the_few_that_are_all_that_is_asked_are_found_in_order_howe
     halves: tuple[Store, list[Run]],
 ) -> None:
     store, runs = halves
-    wanted = Filter(app_uid=APP, trigger="nightly", tags=("eu",))
+    chosen = Filter(app_uid=APP, trigger="nightly", tags=("eu",))
     expected = [run for run in runs if run.trigger and run.tags]
 
     for sort in SORTS if in_full() else (SORTS[0], SORTS[3], SORTS[5]):
-        found = _walked(store, wanted, sort)
+        found = _walked(store, chosen, sort)
         values = [getattr(run, sort.by) for run in found]
         priced = [value for value in values if value is not None]
         assert sorted(run.id for run in found) == sorted(run.id for run in expected)
         assert values == [*sorted(priced, reverse=sort.descending), *[None] * (len(values) - len(priced))]
-    assert {run.id for run in store.every(wanted, content=False)} == {run.id for run in expected}
-    assert store.page(wanted, limit=10, offset=20).runs == tuple(_walked(store, wanted, Sort())[20:])
+    assert {run.id for run in store.every(chosen, content=False)} == {run.id for run in expected}
+    assert store.page(chosen, limit=10, offset=20).runs == tuple(_walked(store, chosen, Sort())[20:])
 
 
 def test_of_many_runs_pages_of_one_thing_are_whole_and_its_total_is_counted(halves: tuple[Store, list[Run]]) -> None:

@@ -1,4 +1,4 @@
-"""Gaps of pages are freed of copies of what people deleted: on the disk, seldom, in pieces, and without harm where it fails."""
+"""Free space in pages is cleared of copies of deleted data: on the disk, seldom, in pieces, and without harm if it fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAY = 24 * HOUR
 
 
 class Watched(sqlite.SqliteDatabase):
-    """Says what was asked of it. `fails`: what raises Unavailable."""
+    """A database that notes its calls. `fails`: calls that raise Unavailable."""
 
     def __init__(self, path: Path) -> None:
         self.asked: list[str] = []
@@ -61,7 +61,7 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    """Of a large store."""
+    """Yields the stage of a store that counts as large."""
     monkeypatch.setattr(deleting, "SMALL", 0)
     monkeypatch.setattr(sqlite, "SMALL", 0)
     made = Stage(tmp_path / "runs.db")
@@ -107,7 +107,7 @@ def test_a_large_store_is_scrubbed_once_a_day_and_space_is_given_back_before_and
 def test_deletions_one_after_the_other_write_a_small_store_anew_once_and_the_rest_waits_for_retention(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody writes meanwhile: who deletes again and again would have others wait for it."""
+    """Writes wait meanwhile: repeated deletions would otherwise delay all others."""
     monkeypatch.setattr(deleting, "SMALL", 1 << 30)
     assert stage.asked(lambda: stage.store.delete_run(APP, a_run(1).id)) == ["scrub", "deleted"]
     assert stage.asked(*(lambda number=number: stage.store.delete_run(APP, a_run(number).id) for number in (2, 3))) == ["deleted"] * 2
@@ -168,7 +168,7 @@ def _lines(stage: Stage, table: str) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("killed", [None, 3, 9, 14])
 def test_tables_are_written_anew_in_pieces_while_others_write(stage: Stage, monkeypatch: pytest.MonkeyPatch, killed: int | None) -> None:
-    """`killed`: after so many transactions the process ends, and the next one begins again."""
+    """`killed`: the process ends after this many transactions, and the next one starts again."""
     monkeypatch.setattr(anew, "PIECE", 3)
     stage.store.write([batch(*(a_run(number, error=f"no {number}", tags=("eu", "us")) for number in range(20, 40, 2)))])
     transact, done = stage.database.transact, 0

@@ -1,4 +1,4 @@
-"""What the runs of each App take of a disk, and what goes first where it is too much. A database that does not know its disk counts nothing."""
+"""The disk space of each App's runs, and the order of deletions when it is too much. A database that does not know its disk counts nothing."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def taken(store: Store) -> dict[str, int]:
 
 
 def counted_anew(store: Store, folder: Path) -> dict[str, int]:
-    """What a store says that gets all that is in this one."""
+    """Returns the space of each App in another store with the same runs."""
     other = opened(f"sqlite://{folder}/other.db")
     for app in (APP, OTHER):
         other.write([batch(*store.every(Filter(app_uid=app), content=True))])
     return taken(other)
 
 
-def _told(number: int, **changes: object) -> Run:
+def _with_words(number: int, **changes: object) -> Run:
     spans = (a_call(1, cost=5, input=f'"{WORDS}"', extra=f'{{"m": "{WORDS}"}}'), a_span(2, error=WORDS))
     return a_run(number, **{"tags": (WORDS, "short"), "spans": spans, "node_count": 2, "output": f'"{WORDS}"', **changes})
 
@@ -55,12 +55,12 @@ def test_what_runs_take_is_known_whatever_is_written_again_deleted_and_thinned_o
     print("seed", seed)
     chance = random.Random(seed)  # noqa: S311
     runs = [drawn(chance, number) for number in range(300)]
-    runs += [_told(number, app_uid=chance.choice([APP, OTHER]), app="chat") for number in range(300, 340)]
+    runs += [_with_words(number, app_uid=chance.choice([APP, OTHER]), app="chat") for number in range(300, 340)]
     for start in range(0, len(runs), 60):
         store.write([batch(*runs[start : start + 60])])
     more = [msgspec.structs.replace(run, spans=(*run.spans, a_call(99, cost=1)), node_count=len(run.spans) + 1) for run in runs[::5]]
     store.write([batch(*more)])
-    store.write([batch(*(_told(number, source=RunSource.SDK) for number in range(400, 420)))])
+    store.write([batch(*(_with_words(number, source=RunSource.SDK) for number in range(400, 420)))])
     store.write([batch(*(a_run(number) for number in range(400, 410)))])
     store.delete(Filter(app_uid=APP, user_id="ann"))
     store.delete_run(OTHER, runs[7].id)
@@ -99,7 +99,7 @@ def test_nothing_that_a_sender_names_makes_a_run_seem_small(tmp_path: Path, name
 
 
 def test_what_an_app_has_beside_its_runs_counts_too_and_goes_last(store: Store, tmp_path: Path) -> None:
-    """Scores, processes, and figures, each of which a sender can make many of, with names as long as may be."""
+    """A sender can make many scores, processes and figures, with names of the greatest length."""
     chance = random.Random(7)  # noqa: S311 - any will do
     store.write([batch(a_run(1), a_run(2, app_uid=OTHER, app="beside"))])
     with contextlib.closing(sqlite3.connect(tmp_path / "runs.db")) as file:
@@ -130,7 +130,7 @@ def test_what_an_app_has_beside_its_runs_counts_too_and_goes_last(store: Store, 
 
 def test_a_restored_app_takes_what_the_one_before_took(store: Store) -> None:
     store.put_rows([a_row(1, digest="sha256:first")])
-    store.write([batch(*(_told(number) for number in range(5)), _told(9, app_uid=OTHER, app="beside"))])
+    store.write([batch(*(_with_words(number) for number in range(5)), _with_words(9, app_uid=OTHER, app="beside"))])
     again = "c0ffee00-0000-4000-8000-00000000000c"
 
     store.put_rows([a_row(1, uid="new-1", app_uid=again, digest="sha256:first")])
@@ -147,7 +147,7 @@ def test_runs_of_an_older_programs_store_are_counted_later(tmp_path: Path, monke
     first_store.put_into(database, first_store.held().tables)
     database.close()
     store = opened(address)
-    store.write([batch(_told(5_000))])
+    store.write([batch(_with_words(5_000))])
     assert store.delete_run(APP, first_store.held().runs[0].id), "what is not counted yet is not subtracted"
     assert store.taken() == {}, "one of which nothing is known may take more"
 
@@ -158,11 +158,11 @@ def test_runs_of_an_older_programs_store_are_counted_later(tmp_path: Path, monke
 
 
 def test_the_oldest_details_of_an_app_go_first_and_then_its_oldest_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures stay, as they do when runs are too old; nothing of another App goes."""
+    """Figures are kept, as they are when runs are too old. No data of another App is deleted."""
     monkeypatch.setattr(retention, "FEW", 3)
     monkeypatch.setattr(retention, "TRIMMED", 1)
-    runs = [_told(number, started_at=NOON + number // 4 * SECOND, status=RunStatus.FAILED) for number in range(8)]
-    beside = _told(99, app_uid=OTHER, app="beside", started_at=NOON)
+    runs = [_with_words(number, started_at=NOON + number // 4 * SECOND, status=RunStatus.FAILED) for number in range(8)]
+    beside = _with_words(99, app_uid=OTHER, app="beside", started_at=NOON)
     store.write([batch(*runs, beside)])
     before = taken(store)
 

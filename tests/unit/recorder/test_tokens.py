@@ -1,4 +1,4 @@
-"""Whose a token is, and what they may: asked once, remembered for a while, bounded, and never guessed while the API server is away."""
+"""The user and the rights of a token: requested once, cached for a while, bounded, and never guessed while the API server is away."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Server:
     def _review(self, sent: Sent) -> Any:
         spec = sent.body["spec"]
         known = self.users.get(spec["token"].rpartition(".")[2] if "." in spec["token"] else spec["token"])
-        asked = spec.get("audiences")
-        if known is None or (bool(asked) != bool(known.get("audience"))):
+        audiences = spec.get("audiences")
+        if known is None or (bool(audiences) != bool(known.get("audience"))):
             return self._answer({"authenticated": False})
         user = {name: value for name, value in known.items() if name != "audience"}
-        return self._answer({"authenticated": True, "audiences": asked or ["kubernetes"], "user": user})
+        return self._answer({"authenticated": True, "audiences": audiences or ["kubernetes"], "user": user})
 
     def _answer(self, status: dict[str, Any]) -> Any:
         return Reply(cut=True) if self.is_away else {"metadata": {}, "status": status}
@@ -65,7 +65,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 def jwt(audience: Any, token: str) -> str:
-    """A token that claims an audience; a scripted server looks at its last part alone."""
+    """Returns a token that claims an audience. A scripted server reads only its last part."""
     claims = base64.urlsafe_b64encode(json.dumps({"aud": audience}).encode()).rstrip(b"=").decode()
     return f"header.{claims}.{token}"
 
@@ -155,7 +155,7 @@ async def test_a_right_is_remembered_for_ten_seconds_and_is_of_one_person_and_on
     spec = server.script.bodies("POST", ACCESSES)[-1]["spec"]
     assert spec["groups"] == ["group"]
     assert spec["extra"] == {"scope": ["x"]}
-    wanted = {
+    expected = {
         "group": "dynamiq.getdynamiq.ai",
         "resource": "apps",
         "subresource": "runs",
@@ -163,7 +163,7 @@ async def test_a_right_is_remembered_for_ten_seconds_and_is_of_one_person_and_on
         "namespace": "team",
         "name": "other",
     }
-    assert spec["resourceAttributes"] == wanted
+    assert spec["resourceAttributes"] == expected
     server.now += 11
     server.is_away = True
     with pytest.raises(NotNow):

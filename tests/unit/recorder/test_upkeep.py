@@ -1,4 +1,4 @@
-"""What a recorder does beside requests: its disk, what is too old, rows that come later, prices and options that change."""
+"""The recorder's work beside requests: its disk, old data, rows that arrive later, changing prices and options."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OWNER = {"apiVersion": API_VERSION, "kind": "App", "name": "chat", "uid": APP_UI
 
 
 def a_row(name: str, *modifiers: Any, owner: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A row of the stage's App, pinned since before any test."""
+    """Returns a row of the stage's App that was pinned before any test."""
     owners = with_meta(ownerReferences=[owner or OWNER], namespace=NAMESPACE, uid=f"uid-of-{name}", resourceVersion="450")
     return row_manifest(name, *modifiers, owners)
 
@@ -178,8 +178,8 @@ def test_what_began_before_runs_are_kept_is_not_taken_however_often_it_comes(sta
     stage.start(keep=Retention(runs=3600))
     old, new = (a_run(began=time.time_ns() - round(hours * 3600) * 10**9, seq=2) for hours in (2, 0.5))
     for _ in range(2):
-        said = stage.send(request(old, new)).json()["partialSuccess"]
-        assert (said["rejectedSpans"], "longer ago than runs are kept" in said["errorMessage"]) == ("3", True)
+        result = stage.send(request(old, new)).json()["partialSuccess"]
+        assert (result["rejectedSpans"], "longer ago than runs are kept" in result["errorMessage"]) == ("3", True)
     series = stage.get(f"/v1/apps/{APP_UID}/metrics")["series"]
     assert sum(each["total"]["runs"] for each in series) == 1
 
@@ -229,7 +229,7 @@ def test_prices_are_read_again_and_one_that_is_wrong_changes_nothing(tmp_path: P
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str]]]:
-    """Runs the program with arguments; returns its exit code and what it said, by either stream. It logs as before after the test."""
+    """Returns a function that runs the program, and returns its exit code and all its output. Logging is restored after the test."""
     root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn.error")
     handlers, levels = root.handlers[:], (root.level, uvicorn.level)
 
@@ -248,10 +248,10 @@ def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_help_teaches(ran: Callable[..., tuple[int, str]]) -> None:
-    code, said = ran("serve", "--help")
+    code, output = ran("serve", "--help")
     assert code == 0
     for word in ("sqlite:///", "postgresql://", "DYNAMIQ_RECORDER_KEEP_RUNS", "POST /v1/traces", "exit codes"):
-        assert word in said
+        assert word in output
 
 
 @pytest.mark.parametrize(
@@ -268,18 +268,18 @@ def test_help_teaches(ran: Callable[..., tuple[int, str]]) -> None:
     ],
 )
 def test_options_that_are_wrong(ran: Callable[..., tuple[int, str]], arguments: list[str], code: int, says: str) -> None:
-    ended, said = ran(*arguments)
-    assert ended == code, said
-    assert says in said
-    assert "hunter2" not in said
-    assert "Traceback" not in said
+    ended, output = ran(*arguments)
+    assert ended == code, output
+    assert says in output
+    assert "hunter2" not in output
+    assert "Traceback" not in output
 
 
 def test_a_kubeconfig_that_is_none_is_told(ran: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
-    code, said = ran("serve", "--store", f"sqlite://{tmp_path}/runs.db", "--kubeconfig", "/dev/null")
+    code, output = ran("serve", "--store", f"sqlite://{tmp_path}/runs.db", "--kubeconfig", "/dev/null")
     assert code == 1
-    assert "configuration cannot be read" in said
-    assert "Traceback" not in said
+    assert "configuration cannot be read" in output
+    assert "Traceback" not in output
 
 
 def test_a_password_is_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_password_is_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> Non
 
 
 def test_a_port_that_is_taken_is_told(stage: RecorderStage) -> None:
-    """A program by itself: it has begun to serve, and handles signals."""
+    """The program runs as its own process, because it starts to serve and handles signals."""
     stage.start()
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator"), "KUBECONFIG": str(stage.folder / "kubeconfig.yaml")}
     store, port = f"sqlite://{stage.folder}/other.db", str(stage.port)

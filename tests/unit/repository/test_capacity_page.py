@@ -1,4 +1,4 @@
-"""docs/capacity.md says what was measured and nothing else: its figures are those of the log, its limits those of the code."""
+"""The figures of docs/capacity.md are those of the measured log, and its limits are those of the code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLOWS = MANY * 10 * 40 / 2**20
 
 
 def gate_memory() -> dict[str, float]:
-    """What the page says of the parts of the gate's memory, by the code, and what was measured of it."""
+    """Returns the page's figures about parts of the gate's memory, with the code's values, and the measured ones."""
     limits = Limits.within(1 << 30, 1000, 5000, 1 << 30)
     parts = {
         "calls": limits.calls,
@@ -36,7 +36,7 @@ def gate_memory() -> dict[str, float]:
         "answers": limits.answers,
     }
     own = (1 << 30) // 4
-    told = {
+    claims = {
         "256 MiB": own >> 20,
         "128 MiB": OWN >> 20,
         "336 MiB": parts["calls"] >> 20,
@@ -50,7 +50,7 @@ def gate_memory() -> dict[str, float]:
         "128 KiB": 2 * KERNEL >> 10,
     }
     assert (parts["connections"], parts["answers"], UNTAKEN, ANSWERED) == (OWN, OWN, AHEAD, CONNECTION)
-    return {**told, **{each: float(each.split()[0].replace(",", "")) for each in MEASURED}}
+    return {**claims, **{each: float(each.split()[0].replace(",", "")) for each in MEASURED}}
 
 
 MEASURED = (
@@ -72,7 +72,7 @@ MEASURED = (
         "298 KiB",
     ),
 )
-"""What `python -m tests.bench.gate_memory` measured, and of what."""
+"""Figures on the page that `python -m tests.bench.gate_memory` measured, and what they describe."""
 LIMITS = {
     "40 KiB": 40,
     "3.8 GiB": FLOWS,
@@ -93,7 +93,7 @@ LIMITS = {
     "1 GiB": 1,
     **gate_memory(),
 }
-"""What the page says of the code and of Kubernetes, with what that is here. Every other figure has to be a measured one."""
+"""The page's limits of the code and of Kubernetes, with their values. Every other figure has to be measured."""
 FEW, HALF = Size(1000, 20), Size(500, 20)
 SIZES = (FEW, Size(3000, 20), HALF, Size(500, 60), Size(500, 60, large=2))
 
@@ -104,10 +104,10 @@ def values(first: float) -> dict[str, float]:
 
 @pytest.fixture
 def log() -> str:
-    """As the program that measures writes it: of each size the figures."""
+    """Returns a log with figures of each size, as the measuring program writes it."""
     points = [(size, values(first)) for size, first in zip(SIZES, (100.0, 300.0, 60.0, 80.0, 177.65625), strict=True)]
-    told = [line for size, found in points for line in ("", *figures.section(size, found), "What is new was written in 9 s.")]
-    return "\n".join(["make soak: Kubernetes", *told])
+    lines = [line for size, found in points for line in ("", *figures.section(size, found), "What is new was written in 9 s.")]
+    return "\n".join(["make soak: Kubernetes", *lines])
 
 
 def test_the_page_has_the_figures_of_the_log_and_no_others() -> None:
@@ -118,9 +118,9 @@ def test_the_page_has_the_figures_of_the_log_and_no_others() -> None:
 def test_what_the_page_says_beside_the_figures_is_so_in_the_code() -> None:
     before, _, rest = PAGE.read_text().partition(figures.BEGIN)
     text = " ".join((before + rest.partition(figures.END)[2]).split())
-    said = {f"{number} {unit}" for number, unit in SAID.findall(text)}
-    assert said == set(LIMITS)
-    for each in said:
+    amounts = {f"{number} {unit}" for number, unit in SAID.findall(text)}
+    assert amounts == set(LIMITS)
+    for each in amounts:
         number = each.split()[0].replace(",", "")
         digits = len(number.partition(".")[2])
         assert f"{LIMITS[each]:.{digits}f}" == number, each
@@ -135,23 +135,25 @@ def test_the_limits_of_memory_are_those_of_the_manifests() -> None:
 
 
 def test_every_figure_of_what_was_measured_stands_in_the_log(log: str) -> None:
-    told, _, _ = figures.tables(log).partition("### One slope")
-    assert set(NUMBER.findall(told)) - set(NUMBER.findall(log)) == set()
+    tables, _, _ = figures.tables(log).partition("### One slope")
+    assert set(NUMBER.findall(tables)) - set(NUMBER.findall(log)) == set()
     for size in SIZES:
-        assert str(size) in told
+        assert str(size) in tables
     assert f"{figures.NO_VALUE} |" not in figures.tables(log)
 
 
 def test_a_figure_that_was_not_measured_is_left_out_and_the_page_says_so(log: str) -> None:
-    told = figures.tables("\n".join(line for line in log.splitlines() if not line.startswith("gate.")))
-    lines = [line for line in told.splitlines() if line.startswith("| Gate: most memory")]
+    tables = figures.tables("\n".join(line for line in log.splitlines() if not line.startswith("gate.")))
+    lines = [line for line in tables.splitlines() if line.startswith("| Gate: most memory")]
     assert [set(line.split(" | ")[1:]) for line in lines] == [{figures.NO_VALUE, f"{figures.NO_VALUE} |"}] * 2
     assert "Not measured yet" in figures.tables(None)
 
 
 def test_slopes_have_one_factor_each_and_are_extended_by_the_one_of_apps(log: str) -> None:
-    told = figures.tables(log)
-    (start,) = (line for line in told.partition("### One slope")[2].partition("### Arithmetic")[0].splitlines() if "until it leads" in line)
+    tables = figures.tables(log)
+    (start,) = (
+        line for line in tables.partition("### One slope")[2].partition("### Arithmetic")[0].splitlines() if "until it leads" in line
+    )
     cells = [each.strip() for each in start.split("|")[2:-1]]
     assert cells == [
         "0.0 s",
@@ -159,14 +161,16 @@ def test_slopes_have_one_factor_each_and_are_extended_by_the_one_of_apps(log: st
         "1 ms",  # 20 s more for 20,000 rows more
         "500 ms",  # 97.7 s more for 195.3 MiB more
     ]
-    _, _, extended = told.partition(f"### Arithmetic, not measured: {Size(10_000, 20)}")
+    _, _, extended = tables.partition(f"### Arithmetic, not measured: {Size(10_000, 20)}")
     assert "until it leads and no App waits | 1000 s |" in extended, "300 s for 3,000 Apps, and 100 ms for each of 7,000"
     assert "Deploy" not in extended, "it does not grow with Apps"
 
 
 def test_what_no_two_sizes_tell_is_not_measured(log: str) -> None:
-    told = figures.tables("\n".join(log.partition(f"[{HALF}]")[0].splitlines()))
-    (start,) = (line for line in told.partition("### One slope")[2].partition("### Arithmetic")[0].splitlines() if "until it leads" in line)
+    tables = figures.tables("\n".join(log.partition(f"[{HALF}]")[0].splitlines()))
+    (start,) = (
+        line for line in tables.partition("### One slope")[2].partition("### Arithmetic")[0].splitlines() if "until it leads" in line
+    )
     assert [each.strip() for each in start.split("|")[2:-1]] == ["0.0 s", "100 ms", figures.NO_VALUE, figures.NO_VALUE]
 
 

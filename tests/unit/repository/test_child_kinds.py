@@ -1,4 +1,4 @@
-"""A kind of child is one entry: one that is added to the table is watched, observed, made, waited for, repaired and removed."""
+"""A kind of child is one entry: once it is in the table, it is watched, observed, created, waited for, repaired and removed."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ print(json.dumps(told_of))
 
 @pytest.fixture(scope="module")
 def story() -> dict[str, Any]:
-    """What happens in an interpreter whose table has one more entry."""
+    """Returns the events in an interpreter whose table has one more entry."""
     environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", STORY], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What tests cost: core-seconds by file and by program, each counted once."""
+"""The cost of tests: core-seconds by file and by program, each counted once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLACK = 4  # ticks: two for each process, whose last part of one is cut
 
 
 def burning(program: str | Path = sys.executable) -> subprocess.Popen[str]:
-    """Returns a program that has used its processor, and ends when its input does."""
+    """Returns a program that has used processor time, and ends with its input."""
     started = subprocess.Popen([program, "-I", "-S", "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert started.stdout is not None
     started.stdout.readline()
@@ -31,7 +31,7 @@ def burning(program: str | Path = sys.executable) -> subprocess.Popen[str]:
 
 
 def ended(program: subprocess.Popen[str]) -> int:
-    """Lets it end; returns the ticks that it took."""
+    """Lets the program end, and returns its processor time in ticks."""
     assert program.stdin is not None
     program.stdin.close()
     _, status, used = os.wait4(program.pid, 0)

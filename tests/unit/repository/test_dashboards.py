@@ -1,4 +1,4 @@
-"""Each dashboard is installed, asks the source of data that its reader chooses, and has a deploy as a line across it."""
+"""Each dashboard is installed, uses the data source that its reader chooses, and marks a deploy with a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session of pytest that is told to end leaves no program behind: a stand-in for a cluster, which takes longer to end than xdist would wait."""
+"""A pytest session that is ended leaves no program behind, even a cluster's stand-in that takes longer to end than xdist would wait."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_waits(cluster):
     ("workers", "by_terminal"), [(False, False), (True, False), (True, True)], ids=["alone", "with workers", "by Ctrl-C with workers"]
 )
 def test_a_session_that_is_told_to_end_ends_its_workers_and_what_they_started(tmp_path: Path, workers: bool, by_terminal: bool) -> None:
-    """A terminal sends Ctrl-C to each process, so a worker that ends already is told once more, by the controller."""
+    """A terminal sends Ctrl-C to every process. The controller then signals a worker that is already ending once more."""
     (tmp_path / "conftest.py").write_text(CONFTEST)
     files = [tmp_path / f"test_{name}.py" for name in ("one", "two")[: 1 + workers]]
     for file in files:
@@ -67,8 +67,8 @@ def test_a_session_that_is_told_to_end_ends_its_workers_and_what_they_started(tm
                 os.kill(worker, signal.SIGINT)
             eventually("each worker ends", lambda: all((tmp_path / f"{worker}.ends").exists() for worker, _ in started))
         session.send_signal(signal.SIGINT if by_terminal else signal.SIGTERM)
-        said, _ = session.communicate(timeout=60)
-        assert session.returncode == pytest.ExitCode.INTERRUPTED, said
+        output, _ = session.communicate(timeout=60)
+        assert session.returncode == pytest.ExitCode.INTERRUPTED, output
         assert [pid for pids in started for pid in pids if Path("/proc", str(pid)).exists()] == []
     finally:
         session.kill()

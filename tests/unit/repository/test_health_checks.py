@@ -1,4 +1,4 @@
-"""What Argo CD and Flux make of our objects by the checks that they are given, run in Argo CD's Lua and in Flux's CEL."""
+"""The health of our objects in Argo CD and Flux by the checks for them, run in Argo CD's Lua and in Flux's CEL."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CHECKED = (kinds.APP.kind, kinds.RECORD.kind, kinds.RUNTIME.kind, kinds.WORKFLOW
 
 @pytest.fixture(scope="module", autouse=True)
 def program() -> Path:
-    """What runs the checks, built once where the cache has none: no test compiles it."""
+    """Returns the program that runs the checks, built once if the cache has none: no test compiles it."""
     return builds.ensure([components.HEALTH])["checks"]
 
 
 def run(checks: Iterable[Manifest]) -> list[Manifest]:
-    """What each check says. Raises AssertionError where one cannot be run."""
+    """Returns the result of each check. Raises AssertionError if one cannot be run."""
     program = builds.ensure([components.HEALTH])["checks"]
     done = subprocess.run([program], input=json.dumps(list(checks)), capture_output=True, text=True, check=True)
     found: list[Manifest] = json.loads(done.stdout)
@@ -41,7 +41,7 @@ def run(checks: Iterable[Manifest]) -> list[Manifest]:
 
 
 def expected(kind: str) -> dict[str, Manifest]:
-    """What Argo CD is to say of each object, by its file: in the form of its own tests."""
+    """Returns the expected health of each object in Argo CD, by its file, in the form of Argo CD's own tests."""
     tests = yaml.safe_load((FOLDER / kind / "health_test.yaml").read_text())["tests"]
     return {test["inputPath"]: test["healthStatus"] for test in tests}
 
@@ -60,19 +60,19 @@ def test_the_objects_are_what_the_operator_says_today() -> None:
 @pytest.mark.parametrize("kind", CHECKED)
 def test_argo_cd_says_what_is_so(kind: str) -> None:
     script = (FOLDER / kind / "health.lua").read_text()
-    wanted = expected(kind)
-    assert wanted.keys() == {f"testdata/{path.name}" for path in (FOLDER / kind / "testdata").iterdir()}
-    found = run({"lua": script, "obj": load(FOLDER / kind / path)} for path in wanted)
-    assert {path: {"status": each["status"], "message": each["message"]} for path, each in zip(wanted, found, strict=True)} == wanted
+    health = expected(kind)
+    assert health.keys() == {f"testdata/{path.name}" for path in (FOLDER / kind / "testdata").iterdir()}
+    found = run({"lua": script, "obj": load(FOLDER / kind / path)} for path in health)
+    assert {path: {"status": each["status"], "message": each["message"]} for path, each in zip(health, found, strict=True)} == health
 
 
 def test_an_app_that_is_not_ready_is_never_healthy_and_a_row_never_fails_a_wait() -> None:
-    """Without a check Argo CD calls the one Healthy; and of a row that failed, which stays in Git, the other would never end."""
-    for path, wanted in expected(kinds.APP.kind).items():
+    """Without a check Argo CD calls such an App Healthy. A wait for a failed row, which stays in Git, would never end."""
+    for path, health in expected(kinds.APP.kind).items():
         conditions = {each["type"]: each["status"] for each in load(FOLDER / "App" / path)["status"].get("conditions", ())}
-        assert conditions.get("Ready") == "True" or wanted["status"] != "Healthy", path
-    for path, wanted in expected(kinds.RECORD.kind).items():
-        assert load(FOLDER / "Deployment" / path)["status"]["phase"] != "Failed" or wanted["status"] == "Healthy", path
+        assert conditions.get("Ready") == "True" or health["status"] != "Healthy", path
+    for path, health in expected(kinds.RECORD.kind).items():
+        assert load(FOLDER / "Deployment" / path)["status"]["phase"] != "Failed" or health["status"] == "Healthy", path
 
 
 def test_argo_cd_finds_each_check_in_its_settings() -> None:
@@ -110,11 +110,11 @@ def flux_checks() -> dict[str, Any]:
 
 
 def flux_says(objects: dict[str, Manifest]) -> dict[str, str]:
-    """As Flux evaluates them: of one whose generation is not observed nothing is asked; the first in this order that is so."""
+    """Returns Flux's status of each object. One with an unobserved generation is in progress; else the first status in order that is true."""
     seen = {name: each for name, each in objects.items() if each["status"]["observedGeneration"] == each["metadata"]["generation"]}
-    asked = [(name, status) for name in seen for status in flux_checks()]
-    found = run({"cel": flux_checks()[status], "obj": seen[name]} for name, status in asked)
-    true = [(name, status) for (name, status), each in zip(asked, found, strict=True) if each["is"]]
+    cases = [(name, status) for name in seen for status in flux_checks()]
+    found = run({"cel": flux_checks()[status], "obj": seen[name]} for name, status in cases)
+    true = [(name, status) for (name, status), each in zip(cases, found, strict=True) if each["is"]]
     return {name: next((status for its, status in true if its == name), "InProgress") for name in objects}
 
 
@@ -124,9 +124,9 @@ def test_flux_waits_for_what_git_asks_for_and_ends_where_it_failed() -> None:
 
 
 def test_what_flux_is_given_no_check_for_is_right_in_the_general_way() -> None:
-    """A row is done when it has ended, however it did."""
+    """A row is done when it has ended, whatever its result."""
     rows = {path.stem: kstatus(load(path)) for path in (FOLDER / "Deployment" / "testdata").iterdir()}
-    assert {name for name, said in rows.items() if said == "Current"} == {
+    assert {name for name, status in rows.items() if status == "Current"} == {
         "healthy_live",
         "healthy_superseded",
         "healthy_failed_is_history",

@@ -1,4 +1,4 @@
-"""A column of the history is one entry: one that is added there is seen by kubectl, in the plugin's tables and data, and by REST."""
+"""A column of the history is one entry, which is enough for kubectl, the plugin's tables and data, and REST."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Printed = Callable[..., str]
 
 
 class NoIds:
-    """An index that knows nothing."""
+    """An index without ids."""
 
     def id_of(self, *of: Any) -> None:
         return None
@@ -58,7 +58,7 @@ class NoIds:
 
 @pytest.fixture
 def printed() -> Printed:
-    """What a program prints, in an interpreter whose table has two more columns, one of them wide."""
+    """Returns a function that runs a program with two more columns in the table, one of them wide, and returns its output."""
 
     def run(program: str, *arguments: str, read: str = "") -> str:
         command = [sys.executable, "-c", ADDED + program, *arguments]

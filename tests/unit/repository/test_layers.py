@@ -1,4 +1,4 @@
-"""The architecture is held by import-linter, and breaking it fails."""
+"""import-linter checks the architecture, and finds each way of breaking it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ BROKEN = (
     ("dynamiq_operator/plan/helpers.py", "# a module of the planner that is in no layer of it", NO_LAYER),
     ("dynamiq_operator/model/base.py", "import dynamiq_operator.model.app  # a circle", "cycles in model"),
 )
-"""A module, a line that is added to it, and which packages may not import each other, in the words of `refusals`."""
+"""A module, a line that is added to it, and the packages that may not import each other, in the form of `refusals`."""
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +86,13 @@ def lint(copied: Path) -> subprocess.CompletedProcess[str]:
 
 
 def refusals(report: str) -> dict[str, str]:
-    """Returns what the report lists below each refusal: `plan, kube` where plan may not import kube, `cycles in PACKAGE`, `no layer`."""
-    said = " ".join(report.split()).replace(f"{OPERATOR}.", "")
-    said = re.sub(r"(\S+) is not allowed to import (\S+):", r"\n\1, \2:", said)
-    said = re.sub(r"No cycles are allowed in (\S+)\.", r"\ncycles in \1:", said)
-    said = said.replace("The following modules are not listed as layers:", f"\n{NO_LAYER}:")
+    """Returns what the report lists for each refusal: `plan, kube` if plan may not import kube, `cycles in PACKAGE`, `no layer`."""
+    text = " ".join(report.split()).replace(f"{OPERATOR}.", "")
+    text = re.sub(r"(\S+) is not allowed to import (\S+):", r"\n\1, \2:", text)
+    text = re.sub(r"No cycles are allowed in (\S+)\.", r"\ncycles in \1:", text)
+    text = text.replace("The following modules are not listed as layers:", f"\n{NO_LAYER}:")
     found: dict[str, str] = {}
-    for line in said.splitlines():
+    for line in text.splitlines():
         refusal, _, listed = line.partition(":")
         found[refusal] = found.get(refusal, "") + listed
     return found
@@ -100,7 +100,8 @@ def refusals(report: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def refused(copied: Path) -> dict[str, str]:
-    """Returns the refusals of a copy that is whole at first, and in which all of `BROKEN` is broken then: each run takes a second."""
+    """Returns the refusals of a copy in which every rule of `BROKEN` is broken."""
+    # All rules are broken at once, because each run takes a second.
     whole = lint(copied)
     assert whole.returncode == 0, whole.stdout + whole.stderr
     for module, line, _ in BROKEN:
@@ -119,5 +120,5 @@ def test_the_layers_hold_and_breaking_one_fails(refused: dict[str, str], module:
 
 
 def test_the_folder_operator_is_no_package() -> None:
-    """As a package it would take the place of the standard library's `operator` wherever the repository is on the path."""
+    """A package of this name would replace the standard library's `operator` wherever the repository is on the path."""
     assert not (REPOSITORY / "operator" / "__init__.py").exists()

@@ -1,4 +1,4 @@
-"""The installation grants the operator exactly what its code asks for, and runs it as the strictest pod security wants."""
+"""The installation grants the operator exactly the rights of its code, and runs it under the strictest pod security."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from local import images, operators
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 GATE = "dynamiq-gate"
 RUNS = (GROUP, "apps/runs")
-"""What the recorder asks for; the API server serves nothing there."""
+"""A resource in the recorder's reviews of rights. The API server serves nothing there."""
 LEASE = ("coordination.k8s.io", "leases")
 Rights = dict[tuple[str, str], set[str]]
 """Verbs by API group and resource."""
@@ -52,7 +52,7 @@ def roles(path: str, kind: str = "ClusterRole") -> dict[str, dict[str, Any]]:
 
 
 def needed() -> Rights:
-    """What the code asks of the API server, from its own tables where it has them."""
+    """Returns the rights that the code needs, from its own tables where it has them."""
     wanted: Rights = defaultdict(set)
 
     def ask(resource: ApiResource, *verbs: str, subresource: str = "") -> None:
@@ -84,7 +84,7 @@ def needed() -> Rights:
 
 
 def test_every_file_is_part_of_an_installation() -> None:
-    """What no kustomization names nobody applies; objects by which health checks are tried lie beside them, as Argo CD has it."""
+    """A file that no kustomization names is never applied. Samples for health checks are beside the checks, where Argo CD expects them."""
     named: set[Path] = set()
     for path in MANIFESTS.rglob("kustomization.yaml"):
         loaded = yaml.safe_load(path.read_text())
@@ -109,7 +109,7 @@ def test_the_lease_is_the_only_one_and_in_its_own_namespace() -> None:
 
 
 def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
-    """A namespace written into an expression would be one that no `namespace:` of an overlay reaches."""
+    """An overlay's `namespace:` does not change a namespace that is written into an expression."""
     (binding,) = (each for each in roles("rbac/operator.yaml", "ClusterRoleBinding").values())
     (gate,) = (each for each in roles("gate/rbac.yaml", "ClusterRoleBinding").values())
     (of_gate,) = documents("gate/service-account.yaml")
@@ -117,22 +117,22 @@ def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
     assert gate["subjects"] == [{"kind": "ServiceAccount", **{key: of_gate["metadata"][key] for key in ("name", "namespace")}}]
     (account,) = documents("base/service-account.yaml")
     assert binding["subjects"] == [{"kind": "ServiceAccount", **{key: account["metadata"][key] for key in ("name", "namespace")}}]
-    asked = set()
+    denying = set()
     for path in sorted((MANIFESTS / "admission").glob("*-*.yaml")):
         assert names.OPERATOR_NAMESPACE not in path.read_text()
         found = documents(str(path.relative_to(MANIFESTS)))
         wanting = {each["metadata"]["name"] for each in found if "paramKind" in each["spec"]}
-        told = {each["spec"]["policyName"]: each["spec"]["paramRef"] for each in found if "paramRef" in each["spec"]}
-        assert wanting == set(told)
-        assert {each["name"] for each in told.values()} <= {binding["metadata"]["name"], GATE}
-        asked |= {name for name, how in told.items() if how["parameterNotFoundAction"] == "Deny"}
+        params = {each["spec"]["policyName"]: each["spec"]["paramRef"] for each in found if "paramRef" in each["spec"]}
+        assert wanting == set(params)
+        assert {each["name"] for each in params.values()} <= {binding["metadata"]["name"], GATE}
+        denying |= {name for name, how in params.items() if how["parameterNotFoundAction"] == "Deny"}
     rows = {"dynamiq-rows", "dynamiq-rows-delete", "dynamiq-rows-rights"}
     apps = {"dynamiq-apps", "dynamiq-apps-deploy", "dynamiq-apps-rights", "dynamiq-apps-settings"}
-    assert asked == rows | apps | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-changes", "dynamiq-status", "dynamiq-flows"}
+    assert denying == rows | apps | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-changes", "dynamiq-status", "dynamiq-flows"}
 
 
 def test_who_restores_is_a_group_and_whom_the_same_object_names_in_every_policy() -> None:
-    """One that knew the group alone would refuse, or stamp, what a program brings back. Namespaces are made without our binding, too."""
+    """A policy that knew the group alone would refuse or stamp what a program restores. Namespaces are created without our binding, too."""
     knows = re.compile(re.escape(f"'{names.RESTORERS}' in request.userInfo"))
     named = f"params.?metadata.?annotations[?'{names.RESTORERS_ANNOTATION}'].orValue('').split(',').exists(u, u.trim() == request.userInfo.username)"
     found = set()
@@ -151,7 +151,7 @@ def test_who_restores_is_a_group_and_whom_the_same_object_names_in_every_policy(
 
 
 def _strings(found: Any) -> Iterator[str]:
-    """Every text of a document, on one line."""
+    """Yields every text of a document, on one line."""
     if isinstance(found, str):
         yield " ".join(found.split())
     elif isinstance(found, dict | list):
@@ -166,7 +166,7 @@ def test_the_operators_pods_are_those_that_reach_metrics() -> None:
 
 @pytest.mark.parametrize("folder", ["base", "api", "gate"])
 def test_an_account_says_its_namespace_itself(folder: str) -> None:
-    """Only then do the bindings that name it follow an overlay's `namespace:`."""
+    """Only with it do the bindings that name the account follow an overlay's `namespace:`."""
     (account,) = documents(f"{folder}/service-account.yaml")
     assert account["metadata"]["namespace"] == (names.GATE_NAMESPACE if folder == "gate" else names.OPERATOR_NAMESPACE)
     assert operators.NAMESPACE == names.OPERATOR_NAMESPACE
@@ -216,8 +216,8 @@ def test_the_gate_lists_slices_and_its_own_secrets_and_writes_what_policies_narr
 def test_the_gates_own_slices_are_watched_by_the_labels_of_its_service() -> None:
     (service,) = documents("gate/service.yaml")
     assert (service["metadata"]["name"], service["spec"]["clusterIP"]) == (names.GATE_SERVICE, "None")
-    wanted = {names.MANAGED_BY: names.FIELD_MANAGER, names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS}
-    assert wanted.items() <= service["metadata"]["labels"].items()
+    labels = {names.MANAGED_BY: names.FIELD_MANAGER, names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS}
+    assert labels.items() <= service["metadata"]["labels"].items()
 
 
 def test_callers_reach_every_port_that_a_sleeping_app_may_have() -> None:
@@ -238,7 +238,7 @@ def test_prometheus_finds_and_reaches_the_port_of_metrics(pods: str) -> None:
 
 
 def test_the_probes_of_the_operator_are_the_kubelets_alone() -> None:
-    """They are kopf's own server, which keeps a megabyte of each head that has no end: any pod could end the operator by them."""
+    """kopf's own server answers them, and keeps a megabyte of each unfinished head: with access, any pod could end the operator."""
     (policy,) = documents("base/network-policy.yaml")
     assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == ["metrics"]
 

@@ -1,4 +1,4 @@
-"""Mutants are picked by seed alone, and their table is what the next run goes on from."""
+"""Mutants are chosen by seed alone, and the next run continues from their table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLACES = [("a.py", line) for line in range(1, 40)]
 
 
 def candidates(place: Place) -> list[str]:
-    """Every second line has three."""
+    """Returns three candidates for every second line."""
     return [f"{place[1]}{name}" for name in "xyz"] if place[1] % 2 else []
 
 

@@ -1,4 +1,4 @@
-"""The recorder is installed under the names that everybody knows it by, as restricted as can be, with the rights that it uses and no other."""
+"""The recorder is installed with its known names, with the tightest restrictions, and with exactly the rights that it uses."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_what_it_is_told_it_understands(path: str, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("path", [SQLITE, POSTGRES])
 def test_what_one_store_has_is_not_taken_for_the_others(path: str) -> None:
-    """Both may be there at a time, since `kubectl apply -k` removes nothing: then one of them alone serves."""
+    """Both stores may be installed, since `kubectl apply -k` removes nothing: only one of them then serves."""
     (workload,) = documents(path)
     (service,), (budget,) = documents("recorder/service.yaml"), documents("overlays/recorder-postgres/disruption-budget.yaml")
     (policy,) = documents("recorder/network-policy.yaml")

@@ -1,4 +1,4 @@
-"""What the repository says of itself in more than one place is the same everywhere, and what its documents name is there."""
+"""Facts that the repository states in several places agree, and everything that its documents name exists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DOCUMENTS = (
     "tests/README.md",
 )
 MOST_OF_THE_PLUGIN = 12
-"""Packages that an installation of the plugin has, with its own."""
+"""The most packages of an installation of the plugin, including its own."""
 REFERENCE = re.compile(r"`([\w./-]+\.\w+)::([\w.-]+)`")
 PLACE = re.compile(r"`((?:crds|docs|examples|local|locks|manifests|operator|tests)/[\w./-]*)`")
 EVERY_DOCUMENT = ("*.md", "docs/**/*.md", "tests/README.md")
@@ -51,7 +51,7 @@ def texts(*patterns: str) -> Iterator[tuple[Path, str]]:
 
 @cache
 def defined_in(path: Path) -> frozenset[str]:
-    """What a reference may name: functions, classes, methods and constants of a module; objects by their name in a file of YAML."""
+    """Returns the names that a reference may use: functions, classes, methods and constants of a module, or objects of a YAML file."""
     if path.suffix != ".py":
         return frozenset(each["metadata"]["name"] for each in yaml.safe_load_all(path.read_text()))
     return frozenset(_names(ast.parse(path.read_text()).body))
@@ -127,9 +127,9 @@ def test_every_link_of_a_document_leads_to_what_is_there(pattern: str) -> None:
 
 @cache
 def anchors(document: Path) -> frozenset[str]:
-    """The headings of a document, as a forge and the site name them."""
-    said = HEADING.findall(FENCED.sub("", document.read_text()))
-    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in said)
+    """Returns the anchors of a document's headings, as a forge and the site name them."""
+    headings = HEADING.findall(FENCED.sub("", document.read_text()))
+    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
 
 
 def test_every_session_of_a_document_is_run() -> None:

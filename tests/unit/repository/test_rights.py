@@ -1,4 +1,4 @@
-"""Each right says what it is for; what an audit log shows of its use is counted once for the role that gave it, and what nothing used is named."""
+"""Each right has its reason. Each use in an audit log counts once for the role that allowed it, and unused rights are listed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEASE = "Role dynamiq-operator-lease"
 def line(
     verb: str, resource: str, *, role: str = GATE, code: int = 200, user: str = OPERATOR, agent: str = "Python/3.11", **more: Any
 ) -> bytes:
-    """A line of the log, of a request that a role allowed; without one it was refused."""
+    """Returns a line of the log about a request that a role allowed; without a role it was refused."""
     group, _, name = resource.rpartition(" ")
     plain, _, sub = name.partition("/")
     reference = {
@@ -45,7 +45,7 @@ def used(*lines: bytes) -> dict[str, int]:
 
 
 def test_every_rule_says_what_it_is_for() -> None:
-    """In words: a comment that names the resource again says nothing."""
+    """The comment needs a reason: the name of the resource is not enough."""
     silent = [f"{role.file}: {role.name}: {rule.resources}" for role in roles() for rule in role.rules if len(rule.why.split()) < 3]
     assert silent == []
 
@@ -68,7 +68,7 @@ def test_a_request_is_a_use_of_the_right_that_allowed_it() -> None:
 
 
 def test_an_apply_that_creates_takes_two_rights() -> None:
-    """The log has it as a patch: without `create` beside it the API server would have refused."""
+    """The log shows a patch, but without `create` the API server would have refused it."""
     assert set(used(line("patch", "services", code=201))) == {f"{GATE}: patch services", f"{GATE}: create services"}
     assert set(used(line("patch", "services", code=409))) == {f"{GATE}: patch services"}
 
@@ -80,7 +80,7 @@ def test_names_are_told_apart_where_a_right_reaches_certain_objects_alone() -> N
 
 
 def test_what_the_recorder_asks_about_somebody_is_their_use() -> None:
-    asked = {
+    review = {
         "spec": {
             "user": OPERATOR,
             "resourceAttributes": {"group": GROUP, "resource": "apps", "subresource": "runs", "verb": "get", "namespace": "demo"},
@@ -92,7 +92,12 @@ def test_what_the_recorder_asks_about_somebody_is_their_use() -> None:
         set(
             used(
                 line(
-                    "create", reviews, role="ClusterRole dynamiq-recorder", code=201, requestObject=asked, responseObject={"status": status}
+                    "create",
+                    reviews,
+                    role="ClusterRole dynamiq-recorder",
+                    code=201,
+                    requestObject=review,
+                    responseObject={"status": status},
                 )
             )
         )
@@ -151,7 +156,7 @@ def test_what_is_written_down_is_read_again() -> None:
 
 
 def everything() -> Used:
-    """A use of each right, as its requests name objects."""
+    """Returns a use of each right."""
     found = Used()
     found.rights.update({each: 1 for each in grants(roles()) if (each.role, each.verb) not in command.UNSEEN})
     return found
@@ -191,7 +196,7 @@ def test_a_right_of_a_role_for_people_may_lie_idle() -> None:
 
 
 def test_what_is_excepted_is_granted() -> None:
-    """An exception for a right that is gone would hide the next one of its name."""
+    """An exception for a removed right would hide the next right of its name."""
     assert set(command.UNSEEN) <= {(each.role, each.verb) for each in grants(roles())}
 
 

@@ -1,4 +1,4 @@
-"""The suites side by side: what fails is said, an interrupt lets each suite end its clusters, and a layer that falls short is named."""
+"""Suites in parallel: failures are reported, an interrupt lets each suite end its clusters, and a layer below its coverage is named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FAILS = "def test_fails():\n    assert 1 + 1 == 3, 'a sum'\n"
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pytest within pytest needs no plugins, and starts in no time without."""
+    """Disables plugins for a pytest within pytest, which needs none and starts faster without them."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
@@ -45,7 +45,7 @@ def command(folder: Path, name: str, code: str, *, tests: bool = False) -> Comma
 
 
 def suite(folder: Path, name: str, text: str) -> Command:
-    """A suite of one file of tests."""
+    """Returns a suite of one file of tests."""
     (folder / f"test_{name}.py").write_text(text)
     found = folder / f"{name}.xml"
     arguments = (sys.executable, "-m", "pytest", f"--rootdir={folder}", "-v", f"--junitxml={found}", str(folder / f"test_{name}.py"))
@@ -64,7 +64,7 @@ def test_lanes_run_side_by_side_and_the_commands_of_a_lane_one_after_another(tmp
 
 
 def test_what_any_lane_may_run_is_run_by_the_one_that_has_nothing_left(tmp_path: Path) -> None:
-    """The first lane waits for what is run after the second one: else nothing would end."""
+    """The first lane waits for what is run after the second one: otherwise nothing would end."""
     wait = f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'made')!r}).exists(): time.sleep(0.01)"
     then = (
         command(tmp_path, "passes", ""),
@@ -76,7 +76,7 @@ def test_what_any_lane_may_run_is_run_by_the_one_that_has_nothing_left(tmp_path:
 
 
 def test_what_runs_beside_the_lanes_takes_nothing_that_any_of_them_may_run(tmp_path: Path) -> None:
-    """It is begun with the lanes. Half a second after its end nothing that is left has begun: that fails where it does."""
+    """It starts with the lanes. The remaining test fails if it starts within half a second after that command's end."""
     began, over = tmp_path / "began", tmp_path / "over"
     wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
     lane = (command(tmp_path, "waits", f"{wait.format(str(began))}\ntime.sleep(0.5)\npathlib.Path({str(over)!r}).touch()"),)
@@ -110,7 +110,7 @@ def test_needs(cluster, number): pass
 
 
 def test_what_fails_for_one_reason_is_named_together_and_what_failed_comes_last(tmp_path: Path) -> None:
-    """A log that was cut keeps its last lines."""
+    """A log that is cut keeps its last lines."""
     lanes = Lanes(io.StringIO())
     assert not lanes.run((suite(tmp_path, "needs", NO_CLUSTER), suite(tmp_path, "fails", FAILS)))
     lines = summary(Outcome(lanes.ended, 3.0, 5.0, {"needs": 2.0}))
@@ -123,10 +123,10 @@ def test_what_fails_for_one_reason_is_named_together_and_what_failed_comes_last(
     assert machine.split() == ["3.0", "s", "5", "core-s", "of", "the", "whole", "machine"]
     assert failed.strip("= ") == "failed"
     assert lines[-1].strip("= ") == "1 failed, 0 passed, 7 errors in 3.00s"
-    said = "\n".join(lines)
-    assert said.count("waited in vain") == 1
-    assert f"and {7 - NAMED} more\n" in said
-    assert "a sum" in said
+    text = "\n".join(lines)
+    assert text.count("waited in vain") == 1
+    assert f"and {7 - NAMED} more\n" in text
+    assert "a sum" in text
 
 
 def test_a_suite_without_tests_or_results_is_a_failure_and_its_log_is_shown(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ BAD = "def test_is_bad():\n    assert 1 + 1 == 3, 'it never does'\n"
 
 
 def run_flaky(folder: Path, monkeypatch: pytest.MonkeyPatch, *, flaky: int, bad: str = "") -> tuple[int, Outcome, str]:
-    """Runs a suite whose flaky tests pass when they are run again. Returns also what stands in the file of flaky tests then."""
+    """Runs a suite whose flaky tests pass in a second run. Returns the exit code, the outcome, and the new lines about flaky tests."""
     (folder / "flaky.txt").write_text("date, commit, test, message\n")
     monkeypatch.chdir(folder)
     file = suite(folder, "flaky", FLAKY.format(flaky=flaky, folder=str(folder)) + bad)
@@ -238,7 +238,7 @@ def test_a_terminal_that_closes_is_an_interrupt(tmp_path: Path) -> None:
 
 
 class ClosedTerminal(io.StringIO):
-    """Takes no more lines once the suite runs."""
+    """A terminal that accepts no lines once the suite runs."""
 
     def __init__(self, runs: Command) -> None:
         super().__init__()
@@ -262,7 +262,7 @@ def test_what_runs_does_not_outlive_an_error_of_ours(tmp_path: Path, monkeypatch
 
 
 def test_what_runs_can_be_interrupted_though_interrupts_were_ignored(tmp_path: Path) -> None:
-    """A shell's background job ignores SIGINT, and children inherit that."""
+    """A shell's background job ignores SIGINT, and its children inherit that."""
     code = f"""
 import signal, sys
 sys.path[:0] = [{str(REPOSITORY)!r}]
@@ -341,7 +341,7 @@ MARKS = re.compile(rf"mark\.{run.LONG}\b(\(\s*(?:\"[^\"]{{20,}}\"|'[^']{{20,}}')
 
 
 def test_what_make_test_leaves_out_is_in_make_test_all_and_says_why() -> None:
-    """A suite that no plan runs whole has nothing but long tests."""
+    """A suite that no plan runs in full has only long tests."""
     plan = run.test_all()
     steps = {step.name for lane in (*plan.lanes, plan.then) for step in lane}
     marked = {path: path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py") if MARKS.search(path.read_text())}
@@ -365,5 +365,5 @@ def test_what_a_run_that_was_interrupted_left_of_its_file_counts_for_nothing(tmp
 
 
 def test_what_make_check_leaves_out_is_there() -> None:
-    """Pytest ignores a file that is not there in silence: a test that was moved would take of the minute again."""
+    """Pytest silently ignores a missing file: a test that was moved would again take part of the minute."""
     assert [file for file in longer.FILES if not (REPOSITORY / file).is_file()] == []

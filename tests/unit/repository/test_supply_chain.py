@@ -1,4 +1,4 @@
-"""Nothing that an image or a release is made of can be another thing tomorrow under the same name."""
+"""Every part of an image or a release is fixed: the same name cannot mean different content tomorrow."""
 
 from __future__ import annotations
 

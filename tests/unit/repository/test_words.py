@@ -1,4 +1,4 @@
-"""Docstrings are sentences that a reader whose English is a second language reads once."""
+"""Docstrings are sentences that a reader with English as a second language understands at once."""
 
 from __future__ import annotations
 

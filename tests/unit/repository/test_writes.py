@@ -1,4 +1,4 @@
-"""Who writes to the API server: actions and the controller. The surfaces translate into actions and out of them."""
+"""Only actions and the controller write to the API server. The surfaces translate their input into actions, and the results back."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ import pytest
 PACKAGE = Path(__file__).parents[3] / "operator" / "dynamiq_operator"
 WRITERS = ("actions", "controller", "kube/api.py", "kube/client.py")
 QUESTIONS = ("rest/http/sessions.py", "rest/console/fetching.py", "cli/commands/invoke.py", "cli/recorder.py")
-"""What is asked by POST and changes nothing: whose token it is; and a provider of OIDC, an App and the recorder, which are not the
-API server.
-"""
+"""Files with POST requests that write nothing to the API server: token reviews, and calls of an OIDC provider, an App and the recorder."""
 METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 KUBE_API = "dynamiq_operator.kube.api"
 
 
 def writes_of(source: str) -> Iterator[int]:
-    """The lines that send a write: a request by a method other than GET, or `kube.api.create`, under whatever name it is imported."""
+    """Yields the lines that send a write: a request by a method other than GET, or `kube.api.create`, under any imported name."""
     tree = ast.parse(source)
     modules, functions = set(), set()
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""Access Keys over HTTP: listed without their values, made and told once, revoked, each with the caller's own right to the Secret."""
+"""Access Keys over HTTP: listed without values, created and shown once, revoked, each with the caller's own right to the Secret."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _secret(**keys: str) -> Manifest:
 
 @pytest.fixture
 def keyed(stage: RestStage) -> RestStage:
-    """App chat with two keys."""
+    """Returns App chat with two keys."""
     stage.script.on("GET", SECRET, _secret(default=LONG, ci="short")).on("PATCH", SECRET, Reply())
     return stage
 
@@ -49,7 +49,7 @@ def test_an_app_that_was_never_deployed_has_none(stage: RestStage) -> None:
 
 
 def test_keys_of_an_app_that_had_the_name_before_are_none_of_its(stage: RestStage) -> None:
-    """They are about to go with it: one that is made among them would open nothing."""
+    """These keys will be deleted with the old App: a new key among them would not work."""
     before = _secret(default=LONG)
     before["metadata"]["ownerReferences"] = [ownership.reference("chat", UNKNOWN)]
     stage.script.on("GET", SECRET, before)
@@ -69,8 +69,8 @@ def test_a_key_is_told_once(keyed: RestStage) -> None:
     assert (made["name"], made["begins"], made["is_announced"]) == ("website", made["value"][:4], True)
     assert len(made["value"]) >= 40
     assert answered.headers["cache-control"] == "no-store"
-    (told,) = keyed.script.bodies("PATCH", APPS.path("demo", "chat"))
-    assert list(told["metadata"]["annotations"]) == [names.KEYS_CHANGED_ANNOTATION]
+    (patch,) = keyed.script.bodies("PATCH", APPS.path("demo", "chat"))
+    assert list(patch["metadata"]["annotations"]) == [names.KEYS_CHANGED_ANNOTATION]
     assert keyed.call("POST", _path(keyed)).data["name"].startswith("key-")
 
 

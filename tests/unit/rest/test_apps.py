@@ -29,35 +29,35 @@ def _path(stage: RestStage, more: str = "") -> str:
 
 
 def _new(stage: RestStage, **fields: Any) -> dict[str, Any]:
-    asked = {"name": "Customer support", "project_id": stage.uid(NAMESPACES, "demo"), "workflow_id": stage.uid(WORKFLOWS, "chat")}
-    return {name: value for name, value in {**asked, **fields}.items() if value is not None}
+    body = {"name": "Customer support", "project_id": stage.uid(NAMESPACES, "demo"), "workflow_id": stage.uid(WORKFLOWS, "chat")}
+    return {name: value for name, value in {**body, **fields}.items() if value is not None}
 
 
 def test_an_app_and_what_it_serves(stage: RestStage) -> None:
-    told = stage.get(_path(stage))
-    AppDetails.model_validate(told)
-    assert (told["name"], told["hostname"], told["project_id"]) == ("chat", f"chat.demo.{DOMAIN}", stage.uid(NAMESPACES, "demo"))
-    assert told["workflow"] == {"id": stage.uid(WORKFLOWS, "chat"), "name": "chat", "description": "Answers questions"}
-    assert (told["workflow_version"]["version"], told["workflow_version_id"]) == ("v2", stage.uid(VERSIONS, "chat-v2"))
-    assert told["runtime"] == {"id": stage.uid(RUNTIMES, make.RUNTIME_NAME), "version": "1.0.0", "label": "Python 3.11"}
-    assert told["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
-    assert told["deployment_config"] == SERVER
-    assert told["access_control"] == {"access_type": "private"}
+    answer = stage.get(_path(stage))
+    AppDetails.model_validate(answer)
+    assert (answer["name"], answer["hostname"], answer["project_id"]) == ("chat", f"chat.demo.{DOMAIN}", stage.uid(NAMESPACES, "demo"))
+    assert answer["workflow"] == {"id": stage.uid(WORKFLOWS, "chat"), "name": "chat", "description": "Answers questions"}
+    assert (answer["workflow_version"]["version"], answer["workflow_version_id"]) == ("v2", stage.uid(VERSIONS, "chat-v2"))
+    assert answer["runtime"] == {"id": stage.uid(RUNTIMES, make.RUNTIME_NAME), "version": "1.0.0", "label": "Python 3.11"}
+    assert answer["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
+    assert answer["deployment_config"] == SERVER
+    assert answer["access_control"] == {"access_type": "private"}
 
 
 def test_how_an_app_is_and_what_it_serves(stage: RestStage) -> None:
-    told = stage.get(_path(stage))
-    AppDetails.model_validate(told)
-    assert told["status"] == {"word": "Live", "reason": "Serving", "message": "v2 (#2, chat-b) is live"}
-    assert (told["namespace"], told["resource_name"], told["environment"]) == ("demo", "chat", "staging")
-    assert told["live"] == {
+    answer = stage.get(_path(stage))
+    AppDetails.model_validate(answer)
+    assert answer["status"] == {"word": "Live", "reason": "Serving", "message": "v2 (#2, chat-b) is live"}
+    assert (answer["namespace"], answer["resource_name"], answer["environment"]) == ("demo", "chat", "staging")
+    assert answer["live"] == {
         "deployment_id": stage.uid(RECORDS, "chat-b"),
         "name": "chat-b",
         "sequence": 2,
         "version": "v2",
         "created_at": "2026-11-24T12:00:00Z",
     }
-    (condition,) = told["conditions"]
+    (condition,) = answer["conditions"]
     assert condition == {
         "type": "Ready",
         "status": "True",
@@ -65,10 +65,10 @@ def test_how_an_app_is_and_what_it_serves(stage: RestStage) -> None:
         "message": "v2 (#2, chat-b) is live",
         "since": "2026-11-24T12:00:02Z",
     }
-    assert (told["under_way"], told["git"], told["warm"]) == (None, None, [])
+    assert (answer["under_way"], answer["git"], answer["warm"]) == (None, None, [])
     (of_list,) = stage.get("/v1/apps")
     App.model_validate(of_list)
-    assert of_list == {name: value for name, value in told.items() if name not in ("conditions", "git", "warm", "guards")}
+    assert of_list == {name: value for name, value in answer.items() if name not in ("conditions", "git", "warm", "guards")}
 
 
 def test_what_is_under_way_beside_what_is_live(stage: RestStage) -> None:
@@ -76,39 +76,39 @@ def test_what_is_under_way_beside_what_is_live(stage: RestStage) -> None:
     newest = stage.put(row("chat-d", make.created(9), make.with_status(phase="Pending")))
     owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "chat", "uid": UNKNOWN}
     stage.put(row("chat-old", make.created(20), make.with_meta(ownerReferences=[owner])))
-    for told in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
-        assert told["under_way"] == {
+    for answer in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
+        assert answer["under_way"] == {
             "deployment_id": newest["metadata"]["uid"],
             "name": "chat-d",
             "sequence": None,
             "version": None,
             "status": "Pending",
         }
-        assert (told["status"]["word"], told["live"]["name"]) == ("Pending", "chat-b")
-        assert told["workflow_version"]["version"] == "v2", "it still serves that"
-    assert first["metadata"]["uid"] != told["under_way"]["deployment_id"]
+        assert (answer["status"]["word"], answer["live"]["name"]) == ("Pending", "chat-b")
+        assert answer["workflow_version"]["version"] == "v2", "it still serves that"
+    assert first["metadata"]["uid"] != answer["under_way"]["deployment_id"]
 
 
 def test_an_app_is_told_as_far_as_its_rows_may_be_read(stage: RestStage) -> None:
     for path in (RECORDS.path("demo"), RECORDS.path(), RECORDS.path("demo", "chat-b")):
         stage.script.on("GET", path, failure(403, "Forbidden"))
-    for told in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
-        assert (told["status"]["word"], told["under_way"]) == ("Live", None)
+    for answer in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
+        assert (answer["status"]["word"], answer["under_way"]) == ("Live", None)
         live = {"deployment_id": None, "name": "chat-b", "sequence": 2, "version": "v2", "created_at": None}
-        assert (told["live"], told["latest_deployment_id"]) == (live, None), "the App's status says this, and the index nothing besides"
+        assert (answer["live"], answer["latest_deployment_id"]) == (live, None), "the App's status says this, and the index nothing besides"
 
 
 def test_what_git_asks_and_whether_it_is_what_is_live(stage: RestStage) -> None:
-    asked = {"workflowVersion": "v2", "message": "From Git"}
+    deploy = {"workflowVersion": "v2", "message": "From Git"}
     live = stage.object(APPS, "chat")["status"]
-    stage.put(make.app_manifest(make.with_deploy(**asked, changedBy="flux"), make.with_status(**live)))
-    told = stage.get(_path(stage))
-    AppDetails.model_validate(told)
+    stage.put(make.app_manifest(make.with_deploy(**deploy, changedBy="flux"), make.with_status(**live)))
+    answer = stage.get(_path(stage))
+    AppDetails.model_validate(answer)
     git = {"workflow_version": "v2", "runtime": None, "message": "From Git", "changed_by": "flux", "is_live": False}
-    assert told["git"] == git
-    stage.put(row("chat-b", make.live(2, "v2", source="App"), make.asking(**asked), make.created(2)))
+    assert answer["git"] == git
+    stage.put(row("chat-b", make.live(2, "v2", source="App"), make.asking(**deploy), make.created(2)))
     assert stage.get(_path(stage))["git"] == {**git, "is_live": True}
-    stage.put(make.app_manifest(make.with_deploy(**asked, changedBy="flux")))
+    stage.put(make.app_manifest(make.with_deploy(**deploy, changedBy="flux")))
     assert stage.get(_path(stage))["git"]["is_live"] is False, "nothing is live"
 
 
@@ -130,8 +130,8 @@ def test_its_access_is_what_pods_check_while_another_one_waits_for_a_row(stage: 
 
     def access(**held: Any) -> str:
         stage.put(make.app_manifest(make.with_spec(access={"type": asked}), make.with_status(**{**live, **held})))
-        told: str = stage.get(_path(stage))["access_control"]["access_type"]
-        return told
+        answer: str = stage.get(_path(stage))["access_control"]["access_type"]
+        return answer
 
     assert access() == asked
     assert access(conditions=[make.VARIABLES_HELD]) == served
@@ -159,15 +159,15 @@ def test_a_hostname_is_what_a_client_can_call() -> None:
 def test_an_app_whose_row_and_workflow_may_not_be_read_is_told_without_them(stage: RestStage) -> None:
     stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.script.on("GET", WORKFLOWS.path("demo", "chat"), failure(403, "Forbidden"))
-    told = stage.get(_path(stage))
-    assert (told["workflow_version"], told["runtime"], told["workflow"]["description"]) == (None, None, None)
-    assert told["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
+    answer = stage.get(_path(stage))
+    assert (answer["workflow_version"], answer["runtime"], answer["workflow"]["description"]) == (None, None, None)
+    assert answer["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
 
 
 def test_of_an_app_whose_rows_may_be_read_by_name_alone_the_ids_are_told(stage: RestStage) -> None:
     stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
-    told = stage.get(_path(stage))
-    assert told["latest_deployment_id"] == told["live"]["deployment_id"] == stage.uid(RECORDS, "chat-b")
+    answer = stage.get(_path(stage))
+    assert answer["latest_deployment_id"] == answer["live"]["deployment_id"] == stage.uid(RECORDS, "chat-b")
 
 
 def test_an_app_is_not_told_in_part_while_the_cluster_is_away(stage: RestStage) -> None:
@@ -178,9 +178,9 @@ def test_an_app_is_not_told_in_part_while_the_cluster_is_away(stage: RestStage) 
 
 def test_an_app_that_was_never_deployed(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
-    told = stage.get(f"/v1/apps/{made['metadata']['uid']}")
-    assert (told["latest_deployment_id"], told["workflow_version"], told["runtime_id"]) == (None, None, None)
-    assert told["deployment_config"] == {"deployment_type": "serverless", "config": {}}, "as a deploy of it would be"
+    answer = stage.get(f"/v1/apps/{made['metadata']['uid']}")
+    assert (answer["latest_deployment_id"], answer["workflow_version"], answer["runtime_id"]) == (None, None, None)
+    assert answer["deployment_config"] == {"deployment_type": "serverless", "config": {}}, "as a deploy of it would be"
 
 
 @pytest.mark.parametrize("reply", [failure(404, "NotFound"), failure(403, "Forbidden"), {"metadata": {"uid": UNKNOWN}, "spec": {}}])
@@ -242,11 +242,11 @@ def test_a_new_app_has_its_first_deployment(stage: RestStage) -> None:
     )
     answered = stage.call("POST", "/v1/apps", body)
     assert answered.status == 201
-    told = answered.data
-    App.model_validate(told)
-    assert (told["name"], told["description"], told["hostname"]) == ("Customer support", "Answers", f"customer-support.demo.{DOMAIN}")
-    assert (told["access_control"]["access_type"], told["created_by"]["username"]) == ("public", ANNA)
-    assert told["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 3
+    answer = answered.data
+    App.model_validate(answer)
+    assert (answer["name"], answer["description"], answer["hostname"]) == ("Customer support", "Answers", f"customer-support.demo.{DOMAIN}")
+    assert (answer["access_control"]["access_type"], answer["created_by"]["username"]) == ("public", ANNA)
+    assert answer["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 3
     (app,), (row,) = stage.created(APPS), stage.created(RECORDS)
     assert app["metadata"]["name"] == "customer-support"
     assert app["spec"] == {
@@ -263,7 +263,7 @@ def test_a_new_app_has_its_first_deployment(stage: RestStage) -> None:
     }
     assert stage.script.writes()[-2].path == APPS.path("demo"), "the App is made before its row"
     stage.put(app | {"kind": APPS.kind})
-    assert stage.get(f"/v1/apps/{told['id']}")["id"] == told["id"]
+    assert stage.get(f"/v1/apps/{answer['id']}")["id"] == answer["id"]
 
 
 def test_a_name_that_is_taken(stage: RestStage) -> None:
@@ -350,7 +350,7 @@ def test_a_config_that_cannot_be(stage: RestStage, config: dict[str, Any], says:
 def test_a_new_app_sleeps_unless_it_is_asked_for_otherwise(
     stage: RestStage, asked: dict[str, Any] | None, recorded: dict[str, Any], told: dict[str, Any]
 ) -> None:
-    """What has its default is not told: the contract has `{}`."""
+    """The answer leaves out fields with their default: the contract has `{}`."""
     made = stage.call("POST", "/v1/apps", _new(stage, deployment_config=asked)).data
     App.model_validate(made)
     assert stage.created(RECORDS)[0]["spec"]["config"] == recorded
@@ -391,7 +391,7 @@ def test_a_key_makes_one_app(stage: RestStage) -> None:
     ("reply", "replayed"), [(failure(409, "AlreadyExists"), None), (failure(403, "Forbidden", "the quota is used up"), "true")]
 )
 def test_a_key_whose_row_another_replica_makes_at_this_moment(stage: RestStage, reply: Reply, replayed: str | None) -> None:
-    """The App is made here, its row there: both answers tell of the same."""
+    """This replica creates the App, and another one its row: both answers describe the same row."""
     made: list[Manifest] = []
 
     def elsewhere(sent: Sent) -> Reply:

@@ -1,4 +1,4 @@
-"""A history whose older part is in the archive, over HTTP: with a real recorder behind the API, which asks who may read it."""
+"""A history with archived rows over HTTP, with a real recorder behind the API, which checks who may read it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LAST = ROWS[-1]["spec"]["pinned"]["digest"]
 
 @dataclass(frozen=True)
 class Archived:
-    """The API before a recorder that has rows #1 to #30; #31 and #32, which is live, are in the cluster."""
+    """The API with a recorder that has rows #1 to #30. #31 and #32, which is live, are in the cluster."""
 
     stage: RestStage
     recorder: RecorderStage
@@ -47,8 +47,8 @@ class Archived:
 
     def hand_over(self, rows: list[Manifest]) -> None:
         body = {"rows": rows, "flows": flows(rows)}
-        told = self.recorder.call("POST", f"/v1/apps/{APP_UID}/archive", OPERATOR, json=body).json()["data"]
-        assert told["refused"] == []
+        answer = self.recorder.call("POST", f"/v1/apps/{APP_UID}/archive", OPERATOR, json=body).json()["data"]
+        assert answer["refused"] == []
 
 
 def in_cluster(name: str, sequence: int, previous: str, *, is_live: bool = False) -> Manifest:
@@ -88,7 +88,7 @@ def test_a_history_goes_on_in_the_archive(archived: Archived) -> None:
 
 
 def test_a_row_that_both_have_is_shown_once(archived: Archived) -> None:
-    """It has been acknowledged, and is about to go; or a restore brought it back under another uid."""
+    """The row has been acknowledged and is about to be deleted, or a restore made it again under another uid."""
     archived.hand_over([archived.stage.object(RECORDS, "chat-a")])
     twin = archived.stage.put({**ROWS[-1], "metadata": {**ROWS[-1]["metadata"], "uid": "c0ffee00-0000-4000-8000-000000000001"}})
     assert archived.sequences("page_size=500") == list(range(32, 0, -1))
@@ -108,17 +108,17 @@ def test_a_row_in_the_archive_is_told_whole_with_its_flow(archived: Archived) ->
 
 
 def test_an_archived_row_is_brought_back_as_any_other(archived: Archived) -> None:
-    """Its flow is in the archive, too, and the preview compares with it."""
+    """Its flow is in the archive too, and the preview compares with it."""
     wanted = ROWS[10]
-    asked = {"restores": wanted["metadata"]["uid"], "message": "back"}
-    preview = archived.stage.call("POST", archived.path("/deploy/preview"), asked).data
+    body = {"restores": wanted["metadata"]["uid"], "message": "back"}
+    preview = archived.stage.call("POST", archived.path("/deploy/preview"), body).data
     assert preview["to"]["version"] == "v3"
     assert any("return 'v3'" in line for line in preview["flow_diff"].splitlines())
-    answered = archived.stage.call("POST", archived.path("/deploy"), asked)
+    answered = archived.stage.call("POST", archived.path("/deploy"), body)
     assert answered.status == 201, answered.content
     (row_made,) = archived.stage.created(RECORDS)
     assert row_made["spec"]["restores"] == wanted["metadata"]["name"]
-    confirmed = {**asked, "confirmed": {"version": "v3"}}
+    confirmed = {**body, "confirmed": {"version": "v3"}}
     assert archived.stage.call("POST", archived.path("/deploy"), confirmed).status == 201
 
 
@@ -185,7 +185,7 @@ def test_a_report_has_deploys_that_are_in_the_archive(archived: Archived) -> Non
 
 
 def test_a_recorder_that_is_away_is_told_and_the_cluster_s_rows_are_there(archived: Archived) -> None:
-    """Who has to roll back in the night sees what there is, and that it is not all."""
+    """A person who has to roll back at night sees the available rows, and that they are not all."""
     archived.recorder.stop()
     answered = archived.history()
     assert [each["sequence"] for each in answered["data"]] == [32, 31]

@@ -1,4 +1,4 @@
-"""Lists of what a cluster like this has none of: clients ask for them, as the product's own does here, and get none in place of 404."""
+"""Lists that are empty in a cluster like this: clients request them, as the product's own does, and get an empty list instead of 404."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def _requirements(stage: RestStage) -> str:
 
 
 def test_there_is_none_of_them(stage: RestStage) -> None:
-    asked = (
+    paths = (
         f"{_requirements(stage)}?page_size=100",
         "/v1/resource-profiles?purpose=inference&page_size=100&sort=sort_order",
         "/v1/services?page_size=100",
         f"/v1/services?project_id={stage.uid(NAMESPACES, 'demo')}&page_size=100",
     )
-    for path in asked:
+    for path in paths:
         assert stage.call("GET", path).json == {"data": [], "pagination": PAGINATION}, path
 
 

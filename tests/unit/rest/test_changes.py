@@ -1,4 +1,4 @@
-"""What changed of an App beside its deployments over REST, and that nobody changed these records."""
+"""AppChanges over REST, and the verification of their chain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLD = [
 
 
 def records(*specs: dict[str, Any]) -> list[Manifest]:
-    """Records of settings as they are stored, each over the one before it."""
+    """Returns AppChanges as they are stored, each linked to the one before it."""
     made: list[Manifest] = []
     for sequence, more in enumerate(({}, *specs), 1):
         before = {"previousDigest": made[-1]["spec"]["digest"]} if made else {}
@@ -35,7 +35,7 @@ def records(*specs: dict[str, Any]) -> list[Manifest]:
 
 @pytest.fixture
 def changed(stage: RestStage) -> RestStage:
-    """A stage whose App was deployed twice, and changed after the first time."""
+    """Returns a stage whose App was deployed twice, and changed after the first time."""
     first = stage.put(row("chat-a", make.superseded(1, "v1"), make.created(1)))
     stage.put(row("chat-b", make.live(2, "v1", previousDigest=first["spec"]["pinned"]["digest"]), make.created(2)))
     spec = {"reason": "Changed", "after": 1, "by": "bo@example.com", "changes": TOLD, "summary": "hostname a.test → b.test"}
@@ -92,17 +92,17 @@ def test_who_may_not_list_them_sees_no_app(changed: RestStage) -> None:
 
 
 def _verify(stage: RestStage, asked: str = "") -> Any:
-    told = stage.get(_path(stage, f"/verify{asked}"))
-    Verification.model_validate(told)
-    return told
+    verification = stage.get(_path(stage, f"/verify{asked}"))
+    Verification.model_validate(verification)
+    return verification
 
 
 def test_records_that_fit(changed: RestStage) -> None:
     *_, newest = made = records({"reason": "Changed"})
     changed.script.on("GET", PATH, listed(*made))
-    told = _verify(changed)
-    assert (told["fits"], told["says"], told["misfit_count"]) == (True, "2 rows fit", 0)
-    assert told["settings"] == {
+    verification = _verify(changed)
+    assert (verification["fits"], verification["says"], verification["misfit_count"]) == (True, "2 rows fit", 0)
+    assert verification["settings"] == {
         "records": 2,
         "fits": True,
         "newest_digest": newest["spec"]["digest"],
@@ -116,11 +116,11 @@ def test_a_record_that_was_changed_is_named(changed: RestStage) -> None:
     made = records({"reason": "Changed"}, {"reason": "Changed"})
     made[1]["spec"]["by"] = "mallory"
     changed.script.on("GET", PATH, listed(*made))
-    told = _verify(changed)
+    verification = _verify(changed)
     says = "its content does not have its digest: it was changed"
-    assert (told["fits"], told["misfits"], told["misfit_count"]) == (False, [], 0)
-    assert (told["settings"]["fits"], told["settings"]["misfits"]) == (False, [{"name": "chat-settings-2", "says": says}])
-    assert told["says"] == told["settings"]["says"] == f"AppChange chat-settings-2 does not fit: {says}"
+    assert (verification["fits"], verification["misfits"], verification["misfit_count"]) == (False, [], 0)
+    assert (verification["settings"]["fits"], verification["settings"]["misfits"]) == (False, [{"name": "chat-settings-2", "says": says}])
+    assert verification["says"] == verification["settings"]["says"] == f"AppChange chat-settings-2 does not fit: {says}"
     changed.object(RECORDS, "chat-a")["spec"]["message"] = "It was always so"
     assert _verify(changed)["says"].startswith("row chat-a does not fit")
 
@@ -129,8 +129,11 @@ def test_the_digest_of_a_record_may_be_expected(changed: RestStage) -> None:
     *_, newest = made = records({"reason": "Changed"})
     changed.script.on("GET", PATH, listed(*made))
     digest = newest["spec"]["digest"]
-    told = _verify(changed, f"?expect={digest}")
-    assert (told["fits"], told["expected"]) == (True, {"digest": digest, "deployment_id": None, "sequence": None, "found": True})
+    verification = _verify(changed, f"?expect={digest}")
+    assert (verification["fits"], verification["expected"]) == (
+        True,
+        {"digest": digest, "deployment_id": None, "sequence": None, "found": True},
+    )
     changed.script.on("GET", PATH, listed(*made[:-1]))
     assert (_verify(changed, f"?expect={digest}")["expected"]["found"], _verify(changed)["fits"]) == (False, True)
 
@@ -138,13 +141,13 @@ def test_the_digest_of_a_record_may_be_expected(changed: RestStage) -> None:
 @pytest.mark.parametrize("status", [(403, "Forbidden"), (404, "NotFound")])
 def test_where_they_may_not_be_read_rows_are_verified_all_the_same(changed: RestStage, status: tuple[int, str]) -> None:
     changed.script.on("GET", PATH, failure(*status))
-    told = _verify(changed)
-    assert (told["fits"], told["settings"], told["says"]) == (True, None, "2 rows fit")
+    verification = _verify(changed)
+    assert (verification["fits"], verification["settings"], verification["says"]) == (True, None, "2 rows fit")
 
 
 def test_many_records_are_read_in_pages(changed: RestStage) -> None:
     made = records({"reason": "Changed"}, {"reason": "Changed"})
-    asked = {"fieldSelector": "spec.app=chat", "limit": str(row_pages.PAGE)}
-    changed.script.on("GET", PATH, listed(*made[:2], token="more"), query=asked)
-    changed.script.on("GET", PATH, listed(*made[2:]), query={**asked, "continue": "more"})
+    query = {"fieldSelector": "spec.app=chat", "limit": str(row_pages.PAGE)}
+    changed.script.on("GET", PATH, listed(*made[:2], token="more"), query=query)
+    changed.script.on("GET", PATH, listed(*made[2:]), query={**query, "continue": "more"})
     assert _verify(changed)["settings"]["records"] == len(changed.get(_path(changed, "/changes"))) == 3

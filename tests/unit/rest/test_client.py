@@ -1,4 +1,4 @@
-"""The way to the API server: by kubeconfig, with the caller's token and nothing else, in UTF-8."""
+"""Requests to the API server: by kubeconfig, with the caller's token alone, in UTF-8."""
 
 from __future__ import annotations
 

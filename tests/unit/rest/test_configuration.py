@@ -25,9 +25,9 @@ def _path(stage: RestStage) -> str:
 
 
 def _read(stage: RestStage) -> Any:
-    told = stage.get(_path(stage))
-    Configuration.model_validate(told)
-    return told
+    configuration = stage.get(_path(stage))
+    Configuration.model_validate(configuration)
+    return configuration
 
 
 def _app(*modifiers: make.Modifier) -> Manifest:
@@ -35,22 +35,22 @@ def _app(*modifiers: make.Modifier) -> Manifest:
 
 
 def _sent(stage: RestStage) -> Any:
-    """The spec of the one change that was sent."""
+    """Returns the spec of the only change that was sent."""
     (body,) = stage.script.bodies("PATCH", APP)
     return body["spec"]
 
 
 @pytest.fixture
 def configured(stage: RestStage) -> RestStage:
-    """App chat with two variables, a hostname and an Ingress."""
+    """Returns App chat with two variables, a hostname and an Ingress."""
     ingress = make.exposed("Ingress", className="nginx", tls={"secretName": "chat-tls"}, annotations={"a.example/b": "c"})
     stage.put(_app(ingress, make.with_hostname("chat.example.com"), make.with_spec(displayName="Chat", description="Answers")))
     return stage
 
 
 def test_what_outlives_every_deploy(configured: RestStage) -> None:
-    told = _read(configured)
-    assert {name: value for name, value in told.items() if name != "object_version"} == {
+    configuration = _read(configured)
+    assert {name: value for name, value in configuration.items() if name != "object_version"} == {
         "name": "Chat",
         "description": "Answers",
         "hostname": "chat.example.com",
@@ -74,11 +74,16 @@ def test_what_outlives_every_deploy(configured: RestStage) -> None:
 
 
 def test_an_app_that_leaves_everything_to_the_operator(stage: RestStage) -> None:
-    told = _read(stage)
-    assert (told["name"], told["hostname"], told["exposure"]["type"], told["variables"]) == ("chat", None, None, [])
+    configuration = _read(stage)
+    assert (configuration["name"], configuration["hostname"], configuration["exposure"]["type"], configuration["variables"]) == (
+        "chat",
+        None,
+        None,
+        [],
+    )
     stage.put(make.app_manifest(make.exposed("Gateway", parentRef={"name": "main", "namespace": "edge", "sectionName": "https"})))
-    told = _read(stage)["exposure"]
-    assert (told["type"], told["gateway"], told["gateway_section"]) == ("Gateway", "edge/main", "https")
+    configuration = _read(stage)["exposure"]
+    assert (configuration["type"], configuration["gateway"], configuration["gateway_section"]) == ("Gateway", "edge/main", "https")
 
 
 def test_what_is_wrong_with_it_is_told_beside(stage: RestStage) -> None:
@@ -93,9 +98,9 @@ def test_what_is_wrong_with_it_is_told_beside(stage: RestStage) -> None:
     fine = {"type": "VariablesResolved", "status": "True", "reason": "Resolved", "message": "", "lastTransitionTime": since}
     other = {**taken, "type": "Progressing"}
     stage.put(make.app_manifest(make.with_status(conditions=[taken, fine, other], observedGeneration=1)))
-    told = _read(stage)
-    assert told["is_applied"] is True
-    assert [(each["type"], each["reason"], each["message"], each["since"]) for each in told["problems"]] == [
+    configuration = _read(stage)
+    assert configuration["is_applied"] is True
+    assert [(each["type"], each["reason"], each["message"], each["since"]) for each in configuration["problems"]] == [
         ("ChildrenApplied", "HostnameTaken", "another App has it", since)
     ]
 
@@ -160,7 +165,7 @@ def test_a_change_of_what_is_given_and_of_nothing_else(configured: RestStage) ->
     ],
 )
 def test_each_field_is_written_whole(configured: RestStage, change: dict[str, Any], spec: Any) -> None:
-    """A merge would keep of an object what is not named: the class of an Ingress, or an annotation."""
+    """A merge would keep the fields of an object that the change does not name: the class of an Ingress, or an annotation."""
     body = {"object_version": _read(configured)["object_version"], **change}
     assert configured.call("PATCH", _path(configured), body).status == 200
     sent = _sent(configured)
@@ -183,7 +188,7 @@ def test_a_change_over_another_configuration_is_refused_with_what_is_so_now(conf
 
 
 def test_other_changes_of_the_app_are_none_of_its_configuration(configured: RestStage) -> None:
-    """Status, triggers, what Git deploys: each writes the same object."""
+    """Status, triggers and deploys from Git write the same object."""
     read = _read(configured)
     now = configured.object(APPS, "chat")
     spec = {**now["spec"], "deploy": {"workflowVersion": "v2"}, "triggers": [{"name": "nightly", "schedule": "0 3 * * *"}]}

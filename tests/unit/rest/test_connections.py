@@ -1,4 +1,4 @@
-"""What a connection may cost before anybody knows whose it is: over real sockets, with limits that are small."""
+"""The cost of a connection before its caller is known: over real sockets, with small limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ FOREVER = 1000.0
 
 
 class App:
-    """Answers each request with its path; `/headers` with their names, once it has the body; `/wait` once it may, and `/much` with more than a connection buffers."""
+    """An app that answers each request with its path.
+
+    `/headers`: with the names of the headers, once it has the body. `/wait`: once the test allows it. `/much`: with more than a connection
+    buffers.
+    """
 
     def __init__(self) -> None:
         self.may_answer = threading.Event()
@@ -60,7 +64,7 @@ class App:
 
 @contextlib.contextmanager
 def serving(app: App, context: ssl.SSLContext | None = None, **limits: Any) -> Iterator[int]:
-    """The port of a server with these limits; the others are out of reach."""
+    """Serves with these limits, and yields the port. Other limits are too high to matter."""
     protocol = type("Protocol", (LimitedProtocol,), {"limits": Limits(**{"head_within": FOREVER, **limits})})
     more = {"ssl_context_factory": lambda *_: context} if context is not None else {}
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1, **more)  # type: ignore[arg-type]
@@ -81,17 +85,17 @@ def _connect(port: int, *, source: str = "127.0.0.1") -> socket.socket:
 
 
 def _ask(connection: socket.socket, request: bytes = GET) -> bytes:
-    """The answer; nothing where the connection was closed."""
+    """Sends a request, and returns the answer; empty if the connection was closed."""
     with contextlib.suppress(ConnectionError):
         connection.sendall(request)
     return _answer(connection)
 
 
 def _answer(connection: socket.socket) -> bytes:
-    """One answer with its body."""
+    """Reads one answer with its body."""
     found, size = b"", re.compile(rb"content-length: (\d+)\r\n")
     with contextlib.suppress(ConnectionError):
-        while not (told := size.search(found)) or len(found.partition(b"\r\n\r\n")[2]) < int(told[1]):
+        while not (match := size.search(found)) or len(found.partition(b"\r\n\r\n")[2]) < int(match[1]):
             if not (piece := connection.recv(65536)):
                 break
             found += piece
@@ -99,7 +103,7 @@ def _answer(connection: socket.socket) -> bytes:
 
 
 def _rest(connection: socket.socket) -> bytes:
-    """All that comes until the connection is closed."""
+    """Reads until the connection is closed."""
     found = b""
     with contextlib.suppress(ConnectionError):
         while piece := connection.recv(65536):
@@ -108,7 +112,7 @@ def _rest(connection: socket.socket) -> bytes:
 
 
 def _error(answer: bytes, status: int) -> str:
-    """The message of an answer, which has the shape of every error."""
+    """Returns the message of an answer, which has the schema of every error."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode()), answer
     assert b"x-request-id: " in head
@@ -174,13 +178,13 @@ def test_headers_have_to_come_in_time(begun: bytes) -> None:
                 assert _rest(connection) == b""
             return
         for before in (b"", GET):
-            # A caller who stood still for as long is given up before that: it comes once more.
-            told = eventually("who is late with the rest is told so", lambda before=before: _given_up(port, before, begun))  # type: ignore[misc]
-            assert "0.2 s" in _error(told, 408)
+            # A caller who paused for as long was disconnected before that: the test tries again.
+            answer = eventually("who is late with the rest is told so", lambda before=before: _given_up(port, before, begun))  # type: ignore[misc]
+            assert "0.2 s" in _error(answer, 408)
 
 
 def _given_up(port: int, before: bytes, begun: bytes) -> bytes:
-    """What somebody is told who sends a whole request, or none, and then the beginning of one; nothing where that was not heard."""
+    """Returns the answer to a whole request, or none, and then the beginning of one; empty if the first part was not answered."""
     with _connect(port) as connection:
         if before and not _ask(connection, before).startswith(ANSWERED):
             return b""
@@ -299,7 +303,7 @@ def test_answers_that_nobody_takes_have_a_limit_of_all_together() -> None:
 
 
 def _comes(connection: socket.socket, most: int) -> int:
-    """How many bytes come, until the connection is closed or so many have."""
+    """Returns the number of bytes read until the connection is closed or `most` have arrived."""
     size = 0
     with contextlib.suppress(ConnectionError):
         while size < most and (piece := connection.recv(1 << 20)):
@@ -338,7 +342,7 @@ def test_what_two_servers_would_read_differently_is_no_request(request_: bytes) 
 
 
 def _write(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate of this name and its key."""
+    """Writes a certificate of this name and its key."""
     cert_file, key_file = folder / "tls.crt", folder / "tls.key"
     for file, content in zip((cert_file, key_file), self_signed(name), strict=True):
         file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Signing in with OIDC: by a code, tied to the browser that began it, and never by what anybody else says."""
+"""Signing in with OIDC: by a code that is bound to the browser which began it, and never by anybody else's data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.unit.support.oidc_provider import CLIENT, REFRESH, SECRET, Key, Provi
 CALLBACK = "/console/oidc/callback"
 TARGET = "/console/apps/005c60c5-18dd-4f38-a146-a82be134a95f?tab=history"
 GOES = {"Host": HOST, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-"""A browser's window that a link of another site leads somewhere."""
+"""Headers of a browser window that a link of another site opens here."""
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def go(stage: RestStage, path: str, **headers: str) -> Answered:
 
 
 def start(stage: RestStage, to: str = TARGET) -> tuple[str, dict[str, str]]:
-    """The provider's page, and the browser's cookies."""
+    """Begins a sign-in, and returns the provider's URL and the browser's cookies."""
     answered = go(stage, f"/console/oidc/start?to={to.replace('?', '%3F').replace('&', '%26')}")
     assert answered.status == 302, answered
     return answered.headers["location"], kept(answered.cookies)
@@ -77,13 +77,13 @@ def back(stage: RestStage, query: str, cookies: dict[str, str]) -> Answered:
 
 
 def signed_in(stage: RestStage, provider: Provider, **more: str) -> Answered:
-    """What the callback answers after a whole sign-in. `more`: parameters that the provider sends back."""
+    """Returns the callback's answer after a whole sign-in. `more`: parameters that the provider sends back."""
     url, cookies = start(stage)
     return back(stage, provider.authorize(url, **more), cookies)
 
 
 def code_of(answered: Answered) -> str:
-    """The code with which a sign-in failed: nobody is signed in, and the attempt is over."""
+    """Returns the code of a failed sign-in: nobody is signed in, and the attempt is over."""
     assert answered.status == 303
     parts = urlsplit(answered.headers["location"])
     assert (parts.netloc, parts.path) == ("", "/console/sign-in")
@@ -92,22 +92,22 @@ def code_of(answered: Answered) -> str:
     return parse_qs(parts.query)["error"][0]
 
 
-# The good one.
+# The successful sign-in.
 
 
 def test_who_signs_in_comes_back_to_the_page_that_was_asked_for(stage: RestStage, provider: Provider) -> None:
     url, cookies = start(stage)
-    asked = parse_qs(urlsplit(url).query)
-    assert asked["redirect_uri"] == [f"{URL}{CALLBACK}"]
-    assert asked["scope"] == ["openid email profile"]
+    query = parse_qs(urlsplit(url).query)
+    assert query["redirect_uri"] == [f"{URL}{CALLBACK}"]
+    assert query["scope"] == ["openid email profile"]
     assert list(cookies) == ["__Host-oidc"]
     answered = back(stage, provider.authorize(url), cookies)
     assert (answered.status, answered.headers["location"]) == (303, TARGET)
     after = kept([*(f"{name}={value}" for name, value in cookies.items()), *answered.cookies])
     assert list(after) == ["__Host-dynamiq-0"], "the attempt is over"
-    told = stage.call("GET", SESSION, token=None, headers={**OWN, **cookie(after)}).data
-    assert told["user"]["username"] == ANNA
-    assert told["sign_in"]["oidc"] == {"name": "Dex"}
+    session = stage.call("GET", SESSION, token=None, headers={**OWN, **cookie(after)}).data
+    assert session["user"]["username"] == ANNA
+    assert session["sign_in"]["oidc"] == {"name": "Dex"}
     assert REFRESH not in json.dumps(after)
 
 
@@ -122,8 +122,8 @@ def test_the_cookie_of_an_attempt_is_lax_and_of_the_session_strict(stage: RestSt
 
 def test_the_api_server_judges_the_token(stage: RestStage, provider: Provider) -> None:
     signed_in(stage, provider)
-    (asked,) = (sent for sent in stage.script.sent if sent.path == sessions.REVIEWS)
-    claims = json.loads(base64.urlsafe_b64decode(asked.headers["Authorization"].split(".")[1] + "=="))
+    (review,) = (sent for sent in stage.script.sent if sent.path == sessions.REVIEWS)
+    claims = json.loads(base64.urlsafe_b64decode(review.headers["Authorization"].split(".")[1] + "=="))
     assert claims["iss"] == provider.issuer
     for reply, code in ((failure(401, "Unauthorized"), "token"), (failure(403, "Forbidden"), "token"), (Reply(503, b""), "cluster")):
         stage.script.on("POST", sessions.REVIEWS, reply)
@@ -164,7 +164,7 @@ def test_a_new_key_is_looked_for_and_not_all_the_time(stage: RestStage, provider
     assert provider.asked["/jwks"] == 2
 
 
-# Who answers.
+# Whose answer is accepted.
 
 
 def test_an_answer_to_somebody_elses_attempt_is_refused(stage: RestStage, provider: Provider) -> None:
@@ -188,8 +188,8 @@ def test_without_the_browsers_attempt_an_answer_is_none(stage: RestStage, provid
 @pytest.mark.parametrize(("age", "works"), [(590, True), (620, False), (-10, True), (-3600, False)])
 def test_an_attempt_has_ten_minutes(stage: RestStage, provider: Provider, age: int, works: bool) -> None:
     url, cookies = start(stage)
-    told = json.loads(base64.urlsafe_b64decode(cookies["__Host-oidc"]))
-    older = base64.urlsafe_b64encode(json.dumps({**told, "began": int(time.time()) - age}).encode()).decode()
+    attempt = json.loads(base64.urlsafe_b64decode(cookies["__Host-oidc"]))
+    older = base64.urlsafe_b64encode(json.dumps({**attempt, "began": int(time.time()) - age}).encode()).decode()
     answered = back(stage, provider.authorize(url), {"__Host-oidc": older})
     assert answered.headers["location"] == TARGET if works else code_of(answered) == "expired"
 
@@ -325,7 +325,7 @@ def test_a_token_for_this_client(stage: RestStage, provider: Provider, claims: d
     assert signed_in(stage, provider).headers["location"] == TARGET
 
 
-# A provider that does something else.
+# A provider that deviates from the standard.
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_what_a_provider_may_not_say_of_itself(wrong: dict[str, Any]) -> None:
         Metadata.of({**DOCUMENT, **wrong}, ISSUER)
 
 
-# Where it leads, and from where.
+# The target after a sign-in, and its origin.
 
 
 @pytest.mark.parametrize(
@@ -467,8 +467,8 @@ def test_a_target_that_is_none_of_the_consoles(stage: RestStage, provider: Provi
 
 def test_a_target_is_checked_again_when_it_comes_back(stage: RestStage, provider: Provider) -> None:
     url, cookies = start(stage)
-    told = json.loads(base64.urlsafe_b64decode(cookies["__Host-oidc"]))
-    cookies["__Host-oidc"] = base64.urlsafe_b64encode(json.dumps({**told, "target": "//evil.test"}).encode()).decode()
+    attempt = json.loads(base64.urlsafe_b64decode(cookies["__Host-oidc"]))
+    cookies["__Host-oidc"] = base64.urlsafe_b64encode(json.dumps({**attempt, "target": "//evil.test"}).encode()).decode()
     assert back(stage, provider.authorize(url), cookies).headers["location"] == "/console/"
 
 
@@ -537,7 +537,7 @@ def test_neither_a_code_nor_a_token_is_in_the_log(stage: RestStage, provider: Pr
     answered = back(stage, query, cookies)
     provider.claims["nonce"] = "wrong"
     signed_in(stage, provider)
-    said = caplog.text + "".join(str(vars(record)) for record in caplog.records)
-    assert "its nonce" in said
+    log = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    assert "its nonce" in log
     hidden = [*parse_qs(query)["code"], *parse_qs(query)["state"], SECRET, TOKEN, *kept(answered.cookies).values(), *cookies.values()]
-    assert not [each for each in hidden if each in said]
+    assert not [each for each in hidden if each in log]

@@ -1,4 +1,4 @@
-"""The console's pages and files: from memory, under a policy that lets nothing else in."""
+"""The console's pages and files: served from memory, under a policy that allows nothing else."""
 
 from __future__ import annotations
 

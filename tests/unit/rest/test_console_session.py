@@ -1,4 +1,4 @@
-"""Signing in to the console: the token is in cookies, which are taken from the console's own pages and from nobody else."""
+"""Signing in to the console: the token is in cookies, which are accepted from the console's own pages alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stage() -> Iterator[RestStage]:
 
 
 def ask(stage: RestStage, method: str, path: str, headers: dict[str, str], body: Any = None) -> Answered:
-    """A request as a browser sends it, which has no header Authorization."""
+    """Sends a request as a browser does, without the header Authorization."""
     return stage.call(method, path, body, token=None, headers=headers)
 
 
@@ -39,7 +39,7 @@ def signed_in(stage: RestStage, token: str) -> Answered:
     return ask(stage, "POST", SESSION, WRITES, {"token": token})
 
 
-# Who is signed in.
+# The signed-in user.
 
 
 def test_a_sign_in_lasts_as_long_as_its_token(stage: RestStage) -> None:
@@ -54,9 +54,9 @@ def test_a_sign_in_lasts_as_long_as_its_token(stage: RestStage) -> None:
     assert 590 <= age <= 600
     assert {"Path=/", "Secure", "HttpOnly", "SameSite=Strict"} <= set(attributes)
     assert not [each for each in attributes if each.startswith("Domain")]
-    told = ask(stage, "GET", SESSION, {**OWN, **cookie(kept(answered.cookies))}).data
-    assert told == answered.data
-    assert datetime.fromisoformat(told["expires_at"]).timestamp() == ends
+    session = ask(stage, "GET", SESSION, {**OWN, **cookie(kept(answered.cookies))}).data
+    assert session == answered.data
+    assert datetime.fromisoformat(session["expires_at"]).timestamp() == ends
 
 
 def test_a_token_that_does_not_say_when_it_ends_lasts_as_long_as_the_browser(stage: RestStage) -> None:
@@ -67,8 +67,8 @@ def test_a_token_that_does_not_say_when_it_ends_lasts_as_long_as_the_browser(sta
 
 
 def test_nobody_is_signed_in_without_a_cookie(stage: RestStage) -> None:
-    told = ask(stage, "GET", SESSION, OWN).data
-    assert told == {"user": None, "expires_at": None, "sign_in": {"token": True, "oidc": None}, "version": __version__}
+    session = ask(stage, "GET", SESSION, OWN).data
+    assert session == {"user": None, "expires_at": None, "sign_in": {"token": True, "oidc": None}, "version": __version__}
 
 
 def test_the_name_of_the_provider_is_told() -> None:
@@ -157,7 +157,7 @@ def test_a_cookie_that_somebody_else_may_have_set_is_none(stage: RestStage, give
     ask(stage, "GET", "/v1/apps", {**OWN, "Cookie": given}).error(401)
 
 
-# From whom.
+# Origins of requests.
 
 
 def without(headers: dict[str, str], name: str) -> dict[str, str]:
@@ -268,9 +268,9 @@ def test_no_cookie_is_in_the_log_or_sent_on(stage: RestStage, caplog: pytest.Log
     ask(stage, "GET", "/v1/apps", {"Host": HOST, **COOKIE})
     stage.script.on("GET", APPS.path("demo", "chat"), {"metadata": {}, "spec": "broken"})
     ask(stage, "GET", f"/v1/apps/{stage.uid(APPS, 'chat')}", {**OWN, **COOKIE}).error(500)
-    said = caplog.text + "".join(str(vars(record)) for record in caplog.records)
-    assert said
-    assert TOKEN not in said
+    log = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    assert log
+    assert TOKEN not in log
     assert not [sent for sent in stage.script.sent if "Cookie" in sent.headers]
 
 

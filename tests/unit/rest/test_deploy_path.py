@@ -1,4 +1,4 @@
-"""What a deploy through REST walks through, from its route to the POST of the row, and what it sends on the way.
+"""The modules through which a deploy by REST goes, from its route to the POST of the row, and the requests on the way.
 
 A stop is a module of ours whose function is entered after one of another module. A return is a stop at a module left before.
 """
@@ -50,7 +50,7 @@ class Place:
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    """An App that serves v1, and a caller."""
+    """Yields an App that serves v1, and a caller."""
     app = stored(given.app_manifest(given.with_status(live={"row": "chat-1", "sequence": 1})), 1)
     row = stored(given.row_manifest("chat-1", given.live(1, "v1")), 4)
     objects = [
@@ -85,7 +85,7 @@ def place() -> Iterator[Place]:
 
 
 def stops_of(call: Callable[[], Any], script: Script) -> list[str]:
-    """The stops until the first request that is more than a read."""
+    """Returns the stops until the first request that is more than a read."""
     entered: list[str] = []
 
     def note(frame: FrameType, event: str, _: Any) -> None:

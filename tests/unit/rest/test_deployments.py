@@ -25,7 +25,7 @@ def _path(stage: RestStage, more: str) -> str:
     return f"/v1/apps/{stage.uid(APPS, 'chat')}/{more}"
 
 
-def _asked(stage: RestStage, version: str | None = None, **fields: Any) -> dict[str, Any]:
+def _body(stage: RestStage, version: str | None = None, **fields: Any) -> dict[str, Any]:
     chosen = {"workflow_version_id": stage.uid(VERSIONS, f"chat-{version}")} if version else {}
     return {"workflow_id": stage.uid(WORKFLOWS, "chat"), **chosen, **fields}
 
@@ -34,15 +34,15 @@ def _asked(stage: RestStage, version: str | None = None, **fields: Any) -> dict[
 
 
 def test_the_history_is_every_row_newest_first(stage: RestStage) -> None:
-    told = stage.get(_path(stage, "deployments"))
-    for each in told:
+    answer = stage.get(_path(stage, "deployments"))
+    for each in answer:
         Deployment.model_validate(each)
-    assert [(each["sequence"], each["workflow_version"]["version"], each["status"]) for each in told] == [
+    assert [(each["sequence"], each["workflow_version"]["version"], each["status"]) for each in answer] == [
         (2, "v2", "Live"),
         (1, "v1", "Superseded"),
     ]
-    assert told[0]["digest"].startswith("sha256:")
-    assert told[0]["runtime_id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
+    assert answer[0]["digest"].startswith("sha256:")
+    assert answer[0]["runtime_id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
 
 
 def test_a_row_says_whether_it_could_be_brought_back_where_that_is_asked(stage: RestStage) -> None:
@@ -66,7 +66,7 @@ LONG = rows.LISTED_MOST + 40
 
 @pytest.fixture
 def long(stage: RestStage) -> RestStage:
-    """A stage whose App has a long history, in which the names of rows say nothing about their order."""
+    """Returns a stage whose App has a long history, in which the names of rows are not in their order."""
     for number in range(3, LONG + 1):
         made = make.live(number, "v2") if number == LONG else make.superseded(number, "v1")
         stage.put(row(f"chat-{number * 7919 % 100_003}", made, make.created(number)))
@@ -81,9 +81,9 @@ def test_of_a_long_history_the_rows_of_a_page_are_read_and_no_others(long: RestS
     path = _path(long, "deployments")
     for page in (1, 2, LONG // 25):
         before = len(long.script.sent)
-        told = long.get(f"{path}?page={page}")
+        answer = long.get(f"{path}?page={page}")
         newest = LONG - (page - 1) * 25
-        assert [each["sequence"] for each in told] == list(range(newest, newest - 25, -1))
+        assert [each["sequence"] for each in answer] == list(range(newest, newest - 25, -1))
         assert len(_reads(long, before)) <= 26
     oldest = long.call("GET", f"{path}?sort=created_at&page_size=3").json
     assert [each["sequence"] for each in oldest["data"]] == [1, 2, 3]
@@ -110,9 +110,9 @@ def test_who_may_not_list_rows_is_given_none_of_those_that_others_read(stage: Re
 def test_a_row_that_is_gone_and_of_which_nothing_was_heard_is_left_out(long: RestStage) -> None:
     name = f"chat-{(LONG - 1) * 7919 % 100_003}"
     long.script.on("GET", RECORDS.path("demo", name), failure(404, "NotFound"))
-    told = long.call("GET", _path(long, "deployments")).json
-    assert [each["sequence"] for each in told["data"]] == [LONG, *range(LONG - 2, LONG - 26, -1)]
-    assert told["pagination"]["total_count"] == LONG - 1
+    answer = long.call("GET", _path(long, "deployments")).json
+    assert [each["sequence"] for each in answer["data"]] == [LONG, *range(LONG - 2, LONG - 26, -1)]
+    assert answer["pagination"]["total_count"] == LONG - 1
 
 
 def test_rows_that_a_list_has_no_place_for_are_there_all_the_same(stage: RestStage) -> None:
@@ -122,9 +122,9 @@ def test_rows_that_a_list_has_no_place_for_are_there_all_the_same(stage: RestSta
     first = {"metadata": {"resourceVersion": "9", "continue": "x"}, "items": known}
     stage.script.on("GET", RECORDS.path("demo"), first, query={"fieldSelector": "spec.app=chat", "limit": str(rows.LISTED_MOST)})
     for _ in range(2):
-        told = stage.call("GET", _path(stage, "deployments")).json
-        assert [each["sequence"] for each in told["data"]] == list(range(rows.READ_MOST + 2, 0, -1))
-        assert told["pagination"]["total_count"] == rows.READ_MOST + 2
+        answer = stage.call("GET", _path(stage, "deployments")).json
+        assert [each["sequence"] for each in answer["data"]] == list(range(rows.READ_MOST + 2, 0, -1))
+        assert answer["pagination"]["total_count"] == rows.READ_MOST + 2
 
 
 def test_a_row_of_which_nothing_was_heard_yet_is_there(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ def test_a_history_that_is_no_list(stage: RestStage) -> None:
 
 
 def test_a_deploy_makes_one_row(stage: RestStage) -> None:
-    answered = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1", message="v2 answers too slowly"))
+    answered = stage.call("POST", _path(stage, "deploy"), _body(stage, "v1", message="v2 answers too slowly"))
     assert answered.status == 201
     Deployment.model_validate(answered.data)
     assert stage.created(RECORDS) == [
@@ -198,22 +198,22 @@ def test_a_deploy_makes_one_row(stage: RestStage) -> None:
             "spec": {"app": "chat", "workflowVersion": "v1", "message": "v2 answers too slowly"},
         }
     ]
-    told = answered.data
-    assert (told["status"], told["message"], told["created_by"]["username"]) == ("Progressing", "v2 answers too slowly", ANNA)
-    assert told["workflow_version_id"] == stage.uid(VERSIONS, "chat-v1")
-    assert told["runtime"]["version"] == "1.0.0", "what is left out keeps what is live"
+    answer = answered.data
+    assert (answer["status"], answer["message"], answer["created_by"]["username"]) == ("Progressing", "v2 answers too slowly", ANNA)
+    assert answer["workflow_version_id"] == stage.uid(VERSIONS, "chat-v1")
+    assert answer["runtime"]["version"] == "1.0.0", "what is left out keeps what is live"
 
 
 def test_compute_can_be_asked_for_and_what_is_left_out_keeps_what_is_live(stage: RestStage) -> None:
     asked = {"requests": {"cpu": "250m"}, "limits": {"memory": "1Gi"}}
     config = {"deployment_type": "server_based", "config": {"resources": asked}}
-    preview = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2", deployment_config=config)).data
-    told = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=config)).data
-    Deployment.model_validate(told)
+    preview = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, "v2", deployment_config=config)).data
+    answer = stage.call("POST", _path(stage, "deploy"), _body(stage, "v2", deployment_config=config)).data
+    Deployment.model_validate(answer)
     (sent,) = stage.created(RECORDS)
     assert sent["spec"]["config"] == {"type": "server", "resources": asked}
     resources = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
-    assert told["deployment_config"]["config"]["resources"] == resources
+    assert answer["deployment_config"]["config"]["resources"] == resources
     assert preview["to"]["config"]["config"]["resources"] == preview["to"]["resources"] == resources
     assert preview["from"]["config"]["config"]["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}}
 
@@ -221,8 +221,8 @@ def test_compute_can_be_asked_for_and_what_is_left_out_keeps_what_is_live(stage:
 @pytest.mark.parametrize(("given", "text"), [(2, "2"), (2.0, "2"), (0.5, "0.5"), ("2", "2"), ("1Gi", "1Gi")])
 def test_an_amount_may_be_a_number_and_is_stored_as_its_text(stage: RestStage, given: object, text: str) -> None:
     config = {"deployment_type": "server_based", "config": {"resources": {"requests": {"memory": given}}}}
-    preview = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2", deployment_config=config)).data
-    stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=config))
+    preview = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, "v2", deployment_config=config)).data
+    stage.call("POST", _path(stage, "deploy"), _body(stage, "v2", deployment_config=config))
     (sent,) = stage.created(RECORDS)
     assert sent["spec"]["config"]["resources"] == {"requests": {"memory": text}}
     assert preview["to"]["resources"]["requests"]["memory"] == text
@@ -231,15 +231,15 @@ def test_an_amount_may_be_a_number_and_is_stored_as_its_text(stage: RestStage, g
 @pytest.mark.parametrize("given", [True, -1, 1e30, "two", [2]])
 def test_what_is_no_amount_is_refused(stage: RestStage, given: object) -> None:
     config = {"deployment_type": "server_based", "config": {"resources": {"requests": {"cpu": given}}}}
-    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=config)).error(422)
+    error = stage.call("POST", _path(stage, "deploy"), _body(stage, "v2", deployment_config=config)).error(422)
     assert list(error["details"]) == ["deployment_config.config.resources.requests.cpu"]
 
 
 def test_compute_is_kept_whatever_the_type(stage: RestStage) -> None:
     stage.put(row("chat-b", make.live(2, "v2", config={**make.CONFIG, "resources": {"requests": {"cpu": "2", "memory": "256Mi"}}})))
     sleeps = {"deployment_type": "serverless", "config": {}}
-    told = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=sleeps)).data["deployment_config"]
-    assert told == {"deployment_type": "serverless", "config": {"resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}}
+    answer = stage.call("POST", _path(stage, "deploy"), _body(stage, "v2", deployment_config=sleeps)).data["deployment_config"]
+    assert answer == {"deployment_type": "serverless", "config": {"resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}}
     stage.put(row("chat-c", make.pinned(3, "v2", config=make.CONFIG | {"type": "serverless"}), make.created(9)))
     listed = stage.get(_path(stage, "deployments"))[0]["deployment_config"]
     assert listed == sleeps, "with the defaults a client of the product reads what it knows"
@@ -248,13 +248,13 @@ def test_compute_is_kept_whatever_the_type(stage: RestStage) -> None:
 def test_each_part_can_be_asked_for(stage: RestStage) -> None:
     stage.put(make.runtime_manifest(make.with_spec(version="2.0.0"), name="tiny-2"))
     config = {"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 2, "target_cpu_utilization_percentage": 50}}}
-    body = _asked(stage, "v2", runtime_id=stage.uid(RUNTIMES, "tiny-2"), deployment_config=config)
-    told = stage.call("POST", _path(stage, "deploy"), body).data
+    body = _body(stage, "v2", runtime_id=stage.uid(RUNTIMES, "tiny-2"), deployment_config=config)
+    answer = stage.call("POST", _path(stage, "deploy"), body).data
     (sent,) = stage.created(RECORDS)
     assert sent["spec"]["runtime"] == "tiny-2"
     assert sent["spec"]["config"] == {"type": "server", "autoscaling": {"minReplicas": 2, "targetCPUUtilizationPercentage": 50}}
-    assert told["runtime"]["version"] == "2.0.0"
-    assert told["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 2
+    assert answer["runtime"]["version"] == "2.0.0"
+    assert answer["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 2
 
 
 SERVER: dict[str, Any] = {"type": "server", "autoscaling": {"minReplicas": 3, "maxReplicas": 5}}
@@ -274,31 +274,31 @@ OWNED_ELSEWHERE = [{"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "
     ids=["the first", "after one under way", "after one that failed", "after one of kubectl", "after a deleted App's of this name"],
 )
 def test_a_deploy_before_anything_is_live(stage: RestStage, earlier: list[make.Modifier], config: dict[str, Any] | None) -> None:
-    """It keeps what the App is told to have: the config of its newest row. The first of all sleeps, as the product's do."""
+    """The deploy keeps the config of the App's newest row. The first one of all sleeps, as the product's do."""
     made = stage.put(make.app_manifest(name="new"))
     if earlier:
         stage.put(make.row_manifest("new-a", make.of_app("new"), *earlier))
     path = f"/v1/apps/{made['metadata']['uid']}/deploy"
-    preview = stage.call("POST", f"{path}/preview", _asked(stage, "v1")).data["to"]["config"]
-    told = stage.call("POST", path, _asked(stage, "v1"), key="a key").data["deployment_config"]
+    preview = stage.call("POST", f"{path}/preview", _body(stage, "v1")).data["to"]["config"]
+    answer = stage.call("POST", path, _body(stage, "v1"), key="a key").data["deployment_config"]
     (sent,) = stage.created(RECORDS)
     assert sent["spec"].get("config") == config
-    if told["deployment_type"] == "server_based":
-        assert told["config"]["resources"] is None, "the runtime decides, which is chosen when the row is pinned"
-        told["config"]["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}}
-    assert preview == told
-    assert told["deployment_type"] == ("serverless" if config is SLEEPS else "server_based")
+    if answer["deployment_type"] == "server_based":
+        assert answer["config"]["resources"] is None, "the runtime decides, which is chosen when the row is pinned"
+        answer["config"]["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}}
+    assert preview == answer
+    assert answer["deployment_type"] == ("serverless" if config is SLEEPS else "server_based")
 
 
 def test_a_rollback_names_the_deployment_that_it_restores(stage: RestStage) -> None:
-    body = _asked(stage, restores=stage.uid(RECORDS, "chat-a"))
-    told = stage.call("POST", _path(stage, "deploy"), body).data
+    body = _body(stage, restores=stage.uid(RECORDS, "chat-a"))
+    answer = stage.call("POST", _path(stage, "deploy"), body).data
     assert stage.created(RECORDS)[0]["spec"] == {"app": "chat", "restores": "chat-a"}
-    assert told["restores"] == "chat-a"
+    assert answer["restores"] == "chat-a"
 
 
 def test_a_rollback_needs_no_workflow(stage: RestStage) -> None:
-    """It may be deleted: the row has pinned all that comes back."""
+    """The workflow may be deleted: the row has pinned everything that a rollback restores."""
     stage.context.index.of(WORKFLOWS).remove(stage.uid(WORKFLOWS, "chat"))
     for call in ("deploy/preview", "deploy"):
         assert stage.call("POST", _path(stage, call), {"restores": stage.uid(RECORDS, "chat-a")}).status < 300
@@ -319,16 +319,16 @@ def test_a_rollback_can_bring_back_the_scaling_and_the_compute_of_its_row(stage:
     if status:
         stage.put(make.app_manifest())
     stage.put(row("chat-a", make.superseded(1, "v1", config=OTHER)))
-    body = _asked(stage, restores=stage.uid(RECORDS, "chat-a"))
+    body = _body(stage, restores=stage.uid(RECORDS, "chat-a"))
     without = stage.call("POST", _path(stage, "deploy/preview"), body).data
     assert without["to"]["config"] == without["from"]["config"] != without["to"]["config"]["config"]["autoscaling"]
     preview = stage.call("POST", _path(stage, "deploy/preview"), {**body, "with_config": True}).data["to"]
-    told = stage.call("POST", _path(stage, "deploy"), {**body, "with_config": True, "confirmed": preview}).data
+    answer = stage.call("POST", _path(stage, "deploy"), {**body, "with_config": True, "confirmed": preview}).data
     config = {
         "autoscaling": {"min_replicas": 3, "max_replicas": 4, "target_cpu_utilization_percentage": 60},
         "resources": OTHER["resources"],
     }
-    assert preview["config"] == told["deployment_config"] == {"deployment_type": "server_based", "config": config}
+    assert preview["config"] == answer["deployment_config"] == {"deployment_type": "server_based", "config": config}
     (sent,) = stage.created(RECORDS)
     assert (sent["spec"]["restores"], sent["spec"]["config"]) == ("chat-a", OTHER)
 
@@ -342,7 +342,7 @@ def test_a_rollback_can_bring_back_the_scaling_and_the_compute_of_its_row(stage:
 )
 def test_a_config_comes_back_of_one_deployment_alone(stage: RestStage, fields: dict[str, Any], says: str) -> None:
     named = {"restores": stage.uid(RECORDS, fields["restores"])} if "restores" in fields else {}
-    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, with_config=True, **{**fields, **named})).error(422)
+    error = stage.call("POST", _path(stage, "deploy"), _body(stage, with_config=True, **{**fields, **named})).error(422)
     assert says in error["details"]["with_config"]
     assert stage.created(RECORDS) == []
 
@@ -350,7 +350,7 @@ def test_a_config_comes_back_of_one_deployment_alone(stage: RestStage, fields: d
 def test_a_rollback_tells_of_the_runtime_that_comes_back(stage: RestStage) -> None:
     old = make.a_runtime(make.with_spec(version="0.9.0"), name="tiny-0")
     stage.put(row("chat-0", make.superseded(1, "v1", runtime=old)))
-    body = _asked(stage, restores=stage.uid(RECORDS, "chat-0"))
+    body = _body(stage, restores=stage.uid(RECORDS, "chat-0"))
     assert stage.call("POST", _path(stage, "deploy"), body).data["runtime"]["version"] == "0.9.0"
     assert stage.call("POST", _path(stage, "deploy/preview"), body).data["to"]["runtime"] == "0.9.0"
 
@@ -360,7 +360,7 @@ def test_a_rollback_tells_of_the_runtime_that_comes_back(stage: RestStage) -> No
 )
 def test_only_a_deployment_that_went_live_is_restored(stage: RestStage, state: make.Modifier, why: str) -> None:
     stage.put(row("chat-c", state))
-    body = _asked(stage, restores=stage.uid(RECORDS, "chat-c"))
+    body = _body(stage, restores=stage.uid(RECORDS, "chat-c"))
     for call in ("deploy", "deploy/preview"):
         error = stage.call("POST", _path(stage, call), body).error(422)
         assert error["details"] == {"restores": f"row chat-c {why}: only a row that went live can be restored"}
@@ -369,41 +369,41 @@ def test_only_a_deployment_that_went_live_is_restored(stage: RestStage, state: m
 
 def test_the_first_deploy_of_an_app(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
-    told = stage.call("POST", f"/v1/apps/{made['metadata']['uid']}/deploy", _asked(stage)).data
-    assert (told["workflow_version"]["version"], told["runtime"]) == ("v2", None)
+    answer = stage.call("POST", f"/v1/apps/{made['metadata']['uid']}/deploy", _body(stage)).data
+    assert (answer["workflow_version"]["version"], answer["runtime"]) == ("v2", None)
 
 
 def test_what_is_live_is_read_once_a_minute(stage: RestStage) -> None:
-    """Each deploy tells of the pins of the live row, which never change."""
+    """Each deploy returns the pins of the live row, which never change."""
     for _ in range(3):
-        stage.call("POST", _path(stage, "deploy"), _asked(stage)).data  # noqa: B018 - it asserts
+        stage.call("POST", _path(stage, "deploy"), _body(stage)).data  # noqa: B018 - it asserts
     reads = [sent for sent in stage.script.sent if sent.path == RECORDS.path("demo", "chat-b")]
     assert len(reads) == 1
     assert reads[0].query == {"resourceVersion": "0"}
 
 
 def test_what_is_not_live_yet_is_looked_up_once(stage: RestStage) -> None:
-    """A deploy that names its Runtime and config reads nothing more after its row: the second read of the Runtime told nothing new."""
+    """A deploy that names its Runtime and config reads nothing after its row: the second read of the Runtime had no new information."""
     made = stage.put(make.app_manifest(name="new"))
     named = {"runtime_id": stage.uid(RUNTIMES, make.RUNTIME_NAME), "deployment_config": {"deployment_type": "server_based"}}
     stage.script.on("GET", RUNTIMES.path("", make.RUNTIME_NAME), failure(404, "NotFound"))
-    stage.call("POST", f"/v1/apps/{made['metadata']['uid']}/deploy", {**_asked(stage), **named}).data  # noqa: B018 - it asserts
+    stage.call("POST", f"/v1/apps/{made['metadata']['uid']}/deploy", {**_body(stage), **named}).data  # noqa: B018 - it asserts
     assert [sent.path for sent in stage.script.sent].count(RUNTIMES.path("", make.RUNTIME_NAME)) == 1
 
 
 def test_what_one_token_read_is_told_to_no_other(stage: RestStage) -> None:
-    stage.call("POST", _path(stage, "deploy"), _asked(stage))
+    stage.call("POST", _path(stage, "deploy"), _body(stage))
     stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.script.on("POST", sessions.REVIEWS, of_user("berta"))
-    told = stage.call("POST", _path(stage, "deploy"), _asked(stage), token="token-of-berta").data
-    assert told["runtime"] is None
+    answer = stage.call("POST", _path(stage, "deploy"), _body(stage), token="token-of-berta").data
+    assert answer["runtime"] is None
 
 
 def test_an_app_that_is_too_new_for_the_api_servers_memory(stage: RestStage) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), failure(404, "NotFound"), query={"resourceVersion": "0"})
     stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(404, "NotFound"), query={"resourceVersion": "0"})
-    told = stage.call("POST", _path(stage, "deploy"), _asked(stage)).data
-    assert told["runtime"]["version"] == "1.0.0"
+    answer = stage.call("POST", _path(stage, "deploy"), _body(stage)).data
+    assert answer["runtime"]["version"] == "1.0.0"
 
 
 @pytest.mark.parametrize(
@@ -424,13 +424,13 @@ def test_an_app_that_is_too_new_for_the_api_servers_memory(stage: RestStage) -> 
 )
 @pytest.mark.parametrize("call", ["deploy", "deploy/preview"])
 def test_a_deploy_that_cannot_be(stage: RestStage, call: str, fields: dict[str, Any], status: int, says: str) -> None:
-    error = stage.call("POST", _path(stage, call), {**_asked(stage), **fields}).error(status)
+    error = stage.call("POST", _path(stage, call), {**_body(stage), **fields}).error(status)
     assert says in error["details"]
     assert stage.created(RECORDS) == []
 
 
 def test_a_version_and_a_deployment_to_restore_are_not_asked_for_together(stage: RestStage) -> None:
-    both = _asked(stage, "v1", restores=stage.uid(RECORDS, "chat-a"))
+    both = _body(stage, "v1", restores=stage.uid(RECORDS, "chat-a"))
     for body in (both, {**both, "workflow_version_id": UNKNOWN}):
         for call in ("deploy", "deploy/preview"):
             assert "restores" in stage.call("POST", _path(stage, call), body).error(422)["details"]
@@ -453,34 +453,34 @@ def test_ids_that_do_not_fit_together(stage: RestStage) -> None:
         ({"restores": of_former["metadata"]["uid"]}, 422, "is of another App"),
         ({"restores": far_row}, 404, "no deployment has the id"),
     ]:
-        assert says in stage.call("POST", _path(stage, "deploy"), {**_asked(stage), **fields}).error(status)["message"]
+        assert says in stage.call("POST", _path(stage, "deploy"), {**_body(stage), **fields}).error(status)["message"]
     assert stage.created(RECORDS) == []
 
 
 def test_a_row_that_may_not_be_read_cannot_be_restored(stage: RestStage) -> None:
     stage.script.on("GET", RECORDS.path("demo", "chat-a"), failure(403, "Forbidden"))
-    stage.call("POST", _path(stage, "deploy"), _asked(stage, restores=stage.uid(RECORDS, "chat-a"))).error(404)
+    stage.call("POST", _path(stage, "deploy"), _body(stage, restores=stage.uid(RECORDS, "chat-a"))).error(404)
 
 
 def test_who_may_read_and_not_deploy_is_forbidden(stage: RestStage) -> None:
     stage.script.on("POST", RECORDS.path("demo"), failure(403, "Forbidden", "anna may not create deployments"))
-    assert "may not create" in stage.call("POST", _path(stage, "deploy"), _asked(stage)).error(403)["message"]
+    assert "may not create" in stage.call("POST", _path(stage, "deploy"), _body(stage)).error(403)["message"]
 
 
 @pytest.mark.parametrize("call", ["deploy", "deploy/preview", "promote", "promote/preview"])
 def test_what_the_caller_may_not_see_is_not_deployed(stage: RestStage, call: str) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
-    asked = _asked(stage) if "deploy" in call else {}
-    stage.call("POST", _path(stage, call), asked).error(404)
-    stage.call("POST", f"/v1/apps/{UNKNOWN}/{call}", asked).error(404)
+    body = _body(stage) if "deploy" in call else {}
+    stage.call("POST", _path(stage, call), body).error(404)
+    stage.call("POST", f"/v1/apps/{UNKNOWN}/{call}", body).error(404)
     assert stage.created(RECORDS) == []
 
 
-# What was deleted and made again.
+# Objects that were deleted and recreated.
 
 
 def _made_again(stage: RestStage, uid: str = UNKNOWN) -> Manifest:
-    """Version v1 with another content, which was made long after the rows had ended."""
+    """Returns version v1 with other content, created long after the rows had ended."""
     return make.version_manifest("v1", make.with_meta(uid=uid, resourceVersion="99", creationTimestamp="2027-01-01T00:00:00Z"))
 
 
@@ -489,8 +489,8 @@ def test_a_version_that_was_made_again_is_not_what_a_row_ran(stage: RestStage) -
     assert stage.get(_path(stage, "deployments"))[1]["workflow_version_id"] == before
     stage.context.index.of(VERSIONS).remove(before)
     stage.put(_made_again(stage))
-    told = stage.get(_path(stage, "deployments"))[1]
-    assert (told["workflow_version_id"], told["workflow_version"]["id"], told["workflow_version"]["version"]) == (None, None, "v1")
+    answer = stage.get(_path(stage, "deployments"))[1]
+    assert (answer["workflow_version_id"], answer["workflow_version"]["id"], answer["workflow_version"]["version"]) == (None, None, "v1")
 
 
 def test_rows_and_versions_of_a_backup_belong_together_though_all_are_made_anew(stage: RestStage) -> None:
@@ -503,11 +503,11 @@ def test_rows_and_versions_of_a_backup_belong_together_though_all_are_made_anew(
 
 
 def test_the_id_of_a_version_that_was_made_again_is_unknown_though_nothing_was_heard_of_it(stage: RestStage) -> None:
-    asked = _asked(stage, "v1")
+    body = _body(stage, "v1")
     stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), make.stored(_made_again(stage)))
-    assert stage.call("POST", _path(stage, "deploy"), asked).error(404)["details"] == {"workflow_version_id": "unknown"}
+    assert stage.call("POST", _path(stage, "deploy"), body).error(404)["details"] == {"workflow_version_id": "unknown"}
     stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), failure(404, "NotFound"))
-    assert stage.call("POST", _path(stage, "deploy"), asked).error(404)["details"] == {"workflow_version_id": "unknown"}
+    assert stage.call("POST", _path(stage, "deploy"), body).error(404)["details"] == {"workflow_version_id": "unknown"}
     assert stage.created(RECORDS) == []
 
 
@@ -515,8 +515,8 @@ def test_the_id_of_a_version_that_was_made_again_is_unknown_though_nothing_was_h
 
 
 def _with_key(stage: RestStage) -> Manifest:
-    """Deploys v1 under a key; the row is there from then on."""
-    stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1"), key="a key").data  # noqa: B018 - it asserts
+    """Deploys v1 with a key. The row exists from then on."""
+    stage.call("POST", _path(stage, "deploy"), _body(stage, "v1"), key="a key").data  # noqa: B018 - it asserts
     sent = stage.created(RECORDS)[0]
     stage.script.on("POST", RECORDS.path("demo"), failure(409, "AlreadyExists"))
     return stage.put(sent)
@@ -525,7 +525,7 @@ def _with_key(stage: RestStage) -> Manifest:
 def test_a_key_makes_one_row(stage: RestStage) -> None:
     made = _with_key(stage)
     assert made["metadata"]["name"].startswith("chat-")
-    again = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1"), key="a key")
+    again = stage.call("POST", _path(stage, "deploy"), _body(stage, "v1"), key="a key")
     assert (again.status, again.headers["idempotency-replayed"]) == (201, "true")
     assert again.data["id"] == made["metadata"]["uid"]
 
@@ -533,7 +533,7 @@ def test_a_key_makes_one_row(stage: RestStage) -> None:
 @pytest.mark.parametrize("fields", [{"message": "other"}, {"workflow_version_id": None}])
 def test_a_key_is_for_one_request(stage: RestStage, fields: dict[str, Any]) -> None:
     _with_key(stage)
-    answered = stage.call("POST", _path(stage, "deploy"), {**_asked(stage, "v1"), **fields}, key="a key")
+    answered = stage.call("POST", _path(stage, "deploy"), {**_body(stage, "v1"), **fields}, key="a key")
     assert "Idempotency-Key" in answered.error(422)["details"]
 
 
@@ -541,39 +541,39 @@ def test_a_key_is_for_one_request(stage: RestStage, fields: dict[str, Any]) -> N
 
 
 def test_a_preview_says_what_would_change_and_makes_nothing(stage: RestStage) -> None:
-    told = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v1")).data
-    PreviewShape.model_validate(told)
-    assert (told["from"]["version"], told["to"]["version"], told["pods_restart"], told["no_op"]) == ("v2", "v1", True, False)
-    assert "return 'v1'" in told["flow_diff"]
+    answer = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, "v1")).data
+    PreviewShape.model_validate(answer)
+    assert (answer["from"]["version"], answer["to"]["version"], answer["pods_restart"], answer["no_op"]) == ("v2", "v1", True, False)
+    assert "return 'v1'" in answer["flow_diff"]
     assert stage.created(RECORDS) == []
 
 
 def test_a_preview_of_what_runs_already(stage: RestStage) -> None:
-    told = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2")).data
-    assert (told["no_op"], told["pods_restart"], told["flow_diff"]) == (True, False, "")
+    answer = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, "v2")).data
+    assert (answer["no_op"], answer["pods_restart"], answer["flow_diff"]) == (True, False, "")
 
 
 def test_a_preview_of_a_rollback_and_of_a_config(stage: RestStage) -> None:
     config = {"deployment_type": "server_based", "config": {"autoscaling": {"max_replicas": 4}}}
-    body = _asked(stage, restores=stage.uid(RECORDS, "chat-a"), deployment_config=config)
-    told = stage.call("POST", _path(stage, "deploy/preview"), body).data
-    assert told["to"]["version"] == "v1"
-    assert told["to"]["config"]["config"]["autoscaling"]["max_replicas"] == 4
+    body = _body(stage, restores=stage.uid(RECORDS, "chat-a"), deployment_config=config)
+    answer = stage.call("POST", _path(stage, "deploy/preview"), body).data
+    assert answer["to"]["version"] == "v1"
+    assert answer["to"]["config"]["config"]["autoscaling"]["max_replicas"] == 4
 
 
 def test_a_preview_for_who_may_not_deploy_warns(stage: RestStage) -> None:
     stage.allow(lambda *asked: asked[0] != "create")
     stage.script.on("POST", RECORDS.path("demo"), failure(403, "Forbidden", "anna may not"))
-    assert "you could not do this" in stage.call("POST", _path(stage, "deploy/preview"), _asked(stage)).data["warnings"][0]
+    assert "you could not do this" in stage.call("POST", _path(stage, "deploy/preview"), _body(stage)).data["warnings"][0]
 
 
-# What was confirmed.
+# Confirmed deploys.
 
 
 def _shown(stage: RestStage, **asked: Any) -> dict[str, Any]:
-    """The `to` of a preview."""
-    told: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, **asked)).data["to"]
-    return told
+    """Returns the `to` of a preview."""
+    answer: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, **asked)).data["to"]
+    return answer
 
 
 def test_what_is_not_as_confirmed_is_refused_with_both_values(stage: RestStage) -> None:
@@ -581,35 +581,35 @@ def test_what_is_not_as_confirmed_is_refused_with_both_values(stage: RestStage) 
     stage.put(make.version_manifest("v3", make.created(2)))
     scaled = {**make.CONFIG, "resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}
     stage.put(row("chat-b", make.live(2, "v2", config=scaled), make.created(2)))
-    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, confirmed=shown)).error(409)
+    error = stage.call("POST", _path(stage, "deploy"), _body(stage, confirmed=shown)).error(409)
     assert error["details"]["version"] == {"confirmed": "v2", "now": "v3"}
     assert error["details"]["resources"]["now"] == {"requests": {"cpu": "2", "memory": "256Mi"}}
     assert set(error["details"]) == {"version", "flow_hash", "resources"}
     assert stage.created(RECORDS) == []
     part = {"runtime": shown["runtime"]}
-    assert stage.call("POST", _path(stage, "deploy"), _asked(stage, confirmed=part)).status == 201, "what is not confirmed is not compared"
+    assert stage.call("POST", _path(stage, "deploy"), _body(stage, confirmed=part)).status == 201, "what is not confirmed is not compared"
     (made,) = stage.created(RECORDS)
     assert made["spec"] == {"app": "chat", "workflowVersion": "v3", "runtime": make.RUNTIME_NAME, "config": scaled}, "nothing is left open"
 
 
 def _preview(stage: RestStage) -> dict[str, Any]:
-    told: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v1")).data
-    return told
+    answer: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, "v1")).data
+    return answer
 
 
 @pytest.mark.parametrize("part", [None, "row", "sequence"])
 def test_what_somebody_else_deployed_since_the_preview_is_not_undone_unseen(stage: RestStage, part: str | None) -> None:
     shown = _preview(stage)
     start = {part: shown["from"][part]} if part else shown["from"]
-    body = _asked(stage, "v1", confirmed={**shown["to"], "from": start, "under_way": shown["under_way"]})
+    body = _body(stage, "v1", confirmed={**shown["to"], "from": start, "under_way": shown["under_way"]})
     stage.put(make.version_manifest("v3", make.created(2)))
     stage.put(row("chat-c", make.live(3, "v3"), make.created(3)))
     details = stage.call("POST", _path(stage, "deploy"), body).error(409)["details"]
-    told = {"row": ("chat-b", "chat-c"), "sequence": (2, 3)}
-    for each in [part] if part else told:
-        assert details[f"from.{each}"] == {"confirmed": told[each][0], "now": told[each][1]}
+    values = {"row": ("chat-b", "chat-c"), "sequence": (2, 3)}
+    for each in [part] if part else values:
+        assert details[f"from.{each}"] == {"confirmed": values[each][0], "now": values[each][1]}
     assert stage.created(RECORDS) == []
-    of_before = _asked(stage, "v1", confirmed=shown["to"])
+    of_before = _body(stage, "v1", confirmed=shown["to"])
     assert stage.call("POST", _path(stage, "deploy"), of_before).status == 201, "what is not confirmed is not compared"
 
 
@@ -617,15 +617,15 @@ def test_what_is_under_way_since_the_preview_is_not_overtaken_unseen(stage: Rest
     shown = _preview(stage)
     confirmed = {"from": shown["from"], "under_way": shown["under_way"]}
     stage.put(row("chat-c", make.progressing(3, "v2"), make.created(3)))
-    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1", confirmed=confirmed)).error(409)
+    error = stage.call("POST", _path(stage, "deploy"), _body(stage, "v1", confirmed=confirmed)).error(409)
     assert error["details"] == {"under_way": {"confirmed": None, "now": "v2 (#3, chat-c)"}}
     assert stage.created(RECORDS) == []
     again = _preview(stage)
     confirmed = {"from": again["from"], "under_way": again["under_way"]}
-    assert stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1", confirmed=confirmed)).status == 201
+    assert stage.call("POST", _path(stage, "deploy"), _body(stage, "v1", confirmed=confirmed)).status == 201
 
 
 def test_that_nothing_is_live_is_confirmed_too(stage: RestStage) -> None:
     shown = _preview(stage)
-    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1", confirmed={"from": None})).error(409)
+    error = stage.call("POST", _path(stage, "deploy"), _body(stage, "v1", confirmed={"from": None})).error(409)
     assert error["details"] == {"from": {"confirmed": None, "now": shown["from"]}}

@@ -1,4 +1,4 @@
-"""A history over HTTP: its filters, one row whole, what changed between two, and its verification."""
+"""A history over HTTP: its filters, one row in full, the changes between two rows, and its verification."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_it_names_the_row_to_roll_back_to_or_says_why_there_is_none(stage: RestS
     path = _path(stage, "/deployments/last-good")
 
     def said() -> tuple[str | None, str | None]:
-        told = LastGood.model_validate(stage.get(path))
-        return told.deployment.name if told.deployment is not None else None, told.reason
+        answer = LastGood.model_validate(stage.get(path))
+        return answer.deployment.name if answer.deployment is not None else None, answer.reason
 
     assert said() == ("chat-a", None)
     stage.put(row("chat-b", make.superseded(2, "v2")))
@@ -66,7 +66,7 @@ def test_the_row_to_roll_back_to_is_found_where_it_is_old(stage: RestStage) -> N
 
 
 def test_each_row_says_how_it_ended_where_its_status_does_not(stage: RestStage) -> None:
-    """Also one that an older operator ended, and whose revert is on another page."""
+    """It is so even for a row that an older operator ended, and whose revert is on another page."""
     stage.put(row(names.revert_row("chat", "chat-a"), make.superseded(3, "v1", source="Revert")))
     stage.put(row("chat-c", make.overtaken(4, "v2")))
     found = stage.get(_path(stage, "/deployments?page_size=2&sort=created_at"))
@@ -80,7 +80,7 @@ def test_each_row_says_how_it_ended_where_its_status_does_not(stage: RestStage) 
 
 @pytest.fixture
 def many(stage: RestStage) -> RestStage:
-    """Rows of several people, runtimes and days."""
+    """Returns a stage with rows of several people, runtimes and days."""
     newer = make.a_runtime(make.with_spec(version="2.0.0"), name="tiny-2")
     by_berta = make.asking(createdBy="berta", message="Zurück: die STRASSE war gesperrt")
     by_carl = make.asking(createdBy="carl@example.com")
@@ -153,9 +153,9 @@ def test_of_a_long_history_what_a_filter_takes_is_read_and_nothing_is_listed(sta
 
 
 def test_what_there_is_to_filter_by(many: RestStage) -> None:
-    told = many.get(_path(many, "/deployments/filters"))
-    HistoryFilters.model_validate(told)
-    assert told == {
+    answer = many.get(_path(many, "/deployments/filters"))
+    HistoryFilters.model_validate(answer)
+    assert answer == {
         "statuses": [
             {"value": "Progressing", "count": 2},
             {"value": "Superseded", "count": 2},
@@ -173,8 +173,8 @@ def test_what_there_is_to_filter_by(many: RestStage) -> None:
 
 def test_of_an_app_that_was_never_deployed_there_is_nothing_to_filter_by(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
-    told = stage.get(f"/v1/apps/{made['metadata']['uid']}/deployments/filters")
-    assert (told["total"], told["first_at"], told["authors"]) == (0, None, [])
+    answer = stage.get(f"/v1/apps/{made['metadata']['uid']}/deployments/filters")
+    assert (answer["total"], answer["first_at"], answer["authors"]) == (0, None, [])
 
 
 @pytest.mark.parametrize("asked", ["?q=berta", "?status=Failed", "/filters"])
@@ -202,8 +202,8 @@ def test_a_filter_that_is_none_is_named(stage: RestStage, asked: str, parameter:
 def test_a_row_says_whether_it_is_live_and_what_it_brought_back(stage: RestStage) -> None:
     stage.put(row("chat-c", make.progressing(3, "v1", restores={"row": "chat-a", "sequence": 1})))
     stage.put(row("chat-d", make.asking(restores="chat-a"), make.created(9)))
-    told = stage.get(_path(stage, "/deployments"))
-    assert [(each["name"], each["is_live"], each["restores"], each["restores_sequence"]) for each in told] == [
+    answer = stage.get(_path(stage, "/deployments"))
+    assert [(each["name"], each["is_live"], each["restores"], each["restores_sequence"]) for each in answer] == [
         ("chat-d", False, "chat-a", 1),
         ("chat-c", False, "chat-a", 1),
         ("chat-b", True, None, None),
@@ -224,34 +224,34 @@ def test_a_row_is_told_whole(stage: RestStage) -> None:
         "observedGeneration": 3,
     }
     stored = stage.put(row("chat-b", make.live(2, "v2"), make.asking(message="Why not"), make.with_status(conditions=[succeeded])))
-    told = stage.get(_row_path(stage, "chat-b"))
-    DeploymentDetail.model_validate(told)
-    assert (told["id"], told["is_live"], told["workflow_version"]["version"]) == (stored["metadata"]["uid"], True, "v2")
-    assert (told["namespace"], told["app_name"]) == ("demo", "chat")
-    assert told["pinned"] == stored["spec"]["pinned"]
-    assert told["outcome"] == stored["spec"]["outcome"]
-    assert told["asked"] == {"app": "chat", "message": "Why not"}
-    assert told["conditions"] == [
+    answer = stage.get(_row_path(stage, "chat-b"))
+    DeploymentDetail.model_validate(answer)
+    assert (answer["id"], answer["is_live"], answer["workflow_version"]["version"]) == (stored["metadata"]["uid"], True, "v2")
+    assert (answer["namespace"], answer["app_name"]) == ("demo", "chat")
+    assert answer["pinned"] == stored["spec"]["pinned"]
+    assert answer["outcome"] == stored["spec"]["outcome"]
+    assert answer["asked"] == {"app": "chat", "message": "Why not"}
+    assert answer["conditions"] == [
         {"type": "Succeeded", "status": "True", "reason": "Succeeded", "message": None, "since": "2026-11-24T12:00:09Z"}
     ]
-    assert told["flow"] == make.flow("v2")
-    assert told["ready"] is None, "there is no workload"
+    assert answer["flow"] == make.flow("v2")
+    assert answer["ready"] is None, "there is no workload"
 
 
 def test_a_row_that_is_not_pinned_yet_has_no_pins_and_no_flow(stage: RestStage) -> None:
     stage.put(row("chat-c", make.asking(workflowVersion="v1"), make.created(9)))
-    told = stage.get(_row_path(stage, "chat-c"))
-    DeploymentDetail.model_validate(told)
-    assert (told["pinned"], told["outcome"], told["flow"], told["asked"]["workflowVersion"]) == (None, None, None, "v1")
-    assert told["runtime"]["version"] == "1.0.0", "it will run what is live"
+    answer = stage.get(_row_path(stage, "chat-c"))
+    DeploymentDetail.model_validate(answer)
+    assert (answer["pinned"], answer["outcome"], answer["flow"], answer["asked"]["workflowVersion"]) == (None, None, None, "v1")
+    assert answer["runtime"]["version"] == "1.0.0", "it will run what is live"
 
 
 def test_a_row_that_this_version_cannot_read_is_told_as_far_as_it_can_be(stage: RestStage) -> None:
     runtime = {**make.a_runtime().spec.pins("tiny-1").as_json(), "port": "a pipe"}
     stage.put(row("chat-c", make.superseded(3, "v2"), make.with_status(phase="Live")))
     stage.object(RECORDS, "chat-c")["spec"]["pinned"]["runtime"] = runtime
-    told = stage.get(_row_path(stage, "chat-c"))
-    assert (told["pinned"]["runtime"], told["flow"], told["ready"]) == (runtime, None, None)
+    answer = stage.get(_row_path(stage, "chat-c"))
+    assert (answer["pinned"]["runtime"], answer["flow"], answer["ready"]) == (runtime, None, None)
     assert "cannot be read" in stage.call("GET", _row_path(stage, "chat-c", "/diff")).error(409)["message"]
 
 
@@ -261,7 +261,7 @@ def test_a_flow_that_the_caller_may_not_read_is_not_told(stage: RestStage) -> No
 
 
 def _workload(pins: Pins, status: dict[str, int], label: str = "") -> Manifest:
-    """A workload that the operator made for these pins."""
+    """Returns a workload that the operator made for these pins."""
     note = f'{{"pins": "{pins.digest}"}}'
     return {
         "metadata": {
@@ -323,7 +323,7 @@ def test_the_ready_pods_of_a_row_that_has_a_workload_of_its_own(stage: RestStage
 
 
 def _elsewhere(stage: RestStage) -> list[str]:
-    """Ids that are of no row of the App: of nothing, of another App's row, of a deleted App's of its name, of another namespace's."""
+    """Returns ids of no row of the App: unknown ones, and rows of another App, a deleted App of its name, and another namespace."""
     made = [
         stage.put(make.row_manifest("other-a", make.superseded(1), make.of_app("other"), make.with_meta(ownerReferences=[]))),
         stage.put(row("chat-old", make.superseded(1), OF_A_DELETED_APP)),
@@ -354,13 +354,13 @@ def test_a_row_that_the_caller_may_not_read_is_unknown(stage: RestStage) -> None
 
 @pytest.mark.parametrize("more", ["", "/diff"])
 def test_of_an_app_that_the_caller_may_not_see_no_row_is_told_to_be_there(stage: RestStage, more: str) -> None:
-    """They may see rows of the namespace, even."""
+    """The caller may even see rows of the namespace."""
     stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
     there = stage.call("GET", _row_path(stage, "chat-b", more)).error(404)
     assert there == stage.call("GET", _path(stage, f"/deployments/{UNKNOWN}{more}")).error(404)
 
 
-# What changed.
+# The changes between two rows.
 
 
 def test_what_changed_from_one_row_to_another(stage: RestStage) -> None:
@@ -371,13 +371,13 @@ def test_what_changed_from_one_row_to_another(stage: RestStage) -> None:
         "resources": {"requests": {"cpu": "2", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
     }
     stage.put(row("chat-c", make.progressing(3, "v1", runtime=newer, config=config), make.asking(createdBy="berta")))
-    told = stage.get(f"{_row_path(stage, 'chat-c', '/diff')}?with={stage.uid(RECORDS, 'chat-b')}")
-    ComparisonShape.model_validate(told)
-    assert (told["from"]["sequence"], told["to"]["sequence"], told["to"]["created_by"]["username"]) == (2, 3, "berta")
-    assert (told["to"]["id"], told["from"]["created_at"]) == (stage.uid(RECORDS, "chat-c"), "2026-11-24T12:00:00Z")
-    assert told["flow_diff"].startswith("--- v2 (#2)\n+++ v1 (#3)\n")
-    assert "+  code: \"def run(input_data): return 'v1'\"" in told["flow_diff"]
-    assert {each["field"]: (each["from"], each["to"]) for each in told["changes"]} == {
+    answer = stage.get(f"{_row_path(stage, 'chat-c', '/diff')}?with={stage.uid(RECORDS, 'chat-b')}")
+    ComparisonShape.model_validate(answer)
+    assert (answer["from"]["sequence"], answer["to"]["sequence"], answer["to"]["created_by"]["username"]) == (2, 3, "berta")
+    assert (answer["to"]["id"], answer["from"]["created_at"]) == (stage.uid(RECORDS, "chat-c"), "2026-11-24T12:00:00Z")
+    assert answer["flow_diff"].startswith("--- v2 (#2)\n+++ v1 (#3)\n")
+    assert "+  code: \"def run(input_data): return 'v1'\"" in answer["flow_diff"]
+    assert {each["field"]: (each["from"], each["to"]) for each in answer["changes"]} == {
         "version": ("v2", "v1"),
         "runtime": ("1.0.0", "2.0.0"),
         "runtime_name": ("tiny-1", "tiny-2"),
@@ -386,18 +386,18 @@ def test_what_changed_from_one_row_to_another(stage: RestStage) -> None:
         "resources.requests.cpu": ("100m", "2"),
         "resources.limits.memory": (None, "1Gi"),
     }
-    assert told["warnings"] == []
+    assert answer["warnings"] == []
 
 
 def test_a_change_of_type_names_what_each_has(stage: RestStage) -> None:
     sleeps = {"type": "serverless", "idleSeconds": 300, "maxReplicas": 10, "holdSeconds": 120, "resources": make.CONFIG["resources"]}
     stage.put(row("chat-c", make.progressing(3, "v2", config=sleeps)))
-    told = stage.get(_row_path(stage, "chat-c", "/diff"))
-    changed = {each["field"].removeprefix("deployment_config."): (each["from"], each["to"]) for each in told["changes"]}
+    answer = stage.get(_row_path(stage, "chat-c", "/diff"))
+    changed = {each["field"].removeprefix("deployment_config."): (each["from"], each["to"]) for each in answer["changes"]}
     assert changed["deployment_type"] == ("server_based", "serverless")
     assert changed["config.idle_seconds"] == (None, "300")
     assert changed["config.autoscaling.min_replicas"] == ("1", None)
-    assert told["flow_diff"] == ""
+    assert answer["flow_diff"] == ""
 
 
 def test_by_default_a_row_is_compared_with_the_one_that_was_rolled_out_before(stage: RestStage) -> None:
@@ -417,31 +417,31 @@ def test_a_row_that_was_never_rolled_out_is_compared_with_nothing(stage: RestSta
 
 def test_flows_that_nobody_has_any_more_are_said_to_be_so(stage: RestStage) -> None:
     stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), failure(403, "Forbidden"))
-    told = stage.get(_row_path(stage, "chat-b", "/diff"))
-    assert told["flow_diff"] == ""
-    assert told["warnings"] == ["the flows differ, and one of them is in no ConfigMap and no WorkflowVersion that you may read"]
+    answer = stage.get(_row_path(stage, "chat-b", "/diff"))
+    assert answer["flow_diff"] == ""
+    assert answer["warnings"] == ["the flows differ, and one of them is in no ConfigMap and no WorkflowVersion that you may read"]
     config_map = {"data": {FLOW_KEY: make.flow("v1")}}
     stage.script.on("GET", BY_KIND[CONFIG_MAP.kind].path("demo", names.flow("chat", make.flow_hash("v1"))), config_map)
     assert "--- v1 (#1)" in stage.get(_row_path(stage, "chat-b", "/diff"))["flow_diff"]
 
 
-# What changed in a workflow.
+# The changes of a workflow.
 
 
 def _versions(stage: RestStage, version: str, asked: str = "") -> Any:
     workflow, release = stage.uid(WORKFLOWS, "chat"), stage.uid(VERSIONS, f"chat-{version}")
-    told = stage.get(f"/v1/workflows/{workflow}/versions/{release}/diff{asked}")
-    FlowDifference.model_validate(told)
-    return told
+    answer = stage.get(f"/v1/workflows/{workflow}/versions/{release}/diff{asked}")
+    FlowDifference.model_validate(answer)
+    return answer
 
 
 def test_what_changed_from_one_release_to_another(stage: RestStage) -> None:
     stage.put(make.version_manifest("v10", make.created(2)))
-    told = _versions(stage, "v10")
-    assert (told["from"]["version"], told["to"]["version"]) == ("v2", "v10")
-    assert told["flow_diff"].startswith("--- v2\n+++ v10\n")
-    told = _versions(stage, "v1", f"?with={stage.uid(VERSIONS, 'chat-v10')}")
-    assert (told["from"], told["to"]["version"]) == (
+    answer = _versions(stage, "v10")
+    assert (answer["from"]["version"], answer["to"]["version"]) == ("v2", "v10")
+    assert answer["flow_diff"].startswith("--- v2\n+++ v10\n")
+    answer = _versions(stage, "v1", f"?with={stage.uid(VERSIONS, 'chat-v10')}")
+    assert (answer["from"], answer["to"]["version"]) == (
         {
             "id": stage.uid(VERSIONS, "chat-v10"),
             "version": "v10",
@@ -456,9 +456,9 @@ def test_what_changed_from_one_release_to_another(stage: RestStage) -> None:
 
 
 def test_what_changed_from_a_release_to_the_draft(stage: RestStage) -> None:
-    told = _versions(stage, "v2", "?with=draft")
-    assert (told["from"]["version"], told["to"]["id"], told["to"]["version"]) == ("v2", None, "draft")
-    assert told["flow_diff"].startswith("--- v2\n+++ draft\n")
+    answer = _versions(stage, "v2", "?with=draft")
+    assert (answer["from"]["version"], answer["to"]["id"], answer["to"]["version"]) == ("v2", None, "draft")
+    assert answer["flow_diff"].startswith("--- v2\n+++ draft\n")
 
 
 def test_a_release_of_another_workflow_is_unknown(stage: RestStage) -> None:
@@ -479,7 +479,7 @@ def test_a_release_of_another_workflow_is_unknown(stage: RestStage) -> None:
 
 @pytest.fixture
 def chained(stage: RestStage) -> RestStage:
-    """A stage whose App has a history of three rows, each over the one before it."""
+    """Returns a stage whose App has a history of three rows, each linked to the one before it."""
     previous: dict[str, Any] = {}
     for number, name in enumerate(("chat-a", "chat-b", "chat-c"), 1):
         state = make.live if number == 3 else make.superseded
@@ -489,9 +489,9 @@ def chained(stage: RestStage) -> RestStage:
 
 
 def _verify(stage: RestStage, asked: str = "") -> Any:
-    told = stage.get(_path(stage, f"/verify{asked}"))
-    Verification.model_validate(told)
-    return told
+    answer = stage.get(_path(stage, f"/verify{asked}"))
+    Verification.model_validate(answer)
+    return answer
 
 
 def _digest(stage: RestStage, name: str) -> str:
@@ -522,22 +522,22 @@ def test_a_history_that_fits(chained: RestStage) -> None:
 
 def test_an_expected_digest_is_found_in_its_row_or_nowhere(chained: RestStage) -> None:
     first = _digest(chained, "chat-a")
-    told = _verify(chained, f"?expect={first}")
+    answer = _verify(chained, f"?expect={first}")
     expected = {"digest": first, "deployment_id": chained.uid(RECORDS, "chat-a"), "sequence": 1, "found": True}
-    assert (told["fits"], told["expected"]) == (True, expected)
+    assert (answer["fits"], answer["expected"]) == (True, expected)
     lost = f"sha256:{'0' * 64}"
-    told = _verify(chained, f"?expect={lost}")
-    assert (told["fits"], told["misfits"]) == (False, [])
-    assert told["expected"] == {"digest": lost, "deployment_id": None, "sequence": None, "found": False}
-    assert "no row has the expected digest" in told["says"]
+    answer = _verify(chained, f"?expect={lost}")
+    assert (answer["fits"], answer["misfits"]) == (False, [])
+    assert answer["expected"] == {"digest": lost, "deployment_id": None, "sequence": None, "found": False}
+    assert "no row has the expected digest" in answer["says"]
     assert set(chained.call("GET", _path(chained, "/verify?expect=newest")).error(422)["details"]) == {"expect"}
 
 
 def test_a_row_that_was_changed_is_named(chained: RestStage) -> None:
     chained.object(RECORDS, "chat-b")["spec"]["message"] = "It was always so"
-    told = _verify(chained)
-    assert (told["rows"], told["fits"], told["misfit_count"]) == (3, False, 1)
-    assert told["misfits"] == [
+    answer = _verify(chained)
+    assert (answer["rows"], answer["fits"], answer["misfit_count"]) == (3, False, 1)
+    assert answer["misfits"] == [
         {
             "deployment_id": chained.uid(RECORDS, "chat-b"),
             "name": "chat-b",
@@ -545,7 +545,7 @@ def test_a_row_that_was_changed_is_named(chained: RestStage) -> None:
             "says": "its content does not have its digest: it was changed",
         }
     ]
-    assert told["says"] == "row chat-b does not fit: its content does not have its digest: it was changed"
+    assert answer["says"] == "row chat-b does not fit: its content does not have its digest: it was changed"
 
 
 def test_rows_of_a_deleted_app_of_this_name_are_not_verified(chained: RestStage) -> None:
@@ -555,10 +555,10 @@ def test_rows_of_a_deleted_app_of_this_name_are_not_verified(chained: RestStage)
 
 def test_a_history_of_several_pages(chained: RestStage) -> None:
     rows = [chained.object(RECORDS, name) for name in ("chat-c", "chat-a", "chat-b")]
-    asked = {"fieldSelector": "spec.app=chat", "limit": str(row_pages.PAGE)}
-    chained.script.on("GET", RECORDS.path("demo"), listed(*rows[2:]), query={**asked, "continue": "more"})
-    chained.script.on("GET", RECORDS.path("demo"), listed(*rows[:2], token="more"), query=asked)
-    chained.script.on("GET", RECORDS.path("demo"), listed(*rows[2:]), query={**asked, "continue": "more"})
+    query = {"fieldSelector": "spec.app=chat", "limit": str(row_pages.PAGE)}
+    chained.script.on("GET", RECORDS.path("demo"), listed(*rows[2:]), query={**query, "continue": "more"})
+    chained.script.on("GET", RECORDS.path("demo"), listed(*rows[:2], token="more"), query=query)
+    chained.script.on("GET", RECORDS.path("demo"), listed(*rows[2:]), query={**query, "continue": "more"})
     assert _verify(chained)["says"] == "3 rows fit"
 
 
@@ -570,8 +570,8 @@ def test_who_may_not_list_rows_verifies_nothing(chained: RestStage) -> None:
 def test_of_an_app_that_was_never_deployed_nothing_is_verified(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
     stage.script.on("GET", RECORDS.path("demo"), listed())
-    told = stage.get(f"/v1/apps/{made['metadata']['uid']}/verify")
-    assert (told["rows"], told["newest"], told["says"]) == (0, None, "no row was found")
+    answer = stage.get(f"/v1/apps/{made['metadata']['uid']}/verify")
+    assert (answer["rows"], answer["newest"], answer["says"]) == (0, None, "no row was found")
 
 
 def test_one_history_of_a_caller_is_verified_at_once(chained: RestStage) -> None:

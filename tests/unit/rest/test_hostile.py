@@ -1,4 +1,4 @@
-"""What somebody sends who wants to break it, and what odd objects do to those who have nothing to do with them."""
+"""Requests that try to break the API, and odd objects: other callers and objects are not affected."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.support.scripted import Reply, Sent, failure
 
 PATIENCE = 240.0  # seconds
 TRIES = 6
-"""What stops all others does so each time."""
+"""Number of tries: whatever stops all others does so each time."""
 
 
 def _path(stage: RestStage, more: str = "") -> str:
     return f"/v1/apps/{stage.uid(APPS, 'chat')}{more}"
 
 
-def _asked(stage: RestStage, **fields: Any) -> dict[str, Any]:
+def _body(stage: RestStage, **fields: Any) -> dict[str, Any]:
     return {"workflow_id": stage.uid(WORKFLOWS, "chat"), **fields}
 
 
@@ -41,14 +41,14 @@ def test_a_body_that_is_no_object_is_refused(stage: RestStage, body: bytes) -> N
     assert list(stage.call("POST", _path(stage, "/deploy"), body).error(422)["details"]) == ["body"]
 
 
-# Requests that would stop all others, or the answer to themselves.
+# Requests that would block all others, or their own answer.
 
 
 def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) -> tuple[Answered, float]:
-    """The answer, and the longest time in which the event loop served nobody, in times of what it takes to parse as much JSON.
+    """Returns the answer, and the longest pause of the event loop, as a multiple of the time to parse as much JSON.
 
-    Both are time of this process on a CPU, of all its threads: what other programs take from it counts for neither. A machine that
-    gets slower between the two is asked again.
+    Both are processor time of all threads of this process, so other programs do not count. It repeats the measurement if the machine gets
+    slower in between.
     """
     raw = encoded(body)  # not on the loop that is measured
 
@@ -106,7 +106,7 @@ def _stopping_nobody(stage: RestStage, method: str, path: str, body: Any = None)
     ]
 )
 def ask(request: pytest.FixtureRequest, stage: RestStage) -> Callable[..., Answered]:
-    """Sends a request, and where that is asked for measures that the event loop serves others meanwhile."""
+    """Returns a function that sends a request, and in one variant checks that the event loop serves others meanwhile."""
     return functools.partial(request.param, stage)
 
 
@@ -119,7 +119,7 @@ def test_a_quote_that_nothing_closes_stops_nobody(stage: RestStage, ask: Callabl
 @pytest.mark.parametrize("where", ["", "deployment_config", "confirmed"])
 def test_a_body_of_a_hundred_thousand_wrong_fields_stops_nobody(stage: RestStage, ask: Callable[..., Answered], where: str) -> None:
     many = {f"field{number}": 1 for number in range(120_000)}
-    body = _asked(stage, **({where: many} if where else many))
+    body = _body(stage, **({where: many} if where else many))
     assert "more than 1000 fields" in ask("POST", _path(stage, "/deploy"), body).error(422)["message"]
 
 
@@ -131,7 +131,7 @@ def test_a_layout_of_very_many_values_stops_nobody(stage: RestStage, ask: Callab
 
 
 def test_of_many_wrong_fields_the_first_are_told_and_none_of_them_at_length(stage: RestStage) -> None:
-    body = _asked(stage, **{f"{'x' * 10_000}{number}": 1 for number in range(100)})
+    body = _body(stage, **{f"{'x' * 10_000}{number}": 1 for number in range(100)})
     answered = stage.call("POST", _path(stage, "/deploy"), body)
     error = answered.error(422)
     assert len(answered.content) < 20_000
@@ -185,7 +185,7 @@ def test_a_turn_that_is_given_up_while_another_caller_leaves_is_told_as_any_othe
 
 
 def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(stage: RestStage) -> None:
-    first = _asked(stage, confirmed={"version": "v2"})
+    first = _body(stage, confirmed={"version": "v2"})
     assert stage.call("POST", _path(stage, "/deploy"), first, key="a key").status == 201
     (made,) = stage.created(RECORDS)
     stage.put(made)
@@ -195,7 +195,7 @@ def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(st
             "another request"
             in stage.call("POST", _path(stage, "/deploy"), {**first, "confirmed": other}, key="a key").error(422)["message"]
         )
-    assert "another request" in stage.call("POST", _path(stage, "/deploy"), _asked(stage), key="a key").error(422)["message"]
+    assert "another request" in stage.call("POST", _path(stage, "/deploy"), _body(stage), key="a key").error(422)["message"]
     again = stage.call("POST", _path(stage, "/deploy"), first, key="a key")
     assert again.headers["idempotency-replayed"] == "true"
 
@@ -205,7 +205,7 @@ def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(st
 @pytest.mark.parametrize("way", ["deploy", "promote"])
 def test_a_confirmed_config_of_another_shape_is_another_one(stage: RestStage, inner: Any, beside: dict[str, Any], way: str) -> None:
     given = {"config": {"deployment_type": "server_based", "config": inner}, **beside}
-    body = _asked(stage, confirmed=given) if way == "deploy" else {"confirmed": given}
+    body = _body(stage, confirmed=given) if way == "deploy" else {"confirmed": given}
     assert stage.call("POST", _path(stage, f"/{way}"), body).error(409)["details"]["config"]["confirmed"]["config"] is not None
     assert stage.script.bodies("POST", RECORDS.path("demo")) == stage.script.bodies("POST", RECORDS.path("prod")) == []
 
@@ -238,19 +238,19 @@ def test_the_notes_of_promotions_stay_few_whatever_stands_there(stage: RestStage
 def test_an_app_that_this_version_cannot_read_is_told_and_hides_no_other(stage: RestStage) -> None:
     odd = stage.put(make.app_manifest(name="odd"))
     odd["spec"]["access"] = {"type": "by-invitation"}
-    told = {each["name"]: each for each in stage.get("/v1/apps")}
-    assert set(told) == {"chat", "odd"}
-    assert told["odd"]["access_control"] == {"access_type": "private"}, "what is not known to be public is not"
+    apps = {each["name"]: each for each in stage.get("/v1/apps")}
+    assert set(apps) == {"chat", "odd"}
+    assert apps["odd"]["access_control"] == {"access_type": "private"}, "what is not known to be public is not"
     path = f"/v1/apps/{odd['metadata']['uid']}"
     assert stage.call("GET", path).status == 200
-    error = stage.call("POST", f"{path}/deploy/preview", _asked(stage)).error(409)
+    error = stage.call("POST", f"{path}/deploy/preview", _body(stage)).error(409)
     assert "access.type" in error["message"]
-    assert stage.call("POST", _path(stage, "/deploy/preview"), _asked(stage)).status == 200
+    assert stage.call("POST", _path(stage, "/deploy/preview"), _body(stage)).status == 200
 
 
 def test_a_row_that_this_version_cannot_read_is_said_and_no_failure(stage: RestStage) -> None:
     stage.object(RECORDS, "chat-b")["spec"]["pinned"]["config"] = {"type": "quantum"}
-    error = stage.call("POST", _path(stage, "/deploy/preview"), _asked(stage)).error(409)
+    error = stage.call("POST", _path(stage, "/deploy/preview"), _body(stage)).error(409)
     assert "chat-b" in error["message"]
     assert "config" in error["message"]
 
@@ -271,7 +271,7 @@ def test_a_workflow_of_another_project_is_no_empty_list(stage: RestStage) -> Non
     assert set(stage.call("GET", f"/v1/apps?{query}").error(404)["details"]) == {"workflow_id"}, "who may not see it is told nothing of it"
 
 
-# This program's own rights, and time.
+# The API's own rights, and time.
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (403, "Forbidden")])
@@ -282,7 +282,7 @@ def test_where_its_own_rights_fail_the_caller_is_not_told_that_theirs_do(stage: 
 
 
 def _kept(stage: RestStage, reply: Reply, monkeypatch: pytest.MonkeyPatch) -> int:
-    """The status of readiness once lists and watches were answered so for as long as it takes."""
+    """Returns the status of readiness after lists and watches have got this answer for long enough."""
     tried, ends = threading.Semaphore(0), threading.Event()
 
     def answer(_: Sent) -> Reply:
@@ -349,8 +349,8 @@ def test_a_promotion_is_done_though_what_is_read_after_it_is_not_answered(stage:
     app = stage.object(APPS, "chat", "prod")
     stage.script.on("POST", RECORDS.path("prod"), make_row)
     stage.script.on("GET", APPS.path("prod", "chat"), lambda _: failure(503, "ServiceUnavailable") if is_made else app)
-    told = stage.call("POST", _path(stage, "/promote"), {}).data
-    assert told["app_id"] == app["metadata"]["uid"]
+    answer = stage.call("POST", _path(stage, "/promote"), {}).data
+    assert answer["app_id"] == app["metadata"]["uid"]
     assert len(stage.created(RECORDS, "prod")) == 1
 
 

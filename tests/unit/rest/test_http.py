@@ -1,4 +1,4 @@
-"""What every call goes through, whichever resource it is about: tokens, bodies, errors, pages, headers, and the document of the API."""
+"""The steps of every call, for any resource: tokens, bodies, errors, pages, headers, and the document of the API."""
 
 from __future__ import annotations
 
@@ -317,4 +317,4 @@ GET /v1/services
 GET /console/session
 POST /console/session
 DELETE /console/session"""
-"""The contract's calls, and those of the console."""
+"""The contract's calls, and the console's own."""

@@ -1,4 +1,4 @@
-"""The index of ids over a scripted API server: it lists, follows watches, and lists once more for an id that it does not know."""
+"""The index of ids over a scripted API server: it lists, watches, and lists again for an unknown id."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _watch(*events: Any) -> Reply:
 
 
 def _index(server: ScriptedServer) -> IdIndex:
-    """An index over a server, which nothing keeps yet."""
+    """Returns an index over a server, which nothing updates yet."""
     configuration = kubernetes.Configuration()
     configuration.host = server.url
     return IdIndex(ApiServer(configuration).own)
@@ -48,7 +48,7 @@ def _index(server: ScriptedServer) -> IdIndex:
 
 @contextmanager
 def _watching(script: Script, *watches: Answer) -> Iterator[IdIndex]:
-    """The index of Apps after these watches, one after the other, and after the next one has begun."""
+    """Yields the index of Apps after these watches, one after the other, once the next watch has begun."""
     came, ends, over = threading.Event(), threading.Event(), threading.Event()
 
     def last(_: Sent) -> Reply:
@@ -101,8 +101,8 @@ def test_after_a_gap_everything_is_listed_again(expired: Reply, logged: str, cap
     with _watching(script, expired) as index:
         assert [entry.name for entry in index.of(APPS).all()] == ["b"]
         assert _watched_from(script) == ["5", "9"]
-    told = [record.message for record in caplog.records if "apps" in record.message]
-    assert [message for message in told if logged in message]
+    messages = [record.message for record in caplog.records if "apps" in record.message]
+    assert [message for message in messages if logged in message]
 
 
 @pytest.mark.parametrize("broken", [Reply(cut=True), _watch(b'{"type": "ADDED", "obj'), failure(503, "ServiceUnavailable")])
@@ -129,7 +129,7 @@ def test_an_older_list_takes_nothing_out_that_came_after_it() -> None:
         assert index.find(APPS, "uid-of-new") is not None
 
 
-# Ids that are not known.
+# Unknown ids.
 
 
 def test_what_another_replica_made_a_moment_ago_is_found(stage: RestStage) -> None:
@@ -166,8 +166,8 @@ def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage
     stage.script.on("GET", PATH, slow)
     before = len(stage.script.bodies("GET", PATH))
     with ThreadPoolExecutor(WAITING_MOST + 1) as pool:
-        asked = [pool.submit(stage.context.index.find, APPS, f"uid-{number}") for number in range(WAITING_MOST + 1)]
-        done, waiting = wait(asked, PATIENCE, FIRST_COMPLETED)
+        futures = [pool.submit(stage.context.index.find, APPS, f"uid-{number}") for number in range(WAITING_MOST + 1)]
+        done, waiting = wait(futures, PATIENCE, FIRST_COMPLETED)
         (refused,) = done
         with pytest.raises(errors.Unavailable, match="too many"):
             refused.result()
@@ -186,7 +186,7 @@ def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage
     ],
 )
 def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: Any, lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An index of many objects hears of what it missed in a watch of a moment; what that does not reach is listed."""
+    """An index of many objects reads the missed changes in one short watch. If that does not reach the end, it lists."""
     monkeypatch.setattr(id_index, "LISTED_MOST", 0)
     monkeypatch.setattr(id_index, "HEARD_SECONDS", 60)
     script = Script().on("GET", PATH, listed(_app("a"), version="5"), listed(_app("a"), _app("b", 9), version="9"))
@@ -200,11 +200,11 @@ def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: Any, lists
         assert sum(sent.query.get("limit") == str(PAGE) for sent in script.sent) == lists
 
 
-# Rows, whose order and end are in no metadata.
+# Rows: their order and end are not in their metadata.
 
 
 def _table(*rows: tuple[str, str, int | None, str], columns: bool = True, version: int = 9) -> Manifest:
-    """Rows as the API server prints them: name, App, sequence, phase. A watch names the columns once."""
+    """Returns rows as the API server prints them: name, App, sequence, phase. A watch names the columns once."""
     return {
         "metadata": {"resourceVersion": str(version)},
         "columnDefinitions": [{"name": name} for name in ("Name", "APP", "SEQ", "STATUS")] if columns else None,
@@ -232,7 +232,7 @@ def test_rows_are_in_the_order_of_their_sequence_whatever_they_are_called() -> N
 
 
 def test_a_row_that_failed_without_a_number_is_older_than_all_that_have_one() -> None:
-    """Its App did not come in time, and may have come since."""
+    """Its App was not created in time, and may exist since."""
     rows = IdIndex(ApiServer(kubernetes.Configuration()).own).of(RECORDS)
     created = "2026-11-24T12:00:00Z"
     rows.put({**_app("early", creationTimestamp=created), "spec": {"app": "chat"}})

@@ -1,4 +1,4 @@
-"""Who calls, and where: /v1/me, /v1/orgs, /v1/projects."""
+"""The caller and their places: /v1/me, /v1/orgs, /v1/projects."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.support.scripted import failure
 
 
 def test_me(stage: RestStage) -> None:
-    told = stage.get("/v1/me")
-    assert (told["email"], told["username"], told["first_name"], told["last_name"]) == (ANNA, ANNA, "Anna", "Ek")
+    answer = stage.get("/v1/me")
+    assert (answer["email"], answer["username"], answer["first_name"], answer["last_name"]) == (ANNA, ANNA, "Anna", "Ek")
 
 
 def test_a_service_account_is_no_user(stage: RestStage) -> None:
@@ -30,9 +30,9 @@ def test_the_cluster_is_the_one_organisation(stage: RestStage) -> None:
 
 def test_projects_are_the_namespaces_that_the_caller_may_list(stage: RestStage) -> None:
     cluster = stage.uid(NAMESPACES, "kube-system")
-    told = {project["name"]: project for project in stage.get("/v1/projects")}
-    assert set(told) == {"kube-system", "demo", "prod"}
-    assert told["demo"] == {"id": stage.uid(NAMESPACES, "demo"), "name": "demo", "org_id": cluster, "environment": "staging"}
+    projects = {project["name"]: project for project in stage.get("/v1/projects")}
+    assert set(projects) == {"kube-system", "demo", "prod"}
+    assert projects["demo"] == {"id": stage.uid(NAMESPACES, "demo"), "name": "demo", "org_id": cluster, "environment": "staging"}
     assert len(stage.get(f"/v1/projects?org_id={cluster}")) == 3
     assert stage.call("GET", f"/v1/projects?org_id={UNKNOWN}").error(404)["details"] == {"org_id": "unknown"}
 

@@ -1,4 +1,4 @@
-"""What one caller may have under way at once, and how long anybody waits."""
+"""Limits of a caller's concurrent requests, and of waiting times."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENCE = 240.0  # seconds
 
 @contextlib.asynccontextmanager
 async def held(lane: Lane, *callers: str) -> AsyncIterator[list[str]]:
-    """Slots of callers while the block runs."""
+    """Holds slots of callers while the block runs."""
     async with contextlib.AsyncExitStack() as stack:
         for caller in callers:
             await stack.enter_async_context(lane.slot(caller))
@@ -101,13 +101,13 @@ def test_who_goes_away_while_waiting_takes_no_slot_along() -> None:
 
 
 def _user(name: str) -> Reply:
-    """The answer to who asks who they are."""
+    """Returns the answer to a review of the caller."""
     return Reply(201, {"status": {"userInfo": {"username": name}}})
 
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
-    """The lines of the log, as they are written."""
+    """Yields the lines of the log, as they are written."""
     lines: list[dict[str, Any]] = []
     handler = logging.Handler()
     formatter = request_log.JsonLines()
@@ -120,11 +120,11 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
 
 def test_a_caller_whose_requests_hang_is_told_to_wait_and_others_are_served(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ANSWERED_WITHIN", 2 * PATIENCE)
-    may_answer, asked = threading.Event(), threading.Semaphore(0)
+    may_answer, requested = threading.Event(), threading.Semaphore(0)
 
     def hang(sent: Sent) -> Any:
         if sent.headers["Authorization"] == f"Bearer {TOKEN}":
-            asked.release()
+            requested.release()
             assert may_answer.wait(PATIENCE)
         return {"metadata": {}, "items": []}
 
@@ -134,7 +134,7 @@ def test_a_caller_whose_requests_hang_is_told_to_wait_and_others_are_served(stag
     async def scenario() -> None:
         mine = [asyncio.create_task(stage.ask("GET", "/v1/apps")) for _ in range(middleware.EACH + middleware.WAITING + 3)]
         for _ in range(middleware.EACH):
-            await asyncio.to_thread(asked.acquire, timeout=PATIENCE)
+            await asyncio.to_thread(requested.acquire, timeout=PATIENCE)
         done, _ = await asyncio.wait(mine, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         while len(done) < 3:
             done |= {task for task in mine if task.done()}
@@ -186,8 +186,8 @@ def test_a_token_that_was_refused_is_not_asked_about_again_at_once(stage: RestSt
 def test_large_bodies_of_a_caller_wait_for_each_other(stage: RestStage) -> None:
     async def scenario() -> set[int]:
         large = json.dumps({"name": "x" * middleware.LARGE}).encode()
-        asked = [stage.ask("POST", "/v1/apps", large) for _ in range(middleware.LARGE_EACH + 1)]
-        return {answered.status for answered in await asyncio.gather(*asked)}
+        requests = [stage.ask("POST", "/v1/apps", large) for _ in range(middleware.LARGE_EACH + 1)]
+        return {answered.status for answered in await asyncio.gather(*requests)}
 
     assert stage.run(scenario()) == {422}
 
@@ -249,9 +249,9 @@ def test_each_request_is_a_line_of_the_log_without_what_is_secret(stage: RestSta
     stage.call("GET", "/v1/secret-3\n{}", token="secret-4")
     stage.call("GET", "/readyz")
     lines = [line for line in logged if line["logger"] == request_log.ACCESS.name]
-    told = [(line["method"], line["route"], line["status"], line["caller"]) for line in lines]
+    entries = [(line["method"], line["route"], line["status"], line["caller"]) for line in lines]
     anna = sessions.User(ANNA).id
-    assert told == [
+    assert entries == [
         ("GET", "/v1/apps/{app_id}", 422, anna),
         ("POST", "/v1/apps/{app_id}/deploy", 422, anna),
         ("GET", request_log.UNMATCHED, 401, ""),

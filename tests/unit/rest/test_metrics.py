@@ -1,4 +1,4 @@
-"""What Prometheus reads of the API: a series for each route, however many paths callers think of."""
+"""The API's metrics: one series for each route, however many paths callers make up."""
 
 from __future__ import annotations
 

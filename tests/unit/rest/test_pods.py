@@ -26,7 +26,7 @@ def _path(stage: RestStage, more: str = "", of: str = "chat-b") -> str:
     return f"/v1/apps/{stage.uid(APPS, 'chat')}/deployments/{stage.uid(RECORDS, of)}/pods{more}"
 
 
-def _told(stage: RestStage, of: str = "chat-b") -> list[Any]:
+def _pods(stage: RestStage, of: str = "chat-b") -> list[Any]:
     found: list[Any] = stage.get(_path(stage, of=of))
     for each in found:
         Pod.model_validate(each)
@@ -52,7 +52,7 @@ NOT_READY = {"phase": "Pending", "conditions": [{"type": "Ready", "status": "Fal
 
 @pytest.fixture
 def running(stage: RestStage) -> RestStage:
-    """Two pods of v2, which is live, and one of v1, which is left of a rollout."""
+    """Returns a stage with two pods of v2, which is live, and one of v1, left over from a rollout."""
     made = [pod("old", "v1"), pod("new-1", "v2", seconds=5), pod("new-2", "v2", NOT_READY, seconds=9)]
     stage.script.on("GET", LIST, listed(*made)).on("GET", EVENTS.path("demo"), listed())
     stage.script.on("GET", BY_KIND[SERVICE.kind].path("demo", "chat"), service(None))
@@ -63,7 +63,7 @@ def running(stage: RestStage) -> RestStage:
 
 def test_the_pods_of_a_row_newest_first_with_what_is_wrong(running: RestStage) -> None:
     running.script.on("GET", EVENTS.path("demo"), listed(_event("new-2"), _event("old"), _event("new-2", count=None, lastTimestamp=None)))
-    pending, ready = _told(running)
+    pending, ready = _pods(running)
     assert (pending["name"], pending["phase"], pending["ready"], pending["is_serving"]) == ("new-2", "Pending", False, False)
     assert (pending["reason"], pending["node"], pending["created_at"]) == ("ErrImagePull", "node-1", "2026-11-24T12:00:09Z")
     assert "cannot be pulled: not found" in pending["message"]
@@ -72,7 +72,7 @@ def test_the_pods_of_a_row_newest_first_with_what_is_wrong(running: RestStage) -
         {"type": "Warning", "reason": "Failed", "message": "Failed to pull image", "count": 1, "last_at": None},
     ]
     assert (ready["name"], ready["ready"], ready["is_serving"], ready["reason"], ready["events"]) == ("new-1", True, True, None, [])
-    assert [each["name"] for each in _told(running, "chat-a")] == ["old"]
+    assert [each["name"] for each in _pods(running, "chat-a")] == ["old"]
 
 
 def test_how_often_it_was_started_again_and_why(running: RestStage) -> None:
@@ -85,73 +85,73 @@ def test_how_often_it_was_started_again_and_why(running: RestStage) -> None:
         "lastState": ended,
     }
     running.script.on("GET", LIST, listed(pod("new-1", "v2", {**NOT_READY, "containerStatuses": [crashed]})))
-    (told,) = _told(running)
-    assert (told["restarts"], told["reason"]) == (4, "OOMKilled")
-    assert "more memory than its limit" in told["message"]
+    (shown,) = _pods(running)
+    assert (shown["restarts"], shown["reason"]) == (4, "OOMKilled")
+    assert "more memory than its limit" in shown["message"]
 
 
 def test_a_pod_that_ends_serves_nobody(running: RestStage) -> None:
     ending = pod("new-1", "v2")
     ending["metadata"]["deletionTimestamp"] = LATER
     running.script.on("GET", LIST, listed(ending))
-    (told,) = _told(running)
-    assert (told["ready"], told["is_serving"], told["reason"]) == (True, False, "Terminating")
+    (shown,) = _pods(running)
+    assert (shown["ready"], shown["is_serving"], shown["reason"]) == (True, False, "Terminating")
 
 
 def test_under_strategy_switch_those_serve_that_the_service_selects(running: RestStage) -> None:
     running.script.on("GET", LIST, listed(pod("warm", "v1", switches=True), pod("serving", "v2", switches=True)))
     running.script.on("GET", BY_KIND[SERVICE.kind].path("demo", "chat"), service("v2"))
-    assert [(each["name"], each["is_serving"]) for each in _told(running)] == [("serving", True)]
-    assert [(each["name"], each["is_serving"]) for each in _told(running, "chat-a")] == [("warm", False)]
+    assert [(each["name"], each["is_serving"]) for each in _pods(running)] == [("serving", True)]
+    assert [(each["name"], each["is_serving"]) for each in _pods(running, "chat-a")] == [("warm", False)]
 
 
 def test_pods_of_before_a_change_of_variables_are_still_of_their_row(running: RestStage) -> None:
     changed = make.app_manifest(make.with_variables({"name": "A", "value": "b"}))
     running.put({**changed, "metadata": {**changed["metadata"], "resourceVersion": "2"}})
-    assert [each["name"] for each in _told(running)] == ["new-2", "new-1"]
+    assert [each["name"] for each in _pods(running)] == ["new-2", "new-1"]
 
 
 def test_pods_whose_image_admission_has_written_are_known_by_their_template(running: RestStage) -> None:
     mirrored = pod("new-1", "v2")
     mirrored["spec"]["containers"][0]["image"] = "mirror.test/runtime"
     running.script.on("GET", LIST, listed(mirrored))
-    assert [each["name"] for each in _told(running)] == ["new-1"]
-    assert _told(running, "chat-a") == []
+    assert [each["name"] for each in _pods(running)] == ["new-1"]
+    assert _pods(running, "chat-a") == []
 
 
 def test_a_row_that_was_never_rolled_out_has_no_pods(running: RestStage) -> None:
     running.put(row("chat-c", make.waiting(3), make.created(9)))
-    asked = len(running.script.sent)
-    assert _told(running, "chat-c") == []
-    assert LIST not in {sent.path for sent in running.script.sent[asked:]}
+    before = len(running.script.sent)
+    assert _pods(running, "chat-c") == []
+    assert LIST not in {sent.path for sent in running.script.sent[before:]}
 
 
 def test_events_are_bounded_and_so_is_each_of_them(running: RestStage) -> None:
     many = [_event("new-1", message="x" * 100_000, lastTimestamp=f"2026-11-24T12:{number:02d}:00Z") for number in range(40)]
     running.script.on("GET", LIST, listed(pod("new-1", "v2")))
     running.script.on("GET", EVENTS.path("demo"), listed(*many))
-    (told,) = _told(running)
-    assert [each["last_at"][14:16] for each in told["events"]] == [f"{number}" for number in range(39, 19, -1)]
-    assert {len(each["message"]) for each in told["events"]} == {2048}
+    (shown,) = _pods(running)
+    assert [each["last_at"][14:16] for each in shown["events"]] == [f"{number}" for number in range(39, 19, -1)]
+    assert {len(each["message"]) for each in shown["events"]} == {2048}
 
 
 def test_a_namespace_of_very_many_events_is_not_read_to_its_end(running: RestStage) -> None:
-    asked = {"fieldSelector": "involvedObject.kind=Pod"}
-    running.script.on("GET", EVENTS.path("demo"), listed(_event("new-1"), token="more"), query=asked)
-    assert len(_told(running)[1]["events"]) == reading.EVENT_PAGES_MOST
+    query = {"fieldSelector": "involvedObject.kind=Pod"}
+    running.script.on("GET", EVENTS.path("demo"), listed(_event("new-1"), token="more"), query=query)
+    assert len(_pods(running)[1]["events"]) == reading.EVENT_PAGES_MOST
     assert len([sent for sent in running.script.sent if sent.path == EVENTS.path("demo")]) == reading.EVENT_PAGES_MOST
 
 
 def test_of_very_many_pods_the_newest_are_told(running: RestStage) -> None:
     running.script.on("GET", LIST, listed(*(pod(f"new-{number:02d}", "v2", seconds=number) for number in range(60))))
-    told = _told(running)
-    assert (len(told), told[0]["name"], told[-1]["name"]) == (reading.PODS_MOST, "new-59", "new-10")
+    pods = _pods(running)
+    assert (len(pods), pods[0]["name"], pods[-1]["name"]) == (reading.PODS_MOST, "new-59", "new-10")
 
 
 def test_pods_without_the_right_to_events_and_services(running: RestStage) -> None:
     running.script.on("GET", EVENTS.path("demo"), failure(403, "Forbidden"))
     running.script.on("GET", BY_KIND[SERVICE.kind].path("demo", "chat"), failure(403, "Forbidden"))
-    assert [(each["is_serving"], each["events"]) for each in _told(running)] == [(False, []), (True, [])]
+    assert [(each["is_serving"], each["events"]) for each in _pods(running)] == [(False, []), (True, [])]
 
 
 def test_who_may_not_list_pods_is_told_so(running: RestStage) -> None:
@@ -177,9 +177,9 @@ def _log(stage: RestStage, answer: Any, pod_name: str = "new-1") -> None:
 
 
 def _lines(stage: RestStage, query: str = "") -> Any:
-    told = stage.get(_path(stage, f"/new-1/logs{query}"))
-    PodLog.model_validate(told)
-    return told
+    answer = stage.get(_path(stage, f"/new-1/logs{query}"))
+    PodLog.model_validate(answer)
+    return answer
 
 
 def test_the_last_lines_of_a_log(running: RestStage) -> None:
@@ -188,8 +188,8 @@ def test_the_last_lines_of_a_log(running: RestStage) -> None:
         return Reply(body="".join(text.splitlines(keepends=True)[-int(sent.query["tailLines"]) :]).encode())
 
     _log(running, answer)
-    told = _lines(running, "?lines=3")
-    assert told == {"pod": "new-1", "lines": ["line 497", "line 498", "line 499"], "is_cut": True, "previous": False, "message": None}
+    log = _lines(running, "?lines=3")
+    assert log == {"pod": "new-1", "lines": ["line 497", "line 498", "line 499"], "is_cut": True, "previous": False, "message": None}
     assert (len(_lines(running)["lines"]), _lines(running, "?lines=500")["is_cut"]) == (200, False)
     sent = running.script.sent[-1]
     assert (sent.query["container"], "previous" in sent.query, sent.headers["Authorization"]) == (CONTAINER, False, "Bearer token-of-anna")
@@ -215,23 +215,23 @@ def test_a_log_of_long_lines_is_cut_before_its_newest(running: RestStage) -> Non
         return Reply(body=kept[: int(sent.query["limitBytes"])])
 
     _log(running, answer)
-    told = _lines(running, "?lines=1000")
-    assert told["lines"][-1].startswith("0999"), "the newest, though the kubelet counts bytes from the oldest"
-    assert told["is_cut"]
-    assert sum(len(line) + 1 for line in told["lines"]) <= logs.BYTES_MOST
+    log = _lines(running, "?lines=1000")
+    assert log["lines"][-1].startswith("0999"), "the newest, though the kubelet counts bytes from the oldest"
+    assert log["is_cut"]
+    assert sum(len(line) + 1 for line in log["lines"]) <= logs.BYTES_MOST
 
 
 def test_a_line_without_an_end_is_cut_from_its_begin(running: RestStage) -> None:
     _log(running, lambda sent: Reply(body=(b"y" * 10_000_000)[: int(sent.query["limitBytes"])]))
-    told = _lines(running)
-    assert ([len(line) for line in told["lines"]], told["is_cut"]) == ([logs.BYTES_MOST], True)
+    log = _lines(running)
+    assert ([len(line) for line in log["lines"]], log["is_cut"]) == ([logs.BYTES_MOST], True)
 
 
 def test_a_container_that_has_not_begun_has_no_log_and_the_cluster_says_why(running: RestStage) -> None:
     says = 'container "runtime" in pod "new-1" is waiting to start: trying and failing to pull image'
     _log(running, failure(400, "BadRequest", says))
-    told = _lines(running)
-    assert (told["lines"], told["message"]) == ([], says)
+    log = _lines(running)
+    assert (log["lines"], log["message"]) == ([], says)
 
 
 def test_the_right_to_logs_is_its_own(running: RestStage) -> None:

@@ -1,4 +1,4 @@
-"""Promoting over HTTP what an App serves to another environment of its project, and the preview of that."""
+"""Promoting an App to another environment of its project over HTTP, and its preview."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _path(stage: RestStage, more: str = "") -> str:
 
 
 def _promote(stage: RestStage, body: dict[str, Any] | None = None, **more: Any) -> Any:
-    """Promotes; the App and the row are there from then on."""
+    """Promotes. The App and the row exist from then on."""
     stage.script.on("POST", APPS.path("prod"), lambda sent: Reply(201, stage.put(sent.body)))
     stage.script.on("PATCH", APPS.path("demo", "chat"), {})
     answered = stage.call("POST", _path(stage), body, **more)
@@ -30,8 +30,8 @@ def _promote(stage: RestStage, body: dict[str, Any] | None = None, **more: Any) 
 
 
 def test_a_first_promotion_makes_what_the_target_lacks_and_then_the_row(stage: RestStage) -> None:
-    told = _promote(stage, {"message": "Accepted by support"}).data
-    Deployment.model_validate(told)
+    answer = _promote(stage, {"message": "Accepted by support"}).data
+    Deployment.model_validate(answer)
     (version,), (app,), (deployed,) = (stage.created(each, "prod") for each in (VERSIONS, APPS, RECORDS))
     assert (version["metadata"]["name"], version["spec"]["flow"]) == ("chat-v2", make.flow("v2"))
     assert (app["metadata"]["name"], app["spec"]["workflow"]) == ("chat", "chat")
@@ -39,8 +39,8 @@ def test_a_first_promotion_makes_what_the_target_lacks_and_then_the_row(stage: R
     assert deployed["spec"]["promotedFrom"] == {"namespace": "demo", "app": "chat", "row": "chat-b", "hash": make.flow_hash("v2")}
     paths = [sent.path for sent in stage.script.writes() if "dryRun" not in sent.query]
     assert [path for path in paths if "/prod/" in path] == [each.path("prod") for each in (VERSIONS, APPS, RECORDS)]
-    assert told["app_id"] == stage.uid(APPS, "chat", "prod")
-    assert (told["promoted_from"]["namespace"], told["promoted_from"]["cluster"]) == ("demo", None)
+    assert answer["app_id"] == stage.uid(APPS, "chat", "prod")
+    assert (answer["promoted_from"]["namespace"], answer["promoted_from"]["cluster"]) == ("demo", None)
 
 
 def test_without_a_body_production_is_meant(stage: RestStage) -> None:
@@ -56,15 +56,15 @@ def test_a_later_promotion_makes_the_row_alone(stage: RestStage) -> None:
 
 
 def test_the_preview_of_a_promotion_makes_nothing(stage: RestStage) -> None:
-    told = stage.call("POST", _path(stage, "/preview")).data
-    PromotionPreview.model_validate(told)
-    assert (told["project_id"], told["environment"]) == (stage.uid(NAMESPACES, "prod"), "production")
-    assert (told["new_app"], told["new_version"], told["from"], told["to"]["version"]) == (True, "v2", None, "v2")
+    answer = stage.call("POST", _path(stage, "/preview")).data
+    PromotionPreview.model_validate(answer)
+    assert (answer["project_id"], answer["environment"]) == (stage.uid(NAMESPACES, "prod"), "production")
+    assert (answer["new_app"], answer["new_version"], answer["from"], answer["to"]["version"]) == (True, "v2", None, "v2")
     assert [stage.created(each, "prod") for each in (VERSIONS, APPS, RECORDS)] == [[], [], []]
     stage.put(make.version_manifest("v2", make.in_namespace("prod")))
     stage.put(make.app_manifest(make.in_namespace("prod")))
-    told = stage.call("POST", _path(stage, "/preview"), {"environment": "production"}).data
-    assert (told["new_app"], told["new_version"]) == (False, None)
+    answer = stage.call("POST", _path(stage, "/preview"), {"environment": "production"}).data
+    assert (answer["new_app"], answer["new_version"]) == (False, None)
 
 
 def test_a_promotion_is_refused_where_it_is_not_as_confirmed(stage: RestStage) -> None:
@@ -91,8 +91,8 @@ def test_a_promotion_is_refused_where_something_else_is_live_there_than_was_conf
 def test_the_target_is_named_by_its_id_where_several_are_of_the_environment(stage: RestStage) -> None:
     stage.put(a_namespace("prod-2", project="support", environment="production"))
     assert "several namespaces" in stage.call("POST", _path(stage)).error(422)["message"]
-    told = _promote(stage, {"project_id": stage.uid(NAMESPACES, "prod")}).data
-    assert told["app_id"] == stage.uid(APPS, "chat", "prod")
+    answer = _promote(stage, {"project_id": stage.uid(NAMESPACES, "prod")}).data
+    assert answer["app_id"] == stage.uid(APPS, "chat", "prod")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_key_makes_one_promotion(stage: RestStage) -> None:
 
 
 def test_a_promotion_that_another_replica_makes_at_this_moment(stage: RestStage) -> None:
-    """Its row is there when this one is refused: it is the answer."""
+    """The other replica's row exists when this one is refused: it is the answer."""
 
     def elsewhere(sent: Sent) -> Reply:
         stage.put(sent.body)
@@ -193,7 +193,7 @@ def test_a_promotion_that_another_replica_makes_at_this_moment(stage: RestStage)
 
 
 def test_a_row_of_the_key_that_is_there_and_cannot_be_read_is_no_answer(stage: RestStage) -> None:
-    """It may be gone a moment later, with a deleted App of this name."""
+    """It may be deleted a moment later, with a deleted App of this name."""
     stage.put(make.app_manifest(make.in_namespace("prod")))
     stage.put(make.version_manifest("v2", make.in_namespace("prod")))
     stage.script.on("PATCH", APPS.path("demo", "chat"), {})
@@ -203,13 +203,13 @@ def test_a_row_of_the_key_that_is_there_and_cannot_be_read_is_no_answer(stage: R
 
 
 def test_where_the_row_of_a_key_may_be_is_asked_of_every_environment(stage: RestStage) -> None:
-    """Of those that may not be read, too: there it is asked for, and not found."""
+    """Unreadable environments are also asked, and have no such row."""
     stage.put(a_namespace("qa", project="support", environment="qa"))
     stage.script.on("GET", RECORDS.path("qa"), failure(403, "Forbidden"))
     _promote(stage, key="a key")
     row_name = stage.created(RECORDS, "prod")[0]["metadata"]["name"]
-    asked = {sent.path for sent in stage.script.sent if sent.method == "GET" and sent.path.endswith(row_name)}
-    assert asked >= {RECORDS.path(each, row_name) for each in ("demo", "prod", "qa")}
+    paths = {sent.path for sent in stage.script.sent if sent.method == "GET" and sent.path.endswith(row_name)}
+    assert paths >= {RECORDS.path(each, row_name) for each in ("demo", "prod", "qa")}
 
 
 def test_a_row_elsewhere_with_the_keys_name_is_another_request(stage: RestStage) -> None:

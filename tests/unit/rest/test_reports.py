@@ -1,4 +1,4 @@
-"""What was live at a time, and a report of deploys, over HTTP."""
+"""The live row at a time, and a report of deploys, over HTTP."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ DAY = 24 * 60.0  # minutes
 
 
 def at(stage: RestStage, time: str | None, name: str = "chat") -> Any:
-    told = stage.get(f"/v1/apps/{stage.uid(APPS, name)}/at{f'?time={time}' if time else ''}")
-    LiveAtShape.model_validate(told)
-    return told
+    answer = stage.get(f"/v1/apps/{stage.uid(APPS, name)}/at{f'?time={time}' if time else ''}")
+    LiveAtShape.model_validate(answer)
+    return answer
 
 
 def report(stage: RestStage, asked: str = "since=2026-11-01&until=2026-11-28") -> Any:
-    told = stage.get(f"/v1/report?{asked}")
-    DeployReport.model_validate(told)
-    return told
+    answer = stage.get(f"/v1/report?{asked}")
+    DeployReport.model_validate(answer)
+    return answer
 
 
 def begun(name: str, minutes: float, *modifiers: make.Modifier) -> Any:
-    """A row of App chat whose deploy began so long after noon of November 24, and ended ten minutes later."""
+    """Returns a row of App chat whose deploy began `minutes` after noon of November 24, and ended ten minutes later."""
 
     def modify(made: Any) -> None:
         made["spec"]["pinned"]["createdAt"] = format_time(make.NOW + timedelta(minutes=minutes))
@@ -49,12 +49,12 @@ def begun(name: str, minutes: float, *modifiers: make.Modifier) -> Any:
     return row(name, *modifiers, modify)
 
 
-# What was live at a time. The rows are #1 v1 and #2 v2, of the same second, and these.
+# The live row at a time. The rows are #1 v1 and #2 v2, of the same second, and these.
 
 
 @pytest.fixture
 def days(stage: RestStage) -> RestStage:
-    """Four days with a deploy each, of which that of the second failed."""
+    """Returns a stage with four days, each with a deploy. The second day's deploy failed."""
     stage.put(begun("chat-c", DAY, make.failed(3, "v3")))
     stage.put(begun("chat-d", 2 * DAY, make.superseded(4, "v4")))
     stage.put(begun("chat-e", 3 * DAY, make.live(5, "v5")))
@@ -75,20 +75,20 @@ def days(stage: RestStage) -> RestStage:
     ],
 )
 def test_the_row_that_was_live(days: RestStage, time: str, sequence: int | None, until: str | None, rolling_out: int | None) -> None:
-    told = at(days, time)
+    answer = at(days, time)
     shown = (
-        told["deployment"] and told["deployment"]["sequence"],
-        told["live_until"],
-        told["rolling_out"] and told["rolling_out"]["sequence"],
+        answer["deployment"] and answer["deployment"]["sequence"],
+        answer["live_until"],
+        answer["rolling_out"] and answer["rolling_out"]["sequence"],
     )
     assert shown == (sequence, until, rolling_out)
 
 
 def test_it_is_told_as_a_list_has_it(days: RestStage) -> None:
-    told = at(days, "2026-11-27T13:00:00Z")
-    assert told["deployment"] == days.get(f"/v1/apps/{days.uid(APPS, 'chat')}/deployments")[0]
-    assert told["says"] == "v5 (#5, chat-e) was live, from 2026-11-27T12:10:00Z and still is"
-    assert told["live_from"] == "2026-11-27T12:10:00Z"
+    answer = at(days, "2026-11-27T13:00:00Z")
+    assert answer["deployment"] == days.get(f"/v1/apps/{days.uid(APPS, 'chat')}/deployments")[0]
+    assert answer["says"] == "v5 (#5, chat-e) was live, from 2026-11-27T12:10:00Z and still is"
+    assert answer["live_from"] == "2026-11-27T12:10:00Z"
 
 
 def test_without_a_time_it_is_what_is_live(days: RestStage) -> None:
@@ -105,9 +105,9 @@ def test_of_a_long_history_the_rows_around_the_time_are_read(stage: RestStage, m
     for minutes in (25, 240, 345, 505, 900):
         time = format_time(make.NOW + timedelta(minutes=minutes))
         before = len(stage.script.sent)
-        told, expected = at(stage, time), live_at(every, time)
-        assert told["says"] == expected.says
-        assert (told["rolling_out"] and told["rolling_out"]["name"]) == (expected.rolling_out and expected.rolling_out.row.name)
+        answer, expected = at(stage, time), live_at(every, time)
+        assert answer["says"] == expected.says
+        assert (answer["rolling_out"] and answer["rolling_out"]["name"]) == (expected.rolling_out and expected.rolling_out.row.name)
         read = [sent.path for sent in stage.script.sent[before:] if sent.path.startswith(RECORDS.path("demo", ""))]
         assert len(read) <= 14, time
 
@@ -117,9 +117,9 @@ def test_what_is_not_kept_any_more_is_not_known(stage: RestStage) -> None:
     owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "old", "uid": made["metadata"]["uid"]}
     kept = make.live(7, "v7", previousDigest=make.UNSEALED)
     stage.put(make.row_manifest("old-g", make.of_app("old"), make.with_meta(ownerReferences=[owner]), kept))
-    told = at(stage, "2026-11-24", "old")
-    assert (told["known"], told["deployment"]) == (False, None)
-    assert "rows before #7 are not kept any more" in told["says"]
+    answer = at(stage, "2026-11-24", "old")
+    assert (answer["known"], answer["deployment"]) == (False, None)
+    assert "rows before #7 are not kept any more" in answer["says"]
     assert at(stage, "2026-11-24T12:00:00Z", "old")["deployment"]["sequence"] == 7
 
 
@@ -139,7 +139,7 @@ def test_who_may_not_list_rows_is_told_of_no_time(days: RestStage) -> None:
 
 @pytest.fixture
 def chained(stage: RestStage) -> RestStage:
-    """Three rows in a chain, the last of the day after."""
+    """Returns a stage with three rows in a chain; the last one is of the next day."""
     made = [row("chat-a", make.superseded(1, "v1")), row("chat-b", make.superseded(2, "v2")), begun("chat-c", DAY, make.live(3, "v3"))]
     for made_row, record in zip(made, make.a_history(*made), strict=True):
         stage.put({**made_row, "spec": dict(record.raw_spec)})
@@ -147,15 +147,15 @@ def chained(stage: RestStage) -> RestStage:
 
 
 def test_a_report_has_the_deploys_of_its_time_and_verifies_all(chained: RestStage) -> None:
-    told = report(chained)
-    assert [each["sequence"] for each in told["deploys"]] == [1, 2, 3]
-    assert (told["fits"], told["says"], told["since"]) == (True, "3 deploys of 1 App; 3 rows fit", "2026-11-01T00:00:00Z")
-    told = report(chained, "since=2026-11-25&until=2026-11-26")
-    assert [each["sequence"] for each in told["deploys"]] == [3]
-    assert told["says"] == "1 deploy of 1 App; 3 rows fit"
+    answer = report(chained)
+    assert [each["sequence"] for each in answer["deploys"]] == [1, 2, 3]
+    assert (answer["fits"], answer["says"], answer["since"]) == (True, "3 deploys of 1 App; 3 rows fit", "2026-11-01T00:00:00Z")
+    answer = report(chained, "since=2026-11-25&until=2026-11-26")
+    assert [each["sequence"] for each in answer["deploys"]] == [3]
+    assert answer["says"] == "1 deploy of 1 App; 3 rows fit"
     chained.object(RECORDS, "chat-a")["spec"]["message"] = "It was always so"
-    told = report(chained, "since=2026-11-25&until=2026-11-26")
-    assert (told["fits"], told["histories"][0]["misfits"][0]["row"]) == (False, "chat-a")
+    answer = report(chained, "since=2026-11-25&until=2026-11-26")
+    assert (answer["fits"], answer["histories"][0]["misfits"][0]["row"]) == (False, "chat-a")
 
 
 def test_each_value_of_a_deploy_is_in_the_document(chained: RestStage) -> None:
@@ -164,13 +164,13 @@ def test_each_value_of_a_deploy_is_in_the_document(chained: RestStage) -> None:
 
 
 def test_a_report_comes_as_a_spreadsheet_and_as_a_document(chained: RestStage) -> None:
-    asked = "/v1/report?since=2026-11-01&until=2026-11-28"
-    answered = chained.call("GET", f"{asked}&format=csv")
+    path = "/v1/report?since=2026-11-01&until=2026-11-28"
+    answered = chained.call("GET", f"{path}&format=csv")
     assert answered.headers["content-type"] == "text/csv; charset=utf-8"
     assert answered.headers["x-dynamiq-report"] == "3 deploys of 1 App; 3 rows fit"
     assert answered.headers["content-disposition"] == 'attachment; filename="deploys-2026-11-01-2026-11-28.csv"'
     assert [line["sequence"] for line in csv.DictReader(io.StringIO(answered.content.decode()))] == ["1", "2", "3"]
-    document = chained.call("GET", f"{asked}&format=md")
+    document = chained.call("GET", f"{path}&format=md")
     assert (document.headers["content-type"], document.content[:9]) == ("text/markdown; charset=utf-8", b"# Deploys")
 
 
@@ -197,8 +197,8 @@ def test_rows_of_a_deleted_app_are_in_no_report(chained: RestStage) -> None:
 
 
 def test_what_is_left_out_of_the_time_is_the_last_30_days(chained: RestStage) -> None:
-    told = report(chained, "until=2026-11-25")
-    assert (told["since"], told["until"]) == ("2026-10-26T00:00:00Z", "2026-11-25T00:00:00Z")
+    answer = report(chained, "until=2026-11-25")
+    assert (answer["since"], answer["until"]) == ("2026-10-26T00:00:00Z", "2026-11-25T00:00:00Z")
     assert report(chained, "since=2026-11-24&until=2100-01-01")["until"] is None, "what is still to come is no bound"
 
 
@@ -221,8 +221,8 @@ def test_a_report_that_cannot_be_made_names_what_is_wrong(chained: RestStage, as
 
 def test_a_report_that_would_be_too_long_is_none(chained: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "TOLD_MOST", 2)
-    asked = "/v1/report?since=2026-11-01&until=2026-11-28"
-    assert "more than 2 deploys in that time" in chained.call("GET", asked).error(422)["message"]
+    path = "/v1/report?since=2026-11-01&until=2026-11-28"
+    assert "more than 2 deploys in that time" in chained.call("GET", path).error(422)["message"]
     assert len(report(chained, "since=2026-11-25&until=2026-11-26")["deploys"]) == 1
     monkeypatch.setattr(reading, "READ_MOST", 2)
     assert "more than 2 rows" in chained.call("GET", "/v1/report?since=2026-11-25&until=2026-11-26").error(422)["message"]

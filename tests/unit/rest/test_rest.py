@@ -1,4 +1,4 @@
-"""The management API without a cluster: names, people, configs, pages and what is kept of objects."""
+"""The management API without a cluster: names, users, configs, pages, and the parts of objects that the index keeps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from dynamiq_operator.rest.workflows import responses as of_workflows
 from dynamiq_runtime import flow
 
 NOBODY = ApiClient("http://nowhere.invalid", urllib3.PoolManager(), lambda: None)
-"""Asks nothing."""
+"""A client that sends nothing."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Rights over HTTP: what a caller may do, and which role has what they may not."""
+"""Rights over HTTP: what a caller may do, and the roles for what they may not."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def _path(stage: RestStage) -> str:
 
 
 def test_who_may_do_everything(stage: RestStage) -> None:
-    told = stage.get(_path(stage))
-    AppRights.model_validate(told)
-    assert set(AppRights.model_fields) == set(told)
-    assert all(each == YES for each in told.values())
+    rights = stage.get(_path(stage))
+    AppRights.model_validate(rights)
+    assert set(AppRights.model_fields) == set(rights)
+    assert all(each == YES for each in rights.values())
 
 
 def test_each_right_is_asked_of_the_api_server_once_and_in_the_callers_name(stage: RestStage) -> None:
     stage.get(_path(stage))
     reviews = [sent for sent in stage.script.sent if sent.path == REVIEWS.path()]
-    asked = [
+    cases = [
         tuple(sent.body["spec"]["resourceAttributes"].get(key, "") for key in ("verb", "resource", "subresource", "namespace", "name"))
         for sent in reviews
     ]
-    assert sorted(asked) == [
+    assert sorted(cases) == [
         ("approve", "deployments", "", "demo", ""),
         ("bypass", "deployments", "", "demo", ""),
         ("create", "approvals", "", "demo", ""),
@@ -138,15 +138,15 @@ def test_rights_in_a_project(stage: RestStage, denied: tuple[str, str], right: s
     path = f"/v1/projects/{stage.uid(NAMESPACES, 'demo')}/rights"
     assert stage.get(path) == {"create_app": YES, "release": YES}
     stage.allow(lambda verb, plural, _: (verb, plural) != denied)
-    told = stage.get(path)
-    ProjectRights.model_validate(told)
-    assert told[right] == {"allowed": False, "needs": needs}
-    assert [each["allowed"] for each in told.values()].count(False) == 1
+    rights = stage.get(path)
+    ProjectRights.model_validate(rights)
+    assert rights[right] == {"allowed": False, "needs": needs}
+    assert [each["allowed"] for each in rights.values()].count(False) == 1
 
 
 def test_rights_in_a_project_that_may_not_be_seen(stage: RestStage) -> None:
     stage.allow(lambda *_: False)
     path = f"/v1/projects/{stage.uid(NAMESPACES, 'demo')}/rights"
-    said = stage.call("GET", path).error(404)["message"]
-    assert said == f"no project has the id {stage.uid(NAMESPACES, 'demo')}, or you may not see it"
-    assert make.NAMESPACE not in said
+    message = stage.call("GET", path).error(404)["message"]
+    assert message == f"no project has the id {stage.uid(NAMESPACES, 'demo')}, or you may not see it"
+    assert make.NAMESPACE not in message

@@ -1,4 +1,4 @@
-"""Rules for deploys over HTTP: rows that wait and what is said of them, rejected versions, suspension, and what would hold a deploy."""
+"""Rules for deploys over HTTP: waiting rows and decisions on them, rejected versions, suspension, and the guards of a deploy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _of_row(stage: RestStage, more: str, name: str = "chat-c") -> str:
 
 @pytest.fixture
 def held(stage: RestStage) -> RestStage:
-    """App chat serves v2; a third row, of otto, waits for one approval of two; and the App says what would hold others."""
+    """Returns a stage whose App chat serves v2. otto's third row has one of two approvals, and the App's status has guards."""
     app = stage.object(APPS, "chat")
     holds = {"row": "chat-b", "sequence": 2}
     stage.put({**app, "status": {**app["status"], "holds": holds, "guards": [rules.WOULD_AWAIT, rules.WOULD_BE_FROZEN]}})
@@ -66,8 +66,8 @@ def test_a_row_that_waits_says_for_what(held: RestStage) -> None:
 
 def test_a_row_that_waited_says_who_agreed(held: RestStage) -> None:
     released = {"at": "2026-11-24T12:00:00Z", "guards": ["AwaitingApproval"], "approvals": ["said"], "by": [OTTO]}
-    asked = {"released": released, "bypass": {"reason": "the shop is down"}}
-    held.put(make.row_manifest("chat-d", make.progressing(4, "v1", holds={"row": "chat-d", "sequence": 4}), make.with_spec(**asked)))
+    fields = {"released": released, "bypass": {"reason": "the shop is down"}}
+    held.put(make.row_manifest("chat-d", make.progressing(4, "v1", holds={"row": "chat-d", "sequence": 4}), make.with_spec(**fields)))
     (newest, *_) = held.get(_path(held, "/deployments"))
     Deployment.model_validate(newest)
     assert [each["username"] for each in newest["released"]["by"]] == [OTTO]
@@ -75,32 +75,32 @@ def test_a_row_that_waited_says_who_agreed(held: RestStage) -> None:
 
 
 def test_an_app_serves_on_and_names_what_waits(held: RestStage) -> None:
-    told = held.get(_path(held))
-    AppDetails.model_validate(told)
-    assert (told["status"]["word"], told["under_way"], told["suspended"]) == ("Live", None, False)
-    assert [(each["name"], each["waits"]["message"]) for each in told["waiting"]] == [("chat-c", rules.AWAITS)]
-    assert told["holds"] == {"row": "chat-b", "sequence": 2}
+    answer = held.get(_path(held))
+    AppDetails.model_validate(answer)
+    assert (answer["status"]["word"], answer["under_way"], answer["suspended"]) == ("Live", None, False)
+    assert [(each["name"], each["waits"]["message"]) for each in answer["waiting"]] == [("chat-c", rules.AWAITS)]
+    assert answer["holds"] == {"row": "chat-b", "sequence": 2}
     (of_list,) = held.get("/v1/apps")
     App.model_validate(of_list)
-    assert of_list["waiting"] == told["waiting"]
+    assert of_list["waiting"] == answer["waiting"]
 
 
 def test_what_would_hold_a_deploy_is_told_in_the_operators_words(held: RestStage) -> None:
-    told = held.get(_path(held, "/guards"))
-    Standing.model_validate(told)
-    assert [(each["reason"], each["message"], each["until"]) for each in told["guards"]] == [
+    answer = held.get(_path(held, "/guards"))
+    Standing.model_validate(answer)
+    assert [(each["reason"], each["message"], each["until"]) for each in answer["guards"]] == [
         ("AwaitingApproval", rules.WOULD_AWAIT["message"], None),
         ("Frozen", rules.WOULD_BE_FROZEN["message"], rules.WOULD_BE_FROZEN["until"]),
     ]
-    assert [each["sequence"] for each in told["waiting"]] == [3]
+    assert [each["sequence"] for each in answer["waiting"]] == [3]
 
 
 def test_an_approver_sees_the_preview_of_the_author(held: RestStage) -> None:
-    told = held.get(_of_row(held, "/preview"))
-    WaitingPreview.model_validate(told)
-    assert (told["from"]["version"], told["to"]["version"], told["to"]["sequence"]) == ("v2", "v1", 3)
-    assert (told["waits"], told["base"], told["created_by"]["username"]) == (rules.AWAITS, {"row": "chat-b", "sequence": 2}, OTTO)
-    assert told["digest"] == held.object(RECORDS, "chat-c")["spec"]["pinned"]["digest"]
+    answer = held.get(_of_row(held, "/preview"))
+    WaitingPreview.model_validate(answer)
+    assert (answer["from"]["version"], answer["to"]["version"], answer["to"]["sequence"]) == ("v2", "v1", 3)
+    assert (answer["waits"], answer["base"], answer["created_by"]["username"]) == (rules.AWAITS, {"row": "chat-b", "sequence": 2}, OTTO)
+    assert answer["digest"] == held.object(RECORDS, "chat-c")["spec"]["pinned"]["digest"]
     held.call("GET", _of_row(held, "/preview", "chat-a")).error(409)
 
 
@@ -118,17 +118,17 @@ def test_what_was_said_of_a_row_is_listed(held: RestStage) -> None:
     row = held.object(RECORDS, "chat-c")
     other = rules.approval(row, "cara", name="other", digest=f"sha256:{'0' * 64}")
     held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, OTTO), other))
-    told = held.get(_of_row(held, "/approvals"))
-    for each in told:
+    answer = held.get(_of_row(held, "/approvals"))
+    for each in answer:
         Approval.model_validate(each)
-    assert [(each["created_by"]["username"], each["is_of_this_digest"]) for each in told] == [("cara", False), (OTTO, True)]
+    assert [(each["created_by"]["username"], each["is_of_this_digest"]) for each in answer] == [("cara", False), (OTTO, True)]
 
 
 def test_the_same_word_twice_is_one(held: RestStage) -> None:
     row = held.object(RECORDS, "chat-c")
     held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, ANNA)))
-    told = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve"}).data
-    assert (told["is_no_op"], told["says"]) == (True, ["you have approved #3 (chat-c) already: nothing is to be done"])
+    answer = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve"}).data
+    assert (answer["is_no_op"], answer["says"]) == (True, ["you have approved #3 (chat-c) already: nothing is to be done"])
     assert held.created(APPROVALS) == []
 
 
@@ -179,25 +179,25 @@ def test_a_word_under_a_key_is_given_once_also_when_its_row_waits_no_more(held: 
 # Deploys.
 
 
-def _asked(stage: RestStage, **fields: Any) -> Manifest:
+def _body(stage: RestStage, **fields: Any) -> Manifest:
     return {"workflow_id": stage.uid(WORKFLOWS, "chat"), "workflow_version_id": stage.uid(VERSIONS, "chat-v1"), **fields}
 
 
 def test_a_preview_says_what_would_hold_it_and_a_confirmation_names_that(held: RestStage) -> None:
-    preview = held.call("POST", _path(held, "/deploy/preview"), _asked(held)).data
+    preview = held.call("POST", _path(held, "/deploy/preview"), _body(held)).data
     PreviewShape.model_validate(preview)
     assert [each["message"] for each in preview["guards"]] == [rules.WOULD_AWAIT["message"], rules.WOULD_BE_FROZEN["message"]]
     confirmed = {**preview["to"], **{name: preview[name] for name in ("from", "under_way", "guards", "begins_hold")}}
-    assert held.call("POST", _path(held, "/deploy"), _asked(held, confirmed=confirmed)).status == 201
-    error = held.call("POST", _path(held, "/deploy"), _asked(held, confirmed={**confirmed, "guards": []})).error(409)
+    assert held.call("POST", _path(held, "/deploy"), _body(held, confirmed=confirmed)).status == 201
+    error = held.call("POST", _path(held, "/deploy"), _body(held, confirmed={**confirmed, "guards": []})).error(409)
     assert list(error["details"]) == ["guards"]
 
 
 def test_a_bypass_and_no_hold_are_in_the_row(held: RestStage) -> None:
-    held.call("POST", _path(held, "/deploy"), _asked(held, bypass_reason="the shop is down", hold=False))
+    held.call("POST", _path(held, "/deploy"), _body(held, bypass_reason="the shop is down", hold=False))
     (sent,) = held.created(RECORDS)
     assert (sent["spec"]["bypass"], sent["spec"]["hold"]) == ({"reason": "the shop is down"}, False)
-    assert "bypass_reason" in held.call("POST", _path(held, "/deploy"), _asked(held, bypass_reason=" ")).error(422)["details"]
+    assert "bypass_reason" in held.call("POST", _path(held, "/deploy"), _body(held, bypass_reason=" ")).error(422)["details"]
 
 
 def test_a_rollback_says_that_git_waits_after_it(held: RestStage) -> None:
@@ -212,18 +212,18 @@ def test_a_rollback_says_that_git_waits_after_it(held: RestStage) -> None:
 
 
 def test_a_version_is_rejected_and_that_is_withdrawn(held: RestStage) -> None:
-    told = held.call("POST", _path(held, "/rejections"), {"workflow_version_id": held.uid(VERSIONS, "chat-v1"), "reason": "bad"}).data
-    Rejection.model_validate(told)
+    answer = held.call("POST", _path(held, "/rejections"), {"workflow_version_id": held.uid(VERSIONS, "chat-v1"), "reason": "bad"}).data
+    Rejection.model_validate(answer)
     (sent,) = held.created(REJECTIONS)
-    asked = {"workflowHash": make.flow_hash("v1"), "workflow": "chat", "version": "v1", "reason": "bad"}
-    assert sent["spec"] == asked
+    spec = {"workflowHash": make.flow_hash("v1"), "workflow": "chat", "version": "v1", "reason": "bad"}
+    assert sent["spec"] == spec
     there = rules.rejection("v1", by=OTTO)
     path = REJECTIONS.path(make.NAMESPACE, there["metadata"]["name"])
     withdrawn = {**there, "spec": {**there["spec"], "withdrawn": {"by": ANNA, "reason": "fine"}}}
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(there)).on("PATCH", path, withdrawn)
     uid = there["metadata"]["uid"]
-    told = held.call("POST", _path(held, f"/rejections/{uid}/withdraw"), {"reason": "fine"}).data
-    assert (told["withdrawn"]["by"]["username"], told["withdrawn"]["reason"]) == (ANNA, "fine")
+    answer = held.call("POST", _path(held, f"/rejections/{uid}/withdraw"), {"reason": "fine"}).data
+    assert (answer["withdrawn"]["by"]["username"], answer["withdrawn"]["reason"]) == (ANNA, "fine")
     held.call("POST", _path(held, f"/rejections/{held.uid(APPS, 'chat')}/withdraw"), {"reason": "fine"}).error(404)
 
 
@@ -235,28 +235,28 @@ def test_a_row_names_what_it_ran_where_its_version_is_gone(held: RestStage) -> N
 
 def test_rejections_are_listed_and_releases_and_previews_say_so(held: RestStage) -> None:
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(rules.rejection("v1", by=OTTO)))
-    (told,) = held.get(_path(held, "/rejections"))
-    Rejection.model_validate(told)
+    (answer,) = held.get(_path(held, "/rejections"))
+    Rejection.model_validate(answer)
     says = f"v1 was rejected by {OTTO}: it loses invoices"
-    assert (told["message"], told["workflow"], told["version"]) == (says, "chat", "v1")
+    assert (answer["message"], answer["workflow"], answer["version"]) == (says, "chat", "v1")
     versions = held.get(f"/v1/workflows/{held.uid(WORKFLOWS, 'chat')}/versions")
     for each in versions:
         Version.model_validate(each)
     assert {each["version"]: (each["rejected"], each["rejection_id"]) for each in versions} == {
         "v2": (None, None),
-        "v1": (says, told["id"]),
+        "v1": (says, answer["id"]),
     }
     one, two = (held.uid(VERSIONS, f"chat-{each}") for each in ("v1", "v2"))
     compared = held.get(f"/v1/workflows/{held.uid(WORKFLOWS, 'chat')}/versions/{two}/diff?with={one}")
-    assert [(compared[side]["rejected"], compared[side]["rejection_id"]) for side in ("from", "to")] == [(says, told["id"]), (None, None)]
-    error = held.call("POST", _path(held, "/deploy/preview"), _asked(held)).error(409)
+    assert [(compared[side]["rejected"], compared[side]["rejection_id"]) for side in ("from", "to")] == [(says, answer["id"]), (None, None)]
+    error = held.call("POST", _path(held, "/deploy/preview"), _body(held)).error(409)
     assert error["message"].startswith(says)
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), failure(403, "Forbidden"))
     assert held.get(_path(held, "/rejections")) == []
 
 
 def test_a_release_is_rejected_by_its_flow_whatever_it_is_called(held: RestStage) -> None:
-    """v3 has the flow of v1, which was rejected as v7; v2 was rejected, deleted and made again with another flow."""
+    """v3 has the flow of v1, which was rejected as v7. v2 was rejected, deleted and recreated with another flow."""
     held.put(make.version_manifest("v3", make.with_spec(flow=make.flow("v1"))))
     old = rules.rejection("v2", by=OTTO, workflowHash=make.flow_hash("v8"))
     nameless = rules.rejection("v1", by=OTTO, named="v7")
@@ -287,8 +287,8 @@ def test_a_withdrawal_is_of_every_rejection_of_the_flow(held: RestStage) -> None
     others = rules.rejection("v2", name="others", workflow="others")
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(one, other, others))
     for each in (one, other):
-        said = {**each, "spec": {**each["spec"], "withdrawn": {"by": ANNA, "reason": "fine"}}}
-        held.script.on("PATCH", REJECTIONS.path(make.NAMESPACE, each["metadata"]["name"]), said)
+        withdrawn = {**each, "spec": {**each["spec"], "withdrawn": {"by": ANNA, "reason": "fine"}}}
+        held.script.on("PATCH", REJECTIONS.path(make.NAMESPACE, each["metadata"]["name"]), withdrawn)
     path = _path(held, f"/rejections/{one['metadata']['uid']}/withdraw")
     assert held.call("POST", path, {"reason": "fine"}).data["id"] == one["metadata"]["uid"]
     assert len([sent for sent in held.script.writes() if sent.method == "PATCH"]) == 2
@@ -301,8 +301,8 @@ def test_a_withdrawal_is_of_every_rejection_of_the_flow(held: RestStage) -> None
 
 
 def test_an_app_is_suspended_and_that_is_taken_off(held: RestStage) -> None:
-    told = held.call("POST", _path(held, "/suspend")).data
-    AppDetails.model_validate(told)
+    answer = held.call("POST", _path(held, "/suspend")).data
+    AppDetails.model_validate(answer)
     (sent,) = [each.body for each in held.script.writes() if each.method == "PATCH"]
     assert sent["spec"] == {"suspend": True}
     assert held.call("POST", _path(held, "/unsuspend")).status == 200
@@ -311,8 +311,8 @@ def test_an_app_is_suspended_and_that_is_taken_off(held: RestStage) -> None:
 def test_policies_are_for_those_who_may_read_them(held: RestStage) -> None:
     made = make.stored({"kind": "DeployPolicy", "metadata": {"name": "production"}, "spec": {"namespaceSelector": {}}})
     held.script.on("GET", DEPLOY_POLICIES.path(), listed(made))
-    (told,) = held.get("/v1/deploy-policies")
-    Policy.model_validate(told)
-    assert (told["name"], told["spec"]) == ("production", {"namespaceSelector": {}})
+    (answer,) = held.get("/v1/deploy-policies")
+    Policy.model_validate(answer)
+    assert (answer["name"], answer["spec"]) == ("production", {"namespaceSelector": {}})
     held.script.on("GET", DEPLOY_POLICIES.path(), failure(403, "Forbidden", "you may not"))
     assert "told by its guards" in held.call("GET", "/v1/deploy-policies").error(403)["message"]

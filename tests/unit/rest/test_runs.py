@@ -1,4 +1,4 @@
-"""Runs over HTTP: what the recorder is asked for, in whose name, and what becomes of its answer."""
+"""Runs over HTTP: the requests to the recorder, their user, and the use of the answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.waiting import IN_TIME
 
 @dataclass(frozen=True)
 class Recorded:
-    """The API before a scripted recorder."""
+    """The API with a scripted recorder."""
 
     stage: RestStage
     recorder: ScriptedRecorder
@@ -41,7 +41,7 @@ class Recorded:
 
     @property
     def asked(self) -> Sent:
-        """The one request that the recorder got."""
+        """Returns the only request that the recorder got."""
         (sent,) = self.recorder.sent
         return sent
 
@@ -53,7 +53,7 @@ def recorded() -> Iterator[Recorded]:
         yield Recorded(stage, script)
 
 
-# What is asked.
+# Requests to the recorder.
 
 
 def test_runs_are_listed_as_the_recorder_has_them(recorded: Recorded) -> None:
@@ -187,7 +187,7 @@ def test_a_deletion_names_exactly_one_kind_of_runs(recorded: Recorded, query: st
     assert recorded.recorder.sent == []
 
 
-# In whose name.
+# Users of the requests.
 
 
 def test_the_recorder_gets_the_callers_token_and_nothing_else_of_the_request(recorded: Recorded) -> None:
@@ -221,7 +221,7 @@ def test_what_is_no_id_is_unknown(recorded: Recorded, path: str) -> None:
     assert recorded.recorder.sent == []
 
 
-# What is answered.
+# Answers.
 
 
 def test_an_export_comes_line_by_line_as_it_is_read(recorded: Recorded) -> None:
@@ -294,7 +294,7 @@ def test_without_a_recorder_each_call_says_where_to_read_of_it() -> None:
             assert "docs/runs.md" in error["message"]
 
 
-# A recorder that is slow, or away.
+# A recorder that is slow or away.
 
 
 def test_a_recorder_that_is_away_is_said_at_once() -> None:
@@ -327,7 +327,7 @@ def test_a_slow_recorder_holds_up_nobody_who_asks_for_something_else(recorded: R
     stage = recorded.stage
 
     async def scenario() -> list[int]:
-        # As many as there are places, and more: of one caller, all but RUNS_EACH of them wait.
+        # Twice as many requests as one caller has places: all but RUNS_EACH of them wait.
         waiting = [asyncio.create_task(stage.ask("GET", f"/v1/runs/{RUN}")) for _ in range(forwarding.RUNS_EACH * 2)]
         await asyncio.to_thread(all_there.wait, IN_TIME)
         others = [(await stage.ask("GET", recorded.app)).status for _ in range(20)]

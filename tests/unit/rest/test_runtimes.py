@@ -1,4 +1,4 @@
-"""Runtimes over HTTP: the list that a deployment's Runtime is chosen from."""
+"""Runtimes over HTTP: the list from which a deployment's Runtime is chosen."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def test_runtimes_newest_first(stage: RestStage) -> None:
     stage.put(
         make.runtime_manifest(make.with_spec(version="2.0.0", label=None), make.with_image("registry.test/a:b"), make.created(9), name="z")
     )
-    told = stage.get("/v1/runtimes")
-    for each in told:
+    answer = stage.get("/v1/runtimes")
+    for each in answer:
         Runtime.model_validate(each)
-    assert [each["version"] for each in told] == ["2.0.0", "1.10.0", "1.9.0", "1.0.0"]
-    assert [(each["is_pinned_by_digest"], each["deprecated"], each["engine"]) for each in told] == [
+    assert [each["version"] for each in answer] == ["2.0.0", "1.10.0", "1.9.0", "1.0.0"]
+    assert [(each["is_pinned_by_digest"], each["deprecated"], each["engine"]) for each in answer] == [
         (False, False, "tiny"),
         (True, False, "tiny"),
         (True, True, "tiny"),
         (True, False, "tiny"),
     ]
-    assert told[-1]["id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
+    assert answer[-1]["id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
     assert [each["version"] for each in stage.get("/v1/runtimes?include_deprecated=false&page_size=2&page=2")] == ["1.0.0"]
 
 

@@ -1,4 +1,4 @@
-"""The API as a process: it serves over a socket, is ready once everything was listed, and ends well on SIGTERM."""
+"""The API as a process: it serves over a socket, is ready once everything was listed, and ends cleanly on SIGTERM."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.scripted import Reply, Script, ScriptedServer, Sent, kubeconf
 
 @pytest.fixture
 def signals() -> Iterator[None]:
-    """`serve` handles the signals of its process."""
+    """Restores the signal handlers of this process, which `serve` replaces."""
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     yield
     for each, handler in before.items():
@@ -40,8 +40,9 @@ PATIENCE = 240.0  # seconds
 
 
 def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None]], None], metrics_port: int | None = None) -> int:
-    """The exit code of a server over a scripted API server. `ask` gets its URL once it is ready, and what stops it, which it is at the latest
-    after `ask`.
+    """Runs a server over a scripted API server, and returns its exit code.
+
+    `ask` gets its URL once it is ready, and a function that stops it. After `ask` it is stopped in any case.
     """
     over, stopped = threading.Event(), threading.Event()
 
@@ -97,31 +98,31 @@ def test_sigterm_ends_streams_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     app = make.stored(make.app_manifest())
     script = _empty().on("GET", APPS.path(), listed(app)).on("GET", APPS.path("demo", "chat"), app)
     script.on("POST", sessions.REVIEWS, of_user(ANNA))
-    told = []
+    answers = []
 
     def stream(url: str, stop: Callable[[], None]) -> None:
         path = f"{url}/v1/apps/{app['metadata']['uid']}/watch"
         answer = urllib3.PoolManager().request("GET", path, headers={"Authorization": "Bearer any"}, preload_content=False)
         for piece in answer.stream(4096):
-            told.append(piece)
+            answers.append(piece)
             if piece == b"event: ready\ndata: {}\n\n":
                 stop()
 
     assert _serve(tmp_path, script, stream) == 0
-    assert told == [b"event: ready\ndata: {}\n\n", b"event: ending\ndata: {}\n\n"]
+    assert answers == [b"event: ready\ndata: {}\n\n", b"event: ending\ndata: {}\n\n"]
 
 
 @pytest.mark.usefixtures("signals")
 def test_metrics_are_read_without_a_token_at_a_port_of_their_own_alone(tmp_path: Path) -> None:
     port = free_port()
-    told: list[urllib3.BaseHTTPResponse] = []
+    answers: list[urllib3.BaseHTTPResponse] = []
 
     def scrape(url: str, _: Callable[[], None]) -> None:
         pool = urllib3.PoolManager()
-        told.extend(pool.request("GET", f"{at}/metrics") for at in (url, f"http://127.0.0.1:{port}"))
+        answers.extend(pool.request("GET", f"{at}/metrics") for at in (url, f"http://127.0.0.1:{port}"))
 
     assert _serve(tmp_path, _empty(), scrape, port) == 0
-    public, metrics = told
+    public, metrics = answers
     assert public.status == 401
     assert (metrics.status, metrics.headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
     assert b'dynamiq_api_requests_total{code="401",method="GET",route="-"} 1.0' in metrics.data

@@ -23,12 +23,12 @@ OBJECT = APPS.path("demo", "chat")
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who lost to another write waits a moment, by chance, before the next try."""
+    """Removes the random pause before a retry after a conflict."""
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
 def _app(stage: RestStage, *given: Manifest, **status: Any) -> str:
-    """Gives App chat these triggers; returns their path."""
+    """Gives App chat these triggers, and returns their path."""
     live = {"row": "chat-b", "sequence": 2, "workflowVersion": "v2", "runtime": "1.0.0"}
     stage.put(make.app_manifest(make.with_triggers(*given), make.with_status(**{"live": live, **status})))
     return f"/v1/apps/{stage.uid(APPS, 'chat')}/triggers"
@@ -39,7 +39,7 @@ def _id(stage: RestStage, name: str) -> str:
 
 
 def _written(stage: RestStage) -> list[Manifest] | None:
-    """The triggers of the App as they were last written."""
+    """Returns the triggers of the App as they were last written."""
     found: list[Manifest] | None = stage.script.bodies("PATCH", OBJECT)[-1]["spec"]["triggers"]
     return found
 
@@ -59,17 +59,17 @@ def test_triggers_are_listed_the_one_added_last_first(stage: RestStage) -> None:
         _daily("new", suspend=True, draft=True),
         {"name": "gone", "runAt": EARLIER},
     )
-    told = stage.get(path)
-    for each in told:
+    answer = stage.get(path)
+    for each in answer:
         Trigger.model_validate(each)
-    assert [(each["name"], each["status"]) for each in told] == [
+    assert [(each["name"], each["status"]) for each in answer] == [
         ("gone", "expired"),
         ("new", "draft"),
         ("off", "inactive"),
         ("Every working day", "active"),
     ]
-    assert told[-1]["config"] == {**DAILY, "run_at": None, "expires_at": None}
-    assert stage.get(f"{path}/{_id(stage, 'on').upper()}") == told[-1]
+    assert answer[-1]["config"] == {**DAILY, "run_at": None, "expires_at": None}
+    assert stage.get(f"{path}/{_id(stage, 'on').upper()}") == answer[-1]
 
 
 def test_what_kubectl_wrote_is_told_and_kept(stage: RestStage) -> None:
@@ -130,8 +130,8 @@ def test_a_new_trigger_is_a_draft(stage: RestStage) -> None:
 
 
 def test_a_trigger_that_runs_once(stage: RestStage) -> None:
-    told = stage.call("POST", _app(stage), {"name": "once", "config": {"run_at": LATER}}).data
-    assert told["config"] == {"timezone": "UTC", "schedule": None, "run_at": LATER, "expires_at": None}
+    answer = stage.call("POST", _app(stage), {"name": "once", "config": {"run_at": LATER}}).data
+    assert answer["config"] == {"timezone": "UTC", "schedule": None, "run_at": LATER, "expires_at": None}
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_an_app_has_at_most_so_many_triggers(stage: RestStage) -> None:
 
 def test_a_trigger_is_changed_in_what_the_body_names(stage: RestStage) -> None:
     path = _app(stage, _daily("on", inputTransformer={"path": "$.a"}), _daily("off"))
-    told = stage.call("PUT", f"{path}/{_id(stage, 'on')}", {"name": "Renamed"}).data
-    assert (told["id"], told["name"], told["config"]["schedule"]) == (_id(stage, "on"), "Renamed", DAILY["schedule"])
+    answer = stage.call("PUT", f"{path}/{_id(stage, 'on')}", {"name": "Renamed"}).data
+    assert (answer["id"], answer["name"], answer["config"]["schedule"]) == (_id(stage, "on"), "Renamed", DAILY["schedule"])
     assert _written(stage) == [_daily("on", displayName="Renamed", inputTransformer={"path": "$.a"}), _daily("off")]
     body = {"config": {"schedule": "0 1 * * *", "expires_at": LATER}, "input_transformer": None}
     stage.call("PUT", f"{path}/{_id(stage, 'on')}", body).data  # noqa: B018 - it asserts
@@ -302,18 +302,18 @@ def test_events_are_the_runs_newest_first_with_how_they_ended(stage: RestStage) 
         _job("d", at="2026-11-25T11:00:00Z"),
     ]
     stage.script.on("GET", JOBS.path("demo"), listed(*jobs))
-    told = stage.get(f"{path}/{_id(stage, 'on')}/events")
-    for each in told:
+    events = stage.get(f"{path}/{_id(stage, 'on')}/events")
+    for each in events:
         TriggerEvent.model_validate(each)
-    assert [(each["name"], each["status"], each["message"]) for each in told] == [
+    assert [(each["name"], each["status"], each["message"]) for each in events] == [
         ("d", "running", None),
         ("c", "failed", "the App answered 500"),
         ("b", "failed", "BackoffLimitExceeded"),
         ("a", "succeeded", None),
     ]
-    assert (told[1]["ended_at"], told[3]["ended_at"]) == ("2026-11-25T10:00:05Z", "2026-11-25T08:00:03Z")
-    asked = next(sent for sent in stage.script.sent if sent.path == JOBS.path("demo"))
-    assert asked.query["labelSelector"] == ",".join(f"{key}={value}" for key, value in names.run_selector("chat", "on").items())
+    assert (events[1]["ended_at"], events[3]["ended_at"]) == ("2026-11-25T10:00:05Z", "2026-11-25T08:00:03Z")
+    request = next(sent for sent in stage.script.sent if sent.path == JOBS.path("demo"))
+    assert request.query["labelSelector"] == ",".join(f"{key}={value}" for key, value in names.run_selector("chat", "on").items())
 
 
 def test_events_for_who_may_not_list_jobs(stage: RestStage) -> None:

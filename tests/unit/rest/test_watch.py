@@ -1,4 +1,4 @@
-"""Streams of events: what changes is told at once, read with the caller's token; at rest nothing is asked; each has its end."""
+"""Streams of events: changes are sent at once, read with the caller's token. At rest nothing is requested, and each stream ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def begun(stream: Reading) -> None:
     assert await stream.event() == ("ready", {})
 
 
-# What is told.
+# Events.
 
 
 def test_a_change_of_an_app_is_told_as_the_app_is_read(stage: RestStage) -> None:
@@ -66,10 +66,10 @@ def test_a_change_of_a_row_is_told_as_the_history_has_it(stage: RestStage) -> No
             stage.put(row("chat-c", version(3), make.created(5)))
             return await stream.event()
 
-    kind, told = stage.run(scenario())
-    assert (kind, told.pop("ready")) == ("deployment", None)
-    assert told == stage.get(f"/v1/apps/{stage.uid(APPS, 'chat')}/deployments")[0]
-    assert (told["name"], told["app_id"]) == ("chat-c", stage.uid(APPS, "chat"))
+    kind, data = stage.run(scenario())
+    assert (kind, data.pop("ready")) == ("deployment", None)
+    assert data == stage.get(f"/v1/apps/{stage.uid(APPS, 'chat')}/deployments")[0]
+    assert (data["name"], data["app_id"]) == ("chat-c", stage.uid(APPS, "chat"))
 
 
 def test_everything_is_read_with_the_callers_token(stage: RestStage) -> None:
@@ -95,8 +95,8 @@ def test_other_apps_are_not_told(stage: RestStage) -> None:
             change_app(stage, 2)
             return await stream.event()
 
-    kind, told = stage.run(scenario())
-    assert (kind, told["id"]) == ("app", stage.uid(APPS, "chat"))
+    kind, data = stage.run(scenario())
+    assert (kind, data["id"]) == ("app", stage.uid(APPS, "chat"))
 
 
 def test_a_row_that_is_gone_is_removed(stage: RestStage) -> None:
@@ -170,16 +170,16 @@ def test_pods_that_become_ready_are_told_while_a_row_is_rolled_out(stage: RestSt
         async with reading(stage, watch(stage)) as stream:
             await begun(stream)
             stage.put(row("chat-c", make.progressing(3, "v1"), version(5)))
-            told = [(await stream.until("deployment"))["ready"]]
+            ready = [(await stream.until("deployment"))["ready"]]
             stage.script.on("GET", WORKLOADS.path("demo"), pods(2))
-            told.append((await stream.until("deployment"))["ready"])
+            ready.append((await stream.until("deployment"))["ready"])
             stage.put(row("chat-c", make.live(3, "v1"), version(6)))
             assert (await stream.until("deployment"))["status"] == "Live"
             before = len(stage.script.sent)
             for _ in range(3):
                 await stream.until("")
             assert stage.script.sent[before:] == [], "it is at rest again"
-            return told
+            return ready
 
     assert stage.run(scenario()) == [{"ready": 1, "wanted": 3, "serving": "v2"}, {"ready": 2, "wanted": 3, "serving": "v2"}]
 
@@ -202,7 +202,7 @@ def change_app_in_the_index_alone(stage: RestStage, made: Manifest, number: int)
     stage.context.index.of(APPS).put({**made, "metadata": {**made["metadata"], "resourceVersion": str(number)}})
 
 
-# Who may not, or not any more.
+# Callers without the right, or who lost it.
 
 
 def test_who_may_not_read_an_app_gets_no_stream_of_it(stage: RestStage) -> None:
@@ -237,8 +237,8 @@ def test_a_row_that_may_not_be_read_is_passed_over(stage: RestStage) -> None:
             stage.put(row("chat-d", version(4)))
             return await stream.event()
 
-    kind, told = stage.run(scenario())
-    assert (kind, told["name"]) == ("deployment", "chat-d")
+    kind, data = stage.run(scenario())
+    assert (kind, data["name"]) == ("deployment", "chat-d")
 
 
 # Ends.
@@ -283,10 +283,10 @@ def test_a_process_that_stops_ends_every_stream(stage: RestStage) -> None:
 
 
 def test_a_read_that_hangs_does_not_hold_up_the_end(stage: RestStage) -> None:
-    asked, may_answer = threading.Event(), threading.Event()
+    requested, may_answer = threading.Event(), threading.Event()
 
     def hang(_: Sent) -> Reply:
-        asked.set()
+        requested.set()
         may_answer.wait(PATIENCE)
         return failure(503, "ServiceUnavailable")
 
@@ -297,7 +297,7 @@ def test_a_read_that_hangs_does_not_hold_up_the_end(stage: RestStage) -> None:
             await stream.until("app")
             stage.script.on("GET", APPS.path("demo", "chat"), hang)
             change_app_in_the_index_alone(stage, changed, 3)
-            assert await asyncio.to_thread(asked.wait, PATIENCE)
+            assert await asyncio.to_thread(requested.wait, PATIENCE)
             stage.context.streams.end()
             return await stream.rest()
 
@@ -378,8 +378,8 @@ def test_an_app_of_a_project_that_may_not_be_read_is_passed_over(stage: RestStag
             change_app(stage, 2)
             return await stream.event()
 
-    kind, told = stage.run(scenario())
-    assert (kind, told["id"]) == ("app", stage.uid(APPS, "chat"))
+    kind, data = stage.run(scenario())
+    assert (kind, data["id"]) == ("app", stage.uid(APPS, "chat"))
 
 
 # Every project.
@@ -417,5 +417,5 @@ def test_a_project_whose_apps_may_not_be_listed_is_asked_about_once(stage: RestS
                 await stream.event()
             return [sent for sent in stage.script.sent if "/namespaces/secret/" in sent.path]
 
-    asked = stage.run(scenario())
-    assert len([each for each in asked if each.path.endswith("/apps")]) == 1
+    requests = stage.run(scenario())
+    assert len([each for each in requests if each.path.endswith("/apps")]) == 1

@@ -1,4 +1,4 @@
-"""Reads for streams share the process: one caller's, however slow, take nothing of another's, and of their own no more than their share."""
+"""Reads for streams share the process: slow reads of one caller take nothing from others, and at most that caller's share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.scripted import Reply, Sent, failure
 WORKLOADS = BY_KIND[WORKLOAD.kind]
 OTHER = "token-of-bert"
 AT_ONCE = PATIENCE
-"""Seconds, on a machine that does much else; what waits for a thread of the reads waits twice as long in these tests."""
+"""Seconds on a busy machine. A read that waits for a thread waits twice as long in these tests."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Hang:
-    """Answers that do not come before `end`."""
+    """An answer that does not arrive before `end`."""
 
     def __init__(self) -> None:
         self._asked, self._ends = threading.Semaphore(0), threading.Event()
@@ -46,7 +46,7 @@ class Hang:
         return failure(503, "ServiceUnavailable")
 
     async def asked(self) -> None:
-        """Returns once one more request hangs."""
+        """Returns once another request hangs."""
         assert await asyncio.to_thread(self._asked.acquire, timeout=PATIENCE)
 
     def end(self) -> None:
@@ -69,7 +69,7 @@ def _reviewed(sent: Sent) -> Reply:
 
 @contextlib.asynccontextmanager
 async def all_reads_hang(stage: RestStage, hang: Hang) -> AsyncIterator[list[Reading]]:
-    """As many streams as a caller may have reads, each of which hangs."""
+    """Yields as many streams as a caller may have reads, each of which hangs."""
     stage.script.on("GET", APPS.path("demo", "slow"), hang)
     async with contextlib.AsyncExitStack() as opened:
         found = []
@@ -131,7 +131,7 @@ def test_who_leaves_keeps_the_share_of_reads_that_are_still_under_way(monkeypatc
         stage.run(scenario(stage))
 
 
-# What may not be read is not asked for again and again.
+# Forbidden objects are not read repeatedly.
 
 
 @pytest.mark.parametrize("denied", [WORKLOADS.path("demo"), RECORDS.path("demo", "chat-c")])

@@ -19,7 +19,7 @@ from tests.support.scripted import Answer, Reply, failure, listed
 OBJECT = WORKFLOWS.path("demo", "chat")
 COMPACT = json.dumps(FLOW, separators=(",", ":"))
 ODD = '{"nodes":[{"id":"\\u00e9","n":1.0e400,"m":12345678901234567890123,"z":1,"a":2}]}'
-"""A flow that no parser gives back as it was written."""
+"""A flow that no parser returns as it was written."""
 
 
 def _path(stage: RestStage, more: str = "") -> str:
@@ -27,8 +27,8 @@ def _path(stage: RestStage, more: str = "") -> str:
 
 
 def _new(stage: RestStage, **fields: Any) -> dict[str, Any]:
-    asked = {"name": "support", "project_id": stage.uid(NAMESPACES, "demo"), "flow": FLOW, **fields}
-    return {name: value for name, value in asked.items() if value is not None}
+    body = {"name": "support", "project_id": stage.uid(NAMESPACES, "demo"), "flow": FLOW, **fields}
+    return {name: value for name, value in body.items() if value is not None}
 
 
 # Lists.
@@ -36,10 +36,10 @@ def _new(stage: RestStage, **fields: Any) -> dict[str, Any]:
 
 def test_workflows_are_listed_without_their_flows(stage: RestStage) -> None:
     stage.put(make.workflow_manifest(make.in_namespace("prod"), make.created(1), name="other"))
-    told = stage.get("/v1/workflows")
-    for each in told:
+    answer = stage.get("/v1/workflows")
+    for each in answer:
         ListedWorkflow.model_validate(each)
-    assert [each["name"] for each in told] == ["other", "chat"]
+    assert [each["name"] for each in answer] == ["other", "chat"]
     (chat,) = stage.get(f"/v1/workflows?project_id={stage.uid(NAMESPACES, 'demo')}")
     assert (chat["id"], chat["description"], chat["project_id"]) == (
         stage.uid(WORKFLOWS, "chat"),
@@ -152,9 +152,9 @@ def test_a_workflow_that_was_made_is_found_at_once(stage: RestStage) -> None:
 )
 def test_what_kubectl_stored_is_told_as_json(stage: RestStage, stored: str, flow: Any, error: str | None) -> None:
     stage.put(make.workflow_manifest(make.with_spec(flow=stored, flowUI="no JSON")))
-    told = stage.get(_path(stage))
-    assert (told["flow"], told["flow_ui"]) == (flow, "no JSON")
-    assert (told["flow_error"] is None) == (error is None)
+    answer = stage.get(_path(stage))
+    assert (answer["flow"], answer["flow_ui"]) == (flow, "no JSON")
+    assert (answer["flow_error"] is None) == (error is None)
 
 
 @pytest.mark.parametrize("reply", [failure(404, "NotFound"), failure(403, "Forbidden"), {"metadata": {"uid": UNKNOWN}, "spec": {}}])
@@ -172,8 +172,8 @@ def test_what_may_not_be_seen_is_as_unknown_as_what_is_not_there(
 
 
 def test_the_description_is_changed_and_nothing_else(stage: RestStage) -> None:
-    told = stage.call("PUT", _path(stage), {"name": "chat", "description": "Other"}).data
-    assert told["description"] == "Other"
+    answer = stage.call("PUT", _path(stage), {"name": "chat", "description": "Other"}).data
+    assert answer["description"] == "Other"
     (sent,) = [sent for sent in stage.script.writes() if sent.method == "PATCH"]
     assert sent.body == {"metadata": {"uid": stage.uid(WORKFLOWS, "chat")}, "spec": {"description": "Other"}}
     assert sent.headers["Content-Type"] == "application/merge-patch+json"
@@ -188,9 +188,9 @@ def test_a_workflow_keeps_its_name(stage: RestStage) -> None:
 
 def test_a_draft_is_saved_as_it_was_written(stage: RestStage) -> None:
     stage.put(make.workflow_manifest(make.with_spec(flowUI="{}")))
-    told = stage.call("POST", _path(stage, "/save"), f'{{"flow": {ODD}}}'.encode())
-    assert ODD.encode() in told.content
-    assert told.data["flow_ui"] == {}
+    answer = stage.call("POST", _path(stage, "/save"), f'{{"flow": {ODD}}}'.encode())
+    assert ODD.encode() in answer.content
+    assert answer.data["flow_ui"] == {}
     stage.call("POST", _path(stage, "/save"), {"flow": FLOW, "flow_ui": FLOW_UI}).data  # noqa: B018 - it asserts
     stage.call("POST", _path(stage, "/save"), {"flow": FLOW, "flow_ui": None}).data  # noqa: B018
     layout = json.dumps(FLOW_UI, separators=(",", ":"))
@@ -203,8 +203,8 @@ def test_a_draft_is_saved_as_it_was_written(stage: RestStage) -> None:
 
 @pytest.mark.parametrize("layout", [b'"text"', b"1", b"[]", b"false", b'"{\\"a\\":1}"', b"null"])
 def test_a_layout_may_be_anything(stage: RestStage, layout: bytes) -> None:
-    told = stage.call("POST", _path(stage, "/save"), b'{"flow":%s,"flow_ui":%s}' % (COMPACT.encode(), layout))
-    assert told.data["flow_ui"] == json.loads(layout)
+    answer = stage.call("POST", _path(stage, "/save"), b'{"flow":%s,"flow_ui":%s}' % (COMPACT.encode(), layout))
+    assert answer.data["flow_ui"] == json.loads(layout)
     stored = stage.script.bodies("PATCH", OBJECT)[-1]["spec"]["flowUI"]
     assert stored == (None if layout == b"null" else layout.decode())
 
@@ -230,27 +230,27 @@ def test_a_release_is_the_next_version(stage: RestStage) -> None:
     (made,) = stage.created(VERSIONS)
     assert made["metadata"]["name"] == "chat-v3"
     assert made["spec"] == {"workflow": "chat", "version": "v3", "description": "Routes", "flow": COMPACT}
-    told = answered.data
-    assert (told["version"], told["name"], told["description"]) == ("v3", "Routes", "Routes")
-    assert told["workflow_id"] == stage.uid(WORKFLOWS, "chat")
+    answer = answered.data
+    assert (answer["version"], answer["name"], answer["description"]) == ("v3", "Routes", "Routes")
+    assert answer["workflow_id"] == stage.uid(WORKFLOWS, "chat")
     stage.script.on("GET", VERSIONS.path("demo", "chat-v3"), make.stored(made))
-    deploys = {"workflow_id": told["workflow_id"], "workflow_version_id": told["id"]}
+    deploys = {"workflow_id": answer["workflow_id"], "workflow_version_id": answer["id"]}
     assert stage.call("POST", f"/v1/apps/{stage.uid(APPS, 'chat')}/deploy", deploys).data["workflow_version"]["version"] == "v3"
 
 
 def test_the_first_release_is_described_as_its_workflow(stage: RestStage) -> None:
     stage.put(make.workflow_manifest(name="new"))
     stage.script.on("GET", VERSIONS.path("demo"), {"metadata": {}, "columnDefinitions": [], "rows": None})
-    told = stage.call("POST", f"/v1/workflows/{stage.uid(WORKFLOWS, 'new')}/release", {"flow": FLOW}).data
-    assert (told["version"], told["description"]) == ("v1", "Answers questions")
+    answer = stage.call("POST", f"/v1/workflows/{stage.uid(WORKFLOWS, 'new')}/release", {"flow": FLOW}).data
+    assert (answer["version"], answer["description"]) == ("v1", "Answers questions")
 
 
 def test_the_draft_that_was_looked_at_is_released_as_it_is_stored(stage: RestStage) -> None:
     text = "nodes:\n- {id: in, type: dynamiq.nodes.utils.Input, temperature: 1.0}\n"
     stage.put(make.workflow_manifest(make.with_spec(flow=text)))
     seen = stage.get(_path(stage))["object_version"]
-    told = stage.call("POST", _path(stage, "/release"), {"confirmed": {"draft": seen, "before": "v2"}}).data
-    assert (told["version"], told["description"]) == ("v3", "Answers questions")
+    answer = stage.call("POST", _path(stage, "/release"), {"confirmed": {"draft": seen, "before": "v2"}}).data
+    assert (answer["version"], answer["description"]) == ("v3", "Answers questions")
     assert stage.created(VERSIONS)[0]["spec"]["flow"] == text
 
 
@@ -304,11 +304,11 @@ def test_nothing_is_released_of_another_workflow_of_the_same_name(stage: RestSta
 
 def test_versions_are_listed_newest_first_without_their_flows(stage: RestStage) -> None:
     stage.put(make.version_manifest("v10"))
-    told = stage.get(_path(stage, "/versions"))
-    for each in told:
+    answer = stage.get(_path(stage, "/versions"))
+    for each in answer:
         Version.model_validate(each)
-    assert [each["version"] for each in told] == ["v10", "v2", "v1"]
-    assert told[1]["description"] == "What v2 does"
+    assert [each["version"] for each in answer] == ["v10", "v2", "v1"]
+    assert answer[1]["description"] == "What v2 does"
     stage.script.on("GET", VERSIONS.path("demo"), failure(403, "Forbidden"))
     stage.call("GET", _path(stage, "/versions")).error(404)
 
@@ -324,13 +324,13 @@ def test_the_node_types_of_the_newest_runtime(stage: RestStage) -> None:
     assert [each["type"] for each in stage.get("/v1/agent-builder/nodes?group=tools")] == ["dynamiq.nodes.tools.Python"]
     assert stage.get("/v1/agent-builder/nodes?group=agents") == []
     stage.put(make.runtime_manifest(make.with_spec(version="2.0.0", engine="sdk"), make.created(5), name="sdk-1"))
-    told = stage.call("GET", "/v1/agent-builder/nodes").json
-    assert (told["runtime"], told["engine"], told["complete"]) == ("2.0.0", "sdk", False)
+    answer = stage.call("GET", "/v1/agent-builder/nodes").json
+    assert (answer["runtime"], answer["engine"], answer["complete"]) == ("2.0.0", "sdk", False)
 
 
 @pytest.mark.parametrize(("reply", "says"), [(failure(403, "Forbidden"), "may not list"), (listed(), "no Runtime")])
 def test_where_no_runtime_can_be_seen_the_list_says_that_it_is_not_complete(stage: RestStage, reply: Answer, says: str) -> None:
     stage.script.on("GET", RUNTIMES.path(), reply)
-    told = stage.call("GET", "/v1/agent-builder/nodes").json
-    assert (told["runtime"], told["complete"]) == (None, False)
-    assert says in told["message"]
+    answer = stage.call("GET", "/v1/agent-builder/nodes").json
+    assert (answer["runtime"], answer["complete"]) == (None, False)
+    assert says in answer["message"]

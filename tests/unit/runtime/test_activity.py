@@ -1,4 +1,4 @@
-"""What the operator reads of a pod on the port for metrics: readiness, idle time, calls in flight, and whose doing the runs' ends were."""
+"""A pod's report on its metrics port: readiness, idle time, calls in flight, and whether runs ended well or by whose fault."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_port_that_is_taken_is_named_with_its_variable(tmp_path: Path) -> None
 
 
 def test_a_stop_waits_for_nobody_who_reads_figures(tmp_path: Path) -> None:
-    """Which a machine that stands still meanwhile does not show: it is stopped again."""
+    """A paused machine can hide it: the test then stops the server again."""
     eventually("it has stopped before a body is given up", lambda: _stop_with_readers(tmp_path) < BODY_WAITED_FOR)
 
 
@@ -98,12 +98,12 @@ async def test_a_pod_that_loads_its_flow_is_neither_ready_nor_idle() -> None:
     _, port = await server.start()
     try:
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/activity") as answer:
-            told = await answer.json()
+            data = await answer.json()
     finally:
         await server.close()
     nothing_yet = {"succeeded": 0, "failed": 0, "refused": 0}
     told_of_runs = {"runs": nothing_yet, "running_seconds": [], "failed_seconds": 0.0}
-    assert told == {"ready_seconds": None, "idle_seconds": None, "in_flight": 0, "standby": False, **told_of_runs}
+    assert data == {"ready_seconds": None, "idle_seconds": None, "in_flight": 0, "standby": False, **told_of_runs}
 
 
 def test_idleness_counts_from_readiness_and_only_a_call_ends_it(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_an_answer_is_in_flight_until_its_reader_has_taken_it(tmp_path: Path, pa
 
 @contextmanager
 def _half_read(served: Served, path: str = "/") -> Iterator[socket.socket]:
-    """A caller whose answer has begun, and who takes no more of it."""
+    """Yields a caller whose answer has begun, and who reads no more of it."""
     with socket.socket() as caller:
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         caller.settimeout(DEADLINE)
@@ -202,8 +202,8 @@ async def test_a_reader_who_takes_nothing_any_more_is_not_in_flight_for_ever(mon
 
             async def read() -> dict[str, Any]:
                 async with session.get(inside) as answer:
-                    told: dict[str, Any] = await answer.json()
-                    return told
+                    data: dict[str, Any] = await answer.json()
+                    return data
 
             def is_over() -> bool:
                 return bool(asyncio.run_coroutine_threadsafe(read(), loop).result(DEADLINE)["in_flight"] == 0)
@@ -265,7 +265,7 @@ def test_runs_end_by_the_servers_doing_or_the_callers(doing: Served, call: Calla
 
 
 def _has_counted(served: Served, expected: dict[str, int]) -> None:
-    """Whether the operator and Prometheus are told the same, and that is `expected`."""
+    """Asserts that the operator and Prometheus get equal counts, and that these are `expected`."""
     nothing = {"succeeded": 0, "failed": 0, "refused": 0}
     assert served.activity["runs"] == nothing | expected
     samples = served.request("GET", "/metrics", port=served.metrics_port).body
@@ -310,6 +310,6 @@ def test_a_caller_who_leaves_early_is_no_failure(tmp_path: Path) -> None:
         with _half_read(served):
             pass
         eventually("nothing is in flight", lambda: served.activity["in_flight"] == 0)
-        told = served.activity["runs"]
-        assert (told["failed"], told["refused"]) == (0, 0)
+        counts = served.activity["runs"]
+        assert (counts["failed"], counts["refused"]) == (0, 0)
         assert '"error"' not in served.log.read_text()

@@ -1,4 +1,4 @@
-"""The cause of a failed node: the error of its own code, wherever the engines put it, and the line there."""
+"""The cause of a failed node: the error of its own code, wherever the engines put it, and its line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dynamiq_runtime.engine import CODE_FILES, cause_of
 
 
 def raised(code: str) -> BaseException:
-    """The error of this code, which is the second line of a node's."""
+    """Returns the error of this code, which is the second line of a node's code."""
     try:
         exec(compile(f"\n{code}", CODE_FILES[0], "exec"), {})  # noqa: S102 - our own code
     except Exception as error:
@@ -17,7 +17,7 @@ def raised(code: str) -> BaseException:
 
 
 def behind(error: BaseException) -> BaseException:
-    """One of an engine's own errors, which was raised from another one."""
+    """Returns an engine's own error, which was raised from another one."""
     try:
         raise RuntimeError("the node failed") from error  # noqa: TRY301 - so that it has a traceback
     except RuntimeError as made:

@@ -1,4 +1,4 @@
-"""What a caller who has shown no Access Key can have of a pod: connections and heads, and none of what the other callers need."""
+"""Callers without an Access Key get connections and heads of a pod, but nothing that other callers need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADER = b"X-%d: " + b"a" * 8000 + b"\r\n"
 
 @pytest.fixture
 def opened() -> Iterator[ExitStack]:
-    """What is opened, to be closed at the end: more than are usually allowed."""
+    """Yields a stack that closes its connections at the end. More files than usual may be open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192 if hard == resource.RLIM_INFINITY else min(8192, hard), hard))
     with ExitStack() as stack:
@@ -35,7 +35,7 @@ def connected(opened: ExitStack, served: Served, source: str = "127.0.0.1") -> s
 
 
 def answers(connection: socket.socket) -> bool:
-    """Whether a probe on it is answered; not so where it was ended."""
+    """Returns True if a probe on the connection is answered; False if the connection was closed."""
     try:
         connection.sendall(PROBE)
         return connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
@@ -44,7 +44,7 @@ def answers(connection: socket.socket) -> bool:
 
 
 def was_ended(connection: socket.socket, sent: bytes) -> bool:
-    """Whether the other end closes a connection without an answer, once it was sent this."""
+    """Returns True if the other end closes the connection without an answer after these bytes."""
     try:
         connection.sendall(sent)
         return connection.recv(1) == b""

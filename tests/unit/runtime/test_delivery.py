@@ -1,4 +1,4 @@
-"""When a batch is sent again: what a recorder says of that lengthens the wait, and never makes it none."""
+"""When a batch is sent again: a recorder's Retry-After makes the wait longer, and never zero."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.recorder import Told, recording
 
 
 class Patient(Delivery):
-    """Notes its pauses and does not make them; after four there is no time left."""
+    """A delivery that notes its pauses without making them. After four, its time is over."""
 
     def __init__(self, url: str) -> None:
         super().__init__(Recorder(url, None, None))

@@ -1,4 +1,4 @@
-"""What a flow may be: both forms, the meaning of the SDK, and one line for what is refused."""
+"""The accepted flows: both forms, the SDK's semantics, and one line for each refusal."""
 
 from __future__ import annotations
 

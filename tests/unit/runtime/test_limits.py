@@ -1,4 +1,4 @@
-"""What a server does when too much is asked of it, and that its bounds can be set."""
+"""A server that gets too many requests, and the settings of its limits."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ async def test_a_large_body_that_waits_in_vain_is_refused(monkeypatch: pytest.Mo
         for _, writer in opened:
             writer.write(HALF_A_BODY)
         answered = asyncio.as_completed([reader.read() for reader, _ in opened], timeout=DEADLINE)
-        said = (await next(answered)).decode()
-        assert said.startswith("HTTP/1.1 503 ")
-        assert "Retry-After: 1\r\n" in said
-        assert '"code": "busy"' in said
+        event = (await next(answered)).decode()
+        assert event.startswith("HTTP/1.1 503 ")
+        assert "Retry-After: 1\r\n" in event
+        assert '"code": "busy"' in event
         for _, writer in opened:
             writer.close()
         for each in answered:

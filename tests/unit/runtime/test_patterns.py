@@ -1,4 +1,4 @@
-"""Patterns that come to an end on whatever a caller sends, and no others: while one looks, the whole pod waits."""
+"""Only patterns that terminate on any input are accepted: the whole pod waits while one is matched."""
 
 from __future__ import annotations
 

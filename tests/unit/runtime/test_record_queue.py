@@ -1,4 +1,4 @@
-"""When runs end faster than a recorder takes them: the oldest go, every one of them is counted, and memory has an end."""
+"""Runs end faster than a recorder accepts them: the oldest are dropped, each is counted, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.support.waiting import eventually
 
 MORE = 1500
 DROPPED = 100
-"""Runs that a full queue has dropped: from then on it takes no more than it has."""
+"""Dropped runs that show that the queue is full: its memory grows no further."""
 
 
 def ended_run(number: int, content: Content | None = None) -> Run:
-    """A run of three nodes that succeeded; with `content`, as much of it as one run may have."""
+    """Returns a successful run of three nodes. `content`: as much content as one run may have."""
     run = Run({}, lambda output, _: output, {})
     run.outcome, run.ended = "succeeded", run.began + number
     run.report.nodes += [NodeRun(name, name, "dynamiq.nodes.tools.Python", run.began, name, ended=run.ended) for name in "abc"]
@@ -48,7 +48,7 @@ def sending(recorder: Recorder, dropped: list[int], **variables: str) -> Iterato
 
 
 def arrived(recorder: Recorder, number: int) -> bool:
-    """Returns whether the last batch has the run of this number."""
+    """Returns True if the last batch has the run of this number."""
     return any(attributes_of(span).get("dynamiq.run.seq") == number for post in recorder.posts[-1:] for span in post.spans)
 
 
@@ -89,7 +89,7 @@ def test_content_is_bounded_by_its_size() -> None:
 
 
 def saying(number: int, text: str) -> Run:
-    """A run whose caller says as much as it may."""
+    """Returns a run whose caller's headers are as long as allowed."""
     run = ended_run(number)
     run.headers = {SESSION: text * 500, USER: text * 500, TRIGGER: text * 500, TAGS: ",".join(f"{at:04}{text * 100}" for at in range(40))}
     return run
@@ -97,7 +97,7 @@ def saying(number: int, text: str) -> Run:
 
 @pytest.mark.parametrize("text", ["x", "\N{GRINNING FACE}"])
 def test_what_callers_say_is_bounded_with_the_rest(text: str) -> None:
-    """Of what they hold as well, whatever they count: memory is taken by what is there."""
+    """The bound counts bytes in memory, not characters."""
     queued: list[int] = []
     with recording() as recorder:
         settings = from_environment({"DYNAMIQ_RECORDER": recorder.url})
@@ -140,7 +140,7 @@ def test_errors_of_a_run_are_content_of_it() -> None:
 
 
 def test_a_run_is_added_without_waiting_for_the_recorder() -> None:
-    """How long that takes is measured by tests/bench/test_runtime.py."""
+    """tests/bench/test_runtime.py measures how long it takes."""
     with recording() as recorder:
         recorder.told = Told(seconds=DEADLINE)
         with sending(recorder, []) as sender:

@@ -1,4 +1,4 @@
-"""What of inputs, outputs and errors leaves the pod: nothing, unless the App asks for it, and then not what it wants to be taken out."""
+"""Inputs, outputs and errors leave the pod only if the App records content, and then without redacted parts."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ ASKED = {"content": True, "redact": {"fields": ["password", "TOKEN"], "patterns"
 GIVEN = {"card": "4111 1111 1111 1111", "deep": [{"Password": {"a": 1}}], "text": 'žluť "x" \ud83d\ude00', "n": 4111111111111111}
 
 SECRETS = (b"4111 1111", b"41111111", b"wizard")
-"""Of what is given and answered: as no id and no time can be by chance."""
+"""Parts of inputs and outputs that cannot occur by chance in an id or a time."""
 
 
-def told(recorder: Recorder, *texts: bytes) -> list[bytes]:
-    """Which of the secrets, and of these texts, are in a body that it got."""
+def leaked(recorder: Recorder, *texts: bytes) -> list[bytes]:
+    """Returns the secrets, and those of these texts, that are in a body which the recorder got."""
     return [text for text in (*SECRETS, *texts) if any(text in post.body for post in recorder.posts)]
 
 
 def shown(value: Any, redaction: Redaction) -> Any:
-    """What leaves of one value."""
+    """Returns the content of one value that leaves the pod."""
     excerpt = Content(redaction).of(value)
     assert excerpt is not None
     assert not excerpt.cut
@@ -63,7 +63,7 @@ def test_content_leaves_where_it_is_asked_for_and_without_what_is_taken_out(tmp_
         assert json.loads(code["dynamiq.output"]) == {"content": "[redacted]", "Token": "[redacted]"}
         assert attributes_of(bad)["dynamiq.error"] == 'node "code" failed: ValueError: card [redacted]'
         assert attributes_of(recorder.nodes_of(bad)[1])["dynamiq.error"] == "Code execution error: card [redacted]"
-    assert told(recorder) == []
+    assert leaked(recorder) == []
 
 
 @pytest.mark.parametrize("asked", [None, {"content": False, "redact": {"fields": ["a"]}}, {"redact": {}}])
@@ -75,7 +75,7 @@ def test_without_being_asked_for_no_content_leaves(tmp_path: Path, asked: dict[s
         eventually("both are recorded", lambda: len(recorder.runs) == 2, DEADLINE)
     spans = [attributes_of(span) for post in recorder.posts for span in post.spans]
     assert not any({"dynamiq.input", "dynamiq.output", "dynamiq.error"} & set(span) for span in spans)
-    assert told(recorder) == []
+    assert leaked(recorder) == []
 
 
 def test_a_value_is_cut_at_its_limit_and_says_so() -> None:
@@ -111,12 +111,12 @@ IN_A_TEXT = [
     (f'{{"email": 1, "n": {"9" * 5000}}}', "[redacted]"),
     ("[" * 20_000 + "]" * 20_000, "[redacted]"),
 ]
-"""Texts, and what leaves of them where `email` is taken out."""
+"""Texts, and their content that leaves the pod when `email` is redacted."""
 
 
 @pytest.mark.parametrize(("text", "leaves"), IN_A_TEXT)
 def test_fields_are_taken_out_of_a_text_that_is_json(text: str, leaves: str) -> None:
-    """As a tool's arguments are in every model's API; a text of which nothing is taken out is as it was."""
+    """Every model's API has a tool's arguments as JSON in a text. A text without a redaction is unchanged."""
     assert shown({"function": {"arguments": text}}, Redaction(fields=["Email"])) == {"function": {"arguments": leaves}}
     assert shown([text[:100]], Redaction()) == [text[:100]]
     assert Content(Redaction(fields=["Email"])).error(text[:8000]) is not None
@@ -220,11 +220,11 @@ def test_a_pod_with_a_pattern_that_cannot_be_used_records_its_runs_without_conte
     with recording() as recorder, serving(tmp_path, FLOW, DYNAMIQ_RECORDER=recorder.url, DYNAMIQ_RUNS=runs) as served:
         assert served.run(GIVEN).status == 200
         eventually("it is recorded", lambda: len(recorder.runs) == 1, DEADLINE)
-    assert told(recorder, b"dynamiq.input") == []
+    assert leaked(recorder, b"dynamiq.input") == []
 
 
 class _Noting(Redaction):
-    """Notes in which threads it looks."""
+    """A redaction that notes the threads in which it runs."""
 
     def __init__(self) -> None:
         super().__init__(patterns=[CARD])
@@ -243,7 +243,7 @@ class _Failing:
 
 
 async def test_the_text_of_an_error_is_looked_at_in_its_runs_thread() -> None:
-    """Patterns take their time, and every other run waits for the event loop."""
+    """Patterns take time, and every other run waits for the event loop."""
     redaction = _Noting()
     settings = replace(from_environment({"DYNAMIQ_RECORDER": "http://127.0.0.1:9"}), redaction=redaction)
     assert settings.recorder is not None

@@ -1,4 +1,4 @@
-"""What a recorder receives of runs: each one that ended, once, in order, with what its caller said of it."""
+"""The runs that a recorder receives: each ended run, once, in order, with its caller's data."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def recorder() -> Iterator[Recorder]:
 
 @contextmanager
 def refusing_content() -> Iterator[tuple[str, list[bytes]]]:
-    """A recorder to which whatever has content is too large; where it is, and the runs that it took."""
+    """Yields the URL of a recorder that refuses every body with content as too large, and the bodies that it accepted."""
     bodies: list[bytes] = []
 
     def answer(sent: Sent) -> Reply:
@@ -63,7 +63,7 @@ def until_recorded(recorder: Recorder, runs: int) -> None:
 
 
 def stopped(served: Served) -> None:
-    """Ends it."""
+    """Ends the pod."""
     served.terminate()
     assert served.process.wait(DEADLINE) == 0
 
@@ -137,7 +137,7 @@ def _state(node: Any) -> tuple[str, str | None]:
 
 
 def _leave(served: Served, given: dict[str, Any]) -> None:
-    """A caller of a stream who leaves once it has begun."""
+    """Calls a stream, and disconnects once it has begun."""
     body = json.dumps({"input": given, "stream": True}).encode()
     with socket.create_connection(("127.0.0.1", served.port), timeout=DEADLINE) as connection:
         head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -158,7 +158,7 @@ def test_a_stream_says_its_runs_id_too_and_one_run_too_many_has_none(tmp_path: P
 
 
 def test_what_a_caller_says_of_its_run_is_recorded_within_limits(tmp_path: Path, recorder: Recorder) -> None:
-    said = {
+    expected = {
         "X-Dynamiq-Session-Id": "s" * 300,
         "x-dynamiq-user-id": " ann ",
         "X-Dynamiq-Tags": "blue, ,blue,green," + ",".join(f"tag-{number:02}-{'x' * 100}" for number in range(30)),
@@ -172,7 +172,7 @@ def test_what_a_caller_says_of_its_run_is_recorded_within_limits(tmp_path: Path,
         "X-Dynamiq-Tags": ",,",
     }
     with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
-        assert served.run({}, headers=said).status == served.run({}, headers=wrong).status == served.run({}).status == 200
+        assert served.run({}, headers=expected).status == served.run({}, headers=wrong).status == served.run({}).status == 200
         until_recorded(recorder, 3)
         named = [served.metric(f'dynamiq_runtime_runs_by_trigger_total{{trigger="{name}"}}') for name in ("nightly", "other")]
         lines = [json.loads(line) for line in served.log.read_text().splitlines()]
@@ -334,7 +334,7 @@ def test_a_slow_recorder_holds_up_no_run_and_gets_every_one(tmp_path: Path, reco
         assert time.monotonic() - began < 29 * ANSWER_WITHIN / 2, "each waited until the recorder was given up"
         recorder.told = Told()
         eventually("all are recorded", lambda: {record["dynamiq.run.seq"] for record in recorder.records} >= set(range(1, 31)), DEADLINE)
-    # What was under way is sent once more when the recorder does not say that it has it.
+    # The batch in flight is sent again if the recorder does not acknowledge it.
     assert [*dict.fromkeys(record["dynamiq.run.seq"] for record in recorder.records)] == list(range(1, 31))
 
 

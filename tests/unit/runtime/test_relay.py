@@ -1,4 +1,4 @@
-"""Traces of an SDK that runs elsewhere: they go to the recorder by the App's own port, with the pod's token and never the caller's key."""
+"""Traces of an outside SDK: the App's own port forwards them to the recorder with the pod's token, never with the caller's key."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_traces_go_on_to_the_recorder_with_the_pods_token(tmp_path: Path, keys: 
 
 
 def test_of_a_public_app_nobody_sends_runs(tmp_path: Path) -> None:
-    """Nobody has shown a key, and anybody could."""
+    """Callers of a public App show no key: anybody could send traces."""
     with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
         answer = sent(served)
         assert (answer.status, answer.body["error"]["code"], recorder.posts) == (403, "public_app", [])
@@ -102,7 +102,7 @@ def test_a_recorder_that_does_not_answer_is_given_up_and_runs_go_on_meanwhile(tm
 
 @contextlib.contextmanager
 def unfinished(served: Served, senders: int, missing: int, length: int) -> Iterator[None]:
-    """So many callers with the right key, each of whom has sent all of a body of `length` bytes but the last `missing`, and waits."""
+    """Opens `senders` calls with the right key that have sent all but the last `missing` of `length` bytes, and wait."""
     head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer right\r\nContent-Length: {length}\r\n\r\n".encode()
     with contextlib.ExitStack() as stack:
         for _ in range(senders):

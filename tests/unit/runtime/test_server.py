@@ -168,8 +168,8 @@ def test_a_stop_lets_runs_end_and_only_then_refuses_connections(tmp_path: Path) 
             socket.create_connection(("127.0.0.1", served.port), 1)
 
 
-def _asked(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
-    """The answer to a probe, read to its end."""
+def _probed(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    """Sends a probe, and returns the answer, read to its end."""
     connection.request("GET", "/healthz")
     answer = connection.getresponse()
     answer.read()
@@ -177,14 +177,14 @@ def _asked(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
 
 
 def test_a_stop_loses_no_call_of_callers_who_keep_their_connections(tmp_path: Path) -> None:
-    """A connection to a Service's address stays on its pod for as long as that keeps it, whatever the Service's endpoints are by now."""
+    """A connection to a Service's address stays with its pod while it is open, whatever the Service's endpoints are by then."""
     print(f"seed {(seed := random.randrange(1 << 32))}")  # noqa: S311 - pauses
     calls: list[int] = []
 
     def calling(number: int) -> None:
-        """Calls again and again until an answer says that it was the last one on this connection."""
+        """Calls again and again until an answer says that it is the last one on this connection."""
         pauses, kept = random.Random(seed + number), http.client.HTTPConnection("127.0.0.1", served.port, timeout=DEADLINE)  # noqa: S311
-        while (answer := _asked(kept)).headers["Connection"] is None:
+        while (answer := _probed(kept)).headers["Connection"] is None:
             calls.append(number)
             time.sleep(pauses.random() / 20)
         assert answer.headers["Connection"] == "close"
@@ -268,7 +268,7 @@ def test_a_taken_port_is_another_exit_code(tmp_path: Path, echo: Served) -> None
 
 
 def _called(folder: Path, *arguments: str) -> tuple[int, list[str]]:
-    """The exit code of `call`, and its lines."""
+    """Returns the exit code of `call`, and its lines."""
     code = forked(folder, "call", *arguments).wait(DEADLINE)
     return code, (folder / "printed").read_text().splitlines()
 
@@ -289,25 +289,26 @@ def test_call_prints_the_answer_and_counts_a_steady_load(tmp_path: Path, echo: S
 @pytest.mark.parametrize(("kept", "most"), [("2", 2), ("0", None)], ids=["kept", "a new one each"])
 def test_call_shares_the_connections_that_it_keeps(tmp_path: Path, kept: str, most: int | None) -> None:
     def seconds() -> float:
-        """From the first call to the last one."""
+        """Returns the seconds from the first call to the last one."""
         with counting() as (port, connections):
             url = f"http://127.0.0.1:{port}/"
             _, (*lines, summary) = _called(tmp_path, url, "--every", "0.02", "--for", "1", "--keep-alive", kept, "--timed")
-        told = json.loads(summary)
-        assert told["sent"] == 50 or told["left_out"]
-        assert told["ok"] == len(lines) == told["sent"]
-        assert len(connections) <= most if most else len(connections) == told["sent"]
+        figures = json.loads(summary)
+        assert figures["sent"] == 50 or figures["left_out"]
+        assert figures["ok"] == len(lines) == figures["sent"]
+        assert len(connections) <= most if most else len(connections) == figures["sent"]
         times = [tuple(map(float, line.split()[:2])) for line in lines]
         assert all(sent <= answered for sent, answered in times)
         return times[-1][0] - times[0][0]
 
-    # Calls follow one another: all at once they take some hundredths. A busy machine may hold the first ones back, and is asked again.
+    # Calls follow one another: all at once would take hundredths of a second. A busy machine may delay the first ones, so the test tries
+    # again.
     eventually("they are spread over half a second", lambda: seconds() >= 0.4)
 
 
 @contextmanager
 def counting() -> Iterator[tuple[int, list[object]]]:
-    """A server that keeps connections: its port, and an entry for each connection so far."""
+    """Yields the port of a server that keeps connections open, and a list with an entry for each connection."""
     connections: list[object] = []
 
     class Answering(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""A pod that is kept warm behind another version lets go of its callers, and of none in the middle of a call."""
+"""A standby pod behind another version closes its callers' connections, and none in the middle of a call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Pod:
         self.folder = folder
 
     def annotate(self, annotations: str, *, on: bool) -> None:
-        """Returns once the server has seen it."""
+        """Sets the annotations, and returns once the server has seen them."""
         swap(self.folder, {"annotations": annotations})
         eventually("it has seen its annotations", lambda: self.served.activity["standby"] is on)
 
@@ -48,7 +48,7 @@ def a_pod(folder: Path, flow: str) -> Iterator[Pod]:
 
 
 def call(connection: http.client.HTTPConnection, *, stream: bool = False, **given: object) -> tuple[str | None, str]:
-    """The header Connection of the answer, and its body."""
+    """Returns the header Connection of the answer, and its body."""
     connection.request("POST", "/", json.dumps({"input": given, "stream": stream}), {"Content-Type": "application/json"})
     answer = connection.getresponse()
     assert answer.status == 200
@@ -56,7 +56,7 @@ def call(connection: http.client.HTTPConnection, *, stream: bool = False, **give
 
 
 def is_closed(connection: http.client.HTTPConnection) -> bool:
-    """Whether the server has closed it; waits for that."""
+    """Waits, and returns True if the server has closed the connection."""
     return connection.sock is None or connection.sock.recv(1) == b""
 
 
@@ -95,7 +95,7 @@ def test_callers_who_keep_their_connections_lose_no_call_when_the_pod_changes_si
     done = threading.Event()
 
     def calling(number: int) -> int:
-        """Calls again and again, as a client does that keeps its connection until it is told otherwise."""
+        """Calls again and again, as a client does that keeps its connection until the server closes it."""
         pauses, calls, connection = random.Random(seed + number), 0, pod.connect()  # noqa: S311
         while not done.is_set() or not calls:
             calls += 1

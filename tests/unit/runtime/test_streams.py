@@ -1,4 +1,4 @@
-"""Answers as server-sent events: of a server of its own process, and of one in this process whose engine streams what it is told."""
+"""Answers as server-sent events: from a server in its own process, and from one in this process with a scripted engine."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_an_open_stream_ends_before_the_server_does(tmp_path: Path) -> None:
 
 
 class Telling:
-    """An engine that streams `chunks` numbers, then waits for `go`, and says in `left` that its run ended."""
+    """An engine that streams `chunks` numbers, waits for `go`, and notes in `left` that its run ended."""
 
     nodes = 1
 
@@ -84,7 +84,7 @@ class Telling:
 
 @asynccontextmanager
 async def telling(engine: Telling, **variables: str) -> AsyncIterator[tuple[str, str]]:
-    """The URL of a server in this process, and of its metrics."""
+    """Yields the URL of a server in this process, and that of its metrics."""
     server = Server(from_environment({"PORT": "0", "DYNAMIQ_METRICS_PORT": "0", **variables}), None)
     port, metrics_port = await server.start()
     server.begin(engine)

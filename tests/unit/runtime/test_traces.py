@@ -1,4 +1,4 @@
-"""What an OpenTelemetry collector receives, and that nothing goes anywhere unless it is asked for."""
+"""The traces that an OpenTelemetry collector receives. Without an endpoint nothing is sent."""
 
 from __future__ import annotations
 

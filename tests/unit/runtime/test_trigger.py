@@ -1,4 +1,4 @@
-"""The caller of a trigger: one call at most, tried again only while there is no connection, and a word at the end that hides what it was about."""
+"""The caller of a trigger: at most one call, retried only while there is no connection. Its last message hides the call's content."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HASH = flow_hash(ECHO)
 
 @dataclass(frozen=True)
 class Ended:
-    """`told`: the pod's termination message."""
+    """The end of a call. `told`: the pod's termination message."""
 
     code: int
     printed: str
@@ -56,7 +56,7 @@ def triggered(folder: Path, url: str, *options: str, **variables: str) -> Ended:
 
 
 def keys(folder: Path, **contents: str) -> str:
-    """A mounted Secret."""
+    """Makes a mounted Secret, and returns its path."""
     made = folder / "keys"
     (made / "..data").mkdir(parents=True)
     for name, content in contents.items():
@@ -171,7 +171,7 @@ def test_told_to_end_it_ends_where_nothing_was_sent_and_else_waits_for_the_answe
 
 
 def _handles(process: ForkedProcess, number: signal.Signals) -> bool:
-    """Whether the process has a handler for a signal: as process 1 of a pod it would not hear it without."""
+    """Returns True if the process handles a signal: as process 1 of a pod it would ignore the signal without a handler."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
     return bool(int(caught, 16) >> (number - 1) & 1)
@@ -212,7 +212,7 @@ def test_after_its_time_it_calls_nobody(tmp_path: Path) -> None:
 
 @dataclass
 class Heard:
-    """What came in."""
+    """The received requests."""
 
     url: str
     connections: int = 0
@@ -225,7 +225,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 @contextlib.contextmanager
 def listening(port: int = 0, answer: bytes | None = OK) -> Iterator[Heard]:
-    """Takes requests and answers each with these bytes; None: with nothing, while the block runs."""
+    """Answers each request with these bytes while the block runs; None: without an answer."""
     with contextlib.closing(socket.create_server(("127.0.0.1", port))) as server:
         heard = Heard(f"http://127.0.0.1:{server.getsockname()[1]}/")
         over = threading.Event()

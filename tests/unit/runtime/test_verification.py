@@ -1,4 +1,4 @@
-"""A pod that is verified before callers reach it: one key is taken as long as its annotation is there, and what it runs is nobody's call."""
+"""A pod that is verified before callers reach it accepts one key while its annotation exists, and its test runs count nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers in the test's own event loop: what a request gets is a coroutine of the test's."""
+"""Servers in the test's own event loop that answer each request by a coroutine of the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TAKES_MOST = 1 << 24  # bytes of a body
 
 
 def saying(what: Any = b"", status: int = 200, **headers: str) -> Answer:
-    """Always the same: bytes as they are, anything else as JSON."""
+    """Returns an answer that is always the same: bytes as they are, anything else as JSON."""
 
     async def answer(*_: Any) -> web.StreamResponse:
         return web.Response(body=what if isinstance(what, bytes) else json.dumps(what).encode(), status=status, headers=headers)
@@ -25,7 +25,7 @@ def saying(what: Any = b"", status: int = 200, **headers: str) -> Answer:
 
 
 async def never(*_: Any) -> web.StreamResponse:
-    """Takes the request, and gives no answer."""
+    """Accepts the request, and never answers."""
     await asyncio.Event().wait()
     raise AssertionError
 
@@ -34,7 +34,7 @@ async def never(*_: Any) -> web.StreamResponse:
 async def served(
     handle: Callable[[web.Request], Awaitable[web.StreamResponse]], host: str = "127.0.0.1", trust: ssl.SSLContext | None = None
 ) -> AsyncIterator[int]:
-    """Answers every request at a port of its own, which is yielded; with `trust` by TLS."""
+    """Serves `handle` at a port of its own, and yields the port. `trust`: serves by TLS."""
     app = web.Application(client_max_size=TAKES_MOST)
     app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True, access_log=None)

@@ -1,4 +1,4 @@
-"""Certificates that sign themselves, as an authority of one's own makes them for a test."""
+"""Makes self-signed certificates for tests, each its own authority."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(name: str, *hosts: str) -> tuple[bytes, bytes]:
-    """A certificate of this name for 127.0.0.1 and these hosts, which is its own authority, and its key: PEM, good for an hour."""
+    """Returns a certificate of this name for 127.0.0.1 and these hosts, which is its own authority, and its key.
+
+    Both are PEM, and valid for an hour.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -35,7 +38,7 @@ def self_signed(name: str, *hosts: str) -> tuple[bytes, bytes]:
 
 
 def serving_context(folder: Path, *hosts: str) -> tuple[ssl.SSLContext, Path]:
-    """For a server at 127.0.0.1, or of these names, and the file of the authority by which it is trusted."""
+    """Returns the TLS context of a server at 127.0.0.1 or with these names, and the file of its authority."""
     ca, key = folder / "authority.pem", folder / "authority.key"
     for file, content in zip((ca, key), self_signed("a server", *hosts), strict=True):
         file.write_bytes(content)

@@ -1,6 +1,6 @@
-"""A store as the first version of its tables held it: every line of every table, and what was said of it then.
+"""Reads a store of the first version of its tables: every row of every table, and the store's answers at that time.
 
-first_store.json was written with the tables at version 1. Whatever comes later has to read it: it is not written anew.
+first_store.json was written with the tables at version 1. Every later version has to read it: it is never written again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Table(msgspec.Struct):
 
 
 class Held(msgspec.Struct):
-    """`said`: by App, all that a store answers of its runs together. Bytes are in base64."""
+    """A stored state. `said`: all answers of the store about runs in total, by App. Bytes are in base64."""
 
     tables: list[Table]
     runs: list[Run]
@@ -39,7 +39,7 @@ class Held(msgspec.Struct):
 
 
 _NOT_OF_BOTH = ("tokens_squared", "priced_cost_squared", "token_sketch", "cost_sketch", "pair")
-"""Fields of what a store answers that only the first version had, or only later ones have."""
+"""Fields of the store's answers that only the first version or only later ones have."""
 
 
 def held() -> Held:
@@ -48,7 +48,7 @@ def held() -> Held:
 
 
 def said(store: Store) -> dict[str, Any]:
-    """As JSON has it."""
+    """Returns the store's answers as JSON values."""
     made = {app: dict(answers(store, app, ROWS)) for app in (APP, OTHER)}
     found: dict[str, Any] = _of_both(msgspec.json.decode(msgspec.json.encode(made)))
     return found
@@ -66,7 +66,7 @@ def runs(store: Store) -> list[Run]:
 
 
 def put_into(database: Database, tables: Sequence[Table]) -> None:
-    """The lines into tables of the first version, whichever database has them."""
+    """Inserts the rows into tables of the first version, in either database."""
     is_postgres = isinstance(database, PostgresDatabase)
 
     def value(table: str, column: str, given: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The rows of one App, and what the plan decides of them alone: numbers, pins, releases, ends. Pods are ready once nothing else is to be done.
+"""The rows of one App over the plan's steps for rows: sequences, pins, admissions and ends. Pods are ready once nothing else is to be done.
 
-It is quick enough for thousands of histories. An operator can be killed after each write; the next one decides from what is written.
+It is quick enough for thousands of histories. An operator can be killed after each write; the next one decides from the written state.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ _STORED = given.stored(given.app_manifest())
 
 
 class GuardedRows:
-    """The rows, and who may keep them from being deployed. `killed`: the chance by which each operator is killed, after any of its writes; None: none is."""
+    """The rows, and the guards that may block them.
+
+    `killed`: the source of chance by which each operator is killed after any of its writes; None: no operator is killed.
+    """
 
     def __init__(self, killed: random.Random | None = None) -> None:
         self.now: datetime = given.NOW
@@ -52,17 +55,17 @@ class GuardedRows:
         self.unknown = ""
         self._killed, self._made, self._last, self._reserved = killed, 0, 0, 0
 
-    # What people do.
+    # Acts of people.
 
     def ask(self, by: str = ANNA, **asked: Any) -> str:
-        """Somebody creates a row."""
+        """Creates a row as a user."""
         self._made += 1
         name = f"row-{self._made:04}"
         self._keep(name, {"app": given.NAME, "createdBy": by, **asked})
         return name
 
     def say(self, row: str, purpose: str, by: str = BERT, **more: Any) -> None:
-        """Somebody says a word on a row as it is pinned."""
+        """Creates an Approval of a row as it is pinned."""
         pinned = self.record(row).pinned
         assert pinned is not None
         spec = {"row": row, "digest": pinned.digest, "purpose": purpose, "by": by, **more}
@@ -80,13 +83,13 @@ class GuardedRows:
         self.now += timedelta(seconds=seconds)
 
     def restore(self, rows: Iterable[tuple[str, Manifest]]) -> None:
-        """The rows come back from a backup, in this order."""
+        """Restores the rows from a backup, in this order."""
         self.rows.clear()
         self._records.clear()
         for _, made in rows:
             self._store(made)
 
-    # What is there.
+    # State.
 
     @property
     def records(self) -> Iterable[Record]:
@@ -108,19 +111,19 @@ class GuardedRows:
         return [row.name for row in self.history.guarded]
 
     def ended(self, name: str) -> str | None:
-        """How a row ended, and why."""
+        """Returns the result of a row, and its reason; None if it has not ended."""
         outcome = self.record(name).outcome
         return f"{outcome.result}: {outcome.reason}" if outcome is not None else None
 
     def why(self, name: str) -> str:
-        """What a row waits for."""
+        """Returns the reason and the message of a waiting row; empty if it does not wait."""
         waits = release_rows(complete_rows(self.context()).context).context.guarded.get(name)
         return f"{waits.reason}: {waits.message}" if waits is not None else ""
 
-    # What the operator does.
+    # Acts of the operator.
 
     def context(self) -> Context:
-        """What an operator that has just been started would decide from."""
+        """Returns the context of an operator that has just started."""
         history = self.history
         open_rows = {row.name: row for row in history.rows if history.phase(row) not in CLOSED}
         named = {row.spec.restores for row in open_rows.values() if row.spec.restores and not row.pinned}
@@ -150,7 +153,7 @@ class GuardedRows:
         return Context.of(snapshot, app)
 
     def settle(self) -> None:
-        """Until there is nothing to do. Of each plan an operator that is killed carries out a part."""
+        """Performs plans until nothing is left to do. An operator that is killed performs only a part of its plan."""
         for _ in range(PASSES):
             todo = self._plan()
             if not todo:
@@ -160,7 +163,7 @@ class GuardedRows:
         raise AssertionError("no rest")
 
     def _plan(self) -> list[Operation]:
-        """The writes of rows, in the planner's order; where there are none, a candidate's pods are ready, and it goes live."""
+        """Returns the writes of rows, in the planner's order. If there are none, a candidate's pods are ready, and it goes live."""
         context = self.context()
         done: list[Operation] = []
         for step in (complete_rows, release_rows, end_overtaken):

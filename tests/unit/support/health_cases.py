@@ -1,7 +1,6 @@
-"""Objects as the operator leaves them, for the health checks that GitOps tools get: `python -m tests.unit.support.health_cases` writes them anew.
+"""Makes objects as the operator leaves them, for GitOps tools' health checks. `python -m tests.unit.support.health_cases` writes them.
 
-They lie in `manifests/argocd/resource_customizations`, in the form that Argo CD has for its own, with what each has to be taken for beside
-them, which is written by hand.
+They are in `manifests/argocd/resource_customizations`, in Argo CD's form, beside the expected health of each, which is written by hand.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def _row(world: World, name: str) -> Manifest:
 
 
 def _deploying(world: World, version: str = "v1", name: str = "a", *, old: int = 0) -> World:
-    """A deploy whose pods are not ready yet; `old` ones serve on."""
+    """Returns a deploy whose pods are not ready yet. `old`: pods that serve meanwhile."""
     world.deploy(name, version)
     world.settle()
     world.stall(RUNNING, old=old)
@@ -67,7 +66,7 @@ def _frozen() -> World:
 
 
 def _of_git(version: str, world: World, **more: Any) -> World:
-    """Git asks for a version."""
+    """Sets the version in Git, and runs the world."""
     app = _app(world)
     app["spec"] |= {"deploy": {"workflowVersion": version}, **more}
     app["metadata"]["generation"] = app["metadata"].get("generation", 1) + 1
@@ -77,7 +76,7 @@ def _of_git(version: str, world: World, **more: Any) -> World:
 
 
 def _back_by_hand() -> World:
-    """Git asked for v1 and then v2; somebody went back."""
+    """Returns a world in which Git deployed v1 and then v2, and a user rolled back."""
     world = _of_git("v2", _of_git("v1", a_world()))
     first = min(world.rows.values(), key=lambda row: row.sequence).name
     world.deploy("back", restores=first)
@@ -164,7 +163,7 @@ def _with_row(version: str) -> World:
 
 
 def objects() -> dict[Path, Manifest]:
-    """Each case's object by its file."""
+    """Returns each case's object, by its file."""
     found = {FOLDER / "App" / "testdata" / f"{name}.yaml": _trimmed(_app(make())) for name, make in APPS.items()}
     found |= {FOLDER / "Deployment" / "testdata" / f"{name}.yaml": _trimmed(_row(make(), row)) for name, (make, row) in ROWS.items()}
     found[FOLDER / "WorkflowVersion" / "testdata" / "healthy.yaml"] = _trimmed(given.stored(given.version_manifest("v1")))
@@ -174,7 +173,7 @@ def objects() -> dict[Path, Manifest]:
 
 
 def _trimmed(made: Manifest) -> Manifest:
-    """Without what no check looks at."""
+    """Returns the object without fields that no check reads."""
     meta = {name: made["metadata"][name] for name in ("name", "namespace", "generation") if name in made["metadata"]}
     spec = {name: value for name, value in made["spec"].items() if name not in ("pinned", "outcome", "flow")}
     kept: dict[str, Any] = {"apiVersion": made["apiVersion"], "kind": made["kind"], "metadata": {"generation": 1, **meta}, "spec": spec}

@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def mount(folder: Path, content: dict[str, str]) -> Path:
-    """The folder as the kubelet mounts a Secret, or what the downward API says: names link into `..data`, which links into a dated folder."""
+    """Makes a folder as the kubelet mounts a Secret or the downward API: names link into `..data`, which links into a dated folder."""
     folder.mkdir()
     swap(folder, content)
     return folder
 
 
 def swap(folder: Path, content: dict[str, str]) -> None:
-    """Gives a mounted folder another content, at once."""
+    """Replaces the content of a mounted folder in one step."""
     dated = folder / f"..{time.monotonic_ns()}"
     dated.mkdir()
     for name, text in content.items():

@@ -1,4 +1,4 @@
-"""A small provider of OpenID Connect: it does what the standard says, until a test lets it do something else."""
+"""A small provider of OpenID Connect that follows the standard until a test changes its behaviour."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ Answer = tuple[int, Any] | None
 
 
 class Provider:
-    """Use it as a context manager. `issuer` is its URL; a test signs in by `authorize`, as a browser with a user would."""
+    """The provider as a context manager. `issuer`: its URL. A test signs in by `authorize`, as a browser with a user would."""
 
     def __init__(self) -> None:
         self.keys = [Key("first")]
         self.claims: dict[str, Any] = {}
-        """Put over those of an ID token; None leaves one out."""
+        """Claims that replace those of an ID token; None removes one."""
         self.metadata: dict[str, Any] = {}
         self.sign: Callable[[dict[str, Any]], str] = lambda claims: self.keys[-1].sign(claims)
         self.answer: Callable[[str], Answer] = lambda _: None
-        """By path: what is answered in place of what the standard says: bytes as they are, a location for a status of 3xx, or data."""
+        """Answers that replace the standard's, by path: bytes as they are, a location for a status of 3xx, or data."""
         self.asked = Counter[str]()
         self.methods = ["client_secret_basic"]
         self.is_public = False
@@ -50,14 +50,14 @@ class Provider:
         self._server.stop()
 
     def authorize(self, url: str, **more: str) -> str:
-        """The query with which the browser is sent back, after somebody signed in at this URL. `more`: parameters put over its own."""
+        """Returns the query of the redirect after a user signed in at this URL. `more`: parameters that replace its own."""
         assert url.startswith(f"{self.issuer}/authorize?"), url
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-        assert (asked["response_type"], asked["client_id"], asked["code_challenge_method"]) == ("code", CLIENT, "S256")
-        assert "openid" in asked["scope"].split()
+        query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        assert (query["response_type"], query["client_id"], query["code_challenge_method"]) == ("code", CLIENT, "S256")
+        assert "openid" in query["scope"].split()
         code = secrets.token_urlsafe(16)
-        self._codes[code] = asked
-        return urlencode({"code": code, "state": asked["state"], **more})
+        self._codes[code] = query
+        return urlencode({"code": code, "state": query["state"], **more})
 
     def _answer(self, sent: Sent) -> Reply:
         self.asked[sent.path] += 1
@@ -88,17 +88,17 @@ class Provider:
     def _token(self, fields: Mapping[str, str], authorization: str | None) -> tuple[int, Any]:
         if not self._is_client(fields, authorization):
             return 401, {"error": "invalid_client"}
-        asked = self._codes.pop(fields.get("code", ""), None)  # a code is for one use
+        query = self._codes.pop(fields.get("code", ""), None)  # a code is for one use
         challenge = base64.urlsafe_b64encode(hashlib.sha256(fields.get("code_verifier", "").encode()).digest()).decode().rstrip("=")
         if (
-            asked is None
+            query is None
             or fields["grant_type"] != "authorization_code"
-            or asked["redirect_uri"] != fields["redirect_uri"]
-            or asked["code_challenge"] != challenge
+            or query["redirect_uri"] != fields["redirect_uri"]
+            or query["code_challenge"] != challenge
         ):
             return 400, {"error": "invalid_grant", "error_description": "<b>no</b>"}
         now = int(time.time())
-        claims = {"iss": self.issuer, "sub": "anna", "aud": CLIENT, "exp": now + 600, "iat": now, "nonce": asked["nonce"], "email": EMAIL}
+        claims = {"iss": self.issuer, "sub": "anna", "aud": CLIENT, "exp": now + 600, "iat": now, "nonce": query["nonce"], "email": EMAIL}
         made = {name: value for name, value in {**claims, **self.claims}.items() if value is not None}
         return 200, {"id_token": self.sign(made), "access_token": "access", "refresh_token": REFRESH, "token_type": "Bearer"}
 
@@ -113,7 +113,7 @@ class Provider:
 
 
 class Key:
-    """A key with an id; of one id there may be several keys, by `number`."""
+    """A key with an id. Several keys may share an id and differ by `number`."""
 
     def __init__(self, name: str, number: int = 0) -> None:
         self.name, self.private = name, _private(name, number)
@@ -134,5 +134,5 @@ class Key:
 
 @functools.cache
 def _private(name: str, number: int) -> rsa.RSAPrivateKey:
-    """Made once in a process: that takes a while."""
+    """Makes a private key, once in a process, because it takes a while."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,4 +1,4 @@
-"""A plan as lines that a table of tests can hold: one per action, in the order in which they are done."""
+"""Formats a plan as lines for a table of tests: one for each action, in order."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dynamiq_operator.plan import operations
 
 
 def shown(plan: operations.Plan) -> list[str]:
-    """What the plan does, Events left out."""
+    """Returns the actions of the plan, without Events."""
     return [_line(action) for action in plan.operations if not isinstance(action, operations.Emit)]
 
 
 def told(plan: operations.Plan) -> list[str]:
-    """What the plan says, as `about reason`; what is said of a row is said of its App as well and shown once."""
-    said = [action for action in plan.operations if isinstance(action, operations.Emit)]
-    return list(dict.fromkeys(f"{_about(each)} {each.reason}" for each in said))
+    """Returns the Events of the plan as `about reason`, each once, since a row's Events are repeated for its App."""
+    events = [action for action in plan.operations if isinstance(action, operations.Emit)]
+    return list(dict.fromkeys(f"{_about(each)} {each.reason}" for each in events))
 
 
 def _about(said: operations.Emit) -> str:

@@ -1,4 +1,4 @@
-"""An App whose rows need an approval, and the environments that its pods have: variables, access and what is recorded."""
+"""An App whose rows need an approval, and the environments of its pods: variables, access and recording."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.support.world import World
 
 STAMPED = given.NOW - timedelta(days=1)
 Environment = tuple[tuple[str, ...], bool, str]
-"""Variables as JSON, whether Access Keys are checked, and what is recorded, as JSON."""
+"""Variables as JSON, whether Access Keys are checked, and the recording, as JSON."""
 
 
 class Production(World):
-    """A world with a policy that asks for one approval. Rows are anna's; bert approves them."""
+    """A world with a policy that requires one approval. Rows are anna's; bert approves them."""
 
     def __init__(self, *modifiers: given.Modifier, approvals: bool = True) -> None:
         releases = [given.version_manifest(version) for version in ("v1", "v2", "v3")]
@@ -37,17 +37,17 @@ class Production(World):
         return replace(super().snapshot(), authors_stamped_since=STAMPED)
 
     def rule(self, *, unreadable: str = "", **rules: Any) -> None:
-        """The policy says this from now on; without rules there is none."""
+        """Sets the policy's rules from now on; without rules there is no policy."""
         self.rules, self.unreadable = rules, unreadable
         self._observe()
 
     def freeze(self) -> None:
-        """A freeze of an hour begins, beside what the policy says."""
+        """Starts a freeze of an hour, besides the policy's rules."""
         window = {"name": "night", "from": format_time(self.now), "to": format_time(self.now + timedelta(hours=1))}
         self.rule(**{**self.rules, "freezes": [window]})
 
     def freeze_rollbacks(self, after: str) -> None:
-        """A freeze of an hour begins that holds rollbacks, too, beside a policy that asks for an approval of all but them."""
+        """Starts a freeze of an hour for rollbacks too, besides a policy that requires an approval of all other rows."""
         self.freeze()
         freezes = {"namespaceSelector": {}, "freezes": self.rules.pop("freezes"), "exempt": [], "afterFreeze": after}
         self.beside = (DeployPolicy.of({"metadata": {"name": "nights"}, "spec": freezes}),)
@@ -57,7 +57,7 @@ class Production(World):
         self._say("Approve", row, "bert")
 
     def resume(self, row: str) -> None:
-        """Anna lets her row go on that waited for a freeze."""
+        """Resumes a row after its freeze, as anna."""
         self._say("Resume", row, "anna")
 
     def _say(self, purpose: str, row: str, by: str) -> None:
@@ -69,7 +69,7 @@ class Production(World):
         self._observe()
 
     def ask(self, name: str, version: str = "v1", **asking: Any) -> None:
-        """Anna asks for a row, which is pinned, and waits where it has to."""
+        """Creates a row as anna, which is pinned, and waits if it has to."""
         self.deploy(name, None if "restores" in asking else version, createdBy="anna", **asking)
         self.settle()
 
@@ -79,7 +79,7 @@ class Production(World):
         self.run()
 
     def patch(self, **spec: Any) -> None:
-        """Somebody changes the App."""
+        """Changes the App as a user."""
         made = self.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
         made["spec"] |= spec
         self.edited(made)
@@ -90,19 +90,19 @@ class Production(World):
 
     @property
     def environments(self) -> set[Environment]:
-        """Of each workload's template."""
+        """Returns the environment of each workload's template."""
         return {environment_of(made["spec"]["template"]) for made in self.workloads.values()}
 
     @property
     def tones(self) -> list[str]:
-        """Values of variable TONE, by name of the workload."""
+        """Returns the values of variable TONE, by name of the workload."""
         return [
             next((each["value"] for each in _container(made["spec"]["template"])["env"] if each["name"] == "TONE"), "-")
             for _, made in sorted(self.workloads.items())
         ]
 
     def held(self) -> str:
-        """Why variables are held; empty where they are not."""
+        """Returns why variables are on hold; empty if they are not."""
         return next((each.message for each in self.app.status.conditions if each.type == "VariablesHeld"), "")
 
     def _observe(self) -> None:
@@ -118,7 +118,7 @@ def tone(value: str) -> list[Manifest]:
 
 
 def environment_of(template: Manifest) -> Environment:
-    """What a template has of the App's environment, by its container and its volumes alone."""
+    """Returns the environment of the App in a template, from its container and its volumes alone."""
     env = {each["name"]: each for each in _container(template)["env"]}
     own = [json.dumps(each, sort_keys=True) for name, each in env.items() if not name.startswith("DYNAMIQ_") and name != "PORT"]
     is_private = any(volume["name"] == "access-keys" for volume in template["spec"]["volumes"])

@@ -1,4 +1,4 @@
-"""Objects of the rules for deploys: rows that wait, Approvals, Rejections, and what an App's status says would hold a row."""
+"""Makes objects for rules of deploys: waiting rows, Approvals, Rejections, and guards in an App's status."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ IS_SUSPENDED: Manifest = {
 
 
 def awaiting(sequence: int, version: str = "v2", *, needed: int = 1, there: int = 0, author: str = "anna", **pins: Any) -> given.Modifier:
-    """A row that waits for approvals, `there` of which count already."""
+    """Returns a row that waits for approvals, `there` of which it already has."""
     guard = {"reason": "AwaitingApproval", "policy": "production", "approvals": needed, "expiresSeconds": 86400}
     waits = {"reason": "AwaitingApproval", "message": AWAITS, "approvals": there, "approvalsNeeded": needed}
     return waiting(sequence, version, guard, waits, author, **pins)
 
 
 def held(sequence: int, version: str = "v2", **pins: Any) -> given.Modifier:
-    """A row of Git that waits after a rollback."""
+    """Returns a row from Git that waits after a rollback."""
     guard = {"reason": "Held", "heldBy": {"row": "chat-a", "sequence": 1}}
     return waiting(sequence, version, guard, {"reason": "Held", "message": HELD, "resumable": True}, "flux", source="App", **pins)
 
@@ -59,20 +59,20 @@ def waiting(sequence: int, version: str, guard: Manifest, waits: Manifest, autho
 
 
 def approval(row: Manifest, by: str, purpose: str = "Approve", *, name: str = "said", **spec: Any) -> Manifest:
-    """A word on a row, of the digest that it has."""
-    said = {"row": row["metadata"]["name"], "digest": row["spec"]["pinned"]["digest"], "purpose": purpose, "by": by, **spec}
-    return given.stored(given.manifest(kinds.APPROVAL, name, said, now()))
+    """Returns an Approval of a row with the row's digest."""
+    fields = {"row": row["metadata"]["name"], "digest": row["spec"]["pinned"]["digest"], "purpose": purpose, "by": by, **spec}
+    return given.stored(given.manifest(kinds.APPROVAL, name, fields, now()))
 
 
 def stamping(by: str) -> Callable[[Sent], Reply]:
-    """Makes Approvals as the API server does, which stamps who said them."""
+    """Creates Approvals as the API server does, which stamps their author."""
     return lambda sent: created(replace(sent, body={**sent.body, "spec": {**sent.body["spec"], "by": by}}))
 
 
 def rejection(
     version: str, *, named: str = "", by: str = "otto", reason: str = "it loses invoices", name: str = "", **spec: Any
 ) -> Manifest:
-    """The flow of a version, which nobody is to deploy; `named`: as it was called when it was rejected."""
+    """Returns a Rejection of a version's flow. `named`: the version's name when it was rejected."""
     made = {
         "workflowHash": given.flow_hash(version),
         "workflow": given.NAME,
@@ -85,5 +85,5 @@ def rejection(
 
 
 def now() -> given.Modifier:
-    """Made at this moment: an approval expires by the clock."""
+    """Sets the creation time to now: an approval expires by the clock."""
     return given.with_meta(creationTimestamp=format_time(datetime.now(UTC)))

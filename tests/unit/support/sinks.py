@@ -1,4 +1,4 @@
-"""A receiver of notifications that keeps what it was sent, and answers as a test says."""
+"""A receiver of notifications that keeps the requests, and answers as a test sets."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SOON = 60.0  # seconds: a machine that does much else takes long, and a test tha
 
 
 async def until(what: str, condition: Callable[[], object]) -> None:
-    """Returns once the condition holds. Raises AssertionError where it does not soon."""
+    """Returns once the condition holds. Raises AssertionError if it does not hold soon."""
     await asyncio.to_thread(waiting.eventually, what, condition, SOON, 0.01)
 
 
 @dataclass
 class Receiver:
-    """`got`: body and headers of each request, in the order in which they came."""
+    """A receiver. `got`: body and headers of each request, in order."""
 
     answer: Answer = field(default_factory=lambda: saying(status=204))
     got: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Receiver:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The CloudEvents among them."""
+        """Returns the received CloudEvents."""
         return [json.loads(body) for body, _ in self.got]
 
 

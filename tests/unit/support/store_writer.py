@@ -1,4 +1,4 @@
-"""A process that writes runs to a store until it is killed: `python -m tests.unit.support.store_writer ADDRESS FIRST`, from 1.
+"""`python -m tests.unit.support.store_writer ADDRESS FIRST`: writes runs from FIRST on to a store until it is killed.
 
 It prints the number of each batch's last run when the batch is acknowledged.
 """
@@ -21,8 +21,8 @@ def main() -> None:
     while True:
         numbers = range(number, number + SIZE)
         runs = [a_run(each, seq=each, instance="i-1", spans=(a_call(1, cost=each), a_span(2)), node_count=2) for each in numbers]
-        said = Instance(id="i-1", app_uid=APP, pod_uid="pod-1", last_seq=numbers[-1], dropped=0, ended=False, at=NOON)
-        store.write([batch(*runs, instances=[said])])
+        instance = Instance(id="i-1", app_uid=APP, pod_uid="pod-1", last_seq=numbers[-1], dropped=0, ended=False, at=NOON)
+        store.write([batch(*runs, instances=[instance])])
         print(numbers[-1], flush=True)
         number += SIZE
 

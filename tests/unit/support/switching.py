@@ -1,4 +1,4 @@
-"""Apps in memory under strategy Switch: how one is read, and what holds after each write of the operator."""
+"""Apps in memory with strategy Switch: reading their state, and conditions that hold after each write of the operator."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ PLAIN = given.NAME
 
 
 def switching(**warm: Any) -> given.Modifier:
-    """Strategy Switch, with what is kept warm."""
+    """Returns a modifier that sets strategy Switch with this standby."""
     return given.with_spec(rollout={"strategy": "Switch", **({"keepWarm": warm} if warm else {})})
 
 
 def rolling(made: Manifest) -> None:
-    """Strategy Rolling."""
+    """Sets strategy Rolling."""
     made["spec"].pop("rollout", None)
 
 
 def edit_app(world: World, modify: given.Modifier) -> None:
-    """A user edits the App."""
+    """Edits the App as a user."""
     app = world.objects[(API_VERSION, "App", given.NAME)]
     modify(app)
     world.written_by_ours(app)
 
 
 def of(world: World, row: str) -> str:
-    """The name of the workload of a row's pins."""
+    """Returns the name of the workload of a row's pins."""
     pinned = world.rows[row].pinned
     assert pinned is not None
     return names.workload(given.NAME, Pins.of(pinned).label)
 
 
 def selected(world: World) -> str:
-    """The name of the workload that the Service selects; `PLAIN` where it selects the pods of all."""
+    """Returns the name of the workload that the Service selects; `PLAIN` if it selects all pods."""
     return names.workload(given.NAME, world.selector.get(names.PINS_LABEL, ""))
 
 
 def standby(world: World) -> set[str]:
-    """Workloads of which a pod says that the Service has left it."""
+    """Returns the workloads with a pod that is annotated as standby."""
     left = [pod for pod in world.pods if Pod.of(pod).standby]
     return {names.workload(given.NAME, pod["metadata"]["labels"].get(names.PINS_LABEL, "")) for pod in left}
 
@@ -59,19 +59,19 @@ def scale_target(world: World) -> str:
 
 
 def scale_limits(world: World) -> tuple[int, int]:
-    """The least and the most pods that the autoscaler has."""
+    """Returns the autoscaler's least and greatest number of pods."""
     spec = world.child(AUTOSCALER.kind)["spec"]
     return spec["minReplicas"], spec["maxReplicas"]
 
 
 def guarded(world: World) -> Mapping[str, str]:
-    """What the disruption budget selects."""
+    """Returns the selector of the disruption budget."""
     found: dict[str, str] = world.child(DISRUPTION_BUDGET.kind)["spec"]["selector"]["matchLabels"]
     return found
 
 
 def scale(world: World, name: str, replicas: int) -> None:
-    """An autoscaler sets replicas, and the pods come up."""
+    """Sets replicas as an autoscaler does, and starts the pods."""
     made = world.workloads[name]
     made["spec"]["replicas"] = replicas
     world.edited(made)
@@ -79,7 +79,7 @@ def scale(world: World, name: str, replicas: int) -> None:
 
 
 def switched() -> World:
-    """`a` was live with v1, `b` is with v2, and v1 is warm."""
+    """Returns a world in which `a` was live with v1 and is the standby, and `b` is live with v2."""
     return begun(_switched)
 
 
@@ -92,13 +92,13 @@ def _switched() -> World:
 
 
 def hold_safety(world: World) -> None:
-    """From now on, after each write: the Service has a Ready pod, and the autoscaler's figure is of one workload's pods."""
+    """Checks after each write from now on: the Service has a Ready pod, and the autoscaler counts the pods of one workload."""
     world.checks.append(lambda: _has_ready_pod(world))
     world.checks.append(lambda: _counts_one(world))
 
 
 def _has_ready_pod(world: World) -> None:
-    """A pod that is Ready, not ending, and of a workload that is there, since the others are about to end."""
+    """Asserts that the Service has a pod that is Ready, not ending, and of an existing workload: the pods of others end soon."""
     selector = world.selector.items()
     found = [pod for pod in world.pods if selector <= pod["metadata"]["labels"].items() and Pod.of(pod).ready]
     staying = [pod for pod in found if names.workload(given.NAME, pod["metadata"]["labels"].get(names.PINS_LABEL, "")) in world.workloads]
@@ -119,13 +119,13 @@ def _counts_one(world: World) -> None:
 
 
 MOST = 60
-"""Plans after which one that has not come to rest never will."""
+"""Number of plans after which the world counts as never at rest."""
 
 
 def drive(world: World, ended_after: int = -1) -> int:
-    """Until nothing is to be done, with pods becoming Ready meanwhile; returns how many writes that took.
+    """Performs plans until nothing is left to do, while pods become Ready. Returns the number of writes.
 
-    The operator is ended, once, after so many of them, and starts anew.
+    The operator is ended once, after `ended_after` writes, and starts again.
     """
     done = idle = 0
     for _ in range(MOST):

@@ -1,4 +1,4 @@
-"""Worlds with triggers, and what their Apps say of them."""
+"""Makes worlds with triggers, and reads the runs in their Apps' status."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ HOUR = 3600
 
 
 def at(seconds: float) -> str:
-    """A time of a trigger, from the moment at which worlds begin."""
+    """Returns a time of a trigger, `seconds` after the start of worlds."""
     return format_time(given.NOW + timedelta(seconds=seconds))
 
 
 def triggering(*triggers: Manifest) -> World:
-    """A world at rest in which v1 is live."""
+    """Returns a world at rest in which v1 is live."""
     return serving("v1", given.with_triggers(*triggers))
 
 
 def change(world: World, *triggers: Manifest) -> None:
-    """The App's owner writes its triggers anew."""
+    """Replaces the App's triggers as its owner."""
     app = world.objects[("dynamiq.getdynamiq.ai/v1alpha1", "App", given.NAME)]
     app["spec"]["triggers"] = list(triggers)
     world.edited(app)
@@ -41,7 +41,7 @@ def jobs(world: World) -> list[str]:
 
 
 def told(world: World) -> list[tuple[str, str, str | None, str | None]]:
-    """Trigger, outcome, message and version of each run on the App's status, the newest first."""
+    """Returns trigger, outcome, message and version of each run in the App's status, newest first."""
     return [(run.trigger, run.outcome.value, run.message, run.workflow_version) for run in world.app.status.triggers]
 
 

@@ -1,4 +1,4 @@
-"""How much something does, by what it calls: a number that no other program on the machine changes."""
+"""Measures work by its number of calls, which no other program on the machine changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def calls(work: Callable[[], object]) -> int:
-    """The calls that `work` makes in this thread, of functions of Python and of C, and the items that its generators give."""
+    """Returns the calls of `work` in this thread, of functions of Python and of C, and the items of its generators."""
     count = 0
 
     def seen(_frame: object, event: str, _about: Any) -> None:

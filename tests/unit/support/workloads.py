@@ -1,4 +1,4 @@
-"""Workloads of App chat as the API server has them: that of strategy Rolling, and under strategy Switch one for each set of pins."""
+"""Makes workloads of App chat as the API server has them: one for strategy Rolling, and one for each set of pins with Switch."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SERVED = "1 2026-11-24T12:00:00Z"
 
 
 def rolling(wanted: int, ready: int, new: int, old: int) -> Manifest:
-    """The workload of strategy Rolling."""
+    """Returns the workload of strategy Rolling."""
     return {"metadata": {"name": given.NAME}, "spec": {"replicas": wanted}, "status": _status(ready, new, old)}
 
 
 def plain(version: str, app: App | None = None) -> Manifest:
-    """The same, whole: as it was made for what a row with this version pins."""
+    """Returns the whole workload of strategy Rolling, as it was made for the pins of this version."""
     made = workload_manifest(app or given.an_app(), WorkloadInputs("", Pins.of(pinned(version))))
     assert made is not None
     return managed_fields.applied(made)
 
 
 def checking(*, keys: bool) -> Manifest:
-    """The same with its pods, which check Access Keys or serve whoever calls."""
+    """Returns the same workload with its pods, which check Access Keys or serve any caller."""
     made = plain("v2", given.an_app(given.with_spec(access={"type": "private" if keys else "public"})))
     return {**made, "status": _status(1, 1, 0)}
 
@@ -37,7 +37,7 @@ def checking(*, keys: bool) -> Manifest:
 def of_pins(
     version: str, wanted: int, ready: int, *, serves: bool = False, warm: bool = False, app: App | None = None, **pins: object
 ) -> Manifest:
-    """The workload of what a row with this version pins. `serves`, `warm`: whether the Service came to it; else it starts."""
+    """Returns the workload of this version's pins. `serves`, `warm`: the Service has selected it; otherwise it is starting."""
     found = Pins.of(pinned(version, **pins))
     noted = SERVED if serves or warm else None
     made = workload_manifest(app or given.an_app(), WorkloadInputs(found.label, found, served_note=noted))
@@ -46,7 +46,7 @@ def of_pins(
 
 
 def pod(name: str, version: str, status: Manifest | None = None, *, switches: bool = False, seconds: float = 0) -> Manifest:
-    """A pod of what a row with this version pins, made `seconds` after NOW. It is Ready, unless `status` says otherwise."""
+    """Returns a pod of this version's pins, created `seconds` after NOW. It is Ready unless `status` differs."""
     found = Pins.of(pinned(version))
     made = workload_manifest(given.an_app(), WorkloadInputs(found.label if switches else "", found))
     assert made is not None
@@ -58,14 +58,14 @@ def pod(name: str, version: str, status: Manifest | None = None, *, switches: bo
 
 
 def pinned(version: str, **pins: object) -> Pinned:
-    """What a row with this version pins."""
+    """Returns the pins of a row with this version."""
     found = given.a_row("x", given.live(1, version, **pins)).pinned
     assert found is not None
     return found
 
 
 def service(version: str | None, **pins: object) -> Manifest:
-    """The Service, which selects the pods of this version's pins; None: pods of any."""
+    """Returns the Service, which selects the pods of this version's pins; None: pods of any pins."""
     selector = {names.APP_LABEL: given.NAME} | ({names.PINS_LABEL: Pins.of(pinned(version, **pins)).label} if version is not None else {})
     return {"metadata": {"name": given.NAME}, "spec": {"selector": selector}}
 

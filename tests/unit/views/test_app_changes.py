@@ -1,4 +1,4 @@
-"""What changed of an App's settings, as a history shows it."""
+"""AppChanges, as a history shows them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_as_data_every_field_is_there_and_no_state_is() -> None:
             by=None, byVerified=None, after=None, reason="Changed", changes=[{"field": "hostname", "change": "Added", "to": "a.test"}]
         )
     )
-    told = as_data(ChangeRow.of(given.stored(made)))
-    assert (told["by"], told["byVerified"], told["after"], told["generation"]) == (None, False, None, {"from": None, "to": 1})
-    assert told["changes"] == [{"field": "hostname", "name": None, "change": "Added", "from": None, "to": "a.test"}]
-    assert not {"states", "key"} & told.keys()
+    data = as_data(ChangeRow.of(given.stored(made)))
+    assert (data["by"], data["byVerified"], data["after"], data["generation"]) == (None, False, None, {"from": None, "to": 1})
+    assert data["changes"] == [{"field": "hostname", "name": None, "change": "Added", "from": None, "to": "a.test"}]
+    assert not {"states", "key"} & data.keys()

@@ -1,4 +1,4 @@
-"""How an App is in one word: over the statuses that the operator writes, from its first deploy on."""
+"""The state of an App in one word: over the statuses that the operator writes, from its first deploy on."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _state(world: World) -> AppState:
     return app_state(_app(world), next(iter(rows_under_way(_rows(world))), None))
 
 
-def _told(world: World) -> tuple[str, str | None]:
-    """Word and reason."""
+def _word_and_reason(world: World) -> tuple[str, str | None]:
+    """Returns word and reason."""
     state = _state(world)
     return state.word.value, state.reason
 
@@ -34,13 +34,13 @@ def test_from_nothing_to_live() -> None:
     world = a_world()
     assert _state(world) == AppState(AppWord.NOT_DEPLOYED), "the operator has not seen it"
     world.settle()
-    assert _told(world) == ("NotDeployed", "NotDeployed")
+    assert _word_and_reason(world) == ("NotDeployed", "NotDeployed")
     world.deploy("a", "v1")
-    assert _told(world)[0] == "Progressing", "at once, before the operator has seen the row"
+    assert _word_and_reason(world)[0] == "Progressing", "at once, before the operator has seen the row"
     world.settle()
-    assert _told(world) == ("Progressing", "Deploying")
+    assert _word_and_reason(world) == ("Progressing", "Deploying")
     world.run()
-    assert _told(world) == ("Live", "Serving")
+    assert _word_and_reason(world) == ("Live", "Serving")
     assert "v1" in (_state(world).message or "")
 
 
@@ -48,7 +48,7 @@ def test_a_row_that_waits_is_pending_and_says_for_what() -> None:
     world = serving("v1")
     world.deploy("b", "v9")
     world.settle()
-    assert _told(world)[0] == "Pending"
+    assert _word_and_reason(world)[0] == "Pending"
     assert "chat-v9 does not exist" in (_state(world).message or "")
     assert app_state(_app(world), None).word is AppWord.PENDING, "for who may not read rows the App alone says so"
 
@@ -59,7 +59,7 @@ def test_a_first_row_that_failed_leaves_nothing_live() -> None:
     world.settle()
     world.stall(BAD_NAME)
     world.settle()
-    assert _told(world) == ("Failed", "DeployFailed")
+    assert _word_and_reason(world) == ("Failed", "DeployFailed")
 
 
 def test_where_an_older_row_serves_a_failed_one_is_no_failure() -> None:
@@ -70,7 +70,7 @@ def test_where_an_older_row_serves_a_failed_one_is_no_failure() -> None:
     world.settle()
     world.run()
     assert world.phases["b"] == "#2 Failed"
-    assert _told(world) == ("Live", "Serving")
+    assert _word_and_reason(world) == ("Live", "Serving")
 
 
 def test_what_is_live_and_not_as_it_should_be_is_degraded() -> None:
@@ -83,11 +83,11 @@ def test_what_is_live_and_not_as_it_should_be_is_degraded() -> None:
     workload["status"]["conditions"] = [{"type": "Available", "status": "False"}]
     world.settle()
     assert world.condition("Ready")[0] == "False"
-    assert _told(world) == ("Degraded", "NoPodReady")
+    assert _word_and_reason(world) == ("Degraded", "NoPodReady")
 
 
 def test_an_app_that_sleeps_is_told_so() -> None:
-    """The reason is the operator's: `test_sleep` of the views holds the two together."""
+    """The reason is the operator's: `test_sleep` of the views compares the two."""
     ready = {"type": "Ready", "status": "True", "reason": "Asleep", "message": "v1 is live; it is asleep: the next call wakes it"}
     app = given.app_manifest(given.with_status(conditions=[ready], live={"row": "a"}))
     assert app_state(app, None) == AppState(AppWord.ASLEEP, "Asleep", ready["message"])
@@ -106,11 +106,11 @@ def test_a_status_of_another_version_is_told_as_far_as_it_can_be(status: Manifes
 
 
 def test_what_git_asks_is_live_where_its_own_row_is() -> None:
-    asked = {"workflowVersion": "v2", "message": "why"}
-    app = given.app_manifest(given.with_deploy(**asked, changedBy="anna"))
-    of_git = given.row_manifest("a", given.live(1, "v2", source="App"), given.asking(**asked))
+    deploy = {"workflowVersion": "v2", "message": "why"}
+    app = given.app_manifest(given.with_deploy(**deploy, changedBy="anna"))
+    of_git = given.row_manifest("a", given.live(1, "v2", source="App"), given.asking(**deploy))
     assert is_as_declared(app, of_git)
-    assert not is_as_declared(app, given.row_manifest("a", given.live(1, "v2"), given.asking(**asked))), "somebody made it by hand"
+    assert not is_as_declared(app, given.row_manifest("a", given.live(1, "v2"), given.asking(**deploy))), "somebody made it by hand"
     assert not is_as_declared(app, given.row_manifest("a", given.live(1, "v2", source="App"), given.asking(workflowVersion="v2")))
     assert not is_as_declared(app, None)
     assert not is_as_declared(given.app_manifest(), of_git)

@@ -1,4 +1,4 @@
-"""What is said of a row before somebody tries to bring it back."""
+"""The obstacles of a row, shown before a rollback to it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_what_may_not_be_read_is_unknown_and_not_missing() -> None:
 
 
 def test_what_runs_already_needs_no_key_and_is_not_rejected() -> None:
-    """Its pods are there: scaling what is live is refused by nobody."""
+    """The live row's pods exist: nothing refuses scaling it."""
     again = given.a_row("chat-c", given.superseded(3, "v2"))
     stock = replace(WITH_KEY, named={MODEL: None}, rejected={given.flow_hash("v2"): REJECTED})
     assert deployable(again, stock).ok is True

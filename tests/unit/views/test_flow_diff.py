@@ -1,4 +1,4 @@
-"""The diff of two flows: right as any other, and done in time whatever the flows hold."""
+"""The diff of two flows: as correct as any other, and fast whatever the flows contain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 def _applied(before: list[str], diff: tuple[str, ...]) -> list[str]:
-    """What a diff makes of the lines before it. Its hunks have to fit where they say."""
+    """Applies a diff to the lines before it, and returns the result. Its hunks have to match their places."""
     made, at = list[str](), 0
     for line in diff[2:]:
         if (hunk := HUNK.fullmatch(line)) is not None:
@@ -54,7 +54,7 @@ def test_a_small_change_of_a_large_flow_is_told_as_one() -> None:
 
 
 def test_flows_made_to_be_compared_for_hours_are_compared_in_the_time_of_a_few() -> None:
-    """Many lines, each of them often, but not so often that difflib leaves it out."""
+    """Each of many lines is frequent, but not so frequent that difflib ignores it."""
 
     def work(lines: int, kinds: int) -> int:
         by_chance = random.Random(lines)  # noqa: S311 - no secret

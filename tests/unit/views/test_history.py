@@ -1,4 +1,4 @@
-"""How a history reads: its order, where a row came from, and values in words."""
+"""The text of a history: its order, the origin of a row, and values in words."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_where_a_row_came_from(made: Manifest, said: str | None) -> None:
     ],
 )
 def test_how_long_a_deploy_took(made: Manifest, seconds: float | None) -> None:
-    """A clock that was set back makes no deploy end before it began."""
+    """A clock that was set back must not end a deploy before its start."""
     assert HistoryRow.of(made).duration == seconds
 
 
@@ -166,8 +166,8 @@ def test_every_column_has_its_cell_and_what_is_not_there_an_empty_one() -> None:
 
 
 def test_every_path_of_a_column_is_where_its_value_is() -> None:
-    asked = given.asking(createdBy="anna", message="why", bypass={"reason": "the shop is down"})
-    waits, ended = row("chat-a", rules.awaiting(2), asked), row("chat-b", given.overtaken(2), given.with_status(ending="Overtaken"))
+    modifier = given.asking(createdBy="anna", message="why", bypass={"reason": "the shop is down"})
+    waits, ended = row("chat-a", rules.awaiting(2), modifier), row("chat-b", given.overtaken(2), given.with_status(ending="Overtaken"))
     for each in COLUMNS:
         if each.path:
             made = ended if each.key == "ending" else waits

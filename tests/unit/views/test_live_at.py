@@ -1,4 +1,4 @@
-"""What was live at a time, by the rows of an App alone."""
+"""The live row at a time, from the rows of an App alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def at(minutes: float) -> str:
 
 
 def row(sequence: int, result: str | None, began: float, ended: float | None = None, **pins: Any) -> Manifest:
-    """The row `chat-<sequence>` of version `v<sequence>`: its deploy began and ended so many minutes after noon."""
+    """Returns the row `chat-<sequence>` of version `v<sequence>`, whose deploy began and ended these minutes after noon."""
     end = [given.ended(result, "why", seconds=60 * ended)] if result is not None and ended is not None else []
     previous = {"previousDigest": given.UNSEALED} if sequence > 1 else {}
     modifiers = [given.pinned(sequence, f"v{sequence}", createdAt=at(began), **{**previous, **pins}), *end]
@@ -79,8 +79,8 @@ def test_of_two_that_went_live_within_a_second_the_newer_one_counts() -> None:
 
 def test_an_older_row_that_ended_after_a_newer_one_was_live_is_not_rolled_out_any_more() -> None:
     rows = [row(1, "Succeeded", 0, 1), row(2, "Overtaken", 5, 9), row(3, "Succeeded", 6, 8)]
-    told = [live_at(rows, at(minutes)).rolling_out for minutes in (7, 8.5)]
-    assert [each and each.row.sequence for each in told] == [3, None]
+    rollouts = [live_at(rows, at(minutes)).rolling_out for minutes in (7, 8.5)]
+    assert [each and each.row.sequence for each in rollouts] == [3, None]
 
 
 def test_before_the_first_row_nothing_was_live() -> None:

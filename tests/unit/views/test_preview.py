@@ -1,4 +1,4 @@
-"""What a deploy would do, in words and as data."""
+"""The effect of a deploy, in words and as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report of deploys: which rows are in it, what is said of each, and whether all histories verify."""
+"""A report of deploys: its rows, their description, and whether all histories verify."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def at(minutes: float) -> str:
 
 
 def begun(name: str, minutes: float, *modifiers: given.Modifier) -> Manifest:
-    """A row whose deploy began so many minutes after noon, and ended a minute later."""
+    """Returns a row whose deploy began `minutes` after noon, and ended a minute later."""
 
     def modify(made: Manifest) -> None:
         made["spec"]["pinned"]["createdAt"] = at(minutes)
@@ -58,7 +58,7 @@ def report(*rows: Manifest, since: str | None = None, until: str | None = None) 
     [(None, None, [1, 2, 3]), (10, None, [2, 3]), (None, 10, [1]), (10, 20, [2]), (11, 20, []), (0, 21, [1, 2, 3])],
 )
 def test_a_deploy_is_of_the_time_in_which_it_began(since: float | None, until: float | None, sequences: list[int]) -> None:
-    """So each is in one of two reports that follow one another."""
+    """Each deploy is therefore in exactly one of two consecutive reports."""
     found = report(*history()[::-1], since=at(since) if since is not None else None, until=at(until) if until is not None else None)
     assert [each.row.sequence for each in found.rows] == sequences
 
@@ -85,19 +85,19 @@ def test_who_agreed_and_what_it_waited_for_stand_beside_it() -> None:
     guards = [{"reason": "AwaitingApproval", "approvals": 1}, {"reason": "Frozen"}]
     released = {"at": at(5), "guards": ["AwaitingApproval", "Frozen"], "by": ["otto", "ida"]}
     (row,) = a_chain(begun("chat-a", 0, given.live(1, guards=guards), given.with_spec(released=released, bypass={"reason": "down"})))
-    (told,) = as_data(report(row))["deploys"]
-    assert (told["approvedBy"], told["waitedFor"], told["bypassReason"]) == ("otto, ida", ["AwaitingApproval", "Frozen"], "down")
+    (deploy,) = as_data(report(row))["deploys"]
+    assert (deploy["approvedBy"], deploy["waitedFor"], deploy["bypassReason"]) == ("otto, ida", ["AwaitingApproval", "Frozen"], "down")
     (line,) = csv.DictReader(io.StringIO(as_csv(report(row))))
     assert (line["approved_by"], line["waited_for"]) == ("otto, ida", "AwaitingApproval, Frozen")
 
 
 def test_a_row_that_has_not_ended_says_where_it_is() -> None:
     row = given.stored(given.row_manifest("chat-a", given.progressing(1)))
-    (told,) = as_data(report(row))["deploys"]
-    assert (told["result"], told["ended"]) == ("Progressing", None)
+    (deploy,) = as_data(report(row))["deploys"]
+    assert (deploy["result"], deploy["ended"]) == ("Progressing", None)
     unpinned = given.stored(given.row_manifest("chat-b", given.asking(createdBy="anna"), given.created(60)))
-    (told,) = as_data(report(unpinned, since=at(1)))["deploys"]
-    assert (told["began"], told["createdBy"], told["authorVerified"]) == (at(1), "anna", None)
+    (deploy,) = as_data(report(unpinned, since=at(1)))["deploys"]
+    assert (deploy["began"], deploy["createdBy"], deploy["authorVerified"]) == (at(1), "anna", None)
 
 
 def test_every_row_of_a_history_is_verified_whatever_the_time() -> None:
@@ -114,8 +114,8 @@ def test_every_row_of_a_history_is_verified_whatever_the_time() -> None:
 def test_a_row_that_does_not_fit_says_why() -> None:
     rows = history()
     rows[1]["spec"]["outcome"]["result"] = "Succeeded"
-    told = as_data(report(*rows))["deploys"][1]
-    assert (told["fits"], told["misfit"]) == (False, "its outcome does not have its digest: it was changed")
+    deploy = as_data(report(*rows))["deploys"][1]
+    assert (deploy["fits"], deploy["misfit"]) == (False, "its outcome does not have its digest: it was changed")
 
 
 def test_apps_of_one_name_in_two_namespaces_have_a_history_each() -> None:

@@ -1,4 +1,4 @@
-"""Runs as text: durations, costs, tokens, and what is not known."""
+"""Runs as text: durations, costs, tokens, and unknown values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as files: a spreadsheet runs nothing of a CSV, and in Markdown what users wrote stays text."""
+"""Tables as files: a spreadsheet runs nothing in a CSV, and texts of users stay plain text in Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an App is asleep: the words in which the operator says so."""
+"""Asleep Apps are found by the words that the operator writes."""
 
 from __future__ import annotations
 

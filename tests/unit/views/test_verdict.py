@@ -1,4 +1,4 @@
-"""What verifying a history found, as text and exit code."""
+"""The result of verifying a history, as text and exit code."""
 
 from __future__ import annotations
 

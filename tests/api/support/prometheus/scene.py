@@ -1,7 +1,7 @@
-"""All of us at once, as Prometheus meets us: an App that is deployed and called, the operator, the API, the gate and a recorder.
+"""Starts everything that Prometheus scrapes: an App that is deployed and called, the operator, the API, the gate and a recorder.
 
-They are processes of this machine over a real API server. Prometheus finds pods of theirs there, with the labels and the ports that
-`manifests/` and the operator give them; those are simulated, and where each is scraped is the process that it stands for.
+They are processes of this machine over a real API server. Prometheus finds simulated pods there, with the labels and ports of `manifests/`
+and the operator. Each pod is scraped at the process that it stands for.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ PLATFORM = {
     "dynamiq-gate": "gate/deployment.yaml",
     RECORDER: "recorder/statefulset.yaml",
 }
-"""What makes pods of each, by the name of its job."""
+"""The manifest of each job's pods."""
 ASLEEP = "asleep"
 RUNS = 12
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Where each process is scraped, by its job."""
+    """The running processes: the port and the pod of each job."""
 
     on: HistoryStage
     ports: Mapping[str, int]
     pods: Mapping[str, Manifest]
 
     def jobs(self) -> list[dict[str, Any]]:
-        """The jobs of our monitors over every pod of the scene; the address is the last to be changed."""
+        """Returns the jobs of our monitors over every pod of the scene. The address is the last label to be changed."""
         ours = [self.on.api.read(pod).body for pod in self.pods.values()]  # other modules leave some of theirs beside these
         pods = [*ours, *self.on.api.get("Pod", "", self.on.namespace).body["items"]]
         monitors = [each for each in yaml.safe_load_all((MONITORING / "pod-monitors.yaml").read_text()) if each]
@@ -69,7 +69,7 @@ class Scene:
 
 @contextlib.contextmanager
 def playing(stage: HistoryStage, login: Path, folder: Path) -> Iterator[Scene]:
-    """Until the block is left. `login`: a kubeconfig of the operator's account."""
+    """Runs the scene until the block ends. `login`: a kubeconfig of the operator's account."""
     cluster, api = stage.cluster, stage.api
     ports = {job: free_port() for job in ("dynamiq-apps", *PLATFORM)}
     with contextlib.ExitStack() as stack:
@@ -91,7 +91,7 @@ def playing(stage: HistoryStage, login: Path, folder: Path) -> Iterator[Scene]:
 
 @contextlib.contextmanager
 def _pod(api: Api, job: str, file: str) -> Iterator[Manifest]:
-    """A pod of ours by its labels, its container and its ports; nothing runs in it."""
+    """Creates a pod of ours with its labels, its container and its ports. Nothing runs in it."""
     found: Manifest = yaml.safe_load((REPOSITORY / "manifests" / file).read_text())
     folder = file.partition("/")[0]
     namespace = {"gate": names.GATE_NAMESPACE, "recorder": RECORDER}.get(folder, names.OPERATOR_NAMESPACE)
@@ -116,7 +116,7 @@ def _pod(api: Api, job: str, file: str) -> Iterator[Manifest]:
 
 
 def _record(stage: HistoryStage, recorder: str) -> None:
-    """Runs of the App, from an account that may write them."""
+    """Sends runs of the App, from an account that may write them."""
     token = rest.account(stage.api, stage.namespace, "sender", "dynamiq-run-writer")
     uid = stage.get(kinds.APP.kind, APP)["metadata"]["uid"]
     headers = {"Authorization": f"Bearer {token}", "X-Dynamiq-App-Id": uid}
@@ -126,7 +126,7 @@ def _record(stage: HistoryStage, recorder: str) -> None:
 
 @contextlib.contextmanager
 def _gate(stage: HistoryStage, folder: Path, metrics_port: int) -> Iterator[None]:
-    """The gate, and a call at an App that sleeps and does not wake, since its pods are simulated."""
+    """Starts the gate and calls a sleeping App. The App does not wake, because its pods are simulated."""
     gates.install_rights(stage.cluster)
     replica = GateProcess(gates.logged_in(stage.cluster, folder), folder, "10.9.9.1", HERE, free_port(), metrics_port)
     port = gate_port()
@@ -142,7 +142,7 @@ def _gate(stage: HistoryStage, folder: Path, metrics_port: int) -> Iterator[None
 
 @contextlib.contextmanager
 def _served(folder: Path, metrics_port: int) -> Iterator[None]:
-    """The App's runtime: runs that succeed and fail, use tokens and cost something, and requests that start none."""
+    """Runs the App's runtime: runs that succeed and fail, use tokens and cost something, and requests that start none."""
     port, log = free_port(), folder / "runtime.log"
     environment = {
         "PORT": str(port),

@@ -1,8 +1,8 @@
-"""What the Prometheus Operator makes of a PodMonitor: a job of Prometheus, with the same relabelings in the same order.
+"""Makes a job of Prometheus from a PodMonitor, with the same relabelings in the same order as the Prometheus Operator.
 
-After `generatePodMonitorConfig` of prometheus-operator v0.93.0 (pkg/prometheus/promcfg.go), for the fields that our monitors have: another
-field raises, so that none is left out unseen. Debian builds Prometheus without the discovery of Kubernetes, so what that says of a pod
-(discovery/kubernetes/pod.go) is said here of pods that the API server has.
+It follows `generatePodMonitorConfig` of prometheus-operator v0.93.0 (pkg/prometheus/promcfg.go), for the fields that our monitors have.
+Another field raises an error. Debian builds Prometheus without the discovery of Kubernetes (discovery/kubernetes/pod.go): this module makes
+its labels from the pods of the API server.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Relabeling = dict[str, Any]
 
 
 def job(monitor: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The job of the first endpoint of a PodMonitor, over those of the pods that are in its namespaces."""
+    """Returns the job of the first endpoint of a PodMonitor, over the pods in its namespaces."""
     meta, spec = monitor["metadata"], monitor["spec"]
     (endpoint,) = spec["podMetricsEndpoints"]
     assert set(spec) <= KNOWN, set(spec) - KNOWN
@@ -50,7 +50,7 @@ def job(monitor: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> dict[s
 
 
 def _discovered(pod: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the discovery makes of a pod: a target for each port of each container."""
+    """Yields a target for each port of each container of a pod, as Kubernetes discovery makes them."""
     meta, status = pod["metadata"], pod["status"]
     own = {
         "namespace": meta["namespace"],

@@ -1,4 +1,4 @@
-"""A Prometheus of the test's own, which scrapes every second and is asked by HTTP."""
+"""Runs a Prometheus for a test, which scrapes every second and is queried by HTTP."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ EVERY = "1s"
 
 @dataclass(frozen=True)
 class Prometheus:
-    """One that runs."""
+    """A running Prometheus."""
 
     url: str
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        """The series of an instant query. Raises AssertionError with what is wrong with it."""
+        """Returns the series of an instant query. Raises AssertionError with the error of the query."""
         answer = requests.get(f"{self.url}/api/v1/query", {"query": query}, timeout=30).json()
         assert answer["status"] == "success", f"{answer.get('error')}: {query}"
         data = answer["data"]
@@ -45,7 +45,7 @@ class Prometheus:
 
 @contextlib.contextmanager
 def running(folder: Path, port: int, jobs: Sequence[Mapping[str, Any]]) -> Iterator[Prometheus]:
-    """With these jobs and our alerts, until the block is left."""
+    """Runs Prometheus with these jobs and our alerts, until the block ends."""
     config = {
         "global": {"scrape_interval": EVERY, "scrape_timeout": EVERY, "evaluation_interval": EVERY},
         "rule_files": [str(rules.written(folder))],

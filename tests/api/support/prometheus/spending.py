@@ -1,4 +1,4 @@
-"""`python -m tests.api.support.prometheus.spending`: the runtime as it is, with an engine that calls a model which costs something, and needs no network."""
+"""`python -m tests.api.support.prometheus.spending`: runs the real runtime with an engine that calls a priced model and needs no network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynamiq_runtime.settings import from_environment
 
 
 class Spending:
-    """Two models: the price of one is known. `{"fails": true}` fails."""
+    """An engine that calls two models; the price of one is known. The input `{"fails": true}` fails."""
 
     nodes = 2
 

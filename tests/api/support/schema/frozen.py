@@ -1,4 +1,4 @@
-"""What of the resources never changes, what is set once, and the sentences that say so."""
+"""Lists the fields that never change and those that are set once, with the sentences that refuse a change."""
 
 from __future__ import annotations
 

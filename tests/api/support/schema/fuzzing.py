@@ -1,4 +1,4 @@
-"""Requests that would change a row, made from its schema: every field, in every way in which an object is written."""
+"""Draws requests that would change a row, from its schema: every field, in every way of writing an object."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.swarm import APPLY, JSON, JSON_PATCH, MERGE, Request
 Path = tuple[str, ...]
 SCHEMA: Manifest = crd.crd(RECORD)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 MANAGER = "fuzz"
-"""Field manager that a row is applied by: what it leaves out of another apply goes."""
+"""Field manager that applies the row. A field that another apply of it leaves out is removed."""
 
 METADATA = (("metadata", "ownerReferences"), ("metadata", "finalizers"))
 WAYS = (
@@ -43,7 +43,7 @@ ONLY_SOME = {
     REMOVES: 0.25,
     "more": 0.3,
 }
-"""Shares of the requests that change the least: most of what is asked should be a change where nothing holds it up."""
+"""Shares of the requests that change least: most requests should change something if nothing prevents it."""
 
 _TEXTS = (
     ("chat", "other"),
@@ -58,14 +58,14 @@ _WRONG: tuple[Any, ...] = (None, "", 0, -1, True, [], {}, "x" * 2000, {"a": "b"}
 
 
 def fields(schema: Manifest = SCHEMA, path: Path = ("spec",)) -> Iterator[Path]:
-    """The path of each field below `path`; a list is one."""
+    """Yields the path of each field below `path`. A list is one field."""
     for name, below in schema.get("properties", {}).items():
         yield (*path, name)
         yield from fields(below, (*path, name))
 
 
 def value(schema: Manifest, variant: int) -> Any:
-    """A valid value of a schema; variants 0 and 1 differ in every leaf."""
+    """Returns a valid value of a schema. Variants 0 and 1 differ in every leaf."""
     if "enum" in schema:
         return schema["enum"][variant]
     if schema["type"] == "object":
@@ -83,13 +83,13 @@ def value(schema: Manifest, variant: int) -> Any:
 
 
 def full(variant: int) -> Manifest:
-    """A spec with every field."""
+    """Returns a spec with every field."""
     made: Manifest = value(SCHEMA, variant)
     return made
 
 
 def of_type(spec: Manifest, kind: ConfigType) -> Manifest:
-    """The spec with configs of this type, without what is for the other one."""
+    """Returns the spec with configs of this type, without fields of the other type."""
     others = SERVERLESS_FIELDS if kind is ConfigType.SERVER else ("autoscaling",)
     for part in (spec, spec.get("pinned", {})):
         if "config" in part:
@@ -98,7 +98,8 @@ def of_type(spec: Manifest, kind: ConfigType) -> Manifest:
 
 
 def shapes() -> dict[str, Manifest]:
-    """Specs of rows in each stage of their life; one with every field is not valid: a row restores or names a version, and has one type."""
+    """Returns the specs of rows in each stage of their life."""
+    # A spec with every field is invalid: a row restores or names a version, and has one type.
     every = full(0)
 
     def but(*names: str, kind: ConfigType = ConfigType.SERVER) -> Manifest:
@@ -117,7 +118,7 @@ def shapes() -> dict[str, Manifest]:
 
 @dataclass(frozen=True)
 class Change:
-    """Sets the field at `path` to `value`, or removes it."""
+    """A change of a row: sets the field at `path` to `value`, or removes it."""
 
     path: Path
     value: Any = None
@@ -142,7 +143,7 @@ class Change:
         return made
 
     def operation(self, document: Manifest) -> Manifest:
-        """As JSON Patch; what is set below something missing is added with all that is above it."""
+        """Returns the change as a JSON Patch operation. If the field's parents are missing, it adds them too."""
         pointer = "/" + "/".join(self.path)
         if self.removes:
             return {"op": "remove", "path": pointer}
@@ -165,7 +166,7 @@ class Attempt:
     changes: tuple[Change, ...]
 
     def request(self, row: Manifest, collection: str) -> Request:
-        """The request for `row` as it is stored, among its `collection`."""
+        """Returns the request for `row` as it is stored, among its `collection`."""
         url = f"{collection}/{row['metadata']['name']}"
         changed = copy.deepcopy(row)
         for change in self.changes:
@@ -207,7 +208,7 @@ def _deep(into: Manifest, patch: Manifest) -> None:
 
 
 def attempts(count: int, seed: int, owner: Manifest) -> Iterator[Attempt]:
-    """`count` attempts, the same for a seed: first one of every field, then at random. `owner` is an owner that exists."""
+    """Yields `count` attempts, the same for a seed: first one of every field, then random ones. `owner` exists."""
     chance = random.Random(seed)  # noqa: S311 - a test that is the same each time
     every: list[Path] = [*fields(), *METADATA]
     other = {"spec": full(1), "metadata": {"ownerReferences": [owner], "finalizers": ["fuzz.test/kept"]}}
@@ -241,7 +242,8 @@ def _change(chance: random.Random, path: Path, other: Manifest) -> Change:
 
 
 def _shape(chance: random.Random, changes: Sequence[Change]) -> str:
-    """A row that has what is removed and what is above what is set: otherwise most requests would be malformed."""
+    """Returns the shape of a row that has what is removed and the parents of what is set."""
+    # With another shape most requests would be malformed.
     fitting = [name for name, spec in shapes().items() if all(_fits(change, {"spec": spec, "metadata": {}}) for change in changes)]
     return chance.choice(fitting or ["ended"])
 

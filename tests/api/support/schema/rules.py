@@ -1,4 +1,4 @@
-"""One object accepted and one refused for each rule, with the sentence that a user reads."""
+"""Lists for each rule one object that is accepted and one that is refused, with the sentence that a user reads."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ PROMOTED = {"namespace": "staging", "app": "chat", "row": "chat-1", "hash": "sha
 
 @dataclass(frozen=True)
 class Rule:
-    """`good` is accepted; `bad` is refused, saying `says` of `field`."""
+    """A rule of a kind: `good` is accepted; `bad` is refused with `says` at `field`."""
 
     kind: str
     about: str
@@ -102,7 +102,7 @@ class Rule:
 
     @property
     def of_the_name(self) -> bool:
-        """Whether the rule is about `metadata.name`, which no update can change."""
+        """Returns True if the rule is about `metadata.name`, which no update can change."""
         return self.field == "metadata.name"
 
 
@@ -115,7 +115,7 @@ def _variable(**fields: object) -> Modifier:
 
 
 def _long(count: int) -> list[dict[str, str]]:
-    """Variables as long as one may be."""
+    """Returns variables with values of the greatest length."""
     return [{"name": f"LONG_{number}", "value": "x" * 32768} for number in range(count)]
 
 
@@ -160,7 +160,7 @@ def _expect_at(path: str) -> Modifier:
 
 
 def _inputs(count: int) -> Modifier:
-    """Cases as long as one may be."""
+    """Returns a spec with cases whose inputs have the greatest length."""
     return _verify(cases=[{"name": f"case-{number}", "input": "x" * 8192, "expect": {"status": 200}} for number in range(count)])
 
 

@@ -1,4 +1,4 @@
-"""Each way in which an object, or a change of it, gets to the API server; nothing is kept, every request is a dry run."""
+"""Sends an object, or a change of it, to the API server in each possible way. Every request is a dry run: nothing is stored."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.support.factories import in_namespace, with_meta
 
 OF_THE_CLUSTER = tuple(kind.kind for kind in KINDS if not kind.namespaced)
 Way = Callable[[Api, Manifest, Manifest], Answer]
-"""Sends the object that is wanted: a new one, or in the place of the one that is stored."""
+"""Sends an object as a new one, or in place of the stored one."""
 
 
 @contextlib.contextmanager
 def stored(api: Api, namespace: str) -> Iterator[dict[str, Manifest]]:
-    """An object of each kind, as the API server stored it: what updates are made to. Those of the cluster are named after the namespace."""
+    """Yields one stored object of each kind, to be updated. Cluster-scoped objects are named after the namespace."""
     made = {}
     for kind, base in BASES.items():
         manifest = base(in_namespace(namespace), *([with_meta(name=namespace)] if kind in OF_THE_CLUSTER else []))
@@ -69,7 +69,8 @@ CHANGED: tuple[Way, ...] = (merge_patch, apply_over, replace)
 
 
 def by_turns(cases: Iterable[Any], *ways: Sequence[Callable[..., Answer]]) -> list[Any]:
-    """Parameters of a test: each case with one of each of these ways, in turn. The API server looks at an object alike, however it gets there."""
+    """Returns parameters of a test: each case with one of these ways, in turn."""
+    # The API server checks an object alike in every way of sending it: one way for each case is enough.
     turns = zip(*(itertools.cycle(each) for each in ways), strict=False)
     return [
         pytest.param(case, *turn, id="-".join([str(case), *(way.__name__ for way in turn)]))
