@@ -37,7 +37,7 @@ ARCHITECTURES = ("amd64", "arm64")
 
 
 class GoError(Exception):
-    """Go could not answer a question about its modules; the message is its own."""
+    """A question about its modules that Go could not answer; the message is Go's."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Builds the web console into the files that the REST API serves, with the Node that `locks/console.txt` names, once per state of its
 sources.
 
-A built console is a folder in the cache, named by the digest of all its inputs: the image, the wheel and the checkout never get an older
-one. `package-lock.json` names npm's packages, each checked by its hash, in `operator/console/node_modules`. It refuses a Node of another
-version than the lock's: the same sources give the same bytes everywhere.
+A built console is a folder in the cache, named by the digest of all its inputs. The image, the wheel and the checkout thus never get an
+older one. `package-lock.json` names npm's packages, each checked by its hash, in `operator/console/node_modules`. It refuses a Node of
+another version than the lock's: the same sources give the same bytes everywhere.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ _HEADER = "# The packages of Debian that a release's images are made of, written
 
 
 class LockError(Exception):
-    """The lock is wrong, or could not be written; the message explains why."""
+    """A lock that is wrong, or could not be written; the message explains why."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs the main job on a real Kubernetes step by step: an App is deployed twice and rolled back while a client calls it, and compared.
+"""Runs the main job on a real Kubernetes: deploys an App twice and rolls it back while a client calls it, then compares its runs.
 
 `make demo` runs it. A reader could type each command; each result is checked, and the exit status is 0 only if all are as expected. It
 replaces namespace `demo` only if the demo created it, and leaves the cluster running.

@@ -40,7 +40,7 @@ BUILD_WHEEL = "import sys; from setuptools import build_meta; print(build_meta.b
 
 
 class DistError(Exception):
-    """A part of the release could not be built; the message names it, and shows the output of the program."""
+    """A part of the release that could not be built; the message names it, and shows the output of the program."""
 
 
 def build(out: Path) -> list[Path]:
