@@ -7,8 +7,8 @@ Each folder of `build` is a Go module that pins versions:
   a process use that one; all else stays as it is.
 - `build/helm`: Helm, with the versions of `build/components` for common modules. Go finds these compiled in its cache.
 - `build/contour`: Contour, which does not compile with the client-go of that Kubernetes.
-- Modules of their own for the tools of tests: OpenTelemetry's collector, Flux's controllers, Argo CD, Velero, and the health checks of Flux
-  and Argo CD.
+- Modules of their own for tools of tests: OpenTelemetry's collector, Flux's controllers, Argo CD, Velero, and the health checks of Flux and
+  Argo CD.
 
 `build/*/modules/<component>.txt` lists the modules, and their versions, that are linked into a component. `python -m local.components`
 writes these lists from the `go.mod` files. A changed pin thus changes only the digests of the components that it is linked into.
