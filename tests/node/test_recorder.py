@@ -37,7 +37,7 @@ print(urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "/v1/traces", 
 
 
 @pytest.fixture(scope="module")
-def there(cluster: Cluster) -> Iterator[Installed]:
+def installed_recorder(cluster: Cluster) -> Iterator[Installed]:
     install_rights(cluster)
     cluster.load_images(images.ensure([images.RUNTIME]).values())
     with installed(cluster) as running:
@@ -79,7 +79,7 @@ def send(kubectl: Kubectl, namespace: str, pod: str, body: Manifest) -> str:
 
 
 @pytest.mark.full_count
-def test_from_a_pod_to_who_asks_and_over_a_restart(there: Installed, api: Api, kubectl: Kubectl) -> None:
+def test_from_a_pod_to_who_asks_and_over_a_restart(installed_recorder: Installed, api: Api, kubectl: Kubectl) -> None:
     with fresh_namespace(api, "recorded") as namespace:
         app = recorders.an_app(api, namespace, content=True)
         uid = app["metadata"]["uid"]
@@ -97,9 +97,9 @@ def test_from_a_pod_to_who_asks_and_over_a_restart(there: Installed, api: Api, k
             401,
         ]
         before = uid_of_pod(api)
-        there.kill()
+        installed_recorder.kill()
         eventually("another pod takes its place", lambda: uid_of_pod(api) not in (None, before))
-        there.until_ready()
+        installed_recorder.until_ready()
         eventually("it answers again", lambda: ask(api, path_of_run, reader)[0] == 200)
         more = [a_run(seq=seq, nodes=5) for seq in range(2, 202)]
         for number in range(INSTANCES):

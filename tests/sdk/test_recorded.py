@@ -171,24 +171,24 @@ def test_what_the_sdks_own_client_sends_twice_is_stored_once_and_told_in_its_wor
     recorded: Recorded, sdk: Preloaded, model: openai.Model, app: str, tmp_path: Path
 ) -> None:
     with recorded.serving(app, AGENT, sdk, model) as served:
-        asked = {"flow": AGENT, "input": {"question": "Where is my order 1001?"}}
+        request = {"flow": AGENT, "input": {"question": "Where is my order 1001?"}}
         variables = {"MODEL_URL": model.url, "MODEL_KEY": openai.KEY}
-        told = sdk.run(
+        output = sdk.run(
             "tests.support.sdk_client",
             f"http://127.0.0.1:{served.port}",
             KEY,
             environment={"PATH": os.environ["PATH"], **variables},
-            given=json.dumps(asked),
+            given=json.dumps(request),
             folder=tmp_path,
         )
-    sent = json.loads(told)["runs"]
+    sent = json.loads(output)["runs"]
     (top,) = (run for run in sent if run["parent_run_id"] is None)
     run = recorded.run(top["id"])
     assert (run["source"], run["deployment_id"], run["tags"]) == ("sdk", None, ["outside"])
     path = f"/v1/apps/{recorded.uid(app)}/runs.jsonl"
     assert [each["id"] for each in recorded.reader.lines(path) if each["source"] == "sdk"] == [top["id"]]
-    told = recorded.reader.get(f"/v1/runs/{top['id']}/trace", include="content")["data"]["runs"]
-    assert _by_id(told) == _by_id(sent if app == OPEN else [_without_content(each) for each in sent])
+    traced = recorded.reader.get(f"/v1/runs/{top['id']}/trace", include="content")["data"]["runs"]
+    assert _by_id(traced) == _by_id(sent if app == OPEN else [_without_content(each) for each in sent])
 
 
 def _by_id(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

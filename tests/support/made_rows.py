@@ -42,12 +42,12 @@ def make(cluster: Cluster, rows: Iterable[Manifest]) -> None:
 async def _make(cluster: Cluster, rows: list[Manifest]) -> None:
     async with swarm.swarm(cluster) as connections:
 
-        async def one(_: int, wanted: Manifest) -> None:
-            status = wanted.pop("status")
-            made = await connections.send(Request("POST", path(wanted, named=False), wanted, headers=OPERATOR))
-            assert made.ok, made.message
-            whole = {key: wanted[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": made.body["metadata"], "status": status}
-            answer = await connections.send(Request("PUT", f"{path(wanted)}/status", whole, headers=OPERATOR))
+        async def one(_: int, raw: Manifest) -> None:
+            status = raw.pop("status")
+            created = await connections.send(Request("POST", path(raw, named=False), raw, headers=OPERATOR))
+            assert created.ok, created.message
+            whole = {key: raw[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": created.body["metadata"], "status": status}
+            answer = await connections.send(Request("PUT", f"{path(raw)}/status", whole, headers=OPERATOR))
             assert answer.ok, answer.message
 
         await swarm.shared(rows, one)

@@ -319,16 +319,16 @@ def test_the_gate_ends_only_after_every_app_is_awake(helm: Helm) -> None:
     ],
 )
 def test_its_notes_name_the_next_three_commands(helm: Helm, values: Manifest, commands: tuple[str, ...]) -> None:
-    said = helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", values=values).stdout
-    notes = said.partition("\nNOTES:\n")[2]
+    output = helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", values=values).stdout
+    notes = output.partition("\nNOTES:\n")[2]
     assert tuple(re.findall(r"^   ((?:helm|kubectl) .*)$", notes, re.MULTILINE)) == commands
     runtime = yaml.safe_load(re.search(r"<<'END'\n(.*?)\n *END", notes, re.DOTALL)[1])  # type: ignore[index]
     assert runtime["spec"]["image"] == images.RUNTIME.reference
 
 
 def test_what_it_says_of_itself_is_the_projects_version(helm: Helm, tmp_path: Path) -> None:
-    said = yaml.safe_load(helm("show", "chart", str(CHART)).stdout)
-    assert (said["version"], said["appVersion"]) == (images.version(), images.version())
+    chart_metadata = yaml.safe_load(helm("show", "chart", str(CHART)).stdout)
+    assert (chart_metadata["version"], chart_metadata["appVersion"]) == (images.version(), images.version())
     helm("package", str(CHART), "--destination", str(tmp_path))
     (archive,) = tmp_path.iterdir()
     assert archive.name == f"dynamiq-{images.version()}.tgz"

@@ -57,9 +57,9 @@ def installed(cluster: Cluster) -> Iterator[Installed]:
         recorder.provide_volume(cluster, transcript)
         kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)
         outside = eventually("the recorder's Service is there", lambda: recorder.reached(cluster, transcript))
-        recorder_ = Installed(cluster, kubectl, outside)
-        recorder_.until_ready()
-        yield recorder_
+        running = Installed(cluster, kubectl, outside)
+        running.until_ready()
+        yield running
     finally:
         kubectl("delete", "--ignore-not-found", "-k", folder, timeout=GONE_WITHIN)
         kubectl("delete", "pv", volume, "--ignore-not-found")
