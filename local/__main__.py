@@ -1,4 +1,4 @@
-"""The command line: `python -m local up|down|status|env|gateway|metrics|build|load`."""
+"""Runs the command line: `python -m local up|down|status|env|gateway|metrics|build|load`."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def _env(options: argparse.Namespace) -> None:
 
 
 def _gateway(options: argparse.Namespace) -> None:
-    found = gateway.start(_running(options.name))
-    say(f"try:        curl --connect-to ::{found.address}:{found.port} http://<hostname of an App>/")
-    say(f"operator:   {' '.join(f'--{name}={value}' for name, value in found.settings.items())}")
+    running = gateway.start(_running(options.name))
+    say(f"try:        curl --connect-to ::{running.address}:{running.port} http://<hostname of an App>/")
+    say(f"operator:   {' '.join(f'--{name}={value}' for name, value in running.settings.items())}")
 
 
 def _metrics(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The few requests that a start makes to its own API server, by the standard library: no kubectl start-up, no client library."""
+"""Sends the few requests of a start to its own API server, with the standard library: no kubectl start-up, no client library."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ PLURALS = {
 
 @dataclass(frozen=True)
 class Api:
-    """The API server at 127.0.0.1:`port`, as the administrator whose certificate lies in `pki`."""
+    """The API server at 127.0.0.1:`port`, called as the administrator whose certificate is in `pki`."""
 
     port: int
     pki: Path
 
     def request(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> tuple[int, bytes]:
-        """Sends one request; returns the status and the body. Raises OSError where nothing answers."""
+        """Sends one request; returns the status and the body. Raises OSError if nothing answers."""
         context = ssl.create_default_context(cafile=str(self.pki / "ca.crt"))
         context.load_cert_chain(self.pki / "admin.crt", self.pki / "admin.key")
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=TIMEOUT, context=context)
@@ -52,14 +52,14 @@ class Api:
             connection.close()
 
     def is_ready(self) -> bool:
-        """Whether the API server serves and has finished its start."""
+        """Returns True if the API server serves and has finished its start."""
         try:
             return self.request("GET", "/readyz")[0] == 200
         except OSError:
             return False
 
     def get(self, path: str) -> Any:
-        """The object at `path`, None when there is none (yet)."""
+        """Returns the object at `path`; None if there is none yet."""
         status, body = self.request("GET", path)
         if status == 404:
             return None
@@ -68,7 +68,7 @@ class Api:
         return json.loads(body)
 
     def apply(self, manifest: dict[str, Any]) -> bool:
-        """Server-side apply of one object of a kind in PLURALS; False when its namespace isn't there yet, or nothing answers."""
+        """Applies one object of a kind in PLURALS on the server side; False if its namespace is missing, or nothing answers."""
         version, metadata = manifest["apiVersion"], manifest["metadata"]
         base = f"/api/{version}" if "/" not in version else f"/apis/{version}"
         namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
@@ -84,7 +84,7 @@ class Api:
         return True
 
     def node_ready(self, name: str) -> bool:
-        """Whether node `name` is Ready and pods can be made in the default namespace."""
+        """Returns True if node `name` is Ready and pods can be created in the default namespace."""
         try:
             node = self.get(f"/api/v1/nodes/{name}")
             conditions = (node or {}).get("status", {}).get("conditions", [])

@@ -1,4 +1,4 @@
-"""Takes archives apart, also by a Python before 3.11.4, such as Debian 12's, which knows no filters of tarfile."""
+"""Unpacks archives, also with a Python before 3.11.4 (such as Debian 12's), whose tarfile has no filters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 def extract(
     archive: tarfile.TarFile, folder: Path, how: Literal["data", "tar", "fully_trusted"], members: Iterable[tarfile.TarInfo] | None = None
 ) -> None:
-    """Extracts `members`, or all, by the filter of this name where Python has it: each archive is our own, or known by its hash."""
+    """Extracts `members`, or all, with the filter of this name if Python has it: each archive is our own, or known by its hash."""
     if hasattr(tarfile, "data_filter"):
         archive.extractall(folder, members, filter=how)  # noqa: S202
     else:

@@ -1,6 +1,6 @@
-"""Clusters that are not ours: a kube context named by the user, and kind's.
+"""Uses clusters that are not ours: a kube context named by the user, and kind's.
 
-It deletes a kind cluster only if it created it, and never stops, changes or deletes a context's.
+It deletes a kind cluster only if it created it, and never stops, changes or deletes the cluster of a context.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ ANSWER_SECONDS = 30
 
 
 def kubectl() -> Path:
-    """Our own kubectl where it is built already, else the one on PATH, which spares a build."""
-    found = shutil.which("kubectl")
-    return Path(found) if found and not builds.is_built(components.KUBERNETES) else builds.ensure([components.KUBERNETES])["kubectl"]
+    """Returns our own kubectl if it is already built; else the one on PATH, which saves a build."""
+    on_path = shutil.which("kubectl")
+    return Path(on_path) if on_path and not builds.is_built(components.KUBERNETES) else builds.ensure([components.KUBERNETES])["kubectl"]
 
 
 def start(record: Record) -> Record:
-    """Creates the kind cluster, or finds the context, and writes the kubeconfig. `record` is not saved before."""
+    """Creates the kind cluster, or finds the context, and writes the kubeconfig. `record` is not yet saved."""
     record = _start_kind(record) if record.profile == "kind" else record.with_(owned=False)
     view = _run([kubectl(), "config", "view", "--minify", "--flatten", "--context", record.context])
     pki.write_private(record.kubeconfig, view.encode())
@@ -38,7 +38,7 @@ def start(record: Record) -> Record:
 
 
 def is_reachable(record: Record) -> bool:
-    """Whether the API server behind the record's kubeconfig answers."""
+    """Returns True if the API server behind the record's kubeconfig answers."""
     if not record.kubeconfig.exists():
         return False
     command: list[str | Path] = [kubectl(), "--kubeconfig", record.kubeconfig, "--request-timeout=5s", "get", "--raw", "/readyz"]
@@ -46,7 +46,7 @@ def is_reachable(record: Record) -> bool:
 
 
 def release(record: Record) -> None:
-    """Deletes a kind cluster that we created; leaves every other as it is."""
+    """Deletes a kind cluster that we created; leaves every other cluster as it is."""
     if record.profile == "kind" and record.owned and shutil.which("kind"):
         _run(["kind", "delete", "cluster", "--name", record.name], seconds=START_SECONDS)
 

@@ -1,7 +1,7 @@
-"""Builds components from their Go modules, once per version, into a cache outside the clone.
+"""Builds components from their Go modules, once per version, into a cache outside the clone. It downloads nothing but Go modules.
 
-A built component is a folder named by the digest of all that goes into it, so a changed pin builds it anew and an unchanged one
-costs nothing. It refuses to download anything but Go modules.
+A built component is a folder named by the digest of all its inputs. A changed pin therefore builds it again, and an unchanged one costs
+nothing.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ GO_AT_LEAST = (1, 26)
 
 
 class BuildError(Exception):
-    """A component could not be built; the message says which, and what to do."""
+    """A component that could not be built; the message names it and the remedy."""
 
 
 def cache_root() -> Path:
-    """Where builds, images and clusters are kept.
+    """Returns the folder of builds, images and clusters.
 
     `$DYNAMIQ_CACHE`, else `$XDG_CACHE_HOME/dynamiq-operator`, else `~/.cache/dynamiq-operator`.
     """
@@ -39,7 +39,7 @@ def cache_root() -> Path:
 
 @contextmanager
 def locked(name: str) -> Iterator[Path]:
-    """Holds the cache's lock `name`; says so when another process has it, since that wait can be minutes."""
+    """Holds the cache's lock `name`; prints a line if another process has it, since that wait can be minutes."""
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
     with (root / f".{name}.lock").open("w") as handle:
@@ -58,22 +58,22 @@ def ensure(components: Sequence[Component]) -> dict[str, Path]:
 
 
 def missing(components: Sequence[Component]) -> list[Step]:
-    """The steps that build the components which the cache does not have. Raises BuildError without a Go that can."""
-    found = [Step(_title(component), partial(_build, component)) for component in components if not is_built(component)]
-    if found:
+    """Returns the steps that build the components missing from the cache. Raises BuildError if no Go on this machine can."""
+    to_build = [Step(_title(component), partial(_build, component)) for component in components if not is_built(component)]
+    if to_build:
         _require_go()
-    return found
+    return to_build
 
 
 def programs(components: Sequence[Component]) -> dict[str, Path]:
-    """The path of each program, link and file of components that are built, by its name."""
+    """Returns the path of each program, link and file of built components, by its name."""
     return {
         path.name: path for component in components for path in _folder(cache_root(), component).iterdir() if not path.name.startswith(".")
     }
 
 
 def is_built(component: Component) -> bool:
-    """Whether `ensure` would find the component in the cache."""
+    """Returns True if the cache has the component."""
     return _folder(cache_root(), component).exists()
 
 
@@ -87,12 +87,12 @@ def _folder(root: Path, component: Component) -> Path:
 
 def _require_go() -> None:
     go = shutil.which("go")
-    wanted = ".".join(map(str, GO_AT_LEAST))
+    least = ".".join(map(str, GO_AT_LEAST))
     if go is None:
-        raise BuildError(f"Go {wanted} or newer is needed to build Kubernetes and was not found: install it and put it on PATH")
-    found = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout.strip()
-    if tuple(int(part) for part in found.removeprefix("go").split(".")[:2]) < GO_AT_LEAST:
-        raise BuildError(f"Go {wanted} or newer is needed to build Kubernetes; {go} is {found}")
+        raise BuildError(f"Go {least} or newer is needed to build Kubernetes and was not found: install it and put it on PATH")
+    version = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout.strip()
+    if tuple(int(part) for part in version.removeprefix("go").split(".")[:2]) < GO_AT_LEAST:
+        raise BuildError(f"Go {least} or newer is needed to build Kubernetes; {go} is {version}")
 
 
 def _build(component: Component, task: Task) -> str:
@@ -124,7 +124,7 @@ def _fill(folder: Path, component: Component, task: Task) -> None:
 
 
 class _Compiled:
-    """Counts the packages that `go build -v` names, one a line: those that the Go cache does not have, of all that there are."""
+    """Counts the packages that `go build -v` names, one a line: those missing from the Go cache, out of all packages."""
 
     def __init__(self, task: Task, total: int) -> None:
         self._task = task
@@ -140,7 +140,7 @@ class _Compiled:
 
 
 def _require_listed(component: Component, program: Path) -> None:
-    """Refuses a program of modules that the component's digest does not know of: a change of them would not build it anew."""
+    """Refuses a program with modules that the component's digest does not cover: a change of them would not rebuild it."""
     listed = set(component.linked_modules.read_text().splitlines())
     if unlisted := sorted(modules_of(program) - listed):
         raise BuildError(

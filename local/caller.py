@@ -1,4 +1,4 @@
-"""The responses that a caller of an App got: the log of the demo's caller pod, followed during deploys."""
+"""Collects the responses that a caller of an App got: follows the log of the demo's caller pod during deploys."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from local.progress import wait_for
 from local.transcript import Transcript
 
 SHOWN = 5  # failed calls that are shown
-WAIT = 120  # seconds: a machine that does much else lets a caller call seldom
-SETTLED = 80  # equal responses in a row, after which no other pod responds any more, and which are enough runs to compare two rows by
+WAIT = 120  # seconds: on a busy machine the caller makes few calls
+SETTLED = 80  # equal responses in a row: no other pod responds after these, and two rows can be compared by so many runs
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""The cgroups of a cluster: one folder in each hierarchy that the machine has, whichever version it uses.
+"""Creates and removes the cgroups of a cluster: one folder in each hierarchy of the machine, for both versions of cgroups.
 
-It refuses to touch a cgroup that is not in the list it is given.
+It touches no cgroup outside the list of its caller.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from local.progress import wait_for
 
 MOUNTS = Path("/proc/self/mounts")
 UNIFIED_ROOT = Path("/sys/fs/cgroup")
-INHERITED = ("cpuset.cpus", "cpuset.mems")  # empty in a new cpuset of version 1, which then accepts no process
+INHERITED = ("cpuset.cpus", "cpuset.mems")  # empty in a new cpuset of version 1, which accepts no process until they are set
 WEIGHT = {"cpu.shares": "10240", "cpu.weight": "1000"}
-"""By either version, ten times what one process beside it has: else all pods together get as much as one process, and starve where others work."""
+"""Ten times the weight of one process beside the cluster, in each version.
+
+With equal weight, all pods together get as much as one process, and starve on a busy machine.
+"""
 
 
 def planned(slug: str) -> tuple[str, ...]:
-    """The folders that a cluster `slug` needs: one, of the unified hierarchy, or one per hierarchy of version 1.
+    """Returns the folders that a cluster `slug` needs: one in the unified hierarchy, or one per hierarchy of version 1.
 
-    Beside version 1, an empty version 2 is often mounted; runc makes its folders there too.
+    With version 1, an empty version 2 is often mounted, too; runc makes its folders there as well.
     """
     mounted = [line.split()[1:3] for line in MOUNTS.read_text().splitlines()]
     if [str(UNIFIED_ROOT), "cgroup2"] in mounted:
@@ -43,22 +46,22 @@ def create(folders: Iterable[str]) -> None:
 
 
 def write(folder: Path, settings: Mapping[str, str]) -> None:
-    """Writes to each of a cgroup's files that the machine's version has; `settings`: their content by name."""
+    """Writes those of a cgroup's files that the machine's version has; `settings`: their content by name."""
     for name, text in settings.items():
         if (folder / name).exists():
             (folder / name).write_text(text)
 
 
 def remove(folders: Iterable[str]) -> None:
-    """Kills what still runs in the folders and removes them with all below."""
-    left = [Path(folder) for folder in folders]
+    """Kills the processes in the folders and removes the folders with all below."""
+    paths = [Path(folder) for folder in folders]
 
     def gone() -> bool:
-        for folder in left:
+        for folder in paths:
             for child in sorted((path for path in folder.rglob("*/")), reverse=True):
                 _remove_one(child)
             _remove_one(folder)
-        return not any(folder.exists() for folder in left)
+        return not any(folder.exists() for folder in paths)
 
     wait_for("its cgroups to empty", gone, seconds=60, every=0.02)
 

@@ -1,6 +1,6 @@
-"""Starts, finds and stops clusters: what the command line, the demo and the tests call.
+"""Starts, finds and stops clusters, for the command line, the demo and the tests.
 
-It refuses to stop or delete a cluster that it did not create: one named by its context is only used, and only its record removed.
+It never stops or deletes a cluster that it did not create: it only uses one named by its context, and removes only its record.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ class Cluster:
 
     @property
     def env(self) -> dict[str, str]:
-        """What a shell needs to talk to this cluster: KUBECONFIG, GATEWAY, host:port, if it has one, and PATH.
+        """Returns the variables that a shell needs for this cluster: KUBECONFIG, PATH, and GATEWAY (host:port) if it has one.
 
         PATH begins with our kubectl and with the programs of this environment, among which kubectl finds its plugin.
         """
         path = os.environ.get("PATH", os.defpath)
         record = state.load(self.name)
         port = record.ports.get("gateway") if record is not None else None
-        found = {
+        variables = {
             "KUBECONFIG": str(self.kubeconfig),
             "PATH": os.pathsep.join([str(self.kubectl.parent), str(Path(sys.executable).parent), path]),
         }
-        return found | ({"GATEWAY": f"127.0.0.1:{port}"} if port else {})
+        return variables | ({"GATEWAY": f"127.0.0.1:{port}"} if port else {})
 
     def load_images(self, archives: Iterable[Path]) -> None:
         """Makes images of OCI archives available to pods; simulated pods need none.
@@ -71,7 +71,7 @@ class Cluster:
     def add_daemon(self, name: str, command: list[str | Path]) -> processes.Daemons:
         """Starts one more process on the node (control-plane: on this machine), which ends with the cluster.
 
-        Returns the handle that tells whether it is alive.
+        Returns the handle that shows if it is alive.
         """
         record = _require(self.name)
         if self.profile == "node":
@@ -101,12 +101,15 @@ def start(
     env: Mapping[str, str] | None = None,
     prepared: Callable[[resolver.Profile], None] = prepare.for_cluster,
 ) -> Cluster:
-    """Starts cluster `name`, or finds it running, and returns it when pods can be made.
+    """Starts cluster `name`, or finds it running, and returns it when pods can be created.
 
-    `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes`
-    is the number of simulated nodes. With `default_limits` the controllers of a cluster that is ours ask as rarely as Kubernetes'
-    defaults let them; a `lean` one has no autoscaler and no legacy Endpoints. `prepared` builds and installs what the profile needs,
-    before a cluster is started. Leftovers of a start of that name which did not finish are removed first. Raises LocalError.
+    - `profile` forces a profile; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`.
+    - `nodes` is the number of simulated nodes.
+    - `default_limits`: the controllers of our own clusters send requests as rarely as Kubernetes' defaults demand.
+    - `lean`: the cluster has no autoscaler and no legacy Endpoints.
+    - `prepared` builds and installs what the profile needs, before a cluster is started.
+
+    It first removes the leftovers of an unfinished start of that name. Raises LocalError.
     """
     with state.locked(name):
         choice = resolver.choose(os.environ if env is None else env, profile)
@@ -129,15 +132,15 @@ def start(
 
 
 def find(name: str = DEFAULT_NAME) -> Cluster | None:
-    """Cluster `name` when it is running and reachable."""
+    """Returns cluster `name` if it is running and reachable."""
     record = state.load(name)
     return _cluster(record) if record is not None and _is_healthy(record) else None
 
 
 def stop(name: str = DEFAULT_NAME) -> bool:
-    """Ends every process of cluster `name` and removes its files; returns whether there was one.
+    """Ends every process of cluster `name` and removes its files; returns True if there was one.
 
-    Pods are killed, not drained: a cluster of ours keeps nothing. Of one that we did not create only the record is removed.
+    Pods are killed, not drained: a cluster of ours keeps nothing. For a cluster that we did not create, only the record is removed.
     """
     with state.locked(name):
         record = state.load(name)
@@ -176,10 +179,10 @@ def _is_current(record: Record, choice: resolver.Choice) -> bool:
         say(f"cluster {record.name}: cleaning up what an earlier start left")
         return False
     if (record.profile, record.context) != (choice.profile, choice.context):
-        taken = f"CLUSTER={record.context}" if record.profile == "context" else f"PROFILE={record.profile}"
+        setting = f"CLUSTER={record.context}" if record.profile == "context" else f"PROFILE={record.profile}"
         raise LocalError(
             f"cluster {record.name} runs already as {record.context or record.profile}, and this would be {choice.context or choice.profile}, "
-            f"because {choice.reason}: take it with {taken}, stop it with `python -m local down --name {record.name}`, or choose another --name"
+            f"because {choice.reason}: take it with {setting}, stop it with `python -m local down --name {record.name}`, or choose another --name"
         )
     if record.builds and record.builds != _versions(record.profile):
         say(f"cluster {record.name}: made of other versions; replacing it")
@@ -202,7 +205,7 @@ def _clean(record: Record) -> None:
 
 
 def _clean_but_logs(record: Record) -> None:
-    """After a start that failed: keeps the logs for the reader, and the record, so that the next start removes them."""
+    """Keeps the logs for the reader after a failed start, and the record, by which the next start removes them."""
     saved = state.load(record.name)
     if saved is not None:
         _release(saved)

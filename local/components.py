@@ -1,15 +1,17 @@
-"""What clusters are made of: each component, the version of its project, its programs, and the digest of all that goes into it.
+"""Lists the components of clusters: each with the version of its project, its programs, and the digest of all its inputs.
 
-Each folder of `build` is a Go module that pins versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles
-what they have in common once. The Kubernetes before that one have `build/kubernetes-1.36` and the like, with what Kubernetes itself pins
-there: `KUBERNETES=1.36` in the environment makes a process take that one, and all else stays as it is. Helm has `build/helm`, which names the versions of `build/components` where both have a module, so that Go
-takes from its cache what it has compiled for Kubernetes. Contour does not compile with the client-go of that Kubernetes and has
-`build/contour`. What tests alone need has modules of its own: OpenTelemetry's collector, Flux's controllers, Argo CD, Velero, and what runs the
-health checks that Flux and Argo CD get.
+Each folder of `build` is a Go module that pins versions:
+
+- `build/components`: Kubernetes and what runs beside it. Go compiles their common packages once.
+- `build/kubernetes-1.36` and the like: older versions of Kubernetes, with Kubernetes' own pins. `KUBERNETES=1.36` in the environment makes
+  a process use that one; all else stays as it is.
+- `build/helm`: Helm, with the versions of `build/components` for common modules. Go finds these compiled in its cache.
+- `build/contour`: Contour, which does not compile with the client-go of that Kubernetes.
+- Modules of their own for tools of tests: OpenTelemetry's collector, Flux's controllers, Argo CD, Velero, and the health checks of Flux and
+  Argo CD.
 
 `build/*/modules/<component>.txt` lists the modules, and their versions, that are linked into a component. `python -m local.components`
-writes these lists from the `go.mod` files. A changed pin thus changes the digests of the components that it is linked into, and
-of no other.
+writes these lists from the `go.mod` files. A changed pin thus changes only the digests of the components that it is linked into.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ ARCHITECTURES = ("amd64", "arm64")
 
 
 class GoError(Exception):
-    """Go could not answer a question about its modules; the message is its own."""
+    """A question about its modules that Go could not answer; the message is Go's."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Component:
 
     @property
     def digest(self) -> str:
-        """SHA-256, hex, of every input of the build."""
+        """Returns the SHA-256, hex, of every input of the build."""
         inputs = (self.packages, self.links, self.tags, self.ldflags, self.joined, BUILD_FLAGS, LINKER_FLAGS)
         hasher = hashlib.sha256(repr(inputs).encode())
         for content in (self._go_version, *(path.read_bytes() for path in (self.linked_modules, *self._sources))):
@@ -66,18 +68,20 @@ class Component:
 
     @property
     def linked_modules(self) -> Path:
-        """The list of the modules that are linked into it, one `path version` a line, sorted."""
+        """Returns the list of the modules that are linked into it, one `path version` a line, sorted."""
         return self.module / "modules" / f"{self.name}.txt"
 
     @property
     def flags(self) -> list[str]:
-        """The flags of `go build`."""
+        """Returns the flags of `go build`."""
         tags = ["-tags", self.tags] if self.tags else []
         return [*BUILD_FLAGS, "-ldflags", f"{LINKER_FLAGS} {self.ldflags}".strip(), *tags]
 
     @property
     def _go_version(self) -> bytes:
-        """The lines of go.mod that decide the language's version with the defaults of GODEBUG, and the toolchain where it asks for one."""
+        """Returns the lines of go.mod with the language's version, which decides the defaults of GODEBUG, and the toolchain if it names
+        one.
+        """
         lines = (self.module / "go.mod").read_bytes().splitlines()
         return b"\n".join(line for line in lines if line.startswith((b"go ", b"toolchain ")))
 
@@ -92,7 +96,7 @@ def _own(program: str) -> tuple[tuple[str, str], ...]:
 
 
 def _kubernetes(version: str, folder: str = "") -> Component:
-    """Kubernetes of a version; `folder` of an older one is where it is pinned, and its name."""
+    """Returns Kubernetes of a version; `folder` of an older one is where it is pinned, and its name."""
     major, minor, _ = version.split(".")
     return Component(
         folder or "kubernetes",
@@ -113,21 +117,21 @@ KUBERNETES_OF = {
     "1.36": _kubernetes("1.36.3", "kubernetes-1.36"),
     NEWEST: _kubernetes("1.37.2"),
 }
-"""Kubernetes by its minor version, oldest first: of each the newest patch that the Go module proxy has."""
+"""Kubernetes by its minor version, oldest first: the newest patch of each that the Go module proxy has."""
 
 
 def asked_kubernetes(env: Mapping[str, str]) -> Component:
-    """The Kubernetes that `$KUBERNETES` names, such as 1.36; the newest where it names none. Raises LocalError for one that is not built here."""
-    asked = env.get("KUBERNETES") or NEWEST
-    if asked not in KUBERNETES_OF:
-        raise LocalError(f"KUBERNETES={asked} is not built here: name one of {', '.join(KUBERNETES_OF)}")
-    return KUBERNETES_OF[asked]
+    """Returns the Kubernetes that `$KUBERNETES` names, such as 1.36; the newest if unset. Raises LocalError for one that is not built here."""
+    minor = env.get("KUBERNETES") or NEWEST
+    if minor not in KUBERNETES_OF:
+        raise LocalError(f"KUBERNETES={minor} is not built here: name one of {', '.join(KUBERNETES_OF)}")
+    return KUBERNETES_OF[minor]
 
 
 def kubernetes_among(builds: Iterable[str]) -> Component:
-    """The Kubernetes that a cluster was made of, by the names of its builds; the one that is asked for where they name none."""
-    found = [each for name in builds for each in KUBERNETES_OF.values() if name.startswith(f"{each.name}-{each.version}-")]
-    return found[0] if found else KUBERNETES
+    """Returns the Kubernetes of a cluster by the names of its builds; the requested one if they name none."""
+    matches = [each for name in builds for each in KUBERNETES_OF.values() if name.startswith(f"{each.name}-{each.version}-")]
+    return matches[0] if matches else KUBERNETES
 
 
 try:
@@ -202,7 +206,7 @@ METRICS_SERVER = Component("metrics-server", "0.9.0", (("metrics-server", "sigs.
 PAUSE = Component("pause", "1", _own("pause"))
 FORWARD = Component("forward", "1", _own("forward"))
 OTELCOL = Component("otelcol", "0.165.0", _own("otelcol"), module=COLLECTOR_MODULE)
-"""OpenTelemetry's collector with OTLP in and OTLP out: nothing of a cluster, so it is built where a test asks for it."""
+"""OpenTelemetry's collector with OTLP in and OTLP out: no part of a cluster, so only a test that needs it builds it."""
 HELM = Component(
     "helm",
     "4.3.2",
@@ -210,7 +214,7 @@ HELM = Component(
     ldflags="-X helm.sh/helm/v4/internal/version.version=v4.3.2",
     module=HELM_MODULE,
 )
-"""A program for who installs the chart, and nothing of a cluster."""
+"""A program for people who install the chart, and no part of a cluster."""
 FLUX_CRDS = "source-crds.yaml", "kustomize-crds.yaml"
 FLUX = tuple(
     Component(
@@ -235,7 +239,7 @@ FLUX = tuple(
         ("kustomize", FLUX_CRDS[1], ("kustomizations",)),
     )
 )
-"""Flux: `make soak` builds it, since a test of it takes minutes of compiling that `make test` does not have."""
+"""Flux: `make soak` builds it, because a test of it takes minutes of compiling that `make test` does not have."""
 VELERO_CRDS = "velero-crds.yaml"
 VELERO_STORE = "velero-plugin-files"
 VELERO = Component(
@@ -266,7 +270,7 @@ VELERO = Component(
     ),
     module=VELERO_MODULE,
 )
-"""Velero, with a plugin of ours that keeps backups as files: built by `make soak`, as Flux is."""
+"""Velero, with a plugin of ours that keeps backups as files: built by `make soak`, like Flux."""
 ARGO_CRDS, ARGO_VERIFIER = "argo-crds.yaml", "git-verify-wrapper.sh"
 ARGO = Component(
     "argo-cd",
@@ -283,9 +287,9 @@ ARGO = Component(
     ),
     module=ARGO_MODULE,
 )
-"""Argo CD, which `make soak` builds as well; its go.mod asks for a newer Go than ours, which Go fetches as it does a module."""
+"""Argo CD, which `make soak` builds as well. Its go.mod needs a newer Go than ours, which Go downloads like a module."""
 HEALTH = Component("health-checks", "1", _own("checks"), module=HEALTH_MODULE)
-"""Runs health checks of Argo CD and of Flux, as they do, without either."""
+"""Runs health checks of Argo CD and of Flux as they do, without either."""
 
 CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
 # In this order, since what takes long comes first and can be overlapped with what needs no compiler.
@@ -295,34 +299,34 @@ ALL = tuple(dict.fromkeys((*NODE, *KUBERNETES_OF.values(), KWOK, METRICS_SERVER,
 
 
 def go_environment() -> dict[str, str]:
-    """The environment of every call of Go: nothing that the user has set may change what is built. A toolchain that a go.mod asks for is fetched as a module is."""
+    """Returns the environment of every call of Go: no variable of the user may change a build. Go downloads the toolchain of a go.mod."""
     return os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off", "GOTOOLCHAIN": "auto"}
 
 
 def number_of_packages(component: Component, package: str) -> int:
-    """How many packages `go build` compiles for a program of the component, with an empty Go cache."""
+    """Returns the number of packages that `go build` compiles for a program of the component, with an empty Go cache."""
     return len(_go(["list", "-deps", "-tags", component.tags, package], component.module).splitlines())
 
 
 def folder_of(component: Component, module: str) -> Path:
-    """Where the files of a module lie, of the version that the component is built with."""
+    """Returns the folder of a module's files, in the version that the component is built with."""
     return Path(_go(["list", "-m", "-f", "{{.Dir}}", module], component.module).strip())
 
 
 def modules_of(program: Path) -> set[str]:
-    """The modules that a built program says it is made of, as `path version`."""
+    """Returns the modules that a built program lists as its parts, as `path version`."""
     listed = _go(["version", "-m", str(program)], program.parent)
-    found: list[str] = []
+    modules: list[str] = []
     for kind, *rest in (line.split() for line in listed.splitlines()[1:] if line.strip()):
         if kind == "dep":
-            found.append(" ".join(rest[:2]))
+            modules.append(" ".join(rest[:2]))
         elif kind == "=>":  # replaces the one before
-            found[-1] = " ".join(rest[:2])
-    return set(found)
+            modules[-1] = " ".join(rest[:2])
+    return set(modules)
 
 
 def _needed_modules(component: Component) -> set[str]:
-    """The modules that `go build` would link, on any architecture, and those that files are taken from."""
+    """Returns the modules that `go build` would link, on any architecture, and those that files are copied from."""
     template = "{{with .Replace}}{{.Path}} {{.Version}}{{else}}{{.Path}} {{.Version}}{{end}}"
     needed: set[str] = set()
     packages = [package for _, package in component.packages]

@@ -1,8 +1,8 @@
 """Opens the web console on the demo's cluster: `make console`, and `make console-dev` from its sources.
 
-The cluster is started, and the demo run on it, where that has not been done. The management API then runs as a process of this machine
-under its own account, until Ctrl-C; the cluster goes on running. Whoever signs in does so with a token of an account of the demo's
-namespace, whose rights are all that the console has. It listens on the loopback alone.
+It starts the cluster and runs the demo, if that has not been done. The management API then runs as a process of this machine under its own
+account, until Ctrl-C; the cluster keeps running. People sign in with a token of an account of the demo's namespace; the console has that
+account's rights alone. It listens only on the loopback.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LOG_TAIL = 2000  # bytes
 
 @dataclass(frozen=True)
 class Address:
-    """Where the console is opened. Browsers keep its cookies over plain HTTP at localhost, all but Safari, which needs TLS."""
+    """The address at which the console is opened. All browsers but Safari keep its cookies over plain HTTP at localhost; Safari needs TLS."""
 
     port: int
     tls: bool = False
@@ -58,7 +58,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Console:
-    """The console on one cluster. `folder` holds what its processes read and write."""
+    """The console on one cluster. `folder` holds the files of its processes."""
 
     cluster: Cluster
     kubectl: Transcript
@@ -71,7 +71,7 @@ class Console:
         return cls(cluster, Transcript(cluster, REPOSITORY), folder)
 
     def let_in(self) -> None:
-        """Makes the accounts that people sign in with, and the one that the API runs under. Raises LocalError."""
+        """Creates the accounts that people sign in with, and the one that the API runs under. Raises LocalError."""
         heading("Who may sign in, and what the API itself may do")
         if not self.kubectl.ask("get", "clusterrole", "dynamiq-deployer", "-o", "name"):
             self.kubectl.run("apply", "-f", "manifests/rbac/users.yaml")
@@ -82,19 +82,19 @@ class Console:
             self.kubectl.run("apply", "-n", SYSTEM, "-f", "manifests/api/service-account.yaml", "-f", "manifests/api/rbac.yaml")
 
     def login(self) -> Path:
-        """A kubeconfig that logs in as the API's account. Raises LocalError."""
+        """Writes a kubeconfig that logs in as the API's account; returns its path. Raises LocalError."""
         token = self.kubectl.ask("create", "token", ACCOUNT, "-n", SYSTEM, f"--duration={ACCOUNT_LIVES}").strip()
-        made = yaml.safe_load(self.kubectl.ask("config", "view", "--minify", "--raw", "--flatten"))
-        if not token or not made:
+        config = yaml.safe_load(self.kubectl.ask("config", "view", "--minify", "--raw", "--flatten"))
+        if not token or not config:
             raise LocalError(f"the cluster gives no token for the account {ACCOUNT} of namespace {SYSTEM}")
-        made["users"][0]["user"] = {"token": token}
+        config["users"][0]["user"] = {"token": token}
         path = self.folder / "api.kubeconfig"
-        pki.write_private(path, yaml.safe_dump(made).encode())
+        pki.write_private(path, yaml.safe_dump(config).encode())
         return path
 
     @contextlib.contextmanager
     def serving(self, address: Address, settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-        """The management API as a process, from when it is ready until the block is left. Raises LocalError."""
+        """Runs the management API as a process, ready on entry, until the block ends. Raises LocalError."""
         log = self.folder / "api.log"
         command = [sys.executable, "-m", "dynamiq_operator", "api", "--kubeconfig", str(self.login()), "--port", str(address.port)]
         command += [f"--{name}={value}" for name, value in settings.items()]
@@ -121,7 +121,7 @@ class Console:
             _end(process)
 
     def say_how(self, origin: str) -> None:
-        """How to open it and to sign in."""
+        """Prints how to open it and to sign in."""
         heading("The console")
         say(f"open:       {origin}/console/")
         say(f"sign in:    with the token that one of these prints; it lives {TOKEN_LIVES}")
@@ -168,14 +168,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo_cluster(name: str, profile: str | None) -> Cluster | None:
-    """A cluster with the demo's Apps, which is run where they are not there; None where it fails and has said why."""
+    """Returns a cluster with the demo's Apps; runs the demo if they are missing. None if that failed and printed why."""
     heading("A Kubernetes")
     cluster = clusters.start(name, profile, prepared=prepare.for_demo)
     if Transcript(cluster, REPOSITORY).ask("get", "app", "support", "-n", demo.NAMESPACE, "-o", "name"):
         say(f"the demo's Apps are there, in namespace {demo.NAMESPACE}")
         return cluster
-    given = [f"--profile={profile}"] if profile else []
-    return cluster if demo.main(["--name", name, *given]) == 0 else None
+    options = [f"--profile={profile}"] if profile else []
+    return cluster if demo.main(["--name", name, *options]) == 0 else None
 
 
 def _serve(console: Console, address: Address) -> None:
@@ -215,12 +215,12 @@ def _develop(console: Console, address: Address) -> None:
 
 
 def _settings(console: Console) -> dict[str, str]:
-    """What the API is told of the gateway in front of the Apps, and of the recorder of their runs."""
+    """Returns the API's settings for the gateway in front of the Apps, and for the recorder of their runs."""
     if console.cluster.profile != "node":
         return {}
-    found = gateway.start(console.cluster).settings
+    settings = gateway.start(console.cluster).settings
     url = recorder.reached(console.cluster, console.kubectl)
-    return {name: found[name] for name in ("domain", "public-scheme", "public-port")} | ({"recorder": url} if url else {})
+    return {name: settings[name] for name in ("domain", "public-scheme", "public-port")} | ({"recorder": url} if url else {})
 
 
 def _answers(url: str, authority: Path | None = None) -> bool:
@@ -242,7 +242,7 @@ def _require_free(port: int) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends what runs, as Kubernetes would end a pod."""
+    """Ends a running process as Kubernetes would end a pod."""
     if process.poll() is None:
         process.terminate()
     try:

@@ -1,7 +1,6 @@
-"""etcd, the API server, the controller manager and the scheduler, alike in both profiles.
+"""Runs etcd, the API server, the controller manager and the scheduler, alike in both profiles.
 
-The profiles differ in where they listen: on fixed ports in a network namespace of its own, or on free ones of the machine's
-loopback.
+The profiles differ in where they listen: on fixed ports in a network namespace of its own, or on free ports of the machine's loopback.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ SERVICE_CIDR = "10.96.0.0/16"
 KUBERNETES_IP = "10.96.0.1"
 POD_CIDR = "10.244.0.0/16"
 IDLE = ("horizontal-pod-autoscaler-controller", "endpoints-controller", "endpointslice-mirroring-controller")
-"""Controllers that do nothing useful for simulated pods, which have no metrics, and ask the API server all the time."""
+"""Controllers that do nothing useful for simulated pods, which have no metrics, and that constantly send requests to the API server."""
 
 FIXED_PORTS = {"etcd": 2379, "etcd-peer": 2380, "api": 6443, "controller-manager": 10257, "scheduler": 10259}
 FREE_PORTS = range(20000, 32000)  # below the ports that the kernel gives to outgoing connections, and that NodePorts use
@@ -39,7 +38,7 @@ AUDIT_MEGABYTES, AUDIT_BACKUPS = "200", "2"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a control plane lives: its folder, the address that it tells pods, and its ports by name."""
+    """The place of a control plane: its folder, the address for pods, and its ports by name."""
 
     record: Record
     address: str
@@ -56,14 +55,14 @@ class Place:
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:
-    """A free port of the loopback for each name, none of them in another cluster's record. Call it under a lock and save."""
-    taken = {port for name in state.names() if (record := state.load(name)) for port in record.ports.values()}
-    candidates = (port for port in random.sample(FREE_PORTS, len(FREE_PORTS)) if port not in taken and is_free(port))
+    """Returns a free port of the loopback for each name, none of them in another cluster's record. Call it under a lock, then save."""
+    used = {port for name in state.names() if (record := state.load(name)) for port in record.ports.values()}
+    candidates = (port for port in random.sample(FREE_PORTS, len(FREE_PORTS)) if port not in used and is_free(port))
     return dict(zip(names, candidates, strict=False))
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there, on the loopback."""
+    """Returns True if a server could listen on this port of the loopback."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -74,12 +73,12 @@ def is_free(port: int) -> bool:
 
 
 def render(name: str, **values: object) -> str:
-    """The file `name` of local/config with its `$placeholders` filled in. Raises KeyError for one without a value."""
+    """Returns the file `name` of local/config with its `$placeholders` filled in. Raises KeyError for one without a value."""
     return Template((CONFIG / name).read_text()).substitute({key: str(value) for key, value in values.items()})
 
 
 def render_objects(name: str, **values: object) -> list[dict[str, Any]]:
-    """The YAML documents of a file of local/config."""
+    """Returns the YAML documents of a file of local/config."""
     return list(yaml.safe_load_all(render(name, **values)))
 
 
@@ -231,8 +230,8 @@ def _controller_manager_flags(place: Place) -> list[str]:
     return [f"--{name}={value}" for name, value in flags.items()]
 
 
-def require_ports(found: dict[str, int], names: Iterable[str]) -> dict[str, int]:
-    """`found` when it has a port for each name. Raises LocalError otherwise."""
-    if missing := [name for name in names if name not in found]:
+def require_ports(ports: dict[str, int], names: Iterable[str]) -> dict[str, int]:
+    """Returns `ports` if it has a port for each name. Raises LocalError otherwise."""
+    if missing := [name for name in names if name not in ports]:
         raise LocalError(f"no free port between {FREE_PORTS.start} and {FREE_PORTS.stop} for {', '.join(missing)}")
-    return found
+    return ports

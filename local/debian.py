@@ -1,9 +1,9 @@
-"""The base of a release's images: packages of Debian by their hashes, unpacked into a folder. The same on every machine of an architecture.
+"""Makes the base of a release's images: packages of Debian, checked by their hashes, unpacked into a folder.
 
-No script of a package runs and nothing is installed on this machine; what those scripts would have made, an image has none of but for the list
-of trusted authorities. `var/lib/dpkg/status.d` says for scanners which packages are there. Packages of Python come by the locks, as wheels
-for that Debian's Python and C library, whichever Python runs this. It refuses a file whose hash is not the lock's, and a module that links to
-what the image does not have.
+It is the same on every machine of an architecture. No script of a package runs, and nothing is installed on this machine. An image
+therefore lacks the files that those scripts make, except for the list of trusted authorities. `var/lib/dpkg/status.d` lists the packages
+for scanners. Packages of Python come from the locks, as wheels for that Debian's Python and C library, whichever Python runs this. It
+refuses a file with another hash than the lock's, and a module that links to a library that the image does not have.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from local.steps import CommandError, Task
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 SECONDS = 60
-"""A file is a few megabytes."""
+"""Enough for one file, which has a few megabytes."""
 DOCUMENTS_LEFT_OUT = ("usr/share/man/*", "usr/share/locale/*", "usr/share/lintian/*", "usr/share/bug/*", "usr/share/doc-base/*")
 KEPT_OF_DOCUMENTS = "usr/share/doc/*/copyright"
 FOLDERS_LEFT_OUT = (
@@ -91,15 +91,15 @@ DEBIAN = Debian()
 
 
 def architecture() -> str:
-    """This machine's, as Debian calls it. Raises RootError where there is no base for it."""
-    found = ARCHITECTURES.get(platform.machine())
-    if found is None:
+    """Returns this machine's architecture, as Debian names it. Raises RootError if there is no base for it."""
+    name = ARCHITECTURES.get(platform.machine())
+    if name is None:
         raise RootError(f"images of a release are made on {' or '.join(ARCHITECTURES)}, and this is {platform.machine()}")
-    return found
+    return name
 
 
 def unpack(root: Path, task: Task) -> None:
-    """Fills `root` with the packages that the lock names, but for what no program of ours needs. Raises RootError."""
+    """Fills `root` with the packages that the lock names, without the files that no program of ours needs. Raises RootError."""
     try:
         lock = debian_lock.parse(debian_lock.LOCK.read_text())
         packages = lock.of(architecture())
@@ -118,15 +118,15 @@ def unpack(root: Path, task: Task) -> None:
 
 
 def _fetch(packages: Sequence[Package], lock: Lock, folder: Path, task: Task) -> None:
-    """Brings what `folder` does not have: by apt where it has it, else from the snapshot. Raises RootError."""
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as made:
+    """Downloads the missing packages to `folder`: with apt if it has them, else from the snapshot. Raises RootError."""
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as new:
         for source in (_by_apt, _by_apt_after_an_update, _by_snapshot):
             absent = [each for each in packages if not is_it(folder / each.file, each)]
             if absent:
-                source(absent, lock, Path(made), task)
+                source(absent, lock, Path(new), task)
             for each in absent:
-                if is_it(Path(made) / each.file, each):
-                    (Path(made) / each.file).replace(folder / each.file)
+                if is_it(Path(new) / each.file, each):
+                    (Path(new) / each.file).replace(folder / each.file)
     if names := [each.file for each in packages if not is_it(folder / each.file, each)]:
         raise RootError(
             f"{debian_lock.LOCK.name} names {', '.join(names)}, and neither apt nor the snapshot of {lock.snapshot} has it: "
@@ -135,7 +135,7 @@ def _fetch(packages: Sequence[Package], lock: Lock, folder: Path, task: Task) ->
 
 
 def is_it(path: Path, package: Package) -> bool:
-    """Whether the file is there, and the one that the lock names."""
+    """Returns True if the file exists and has the lock's hash."""
     return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == package.sha256
 
 
@@ -144,7 +144,7 @@ def _by_apt(packages: Sequence[Package], _: Lock, folder: Path, task: Task) -> N
         return
     task.detail = "apt-get download"
     names = [f"{each.name}{'' if each.architecture == 'all' else f':{each.architecture}'}={each.version}" for each in packages]
-    with contextlib.suppress(CommandError):  # another distribution, or an archive that has moved on
+    with contextlib.suppress(CommandError):  # another distribution, or an archive that has newer versions
         task.run(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *names], cwd=folder, interruptible=False)
 
 
@@ -163,7 +163,7 @@ def _by_snapshot(packages: Sequence[Package], lock: Lock, folder: Path, task: Ta
         try:
             with urllib.request.urlopen(package.at(lock.snapshot), timeout=SECONDS) as answer:  # noqa: S310 - https, by a constant
                 (folder / package.file).write_bytes(answer.read())
-        except (OSError, http.client.HTTPException):  # nobody is there, it has none, or the connection broke
+        except (OSError, http.client.HTTPException):  # no server, no such file, or a broken connection
             return
 
 
@@ -171,29 +171,32 @@ def _unpack(file: Path, package: Package, root: Path) -> None:
     inside = members(file.read_bytes())
     with _tar(inside, "data.tar") as content:
         extract(content, root, "tar", [each for each in content if _is_kept(each.name.removeprefix("./"))])
-    said = root / "var/lib/dpkg/status.d" / package.name
-    said.parent.mkdir(parents=True, exist_ok=True)
+    status = root / "var/lib/dpkg/status.d" / package.name
+    status.parent.mkdir(parents=True, exist_ok=True)
     with _tar(inside, "control.tar") as controls:
         control = controls.extractfile("./control")
-        said.write_bytes(control.read() if control is not None else b"")
+        status.write_bytes(control.read() if control is not None else b"")
 
 
 def members(archive: bytes) -> dict[str, bytes]:
-    """The files of an archive of `ar`, which a package of Debian is, by their names (deb(5), ar(5)). Raises RootError."""
+    """Returns the files of an archive of `ar`, the format of Debian's packages, by their names. Raises RootError.
+
+    Sources: deb(5), ar(5).
+    """
     if not archive.startswith(AR):
         raise RootError("a package of Debian is not an archive of ar")
-    found, at = {}, len(AR)
+    files, at = {}, len(AR)
     while at < len(archive):
         header = archive[at : at + AR_HEADER]
         size = int(header[48:58])
         at += AR_HEADER
-        found[header[:16].decode().rstrip(" /")] = archive[at : at + size]
+        files[header[:16].decode().rstrip(" /")] = archive[at : at + size]
         at += size + size % 2  # each begins at an even place
-    return found
+    return files
 
 
 def _tar(inside: Mapping[str, bytes], name: str) -> tarfile.TarFile:
-    """The part of a package whose name begins so: what follows says how it is compressed."""
+    """Opens the part of a package whose name begins so: the rest of the name is its compression."""
     (content,) = (each for member, each in inside.items() if member.startswith(name))
     return tarfile.open(fileobj=io.BytesIO(content))
 
@@ -205,7 +208,7 @@ def _is_kept(path: str) -> bool:
 
 
 def _trust(root: Path) -> None:
-    """The authorities in one file, where OpenSSL looks for it: Debian's packages leave that to a script."""
+    """Writes the authorities into one file at OpenSSL's path: Debian's packages leave that to a script."""
     bundle = root / AUTHORITIES
     bundle.parent.mkdir(parents=True, exist_ok=True)
     bundle.write_bytes(b"".join(path.read_bytes() for path in sorted((root / "usr/share/ca-certificates").rglob("*.crt"))))
@@ -225,21 +228,21 @@ def _install(target: Path, lock: Path, task: Task) -> None:
 
 
 def _loader(root: Path) -> list[str | Path]:
-    """The command that runs a program of the folder with the folder's libraries, before it is an image."""
+    """Returns the command that runs a program of the folder with the folder's libraries, before it is an image."""
     (libraries,) = (root / "lib").glob("*-linux-gnu")
     (loader,) = libraries.glob("ld-linux-*.so.*")
     return [loader, "--library-path", f"{libraries}:{root / 'usr/lib' / libraries.name}"]
 
 
 def _require_libraries(root: Path) -> None:
-    """Refuses what links to a library that the folder does not have: on this machine it would be found, and in a pod it would not."""
+    """Refuses a program that links to a library missing from the folder: this machine may have it, but a pod does not."""
     if absent := sorted(set(_absent(root))):
         raise RootError(f"images have no {', '.join(absent)}: add the package to PACKAGES of local/debian_lock.py, and `make locks`")
 
 
 def _absent(root: Path) -> Iterator[str]:
     programs = [root / f"usr/bin/python{PYTHON}", *root.rglob("*.so"), *root.rglob("*.so.*")]
-    bundled = {program.name for program in programs}  # a wheel's own libraries, loaded by whatever in it comes first
+    bundled = {program.name for program in programs}  # a wheel's own libraries, loaded by its first module
     for program in programs:
         listed = subprocess.run([*_loader(root), "--list", program], capture_output=True, text=True, check=False)
         for match in LINKED.finditer(listed.stdout):

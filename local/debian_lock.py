@@ -1,7 +1,7 @@
-"""`locks/debian.txt`: the packages of Debian that a release's images are made of, each by version and SHA-256. `make locks` writes it.
+"""Writes and reads `locks/debian.txt`: Debian's packages for a release's images, each by version and SHA-256. `make locks` runs it.
 
-apt finds the versions, checks the archive's signatures, and is told of no source but Debian's own; nothing is installed, and nobody has to
-be root. A file that has left the archive is in the snapshot of the day that the lock names.
+apt finds the versions and checks the archive's signatures, with Debian's own sources alone; it installs nothing and needs no root. A file
+that has left the archive is in the snapshot of the day that the lock names.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ PACKAGES = (
     *("gcc-12-base", "libbz2-1.0", "libc6", "libcrypt1", "libexpat1", "libffi8", "libgcc-s1", "liblzma5", "libsqlite3-0"),
     *("libssl3", "libstdc++6", "libuuid1", "zlib1g"),
 )
-"""Python, what its modules and those of wheels link to, who is trusted, and what says that it is Debian. No shell, and no package manager."""
+"""Python, libraries that its modules and those of wheels link to, trusted authorities, and the files that identify Debian.
+
+No shell, and no package manager.
+"""
 ARCHITECTURES = ("amd64", "arm64")
 SNAPSHOTS = "https://snapshot.debian.org/archive"
 TAKEN_AFTER = timedelta(days=1)
-"""Snapshots come hours after the archive that they are of."""
+"""Snapshots are taken hours after the archives that they copy."""
 
 _SOURCES = """\
 deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian {suite} main
@@ -43,12 +46,12 @@ _HEADER = "# The packages of Debian that a release's images are made of, written
 
 
 class LockError(Exception):
-    """The lock is not what it should be, or could not be written; the message says why."""
+    """A lock that is wrong, or could not be written; the message explains why."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """One file of an archive: `debian`, or `debian-security`; `path` is below that. `architecture` is `all` where it suits every one."""
+    """One file of an archive: `debian`, or `debian-security`; `path` is below that. `architecture` is `all` if it suits every one."""
 
     archive: str
     architecture: str
@@ -59,11 +62,11 @@ class Package:
 
     @property
     def file(self) -> str:
-        """The name of its file, as apt downloads it: a colon of the version is written as `%3a`."""
+        """Returns the name of its file, as apt downloads it: a colon of the version is written as `%3a`."""
         return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
     def at(self, snapshot: str) -> str:
-        """Where a snapshot of the archive has it."""
+        """Returns its URL in a snapshot of the archive."""
         return f"{SNAPSHOTS}/{self.archive}/{snapshot}/{quote(self.path)}"
 
 
@@ -75,15 +78,15 @@ class Lock:
     packages: tuple[Package, ...]
 
     def of(self, architecture: str) -> list[Package]:
-        """What an image of this architecture is made of. Raises LockError where the lock has no such."""
-        found = [each for each in self.packages if each.architecture in (architecture, "all")]
-        if absent := sorted(set(PACKAGES) - {each.name for each in found}):
+        """Returns the packages of an image of this architecture. Raises LockError if the lock lacks one."""
+        packages = [each for each in self.packages if each.architecture in (architecture, "all")]
+        if absent := sorted(set(PACKAGES) - {each.name for each in packages}):
             raise LockError(f"{LOCK.name} has for {architecture} no {', '.join(absent)}: write it anew, `make locks`")
-        return found
+        return packages
 
 
 def parse(text: str) -> Lock:
-    """The lock that a file says. Raises LockError."""
+    """Parses the text of a lock. Raises LockError."""
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     try:
         (_, snapshot), *packages = lines
@@ -97,14 +100,14 @@ def _package(archive: str, architecture: str, name: str, version: str, path: str
 
 
 def written(lock: Lock) -> str:
-    """The file that says this lock."""
+    """Returns the text of the lock's file."""
     packages = sorted(lock.packages, key=lambda each: (each.architecture, each.name))
     lines = [f"{each.archive} {each.architecture} {each.name} {each.version} {each.path} sha256:{each.sha256}\n" for each in packages]
     return _HEADER + f"snapshot {lock.snapshot}\n" + "".join(lines)
 
 
 def found(uris: str) -> list[Package]:
-    """What `apt-get download --print-uris` says."""
+    """Parses the output of `apt-get download --print-uris`."""
     packages = []
     for each in _URI.finditer(uris):
         name, version, architecture = each["file"].removesuffix(".deb").split("_")
@@ -114,13 +117,13 @@ def found(uris: str) -> list[Package]:
 
 
 def snapshot_after(dates: Iterable[str]) -> str:
-    """The snapshot that has what archives of these dates had, given as their Release files say them."""
+    """Returns the time of the snapshot that has all of archives with these dates, which are those of their Release files."""
     newest = max(parsedate_to_datetime(date) for date in dates)
     return (newest + TAKEN_AFTER).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def resolve() -> Lock:
-    """The newest versions that Debian's archives have. Raises LockError."""
+    """Returns a lock of the newest versions that Debian's archives have. Raises LockError."""
     packages: dict[str, Package] = {}
     dates: list[str] = []
     for architecture in ARCHITECTURES:
@@ -137,7 +140,7 @@ def resolve() -> Lock:
 
 
 def _apt(folder: Path, architecture: str) -> list[str]:
-    """apt-get as if on a machine of that architecture which has nothing but this folder."""
+    """Returns the apt-get command of an otherwise empty machine of that architecture with this folder alone."""
     sources = folder / "sources.list"
     sources.write_text(_SOURCES.format(suite=SUITE))
     for name in ("state/lists/partial", "cache/archives/partial"):

@@ -1,7 +1,7 @@
-"""The main job on a real Kubernetes, step by step: an App is deployed, deployed again and rolled back while a client calls it, and judged.
+"""Runs the main job on a real Kubernetes: deploys an App twice and rolls it back while a client calls it, then compares its runs.
 
-`make demo` runs it. Each command is one that a reader could type; its result is checked, and the exit status says whether all
-of them were as expected. It replaces namespace `demo` where that is its own, refuses where it is not, and leaves the cluster running.
+`make demo` runs it. A reader could type each command; each result is checked, and the exit status is 0 only if all are as expected. It
+replaces namespace `demo` only if the demo created it, and leaves the cluster running.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ WAIT = 120  # seconds
 REACHED = (401, 405)  # the statuses of an App for a call without a key
 HISTORY = ["v1 Superseded", "v2 Superseded", "v1 Live"]
 READER = "reader"  # a ServiceAccount
-VERDICT = "improved: "  # v2 takes half a second longer for each answer: more than a busy machine makes of v1
+VERDICT = "improved: "  # v2 takes half a second longer for each answer: even a busy machine does not slow v1 down so much
 
 
 @dataclass(frozen=True)
 class Demo:
-    """One run on one cluster; `gateway`: None where none of ours is in front of it. `archives`: the images, of this checkout by default."""
+    """One run on one cluster. `gateway`: None if no gateway of ours is in front of it. `archives`: the images, of this checkout by default."""
 
     cluster: Cluster
     kubectl: Transcript
@@ -47,7 +47,7 @@ class Demo:
     archives: operators.Archives = images.ensure
 
     def run(self) -> None:
-        """Runs all steps in order. Raises LocalError where one does not have the expected result."""
+        """Runs all steps in order. Raises LocalError if one does not have the expected result."""
         operators.install(self.cluster, self.kubectl, self.gateway, self.archives)
         self._prepare()
         self._deploy("Deploy v1", "01-v1")
@@ -69,8 +69,8 @@ class Demo:
 
     def _prepare(self) -> None:
         heading("A runtime, a workflow in two versions, and an App")
-        if found := self.kubectl.ask("get", "namespace", NAMESPACE, "-o", "json"):
-            labels = json.loads(found)["metadata"].get("labels", {})
+        if namespace := self.kubectl.ask("get", "namespace", NAMESPACE, "-o", "json"):
+            labels = json.loads(namespace)["metadata"].get("labels", {})
             if labels.get(PART_OF) != OURS:
                 raise LocalError(f"namespace {NAMESPACE} is there and is not the demo's (it has no label {PART_OF}={OURS}): it stays")
             say(f"# rows are there for good, so an earlier demo's go with their namespace {NAMESPACE}")
@@ -79,8 +79,8 @@ class Demo:
 
     def _deploy(self, title: str, file: str) -> None:
         heading(title)
-        made = self.kubectl.run("create", "-f", f"examples/records/{file}.yaml", "-o", "name")
-        row = f"ddep/{made.strip().rpartition('/')[2]}"
+        name = self.kubectl.run("create", "-f", f"examples/records/{file}.yaml", "-o", "name")
+        row = f"ddep/{name.strip().rpartition('/')[2]}"
 
         def phase() -> str:
             return f", it is {self.kubectl.ask('get', row, '-n', NAMESPACE, '-o', 'jsonpath={.status.phase}') or 'gone'}"
@@ -98,7 +98,7 @@ class Demo:
 
     @contextlib.contextmanager
     def _calls(self) -> Iterator[Responses | None]:
-        """A pod calls the App while the block runs; None where pods are simulated and there are no responses."""
+        """Lets a pod call the App while the block runs; yields None if pods are simulated, and there are no responses."""
         if not self.cluster.real_pods:
             say("# pods are simulated: the calls to the App are left out, here and below")
             yield None
@@ -124,27 +124,27 @@ class Demo:
 
     def _history(self) -> None:
         heading("The history of the App")
-        # A row reads Live a moment before the one before it reads Superseded.
+        # The new row is Live a moment before the previous row is Superseded.
         with contextlib.suppress(LocalError):
             wait_for("the rows to settle", lambda: self._rows() == HISTORY, seconds=WAIT)
         self.kubectl.run("get", "deployments.dynamiq", "-n", NAMESPACE, "--sort-by=.spec.sequence")
-        if (found := self._rows()) != HISTORY:
-            raise LocalError(f"the history should be {', '.join(HISTORY)}; it is {', '.join(found)}")
+        if (rows := self._rows()) != HISTORY:
+            raise LocalError(f"the history should be {', '.join(HISTORY)}; it is {', '.join(rows)}")
 
     def _verdict(self) -> None:
-        """What the last deploy did to the runs of the App. A client certificate is no token, so an account of its own asks."""
+        """Checks how the last deploy changed the runs of the App. It uses an account of its own: a client certificate is no token."""
         heading("Was it right to go back? What the runs of v2 and of v1 after it say")
         self.kubectl.run("create", "serviceaccount", READER, "-n", NAMESPACE)
         self.kubectl.run("create", "rolebinding", READER, "-n", NAMESPACE, "--clusterrole=view", f"--serviceaccount={NAMESPACE}:{READER}")
         token = self.kubectl.ask("create", "token", READER, "-n", NAMESPACE).strip()
-        asked = ("dynamiq", "compare", "support", "-n", NAMESPACE)
-        shown = f'kubectl {" ".join(asked)} --token "$(kubectl create token {READER} -n {NAMESPACE})"'
-        told = self.kubectl.run(*asked, "--token", token, shown=shown)
-        if VERDICT not in told:
+        arguments = ("dynamiq", "compare", "support", "-n", NAMESPACE)
+        shown = f'kubectl {" ".join(arguments)} --token "$(kubectl create token {READER} -n {NAMESPACE})"'
+        output = self.kubectl.run(*arguments, "--token", token, shown=shown)
+        if VERDICT not in output:
             raise LocalError(f"the verdict should be {VERDICT.removesuffix(': ')}")
 
     def _rows(self) -> list[str]:
-        """Version and phase of each row, the oldest first."""
+        """Returns version and phase of each row, the oldest first."""
         template = "jsonpath={range .items[*]}{.spec.pinned.workflowVersion} {.status.phase}{'\\n'}{end}"
         return self.kubectl.ask("get", "ddep", "-n", NAMESPACE, "--sort-by=.spec.sequence", "-o", template).splitlines()
 

@@ -1,6 +1,6 @@
-"""The end of the demo: an App that falls asleep and is woken by a call, and one whose versions are switched.
+"""Runs the end of the demo: an App that falls asleep and is woken by a call, and one whose versions are switched.
 
-The calls are this machine's own, by hostname through the gateway, so that their times are those of a caller outside.
+This machine makes the calls, by hostname through the gateway: their times are those of a caller outside.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ ROLLBACK = "examples/records/06-triage-rollback.yaml"
 
 @dataclass
 class Answers:
-    """Answers to calls one after the other: when each call began, and how its answer begins; written by one thread, read by another."""
+    """Answers to calls made one after the other: when each call began, and how its answer begins.
+
+    One thread writes them, another reads them.
+    """
 
     found: list[tuple[float, str]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     def first(self, begins: str, after: float) -> float | None:
-        """Seconds from `after` to the beginning of the first call that was answered so; None where there is none yet."""
+        """Returns the seconds from `after` to the start of the first call with such an answer; None if there is none yet."""
         return next((at - after for at, text in self.found if at >= after and text.startswith(begins)), None)
 
 
@@ -54,8 +57,8 @@ class RolloutDemo:
 
     def _switch(self) -> None:
         heading("Switch: deploy v2, then go back to v1, whose pods stayed warm")
-        asked = json.dumps({"spec": {"deploy": {"workflowVersion": "v2", "message": "Questions go to the right team"}}})
-        self.kubectl.run("patch", "app", SWITCHER, "-n", self.namespace, "--type=merge", "-p", asked)
+        patch = json.dumps({"spec": {"deploy": {"workflowVersion": "v2", "message": "Questions go to the right team"}}})
+        self.kubectl.run("patch", "app", SWITCHER, "-n", self.namespace, "--type=merge", "-p", patch)
         self._wait(SWITCHER, "{.status.live.workflowVersion}=v2")
         answers, stop = Answers(), threading.Event()
         caller = threading.Thread(target=self._call_on, args=(answers, stop), daemon=True)
@@ -91,8 +94,8 @@ class RolloutDemo:
         gateway.call(self.gateway, SLEEPERS_HOST, QUESTION, timeout=WAIT)
         say(f"answered after {time.monotonic() - began:.3f} s")
 
-    def _wait(self, app: str, what: str) -> None:
-        self.kubectl.run("wait", f"--for=jsonpath={what}", f"app/{app}", "-n", self.namespace, f"--timeout={WAIT}s")
+    def _wait(self, app: str, condition: str) -> None:
+        self.kubectl.run("wait", f"--for=jsonpath={condition}", f"app/{app}", "-n", self.namespace, f"--timeout={WAIT}s")
 
     def _call_on(self, answers: Answers, stop: threading.Event) -> None:
         while not stop.is_set():

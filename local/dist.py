@@ -1,9 +1,9 @@
-"""Builds what a release consists of: the wheels of operator and plugin, the manifests of an installation for each range of Kubernetes
-versions, the gate's and the recorder's.
+"""Builds the parts of a release: the wheels of operator and plugin, and the manifests of an installation for each range of Kubernetes
+versions.
 
-The version is that of pyproject.toml, and nothing else names one. The same checkout gives the same bytes: a wheel is built from a
-copy without caches and leftovers of older builds, with fixed times and modes. The console is built for it where it is not built yet, which
-is all that may need a network. It pushes nowhere.
+It also builds those of the gate and of the recorder. The version is that of pyproject.toml, the only place that names one. The same
+checkout gives the same bytes: a wheel is built from a copy without leftovers of older builds, with fixed times and modes. It builds the
+console if the cache does not have it; only that may need a network. It pushes nowhere.
 """
 
 from __future__ import annotations
@@ -30,44 +30,47 @@ BUNDLES = {
     "-gate": "manifests/gate",
     "-recorder": "manifests/recorder",
 }
-"""What a bundle's name ends with, and the kustomization that it is made of."""
+"""The ending of each bundle's name, and the kustomization that it is made of."""
 PACKAGED = (*(REPOSITORY / name for name in ("pyproject.toml", "README.md")), *(image.source for image in images.ALWAYS))
 PLUGIN = REPOSITORY / "operator" / "kubectl"
-"""The project of the plugin's wheel, which takes its modules from the operator's sources."""
+"""The project of the plugin's wheel, which gets its modules from the operator's sources."""
 ZIP_EPOCH = "315532800"
 """1980-01-01 in Unix seconds: the first moment that a zip file can hold."""
 BUILD_WHEEL = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 
 
 class DistError(Exception):
-    """A part of the release could not be built; the message says which, and shows what the program said."""
+    """A part of the release that could not be built; the message names it, and shows the output of the program."""
 
 
 def build(out: Path) -> list[Path]:
     """Builds the wheels and the bundles into `out`, with their SHA-256 sums in one more file. Raises DistError, BuildError."""
     out.mkdir(parents=True, exist_ok=True)
-    made = [build_wheel(out), build_plugin(out), *(bundle(out, suffix) for suffix in BUNDLES)]
+    paths = [build_wheel(out), build_plugin(out), *(bundle(out, suffix) for suffix in BUNDLES)]
     sums = out / SUMS
-    sums.write_text("".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in made))
-    return [*made, sums]
+    sums.write_text("".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in paths))
+    return [*paths, sums]
 
 
 def build_wheel(out: Path) -> Path:
-    """The wheel with the packages of operator, reference runtime and recorder, and the console, without the plugin. Raises DistError, BuildError."""
+    """Builds the wheel with the packages of operator, reference runtime and recorder, and the console, without the plugin.
+
+    Raises DistError, BuildError.
+    """
     with _sources(PACKAGED) as source:
         console_build.copy(console_build.ensure(), source / console_build.STATIC.relative_to(REPOSITORY))
         return _wheel(out, source, "the wheel")
 
 
 def build_plugin(out: Path) -> Path:
-    """The wheel of the kubectl plugin, with what it imports of the operator's modules. Raises DistError."""
+    """Builds the wheel of the kubectl plugin, with the operator's modules that it imports. Raises DistError."""
     with _sources([PLUGIN, images.OPERATOR.source]) as source:
         return _wheel(out, source / PLUGIN.relative_to(REPOSITORY), "the plugin's wheel")
 
 
 @contextlib.contextmanager
 def _sources(paths: Iterable[Path]) -> Iterator[Path]:
-    """A folder with a copy of these parts of the repository, at the same places in it, for as long as it is used."""
+    """Yields a folder with a copy of these parts of the repository, at the same places in it; deletes it afterwards."""
     with tempfile.TemporaryDirectory(prefix="dynamiq-dist-") as folder:
         source = Path(folder)
         for path in paths:
@@ -77,19 +80,19 @@ def _sources(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _wheel(out: Path, project: Path, what: str) -> Path:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": ZIP_EPOCH, "PYTHONDONTWRITEBYTECODE": "1"}
-    said = _run(what, [sys.executable, "-c", BUILD_WHEEL, str(out.resolve())], project, environment)
-    return out / said.splitlines()[-1]
+    output = _run(what, [sys.executable, "-c", BUILD_WHEEL, str(out.resolve())], project, environment)
+    return out / output.splitlines()[-1]
 
 
 def bundle(out: Path, suffix: str) -> Path:
-    """The manifests of a whole installation in one file, as `kubectl kustomize` prints them. Raises DistError."""
+    """Writes the manifests of a whole installation to one file, as `kubectl kustomize` prints them. Raises DistError."""
     path = out / bundle_name(version(), suffix)
     path.write_text(_run(path.name, [str(borrowed.kubectl()), "kustomize", BUNDLES[suffix]], REPOSITORY, dict(os.environ)))
     return path
 
 
 def bundle_name(of_version: str, suffix: str) -> str:
-    """The file of a bundle."""
+    """Returns the name of a bundle's file."""
     return f"dynamiq-operator-{of_version}{suffix}.yaml"
 
 
@@ -112,15 +115,15 @@ def _run(what: str, command: list[str], cwd: Path, environment: dict[str, str]) 
 
 
 def main() -> int:
-    """Builds everything anew into build/dist/ and says what it made; returns the exit code."""
+    """Rebuilds everything into build/dist/, prints the files and returns the exit code."""
     shutil.rmtree(OUT, ignore_errors=True)
     try:
-        made = build(OUT)
+        paths = build(OUT)
     except (DistError, BuildError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"version {version()}, in {OUT.relative_to(REPOSITORY)}/:")
-    for path in made:
+    for path in paths:
         print(f"  {path.name}  {path.stat().st_size:,} bytes")
     return 0
 

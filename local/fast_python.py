@@ -1,8 +1,8 @@
-"""`python local/fast_python.py .venv`: links a virtual environment to the fastest build of its Python that this machine has.
+"""Links a virtual environment to the fastest build of its Python that this machine has: `python local/fast_python.py .venv`.
 
-A Python that pyenv or a plain `./configure` builds can take a quarter longer than that of a distribution, which was built with a profile. Both run
-the same packages where major and minor version are the same. `make venv` calls this where nobody named a Python. It runs before anything is
-installed, so it needs nothing but the standard library.
+A Python built by pyenv or a plain `./configure` can be a quarter slower than that of a distribution, which was built with a profile. Both
+run the same packages if major and minor version are the same. `make venv` calls this if the caller named no Python. It runs before anything
+is installed, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 NAMES = (f"python{VERSION}", "python3")
 ROUNDS = 4
 WORTH = 0.9
-"""What another Python may take of the time that this one takes, to be worth it: a smaller difference is an accident."""
+"""The most that another Python may take of this one's time to be chosen: a smaller gain may be chance."""
 
 PROBE = f"""
 import ctypes, json, sqlite3, ssl, sys, time, venv, zlib
@@ -36,13 +36,13 @@ print(min(work() for _ in range(10)))
 
 
 def seconds(python: Path) -> float | None:
-    """What a little work takes `python`; None where it has another version, or lacks a module that we need."""
-    done = subprocess.run([python, "-I", "-c", PROBE], capture_output=True, text=True, check=False)
-    return float(done.stdout) if done.returncode == 0 else None
+    """Returns the time of a little work on `python`; None if it has another version, or lacks a module that we need."""
+    probe = subprocess.run([python, "-I", "-c", PROBE], capture_output=True, text=True, check=False)
+    return float(probe.stdout) if probe.returncode == 0 else None
 
 
 def others() -> Iterator[Path]:
-    """The Pythons on PATH that are not this one, each once."""
+    """Yields the Pythons on PATH that are not this one, each once."""
     known = {Path(sys.executable).resolve()}
     for place in (Path(folder, name) for folder in os.get_exec_path() for name in NAMES):
         if os.access(place, os.X_OK) and place.resolve() not in known:
@@ -51,22 +51,22 @@ def others() -> Iterator[Path]:
 
 
 def fastest() -> tuple[float, Path] | None:
-    """The fastest of the others, with its part of this one's time; None where none is worth it."""
+    """Returns the fastest other Python and its part of this one's time; None if none is fast enough."""
     own, *rest = (Path(sys.executable), *others())
     least: dict[Path, float] = {}
     for _ in range(ROUNDS):  # in turn: how fast a machine is differs from moment to moment
         for place in (own, *rest):
             if (took := seconds(place)) is not None:
                 least[place] = min(took, least.get(place, took))
-    found = min(((least[place] / least[own], place) for place in rest if place in least and own in least), default=None)
-    return found if found is not None and found[0] <= WORTH else None
+    fastest_ = min(((least[place] / least[own], place) for place in rest if place in least and own in least), default=None)
+    return fastest_ if fastest_ is not None and fastest_[0] <= WORTH else None
 
 
 def main() -> None:
     environment = Path(sys.argv[1])
-    if (found := fastest()) is None:
+    if (faster := fastest()) is None:
         return
-    part, python = found
+    part, python = faster
     for name in ("python", *NAMES):
         (environment / "bin" / name).unlink(missing_ok=True)
     subprocess.run([python, "-m", "venv", "--without-pip", environment], check=True)  # what is installed there stays

@@ -1,8 +1,8 @@
-"""A gateway in front of a cluster's Apps: Contour reads Ingresses and HTTPRoutes, Envoy serves them, both as daemons of the node.
+"""Runs a gateway in front of a cluster's Apps: Contour reads Ingresses and HTTPRoutes, Envoy serves them, both as daemons of the node.
 
-It is an IngressClass `contour`, and a Gateway `contour` of namespace `projectcontour` that accepts routes of every namespace, reached
-from the machine at a port of its loopback, and from pods at the Service `envoy`. Envoy calls pods from the node itself, which no
-NetworkPolicy hinders. It refuses a cluster whose node it can't enter.
+It is an IngressClass `contour`, and a Gateway `contour` of namespace `projectcontour` that accepts routes of every namespace. The machine
+reaches it at a port of its loopback, and pods at the Service `envoy`. Envoy calls pods from the node itself, which no NetworkPolicy blocks.
+It refuses a cluster whose node it can't enter.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ PARENT = "projectcontour/contour"
 """The Gateway, as namespace/name."""
 
 DOMAIN = "localhost"
-"""Of Apps without a hostname: curl and browsers take every name under it for this machine's loopback."""
+"""The domain of Apps without a hostname: curl and browsers resolve every name under it to this machine's loopback."""
 
 LOOPBACK = "127.0.0.1"
 INSIDE_IP = "10.96.0.11"
-INSIDE_HTTP, INSIDE_HTTPS = "8080", "8443"  # where Contour has Envoy listen for ports 80 and 443 of the Gateway
+INSIDE_HTTP, INSIDE_HTTPS = "8080", "8443"  # Envoy listens on these for ports 80 and 443 of the Gateway
 XDS, HEALTH, DEBUG, STATS = "26801", "26800", "26806", "26802"
 NOT_IN_THE_STANDARD_CHANNEL = ("tlsroutes", "tcproutes", "backendtlspolicies")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -43,7 +43,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where it is reachable: on this machine at `address`, by `port` and, for TLS, `https_port`; in pods at `inside`, by 80 and 443."""
+    """The addresses of a gateway: `address` with `port`, and `https_port` for TLS, on this machine; `inside` with 80 and 443 in pods."""
 
     address: str
     port: int
@@ -52,7 +52,7 @@ class Gateway:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What the operator and the management API are told of it: options by their names."""
+        """Returns its settings for the operator and the management API: options by their names."""
         return {
             "domain": DOMAIN,
             "public-scheme": "http",
@@ -68,8 +68,8 @@ def start(cluster: Cluster) -> Gateway:
         raise LocalError(f"a gateway needs a node whose pods answer, and the {cluster.profile} profile has none that is ours")
     with state.locked(f"{cluster.name}-gateway"[:30].rstrip("-")):
         record = _record(cluster)
-        if (found := _of(record)) is not None:
-            return found
+        if (running := _of(record)) is not None:
+            return running
         programs, program = builds.ensure(components.GATEWAY), envoy.ensure()
         api = Api(record.ports["api"], record.folder / "pki")
         for crds in (components.GATEWAY_API_CRDS, components.CONTOUR_CRDS):
@@ -85,12 +85,12 @@ def start(cluster: Cluster) -> Gateway:
 
 
 def status(gateway: Gateway, hostname: str) -> int:
-    """The HTTP status of a call by `hostname`, without an Access Key; 0 where there is no response."""
+    """Returns the HTTP status of a call by `hostname`, without an Access Key; 0 if there is no response."""
     return _call(gateway, hostname, "GET", None, 2)[0]
 
 
 def call(gateway: Gateway, hostname: str, body: bytes, *, timeout: float) -> tuple[int, str]:
-    """POSTs JSON by `hostname`: the status and the body of the response; 0 and what went wrong where there is none. `timeout`: seconds."""
+    """POSTs JSON by `hostname`; returns status and body of the response, or 0 and the error if there is none. `timeout`: seconds."""
     return _call(gateway, hostname, "POST", body, timeout)
 
 
@@ -107,12 +107,12 @@ def _call(gateway: Gateway, hostname: str, method: str, body: bytes | None, time
 
 
 def configuration(cluster: Cluster) -> list[dict[str, Any]]:
-    """Envoy's configuration (`/config_dump`): one part for each kind of resource. Raises LocalError without a gateway."""
+    """Returns Envoy's configuration (`/config_dump`): one part for each kind of resource. Raises LocalError without a gateway."""
     record = _record(cluster)
     if _of(record) is None:
         raise LocalError(f"cluster {cluster.name} has no gateway: start it with `python -m local gateway --name {cluster.name}`")
-    found: list[dict[str, Any]] = json.loads(_request_admin(_admin(record), "/config_dump?include_eds")[1])["configs"]
-    return found
+    configs: list[dict[str, Any]] = json.loads(_request_admin(_admin(record), "/config_dump?include_eds")[1])["configs"]
+    return configs
 
 
 def _admin(record: Record) -> Path:
@@ -141,8 +141,8 @@ def _install(api: Api, path: Path) -> None:
 
 
 def _is_established(api: Api, name: str) -> bool:
-    found = api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}") or {}
-    conditions = (found.get("status") or {}).get("conditions") or ()  # null until the API server has set it
+    definition = api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}") or {}
+    conditions = (definition.get("status") or {}).get("conditions") or ()  # null until the API server has set it
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
@@ -151,8 +151,8 @@ def _start_daemons(cluster: Cluster, record: Record, contour: Path, program: Pat
     shutil.copyfile(controlplane.CONFIG / "contour.yaml", etc / "contour.yaml")
     admin = _admin(record)
     bootstrap = etc / "envoy.json"
-    made = ["bootstrap", str(bootstrap), f"--admin-address={admin}", f"--xds-address={LOOPBACK}", f"--xds-port={XDS}"]
-    done = subprocess.run([contour, *made, "--xds-resource-version=v3"], capture_output=True, text=True, check=False)
+    command = ["bootstrap", str(bootstrap), f"--admin-address={admin}", f"--xds-address={LOOPBACK}", f"--xds-port={XDS}"]
+    done = subprocess.run([contour, *command, "--xds-resource-version=v3"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise LocalError(f"contour could not write Envoy's configuration: {done.stderr.strip()[-2000:]}")
     manager = cluster.add_daemon("contour", [contour, "serve", *_contour_flags(etc)])
@@ -185,13 +185,13 @@ def _contour_flags(etc: Path) -> list[str]:
         "ingress-class-name": INGRESS_CLASS,
         "ingress-status-address": INSIDE_IP,
     }
-    given = [f"--{name}={value}" for name, value in flags.items()]
+    options = [f"--{name}={value}" for name, value in flags.items()]
     # the xDS of both stays in the node's network namespace
-    return [*given, "--insecure", "--disable-leader-election", *(f"--disable-feature={name}" for name in NOT_IN_THE_STANDARD_CHANNEL)]
+    return [*options, "--insecure", "--disable-leader-election", *(f"--disable-feature={name}" for name in NOT_IN_THE_STANDARD_CHANNEL)]
 
 
 def _is_live(admin: Path) -> bool:
-    """Whether Envoy has got its first configuration."""
+    """Returns True if Envoy has its first configuration."""
     try:
         return _request_admin(admin, "/ready")[0] == 200
     except (OSError, http.client.HTTPException):
@@ -199,7 +199,7 @@ def _is_live(admin: Path) -> bool:
 
 
 def _request_admin(admin: Path, path: str) -> tuple[int, bytes]:
-    """GETs a path of Envoy's admin API at its socket; returns the status and the body."""
+    """Requests a path of Envoy's admin API at its socket; returns the status and the body."""
     connection = _SocketConnection(admin)
     try:
         connection.request("GET", path)

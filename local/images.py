@@ -1,8 +1,8 @@
 """Makes the images of operator, runtime and recorder with the standard library alone, for a cluster without Docker.
 
-An image is one uncompressed layer in an OCI layout, as `ctr images import` reads it. The same files give the same digest on
-every machine: owners, times and the umask's traces are left out. A finished image is kept in the cache, named by the digest of
-all that goes into it. It refuses to pack a device or a socket, follows no symbolic link, and pushes nowhere.
+An image is one uncompressed layer in an OCI layout, as `ctr images import` reads it. The same files give the same digest on every machine:
+owners, times and the umask's traces are left out. A finished image is kept in the cache, named by the digest of all its inputs. It refuses
+to pack a device or a socket, follows no symbolic link, and pushes nowhere.
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ _MEDIA = "application/vnd.oci.image"
 
 
 class ImageError(Exception):
-    """An image could not be made; the message says which part, and what to do."""
+    """An image that could not be made; the message names the part, and the remedy."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """One of our images: the package it runs, what it does unless told otherwise, and its lock where that has another name.
+    """One of our images: the package it runs, its default command, and its lock if that has another name.
 
-    `built` are packages of the lock that have no wheel: they are pure Python, and made into one here. `whole`: its packages may
-    ask for any part of the standard library. `console`: it serves the web console, which is built for it. `beside`: parts of other
-    packages that it imports, as paths below operator/.
+    - `built`: packages of the lock without a wheel: they are pure Python, and a wheel is built here.
+    - `whole`: its packages may need any part of the standard library.
+    - `console`: it serves the web console, which is built for it.
+    - `beside`: parts of other packages that it imports, as paths below operator/.
     """
 
     name: str
@@ -59,29 +60,29 @@ class Image:
 
     @property
     def lock(self) -> Path:
-        """The packages it carries, by hash."""
+        """Returns the list of its packages, by hash."""
         return REPOSITORY / "locks" / f"{self.locked or self.name}.txt"
 
     @property
     def source(self) -> Path:
-        """The package's folder."""
+        """Returns the package's folder."""
         return REPOSITORY / "operator" / self.package
 
     @property
     def sources(self) -> list[Path]:
-        """The files of ours in it."""
+        """Returns those files of ours that it contains."""
         parts = [self.source, *(self.source.parent / each for each in self.beside)]
         return [path for part in parts for path in (rootfs.sources(part) if part.is_dir() else [part])]
 
     @property
     def reference(self) -> str:
-        """The name that a pod uses; importing a newer build moves it."""
+        """Returns the name that a pod uses; importing a newer build moves it."""
         return f"{HOST}/{self.name}:{version()}"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How images are made: on which base, and the time that their files and their configuration say, in Unix seconds (SOURCE_DATE_EPOCH)."""
+    """The base of images, and the time of their files and their configuration, in Unix seconds (SOURCE_DATE_EPOCH)."""
 
     base: rootfs.Base = rootfs.HOST
     epoch: int = 0
@@ -97,18 +98,18 @@ RECORDER = Image(
     beside=tuple(f"dynamiq_operator/{part}" for part in ("__init__.py", "py.typed", "model", "desired", "kube", "serving")),
 )
 RUNTIME_SDK = Image("runtime-sdk", "dynamiq_runtime", "serve", "sdk", ("antlr4-python3-runtime", "rouge-score"), whole=True)
-"""The runtime with Dynamiq's SDK: 2 GB and minutes, so it is built only when it is asked for."""
+"""The runtime with Dynamiq's SDK: 2 GB and minutes, so it is built only on request."""
 
 
 def version() -> str:
-    """The project's version, which tags its images."""
+    """Returns the project's version, which tags its images."""
     with (REPOSITORY / "pyproject.toml").open("rb") as file:
-        found: str = tomllib.load(file)["project"]["version"]
-    return found
+        number: str = tomllib.load(file)["project"]["version"]
+    return number
 
 
 ALWAYS = (RUNTIME, OPERATOR, RECORDER)
-"""What every installation runs."""
+"""The images of every installation."""
 
 FOR_THIS_MACHINE = Recipe()
 
@@ -118,7 +119,7 @@ def ensure(images: Sequence[Image] = ALWAYS, recipe: Recipe = FOR_THIS_MACHINE) 
     while True:
         steps.run(missing(images, recipe))
         archives = {image.reference: _archive(image, recipe) for image in images}
-        # Another checkout may build meanwhile, and forget what was used longest ago: these.
+        # Another checkout may build meanwhile, and delete the archives used longest ago, which may be these.
         with builds.locked("images"):
             used = [_use(archive) for archive in archives.values()]
             if all(used):
@@ -126,21 +127,24 @@ def ensure(images: Sequence[Image] = ALWAYS, recipe: Recipe = FOR_THIS_MACHINE) 
 
 
 def missing(images: Sequence[Image] = ALWAYS, recipe: Recipe = FOR_THIS_MACHINE) -> list[Step]:
-    """The steps that build the images which the cache does not have, and the console where one of them needs it."""
+    """Returns the steps that build the images missing from the cache, and the console if one of them needs it."""
     absent = [image for image in images if not _archive(image, recipe).exists()]
     console = console_build.missing() if any(image.console for image in absent) else []
     return [*console, *(Step(f"image {image.name}", partial(_build, image, recipe)) for image in absent)]
 
 
 def digest_of(archive: Path) -> str:
-    """The manifest's digest in an archive that `write_image` made: a pod may name `host/path@<digest>` once it is imported. Raises ImageError."""
-    if not (found := named_in(archive)):
+    """Returns the manifest's digest in an archive that `write_image` made. Raises ImageError.
+
+    A pod may name `host/path@<digest>` once the archive is imported.
+    """
+    if not (digests := named_in(archive)):
         raise ImageError(f"{archive} is not an OCI archive")
-    return next(iter(found.values()))
+    return next(iter(digests.values()))
 
 
 def named_in(archive: Path) -> dict[str, str]:
-    """The digests of an OCI archive's manifests by the names that it gives to them; empty for an archive of another kind."""
+    """Returns the digests of an OCI archive's manifests by their names; empty for an archive of another kind."""
     with tarfile.open(archive) as layout:
         try:
             index = layout.extractfile("index.json")
@@ -155,7 +159,7 @@ def _stem(image: Image, recipe: Recipe) -> str:
 
 
 def _base(image: Image, recipe: Recipe) -> Path:
-    """The folder with Python and the packages: it depends on where Python comes from, and on the lock."""
+    """Returns the folder with Python and the packages: it depends on the source of Python, and on the lock."""
     inputs = hashlib.sha256(Path(rootfs.__file__).read_bytes())
     inputs.update(recipe.base.inputs())
     inputs.update(image.lock.read_bytes())
@@ -163,7 +167,7 @@ def _base(image: Image, recipe: Recipe) -> Path:
 
 
 def _archive(image: Image, recipe: Recipe) -> Path:
-    """The finished image: it depends on its base, on its time, on our sources, and on the console's where it serves that."""
+    """Returns the path of the finished image: it depends on its base, its time, our sources, and the console's if it serves that."""
     base = _base(image, recipe)
     inputs = hashlib.sha256(f"{base.name}\0{recipe.epoch}\0".encode() + Path(__file__).read_bytes())
     for path in image.sources:
@@ -189,7 +193,7 @@ def _build(image: Image, recipe: Recipe, task: Task) -> str:
             shutil.copytree(base, root, symlinks=True, copy_function=os.link)
             rootfs.add_sources(root, image.source.parent, image.sources, recipe.base.python(root))
             if image.console:
-                console_build.build(task)  # it is there, unless another checkout's builds have taken its place meanwhile
+                console_build.build(task)  # it exists, unless builds of another checkout have replaced it meanwhile
                 console_build.copy(console_build.folder(), root / rootfs.APP / console_build.STATIC.relative_to(image.source.parent))
             _pack(archive, image, root, recipe)
             shutil.rmtree(root)
@@ -215,7 +219,7 @@ def _make_base(base: Path, image: Image, origin: rootfs.Base, task: Task) -> Non
 
 
 def _use(archive: Path) -> bool:
-    """Marks it as used now, since the ones that were used last are kept; false where it is gone."""
+    """Marks it as used now, since the last used ones are kept; returns False if it is missing."""
     try:
         os.utime(archive)
     except FileNotFoundError:
@@ -323,7 +327,10 @@ def _config(
 
 
 def _index(manifest: bytes, name: str, tag: str) -> dict[str, object]:
-    """Names the one manifest twice: an import makes no name with a digest by itself, and a pod may ask for the image by it."""
+    """Returns an index that names the one manifest twice, by tag and by digest.
+
+    An import makes no name with a digest by itself, and a pod may use that name.
+    """
     platform_ = {"architecture": _architecture(), "os": "linux"}
     tagged = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag}
     digested = {"io.containerd.image.name": f"{name.removesuffix(':' + tag)}@{_digest(manifest)}"}

@@ -1,6 +1,6 @@
-"""What pods use, for autoscalers and `kubectl top`: metrics-server as a daemon of the node, under a user of its own.
+"""Runs metrics-server as a daemon of the node, under a user of its own: autoscalers and `kubectl top` read usage of pods from it.
 
-It is registered as an APIService. It refuses a cluster whose node it can't enter: there its own components.yaml installs it.
+It is registered as an APIService. It refuses a cluster whose node it can't enter: the server's own components.yaml installs it there.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def start(cluster: Cluster) -> None:
 
 
 def _start(cluster: Cluster, record: Record, api: Api) -> None:
-    """The APIService comes last: while its backend is unavailable, discovery of the API server fails."""
+    """Starts it, and registers the APIService last: while its backend is unavailable, discovery of the API server fails."""
     program = builds.ensure([components.METRICS_SERVER])[METRICS_SERVER]
     authority = base64.b64encode((record.folder / "pki" / "ca.crt").read_bytes()).decode()
     *objects, service = controlplane.render_objects("metrics.yaml", node_ip=NODE_IP, port=PORT, authority=authority)
@@ -57,7 +57,7 @@ def _start(cluster: Cluster, record: Record, api: Api) -> None:
 
 
 def _has_usage(api: Api) -> bool:
-    """Whether it serves usage, for which it must have scraped the node twice."""
+    """Returns True if it serves usage, for which it must have scraped the node twice."""
     status, body = api.request("GET", NODES)
     return status == 200 and b'"usage"' in body
 

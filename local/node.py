@@ -1,6 +1,6 @@
-"""The node profile: a control plane and one node with real pods, all in namespaces of their own.
+"""Runs the node profile: a control plane and one node with real pods, all in namespaces of their own.
 
-Everything but the forwarder's listening socket lives inside; so the ports are fixed, and any number of clusters fit on a machine.
+Everything but the forwarder's listening socket is inside. Ports are therefore fixed, and any number of clusters fit on a machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DNS_READY = "127.0.0.1:8181"
 
 
 def programs() -> dict[str, Path]:
-    """The built programs that it runs."""
+    """Returns the built programs that it runs."""
     return builds.programs(components.NODE)
 
 
@@ -71,7 +71,7 @@ def start(record: Record, built: dict[str, Path]) -> Record:
 
 
 def load_images(record: Record, built: dict[str, Path], archives: Iterable[Path]) -> None:
-    """Imports into the node's containerd what image archives have and it has not. Raises LocalError naming the one that failed."""
+    """Imports images of archives that the node's containerd does not have. Raises LocalError that names the archive that failed."""
     listed = subprocess.run(_ctr_command(record, built, "images", "list"), capture_output=True, text=True, check=False).stdout
     present = {(name, digest) for name, _, digest, *_ in (line.split() for line in listed.splitlines()[1:])}
     for archive in archives:
@@ -79,7 +79,7 @@ def load_images(record: Record, built: dict[str, Path], archives: Iterable[Path]
             raise LocalError(f"no image archive {archive}")
         if (named := images.named_in(archive)) and named.items() <= present:
             continue
-        # by the transfer service, which is the default, containerd copies each byte twice more
+        # with the transfer service, which is the default, containerd copies each byte twice more
         command = _ctr_command(record, built, "images", "import", "--local", str(archive))
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -92,7 +92,7 @@ def forward(record: Record, built: dict[str, Path], target: str, port: int = 0) 
 
 
 def add_daemon(record: Record, name: str, command: list[str | Path]) -> Daemons:
-    """Starts one more process on the node, outside of any pod; it ends with the cluster. Returns the handle that tells whether it is alive."""
+    """Starts one more process on the node, outside of any pod, which ends with the cluster. Returns the handle that shows if it is alive."""
     daemons = Daemons(record, _running(record).enter)
     daemons.start(name, command)
     return daemons
@@ -157,7 +157,7 @@ def _ctr(record: Record, built: dict[str, Path], *arguments: str) -> bool:
 
 
 def _enforces_policies(inside: Sandbox) -> bool:
-    """Whether kube-router has written its rules once; the last of them accepts what the policies let through."""
+    """Returns True if kube-router has written its rules once; the last of them accepts the packets that policies allow."""
     try:
         rules = inside.run("iptables", "--wait", "-S", "KUBE-ROUTER-FORWARD")
     except LocalError:  # it has not made the chain yet

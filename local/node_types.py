@@ -1,4 +1,4 @@
-"""Takes the list of node types from Dynamiq's SDK: `.venv-sdk/bin/python -m local.node_types` writes it to where releases are checked by it.
+"""Writes the list of node types of Dynamiq's SDK, by which releases are checked: `.venv-sdk/bin/python -m local.node_types`.
 
 It imports every module of the SDK's nodes, which takes half a minute.
 """

@@ -1,7 +1,7 @@
 """Installs the operator, the gate and the recorder in a cluster as its user would, by `kubectl apply -k`, with their images loaded before.
 
-An overlay of `manifests/` names the recorder, and the gateway where one of ours is in front, so that Apps without a hostname get one. Where
-pods are simulated it runs the operator as a process of this machine that ends with the cluster, and no recorder, since there are no runs.
+An overlay of `manifests/` names the recorder, and our gateway if there is one: Apps without a hostname then get one. If pods are simulated,
+the operator is a process of this machine that ends with the cluster. There is no recorder then, since there are no runs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Archives = Callable[[], Mapping[str, Path]]
 
 
 def install(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None = None, archives: Archives = images.ensure) -> None:
-    """Installs the operator of the folder in which `kubectl` runs, or brings the one that is there to it; `in_front`: the gateway.
+    """Installs the operator of the folder in which `kubectl` runs, or updates the installed one to it. `in_front`: the gateway.
 
     Raises LocalError.
     """
@@ -60,8 +60,8 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None, ar
         (recorder.WORKLOAD, recorder.NAMESPACE, recorder.SELECTOR): images.RECORDER,
     }
     before = {part: _images(kubectl, *part[1:]) for part in parts}
-    told = {**(in_front.settings if in_front is not None else {}), "recorder": recorder.URL}
-    kubectl.run("apply", "-k", _overlay(cluster, kubectl, MANIFESTS, ("operator", "api"), told))
+    settings = {**(in_front.settings if in_front is not None else {}), "recorder": recorder.URL}
+    kubectl.run("apply", "-k", _overlay(cluster, kubectl, MANIFESTS, ("operator", "api"), settings))
     kubectl.run("apply", "-k", _overlay(cluster, kubectl, GATE_MANIFESTS, ("gate",), {"recorder": recorder.URL}))
     recorder.provide_volume(cluster, kubectl)
     kubectl.run("apply", "-k", recorder.MANIFESTS)
@@ -74,11 +74,11 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None, ar
     wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), every=0.5)
 
 
-def _overlay(cluster: Cluster, kubectl: Transcript, manifests: str, programs: Sequence[str], told: Mapping[str, str]) -> str:
-    """The folder of an overlay of `manifests` that tells programs how Apps are called from outside, or where the recorder is."""
+def _overlay(cluster: Cluster, kubectl: Transcript, manifests: str, programs: Sequence[str], settings: Mapping[str, str]) -> str:
+    """Returns the folder of an overlay of `manifests` with the programs' variables: the outside addresses of Apps, or that of the recorder."""
     folder = cluster.kubeconfig.parent / "installation" / Path(manifests).name
     folder.mkdir(parents=True, exist_ok=True)
-    variables = {f"DYNAMIQ_{name.replace('-', '_').upper()}": value for name, value in told.items()}
+    variables = {f"DYNAMIQ_{name.replace('-', '_').upper()}": value for name, value in settings.items()}
     overlay = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -91,9 +91,9 @@ def _overlay(cluster: Cluster, kubectl: Transcript, manifests: str, programs: Se
 
 
 def _told(program: str, variables: Mapping[str, str]) -> dict[str, object]:
-    """A patch that names a program's Deployment, its container and its variables: where they stand in their lists does not matter.
+    """Returns a patch that finds a program's Deployment and container by name: their order does not matter.
 
-    Named by its target it is found in a release's file, too, where its namespace is written out.
+    It names its target without a namespace, and so also applies to a release's file, which has one.
     """
     container = {"name": program, "env": [{"name": name, "value": value} for name, value in variables.items()]}
     spec = {"template": {"spec": {"containers": [container]}}}
@@ -107,7 +107,7 @@ def _images(kubectl: Transcript, namespace: str, selector: str) -> list[str]:
 
 
 def _is_applied(kubectl: Transcript) -> bool:
-    """Whether an App is accepted and a row gets its author, by a dry run: both take a few seconds after a first installation."""
+    """Returns True if a dry run accepts an App and stamps a row's author: both take a few seconds after a first installation."""
     if not kubectl.ask("create", "--dry-run=server", "-f", "-", "-o", "name", text=_PROBE.format(kind="App", spec="{workflow: probe}")):
         return False
     row = _PROBE.format(kind="Deployment", spec="{app: probe}")
@@ -158,7 +158,7 @@ def _as_process(cluster: Cluster, kubectl: Transcript) -> None:
 
 
 def _processes(cluster: Cluster) -> list[int]:
-    """The operators that an earlier run started on this cluster."""
+    """Lists the operators that an earlier run started on this cluster."""
     record = state.load(cluster.name)
     if record is None:
         raise LocalError(f"there is no cluster {cluster.name}")

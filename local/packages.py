@@ -1,6 +1,6 @@
-"""Programs that come from the distribution: runc and what configures a network.
+"""Installs the programs that the distribution provides: runc and the tools that configure a network.
 
-It installs what is missing with apt, as root, saying so; elsewhere it says exactly what to install. It never upgrades anything.
+It installs missing ones with apt, as root, and prints that; elsewhere it names the packages to install. It never upgrades anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NEEDED = {
 
 
 def missing() -> list[Step]:
-    """The step that installs the packages of NEEDED which are not there. Raises LocalError naming them where it can't."""
+    """Returns the step that installs the missing packages of NEEDED. Raises LocalError that names them if it can't."""
     packages = _absent()
     if packages and (os.geteuid() != 0 or shutil.which("apt-get") is None):
         raise LocalError(f"the node profile needs programs that are not installed; install the packages: {' '.join(packages)}")
@@ -34,7 +34,7 @@ def missing() -> list[Step]:
 
 
 def _install(task: Task) -> str:
-    """Installs what is still missing: of two clusters that start side by side one waits for the other, as apt itself would not."""
+    """Installs what is still missing. If two clusters start at once, one waits for the other, which apt itself would not do."""
     with builds.locked("packages"):
         if packages := _absent():
             _apt(task, "update")

@@ -1,7 +1,7 @@
-"""A cluster's certificates and kubeconfigs: EC P-256, made anew at each start, valid for a year.
+"""Makes a cluster's certificates and kubeconfigs: EC P-256, new at each start, valid for a year.
 
-Each certificate authority of Kubernetes' own documentation is separate here too: the cluster's, the front proxy's (whose
-certificates may claim to be anybody) and etcd's.
+Each certificate authority of Kubernetes' own documentation is separate here, too: the cluster's, the front proxy's and etcd's. Certificates
+of the front proxy's may claim to be any user.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Pair:
 
 
 class Authority:
-    """A certificate authority that lives in memory; only what it issued is written."""
+    """A certificate authority that is only in memory; only the certificates that it issued are written."""
 
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -53,7 +53,7 @@ class Authority:
         return Pair(self._certificate.public_bytes(serialization.Encoding.PEM), _private(self._key))
 
     def issue(self, user: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> Pair:
-        """A certificate for `user` (CN) of `groups` (O), usable by clients and, at `hosts` (names or addresses), by servers."""
+        """Issues a certificate for `user` (CN) of `groups` (O), usable by clients and, at `hosts` (names or addresses), by servers."""
         key = ec.generate_private_key(ec.SECP256R1())
         organizations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
         subject = x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, user)])

@@ -1,7 +1,7 @@
-"""What a command needs before a cluster starts: built, downloaded or installed, and only what is missing.
+"""Builds, downloads or installs what a command needs before a cluster starts, and only what is missing.
 
-One lane compiles Kubernetes and what runs beside it. The other downloads and installs, which waits for the network, and compiles
-Contour, which uses the processors when Kubernetes' packages wait for one another.
+One lane compiles Kubernetes and what runs beside it. The other lane downloads and installs, which waits for the network. It also compiles
+Contour, which uses the processors while Kubernetes' packages wait for one another.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FOR_TESTS = (*components.NODE, components.KWOK, components.METRICS_SERVER)
 
 
 def for_cluster(profile: Profile) -> None:
-    """What a cluster of this profile is made of. Raises BuildError, LocalError."""
+    """Prepares a cluster of this profile. Raises BuildError, LocalError."""
     if profile == "node":
         _run(builds.missing(components.NODE), packages.missing())
     elif profile == "control-plane":
@@ -23,7 +23,7 @@ def for_cluster(profile: Profile) -> None:
 
 
 def for_demo(profile: Profile) -> None:
-    """What the demo needs: a cluster, the images, and where it can be entered a gateway. Raises BuildError, ImageError, LocalError."""
+    """Prepares the demo: a cluster, the images, and a gateway if the node can be entered. Raises BuildError, ImageError, LocalError."""
     if profile == "node":
         beside = [*packages.missing(), *envoy.missing(), *images.missing(), *builds.missing(components.GATEWAY)]
         _run(builds.missing(components.NODE), beside)
@@ -34,7 +34,7 @@ def for_demo(profile: Profile) -> None:
 
 
 def for_release(profile: Profile) -> None:
-    """What the demo needs where a release brings the images. Raises BuildError, LocalError."""
+    """Prepares the demo without images, which a release brings. Raises BuildError, LocalError."""
     if profile == "node":
         beside = [*packages.missing(), *envoy.missing(), *builds.missing(components.GATEWAY)]
         _run(builds.missing(components.NODE), beside)
@@ -43,7 +43,7 @@ def for_release(profile: Profile) -> None:
 
 
 def for_tests() -> None:
-    """What `make test` needs. Raises BuildError, ImageError, LocalError."""
+    """Prepares `make test`. Raises BuildError, ImageError, LocalError."""
     tools = builds.missing((*components.GATEWAY, components.HELM, components.OTELCOL, components.HEALTH))
     beside = [*envoy.missing(), *images.missing(), *tools]
     _run(builds.missing(FOR_TESTS), beside)

@@ -1,7 +1,7 @@
 """Starts the processes of a cluster and finds them again by the token in their environment.
 
-The token is recorded before the first process starts, so none can be lost, and a process id that was used again is never
-mistaken for ours. It refuses to signal a process that does not carry the token.
+The token is saved before the first process starts, so none can be lost, and a reused process id is never mistaken for ours. It refuses to
+signal a process that does not carry the token.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from local.state import Record
 MARK = "DYNAMIQ_LOCAL_CLUSTER"
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in the PATH of every user
 PASSED_ON = ("GOGC",)
-"""How often Go's programs collect garbage; tests, whose clusters are gone soon, have them do it less often."""
+"""Sets how often Go's programs collect garbage. Tests lower it: their clusters are short-lived."""
 LOG_TAIL = 2000  # bytes of a daemon's log that an error shows
 
 
@@ -65,25 +65,25 @@ class Daemons:
 
 
 def search_path() -> str:
-    """PATH with the system's folders in it."""
+    """Returns PATH with the system's folders in it."""
     return f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_FOLDERS}"
 
 
 def find(token: str) -> list[int]:
-    """The ids of the living processes that carry `token`."""
-    wanted = f"{MARK}={token}".encode()
-    return [pid for pid in _all() if wanted in _environment(pid)]
+    """Returns the ids of the living processes that carry `token`."""
+    mark = f"{MARK}={token}".encode()
+    return [pid for pid in _all() if mark in _environment(pid)]
 
 
 def end(token: str, first: int | None = None, seconds: float = 15) -> None:
-    """Kills every process that carries `token`, `first` before the others, and waits until none is left."""
+    """Kills every process that carries `token`, `first` before the others, and waits until all have ended."""
 
     def none_left() -> bool:
-        left = find(token)
-        for pid in left:
+        pids = find(token)
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        return not left
+        return not pids
 
     if first is not None and first in find(token):
         with contextlib.suppress(ProcessLookupError):

@@ -1,7 +1,7 @@
-"""Tells what is happening and waits for a condition: never silent for long, never endless.
+"""Prints progress and waits for a condition: never silent for long, never endless.
 
-What still goes on is one line that is rewritten on a terminal, and a plain line now and then elsewhere. What has happened is
-printed once and stays.
+Work in progress is one line that is rewritten on a terminal, and a plain line now and then elsewhere. Finished work is printed once and
+stays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from local.errors import LocalError
 
 T = TypeVar("T")
 QUIET = 2.0  # seconds before a wait is worth a line
-PATIENCE = 180.0  # seconds: on a machine that does much else what takes seconds takes minutes; `still` notices a program that has ended
+PATIENCE = 180.0  # seconds: on a busy machine, work of seconds takes minutes; `still` notices a program that has ended
 REPEAT = 5.0  # seconds between its lines where there is no terminal
 STEP_REPEAT = 20.0  # seconds between the lines of a step that takes minutes, where there is no terminal
 REFRESH = 1.0  # seconds between two states of the line on a terminal
@@ -36,7 +36,7 @@ class Line:
 
     @property
     def moves(self) -> bool:
-        """Whether the output is a terminal that can rewrite a line."""
+        """Returns True if the output is a terminal that can rewrite a line."""
         return self._stream().isatty() and os.environ.get("TERM") != "dumb"
 
     def say(self, message: str) -> None:
@@ -45,7 +45,7 @@ class Line:
             self._write(f"{self._take_back()}{message}\n")
 
     def still(self, message: str, repeat: float = REPEAT) -> None:
-        """Says that something goes on."""
+        """Prints that something is still in progress."""
         with self._lock:
             now = time.monotonic()
             if self.moves:
@@ -56,7 +56,7 @@ class Line:
                 self._write(f"{message}\n")
 
     def clear(self) -> None:
-        """Takes the moving line back."""
+        """Clears the moving line."""
         with self._lock:
             self._write(self._take_back())
 
@@ -96,8 +96,8 @@ def wait_for(
     next_line = started + QUIET
     try:
         while True:
-            if found := check():
-                return found
+            if result := check():
+                return result
             still()
             now = time.monotonic()
             if now - started > seconds:

@@ -18,7 +18,7 @@ URL = "http://dynamiq-recorder.dynamiq-recorder.svc:8080"
 
 
 def provide_volume(cluster: Cluster, kubectl: Transcript) -> None:
-    """Makes the volume that the recorder's claim asks for, where the cluster makes none by itself: on our own node. Raises LocalError."""
+    """Creates the volume of the recorder's claim if the cluster provides none: on our own node. Raises LocalError."""
     if cluster.profile != "node":
         return
     record = state.load(cluster.name)
@@ -33,7 +33,7 @@ def provide_volume(cluster: Cluster, kubectl: Transcript) -> None:
 
 
 def reached(cluster: Cluster, kubectl: Transcript) -> str | None:
-    """A URL of this machine that leads to the recorder; None where none is installed, or the cluster's node can't be entered."""
+    """Returns a URL of this machine that leads to the recorder; None if none is installed, or the cluster's node can't be entered."""
     address = kubectl.ask("get", "service", "dynamiq-recorder", "-n", NAMESPACE, "-o", "jsonpath={.spec.clusterIP}")
     if cluster.profile != "node" or not address:
         return None

@@ -1,4 +1,4 @@
-"""Chooses the best Kubernetes that this machine can have, and says why."""
+"""Chooses the best Kubernetes that this machine can have, and explains the choice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DOCKER_TIMEOUT = 10  # seconds
 
 @dataclass(frozen=True)
 class Machine:
-    """What the choice depends on."""
+    """The facts about this machine that the choice depends on."""
 
     docker_answers: bool
     kind_installed: bool
@@ -38,7 +38,7 @@ class Choice:
 
 
 def choose(env: Mapping[str, str], profile: str | None = None) -> Choice:
-    """The choice for this machine. Raises LocalError for a profile that this machine can't have."""
+    """Returns the choice for this machine. Raises LocalError for a profile that this machine can't have."""
     return decide(env, profile, inspect_machine)
 
 
@@ -48,7 +48,7 @@ def inspect_machine() -> Machine:
 
 
 def decide(env: Mapping[str, str], profile: str | None, inspect: Callable[[], Machine]) -> Choice:
-    """The choice for the machine that `inspect` returns; it is called only when needed. `profile` precedes `$PROFILE`."""
+    """Returns the choice for the machine that `inspect` returns; it is called only if needed. `profile` precedes `$PROFILE`."""
     context, forced, version = env.get("CLUSTER", ""), profile or env.get("PROFILE", ""), env.get("KUBERNETES", "")
     if forced and forced not in FORCEABLE:
         raise LocalError(f"there is no profile {forced!r}: choose one of {', '.join(FORCEABLE)}")
@@ -60,14 +60,14 @@ def decide(env: Mapping[str, str], profile: str | None, inspect: Callable[[], Ma
         )
     if context:
         return Choice("context", f"CLUSTER={context} asks for that kube context", context)
-    found = inspect()
-    if not found.is_linux and not (found.docker_answers and found.kind_installed):
+    machine = inspect()
+    if not machine.is_linux and not (machine.docker_answers and machine.kind_installed):
         raise LocalError("the components run on Linux only: here, install Docker and kind, or name a kube context in CLUSTER")
-    return _forced(forced, found) if forced else _built(found, version) if version else _best(found)
+    return _forced(forced, machine) if forced else _built(machine, version) if version else _best(machine)
 
 
 def _built(machine: Machine, version: str) -> Choice:
-    """Where a version is asked for, it is built: the best profile of those."""
+    """Returns the best profile that builds its Kubernetes, for a requested version."""
     if not machine.is_linux:
         raise LocalError(f"KUBERNETES={version} is built, and what is built runs on Linux only")
     if machine.is_root:

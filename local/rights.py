@@ -1,6 +1,6 @@
-"""Who may do what: the rules of roles in `manifests/` and of the chart's hooks, each with the comment that says what it is for.
+"""Reads the rules of roles in `manifests/` and of the chart's hooks, each with the comment that explains it.
 
-A rule's comment stands at the end of one of its lines, or on lines of its own above it.
+A rule's comment is at the end of one of its lines, or on lines of its own above it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 
 MANIFESTS = Path(__file__).parents[1] / "manifests"
 FOLDERS = ("rbac", "api", "gate", "recorder", "chart/templates/hooks", "chart/templates/tests")
-"""Where roles are written; the chart's other templates are made of the first ones."""
+"""Folders with roles; the chart's other templates are generated from the first ones."""
 
 ROLES, BINDINGS = ("ClusterRole", "Role"), ("ClusterRoleBinding", "RoleBinding")
 _TEMPLATED = re.compile(r"^.*\{\{.*$", re.MULTILINE)
@@ -26,7 +26,7 @@ _COMMENT = re.compile(r"(?:^|\s)#\s*(.*)$")
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of a role. `names`: the only objects that it reaches, empty where it reaches every one; `why` is its comment."""
+    """One rule of a role. `names`: the only objects that it reaches, empty if it reaches every one; `why`: its comment."""
 
     groups: tuple[str, ...]
     resources: tuple[str, ...]
@@ -37,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Role:
-    """A role as a file has it. `about` is the comment above it, `holder` whom a binding of its file gives it, empty where that is up to the cluster."""
+    """A role of a file. `about`: the comment above it. `holder`: the holder by a binding of its file; empty if the cluster decides."""
 
     kind: str
     name: str
@@ -49,7 +49,7 @@ class Role:
 
     @property
     def key(self) -> str:
-        """How an audit log names it."""
+        """Returns its name in an audit log."""
         return f"{self.kind} {self.name}"
 
 
@@ -70,16 +70,16 @@ class Grant:
 
 @cache
 def roles(folder: Path = MANIFESTS) -> tuple[Role, ...]:
-    """Every role of the installation, in the order in which the folders are named."""
+    """Returns every role of the installation, in the order of the folders."""
     files = [path for each in FOLDERS for path in sorted((folder / each).glob("*.yaml"))]
     return tuple(role for path in files for role in _read(path.read_text(), str(path.relative_to(folder))))
 
 
-def grants(found: Iterable[Role]) -> dict[Grant, str]:
-    """Each right of the roles alone, with what it is for."""
+def grants(some_roles: Iterable[Role]) -> dict[Grant, str]:
+    """Returns each right of the roles, with its purpose."""
     return {
         Grant(role.key, verb, group, resource, name): rule.why
-        for role in found
+        for role in some_roles
         for rule in role.rules
         for verb in rule.verbs
         for group in rule.groups
@@ -92,7 +92,7 @@ def _read(text: str, file: str) -> Iterator[Role]:
     lines = _TEMPLATED.sub("", text).splitlines()
     plain = "\n".join(lines)
     documents = list(zip(yaml.safe_load_all(plain), yaml.compose_all(plain, yaml.SafeLoader), strict=True))
-    holders = {found[0]: found[1:] for document, _ in documents if document and (found := _holder(document))}
+    holders = {binding[0]: binding[1:] for document, _ in documents if document and (binding := _holder(document))}
     for document, node in documents:
         if document and document["kind"] in ROLES:
             name, kind = document["metadata"]["name"], document["kind"]
@@ -102,7 +102,7 @@ def _read(text: str, file: str) -> Iterator[Role]:
 
 
 def _holder(document: dict[str, Any]) -> tuple[str, str, bool] | None:
-    """Of a binding: the role, whom it is given to, and whether that is a program of ours."""
+    """Returns for a binding: the role, its holder, and True if that is a program of ours. None for other objects."""
     if document["kind"] not in BINDINGS:
         return None
     (subject,) = document["subjects"]
@@ -116,17 +116,17 @@ def _child(node: Any, name: str) -> Any:
 def _rules(rules: Sequence[dict[str, Any]], node: Any, lines: list[str]) -> Iterator[Rule]:
     for rule, each in zip(rules, node.value, strict=True):
         begin, end = each.start_mark.line, each.end_mark.line
-        said = [found[1] for line in lines[begin:end] if not line.lstrip().startswith("#") and (found := _COMMENT.search(line))]
-        why = " ".join(said or _above(lines, begin))
+        comments = [comment[1] for line in lines[begin:end] if not line.lstrip().startswith("#") and (comment := _COMMENT.search(line))]
+        why = " ".join(comments or _above(lines, begin))
         groups, resources, verbs, names = (tuple(rule.get(key) or ()) for key in ("apiGroups", "resources", "verbs", "resourceNames"))
         yield Rule(groups, resources, verbs, names, why)
 
 
 def _above(lines: list[str], line: int) -> list[str]:
-    """The comment whose last line is the one above, in its order."""
-    found: list[str] = []
+    """Returns the comment whose last line is the one above, in its order."""
+    comment: list[str] = []
     for text in reversed(lines[:line]):
         if not text.startswith("#"):
             break
-        found.insert(0, text.lstrip("# "))
-    return found
+        comment.insert(0, text.lstrip("# "))
+    return comment

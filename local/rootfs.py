@@ -1,10 +1,10 @@
-"""Makes the folder that becomes an image: this machine's CPython, what it links to, the locked packages, and our sources.
+"""Makes the folder that becomes an image: this machine's CPython, the libraries it links to, the locked packages, and our sources.
 
-The interpreter goes to /usr/local, packages and sources to /app, byte-compiled so that a read-only root starts fast; shared
-libraries keep the place their loader looks in. It works from any CPython 3.11+ on glibc Linux, needs no root and no compiler,
-installs nothing that the lock does not name by hash, and refuses a Python whose parts are missing, saying which.
+The interpreter is in /usr/local. Packages and sources are in /app, byte-compiled so that a read-only root starts fast. Shared libraries
+keep the path that their loader expects. It works with any CPython 3.11+ on glibc Linux, and needs no root and no compiler. It installs only
+what the lock names by hash, and refuses a Python with missing parts, which it names.
 
-That is the base of images for clusters of this machine. A release has another one, `local/debian.py`, which is the same on every machine.
+It is the base of images for clusters of this machine. A release uses `local/debian.py`, which gives the same base on every machine.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STDLIB_LEFT_OUT = (
     *("test", "tests", "idlelib", "tkinter", "turtle.py", "turtledemo", "lib2to3", "ensurepip", "venv", "pydoc_data"),
     *("_test*.so", "_ctypes_test*.so", "_xx*.so", "xx*.so", "_tkinter*.so"),
 )
-# Each needs a shared library, and no server of ours imports them.
+# Each needs a shared library, and no server of ours imports it.
 STDLIB_SELDOM_USED = (*("sqlite3", "_sqlite3*.so", "curses", "_curses*.so", "readline*.so", "dbm", "_dbm*.so", "_gdbm*.so", "nis*.so"),)
 PACKAGES_LEFT_OUT = ("bin", "kubernetes/docs", "kubernetes/test", "kubernetes/e2e_test")
 SOURCES_LEFT_OUT = {".c", ".h", ".pyx", ".pxd", ".pyi"}  # nothing is built in a pod
@@ -54,28 +54,28 @@ LINKED = re.compile(r"^\s*(?:(?P<name>\S+) => )?(?P<path>/\S+|not found)(?: \(0x
 
 
 class RootError(Exception):
-    """The folder could not be made; the message says what is missing, and what to do."""
+    """A folder that could not be made; the message names the missing part, and the remedy."""
 
 
 class Base(Protocol):
-    """Where the Python of an image comes from, and all that is below it."""
+    """The source of an image's Python, and all below it."""
 
     suffix: str
-    """Tells apart what is kept of one image on two bases."""
+    """Distinguishes the cached files of one image on two bases."""
     environment: Mapping[str, str]
 
     def inputs(self) -> bytes:
-        """What it depends on, but for the lock of the packages: other inputs make another base."""
+        """Returns its inputs, without the lock of the packages: other inputs make another base."""
 
     def make_root(self, root: Path, lock: Path, built: Sequence[str], task: Task, *, whole: bool) -> None:
         """Fills the new folder `root` with Python and the packages of `lock`. Raises RootError."""
 
     def python(self, root: Path) -> list[str | Path]:
-        """The command that runs the Python which the folder `root` has."""
+        """Returns the command that runs the Python in the folder `root`."""
 
 
 class Host:
-    """This machine's Python and libraries: nothing has to be downloaded, and another machine makes another image."""
+    """This machine's Python and libraries. Nothing has to be downloaded, but another machine makes another image."""
 
     suffix = ""
     environment: Mapping[str, str] = ENVIRONMENT | {"LD_LIBRARY_PATH": "/usr/local/lib"}
@@ -106,7 +106,7 @@ def make_root(root: Path, lock: Path, built: Sequence[str], task: Task, *, whole
 
 
 def make_folders(root: Path) -> None:
-    """What every image has of folders and of accounts."""
+    """Makes the folders and accounts of every image."""
     for folder in (APP, "etc", "tmp", "usr/local/bin", "usr/local/lib"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
@@ -115,13 +115,13 @@ def make_folders(root: Path) -> None:
 
 
 def sources(package: Path) -> list[Path]:
-    """The files of the package at `package`, sorted, without what Python compiled and the console as this checkout last built it."""
-    found = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return sorted(path for path in found if not path.is_relative_to(console_build.STATIC))
+    """Returns the files of the package at `package`, sorted, without compiled ones and without the console."""
+    paths = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(path for path in paths if not path.is_relative_to(console_build.STATIC))
 
 
 def add_sources(root: Path, folder: Path, files: Iterable[Path], python: Sequence[str | Path]) -> None:
-    """Copies `files`, which are of packages in `folder`, into `root` and compiles them by `python`, which is a command."""
+    """Copies `files`, which belong to packages in `folder`, into `root` and compiles them with the command `python`."""
     packages = set()
     for path in files:
         target = root / APP / path.relative_to(folder)
@@ -132,17 +132,17 @@ def add_sources(root: Path, folder: Path, files: Iterable[Path], python: Sequenc
 
 
 def compile_all(root: Path, folders: Iterable[Path], python: Sequence[str | Path]) -> None:
-    """Byte-compiles for an unwritable root: the result is used without checking the source, and is the same everywhere."""
+    """Byte-compiles for an unwritable root: Python uses the result without checking the source, and it is the same everywhere."""
     mode = ["-q", "--invalidation-mode", "unchecked-hash"]
     command = [*map(str, python), "-m", "compileall", *mode, "-s", str(root), "-p", "/", *map(str, folders)]
-    # What this Python imports it would otherwise compile its own way, with times and this machine's paths, and compileall would leave that.
+    # Otherwise this Python compiles its imports with times and this machine's paths, and compileall keeps those files.
     environment = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-    # Of a wheel's test data some files are not Python of this version; such a file stays uncompiled.
+    # Some files of a wheel's test data are not Python of this version; they stay uncompiled.
     subprocess.run(command, env=environment, capture_output=True, check=False)
 
 
 def _interpreter() -> Path:
-    base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()  # of a virtual environment, what it was made from
+    base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()  # for a virtual environment, the Python that made it
     if not base.is_file():
         raise RootError(f"the Python that runs this has no executable at {base}: use a CPython 3.11 or newer on Linux")
     return base
@@ -168,7 +168,7 @@ def _copy_python(root: Path, left_out: Sequence[str]) -> None:
 
 def _install(target: Path, lock: Path, built: Sequence[str], task: Task) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    if built:  # by the setuptools of this environment: one that pip fetched would be of no lock
+    if built:  # with the setuptools of this environment: no lock names one that pip downloads
         command += ["--no-binary", ",".join(built), "--no-build-isolation"]
     try:
         task.run([*command, "--no-compile", "--target", target, "--requirement", lock])
@@ -182,7 +182,7 @@ def _install(target: Path, lock: Path, built: Sequence[str], task: Task) -> None
 
 
 def leave_out(target: Path) -> None:
-    """Removes from the folder of packages what no pod needs, and what names this machine."""
+    """Removes from the folder of packages the files that no pod needs, and those that name this machine."""
     for name in PACKAGES_LEFT_OUT:
         shutil.rmtree(target / name, ignore_errors=True)
     for path in [path for path in target.rglob("*") if path.suffix in SOURCES_LEFT_OUT]:
@@ -193,7 +193,7 @@ def leave_out(target: Path) -> None:
 
 
 def _copy_libraries(root: Path) -> None:
-    """Copies every shared library that is linked to: one of the Python's own folder to /usr/local/lib, others to their place."""
+    """Copies every linked shared library: from the Python's own folder to /usr/local/lib, others to the same path."""
     prefix = Path(sys.base_prefix)
     own = None if prefix in (Path("/usr"), Path("/")) else prefix  # a distribution's Python has its libraries where all are
     programs = [root / "usr/local/bin/python3", *root.rglob("*.so"), *root.rglob("*.so.*")]
@@ -216,17 +216,17 @@ def _copy_library(library: Path, place: Path) -> None:
 
 
 def _linked(programs: list[Path]) -> Iterator[Path]:
-    """The closure of what `programs` link to, as the loader of this machine finds it. Raises RootError for one that is absent."""
+    """Yields the closure of the libraries of `programs`, as this machine's loader finds it. Raises RootError for a missing one."""
     libraries = os.pathsep.join([str(Path(sys.base_prefix) / "lib"), *filter(None, [sysconfig.get_config_var("LIBDIR")])])
     if shutil.which("ldd") is None:
         raise RootError("`ldd` was not found: an image is made from a Linux with glibc (Debian: libc-bin)")
-    bundled = {program.name for program in programs}  # a wheel's own libraries, loaded by whatever in it comes first
+    bundled = {program.name for program in programs}  # a wheel's own libraries, loaded by its first module
     for program in programs:
         environment = os.environ | {"LD_LIBRARY_PATH": libraries}
-        found = subprocess.run(["ldd", program], env=environment, capture_output=True, text=True, check=False)
-        if found.returncode != 0 and "statically linked" in found.stdout + found.stderr:
+        ldd = subprocess.run(["ldd", program], env=environment, capture_output=True, text=True, check=False)
+        if ldd.returncode != 0 and "statically linked" in ldd.stdout + ldd.stderr:
             continue
-        for match in LINKED.finditer(found.stdout):
+        for match in LINKED.finditer(ldd.stdout):
             if match["path"] == "not found" and match["name"] in bundled:
                 continue
             if match["path"] == "not found":

@@ -1,8 +1,8 @@
-"""The namespaces of a cluster's node: network, mounts and process ids of its own.
+"""Makes the namespaces of a cluster's node: network, mounts and process ids of its own.
 
-The first process of the process id namespace is the `pause` program; when it is killed, the kernel ends every process of the
-cluster, containers included, and with the last of them go its mounts and its network. Nothing is pinned anywhere, so there is
-nothing to clean. It refuses to change a mount, a route or a kernel setting of the machine's own.
+The first process of the process id namespace is the `pause` program. After it is killed, the kernel ends every process of the cluster,
+containers included, and then removes its mounts and its network. Nothing is pinned, so nothing has to be cleaned. It changes no mount,
+route or kernel setting of the machine's own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from local.progress import wait_for
 from local.state import Record
 
 NODE_IP = "198.18.0.2"  # of the range for benchmarks: no other network has it
-NODE_DNS_IP = "169.254.20.10"  # where pods find DNS, as with a cache of DNS on each node
+NODE_DNS_IP = "169.254.20.10"  # the DNS server of pods, as with a DNS cache on each node
 LINKS = f"""\
 link set lo up
 addr add {NODE_DNS_IP}/32 dev lo
@@ -34,7 +34,7 @@ route add default dev node0
 """
 SETTINGS = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 PRIVATE_FOLDERS = ("/var/lib", "/var/log")
-# What the kubelet would set for the whole machine; it finds these files instead, and is content.
+# The kubelet would set these for the whole machine; it finds these files instead, and changes nothing.
 MACHINE_SETTINGS = {
     "vm/overcommit_memory": "1",
     "vm/panic_on_oom": "0",
@@ -54,11 +54,11 @@ class Sandbox:
 
     @property
     def enter(self) -> tuple[str, ...]:
-        """The start of a command that runs the rest of it inside."""
+        """Returns the start of a command that runs the rest of it inside."""
         return ("nsenter", f"--target={self.first}", "--net", "--mount", "--pid", "--")
 
     def run(self, *command: str, text: str = "") -> str:
-        """Runs a short command inside and returns what it writes. Raises LocalError when it fails."""
+        """Runs a short command inside and returns its output. Raises LocalError if it fails."""
         environment = os.environ | {"PATH": processes.search_path()}
         done = subprocess.run([*self.enter, *command], input=text, capture_output=True, text=True, check=False, env=environment)
         if done.returncode:
@@ -79,7 +79,7 @@ class Sandbox:
 
 
 def find(record: Record) -> Sandbox | None:
-    """The namespaces of a running cluster."""
+    """Returns the namespaces of a running cluster; None if it has none."""
     for pid in processes.find(record.token):
         if _is_first(pid):
             return Sandbox(record, pid)
@@ -126,7 +126,7 @@ def _is_first(pid: int) -> bool:
 
 
 def missing_bridge_filter() -> bool:
-    """Whether the kernel's module for filtering bridged packets is absent and can't be loaded."""
+    """Returns True if the kernel's module for filtering bridged packets is missing and can't be loaded."""
     if Path("/proc/sys/net/bridge").exists():
         return False
     modprobe = shutil.which("modprobe")

@@ -1,4 +1,4 @@
-"""The control-plane profile: a real control plane whose nodes and pods kwok simulates, without any privilege.
+"""Runs the control-plane profile: a real control plane whose nodes and pods kwok simulates, without any privilege.
 
 Pods become Running and Ready, Jobs complete, and nothing runs. Ports are free ones of the machine's loopback.
 """
@@ -14,13 +14,13 @@ from local.processes import Daemons
 from local.progress import wait_for
 from local.state import Record
 
-ADDRESS = "198.18.0.2"  # advertised to pods, of which none runs: it only must not be the loopback's
+ADDRESS = "198.18.0.2"  # advertised to pods, but none runs: it only must not be the loopback's
 POD_ADDRESSES = "10.244.0.0/16"
 NODE_LEASE_SECONDS = "40"
 
 
 def programs() -> dict[str, Path]:
-    """The built programs that it runs."""
+    """Returns the built programs that it runs."""
     return builds.programs(components.CONTROL_PLANE)
 
 
@@ -29,7 +29,7 @@ def node_name(number: int) -> str:
 
 
 def claim(record: Record) -> Record:
-    """Adds to the record the ports that this cluster will listen on."""
+    """Adds to the record the ports on which this cluster will listen."""
     with builds.locked("ports"):
         return record.with_(ports=require_ports(free_ports(FIXED_PORTS), FIXED_PORTS))
 

@@ -1,7 +1,7 @@
-"""The record of the resources that a cluster of ours uses, saved before they are allocated, so that a later start can free them.
+"""Saves a record of the resources of a cluster before they are allocated: a later start can free them.
 
-One folder per cluster, `<cache>/clusters/<name>/`, with `state.json` in it. It refuses names that could not be a node's, and it
-never lists anything as ours that is not in a record.
+One folder per cluster, `<cache>/clusters/<name>/`, has `state.json` in it. It refuses names that could not be a node's, and never lists
+anything as ours that is missing from the records.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Record:
-    """One cluster's record. `token` is in the environment of each process started for it, and in the name of all else."""
+    """The state of one cluster. Each process started for it has `token` in its environment, and all else has it in its name."""
 
     name: str
     profile: str
@@ -40,9 +40,9 @@ class Record:
     ports: dict[str, int] = field(default_factory=dict)
     cgroups: tuple[str, ...] = ()
     run: str = ""  # a folder for sockets, outside the state folder since a socket's path is at most 107 bytes
-    context: str = ""  # the kube context, where the cluster is not ours, or kind's
-    default_limits: bool = False  # its controllers ask as rarely as Kubernetes' defaults let them
-    lean: bool = False  # without controllers that do nothing useful where pods are simulated, see controlplane.IDLE
+    context: str = ""  # the kube context, if the cluster is not ours, or is kind's
+    default_limits: bool = False  # its controllers send requests as rarely as Kubernetes' defaults demand
+    lean: bool = False  # without the controllers that are useless for simulated pods, see controlplane.IDLE
     owned: bool = True  # False: only forgotten at a stop, never deleted
 
     @property
@@ -55,11 +55,11 @@ class Record:
 
     @property
     def slug(self) -> str:
-        """Names what must be unique on the machine: `dynamiq-<name>-<token>`."""
+        """Returns a name that is unique on the machine: `dynamiq-<name>-<token>`."""
         return f"dynamiq-{self.name}-{self.token}"
 
     def save(self) -> Record:
-        """Writes the record, replacing the one before in one step."""
+        """Writes the record, replacing the previous one in one step."""
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / "state.json.partial"
         partial.write_text(json.dumps(asdict(self), indent=1))
@@ -67,24 +67,24 @@ class Record:
         return self
 
     def with_(self, **changes: Any) -> Record:
-        """The record with `changes`, saved."""
+        """Returns the record with `changes`, saved."""
         return replace(self, **changes).save()
 
 
 def boot_id() -> str:
-    """Differs after each boot of the machine; empty where the kernel does not say."""
+    """Returns an id that differs after each boot of the machine; empty if the kernel provides none."""
     return BOOT.read_text().strip() if BOOT.exists() else ""
 
 
 def folder(name: str) -> Path:
-    """The state folder of cluster `name`. Raises LocalError for a name that can't be a cluster's."""
+    """Returns the state folder of cluster `name`. Raises LocalError for a name that can't be a cluster's."""
     if not NAME.fullmatch(name):
         raise LocalError(f"{name!r} can't name a cluster: use at most 30 lower-case letters, digits and dashes, a letter first")
     return builds.cache_root() / "clusters" / name
 
 
 def load(name: str) -> Record | None:
-    """The record of cluster `name`, also of one that an older version wrote; None when there is none."""
+    """Returns the record of cluster `name`, also one of an older version; None if there is none."""
     try:
         written = json.loads((folder(name) / "state.json").read_text())
     except FileNotFoundError:
@@ -95,12 +95,12 @@ def load(name: str) -> Record | None:
 
 
 def names() -> list[str]:
-    """The clusters that have a record, sorted."""
+    """Returns the clusters that have a record, sorted."""
     return sorted(path.parent.name for path in (builds.cache_root() / "clusters").glob("*/state.json"))
 
 
 def forget(name: str) -> None:
-    """Removes the state folder; the record goes last, so that a removal cut short is repeated by the next start."""
+    """Removes the state folder, the record last: the next start repeats a removal that was cut short."""
     base = folder(name)
     if not base.exists():
         return
@@ -116,7 +116,7 @@ def forget(name: str) -> None:
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Holds cluster `name` against other starts and stops; says so when it has to wait for one."""
+    """Locks cluster `name` against other starts and stops; prints a line if it has to wait for one."""
     folder(name).parent.mkdir(parents=True, exist_ok=True)
     path = folder(name).with_name(f".{name}.lock")
     with _hold(path, name):

@@ -1,7 +1,7 @@
-"""Runs the steps of a long command, some beside others, and tells in one line what runs, how far it is, and what comes next.
+"""Runs the steps of a long command, some in parallel, and prints in one line what runs, how far it is, and what is next.
 
-A lane is a sequence of steps that run one after the other; lanes run side by side, one that compiles beside one that downloads.
-The first step that fails ends the others.
+A lane is a sequence of steps that run one after the other; lanes run side by side, one that compiles beside one that downloads. The first
+step that fails ends the others.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ TAIL = 4000  # characters of a failed command's errors that are shown
 
 
 class CommandError(Exception):
-    """A command of a step failed; the message is the end of what it wrote to its standard error."""
+    """A failed command of a step; the message is the end of its standard error."""
 
 
 class AbandonedError(Exception):
-    """The step was ended because another one failed."""
+    """A step that was ended because another one failed."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: `run` does it and returns what the reader is told about the result, such as its size."""
+    """One step: `run` does it and returns the result to print, such as its size."""
 
     title: str
     run: Callable[[Task], str]
@@ -39,7 +39,7 @@ class Step:
 
 @dataclass
 class Task:
-    """A step that runs. `detail` is shown beside the time that it has taken; `run` runs a command of it."""
+    """A running step. `detail` is shown beside its duration so far; `run` runs a command of it."""
 
     title: str
     number: int
@@ -62,9 +62,8 @@ class Task:
     ) -> None:
         """Runs one command until it ends.
 
-        `on_line` is called with each line of its standard error, and returns whether the line is progress and no error. A command
-        that is not `interruptible` runs to its end after another step has failed. Raises CommandError, or AbandonedError after
-        another step has failed.
+        `on_line` is called with each line of its standard error, and returns True for progress, False for an error. A command that is not
+        `interruptible` runs to its end after another step has failed. Raises CommandError, or AbandonedError after another step has failed.
         """
         with self.commands.started(command, cwd, env, interruptible) as process:
             assert process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
@@ -77,7 +76,7 @@ class Task:
 
 
 class Commands:
-    """The commands that run in all steps; it can end them."""
+    """The running commands of all steps; it can end them."""
 
     def __init__(self) -> None:
         self._interruptible: set[subprocess.Popen[str]] = set()
@@ -88,7 +87,7 @@ class Commands:
     def started(
         self, command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None, interruptible: bool
     ) -> Iterator[subprocess.Popen[str]]:
-        """A command, from its start until it has ended. Raises AbandonedError after `end`."""
+        """Runs a command while the block runs, and waits for its end. Raises AbandonedError after `end`."""
         quiet = subprocess.DEVNULL
         with self._lock:
             if self._ended:
@@ -107,9 +106,9 @@ class Commands:
                 raise AbandonedError
 
     def end(self) -> None:
-        """Interrupts what may be interrupted, which lets Go remove its temporary files, and kills it where it goes on.
+        """Interrupts what may be interrupted, which lets Go remove its temporary files, and kills processes that do not end.
 
-        No command starts any more.
+        No command can start afterwards.
         """
         with self._lock:
             self._ended = True
@@ -124,7 +123,7 @@ class Commands:
 
 
 class _Board:
-    """What runs and what is left, shared by the lanes."""
+    """The running steps and the waiting ones, shared by the lanes."""
 
     def __init__(self, lanes: Sequence[Sequence[Step]], line: Line) -> None:
         self.lanes = [list(lane) for lane in lanes if lane]
@@ -136,7 +135,7 @@ class _Board:
         self._lock = threading.Lock()
 
     def start_next(self, lane: list[Step], commands: Commands) -> tuple[Step, Task] | None:
-        """Starts the next step of a lane; None when none is left, or another lane has failed."""
+        """Starts the next step of a lane; None if the lane is empty, or another lane has failed."""
         with self._lock:
             if self.error is not None or not lane:
                 return None
@@ -156,7 +155,7 @@ class _Board:
             self.error = self.error or error
 
     def show(self) -> None:
-        """Tells what runs and what comes next."""
+        """Prints what runs and what is next."""
         with self._lock:
             if self._running and self.error is None:
                 running = " and ".join(map(str, self._running))

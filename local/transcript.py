@@ -1,4 +1,4 @@
-"""Runs kubectl the way a reader of the demo would: each command and its output are printed, and a long one shows progress."""
+"""Runs kubectl as a reader of the demo would: each command and its output are printed, and a long one shows progress."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ EXTRA = 30.0  # seconds beyond kubectl's own timeout before it is given up
 
 @dataclass(frozen=True)
 class Transcript:
-    """kubectl against one cluster, run in the repository's folder `root`, so that files are named as a reader names them.
+    """kubectl for one cluster, run in the repository's folder `root`, so that files are named as a reader names them.
 
-    `plugin` is the folder with another plugin of kubectl than this environment's.
+    `plugin`: the folder of another plugin of kubectl than this environment's.
     """
 
     cluster: Cluster
@@ -31,10 +31,10 @@ class Transcript:
     plugin: Path | None = None
 
     def run(self, *arguments: str, seconds: float = 120, still: Callable[[], str] = lambda: "", shown: str = "") -> str:
-        """Prints `$ kubectl …`, its output as it comes, and a line of progress (with `still()`) where it is silent for long.
+        """Prints `$ kubectl …`, its output at once, and a line of progress (with `still()`) while it is silent for long.
 
-        `shown` is printed in the place of a command that holds a token. Returns its output. Raises LocalError where it fails or takes
-        longer than `seconds`.
+        `shown` is printed instead of a command that holds a token. Returns its output. Raises LocalError if it fails or takes longer than
+        `seconds`.
         """
         say(f"$ {shown or shlex.join(['kubectl', *arguments])}")
         started = silent_since = time.monotonic()
@@ -65,14 +65,14 @@ class Transcript:
         return "".join(lines)
 
     def ask(self, *arguments: str, text: str = "") -> str:
-        """The output of kubectl given `text` as its input, for the demo's own decisions: nothing is printed. Empty where it fails."""
+        """Returns the output of kubectl with `text` as its input, for the demo's own decisions: nothing is printed. Empty if it fails."""
         command = [str(self.cluster.kubectl), *arguments]
         done = subprocess.run(command, env=self._env, cwd=self.root, input=text, capture_output=True, text=True, timeout=60, check=False)
         return done.stdout if done.returncode == 0 else ""
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """kubectl running beside, its two outputs in one pipe; it is ended when the block is left."""
+        """Runs kubectl beside the block, its two outputs in one pipe, and ends it afterwards."""
         process = subprocess.Popen(
             [self.cluster.kubectl, *arguments],
             env=self._env,
@@ -93,11 +93,11 @@ class Transcript:
 
     @property
     def _env(self) -> dict[str, str]:
-        found = os.environ | self.cluster.env
+        variables = os.environ | self.cluster.env
         own = Path(sys.executable).parent  # where the plugin of kubectl is
-        return found | {"PATH": os.pathsep.join([*([str(self.plugin)] if self.plugin else []), found["PATH"], str(own)])}
+        return variables | {"PATH": os.pathsep.join([*([str(self.plugin)] if self.plugin else []), variables["PATH"], str(own)])}
 
 
 def heading(text: str) -> None:
-    """One line that says what comes next."""
+    """Prints the heading of the next step."""
     say(f"\n# {text}")

@@ -1,6 +1,7 @@
-"""`python -m tests.flaky TEST… --times N`, as `make flaky` runs it: tests many times under each condition of `conditions.py`, each time by themselves.
+"""Runs tests many times under each condition of `conditions.py`, each time alone: `python -m tests.flaky TEST… --times N`, as `make flaky`
+does.
 
-The log of each time that failed is in `build/tests/flaky/`. Under `half` a test has half a processor.
+The log of each failed time is in `build/tests/flaky/`. Under `half` a test has half a processor.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from tests.support import conditions
 OUT = Path("build", "tests", "flaky")
 CORES = 0.5
 NOTHING_RAN = (4, 5)
-"""Exit codes of pytest for a test that is not there."""
+"""Exit codes of pytest for a missing test."""
 
 
 def tried(tests: Sequence[str], condition: str, number: int) -> int:
-    """Returns the exit code of one time; keeps its log where it failed."""
+    """Runs once; returns the exit code, and keeps the log of a failure."""
     log, began = OUT / f"{condition}-{number}.log", time.monotonic()
     with log.open("w") as output:
         code = conditions.run(condition, (sys.executable, "-m", "pytest", "--verbose", *tests), CORES, output)
@@ -35,24 +36,24 @@ def tried(tests: Sequence[str], condition: str, number: int) -> int:
 
 
 def table(failed: Counter[str], times: int) -> list[str]:
-    """Passes and failures by condition."""
+    """Returns passes and failures by condition."""
     rows = (f"| {condition} | {times - failed[condition]} | {failed[condition]} |" for condition in conditions.CONDITIONS)
     return ["| condition | passed | failed |", "|---|---|---|", *rows]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 1 where a test failed once, 130 after an interrupt."""
+    """Returns 1 if a test failed once, 130 after an interrupt."""
     parser = argparse.ArgumentParser(prog="python -m tests.flaky", description="Runs tests many times on a machine that answers late.")
     parser.add_argument("tests", nargs="+")
     parser.add_argument("--times", type=int, default=10, help="times under each condition (10)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     failed: Counter[str] = Counter()
-    for number in range(1, given.times + 1):
+    for number in range(1, options.times + 1):
         for condition in conditions.CONDITIONS:
-            failed[condition] += bool(tried(given.tests, condition, number))
-    print("\n".join(table(failed, given.times)))
+            failed[condition] += bool(tried(options.tests, condition, number))
+    print("\n".join(table(failed, options.times)))
     return 1 if failed.total() else 0
 
 

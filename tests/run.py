@@ -1,8 +1,8 @@
-"""`python -m tests.run check|coverage|console|test|test-all|ci|soak|versions`: the suites side by side, as `make check`, `make coverage`,
-`make console-test`, `make test`, `make test-all`, `.ci/run`, `make soak` and `make test-versions` want them.
+"""Runs the suites side by side: `python -m tests.run check|coverage|console|test|test-all|ci|soak|versions`.
 
-Each step's output is in `build/tests/`. What failed is printed at the end, with the time of each step and the slowest tests; the last line is
-what pytest would say of all of them together.
+`make check`, `make coverage`, `make console-test`, `make test`, `make test-all`, `.ci/run`, `make soak` and `make test-versions` run it.
+Each step's output is in `build/tests/`. At the end it prints failures, the time of each step and the slowest tests. The last line is like
+pytest's for all of them together.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from tests.support.summary import Outcome, report, summary, title
 
 OUT = Path("build", "tests")
 PARALLEL = ("-n", "3", "--dist", "loadfile")
-"""Unit tests wait for processes of their own now and then: more workers than cores. Each worker takes seven core-seconds until it has found all tests."""
+"""Unit tests sometimes wait for their own processes: more workers than cores. Each worker uses seven core-seconds to collect all tests."""
 BY_TWO = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-"""Tests with simulated pods wait for rollouts, pages and times half of the time: two at once, of tests/api each on a cluster of its own. Files keep
-their order: those under the admission policies come last."""
+"""Tests with simulated pods wait half of the time, for rollouts, pages and times: two run at once, for tests/api each on its own cluster.
+
+Files keep their order: those under the admission policies come last.
+"""
 
 SIMULATED = ("api", "console")
 """Suites whose pods are simulated."""
@@ -34,7 +36,7 @@ SIMULATED = ("api", "console")
 COVERED = ("--cov", "--cov-report=")
 SOAK = "soak"
 LONG = "long"
-"""The marker of tests that `make test` leaves to `make test-all`; its argument says why."""
+"""The marker of tests that `make test` leaves to `make test-all`; its argument is the reason."""
 
 VERSIONS = "versions"
 VERSION_FILES: dict[str, tuple[str, ...]] = {
@@ -46,18 +48,18 @@ VERSION_FILES: dict[str, tuple[str, ...]] = {
     "surfaces": tuple(f"tests/api/test_{name}.py" for name in ("kubectl", "plugin", "rest_story")),
     "console": ("tests/console/test_sign_in.py",),
 }
-"""What `make test-versions` runs on each Kubernetes, by purpose."""
+"""The files that `make test-versions` runs on each Kubernetes, by purpose."""
 
 SOAK_LOG = Path("docs", "measured", "soak.txt")
 BORROWED = ("CLUSTER", "CLUSTER_NAME")
-"""Variables that name a cluster that is there already: all suites get the same, so they run one after another."""
+"""Variables that name an existing cluster: all suites share it, so they run one after another."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run: steps of `first` side by side, group after group, up to one that fails; the lanes side by side; and `last` one by one.
+    """The steps of a run: groups of `first`, each in parallel, up to the first failure; then the parallel lanes; then `last` one by one.
 
-    Each of `then` is run by the lane that comes first to its end: which one that is differs from machine to machine. `beside` is a lane that takes
+    The lane that ends first runs the next step of `then`: which one that is differs from machine to machine. `beside` is a lane that takes
     none of these.
     """
 
@@ -67,59 +69,59 @@ class Plan:
     beside: tuple[Command, ...] = ()
     last: tuple[Command, ...] = ()
     again: bool = False
-    """Tests that fail are run once more at the end."""
+    """True if failed tests run once more at the end."""
 
 
 def python(name: str, module: str, *arguments: str, shown: bool = False) -> Command:
-    """A step that runs a module."""
+    """Returns a step that runs a module."""
     return Command(name, (sys.executable, "-m", module, *arguments), OUT / f"{name}.log", shown=shown)
 
 
 def make(target: str, name: str) -> Command:
-    """A step that runs a target of the Makefile."""
+    """Returns a step that runs a target of the Makefile."""
     return Command(name, ("make", "--no-print-directory", target), OUT / f"{name}.log")
 
 
 def suite(name: str, *arguments: str) -> Command:
-    """A step that runs tests/`name`."""
-    found = OUT / f"{name}.xml"
-    command = (sys.executable, "-m", "pytest", f"tests/{name}", "--verbose", f"--junitxml={found}", *arguments)
-    return Command(name, command, OUT / f"{name}.log", found)
+    """Returns a step that runs tests/`name`."""
+    xml = OUT / f"{name}.xml"
+    command = (sys.executable, "-m", "pytest", f"tests/{name}", "--verbose", f"--junitxml={xml}", *arguments)
+    return Command(name, command, OUT / f"{name}.log", xml)
 
 
 def check() -> Plan:
-    """Lint beside the unit tests that take no time: all of them take minutes."""
+    """Returns lint beside the quick unit tests: all unit tests take minutes."""
     return Plan(((make("lint", "lint"),), (suite("unit", *PARALLEL, *(f"--ignore={file}" for file in longer.FILES)),)))
 
 
 def coverage() -> Plan:
-    """All unit tests, and what they reach of each layer."""
+    """Returns all unit tests, with their coverage of each layer."""
     return Plan(((suite("unit", *PARALLEL, *COVERED), python("coverage", "tests.support.layer_coverage", shown=True)),))
 
 
 def vitest() -> Command:
-    """The unit tests of the console's own functions."""
-    found = OUT / "vitest.xml"
-    return Command("vitest", (sys.executable, "-m", "tests.support.browser.vitest", str(found)), OUT / "vitest.log", found)
+    """Returns the unit tests of the console's own functions."""
+    xml = OUT / "vitest.xml"
+    return Command("vitest", (sys.executable, "-m", "tests.support.browser.vitest", str(xml)), OUT / "vitest.log", xml)
 
 
 def console() -> Plan:
-    """The console: Chromium where it is missing, its unit tests, then style, types and all that its screens do in a browser."""
+    """Returns the console's steps: Chromium if it is missing, unit tests, then style, types and all screens in a browser."""
     return Plan(((browser(), *of_console()),))
 
 
 def of_console() -> tuple[Command, ...]:
-    """Its unit tests, and those that need the browser."""
+    """Returns its unit tests, and those that need the browser."""
     return vitest(), once("console", by_two)
 
 
 def by_two(name: str, *arguments: str) -> Command:
-    """A suite on two clusters. Two operators on one borrowed cluster would wait for one another's lease."""
+    """Returns a suite on two clusters; on one if it is borrowed, where two operators would wait for each other's lease."""
     return suite(name, *(() if borrows() else BY_TWO), *arguments)
 
 
 def once(name: str, how: Callable[..., Command] = suite, *arguments: str) -> Command:
-    """A suite without its long tests."""
+    """Returns a suite without its long tests."""
     return how(name, *arguments, "-m", f"not {LONG}")
 
 
@@ -129,25 +131,25 @@ def has_long(name: str) -> bool:
 
 
 def prometheus() -> Command:
-    """Prometheus, where it is missing."""
+    """Returns the step for Prometheus, if it is missing."""
     return python("prometheus", "tests.support.prometheus", shown=True)
 
 
 def browser() -> Command:
-    """Chromium, where it is missing."""
+    """Returns the step for Chromium, if it is missing."""
     return python("browser", "tests.support.browser.chromium", shown=True)
 
 
 def test() -> Plan:
-    """Every behaviour once: suites with simulated pods beside those with real ones, and what is left by the lane that is free.
+    """Returns every behaviour once: suites with simulated pods beside those with real ones; the next free lane takes the rest.
 
-    Two workers share the cluster with real pods, which waits most of the time. The SDK's tests and `system` run beside the lanes: alone at the end,
-    one process would leave a processor idle. Unit tests, which fill the processors, come last; what is longest, `api`, begins at once. At last, whether
-    all of them together used every right that our programs have.
+    Two workers share the cluster with real pods, which waits most of the time. The SDK's tests and `system` run beside the lanes: alone at
+    the end, one process would leave a processor idle. Unit tests, which fill the processors, come last; the longest, `api`, begins at once.
+    At the end it checks that all of them together used every right of our programs.
     """
     simulated = prometheus(), once("api", by_two)
     pods = browser(), once("node", suite, *BY_TWO)
-    # A cluster of somebody else has no audit log, and others use it.
+    # A foreign cluster has no audit log, and others use it.
     last = () if borrows() else (python("rights", "tests.rights", shown=True),)
     first = ((python("build", "local", "build"), make(".venv-sdk/.ready", "install-sdk")),)
     return Plan(
@@ -161,7 +163,7 @@ def test() -> Plan:
 
 
 def test_all() -> Plan:
-    """The long tests alone, which `make test` leaves out: each says by its marker why it is long, and which test shows the behaviour sooner."""
+    """Returns the long tests alone, which `make test` leaves out: the marker of each has the reason, and a quicker test of the behaviour."""
     lanes = [
         tuple(suite(name, *(BY_TWO if name in SIMULATED and not borrows() else ()), "-m", LONG) for name in names if has_long(name))
         for names in (("unit", *SIMULATED), ("load", "node"))
@@ -171,13 +173,13 @@ def test_all() -> Plan:
 
 
 def ci() -> Plan:
-    """All that has to pass: `make test`, and beside it lint and the documentation, since neither can fill the processors."""
+    """Returns all that must pass: `make test`, and beside it lint and the documentation, since neither can fill the processors."""
     plan = test()
     return replace(plan, beside=(make("lint", "lint"), make("docs", "docs"), *plan.beside))
 
 
 def soak() -> Plan:
-    """The full counts: long runs, and of the other suites the tests that do more with them. What takes times of milliseconds runs alone."""
+    """Returns the full counts: long runs, and the tests of other suites that do more with them. Measures of milliseconds run alone."""
     in_full = ("-m", "full_count", "--capture=no")
     elsewhere = (f"--ignore=tests/soak/{folder}" for folder in ("pods", "quiet", "hour"))
     simulated = (suite("soak", *elsewhere, "--capture=no"), suite("soak/hour", "--capture=no"))
@@ -186,15 +188,15 @@ def soak() -> Plan:
 
 
 def of_version(minor: str, purpose: str) -> Command:
-    """The files of a purpose, on a Kubernetes of this minor version."""
+    """Returns the files of a purpose, on a Kubernetes of this minor version."""
     name = f"{minor}-{purpose}"
-    found = OUT / f"{name}.xml"
-    command = ("env", f"KUBERNETES={minor}", sys.executable, "-m", "pytest", *VERSION_FILES[purpose], "--verbose", f"--junitxml={found}")
-    return Command(name, command, OUT / f"{name}.log", found)
+    xml = OUT / f"{name}.xml"
+    command = ("env", f"KUBERNETES={minor}", sys.executable, "-m", "pytest", *VERSION_FILES[purpose], "--verbose", f"--junitxml={xml}")
+    return Command(name, command, OUT / f"{name}.log", xml)
 
 
 def versions() -> Plan:
-    """Ledger, rollouts and surfaces on every Kubernetes that is built here, oldest first; each is built before the first test."""
+    """Returns history, rollouts and surfaces on every Kubernetes that is built here, oldest first; each is built before the first test."""
     builds = tuple(
         Command(f"{minor}-build", ("env", f"KUBERNETES={minor}", sys.executable, "-m", "local", "build"), OUT / f"{minor}-build.log")
         for minor in KUBERNETES_OF
@@ -205,22 +207,22 @@ def versions() -> Plan:
 
 
 def by_version(ended: Sequence[Ended]) -> list[str]:
-    """A table of what came of each version, and below it all that the first command said that failed."""
-    found = {each.command.name: each for each in ended}
+    """Returns a table of the results of each version, and below it the whole output of the first failed command."""
+    by_name = {each.command.name: each for each in ended}
     lines = [f"| Kubernetes | {' | '.join(VERSION_FILES)} |", f"|{'---|' * (len(VERSION_FILES) + 1)}"]
     for minor, component in KUBERNETES_OF.items():
-        cells = [_came_to(found.get(f"{minor}-{purpose}")) for purpose in VERSION_FILES]
+        cells = [_came_to(by_name.get(f"{minor}-{purpose}")) for purpose in VERSION_FILES]
         lines.append(f"| {component.version} | {' | '.join(cells)} |")
     bad = next((each for each in ended if each.code), None)
     return [*lines, *([title(bad.command.name), *bad.command.log.read_text().splitlines()] if bad else [])]
 
 
-def _came_to(one: Ended | None) -> str:
-    """What a step's tests came to; what its version lacks, as docs/versions.md has it, is told apart."""
-    if one is None or one.code is None or one.command.results is None:
+def _came_to(step: Ended | None) -> str:
+    """Returns the result of a step's tests; features that its version lacks, by docs/versions.md, are counted separately."""
+    if step is None or step.code is None or step.command.results is None:
         return "not begun"
-    found = results.read(one.command.results)
-    return found.counts().replace("skipped", "lacking") if found.tests else str(one)
+    read_results = results.read(step.command.results)
+    return read_results.counts().replace("skipped", "lacking") if read_results.tests else str(step)
 
 
 PLANS: dict[str, Callable[[], Plan]] = {
@@ -236,12 +238,12 @@ PLANS: dict[str, Callable[[], Plan]] = {
 
 
 def borrows() -> bool:
-    """Whether all suites get one cluster that is there already."""
+    """Returns True if all suites share one existing cluster."""
     return any(os.environ.get(name) for name in BORROWED)
 
 
 def execute(plan: Plan, lanes: Lanes) -> frozenset[str]:
-    """Runs a plan; returns the tests that failed, and passed when they were run once more. Raises Interrupted."""
+    """Runs a plan; returns the tests that failed, and passed in a second run. Raises Interrupted."""
     for group in plan.first:
         if not lanes.run(*((step,) for step in group)):
             return frozenset()
@@ -255,12 +257,12 @@ def execute(plan: Plan, lanes: Lanes) -> frozenset[str]:
 
 
 def _commit() -> str:
-    """The commit that is checked out, marked where files differ from it."""
+    """Returns the checked-out commit, marked if files differ from it."""
     return subprocess.run(("git", "describe", "--always", "--dirty"), capture_output=True, text=True, check=True).stdout.strip()
 
 
 def run(plan: Plan, commit: str, known: Path = again.KNOWN) -> tuple[int, Outcome]:
-    """Runs a plan; returns the exit status, and what came of it. `known` has the flaky tests of earlier runs."""
+    """Runs a plan; returns the exit status, and the outcome. `known` has the flaky tests of earlier runs."""
     began, used, lanes, flaky, interrupted = time.monotonic(), cost.of_machine(), Lanes(), frozenset[str](), False
     try:
         flaky = execute(plan, lanes)
@@ -276,7 +278,7 @@ def run(plan: Plan, commit: str, known: Path = again.KNOWN) -> tuple[int, Outcom
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a plan and returns the exit status: 0 where all is well, 130 after an interrupt, else 1."""
+    """Runs a plan and returns the exit status: 0 if nothing failed, 130 after an interrupt, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.run", description="Runs the suites side by side.")
     parser.add_argument("plan", choices=PLANS)
     name = parser.parse_args(arguments).plan
@@ -284,8 +286,8 @@ def main(arguments: list[str] | None = None) -> int:
     if name == SOAK:
         os.environ["SOAK"] = "1"
     commit = _commit()
-    for left in (*OUT.rglob("*.xml"), *(OUT / "rights").glob("*.json"), *cost.FOLDER.glob("*.json")):
-        left.unlink()
+    for leftover in (*OUT.rglob("*.xml"), *(OUT / "rights").glob("*.json"), *cost.FOLDER.glob("*.json")):
+        leftover.unlink()
     if cost.MACHINE.exists():
         os.environ[accounting.FOLDER] = str(cost.FOLDER.resolve())
     code, outcome = run(plan, commit)
@@ -293,7 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
     cost.write()
     if name == VERSIONS:
         print("\n".join(by_version(outcome.ended)), flush=True)
-    if name == SOAK:  # without what names places of this machine
+    if name == SOAK:  # without paths of this machine
         SOAK_LOG.write_text("\n".join([f"make soak at {commit}, {os.cpu_count()} cores", "", *summary(outcome), ""]))
     return code
 

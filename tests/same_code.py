@@ -1,4 +1,5 @@
-"""`python -m tests.same_code COMMIT [FOLDER…]`: whether Python files have the same code as at a commit, but for docstrings, texts and names.
+"""Checks that Python files have the same code as at a commit, except docstrings, texts and names: `python -m tests.same_code COMMIT
+[FOLDER…]`.
 
 For commits that rename and reword: files are compared by the shape of their syntax tree, in any order and under any path.
 """
@@ -18,7 +19,7 @@ _NAMED = ("id", "attr", "arg", "name", "module", "asname", "names", "rest", "kwd
 
 
 class _Shape(ast.NodeTransformer):
-    """Takes docstrings, texts and names off a syntax tree. The order of imports goes by names, so imports go too."""
+    """Removes docstrings, texts and names from a syntax tree. The order of imports depends on names, so imports are removed, too."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         body = getattr(node, "body", None)
@@ -63,20 +64,20 @@ def _git(*arguments: str) -> str:
 
 
 def main() -> int:
-    """Compares, and returns the exit status: 1 where code differs, and its files are printed."""
+    """Compares; returns 1 if code differs, and prints its files."""
     parser = argparse.ArgumentParser(prog="python -m tests.same_code", description="Compares code without docstrings, texts and names.")
     parser.add_argument("commit")
     parser.add_argument("folders", nargs="*", default=FOLDERS)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     before, after = (
-        {name: shape(text) for name, text in found.items()}
-        for found in (at_commit(asked.commit, tuple(asked.folders)), here(tuple(asked.folders)))
+        {name: shape(text) for name, text in sources.items()}
+        for sources in (at_commit(options.commit, tuple(options.folders)), here(tuple(options.folders)))
     )
     if Counter(before.values()) == Counter(after.values()):
-        print(f"{len(after)} files: the same code as at {asked.commit}")
+        print(f"{len(after)} files: the same code as at {options.commit}")
         return 0
-    gone, new = Counter(before.values()) - Counter(after.values()), Counter(after.values()) - Counter(before.values())
-    print("\n".join(sorted(f"- {name}" for name, digest in before.items() if digest in gone)))
+    removed, new = Counter(before.values()) - Counter(after.values()), Counter(after.values()) - Counter(before.values())
+    print("\n".join(sorted(f"- {name}" for name, digest in before.items() if digest in removed)))
     print("\n".join(sorted(f"+ {name}" for name, digest in after.items() if digest in new)))
     return 1
 

@@ -1,1 +1,3 @@
-"""The Helm chart: what `manifests/` has, with marked places for values. `python -m local.chart` writes it, and with `--check` says what is stale."""
+"""Generates the Helm chart from `manifests/`, with marked places for values. `python -m local.chart` writes it; `--check` lists stale
+files.
+"""

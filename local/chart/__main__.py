@@ -1,6 +1,7 @@
-"""Writes `manifests/chart` from `manifests/`, `crds/` and the values; with `--check` says which file differs. Run by `make generate` and `make lint`.
+"""Writes `manifests/chart` from `manifests/`, `crds/` and the values; `--check` lists the files that differ instead.
 
-Of the chart's folder it writes what `files` names, and deletes a template that no manifest has any more. All else there is written by hand.
+`make generate` and `make lint` run it. It writes those files of the chart's folder that `files` names, and deletes templates without a
+manifest. All other files there are written by hand.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from local.images import REPOSITORY, version
 CHART = REPOSITORY / "manifests" / "chart"
 GENERATED_BY = "make generate"
 TABLE = "<!-- values -->\n"
-"""In the chart's README: what is below it is generated."""
+"""The mark in the chart's README below which everything is generated."""
 DESCRIPTION = (
     "Deploys Dynamiq workflows on your own Kubernetes: every deploy of an App is a permanent row, and rolling back is one more row."
 )
 
 
 def chart_yaml() -> str:
-    """What helm reads first. The version of the chart is that of the programs: they are released together."""
+    """Returns the file that helm reads first. The chart has the version of the programs: they are released together."""
     content = {
         "apiVersion": "v2",
         "name": "dynamiq",
@@ -39,25 +40,25 @@ def chart_yaml() -> str:
 
 
 def files() -> dict[str, str]:
-    """Path in the chart's folder to text, of all that is generated."""
-    made = templates.made(REPOSITORY / "manifests")
-    values = written.of(made.defaults)
+    """Returns the text of each generated file, by its path in the chart's folder."""
+    rendered = templates.made(REPOSITORY / "manifests")
+    values = written.of(rendered.defaults)
     by_hand = (CHART / "README.md").read_text().partition(TABLE)[0]
-    found = {
+    texts = {
         "Chart.yaml": chart_yaml(),
         "values.yaml": written.values_yaml(values),
         "values.schema.json": written.schema_json(),
         "README.md": by_hand + TABLE + written.table(values),
     }
-    found |= {f"templates/{path}": text for path, text in made.templates.items()} | made.files
+    texts |= {f"templates/{path}": text for path, text in rendered.templates.items()} | rendered.files
     definitions = sorted(path for path in (REPOSITORY / "crds").glob("*.yaml") if path.name != "kustomization.yaml")
-    return found | {f"crds/{path.name}": path.read_text() for path in definitions}
+    return texts | {f"crds/{path.name}": path.read_text() for path in definitions}
 
 
-def left_over(made: dict[str, str]) -> list[Path]:
-    """Files in folders whose content is generated which nothing is generated for any more."""
-    folders = {CHART / path.rpartition("/")[0] for path in made if "/" in path}
-    return sorted(path for folder in folders if folder.exists() for path in folder.iterdir() if str(path.relative_to(CHART)) not in made)
+def left_over(texts: dict[str, str]) -> list[Path]:
+    """Lists files in generated folders that nothing generates any more."""
+    folders = {CHART / path.rpartition("/")[0] for path in texts if "/" in path}
+    return sorted(path for folder in folders if folder.exists() for path in folder.iterdir() if str(path.relative_to(CHART)) not in texts)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,18 +66,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m local.chart", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file differs")
     check = parser.parse_args(arguments).check
-    made = files()
-    stale = [path for path, text in made.items() if not (CHART / path).exists() or (CHART / path).read_text() != text]
-    gone = left_over(made)
-    if check and (stale or gone):
-        names = [*stale, *(str(path.relative_to(CHART)) for path in gone)]
+    texts = files()
+    stale = [path for path, text in texts.items() if not (CHART / path).exists() or (CHART / path).read_text() != text]
+    obsolete = left_over(texts)
+    if check and (stale or obsolete):
+        names = [*stale, *(str(path.relative_to(CHART)) for path in obsolete)]
         print(f"manifests/chart is not as manifests/ and local/chart say: {', '.join(names)}; run `{GENERATED_BY}`", file=sys.stderr)
         return 1
     for path in stale:
         (CHART / path).parent.mkdir(parents=True, exist_ok=True)
-        (CHART / path).write_text(made[path])
-    for left in gone:
-        left.unlink()
+        (CHART / path).write_text(texts[path])
+    for file in obsolete:
+        file.unlink()
     print(f"manifests/chart: {'written ' + ', '.join(stale) if stale else 'up to date'}")
     return 0
 

@@ -1,7 +1,7 @@
-"""YAML with marked places: what of a template is not in the manifest that it is made of.
+"""Writes YAML with marked places: the parts of a template that its manifest does not have.
 
-An edit puts a mark where a value stands, or where lines are to be added. `write` prints the objects as YAML and puts the template's own words in
-the marks' places, so that what prints the YAML never sees a word of Go's template language.
+An edit puts a mark in the place of a value, or where lines are added. `write` prints the objects as YAML and replaces the marks by the
+template's own text. The YAML printer therefore never sees Go's template language.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import yaml
 
 WIDTH = 140
 FOLDED_FROM = 100
-"""Letters from which on a text of one line is written over several."""
+"""Letters from which a text of one line is written over several."""
 _BLOCK = re.compile(r"^( *)(- )?(MARK-\d+-BLOCK)(: null)?$")
 _VALUE = re.compile(r"MARK-\d+-VALUE")
 _DEEPER = re.compile(r"\bnindent \+(\d+)")
 
 
 class Marks:
-    """The marks of one template, and what stands in their places."""
+    """The marks of one template, and the texts that replace them."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
 
     def value(self, expression: str) -> str:
-        """A mark for a scalar: `{{ expression }}`."""
+        """Returns a mark for a scalar: `{{ expression }}`."""
         return self._mark(f"{{{{ {expression} }}}}", "VALUE")
 
     def block(self, text: str) -> str:
-        """A mark for lines, as a key of a mapping, with None as its value, or as an item of a list.
+        """Returns a mark for lines: a key of a mapping with None as its value, or an item of a list.
 
-        They get its indentation; `nindent +2` in them is 2 deeper than that.
+        The lines get the mark's indentation; `nindent +2` in them is 2 deeper than that.
         """
         return self._mark(text.strip("\n"), "BLOCK")
 
@@ -43,16 +43,16 @@ class Marks:
         return mark
 
     def write(self, objects: Iterable[Any]) -> str:
-        """The objects as documents of YAML, with the marks' texts in their places; `{{` of an object's own is kept from the template engine."""
+        """Returns the objects as YAML documents, with the texts in place of the marks; an object's own `{{` is escaped."""
         text = yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
         lines = [line for each in text.replace("{{", '{{ "{{" }}').splitlines() for line in self._lines(each)]
         return "\n".join(lines) + "\n"
 
     def _lines(self, line: str) -> list[str]:
-        if (found := _BLOCK.match(line)) is None:
+        if (block := _BLOCK.match(line)) is None:
             return [_VALUE.sub(lambda mark: self._texts[mark[0]], line)]
-        indent = found[1]
-        text = _DEEPER.sub(lambda deeper: f"nindent {len(indent) + int(deeper[1])}", self._texts[found[3]])
+        indent = block[1]
+        text = _DEEPER.sub(lambda deeper: f"nindent {len(indent) + int(deeper[1])}", self._texts[block[3]])
         return [indent + each if each else each for each in text.splitlines()]
 
 

@@ -1,7 +1,7 @@
-"""The chart's values: what each is, and what it is unless somebody says otherwise.
+"""Declares the chart's values: their meaning and their defaults.
 
-`values.yaml`, `values.schema.json` and the table in the chart's README are written from these models. A value without a default here has that
-of the manifests: the same Deployment says how many replicas there are, however it is installed.
+`values.yaml`, `values.schema.json` and the table in the chart's README are generated from these models. A value without a default here has
+that of the manifests. A Deployment therefore has the same number of replicas, however it is installed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Objects = tuple[Mapping[str, Any], ...]
-"""Parts of Kubernetes' own API: what they may hold says its schema, and the API server."""
+"""Parts of Kubernetes' own API: its schema, and the API server, define their content."""
 Labels = Mapping[str, str]
 
 
 class Values(BaseModel):
-    """A part of the values: a name that is not here is refused, so that a misspelled one is no setting that does nothing."""
+    """A part of the values. It refuses unknown names, so a misspelled setting is an error."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
 
@@ -47,7 +47,7 @@ class Images(Values):
 
 
 class Pods(Values):
-    """Of all pods of the chart."""
+    """Values for all pods of the chart."""
 
     node_selector: Annotated[Labels, Field(description="Labels of the nodes that they may run on.")] = {}
     tolerations: Annotated[Objects, Field(description="Taints of nodes that they tolerate.")] = ()
@@ -56,7 +56,7 @@ class Pods(Values):
 
 
 class Component(Pods):
-    """Of the pods of one program. Where something of `Pods` is set here, it holds in place of that of all."""
+    """Values for the pods of one program. A setting of `Pods` that is set here replaces the one for all pods."""
 
     resources: Annotated[Mapping[str, Any], Field(description="Requests and limits of its container.")]
     topology_spread_constraints: Annotated[

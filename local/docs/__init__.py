@@ -1,4 +1,4 @@
-"""The documentation as a site: pages of `docs/`, references that are made of the code, and a check of every link.
+"""Builds the documentation as a site: pages of `docs/`, references generated from the code, and a check of every link.
 
-`make docs` runs `python -m local.docs`. What it makes is in `build/docs/` alone; nothing of it is committed.
+`make docs` runs `python -m local.docs`. It writes only to `build/docs/`; none of it is committed.
 """

@@ -1,4 +1,4 @@
-"""`python -m local.docs`: builds the documentation into `build/docs/site`, and checks every link of it. Run by `make docs`."""
+"""Builds the documentation into `build/docs/site`, and checks every link of it. `make docs` runs `python -m local.docs`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SHOWN = 50  # lines of what is wrong
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Builds the site anew; returns the exit code: 0 where all is well, else 1."""
+    """Rebuilds the site; returns the exit code: 0 if no page is wrong, else 1."""
     parser = argparse.ArgumentParser(prog="python -m local.docs", description=__doc__)
     parser.add_argument("--environment", type=Path, default=ENVIRONMENT, help="virtual environment with MkDocs (default: .venv-docs)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        python = _python(given.environment)
+        python = _python(options.environment)
         written = pages.write(BUILT / "pages")
         _mkdocs(python)
         checked = finish(BUILT / "site")
@@ -39,15 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _python(environment: Path) -> Path:
-    """Raises DocsError where MkDocs was never installed."""
-    found = environment / "bin" / "python"
-    if not found.exists():
+    """Returns the Python of the environment. Raises DocsError if MkDocs was never installed."""
+    python = environment / "bin" / "python"
+    if not python.exists():
         raise DocsError(f"MkDocs is not there, in {environment}: `make docs` installs it")
-    return found
+    return python
 
 
 def _mkdocs(python: Path) -> None:
-    """Raises DocsError where MkDocs warns of anything."""
+    """Runs MkDocs. Raises DocsError if it warns of anything."""
     command = [str(python), "-m", "mkdocs", "build", "--strict", "--clean", "--config-file", str(CONFIG)]
     variables = {**os.environ, "SOURCE_DATE_EPOCH": "0", "NO_MKDOCS_2_WARNING": "true"}
     done = subprocess.run(command, cwd=REPOSITORY, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -56,15 +56,15 @@ def _mkdocs(python: Path) -> None:
 
 
 def finish(site: Path) -> int:
-    """Gives each page its Content-Security-Policy and checks all links; returns how many there are. Raises DocsError."""
+    """Gives each page its Content-Security-Policy and checks all links; returns the number of links. Raises DocsError."""
     read = {}
     for path in sorted(site.rglob("*.html")):
         text = path.read_text()
-        found = read[path.relative_to(site).as_posix()] = markup.read(text)
-        path.write_text(policy.with_policy(text, found))
-    if said := links.wrong(site, read):
-        more = [f"… and {len(said) - SHOWN} more"] if len(said) > SHOWN else []
-        raise DocsError("\n".join([f"{len(said)} things of the site are wrong:", *said[:SHOWN], *more]))
+        page = read[path.relative_to(site).as_posix()] = markup.read(text)
+        path.write_text(policy.with_policy(text, page))
+    if problems := links.wrong(site, read):
+        more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise DocsError("\n".join([f"{len(problems)} things of the site are wrong:", *problems[:SHOWN], *more]))
     return sum(len(each.links) for each in read.values())
 
 

@@ -1,6 +1,6 @@
 """Checks a built site: every link and anchor leads somewhere in it, nothing is loaded from elsewhere, and other links have a good form.
 
-It asks no network: of a link to another site it can say whether it could be right, and not whether it is.
+It uses no network: it checks the form of a link to another site, not its target.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 LEAVES = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
 HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 TOP = "__"
-"""What the theme's own ids begin with; and a link to the top of a page has an empty anchor."""
+"""The beginning of the theme's own ids. A link to the top of a page has an empty anchor."""
 
 
 def wrong(site: Path, pages: Mapping[str, Markup]) -> list[str]:
-    """What is wrong, a line each; empty where all is well. `pages` are the pages of the site by their path in it."""
+    """Lists the problems, a line each; empty if there are none. `pages`: the pages of the site by their path in it."""
     files = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
-    found = [f"{page}: {said}" for page, markup in pages.items() for said in _of_page(page, markup, files, pages)]
-    found += [
-        f"{name}: {said}" for name in sorted(files) if name.endswith(".css") for said in _of_style(name, (site / name).read_text(), files)
+    problems = [f"{page}: {problem}" for page, markup in pages.items() for problem in _of_page(page, markup, files, pages)]
+    problems += [
+        f"{name}: {problem}"
+        for name in sorted(files)
+        if name.endswith(".css")
+        for problem in _of_style(name, (site / name).read_text(), files)
     ]
-    return found
+    return problems
 
 
 def _of_page(page: str, markup: Markup, files: set[str], pages: Mapping[str, Markup]) -> Iterator[str]:
@@ -42,12 +45,12 @@ def _of_page(page: str, markup: Markup, files: set[str], pages: Mapping[str, Mar
 
 
 def _of_style(name: str, text: str, files: set[str]) -> Iterator[str]:
-    for found in STYLE_LOADS.finditer(COMMENT.sub("", text)):
-        yield from _loaded(name, found[1] or found[2] or "", files)
+    for load in STYLE_LOADS.finditer(COMMENT.sub("", text)):
+        yield from _loaded(name, load[1] or load[2] or "", files)
 
 
 def _leaves(address: str) -> bool:
-    """Whether an address names another site, or what is no page at all."""
+    """Returns True if an address names another site, or no page at all."""
     return LEAVES.match(address) is not None
 
 
@@ -85,9 +88,9 @@ def _loaded(page: str, address: str, files: set[str]) -> Iterator[str]:
 
 
 def _resolved(page: str, path: str) -> str:
-    """The file that a path leads to, from a page. A path that begins with / is one of the site, whatever its address is."""
+    """Returns the file that a path on a page leads to. A path that begins with / is on this site, whatever its address is."""
     path = unquote(path.partition("?")[0])
     if not path:
         return page
-    found = normpath(path.lstrip("/") or "." if path.startswith("/") else str(PurePosixPath(page).parent / path))
-    return normpath(f"{found}/index.html") if path.endswith("/") or found == "." else found
+    resolved = normpath(path.lstrip("/") or "." if path.startswith("/") else str(PurePosixPath(page).parent / path))
+    return normpath(f"{resolved}/index.html") if path.endswith("/") or resolved == "." else resolved

@@ -1,4 +1,6 @@
-"""The reference of programs: the plugin's commands, and every setting of operator, API, gate, recorder and runtime, made of their parsers."""
+"""Makes the reference of programs from their parsers: the plugin's commands, and every setting of operator, API, gate, recorder and
+runtime.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,16 @@ IN_HELP_ALONE = " Each option can also be given by the environment variable in b
 
 
 def pages() -> dict[str, str]:
-    """Each page by its path. No environment variable of whoever builds it is seen in it."""
+    """Returns each page by its path. It does not depend on the environment variables of the machine that builds it."""
     with _bare():
         return {f"{FOLDER}/kubectl-dynamiq.md": _plugin(), f"{FOLDER}/settings.md": _settings()}
 
 
 @contextmanager
 def _bare() -> Iterator[None]:
-    """Without variables that are settings: a parser takes its defaults from them."""
-    kept = dict(os.environ)
-    for name in kept:
+    """Runs the block without variables that are settings: a parser takes its defaults from them."""
+    variables = dict(os.environ)
+    for name in variables:
         if name.startswith(("DYNAMIQ_", "POD_", "KUBE")):
             del os.environ[name]
     os.environ["COLUMNS"] = COLUMNS
@@ -34,7 +36,7 @@ def _bare() -> Iterator[None]:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(kept)
+        os.environ.update(variables)
 
 
 def _plugin() -> str:
@@ -42,7 +44,7 @@ def _plugin() -> str:
 
     parser = arguments.parser()
     about = arguments.helps_of(parser)
-    rows = [(f"[{code(name)}](#{name})", plain(said)) for name, said in about.items()]
+    rows = [(f"[{code(name)}](#{name})", plain(summary)) for name, summary in about.items()]
     commands = [_command(name, each, usage=True) for name, each in arguments.commands_of(parser).items() if name in about]
     more = "[kubectl dynamiq](../plugin.md) says how it asks, what it prints for scripts, and how it logs in."
     return page("# kubectl dynamiq", plain(parser.description or ""), more, table(("command", ""), rows), *commands)
@@ -53,9 +55,9 @@ def _settings() -> str:
     from dynamiq_recorder import options as recorder
     from dynamiq_runtime import __main__ as runtime
 
-    said = "Each option is a flag of the program, or the variable beside it in the environment of its container. A flag counts where both are given."
+    intro = "Each option is a flag of the program, or the variable beside it in the environment of its container. A flag counts where both are given."
     programs = [*_programs(operator.parser()), *_programs(recorder.parser()), *_programs(runtime.parser())]
-    return page("# Settings", said, *programs)
+    return page("# Settings", intro, *programs)
 
 
 def _programs(parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -64,27 +66,27 @@ def _programs(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    (found,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    return dict(found.choices)
+    (subcommands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(subcommands.choices)
 
 
 def _command(name: str, parser: argparse.ArgumentParser, *, usage: bool = False) -> str:
-    """A command's section: what it does, how it is called, its options, and what its help ends with."""
+    """Returns a command's section: its purpose, its usage, its options, and the end of its help."""
     actions = [action for action in parser._actions if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)]
-    given = [action for action in actions if not action.option_strings]
+    arguments = [action for action in actions if not action.option_strings]
     options = [action for action in actions if action.option_strings]
     return page(
         f"## {code(name)} {{ #{re.sub(r'[^a-z0-9]+', '-', name.lower())} }}",
         plain((parser.description or "").replace(IN_HELP_ALONE, "")),
         _usage(parser) if usage else "",
-        table(("argument", ""), [(code(str(each.metavar or each.dest)), plain(each.help or "")) for each in given]),
+        table(("argument", ""), [(code(str(each.metavar or each.dest)), plain(each.help or "")) for each in arguments]),
         _options(options),
         block(parser.epilog) if parser.epilog else "",
     )
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:
-    """How it is called. Lines after the first are as far in as the program's name, without the word before it."""
+    """Returns the usage. Later lines are indented as far as the program's name, without the label of the first line."""
     label = "usage: "
     return block(parser.format_usage().removeprefix(label).replace(f"\n{' ' * len(label)}", "\n"))
 
@@ -93,9 +95,9 @@ def _options(actions: list[argparse.Action]) -> str:
     variables = any(VARIABLE.search(action.help or "") for action in actions)
     rows = []
     for action in actions:
-        said = action.help or ""
-        variable = VARIABLE.search(said)
-        cells = [_flags(action), plain(VARIABLE.sub("", said) + _choices(action, said) + _default(action, said))]
+        about = action.help or ""
+        variable = VARIABLE.search(about)
+        cells = [_flags(action), plain(VARIABLE.sub("", about) + _choices(action, about) + _default(action, about))]
         if variables:
             cells.insert(1, code(variable[1]) if variable else "")
         rows.append(cells)
@@ -107,12 +109,12 @@ def _flags(action: argparse.Action) -> str:
     return ", ".join(code(f"{flag}{value}") for flag in action.option_strings)
 
 
-def _choices(action: argparse.Action, said: str) -> str:
-    if action.choices is None or all(str(choice) in said for choice in action.choices):
+def _choices(action: argparse.Action, about: str) -> str:
+    if action.choices is None or all(str(choice) in about for choice in action.choices):
         return ""
     return f"; one of {', '.join(f'`{choice}`' for choice in action.choices)}"
 
 
-def _default(action: argparse.Action, said: str) -> str:
-    known = action.default not in (None, "", argparse.SUPPRESS, False, ()) and "(default" not in said
+def _default(action: argparse.Action, about: str) -> str:
+    known = action.default not in (None, "", argparse.SUPPRESS, False, ()) and "(default" not in about
     return f" (default: `{action.default}`)" if known else ""

@@ -1,7 +1,7 @@
-"""The site's pages: those of `docs/`, texts of the repository that belong to them, and the generated references, in one folder for MkDocs.
+"""Writes the site's pages into one folder for MkDocs: those of `docs/`, related texts of the repository, and the generated references.
 
-A page is read on a forge, too, so it is written as one takes it: links lead through the repository, and a list may follow its sentence at
-once. Here links to files that are no page lead to a page that shows the file, and a list gets the empty line that MkDocs asks for.
+A page is also read on a forge, and follows its rules: links lead through the repository, and a list may follow its sentence. Here, links to
+files that are no page lead to a page that shows the file. A list gets the empty line that MkDocs needs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEXTS: Mapping[str, str] = {
     "SECURITY.md": "project/security.md",
     "tests/README.md": "project/tests.md",
 }
-"""Texts outside of docs/ and the pages that they are."""
+"""Texts outside of docs/ and their pages."""
 
 FILES = PurePosixPath("files")
 LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".py": "python", ".toml": "toml", ".sh": "sh"}
@@ -47,31 +47,31 @@ class Pages:
     shown: set[str] = field(default_factory=set)
 
     def add(self, source: PurePosixPath, target: str, text: str) -> None:
-        """A page of the repository: `source` is where it stands, which its links start from."""
+        """Adds a page of the repository. `source`: its path, against which its links are resolved."""
         self.texts[target] = prepared(text, lambda link: self._led(source, target, link))
 
     def _led(self, source: PurePosixPath, target: str, link: str) -> str:
-        """Where a link leads on the site. Raises DocsError."""
+        """Returns the target of a link on the site. Raises DocsError."""
         if ELSEWHERE.match(link):
             return link
         path, hash_, anchor = link.partition("#")
-        found = PurePosixPath(os.path.normpath(source.parent / unquote(path)))
-        if found.parts[0] == ".." or not (REPOSITORY / found).exists():
+        file = PurePosixPath(os.path.normpath(source.parent / unquote(path)))
+        if file.parts[0] == ".." or not (REPOSITORY / file).exists():
             raise DocsError(f"{source} links to {link}, which is not there")
-        leads = self._page_of(found)
+        leads = self._page_of(file)
         return quote(os.path.relpath(leads, PurePosixPath(target).parent)) + hash_ + anchor
 
-    def _page_of(self, found: PurePosixPath) -> str:
-        if (text := TEXTS.get(str(found))) is not None:
+    def _page_of(self, file: PurePosixPath) -> str:
+        if (text := TEXTS.get(str(file))) is not None:
             return text
-        if found.is_relative_to(DOCS) and (REPOSITORY / found).is_file():
-            return str(found.relative_to(DOCS))
-        self.shown.add(str(found))
-        return str(FILES / f"{found}.md")
+        if file.is_relative_to(DOCS) and (REPOSITORY / file).is_file():
+            return str(file.relative_to(DOCS))
+        self.shown.add(str(file))
+        return str(FILES / f"{file}.md")
 
 
 def write(folder: Path) -> int:
-    """Writes all pages, and the other files of docs/, into a folder that is made anew; returns how many pages. Raises DocsError."""
+    """Writes all pages, and the other files of docs/, into an emptied folder; returns the number of pages. Raises DocsError."""
     shutil.rmtree(folder, ignore_errors=True)
     texts = collected()
     for source in sorted((REPOSITORY / DOCS).rglob("*")):
@@ -83,58 +83,61 @@ def write(folder: Path) -> int:
 
 
 def collected() -> dict[str, str]:
-    """Every page by its path on the site. Raises DocsError."""
+    """Returns every page by its path on the site. Raises DocsError."""
     pages = Pages()
     for source in sorted((REPOSITORY / DOCS).rglob("*.md")):
         path = PurePosixPath(source.relative_to(REPOSITORY).as_posix())
         pages.add(path, str(path.relative_to(DOCS)), source.read_text())
     for name, target in TEXTS.items():
         pages.add(PurePosixPath(name), target, (REPOSITORY / name).read_text())
-    for made in (resources.pages(), rest.pages(), options.pages(), rights.pages()):
-        pages.texts.update(made)
+    for generated in (resources.pages(), rest.pages(), options.pages(), rights.pages()):
+        pages.texts.update(generated)
     shown = {str(FILES / f"{name}.md"): shows(name) for name in sorted(pages.shown)}
     return pages.texts | shown
 
 
 def shows(name: str) -> str:
-    """The page that shows a file of the repository, or the files of a folder."""
+    """Returns the page that shows a file of the repository, or the files of a folder."""
     path = REPOSITORY / name
-    found = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    paths = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
     parts = [f"# {name}"]
-    for each in found:
+    for each in paths:
         parts += [f"## {each.relative_to(path).as_posix()}"] if path.is_dir() else []
         parts.append(block(each.read_text(), LANGUAGES.get(each.suffix, "text")))
     return UNSEARCHED + page(*parts)
 
 
 def prepared(text: str, led: Callable[[str], str]) -> str:
-    """A text as MkDocs takes it: links as `led` says, and empty lines around lists and blocks of code, in which nothing is changed."""
+    """Returns a text as MkDocs reads it: links changed by `led`, and empty lines around lists and blocks of code, which stay unchanged."""
     lines: list[str] = []
     fence = ""
     for line in text.splitlines():
-        found = FENCE.match(line)
+        fenced = FENCE.match(line)
         if fence:
             lines.append(line)
-            if found and found[1].startswith(fence):
+            if fenced and fenced[1].startswith(fence):
                 fence = ""
                 lines.append("")
             continue
         line = _further_in(line, lines)
-        if lines and lines[-1].strip() and (found or (ITEM.match(line) and not _goes_on(lines))):
+        if lines and lines[-1].strip() and (fenced or (ITEM.match(line) and not _goes_on(lines))):
             lines.append("")
-        fence = found[1] if found else ""
+        fence = fenced[1] if fenced else ""
         lines.append(line if fence else LINK.sub(lambda link: led(link[0]), line))
     return "\n".join(lines) + "\n"
 
 
 def _further_in(line: str, before: list[str]) -> str:
-    """A list, or a paragraph, inside of an item: MkDocs wants four spaces, where a forge takes two."""
+    """Returns a line with deeper indentation if it is a list, or a paragraph, inside of an item.
+
+    MkDocs needs four spaces, and a forge two.
+    """
     inside = INSIDE.match(line)
     return f"    {inside[1]}" if inside and (ITEM.match(inside[1]) or not (before and before[-1].strip())) else line
 
 
 def _goes_on(lines: list[str]) -> bool:
-    """Whether the last line is in a list already: lines that are further in belong to the item above them."""
+    """Returns True if the last line is already in a list: indented lines belong to the item above them."""
     for line in reversed(lines):
         if not line.strip():
             return False

@@ -1,4 +1,4 @@
-"""The Content-Security-Policy of each page: what the site itself has, and no script, style, image or request from elsewhere."""
+"""Adds a Content-Security-Policy to each page: it allows the site's own files, and no script, style, image or request from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from local.docs.errors import DocsError
 from local.docs.markup import Markup
 
 CHARSET = '<meta charset="utf-8">'
-"""A browser looks for this among the first bytes, so the policy comes right after it, and before all that it is about."""
+"""The policy is put right after this: a browser searches for this among the first bytes, and the policy must precede all that it governs.
+"""
 
 
 def with_policy(text: str, markup: Markup) -> str:
-    """The page with its policy. Scripts that stand in it are named by their hashes. Raises DocsError."""
+    """Returns the page with its policy, which names scripts within the page by their hashes. Raises DocsError."""
     before, charset, after = text.partition(CHARSET)
     if not charset:
         raise DocsError("the page has no " + CHARSET)
@@ -22,7 +23,7 @@ def with_policy(text: str, markup: Markup) -> str:
 
 
 def policy(markup: Markup) -> str:
-    """What may be loaded and run in a page."""
+    """Returns the policy: which resources a page may load and run."""
     rules = {
         "default-src": ["'none'"],
         "script-src": ["'self'", *_hashes(markup.scripts)],

@@ -1,4 +1,4 @@
-"""The reference of resources: a page for each of our kinds, made of the CustomResourceDefinitions that the models make."""
+"""Makes the reference of resources: a page for each of our kinds, from the CustomResourceDefinitions of the models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOP, LOWEST = 2, 4  # levels of headings
 
 
 def pages() -> dict[str, str]:
-    """Each page by its path."""
+    """Returns each page by its path."""
     return {f"{FOLDER}/{kind.singular}.md": _page(kind) for kind in KINDS}
 
 
@@ -31,11 +31,11 @@ def _page(kind: Kind) -> str:
 def _names(kind: Kind) -> str:
     scope = "of a namespace" if kind.namespaced else "of the whole cluster"
     short = kind.short_names[0]
-    said = f"{code(f'{GROUP}/{VERSION}')}, {scope}; {code(f'kubectl get {short}')} lists them, and {code(f'kubectl explain {short}.spec')} says what stands here."
+    intro = f"{code(f'{GROUP}/{VERSION}')}, {scope}; {code(f'kubectl get {short}')} lists them, and {code(f'kubectl explain {short}.spec')} says what stands here."
     if kind.selectable:
         fields = ", ".join(code(path.removeprefix(".")) for path in kind.selectable)
-        said += f" Fields of {code('--field-selector')}: {fields}."
-    return said
+        intro += f" Fields of {code('--field-selector')}: {fields}."
+    return intro
 
 
 def _columns(kind: Kind) -> str:
@@ -44,7 +44,7 @@ def _columns(kind: Kind) -> str:
 
 
 def _sections(path: str, schema: Schema, level: int = TOP) -> Iterator[str]:
-    """The section of an object, then those of the objects in it. A list adds `[]` to the path, and a map `.*`."""
+    """Yields the section of an object, then those of the objects in it. A list adds `[]` to the path, and a map `.*`."""
     fields: Mapping[str, Schema] = schema.get("properties", {})
     required = schema.get("required", ())
     rows = [(_name(path, name, field), _type(field), _said(field, name in required)) for name, field in fields.items()]
@@ -66,7 +66,7 @@ def _type(field: Schema) -> str:
 
 
 def _inside(path: str, field: Schema) -> tuple[str, Schema]:
-    """Where the objects of a field are, and their schema; the field itself where it is no list and no map."""
+    """Returns the path and the schema of the objects in a field; of the field itself if it is no list and no map."""
     if "items" in field:
         return _inside(f"{path}[]", field["items"])
     if isinstance(inner := field.get("additionalProperties"), Mapping):
@@ -75,7 +75,7 @@ def _inside(path: str, field: Schema) -> tuple[str, Schema]:
 
 
 def _said(field: Schema, required: bool) -> str:
-    """What stands beside a field: that it is required, what it is, and what of it the API server refuses."""
+    """Returns the text for a field: if it is required, its description, and the values that the API server refuses."""
     _, inner = _inside("", field)
     refused = [] if "properties" in inner else [plain(message) for message in _messages(field, field.get("items", {}))]
     return " ".join(filter(None, ["**Required.**" if required else "", words(field), *(f"Refused: *{message}*" for message in refused)]))
@@ -87,5 +87,5 @@ def _rules(schema: Schema) -> str:
 
 
 def _messages(*schemas: Schema) -> list[str]:
-    """What the API server says of what it refuses."""
+    """Returns the API server's messages about refused values."""
     return list(dict.fromkeys(each.get("message") or each["rule"] for schema in schemas for each in schema.get(RULES, ())))

@@ -1,4 +1,4 @@
-"""The reference of the REST API: a page for each group of its paths, and one of all bodies, made of the OpenAPI document."""
+"""Makes the reference of the REST API from the OpenAPI document: a page for each group of its paths, and one of all bodies."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ BODIES = f"{FOLDER}/bodies.md"
 
 
 def pages(document: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """Each page by its path. The document is the one that `make generate` writes, where none is given."""
+    """Returns each page by its path. The default document is the one that `make generate` writes."""
     read: Mapping[str, Any] = json.loads(DOCUMENT.read_text()) if document is None else document
     groups: dict[str, list[str]] = {}
     for path, method, operation in _operations(read):
         groups.setdefault(operation["tags"][0], []).append(_section(path, method, operation))
-    made = {f"{FOLDER}/{_file(tag)}": page(f"# {tag.capitalize()}", *sections) for tag, sections in groups.items()}
-    made[BODIES] = _bodies(read["components"]["schemas"])
-    made[f"{FOLDER}/index.md"] = _index(read)
-    return made
+    texts = {f"{FOLDER}/{_file(tag)}": page(f"# {tag.capitalize()}", *sections) for tag, sections in groups.items()}
+    texts[BODIES] = _bodies(read["components"]["schemas"])
+    texts[f"{FOLDER}/index.md"] = _index(read)
+    return texts
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -42,11 +42,11 @@ def _index(document: Mapping[str, Any]) -> str:
         (code(method), f"[{code(path)}]({_file(operation['tags'][0])}#{operation['operationId']})", plain(operation["summary"]))
         for path, method, operation in _operations(document)
     ]
-    said = plain(document["info"]["description"])
+    description = plain(document["info"]["description"])
     token = plain(document["components"]["securitySchemes"]["token"]["description"])
     more = "[The management API](../../rest.md) says who may what, how pages go on, and where it differs from the public product's."
     return page(
-        "# REST API", said, f"Every call has the header `Authorization: Bearer TOKEN`. {token}", more, table(("", "path", ""), rows)
+        "# REST API", description, f"Every call has the header `Authorization: Bearer TOKEN`. {token}", more, table(("", "path", ""), rows)
     )
 
 
@@ -72,7 +72,7 @@ def _section(path: str, method: str, operation: Mapping[str, Any]) -> str:
 
 
 def _never_null(schema: Schema) -> str:
-    """The type of a parameter, which is left out in place of being null."""
+    """Returns the type of a parameter without null: a parameter is left out instead."""
     return type_of({**schema, "anyOf": [each for each in schema["anyOf"] if each.get("type") != "null"]} if "anyOf" in schema else schema)
 
 
@@ -94,13 +94,13 @@ def _answers(responses: Mapping[str, Any]) -> str:
             kind: type_of(content["schema"]) if "json" in kind and "schema" in content else ""
             for kind, content in answer.get("content", {}).items()
         }
-        body = ", ".join(said or code(kind) for kind, said in kinds.items())
+        body = ", ".join(note or code(kind) for kind, note in kinds.items())
         rows.append((code(status), body, plain(answer.get("description", ""))))
     return table(("answer", "body", ""), rows)
 
 
 def _example(responses: Mapping[str, Any]) -> str:
-    """The example of the first answer that has one, folded."""
+    """Returns the example of the first answer that has one, folded."""
     for status, answer in responses.items():
         for content in answer.get("content", {}).values():
             if "example" in content:
@@ -127,6 +127,6 @@ def _body(name: str, schema: Schema) -> str:
     rows = [
         (code(field), type_of(inner), ("**Required.** " if field in required else "") + words(inner)) for field, inner in fields.items()
     ]
-    said = paragraphs(schema.get("description", ""))
+    description = paragraphs(schema.get("description", ""))
     alone = "" if fields else f"{type_of(schema)}. {words({**schema, 'description': ''})}"
-    return page(f"## {code(name)} {{ #{name} }}", said, alone, table(("field", "type", ""), rows))
+    return page(f"## {code(name)} {{ #{name} }}", description, alone, table(("field", "type", ""), rows))

@@ -1,4 +1,4 @@
-"""The reference of rights: what each program and each role may do, and what for, made of the roles in `manifests/`."""
+"""Makes the reference of rights from the roles in `manifests/`: the rights of each program and each role, and their purpose."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAMS = {
     "dynamiq-retire-gate": "The chart's hook that retires the gate",
     "dynamiq-test": "The chart's test",
 }
-"""Accounts in the order of the page, and whose they are."""
+"""Accounts in the order of the page, and the programs that use them."""
 
 ABOUT = (
     "What the accounts of our programs may ask of the API server, and what the roles for people give. Pods of Apps, the Jobs of their triggers and those "
@@ -28,27 +28,27 @@ ABOUT = (
 
 
 def pages() -> dict[str, str]:
-    """The page by its path."""
-    found = rights.roles()
-    programs = [role for role in found if role.is_program]
+    """Returns the page by its path."""
+    all_roles = rights.roles()
+    programs = [role for role in all_roles if role.is_program]
     sections = [_section(title, account, [role for role in programs if role.holder == account]) for account, title in PROGRAMS.items()]
-    people = [_role(role, "###") for role in found if not role.is_program]
-    said = "Bound by whoever installs, but for those that name their group; `manifests/rbac/users.yaml` says which of them go into `view`, `edit` and `admin`."
-    return {PAGE: page("# Rights", *(plain(each) for each in ABOUT), *sections, "## People { #people }", plain(said), *people)}
+    people = [_role(role, "###") for role in all_roles if not role.is_program]
+    intro = "Bound by whoever installs, but for those that name their group; `manifests/rbac/users.yaml` says which of them go into `view`, `edit` and `admin`."
+    return {PAGE: page("# Rights", *(plain(each) for each in ABOUT), *sections, "## People { #people }", plain(intro), *people)}
 
 
-def _section(title: str, account: str, found: Iterable[Role]) -> str:
-    return page(f"## {title} {{ #{account} }}", f"ServiceAccount {code(account)}.", *(_role(role, "###") for role in found))
+def _section(title: str, account: str, roles: Iterable[Role]) -> str:
+    return page(f"## {title} {{ #{account} }}", f"ServiceAccount {code(account)}.", *(_role(role, "###") for role in roles))
 
 
 def _role(role: Role, level: str) -> str:
-    given = f"Given to {code(role.holder)}." if role.holder and not role.is_program else ""
+    holder = f"Given to {code(role.holder)}." if role.holder and not role.is_program else ""
     rows = [(_things(rule), ", ".join(code(verb) for verb in rule.verbs), plain(rule.why)) for rule in role.rules]
     where = "" if role.kind == "ClusterRole" or not role.is_program else "In one namespace alone."
-    return page(f"{level} {role.kind} {code(role.name)}", plain(role.about), given, where, table(("resources", "verbs", "what for"), rows))
+    return page(f"{level} {role.kind} {code(role.name)}", plain(role.about), holder, where, table(("resources", "verbs", "what for"), rows))
 
 
 def _things(rule: Rule) -> str:
-    """Resources with their group, and the names of those objects that alone are reached."""
+    """Returns the resources with their group, and the names of the objects if only those are reached."""
     things = [code(f"{resource}.{group}" if group else resource) for group in rule.groups for resource in rule.resources]
     return ", ".join(things) + (f" named {', '.join(map(code, rule.names))}" if rule.names else "")

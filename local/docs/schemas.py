@@ -1,4 +1,4 @@
-"""What a JSON schema says of a value, in words: its type, and what it may be."""
+"""Describes values from their JSON schema: their type, and the values that they may have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOUNDS = (
 
 
 def type_of(schema: Schema) -> str:
-    """Its type, such as `list of string`; a reference is a link to the section of that name."""
+    """Returns its type, such as `list of string`; a reference is a link to the section of that name."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
         return f"[{name}](bodies.md#{name})"
@@ -34,28 +34,28 @@ def type_of(schema: Schema) -> str:
 
 
 def words(schema: Schema) -> str:
-    """Its description, and the values that it may have."""
-    said = plain(schema.get("description", ""))
+    """Returns its description, and the values that it may have."""
+    description = plain(schema.get("description", ""))
     limits = _limits(schema)
-    return " ".join(filter(None, [said, f"{limits[0].upper()}{limits[1:]}." if limits else ""]))
+    return " ".join(filter(None, [description, f"{limits[0].upper()}{limits[1:]}." if limits else ""]))
 
 
 def _limits(schema: Schema) -> str:
-    found = [said for each in (schema, *schema.get("anyOf", ())) for said in _own_limits(each)]
+    limits = [limit for each in (schema, *schema.get("anyOf", ())) for limit in _own_limits(each)]
     if "type" in schema.get("items", {}) and "properties" not in schema["items"]:
-        found += [f"each {said}" for said in _own_limits(schema["items"])]
+        limits += [f"each {limit}" for limit in _own_limits(schema["items"])]
     if schema.get("default") not in (None, [], {}):
-        found.append(f"left out: {code(_value(schema['default']))}")
-    return ", ".join(dict.fromkeys(found))
+        limits.append(f"left out: {code(_value(schema['default']))}")
+    return ", ".join(dict.fromkeys(limits))
 
 
 def _own_limits(schema: Schema) -> list[str]:
-    found = [_range(schema.get(least), schema.get(most)) + unit for least, most, unit in BOUNDS if least in schema or most in schema]
+    limits = [_range(schema.get(least), schema.get(most)) + unit for least, most, unit in BOUNDS if least in schema or most in schema]
     if "enum" in schema:
-        found.append("one of " + ", ".join(code(_value(value)) for value in schema["enum"]))
+        limits.append("one of " + ", ".join(code(_value(value)) for value in schema["enum"]))
     if "pattern" in schema:
-        found.append(f"of the form {code(schema['pattern'])}")
-    return found
+        limits.append(f"of the form {code(schema['pattern'])}")
+    return limits
 
 
 def _range(least: float | None, most: float | None) -> str:

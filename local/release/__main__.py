@@ -1,4 +1,4 @@
-"""The command line: `python -m local.release build VERSION` and `python -m local.release check`."""
+"""Runs the command line: `python -m local.release build VERSION` and `python -m local.release check`."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> None:
-    made = build.build(options.version.removeprefix("v"), options.folder)
+    paths = build.build(options.version.removeprefix("v"), options.folder)
     say(f"version {version()}, in {options.folder}:")
-    for path in made:
+    for path in paths:
         say(f"  {path.name}  {path.stat().st_size:,} bytes")
 
 

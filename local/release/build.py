@@ -1,8 +1,8 @@
-"""Makes the files of a release in one folder: wheels, images, manifests, the chart, examples, bills of materials, the changes, and the sums of all.
+"""Makes the files of a release in one folder: wheels, images, manifests, the chart, examples, bills of materials, the changes, and the sums
+of all.
 
-The same commit gives the same bytes: images are made on Debian's packages by their hashes, and every time in them is the commit's
-(`SOURCE_DATE_EPOCH` where that is set). It refuses a version that is not the project's, files that are in no commit, and an image with a
-package that no lock names. It pushes nowhere.
+The same commit gives the same bytes: images are made of Debian's packages by hash, with the commit's time (or `SOURCE_DATE_EPOCH`). It
+refuses a version that is not the project's, uncommitted files, and an image with a package that no lock names. It pushes nowhere.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from local.release.layout import Archive, Index
 OUT = REPOSITORY / "build" / "release"
 LOCKS = REPOSITORY / "locks"
 LOCK_OF_WHEEL = {layout.SERVERS: "operator.txt", layout.PLUGIN: "kubectl.txt"}
-"""The lock by which a wheel's dependencies can be installed, by the name that the wheel's file begins with."""
+"""The lock by which a wheel's dependencies can be installed, by the beginning of the wheel's file name."""
 EXAMPLES = REPOSITORY / "examples"
 
 
 class ReleaseError(Exception):
-    """A release can't be built from this checkout; the message says why."""
+    """A checkout from which a release can't be built; the message explains why."""
 
 
 def build(version: str, out: Path = OUT) -> list[Path]:
-    """Makes the release anew in `out`, and returns its files. Raises ReleaseError, and the errors of its parts."""
+    """Makes the release again in `out`, and returns its files. Raises ReleaseError, and the errors of its parts."""
     require_version(version)
     require_own(out)
-    told = (REPOSITORY / "CHANGELOG.md").read_text()
-    changes = changelog.notes(told, version)
-    if changelog.unreleased(told):
+    log = (REPOSITORY / "CHANGELOG.md").read_text()
+    changes = changelog.notes(log, version)
+    if changelog.unreleased(log):
         say("CHANGELOG.md has entries of no version yet; the release has them, and its notes say so")
     commit, epoch = source()
     shutil.rmtree(out, ignore_errors=True)
@@ -49,28 +49,28 @@ def build(version: str, out: Path = OUT) -> list[Path]:
     _pack(EXAMPLES, out / layout.examples(version), epoch)
     (out / layout.NOTES).write_text(changes)
     (out / layout.INDEX).write_text(index.written())
-    made = sorted(path for path in out.iterdir() if path.name != layout.SUMS)
-    if differing := {path.name for path in made} ^ set(layout.files(index)):
+    paths = sorted(path for path in out.iterdir() if path.name != layout.SUMS)
+    if differing := {path.name for path in paths} ^ set(layout.files(index)):
         raise ReleaseError(f"what was made is not what a release has: {', '.join(sorted(differing))}")
-    (out / layout.SUMS).write_text(layout.sums(made))
-    return [*made, out / layout.SUMS]
+    (out / layout.SUMS).write_text(layout.sums(paths))
+    return [*paths, out / layout.SUMS]
 
 
 def require_version(version: str) -> None:
-    """Refuses a version which the checkout does not have: its manifests, images and packages name another. Raises ReleaseError."""
+    """Refuses a version that the checkout does not have: its manifests, images and packages name another. Raises ReleaseError."""
     if version != images.version():
-        asked = f"VERSION={version} is asked for, and" if version else "VERSION names the version:"
-        raise ReleaseError(f"{asked} pyproject.toml says {images.version()}. CONTRIBUTING.md has the steps of a release")
+        reason = f"VERSION={version} is asked for, and" if version else "VERSION names the version:"
+        raise ReleaseError(f"{reason} pyproject.toml says {images.version()}. CONTRIBUTING.md has the steps of a release")
 
 
 def require_own(out: Path) -> None:
-    """Refuses a folder with something else than a release: all that is in it is deleted. Raises ReleaseError."""
+    """Refuses a folder with anything but a release: all its content is deleted later. Raises ReleaseError."""
     if out != OUT and out.exists() and any(out.iterdir()) and not (out / layout.SUMS).exists():
         raise ReleaseError(f"{out} has files that are no release, and would lose them: name an empty folder, or a new one")
 
 
 def source() -> tuple[str, int]:
-    """The commit, and its time in Unix seconds or `SOURCE_DATE_EPOCH`. Raises ReleaseError where files are in no commit."""
+    """Returns the commit, and its time in Unix seconds or `SOURCE_DATE_EPOCH`. Raises ReleaseError if files are uncommitted."""
     if changed := _git("status", "--porcelain", "--", *_released()).splitlines():
         named = ", ".join(line[3:] for line in changed[:5])
         raise ReleaseError(f"a release is of a commit, and these files are in none as they are: {named}")
@@ -79,28 +79,31 @@ def source() -> tuple[str, int]:
 
 
 def _released() -> Iterator[str]:
-    """What a release is made of."""
+    """Yields the paths that a release is made of."""
     yield from ("CHANGELOG.md", "README.md", "pyproject.toml", "crds", "examples", "local", "locks", "manifests", "operator")
 
 
 def _image(image: Image, out: Path, commit: str, epoch: int) -> Archive:
     """Makes an image with its bill of materials."""
     (archive,) = images.ensure([image], Recipe(debian.DEBIAN, epoch)).values()
-    found = parts.of_image(archive)
+    content = parts.of_image(archive)
     packages = debian_lock.parse(debian_lock.LOCK.read_text()).packages
-    if unlocked := parts.unlocked(found.parts, parts.of_lock(image.lock.read_text()), packages):
+    if unlocked := parts.unlocked(content.parts, parts.of_lock(image.lock.read_text()), packages):
         raise ReleaseError(f"image {image.name} has packages that no lock names: {', '.join(unlocked)}")
-    file = layout.image(image.name, images.version(), found.architecture)
+    file = layout.image(image.name, images.version(), content.architecture)
     beside = layout.beside(file, layout.SBOM)
-    listed = [*parts.with_hashes(found.parts, packages), *(_console() if image.console else [])]
-    subject = sbom.image(image.reference, found.architecture, found.digest)
+    listed = [*parts.with_hashes(content.parts, packages), *(_console() if image.console else [])]
+    subject = sbom.image(image.reference, content.architecture, content.digest)
     (out / beside).write_text(sbom.written(subject, listed, epoch=epoch, commit=commit))
     shutil.copyfile(archive, out / file)
-    return Archive(file, found.digest, beside)
+    return Archive(file, content.digest, beside)
 
 
 def _beside_wheel(wheel: Path, distribution: str, index: Index) -> None:
-    """Writes the wheel's bill of materials: what it brings of other projects, and what is installed with it by its lock, which comes along."""
+    """Writes the wheel's bill of materials, and its lock beside it.
+
+    The bill lists what the wheel contains of other projects, and what its lock installs with it.
+    """
     lock = (LOCKS / LOCK_OF_WHEEL[distribution]).read_text()
     listed = [*parts.of_lock(lock), *(_console() if distribution == layout.SERVERS else [])]
     sha256 = layout.sums([wheel]).partition(" ")[0]
@@ -116,7 +119,7 @@ def _console() -> list[parts.Part]:
 
 
 def _pack(folder: Path, out: Path, epoch: int) -> None:
-    """The files of a folder, below its name, without owners and with one time."""
+    """Packs the files of a folder, below its name, without owners and with one time."""
     with tarfile.open(out, "w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             entry = tarfile.TarInfo(path.relative_to(folder.parent).as_posix())

@@ -1,4 +1,4 @@
-"""What a release says of its changes: its section of `CHANGELOG.md`."""
+"""Reads a release's section of `CHANGELOG.md`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _HEADING = re.compile(r"^## \[(?P<name>[^\]]+)\].*$", re.MULTILINE)
 
 
 class ChangelogError(Exception):
-    """The changelog does not tell of the version."""
+    """A changelog without the version."""
 
 
 def section(text: str, version: str) -> str:
-    """What stands under the heading of a version, with it. Raises ChangelogError where there is none."""
+    """Returns the section of a version, with its heading. Raises ChangelogError if there is none."""
     sections = _sections(text)
     if version not in sections:
         raise ChangelogError(
@@ -23,15 +23,15 @@ def section(text: str, version: str) -> str:
 
 
 def unreleased(text: str) -> str:
-    """What is of no version yet, without the heading; empty where there is nothing."""
+    """Returns the section of no version yet, without its heading; empty if there is none."""
     return _sections(text).get(UNRELEASED, "").partition("\n")[2].strip()
 
 
 def notes(text: str, version: str) -> str:
-    """A release's own notes: its section, and before it what the changelog calls unreleased, since the release has that, too. Raises ChangelogError."""
+    """Returns a release's notes: the unreleased changes, which the release has, too, then its section. Raises ChangelogError."""
     own = section(text, version)
-    rest = unreleased(text)
-    return (f"## Not in a version of its own\n\n{rest}\n\n" if rest else "") + own
+    pending = unreleased(text)
+    return (f"## Not in a version of its own\n\n{pending}\n\n" if pending else "") + own
 
 
 def _sections(text: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The Helm chart as one file of a release: packed by the real helm, and read by it again."""
+"""Packs the Helm chart as one file of a release with the real helm, and reads it again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RELEASE = "dynamiq"
 
 
 class ChartError(Exception):
-    """Helm has not packed the chart, or refuses it; the message has its own words."""
+    """A chart that Helm did not pack, or refuses; the message is Helm's own."""
 
 
 def package(out: Path, epoch: int) -> None:
@@ -34,16 +34,19 @@ def package(out: Path, epoch: int) -> None:
 
 
 def images(archive: Path, digests: Mapping[str, str]) -> set[str]:
-    """The images of all pods of a packed chart, which helm lints first. `digests`: by the name of each image in the values. Raises ChartError, BuildError."""
+    """Returns the images of all pods of a packed chart, after helm has linted it. `digests`: by the name of each image in the values.
+
+    Raises ChartError, BuildError.
+    """
     values = {"images": {name: {"digest": digest} for name, digest in digests.items()}, "recorder": {"enabled": True}}
-    given = ("--namespace", SYSTEM, "--values", "-")
-    _helm("lint", "--strict", str(archive), *given, values=values)
-    rendered = _helm("template", RELEASE, str(archive), *given, values=values)
+    options = ("--namespace", SYSTEM, "--values", "-")
+    _helm("lint", "--strict", str(archive), *options, values=values)
+    rendered = _helm("template", RELEASE, str(archive), *options, values=values)
     return {image for each in yaml.safe_load_all(rendered) for image in _images(each)}
 
 
 def _images(part: Any) -> Iterator[str]:
-    """Those of containers, wherever these stand in an object, and those that a program is told by a variable."""
+    """Yields the images of all containers of an object, and those in variables of programs."""
     if isinstance(part, list):
         for each in part:
             yield from _images(each)

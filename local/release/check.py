@@ -1,9 +1,9 @@
 """Installs a release from its files alone on a fresh cluster, and runs the demo there.
 
-What is installed comes from the release's folder: its files are laid out as the demo names them, apart from this checkout, which gives the
-Kubernetes and what looks on. The plugin of kubectl is installed from its wheel by the lock that comes along, which downloads packages. The
-sums are compared first, and each image with the digest that the release says. What is installed is the manifests; the chart is rendered by the real
-helm with the images by their digests, and has to name no other ones. A check that ends well leaves nothing running.
+The release's files are laid out as the demo names them, apart from this checkout, which provides the Kubernetes and the checks. The plugin
+of kubectl is installed from its wheel by the lock beside it, which downloads packages. Sums are compared first, and each image with its
+digest in the release. The manifests are installed; the real helm renders the chart with the images by their digests, and it may name no
+others. A successful check leaves nothing running.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ NAME = "release-check"
 
 @dataclass(frozen=True)
 class Release:
-    """A release in `folder` whose files are what it says."""
+    """A release in `folder` whose files have been verified."""
 
     folder: Path
     index: Index
 
     def archives(self) -> dict[str, Path]:
-        """The images by their names."""
+        """Returns the images by their names."""
         return {name: self.folder / each.file for name, each in self.index.images.items()}
 
     def lay_out(self, root: Path) -> None:
-        """Fills the new folder `root` as a checkout is: `manifests`, with the gate and the recorder in it, and `examples`."""
+        """Fills the new folder `root` like a checkout: `manifests`, with the gate and the recorder in it, and `examples`."""
         for suffix, folder in dist.BUNDLES.items():
             bundle = dist.bundle_name(self.index.version, suffix)
             place = root / folder
@@ -55,11 +55,11 @@ class Release:
             extract(archive, root, "data")
 
     def wheel(self) -> Path:
-        """The wheel with the plugin of kubectl."""
+        """Returns the wheel with the plugin of kubectl."""
         return self.folder / layout.wheel(layout.PLUGIN, self.index.version)
 
     def require_chart(self) -> None:
-        """Refuses a chart in which helm finds something to mend, or whose pods would run another image than the release's. Raises LayoutError."""
+        """Refuses a chart that helm's lint refuses, or whose pods would run images of other digests. Raises LayoutError."""
         archive = self.folder / layout.chart(self.index.version)
         digests = {name.rpartition(":")[0]: each.digest for name, each in self.index.images.items()}
         used = chart.images(archive, {name.rpartition("/")[2]: digest for name, digest in digests.items()})
@@ -68,18 +68,18 @@ class Release:
 
 
 def verified(folder: Path) -> Release:
-    """The release in `folder`. Raises LayoutError where a file is missing, or it or an image is another one than it says."""
+    """Returns the release in `folder`. Raises LayoutError if a file is missing, or a file or an image differs from the release's sums."""
     layout.require_sums(folder)
     release = Release(folder, layout.read(folder))
     layout.require_complete(folder, release.index)
     for name, archive in release.index.images.items():
-        if (found := images.digest_of(folder / archive.file)) != archive.digest:
-            raise LayoutError(f"{archive.file} has the image {found}, and {layout.INDEX} says {name} is {archive.digest}")
+        if (digest := images.digest_of(folder / archive.file)) != archive.digest:
+            raise LayoutError(f"{archive.file} has the image {digest}, and {layout.INDEX} says {name} is {archive.digest}")
     return release
 
 
 def check(folder: Path, work: Path, profile: str | None = None) -> None:
-    """Installs the release in `folder` and runs the demo; `work` is made anew for what it takes. Raises LayoutError, LocalError, ChartError."""
+    """Installs the release in `folder` and runs the demo; `work` is emptied for its files. Raises LayoutError, LocalError, ChartError."""
     release = verified(folder)
     heading(
         f"Release {release.index.version} of {release.index.commit[:12]}: {len(release.index.images)} images, every file as its sum says"
@@ -109,7 +109,7 @@ def _require_pods(cluster: Cluster) -> None:
 
 
 def _install_plugin(wheel: Path, environment: Path) -> Path:
-    """An environment of its own with the wheel and what its lock names; returns the folder of its programs. Raises LocalError."""
+    """Makes an environment with the wheel and its locked packages; returns the folder of its programs. Raises LocalError."""
     say(f"installing {wheel.name} and what its lock names")
     venv.create(environment, with_pip=False)
     install = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(environment / "bin" / "python"), "--no-deps"]

@@ -1,4 +1,4 @@
-"""The files of a release: their names, and what `release.json` says of them. All are in one folder, as a forge shows them."""
+"""Names the files of a release, and reads and writes `release.json`. All files are in one folder, as a forge shows them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SBOM = ".cdx.json"
 REQUIREMENTS = ".requirements.txt"
 SERVERS, PLUGIN = "dynamiq_operator", "dynamiq_kubectl"
 WHEELS = (SERVERS, PLUGIN)
-"""The distributions, as files of wheels begin."""
+"""The distributions, as the file names of wheels begin."""
 
 
 class LayoutError(Exception):
-    """A file of the release is missing, is too much, or is another one than the release says."""
+    """A file of the release that is missing, superfluous, or different from the release's sums."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Index:
-    """What `release.json` says: the version, the commit and its time in Unix seconds, and the images by the names that the manifests use."""
+    """The content of `release.json`: the version, the commit and its time in Unix seconds, and the images by their names in the manifests."""
 
     version: str
     commit: str
@@ -49,17 +49,17 @@ class Index:
 
 
 def read(folder: Path) -> Index:
-    """What the release in `folder` says of itself. Raises LayoutError."""
+    """Reads `release.json` of the release in `folder`. Raises LayoutError."""
     try:
-        found = json.loads((folder / INDEX).read_text())
-        images = {name: Archive(**archive) for name, archive in found["images"].items()}
-        return Index(found["version"], found["commit"], found["epoch"], images)
+        content = json.loads((folder / INDEX).read_text())
+        images = {name: Archive(**archive) for name, archive in content["images"].items()}
+        return Index(content["version"], content["commit"], content["epoch"], images)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise LayoutError(f"{folder} is no release: {INDEX} can't be read ({error}); build one, `make release VERSION=…`") from error
 
 
 def files(index: Index) -> list[str]:
-    """Every file of a release but its sums, sorted."""
+    """Lists every file of a release but its sums, sorted."""
     version = index.version
     images = [name for archive in index.images.values() for name in (archive.file, archive.sbom)]
     wheels = [wheel(distribution, version) for distribution in WHEELS]
@@ -69,48 +69,48 @@ def files(index: Index) -> list[str]:
 
 
 def wheel(distribution: str, version: str) -> str:
-    """A wheel, which has the version in the form of Python's packages: `1.2.0rc1` for `1.2.0-rc1`."""
+    """Returns the name of a wheel, which has the version in Python's form: `1.2.0rc1` for `1.2.0-rc1`."""
     return f"{distribution}-{Version(version)}-py3-none-any.whl"
 
 
 def chart(version: str) -> str:
-    """The Helm chart, as helm names its package."""
+    """Returns the name of the Helm chart, as helm names its package."""
     return f"dynamiq-{version}.tgz"
 
 
 def examples(version: str) -> str:
-    """The archive with the folder `examples`."""
+    """Returns the name of the archive with the folder `examples`."""
     return f"dynamiq-examples-{version}.tar"
 
 
 def image(name: str, version: str, architecture: str) -> str:
-    """The OCI archive of an image."""
+    """Returns the name of an image's OCI archive."""
     return f"{name}-{version}-linux-{architecture}.oci.tar"
 
 
 def beside(file: str, ending: str) -> str:
-    """The name of what belongs to a file: its bill of materials, or the lock of a wheel."""
+    """Returns the name of a file's companion: its bill of materials, or the lock of a wheel."""
     for known in (".oci.tar", ".whl"):
         file = file.removesuffix(known)
     return file + ending
 
 
 def sums(paths: Iterable[Path]) -> str:
-    """The lines that `sha256sum --check` reads."""
+    """Returns the lines that `sha256sum --check` reads."""
     return "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(paths))
 
 
 def require_sums(folder: Path) -> None:
-    """Refuses a release with a file that its sums do not name, without one that they name, or with another one. Raises LayoutError."""
+    """Refuses a release if a file is missing from its sums or from the folder, or differs. Raises LayoutError."""
     try:
         lines = (folder / SUMS).read_text().splitlines()
     except OSError as error:
         raise LayoutError(f"{folder} has no {SUMS}: build a release, `make release VERSION=…`") from error
     named = {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
     present = {path.name for path in folder.iterdir()} - {SUMS}
-    for what, names in (("is missing", named.keys() - present), (f"is not in {SUMS}", present - named.keys())):
+    for problem, names in (("is missing", named.keys() - present), (f"is not in {SUMS}", present - named.keys())):
         if names:
-            raise LayoutError(f"{', '.join(sorted(names))} {what}")
+            raise LayoutError(f"{', '.join(sorted(names))} {problem}")
     for name, sha256 in named.items():
         if _sha256(folder / name) != sha256:
             raise LayoutError(f"{name} is not the file that {SUMS} names")

@@ -1,6 +1,6 @@
-"""What packages there are in an image or a wheel: read from the finished archive, from a lock, and from npm's.
+"""Lists the packages in an image or a wheel: from the finished archive, from a lock, and from npm's.
 
-Of an image it believes what is in its layers: the records of Debian's packages and the metadata of Python's. It runs nothing of it.
+For an image it trusts its layers: the records of Debian's packages and the metadata of Python's. It runs nothing of it.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ IN_A_POD = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "pos
     "python_full_version": f"{PYTHON}.0",
     "extra": "",
 }
-"""The markers of a lock by which it is decided what an image gets."""
+"""Markers of a lock that decide which packages an image gets."""
 
 
 class PartsError(Exception):
-    """An archive or a lock can't be read, or has what it should not; the message says what."""
+    """An archive or a lock that can't be read, or has forbidden content; the message names it."""
 
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """One package. `licence` as its metadata says it; `architecture` and `distribution` (`debian-12`) are of Debian's alone."""
+    """One package. `licence`: from its metadata. Only Debian's packages have `architecture` and `distribution` (`debian-12`)."""
 
     kind: Kind
     name: str
@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Image:
-    """What an OCI archive has: the digest of its manifest, its architecture, and its packages, sorted."""
+    """The content of an OCI archive: the digest of its manifest, its architecture, and its packages, sorted."""
 
     digest: str
     architecture: str
@@ -75,7 +75,7 @@ def of_image(archive: Path) -> Image:
 
 
 def of_lock(text: str, markers: Mapping[str, str] = IN_A_POD) -> list[Part]:
-    """The packages that a lock of pip's names for one kind of machine, sorted."""
+    """Returns the packages that a lock of pip's names for one kind of machine, sorted."""
     lines = (line.removesuffix("\\").strip() for line in text.splitlines() if line[:1].isalnum())
     parts = []
     for requirement in map(Requirement, lines):
@@ -86,7 +86,7 @@ def of_lock(text: str, markers: Mapping[str, str] = IN_A_POD) -> list[Part]:
 
 
 def of_console(text: str) -> list[Part]:
-    """The packages of a `package-lock.json` that are in what a browser gets: those that build and test it are not. Sorted."""
+    """Returns those packages of a `package-lock.json` that a browser gets, without those that build and test. Sorted."""
     packages = json.loads(text)["packages"]
     bundled = {path: each for path, each in packages.items() if path and not (each.get("dev") or each.get("optional"))}
     return sorted(
@@ -95,13 +95,13 @@ def of_console(text: str) -> list[Part]:
 
 
 def with_hashes(parts: Iterable[Part], packages: Iterable[Package]) -> list[Part]:
-    """The parts, those of Debian with the SHA-256 that the lock has for their file."""
+    """Returns the parts; those of Debian have the SHA-256 that the lock has for their file."""
     known = {(each.name, each.version): each.sha256 for each in packages}
     return [replace(each, sha256=known.get((each.name, each.version), "")) if each.kind == "deb" else each for each in parts]
 
 
 def unlocked(parts: Iterable[Part], locked: Iterable[Part], packages: Iterable[Package]) -> list[str]:
-    """What an image has of packages that neither lock names in this version: nobody has reviewed it."""
+    """Lists the packages of an image that no lock names in this version: they are unreviewed."""
     known = {(each.kind, each.name, each.version) for each in locked} | {("deb", each.name, each.version) for each in packages}
     return [f"{each.name} {each.version}" for each in parts if each.kind != "npm" and (each.kind, each.name, each.version) not in known]
 
@@ -114,9 +114,9 @@ def _parts(files: Mapping[str, bytes]) -> Iterator[Part]:
     distribution = _distribution(files.get(OS_RELEASE, b"").decode())
     for name, content in files.items():
         if name.endswith(METADATA):
-            found = BytesParser().parsebytes(content, headersonly=True)
-            licence = found["License-Expression"] or found["License"] or ""
-            yield Part("pypi", canonicalize_name(found["Name"]), found["Version"], licence if "\n" not in licence else "")
+            headers = BytesParser().parsebytes(content, headersonly=True)
+            licence = headers["License-Expression"] or headers["License"] or ""
+            yield Part("pypi", canonicalize_name(headers["Name"]), headers["Version"], licence if "\n" not in licence else "")
         elif name != OS_RELEASE:
             for record in map(BytesParser().parsebytes, content.strip().split(b"\n\n")):
                 if record.get("Status", INSTALLED) == INSTALLED:
@@ -129,7 +129,7 @@ def _distribution(os_release: str) -> str:
 
 
 def _records(layout: tarfile.TarFile, blob: str) -> Iterator[tuple[str, bytes]]:
-    """The files of a layer that say what is installed."""
+    """Yields the files of a layer that list installed packages."""
     with tarfile.open(fileobj=layout.extractfile(blob)) as layer:
         for member in layer:
             name = posixpath.normpath(member.name)

@@ -1,6 +1,6 @@
-"""The bill of materials of one file of a release, in CycloneDX's JSON.
+"""Writes the bill of materials of one file of a release, in CycloneDX's JSON.
 
-It has no time and no number of its own making: the same file gives the same bytes.
+It adds no time and no random number: the same file gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from local.release.parts import Part
 
 SCHEMA = SchemaVersion.V1_6
 REVISION = "dynamiq:commit"
-"""The property that says from which commit the file was made."""
+"""The property with the commit from which the file was made."""
 NUMBERS = uuid.UUID("b0b4a3a1-5d0f-4a5c-9a2f-6f6a1a0f4b3e")
-"""The namespace of the serial numbers, which are made of what a document is about."""
+"""The namespace of the serial numbers, which are derived from a document's subject."""
 
 
 class SbomError(Exception):
-    """A document is not as CycloneDX's schema says."""
+    """A document that CycloneDX's schema refuses."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a document is about: an image or a wheel. `sha256`: of the image's manifest, or of the wheel."""
+    """The subject of a document: an image or a wheel. `sha256`: of the image's manifest, or of the wheel."""
 
     type: ComponentType
     name: str
@@ -43,7 +43,7 @@ class Subject:
 
 
 def image(reference: str, architecture: str, digest: str) -> Subject:
-    """An image by its name, `host/path:tag`, and the digest of its manifest, `sha256:…`."""
+    """Returns an image as a subject, by its name, `host/path:tag`, and the digest of its manifest, `sha256:…`."""
     repository, _, tag = reference.rpartition(":")
     name = repository.rpartition("/")[2]
     qualifiers = {"arch": architecture, "repository_url": repository, "tag": tag}
@@ -52,12 +52,12 @@ def image(reference: str, architecture: str, digest: str) -> Subject:
 
 
 def wheel(name: str, version: str, sha256: str) -> Subject:
-    """A wheel by the name of its distribution."""
+    """Returns a wheel as a subject, by the name of its distribution."""
     return Subject(ComponentType.APPLICATION, name, version, sha256, PackageURL("pypi", None, name, version))
 
 
 def written(subject: Subject, parts: Iterable[Part], *, epoch: int, commit: str) -> str:
-    """The document, of the time `epoch` in Unix seconds. Raises SbomError."""
+    """Returns the document, with the time `epoch` in Unix seconds. Raises SbomError."""
     root = Component(
         type=subject.type,
         name=subject.name,
@@ -74,7 +74,7 @@ def written(subject: Subject, parts: Iterable[Part], *, epoch: int, commit: str)
         components=components,
     )
     bom.register_dependency(root, components)
-    # Imported here: its package makes parsers for a second, also in each process that looks for tests.
+    # Imported here: its package makes parsers for a second, also in each process that collects tests.
     from cyclonedx.validation.json import JsonStrictValidator
 
     text = JsonV1Dot6(bom).output_as_string(indent=1)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measures, on a cluster of its own, and prints the figures."""
+"""Measures on a separate cluster, and prints the figures: `python -m tests.bench`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How long a page of a long archive takes, on each store: `python -m tests.bench.archive_pages`, with 1,000,000 rows of one App some minutes.
+"""Measures pages of a long archive, on each store: `python -m tests.bench.archive_pages`, with 1,000,000 rows of one App some minutes.
 
-Rows are as the operator hands them over, without the recorder's digests, which are its HTTP side's to check. A page is asked of the store for 25 and
-for 500 rows: the first, by its cursor the one behind it, one in the middle, the last, the keys of the newest, and what was live at a time.
+Rows are as the operator sends them, without the recorder's digests, which its HTTP side checks. Pages have 25 and 500 rows: the first, the
+next one, one in the middle, and the last. It also reads the newest keys, and the live row at a time.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ ROUNDS = 9
 
 
 def rows(count: int) -> Iterator[ArchivedRow]:
-    """Of one App, each as long as a real one."""
-    (made,) = for_store(history(1))
+    """Yields rows of one App, each as long as a real one."""
+    (template,) = for_store(history(1))
     for number in range(1, count + 1):
         yield msgspec.structs.replace(
-            made,
+            template,
             uid=f"00000000-0000-4000-8000-{number:012x}",
             name=f"chat-{number:x}",
             sequence=number,
@@ -43,17 +43,17 @@ def rows(count: int) -> Iterator[ArchivedRow]:
 
 
 def fill(store: Store, count: int) -> float:
-    """Seconds."""
+    """Returns the seconds of filling a store."""
     began = time.perf_counter()
-    given = rows(count)
+    all_rows = rows(count)
     for part in pieces(range(count), TOGETHER):
-        done = store.archive([next(given) for _ in part], {})
+        done = store.archive([next(all_rows) for _ in part], {})
         assert len(done.taken) == len(part)
     return time.perf_counter() - began
 
 
 def milliseconds(ask: Callable[[], object]) -> tuple[float, float]:
-    """The median and the longest of some rounds."""
+    """Returns the median and the maximum of some rounds."""
     took = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -65,14 +65,14 @@ def milliseconds(ask: Callable[[], object]) -> tuple[float, float]:
 def measure(store: Store, count: int) -> None:
     for limit in (25, 500):
         cursor = store.archived(APP, limit=limit).cursor
-        asked: dict[str, Callable[[], object]] = {
+        requests: dict[str, Callable[[], object]] = {
             "first": lambda limit=limit: store.archived(APP, limit=limit),  # type: ignore[misc]
             "second, by cursor": lambda limit=limit, cursor=cursor: store.archived(APP, limit=limit, cursor=cursor),  # type: ignore[misc]
             "in the middle": lambda limit=limit: store.archived(APP, limit=limit, offset=count // 2),  # type: ignore[misc]
             "last": lambda limit=limit: store.archived(APP, limit=limit, offset=count - limit),  # type: ignore[misc]
         }
-        for what, ask in asked.items():
-            print(f"  {limit:3} rows, {what:18} {'{:7.1f} ms, at most {:.1f}'.format(*milliseconds(ask))}", flush=True)
+        for title, ask in requests.items():
+            print(f"  {limit:3} rows, {title:18} {'{:7.1f} ms, at most {:.1f}'.format(*milliseconds(ask))}", flush=True)
     middle = ENDED + count // 2 * MICROSECONDS
     print("  keys of the newest 50       {:7.1f} ms, at most {:.1f}".format(*milliseconds(lambda: store.archived_keys(APP, count - 49))))
     print("  what was live at a time     {:7.1f} ms, at most {:.1f}".format(*milliseconds(lambda: store.archived_around(APP, middle))))
@@ -82,14 +82,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--store", choices=("sqlite", "postgres"), help="one of them (default: both)")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, postgres.running() as server:
         for name, address in (("sqlite", f"sqlite://{Path(folder)}/runs.db"), ("postgres", server.database())):
-            if given.store in (None, name):
+            if options.store in (None, name):
                 store = opened(address)
-                seconds = fill(store, given.rows)
-                print(f"{name}: {given.rows:,} rows in {seconds:.0f} s, {store.bytes() >> 20:,} MiB", flush=True)
-                measure(store, given.rows)
+                seconds = fill(store, options.rows)
+                print(f"{name}: {options.rows:,} rows in {seconds:.0f} s, {store.bytes() >> 20:,} MiB", flush=True)
+                measure(store, options.rows)
                 store.close()
 
 

@@ -1,8 +1,10 @@
-"""What the runtime is measured beside, as processes of their own: `http FLOW`, `loop FLOW` and `recorder SECONDS`.
+"""Runs the baselines for the runtime, as separate processes: `http FLOW`, `loop FLOW` and `recorder SECONDS`.
 
-`http` is an aiohttp handler that does the same and no more: reads the JSON, runs the flow in the tiny engine, writes the JSON. It
-prints its port. `loop` is Dynamiq's SDK as its user starts it, `run_sync` again and again on one Workflow: for each number that it
-reads it makes as many runs, and prints the seconds they took. `recorder` takes whatever comes, each after so many seconds; it prints its port.
+- `http` is an aiohttp handler that does only the same: it parses JSON, runs the flow in the tiny engine, and writes JSON. It prints its
+  port.
+- `loop` is Dynamiq's SDK as its user starts it, `run_sync` repeatedly on one Workflow. For each number that it reads it makes as many runs,
+  and prints their seconds.
+- `recorder` accepts everything, each request after so many seconds; it prints its port.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One real control plane with simulated pods for the figures."""
+"""Provides one real control plane with simulated pods to the benchmarks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from tests.support.cluster import session_cluster
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster of the control-plane profile with our resources installed, or the one that the environment names."""
+    """Provides a cluster of the control-plane profile with our resources installed, or the one that the environment names."""
     with session_cluster("control-plane", pytestconfig) as started:
         yield started

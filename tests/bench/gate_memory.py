@@ -1,7 +1,7 @@
-"""What a connection, an unfinished head and a call cost the gate in memory: `python -m tests.bench.gate_memory`, some minutes.
+"""Measures the gate's memory of a connection, an unfinished head and a call: `python -m tests.bench.gate_memory`, some minutes.
 
-A gate of its own, over a scripted API server, is asked by `COUNT` connections of each kind. Printed is what its process has more than before, and what the
-kernel keeps for the sockets of this machine more than before; for each connection.
+`COUNT` connections of each kind use a separate gate on a scripted API server. It prints the growth of its process, and of the kernel's
+memory for the sockets of this machine, for each connection.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ HEADER = b"X-%d: " + b"a" * 1000 + b"\r\n"
 
 
 def resident(pid: int) -> int:
-    """Bytes of a process."""
+    """Returns the resident bytes of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024
 
 
 def sockets() -> int:
-    """Bytes that the kernel keeps of what TCP has not handed over."""
+    """Returns the kernel's bytes that TCP has not delivered yet."""
     line = next(line for line in Path("/proc/net/sockstat").read_text().splitlines() if line.startswith("TCP:"))
     return int(line.split()[-1]) * 4096
 
@@ -44,7 +44,7 @@ def head(size: int, end: bytes = b"\r\n", method: bytes = b"GET") -> bytes:
 
 
 async def large(request: web.BaseRequest) -> web.StreamResponse:
-    """An answer that nobody takes to its end."""
+    """Returns an answer that no client reads to its end."""
     assert request.transport is not None
     request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
     return web.Response(body=b"x" * (1 << 22))
@@ -80,31 +80,29 @@ async def measured(kind: str, count: int, folder: Path) -> str:
             stage.serving(name, await stage.pod(number, answer))
         gate = await stage.process("--held-most=100000")
         async with stage.session.get(f"http://{HOST}:{ports['asleep']}/healthz"):
-            before, kept = resident(gate.pid), sockets()
+            before, kernel_before = resident(gate.pid), sockets()
             if APPS:
                 return f"the gate, with {APPS} Apps that sleep: {before / 1024:.0f} KiB"
         writers = [await opened(ports[to]) for _ in range(count)]
         await asyncio.sleep(SETTLES)
-        ours = sockets() - kept
+        ours = sockets() - kernel_before
         for writer in writers:
             writer.write(sent)
         await asyncio.sleep(SETTLES * 2)
-        grown, socket_bytes = resident(gate.pid) - before, sockets() - kept
-        there = (await asyncio.to_thread(gate.metrics)).get("process_open_fds", 0.0)
+        grown, socket_bytes = resident(gate.pid) - before, sockets() - kernel_before
+        descriptors = (await asyncio.to_thread(gate.metrics)).get("process_open_fds", 0.0)
         for writer in writers:
             writer.transport.abort()
-    return (
-        f"{kind:52s} {grown / count / 1024:7.1f} KiB, of the kernel {(socket_bytes - ours) / count / 1024:7.1f} KiB; {there:.0f} files open"
-    )
+    return f"{kind:52s} {grown / count / 1024:7.1f} KiB, of the kernel {(socket_bytes - ours) / count / 1024:7.1f} KiB; {descriptors:.0f} files open"
 
 
 async def opened(port: int) -> asyncio.StreamWriter:
-    made = socket.socket()
+    client = socket.socket()
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        made.setsockopt(socket.SOL_SOCKET, option, 2048)  # so that what the kernel keeps is the gate's
-    made.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(made, (HOST, port))
-    reader, writer = await asyncio.open_connection(sock=made, limit=1024)
+        client.setsockopt(socket.SOL_SOCKET, option, 2048)  # so that the kernel's memory is for the gate's side
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client, (HOST, port))
+    reader, writer = await asyncio.open_connection(sock=client, limit=1024)
     with contextlib.suppress(AttributeError):
         writer.transport.pause_reading()  # type: ignore[attr-defined]
     del reader

@@ -1,6 +1,6 @@
-"""How often an equal version is reverted, and a worse one found: `python -m tests.bench.revert_power`, a quarter of an hour.
+"""Simulates how often equal versions are reverted, and worse ones detected: `python -m tests.bench.revert_power`, a quarter of an hour.
 
-Deploys are simulated and judged by the operator's own functions. The tables are for docs/rollouts.md.
+The operator's own functions judge the simulated deploys. The tables are for docs/rollouts.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.support.simulated_watches import Load, is_reverted, looked
 SEED = 30
 RATES, LENGTHS, FAILING = (1, 10, 50), (0.1, 10, 30, 120), (0.0, 0.05, 0.15)
 KNOWN = ((10, 30, 0.05), (10, 60, 0.05), (20, 60, 0.03), (3, 60, 0.10), (2, 20, 0.10))
-"""Calls a second, seconds of a run and share of failures of versions that were reverted in most deploys by runs that ended alone."""
+"""Calls a second, seconds of a run and share of failures of versions that ended runs alone reverted in most deploys."""
 SLOWER = {
     "20/s of 10 s, ×2, minRuns 100": (Load(20, 10), 2.0, {"min_runs": 100}),
     "10/s of 20 s, ×2, minRuns 100": (Load(10, 20), 2.0, {"min_runs": 100}),
@@ -38,7 +38,7 @@ def reverted(before: Load, load: Load, limit: int, deploys: int) -> int:
 
 
 def equal(limit: int, deploys: int) -> Iterator[str]:
-    """Lines of Markdown: the most reverted of any share of failures, for each rate and length."""
+    """Yields lines of Markdown: the most frequent revert of any share of failures, for each rate and length."""
     yield f"| calls/s | {' | '.join(f'{length:g} s' for length in LENGTHS)} |"
     yield f"|---|{'---|' * len(LENGTHS)}"
     for rate in RATES:
@@ -50,16 +50,16 @@ def equal(limit: int, deploys: int) -> Iterator[str]:
 
 
 def worse(limit: int, deploys: int, *, late: bool) -> Iterator[str]:
-    """The same for versions 20 points above the limit, over one that fails at none; in brackets where fewer than 100 had time to fail."""
+    """Yields the same for versions 20 points above the limit, after one without failures; in brackets if fewer than 100 had time to fail."""
     yield f"| calls/s | {' | '.join(f'{length:g} s' for length in LENGTHS)} |"
     yield f"|---|{'---|' * len(LENGTHS)}"
     for rate in RATES:
         cells = []
         for length in LENGTHS:
             load = Load(rate, length, failing=limit / 100 + 0.2, fails_late=late)
-            found = f"{100 * reverted(replace(load, failing=0.02), load, limit, deploys) / deploys:.0f} %"
+            percentage = f"{100 * reverted(replace(load, failing=0.02), load, limit, deploys) / deploys:.0f} %"
             had_time = rate * (285 - (length if late else 0)) >= 100
-            cells.append(found if had_time else f"({found})")
+            cells.append(percentage if had_time else f"({percentage})")
         yield f"| {rate} | {' | '.join(cells)} |"
 
 
@@ -70,9 +70,9 @@ def slower(deploys: int) -> Iterator[str]:
         chance = chance_of(name)
         policy = RevertPolicy(seconds=600, max_p95_ratio=1.2, **more)
         load, known = replace(before, seconds=times * before.seconds), replace(before, hanging=0.0)
-        found = [looked(chance, known, load, policy) for _ in range(deploys)]
-        improved = sum(each.verdict is Verdict.IMPROVED for each in found)
-        yield f"| {name} | {sum(each.reverted for each in found)} | {improved} | {sum(each.at is None for each in found)} |"
+        comparisons = [looked(chance, known, load, policy) for _ in range(deploys)]
+        improved = sum(each.verdict is Verdict.IMPROVED for each in comparisons)
+        yield f"| {name} | {sum(each.reverted for each in comparisons)} | {improved} | {sum(each.at is None for each in comparisons)} |"
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""How fast stores take runs, beside the raw insert of the same lines: `python -m tests.bench.store_ingest`, some minutes.
+"""Measures how fast stores accept runs, against the raw insert of the same lines: `python -m tests.bench.store_ingest`, some minutes.
 
-Raw: the lines of runs and spans, in batches of one durable transaction each, into tables of the same columns with their primary keys alone: by
-`executemany` on SQLite, by COPY on PostgreSQL. The store: ids looked up, indexes, labels, instances, attribution, and rollups by the minute, the
-hour and the node, in the same transaction. Both by turns, several times; the median counts, of the
-rates and of their ratios.
+Raw: the lines of runs and spans, in batches of one durable transaction each, into tables of the same columns with only their primary keys.
+It uses `executemany` on SQLite, and COPY on PostgreSQL. The store does more in the same transaction: it finds ids, and writes indexes,
+labels, instances, attribution, and rollups (minute, hour, node). Both run in turn, several times; the medians of the rates and of their
+ratios count.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ ROUNDS = 5
 
 
 def runs(count: int, chance: random.Random, instance: str) -> list[Run]:
-    """As an agent's pod sends them: five nodes, two of them models, at a hundred a second."""
-    made = []
+    """Returns runs as an agent's pod sends them: five nodes, two of them models, at a hundred a second."""
+    drawn_runs = []
     for number in range(count):
         started = NOON + number * 10_000
         spans = tuple(_span(chance, n, started) for n in range(NODES))
@@ -61,8 +61,8 @@ def runs(count: int, chance: random.Random, instance: str) -> list[Run]:
             spans=spans,
             node_count=NODES,
         )
-        made.append(run)
-    return made
+        drawn_runs.append(run)
+    return drawn_runs
 
 
 def _span(chance: random.Random, n: int, started: int) -> Span:
@@ -83,11 +83,11 @@ def _span(chance: random.Random, n: int, started: int) -> Span:
     )
 
 
-def batches(made: Sequence[Run], size: int) -> list[Batch]:
-    found = []
-    for start in range(0, len(made), size):
-        part = made[start : start + size]
-        said = Instance(
+def batches(all_runs: Sequence[Run], size: int) -> list[Batch]:
+    pieces = []
+    for start in range(0, len(all_runs), size):
+        part = all_runs[start : start + size]
+        instance = Instance(
             id=str(part[0].instance),
             app_uid=APP,
             pod_uid="pod-1",
@@ -96,8 +96,8 @@ def batches(made: Sequence[Run], size: int) -> list[Batch]:
             ended=False,
             at=part[-1].started_at,
         )
-        found.append(Batch(runs=tuple(part), instances=(said,)))
-    return found
+        pieces.append(Batch(runs=tuple(part), instances=(instance,)))
+    return pieces
 
 
 _TEXT = (
@@ -107,7 +107,7 @@ _TEXT = (
 
 
 class Raw:
-    """The raw insert on a database of its own."""
+    """The raw insert into a separate database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -120,15 +120,15 @@ class Raw:
 
         database.transact(create)
 
-    def lines(self, made: Sequence[Batch]) -> list[Gathered]:
+    def lines(self, all_batches: Sequence[Batch]) -> list[Gathered]:
         keys = itertools.count(1)
-        found = []
-        for each in made:
+        gathered = []
+        for each in all_batches:
             lines = Gathered()
             for run in each.runs:
                 add_lines(lines, run, next(keys), 1, 1, 1, self._database.id_in(run.id))
-            found.append(lines)
-        return found
+            gathered.append(lines)
+        return gathered
 
     def write(self, lines: Gathered) -> None:
         def work(on: Connection) -> None:
@@ -143,10 +143,10 @@ def timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def raw_rate(database: Database, made: Sequence[Batch]) -> float:
-    """Runs a second; the lines are made beforehand."""
+def raw_rate(database: Database, all_batches: Sequence[Batch]) -> float:
+    """Returns runs a second; the lines are made before."""
     raw = Raw(database)
-    lines = raw.lines(made)
+    lines = raw.lines(all_batches)
 
     def work() -> None:
         for each in lines:
@@ -154,11 +154,11 @@ def raw_rate(database: Database, made: Sequence[Batch]) -> float:
 
     took = timed(work)
     database.close()
-    return sum(len(each.runs) for each in made) / took
+    return sum(len(each.runs) for each in all_batches) / took
 
 
 def store_rate(stores: Sequence[Store], parts: Sequence[Sequence[Batch]]) -> float:
-    """Runs a second of all stores together, each with its own part."""
+    """Returns runs a second of all stores together, each with its own part."""
     stores[0].put_rows([a_row(1, pins=a_run().pins, began=0, ended=1)])
 
     def write(store: Store, part: Sequence[Batch]) -> None:
@@ -198,19 +198,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=6_000, help="runs of each measurement")
     parser.add_argument("--only", choices=["sqlite", "postgres"])
-    given = parser.parse_args()
-    print(f"Durable runs of {NODES} nodes, median of {ROUNDS} rounds by turns, {given.runs} runs each; one App, one row:", flush=True)
-    if given.only != "postgres":
+    options = parser.parse_args()
+    print(f"Durable runs of {NODES} nodes, median of {ROUNDS} rounds by turns, {options.runs} runs each; one App, one row:", flush=True)
+    if options.only != "postgres":
         with tempfile.TemporaryDirectory(prefix="dynamiq-bench-", dir="/var/tmp") as folder:
             files = (f"sqlite://{folder}/{number}/runs.db" for number in range(1000))
             for size in SIZES:
-                print(measured("SQLite", size, given.runs, files, 1), flush=True)
-    if given.only != "sqlite":
+                print(measured("SQLite", size, options.runs, files, 1), flush=True)
+    if options.only != "sqlite":
         with postgres.running(settings=("synchronous_commit=on", "shared_buffers=512MB", "max_wal_size=4GB")) as server:
             databases = (server.database() for _ in range(1000))
             for recorders in (1, RECORDERS):
                 for size in SIZES:
-                    print(measured("PostgreSQL", size, given.runs, databases, recorders), flush=True)
+                    print(measured("PostgreSQL", size, options.runs, databases, recorders), flush=True)
 
 
 if __name__ == "__main__":

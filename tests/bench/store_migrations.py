@@ -1,7 +1,8 @@
-"""How long the tables of a large store take to today's version and back: `python -m tests.bench.store_migrations`, with 1,000,000 runs some minutes.
+"""Measures migrations of a large store to today's version and back: `python -m tests.bench.store_migrations`, with 1,000,000 runs some
+minutes.
 
-The store is filled, taken back to the tables of the first release, which is timed, and opened again, which is timed too: while that lasts an
-upgraded recorder is not ready yet, and pods keep their runs.
+The store is filled, migrated back to the tables of the first release, and opened again; both are timed. An upgraded recorder is not ready
+while that lasts, and pods keep their runs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TOGETHER = 2_000
 
 
 def pieces(count: int) -> Iterator[list[Batch]]:
-    """Runs without nodes, which no migration touches; their ids come in no order."""
+    """Yields runs without nodes, which no migration changes, with random ids."""
     chance = random.Random(1)  # noqa: S311
     for start in range(0, count, TOGETHER):
         numbers = range(start, min(start + TOGETHER, count))
@@ -55,10 +56,10 @@ def measure(name: str, address: str, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1_000_000)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, postgres.running(settings=()) as server:
         for name, address in (("sqlite", f"sqlite://{Path(folder)}/runs.db"), ("postgres", server.database())):
-            measure(name, address, given.runs)
+            measure(name, address, options.runs)
 
 
 if __name__ == "__main__":

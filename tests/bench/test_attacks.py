@@ -1,7 +1,8 @@
-"""How long a pod waits for its acknowledgements while another tenant wants all of the recorder: beside the same load at a port that only listens.
+"""Measures a pod's acknowledgements while another tenant tries to use all of the recorder, against the same load at a port that only
+listens.
 
-In turns, five times each, since the machine is never the same for long; the median of the five ratios of p95 counts. Who is served at all is tested in
-tests/unit/recorder/test_attacks.py.
+Both run in turn, five times each, since the machine varies; the median of the five ratios of p95 counts. Another test,
+tests/unit/recorder/test_attacks.py, tests who is served at all.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ RATIO_MOST = 1.5
 
 @pytest.fixture(scope="module")
 def say() -> Iterator[Say]:
-    with kept(MEASURED / "recorder-attacks.txt") as made:
-        yield made
+    with kept(MEASURED / "recorder-attacks.txt") as printer:
+        yield printer
 
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RecorderStage, str]]:
-    """A recorder as a process, and a run of a rival with 5,000 nodes."""
+    """Provides a recorder as a process, and a rival's run with 5,000 nodes."""
     with RecorderStage(tmp_path_factory.mktemp("attacked")) as stage:
         with_a_rival(stage)
         with as_process(stage):
@@ -78,14 +79,14 @@ def attack_of(name: str, run: str) -> Attack:
 def test_an_acknowledgement_takes_as_long_as_beside_any_other_load(attacked: tuple[RecorderStage, str], name: str, say: Say) -> None:
     stage, run = attacked
     attack = attack_of(name, run)
-    found: list[tuple[float, float]] = []
+    pairs: list[tuple[float, float]] = []
     with dummy() as port:
         for _ in range(TURNS):
             with under(attack, port):
                 beside = p95(stage)
             with under(attack, stage.port):
-                found.append((beside, p95(stage)))
-    ratio = statistics.median(under_it / beside for beside, under_it in found)
-    shown = ", ".join(f"{beside * 1000:.0f}/{under_it * 1000:.0f}" for beside, under_it in found)
+                pairs.append((beside, p95(stage)))
+    ratio = statistics.median(under_it / beside for beside, under_it in pairs)
+    shown = ", ".join(f"{beside * 1000:.0f}/{under_it * 1000:.0f}" for beside, under_it in pairs)
     say(f"{name}: p95 of an acknowledgement {ratio:.2f} times that beside the same load at a dummy; ms of each turn: {shown}")
     assert ratio <= RATIO_MOST

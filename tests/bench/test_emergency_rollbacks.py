@@ -1,7 +1,7 @@
-"""An emergency rollback past whatever waits: from the first byte of its request until the template of the workload is changed.
+"""Measures emergency rollbacks that bypass all waiting: from the first byte of the request until the template of the workload is changed.
 
-Beside rollbacks without any rule, by the API server's own audit log, which has both moments by one clock. Conditions take turns, in an order
-that is drawn anew each time, so that what the machine does meanwhile is shared among them. RUNS=40 for each by default.
+The baseline is rollbacks without any rule. The API server's own audit log has both moments by one clock. Conditions run in turn, in a
+random order each time, so that they share the machine's other work. RUNS=40 for each by default.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ RUNS = int(os.environ.get("RUNS") or 40)
 RUNS_OF_A_VERDICT = 40
 RATIO_MOST = 1.1
 VERSIONS = ("v1", "v2", "v3")
-"""A rollback goes to the one after that which is live, so that no pod of it is there, warm or not."""
+"""A rollback goes to the version after the live one, which has no pods, not even a standby."""
 WAITING = "v4"
 QUIET = 0.5
-"""Seconds in which nothing of the namespace was written: an operator that is in the middle of something finishes that first, with rules or without."""
+"""Seconds without a write in the namespace: an operator finishes its current work first, with rules or without."""
 SWITCH = {"strategy": "Switch"}
 NOBODY_KNOWS = {"name": "knows", "input": "{}", "repeat": 1000, "expect": {"contains": "what no simulated pod says"}}
 VERIFIED = {**SWITCH, "verify": {"cases": [NOBODY_KNOWS], "timeoutSeconds": 3600}}
@@ -52,9 +52,9 @@ def a_day_around() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Condition:
-    """`reason`: what a row waits for meanwhile. `rules`: of a policy. `beside`: the condition without a rule that it is compared with.
+    """A condition of rollbacks. `reason`: why another row waits. `rules`: of a policy. `beside`: the baseline without a rule.
 
-    `is_git`: what waits is what Git asks for, and the operator asks for it anew after each rollback.
+    `is_git`: the waiting row is from Git, and the operator creates it again after each rollback.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Bench:
     seconds: list[float] = field(default_factory=list)
 
     def prepare(self) -> None:
-        """Rows that can be brought back, the last of them live, and then the rules."""
+        """Makes rows for rollbacks, the last of them live, and then the rules."""
         rollout = {key: value for key, value in self.condition.rollout.items() if key != "verify"}
         modifiers = (given.with_spec(rollout=rollout),) if rollout else ()
         deploys.prepare(self.api, self.namespace, given.public(), *modifiers, versions=(*VERSIONS, WAITING))
@@ -100,12 +100,12 @@ class Bench:
             deploys.until_live(self.api, self.namespace, version)
         if self.condition.rollout != rollout:
             app = given.app_manifest(given.in_namespace(self.namespace))
-            made = self.api.merge(app, {"spec": {"rollout": self.condition.rollout}})
-            assert made.ok, made.message
+            answer = self.api.merge(app, {"spec": {"rollout": self.condition.rollout}})
+            assert answer.ok, answer.message
         if self.condition.rules:
             selector = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
-            made = self.api.apply(policy_manifest(self.namespace, selector=selector, **self.condition.rules))
-            assert made.ok, made.message
+            answer = self.api.apply(policy_manifest(self.namespace, selector=selector, **self.condition.rules))
+            assert answer.ok, answer.message
             eventually("the App says what would hold a row", lambda: self._get(kinds.APP.kind, given.NAME)["status"].get("guards"))
 
     def end(self) -> None:
@@ -113,7 +113,7 @@ class Bench:
             self.api.delete(policy_manifest(self.namespace))
 
     def roll_back(self) -> None:
-        """Notes the seconds of one rollback, beside a row that waits where the condition has one."""
+        """Notes the seconds of one rollback, while another row waits if the condition has one."""
         self.rolled += 1
         target, name = VERSIONS[(self.rolled - 1) % len(VERSIONS)], f"back-{self.rolled}"
         if self.condition.is_git:
@@ -126,18 +126,18 @@ class Bench:
         audit = Audit(self.cluster, self.namespace)
         deploys.create_row(self.api, self.namespace, name, restores=target)
         deploys.until_live(self.api, self.namespace, name)
-        (asked,) = [each.received for each in audit.writes("deployments", name, group=GROUP) if each.verb == "create"]
+        (received,) = [each.received for each in audit.writes("deployments", name, group=GROUP) if each.verb == "create"]
         flow = names.flow(given.NAME, given.flow_hash(target))
         changed = [each.answered for each in audit.writes("deployments", None, group="apps") if flow in json.dumps(each.sent)]
-        self.seconds.append(min(changed) - asked)
+        self.seconds.append(min(changed) - received)
 
     def _ask_by_git(self) -> None:
-        """After the first rollback, which nothing waits for, what Git asks for is held."""
+        """Changes `spec.deploy`; after the first rollback, which has no waiting row, the change is on hold."""
         if self.rolled > 1:
-            asked = self.api.merge(
+            answer = self.api.merge(
                 given.app_manifest(given.in_namespace(self.namespace)), {"spec": {"deploy": {"workflowVersion": WAITING}}}
             )
-            assert asked.ok, asked.message
+            assert answer.ok, answer.message
             eventually("what Git asks for is held", self._is_held)
 
     def _is_held(self) -> bool:
@@ -168,15 +168,15 @@ def test_rollbacks_past_rows_that_wait(cluster: Cluster, api: Api, tmp_path: Pat
 
 
 def report(benches: list[Bench]) -> tuple[list[str], float]:
-    """The figures, and the largest ratio of medians."""
+    """Returns the figures, and the largest ratio of medians."""
     medians = {bench.condition.name: median(bench.seconds) for bench in benches}
     lines, worst = [f"first byte of an emergency rollback until the template is changed, {RUNS} of each, in ms"], 0.0
     lines.append(f"{'':30s}{'p50':>8s}{'p95':>8s}{'most':>8s}{'ratio of p50':>14s}")
     for bench in benches:
-        found, beside = bench.seconds, bench.condition.beside
+        seconds, beside = bench.seconds, bench.condition.beside
         ratio = medians[bench.condition.name] / medians[beside] if beside else 0.0
         worst = max(worst, ratio)
-        p95 = quantiles(found, n=20, method="inclusive")[-1] if len(found) > 1 else found[0]
-        figures = "".join(f"{each * 1000:8.0f}" for each in (median(found), p95, max(found)))
+        p95 = quantiles(seconds, n=20, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
+        figures = "".join(f"{each * 1000:8.0f}" for each in (median(seconds), p95, max(seconds)))
         lines.append(f"{bench.condition.name:30s}{figures}" + (f"{ratio:14.2f}" if beside else ""))
     return lines, worst

@@ -1,6 +1,7 @@
-"""What a call through the gate takes while another tenant attacks it, beside the same attack at a listener that takes nothing in.
+"""Measures calls through the gate while another tenant attacks it, against the same attack on a listener that does nothing.
 
-The attack costs the machine the same in both, so the ratio is what the gate makes of it: p95 of calls in turns, and the median of five such turns.
+The attack costs the machine the same in both, so the ratio shows the gate's part. The figure is p95 of calls in turn, and the median of
+five such turns.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MOST = 1.5
 ATTACKERS = 200
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: " % number + b"a" * 1000 + b"\r\n" for number in range(50))
 PAUSE = 0.02
-"""Seconds after which an attacker begins anew: the machine is not to be full of attackers, or nothing but that is measured."""
+"""Seconds until an attacker repeats: a machine full of attackers would only measure itself."""
 
 LISTENER = """
 import asyncio, sys
@@ -39,13 +40,13 @@ asyncio.run(serve())
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[GateStage]:
-    async with GateStage(tmp_path) as made:
-        yield made
+    async with GateStage(tmp_path) as gates:
+        yield gates
 
 
 @asynccontextmanager
 async def attacking(port: int) -> AsyncIterator[None]:
-    """Unfinished heads, and connections that say nothing, one after the other from each attacker."""
+    """Sends unfinished heads, and opens silent connections, one after the other from each attacker."""
 
     async def one(number: int) -> None:
         while True:
@@ -69,7 +70,7 @@ async def attacking(port: int) -> AsyncIterator[None]:
 
 
 async def p95(stage: GateStage, port: int) -> float:
-    """Milliseconds of a call, one after the other."""
+    """Returns milliseconds of a call, one after the other."""
     took = []
     for number in range(WARM + CALLS):
         began = time.perf_counter()
@@ -94,14 +95,14 @@ async def test_calls_beside_an_attack_at_the_gate_take_what_they_take_beside_one
         say(f"make bench: {ATTACKERS} attackers, p95 of {CALLS} calls in turns, at the gate and beside a listener that takes nothing in")
         say(f"load average {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores: the gate's process has to find one free")
         for turn in range(TURNS):
-            found = {}
+            times = {}
             for name, port in [("gate", evil), ("elsewhere", dummy)][:: 1 if turn % 2 else -1]:
                 async with attacking(port):
-                    found[name] = await p95(stage, chat)
-            ratios.append(found["gate"] / found["elsewhere"])
-            say(f"  attacked {found['gate']:6.2f} ms, elsewhere {found['elsewhere']:6.2f} ms, ratio {ratios[-1]:.2f}")
-        told = await asyncio.to_thread(gate.metrics)
+                    times[name] = await p95(stage, chat)
+            ratios.append(times["gate"] / times["elsewhere"])
+            say(f"  attacked {times['gate']:6.2f} ms, elsewhere {times['elsewhere']:6.2f} ms, ratio {ratios[-1]:.2f}")
+        metrics = await asyncio.to_thread(gate.metrics)
         say(
-            f"median of the ratios {statistics.median(ratios):.2f} (at most {MOST}); memory {told['process_resident_memory_bytes'] / (1 << 20):.0f} MiB"
+            f"median of the ratios {statistics.median(ratios):.2f} (at most {MOST}); memory {metrics['process_resident_memory_bytes'] / (1 << 20):.0f} MiB"
         )
     assert statistics.median(ratios) <= MOST

@@ -1,6 +1,6 @@
-"""What a call by an App's hostname costs beside one through a hand-made Service and Ingress to the same pods: nothing.
+"""Compares calls by an App's hostname with calls through a hand-made Service and Ingress to the same pods: they cost the same.
 
-The gateway's own configuration for both is compared, then calls in turn. The log goes to docs/measured/hostname-latency.txt.
+It compares the gateway's own configuration for both, then calls in turn. The log goes to docs/measured/hostname-latency.txt.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOG = REPOSITORY / "docs" / "measured" / "hostname-latency.txt"
 
 @pytest.fixture(scope="module")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A node whose pods answer, in place of this folder's simulated ones."""
+    """Provides a node whose pods answer, instead of this folder's simulated ones."""
     with session_cluster("node", pytestconfig) as started:
         yield started
 
@@ -44,14 +44,14 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 @pytest.fixture
 def on(cluster: Cluster, tmp_path: Path) -> Iterator[Stage]:
     options = [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}"]
-    with stage(cluster, "latency") as made, operator(made, folder=tmp_path, options=options):
-        made.release("v1")
-        made.runtime("fast", by_default=True)
-        yield made
+    with stage(cluster, "latency") as staged, operator(staged, folder=tmp_path, options=options):
+        staged.release("v1")
+        staged.runtime("fast", by_default=True)
+        yield staged
 
 
 def by_hand(on: Stage, host: str) -> None:
-    """A Service and an Ingress as a person writes them, to the pods of the App."""
+    """Makes a Service and an Ingress as a person writes them, to the pods of the App."""
     pods = on.workload(APP)["spec"]["selector"]["matchLabels"]
     ports = [{"name": "http", "port": 80, "targetPort": 8080}]
     on.create({**on.named("Service", BY_HAND), "spec": {"selector": pods, "ports": ports}})
@@ -62,7 +62,7 @@ def by_hand(on: Stage, host: str) -> None:
 
 
 def served_by(cluster: Cluster, on: Stage, service: str, host: str) -> Manifest:
-    """Envoy's virtual host, cluster and endpoints of a hostname, without what only names them."""
+    """Returns Envoy's virtual host, cluster and endpoints of a hostname, without mere names."""
     parts = gateway.configuration(cluster)
     hosts = [each for each in _each(parts, "virtual_hosts") if host in each["domains"]]
     clusters = [each for each in _each(parts, "cluster") if each["name"].startswith(f"{on.namespace}/{service}/")]
@@ -75,12 +75,12 @@ def served_by(cluster: Cluster, on: Stage, service: str, host: str) -> Manifest:
         *((f"{each}{service}", f"{each}SERVICE") for each in ("/", "_", '"')),
     ):
         text = text.replace(name, instead)
-    found: Manifest = json.loads(text)
-    return found
+    normalized: Manifest = json.loads(text)
+    return normalized
 
 
 def _each(part: Any, key: str) -> Iterator[Manifest]:
-    """Every object below `key`, wherever it is."""
+    """Yields every object below `key`, wherever it is."""
     if isinstance(part, dict):
         for name, value in part.items():
             if name == key:
@@ -93,7 +93,7 @@ def _each(part: Any, key: str) -> Iterator[Manifest]:
 
 
 def took(connection: HTTPConnection) -> float:
-    """Milliseconds of one call over a connection that is kept."""
+    """Returns milliseconds of one call over a kept connection."""
     began = time.perf_counter()
     connection.request("POST", "/", BODY, HEADERS)
     answer = connection.getresponse()
@@ -107,15 +107,15 @@ def p95(times: Sequence[float]) -> float:
 
 
 def interval(pairs: Sequence[tuple[float, float]], share: float) -> tuple[float, float]:
-    """Bootstrap over pairs: between what the ratio of the p95s lies in `share` of the resamples."""
+    """Returns the interval of the ratio of the p95s in `share` of the resamples, by bootstrap over pairs."""
     chance = random.Random(1)  # noqa: S311 - it only resamples
     ratios = []
     for _ in range(RESAMPLED):
         ours, theirs = zip(*chance.choices(pairs, k=len(pairs)), strict=True)
         ratios.append(p95(ours) / p95(theirs))
     ratios.sort()
-    left = (1 - share) / 2
-    return ratios[int(left * (RESAMPLED - 1))], ratios[int((1 - left) * (RESAMPLED - 1))]
+    tail = (1 - share) / 2
+    return ratios[int(tail * (RESAMPLED - 1))], ratios[int((1 - tail) * (RESAMPLED - 1))]
 
 
 @pytest.mark.timeout(900)
@@ -146,8 +146,8 @@ def test_a_hostname_costs_what_a_hand_made_ingress_costs(cluster: Cluster, on: S
     lines = [f"make bench: Kubernetes {components.KUBERNETES.version}, Contour {components.CONTOUR.version}, {os.cpu_count()} cores,"]
     lines += [f"load average {os.getloadavg()[0]:.1f}; {PAIRS} pairs in turn, one caller, connections kept, two pods.", ""]
     lines += ["Envoy's virtual host, cluster and endpoints of both are the same but for their names; neither tries a call again."]
-    for name, mine in zip(hosts, zip(*pairs, strict=True), strict=True):
-        lines += [f"  {'the App' if name == APP else 'by hand':8s} p50 {statistics.median(mine):6.2f} ms, p95 {p95(mine):6.2f} ms"]
+    for name, seconds in zip(hosts, zip(*pairs, strict=True), strict=True):
+        lines += [f"  {'the App' if name == APP else 'by hand':8s} p50 {statistics.median(seconds):6.2f} ms, p95 {p95(seconds):6.2f} ms"]
     ratio = p95([pair[0] for pair in pairs]) / p95([pair[1] for pair in pairs])
     low, high = interval(pairs, 0.95)
     lines += [f"  ratio of the p95s {ratio:.3f}, between {low:.3f} and {high:.3f} (95 %, bootstrap over pairs, {RESAMPLED} resamples)"]

@@ -1,4 +1,4 @@
-"""How long a deploy takes with sinks that are late, fail or never answer, beside one with no sink: nothing of it waits for them."""
+"""Compares deploys with sinks that are late, fail or never answer, to deploys without a sink: they take the same time."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ LIVE_WITHIN = 120.0
 
 @pytest.mark.timeout(1800)
 def test_a_deploy_waits_for_no_sink(cluster: Cluster, tmp_path: Path) -> None:
-    """Two operators side by side, one with sinks, deploy in turn: whatever else the machine does, it does to both."""
+    """Two operators side by side, one with sinks, deploy in turn: other work on the machine affects both."""
     account = install_account(cluster, tmp_path)
     took: dict[tuple[str, ...], list[float]] = {(): [], receivers.ALL: []}
     with contextlib.ExitStack() as stack:
-        told = {sinks: _told(stack, cluster, account, tmp_path, sinks) for sinks in took}
+        by_sinks = {sinks: _told(stack, cluster, account, tmp_path, sinks) for sinks in took}
         for number in range(DEPLOYS):
             for sinks, times in took.items():
-                times.append(_deploy(told[sinks], ("v1", "v2")[number % 2]))
+                times.append(_deploy(by_sinks[sinks], ("v1", "v2")[number % 2]))
     for sinks, times in took.items():
-        found = ", ".join(f"p{share} {statistics.quantiles(times, n=100)[share - 1] * 1000:.0f} ms" for share in (50, 95))
-        print(f"\n{DEPLOYS} deploys, told: {', '.join(sinks) or 'nobody'}: {found}")
+        percentiles = ", ".join(f"p{share} {statistics.quantiles(times, n=100)[share - 1] * 1000:.0f} ms" for share in (50, 95))
+        print(f"\n{DEPLOYS} deploys, told: {', '.join(sinks) or 'nobody'}: {percentiles}")
     ratio = statistics.median(took[receivers.ALL]) / statistics.median(took[()])
     print(f"ratio of the medians: {ratio:.2f}")
     assert ratio < RATIO_MOST
@@ -43,13 +43,13 @@ def test_a_deploy_waits_for_no_sink(cluster: Cluster, tmp_path: Path) -> None:
 def _told(stack: contextlib.ExitStack, cluster: Cluster, account: Path, folder: Path, sinks: tuple[str, ...]) -> Telling:
     stage = stack.enter_context(history_stage.stage(cluster, "told"))
     operators.allow_leases(stage.api, stage.namespace)
-    made = stack.enter_context(telling(stage, account, folder, sinks, stage.namespace))
-    made.stage.app(given.NAME, given.public(), workflow=given.NAME)
-    return made
+    started = stack.enter_context(telling(stage, account, folder, sinks, stage.namespace))
+    started.stage.app(given.NAME, given.public(), workflow=given.NAME)
+    return started
 
 
-def _deploy(told: Telling, version: str) -> float:
-    """Seconds from the row's creation until it is live."""
-    began, row = time.monotonic(), told.stage.deploy(given.NAME, version, runtime=told.stage.default_runtime)
-    eventually(f"{row} is live", lambda: told.stage.served(given.NAME).get("row") == row, LIVE_WITHIN, 0.01)
+def _deploy(notifying: Telling, version: str) -> float:
+    """Returns the seconds from the row's creation until it is live."""
+    began, row = time.monotonic(), notifying.stage.deploy(given.NAME, version, runtime=notifying.stage.default_runtime)
+    eventually(f"{row} is live", lambda: notifying.stage.served(given.NAME).get("row") == row, LIVE_WITHIN, 0.01)
     return time.monotonic() - began

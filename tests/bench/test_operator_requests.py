@@ -1,4 +1,4 @@
-"""Requests that the operator makes for a deploy, for a redeploy and at rest, and how long a redeploy takes, by the API server's audit log."""
+"""Counts the operator's requests for a deploy, for a redeploy and at rest, and times a redeploy, by the API server's audit log."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_requests_by_kind(cluster: Cluster, api: Api, namespace: str, tmp_path: 
     with operators.proxied(cluster, api) as proxy, operators.running(proxy.url, namespace, tmp_path):
         deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
 
-        def measure(title: str, name: str, **asked: Any) -> None:
-            measured[title] = audit.counted(cluster, namespace, lambda: _deploy(api, namespace, name, **asked))
+        def measure(title: str, name: str, **fields: Any) -> None:
+            measured[title] = audit.counted(cluster, namespace, lambda: _deploy(api, namespace, name, **fields))
 
         measure("first deploy", "a", workflowVersion="v1")
         measure("redeploy, a new flow", "b", workflowVersion="v2")
@@ -65,8 +65,8 @@ def test_requests_by_kind(cluster: Cluster, api: Api, namespace: str, tmp_path: 
     assert not any(request.is_write for request in at_rest)
 
 
-def _deploy(api: Api, namespace: str, name: str, **asked: Any) -> None:
-    deploys.create_row(api, namespace, name, **asked)
+def _deploy(api: Api, namespace: str, name: str, **fields: Any) -> None:
+    deploys.create_row(api, namespace, name, **fields)
     eventually(f"row {name} is Live", lambda: deploys.phase(api, namespace, name) == "Live", deploys.END_WITHIN)
 
 
@@ -74,9 +74,9 @@ def _seconds_to_live(cluster: Cluster, api: Api, namespace: str, name: str, vers
     audited = Audit(cluster, namespace)
     _deploy(api, namespace, name, workflowVersion=version)
     writes = audited.writes("deployments", name, group=GROUP)
-    (asked,) = [each.received for each in writes if each.verb == "create"]
-    ended = max(each.answered for each in writes if each.verb == "patch")  # its outcome is the last thing that is written to it
-    return ended - asked
+    (received,) = [each.received for each in writes if each.verb == "create"]
+    ended = max(each.answered for each in writes if each.verb == "patch")  # its outcome is its last write
+    return ended - received
 
 
 def _at_rest(cluster: Cluster, api: Api, namespace: str) -> list[Request]:
@@ -87,7 +87,7 @@ def _at_rest(cluster: Cluster, api: Api, namespace: str) -> list[Request]:
     eventually("all are Live", lambda: _live(api, namespace) == APPS, deploys.END_WITHIN, 0.5)
     deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
     audited = Audit(cluster, namespace)
-    time.sleep(AT_REST)  # what is made in this time is the figure
+    time.sleep(AT_REST)  # the requests in this time are the figure
     return audited.requests()
 
 

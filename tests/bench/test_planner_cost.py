@@ -1,4 +1,4 @@
-"""What a plan costs, beside parsing the objects that it is made of: a machine's speed goes out of the ratio."""
+"""Measures a plan against parsing its objects: the ratio does not depend on a machine's speed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.support.world import World, a_world, serving
 LONG_ENOUGH = 0.5  # seconds for one figure
 ARRIVING = 10
 RATIO_MOST = 20.0
-"""More than this times the parse of its objects would make the planner what the operator spends its time on."""
+"""With more than this times the parse of its objects, the planner would be most of the operator's work."""
 GROWTH_MOST = 20.0
-"""For ten times the rows: a plan that takes longer than a lease lasts would never be carried out."""
+"""The limit for ten times the rows: a plan that takes longer than a lease lasts would never be carried out."""
 PASS_RATIO_MOST = 1.5
 
 
 def _microseconds(call: Callable[[], object]) -> float:
-    """The least time of one call, over several rounds: noise only ever adds."""
+    """Returns the least time of one call, over several rounds: noise only ever adds."""
     call()
     began = time.perf_counter()
     call()
@@ -40,13 +40,13 @@ def _microseconds(call: Callable[[], object]) -> float:
 
 
 def _parse(world: World) -> Callable[[], object]:
-    """Parses, from JSON text, all that the operator knows of the App, and of that as typed objects what it keeps so."""
+    """Returns a parser of the App's JSON texts, into typed objects for the kinds that the operator keeps so."""
     kinds: dict[tuple[str, str], Callable[[Manifest], object]] = {
         (API_VERSION, "App"): App.of,
         (API_VERSION, "Deployment"): Record.of,
         (API_VERSION, "Runtime"): Runtime.of,
     }
-    texts = [(kinds.get((version, kind), dict), json.dumps(made)) for (version, kind, _), made in world.objects.items()]
+    texts = [(kinds.get((version, kind), dict), json.dumps(raw)) for (version, kind, _), raw in world.objects.items()]
     return lambda: [of(json.loads(text)) for of, text in texts]
 
 

@@ -1,6 +1,6 @@
-"""How long the plugin takes to start beside a bare Python, and `kubectl dynamiq history` beside `kubectl get` of the same rows.
+"""Measures the start of the plugin against a bare Python, and `kubectl dynamiq history` against `kubectl get` of the same rows.
 
-Both are taken in turns in one run: a machine's speed goes out of the ratio.
+Both run in turn: the ratio does not depend on a machine's speed.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ STARTS = {
     "status chat": (1, 27.0),
     "deploy chat": (1, 29.0),
 }
-"""What is started without a cluster: how it ends, and at most how many times the processor time of a bare Python it takes until then.
+"""Commands that run without a cluster: the exit code, and the most processor time relative to a bare Python.
 
-A command that needs one gets as far as its first request, and ends since there is no kubectl."""
+A command that needs a cluster runs until its first request, and ends since there is no kubectl.
+"""
 
 
 def test_history_starts_within_four_times_of_kubectl_get(cluster: Cluster, tmp_path: Path) -> None:
     api = Api.of(cluster)
     with fresh_namespace(api, "plugin-start") as namespace:
         for number in range(1, ROWS + 1):
-            made = factories.row_manifest(f"chat-{number}", factories.in_namespace(namespace), factories.superseded(number))
-            created = api.create(made)
+            raw = factories.row_manifest(f"chat-{number}", factories.in_namespace(namespace), factories.superseded(number))
+            created = api.create(raw)
             assert created.ok, created.message
         kubectl, plugin = Kubectl(cluster), Plugin(cluster, namespace, tmp_path)
         took: dict[str, list[float]] = {"get": [], "history": []}
         for _ in range(ROUNDS):
             began = time.perf_counter()
-            got = kubectl("get", "ddep", "--field-selector=spec.app=chat", namespace=namespace).stdout
+            listed = kubectl("get", "ddep", "--field-selector=spec.app=chat", namespace=namespace).stdout
             took["get"].append(time.perf_counter() - began)
             began = time.perf_counter()
             shown = plugin.process("history", "chat").stdout
             took["history"].append(time.perf_counter() - began)
-            assert len(got.splitlines()) == len(shown.splitlines()) == ROWS + 1
+            assert len(listed.splitlines()) == len(shown.splitlines()) == ROWS + 1
     get, history = (statistics.median(took[name]) * 1000 for name in ("get", "history"))
     print(
         f"\nkubectl get of {ROWS} rows {get:.0f} ms; kubectl dynamiq history {history:.0f} ms; ratio {history / get:.2f}, at most {RATIO_MOST}"
@@ -66,7 +67,7 @@ def test_the_installed_plugin_starts_in_few_times_of_a_bare_python(tmp_path: Pat
         took["bare"].append(_times(bare, 0))
         for start, command in commands.items():
             took[start].append(_times(command, STARTS[start][0]))
-    cpu, wall = ({start: min(each[at] for each in found) for start, found in took.items()} for at in (0, 1))
+    cpu, wall = ({start: min(each[at] for each in times) for start, times in took.items()} for at in (0, 1))
     print()
     for start, seconds in cpu.items():
         ratio, most = seconds / cpu["bare"], STARTS.get(start, (0, 1.0))[1]
@@ -75,9 +76,9 @@ def test_the_installed_plugin_starts_in_few_times_of_a_bare_python(tmp_path: Pat
 
 
 def _times(command: list[str], code: int) -> tuple[float, float]:
-    """The seconds of the processor, and those on the clock, that a program takes which finds no kubectl.
+    """Returns the seconds of the processor, and those on the clock, of a program without a kubectl. Raises AssertionError.
 
-    The least of several tells most: whatever else a machine does only adds to them. Raises AssertionError.
+    The least of several is the best: a machine's other work only adds to them.
     """
     quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
     began = time.perf_counter()

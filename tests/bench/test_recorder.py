@@ -1,8 +1,8 @@
-"""Runs through the recorder, from HTTP to the commit, and by its stages: how many a second on each store, how long until the
-acknowledgement, and how much memory a process takes for it.
+"""Measures runs through the recorder, from HTTP to the commit, and by its stages: the rate, the time until the acknowledgement, and the
+memory.
 
-The recorder is a process of its own; so is each sender, with bodies that were made and packed before, as pods send them: one request at a
-time, 200 runs of five nodes in each. API server: scripted, since tokens and pods are asked for once.
+The recorder and each sender are separate processes. Senders have prepared and compressed bodies, like pods: one request at a time, with 200
+runs of five nodes. The API server is scripted, since tokens and pods are checked once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOG = MEASURED / "recorder.txt"
 EACH, NODES = 200, 5
 SENDERS, REQUESTS = 4, int(os.environ.get("REQUESTS", "25"))
 LEAST = 1_500
-"""Runs a second, from HTTP to the commit, on the two cores that the senders have, too."""
+"""Runs a second, from HTTP to the commit, on the two cores that the senders use, too."""
 MEMORY_MOST = 200 * 1024 * 1024
 SENDER = Sender(app_uid=APP_UID, namespace=NAMESPACE, app="chat", pod_uid="pod-uid-1", pins=PINS)
 
@@ -47,7 +47,7 @@ def a_body(instance: str, first: int) -> bytes:
 
 
 def send(port: int, bodies: list[bytes], into: Any) -> None:
-    """One pod: each request once the one before was acknowledged."""
+    """Sends like one pod: each request after the acknowledgement of the previous one."""
     connection = http.client.HTTPConnection(HOST, port, timeout=60)
     headers = {"Authorization": f"Bearer {POD_TOKEN}", "Content-Type": "application/json", "Content-Encoding": "gzip"}
     took = []
@@ -56,10 +56,10 @@ def send(port: int, bodies: list[bytes], into: Any) -> None:
         while True:
             connection.request("POST", "/v1/traces", body, headers)
             answer = connection.getresponse()
-            said = answer.read()
+            content = answer.read()
             if answer.status == 200:
                 break
-            assert answer.status in (429, 503), said
+            assert answer.status in (429, 503), content
             time.sleep(0.05)
         took.append(time.perf_counter() - began)
     into.put(took)
@@ -67,8 +67,8 @@ def send(port: int, bodies: list[bytes], into: Any) -> None:
 
 @pytest.fixture(scope="module")
 def say() -> Iterator[Say]:
-    with kept(LOG) as made:
-        yield made
+    with kept(LOG) as printer:
+        yield printer
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,9 @@ def test_from_http_to_the_commit(address: str, tmp_path: Path, say: Say) -> None
         took = _all_at_once(stage.port, bodies)
         seconds = time.perf_counter() - began
         memory = _peak(process.pid)
-        found = stage.metrics()
-        commits = found["dynamiq_recorder_commit_duration_seconds_count"]
-        stored = found["dynamiq_recorder_runs_stored_total"] - EACH
+        metrics = stage.metrics()
+        commits = metrics["dynamiq_recorder_commit_duration_seconds_count"]
+        stored = metrics["dynamiq_recorder_runs_stored_total"] - EACH
     rate = SENDERS * REQUESTS * EACH / seconds
     kind = address.partition(":")[0]
     acks = statistics.quantiles(took, n=20)
@@ -113,14 +113,14 @@ def test_from_http_to_the_commit(address: str, tmp_path: Path, say: Say) -> None
 
 
 def test_by_stages(address: str, say: Say) -> None:
-    """Of one thread: reading a body, making runs of it, and the store's commits of 500 runs."""
+    """One thread reads a body, makes runs of it, and commits 500 runs to the store; each stage is timed."""
     raw = [a_body(str(uuid.uuid4()), 1) for _ in range(20)]
     prices, now = Prices(), time.time_ns() // 1000
     began = time.perf_counter()
     groups = [spans.from_json(each) for each in raw]
     read = time.perf_counter()
     batches: list[Batch] = [otlp.parse(each, SENDER, prices, now).batch for each in groups]
-    made = time.perf_counter()
+    converted_at = time.perf_counter()
     store = opened(address)
     written = time.perf_counter()
     for place in range(0, len(batches), 2):
@@ -131,12 +131,12 @@ def test_by_stages(address: str, say: Say) -> None:
     kind = address.partition(":")[0]
     say(
         f"{kind}, one thread: JSON {count / (read - began):,.0f} runs/s ({len(raw[0]) / EACH:,.0f} bytes each), "
-        f"runs of it {count / (made - read):,.0f}/s, store {count / (stored - written):,.0f}/s",
+        f"runs of it {count / (converted_at - read):,.0f}/s, store {count / (stored - written):,.0f}/s",
     )
 
 
 def _all_at_once(port: int, bodies: list[list[bytes]]) -> list[float]:
-    """How long each request took."""
+    """Returns the seconds of each request."""
     queue: Any = multiprocessing.Queue()
     senders = [multiprocessing.Process(target=send, args=(port, each, queue)) for each in bodies]
     for each in senders:

@@ -1,6 +1,6 @@
-"""One App fills the recorder's disk as fast as it can; another one's runs are all taken whole meanwhile, and rows are archived.
+"""Fills the recorder's disk with one App's runs as fast as possible: it accepts all of another App's runs, and archives rows.
 
-A real store on a file system of its own, in memory, so the test is for root; it is looked at as often for its size as a claim of 10 GiB is.
+It uses a real store on a separate file system, in memory, so the test needs root. Its size is checked as often as a claim of 10 GiB is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.support.recorder_stage import (
 )
 
 SIZE, FILLED, SENT = 2 << 30, 0.8, 0.25
-"""Bytes of the disk, and the parts of it that the App has before, and then sends: much more than there is room."""
+"""Bytes of the disk, and the parts of it that the App has at the start, and then sends: much more than fits."""
 CLAIM = 10 << 30
 RUNS, WORDS = 20, "x" * 60_000
 AT_MOST = 300
@@ -55,7 +55,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(stage: RecorderStage, until: threading.Event, sent: list[int]) -> None:
-    """Bodies of one pod, one after the other, whatever the answer says of when to come again."""
+    """Sends bodies of one pod, one after the other, whatever the answers' Retry-After."""
     session = requests.Session()
     headers = {"Authorization": f"Bearer {POD_TOKEN}"}
     while not until.is_set():
@@ -70,7 +70,7 @@ def fill(stage: RecorderStage, until: threading.Event, sent: list[int]) -> None:
 
 
 def filled(store: Store) -> Store:
-    """A store that has much of the App, of half an hour."""
+    """Fills a store with much of the App's half hour."""
     now, number = time.time_ns() // 1000, 0
     while (store.fullness() or 0.0) < FILLED:
         number += 1

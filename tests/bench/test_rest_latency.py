@@ -1,6 +1,6 @@
-"""The management API beside raw requests to the API server, one after the other in pairs, in a cluster of 10,000 rows.
+"""Compares the management API with raw requests to the API server, one after the other in pairs, in a cluster of 10,000 rows.
 
-What a caller waits for is measured, over one kept connection each, until the last byte of the body has come; nobody parses it.
+It measures the caller's wait, over one kept connection each, until the last byte of the body; it does not parse the body.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Send = Callable[[], None]
 
 @dataclass(frozen=True)
 class Place:
-    """The cluster with its rows, the API over it, and one caller."""
+    """The cluster with its rows, its API, and one caller."""
 
     cluster: Cluster
     api: Api
@@ -57,7 +57,7 @@ class Place:
 
 
 class Connection:
-    """Requests over one kept connection."""
+    """Sends requests over one kept connection."""
 
     def __init__(self, url: str, token: str, authority: str | None = None) -> None:
         self._url, self._headers = url, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -72,7 +72,7 @@ class Connection:
 
 @pytest.fixture(scope="module")
 def place(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Makes the rows: half of them in the namespace that is measured."""
+    """Makes the rows: half of them in the measured namespace."""
     folder = tmp_path_factory.mktemp("latency")
     install_rights(cluster)
     api = Api.of(cluster)
@@ -81,8 +81,8 @@ def place(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         measured = namespaces[0]
         apps = {name: _app(api, measured, name) for name in ("few", "many", "deployed")}
         for version in RELEASES:
-            made = api.create(given.version_manifest(version, given.in_namespace(measured)))
-            assert made.ok, made.message
+            created = api.create(given.version_manifest(version, given.in_namespace(measured)))
+            assert created.ok, created.message
         assert api.create(given.workflow_manifest(given.in_namespace(measured))).ok
         began = time.monotonic()
         rows = list(_rows(namespaces, apps))
@@ -101,9 +101,9 @@ def place(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def _app(api: Api, namespace: str, name: str) -> str:
-    made = api.create(given.app_manifest(given.in_namespace(namespace), name=name))
-    assert made.ok, made.message
-    return str(made.body["metadata"]["uid"])
+    created = api.create(given.app_manifest(given.in_namespace(namespace), name=name))
+    assert created.ok, created.message
+    return str(created.body["metadata"]["uid"])
 
 
 def _rows(namespaces: list[str], apps: Mapping[str, str]) -> Iterator[Manifest]:
@@ -113,23 +113,23 @@ def _rows(namespaces: list[str], apps: Mapping[str, str]) -> Iterator[Manifest]:
         owner = {"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": apps[app]}
         for number in range(1, count + 1):
             yield _row(measured, app, number, count, given.with_meta(ownerReferences=[owner]))
-    left = ROWS - sum(counts.values())
-    for number in range(left):
+    remaining = ROWS - sum(counts.values())
+    for number in range(remaining):
         namespace = measured if number % 2 else others[number // 2 % len(others)]
         yield _row(namespace, f"other-{number // 2 % 97}", number // 194 + 1, 0)
 
 
 def _row(namespace: str, app: str, number: int, newest: int, *modifiers: given.Modifier) -> Manifest:
     phase = given.live if number == newest else given.superseded
-    made = given.row_manifest(
+    raw = given.row_manifest(
         f"{app}-{number}",
         given.in_namespace(namespace),
         given.with_spec(app=app, message=f"Deploy {number}", createdBy="anna@example.com"),
         phase(number, RELEASES[number % 2]),
         *modifiers,
     )
-    made.pop("status", None)
-    return made
+    raw.pop("status", None)
+    return raw
 
 
 async def _create(cluster: Cluster, rows: list[Manifest]) -> None:
@@ -143,7 +143,7 @@ async def _create(cluster: Cluster, rows: list[Manifest]) -> None:
 
 
 def paired(title: str, ours: Send, raw: Send, most: float, say: Callable[[str], None]) -> float:
-    """The ratio of the p50s of two requests, sent in turn."""
+    """Returns the ratio of the p50s of two requests, sent in turn."""
     for _ in range(WARM):
         ours()
         raw()
@@ -172,7 +172,7 @@ def test_latency_beside_raw_requests(place: Place) -> None:
         return f"{collection}?fieldSelector={quote(f'spec.app={app}')}"
 
     few, many, app = place.ids["few"], place.ids["many"], place.ids["deployed"]
-    asked = {"workflow_id": place.ids["workflow"]}
+    body = {"workflow_id": place.ids["workflow"]}
     row = given.row_manifest("", given.in_namespace(place.namespace), given.with_spec(app="deployed"))
     row["metadata"] = {"generateName": "deployed-", "namespace": place.namespace}
     assert len(json.loads(raw("GET", listed("many")))["items"]) == MANY
@@ -198,7 +198,7 @@ def test_latency_beside_raw_requests(place: Place) -> None:
             ),
             paired(
                 "deploy, beside a POST of the record",
-                lambda: _sent(api, "POST", f"/v1/apps/{app}/deploy", asked),
+                lambda: _sent(api, "POST", f"/v1/apps/{app}/deploy", body),
                 lambda: _sent(raw, "POST", collection, row),
                 DEPLOY_MOST,
                 say,

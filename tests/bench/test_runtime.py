@@ -1,6 +1,6 @@
-"""What the runtime adds: to a bare handler with the tiny engine, to the SDK's own `run_sync` with that engine, and recording to a run. No cluster.
+"""Measures the runtime's overhead: on a bare handler with the tiny engine, on the SDK's `run_sync`, and of recording on a run. No cluster.
 
-Both sides run at the same time and are asked in turn, so that what else the machine does is in both.
+Both sides run at the same time and are called in turn, so that the machine's other work affects both.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FILLING, FULL = 8, 10_500
 
 @contextmanager
 def bare(python: str, kind: str, flow: Path | str) -> Iterator[subprocess.Popen[str]]:
-    """One side of a comparison, started and ended."""
+    """Runs one side of a comparison."""
     command = [python, "-W", "ignore", "-m", "tests.bench.bare", kind, str(flow)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{OPERATOR}:{REPOSITORY}", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -61,13 +61,13 @@ def _line(process: subprocess.Popen[str]) -> str:
 
 
 class Caller:
-    """One kept connection."""
+    """Sends calls over one kept connection."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
 
     def __call__(self, number: int) -> float:
-        """Seconds until the last byte of a right answer."""
+        """Returns seconds until the last byte of a correct answer."""
         began = time.perf_counter()
         self._connection.request("POST", "/", json.dumps({"input": {"n": number}}), BODY)
         response = self._connection.getresponse()
@@ -103,12 +103,12 @@ def test_what_the_runtime_adds_to_a_bare_handler(tmp_path: Path) -> None:
 def test_throughput_of_the_sdk_beside_a_bare_loop(tmp_path: Path) -> None:
     assert SDK.exists(), "there is no .venv-sdk: `make bench` makes it"
     limits = {"DYNAMIQ_ENGINE": "sdk", "DYNAMIQ_MAX_CONCURRENT_RUNS": str(CONCURRENT)}
-    kept = local()
+    client_state = local()
 
     def call(number: int) -> None:
-        if not hasattr(kept, "caller"):
-            kept.caller = Caller(served.port)
-        kept.caller(number)
+        if not hasattr(client_state, "caller"):
+            client_state.caller = Caller(served.port)
+        client_state.caller(number)
 
     with (
         serving(tmp_path, ECHO, python=str(SDK), **limits) as served,
@@ -127,7 +127,7 @@ def test_throughput_of_the_sdk_beside_a_bare_loop(tmp_path: Path) -> None:
             if turn:
                 rounds.append((ours, theirs))
     ours, theirs = (statistics.median(side) for side in zip(*rounds, strict=True))
-    ratio = statistics.median(here / there for here, there in rounds)
+    ratio = statistics.median(rate / bare_rate for rate, bare_rate in rounds)
     _write(
         f"engine sdk, {CONCURRENT} callers, beside run_sync in a bare loop, {ROUNDS} rounds of {RUNS} runs in turn: "
         f"{ours:.1f} runs/s, bare {theirs:.1f} runs/s, ratio {ratio:.2f} (median of the rounds')"
@@ -147,22 +147,22 @@ def _up(seconds: float) -> Iterator[str]:
 
 @contextmanager
 def _down() -> Iterator[str]:
-    """A port at which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+    """Yields a URL with a port on which no server listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 @contextmanager
 def _both(folder: Path, flow: str, url: str, **variables: str) -> Iterator[tuple[Served, Served]]:
-    """Two servers of one flow: one that records, and one that does not."""
+    """Runs two servers of one flow: one that records, and one that does not."""
     (folder / "plain").mkdir()
     with serving(folder, flow, DYNAMIQ_RECORDER=url, **variables) as recorded, serving(folder / "plain", flow) as plain:
         yield recorded, plain
 
 
 def _in_turn(recorded: Served, plain: Served, pairs: int) -> tuple[list[float], list[float]]:
-    """Sorted seconds of both, asked in turn; who is first changes each time. A run that failed is an error here."""
+    """Returns the sorted seconds of both, called in turn; their order alternates. A failed run is an error."""
     sides = Caller(recorded.port), Caller(plain.port)
     took: tuple[list[float], list[float]] = ([], [])
     for number in range(-WARM, pairs):
@@ -205,7 +205,7 @@ def test_what_recording_adds_to_a_run_that_takes_no_time(tmp_path: Path, state: 
 
 @pytest.mark.timeout(900)
 def test_how_far_two_servers_that_do_the_same_are_apart(tmp_path: Path) -> None:
-    """What the figures above are worth on this machine, now."""
+    """Shows the accuracy of the figures above on this machine, now."""
     with _both(tmp_path, ECHO, "") as sides:
         ours, theirs = _in_turn(*sides, ECHOED)
     p50, p95 = (_at(ours, share) - _at(theirs, share) for share in (0.5, 0.95))
@@ -217,7 +217,7 @@ def test_how_far_two_servers_that_do_the_same_are_apart(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(900)
 def test_what_recording_inputs_and_outputs_adds_to_a_run_that_takes_no_time(tmp_path: Path) -> None:
-    """A figure and no limit: an App asks for it, and what it takes depends on what is in there."""
+    """It has no limit: recording content is an option of an App, and its cost depends on the content."""
     redact = {"fields": ["password"], "patterns": [r"\b\d{4}[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}\b", r"[\w.+-]{1,31}@[\w-]{1,31}\.[a-z]{2,10}"]}
     runs = json.dumps({"content": True, "redact": redact})
     with _up(0) as url, _both(tmp_path, ECHO, url, DYNAMIQ_RUNS=runs) as sides:
@@ -244,13 +244,13 @@ def test_what_recording_takes_of_memory(tmp_path: Path) -> None:
 
 
 def _fill(served: Served, runs: int) -> None:
-    """So many runs, each with all that a caller may say, at a few at once."""
-    said = {"X-Dynamiq-Session-Id": "a" * 36, "X-Dynamiq-User-Id": "ann", "X-Dynamiq-Tags": "blue,green", "X-Dynamiq-Trigger": "nightly"}
+    """Makes so many runs, each with all headers of callers, a few at once."""
+    headers = {"X-Dynamiq-Session-Id": "a" * 36, "X-Dynamiq-User-Id": "ann", "X-Dynamiq-Tags": "blue,green", "X-Dynamiq-Trigger": "nightly"}
 
     def call(numbers: range) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=300)
         for number in numbers:
-            connection.request("POST", "/", json.dumps({"input": {"n": number}}), {**BODY, **said})
+            connection.request("POST", "/", json.dumps({"input": {"n": number}}), {**BODY, **headers})
             response = connection.getresponse()
             assert (response.status, len(response.read()) > 0) == (200, True)
 
@@ -259,6 +259,6 @@ def _fill(served: Served, runs: int) -> None:
 
 
 def _mebibytes(served: Served) -> float:
-    """Resident memory."""
+    """Returns resident memory."""
     lines = Path(f"/proc/{served.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024

@@ -1,6 +1,6 @@
-"""The answer that no row has an id: a list of all rows, or a watch of a moment, by the number of rows.
+"""Compares two ways to find that no row has an id, by the number of rows: a list of all, and a short watch.
 
-Both by turns over one API server, with its own CPU seconds beside. ROWS=4000,12000 by default.
+Both run in turn on one API server, with its own CPU seconds. ROWS=4000,12000 by default.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.rest import UNKNOWN
 ROWS = [int(each) for each in (os.environ.get("ROWS") or "4000,12000").split(",")]
 APPS, TURNS = 20, 5
 GROWS_MOST = 1.5
-"""What a watch takes with the most rows, by what it takes with the fewest: a list takes three times as long."""
+"""The growth of a watch's time from the fewest rows to the most: a list takes three times as long."""
 FIGURES = Figures("unknown-ids")
 
 
@@ -40,16 +40,16 @@ def test_an_unknown_id_is_answered_in_the_same_time_however_many_rows_there_are(
         index.of(RECORDS).list()
         took: dict[str, list[tuple[float, float]]] = {"list": [], "watch": []}
         for _ in range(TURNS):
-            for way, most in (("list", rows), ("watch", 0)):
+            for method, most in (("list", rows), ("watch", 0)):
                 monkeypatch.setattr(id_index, "LISTED_MOST", most)
                 began, worked = time.monotonic(), capacity.cpu_seconds(server)
                 assert index.find(RECORDS, UNKNOWN) is None
-                took[way].append((time.monotonic() - began, capacity.cpu_seconds(server) - worked))
+                took[method].append((time.monotonic() - began, capacity.cpu_seconds(server) - worked))
                 time.sleep(id_index.FIND_WITHIN / 2)  # no list begins sooner
-        said = [
-            f"{way}: p50 {median(one[0] for one in each):.2f} s, of the API server's CPU {median(one[1] for one in each):.2f} s"
-            for way, each in took.items()
+        lines = [
+            f"{method}: p50 {median(pair[0] for pair in each):.2f} s, of the API server's CPU {median(pair[1] for pair in each):.2f} s"
+            for method, each in took.items()
         ]
-        FIGURES.note(f"{rows} rows, an id that none has, {TURNS} times; {'; '.join(said)}")
-        watched.append(median(one[0] for one in took["watch"]))
+        FIGURES.note(f"{rows} rows, an id that none has, {TURNS} times; {'; '.join(lines)}")
+        watched.append(median(pair[0] for pair in took["watch"]))
     assert watched[-1] <= GROWS_MOST * watched[0]

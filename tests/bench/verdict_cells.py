@@ -1,6 +1,7 @@
-"""How often rows are called that are equal, and rows that are not: `python -m tests.bench.verdict_cells`, half an hour of one core.
+"""Simulates how often comparisons call equal rows different, and different rows: `python -m tests.bench.verdict_cells`, half an hour of one
+core.
 
-Each line is a cell of tests/support/simulated_rows.py with a seed of its own. The lines are kept in docs/measured/verdicts.txt.
+Each line is a cell of tests/support/simulated_rows.py with a seed of its own. The lines are stored in docs/measured/verdicts.txt.
 """
 
 from __future__ import annotations

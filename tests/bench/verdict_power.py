@@ -1,6 +1,6 @@
-"""How often the verdict finds what is worse, by the number of a row's runs: `python -m tests.bench.verdict_power`, some minutes.
+"""Simulates how often comparisons detect worse rows, by the number of a row's runs: `python -m tests.bench.verdict_power`, some minutes.
 
-Each row of runs is compared with one of as many that has nothing the matter. The table is for docs/runs.md.
+Each row of runs is compared with a good one of as many runs. The table is for docs/runs.md.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ SEED = 13
 
 
 def table(deploys: int, counts: tuple[int, ...] = COUNTS) -> list[str]:
-    """Lines of Markdown."""
+    """Returns lines of Markdown."""
     lines = [
         f"| runs of each row | {' | '.join(WORSE)} | equal rows called regressed | called improved |",
         f"|---|{'---|' * (len(WORSE) + 2)}",
     ]
     for count in counts:
         chance = random.Random(f"{SEED} {count}")  # noqa: S311
-        found = [called(chance, kind, count, deploys)[Verdict.REGRESSED] for kind in WORSE.values()]
+        regressed = [called(chance, kind, count, deploys)[Verdict.REGRESSED] for kind in WORSE.values()]
         equal = called(chance, EQUAL, count, deploys)
-        cells = [*found, equal[Verdict.REGRESSED], equal[Verdict.IMPROVED]]
+        cells = [*regressed, equal[Verdict.REGRESSED], equal[Verdict.IMPROVED]]
         lines.append(f"| {count:,} | {' | '.join(f'{100 * cell / deploys:.0f}' for cell in cells)} |")
     return lines
 

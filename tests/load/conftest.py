@@ -1,4 +1,4 @@
-"""One cluster with real pods for the tests of this folder, with a gateway."""
+"""Provides one cluster with real pods and a gateway to the tests of this folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GONE_WITHIN = 300.0  # seconds
 
 @pytest.fixture(scope="module", autouse=True)
 def begins_alone(cluster: Cluster) -> None:
-    """Each file begins once the pods of the one before it are gone: while 50 Apps end at once a small machine answers nobody for seconds."""
+    """Starts each file after the end of the previous one's pods: while 50 Apps end at once, a small machine answers nobody for seconds."""
     api = Api.of(cluster)
 
     def are_gone() -> bool:

@@ -1,4 +1,6 @@
-"""From strategy Rolling to Switch and back under load, while an autoscaler holds five pods: nobody notices, and it never counts both workloads."""
+"""Changes strategy Rolling to Switch and back under load, while an autoscaler holds five pods: no call fails, and it never counts both
+workloads.
+"""
 
 from __future__ import annotations
 
@@ -29,27 +31,27 @@ APP = "shop"
 CHANGES = 20
 HELD = 5
 SCALING = {"minReplicas": 1, "maxReplicas": HELD, "targetCPUUtilizationPercentage": 3}
-"""Under the load it wants more pods than it may have: a fall below `HELD` is a mistake of whoever changed what it scales."""
+"""The load needs more pods than allowed: a fall below `HELD` is an error of the change of the scaled workload."""
 SCALED_WITHIN = 180.0  # seconds
 CHANGED_WITHIN = 240.0
 IN_FULL = bool(os.environ.get("SOAK"))
 RATE = 100 if IN_FULL else 50
 RATE_AT_FIRST = 20
-"""Until the five pods are there: the first one answers alone while four start."""
+"""The rate until the five pods are ready: the first one answers alone while four start."""
 FIGURES = Figures("changes-of-strategy")
 
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     metrics.start(cluster)
-    with stage(cluster, "strategy") as made, operator(made, folder=tmp_path_factory.mktemp("strategy"), options=OPTIONS):
-        made.release("v1")
-        made.runtime("patient", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
-        yield made
+    with stage(cluster, "strategy") as staged, operator(staged, folder=tmp_path_factory.mktemp("strategy"), options=OPTIONS):
+        staged.release("v1")
+        staged.runtime("patient", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
+        yield staged
 
 
 def change(on: Stage, strategy: str) -> float:
-    """Changes the App's strategy, waits until one workload of it is left, and returns the seconds that took."""
+    """Changes the App's strategy, waits until it has only one workload, and returns the seconds that took."""
     began = time.monotonic()
     on.change("App", APP, spec={"rollout": {"strategy": strategy}})
     narrow = strategy == "Switch"
@@ -59,14 +61,14 @@ def change(on: Stage, strategy: str) -> float:
 
 
 def figures(load: Load) -> list[tuple[int, int]]:
-    """What the autoscaler said: current and desired replicas, in their order, without repetitions."""
-    found: list[tuple[int, int]] = []
+    """Returns the autoscaler's current and desired replicas, in order, without repetitions."""
+    pairs: list[tuple[int, int]] = []
     for event in load.watched.of("HorizontalPodAutoscaler", APP):
         status = event.object.get("status", {})
         figure = (status.get("currentReplicas", 0), status.get("desiredReplicas", 0))
-        if found[-1:] != [figure]:
-            found.append(figure)
-    return found
+        if pairs[-1:] != [figure]:
+            pairs.append(figure)
+    return pairs
 
 
 @pytest.mark.full_count
@@ -89,7 +91,7 @@ def test_a_change_of_strategy_fails_no_call_and_keeps_the_autoscalers_figure(on:
     ]
     FIGURES.note(*lines)
     assert not load.heard.failed, load.heard.why()
-    assert not load.by_service.of(NEW).failed, load.by_service.why()  # one that is kept to an address may end as its pod does
+    assert not load.by_service.of(NEW).failed, load.by_service.why()  # a kept connection to an address may end with its pod
     assert load.watched.counted_twice() == []
     assert {desired for _, desired in figures(load)} == {HELD}, figures(load)
     assert max(current for current, _ in figures(load)) <= HELD, "while a workload's pods come, it counts those that are there"

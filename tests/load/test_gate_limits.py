@@ -1,4 +1,4 @@
-"""The gate in front of sleeping Apps: who gets past it, whom it holds and how many, and what becomes of them when it dies."""
+"""Tests the gate in front of sleeping Apps: which calls pass, which and how many it holds, and what happens to them when it dies."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ FIGURES = Figures("gate")
 
 @pytest.fixture(scope="module")
 def stage(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
-    with operated(cluster, at, "gate", tmp_path_factory.mktemp("gate")) as made:
-        made.on.release("v1")
-        made.on.runtime("fast", by_default=True)
-        yield made
+    with operated(cluster, at, "gate", tmp_path_factory.mktemp("gate")) as prepared:
+        prepared.on.release("v1")
+        prepared.on.runtime("fast", by_default=True)
+        yield prepared
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def gates(stage: Operated) -> Gates:
 
 @pytest.fixture
 def no_room(cluster: Cluster) -> Iterator[None]:
-    """No pod is scheduled while the test runs, so no App wakes; taken back by `let_in`."""
+    """Blocks the scheduling of pods while the test runs, so no App wakes; `let_in` ends it."""
     with contextlib.ExitStack() as stack:
         stack.callback(let_in, cluster)
         Kubectl(cluster)("cordon", "--selector=kubernetes.io/os=linux")
@@ -71,7 +71,7 @@ def no_room(cluster: Cluster) -> Iterator[None]:
 
 
 def let_in(cluster: Cluster) -> None:
-    """Pods are scheduled again."""
+    """Allows the scheduling of pods again."""
     Kubectl(cluster)("uncordon", "--selector=kubernetes.io/os=linux")
 
 
@@ -86,16 +86,16 @@ def test_calls_without_a_key_or_with_a_wrong_one_wake_nothing(on: Stage, cluster
         calling(cluster, host, "wrong", kept=500, count=calls) as wrong,
     ):
         pass
-    found = {name: Counter(call.status for call in heard.calls) for name, heard in (("no key", without), ("a wrong key", wrong))}
-    FIGURES.note(f"calls to a sleeping private App: {found}; {wakes(watched, 'private', since)} wakes")
-    assert found == {"no key": {401: calls}, "a wrong key": {401: calls}}, (without.why(), wrong.why())
+    statuses = {name: Counter(call.status for call in answers.calls) for name, answers in (("no key", without), ("a wrong key", wrong))}
+    FIGURES.note(f"calls to a sleeping private App: {statuses}; {wakes(watched, 'private', since)} wakes")
+    assert statuses == {"no key": {401: calls}, "a wrong key": {401: calls}}, (without.why(), wrong.why())
     assert wakes(watched, "private", since) == 0
     assert is_asleep(on, "private")
 
 
 def test_the_gates_account_reads_no_secret_of_a_tenant(on: Stage, cluster: Cluster) -> None:
-    def may(*asked: str) -> bool:
-        return Kubectl(cluster)("auth", "can-i", *asked, f"--as={ACCOUNT}", check=False).stdout.strip() == "yes"
+    def may(*right: str) -> bool:
+        return Kubectl(cluster)("auth", "can-i", *right, f"--as={ACCOUNT}", check=False).stdout.strip() == "yes"
 
     assert not may("get", "secrets", "-n", on.namespace)
     assert not may("list", "secrets", "--all-namespaces")
@@ -132,7 +132,7 @@ def test_a_gate_that_dies_takes_only_the_calls_that_it_holds_with_it(
 
 
 def sleeping_before(on: Stage, cluster: Cluster, at: Gateway, *apps: str) -> None:
-    """Apps that fell asleep while there was room."""
+    """Makes Apps that fell asleep while pods could be scheduled."""
     let_in(cluster)
     sleeping(on, at, apps)
     Kubectl(cluster)("cordon", "--selector=kubernetes.io/os=linux")
@@ -167,17 +167,17 @@ def test_a_thousand_calls_held_slow_nobody_down_and_those_beyond_are_refused(
 
 
 def quick(on: Stage, cluster: Cluster) -> Heard:
-    """What callers of the quick App hear through a gate."""
-    with calling(cluster, host_of(on, "quick"), on.key("quick"), kept=QUICK_RATE, at=a_gate_of(on, "quick")) as heard:
-        time.sleep(QUICK_FOR)  # nothing is waited for: this is how long it is measured
-    return heard
+    """Returns the answers to callers of the quick App through a gate."""
+    with calling(cluster, host_of(on, "quick"), on.key("quick"), kept=QUICK_RATE, at=a_gate_of(on, "quick")) as answers:
+        time.sleep(QUICK_FOR)  # no condition is awaited: this is the time of the measure
+    return answers
 
 
 def a_gate_of(on: Stage, app: str) -> tuple[str, int]:
-    """Where one of the gates takes calls of an App."""
-    found = on.get("EndpointSlice", names.gate_slice(app))
-    return min(each["addresses"][0] for each in found["endpoints"]), found["ports"][0]["port"]
+    """Returns the address at which one of the gates accepts calls of an App."""
+    gate_slice = on.get("EndpointSlice", names.gate_slice(app))
+    return min(each["addresses"][0] for each in gate_slice["endpoints"]), gate_slice["ports"][0]["port"]
 
 
-def took(heard: Heard) -> list[float]:
-    return sorted(call.took for call in heard.calls)
+def took(answers: Heard) -> list[float]:
+    return sorted(call.took for call in answers.calls)

@@ -1,4 +1,4 @@
-"""The operator is killed before and after each of its writes of a warm rollback, while callers call: it always ends well, and no call fails."""
+"""Kills the operator before and after each of its writes of a rollback to a standby, under load: it always recovers, and no call fails."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ IN_FULL = bool(os.environ.get("SOAK"))
 RATE = 50
 TIMES = 3 if IN_FULL else 1
 EVERY = 1 if IN_FULL else SHARE - 1
-"""Each so-manieth point in `make test`, which has them once and not three times."""
+"""The distance of points in `make test`, which has each once and not three times."""
 CALM = 2.0  # seconds without a write
 FIGURES = Figures("switch-crashes")
 
 
 @dataclass
 class Killed:
-    """The operators of a test, one after another, each under a lease of its own: the one before was killed and gave none back."""
+    """The operators of a test, one after another, each on its own lease: the previous one was killed and did not release its lease."""
 
     on: Stage
     proxy: Proxy
@@ -51,7 +51,7 @@ class Killed:
         self.started.append(operators.start(self.proxy.url, self.on.namespace, self.folder, *OPTIONS, lease=lease))
 
     def start_anew(self) -> None:
-        """Where it was killed."""
+        """Restarts it if it was killed."""
         if not self.started[-1].alive:
             assert self.started[-1].process.wait() == -signal.SIGKILL, self.started[-1].log.read_text()[-4000:]
             self.start()
@@ -70,17 +70,17 @@ def killed(cluster: Cluster, at: Gateway, tmp_path: Path) -> Iterator[Killed]:
         operators.allow_leases(on.api, on.namespace)
         on.release("v1", "v2")
         on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
-        made = Killed(on, proxy, tmp_path)
-        made.start()
+        operators_of_test = Killed(on, proxy, tmp_path)
+        operators_of_test.start()
         try:
-            yield made
+            yield operators_of_test
         finally:
-            for each in made.started:
+            for each in operators_of_test.started:
                 each.stop(signal.SIGKILL)
 
 
 def rolled_back(killed: Killed, load: Load, rows: dict[str, str], nth: int, after_it: bool) -> KillAtWrite:
-    """One warm rollback, killed at that write; 0 is never."""
+    """Rolls back once to a standby, with a kill at that write; 0 is never."""
     kill = KillAtWrite(nth, after_it, lambda: killed.started[-1].pid)
     if load.rollbacks:
         deploy_again(load, "v2")  # a rollback leaves no pod of it
@@ -89,7 +89,7 @@ def rolled_back(killed: Killed, load: Load, rows: dict[str, str], nth: int, afte
         row = roll_back(load, rows["v1"], "v2", "v1", until=killed.until_live).row
         rows["v1"] = row
         until_serving(load.on, APP, row, meanwhile=killed.start_anew)
-        deploys.until_calm(lambda: len(kill.seen), CALM)  # what is done for the pods left comes last
+        deploys.until_calm(lambda: len(kill.seen), CALM)  # the cleanup of old pods is last
         killed.start_anew()
     finally:
         killed.proxy.faults.remove(kill)

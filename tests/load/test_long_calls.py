@@ -1,4 +1,4 @@
-"""Runs and streams that last a minute, across a decision to sleep, a wake, a switch and a revert: each is whole."""
+"""Tests runs and streams of a minute, across a decision to sleep, a wake, a switch and a revert: each is complete."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.long("runs of a minute each; sleep, wake, switch and revert with short ones: tests/node/test_no_call_fails.py")
 
 LASTS = 60.0
-"""Seconds: more than two deploys take beside each other's, and than a version is looked at before it is taken back."""
+"""Seconds: longer than two deploys in parallel, and than the watch of a version before its revert."""
 BAD = "v4"
 CALLER_WAITS = 300.0
 
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with operated(cluster, at, "long", tmp_path_factory.mktemp("long")) as made:
+    with operated(cluster, at, "long", tmp_path_factory.mktemp("long")) as prepared:
         for version in ("v1", "v2", "v3"):
-            made.on.release(version, text=slow(version))
-        made.on.release(BAD, text=slow(BAD, fails=True))
-        made.on.runtime("patient", by_default=True, drainSeconds=int(LASTS) + 30)
-        yield made.on
+            prepared.on.release(version, text=slow(version))
+        prepared.on.release(BAD, text=slow(BAD, fails=True))
+        prepared.on.runtime("patient", by_default=True, drainSeconds=int(LASTS) + 30)
+        yield prepared.on
 
 
 def slow(version: str, *, fails: bool = False) -> str:
-    """Answers after as many seconds as the input says; `fails`: what is asked for no time fails."""
+    """Returns a flow that answers after the seconds of its input; `fails`: without seconds in the input it fails."""
     lines = ["import time", "def run(inputs):", "    seconds = inputs.get('seconds', 0)"]
     lines += ["    if not seconds:", "        raise ValueError('a bad version')"] if fails else []
     return a_flow("\n".join([*lines, "    time.sleep(seconds)", f"    return {version!r}", ""]), answer="answer")
@@ -48,7 +48,7 @@ def slow(version: str, *, fails: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Long:
-    """One App, and the long calls of it that are under way."""
+    """One App, and its long calls under way."""
 
     on: Stage
     at: Gateway
@@ -56,7 +56,7 @@ class Long:
     pool: ThreadPoolExecutor
 
     def begin(self) -> list[Future[tuple[int, str, float]]]:
-        """A run and a stream."""
+        """Starts a run and a stream."""
         return [self.pool.submit(self._call, LASTS, stream) for stream in (False, True)]
 
     def _call(self, seconds: float, stream: bool) -> tuple[int, str, float]:
@@ -72,12 +72,12 @@ class Long:
             connection.close()
 
     def quick(self) -> int:
-        """The status of a short call."""
+        """Returns the status of a short call."""
         return self._call(0, False)[0]
 
 
 def whole(long: list[Future[tuple[int, str, float]]], version: str) -> None:
-    """Each call lasted, and has its end: the answer, and of a stream the last event."""
+    """Asserts that each call lasted, and is complete: the answer, and of a stream the last event."""
     for each in long:
         status, text, took = each.result(CALLER_WAITS)
         assert status == 200, (version, status, text, took)
@@ -90,7 +90,7 @@ def in_flight(long: list[Future[tuple[int, str, float]]]) -> bool:
 
 
 def across_a_decision_to_sleep(each: Long) -> None:
-    """A run is no rest: the App is asleep only when it has ended."""
+    """Asserts that a run prevents sleep: the App sleeps only after its end."""
     each.on.app(each.app, patient())
     each.on.live(each.app, "v1", config=serverless())
     eventually("it answers", lambda: each.quick() == 200)
@@ -102,7 +102,7 @@ def across_a_decision_to_sleep(each: Long) -> None:
 
 
 def across_a_wake(each: Long) -> None:
-    """They wake the App themselves, go through the gate, and outlive the slice that led there."""
+    """Asserts that calls that wake the App, through the gate, outlive the slice that led there."""
     each.on.app(each.app, patient())
     each.on.live(each.app, "v1", config=serverless())
     until_asleep(each.on, each.app)
@@ -110,7 +110,7 @@ def across_a_wake(each: Long) -> None:
 
 
 def across_switches(each: Long) -> None:
-    """The version that runs them is left, and then deleted."""
+    """Asserts that calls are complete although their version is replaced, and then deleted."""
     each.on.app(each.app, patient(), factories.with_spec(rollout={"strategy": "Switch"}))
     each.on.live(each.app, "v1")
     eventually("it answers", lambda: each.quick() == 200)
@@ -123,7 +123,7 @@ def across_switches(each: Long) -> None:
 
 
 def across_a_revert(each: Long) -> None:
-    """The version that runs them is taken back."""
+    """Asserts that calls are complete although their version is reverted."""
     each.on.app(each.app, patient(), factories.with_spec(rollout={"revert": {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}}))
     first = each.on.live(each.app, "v1")
     each.on.live(each.app, BAD)

@@ -1,4 +1,4 @@
-"""Changes of type, strategy and scaling in random order while callers call: no call fails, and no pod is made that needn't be."""
+"""Changes type, strategy and scaling in random order under load: no call fails, and no pod is created needlessly."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIDE_BY_SIDE = 4 if os.environ.get("SOAK") else 2
 RATE = 10
 """Calls a second of each App, on new connections and on kept ones: it is never idle, so it never sleeps."""
 ROOM = {"requests": {"cpu": "100m", "memory": "32Mi"}}
-"""So much that the load is far below what an autoscaler would add a pod for, and so little that two sets of each App's pods have room on one node."""
+"""Enough that the load stays far below an autoscaler's threshold, and little enough that two sets of each App's pods fit on one node."""
 CHANGED_WITHIN = 240.0
 FIGURES = Figures("random-changes")
 IN_FULL = bool(os.environ.get("SOAK"))
@@ -40,15 +40,15 @@ IN_FULL = bool(os.environ.get("SOAK"))
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with operated(cluster, at, "changes", tmp_path_factory.mktemp("changes")) as made:
-        made.on.release("v1")
-        made.on.runtime("roomy", by_default=True, resources=ROOM, drainSeconds=5)
-        yield made.on
+    with operated(cluster, at, "changes", tmp_path_factory.mktemp("changes")) as prepared:
+        prepared.on.release("v1")
+        prepared.on.runtime("roomy", by_default=True, resources=ROOM, drainSeconds=5)
+        yield prepared.on
 
 
 @dataclass
 class Changed:
-    """One App, what it is now, and the pods that were made for changes that need none."""
+    """One App, its current settings, and the pods that were created for changes that need none."""
 
     on: Stage
     app: str
@@ -59,7 +59,7 @@ class Changed:
     needless: list[str] = field(default_factory=list)
 
     def change(self) -> None:
-        """One change, drawn by chance, waited for until nothing of it is under way."""
+        """Makes one random change, and waits until it is complete."""
         kind = self.chance.choice(("strategy", "type", "scaling"))
         before = self.on.pods(self.app)
         if kind == "strategy":
@@ -72,11 +72,11 @@ class Changed:
         until_one_workload(self.on, self.app, CHANGED_WITHIN, pinned=pinned)
         eventually(f"App {self.app} is Ready", lambda: self.on.condition(self.app, "Ready").get("status") == "True")
         after = self.on.pods(self.app)
-        made, needed = uids(after) - uids(before), len(after) if kind == "strategy" else max(len(after) - len(before), 0)
-        said = f"{kind}: {self.strategy}, {self.type}, {len(before)} to {len(after)} pods, {len(made)} made"
-        self.done.append(said)
-        if len(made) > needed or restarts(after):
-            self.needless.append(said)
+        created, needed = uids(after) - uids(before), len(after) if kind == "strategy" else max(len(after) - len(before), 0)
+        summary = f"{kind}: {self.strategy}, {self.type}, {len(before)} to {len(after)} pods, {len(created)} made"
+        self.done.append(summary)
+        if len(created) > needed or restarts(after):
+            self.needless.append(summary)
 
     def _typed(self) -> dict[str, Any]:
         self.type = "server" if self.type == "serverless" else "serverless"
@@ -95,26 +95,26 @@ def test_changes_in_random_order_fail_no_call_and_restart_nothing_needlessly(on:
     seed = random.randrange(1 << 32)  # noqa: S311
     apps = [Changed(on, f"app{number}", random.Random(f"{seed} {number}")) for number in range(SIDE_BY_SIDE)]  # noqa: S311
     with watching(on.api, on.namespace) as watched, ThreadPoolExecutor(len(apps)) as pool:
-        heard = [*pool.map(lambda each: changed(each, cluster, at, counted(CHANGES) // len(apps)), apps)]
-    changes = [f"  {each.app} {said}" for each in apps for said in each.done]
+        answers = [*pool.map(lambda each: changed(each, cluster, at, counted(CHANGES) // len(apps)), apps)]
+    changes = [f"  {each.app} {summary}" for each in apps for summary in each.done]
     lines = [
         f"{len(changes)} changes in random order, seed {seed}",
-        *(f"  {each.app}: {calls}" for each, calls in zip(apps, heard, strict=True)),
+        *(f"  {each.app}: {calls}" for each, calls in zip(apps, answers, strict=True)),
     ]
     FIGURES.note(*lines, *changes)
-    for each, calls in zip(apps, heard, strict=True):
+    for each, calls in zip(apps, answers, strict=True):
         assert not calls.failed, f"seed {seed}, {each.app}: {calls.why()}\n{watched.story(calls.failed[0].sent)}"
         assert each.needless == [], seed
         assert watched.without_ready(names.service(each.app)) == [], seed
 
 
 def changed(each: Changed, cluster: Cluster, at: Gateway, changes: int) -> Any:
-    """What its callers heard while it was changed so often."""
+    """Changes an App so often; returns the answers to its callers meanwhile."""
     on = each.on
     on.app(each.app)
     on.live(each.app, "v1", config={"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 2}})
     until_answer(host_of(on, each.app), at, "v1", on.key(each.app))
-    with calling(cluster, host_of(on, each.app), on.key(each.app), new=RATE, kept=RATE) as heard:
+    with calling(cluster, host_of(on, each.app), on.key(each.app), new=RATE, kept=RATE) as answers:
         for _ in range(changes):
             each.change()
-    return heard
+    return answers

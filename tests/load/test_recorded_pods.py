@@ -1,4 +1,4 @@
-"""Runs of real pods to the recorder as it is installed, while pods are rolled and killed, and the recorder with them.
+"""Tests runs of real pods with the recorder as it is installed, while pods are rolled and killed, and the recorder with them.
 
 The figures of the full count go to docs/measured/recorded-pods.txt.
 """
@@ -33,42 +33,42 @@ APP, HOST = "desk", "desk.example.test"
 RUNS, RATE = 20_000, 100
 ROLLS, KILLS, RECORDERS = 20, 20, 5
 UNSENT = 4 * RATE
-"""Runs that a pod may not have sent when it is killed: those of its last second, and of the seconds in which the recorder is away."""
+"""Unsent runs of a killed pod: those of its last second, and of the seconds in which the recorder is away."""
 ARRIVE_WITHIN, SILENT = 120.0, 200.0  # seconds, and for which a process may be silent before it counts as cut off
 FIGURES = Figures("recorded-pods")
 
 
 @pytest.fixture(scope="module")
 def recorder(cluster: Cluster) -> Iterator[Installed]:
-    with installed(cluster) as made:
-        yield made
+    with installed(cluster) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def stage(cluster: Cluster, recorder: Installed, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("recorded")
     options = [*OPTIONS, f"--recorder={recorder.inside}"]
-    with stages.stage(cluster, "recorded") as made, stages.operator(made, folder=folder, options=options):
-        made.runtime("tiny", by_default=True, drainSeconds=5)
-        made.release("v1", "v2")
-        made.app(APP, factories.public(), factories.with_hostname(HOST))
-        made.live(APP, "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}})
+    with stages.stage(cluster, "recorded") as staged, stages.operator(staged, folder=folder, options=options):
+        staged.runtime("tiny", by_default=True, drainSeconds=5)
+        staged.release("v1", "v2")
+        staged.app(APP, factories.public(), factories.with_hostname(HOST))
+        staged.live(APP, "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}})
         until_answer(HOST, at, "v1")
-        yield made
+        yield staged
 
 
 def test_each_call_that_was_answered_is_recorded_or_counted(stage: Stage, recorder: Installed, at: Gateway) -> None:
     runs = counted(RUNS)
     failures = sorted(
-        (runs * (number + PHASE[what]) / counted(times), number, what)
-        for what, times in FAILURES.items()
+        (runs * (number + PHASE[failure]) / counted(times), number, failure)
+        for failure, times in FAILURES.items()
         for number in range(counted(times))
     )
     began = datetime.now(UTC).isoformat()
     with calling(at, HOST, RATE) as calls:
-        for due, number, what in failures:
+        for due, number, failure in failures:
             eventually("calls go on", lambda due=due: calls.number >= due, 600)  # type: ignore[misc]
-            _fail(what, number, stage, recorder)
+            _fail(failure, number, stage, recorder)
         eventually("all calls were made", lambda: calls.number >= runs, 600)
     recorder.until_ready()
     _balance(stage, recorder, calls, began)
@@ -76,13 +76,13 @@ def test_each_call_that_was_answered_is_recorded_or_counted(stage: Stage, record
 
 FAILURES = {"a pod was killed": KILLS, "pods were rolled": ROLLS, "the recorder was killed": RECORDERS}
 PHASE = {"a pod was killed": 0.5, "pods were rolled": 0.1, "the recorder was killed": 0.75}
-"""When in its part of the runs each is, so that they come at different times where they are few."""
+"""The time of each failure within its part of the runs, so that a few failures are at different times."""
 
 
-def _fail(what: str, number: int, stage: Stage, recorder: Installed) -> None:
-    if what == "the recorder was killed":
+def _fail(failure: str, number: int, stage: Stage, recorder: Installed) -> None:
+    if failure == "the recorder was killed":
         recorder.kill()
-    elif what == "pods were rolled":
+    elif failure == "pods were rolled":
         stage.live(APP, "v2" if not number % 2 else "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}})
     else:
         stage.until_settled(APP)
@@ -92,15 +92,15 @@ def _fail(what: str, number: int, stage: Stage, recorder: Installed) -> None:
 
 def _balance(stage: Stage, recorder: Installed, calls: Calls, began: str) -> None:
     reader, uid = Reader(recorder.outside, account(stage, "reader", "dynamiq-view")), app_uid(stage, APP)
-    stage.delete("Workload", APP)  # its pods say goodbye; the operator makes others
-    told, stored = set(calls.ids), set[str]()
+    stage.delete("Workload", APP)  # its pods send a goodbye; the operator creates others
+    acknowledged, stored = set(calls.ids), set[str]()
 
     def runs() -> list[dict[str, Any]]:
         return list(reader.lines(f"/v1/apps/{uid}/runs.jsonl", **{"from": began}))
 
     def state() -> dict[str, int]:
-        found: dict[str, int] = reader.get(f"/v1/apps/{uid}/recorder")["data"]
-        return found
+        counts: dict[str, int] = reader.get(f"/v1/apps/{uid}/recorder")["data"]
+        return counts
 
     def settled() -> bool:
         known = len(stored)
@@ -111,15 +111,15 @@ def _balance(stage: Stage, recorder: Installed, calls: Calls, began: str) -> Non
     if in_full():
         eventually("pods that were killed count as cut off", lambda: state()["cut_off"], SILENT, 5)
     every = runs()
-    now, lost = state(), told - stored
-    done = ", ".join(f"{what} {counted(times)} times" for what, times in FAILURES.items())
+    now, lost = state(), acknowledged - stored
+    done = ", ".join(f"{failure} {counted(times)} times" for failure, times in FAILURES.items())
     FIGURES.note(
         f"{calls.number} calls of an App with 2 pods at {RATE}/s through the gateway, {len(calls.failed)} without an answer; {done}",
-        f"  {len(told)} runs whose callers have an id = {len(told & stored)} stored + {len(lost)} missing or in tails;"
-        f" {len(stored - told)} more are stored, whose callers had no answer",
+        f"  {len(acknowledged)} runs whose callers have an id = {len(acknowledged & stored)} stored + {len(lost)} missing or in tails;"
+        f" {len(stored - acknowledged)} more are stored, whose callers had no answer",
         f"  the recorder says: {now}",
     )
     assert len(every) == len({run["id"] for run in every}), "a run is stored twice"
     assert all(run["deployment_id"] for run in every), "a run is of no row"
     assert len(lost) <= now["missing"] + UNSENT * (counted(KILLS) + counted(ROLLS))
-    assert len(stored - told) <= len(calls.failed)
+    assert len(stored - acknowledged) <= len(calls.failed)

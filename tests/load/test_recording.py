@@ -1,4 +1,4 @@
-"""Runs by the runtime's own sender while everything behind it fails: each acknowledged run is stored once, and what is missing is accounted for.
+"""Records runs by the runtime's own sender during failures of all else: each acknowledged run is stored once, and missing ones are counted.
 
 The figures of the full counts go to docs/measured/recording.txt.
 """
@@ -45,20 +45,20 @@ DISK = 1024  # MiB
 SILENT = 200.0  # seconds, for which a process may be silent before it counts as cut off
 FULL_FOR = 2000  # runs
 NOWHERE = "http://127.0.0.1:9"
-"""The operator's recorder: pods that stand in for those of the App name the one that is tested."""
+"""The operator's recorder. Processes that stand in for pods of the App use the tested one instead."""
 FIGURES = Figures("recording")
 
 
 @pytest.fixture(scope="module")
 def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """An App with two pods, whose tokens the processes of the test send with."""
+    """Provides an App with two pods; the processes of the test send with these pods' tokens."""
     folder = tmp_path_factory.mktemp("recording")
-    with stages.stage(cluster, "recording") as made, stages.operator(made, folder=folder, options=[f"--recorder={NOWHERE}"]):
-        made.runtime("tiny", by_default=True)
-        made.release("v1")
-        made.app(APP, factories.public())
-        made.live(APP, "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}})
-        yield made
+    with stages.stage(cluster, "recording") as staged, stages.operator(staged, folder=folder, options=[f"--recorder={NOWHERE}"]):
+        staged.runtime("tiny", by_default=True)
+        staged.release("v1")
+        staged.app(APP, factories.public())
+        staged.live(APP, "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}})
+        yield staged
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def pods(stage: Stage, tmp_path: Path) -> list[RecordedPod]:
 
 @pytest.fixture(scope="module")
 def reader(stage: Stage) -> str:
-    """The token of somebody who may see runs."""
+    """Provides the token of a user who may see runs."""
     return account(stage, "reader", "dynamiq-view")
 
 
@@ -106,24 +106,24 @@ def test_on_postgresql_with_three_recorders_each_acknowledged_run_is_stored_once
 
 
 def test_an_opentelemetry_collector_takes_all_that_a_pod_sends(tmp_path: Path) -> None:
-    """OpenTelemetry's own, which passes it on; runs are called by the names of its conventions."""
+    """OpenTelemetry's own collector passes all on; the attributes of runs have the names of its conventions."""
     runs, log = counted(RUNS) // 10, tmp_path / "pod.log"
     (tmp_path / "token").write_text("a-token")
     with passing_on(tmp_path) as (collector, endpoint):
         variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "operator"), "DYNAMIQ_APP": APP}
         variables |= {"DYNAMIQ_RECORDER": endpoint, "DYNAMIQ_RECORDER_TOKEN": str(tmp_path / "token")}
         subprocess.run([sys.executable, str(PROGRAM), str(log), str(RATE), str(runs)], env=variables, check=True)
-        told = Told.of(log)
-        assert told is not None
+        acknowledged = Told.of(log)
+        assert acknowledged is not None
         eventually("all of it was passed on", lambda: len({span.span_id for span in collector.spans}) >= runs * (1 + NODES))
-    spans = list({span.span_id: span for span in collector.spans}.values())  # an answer that came too late has the collector asked again
+    spans = list({span.span_id: span for span in collector.spans}.values())  # the sender repeats a request whose answer was too late
     attributes = [attributes_of(span) for span in spans]
-    assert {each["dynamiq.run.id"] for each in attributes if "dynamiq.run.id" in each} == set(told.ids)
-    assert (len(spans), told.dropped) == (runs * (1 + NODES), 0)
-    asked = [each for each in attributes if each.get("gen_ai.request.model")]
-    assert len(asked) == runs
+    assert {each["dynamiq.run.id"] for each in attributes if "dynamiq.run.id" in each} == set(acknowledged.ids)
+    assert (len(spans), acknowledged.dropped) == (runs * (1 + NODES), 0)
+    of_models = [each for each in attributes if each.get("gen_ai.request.model")]
+    assert len(of_models) == runs
     names = ("gen_ai.provider.name", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.cache_read.input_tokens")
-    assert {tuple(each[name] for name in names) for each in asked} == {("openai", 1000, 500, 600)}
+    assert {tuple(each[name] for name in names) for each in of_models} == {("openai", 1000, 500, 600)}
     assert {resource["service.name"] for resource in collector.resources} == {APP}
     FIGURES.note(f"OpenTelemetry's collector {components.OTELCOL.version}: {runs} runs, {len(spans)} spans sent, all passed on")
 
@@ -137,23 +137,23 @@ def _storm(
     ]
     with pods:
         done, rate = storm(pods, counted(RUNS), failures)
-        told = pods.stop()
+        acknowledged = pods.stop()
     for recorder in recorders:
         recorder.until_ready()
     relay.until_answered()
     reader, uid = Reader(recorders[0].url, token), app_uid(stage, APP)
     stored: dict[str, list[str]] = {}
-    ours = {each.instance for each in told}
+    ours = {each.instance for each in acknowledged}
     for run in reader.lines(f"/v1/apps/{uid}/runs.jsonl"):
         if run["instance"] in ours:
             stored.setdefault(run["instance"], []).append(run["id"])
     if in_full():
         _leave(stage, reader, uid)
     state = reader.get(f"/v1/apps/{uid}/recorder")["data"]
-    books = Books(told, stored, frozenset(relay.acknowledged), frozenset(relay.goodbyes), state["missing"], state["cut_off"])
+    books = Books(acknowledged, stored, frozenset(relay.acknowledged), frozenset(relay.goodbyes), state["missing"], state["cut_off"])
     FIGURES.note(
         f"{title}: {books.given} runs of 5 nodes at {rate:.0f}/s by {PROCESSES} processes of the runtime's sender; "
-        + ", ".join(f"{what} {times} times" for what, times in done.items()),
+        + ", ".join(f"{failure} {times} times" for failure, times in done.items()),
         *books.report(),
         f"  {relay.lost} answers of the recorder were lost on their way; answers by status: {dict(sorted(relay.statuses.items()))}",
     )
@@ -161,7 +161,7 @@ def _storm(
 
 
 def _leave(stage: Stage, reader: Reader, uid: str) -> None:
-    """Has the pods go whose processes were killed: until then these may have more to say."""
+    """Deletes the pods whose processes were killed: until then these may send more."""
     for pod in stage.pods(APP):
         stage.delete("Pod", pod["metadata"]["name"])
     eventually("processes that were killed count as cut off", lambda: reader.get(f"/v1/apps/{uid}/recorder")["data"]["cut_off"], SILENT, 5)
@@ -169,7 +169,7 @@ def _leave(stage: Stage, reader: Reader, uid: str) -> None:
 
 
 def _fill(disk: Volume, relay: Relay, pods: Pods) -> None:
-    """Fills the disk, until the recorder refuses, and for some runs more."""
+    """Fills the disk, until the recorder refuses, and while some more runs end."""
     refused = _refusals(relay)
     disk.fill()
     try:

@@ -1,4 +1,4 @@
-"""A bad version is taken back by itself while callers call it, and a healthy one with errors of its own is left alone."""
+"""Tests automatic reverts under load: of bad versions, and not of healthy ones with some errors of their own."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ pytestmark = [
 IN_FULL = bool(os.environ.get("SOAK"))
 BAD, HEALTHY = 20, 50
 SIDE_BY_SIDE = 10
-"""Apps that are judged at a time."""
+"""Apps that are judged in parallel."""
 SECONDS = 90 if IN_FULL else 45
 CRASHES_AFTER = 60.0 if IN_FULL else 3.0  # seconds after it went live
 LIMIT, LEAST = 5, 100
-"""Percent of runs that may fail, and runs before anything is decided."""
+"""Per cent of runs that may fail, and runs before any decision."""
 RATE = 10 if IN_FULL else 8  # calls a second of each App
 SMALL = {"requests": {"cpu": "150m", "memory": "32Mi"}, "limits": {"memory": "192Mi"}}
 ALONE = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
@@ -69,7 +69,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a version: the row that took it back, and the seconds from when it was live."""
+    """The outcome of a version: the row that reverted it, and the seconds from when it was live."""
 
     case: Case
     revert: Manifest | None
@@ -83,10 +83,10 @@ class Verdict:
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with operated(cluster, at, "reverts", tmp_path_factory.mktemp("reverts")) as made:
-        made.on.release("v1")
-        made.on.runtime("small", by_default=True, resources=SMALL)
-        yield made.on
+    with operated(cluster, at, "reverts", tmp_path_factory.mktemp("reverts")) as prepared:
+        prepared.on.release("v1")
+        prepared.on.runtime("small", by_default=True, resources=SMALL)
+        yield prepared.on
 
 
 def reverting() -> factories.Modifier:
@@ -94,7 +94,7 @@ def reverting() -> factories.Modifier:
 
 
 def judged(on: Stage, cluster: Cluster, at: Gateway, cases: Sequence[Case]) -> list[Verdict]:
-    """Deploys all these versions over v1, under traffic, and tells what became of them once the time of each is over."""
+    """Deploys all these versions over v1, under load; returns their outcomes once the time of each is over."""
     for case in cases:
         on.app(case.app, reverting())
         on.deploy(case.app, "v1", row=f"{case.app}-good", config=ALONE)
@@ -104,7 +104,7 @@ def judged(on: Stage, cluster: Cluster, at: Gateway, cases: Sequence[Case]) -> l
     with contextlib.ExitStack() as callers:
         for case in cases:
             callers.enter_context(calling(cluster, host_of(on, case.app), on.key(case.app), new=RATE))
-        time.sleep(LEAST / RATE)  # nothing is waited for: these are the runs of the version before
+        time.sleep(LEAST / RATE)  # no condition is awaited: these are the runs of the previous version
         for case in cases:
             on.release(case.version, text=case.flow())
             on.deploy(case.app, case.version, row=f"{case.app}-tried")
@@ -113,7 +113,7 @@ def judged(on: Stage, cluster: Cluster, at: Gateway, cases: Sequence[Case]) -> l
 
 
 def verdict(on: Stage, at: Gateway, case: Case) -> Verdict:
-    """Waits until the version is taken back, or its time is over."""
+    """Waits until the version is reverted, or its time is over."""
 
     def live_at() -> float | None:
         row = on.row(f"{case.app}-tried")
@@ -132,13 +132,13 @@ def verdict(on: Stage, at: Gateway, case: Case) -> Verdict:
         return bool(reverts()) or time.time() > since + SECONDS + 2
 
     eventually(f"the time of {case.app} is over", over, SECONDS + 60, 0.5)
-    for found in reverts():
-        return Verdict(case, found, datetime.fromisoformat(found["metadata"]["creationTimestamp"]).timestamp() - since)
+    for revert in reverts():
+        return Verdict(case, revert, datetime.fromisoformat(revert["metadata"]["creationTimestamp"]).timestamp() - since)
     return Verdict(case, None, time.time() - since)
 
 
 def told(on: Stage, verdicts: Sequence[Verdict]) -> None:
-    """What each surface says of a version that was taken back."""
+    """Asserts the statuses of each surface for reverted versions."""
     for each in verdicts:
         assert each.revert is not None, each
         row = on.until(each.revert["metadata"]["name"], "Live", 120)
@@ -153,14 +153,14 @@ def note(title: str, verdicts: Sequence[Verdict]) -> None:
 
 
 def in_turn(on: Stage, cluster: Cluster, at: Gateway, cases: Sequence[Case]) -> list[Verdict]:
-    """All of them, `SIDE_BY_SIDE` at a time, each App gone before the next ones come."""
-    found = []
+    """Judges all cases, `SIDE_BY_SIDE` at a time; deletes each App before the next ones start."""
+    outcomes = []
     for begin in range(0, len(cases), SIDE_BY_SIDE):
-        found += judged(on, cluster, at, cases[begin : begin + SIDE_BY_SIDE])
-        told(on, [each for each in found[begin:] if each.revert is not None])
-        for each in found[begin:]:
+        outcomes += judged(on, cluster, at, cases[begin : begin + SIDE_BY_SIDE])
+        told(on, [each for each in outcomes[begin:] if each.revert is not None])
+        for each in outcomes[begin:]:
             on.delete("App", each.case.app)
-    return found
+    return outcomes
 
 
 def test_each_bad_version_is_taken_back_in_time_and_no_healthy_one(on: Stage, cluster: Cluster, at: Gateway) -> None:

@@ -1,4 +1,4 @@
-"""Serverless Apps fall asleep and are woken by their callers, who notice nothing but the time that a pod takes to start."""
+"""Tests serverless Apps that fall asleep and are woken by their callers, who notice only the time that a pod takes to start."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ AT_ONCE = 20
 ASLEEP = 50
 HELD_FOR = 120.0  # seconds
 HOLD = 300
-"""Seconds that calls are held where many Apps start at once on two cores."""
+"""Seconds that calls are held while many Apps start at once on two cores."""
 ROLLED_OUT_IN = 20.0  # seconds over which calls are spread while the gate's pods are replaced
 LONGEST_PAUSE = 60.0 if IN_FULL else 12.0
 """Seconds between two calls of a caller, at most; at least 1."""
@@ -53,15 +53,15 @@ FIGURES = Figures("sleep")
 
 @pytest.fixture(scope="module")
 def sleepers(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
-    with operated(cluster, at, "sleepers", tmp_path_factory.mktemp("sleepers")) as made:
-        made.on.release("v1")
-        made.on.runtime("fast", by_default=True)
-        yield made
+    with operated(cluster, at, "sleepers", tmp_path_factory.mktemp("sleepers")) as prepared:
+        prepared.on.release("v1")
+        prepared.on.runtime("fast", by_default=True)
+        yield prepared
 
 
 @dataclass
 class Caller:
-    """Calls one App after pauses that a seed draws, half of them close to the moment at which it falls asleep."""
+    """A caller of one App with random pauses, half of them close to the moment at which it falls asleep."""
 
     host: str
     key: str
@@ -104,15 +104,15 @@ def test_no_call_fails_over_many_cycles_of_sleep_and_wake(sleepers: Operated) ->
             stop.set()
         for each in ended:
             each.result()
-    found = {app: wakes(watched, app, since) for app in apps}
+    wake_counts = {app: wakes(watched, app, since) for app in apps}
     calls = [each for caller in callers for each in caller.answers]
-    cold = sorted(took for _, took, *_ in calls)[-sum(found.values()) :]
+    cold = sorted(took for _, took, *_ in calls)[-sum(wake_counts.values()) :]
     FIGURES.note(
-        f"{sum(found.values())} cycles of sleep and wake of {len(apps)} Apps side by side, a call each 1 to {LONGEST_PAUSE:.0f} s, seed {seed}",
+        f"{sum(wake_counts.values())} cycles of sleep and wake of {len(apps)} Apps side by side, a call each 1 to {LONGEST_PAUSE:.0f} s, seed {seed}",
         f"  {len(calls)} calls, {sum(len(each.failed) for each in callers)} failed; the slowest took p50 {cold[len(cold) // 2]:.2f} s, most {cold[-1]:.2f} s",
     )
     assert not [each for caller in callers for each in caller.failed], seed
-    assert sum(found.values()) >= cycles
+    assert sum(wake_counts.values()) >= cycles
 
 
 def test_twenty_callers_at_once_wake_a_sleeping_app_once(sleepers: Operated) -> None:
@@ -177,7 +177,7 @@ sys.exit(__main__.main())
 
 
 def test_an_app_that_has_slept_for_a_day_is_ready_and_as_it_was(sleepers: Operated, tmp_path: Path) -> None:
-    """By the operator's clock: it is another process, that begins a day later."""
+    """The operator's clock has the day: it is another process, which starts a day later."""
     on, program = sleepers.on, tmp_path / "later.py"
     program.write_text(A_DAY_LATER)
     sleeping(on, sleepers.at, ["dormant"])

@@ -1,4 +1,4 @@
-"""Versions are verified on real pods while callers call: none is answered by a bad one, no good one fails, and a rollback waits for nothing."""
+"""Verifies versions on real pods under load: no caller gets a bad one, no good one fails, and a rollback waits for no verification."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ pytestmark = [
 ]
 KINDS = ("wrong", "slow", "error", "flaky")
 EACH = 20
-"""Bad versions, and good ones."""
+"""The number of bad versions, and of good ones."""
 REPEAT = 50
 RATE = 20
 ANSWERED = 20
-"""Seconds within which an answer comes."""
+"""Seconds until an answer."""
 APP = "shop"
 FIGURES = Figures("verification")
 
@@ -70,20 +70,20 @@ def verifying(**verify: Any) -> factories.Modifier:
 
 
 @pytest.fixture
-def made(cluster: Cluster, at: Gateway, tmp_path: Any) -> Iterator[Operated]:
-    with operated(cluster, at, "verified", tmp_path) as found:
-        found.on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
-        yield found
+def prepared(cluster: Cluster, at: Gateway, tmp_path: Any) -> Iterator[Operated]:
+    with operated(cluster, at, "verified", tmp_path) as running:
+        running.on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
+        yield running
 
 
-def first(made: Operated, *modifiers: factories.Modifier) -> Version:
-    """The App's first version, which passes, and serves."""
-    on, version = made.on, Version("v1", "good")
+def first(prepared: Operated, *modifiers: factories.Modifier) -> Version:
+    """Deploys the App's first version, which passes, and serves."""
+    on, version = prepared.on, Version("v1", "good")
     on.app(APP, *(modifiers or (verifying(),)))
     release(on, version)
     row = on.live(APP, version.name, 180)
     assert on.row(row)["spec"]["verified"]["calls"] == REPEAT
-    until_answer(host_of(on, APP), made.at, "yes v1 good", on.key(APP))
+    until_answer(host_of(on, APP), prepared.at, "yes v1 good", on.key(APP))
     return version
 
 
@@ -99,15 +99,15 @@ def ended(on: Stage, row: str) -> Manifest:
     return eventually(f"row {row} has ended", found, 240, 0.2)
 
 
-def test_no_caller_is_answered_by_a_bad_version_and_no_good_one_fails(made: Operated, cluster: Cluster) -> None:
-    on, numbers = made.on, itertools.count(2)
-    first(made)
+def test_no_caller_is_answered_by_a_bad_version_and_no_good_one_fails(prepared: Operated, cluster: Cluster) -> None:
+    on, numbers = prepared.on, itertools.count(2)
+    first(prepared)
     bad = max(counted(EACH), len(KINDS))
     kinds = [*itertools.islice(itertools.cycle(KINDS), bad), *["good"] * bad]
     random.Random(14).shuffle(kinds)  # noqa: S311 - no secret
     became: Counter[tuple[str, str]] = Counter()
     lines = []
-    with calling(cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as heard:
+    with calling(cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as answers:
         for kind in kinds:
             version = Version(f"v{next(numbers)}", kind)
             release(on, version)
@@ -115,71 +115,71 @@ def test_no_caller_is_answered_by_a_bad_version_and_no_good_one_fails(made: Oper
             result = row["spec"]["outcome"]["result"]
             became[(kind, result)] += 1
             lines.append(f"  {version.name} {kind}: {result} after {took(row):.1f} s: {row['spec']['outcome']['reason']}")
-    wrong = Counter({text: number for text, number in heard.by_text.items() if not text.endswith('good"}')})
-    FIGURES.note(f"{bad} bad versions of {KINDS} and {bad} good ones, each asked {REPEAT} times; {heard}", f"  {dict(became)}", *lines)
+    wrong = Counter({text: number for text, number in answers.by_text.items() if not text.endswith('good"}')})
+    FIGURES.note(f"{bad} bad versions of {KINDS} and {bad} good ones, each asked {REPEAT} times; {answers}", f"  {dict(became)}", *lines)
     flaky = sum(number for text, number in wrong.items() if "flaky" in text)
     assert became[("good", "Succeeded")] == bad, lines
     assert all(became[(kind, "Succeeded")] == 0 for kind in ("wrong", "slow", "error")), lines
     assert became[("flaky", "Succeeded")] <= 1, "one in two hundred passes by chance"
     assert flaky == 0 or became[("flaky", "Succeeded")] == 1
     assert not wrong - Counter({text: number for text, number in wrong.items() if "flaky" in text}), wrong
-    assert not heard.failed, heard.why()
+    assert not answers.failed, answers.why()
 
 
-def test_a_rollback_during_a_verification_waits_for_none_of_it(made: Operated, cluster: Cluster) -> None:
-    on = made.on
-    first(made)
+def test_a_rollback_during_a_verification_waits_for_none_of_it(prepared: Operated, cluster: Cluster) -> None:
+    on = prepared.on
+    first(prepared)
     good, slow = Version("v2", "good"), Version("v3", "slow")
     release(on, good)
     second = on.live(APP, good.name, 120)
     until_serving(on, APP, second)
     release(on, slow)
-    with calling(cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as heard:
+    with calling(cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as answers:
         case = {"name": "a", "input": "{}", "seconds": 60, "expect": {"status": 200}}
         job = {"image": images.RUNTIME.reference, "command": ["python3", "-c", "import time; time.sleep(600)"]}
         on.change("App", APP, spec={"rollout": {"verify": {"cases": [case], "job": job}}})
-        asked = on.deploy(APP, slow.name)
-        verifying_row(on, asked)
+        waiting_row = on.deploy(APP, slow.name)
+        verifying_row(on, waiting_row)
         eventually("its Job is there", lambda: on.api.get("Job", "", on.namespace, api_version="batch/v1").body["items"])
         rollback = on.live(APP, None, restores=on.rows(APP)[0]["metadata"]["name"])
-        until_answer(host_of(on, APP), made.at, "yes v1 good", on.key(APP))
-    FIGURES.note(f"a rollback during a verification: Live after {took(on.row(rollback)):.2f} s; {heard}")
-    assert on.row(asked)["spec"]["outcome"]["result"] == "Overtaken"
+        until_answer(host_of(on, APP), prepared.at, "yes v1 good", on.key(APP))
+    FIGURES.note(f"a rollback during a verification: Live after {took(on.row(rollback)):.2f} s; {answers}")
+    assert on.row(waiting_row)["spec"]["outcome"]["result"] == "Overtaken"
     eventually("its Job goes with it", lambda: not on.api.get("Job", "", on.namespace, api_version="batch/v1").body["items"])
-    assert not heard.failed, heard.why()
-    assert not [text for text in heard.by_text if "slow" in text]
+    assert not answers.failed, answers.why()
+    assert not [text for text in answers.by_text if "slow" in text]
 
 
 def verifying_row(on: Stage, row: str) -> Manifest:
     def seen() -> Manifest | None:
-        found = on.row(row)
-        return found if (found["status"].get("waits") or {}).get("reason") == "Verifying" else None
+        current = on.row(row)
+        return current if (current["status"].get("waits") or {}).get("reason") == "Verifying" else None
 
     return eventually(f"row {row} is being verified", seen, 60, 0.1)
 
 
-def test_an_operator_that_is_killed_while_it_asks_asks_again_when_it_is_back(made: Operated, cluster: Cluster) -> None:
-    on = made.on
-    first(made)
+def test_an_operator_that_is_killed_while_it_asks_asks_again_when_it_is_back(prepared: Operated, cluster: Cluster) -> None:
+    on = prepared.on
+    first(prepared)
     version = Version("v2", "slow")
     release(on, version)
     on.change("App", APP, spec={"rollout": {"verify": {"cases": [{"name": "a", "input": "{}", "seconds": 60, "expect": {"status": 200}}]}}})
-    with calling(cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as heard:
+    with calling(cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as answers:
         row = on.deploy(APP, version.name)
         verifying_row(on, row)
-        made.operator.kill()
-        made.operator.start()
+        prepared.operator.kill()
+        prepared.operator.start()
         assert ended(on, row)["spec"]["outcome"]["result"] == "Succeeded", said(on.row(row))
         verified_at = on.row(row)["spec"]["verified"]["at"]
-    assert not [call for call in heard.calls if call.ok and "slow" in call.text and call.answered < seconds_of(verified_at)]
+    assert not [call for call in answers.calls if call.ok and "slow" in call.text and call.answered < seconds_of(verified_at)]
 
 
 def seconds_of(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
-def test_the_example_is_verified_by_its_cases_and_by_its_job(made: Operated) -> None:
-    on = made.on
+def test_the_example_is_verified_by_its_cases_and_by_its_job(prepared: Operated) -> None:
+    on = prepared.on
     example = yaml.safe_load((REPOSITORY / "examples/verification/app.yaml").read_text())
     job = example["spec"]["rollout"]["verify"]["job"] | {"image": images.RUNTIME.reference}
     rollout = example["spec"]["rollout"] | {"verify": example["spec"]["rollout"]["verify"] | {"job": job}}

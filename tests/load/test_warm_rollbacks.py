@@ -1,4 +1,4 @@
-"""Rollbacks to a version whose pods are still warm, under load through the gateway by hostname: no call fails, and no pod is made."""
+"""Rolls back to standbys, under load through the gateway by hostname: no call fails, and no pod is created."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.long("many warm rollbacks; one rollback of each strateg
 
 ROLLBACKS = 200 // SHARE
 RATE = 50
-"""Calls a second of each of the two callers: what two cores carry beside other work. `tests/soak/quiet` has all of it."""
+"""Calls a second of each of the two callers: enough for two busy cores. `tests/soak/quiet` has the full rate."""
 
 
 @pytest.mark.timeout(900)

@@ -1,6 +1,7 @@
-"""`python -m tests.mutants`: picks mutants by seed and runs the tests that reach them, suite after suite, up to the first failure.
+"""Picks mutants by seed and runs the tests that reach them, suite after suite, up to the first failure: `python -m tests.mutants`.
 
-What came of each is in docs/measured/mutants.tsv, from which the next run goes on. The checkout is never touched: all is run in build/mutants.
+docs/measured/mutants.tsv has the result of each; the next run continues from there. It never touches the checkout: all runs in
+build/mutants.
 """
 
 from __future__ import annotations
@@ -20,33 +21,33 @@ from tests.mutants.trees import REPOSITORY, Tree, check_out
 TABLE = REPOSITORY / "docs" / "measured" / "mutants.tsv"
 MUTMUT = "mutmut==3.8.1"
 FOLDERS = ("actions", "cli", "controller", "kube", "model", "plan", "rest", "views")
-"""What merged and deleted tests of REST, plugin, console and operator reach."""
+"""Folders that merged and deleted tests of REST, plugin, console and operator reach."""
 SUITES = ("unit", "api", "console", "node")
 SECONDS = {"unit": 120.0}
-"""For which the tests of a suite may run on one mutant, by what they took without it; the quickest of those that reach it are run."""
+"""The time for a suite's tests on one mutant, by their times without it; the quickest of the tests that reach it are run."""
 OTHERWISE = 600.0
 PATIENCE = 3
-"""Times as long, and a minute, may a run take, before it counts as one that does not end."""
+"""The factor on this time, plus a minute, after which a run counts as endless."""
 
 
 def made(tree: Tree, seed: int, count: int) -> list[Row]:
     """Makes the mutants of a seed, by mutmut in an environment of its own."""
     files = [str(path.relative_to(tree.folder)) for folder in FOLDERS for path in (tree.folder / PACKAGE / folder).rglob("*.py")]
-    asked = json.dumps({"root": str(tree.folder), "files": files, "seed": seed, "count": count})
+    request = json.dumps({"root": str(tree.folder), "files": files, "seed": seed, "count": count})
     uv = Path(sys.executable).with_name("uv")
     command = [str(uv), "run", "--quiet", "--no-project", "--isolated", "--with", MUTMUT, "python", "-m", "tests.mutants.candidates"]
-    answered = subprocess.run(command, cwd=REPOSITORY, input=asked, stdout=subprocess.PIPE, text=True, check=True).stdout
+    answered = subprocess.run(command, cwd=REPOSITORY, input=request, stdout=subprocess.PIPE, text=True, check=True).stdout
     return [Row(seed, number, **mutant) for number, mutant in enumerate(json.loads(answered), 1)]
 
 
 def run(tree: Tree, suite: str, name: str, rows: list[Row], first: int) -> None:
     """Runs a suite on each row that it may kill, up to that number, and saves the table after each."""
     due = [row for row in rows if row.is_due(name) and row.number <= first]
-    found = reach(tree, suite) if due else None
+    reached = reach(tree, suite) if due else None
     for row in due:
-        assert found is not None
+        assert reached is not None
         seconds = SECONDS.get(suite, OTHERWISE)
-        tests = found.tests(row.file, row.line, seconds)
+        tests = reached.tests(row.file, row.line, seconds)
         test, took = None, 0.0
         if tests:
             with tree.mutated(row):
@@ -57,7 +58,7 @@ def run(tree: Tree, suite: str, name: str, rows: list[Row], first: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Picks what the table lacks, runs what is due, and prints the counts."""
+    """Picks mutants that the table lacks, runs the due ones, and prints the counts."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=200)

@@ -1,4 +1,4 @@
-"""Makes mutants with mutmut's operators. It runs in an environment that has mutmut (`MUTMUT`), and reads and answers JSON.
+"""Makes mutants with mutmut's operators. It runs in an environment that has mutmut (`MUTMUT`), and reads and writes JSON.
 
 Run as a program: `{"root": …, "files": […], "seed": …, "count": …}` in, a list of mutants out.
 """
@@ -20,12 +20,12 @@ from mutmut.mutation.mutators import mutation_operators
 from tests.mutants.picking import Place, hunk, lines_of_functions, pick
 
 LEFT_ALONE = (libcst.Annotation, libcst.Decorator, libcst.Import, libcst.ImportFrom)
-"""Types are not looked at when a program runs; decorators and imports fail before any test."""
+"""Nodes without mutants: types have no effect when a program runs; decorators and imports fail before any test."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A node of a module, and what one of mutmut's operators makes of it."""
+    """A node of a module, and its replacement by one of mutmut's operators."""
 
     module: libcst.Module
     node: libcst.CSTNode
@@ -70,18 +70,18 @@ def candidates(root: Path, place: Place) -> list[Candidate]:
 
 
 def _lacks_an_argument(before: libcst.CSTNode, after: libcst.CSTNode) -> bool:
-    """Returns whether a call has fewer arguments without names, which Python refuses for any function."""
+    """Returns True if a call has fewer positional arguments, which Python refuses for any function."""
     calls = (before, after)
     plain = [[each for each in call.args if each.keyword is None] for call in calls if isinstance(call, libcst.Call)]
     return len(plain) == len(calls) and len(plain[1]) < len(plain[0])
 
 
 def main() -> None:
-    """Answers what standard input asks for."""
-    asked = json.load(sys.stdin)
-    root = Path(asked["root"])
-    places = [(file, line) for file in asked["files"] for line in lines_of_functions((root / file).read_text())]
-    picked = pick(places, asked["seed"], asked["count"], lambda place: candidates(root, place))
+    """Answers the request on standard input."""
+    request = json.load(sys.stdin)
+    root = Path(request["root"])
+    places = [(file, line) for file in request["files"] for line in lines_of_functions((root / file).read_text())]
+    picked = pick(places, request["seed"], request["count"], lambda place: candidates(root, place))
     json.dump([candidate.mutant(file) for (file, _), candidate in picked], sys.stdout)
 
 

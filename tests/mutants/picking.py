@@ -1,4 +1,4 @@
-"""Picks mutants by seed, and knows the shortest lines that a change replaces. It makes no mutants."""
+"""Picks mutants by seed, and finds the shortest lines that a change replaces. It makes no mutants."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def pick(
     """Returns one candidate for each of `count` lines that have any; a larger count begins with those of a smaller one."""
     ordered = sorted(places)
     random.Random(seed).shuffle(ordered)  # noqa: S311
-    found = ((place, made) for place in ordered if (made := candidates(place)))
-    return [(place, random.Random(f"{seed} {place}").choice(made)) for place, made in itertools.islice(found, count)]  # noqa: S311
+    with_candidates = ((place, options) for place in ordered if (options := candidates(place)))
+    return [(place, random.Random(f"{seed} {place}").choice(options)) for place, options in itertools.islice(with_candidates, count)]  # noqa: S311
 
 
 def lines_of_functions(source: str) -> set[int]:
-    """Returns the lines at which something begins that a function does."""
+    """Returns the first lines of all parts of functions' bodies."""
     functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     return {
         node.lineno for function in functions for part in function.body for node in ast.walk(part) if isinstance(node, ast.expr | ast.stmt)

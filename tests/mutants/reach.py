@@ -1,4 +1,4 @@
-"""Which tests reach a line, by coverage with a context for each test, also in the processes that tests start."""
+"""Finds the tests that reach a line, by coverage with a context for each test, also in the processes that tests start."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ patch = subprocess
 sigterm = true
 context = ${PYTEST_CURRENT_TEST-}
 """
-"""Unit tests reach the same lines without the few processes that they start."""
+"""Settings for processes of tests. Unit tests reach the same lines without the few processes that they start."""
 OPTIONS = {
     "unit": tuple(f"--ignore=tests/unit/{name}" for name in ("local", "recorder", "repository", "runtime")),
 }
-"""Unit tests of other packages reach the operator's modules for their values alone."""
+"""Options by suite. Unit tests of other packages reach the operator's modules only for their values."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Reach:
     failing: frozenset[str]
 
     def tests(self, file: str, line: int, seconds: float) -> list[str]:
-        """Returns the tests that reach a line: those of its layer first, then the quick ones, as many as take these seconds together."""
+        """Returns the tests that reach a line: those of its layer first, then the quick ones, as many as fit into these seconds."""
         layer = file.removeprefix(f"{PACKAGE}/").partition("/")[0]
-        found = self._tests(file).get(line, set()) - self.failing
+        reaching = self._tests(file).get(line, set()) - self.failing
         chosen: list[str] = []
-        taken = 0.0
-        for test in sorted(found, key=lambda test: (f"/{layer}/" not in test, self.seconds.get(test, 0.0), test)):
-            taken += self.seconds.get(test, 0.0)
-            if chosen and taken > seconds:
+        total = 0.0
+        for test in sorted(reaching, key=lambda test: (f"/{layer}/" not in test, self.seconds.get(test, 0.0), test)):
+            total += self.seconds.get(test, 0.0)
+            if chosen and total > seconds:
                 break
             chosen.append(test)
         return chosen
@@ -58,23 +58,23 @@ class Reach:
 
 
 def function_of(context: str) -> str:
-    """Returns the test function that a context names: `a.py::test_b[1] (call)`, or `a.py::test_b[1]|run`."""
+    """Returns the test function of a context: `a.py::test_b[1] (call)`, or `a.py::test_b[1]|run`."""
     path, _, name = context.partition("::")
     return f"{path}::{name.partition('[')[0].partition('|')[0].partition(' (')[0]}"
 
 
 def reach(tree: Tree, suite: str) -> Reach:
-    """Reads the coverage of a suite, which is run with it once."""
+    """Reads the coverage of a suite, after one run with coverage."""
     data, times = tree.file(suite, "coverage"), tree.file(suite, "xml")
     if not times.exists():
         _cover(tree, suite, data, times)
-    found = CoverageData(str(data))
-    found.read()
+    coverage_data = CoverageData(str(data))
+    coverage_data.read()
     whole = results.read(times)
     seconds: dict[str, float] = {}
     for test, took in whole.seconds.items():
         seconds[function_of(test)] = seconds.get(function_of(test), 0.0) + took
-    return Reach(found, seconds, frozenset(function_of(failure.test) for failure in whole.failures))
+    return Reach(coverage_data, seconds, frozenset(function_of(failure.test) for failure in whole.failures))
 
 
 def _cover(tree: Tree, suite: str, data: Path, times: Path) -> None:

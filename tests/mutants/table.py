@@ -1,4 +1,4 @@
-"""The table of mutants: what each changes, which suites let it pass, and which test killed it."""
+"""Reads and writes the table of mutants: the change of each, the suites that it survived, and the test that killed it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ HEADER = """\
 """
 NEWLINE = "⏎"
 OLD = "old-"
-"""Before the name of a suite of an older commit."""
+"""The prefix of suites of an older commit."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One mutant; `survived` names the suites that it has passed."""
+    """One mutant; `survived` names the suites that did not kill it."""
 
     seed: int
     number: int
@@ -40,11 +40,11 @@ class Row:
         return bool(self.killed_by)
 
     def is_due(self, suite: str) -> bool:
-        """Returns whether the suite has still to be run: it may kill, and has not let it pass."""
+        """Returns True if the suite has still to be run: it may kill the mutant, and has not missed it yet."""
         return not self.is_killed and suite not in self.survived
 
     def mutated(self, text: str) -> str:
-        """Returns a module's text with the change; raises ValueError where the lines before are not at their place."""
+        """Returns a module's text with the change; raises ValueError if the original lines are missing from their place."""
         lines, before = text.splitlines(), self.old.splitlines()
         start = self.line - 1
         if lines[start : start + len(before)] != before:
@@ -52,17 +52,17 @@ class Row:
         return "\n".join([*lines[:start], *self.new.splitlines(), *lines[start + len(before) :], ""])
 
     def ran(self, suite: str, commit: str, test: str | None, seconds: float) -> Row:
-        """Returns the row after a run of a suite; `test` killed it, where one did."""
+        """Returns the row after a run of a suite; `test` killed it, if any did."""
         killed = {"killed_by": suite, "test": test} if test is not None else {"survived": (*self.survived, suite)}
         return dataclasses.replace(self, **killed, commit=commit, seconds=round(self.seconds + seconds, 1))
 
     def again(self) -> Row:
-        """Returns the row as it was before any suite ran."""
+        """Returns the row without the results of any suite."""
         return dataclasses.replace(self, commit="", survived=(), killed_by="", test="", seconds=0.0)
 
 
 def read(path: Path) -> list[Row]:
-    """Reads the table; empty where there is none."""
+    """Reads the table; empty if there is none."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [_parsed(line.split("\t")) for line in lines if line and not line.startswith("#")]
 
@@ -92,13 +92,13 @@ def _parsed(cells: list[str]) -> Row:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Counts what killed the mutants, and how many of those that the old suite kills the new one kills."""
+    """Counts the killers of mutants, and how many of the old suite's killed mutants the new one kills."""
     killers = Counter(row.killed_by for row in rows if row.is_killed)
     new = sum(count for suite, count in killers.items() if not suite.startswith(OLD))
-    both = killers.total()
+    killed = killers.total()
     parts = [f"{len(rows)} mutants", *(f"{count} killed by {suite}" for suite, count in killers.most_common())]
     survivors = Counter(",".join(row.survived) for row in rows if not row.is_killed and row.survived)
     parts += [f"{count} survived {suites}" for suites, count in survivors.most_common()]
     waiting = sum(not row.is_killed and not row.survived for row in rows)
-    share = f"; of {both} that a suite kills the new one kills {100 * new / both:.1f} %" if both else ""
+    share = f"; of {killed} that a suite kills the new one kills {100 * new / killed:.1f} %" if killed else ""
     return ", ".join([*parts, f"{waiting} not run"]) + share

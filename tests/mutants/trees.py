@@ -1,4 +1,4 @@
-"""Copies of the repository in build/mutants, a git worktree for each commit: mutants are run in them, so that the checkout stays as it is."""
+"""Makes copies of the repository in build/mutants, a git worktree for each commit: mutants run in them, so the checkout stays unchanged."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Tree:
         return BUILD / self.commit
 
     def file(self, suite: str, ending: str) -> Path:
-        """Returns where the coverage or the times of a suite are kept."""
+        """Returns the file with the coverage or the times of a suite."""
         return BUILD / f"{self.commit}.{suite}.{ending}"
 
     @contextlib.contextmanager
     def mutated(self, row: Row) -> Iterator[None]:
-        """Has a mutant in its file."""
+        """Applies a mutant to its file while the block runs."""
         path = self.folder / row.file
         text = path.read_text()
         path.write_text(row.mutated(text))
@@ -46,17 +46,17 @@ class Tree:
             path.write_text(text)
 
     def first_failure(self, tests: Sequence[str], limit: float) -> tuple[str | None, float]:
-        """Runs tests up to the first that fails; returns it, None where all pass, and the seconds. A run beyond its limit fails too."""
-        listed, found = self.folder / "build" / "mutant-tests.txt", self.folder / "build" / "mutant.xml"
+        """Runs tests up to the first failure; returns it, None if all pass, and the seconds. A run beyond its limit fails, too."""
+        listed, results_file = self.folder / "build" / "mutant-tests.txt", self.folder / "build" / "mutant.xml"
         listed.parent.mkdir(exist_ok=True)
         listed.write_text("\n".join(tests))
-        found.unlink(missing_ok=True)
+        results_file.unlink(missing_ok=True)
         began = time.monotonic()
-        code = self.pytest("-x", "--quiet", f"--junitxml={found}", f"@{listed}", limit=limit)
+        code = self.pytest("-x", "--quiet", f"--junitxml={results_file}", f"@{listed}", limit=limit)
         took = time.monotonic() - began
         if code == PASSED:
             return None, took
-        failures = results.read(found).failures
+        failures = results.read(results_file).failures
         if code is None or failures:
             return failures[0].test.removeprefix(".py::") if failures else f"no end within {limit:.0f} s", took
         raise RuntimeError(f"pytest ended with {code} and named no test: see {self.log}")
@@ -66,7 +66,7 @@ class Tree:
         return BUILD / f"{self.commit}.log"
 
     def pytest(self, *arguments: str, limit: float | None = None) -> int | None:
-        """Runs pytest on this tree's own modules, also in processes that tests start; None where it did not end in time."""
+        """Runs pytest on this tree's own modules, also in processes that tests start; None if it did not end in time."""
         path = os.pathsep.join([str(self.folder / "operator"), str(self.folder)])
         command = [sys.executable, "-m", "pytest", *arguments]
         with self.log.open("w") as log:
@@ -83,7 +83,7 @@ class Tree:
 
 
 def _end(process: subprocess.Popen[bytes], patience: float = 60) -> None:
-    """Ends a run as Ctrl-C does, so that it takes its clusters down, and at once where that takes long."""
+    """Ends a run as Ctrl-C does, so that it stops its clusters, and kills it if that takes long."""
     for number in (signal.SIGINT, signal.SIGKILL):
         os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -92,13 +92,13 @@ def _end(process: subprocess.Popen[bytes], patience: float = 60) -> None:
 
 
 def check_out(reference: str) -> Tree:
-    """Makes the worktree of a commit, where there is none."""
+    """Makes the worktree of a commit, unless it exists."""
     commit = _git("rev-parse", "--short=8", f"{reference}^{{commit}}")
     tree = Tree(commit)
     if not tree.folder.exists():
         _git("worktree", "prune")
         _git("worktree", "add", "--detach", str(tree.folder), commit)
-    _git("-C", str(tree.folder), "checkout", "--quiet", "--", ".")  # a mutant of a run that was ended stays nowhere
+    _git("-C", str(tree.folder), "checkout", "--quiet", "--", ".")  # removes the mutant of an interrupted run
     return tree
 
 

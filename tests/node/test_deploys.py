@@ -1,4 +1,4 @@
-"""Deploys on real pods: new versions, rollbacks and scaling, with callers who notice nothing but the answer."""
+"""Deploys on real pods: new versions, rollbacks and scaling; callers notice only the new answers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ LONGEST_HOSTNAME = ".".join((EVERYTHING[:63], EVERYTHING[:63], EVERYTHING[:63], 
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Versions v1 to v3 of one workflow, and a Runtime that deploys get by default, in a namespace with the longest name."""
-    with stage(cluster, "n" * 54) as made, operator(made, folder=tmp_path_factory.mktemp("deploys")):
-        made.release("v1", "v2", "v3")
-        made.runtime("fast", by_default=True)
-        yield made
+    """Provides versions v1 to v3 of one workflow, and a default Runtime, in a namespace with the longest name."""
+    with stage(cluster, "n" * 54) as staged, operator(staged, folder=tmp_path_factory.mktemp("deploys")):
+        staged.release("v1", "v2", "v3")
+        staged.runtime("fast", by_default=True)
+        yield staged
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def ends_its_apps(on: Stage) -> Iterator[None]:
 
 
 def test_an_app_is_deployed_and_its_rows_are_a_chain_that_kubectl_shows(on: Stage, kubectl: Kubectl) -> None:
-    """kubectl waits for it from its creation on, each transition is told on the row and on the App, and a third row goes on with the chain."""
+    """kubectl waits for it from its creation, the row and the App show each transition, and a third row continues the chain."""
     on.app("told")
     assert kstatus(on.get("App", "told")) == "InProgress", "an App that nobody has looked at is not done"
     first = on.deploy("told", "v1", message="first")

@@ -1,7 +1,7 @@
-"""Deploys that fail on real pods: the row says why, at the moment the cause deserves, and callers go on with what was live.
+"""Tests failing deploys on real pods: the row has the reason, as soon as the cause allows, and callers still get the live version.
 
-Some have to last until a deadline: they are begun first. Of one App each begins when the one before has failed. Those that last a minute are begun
-for the tests that ask for them.
+Some last until a deadline: they begin first. For one App, each begins when the previous one has failed. Those that last a minute begin for
+the tests that need them.
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ A_MINUTE = pytest.mark.long(
 SHOP, LATE = "shop", "late"
 """Apps of several scenarios: of those that fail at once, and at the deadline."""
 ONE_POD = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
-"""An autoscaler would add a pod where the machine is busy and there are metrics."""
+"""An autoscaler would add a pod if the machine is busy and there are metrics."""
 AT_ONCE = 50
-"""Seconds from the moment at which the cluster knew it: below the minute that others get. Until then a pod has to start, which takes
-its time on a busy machine."""
+"""Seconds from the moment at which the cluster knew the cause: less than the minute of others.
+
+Until then a pod has to start, which is slow on a busy machine.
+"""
 
 TOLD_BY = ("Started", "Failed", "InspectFailed")
-"""Reasons of the kubelet's Events from which on it is known that a pod cannot run: it ends at its start, or never gets there."""
+"""Reasons of the kubelet's Events that prove that a pod cannot run: it ends at its start, or never starts."""
 ABSENT = "127.0.0.1:1/absent:9.9"
-"""Of a registry that refuses at once: a name that DNS has to look up may take a minute by itself."""
+"""An image of a registry that refuses at once: a name that DNS has to resolve may take a minute by itself."""
 MISNAMED = "dynamiq.local/Not-A-Name:1"
 OF_ANOTHER_ENGINE = '{"nodes": {"in": {"type": "dynamiq.nodes.utils.Input"}, "ask": {"type": "dynamiq.nodes.llms.OpenAI"}}}'
 BROKEN_PYTHON = {"name": "PYTHONHOME", "value": "/nowhere"}
@@ -47,9 +49,9 @@ NO_SUCH_KEY = {"name": "TOKEN", "secret": {"name": "tokens", "key": "missing"}}
 
 @dataclass
 class Scenario:
-    """A deploy that fails, of an App that serves v1, or, where it is `first`, nothing yet.
+    """A failing deploy of an App that serves v1, or, if it is `first`, nothing yet.
 
-    A `short` deadline is set once v1 is live: the many that start at once may take longer.
+    A `short` deadline is set once v1 is live: the many first deploys may take longer.
     """
 
     app: str
@@ -61,7 +63,7 @@ class Scenario:
 
 
 def scenarios(on: Stage) -> dict[str, Scenario]:
-    """Each by its name, in the order of their beginning."""
+    """Returns each scenario by its name, in the order of their start."""
 
     def with_runtime(name: str, **spec: Any) -> dict[str, Any]:
         return {"version": "v2", "runtime": on.runtime(name, **spec)}
@@ -82,7 +84,7 @@ def scenarios(on: Stage) -> dict[str, Scenario]:
 
 
 def of_a_minute(on: Stage) -> dict[str, Scenario]:
-    """Those of the tests that ask for them."""
+    """Returns the scenarios that last a minute."""
     starved = {"requests": {"memory": "12Mi"}, "limits": {"memory": "12Mi"}}
     return {
         "absent": Scenario(SHOP, {"version": "v2", "runtime": on.runtime("absent", image=ABSENT)}),
@@ -93,24 +95,24 @@ def of_a_minute(on: Stage) -> dict[str, Scenario]:
 
 @dataclass
 class Failing:
-    """The scenarios once they have been begun; the pods `before`, by App, serve v1 all along."""
+    """The scenarios that have begun; the pods `before`, by App, serve v1 the whole time."""
 
     begun: dict[str, Scenario]
     stages: dict[str, Stage]
     before: dict[str, set[str]] = field(default_factory=dict)
     last: dict[str, str] = field(default_factory=dict)
-    """By App, the scenario that was begun last."""
+    """The scenario that began last, by App."""
 
     def on(self, name: str) -> Stage:
         return self.stages.get(name, self.stages[""])
 
     @property
     def good(self) -> str:
-        """The Runtime of what serves."""
+        """Returns the Runtime of the live version."""
         return f"{self.stages[''].namespace}-good"
 
     def bring_to_v1(self, *names: str) -> None:
-        """Makes the Apps of these scenarios that are not there yet."""
+        """Makes the missing Apps of these scenarios."""
         rows = {}
         for name in names:
             on, scenario = self.on(name), self.begun[name]
@@ -123,7 +125,7 @@ class Failing:
             self.before[self.begun[name].app] = uids(self.on(name).pods(self.begun[name].app))
 
     def begin(self, *names: str) -> None:
-        """Begins these, each once the one before of its App has failed."""
+        """Begins these, each once the previous one of its App has failed."""
         for name in names:
             on, scenario = self.on(name), self.begun[name]
             if scenario.app in self.last:
@@ -134,11 +136,11 @@ class Failing:
             scenario.row = on.deploy(scenario.app, **{"runtime": self.good} | scenario.asked)
 
     def row(self, name: str) -> Manifest:
-        """The scenario's row once it has failed."""
+        """Returns the scenario's row once it has failed."""
         return self.on(name).until(self.begun[name].row, "Failed", 240)
 
     def fails_at_once(self, name: str) -> Manifest:
-        """The scenario's row, which failed soon after the first of its pods showed the cause, or where there is none after its begin."""
+        """Returns the scenario's row, which must have failed soon after a pod showed the cause; without pods, soon after its start."""
         row = self.row(name)
         ended, began = (datetime.fromisoformat(row["spec"][part][key]) for part, key in (("outcome", "at"), ("pinned", "createdAt")))
         seconds = (ended - (self._known(name, began, ended) or began)).total_seconds()
@@ -159,7 +161,7 @@ class Failing:
         return min((each for each in times if since <= each <= until), default=None)
 
     def serves_as_before(self, name: str) -> None:
-        """The App is Ready and answers what it answered, from pods that never stopped."""
+        """Asserts that the App is Ready and answers as before, from pods that never stopped."""
         on, app = self.on(name), self.begun[name].app
         eventually("only the pods from before are left", lambda: uids(on.pods(app)) == self.before[app])
         assert restarts(on.pods(app)) == 0
@@ -170,7 +172,7 @@ class Failing:
 
 @pytest.fixture(scope="module")
 def failing(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failing]:
-    """Every scenario but those that take a minute, begun; the crowded one in a namespace of its own, since a quota is a namespace's."""
+    """Begins every scenario but those of a minute; the crowded one in a separate namespace, since a quota belongs to a namespace."""
     folder = tmp_path_factory.mktemp("failures")
     with stage(cluster, "failures") as on, stage(cluster, "crowded") as crowded, operator(on, crowded, folder=folder):
         for each in (on, crowded):
@@ -178,13 +180,13 @@ def failing(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         on.release("v9", text=OF_ANOTHER_ENGINE)
         on.runtime("good")
         at_once = scenarios(on)
-        made = Failing(at_once, {"": on, "crowded": crowded})
-        made.bring_to_v1(*at_once)
+        failing_deploys = Failing(at_once, {"": on, "crowded": crowded})
+        failing_deploys.bring_to_v1(*at_once)
         crowded.create(crowded.named("ResourceQuota", "few") | {"spec": {"hard": {"pods": "1"}}})
         eventually("the quota counts", lambda: crowded.get("ResourceQuota", "few").get("status", {}).get("used") == {"pods": "1"})
-        made.begin(*at_once)
-        made.begun |= of_a_minute(on)
-        yield made
+        failing_deploys.begin(*at_once)
+        failing_deploys.begun |= of_a_minute(on)
+        yield failing_deploys
 
 
 @pytest.fixture(scope="module")

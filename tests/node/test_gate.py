@@ -1,4 +1,4 @@
-"""The gate on real pods: what callers of an App notice while it falls asleep and wakes. The operator's part is done by hand."""
+"""Tests the gate on real pods: what callers of an App notice while it falls asleep and wakes. The operator's part is done by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 PORTS = itertools.count(20100)
 SLEEPERS = 50
 CALLED_FOR = 25
-"""Seconds: longer than it takes until the last pod of before has gone."""
+"""Seconds: longer than until the end of the last old pod."""
 LONG = 60  # seconds
 ENFORCED_WITHIN = 240.0  # seconds
 
@@ -42,7 +42,7 @@ def gates(cluster: Cluster) -> Gates:
 
 
 def address(apps: ByHand, app: str) -> tuple[str, int]:
-    """Where pods call an App: its Service."""
+    """Returns the address at which pods call an App: its Service."""
     return apps.on.get("Service", app)["spec"]["clusterIP"], 80
 
 
@@ -53,22 +53,22 @@ def address(apps: ByHand, app: str) -> tuple[str, int]:
 @pytest.mark.full_count
 @pytest.mark.timeout(1800)
 def test_a_gate_that_is_rolled_out_anew_fails_no_call(apps: ByHand, gates: Gates, cluster: Cluster, at: Gateway) -> None:
-    """Each sleeping App is called for the first time while the gate's pods are replaced; long runs and streams go on through it."""
-    found = [f"app{number}" for number in range(counted(SLEEPERS))]
-    for app in found:
+    """Each sleeping App gets its first call while the gate's pods are replaced; long runs and streams continue through it."""
+    apps_called = [f"app{number}" for number in range(counted(SLEEPERS))]
+    for app in apps_called:
         apps.make(app)
     apps.make("long", sleeping("done"))
     until_answer(apps.host("long"), at, "done")
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda app: asleep(apps, app), (*found, "long")))
+        list(pool.map(lambda app: asleep(apps, app), (*apps_called, "long")))
         runs = [pool.submit(run, apps, at, number % 2 == 1) for number in range(8)]
         before = uids(apps.on.api)
         gates.roll_out_anew()
-        heard = [called(apps, cluster, app, CALLED_FOR / len(found)) for app in found]
+        answers = [called(apps, cluster, app, CALLED_FOR / len(apps_called)) for app in apps_called]
         gates.until_ready()
         eventually("the pods of before have gone", lambda: not before & uids(apps.on.api))
         whole(runs)
-    for app, each in zip(found, heard, strict=True):
+    for app, each in zip(apps_called, answers, strict=True):
         print(f"\n{app}: {each}")
         assert not each.failed, f"{app}: {each.why()}"
         assert each.calls
@@ -80,34 +80,34 @@ def asleep(apps: ByHand, app: str) -> None:
 
 
 def called(apps: ByHand, cluster: Cluster, app: str, seconds: float) -> Heard:
-    """What callers of an App's Service heard, who came one after the other for some seconds."""
-    with calling(cluster, apps.host(app), new=5, at=address(apps, app), timeout=120) as heard:
-        time.sleep(seconds)  # so that the last App is called for the first time when the old pods have gone
+    """Returns the answers to callers of an App's Service, one after the other for some seconds."""
+    with calling(cluster, apps.host(app), new=5, at=address(apps, app), timeout=120) as answers:
+        time.sleep(seconds)  # so that the last App gets its first call after the end of the old pods
         apps.until_available(app)  # a busy machine may take long
-    return heard
+    return answers
 
 
 def run(apps: ByHand, at: Gateway, stream: bool) -> tuple[int, str]:
-    """A run that takes long, as one answer or as a stream of events."""
+    """Calls a long run, as one answer or as a stream of events."""
     seconds = counted(LONG)
     return asked(ThroughTheGateway(apps.host("long"), at, timeout=seconds + 180), stream=stream, seconds=seconds)
 
 
 def whole(runs: list[Future[tuple[int, str]]]) -> None:
-    found = [each.result() for each in runs]
-    assert [status for status, _ in found] == [200] * len(found), found
-    assert {text for _, text in found[::2]} == {answer("done")[1]}
-    assert all("event: result" in text and '"done"' in text for _, text in found[1::2]), found[1]
+    results = [each.result() for each in runs]
+    assert [status for status, _ in results] == [200] * len(results), results
+    assert {text for _, text in results[::2]} == {answer("done")[1]}
+    assert all("event: result" in text and '"done"' in text for _, text in results[1::2]), results[1]
 
 
 def uids(api: Api) -> set[str]:
-    """The gate's pods, those that end among them."""
+    """Returns the gate's pods, including terminating ones."""
     return {pod["metadata"]["uid"] for pod in api.get("Pod", "", names.GATE_NAMESPACE).body["items"]}
 
 
 @pytest.fixture
 def stray(apps: ByHand, gates: Gates) -> Iterator[tuple[str, int]]:
-    """An address of a gate's pod, and a port that something in it listens on and the gate knows nothing of."""
+    """Provides an address of a gate's pod, and a port there with a server that the gate does not know."""
     (pod, *_), port = gates.pods(), 8079
     listen = f"import http.server; http.server.HTTPServer(('', {port}), http.server.BaseHTTPRequestHandler).serve_forever()"
     start = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {listen!r}], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)"
@@ -131,16 +131,16 @@ def test_callers_reach_of_a_gate_the_ports_of_sleeping_apps_alone(apps: ByHand, 
 
 @pytest.mark.usefixtures("gates")
 def test_the_gate_is_a_caller_that_a_policy_over_a_sleeping_app_lets_through(apps: ByHand) -> None:
-    """A tenant's own policy: without the gate in it a call wakes the App and is not answered; with it the gate alone is let through."""
+    """Tests a tenant's own policy: without the gate in it, a call wakes the App and gets no answer; with it, only the gate passes."""
     on = apps.on
     apps.make("fenced")
     apps.until_available("fenced")
     (pod,) = on.pods("fenced")
-    way = f"{pod['status']['podIP']}:8080"
-    eventually("it is reached", lambda: on.reached("caller", way) == [way], ENFORCED_WITHIN, 0.5)
+    pod_address = f"{pod['status']['podIP']}:8080"
+    eventually("it is reached", lambda: on.reached("caller", pod_address) == [pod_address], ENFORCED_WITHIN, 0.5)
     fence = on.named("NetworkPolicy", "fence")
     on.create({**fence, "spec": {"podSelector": {"matchLabels": names.pod_selector("fenced")}, "policyTypes": ["Ingress"]}})
-    eventually("nobody reaches it", lambda: on.reached("caller", way) == [], ENFORCED_WITHIN, 0.5)
+    eventually("nobody reaches it", lambda: on.reached("caller", pod_address) == [], ENFORCED_WITHIN, 0.5)
     port = next(PORTS)
     apps.sleep("fenced", port, holdSeconds=4)
     eventually("its callers are led to the gate, which does not reach it", lambda: on.call("fenced")[0] == 503)

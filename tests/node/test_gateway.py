@@ -1,4 +1,4 @@
-"""Apps called by their hostnames through a real gateway: by an Ingress, by TLS, by an HTTPRoute, and while each is deployed again."""
+"""Calls Apps by their hostnames through a real gateway: by an Ingress, by TLS, by an HTTPRoute, and during another deploy of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ APP = "shop"
 
 
 class ByTls(HTTPSConnection):
-    """The same by TLS: the hostname is asked for, and its certificate has to be of `authority`."""
+    """A call by TLS: it names the hostname, and `authority` must have signed its certificate."""
 
     def __init__(self, host: str, at: Gateway, authority: bytes) -> None:
         self._trusts = ssl.create_default_context(cadata=authority.decode())
@@ -37,16 +37,16 @@ class ByTls(HTTPSConnection):
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     options = [f"--{name}={value}" for name, value in at.settings.items()]
-    with stage(cluster, "gateway") as made, operator(made, folder=tmp_path_factory.mktemp("gateway"), options=options):
-        made.release("v1", "v2", "v3")
-        made.runtime("fast", by_default=True)
-        made.app(APP)
-        made.live(APP, "v1")
-        yield made
+    with stage(cluster, "gateway") as staged, operator(staged, folder=tmp_path_factory.mktemp("gateway"), options=options):
+        staged.release("v1", "v2", "v3")
+        staged.runtime("fast", by_default=True)
+        staged.app(APP)
+        staged.live(APP, "v1")
+        yield staged
 
 
 def by_curl(url: str, key: str) -> str:
-    """What somebody outside the cluster gets who knows the URL alone, and has a key."""
+    """Returns the answer to a user outside the cluster who knows only the URL, and has a key."""
     command = [
         "curl",
         "--silent",
@@ -63,7 +63,7 @@ def by_curl(url: str, key: str) -> str:
 
 
 def expose(on: Stage, hostname: str, **exposure: object) -> str:
-    """Gives the App another way in, by a hostname; returns the version that is live."""
+    """Exposes the App by one more hostname; returns the live version."""
     app = on.get(kinds.APP.kind, APP)
     cleared = dict.fromkeys(app["spec"].get("exposure", {}))
     on.change(kinds.APP.kind, APP, spec={"hostname": hostname, "exposure": cleared | exposure})
@@ -76,7 +76,7 @@ def test_by_an_ingress_of_the_default_hostname_and_with_the_keys(on: Stage, at: 
     assert host == f"{APP}.{on.namespace}.{DOMAIN}"
     until_answer(host, at, "v1", key)
     assert status["url"] == f"http://{host}:{at.port}"
-    eventually("curl is answered", lambda: by_curl(status["url"], key) == answer("v1")[1])  # each thread of Envoy hears by itself
+    eventually("curl is answered", lambda: by_curl(status["url"], key) == answer("v1")[1])  # each thread of Envoy is updated separately
     eventually("who has no key is refused", lambda: asked(ThroughTheGateway(host, at))[0] == 401)
     assert asked(ThroughTheGateway(f"other.{DOMAIN}", at), key)[0] == 404
     headers = {"Host": host, "Content-Type": "application/json", "Authorization": f"Bearer {key}"}

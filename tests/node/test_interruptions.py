@@ -1,4 +1,4 @@
-"""What ends pods while a caller waits for an answer: rollouts, a drain of the node, and death; all through the gateway by hostname."""
+"""Ends pods while a caller waits for an answer: by rollouts, a drain of the node, and death; all calls use the gateway by hostname."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from tests.support.waiting import eventually
 
 SHORT = 30  # seconds of a run that a drain meets
 LONG = 60 if os.environ.get("SOAK") else 30
-"""Seconds of a run: more than the 15 after which Envoy gives up where nobody tells it not to."""
+"""Seconds of a run: longer than the 15 after which Envoy's default gives up."""
 ROLLED_OUT = 100
-"""Seconds of a run that is to outlast two deploys beside each other."""
+"""Seconds of a run that has to outlast two deploys in parallel."""
 PATIENCE = ROLLED_OUT + 180.0  # seconds
 WITHOUT_LIMIT = {"projectcontour.io/response-timeout": "infinity"}
 APP = "interrupted"
-"""Of no other test: a drain takes the pods of every App of this name, and another worker may be at work on the same node."""
+"""A name of no other test: a drain evicts the pods of every App of this name, and another worker may use the same node."""
 
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(cluster, "interruptions") as made, operator(made, folder=tmp_path_factory.mktemp("interruptions"), options=OPTIONS):
+    with stage(cluster, "interruptions") as staged, operator(staged, folder=tmp_path_factory.mktemp("interruptions"), options=OPTIONS):
         for version in ("v1", "v2"):
-            made.release(version, text=sleeping(version))
-        made.runtime("patient", by_default=True, drainSeconds=ROLLED_OUT + 30)
-        made.app(APP, exposed("Gateway"))
-        made.live(APP, "v1", config=_pods(1))
-        until_answer(host_of(made, APP), at, "v1", made.key(APP))
-        yield made
+            staged.release(version, text=sleeping(version))
+        staged.runtime("patient", by_default=True, drainSeconds=ROLLED_OUT + 30)
+        staged.app(APP, exposed("Gateway"))
+        staged.live(APP, "v1", config=_pods(1))
+        until_answer(host_of(staged, APP), at, "v1", staged.key(APP))
+        yield staged
 
 
 def _pods(number: int) -> dict[str, object]:
-    """The config of an App with so many pods."""
+    """Returns the config of an App with so many pods."""
     return {"autoscaling": {"minReplicas": number, "maxReplicas": number}}
 
 
 @contextlib.contextmanager
 def running(on: Stage, app: str, at: Gateway, seconds: int = LONG) -> Iterator[list[Future[tuple[int, str]]]]:
-    """A run and a stream of so many seconds, both under way when the block begins."""
+    """Runs a run and a stream of so many seconds, both under way when the block begins."""
     kinds = (False, True)
     with ThreadPoolExecutor(len(kinds)) as pool:
         key, where = on.key(app), host_of(on, app)
@@ -64,7 +64,7 @@ def running(on: Stage, app: str, at: Gateway, seconds: int = LONG) -> Iterator[l
 
 @contextlib.contextmanager
 def draining(on: Stage, node: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`kubectl drain` of the node, of the App's pods alone; the node takes pods again at the end."""
+    """Drains the node with `kubectl drain`, of the App's pods alone; the node accepts pods again at the end."""
     command = [str(on.cluster.kubectl), "--kubeconfig", str(on.cluster.kubeconfig), "drain", node, "--delete-emptydir-data"]
     command += [f"--pod-selector={names.APP_LABEL}={APP}", "--timeout=240s"]
     try:
@@ -79,7 +79,7 @@ def draining(on: Stage, node: str, log: Path) -> Iterator[subprocess.Popen[bytes
 
 @pytest.mark.timeout(1200)
 def test_a_drain_takes_the_only_pod_once_its_runs_have_ended_and_waits_for_nobody(on: Stage, at: Gateway, tmp_path: Path) -> None:
-    """An App of one pod cannot keep a drain from ending. What it was asked is answered; the next caller hears at once that nobody is there."""
+    """An App of one pod cannot block a drain. Its running calls are answered; the next caller gets an error at once."""
     log = tmp_path / "drain.log"
     (before,), rows = on.until_settled(APP), on.rows(APP)
     with running(on, APP, at, SHORT) as calls, draining(on, before["spec"]["nodeName"], log) as drain:
@@ -122,9 +122,9 @@ def test_long_runs_and_open_streams_end_on_the_version_that_they_began_on(on: St
             on.until(row, "Live")
             until_answer(host_of(on, app), at, "v2", on.key(app))
         assert not any(call.done() for call in (*by_ingress, *by_gateway)), "they ended before the rollout did: nothing is shown"
-        heard = {other: [call.result(PATIENCE) for call in by_ingress], APP: [call.result(PATIENCE) for call in by_gateway]}
+        results = {other: [call.result(PATIENCE) for call in by_ingress], APP: [call.result(PATIENCE) for call in by_gateway]}
     body = answer("v1")[1]
-    for app, (run, (status, events)) in heard.items():
+    for app, (run, (status, events)) in results.items():
         assert run == (200, body), app
         assert (status, events.replace(":\n\n", "")) == (200, f"event: result\ndata: {body}\n\n"), app
 
@@ -135,13 +135,13 @@ def test_a_drain_of_the_node_keeps_the_disruption_budget_and_fails_no_call(on: S
     before = on.until_settled(APP)
     log = tmp_path / "drain.log"
     options = ["--host", host_of(on, APP)]
-    with on.load(APP, url=f"http://{at.inside}/", options=options) as heard:
+    with on.load(APP, url=f"http://{at.inside}/", options=options) as calls:
         node = before[0]["spec"]["nodeName"]
         with draining(on, node, log) as drain:
             eventually("the second pod may not go", lambda: "violate the pod's disruption budget" in log.read_text())
             assert len(uids(before) & uids(on.pods(APP))) == 1
-            on.kubectl("uncordon", node)  # on a cluster of one node the next pod has nowhere else to go
+            on.kubectl("uncordon", node)  # on a cluster of one node the next pod fits nowhere else
             assert drain.wait(240) == 0, log.read_text()
         after = on.until_settled(APP)
     assert not uids(before) & uids(after)
-    assert heard["failed"] == 0, heard["errors"]
+    assert calls["failed"] == 0, calls["errors"]

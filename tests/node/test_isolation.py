@@ -1,4 +1,4 @@
-"""A workflow that forks, fills its disk or its memory hurts its own pod alone: a neighbour on the same node answers every call."""
+"""Runs workflows that fork, or fill their disk or memory: only their own pod suffers, and a neighbour on the same node answers every call."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.support.waiting import eventually
 
 NEIGHBOUR = "neighbour"
 WILD = "wild"
-"""Answers, and what is done to its pod is done inside of it, by `kubectl exec`: the tiny engine lets no flow do it."""
+"""An App that answers; `kubectl exec` acts inside its pod, since the tiny engine allows no flow to do so."""
 GREEDY = "greedy"
 EATS = "eats"
-"""A workflow of which each run takes more memory than there is."""
+"""A workflow whose runs need more memory than there is."""
 SMALL = {"resources": {"requests": {"memory": "32Mi"}, "limits": {"memory": "160Mi"}}}
 
 FILL = """
@@ -45,7 +45,7 @@ while not places or time.monotonic() < until:
     places = {place: filled(place + "/filled") for place in ("/tmp", "/", "/etc", "/home", "/var/tmp", "/run")}
 print(json.dumps(places))
 """
-# The pod has no process left for three seconds, so that a probe of the kubelet and calls of the neighbour fall into that time.
+# The pod cannot start a process for three seconds, in which a probe of the kubelet and calls of the neighbour occur.
 FORK = """
 import json, os, signal, time
 children = []
@@ -80,12 +80,12 @@ print(json.dumps([os.path.exists("/var/run/secrets/kubernetes.io"), os.getuid()]
 
 @dataclass(frozen=True)
 class Street:
-    """The stage of all that follows."""
+    """The stage of the tests of this file."""
 
     on: Stage
 
     def inside(self, app: str, program: str) -> Any:
-        """What a program says that runs in the App's container."""
+        """Returns the output of a program in the App's container."""
         (pod,) = self.on.pods(app)
         done = self.on.kubectl(
             "exec", pod["metadata"]["name"], "--", "python3", "-c", program, namespace=self.on.namespace, check=False, timeout=120
@@ -96,7 +96,7 @@ class Street:
 
 @pytest.fixture(scope="module")
 def street(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    """Three Apps on one node, one of which is called all along, and answers each call."""
+    """Provides three Apps on one node, one of which is called the whole time, and answers each call."""
     with stage(cluster, "isolation") as on, operator(on, folder=tmp_path_factory.mktemp("isolation")):
         on.release("v1")
         on.release("v1", workflow=EATS, text=answering("").replace("return ''", "return len('x' * (1 << 30))"))
@@ -104,14 +104,14 @@ def street(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         on.app(NEIGHBOUR)
         on.app(WILD, public())
         on.app(GREEDY, public(), workflow=EATS)
-        one = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
-        rows = [on.deploy(app, "v1", config=one) for app in (NEIGHBOUR, WILD)]
-        rows.append(on.deploy(GREEDY, "v1", config={**one, **SMALL}))
+        one_pod = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
+        rows = [on.deploy(app, "v1", config=one_pod) for app in (NEIGHBOUR, WILD)]
+        rows.append(on.deploy(GREEDY, "v1", config={**one_pod, **SMALL}))
         for row in rows:
             on.until(row, "Live")
-        with on.load(NEIGHBOUR) as heard:
+        with on.load(NEIGHBOUR) as calls:
             yield Street(on)
-        assert heard["failed"] == 0, heard["errors"]
+        assert calls["failed"] == 0, calls["errors"]
         assert restarts(on.pods(NEIGHBOUR)) == 0
 
 
@@ -120,13 +120,13 @@ def test_a_workflow_that_fills_its_disk_is_told_that_it_is_full(street: Street) 
     written, why = places.pop("/tmp")  # noqa: S108 - the pod's own
     assert (why, written <= 64 << 20) == ("ENOSPC", True)
     assert {each[1] for each in places.values()} <= {"EROFS", "EACCES", "ENOENT"}, places
-    street.on.until_answer(WILD, "v1")  # its readiness may have been missed meanwhile
+    street.on.until_answer(WILD, "v1")  # its readiness probe may have failed meanwhile
     assert restarts(street.on.pods(WILD)) == 0
 
 
 def test_a_workflow_that_forks_runs_out_of_processes_by_itself(street: Street) -> None:
-    forked, said = street.inside(WILD, FORK)
-    assert said == "BlockingIOError"
+    forked, message = street.inside(WILD, FORK)
+    assert message == "BlockingIOError"
     assert forked < 1024
     street.on.until_answer(WILD, "v1")
     assert street.inside(WILD, LEFT) == 0, "a process that has ended still counts as one of the pod's"
@@ -137,12 +137,12 @@ def test_a_workflow_that_takes_all_memory_is_killed_and_the_app_says_so(street: 
 
     def killed() -> Manifest | None:
         on.call(GREEDY)
-        app = on.get("App", GREEDY)  # once: the pod may be started again
+        app = on.get("App", GREEDY)  # once: the pod may restart
         available, ready = condition(app, "Available"), condition(app, "Ready")
         return available if available["reason"] == ready["reason"] == "OOMKilled" else None
 
-    said = eventually("the App says what became of its pod", killed)
-    assert "used more memory than its limit" in said["message"]
+    reason = eventually("the App says what became of its pod", killed)
+    assert "used more memory than its limit" in reason["message"]
     (pod,) = on.pods(GREEDY)
     (status,) = pod["status"]["containerStatuses"]
     assert "OOMKilled" in {state.get("terminated", {}).get("reason") for state in (status["state"], status["lastState"])}
@@ -154,7 +154,7 @@ def test_a_pod_has_no_token_and_is_nobody(street: Street) -> None:
 
 
 def test_a_namespace_takes_no_pod_that_is_not_restricted(street: Street) -> None:
-    """So all that the operator makes is, and an edited workload makes no pods that are not."""
+    """All pods of the operator are restricted, and an edited workload cannot create others."""
     on = street.on
     root = {"containers": [{"name": "root", "image": "registry.test/x:1", "securityContext": {"runAsUser": 0}}]}
     refused = on.api.create(on.named("Pod", "root") | {"spec": root})

@@ -1,4 +1,4 @@
-"""Access Keys that a user adds to the Secret, or takes out of it, and tells of, in the pods that run: in force within a minute, without a restart."""
+"""Changes Access Keys in the Secret: they are in force in running pods within a minute, without a restart."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Keyed:
     folder: Path
 
     def change(self, **keys: str | None) -> None:
-        """Adds keys to the Secret, or, where None, takes them out, and tells the operator, as the plugin does."""
+        """Adds keys to the Secret, or, if None, removes them, and notifies the operator, like the plugin."""
         encoded = {name: None for name, key in keys.items() if key is None}
         added = {name: key for name, key in keys.items() if key is not None}
         self.on.change("Secret", names.access_keys(APP), data=encoded, stringData=added)
         self.on.change("App", APP, metadata={"annotations": {names.KEYS_CHANGED_ANNOTATION: uuid.uuid4().hex}})
 
     def until_everywhere(self, key: str, status: int) -> None:
-        """Waits until each pod answers a call with this key so."""
+        """Waits until each pod answers a call with this key with this status."""
 
         def answers() -> set[int]:
             hosts = [f"{pod['status']['podIP']}:8080" for pod in self.on.pods(APP)]
@@ -58,7 +58,7 @@ def keyed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_keys_come_and_go_while_a_caller_notices_nothing(keyed: Keyed) -> None:
     on, before, template = keyed.on, uids(keyed.on.pods(APP)), keyed.on.workload(APP)["spec"]["template"]
-    with operator(on, folder=keyed.folder), on.load(APP) as heard:
+    with operator(on, folder=keyed.folder), on.load(APP) as calls:
         keyed.until_everywhere("key-of-a-partner", REFUSED)
         keyed.change(partner="key-of-a-partner")
         keyed.until_everywhere("key-of-a-partner", ALLOWED)
@@ -67,7 +67,7 @@ def test_keys_come_and_go_while_a_caller_notices_nothing(keyed: Keyed) -> None:
         keyed.until_everywhere("key-of-another", ALLOWED)
         keyed.change(another=None)
         keyed.until_everywhere("key-of-another", REFUSED)
-    assert heard["failed"] == 0, heard["errors"]
+    assert calls["failed"] == 0, calls["errors"]
     assert uids(on.pods(APP)) == before
     assert restarts(on.pods(APP)) == 0
     assert on.workload(APP)["spec"]["template"] == template

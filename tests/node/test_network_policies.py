@@ -1,4 +1,6 @@
-"""NetworkPolicies on a cluster that enforces them: who reaches an App's pods, and whom they reach, by pod and by Service; who reaches our programs."""
+"""Tests NetworkPolicies on a cluster that enforces them: an App's callers, its own calls by pod and by Service, and callers of our
+programs.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,16 @@ from tests.support.waiting import eventually
 LIMITED, FREE, BOUND = "limited", "free", "bound"
 FRIEND, STRANGER, RECORDER = "friend", "stranger", "dynamiq-recorder"
 PROGRAMS = {"base": "deployment", "api": "deployment", "gate": "deployment", "recorder": "statefulset"}
-"""Folders of manifests with a NetworkPolicy, and the file of whose pods it is."""
+"""Folders of manifests with a NetworkPolicy, and the file of its pods."""
 MANIFESTS = REPOSITORY / "manifests"
 TRIGGERED_WITHIN = 240.0  # seconds: a pod starts, imports, calls, and ends
-ENFORCED_WITHIN = 240.0  # seconds: kube-router looks at every pod of the node for each change
-PORT = 8080  # of an App, and of whom it calls
+ENFORCED_WITHIN = 240.0  # seconds: kube-router reads every pod of the node for each change
+PORT = 8080  # of an App, and of the servers that it calls
 OTHER_PORT = 8081
 
 
 def serve(*ports: int) -> tuple[str, ...]:
-    """The command of a pod that answers at these ports."""
+    """Returns the command of a pod that answers at these ports."""
     program = f"""
 import http.server, threading
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -53,13 +55,13 @@ AT_HOME = {"podSelector": {"matchLabels": {"role": FRIEND}}}
 
 @dataclass(frozen=True)
 class Town:
-    """The stage, with pods that call and are called; `abroad` is a namespace with a friend of the same labels, and what stands in for the recorder."""
+    """The stage, with pods that call and are called. `abroad`: a namespace with a friend of the same labels, and the recorder's stand-in."""
 
     on: Stage
     abroad: str
 
     def ways(self, app: str) -> list[str]:
-        """The ways to an App's calls: its Service, and each of its pods."""
+        """Returns the addresses of an App's calls: its Service, and each of its pods."""
         service = f"{app}.{self.on.namespace}.svc:80"
         return [service, *(f"{pod['status']['podIP']}:{PORT}" for pod in self.on.pods(app))]
 
@@ -70,10 +72,10 @@ class Town:
     def address(self, pod: str, namespace: str | None = None) -> str:
         return str(self.on.api.get("Pod", pod, namespace or self.on.namespace).body["status"]["podIP"])
 
-    def until_reached(self, pod: str, targets: list[str], wanted: list[str], namespace: str | None = None) -> None:
-        """Waits until of `targets` the pod reaches `wanted` and no other."""
+    def until_reached(self, pod: str, targets: list[str], expected: list[str], namespace: str | None = None) -> None:
+        """Waits until the pod reaches exactly `expected` of `targets`."""
         eventually(
-            f"{pod} reaches {wanted} alone", lambda: self.on.reached(pod, *targets, namespace=namespace) == wanted, ENFORCED_WITHIN, 0.5
+            f"{pod} reaches {expected} alone", lambda: self.on.reached(pod, *targets, namespace=namespace) == expected, ENFORCED_WITHIN, 0.5
         )
 
     def limit(self, app: str, **network: Manifest | list[Manifest] | None) -> None:
@@ -81,13 +83,13 @@ class Town:
 
 
 def told(abroad: str) -> list[str]:
-    """The operator knows of a recorder, and of somebody who reads metrics."""
+    """Returns the operator's options: a recorder, and a reader of metrics."""
     return [f"--recorder=http://{RECORDER}.{abroad}.svc:{PORT}", f"--metrics-from={abroad}/role={FRIEND}"]
 
 
 @pytest.fixture(scope="module")
 def town(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """Three Apps: one that says who may call it, one that says whom it calls, one that says nothing."""
+    """Provides three Apps: one with limited callers, one with limited targets, and one without limits."""
     folder = tmp_path_factory.mktemp("network")
     with stage(cluster, "network") as on, fresh_namespace(on.api, "abroad") as abroad, operator(on, folder=folder, options=told(abroad)):
         on.release("v1")
@@ -112,10 +114,10 @@ def town(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def operators_pod(town: Town) -> Iterator[str]:
-    """A pod where the operator's are, with their labels: the operator of these tests is a process outside of the cluster."""
+    """Provides a pod in the operator's namespace, with its labels: the operator of these tests is a process outside of the cluster."""
     on, name = town.on, f"operator-of-{town.on.namespace}"
-    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}}
-    created = on.api.create(made)  # stays: `kubectl apply -k manifests/` of another test may have made it
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}}
+    created = on.api.create(namespace)  # stays: `kubectl apply -k manifests/` of another test may have created it
     assert created.ok or created.status == 409, created.message
     on.pod(name, labels=names.OPERATOR_PODS, namespace=OPERATOR_NAMESPACE)
     yield name
@@ -128,7 +130,7 @@ def test_an_app_is_called_by_those_that_it_names_alone(town: Town) -> None:
     town.until_reached(STRANGER, ways, [])
     town.until_reached(FRIEND, ways, ways)
     free = town.ways(FREE)
-    town.until_reached(STRANGER, free, free)  # and of others nobody speaks; the node may hear of a Service a moment after its App is Live
+    town.until_reached(STRANGER, free, free)  # no policy limits the others; the node may learn of a Service a moment after its App is Live
     stranger = {"podSelector": {"matchLabels": {"role": STRANGER}}}
     town.limit(LIMITED, ingressFrom=[stranger])
     town.until_reached(STRANGER, ways, ways)
@@ -140,9 +142,9 @@ def test_an_app_is_called_by_those_that_it_names_alone(town: Town) -> None:
 
 
 def test_a_caller_of_another_namespace_is_let_through_where_that_is_named(town: Town) -> None:
-    """Whoever has the same labels elsewhere is somebody else; and where their namespace is named, those at home are."""
+    """A caller with the same labels in another namespace is not allowed; if that namespace is named, the ones at home are not."""
     ways, free = town.ways(LIMITED), town.ways(FREE)
-    town.until_reached(FRIEND, free, free, town.abroad)  # nothing else is in the way
+    town.until_reached(FRIEND, free, free, town.abroad)  # no other policy blocks it
     town.limit(LIMITED, ingressFrom=[AT_HOME])
     town.until_reached(FRIEND, ways, ways)
     town.until_reached(FRIEND, ways, [], town.abroad)
@@ -172,7 +174,7 @@ def test_an_app_calls_another_one_where_both_say_so(town: Town) -> None:
 
 
 def test_runs_and_metrics_pass_whatever_an_app_limits(town: Town) -> None:
-    """Runs to the recorder, and metrics to those whom the operator is told of."""
+    """Runs reach the recorder, and metrics reach the readers that the operator's options name."""
     on, abroad = town.on, town.abroad
     recorder = [f"{RECORDER}.{abroad}.svc:{PORT}", f"{town.address(RECORDER, abroad)}:{PORT}"]
     others = [f"{town.address(RECORDER, abroad)}:{OTHER_PORT}", f"{town.address(FRIEND, abroad)}:{PORT}"]
@@ -180,15 +182,15 @@ def test_runs_and_metrics_pass_whatever_an_app_limits(town: Town) -> None:
     town.limit(BOUND, egress=[])
     town.until_reached(town.pod_of(BOUND), [*recorder, *others], recorder)
     (pod,) = on.pods(LIMITED)
-    asked = [f"{pod['status']['podIP']}:{METRICS_PORT}", *town.ways(LIMITED)]
+    metrics_addresses = [f"{pod['status']['podIP']}:{METRICS_PORT}", *town.ways(LIMITED)]
     town.limit(LIMITED, ingressFrom=[])
-    town.until_reached(FRIEND, asked, asked[:1], abroad)
-    assert on.reached(RECORDER, *asked, namespace=abroad) == []
+    town.until_reached(FRIEND, metrics_addresses, metrics_addresses[:1], abroad)
+    assert on.reached(RECORDER, *metrics_addresses, namespace=abroad) == []
     town.limit(LIMITED, ingressFrom=[AT_HOME])
 
 
 def test_those_who_verify_new_pods_reach_them_and_nobody_else_does(town: Town, operators_pod: str) -> None:
-    """What stands in for a pod of the App has its labels and its port's name: by these the policy finds both."""
+    """The stand-in for a pod of the App has its labels and its port's name, by which the policy finds both."""
     on, app = town.on, "verified"
     verify = {"cases": [{"name": "any", "input": "{}", "expect": {"status": 200}}]}
     on.app(app, public(), with_spec(network={"ingressFrom": []}, rollout={"strategy": "Switch", "verify": verify}))
@@ -201,7 +203,7 @@ def test_those_who_verify_new_pods_reach_them_and_nobody_else_does(town: Town, o
 
 
 def stand_in(on: Stage, folder: str, workload: str) -> tuple[list[str], list[str]]:
-    """A pod with the labels and the named ports of a program's, under its NetworkPolicy; where it is to be reached, and where not."""
+    """Makes a pod with a program's labels and named ports, under its NetworkPolicy; returns its allowed and its blocked addresses."""
     (policy,) = yaml.safe_load_all((MANIFESTS / folder / "network-policy.yaml").read_text())
     (program,) = yaml.safe_load_all((MANIFESTS / folder / f"{workload}.yaml").read_text())
     template, spec, name = program["spec"]["template"], policy["spec"], policy["metadata"]["name"]
@@ -218,16 +220,16 @@ def stand_in(on: Stage, folder: str, workload: str) -> tuple[list[str], list[str
 
 
 def test_our_programs_are_reached_at_the_ports_that_their_policies_name_alone(town: Town) -> None:
-    """From any namespace; the kubelet, which is on the node, reaches whatever it asks."""
-    found = [stand_in(town.on, folder, workload) for folder, workload in PROGRAMS.items()]
-    opened, everything = [each for some, _ in found for each in some], [each for some, rest in found for each in (*some, *rest)]
+    """The allowed ports are open to any namespace; the kubelet, on the node, reaches every port."""
+    stand_ins = [stand_in(town.on, folder, workload) for folder, workload in PROGRAMS.items()]
+    opened, everything = [each for some, _ in stand_ins for each in some], [each for some, rest in stand_ins for each in (*some, *rest)]
     eventually("all of them listen", lambda: town.on.reached_from_node(*everything) == everything)
     town.until_reached(STRANGER, everything, opened)
     town.until_reached(FRIEND, everything, opened, town.abroad)
 
 
 def test_metrics_are_read_by_the_operator_alone_where_an_app_names_its_callers(town: Town, operators_pod: str) -> None:
-    """Of an App that names none everybody in the cluster reads them, who knows a pod's address."""
+    """Every pod that knows the address can read the metrics of an App without named callers."""
     on = town.on
     (pod,), (free,) = on.pods(LIMITED), on.pods(FREE)
     limited, of_free = f"{pod['status']['podIP']}:{METRICS_PORT}", f"{free['status']['podIP']}:{METRICS_PORT}"
@@ -281,12 +283,12 @@ def test_an_app_calls_those_that_it_names_alone_and_asks_dns(town: Town) -> None
 
 
 def test_a_limited_app_answers_all_along_while_it_is_deployed_again(town: Town) -> None:
-    """By addresses, since of a caller's labels the node hears a moment after its first call."""
+    """The policy names addresses: the node learns of a caller's labels a moment after its first call."""
     on = town.on
     on.release("v2")
     pods = on.api.get("Node", f"{on.cluster.name}-node", "").body["spec"]["podCIDR"]
     town.limit(LIMITED, ingressFrom=[{"ipBlock": {"cidr": pods}}])
     town.until_reached(STRANGER, town.ways(LIMITED), town.ways(LIMITED))
-    with on.load(LIMITED) as heard:
+    with on.load(LIMITED) as calls:
         on.live(LIMITED, "v2")
-    assert heard["failed"] == 0, heard["errors"]
+    assert calls["failed"] == 0, calls["errors"]

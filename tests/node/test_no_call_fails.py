@@ -1,7 +1,7 @@
-"""No call of an App fails, and each is answered by the right version, while it is called by its hostname through the gateway all along.
+"""Asserts that no call of an App fails, and the right version answers each, while it is called by its hostname through the gateway.
 
-One test each of a deploy, a rollback, strategy Switch, a verification by a Job, an operator that is killed, a revert, a promotion, and sleep and
-wake, with the operator, the policies and the gate as they are installed. tests/load does each of them many times, and in any order.
+Each test has one event: a deploy, a rollback, strategy Switch, verification by a Job, a killed operator, a revert, a promotion, or sleep.
+The operator, the policies and the gate are as they are installed. tests/load repeats each many times, in any order.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ BAD, PROMOTED, VERIFIED, UNVERIFIED = "v3", "v4", "v5", "v6"
 RATE = 10
 """Calls a second on new connections, and as many on kept ones."""
 RATE_BY_SERVICE = 4
-"""Calls a second by the Service's address, as other pods call: on new connections, since one that is kept may end as its pod does."""
+"""Calls a second by the Service's address, as other pods call: on new connections, since a kept one may end with its pod."""
 COUNTED = 30
-"""Calls after a change, all of which the new version answers."""
+"""Calls after a change, all of which the new version must answer."""
 WAKES = 1
 SELDOM = 1 / 15
-"""Calls a second of an App that sleeps after 5 s without one: some come at the very moment at which it falls asleep."""
+"""Calls a second of an App that sleeps after 5 s without one: some arrive exactly when it falls asleep."""
 HELD_FOR = 120.0  # seconds
 CHANGED_WITHIN = 240.0
 FAILS_WHERE_ASKED = f"def run(inputs):\n    if inputs.get('bad'):\n        raise ValueError('a bad version')\n    return {BAD!r}\n"
@@ -56,7 +56,7 @@ REVERTS = {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
 
 @dataclass(frozen=True)
 class Shop:
-    """An App that is called, and the namespace from where versions are promoted."""
+    """An App that is called, and the namespace from which versions are promoted."""
 
     made: Operated
     staging: Stage
@@ -68,31 +68,31 @@ class Shop:
 
     @property
     def live(self) -> Manifest:
-        """What the App's status says is live."""
-        found: Manifest = self.on.get("App", APP)["status"]["live"]
-        return found
+        """Returns the live row in the App's status."""
+        live_status: Manifest = self.on.get("App", APP)["status"]["live"]
+        return live_status
 
     @property
     def other(self) -> str:
-        """The version of the two that is not live."""
+        """Returns the one of the two versions that is not live."""
         return next(version for version in VERSIONS if version != self.live["workflowVersion"])
 
     def row_of(self, version: str) -> str:
-        """The newest row of a version that was live."""
+        """Returns the newest row of a version that was live."""
         good = [row for row in self.on.rows(APP) if row["spec"]["outcome"]["result"] == "Succeeded"]
         return str([row["metadata"]["name"] for row in good if row["spec"]["pinned"]["workflowVersion"] == version][-1])
 
     @contextlib.contextmanager
     def called(self) -> Iterator[Timeline]:
-        """Callers of the App while the block runs, which says what may answer them. None fails, and none is answered by another version."""
+        """Calls the App while the block runs, which records the allowed versions; asserts that no call fails, and no other version answers."""
         on, timeline = self.on, Timeline.of(self.live["workflowVersion"])
         host, key, service = host_of(on, APP), on.key(APP), (on.get("Service", APP)["spec"]["clusterIP"], 80)
         with (
-            calling(on.cluster, host, key, new=RATE, kept=RATE) as heard,
+            calling(on.cluster, host, key, new=RATE, kept=RATE) as answers,
             calling(on.cluster, host, key, new=RATE_BY_SERVICE, at=service) as by_service,
         ):
             yield timeline
-        for each in (heard, by_service):
+        for each in (answers, by_service):
             print(f"\n{each}\n{dict(each.by_text)}")
             assert not each.failed, f"{each.why()}\n{self.watched.story(each.failed[0].sent)}"
             assert not timeline.wrong(each), (timeline.wrong(each)[:5], timeline.states)
@@ -100,38 +100,38 @@ class Shop:
         self.until_answers_alone(self.until_told()["workflowVersion"])
 
     def until_told(self) -> Manifest:
-        """What the App's status says is live, once that is the only row that reads Live: a row says so before its App does."""
+        """Returns the live row in the App's status, once it is the only row in phase Live: a row is updated before its App."""
 
         def told() -> Manifest | None:
             live = [row["metadata"]["name"] for row in self.on.rows(APP) if row["status"]["phase"] == "Live"]
-            found = self.live
-            return found if live == [found["row"]] else None
+            status_live = self.live
+            return status_live if live == [status_live["row"]] else None
 
         return eventually("the App says which row is live", told)
 
     def until_answers_alone(self, version: str) -> None:
-        """Waits until whoever calls is answered by this version: Envoy's threads hear of a switch one after another."""
+        """Waits until only this version answers: Envoy's threads switch one after another."""
         on, host, key = self.on, host_of(self.on, APP), self.on.key(APP)
 
         def answers() -> bool:
-            with calling(on.cluster, host, key, new=RATE, kept=RATE, count=COUNTED) as heard:
+            with calling(on.cluster, host, key, new=RATE, kept=RATE, count=COUNTED) as answers:
                 pass
-            assert not heard.failed, heard.why()
-            return set(heard.by_text) == {answer(version)[1]}
+            assert not answers.failed, answers.why()
+            return set(answers.by_text) == {answer(version)[1]}
 
         eventually(f"{COUNTED} calls are answered by {version} alone", answers)
 
     @contextlib.contextmanager
-    def rolling_out(self, **asked: Manifest) -> Iterator[None]:
+    def rolling_out(self, **fields: Manifest) -> Iterator[None]:
         """Sets these fields of `spec.rollout` while the block runs."""
-        self.on.change("App", APP, spec={"rollout": asked})
+        self.on.change("App", APP, spec={"rollout": fields})
         try:
             yield
         finally:
-            self.on.change("App", APP, spec={"rollout": dict.fromkeys(asked)})
+            self.on.change("App", APP, spec={"rollout": dict.fromkeys(fields)})
 
     def switch(self) -> None:
-        """Gives the App strategy Switch, where it has another."""
+        """Gives the App strategy Switch, unless it has it."""
         if names.PINS_LABEL not in serving(self.on, APP):
             self.on.change("App", APP, spec={"rollout": {"strategy": "Switch"}})
             until_one_workload(self.on, APP, CHANGED_WITHIN, pinned=True)
@@ -140,20 +140,20 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("no-call-fails")
-    with stage(cluster, "staging") as staging, operated(cluster, at, "no-call-fails", folder, staging) as made:
-        for each, environment in ((staging, "staging"), (made.on, "production")):
+    with stage(cluster, "staging") as staging, operated(cluster, at, "no-call-fails", folder, staging) as prepared:
+        for each, environment in ((staging, "staging"), (prepared.on, "production")):
             _label(each, staging.namespace, environment)
             each.release(*VERSIONS)
             each.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
-        made.on.release(BAD, text=a_flow(FAILS_WHERE_ASKED, answer="answer"))
-        made.on.release(VERIFIED, text=a_flow(THANKS_WHERE_ASKED, answer="answer"))
-        made.on.release(UNVERIFIED)
-        made.on.app(APP)
+        prepared.on.release(BAD, text=a_flow(FAILS_WHERE_ASKED, answer="answer"))
+        prepared.on.release(VERIFIED, text=a_flow(THANKS_WHERE_ASKED, answer="answer"))
+        prepared.on.release(UNVERIFIED)
+        prepared.on.app(APP)
         for version in VERSIONS:
-            made.on.live(APP, version)
-        until_answer(host_of(made.on, APP), at, VERSIONS[-1], made.on.key(APP))
-        with watching(made.on.api, made.on.namespace) as watched:
-            yield Shop(made, staging, watched)
+            prepared.on.live(APP, version)
+        until_answer(host_of(prepared.on, APP), at, VERSIONS[-1], prepared.on.key(APP))
+        with watching(prepared.on.api, prepared.on.namespace) as watched:
+            yield Shop(prepared, staging, watched)
 
 
 def _label(on: Stage, project: str, environment: str) -> None:
@@ -201,7 +201,7 @@ def test_a_switch_and_its_rollback_to_warm_pods_fail_no_call(shop: Shop) -> None
 
 
 def test_a_deploy_that_a_job_verifies_and_one_whose_verification_is_overtaken_fail_no_call(shop: Shop) -> None:
-    """The verification of the example; then one that does not end, while somebody rolls back: no caller is answered by its version."""
+    """The first verification is that of the example. The second does not end while a user rolls back: no caller gets its version."""
     shop.switch()
     on, before = shop.on, shop.live
     verify = yaml.safe_load((REPOSITORY / "examples/verification/app.yaml").read_text())["spec"]["rollout"]["verify"]
@@ -220,8 +220,8 @@ def test_a_deploy_that_a_job_verifies_and_one_whose_verification_is_overtaken_fa
 
 
 def _jobs(on: Stage) -> list[Manifest]:
-    found: list[Manifest] = on.api.get("Job", "", on.namespace, api_version="batch/v1").body["items"]
-    return found
+    jobs: list[Manifest] = on.api.get("Job", "", on.namespace, api_version="batch/v1").body["items"]
+    return jobs
 
 
 def test_an_operator_that_is_killed_in_a_deploy_fails_no_call(shop: Shop) -> None:
@@ -237,7 +237,7 @@ def test_an_operator_that_is_killed_in_a_deploy_fails_no_call(shop: Shop) -> Non
 
 
 def test_a_revert_fails_no_call_of_those_that_the_bad_version_answers(shop: Shop) -> None:
-    """It fails what others ask of it, and goes for that."""
+    """The version fails runs of other callers, and is reverted for that."""
     shop.switch()
     on, before, selected = shop.on, shop.live, serving(shop.on, APP).items()
     pods = [pod for pod in on.pods(APP) if selected <= pod["metadata"]["labels"].items()]
@@ -275,11 +275,11 @@ def test_sleep_and_wake_fail_no_call(shop: Shop) -> None:
     assert is_asleep(on, SLEEPER)
     assert call_at_once(at, [(host, key)] * 5, HELD_FOR) == [answer(VERSIONS[0])] * 5
     with (
-        calling(on.cluster, host, key, new=SELDOM, timeout=HELD_FOR) as heard,
+        calling(on.cluster, host, key, new=SELDOM, timeout=HELD_FOR) as answers,
         calling(on.cluster, host, key, new=SELDOM, at=service, timeout=HELD_FOR) as by_service,
     ):
         eventually("it falls asleep and is woken", lambda: wakes(shop.watched, SLEEPER, since) >= 1 + WAKES, 300, 0.5)
-    for each in (heard, by_service):
+    for each in (answers, by_service):
         print(f"\n{each}")
         assert not each.failed, each.why()
         assert set(each.by_text) == {answer(VERSIONS[0])[1]}

@@ -1,4 +1,6 @@
-"""The recorder as it is installed: pods reach it by a token of their own, people through the API server, and its volume outlives its pod."""
+"""Tests the recorder as it is installed: pods reach it with their own token, people through the API server, and its volume outlives its
+pod.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +37,15 @@ print(urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "/v1/traces", 
 
 
 @pytest.fixture(scope="module")
-def there(cluster: Cluster) -> Iterator[Installed]:
+def installed_recorder(cluster: Cluster) -> Iterator[Installed]:
     install_rights(cluster)
     cluster.load_images(images.ensure([images.RUNTIME]).values())
-    with installed(cluster) as made:
-        yield made
+    with installed(cluster) as running:
+        yield running
 
 
 def ask(api: Api, path: str, token: str | None) -> tuple[int, Any]:
-    """Through the API server's proxy, as the plugin asks."""
+    """Sends a request through the API server's proxy, like the plugin."""
     configuration = api.client.configuration
     signed = configuration.get_api_key_with_prefix("BearerToken", "authorization")
     headers = {**({"authorization": signed} if signed else {}), **({TOKEN_HEADER: token} if token else {})}
@@ -52,7 +54,7 @@ def ask(api: Api, path: str, token: str | None) -> tuple[int, Any]:
 
 
 def a_sender(api: Api, namespace: str, app: Manifest) -> str:
-    """A pod of the App with a projected token, in which commands can be run."""
+    """Creates a pod of the App with a projected token, in which commands can run."""
     projected = {"serviceAccountToken": {"audience": RECORDER_AUDIENCE, "expirationSeconds": 3600, "path": "token"}}
     pod = recorders.a_pod(
         api,
@@ -77,7 +79,7 @@ def send(kubectl: Kubectl, namespace: str, pod: str, body: Manifest) -> str:
 
 
 @pytest.mark.full_count
-def test_from_a_pod_to_who_asks_and_over_a_restart(there: Installed, api: Api, kubectl: Kubectl) -> None:
+def test_from_a_pod_to_who_asks_and_over_a_restart(installed_recorder: Installed, api: Api, kubectl: Kubectl) -> None:
     with fresh_namespace(api, "recorded") as namespace:
         app = recorders.an_app(api, namespace, content=True)
         uid = app["metadata"]["uid"]
@@ -85,23 +87,28 @@ def test_from_a_pod_to_who_asks_and_over_a_restart(there: Installed, api: Api, k
         run = a_run(content=True)
         eventually("the run is taken", lambda: send(kubectl, namespace, pod, request(run)) == "200")
         reader, stranger = rest.account(api, namespace, "reader", "dynamiq-deployer"), rest.account(api, namespace, "stranger")
-        one = f"/v1/runs/{run_id_of(run)}?include=content"
-        eventually("the reader's rights apply", lambda: ask(api, one, reader)[0] == 200)
-        assert ask(api, one, reader)[1]["data"]["input"] == {"q": "hi"}
-        assert [ask(api, f"/v1/apps/{uid}/runs", who)[0] for who in (reader, stranger, "nobody", None)] == [200, 404, 401, 401]
+        path_of_run = f"/v1/runs/{run_id_of(run)}?include=content"
+        eventually("the reader's rights apply", lambda: ask(api, path_of_run, reader)[0] == 200)
+        assert ask(api, path_of_run, reader)[1]["data"]["input"] == {"q": "hi"}
+        assert [ask(api, f"/v1/apps/{uid}/runs", caller_token)[0] for caller_token in (reader, stranger, "nobody", None)] == [
+            200,
+            404,
+            401,
+            401,
+        ]
         before = uid_of_pod(api)
-        there.kill()
+        installed_recorder.kill()
         eventually("another pod takes its place", lambda: uid_of_pod(api) not in (None, before))
-        there.until_ready()
-        eventually("it answers again", lambda: ask(api, one, reader)[0] == 200)
+        installed_recorder.until_ready()
+        eventually("it answers again", lambda: ask(api, path_of_run, reader)[0] == 200)
         more = [a_run(seq=seq, nodes=5) for seq in range(2, 202)]
         for number in range(INSTANCES):
             instance = str(uuid.uuid4())
             body = request(*(a_run(seq=seq, nodes=5) for seq in range(1, 201)), instance=instance) if number else request(*more)
             assert send(kubectl, namespace, pod, body) == "200"
         path = f"/v1/apps/{uid}/recorder"
-        found = ask(api, path, reader)[1]["data"]
-        assert (found["missing"], found["cut_off"], found["instances"]) == (0, 0, INSTANCES)
+        run_ids = ask(api, path, reader)[1]["data"]
+        assert (run_ids["missing"], run_ids["cut_off"], run_ids["instances"]) == (0, 0, INSTANCES)
         status = kubectl(
             "exec", "dynamiq-recorder-0", "--", "/usr/local/bin/python3", "-c", READ_STATUS, namespace=RECORDER_NAMESPACE
         ).stdout
@@ -114,6 +121,6 @@ READ_STATUS = "print(next(line for line in open('/proc/1/status') if line.starts
 
 
 def uid_of_pod(api: Api) -> str | None:
-    """Of the recorder's."""
+    """Returns the uid of the recorder's pod."""
     uid: str | None = api.get("Pod", "dynamiq-recorder-0", RECORDER_NAMESPACE).body.get("metadata", {}).get("uid")
     return uid

@@ -1,4 +1,4 @@
-"""The pods of a deployment by the management API, with a kubelet that has logs: what a page shows of a rollout that does not go well."""
+"""Tests a deployment's pods in the management API, with a kubelet that has logs: what a page shows of a failing rollout."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ APP = "logged"
 
 @dataclass(frozen=True)
 class Place:
-    """An App that serves v1 with one pod, and who deploys it."""
+    """An App that serves v1 with one pod, and the user who deploys it."""
 
     on: Stage
     deployer: Client
     app: str
 
     def rows(self) -> list[Any]:
-        found: list[Any] = self.deployer.get(f"/v1/apps/{self.app}/deployments")
-        return found
+        rows: list[Any] = self.deployer.get(f"/v1/apps/{self.app}/deployments")
+        return rows
 
     def pods(self, row: str) -> list[Any]:
-        found: list[Any] = self.deployer.get(f"/v1/apps/{self.app}/deployments/{row}/pods")
-        return found
+        pods: list[Any] = self.deployer.get(f"/v1/apps/{self.app}/deployments/{row}/pods")
+        return pods
 
     def logs(self, row: str, pod: str, query: str = "") -> Any:
         return self.deployer.get(f"/v1/apps/{self.app}/deployments/{row}/pods/{pod}/logs{query}")
@@ -59,15 +59,20 @@ def test_the_log_of_a_pod_that_serves_and_why_another_does_not(place: Place) -> 
     (live,) = place.rows()
 
     def told_of() -> Any:
-        """The pod, once what the kubelet and Kubernetes' controllers say of it has come."""
-        (found,) = place.pods(live["id"])
-        return found if found["is_serving"] and {"Pulled", "Started"} <= {each["reason"] for each in found["events"]} else None
+        """Returns the pod, once the events of the kubelet and of Kubernetes' controllers are complete."""
+        (pod_of_row,) = place.pods(live["id"])
+        return (
+            pod_of_row if pod_of_row["is_serving"] and {"Pulled", "Started"} <= {each["reason"] for each in pod_of_row["events"]} else None
+        )
 
     pod = eventually("all is told of the pod", told_of)
     assert (pod["ready"], pod["phase"]) == (True, "Running")
-    told = place.logs(live["id"], pod["name"])
-    assert told["lines"]
-    assert told["lines"] == place.on.kubectl("logs", pod["name"], namespace=place.on.namespace).stdout.splitlines()[-len(told["lines"]) :]
+    serving_log = place.logs(live["id"], pod["name"])
+    assert serving_log["lines"]
+    assert (
+        serving_log["lines"]
+        == place.on.kubectl("logs", pod["name"], namespace=place.on.namespace).stdout.splitlines()[-len(serving_log["lines"]) :]
+    )
     assert len(place.logs(live["id"], pod["name"], "?lines=1")["lines"]) == 1
     assert "not found" in place.logs(live["id"], pod["name"], "?previous=true")["message"], "it was never started again"
 
@@ -76,7 +81,7 @@ def test_the_log_of_a_pod_that_serves_and_why_another_does_not(place: Place) -> 
     newest = eventually("the row is there", lambda: next((row for row in place.rows() if row["id"] != live["id"]), None))
 
     def explained() -> Any:
-        """The pod, once its message and the kubelet's events say why it does not start."""
+        """Returns the pod, once its message and the kubelet's events explain why it does not start."""
         for each in place.pods(newest["id"]):
             if "cannot be pulled" in (each["message"] or "") and "Failed" in {event["reason"] for event in each["events"]}:
                 return each
@@ -84,7 +89,7 @@ def test_the_log_of_a_pod_that_serves_and_why_another_does_not(place: Place) -> 
 
     waiting = eventually("its pod says why it does not start", explained)
     assert (waiting["ready"], waiting["is_serving"]) == (False, False)
-    said = place.logs(newest["id"], waiting["name"])
-    assert (said["lines"], "waiting to start" in said["message"]) == ([], True)
+    waiting_log = place.logs(newest["id"], waiting["name"])
+    assert (waiting_log["lines"], "waiting to start" in waiting_log["message"]) == ([], True)
     assert [each["name"] for each in place.pods(live["id"])] == [pod["name"]], "v1 still serves, by the pod that it had"
     problem(place.deployer("GET", f"/v1/apps/{place.app}/deployments/{newest['id']}/pods/{pod['name']}/logs"), 404, "has no pod")

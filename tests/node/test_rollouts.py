@@ -1,4 +1,4 @@
-"""Callers never notice a rollout: new versions and rollbacks in alternation, under load through the gateway by hostname."""
+"""Alternates new versions and rollbacks under load through the gateway by hostname: callers never notice a rollout."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ pytestmark = [
 ROLLOUTS = int(os.environ.get("ROLLOUTS") or 100)
 ROLLOUTS_OF_THE_CONTROL = 4
 RATE_OF_THE_CONTROL, RUNS_OF_THE_CONTROL = 50, 0.1
-"""Calls a second, and seconds of a run: so that some run for certain on each pod that ends, and few enough for a busy machine."""
+"""Calls a second, and seconds of a run: each ending pod surely has a run, and a busy machine can serve them."""
 IN_FULL = bool(os.environ.get("SOAK"))
 RATE = int(os.environ.get("RATE") or (200 if IN_FULL else 50))
-"""Calls a second on new connections, and as many on kept ones: what two idle cores carry, and what they carry beside other work."""
+"""Calls a second on new connections, and as many on kept ones: the capacity of two idle cores, and that of busy ones."""
 QUIET = 60 if IN_FULL else 15
 """Seconds of the same load before the first rollout and after the last one."""
 VERSIONS = ("v1", "v2", "v3", "v4")
@@ -51,41 +51,41 @@ sys.exit(__main__.main())
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(cluster, "rollouts") as made, operator(made, folder=tmp_path_factory.mktemp("rollouts"), options=OPTIONS):
-        made.release(*VERSIONS)
-        made.runtime("fast", by_default=True, drainSeconds=5)
-        yield made
+    with stage(cluster, "rollouts") as staged, operator(staged, folder=tmp_path_factory.mktemp("rollouts"), options=OPTIONS):
+        staged.release(*VERSIONS)
+        staged.runtime("fast", by_default=True, drainSeconds=5)
+        yield staged
 
 
 def rolled(on: Stage, app: str, at: Gateway, rollouts: int, rate: int = RATE) -> tuple[Heard, Timeline]:
-    """Deploys of the next version and rollbacks to the first row in alternation, under the load of both kinds of callers."""
+    """Alternates deploys of the next version and rollbacks to the first row, under the load of both kinds of callers."""
     on.app(app)
     first = on.live(app, VERSIONS[0], config=PODS)
     until_answer(host_of(on, app), at, VERSIONS[0], on.key(app))
     timeline = Timeline.of(VERSIONS[0])
-    with calling(on.cluster, host_of(on, app), on.key(app), new=rate, kept=rate) as heard:
-        time.sleep(QUIET)  # nothing is waited for: this is the load without a rollout
+    with calling(on.cluster, host_of(on, app), on.key(app), new=rate, kept=rate) as answers:
+        time.sleep(QUIET)  # no condition is awaited: this is the load without a rollout
         for number, version in zip(range(rollouts), itertools.cycle(VERSIONS[1:]), strict=False):
-            taken = VERSIONS[0] if number % 2 else version
-            timeline.begin(taken)
+            target = VERSIONS[0] if number % 2 else version
+            timeline.begin(target)
             if number % 2:
                 on.live(app, restores=first)
             else:
-                on.live(app, taken)
+                on.live(app, target)
             until_alone(on, app)
-            timeline.end(taken)
+            timeline.end(target)
         time.sleep(QUIET)
-    return heard, timeline
+    return answers, timeline
 
 
-def told(title: str, heard: Heard, timeline: Timeline, rate: int = RATE) -> str:
-    """The figures: while nothing was rolled out beside those of the rollouts."""
+def told(title: str, answers: Heard, timeline: Timeline, rate: int = RATE) -> str:
+    """Returns the figures without a rollout and during rollouts."""
     began, ended = timeline.states[1][0], timeline.states[-1][0]
-    quiet = Heard([call for call in heard.calls if call.answered < began or call.sent > ended])
-    rolling = Heard([call for call in heard.calls if began <= call.sent <= ended])
+    quiet = Heard([call for call in answers.calls if call.answered < began or call.sent > ended])
+    rolling = Heard([call for call in answers.calls if began <= call.sent <= ended])
     lines = [
         f"{title}: {(len(timeline.states) - 1) // 2} rollouts in {ended - began:.0f} s, {rate}/s on new connections and on kept ones",
-        f"  {len(heard.calls)} calls, {len(heard.failed)} failed, {len(timeline.wrong(heard))} of a wrong version, {heard.left_out} left out",
+        f"  {len(answers.calls)} calls, {len(answers.failed)} failed, {len(timeline.wrong(answers))} of a wrong version, {answers.left_out} left out",
         f"  without a rollout: {quiet}",
         f"  during rollouts: {rolling}",
     ]
@@ -95,33 +95,33 @@ def told(title: str, heard: Heard, timeline: Timeline, rate: int = RATE) -> str:
 
 @pytest.mark.timeout(5400)
 def test_no_call_fails_and_none_is_answered_by_another_version(on: Stage, at: Gateway) -> None:
-    heard, timeline = rolled(on, "shop", at, counted(ROLLOUTS))
-    text = told("deploys and rollbacks in alternation", heard, timeline)
+    answers, timeline = rolled(on, "shop", at, counted(ROLLOUTS))
+    text = told("deploys and rollbacks in alternation", answers, timeline)
     if IN_FULL:
         machine = f"{os.cpu_count()} cores, load average {os.getloadavg()[1]:.1f} over the last 5 minutes"
         command = f"ROLLOUTS={ROLLOUTS} RATE={RATE} SOAK=1 python -m pytest tests/node/test_rollouts.py --capture=no"
         LOG.write_text(
             f"{command}\nKubernetes {components.KUBERNETES.version}, Contour {components.CONTOUR.version}, {machine}.\n\n{text}\n"
         )
-    assert not heard.failed, heard.why()
-    assert not timeline.wrong(heard), timeline.wrong(heard)[:5]
-    assert len(heard.calls) > 2 * RATE * QUIET
+    assert not answers.failed, answers.why()
+    assert not timeline.wrong(answers), timeline.wrong(answers)[:5]
+    assert len(answers.calls) > 2 * RATE * QUIET
 
 
 @pytest.mark.timeout(1800)
 def test_without_pre_stop_and_drain_calls_do_fail(cluster: Cluster, at: Gateway, tmp_path: Path) -> None:
-    """The control: the same, by an operator that writes a preStop sleep of 0 s, on a Runtime with a drain of 0 s."""
+    """The control: the same with an operator that writes a preStop sleep of 0 s, and a Runtime with a drain of 0 s."""
     program = tmp_path / "without.py"
     program.write_text(WITHOUT_PRE_STOP)
     with stage(cluster, "control") as on, operator(on, folder=tmp_path, options=OPTIONS, program=[str(program)]):
         for version in VERSIONS:
             on.release(version, text=sleeping(version, RUNS_OF_THE_CONTROL))
         on.runtime("hasty", by_default=True, drainSeconds=0)
-        heard, timeline = rolled(on, "hasty", at, ROLLOUTS_OF_THE_CONTROL, RATE_OF_THE_CONTROL)
+        answers, timeline = rolled(on, "hasty", at, ROLLOUTS_OF_THE_CONTROL, RATE_OF_THE_CONTROL)
         container = on.workload("hasty")["spec"]["template"]["spec"]["containers"][0]
     assert container["lifecycle"]["preStop"]["sleep"]["seconds"] == 0
-    text = told(f"the same without preStop and drain, runs of {RUNS_OF_THE_CONTROL} s", heard, timeline, RATE_OF_THE_CONTROL)
+    text = told(f"the same without preStop and drain, runs of {RUNS_OF_THE_CONTROL} s", answers, timeline, RATE_OF_THE_CONTROL)
     if IN_FULL:
         with LOG.open("a") as log:
             log.write(f"{text}\n")
-    assert heard.failed
+    assert answers.failed

@@ -1,4 +1,6 @@
-"""What an App's owner does while it sleeps, on real pods: deploys, changes of type, other keys, triggers; and what the chart's hooks do to the gate."""
+"""Tests an owner's actions on a sleeping App, on real pods: deploys, changes of type, other keys, triggers; and the chart's hooks for the
+gate.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,11 @@ ANSWERED, REFUSED = 200, 401
 
 @pytest.fixture(scope="module")
 def sleepers(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
-    with operated(cluster, at, "sleeping-apps", tmp_path_factory.mktemp("sleeping")) as made:
-        made.on.release("v1", "v2")
-        made.on.runtime("fast", by_default=True)
-        sleeping(made.on, made.at, ("owned", "keyed"))
-        yield made
+    with operated(cluster, at, "sleeping-apps", tmp_path_factory.mktemp("sleeping")) as prepared:
+        prepared.on.release("v1", "v2")
+        prepared.on.runtime("fast", by_default=True)
+        sleeping(prepared.on, prepared.at, ("owned", "keyed"))
+        yield prepared
 
 
 def called(at: Operated, app: str, key: str | None = None) -> tuple[int, str]:
@@ -86,7 +88,9 @@ def test_a_trigger_wakes_it(sleepers: Operated) -> None:
 
 
 def test_the_chart_finds_the_gate_and_retires_it_for_which_apps_are_woken(sleepers: Operated, tmp_path: Path) -> None:
-    """Its hooks on what is installed: `helm test`, and what comes before `helm uninstall`. With the gate again the App sleeps again."""
+    """Runs the chart's hooks on the installed gate: `helm test`, and the one before `helm uninstall`. With the gate back, the App sleeps
+    again.
+    """
     on, hooks = sleepers.on, Helm(tmp_path).rendered({"api": {"enabled": False}}, namespace=sleepers.on.namespace)
     until_asleep(on, "owned")
     run_hook(sleepers, hooks, "test", "pod/dynamiq-test", "jsonpath={.status.phase}=Succeeded")
@@ -103,7 +107,7 @@ def test_the_chart_finds_the_gate_and_retires_it_for_which_apps_are_woken(sleepe
 
 
 def run_hook(sleepers: Operated, hooks: list[Manifest], event: str, name: str, ends: str) -> None:
-    """Does for an event of the chart what helm does, until what it runs ends well. Raises AssertionError with what that said."""
+    """Runs an event's hooks like helm, until they succeed. Raises AssertionError with their output."""
     on, objects = sleepers.on, [each for each in hooks if each["metadata"].get("annotations", {}).get(HOOK) == event]
     on.kubectl("apply", "-f", "-", input=objects)
     try:

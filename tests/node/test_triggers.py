@@ -1,4 +1,4 @@
-"""Triggers on real pods: they fire across deploys, each once, and whatever is live answers.
+"""Tests triggers on real pods: they fire across deploys, each once, and the live version answers.
 
 `SOAK=1`: 10 deploys across 5 minutes of a schedule of every minute, with a log in docs/measured/triggers.txt; a part of it otherwise.
 """
@@ -33,7 +33,7 @@ MINUTES, DEPLOYS = (5, 10) if SOAK else (2, 2)
 MINUTE = 60
 RAN_WITHIN = 240.0  # seconds: a pod starts, imports, calls, and ends
 DRAINED_WITHIN = timedelta(seconds=15)
-"""A pod of the row before may answer for so long after its successor is Live."""
+"""A pod of the previous row may answer for so long after its successor is Live."""
 
 FAILS = "def run(inputs):\n    if inputs['question'] == 'berta':\n        raise ValueError('what ' + inputs['question'] + ' was about')\n    return 'fine'\n"
 SLOW = "import time\ndef run(inputs):\n    time.sleep(45)\n    return 'slept'\n"
@@ -41,10 +41,10 @@ SLOW = "import time\ndef run(inputs):\n    time.sleep(45)\n    return 'slept'\n"
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(cluster, "triggers") as made, operator(made, folder=tmp_path_factory.mktemp("triggers")):
-        made.release("v1", "v2")
-        made.runtime("fast", by_default=True)
-        yield made
+    with stage(cluster, "triggers") as staged, operator(staged, folder=tmp_path_factory.mktemp("triggers")):
+        staged.release("v1", "v2")
+        staged.runtime("fast", by_default=True)
+        yield staged
 
 
 @pytest.fixture(autouse=True)
@@ -54,30 +54,30 @@ def ends_its_apps(on: Stage) -> Iterator[None]:
 
 
 def runs(on: Stage, app: str) -> list[Manifest]:
-    """What the App tells of its triggers, the newest first."""
-    found: list[Manifest] = on.get("App", app).get("status", {}).get("triggers", [])
-    return found
+    """Returns the runs of triggers in the App's status, newest first."""
+    newest_first: list[Manifest] = on.get("App", app).get("status", {}).get("triggers", [])
+    return newest_first
 
 
 def until_ran(on: Stage, app: str, count: int = 1, seconds: float = RAN_WITHIN) -> list[Manifest]:
-    """The App's runs, once `count` of them have ended."""
+    """Returns the App's runs, once `count` of them have ended."""
 
     def ended() -> list[Manifest] | None:
-        found = runs(on, app)
-        return found if sum("endedAt" in run for run in found) >= count else None
+        current = runs(on, app)
+        return current if sum("endedAt" in run for run in current) >= count else None
 
     return eventually(f"{count} runs of App {app} have ended: {runs(on, app)}", ended, seconds, 0.5)
 
 
 def callers(on: Stage, app: str) -> list[Manifest]:
-    found: list[Manifest] = on.api.get("Pod", "", on.namespace, labelSelector=f"{names.TRIGGER_OF_LABEL}={app}").body["items"]
-    return found
+    pods: list[Manifest] = on.api.get("Pod", "", on.namespace, labelSelector=f"{names.TRIGGER_OF_LABEL}={app}").body["items"]
+    return pods
 
 
 class Answered:
-    """The runs that pods of an App have answered, by their logs: read all along, since a pod's log goes with it.
+    """The runs that pods of an App have answered, by their logs, read all the time, since a log ends with its pod.
 
-    Nobody calls a pod in its last seconds, so that a log which is read every second is whole.
+    Nobody calls a pod in its last seconds, so a log that is read every second is complete.
     """
 
     def __init__(self, on: Stage, app: str) -> None:
@@ -120,43 +120,43 @@ def test_every_minute_is_run_once_across_deploys(on: Stage) -> None:
         trigger = {"name": "minutely", "schedule": "* * * * *"}
         on.change("App", "steady", spec={"triggers": [trigger]})
         name = names.trigger("steady", "minutely")
-        made = eventually("the schedule is there", lambda: on.find("CronJob", name))
-        first = int(parse_time(made["metadata"]["creationTimestamp"]).timestamp()) // MINUTE + 1
+        cron_job = eventually("the schedule is there", lambda: on.find("CronJob", name))
+        first = int(parse_time(cron_job["metadata"]["creationTimestamp"]).timestamp()) // MINUTE + 1
         for number in range(DEPLOYS):
-            # A second before a run and, of more deploys than runs, between them: each run meets a rollout.
+            # A second before a run, and, with more deploys than runs, between them: a rollout is under way at each run.
             _until(first * MINUTE - 1 + number * MINUTES * MINUTE / DEPLOYS)
             on.live("steady", "v1" if number % 2 else "v2", seconds=90)
-        told = until_ran(on, "steady", MINUTES, (MINUTES + 3) * MINUTE)
-        if time.time() % MINUTE > MINUTE / 2:  # the change is not to meet the turn of a minute
+        runs_told = until_ran(on, "steady", MINUTES, (MINUTES + 3) * MINUTE)
+        if time.time() % MINUTE > MINUTE / 2:  # the change must not coincide with the turn of a minute
             _until((time.time() // MINUTE + 1) * MINUTE)
-            told = until_ran(on, "steady", int(time.time()) // MINUTE - first + 1, 2 * MINUTE)
+            runs_told = until_ran(on, "steady", int(time.time()) // MINUTE - first + 1, 2 * MINUTE)
         on.change("App", "steady", spec={"triggers": [{**trigger, "suspend": True}]})
         eventually("the schedule is gone", lambda: on.find("CronJob", name) is None)
         ended = datetime.now(UTC)
-        told = eventually("each run has ended", lambda: _all_ended(runs(on, "steady")), RAN_WITHIN)
+        runs_told = eventually("each run has ended", lambda: _all_ended(runs(on, "steady")), RAN_WITHIN)
     due = [f"{name}-{minute}" for minute in range(first, int(ended.timestamp()) // MINUTE + 1)]
-    _write(on, told, due, answered.ids)
-    assert sorted(run["job"] for run in told) == due, "none is lost"
+    _write(on, runs_told, due, answered.ids)
+    assert sorted(run["job"] for run in runs_told) == due, "none is lost"
     assert len(due) >= MINUTES
-    assert {run["outcome"] for run in told} == {"Succeeded"}, told
+    assert {run["outcome"] for run in runs_told} == {"Succeeded"}, runs_told
     assert len(answered.ids) <= len(due), "and none was answered twice"
-    for run in told:
+    for run in runs_told:
         assert run["workflowVersion"] in _served(on, run), run
     events = on.api.get("Event", "", on.namespace, fieldSelector="involvedObject.name=steady,reason=TriggerSucceeded").body["items"]
     assert len(events) == len(due)
 
 
 def _until(moment: float) -> None:
-    """Waits for a moment, in seconds of the epoch: that deploys are spread over minutes is what is tested."""
+    """Waits for a moment, in seconds of the epoch: the test needs deploys spread over minutes."""
     time.sleep(max(moment - time.time(), 0))
 
 
-def _all_ended(found: list[Manifest]) -> list[Manifest] | None:
-    return found if all("endedAt" in run for run in found) else None
+def _all_ended(all_runs: list[Manifest]) -> list[Manifest] | None:
+    return all_runs if all("endedAt" in run for run in all_runs) else None
 
 
 def _served(on: Stage, run: Manifest) -> set[str]:
-    """Versions of which a pod may have been ready while the run was under way."""
+    """Returns the versions whose pods may have been ready during the run."""
     rows = on.rows("steady")
     successors = [*rows[1:], None]
     began, ended = parse_time(run["startedAt"]), parse_time(run["endedAt"])
@@ -168,20 +168,20 @@ def _served(on: Stage, run: Manifest) -> set[str]:
     }
 
 
-def _write(on: Stage, told: list[Manifest], due: list[str], answered: set[str]) -> None:
+def _write(on: Stage, ended_runs: list[Manifest], due: list[str], answered: set[str]) -> None:
     rows = on.rows("steady")
     lines = [
         f"make soak: Kubernetes {components.KUBERNETES.version}, real pods.",
         f"{len(rows) - 1} deploys across {MINUTES} minutes of the schedule * * * * *, of a private App: each run meets a rollout.",
         "",
-        f"{len(due)} runs were due, {len(told)} are told, {sum(run['outcome'] == 'Succeeded' for run in told)} succeeded, "
-        f"{len(set(due) - {run['job'] for run in told})} lost; the App's pods answered {len(answered)}.",
-        f"Versions that answered: {', '.join(f'{version} {count}' for version, count in sorted(_versions(told).items()))}.",
+        f"{len(due)} runs were due, {len(ended_runs)} are told, {sum(run['outcome'] == 'Succeeded' for run in ended_runs)} succeeded, "
+        f"{len(set(due) - {run['job'] for run in ended_runs})} lost; the App's pods answered {len(answered)}.",
+        f"Versions that answered: {', '.join(f'{version} {count}' for version, count in sorted(_versions(ended_runs).items()))}.",
         "",
         "The runs as the App's status tells them:",
         *(
             f"{run['startedAt']}  {run['job']}  {run['outcome']}  {run.get('workflowVersion', '-')}  {run.get('message', '')}"
-            for run in reversed(told)
+            for run in reversed(ended_runs)
         ),
         "",
         "The rows: when the deploy began, from when it was live, and what:",
@@ -195,21 +195,21 @@ def _write(on: Stage, told: list[Manifest], due: list[str], answered: set[str]) 
         LOG.write_text("\n".join(lines) + "\n")
 
 
-def _versions(told: list[Manifest]) -> Counter[str]:
-    return Counter(run.get("workflowVersion", "-") for run in told)
+def _versions(ended_runs: list[Manifest]) -> Counter[str]:
+    return Counter(run.get("workflowVersion", "-") for run in ended_runs)
 
 
-def by_trigger(found: list[Manifest]) -> dict[str, Manifest]:
-    return {run["trigger"]: run for run in found}
+def by_trigger(some_runs: list[Manifest]) -> dict[str, Manifest]:
+    return {run["trigger"]: run for run in some_runs}
 
 
 def once(name: str, **more: object) -> Manifest:
-    """A trigger that runs in a second."""
+    """Returns a trigger that runs in a second."""
     return {"name": name, "runAt": format_time(datetime.now(UTC) + timedelta(seconds=1)), **more}
 
 
 def pod_of(on: Stage, app: str, trigger: str) -> Manifest:
-    """The pod that calls the App for a trigger."""
+    """Returns the pod that calls the App for a trigger."""
     return next((pod for pod in callers(on, app) if pod["metadata"]["labels"][names.TRIGGER_LABEL] == trigger), {})
 
 
@@ -217,11 +217,14 @@ def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
     on.release("v1", workflow="fails", text=a_flow(FAILS, answer="answer"))
     on.app("asked", workflow="fails")
     on.live("asked", "v1")
-    asked = {"fine": "anna", "broken": "berta"}
-    triggers = [once(name, input=json.dumps({"who": {"question": who}}), inputTransformer={"path": "$.who"}) for name, who in asked.items()]
+    callers_by_trigger = {"fine": "anna", "broken": "berta"}
+    triggers = [
+        once(name, input=json.dumps({"who": {"question": caller}}), inputTransformer={"path": "$.who"})
+        for name, caller in callers_by_trigger.items()
+    ]
     on.change("App", "asked", spec={"triggers": triggers})
-    told = by_trigger(until_ran(on, "asked", len(asked)))
-    fine, broken = told["fine"], told["broken"]
+    by_name = by_trigger(until_ran(on, "asked", len(callers_by_trigger)))
+    fine, broken = by_name["fine"], by_name["broken"]
     assert (fine["outcome"], fine["workflowVersion"]) == ("Succeeded", "v1")
     assert fine["message"].startswith("the App answered 200 after ")
     assert broken["outcome"] == "Failed"
@@ -236,7 +239,7 @@ def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
 
 
 def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage) -> None:
-    """Of two runs one pod may drain, and one is killed, each while the App works for it."""
+    """One run's pod may drain, and the other one's is killed, each while the App works on the run."""
     graces: dict[str, dict[str, int]] = {"drained": {}, "killed": {"gracePeriodSeconds": 0}}
     on.release("v1", workflow="slow", text=a_flow(SLOW, answer="answer"))
     on.app("slow", workflow="slow")

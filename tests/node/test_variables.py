@@ -1,4 +1,4 @@
-"""Variables and access of an App that is live: a change is served without a row, without a failed call, and not before it can be."""
+"""Changes variables and access of a live App: the change is served without a row, without a failed call, and only once it can be."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ GREETS = "greets"
 
 SECRET_VALUE = "a-greeting-that-is-secret"
 DOLLARS = "hi $(PORT) $$(PORT) $$"
-"""A value that a kubelet would expand, and shorten, where it is not kept as it is written."""
-GOES_ON_WITHIN = 240.0  # seconds, on a busy machine: it looks every 3
+"""A value that a kubelet would expand and shorten unless it is escaped."""
+GOES_ON_WITHIN = 240.0  # seconds, on a busy machine: it checks every 3
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Greeting:
     folder: Path
 
     def serve(self, app: str) -> str:
-        """An App that answers `hello`, live; returns its row."""
+        """Makes a live App that answers `hello`; returns its row."""
         self.on.app(app, with_variables(greeting(value="hello")), workflow=GREETS)
         return self.on.live(app, "v1")
 
@@ -67,7 +67,7 @@ def test_a_change_of_variables_and_one_of_access_are_served_without_a_row_and_fa
     key = on.key(app)
     on.until_reached(app)
     on.create(on.named("ConfigMap", "greetings") | {"data": {"long": "good morning"}})
-    with on.load(app) as heard:
+    with on.load(app) as calls:
         on.change("App", app, spec={"variables": [greeting(value=DOLLARS)]})
         on.until_answer(app, DOLLARS, key)
         on.change("App", app, spec={"variables": [greeting(configMap={"name": "greetings", "key": "long"})]})
@@ -80,8 +80,8 @@ def test_a_change_of_variables_and_one_of_access_are_served_without_a_row_and_fa
         on.change("App", app, spec={"access": {"type": "private"}})
         eventually("a caller without a key is refused", lambda: on.call(app)[0] == 401)
         on.until_settled(app)
-    assert heard["failed"] == 0, heard["errors"]
-    assert set(heard["by_output"]) == {'{"answer":"hello"}', f'{{"answer":"{DOLLARS}"}}', '{"answer":"good morning"}'}
+    assert calls["failed"] == 0, calls["errors"]
+    assert set(calls["by_output"]) == {'{"answer":"hello"}', f'{{"answer":"{DOLLARS}"}}', '{"answer":"good morning"}'}
     assert [each["spec"] for each in on.rows(app)] == [row["spec"]]
     assert on.row(row["metadata"]["name"])["status"]["phase"] == "Live"
     on.until_condition(app, "VariablesResolved", "True")

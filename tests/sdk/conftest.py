@@ -1,4 +1,4 @@
-"""The interpreter that has the SDK: another one than pytest's, whose packages it would not get along with."""
+"""Provides the interpreter that has the SDK: not pytest's, whose packages would conflict with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PYTHON = REPOSITORY / ".venv-sdk" / "bin" / "python"
 
 @pytest.fixture(scope="session")
 def python() -> str:
-    """The path of the interpreter."""
+    """Provides the path of the interpreter."""
     if not PYTHON.exists():
         pytest.fail("there is no .venv-sdk: `make test-sdk` makes it and runs these tests")
     return str(PYTHON)
@@ -22,6 +22,6 @@ def python() -> str:
 
 @pytest.fixture(scope="session")
 def sdk(python: str) -> Iterator[Preloaded]:
-    """The interpreter once it has loaded the SDK, which it does once for all tests."""
-    with preloaded(python) as made:
-        yield made
+    """Provides the interpreter with the SDK loaded, once for all tests."""
+    with preloaded(python) as loaded:
+        yield loaded

@@ -1,4 +1,4 @@
-"""examples/agent/: an agent with a tool, asked as an App's callers ask it, by a model of our own."""
+"""Tests examples/agent/: an agent with a tool, called as an App's callers call it, with a model of our own."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.support.runtime import Served, serving
 AGENT = REPOSITORY / "examples" / "agent"
 CALLS = 2  # of the model: one that names the tool, one that answers
 CACHED, CACHED_PRICE = 600, 0.075e-6
-"""Tokens of the prompt that the model had in its cache, and US dollars for each of them."""
+"""Tokens of the prompt in the model's cache, and US dollars for each of them."""
 USAGE = openai.USAGE | {"prompt_tokens_details": {"cached_tokens": CACHED}}
 PRICE = (openai.PROMPT_TOKENS - CACHED) * openai.PROMPT_PRICE + CACHED * CACHED_PRICE + openai.COMPLETION_TOKENS * openai.COMPLETION_PRICE
 WITHIN = 300.0  # seconds for one answer on a busy machine
 
 
 def read(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((AGENT / name).read_text())
-    return found
+    content: dict[str, Any] = yaml.safe_load((AGENT / name).read_text())
+    return content
 
 
 @pytest.fixture(scope="module")
 def helpdesk(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, openai.Model]]:
-    """Its pod, with the variables that its App takes from a Secret."""
+    """Provides its pod, with the variables that its App reads from a Secret."""
     with openai.serving() as model:
         model.calls["order-status"] = {"order": "1001"}
         model.usages[openai.NAME] = USAGE

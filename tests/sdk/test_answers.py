@@ -1,4 +1,4 @@
-"""The SDK's engine answers what the tiny one answers, where that one runs the flow at all, and refuses in its words."""
+"""Tests that the SDK's engine gives the tiny one's answers, if that one runs the flow at all, and refuses with its own messages."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ FAILS_FOR_SOME = a_flow("def run(d):\n    return 1 / d['n']\n", name="divider")
 
 
 def examples() -> list[str]:
-    """The flows of the examples that run, as their WorkflowVersions hold them."""
+    """Returns the flows of the examples that run, from their WorkflowVersions."""
     return [yaml.safe_load((REPOSITORY / "examples" / name).read_text())["spec"]["flow"] for name in ("support-v1.yaml", "support-v2.yaml")]
 
 
 def both_run() -> list[dict[str, Any]]:
-    """Flows with inputs that both engines run."""
+    """Returns flows with inputs that both engines run."""
     return [
         *({"flow": flow, "inputs": QUESTIONS} for flow in examples()),
         {"flow": ECHO, "inputs": [{"n": 2**80, "deep": {"list": [1, None, {"x": [True]}]}}, {}]},
@@ -75,7 +75,7 @@ def both_run() -> list[dict[str, Any]]:
 
 
 def only_the_sdk_runs() -> list[dict[str, Any]]:
-    """Flows that the tiny engine refuses: a node with a time limit, and one that runs another once for each of a list."""
+    """Returns flows that the tiny engine refuses: a node with a time limit, and one that runs another once for each item of a list."""
     limited, mapped = json.loads(ECHO), json.loads(ECHO)
     limited["nodes"]["code"]["error_handling"] = {"timeout_seconds": 60}
     inner = {key: mapped["nodes"]["code"][key] for key in ("type", "code")}
@@ -100,41 +100,41 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def answered(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What the SDK's engine makes of all of the above, in that order."""
-    asked = [*both_run(), *only_the_sdk_runs(), *({"flow": flow, "inputs": []} for flow in REFUSED)]
+    """Provides the answers of the SDK's engine to all of the above, in that order."""
+    requests = [*both_run(), *only_the_sdk_runs(), *({"flow": flow, "inputs": []} for flow in REFUSED)]
     variables = {"PATH": os.environ["PATH"]}
-    said = sdk.run(
-        "tests.sdk.support.sdk_answers", environment=variables, given=json.dumps(asked), folder=tmp_path_factory.mktemp("answers")
+    output = sdk.run(
+        "tests.sdk.support.sdk_answers", environment=variables, given=json.dumps(requests), folder=tmp_path_factory.mktemp("answers")
     )
-    answers: list[dict[str, Any]] = json.loads(said)
+    answers: list[dict[str, Any]] = json.loads(output)
     return answers
 
 
 def test_both_engines_give_the_same_answers(answered: list[dict[str, Any]]) -> None:
-    asked = both_run()
-    assert [found["answers"] for found in answered[: len(asked)]] == [
-        [_of_tiny(one["flow"], given) for given in one["inputs"]] for one in asked
+    flows = both_run()
+    assert [answers["answers"] for answers in answered[: len(flows)]] == [
+        [_of_tiny(request["flow"], content) for content in request["inputs"]] for request in flows
     ]
 
 
-def _of_tiny(flow: str, given: dict[str, Any]) -> dict[str, Any]:
+def _of_tiny(flow: str, content: dict[str, Any]) -> dict[str, Any]:
     report = Report()
     try:
-        output = Tiny(flow, {}).execute(given, report)
+        output = Tiny(flow, {}).execute(content, report)
     except RunFailedError as error:
         return {"failed": [[failure.node, failure.name] for failure in error.failures], "input_refused": error.input_refused}
     return {"output": output, "within": sorted({node.within for node in report.nodes})}
 
 
 def test_the_sdk_runs_what_the_tiny_engine_refuses_and_says_of_which_node_a_part_is(answered: list[dict[str, Any]]) -> None:
-    limited, mapped = (found["answers"] for found in answered[len(both_run()) : -len(REFUSED)])
+    limited, mapped = (answers["answers"] for answers in answered[len(both_run()) : -len(REFUSED)])
     nodes = ["code", "input", "output"]
     assert limited == [{"output": {"result": {"n": 1}}, "within": nodes}]
     assert mapped == [{"output": {"result": [{"n": 1}, {"n": 2}]}, "within": nodes}]
 
 
 def test_what_the_sdk_can_not_load_is_refused_naming_the_node(answered: list[dict[str, Any]]) -> None:
-    refusals = [found["refused"] for found in answered[-len(REFUSED) :]]
+    refusals = [answer["refused"] for answer in answered[-len(REFUSED) :]]
     for refusal, expected in zip(refusals, REFUSED.values(), strict=True):
         assert expected in refusal
         assert "\n" not in refusal

@@ -1,4 +1,4 @@
-"""The list of node types by which releases are checked is that of the SDK."""
+"""Compares the list of node types by which releases are checked with the SDK's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ PROGRAM = "from local import node_types; print(node_types.written(node_types.typ
 
 @pytest.mark.long("it imports every module of the SDK, which takes half a minute")
 def test_the_list_of_node_types_is_the_sdks(python: str) -> None:
-    """`.venv-sdk/bin/python -m local.node_types` writes the list anew."""
-    found = subprocess.run([python, "-c", PROGRAM], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert found.stdout[found.stdout.index('"""Types') :] == node_types.FILE.read_text()
+    """`.venv-sdk/bin/python -m local.node_types` writes the list again."""
+    done = subprocess.run([python, "-c", PROGRAM], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout[done.stdout.index('"""Types') :] == node_types.FILE.read_text()

@@ -1,4 +1,4 @@
-"""What the SDK's engine ran, and what its own client sends, as the recorder then tells it: tokens, cost, nodes, and the SDK's own words."""
+"""Tests the recorder's view of runs of the SDK's engine, and of its own client: tokens, cost, nodes, and the SDK's own words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CONTENT = ("input", "output", "error")
 
 @dataclass(frozen=True)
 class Recorded:
-    """Apps on a cluster with simulated pods, a recorder, and somebody who may read all of it."""
+    """Apps on a cluster with simulated pods, a recorder, and a user who may read all of it."""
 
     stage: HistoryStage
     recorder: RecorderProcess
@@ -59,7 +59,7 @@ class Recorded:
 
     @contextmanager
     def serving(self, app: str, flow: str, sdk: Preloaded, model: openai.Model) -> Iterator[Served]:
-        """A process that stands for the App's pod, with engine sdk."""
+        """Runs a process that stands in for the App's pod, with engine sdk."""
         folder = self.folder / f"{app}-{len(list(self.folder.iterdir()))}"
         keys = folder / "keys"
         keys.mkdir(parents=True)
@@ -69,7 +69,7 @@ class Recorded:
             yield served
 
     def run(self, run_id: str, *, content: bool = False) -> dict[str, Any]:
-        """Once it has arrived."""
+        """Returns the recorded run once it has arrived."""
 
         def found() -> dict[str, Any] | None:
             path = f"/v1/runs/{run_id}"
@@ -96,8 +96,8 @@ def recorded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         Operator(login, folder, [stage.namespace], [f"--recorder={recorder.url}"]),
     ):
         for app, content in ((PLAIN, False), (OPEN, True)):
-            wanted = factories.with_spec(runs={"content": True}) if content else factories.with_spec()
-            stage.apply(stage.declared("v1", factories.public(), wanted, name=app))
+            recorded_content = factories.with_spec(runs={"content": True}) if content else factories.with_spec()
+            stage.apply(stage.declared("v1", factories.public(), recorded_content, name=app))
             stage.until_served("v1", app)
         yield Recorded(stage, recorder, account(stage, "reader", "dynamiq-deployer"), folder)
 
@@ -134,7 +134,7 @@ def test_an_agents_run_is_recorded_with_its_tool_its_model_and_what_they_used(
 @pytest.mark.full_count
 @pytest.mark.timeout(3600)
 def test_the_cost_of_many_runs_is_their_sum_by_hand(recorded: Recorded, sdk: Preloaded, model: openai.Model) -> None:
-    """Four models with a price and one without, cached tokens, calls that are tried again, and an agent whose tool is an agent."""
+    """Four models have a price and one has none, with cached tokens, repeated calls, and an agent whose tool is an agent."""
     runs, uid = counted(RUNS), recorded.uid(OPEN)
     with recorded.serving(OPEN, costs.a_flow(), sdk, model) as served, ThreadPoolExecutor(CONCURRENT) as pool:
 
@@ -151,7 +151,7 @@ def test_the_cost_of_many_runs_is_their_sum_by_hand(recorded: Recorded, sdk: Pre
             recorded.run(run_id)
     stored = [run for run in recorded.reader.lines(f"/v1/apps/{uid}/runs.jsonl") if run["id"] in ids]
     total = recorded.reader.get(f"/v1/apps/{uid}/metrics")["data"]["series"][0]["total"]
-    given, cached, output = costs.tokens()
+    prompt, cached, output = costs.tokens()
     FIGURES.note(
         f"{len(stored)} runs of the SDK's engine, 7 calls of 5 models in each, an agent whose tool is an agent, cached tokens, calls tried again:",
         f"  {sum(run['cost_usd'] for run in stored):.6f} US dollars, by hand {runs * costs.price():.6f}; {total['unpriced_calls']} calls of a model"
@@ -161,7 +161,7 @@ def test_the_cost_of_many_runs_is_their_sum_by_hand(recorded: Recorded, sdk: Pre
     assert sum(run["cost_usd"] for run in stored) == pytest.approx(runs * costs.price(), rel=1e-9)
     assert total["cost_usd"] == pytest.approx(runs * costs.price(), rel=1e-9)
     assert total["unpriced_calls"] == sum(run["unpriced_calls"] for run in stored) == runs * costs.CALLS[costs.UNKNOWN]
-    assert [total[f"{kind}_tokens"] for kind in ("input", "cache_read", "output")] == [runs * given, runs * cached, runs * output]
+    assert [total[f"{kind}_tokens"] for kind in ("input", "cache_read", "output")] == [runs * prompt, runs * cached, runs * output]
     unknown = [node for run in stored for node in run["nodes"] if node["model"] == costs.UNKNOWN]
     assert {node["cost_usd"] for node in unknown} == {None}
 
@@ -171,24 +171,24 @@ def test_what_the_sdks_own_client_sends_twice_is_stored_once_and_told_in_its_wor
     recorded: Recorded, sdk: Preloaded, model: openai.Model, app: str, tmp_path: Path
 ) -> None:
     with recorded.serving(app, AGENT, sdk, model) as served:
-        asked = {"flow": AGENT, "input": {"question": "Where is my order 1001?"}}
+        request = {"flow": AGENT, "input": {"question": "Where is my order 1001?"}}
         variables = {"MODEL_URL": model.url, "MODEL_KEY": openai.KEY}
-        told = sdk.run(
+        output = sdk.run(
             "tests.support.sdk_client",
             f"http://127.0.0.1:{served.port}",
             KEY,
             environment={"PATH": os.environ["PATH"], **variables},
-            given=json.dumps(asked),
+            given=json.dumps(request),
             folder=tmp_path,
         )
-    sent = json.loads(told)["runs"]
+    sent = json.loads(output)["runs"]
     (top,) = (run for run in sent if run["parent_run_id"] is None)
     run = recorded.run(top["id"])
     assert (run["source"], run["deployment_id"], run["tags"]) == ("sdk", None, ["outside"])
     path = f"/v1/apps/{recorded.uid(app)}/runs.jsonl"
     assert [each["id"] for each in recorded.reader.lines(path) if each["source"] == "sdk"] == [top["id"]]
-    told = recorded.reader.get(f"/v1/runs/{top['id']}/trace", include="content")["data"]["runs"]
-    assert _by_id(told) == _by_id(sent if app == OPEN else [_without_content(each) for each in sent])
+    traced = recorded.reader.get(f"/v1/runs/{top['id']}/trace", include="content")["data"]["runs"]
+    assert _by_id(traced) == _by_id(sent if app == OPEN else [_without_content(each) for each in sent])
 
 
 def _by_id(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -196,13 +196,13 @@ def _by_id(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _without_content(run: dict[str, Any]) -> dict[str, Any]:
-    """What is no content: an agent's prompt to its model is made of what the caller wrote."""
-    kept = {name: value for name, value in run.items() if name not in CONTENT}
-    kept["executions"] = [{name: value for name, value in each.items() if name not in CONTENT} for each in run["executions"]]
+    """Returns the run without content: an agent's prompt to its model contains the caller's text."""
+    visible = {name: value for name, value in run.items() if name not in CONTENT}
+    visible["executions"] = [{name: value for name, value in each.items() if name not in CONTENT} for each in run["executions"]]
     if failed := run["metadata"].get("failed_nodes"):
-        kept["metadata"] = run["metadata"] | {"failed_nodes": [{"id": each["id"], "name": each["name"]} for each in failed]}
+        visible["metadata"] = run["metadata"] | {"failed_nodes": [{"id": each["id"], "name": each["name"]} for each in failed]}
     node = run["metadata"].get("node", {})
     if isinstance(prompt := node.get("prompt"), dict):
         prompt = {name: value for name, value in prompt.items() if name != "messages"}
-        kept["metadata"] = run["metadata"] | {"node": node | {"prompt": prompt}}
-    return kept
+        visible["metadata"] = run["metadata"] | {"node": node | {"prompt": prompt}}
+    return visible

@@ -1,4 +1,4 @@
-"""The SDK's engine behind the server: concurrent runs, bounds, streams, usage, traces and the stop."""
+"""Tests the SDK's engine behind the server: concurrent runs, bounds, streams, usage, traces and the stop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 RUNS = 2000 if os.environ.get("SOAK") else 200
 CONCURRENT = 50
-NAP = 40  # seconds of runs that are to be under way all at once
+NAP = 40  # seconds of runs that have to be under way at once
 WITHIN = 300.0  # seconds for one answer on a busy machine
 NAPPING = a_flow(
     "import time\ndef run(d):\n    time.sleep(d.get('seconds', 0))\n    return {'n': d['n'], 'twice': d['n'] * 2}\n", name="napper"
@@ -35,7 +35,7 @@ BOUNDS = {
 
 @pytest.fixture(scope="module")
 def napping(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Runs that take as long as they are told; not ready before it is, and alive all the while."""
+    """Provides a server whose runs take the time of their input; it is alive from the start, and ready once loaded."""
     with listening(tmp_path_factory.mktemp("napping"), NAPPING, python=python, **BOUNDS) as served:
         assert served.request("GET", "/readyz").status == 503
         early = served.run({"n": 1})
@@ -92,7 +92,7 @@ def test_every_line_of_the_log_is_json_and_holds_no_input(napping: Served) -> No
 
 @pytest.fixture(scope="module")
 def asking(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, openai.Model, Any]]:
-    """A flow that asks a model and streams what it says, with traces."""
+    """Provides a flow that asks a model and streams its answer, with traces."""
     with openai.serving() as answering, collecting() as (collector, endpoint):
         variables = {"MODEL_URL": answering.url, "MODEL_KEY": openai.KEY, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
         folder, more = tmp_path_factory.mktemp("asking"), {"DYNAMIQ_ENGINE": "sdk", "DYNAMIQ_WORKFLOW_VERSION": "v7"}
@@ -119,9 +119,9 @@ def test_a_stream_brings_each_word_when_it_is_said(asking: tuple[Served, openai.
     for name, data in served.events({"question": "one two three"}, timeout=WITHIN):
         if name == "result":
             assert data == {"answer": "one two three "}
-        elif word := data["data"]["choices"] and data["data"]["choices"][0]["delta"]["content"]:
+        elif content := data["data"]["choices"] and data["data"]["choices"][0]["delta"]["content"]:
             assert (data["entity_id"], data["event"], data["source"]["name"]) == ("model", "streaming", "the model")
-            words.append(word)
+            words.append(content)
             if len(words) == 1:
                 assert served.metric("dynamiq_runtime_runs_in_flight") == 1
                 answering.go.set()
@@ -140,8 +140,11 @@ def test_a_run_is_traced_with_what_its_model_used(asking: tuple[Served, openai.M
     assert attributes_of(run)["dynamiq.workflow.version"] == "v7"
     nodes = {span.name: attributes_of(span) for span in collector.spans if span.parent_span_id == run.span_id}
     assert list(nodes) == ["node start", "node the model", "node end"]
-    asked = nodes["node the model"]
-    assert (asked["gen_ai.usage.input_tokens"], asked["gen_ai.usage.output_tokens"]) == (openai.PROMPT_TOKENS, openai.COMPLETION_TOKENS)
+    model_node = nodes["node the model"]
+    assert (model_node["gen_ai.usage.input_tokens"], model_node["gen_ai.usage.output_tokens"]) == (
+        openai.PROMPT_TOKENS,
+        openai.COMPLETION_TOKENS,
+    )
     assert openai.KEY.encode() not in collector.raw
     assert openai.KEY not in served.log.read_text()
 

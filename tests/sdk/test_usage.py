@@ -1,4 +1,4 @@
-"""What the SDK's engine records of models: tokens, cost, tries, and which node is part of which, in runs of one flow with several of them."""
+"""Tests the SDK engine's records of models: tokens, cost, tries, and parents of nodes, in runs of one flow with several models."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ WITHIN = 300.0
 
 def a_model(name: str, **more: Any) -> dict[str, Any]:
     prompt = {"messages": [{"role": "user", "content": "{{question}}"}]}
-    asked = {"input_transformer": {"selector": {"question": "$.input.output.question"}}, "depends": [{"node": "input"}]}
-    return {"type": "dynamiq.nodes.llms.OpenAI", "name": f"the {name}", "connection": "openai", "prompt": prompt, **asked, **more}
+    from_input = {"input_transformer": {"selector": {"question": "$.input.output.question"}}, "depends": [{"node": "input"}]}
+    return {"type": "dynamiq.nodes.llms.OpenAI", "name": f"the {name}", "connection": "openai", "prompt": prompt, **from_input, **more}
 
 
 def a_flow() -> str:
@@ -72,7 +72,7 @@ def asking(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def nodes_after(asking: tuple[Served, openai.Model, Recorder], status: int = 200) -> dict[str, list[dict[str, Any]]]:
-    """Attributes of the nodes of a run that is made now, by the node's name; `parent` is the name of the span around it."""
+    """Makes a run; returns the attributes of its nodes, by the node's name; `parent` is the name of the enclosing span."""
     served, _, recorder = asking
     before = len(recorder.runs)
     assert served.run({"question": "sk-s3cr3t who?"}, timeout=WITHIN).status == status
@@ -80,11 +80,11 @@ def nodes_after(asking: tuple[Served, openai.Model, Recorder], status: int = 200
     run = recorder.runs[-1]
     spans = recorder.nodes_of(run)
     names = {span.span_id: span.name for span in [run, *spans]}
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_node: dict[str, list[dict[str, Any]]] = {}
     for span in spans:
         about = attributes_of(span) | {"parent": names[span.parent_span_id]}
-        found.setdefault(about["dynamiq.node.name"], []).append(about)
-    return found
+        by_node.setdefault(about["dynamiq.node.name"], []).append(about)
+    return by_node
 
 
 def test_a_models_tokens_and_cost_are_its_own_and_an_unknown_price_is_no_price(asking: tuple[Served, openai.Model, Recorder]) -> None:
@@ -140,5 +140,5 @@ def test_content_of_nodes_leaves_redacted(asking: tuple[Served, openai.Model, Re
 
 
 def test_no_run_has_to_build_the_classes_of_answers(sdk: Preloaded, tmp_path: Path) -> None:
-    """Two nodes that do it at once fail: the SDK's packages put it off until the first answer."""
+    """Two nodes that build them at once fail: the SDK's packages delay that until the first answer."""
     assert sdk.run("tests.sdk.support.unbuilt", environment={}, given="", folder=tmp_path).splitlines()[-1] == "[]"

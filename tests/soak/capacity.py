@@ -1,7 +1,8 @@
-"""What operator, management API and gate cost in a cluster of some size, by processes of this checkout over a control plane with simulated nodes.
+"""Measures operator, management API and gate in a cluster of some size, as processes of this checkout on a control plane with simulated
+nodes.
 
-Apps come as a restore brings them: rows that have ended, of which the last is live, and no status. An operator makes of them what it makes of
-any, so no App is deployed one by one. A size grows into the next: what is there stays.
+Apps are created as after a restore: ended rows, the last of which is live, and no status. An operator treats them like any other, so no App
+is deployed singly. Each size extends the previous one, whose objects stay.
 """
 
 from __future__ import annotations
@@ -35,36 +36,36 @@ from tests.support.swarm import MERGE, Request, Swarm, shared, swarm
 from tests.support.waiting import eventually
 
 LEASE = "dynamiq-operator"
-"""The only one for which the operator's account has rights in its own namespace."""
+"""The only lease on which the operator's account has rights in its own namespace."""
 TICKS = 100
 LIVE_SEQUENCE = 100_000
-"""Of the row that is live: rows that are added later stand before it."""
+"""The sequence of the live row: later rows are inserted before it."""
 PROJECTS = 10
 DEPLOYS, CALLS = 20, 100
 LISTS = 2
 LOOKED_EVERY = 1.0
-"""Seconds: a look at the metrics has a series of every App."""
+"""Seconds between reads of the metrics, which have a series of every App."""
 CALM_WITHIN, COUNTED_WITHIN, LIVE_WITHIN, LISTED_WITHIN = 3600.0, 300.0, 60.0, 900.0
 API_USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{rest.ACCOUNT}"
 NOTHING = Size(0, 0, 0)
 
 
-# What there is.
+# Objects.
 
 
 def places(apps: int) -> Iterator[tuple[str, str]]:
-    """Namespace and name of each App."""
+    """Yields namespace and name of each App."""
     return ((f"scale-{number % PROJECTS}", f"chat-{number}") for number in range(apps))
 
 
 def flow(app: str, version: str, kib: int) -> str:
-    """A flow of this size that no other release has."""
+    """Returns a flow of this size that no other release has."""
     start = given.flow(f"{app} {version}")
     return start + "#" * (kib * 1024 - len(start) - 1) + "\n"
 
 
 def grow(cluster: Cluster, before: Size, after: Size) -> None:
-    """Makes what `after` has more than `before`, while no operator runs."""
+    """Creates the objects that `after` has and `before` has not, while no operator runs."""
     asyncio.run(_grow(cluster, before, after))
 
 
@@ -84,31 +85,31 @@ async def _grow(cluster: Cluster, before: Size, after: Size) -> None:
 
 
 async def _app(sending: Swarm, before: Size, after: Size, namespace: str, app: str) -> None:
-    here = given.in_namespace(namespace)
+    placed = given.in_namespace(namespace)
     if not before.apps:
-        await _post(sending, APPS, given.app_manifest(here, given.with_spec(workflow=app), name=app))
-    wanted = [(f"v{number}", after.flow_kib) for number in range(before.releases + 1, after.releases + 1)]
-    wanted += [(f"v{1000 + number}", after.large_kib) for number in range(before.large + 1, after.large + 1)]
-    for version, kib in wanted:
+        await _post(sending, APPS, given.app_manifest(placed, given.with_spec(workflow=app), name=app))
+    releases = [(f"v{number}", after.flow_kib) for number in range(before.releases + 1, after.releases + 1)]
+    releases += [(f"v{1000 + number}", after.large_kib) for number in range(before.large + 1, after.large + 1)]
+    for version, kib in releases:
         spec = given.with_spec(flow=flow(app, version, kib))
-        await _post(sending, VERSIONS, given.version_manifest(version, here, spec, workflow=app))
+        await _post(sending, VERSIONS, given.version_manifest(version, placed, spec, workflow=app))
     pins = {"workflow": app, "workflowHash": digests.flow_hash(flow(app, "v1", after.flow_kib))}
-    made = (await _get(sending, APPS, namespace, app))["metadata"]
-    owner = given.with_meta(ownerReferences=[{"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": made["uid"]}])
-    for number in range(max(before.rows, 1), after.rows):  # one of them is the live one
+    metadata = (await _get(sending, APPS, namespace, app))["metadata"]
+    owner = given.with_meta(ownerReferences=[{"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": metadata["uid"]}])
+    for number in range(max(before.rows, 1), after.rows):  # one of the rows is the live one
         name = f"{app}-r{number}"
-        await _post(sending, RECORDS, given.row_manifest(name, here, given.of_app(app), given.superseded(number, "v1", **pins), owner))
+        await _post(sending, RECORDS, given.row_manifest(name, placed, given.of_app(app), given.superseded(number, "v1", **pins), owner))
         status = {"status": {"phase": "Superseded", "observedGeneration": 1}}
         answer = await sending.send(Request("PATCH", RECORDS.path(namespace, name, "status"), status, MERGE))
         assert answer.ok, answer.message
     if not before.rows:
-        live = given.row_manifest(f"{app}-live", here, given.of_app(app), given.live(LIVE_SEQUENCE, "v1", **pins), owner)
+        live = given.row_manifest(f"{app}-live", placed, given.of_app(app), given.live(LIVE_SEQUENCE, "v1", **pins), owner)
         live.pop("status")
         await _post(sending, RECORDS, live)
 
 
-async def _post(sending: Swarm, resource: ApiResource, made: Manifest) -> None:
-    answer = await sending.send(Request("POST", resource.path(made["metadata"].get("namespace", "")), made))
+async def _post(sending: Swarm, resource: ApiResource, raw: Manifest) -> None:
+    answer = await sending.send(Request("POST", resource.path(raw["metadata"].get("namespace", "")), raw))
     assert answer.ok, answer.message
 
 
@@ -119,7 +120,7 @@ async def _get(sending: Swarm, resource: ApiResource, namespace: str, name: str)
 
 
 async def _first_seen(sending: Swarm, namespace: str, row: str) -> float:
-    """The monotonic time at which a watch first shows that a row has ended."""
+    """Returns the monotonic time at which a watch first shows that a row has ended."""
     query = {"watch": "true", "fieldSelector": f"metadata.name={row}"}
     async with sending.session.get(sending.server + RECORDS.path(namespace), params=query) as stream:
         async for line in stream.content:
@@ -128,20 +129,20 @@ async def _first_seen(sending: Swarm, namespace: str, row: str) -> float:
     raise AssertionError(f"the watch of row {row} ended")
 
 
-def mebibytes(pid: int, what: str) -> float:
-    """VmRSS of a process, what it has in memory now, or VmHWM, the most that it ever had."""
+def mebibytes(pid: int, memory_field: str) -> float:
+    """Returns VmRSS of a process, its current memory, or VmHWM, its peak."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(memory_field))
 
 
 def cpu_seconds(pid: int) -> float:
-    """Seconds that a process has worked."""
+    """Returns the seconds of CPU that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def p95(found: Sequence[float]) -> float:
-    return sorted(found)[min(int(len(found) * 0.95), len(found) - 1)]
+def p95(values: Sequence[float]) -> float:
+    return sorted(values)[min(int(len(values) * 0.95), len(values) - 1)]
 
 
 # The operator.
@@ -156,7 +157,7 @@ class Operator:
     began: float = field(default_factory=time.monotonic)
 
     def until_calm(self, apps: int) -> float:
-        """Waits until it leads, every App serves and none waits to be looked at; returns the seconds since its start."""
+        """Waits until it leads, every App serves and no App is queued; returns the seconds since its start."""
         self.process.wait_until_leading()
         eventually(f"{apps} Apps serve, and none waits", lambda: self._is_calm(apps), CALM_WITHIN, LOOKED_EVERY)
         return time.monotonic() - self.began
@@ -164,9 +165,9 @@ class Operator:
     def _is_calm(self, apps: int) -> bool:
         assert self.process.alive, self.process.log.read_text()[-4000:]
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
-            found = gates.samples(answer.read().decode())
-        serving = sum(name.startswith("dynamiq_app_live_row{") for name in found)
-        return serving >= apps and found["dynamiq_workqueue_depth"] == 0
+            samples = gates.samples(answer.read().decode())
+        serving = sum(name.startswith("dynamiq_app_live_row{") for name in samples)
+        return serving >= apps and samples["dynamiq_workqueue_depth"] == 0
 
 
 @contextlib.contextmanager
@@ -182,32 +183,34 @@ def running(cluster: Cluster, api: Api, folder: Path, *flags: str) -> Iterator[O
 
 
 def settle(cluster: Cluster, api: Api, apps: int, folder: Path) -> float:
-    """Has an operator make all that Apps need, so that the next one finds it; returns the seconds that took."""
+    """Lets an operator create all children of the Apps for the next operator; returns the seconds that took."""
     with running(cluster, api, folder) as operator:
         return operator.until_calm(apps)
 
 
 def of_operator(cluster: Cluster, api: Api, size: Size, folder: Path, rest_for: float) -> dict[str, float]:
-    """Of an operator that is started where everything is in place. `rest_for`: seconds of a figure at rest."""
+    """Returns the figures of an operator that starts on complete Apps. `rest_for`: seconds of a figure at rest."""
     audit = Audit(cluster, "")
     with running(cluster, api, folder) as operator:
-        found = {"operator.start.seconds": operator.until_calm(size.apps)}
+        figures = {"operator.start.seconds": operator.until_calm(size.apps)}
         pid = operator.process.pid
         assert not [each.what for each in audit.requests() if each.is_write or each.is_event]
-        found |= {"operator.start.requests": len(audit.requests()), "operator.start.cpu": cpu_seconds(pid)}
-        found["operator.memory.peak"] = mebibytes(pid, "VmHWM")
-        cpu, asked = at_rest(pid, lambda: len(audit.requests()), rest_for)
-        found |= {"operator.rest.cpu": cpu, "operator.rest.requests": asked, "operator.memory.rest": mebibytes(pid, "VmRSS")}
+        figures |= {"operator.start.requests": len(audit.requests()), "operator.start.cpu": cpu_seconds(pid)}
+        figures["operator.memory.peak"] = mebibytes(pid, "VmHWM")
+        cpu, requests = at_rest(pid, lambda: len(audit.requests()), rest_for)
+        figures |= {"operator.rest.cpu": cpu, "operator.rest.requests": requests, "operator.memory.rest": mebibytes(pid, "VmRSS")}
         took = asyncio.run(_deploys(cluster))
-        found |= {"deploy.p50": statistics.median(took), "deploy.p95": p95(took)}
+        figures |= {"deploy.p50": statistics.median(took), "deploy.p95": p95(took)}
     with running(cluster, api, folder, f"--list-again-every={rest_for:.0f}") as operator:
         operator.until_calm(size.apps)
-        found["operator.list.cpu"] = _cpu_of_a_list(cluster, operator.process.pid, found["operator.rest.cpu"])
-    return found
+        figures["operator.list.cpu"] = _cpu_of_a_list(cluster, operator.process.pid, figures["operator.rest.cpu"])
+    return figures
 
 
 def _cpu_of_a_list(cluster: Cluster, pid: int, at_rest_too: float) -> float:
-    """CPU seconds of a list of everything beside what it does `at_rest_too`, a minute: from the beginning of one to that of the second after it."""
+    """Returns CPU seconds of a list of everything, beyond the use `at_rest_too` (a minute): from one list's start to that of the second
+    after it.
+    """
     audit = Audit(cluster, "")
 
     def begun(lists: int) -> tuple[float, float]:
@@ -222,26 +225,26 @@ def _cpu_of_a_list(cluster: Cluster, pid: int, at_rest_too: float) -> float:
 
 
 def at_rest(pid: int, requests: Callable[[], int], seconds: float) -> tuple[float, float]:
-    """CPU seconds a minute of a process, and requests a second, while nothing happens."""
-    worked, asked = cpu_seconds(pid), requests()
-    time.sleep(seconds)  # what is done in this time is the figure
-    return (cpu_seconds(pid) - worked) * 60 / seconds, (requests() - asked) / seconds
+    """Returns CPU seconds a minute of a process, and requests a second, while nothing happens."""
+    worked, sent = cpu_seconds(pid), requests()
+    time.sleep(seconds)  # the work in this time is the figure
+    return (cpu_seconds(pid) - worked) * 60 / seconds, (requests() - sent) / seconds
 
 
 async def _deploys(cluster: Cluster) -> list[float]:
-    """Milliseconds of deploys of two Apps, one after the other, from before the POST until a watch shows the row as ended."""
+    """Returns milliseconds of deploys of two Apps, one after the other, from before the POST until a watch shows the row as ended."""
     took = []
     async with swarm(cluster) as sending:
         for number in range(DEPLOYS):
             namespace, app = list(places(2))[number % 2]
             row = f"{app}-{uuid.uuid4().hex[:8]}"
-            seen = asyncio.create_task(_first_seen(sending, namespace, row))
+            watch = asyncio.create_task(_first_seen(sending, namespace, row))
             await asyncio.sleep(0.2)  # until the watch is open
             version = f"v{2 + number // 2 % 2}"
-            made = given.row_manifest(row, given.in_namespace(namespace), given.of_app(app), given.asking(workflowVersion=version))
+            raw = given.row_manifest(row, given.in_namespace(namespace), given.of_app(app), given.asking(workflowVersion=version))
             began = time.monotonic()
-            await _post(sending, RECORDS, made)
-            took.append((await asyncio.wait_for(seen, LIVE_WITHIN) - began) * 1000)
+            await _post(sending, RECORDS, raw)
+            took.append((await asyncio.wait_for(watch, LIVE_WITHIN) - began) * 1000)
             ended = await _get(sending, RECORDS, namespace, row)
             assert ended["spec"]["outcome"]["result"] == "Succeeded", ended["spec"]["outcome"]
     return took
@@ -251,23 +254,23 @@ async def _deploys(cluster: Cluster) -> list[float]:
 
 
 def of_api(cluster: Cluster, api: Api, folder: Path, rest_for: float) -> dict[str, float]:
-    """Of an API that is started over all of it, and of lists by a caller who may view one project."""
+    """Returns the figures of an API that starts on all Apps, and of lists by a caller who may view one project."""
     kubeconfig, port = rest.install(cluster, folder), free_port()
     url, began = f"http://127.0.0.1:{port}", time.monotonic()
     with rest.process(kubeconfig, folder / "api.log", port, answers=lambda: _is_ready(url)) as process:
-        found = {"api.start.seconds": time.monotonic() - began}
+        figures = {"api.start.seconds": time.monotonic() - began}
         audit = Audit(cluster, "")
-        cpu, asked = at_rest(process.pid, lambda: audit.count_of(API_USER), rest_for)
-        found |= {"api.rest.cpu": cpu, "api.rest.requests": asked, "api.memory.rest": mebibytes(process.pid, "VmRSS")}
+        cpu, requests = at_rest(process.pid, lambda: audit.count_of(API_USER), rest_for)
+        figures |= {"api.rest.cpu": cpu, "api.rest.requests": requests, "api.memory.rest": mebibytes(process.pid, "VmRSS")}
         namespace, app = next(places(1))
         caller = rest.client(api, url, namespace, f"viewer-{uuid.uuid4().hex[:6]}", "view")
         project, id_ = rest.uid(api, "Namespace", namespace), rest.uid(api, kinds.APP.kind, app, namespace)
         lists = {"api.apps.p95": f"/v1/apps?project_id={project}&page_size=50", "api.rows.p95": f"/v1/apps/{id_}/deployments?page_size=50"}
         eventually("rights apply", lambda: all(caller("GET", path).status_code == 200 for path in lists.values()))
         for name, path in lists.items():
-            found[name] = p95([_milliseconds(lambda path=path: caller.get(path)) for _ in range(CALLS)])  # type: ignore[misc]
-        found["api.memory.peak"] = mebibytes(process.pid, "VmHWM")
-    return found
+            figures[name] = p95([_milliseconds(lambda path=path: caller.get(path)) for _ in range(CALLS)])  # type: ignore[misc]
+        figures["api.memory.peak"] = mebibytes(process.pid, "VmHWM")
+    return figures
 
 
 def _is_ready(url: str) -> bool:
@@ -288,14 +291,14 @@ def _milliseconds(call: Callable[[], object]) -> float:
 
 
 def of_gate(cluster: Cluster, folder: Path, rest_for: float) -> dict[str, float]:
-    """Of a replica of the gate that has nothing to do: no App sleeps."""
+    """Returns the figures of an idle replica of the gate: no App sleeps."""
     gates.install_rights(cluster)
     audit = Audit(cluster, "")
     gate = gates.GateProcess(gates.logged_in(cluster, folder), folder, "10.9.0.1", "127.0.0.1", free_port(), free_port())
     try:
         gate.start()
-        cpu, asked = at_rest(gate.pid, lambda: audit.count_of(gates.USER), rest_for)
-        return {"gate.rest.cpu": cpu, "gate.rest.requests": asked, "gate.memory.peak": mebibytes(gate.pid, "VmHWM")}
+        cpu, requests = at_rest(gate.pid, lambda: audit.count_of(gates.USER), rest_for)
+        return {"gate.rest.cpu": cpu, "gate.rest.requests": requests, "gate.memory.peak": mebibytes(gate.pid, "VmHWM")}
     finally:
         gate.kill()
 
@@ -304,16 +307,16 @@ def of_gate(cluster: Cluster, folder: Path, rest_for: float) -> dict[str, float]
 
 
 def of_kubernetes(cluster: Cluster, size: Size) -> dict[str, float]:
-    """Memory of the API server and of etcd, and what they say that objects take."""
+    """Returns the memory of the API server and of etcd, and their metrics of the sizes of objects."""
     counted = {APPS: size.apps, RECORDS: size.apps * size.rows, VERSIONS: size.apps * (size.releases + size.large)}
     eventually("the API server has counted what there is", lambda: _has_counted(cluster, counted), COUNTED_WITHIN, 5)
-    said = _metrics(cluster)
-    found = {"etcd.size": sum(value for name, value in said.items() if name.startswith("apiserver_storage_size_bytes")) / 2**20}
+    metrics = _metrics(cluster)
+    figures = {"etcd.size": sum(value for name, value in metrics.items() if name.startswith("apiserver_storage_size_bytes")) / 2**20}
     for name, resource in (("app", APPS), ("row", RECORDS), ("release", VERSIONS)):
-        found[f"etcd.bytes.{name}"] = said[_of("apiserver_resource_size_estimate_bytes", resource)] / said[_of(OBJECTS, resource)]
+        figures[f"etcd.bytes.{name}"] = metrics[_of("apiserver_resource_size_estimate_bytes", resource)] / metrics[_of(OBJECTS, resource)]
     for program in ("kube-apiserver", "etcd"):
-        found[f"{program}.memory"] = mebibytes(pid_of(cluster, program), "VmRSS")
-    return found
+        figures[f"{program}.memory"] = mebibytes(pid_of(cluster, program), "VmRSS")
+    return figures
 
 
 OBJECTS = "apiserver_resource_objects"
@@ -323,13 +326,13 @@ def _of(metric: str, resource: ApiResource) -> str:
     return f'{metric}{{group="{GROUP}",resource="{resource.plural}"}}'
 
 
-def _has_counted(cluster: Cluster, wanted: dict[ApiResource, int]) -> bool:
-    said = _metrics(cluster)
-    return all(said.get(_of(OBJECTS, resource), -1) >= count for resource, count in wanted.items())
+def _has_counted(cluster: Cluster, expected: dict[ApiResource, int]) -> bool:
+    metrics = _metrics(cluster)
+    return all(metrics.get(_of(OBJECTS, resource), -1) >= count for resource, count in expected.items())
 
 
 def _metrics(cluster: Cluster) -> dict[str, float]:
-    """The API server's own."""
+    """Returns the API server's own metrics."""
 
     async def read() -> str:
         async with swarm(cluster) as sending:
@@ -341,12 +344,12 @@ def _metrics(cluster: Cluster) -> dict[str, float]:
 
 
 def pid_of(cluster: Cluster, program: str) -> int:
-    """The process of one of the cluster's programs, such as `etcd`."""
+    """Returns the process of one of the cluster's programs, such as `etcd`."""
     record = state.load(cluster.name)
     assert record is not None, f"{cluster.name} is no cluster of this machine"
-    found = [pid for pid in processes.find(record.token) if _program(pid) == program]
-    assert len(found) == 1, f"{program}: {found}"
-    return found[0]
+    pids = [pid for pid in processes.find(record.token) if _program(pid) == program]
+    assert len(pids) == 1, f"{program}: {pids}"
+    return pids[0]
 
 
 def _program(pid: int) -> str:
@@ -354,6 +357,6 @@ def _program(pid: int) -> str:
 
 
 def measured(cluster: Cluster, api: Api, size: Size, folder: Path, rest_for: float) -> dict[str, float]:
-    """Every figure at a size, where all is in place. `rest_for`: seconds of a figure at rest."""
-    found = of_operator(cluster, api, size, folder, rest_for) | of_api(cluster, api, folder, rest_for)
-    return found | of_gate(cluster, folder, rest_for) | of_kubernetes(cluster, size)
+    """Returns every figure at a size, if all objects exist. `rest_for`: seconds of a figure at rest."""
+    figures = of_operator(cluster, api, size, folder, rest_for) | of_api(cluster, api, folder, rest_for)
+    return figures | of_gate(cluster, folder, rest_for) | of_kubernetes(cluster, size)

@@ -1,7 +1,7 @@
-"""Figures of capacity: what is measured at each size, one slope for each factor, and what the slopes give for more Apps.
+"""Computes figures of capacity: the measures at each size, one slope for each factor, and an extrapolation to more Apps.
 
-`docs/measured/capacity.txt` has what was measured, in sections of lines, `NAME = VALUE UNIT`. docs/capacity.md shows it, and what follows from
-it: `python -m tests.soak.capacity_figures` writes the tables anew, and a unit test fails where they say anything else than the file.
+`docs/measured/capacity.txt` has the measures, in sections of lines, `NAME = VALUE UNIT`. docs/capacity.md shows these and the rest: `python
+-m tests.soak.capacity_figures` writes its tables again. A unit test fails if they differ from the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SIZE = re.compile(r"(\d+) Apps, each with (\d+) rows, (\d+) releases of (\d+) K
 
 @dataclass(frozen=True)
 class Size:
-    """`apps` that serve; of each, `rows`, `releases` with a flow of `flow_kib`, and `large` ones with a flow of `large_kib`."""
+    """The number of `apps` that serve; for each, of `rows`, of `releases` with a flow of `flow_kib`, and of `large` ones with `large_kib`."""
 
     apps: int
     rows: int
@@ -35,14 +35,14 @@ class Size:
 
     @classmethod
     def of(cls, title: str) -> Size:
-        """The size that a section is of. Raises ValueError."""
-        if (found := _SIZE.fullmatch(title)) is None:
+        """Parses the title of a section. Raises ValueError."""
+        if (match := _SIZE.fullmatch(title)) is None:
             raise ValueError(f"{title} is no size")
-        return cls(*(int(each) for each in found.groups() if each is not None))
+        return cls(*(int(each) for each in match.groups() if each is not None))
 
     @property
     def flows_mib(self) -> float:
-        """Of all releases together."""
+        """Returns the size of all releases together."""
         return self.apps * (self.releases * self.flow_kib + self.large * self.large_kib) / 1024
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Figure:
-    """`grows`: with the number of Apps, so that a slope tells of more of them."""
+    """A measured figure. `grows`: it grows with the number of Apps, so a slope extrapolates it."""
 
     name: str
     unit: str
@@ -94,28 +94,28 @@ FACTORS = ("of no App", "per App", "per row", "per MiB of flow")
 
 
 def section(size: Size, values: Values) -> list[str]:
-    """What was measured at a size."""
+    """Returns the lines of the measures at a size."""
     return [f"[{size}]", *(f"{each.name} = {_number(values[each.name])} {each.unit}" for each in FIGURES if each.name in values)]
 
 
 def parse(text: str) -> dict[Size, Values]:
-    """What a log has of each size. Lines that are no figures are for people. Raises ValueError for a section that is of no size."""
-    found: dict[Size, Values] = {}
-    here: dict[str, float] | None = None
+    """Parses the measures of each size in a log. Other lines are for people. Raises ValueError for a section without a size."""
+    values_by_size: dict[Size, Values] = {}
+    current: dict[str, float] | None = None
     for line in text.splitlines():
         if title := _SECTION.match(line):
-            here = {}
-            found[Size.of(title[1])] = here
-        elif here is not None and (said := _LINE.match(line)):
-            here[said[1]] = float(said[2])
-    return found
+            current = {}
+            values_by_size[Size.of(title[1])] = current
+        elif current is not None and (match := _LINE.match(line)):
+            current[match[1]] = float(match[2])
+    return values_by_size
 
 
-def slopes(found: Mapping[Size, Values]) -> dict[tuple[str, str], float]:
-    """Of the figures that grow, by name and factor: each factor's between the largest two sizes that differ in nothing else."""
+def slopes(values: Mapping[Size, Values]) -> dict[tuple[str, str], float]:
+    """Returns the slopes of growing figures, by name and factor, between the largest two sizes that differ in that factor alone."""
     known: dict[tuple[str, str], float] = {}
     for factor, field in zip(FACTORS[1:], ("apps", "rows", "large"), strict=True):
-        if (pair := _pair(found, field)) is None:
+        if (pair := _pair(values, field)) is None:
             continue
         before, after = pair
         more = {
@@ -124,29 +124,31 @@ def slopes(found: Mapping[Size, Values]) -> dict[tuple[str, str], float]:
             "large": after.flows_mib - before.flows_mib,
         }
         for each in FIGURES:
-            if each.grows and each.name in found[before] and each.name in found[after]:
-                known[each.name, factor] = slope = (found[after][each.name] - found[before][each.name]) / more[field]
+            if each.grows and each.name in values[before] and each.name in values[after]:
+                known[each.name, factor] = slope = (values[after][each.name] - values[before][each.name]) / more[field]
                 if field == "apps":
-                    known[each.name, FACTORS[0]] = found[before][each.name] - before.apps * slope
+                    known[each.name, FACTORS[0]] = values[before][each.name] - before.apps * slope
     return known
 
 
-def extended(found: Mapping[Size, Values]) -> tuple[Size, Values] | None:
-    """What the slopes of Apps give for `MANY` of them: arithmetic. None where no two sizes tell."""
-    if (pair := _pair(found, "apps")) is None:
+def extended(values_by_size: Mapping[Size, Values]) -> tuple[Size, Values] | None:
+    """Extrapolates the slopes of Apps to `MANY` of them. None if there are no two suitable sizes."""
+    if (pair := _pair(values_by_size, "apps")) is None:
         return None
     _, largest = pair
-    known, left = slopes(found), MANY - largest.apps
-    values = {name: max(found[largest][name] + left * slope, 0.0) for (name, factor), slope in known.items() if factor == FACTORS[1]}
+    known, added = slopes(values_by_size), MANY - largest.apps
+    values = {
+        name: max(values_by_size[largest][name] + added * slope, 0.0) for (name, factor), slope in known.items() if factor == FACTORS[1]
+    }
     return replace(largest, apps=MANY), values
 
 
 def _pair(sizes: Iterable[Size], field: str) -> tuple[Size, Size] | None:
-    """The largest two sizes that differ in this field alone, the smaller one first."""
-    there = sorted(sizes, key=lambda size: (size.apps, size.rows, size.large))
-    for after in reversed(there):
+    """Returns the largest two sizes that differ in this field alone, the smaller one first."""
+    by_size = sorted(sizes, key=lambda size: (size.apps, size.rows, size.large))
+    for after in reversed(by_size):
         alike = [
-            each for each in there if getattr(each, field) < (most := getattr(after, field)) and replace(each, **{field: most}) == after
+            each for each in by_size if getattr(each, field) < (most := getattr(after, field)) and replace(each, **{field: most}) == after
         ]
         if alike:
             return alike[-1], after
@@ -154,37 +156,37 @@ def _pair(sizes: Iterable[Size], field: str) -> tuple[Size, Size] | None:
 
 
 def tables(text: str | None) -> str:
-    """What docs/capacity.md says of a log, or that there is none."""
+    """Returns the text of docs/capacity.md for a log, or for no log."""
     if text is None:
         return f"\n{NOT_MEASURED}\n"
-    found = parse(text)
-    made = ["", "### Measured", "", *_measured(found), ""]
-    made += ["### One slope for each factor", "", *_slopes(slopes(found)), ""]
-    if (more := extended(found)) is not None:
+    values_by_size = parse(text)
+    lines = ["", "### Measured", "", *_measured(values_by_size), ""]
+    lines += ["### One slope for each factor", "", *_slopes(slopes(values_by_size)), ""]
+    if (more := extended(values_by_size)) is not None:
         size, values = more
-        made += [f"### Arithmetic, not measured: {size}", "", "| | |", "|---|--:|"]
-        made += [f"| {each.words} | {_number(values[each.name])} {each.unit} |" for each in FIGURES if each.name in values]
-        made.append("")
-    return "\n".join(made) + "\n"
+        lines += [f"### Arithmetic, not measured: {size}", "", "| | |", "|---|--:|"]
+        lines += [f"| {each.words} | {_number(values[each.name])} {each.unit} |" for each in FIGURES if each.name in values]
+        lines.append("")
+    return "\n".join(lines) + "\n"
 
 
 def with_tables(page: str, text: str | None) -> str:
-    """The page with what a log says in its place."""
+    """Returns the page with the tables of a log."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{tables(text)}{END}{after}"
 
 
 def measured() -> str | None:
-    """The log; None where nothing was measured yet."""
+    """Returns the log; None if nothing was measured yet."""
     return MEASURED.read_text() if MEASURED.exists() else None
 
 
-def _measured(found: Mapping[Size, Values]) -> list[str]:
+def _measured(values_by_size: Mapping[Size, Values]) -> list[str]:
     def cell(each: Figure, values: Values) -> str:
         return f"{_number(values[each.name])} {each.unit}" if each.name in values else NO_VALUE
 
-    return _table(map(str, found), ((each, [cell(each, values) for values in found.values()]) for each in FIGURES))
+    return _table(map(str, values_by_size), ((each, [cell(each, values) for values in values_by_size.values()]) for each in FIGURES))
 
 
 def _slopes(known: Mapping[tuple[str, str], float]) -> list[str]:
@@ -207,14 +209,14 @@ def _number(value: float) -> str:
 
 
 def _small(value: float, unit: str) -> str:
-    """A slope, in a unit in which it can be read."""
+    """Returns a slope in a readable unit."""
     smaller = {"MiB": (1024, "KiB"), "s": (1000, "ms"), "s/min": (1000, "ms/min")}
     factor, name = smaller.get(unit, (1, unit))
     return f"{value * factor:.3g} {name}" if abs(value * factor) < 1000 else f"{value * factor:.0f} {name}"
 
 
 def main() -> None:
-    """Writes the tables of docs/capacity.md anew."""
+    """Writes the tables of docs/capacity.md again."""
     PAGE.write_text(with_tables(PAGE.read_text(), measured()))
 
 

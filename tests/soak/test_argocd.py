@@ -1,4 +1,4 @@
-"""Argo CD itself: what it says of Apps with our health checks and without them, a rollback by hand, and its way back to Git."""
+"""Tests Argo CD itself: its health of Apps with and without our health checks, a manual rollback, and its return to Git."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ ANNA = ("--as=anna@example.com", "--as-group=system:masters")
 QUICK = 20
 """Seconds that the App gives a deploy."""
 LOOKS = 2
-"""Times that Argo CD looks at Git and the cluster after a rollback by hand."""
+"""Syncs of Git and the cluster after a manual rollback."""
 ROUNDS = 6
 HEALTHY_WITHIN = 120.0
 
 
-def until_healthy(git: Argo, status: str, said: str = "", kind: str = kinds.APP.kind, name: str = APP) -> None:
-    """Waits until an object has this health, and these words are in what is said of it: Argo CD hears of a change later than we do."""
+def until_healthy(git: Argo, status: str, text: str = "", kind: str = kinds.APP.kind, name: str = APP) -> None:
+    """Waits until an object has this health with this text in its message: Argo CD learns of a change later than we do."""
 
     def seen() -> bool:
-        found, message = git.health(kind, name)
-        return found == status and said in message
+        health, message = git.health(kind, name)
+        return health == status and text in message
 
-    eventually(f"{kind} {name} is {status}, {said!r}: {git.health(kind, name)}", seen, HEALTHY_WITHIN)
+    eventually(f"{kind} {name} is {status}, {text!r}: {git.health(kind, name)}", seen, HEALTHY_WITHIN)
 
 
 @pytest.mark.timeout(3600)  # minutes of them to build Argo CD, where the cache does not have it
@@ -57,7 +57,7 @@ def test_an_app_under_argo_cd(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def _without_checks_a_failure_is_healthy(on: HistoryStage, git: Argo, quick: factories.Modifier) -> None:
-    """The first deploy fails: nothing serves. Argo CD knows that once it has our checks."""
+    """Asserts that a failed first deploy counts as healthy without our checks, and as degraded with them."""
     git.until_synced(git.push(on.declared("v9", quick)))
     on.until_condition(APP, "Ready", "False", reason="DeployFailed")
     git.refresh()
@@ -76,7 +76,7 @@ def _what_git_asks_for_is_waited_for(on: HistoryStage, git: Argo, quick: factori
         on.until_served(version)
         until_healthy(git, "Healthy")
         assert on.served()["workflowVersion"] == version
-    # The row in Git's own words, and what needs no more than to be there.
+    # The row in Git's own message, and an object that only has to exist.
     runtime = on.get(kinds.RUNTIME.kind, on.default_runtime)
     git.until_synced(
         git.push({name: runtime[name] for name in ("apiVersion", "kind", "spec")} | {"metadata": {"name": on.default_runtime}})
@@ -103,15 +103,15 @@ def _rollbacks_by_hand_stay(on: HistoryStage, git: Argo) -> None:
 def _the_way_back_to_git(on: HistoryStage, git: Argo, quick: factories.Modifier, plugin: Plugin) -> None:
     git.until_synced(git.push(on.declared("v3", quick)))
     until_healthy(git, "Suspended", f"`kubectl dynamiq resume {APP} -n")
-    said = plugin("sync", APP, "--to-git", "--exit-code")
-    assert said.returncode == 3
+    output = plugin("sync", APP, "--to-git", "--exit-code")
+    assert output.returncode == 3
     app = on.declared("v1", quick)
-    app["spec"]["deploy"] = yaml.safe_load(said.stdout)["spec"]["deploy"]
+    app["spec"]["deploy"] = yaml.safe_load(output.stdout)["spec"]["deploy"]
     git.until_synced(git.push(app, message="as it is live"))
     template = on.workload(APP)["spec"]["template"]
-    held = eventually("Git's row of v1 waits", lambda: _waiting(on, "v1"))
+    waiting = eventually("Git's row of v1 waits", lambda: _waiting(on, "v1"))
     plugin.said("resume", APP, "--yes")
-    on.until(held["metadata"]["name"], "Live")
+    on.until(waiting["metadata"]["name"], "Live")
     assert on.workload(APP)["spec"]["template"] == template, "no pod was made anew"
     until_healthy(git, "Healthy")
     assert plugin("sync", APP, "--to-git", "--exit-code").returncode == 0
@@ -131,7 +131,7 @@ def _an_image_of_a_runtime_comes_from_git(on: HistoryStage, git: Argo, quick: fa
 
 
 def _waiting(on: HistoryStage, version: str) -> Manifest | None:
-    """The one row without an end, once it is the one of `version`."""
-    found = [row for row in on.rows(APP) if "outcome" not in row["spec"]]
-    is_it = len(found) == 1 and found[0]["spec"].get("pinned", {}).get("workflowVersion") == version
-    return found[0] if is_it and "waits" in found[0].get("status", {}) else None
+    """Returns the one open row, once it is the one of `version` and waits."""
+    open_rows = [row for row in on.rows(APP) if "outcome" not in row["spec"]]
+    is_it = len(open_rows) == 1 and open_rows[0]["spec"].get("pinned", {}).get("workflowVersion") == version
+    return open_rows[0] if is_it and "waits" in open_rows[0].get("status", {}) else None

@@ -1,4 +1,4 @@
-"""The operator is killed before and after every write that it makes; the log goes to docs/measured/crashes.txt."""
+"""Kills the operator before and after every write that it makes; the log goes to docs/measured/crashes.txt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The operator is killed before and after every write of a switch, and of a change between the strategies; the log goes to docs/measured/switch-crashes.txt."""
+"""Kills the operator before and after every write of a switch, and of a change between the strategies.
+
+The log goes to docs/measured/switch-crashes.txt.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API server goes wrong in every way for 40 s, one operator for each, side by side; the log goes to docs/measured/faults.txt."""
+"""Makes the API server fail in every way for 40 s, with one operator for each, in parallel; the log goes to docs/measured/faults.txt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOG = MEASURED / "faults.txt"
 LASTS = 40.0  # seconds
 SIDE_BY_SIDE = 8
 APART = 6.0
-"""Seconds between the first ones' beginnings: operators that all start, or recover, in one moment measure the machine."""
+"""Seconds between the starts of the first ones: operators that all start, or recover, at once would measure the machine."""
 
 
 @pytest.mark.timeout(3600)

@@ -1,4 +1,4 @@
-"""Flux itself: a rollback by hand stays whatever it applies after it, comes back to Git, and a Kustomization waits for what it asks for."""
+"""Tests Flux itself: it does not overwrite a manual rollback, a deploy from Git follows later, and a Kustomization waits for its objects."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.support.waiting import eventually
 
 CHANGES = 20
 SCALED_AFTER = 12
-"""Changes in Git, after which somebody scales by hand."""
+"""Changes in Git, after which a user scales by hand."""
 FIRST = 5
-"""Version of the first of them; those before are the stage's."""
+"""The version of the first of these changes; the earlier ones are the stage's."""
 ANNA = ("--as=anna@example.com", "--as-group=system:masters")
 
 
@@ -96,18 +96,18 @@ def test_the_image_of_a_runtime_comes_from_git_and_a_rollback_by_hand_comes_back
         assert on.served()["row"] == back, "the older image comes back, and stays"
         template = on.workload(APP)["spec"]["template"]
 
-        # The way back: what is printed goes to Git as it is.
-        said = plugin("sync", APP, "--to-git", "--exit-code")
-        assert said.returncode == 3
-        patch = yaml.safe_load(said.stdout)
+        # The return to Git: the printed text is committed unchanged.
+        output = plugin("sync", APP, "--to-git", "--exit-code")
+        assert output.returncode == 3
+        patch = yaml.safe_load(output.stdout)
         assert patch["spec"]["deploy"]["runtime"] == older["metadata"]["name"]
         app = on.declared("v1")
         app["spec"]["deploy"] = patch["spec"]["deploy"]
         git.until_applied(git.push(app, message="as it is live"))
-        held = eventually("it waits for somebody who resumes it", lambda: _waiting(on, "v1"))
-        assert held["status"]["waits"]["reason"] == "Held"
+        waiting = eventually("it waits for somebody who resumes it", lambda: _waiting(on, "v1"))
+        assert waiting["status"]["waits"]["reason"] == "Held"
         plugin.said("resume", APP, "-m", "Git says the same", "--yes")
-        on.until(held["metadata"]["name"], "Live")
+        on.until(waiting["metadata"]["name"], "Live")
         assert on.workload(APP)["spec"]["template"] == template, "no pod was made anew"
         on.until_condition(APP, "DeploySpecOverridden", "False", reason="AsDeclared")
         assert plugin("sync", APP, "--to-git", "--exit-code").returncode == 0
@@ -129,8 +129,8 @@ def test_a_kustomization_waits_until_what_git_asks_for_is_live_and_says_where_it
         for version in ("v1", "v2"):
             git.until_applied(git.push(on.declared(version, quick)))
             assert on.served()["workflowVersion"] == version, "it did not say so before"
-        said = git.until_failed(git.push(on.declared("v9", quick)))
-        assert f"App/{on.namespace}/{APP}" in said
+        failure = git.until_failed(git.push(on.declared("v9", quick)))
+        assert f"App/{on.namespace}/{APP}" in failure
         assert on.served()["workflowVersion"] == "v2"
         git.until_applied(git.push(on.declared("v3", quick)))
         assert on.served()["workflowVersion"] == "v3"
@@ -138,28 +138,28 @@ def test_a_kustomization_waits_until_what_git_asks_for_is_live_and_says_where_it
 
 
 def runtime_in_git(name: str, digit: str) -> Manifest:
-    """A Runtime as Git has it: the image by its digest, and a new image under a new name."""
+    """Returns a Runtime as Git has it: the image by its digest, and a new image under a new name."""
     return factories.runtime_manifest(factories.with_image(f"registry.test/runtime@sha256:{digit * 64}"), name=name)
 
 
 def image(on: HistoryStage) -> str:
-    """The image that the App's workload runs."""
-    found = on.find("Workload", APP)
-    return str(found["spec"]["template"]["spec"]["containers"][0]["image"]) if found is not None else ""
+    """Returns the image that the App's workload runs."""
+    workload = on.find("Workload", APP)
+    return str(workload["spec"]["template"]["spec"]["containers"][0]["image"]) if workload is not None else ""
 
 
-def _by_hand(on: HistoryStage, **asked: object) -> str:
-    """A row that anna makes with kubectl."""
-    row = factories.row_manifest("", factories.in_namespace(on.namespace), factories.with_spec(app=APP, **asked))
+def _by_hand(on: HistoryStage, **spec: object) -> str:
+    """Makes a row as anna does with kubectl; returns its name."""
+    row = factories.row_manifest("", factories.in_namespace(on.namespace), factories.with_spec(app=APP, **spec))
     row["metadata"] = {"generateName": f"{APP}-", "namespace": on.namespace}
-    made = on.kubectl(*ANNA, "create", "-o", "name", "-f", "-", input=[row], namespace=on.namespace)
-    return made.stdout.strip().rpartition("/")[2]
+    created = on.kubectl(*ANNA, "create", "-o", "name", "-f", "-", input=[row], namespace=on.namespace)
+    return created.stdout.strip().rpartition("/")[2]
 
 
 def _resume(on: HistoryStage, row: Manifest) -> None:
     spec = {"row": row["metadata"]["name"], "digest": row["spec"]["pinned"]["digest"], "purpose": "Resume", "message": "v2 is mended"}
-    word = {"apiVersion": API_VERSION, "kind": kinds.APPROVAL.kind, "metadata": {"generateName": "resume-"}, "spec": spec}
-    on.kubectl(*ANNA, "create", "-f", "-", input=[word], namespace=on.namespace)
+    resumption = {"apiVersion": API_VERSION, "kind": kinds.APPROVAL.kind, "metadata": {"generateName": "resume-"}, "spec": spec}
+    on.kubectl(*ANNA, "create", "-f", "-", input=[resumption], namespace=on.namespace)
 
 
 def _of_git(on: HistoryStage) -> list[Manifest]:
@@ -167,8 +167,8 @@ def _of_git(on: HistoryStage) -> list[Manifest]:
 
 
 def _waiting(on: HistoryStage, version: str) -> Manifest | None:
-    """The one row without an end, once it is the one of `version`."""
-    found = [row for row in on.rows(APP) if "outcome" not in row["spec"]]
-    if len(found) != 1 or found[0]["spec"].get("pinned", {}).get("workflowVersion") != version:
+    """Returns the one open row, once it is the one of `version` and waits."""
+    open_rows = [row for row in on.rows(APP) if "outcome" not in row["spec"]]
+    if len(open_rows) != 1 or open_rows[0]["spec"].get("pinned", {}).get("workflowVersion") != version:
         return None
-    return found[0] if "waits" in found[0].get("status", {}) else None
+    return open_rows[0] if "waits" in open_rows[0].get("status", {}) else None

@@ -1,4 +1,4 @@
-"""1,000 Apps deployed at once where the controllers have their default limits; the log goes to docs/measured/many-apps.txt."""
+"""Deploys 1,000 Apps at once on a cluster whose controllers have their default limits; the log goes to docs/measured/many-apps.txt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATIO_MOST = 1.3
 
 @pytest.fixture(scope="module")
 def limited(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster whose controllers send 20 requests a second each, as they do by default."""
+    """Provides a cluster whose controllers send 20 requests a second each, as by default."""
     with session_cluster("control-plane", pytestconfig, default_limits=True) as started:
         yield started
 
@@ -30,10 +30,10 @@ def limited(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 def test_of_a_thousand_apps_at_once_none_fails_and_no_time_is_lost(limited: Cluster, tmp_path: Path) -> None:
     api = Api.of(limited)
     with fresh_namespace(api, "many") as namespace:
-        found = deployed_at_once(limited, api, namespace, tmp_path, APPS)
+        result = deployed_at_once(limited, api, namespace, tmp_path, APPS)
     title = f"make soak: Kubernetes {components.KUBERNETES.version}, simulated pods, controllers with their default limits."
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    LOG.write_text("\n".join([title, *found.lines()]) + "\n")
+    LOG.write_text("\n".join([title, *result.lines()]) + "\n")
     print(LOG.read_text(), flush=True)
-    assert found.failed == {}
-    assert found.ratio <= RATIO_MOST
+    assert result.failed == {}
+    assert result.ratio <= RATIO_MOST

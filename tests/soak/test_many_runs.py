@@ -1,4 +1,4 @@
-"""A month of millions of runs in each store: how long people wait for lists, figures and comparisons, and what it takes on disk.
+"""Stores a month of millions of runs in each store, and measures lists, figures and comparisons, and the disk.
 
 The figures of the full counts go to docs/measured/runs.txt.
 """
@@ -50,7 +50,7 @@ def test_on_postgresql(tmp_path: Path) -> None:
 
 
 def _pieces(month: Month) -> Iterator[list[Batch]]:
-    """What is stored by one transaction each."""
+    """Yields the batches that one transaction stores."""
     batches = month.batches()
     while piece := list(itertools.islice(batches, WRITES)):
         yield piece

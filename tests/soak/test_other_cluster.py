@@ -1,4 +1,4 @@
-"""Promoting from one cluster to another: two clusters of this machine, each with an operator that knows nothing of the other."""
+"""Promotes from one cluster to another: two clusters of this machine, each with an operator that does not know the other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ANNA = ("--as=anna@example.com", "--as-group=system:masters")
 
 @pytest.fixture(scope="module")
 def other(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A second cluster, whatever cluster the first one is."""
+    """Provides a second cluster, whatever cluster the first one is."""
     with pytest.MonkeyPatch.context() as environment:
         for name in ("CLUSTER", "CLUSTER_NAME"):
             environment.delenv(name, raising=False)
@@ -41,7 +41,7 @@ def other(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 
 @dataclass(frozen=True)
 class Both:
-    """Staging, a namespace of the one cluster, and production, one of the other; `plugin` is somebody's who has a context for each."""
+    """Staging, a namespace of the one cluster, and production, one of the other; the user of `plugin` has a context for each."""
 
     staging: HistoryStage
     production: HistoryStage
@@ -49,17 +49,17 @@ class Both:
 
     @property
     def cluster(self) -> str:
-        """The identity of staging's cluster."""
+        """Returns the identity of staging's cluster."""
         uid: str = self.staging.api.get("Namespace", "kube-system", "").body["metadata"]["uid"]
         return uid
 
     @property
     def there(self) -> Plugin:
-        """The same person, looking at production."""
+        """Returns the plugin of the same user for production."""
         return replace(self.plugin, namespace=self.production.namespace, flags=(*ANNA, f"--context={THERE}"))
 
     def claimed(self, row: str, version: str = "v1") -> Manifest:
-        """What a row from staging says of where it comes from."""
+        """Returns the source of a row from staging."""
         pinned = self.staging.row(row)["spec"]["pinned"]
         assert pinned["workflowVersion"] == version
         source = {"namespace": self.staging.namespace, "app": APP, "row": row}
@@ -100,16 +100,16 @@ def both(cluster: Cluster, other: Cluster, tmp_path: Path) -> Iterator[Both]:
 
 
 def known_there(production: HistoryStage, runtime: Manifest) -> None:
-    """A Runtime that is approved in both clusters."""
+    """Creates in production a Runtime of staging, approved in both."""
     meta = {"name": runtime["metadata"]["name"]}
     production.create({"apiVersion": runtime["apiVersion"], "kind": runtime["kind"], "metadata": meta, "spec": runtime["spec"]})
 
 
 def written(stage: HistoryStage) -> list[tuple[str, str]]:
-    """Every object of ours in the namespace, with its version."""
+    """Returns every object of ours in the namespace, with its version."""
     every = (kinds.APP, kinds.RECORD, kinds.WORKFLOW_VERSION)
-    found = [each for kind in every for each in stage.api.get(kind.kind, "", stage.namespace).body["items"]]
-    return sorted((each["metadata"]["name"], each["metadata"]["resourceVersion"]) for each in found)
+    objects = [each for kind in every for each in stage.api.get(kind.kind, "", stage.namespace).body["items"]]
+    return sorted((each["metadata"]["name"], each["metadata"]["resourceVersion"]) for each in objects)
 
 
 def test_a_promotion_reads_with_one_context_and_writes_with_the_other(both: Both) -> None:
@@ -122,19 +122,19 @@ def test_a_promotion_reads_with_one_context_and_writes_with_the_other(both: Both
     assert f"nobody in context {THERE} can verify where this comes from: the row says so, and names cluster {both.cluster}" in shown
     assert (written(both.staging), written(production)) == before, "a preview writes nothing"
 
-    said = plugin.said("promote", APP, "--to-context", THERE, "-m", "out", "--yes")
-    assert "is Live" in said
+    output = plugin.said("promote", APP, "--to-context", THERE, "-m", "out", "--yes")
+    assert "is Live" in output
     assert written(both.staging) == before[0], "and a promotion nothing where it reads"
     (row,) = production.rows(APP)
     assert row["spec"]["promotedFrom"] == both.claimed(source)
     assert row["spec"]["pinned"]["promotedFrom"] == {"verified": False}
     assert (row["spec"]["createdBy"], row["spec"]["message"]) == ("anna@example.com", "out")
     assert row["spec"]["pinned"]["config"]["autoscaling"]["maxReplicas"] == 3
-    told = f"promoted from {both.staging.namespace}/{APP} {source} of cluster {both.cluster} (unverified)"
-    assert HistoryRow.of(row).provenance == told
-    assert told in both.there.said("history", APP, "-o", "json")
+    source_text = f"promoted from {both.staging.namespace}/{APP} {source} of cluster {both.cluster} (unverified)"
+    assert HistoryRow.of(row).provenance == source_text
+    assert source_text in both.there.said("history", APP, "-o", "json")
 
-    # Another version, whose name another flow has there; and what is the target's own stays.
+    # Another version, whose name belongs to another flow there; the target's own objects stay.
     production.live(APP, "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 9}})
     both.staging.release("v5", workflow=APP, text=answering("five"))
     production.release("v5", workflow=APP, text=answering("another five"))
@@ -150,11 +150,11 @@ def test_a_promotion_reads_with_one_context_and_writes_with_the_other(both: Both
 def test_the_commands_of_the_page(both: Both, cluster: Cluster, tmp_path: Path) -> None:
     _, across, _ = blocks(REPOSITORY / "docs" / "promotion.md")
     places = {"-n demo": f"-n {both.staging.namespace}", "-n shop": f"-n {both.production.namespace}", "support": APP}
-    for written_there, here in places.items():
-        across = across.replace(written_there, here)
-    said = shell(across, cluster, tmp_path, tmp_path / "kubeconfig")
-    assert f"App {APP} is made in {both.production.namespace}" in said
-    assert f"{APP}: v1 (#1, {APP}-" in said
+    for written_there, folder in places.items():
+        across = across.replace(written_there, folder)
+    output = shell(across, cluster, tmp_path, tmp_path / "kubeconfig")
+    assert f"App {APP} is made in {both.production.namespace}" in output
+    assert f"{APP}: v1 (#1, {APP}-" in output
     assert [row["spec"]["message"] for row in both.production.rows(APP)] == ["Passed in staging"]
 
 
@@ -168,9 +168,9 @@ def test_a_policy_says_which_clusters_versions_come_from(both: Both) -> None:
     production.create({**policy, "spec": {"namespaceSelector": selector, "promotion": {"minLiveSeconds": 1}}})
     try:
         eventually("the App says so", lambda: production.get("App", APP)["status"].get("guards"))
-        said = plugin.refused("promote", APP, "--to-context", THERE, "--yes")
-        assert f"policy {name} takes versions from none" in said
-        # Whoever writes a row by hand meets the same, by the operator.
+        refusal = plugin.refused("promote", APP, "--to-context", THERE, "--yes")
+        assert f"policy {name} takes versions from none" in refusal
+        # A row written by hand gets the same refusal, from the operator.
         by_hand = {"app": APP, "workflowVersion": "v2", "promotedFrom": both.claimed(both.staging.rows(APP)[-1]["metadata"]["name"], "v2")}
         row = factories.row_manifest("by-hand", factories.in_namespace(production.namespace), factories.with_spec(**by_hand))
         production.kubectl(*ANNA, "create", "-f", "-", input=[row], namespace=production.namespace)
@@ -184,7 +184,7 @@ def test_a_policy_says_which_clusters_versions_come_from(both: Both) -> None:
 
 
 def row_in(file: Path) -> str:
-    """The name of a bundle's row."""
+    """Returns the name of a bundle's row."""
     *_, row = yaml.safe_load_all(file.read_text())
     name: str = row["metadata"]["name"]
     return name
@@ -195,9 +195,9 @@ def test_a_bundle_is_carried_to_a_cluster_that_is_never_met(both: Both, tmp_path
     options = ("--to-file", str(file), "--with-app", "-m", "by hand")
     assert "WorkflowVersion" in plugin.said("promote", APP, *options, "--preview")
     assert not file.exists()
-    said = plugin.said("promote", APP, *options, "--yes")
+    output = plugin.said("promote", APP, *options, "--yes")
     command = f"kubectl apply --server-side -n NAMESPACE -f {file}"
-    assert command in said
+    assert command in output
     row = row_in(file)
     for _ in range(2):
         production.kubectl(*ANNA, "apply", "--server-side", "-n", production.namespace, "-f", str(file))
@@ -208,7 +208,7 @@ def test_a_bundle_is_carried_to_a_cluster_that_is_never_met(both: Both, tmp_path
     assert production.row(row)["spec"]["pinned"]["promotedFrom"] == {"verified": False}
     assert production.row(row)["spec"]["createdBy"] == "anna@example.com"
 
-    # Where the version's name is taken there, what was not promoted is not deployed.
+    # If the version's name is taken there, the target's flow is not deployed instead.
     both.staging.release("v7", workflow=APP, text=answering("seven"))
     production.release("v7", workflow=APP, text=answering("another seven"))
     both.staging.live(APP, "v7")
@@ -229,7 +229,7 @@ def test_a_bundle_is_carried_to_a_cluster_that_is_never_met(both: Both, tmp_path
 
 
 def test_the_bundle_waits_for_an_app_that_comes_later(both: Both, tmp_path: Path) -> None:
-    """Without --with-app: what the target lacks is told by the row, and the App there is its own."""
+    """Without --with-app the row's status names what the target lacks, and the App there is its own."""
     file = tmp_path / "bundle.yaml"
     both.plugin.said("promote", APP, "--to-file", str(file), "--target-namespace", both.production.namespace, "--yes")
     both.production.kubectl(*ANNA, "apply", "--server-side", "-f", str(file))
@@ -241,7 +241,7 @@ def test_the_bundle_waits_for_an_app_that_comes_later(both: Both, tmp_path: Path
 
 
 def known_default(on: HistoryStage) -> None:
-    """A Runtime that Apps get which name none."""
+    """Makes a Runtime, the default of Apps that name none."""
     on.runtime("default", image=factories.IMAGE, by_default=True)
 
 

@@ -1,4 +1,4 @@
-"""The leader is told to end, killed, and paused at a write, again and again; the log goes to docs/measured/takeovers.txt."""
+"""Ends, kills, and pauses the leader at a write, again and again; the log goes to docs/measured/takeovers.txt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.operator import install_rights
 
 LOG = REPOSITORY / "docs" / "measured" / "takeovers.txt"
 PAIRS = 5
-"""Pairs of replicas side by side, each on a lease of its own."""
+"""Pairs of replicas in parallel, each on a lease of its own."""
 ROUNDS = int(os.environ.get("TAKEOVERS", "50")) // PAIRS
 MOST = {signal.SIGTERM: 1.0, signal.SIGKILL: 16.0}
 """Seconds until the other leads, for 95 of 100."""
@@ -31,17 +31,17 @@ MOST = {signal.SIGTERM: 1.0, signal.SIGKILL: 16.0}
 @contextmanager
 def _pair(cluster: Cluster, folder: Path) -> Iterator[Pair]:
     api = Api.of(cluster)
-    with fresh_namespace(api, "takeover") as namespace, takeovers.pair(cluster, api, namespace, folder) as made:
-        yield made
+    with fresh_namespace(api, "takeover") as namespace, takeovers.pair(cluster, api, namespace, folder) as replicas:
+        yield replicas
 
 
 def _rounds(cluster: Cluster, folder: Path) -> dict[signal.Signals, list[float]]:
-    """One pair: its leader is ended by each signal, so many times; after each the App is deployed by the one that leads."""
+    """Ends the leader of one pair by each signal, so many times; the new leader then deploys the App."""
     took: dict[signal.Signals, list[float]] = {number: [] for number in MOST}
     with _pair(cluster, folder) as on:
         for turn in range(ROUNDS):
-            for number, found in took.items():
-                found.append(on.taken_over(number))
+            for number, seconds in took.items():
+                seconds.append(on.taken_over(number))
                 name = f"{number.name.lower()}-{turn}"
                 deploys.create_row(on.api, on.namespace, name, workflowVersion="v2" if turn % 2 else "v1")
                 deploys.until_live(on.api, on.namespace, name)
@@ -49,13 +49,13 @@ def _rounds(cluster: Cluster, folder: Path) -> dict[signal.Signals, list[float]]
 
 
 def _late(cluster: Cluster, folder: Path, late: Late) -> int:
-    """The status of the answer to a write that arrives late."""
+    """Returns the status of the answer to a write that arrives late."""
     with _pair(cluster, folder) as on:
         return takeovers.answer_to_late(on, late).status
 
 
-def _p95(found: Sequence[float]) -> float:
-    return statistics.quantiles(found, n=20, method="inclusive")[-1]
+def _p95(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
 
 
 @pytest.mark.timeout(3600)
@@ -63,19 +63,19 @@ def test_another_replica_leads_in_time_and_nothing_late_is_accepted(cluster: Clu
     install_rights(cluster)
     with ThreadPoolExecutor(PAIRS) as pool:
         lanes = list(pool.map(lambda lane: _rounds(cluster, tmp_path / f"pair-{lane}"), range(PAIRS)))
-        held = dict(zip(LATE, pool.map(lambda case: _late(cluster, tmp_path / case[0], case[1]), LATE.items()), strict=True))
+        statuses = dict(zip(LATE, pool.map(lambda case: _late(cluster, tmp_path / case[0], case[1]), LATE.items()), strict=True))
     took = {number: sorted(seconds for lane in lanes for seconds in lane[number]) for number in MOST}
     lines = [f"make soak: Kubernetes {components.KUBERNETES.version}, simulated pods, {PAIRS} pairs of replicas side by side."]
     lines += [
-        f"{number.name}: {len(found)} times, until the other led: p50 {statistics.median(found):.2f} s, p95 {_p95(found):.2f} s, "
-        f"at most {found[-1]:.2f} s"
-        for number, found in took.items()
+        f"{number.name}: {len(times)} times, until the other led: p50 {statistics.median(times):.2f} s, p95 {_p95(times):.2f} s, "
+        f"at most {times[-1]:.2f} s"
+        for number, times in took.items()
     ]
-    accepted = {case: status for case, status in held.items() if status != 409}
-    lines += [f"writes that arrived after the takeover: {len(held)}, accepted {len(accepted)}"]
-    lines += [f"  {case}: HTTP {status}" for case, status in held.items()]
+    accepted = {case: status for case, status in statuses.items() if status != 409}
+    lines += [f"writes that arrived after the takeover: {len(statuses)}, accepted {len(accepted)}"]
+    lines += [f"  {case}: HTTP {status}" for case, status in statuses.items()]
     LOG.parent.mkdir(parents=True, exist_ok=True)
     LOG.write_text("\n".join(lines) + "\n")
     print(LOG.read_text(), flush=True)
     assert accepted == {}
-    assert {number: _p95(found) <= MOST[number] for number, found in took.items()} == dict.fromkeys(MOST, True)
+    assert {number: _p95(times) <= MOST[number] for number, times in took.items()} == dict.fromkeys(MOST, True)

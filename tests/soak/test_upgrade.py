@@ -1,7 +1,7 @@
-"""Upgrades from older versions with a hundred Apps at work, and the ways back, as docs/upgrading.md says them; their pods are simulated.
+"""Upgrades from older versions with a hundred Apps at work, and downgrades again, by docs/upgrading.md; pods are simulated.
 
-From the version before guards, and from the first that had all surfaces. The one before this is upgraded under traffic, on real pods, by
-tests/soak/pods/test_upgrade.py.
+It starts from the version before guards, and from the first with all surfaces. tests/soak/pods/test_upgrade.py upgrades the previous
+version under traffic, on real pods.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ FIRST = "01d9b2e6"
 """The last commit of the first version that had all surfaces: kubectl, the plugin, REST and the console."""
 APPS = 100
 OF_GIT = 20
-"""So many of them have spec.deploy."""
+"""The number of Apps with spec.deploy."""
 SWITCHED = 20
-"""So many are of strategy Switch."""
+"""The number of Apps of strategy Switch."""
 SETTLED_WITHIN = 600.0
 WAITING = 20
 ENDING, POLICIES = "make end-waiting", "manifests/admission/guard-approvals.yaml"
-"""What the blocks of docs/upgrading.md have that end rows that wait, and that take away policies which an older version does not have."""
+"""Texts of the blocks of docs/upgrading.md that end waiting rows, and that delete policies which an older version lacks."""
 
 
 @pytest.fixture
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster of its own for each test: its definitions are those of before."""
+    """Provides a separate cluster to each test: its definitions are the older ones."""
     with session_cluster("control-plane", pytestconfig) as started:
         yield started
 
@@ -122,7 +122,7 @@ def test_neither_an_upgrade_nor_the_way_back_changes_a_row_or_restarts_a_pod(clu
 
 
 def _deployed(on: HistoryStage) -> Sequence[str]:
-    """A hundred Apps that serve v1, of all kinds, once all is quiet."""
+    """Deploys a hundred Apps of all kinds; returns them once all serve v1 and no rollout is under way."""
     apps = [f"app-{number}" for number in range(APPS)]
     rows = []
     for number, app in enumerate(apps):
@@ -140,7 +140,7 @@ def _deployed(on: HistoryStage) -> Sequence[str]:
 
 
 def _state(on: HistoryStage, without: Sequence[str] = ()) -> dict[str, Any]:
-    """Every row to the byte, the pods, and what they are made of."""
+    """Returns every row to the byte, the pods, and their templates."""
     rows = {row["metadata"]["name"]: written(row) for row in listed(on, kinds.RECORD.kind) if row["metadata"]["name"] not in without}
     pods = sorted(pod["metadata"]["uid"] for pod in listed(on, "Pod"))
     templates = {each["metadata"]["name"]: each["spec"]["template"] for each in listed(on, "Workload")}
@@ -148,19 +148,19 @@ def _state(on: HistoryStage, without: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _waits(on: HistoryStage, apps: Sequence[str]) -> list[str]:
-    """Rows by hand that a policy holds."""
+    """Makes manual rows that a policy blocks; returns their names."""
     selector = {"matchLabels": {"kubernetes.io/metadata.name": on.namespace}}
     spec = {"namespaceSelector": selector, "approvals": {"count": 1}}
     on.create({"apiVersion": API_VERSION, "kind": kinds.DEPLOY_POLICY.kind, "metadata": {"name": on.namespace}, "spec": spec})
     all_seen(on, apps)
     eventually("the policy is known", lambda: on.get("App", apps[-1])["status"].get("guards"))
-    made = [on.deploy(app, "v2") for app in apps[OF_GIT : OF_GIT + WAITING]]
-    eventually("they wait", lambda: all(on.row(name).get("status", {}).get("waits") for name in made), SETTLED_WITHIN, 1)
-    return made
+    waiting = [on.deploy(app, "v2") for app in apps[OF_GIT : OF_GIT + WAITING]]
+    eventually("they wait", lambda: all(on.row(name).get("status", {}).get("waits") for name in waiting), SETTLED_WITHIN, 1)
+    return waiting
 
 
 def _held(on: HistoryStage, app: str) -> list[str]:
-    """A row of Git that waits after a rollback by hand."""
+    """Makes a row of Git that waits after a manual rollback; returns its name."""
     on.live(app, restores=on.rows(app)[0]["metadata"]["name"])
     on.change("App", app, spec={"deploy": {"workflowVersion": "v2"}})
 

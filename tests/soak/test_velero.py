@@ -1,4 +1,4 @@
-"""What Velero itself backs up and brings back: `tests/api/test_velero.py` does it twenty times in any order, with a stand-in."""
+"""Backs up and restores with Velero itself: `tests/api/test_velero.py` does it twenty times in any order, with a stand-in."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def test_what_velero_brings_back_is_as_it_was_and_no_pod_is_another(cluster: Clu
         assert (state(on), pods_of(on)) == (before, pods)
 
         program.restore("moved", "nightly", f"--namespace-mappings={on.namespace}:{IN_ANOTHER}")
-        there = HistoryStage(cluster, on.api, on.kubectl, IN_ANOTHER)
-        require_undecided(there, before)
-        restores.take_the_stamp_off(there)
-        assert there.until_served("v2", rows=5) == live
-        eventually("all is there as it was", lambda: state(there) == before)
-        assert pods_of(there) == pods
+        restored = HistoryStage(cluster, on.api, on.kubectl, IN_ANOTHER)
+        require_undecided(restored, before)
+        restores.take_the_stamp_off(restored)
+        assert restored.until_served("v2", rows=5) == live
+        eventually("all is there as it was", lambda: state(restored) == before)
+        assert pods_of(restored) == pods
         print(f"Velero: {len(before['rows'])} rows brought back thrice, {len(pods)} pods, none another")
 
 
 @contextlib.contextmanager
 def gone_after(stage: HistoryStage, namespace: str) -> Iterator[None]:
-    """The namespace goes, whatever becomes of the test."""
+    """Deletes the namespace after the block, even if the test fails."""
     try:
         yield
     finally:
@@ -72,5 +72,5 @@ def gone_after(stage: HistoryStage, namespace: str) -> Iterator[None]:
 
 
 def pods_of(stage: HistoryStage) -> set[str]:
-    """Names of the namespace's pods."""
+    """Returns the names of the namespace's pods."""
     return {each["metadata"]["name"] for each in stage.api.get("Pod", "", stage.namespace, api_version="v1").body["items"]}

@@ -1,7 +1,7 @@
-"""Accounts of one pytest process: core-seconds by file of tests and by program, of itself, of all that it started, and of what those started.
+"""Counts the core-seconds of one pytest process: by file of tests and by program, of itself and of all its descendants.
 
-It reads `/proc`, which needs no root. A program that came and went between two reads is counted by what its parent was charged for it. What each
-program was used for it does not know.
+It reads `/proc`, which needs no root. A program that lived only between two reads is counted by the time charged to its parent. It does not
+know the purpose of a program.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from local.processes import MARK
 
 FOLDER = "COST"
-"""Names the folder of the accounts in the environment: without it none are kept."""
+"""The environment variable with the folder of the accounts; without it none are kept."""
 SERVER, ETCD, CLUSTER, CHROMIUM, OURS, PYTEST = KINDS = "API server", "etcd", "cluster", "Chromium", "ours", "pytest"
 _KINDS = {
     "kube-apiserver": SERVER,
@@ -30,12 +30,12 @@ _KINDS = {
         ("chrome", "chromium", "chromium-headle", "headless_shell", "chrome_crashpad", "node", "MainThread", "node-MainThread"), CHROMIUM
     ),
 }
-"""Other programs are the cluster's where they carry its mark, else ours. Playwright's driver is `node`, of some versions `MainThread`."""
+"""Other programs are the cluster's if they carry its mark, else ours. Playwright's driver is `node`; some versions name it `MainThread`."""
 
 SESSION = "(start, end, fixtures of the session)"
 EVERY = 2.0  # seconds between two reads, of 1 to 5 ms, while a file runs
 TICKS = os.sysconf("SC_CLK_TCK")
-"""The kernel counts in these, so many a second."""
+"""Ticks a second: the kernel counts in these."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Process:
 
 
 def _processes() -> dict[int, _Process]:
-    found = {}
+    running = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
@@ -61,12 +61,12 @@ def _processes() -> dict[int, _Process]:
             name, _, rest = text[text.index("(") + 1 :].rpartition(") ")
             values = rest.split()
             user, system, users, systems = (int(value) for value in values[11:15])
-            found[int(entry.name)] = _Process(int(entry.name), int(values[19]), name, int(values[1]), user + system, users + systems)
-    return found
+            running[int(entry.name)] = _Process(int(entry.name), int(values[19]), name, int(values[1]), user + system, users + systems)
+    return running
 
 
 class Account:
-    """The ticks of a process and its descendants since they began. `alone`: of the process without its descendants."""
+    """The ticks of a process and its descendants since they began. `alone`: without its descendants."""
 
     def __init__(self, root: int, *, alone: bool = False) -> None:
         self._root, self._alone = root, alone
@@ -74,11 +74,11 @@ class Account:
         self._kinds: dict[tuple[int, int, str], str] = {}
 
     def settle(self) -> Counter[str]:
-        """Returns the ticks by kind since it was called last."""
+        """Returns the ticks by kind since its last call."""
         every = _processes()
         present = {each.pid: each for each in self._family(every)}
         used: Counter[str] = Counter()
-        ended: Counter[int] = Counter()  # what was counted already of children that have ended, by the ancestor that it is charged to now
+        ended: Counter[int] = Counter()  # already counted ticks of ended children, by the ancestor that they are charged to now
         for pid, last in self._known.items():
             if pid not in present or present[pid].began != last.began:
                 ended[self._charged(last, present)] += last.own + last.children
@@ -93,7 +93,7 @@ class Account:
         return used
 
     def _family(self, every: dict[int, _Process]) -> Iterator[_Process]:
-        """The process and its descendants, those among them that have lost their parent."""
+        """Yields the process and its descendants, also those that have lost their parent."""
         belongs = {self._root: True}
         for each in every.values():
             line = []
@@ -110,7 +110,7 @@ class Account:
         return (each for pid, each in every.items() if belongs[pid])
 
     def _charged(self, ended: _Process, present: dict[int, _Process]) -> int:
-        """The nearest ancestor that is still there; 0 where none is."""
+        """Returns the nearest ancestor that still runs; 0 if none does."""
         parent = ended.parent
         while parent not in present and parent in self._known:
             parent = self._known[parent].parent
@@ -119,7 +119,7 @@ class Account:
     def _kind(self, process: _Process) -> str:
         if process.pid == self._root:
             return PYTEST
-        key = process.pid, process.began, process.name  # a program that takes the place of another one has its name
+        key = process.pid, process.began, process.name  # a process that executes another program gets its name
         if key not in self._kinds:
             self._kinds[key] = _KINDS.get(process.name) or (CLUSTER if _is_marked(process.pid) else OURS)
         return self._kinds[key]
@@ -141,7 +141,7 @@ class Accounting:
         self._now, self._settled = SESSION, 0.0
 
     def _settle(self, then: str | None = None) -> None:
-        """Charges what was used to what runs now, and from here on to `then`."""
+        """Charges the use so far to the current file; later use is charged to `then`."""
         self._rows.setdefault(self._now, Counter()).update(self._account.settle())
         self._settled = time.monotonic()
         if then is not None and then != self._now:

@@ -1,6 +1,6 @@
-"""The admission policies on the tests' cluster, and requests under the identities that they tell apart.
+"""Sends requests to the tests' cluster under the identities that its admission policies distinguish.
 
-Most tests look at the bare resources: the policies are there for modules that ask for `guarded`, which come last.
+Most tests use the bare resources: only modules with the fixture `guarded`, which come last, have the policies.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:dynamiq-operator"
 COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
 NAMESPACE_CONTROLLER = "system:serviceaccount:kube-system:namespace-controller"
 SHARED_CONTROLLER = "system:kube-controller-manager"
-"""All controllers, where the cluster gives them no accounts of their own."""
+"""The user of all controllers, if the cluster gives them no accounts of their own."""
 
 SYSTEM = (COLLECTOR, NAMESPACE_CONTROLLER, SHARED_CONTROLLER)
 
 ADMIN = "admin"
-"""Who the tests' kubeconfig is: a cluster administrator, of the group that RBAC refuses nothing."""
+"""The user of the tests' kubeconfig: a cluster administrator, in the group that RBAC refuses nothing."""
 
 ADMINS = "system:masters"
 RESTORERS = "dynamiq:restorers"
@@ -42,11 +42,11 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 """A uid that no object has."""
 
 _STAMPS = names.MUTATING_POLICIES
-"""The last is the one that is looked at."""
+"""The last one is the probe."""
 
 
 def admin(api: Api, user: str) -> Api:
-    """Requests as `user`, whom RBAC refuses nothing: only the policies can."""
+    """Returns requests as `user`, whom RBAC refuses nothing: only the policies can."""
     return api.acting_as(user, ADMINS)
 
 
@@ -55,13 +55,13 @@ def operator(api: Api) -> Api:
 
 
 def restorer(api: Api, user: str = "restorer") -> Api:
-    """With the rights of `manifests/rbac/restorer.yaml`, and no other."""
+    """Returns requests with the rights of `manifests/rbac/restorer.yaml` alone."""
     return api.acting_as(user, RESTORERS)
 
 
 @contextlib.contextmanager
 def without_stamps(cluster: Cluster) -> Iterator[None]:
-    """As `manifests/overlays/before-1.36` has it: what refuses is there, and nothing stamps."""
+    """Runs the block without stamping policies, as in `manifests/overlays/before-1.36`; those that refuse stay."""
     kubectl, api = Kubectl(cluster), Api.of(cluster)
     if not versions.stamps(cluster):
         assert not is_stamped(api), "nothing can stamp on this Kubernetes"
@@ -72,19 +72,19 @@ def without_stamps(cluster: Cluster) -> Iterator[None]:
         eventually("nothing is stamped", lambda: not is_stamped(api))
         yield
     finally:
-        versions.apply_policies(cluster, POLICIES)  # in their order: the last is looked at
+        versions.apply_policies(cluster, POLICIES)  # in their order: the last is the probe
         eventually("the policies stamp again", lambda: is_stamped(api))
 
 
 def is_stamped(api: Api) -> bool:
-    """Whether policies stamp: by the last of them, since the API server learns of them in their order."""
+    """Returns True if policies stamp: the last of them does, since the API server reads them in order."""
     row = api.create(row_manifest("probe", in_namespace("default")), dry_run=True)
     assert row.ok, row.message
     return "createdBy" in row.body["spec"]
 
 
 def wait_until_all_refuse(api: Api) -> None:
-    """Waits until a late one of the policies refuses: the API server learns of them in the order in which they were applied."""
+    """Waits until a late one of the policies refuses: the API server reads them in the order in which they were applied."""
     probe = app_manifest(with_meta(name="policy-probe", namespace="default"))
     assert api.apply(probe).ok
     try:
@@ -94,18 +94,18 @@ def wait_until_all_refuse(api: Api) -> None:
 
 
 def set_status(api: Api, manifest: Manifest, **options: Any) -> Answer:
-    """A write of an App's or a row's status."""
+    """Writes the status of an App or a row."""
     status = {"lastSequence": 1} if manifest["kind"] == "App" else {"phase": "Live"}
     return api.merge(manifest, {"status": status}, subresource="/status", **options)
 
 
 def owned_by(app: Manifest, **more: Any) -> Manifest:
-    """The ownerReference to an App as it is stored, or as `more` has it."""
+    """Returns the ownerReference to a stored App, changed by `more`."""
     return {"apiVersion": API_VERSION, "kind": "App", "name": app["metadata"]["name"], "uid": app["metadata"]["uid"], **more}
 
 
 def flow_map(namespace: str, **metadata: Any) -> Manifest:
-    """The ConfigMap of a flow, as the operator makes it."""
+    """Returns the ConfigMap of a flow, as the operator makes it."""
     text = flow("v1")
     flow_hash = digests.flow_hash(text)
     meta = {
@@ -119,33 +119,33 @@ def flow_map(namespace: str, **metadata: Any) -> Manifest:
 
 
 def made(answer: Answer) -> Manifest:
-    """The object of an answer that was not a refusal."""
+    """Returns the object of an answer, which must be no refusal."""
     assert answer.ok, answer.message
     return answer.body
 
 
-def refused(answer: Answer, *says: str) -> None:
-    """The answer is a refusal by a policy, and says each of `says`."""
+def refused(answer: Answer, *texts: str) -> None:
+    """Asserts that a policy refused, with each of `texts` in its message."""
     assert answer.status == 403, f"{answer.status}: {answer.message}"
     assert answer.body.get("reason") == "Forbidden"
-    for one in ("ValidatingAdmissionPolicy", *says):
-        assert one in answer.message
+    for text in ("ValidatingAdmissionPolicy", *texts):
+        assert text in answer.message
 
 
 def adopt(api: Api, app: Manifest, *rows: Manifest) -> None:
-    """What the operator does: it makes the App the owner of its rows."""
+    """Makes the App the owner of its rows, like the operator."""
     for row in rows:
         made(operator(api).merge(row, {"metadata": {"ownerReferences": [owned_by(app, controller=True)]}}))
 
 
 def essence(row: Manifest) -> bytes:
-    """All of a row that nobody may change, as bytes."""
+    """Returns all of a row that nobody may change, as bytes."""
     metadata = row["metadata"]
     return json.dumps([row["spec"], metadata.get("ownerReferences"), metadata.get("finalizers")], sort_keys=True).encode()
 
 
 def without(manifest: Manifest, *fields: str) -> Manifest:
-    """A copy without fields of the spec."""
-    found = copy.deepcopy(manifest)
-    found["spec"] = {name: value for name, value in found["spec"].items() if name not in fields}
-    return found
+    """Returns a copy without these fields of the spec."""
+    copied = copy.deepcopy(manifest)
+    copied["spec"] = {name: value for name, value in copied["spec"].items() if name not in fields}
+    return copied

@@ -1,4 +1,4 @@
-"""Plain requests to a real API server, namespaces of a test's own, and the client that actions are carried out with."""
+"""Sends plain requests to a real API server, makes a namespace for a test, and provides the client that actions use."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CLUSTER_SCOPED = {kind.kind for kind in KINDS if not kind.namespaced} | {
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API server answered: HTTP status and the object, list or Status."""
+    """An answer of the API server: HTTP status, and the object, list or Status."""
 
     status: int
     body: Manifest
@@ -49,13 +49,13 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """The sentence that kubectl prints of a refusal."""
+        """Returns the sentence that kubectl prints of a refusal."""
         return str(self.body.get("message", ""))
 
 
 @dataclass(frozen=True)
 class Api:
-    """Plain requests to the API server, for tests that look at its answers. Nothing raises for a refusal: see `Answer.ok`."""
+    """Plain requests to the API server, for tests of its answers. Nothing raises for a refusal: see `Answer.ok`."""
 
     client: client.ApiClient
     user: str | None = None
@@ -67,20 +67,20 @@ class Api:
         return cls(_client(str(cluster.kubeconfig), context, incarnation(cluster)))
 
     def acting_as(self, user: str, group: str | None = None) -> Api:
-        """The same requests, impersonating `user`, who is in `group`."""
+        """Returns the same requests, impersonating `user`, who is in `group`."""
         return Api(self.client, user, group)
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Answer:
         return self.request("POST", path(manifest, named=False), manifest, query=_query(dry_run, fieldValidation="Strict"))
 
     def apply(self, manifest: Manifest, *, manager: str = MANAGER, dry_run: bool = False, subresource: str = "") -> Answer:
-        """Server-side apply, forced."""
+        """Applies on the server side, forced."""
         query = _query(dry_run, fieldManager=manager, force="true", fieldValidation="Strict")
         body = json.dumps(manifest, ensure_ascii=False).encode()  # the parser of an apply takes no escaped surrogates
         return self.request("PATCH", path(manifest) + subresource, body, "application/apply-patch+yaml; charset=utf-8", query=query)
 
     def merge(self, manifest: Manifest, patch: Manifest, *, dry_run: bool = False, subresource: str = "") -> Answer:
-        """A JSON merge patch of the object that `manifest` names."""
+        """Sends a JSON merge patch of the object that `manifest` names."""
         return self.request(
             "PATCH", path(manifest) + subresource, patch, "application/merge-patch+json", query=_query(dry_run, fieldValidation="Strict")
         )
@@ -94,15 +94,15 @@ class Api:
         return self.request("PUT", path(manifest), manifest, query=_query(dry_run, fieldValidation="Strict"))
 
     def read(self, manifest: Manifest) -> Answer:
-        """The object that `manifest` names, as it is now."""
+        """Returns the current object that `manifest` names."""
         return self.request("GET", path(manifest))
 
     def delete(self, manifest: Manifest, **options: Any) -> Answer:
-        """`options`: DeleteOptions, such as propagationPolicy."""
+        """Deletes the object. `options`: DeleteOptions, such as propagationPolicy."""
         return self.request("DELETE", path(manifest), options or None)
 
     def get(self, kind: str, name: str, namespace: str, *, api_version: str | None = None, **query: str) -> Answer:
-        """An object, or with an empty name the list. Kinds of ours need no `api_version`; nor does the core group."""
+        """Returns an object, or with an empty name the list. Our kinds need no `api_version`; nor does the core group."""
         group = api_version or (API_VERSION if kind in {known.kind for known in KINDS} else "v1")
         manifest = {"apiVersion": group, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
         return self.request("GET", path(manifest, named=bool(name)), query=query)
@@ -117,23 +117,23 @@ class Api:
         query: Mapping[str, str] | None = None,
         accept: str = "application/json",
     ) -> Answer:
-        """Any request; `url` is a path of the API server, `body` JSON data, or bytes."""
+        """Sends any request; `url` is a path of the API server, `body` JSON data, or bytes."""
         response = self._send(method, url, body, content_type, query, accept)
         text = response.read().decode()  # type: ignore[no-untyped-call]
         return Answer(response.status, json.loads(text) if text.startswith("{") else {"message": text})
 
     def text(self, url: str) -> str:
-        """What a GET of a path is answered, as it is written, such as a pod's log; empty for a refusal."""
+        """Returns the unparsed answer to a GET of a path, such as a pod's log; empty for a refusal."""
         response = self._send("GET", url)
         text = response.read().decode()  # type: ignore[no-untyped-call]
         return text if response.status < 300 else ""
 
     def watch(self, url: str, query: Mapping[str, str]) -> Iterator[Manifest]:
-        """The events of a watch as they come, until the API server ends it."""
+        """Yields the events of a watch, until the API server ends it."""
         response = self._send("GET", url, query={"watch": "true", **query})
-        left = b""
+        incomplete = b""
         for chunk in response.response.stream(amt=None, decode_content=False):
-            *lines, left = (left + chunk).split(b"\n")
+            *lines, incomplete = (incomplete + chunk).split(b"\n")
             yield from map(json.loads, filter(None, lines))
 
     def _send(
@@ -159,14 +159,14 @@ class Api:
 
 
 def incarnation(cluster: Cluster) -> int:
-    """What tells clusters apart that had one name, one after the other: each has a kubeconfig of its own."""
+    """Returns a number that differs between successive clusters of one name: each has a kubeconfig of its own."""
     return cluster.kubeconfig.stat().st_mtime_ns if cluster.kubeconfig.exists() else 0
 
 
 @functools.cache
 def _client(kubeconfig: str, context: str | None, _incarnation: int) -> client.ApiClient:
-    made: client.ApiClient = config.new_client_from_config(kubeconfig, context)  # type: ignore[no-untyped-call]
-    return made
+    connected: client.ApiClient = config.new_client_from_config(kubeconfig, context)  # type: ignore[no-untyped-call]
+    return connected
 
 
 def _query(dry_run: bool, **more: str) -> dict[str, str]:
@@ -178,7 +178,7 @@ def _quoted(value: str) -> str:
 
 
 def path(manifest: Manifest, *, named: bool = True) -> str:
-    """The API server's path of an object, or of the collection that it is in."""
+    """Returns the API server's path of an object, or of its collection."""
     version, kind, meta = manifest["apiVersion"], manifest["kind"], manifest["metadata"]
     where = "" if kind in CLUSTER_SCOPED else f"/namespaces/{meta.get('namespace', 'default')}"
     plural = _PLURALS.get(kind, f"{kind.lower()}s")
@@ -186,12 +186,12 @@ def path(manifest: Manifest, *, named: bool = True) -> str:
 
 
 _LEFT: set[str] = set()
-"""API servers on which namespaces are left, by their addresses."""
+"""Addresses of API servers on which namespaces are left."""
 
 
 @contextlib.contextmanager
 def namespaces_left(cluster: Cluster) -> Iterator[None]:
-    """While the block runs, namespaces of tests on this cluster are not deleted, but for their CronJobs, which would go on working."""
+    """Keeps namespaces of tests on this cluster while the block runs; only their CronJobs are deleted, which would otherwise continue."""
     host = str(Api.of(cluster).client.configuration.host)
     _LEFT.add(host)
     try:
@@ -201,15 +201,15 @@ def namespaces_left(cluster: Cluster) -> Iterator[None]:
 
 
 def goes(api: Api) -> bool:
-    """Whether the cluster goes at the end of the session: what is on it then may be left."""
+    """Returns True if the cluster is deleted at the end of the session: its objects may then be left."""
     return str(api.client.configuration.host) in _LEFT
 
 
 @contextlib.contextmanager
 def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | None = None, *, leave: bool = True) -> Iterator[str]:
-    """A namespace of its own that takes no pods but restricted ones, deleted at the end without waiting for its end.
+    """Makes a namespace that accepts only restricted pods; deletes it at the end without waiting.
 
-    With `leave` that is so only where the cluster outlives the session.
+    With `leave` it is deleted only if the cluster outlives the session.
     """
     begin = re.sub(r"[^a-z0-9]+", "-", purpose.lower()).strip("-")[:54]
     name = f"t-{begin}-{uuid.uuid4().hex[:6]}".replace("--", "-")
@@ -227,7 +227,7 @@ def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | Non
 
 @dataclass(frozen=True)
 class ActionClient:
-    """Sends what actions ask in the name that `api` acts in."""
+    """Sends the requests of actions as the user of `api`."""
 
     api: Api
 

@@ -1,4 +1,4 @@
-"""Rows on their way into an archive: a history with right digests, as a store takes them and as the operator sends them."""
+"""Makes rows for an archive: a history with correct digests, as a store accepts them and as the operator sends them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tests.support.stored_runs import APP
 TEAM, CHAT = "team", "chat"
 HOUR = 3600
 ENDED = 1_790_000_000 * MICROSECONDS
-"""Row n ended, as a store is told, n seconds after."""
+"""The base of the ends in a store: row n ended n seconds later."""
 
 
 def history(
     count: int, *, app_uid: str = APP, namespace: str = TEAM, start: int = 1, previous: str | None = None, salt: str = ""
 ) -> list[Manifest]:
-    """Rows as they are stored, oldest first; each succeeded, and follows the one before it. `salt`: makes uids and digests of others."""
+    """Returns stored rows, oldest first; each succeeded, and follows the previous one. `salt` changes uids and digests."""
     owner = {"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": CHAT, "uid": app_uid}
-    made = []
+    rows = []
     for sequence in range(start, start + count):
         version = f"v{1 + sequence % 3}"
         pins = {"previousDigest": previous} if previous is not None else {}
@@ -42,23 +42,23 @@ def history(
             )
         )
         previous = row["spec"]["pinned"]["digest"]
-        made.append(row)
-    return made
+        rows.append(row)
+    return rows
 
 
 def moment(sequence: int) -> str:
-    """When the deploy of a row began: an hour after the one before it."""
+    """Returns when the deploy of a row began: an hour after the previous one."""
     return format_time(given.NOW + timedelta(hours=sequence))
 
 
 def flows(rows: Iterable[Manifest]) -> dict[str, str]:
-    """The flows that the rows name, by hash."""
+    """Returns the flows that the rows name, by hash."""
     versions = {row["spec"]["pinned"]["workflowVersion"] for row in rows if "pinned" in row["spec"]}
     return {given.flow_hash(version): given.flow(version) for version in versions}
 
 
 def for_store(rows: Iterable[Manifest], *, app_uid: str = APP, app: str = CHAT) -> list[ArchivedRow]:
-    """What the recorder makes of them."""
+    """Returns the rows as the recorder stores them."""
     return list(_for_store(rows, app_uid, app))
 
 
@@ -82,12 +82,12 @@ def _for_store(rows: Iterable[Manifest], app_uid: str, app: str) -> Iterator[Arc
         )
 
 
-def sequences(store: Store, app_uid: str = APP, **asked: Any) -> list[int]:
-    """Of all that a store has, page by page."""
-    found: list[int] = []
-    page = store.archived(app_uid, limit=7, **asked)
-    found += [row.sequence for row in page.rows]
+def sequences(store: Store, app_uid: str = APP, **filters: Any) -> list[int]:
+    """Returns the sequences of all rows of a store, read page by page."""
+    numbers: list[int] = []
+    page = store.archived(app_uid, limit=7, **filters)
+    numbers += [row.sequence for row in page.rows]
     while page.cursor is not None:
-        page = store.archived(app_uid, limit=7, cursor=page.cursor, **asked)
-        found += [row.sequence for row in page.rows]
-    return found
+        page = store.archived(app_uid, limit=7, cursor=page.cursor, **filters)
+        numbers += [row.sequence for row in page.rows]
+    return numbers

@@ -1,4 +1,4 @@
-"""One tenant has very many rows waiting, and another deploys beside it: how long the other waits from its request to Live."""
+"""Measures how long one tenant waits for its deploys while another tenant has very many waiting rows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.swarm import Request, shared, swarm
 from tests.support.waiting import eventually
 
 APPS = 4
-"""Apps of the busy tenant, among which its rows are shared."""
+"""Apps of the busy tenant, which share its rows."""
 POLL = 0.02
 
 
 @dataclass(frozen=True)
 class Waits:
-    """Seconds of each deploy of the quiet tenant, in their order. `left`: rows of the busy one without an end, when the last was measured."""
+    """Seconds of each deploy of the quiet tenant, in order. `left`: open rows of the busy tenant at the last one."""
 
     beside_none: list[float]
     beside_many: list[float]
@@ -45,7 +45,7 @@ class Waits:
 
 
 def measure(cluster: Cluster, folder: Path, rows: int, samples: int, say: Callable[[str], None]) -> Waits:
-    """The rows are there before the operator is: it is measured, and not how the API server takes them."""
+    """Measures the quiet tenant's waits. All rows exist before the operator starts: the API server's speed is not measured."""
     account = install_account(cluster, folder)
     with history_stage.stage(cluster, "busy") as busy, history_stage.stage(cluster, "quiet") as quiet:
         operator = Operator(account, folder, [busy.namespace, quiet.namespace])
@@ -61,10 +61,10 @@ def measure(cluster: Cluster, folder: Path, rows: int, samples: int, say: Callab
         with operator:
             eventually("the operator is at them", lambda: _ended(busy) > 0)
             beside = [_deploy(quiet, number) for number in range(samples)]
-            left = rows - _ended(busy)
+            remaining = rows - _ended(busy)
             log = operator.log.read_text()
             renewed = "could not be renewed for" not in log and "the lease is held by" not in log
-    waits = Waits(before, beside, left, renewed)
+    waits = Waits(before, beside, remaining, renewed)
     say(waits.said())
     return waits
 
@@ -78,7 +78,7 @@ def p95(seconds: list[float]) -> float:
 
 
 def _deploy(stage: HistoryStage, number: int) -> float:
-    """Each is of another version than the one before, so pods are replaced."""
+    """Deploys another version than before, so pods are replaced; returns the seconds."""
     began = time.monotonic()
     row = stage.deploy(APP, f"v{number % 3 + 2}")
     while stage.row(row).get("status", {}).get("phase") != "Live":
@@ -89,8 +89,8 @@ def _deploy(stage: HistoryStage, number: int) -> float:
 
 def _ended(stage: HistoryStage) -> int:
     """Rows of the namespace that are closed, by a list of metadata alone."""
-    found = stage.api.get(kinds.RECORD.kind, "", stage.namespace, fieldSelector="status.phase=Superseded")
-    return len(found.body["items"])
+    closed = stage.api.get(kinds.RECORD.kind, "", stage.namespace, fieldSelector="status.phase=Superseded")
+    return len(closed.body["items"])
 
 
 async def _fill(cluster: Cluster, stage: HistoryStage, rows: int) -> None:
@@ -98,8 +98,8 @@ async def _fill(cluster: Cluster, stage: HistoryStage, rows: int) -> None:
 
         async def one(_: int, number: int) -> None:
             app = f"busy-{number % APPS}"
-            asked = given.asking(workflowVersion=f"v{number % 4 + 1}", runtime=stage.default_runtime)
-            row = given.row_manifest(f"{app}-{number}", given.in_namespace(stage.namespace), given.of_app(app), asked)
+            spec = given.asking(workflowVersion=f"v{number % 4 + 1}", runtime=stage.default_runtime)
+            row = given.row_manifest(f"{app}-{number}", given.in_namespace(stage.namespace), given.of_app(app), spec)
             answer = await sending.send(Request("POST", RECORDS.path(stage.namespace), row))
             assert answer.ok, answer.message
 

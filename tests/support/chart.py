@@ -1,4 +1,6 @@
-"""The Helm chart and the real helm: what it renders and refuses, with values that leave out none, and what kustomize makes of the same sources."""
+"""Renders the Helm chart with the real helm: its objects and refusals, sets of values that cover each value, and kustomize's objects for
+comparison.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ NAMESPACE = "dynamiq-system"
 TIMEOUT = 600.0  # seconds: an installation waits until its pods are ready
 HOOK = "helm.sh/hook"
 OF_HELM = {"app.kubernetes.io/managed-by", "app.kubernetes.io/instance", "app.kubernetes.io/version", "helm.sh/chart"}
-"""Labels by which Helm knows its own."""
+"""Helm's own labels."""
 DIGEST = f"sha256:{'d' * 64}"
 
 
 def _component(name: str, number: int) -> Manifest:
-    """Values of one program, each with the program's name in it."""
+    """Returns values of one program, each with the program's name in it."""
     return {
         "replicas": number,
         "resources": {"requests": {"cpu": f"{number}m"}, "limits": {"memory": f"{number}Gi"}},
@@ -111,7 +113,7 @@ EVERYTHING: Manifest = {
     "crds": {"check": True},
     "monitoring": {"enabled": True, "labels": {"release": "prometheus-of-company"}, "dashboardLabels": {"dashboard-label": "set"}},
 }
-"""Every value, none of them what it is by default, but for switches that would leave something out; where there are two ways, one."""
+"""Every value, each different from its default, without switches that would remove a part; of two alternatives, one."""
 OF_ALL_PODS: Manifest = {
     "pods": {
         "nodeSelector": {"pool-of-all": "yes"},
@@ -139,12 +141,12 @@ VALUE_SETS: Mapping[str, Manifest] = {
     "least": LEAST,
     "whole": {"recorder": {"enabled": True}, "monitoring": {"enabled": True}},
 }
-"""Values that people may have, by a name for each."""
+"""Possible values of users, by a name for each."""
 
 
 @dataclass(frozen=True)
 class Helm:
-    """Runs helm, which keeps its files in `home`; without a kubeconfig it knows of no cluster."""
+    """Runs helm, which keeps its files in `home`; without a kubeconfig it has no cluster."""
 
     home: Path
     kubeconfig: Path | None = None
@@ -152,7 +154,7 @@ class Helm:
     _rendered: dict[str, list[Manifest]] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, *arguments: str, values: Manifest | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Raises AssertionError with helm's own words where it fails, unless `check=False`."""
+        """Runs helm with arguments. Raises AssertionError with helm's own message if it fails, unless `check=False`."""
         folders = {f"HELM_{name}_HOME": str(self.home / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
         environment = {**os.environ, **folders, **SHORT_LIVED, "KUBECONFIG": str(self.kubeconfig or self.home / "no-kubeconfig")}
         command = [str(self.program), *arguments, *([] if values is None else ["--values", "-"])]
@@ -169,7 +171,7 @@ class Helm:
         return done
 
     def rendered(self, values: Manifest, *arguments: str, chart: Path = CHART, namespace: str = NAMESPACE) -> list[Manifest]:
-        """The objects that it would install, those of hooks and the definitions included. What is rendered of the same values once is kept."""
+        """Returns the objects that it would install, including those of hooks and the definitions. It caches them by values."""
         command = ("template", RELEASE, str(chart), "--namespace", namespace, "--include-crds", *arguments)
         key = json.dumps([command, values])
         if key not in self._rendered:
@@ -177,33 +179,33 @@ class Helm:
         return list(self._rendered[key])
 
     def refused(self, values: Manifest, *arguments: str, chart: Path = CHART, namespace: str = NAMESPACE) -> str:
-        """Why it would install nothing. Raises AssertionError where it would."""
+        """Returns helm's refusal of these values. Raises AssertionError if it accepts them."""
         done = self("template", RELEASE, str(chart), "--namespace", namespace, *arguments, values=values, check=False)
         assert done.returncode != 0, f"these values are taken: {values}"
         return done.stderr
 
 
 def program() -> Path:
-    """Helm, built where the cache does not have it: half a minute where Kubernetes has been compiled, and some more where it has not."""
+    """Returns Helm, built if the cache does not have it: half a minute if Kubernetes is compiled, else longer."""
     return builds.ensure([components.HELM])["helm"]
 
 
 def by_name(objects: Sequence[Manifest]) -> dict[str, Manifest]:
-    """Objects by kind, namespace and name, without Helm's own labels. Those of hooks, which an installation does not have, are left out."""
-    found: dict[str, Manifest] = {}
+    """Returns objects by kind, namespace and name, without Helm's own labels, and without hooks, which an installation does not have."""
+    objects_by_name: dict[str, Manifest] = {}
     for each in objects:
         meta = each["metadata"]
         if HOOK in (meta.get("annotations") or {}):
             continue
         labels = {name: value for name, value in (meta.get("labels") or {}).items() if name not in OF_HELM}
         name = "/".join([each["kind"], *([meta["namespace"]] if "namespace" in meta else []), meta["name"]])
-        assert name not in found, f"{name} is there twice"
-        found[name] = {**each, "metadata": {**meta, "labels": labels}}
-    return found
+        assert name not in objects_by_name, f"{name} is there twice"
+        objects_by_name[name] = {**each, "metadata": {**meta, "labels": labels}}
+    return objects_by_name
 
 
 def differences(left: Any, right: Any, path: str = "") -> Iterator[str]:
-    """Where two objects differ, as paths; items of a list by their names, where they have some. How a text is broken into lines is no difference."""
+    """Yields the differing paths of two objects; items of a list are matched by their names, if any. Line breaks of a text do not count."""
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         for key in sorted({*left, *right}):
             if key in left and key in right:
@@ -222,8 +224,8 @@ def differences(left: Any, right: Any, path: str = "") -> Iterator[str]:
             else:
                 yield f"{path}[{name}]"
     elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
-        for number, (one, other) in enumerate(zip(left, right, strict=True)):
-            yield from differences(one, other, f"{path}[{number}]")
+        for number, (first, other) in enumerate(zip(left, right, strict=True)):
+            yield from differences(first, other, f"{path}[{number}]")
     elif _words(left) != _words(right):
         yield path
 
@@ -235,12 +237,12 @@ def _named(items: list[Any]) -> dict[str, Any] | None:
 
 
 def _words(value: Any) -> Any:
-    """kustomize prints a folded text whose lines are indented with an empty line more between them."""
+    """Normalizes text: kustomize prints folded text with indented lines with one more empty line between them."""
     return value.replace("\n\n", "\n") if isinstance(value, str) else value
 
 
 def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each value by its dotted name: what is no mapping, or an empty one."""
+    """Yields each value by its dotted name: all that is no mapping, or an empty one."""
     if isinstance(values, Mapping) and values:
         for key, value in values.items():
             yield from leaves(value, f"{path}.{key}" if path else str(key))
@@ -249,7 +251,7 @@ def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def scalars(value: Any) -> Iterator[Any]:
-    """Every key and every scalar in it."""
+    """Yields every key and every scalar in it."""
     if isinstance(value, Mapping):
         for key, each in value.items():
             yield key

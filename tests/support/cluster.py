@@ -1,6 +1,6 @@
-"""A real API server for tests: a cluster for the session, with our resources installed, and kubectl against it.
+"""Provides a real API server for tests: a cluster for the session, with our resources installed, and kubectl for it.
 
-It never takes a cluster for granted: what can't be started or found is an error that says what to do, not a skipped test.
+It never skips a test: a cluster that can't be started or found is an error that names the remedy.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ REPOSITORY = Path(__file__).parents[2]
 CRDS = REPOSITORY / "crds"
 SESSION_NAMES = {"control-plane": "dynamiq-test", "node": "dynamiq-test-node"}
 KEPT = "CLUSTER_NAME", "CLUSTER", "KEEP_CLUSTER"
-"""Variables that name a cluster which goes on after the session."""
+"""Variables that name a cluster which outlives the session."""
 COMMAND_TIMEOUT = 300  # seconds: one command may apply or delete a folder, and wait until all of it is gone
 ESTABLISHED_TIMEOUT = 300  # seconds
 TOKEN_LIVES = 12 * 3600  # seconds
 SHORT_LIVED = {"GOGC": "off"}
-"""A program of Go's that lives for a second collects no garbage: that would be a quarter of its time."""
+"""Short-lived programs of Go's collect no garbage: that would take a quarter of their time."""
 GARBAGE_KEPT = "300"
-"""In per cent of what is in use, where Go has 100: a control plane takes an eighth less of the processors, and up to twice the memory."""
+"""Per cent of the memory in use; Go's default is 100. A control plane then uses an eighth less CPU, and up to twice the memory."""
 
 
 @contextlib.contextmanager
 def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limits: bool = False) -> Iterator[Cluster]:
-    """The cluster of a test session, with our resources installed.
+    """Provides the cluster of a test session, with our resources installed.
 
-    `$CLUSTER_NAME` takes one of ours that runs already, `$CLUSTER` a kube context; neither is stopped. Otherwise one of `profile`
-    is started for this session alone and stopped at its end, or left with `$KEEP_CLUSTER`, which the next session then takes over.
-    One with `default_limits`, whose controllers are as slow as Kubernetes' defaults make them, has a name of its own. On one whose pods are
-    simulated, and which is stopped at the end, namespaces of tests are left where they are: to delete them costs more than what they hold.
+    `$CLUSTER_NAME` uses a running cluster of ours, `$CLUSTER` a kube context; neither is stopped. Otherwise one of `profile` is started for
+    this session alone and stopped at its end. With `$KEEP_CLUSTER` it is left, and the next session uses it. A cluster with
+    `default_limits`, whose controllers are as slow as Kubernetes' defaults, has a name of its own. Namespaces of tests are left on
+    simulated clusters that are stopped at the end: deleting them costs more than they use.
     """
     if name := os.environ.get("CLUSTER_NAME"):
         with _shown(pytest_config):
@@ -90,7 +90,7 @@ def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limit
 
 
 def ends_with_the_session() -> bool:
-    """Returns whether a session's cluster is its own, and is stopped at its end."""
+    """Returns True if a session's cluster is its own, and is stopped at its end."""
     return not any(os.environ.get(name) for name in KEPT)
 
 
@@ -102,12 +102,15 @@ def install(cluster: Cluster) -> None:
     until_established(kubectl, *(f"crd/{kind.crd_name}" for kind in KINDS))
     api = Api.of(cluster)
     eventually("every kind is in the API server's discovery", lambda: {kind.kind for kind in KINDS} <= _discovered(api))
-    # What kubectl remembers from before the resources were there: it would not know their category.
+    # kubectl's cache from before the resources existed: it does not have their category.
     shutil.rmtree(kubectl.cache, ignore_errors=True)
 
 
 def until_established(kubectl: Kubectl, *named: str) -> None:
-    """Waits until definitions are served, which arguments of kubectl name. Of one that has no conditions yet `kubectl wait` says that it is an error."""
+    """Waits until the definitions in `named`, arguments of kubectl, are served.
+
+    `kubectl wait` fails for a definition without conditions, so it is repeated.
+    """
     wait = ("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_TIMEOUT}s", *named)
     eventually(
         f"{' '.join(named)} established",
@@ -119,7 +122,7 @@ def until_established(kubectl: Kubectl, *named: str) -> None:
 def _discovered(api: Api) -> set[str]:
     """Kinds of our group that discovery names, and whose lists are served."""
     version = f"/apis/{API_VERSION}"
-    found = [resource["kind"] for resource in api.request("GET", version).body.get("resources", ())]
+    discovered = [resource["kind"] for resource in api.request("GET", version).body.get("resources", ())]
     aggregated = api.request("GET", "/apis", accept="application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList").body
     known = {
         resource["responseKind"]["kind"]
@@ -128,12 +131,12 @@ def _discovered(api: Api) -> set[str]:
         for served in group["versions"]
         for resource in served["resources"]
     }
-    return {kind for kind in found if kind in known and api.get(kind, "", "default").ok}
+    return {kind for kind in discovered if kind in known and api.get(kind, "", "default").ok}
 
 
 @contextlib.contextmanager
 def _own_name(base: str) -> Iterator[str]:
-    """The first of base, base-2, base-3… that no other session holds: sessions run side by side, a killed one frees its name."""
+    """Yields the first of base, base-2, base-3… that no other session holds: sessions run side by side, and a killed one frees its name."""
     folder = builds.cache_root()
     folder.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
@@ -148,20 +151,20 @@ def _own_name(base: str) -> Iterator[str]:
 
 
 def _shown(pytest_config: pytest.Config) -> contextlib.AbstractContextManager[None]:
-    """Lets through pytest's capture what is printed within: a start may take minutes where something is built."""
+    """Disables pytest's capture within the block: a start may take minutes if something is built."""
     capture = pytest_config.pluginmanager.getplugin("capturemanager")
     return capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext()
 
 
 @dataclass(frozen=True)
 class Kubectl:
-    """Runs kubectl against a cluster: `kubectl("get", "pods", namespace="x")`. A failure raises, unless `check=False`."""
+    """Runs kubectl on a cluster: `kubectl("get", "pods", namespace="x")`. A failure raises, unless `check=False`."""
 
     cluster: Cluster
 
     @property
     def cache(self) -> Path:
-        """Where kubectl keeps what it discovered of this cluster: another cluster may have had the same port before."""
+        """Returns kubectl's cache for this cluster: another cluster may have had the same port before."""
         return self.cluster.kubeconfig.parent / "kubectl-cache"
 
     def __call__(
@@ -172,7 +175,7 @@ class Kubectl:
         check: bool = True,
         timeout: float = COMMAND_TIMEOUT,
     ) -> subprocess.CompletedProcess[str]:
-        """`input`: text, or manifests for `-f -`. `timeout` in seconds. Raises AssertionError with kubectl's own words."""
+        """Runs kubectl. `input`: text, or manifests for `-f -`. `timeout` in seconds. Raises AssertionError with kubectl's own message."""
         command = self.command(*arguments, namespace=namespace)
         done = subprocess.run(
             command, input=_text(input), env=os.environ | SHORT_LIVED, capture_output=True, text=True, timeout=timeout, check=False
@@ -182,41 +185,41 @@ class Kubectl:
         return done
 
     def command(self, *arguments: str, namespace: str | None = None) -> list[str]:
-        """What runs it."""
+        """Returns the command that runs kubectl."""
         command = [str(self.cluster.kubectl), "--kubeconfig", str(self.cluster.kubeconfig), "--cache-dir", str(self.cache)]
         if self.cluster.profile == "context":
             command += ["--context", os.environ["CLUSTER"]]
         return [*command, *(["--namespace", namespace] if namespace else []), *arguments]
 
     def kustomized(self, folder: Path) -> list[Manifest]:
-        """The objects that kustomize makes of a folder; it asks no cluster."""
+        """Returns the objects that kustomize makes of a folder; it uses no cluster."""
         return kustomized(self.cluster.kubectl, folder)
 
 
 def kustomized(kubectl: Path, *folders: Path) -> list[Manifest]:
-    """The objects that kustomize makes of folders, by kubectl; it asks no cluster. Raises AssertionError with kubectl's own words."""
-    found = []
+    """Returns the objects that kustomize makes of folders; it uses no cluster. Raises AssertionError with kubectl's own message."""
+    objects = []
     for folder in folders:
         command = [str(kubectl), "kustomize", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False)
         assert done.returncode == 0, f"kubectl kustomize {folder}: {done.stderr.strip()}"
-        found += parsed(done.stdout)
-    return found
+        objects += parsed(done.stdout)
+    return objects
 
 
 def parsed(text: str) -> list[Manifest]:
-    """The objects of a text of YAML documents."""
+    """Parses a text of YAML documents."""
     return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
 
-def _text(given: str | Manifest | Sequence[Manifest] | None) -> str | None:
-    if given is None or isinstance(given, str):
-        return given
-    return "\n".join(map(json.dumps, [given] if isinstance(given, dict) else given))
+def _text(content: str | Manifest | Sequence[Manifest] | None) -> str | None:
+    if content is None or isinstance(content, str):
+        return content
+    return "\n".join(map(json.dumps, [content] if isinstance(content, dict) else content))
 
 
 def install_files(cluster: Cluster, namespace: str, *files: Path) -> None:
-    """Applies what files of manifests have, in `namespace` where it is in any and they name none."""
+    """Applies the objects of manifest files; namespaced ones without a namespace get `namespace`."""
     objects = [each for file in files for each in parsed(file.read_text())]
     placed = [
         each if each["kind"] in CLUSTER_SCOPED else {**each, "metadata": {"namespace": namespace, **each["metadata"]}} for each in objects
@@ -227,10 +230,10 @@ def install_files(cluster: Cluster, namespace: str, *files: Path) -> None:
 def login_of(cluster: Cluster, account: str, namespace: str, path: Path) -> Path:
     """Writes to `path`, and returns it, a kubeconfig that logs in as this account."""
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": TOKEN_LIVES}}
-    made = Api.of(cluster).request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", request)
-    assert made.ok, made.message
+    answer = Api.of(cluster).request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", request)
+    assert answer.ok, answer.message
     shown = _shown_login(cluster, incarnation(cluster))
-    user = {**shown["users"][0], "user": {"token": made.body["status"]["token"]}}
+    user = {**shown["users"][0], "user": {"token": answer.body["status"]["token"]}}
     path.write_text(json.dumps({**shown, "users": [user]}))
     path.chmod(0o600)
     return path
@@ -238,6 +241,6 @@ def login_of(cluster: Cluster, account: str, namespace: str, path: Path) -> Path
 
 @functools.cache
 def _shown_login(cluster: Cluster, _incarnation: int) -> Manifest:
-    """The cluster's kubeconfig, with one cluster and one user."""
-    found: Manifest = yaml.safe_load(Kubectl(cluster)("config", "view", "--minify", "--raw", "--flatten").stdout)
-    return found
+    """Returns the cluster's kubeconfig, with one cluster and one user."""
+    login: Manifest = yaml.safe_load(Kubectl(cluster)("config", "view", "--minify", "--raw", "--flatten").stdout)
+    return login

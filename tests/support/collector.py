@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector on a loopback port that keeps what it gets."""
+"""Runs an OpenTelemetry collector on a loopback port that keeps all exports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.scripted import HttpServer, Reply, Sent
 
 
 class Collector:
-    """Keeps what is exported to it."""
+    """The exports of a collector."""
 
     def __init__(self) -> None:
         self.raw = b""
@@ -28,13 +28,13 @@ class Collector:
 
 
 def attributes_of(of: Any) -> dict[str, Any]:
-    """The attributes of a span or a resource."""
+    """Returns the attributes of a span or a resource."""
     return {entry.key: getattr(entry.value, entry.value.WhichOneof("value")) for entry in of.attributes}
 
 
 @contextmanager
 def collecting() -> Iterator[tuple[Collector, str]]:
-    """A collector on a loopback port, and its endpoint."""
+    """Runs a collector on a loopback port; yields it and its endpoint."""
     collector = Collector()
 
     def take(sent: Sent) -> Reply:

@@ -1,4 +1,4 @@
-"""The blocks of commands of a document, and a shell that runs them against a cluster."""
+"""Reads the blocks of commands in a document, and runs them in a shell on a cluster."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, SHORT_LIVED
 
 
 def blocks(document: Path) -> list[str]:
-    """What stands in the document's blocks of commands, one after the other; those marked as another language are none."""
-    found, inside, marked = [], False, False
+    """Returns the document's blocks of commands, in order; blocks marked as another language do not count."""
+    texts, inside, marked = [], False, False
     for line in document.read_text().splitlines():
         if line.startswith("```"):
             marked = not inside and line not in ("```", "```sh")
             inside = not inside
             if inside and not marked:
-                found.append("")
+                texts.append("")
         elif inside and not marked:
-            found[-1] += f"{line}\n"
-    return found
+            texts[-1] += f"{line}\n"
+    return texts
 
 
 def shell(script: str, cluster: Cluster, folder: Path, kubeconfig: Path | None = None) -> str:
-    """What the script says, with kubectl and this Python first on its PATH. Raises AssertionError where it fails."""
+    """Runs a script with kubectl and this Python first on its PATH; returns its output. Raises AssertionError if it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), str(cluster.kubectl.parent), os.environ["PATH"]])
     known = {"PATH": path, "KUBECONFIG": str(kubeconfig or cluster.kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
     command = ["bash", "-euo", "pipefail", "-c", script]

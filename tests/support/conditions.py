@@ -1,7 +1,10 @@
-"""`python -m tests.support.conditions busy|half|frozen COMMAND…`: a command on a machine that gives it late what it asks for.
+"""Runs a command on a slow machine: `python -m tests.support.conditions busy|half|frozen COMMAND…`.
 
-Busy loops run beside it, one for each core; or it has half of the processors; or all of it stands still for five seconds at random moments. Both of
-the latter are done with cgroups of version 1 or 2, so they need root; clusters that the command starts are in these too.
+- busy: one busy loop for each core runs beside it.
+- half: it has half of the processors.
+- frozen: all of it stops for five seconds at random moments.
+
+The last two use cgroups of version 1 or 2, and so need root; clusters that the command starts are in these, too.
 """
 
 from __future__ import annotations
@@ -33,22 +36,23 @@ ENTER = """\
 [ -e /sys/fs/cgroup/cgroup.procs ] || { for each in /sys/fs/cgroup/*/cgroup.procs; do echo $$ >"$each"; done; own=--cgroup; }
 echo $$ >"$0/cgroup.procs"; mount --bind "$1" "$2"; shift 2; exec unshare ${own:---mount} "$@"
 """
-"""A command joins the group, and finds it in the place of its hierarchy's root: so the groups that it makes, as a cluster does, are within.
+"""Joins the group, and mounts it as the root of its hierarchy: groups that the command makes, like a cluster's, are within.
 
-Of version 1 it leaves its groups of other hierarchies, and has a namespace of its own: the paths of `/proc/<pid>/cgroup`, which runc reads, lead there.
+With version 1 it leaves its groups of other hierarchies, and gets a cgroup namespace. runc resolves the paths of `/proc/<pid>/cgroup`
+there.
 """
 
 
 @dataclass(frozen=True)
 class Group:
-    """A cgroup with a quota or a freezer below the `root` of their hierarchy, and the one within that takes processes."""
+    """A cgroup with a quota or a freezer below the `root` of its hierarchy, and the group within it for processes."""
 
     root: Path
     folder: Path
     joined: Path
 
     def limit(self, cores: float) -> None:
-        """Gives it so many cores, and these whatever else runs."""
+        """Gives it exactly so many cores, whatever else runs."""
         quota = int(cores * PERIOD)
         cgroups.write(self.folder, {"cpu.cfs_period_us": f"{PERIOD}", "cpu.cfs_quota_us": f"{quota}", "cpu.shares": "262144"})
         cgroups.write(self.folder, {"cpu.max": f"{quota} {PERIOD}", "cpu.weight": "10000"})
@@ -60,13 +64,13 @@ class Group:
         cgroups.write(self.folder, {"freezer.state": "THAWED", "cgroup.freeze": "0"})
 
     def entered(self, command: Sequence[str]) -> list[str]:
-        """The command that joins the group."""
+        """Returns the command that joins the group."""
         return ["unshare", "--mount", "sh", "-ec", ENTER, str(self.joined), str(self.folder), str(self.root), *command]
 
 
 @contextlib.contextmanager
 def group(part: str) -> Iterator[Group]:
-    """A group of the hierarchy of `part`, cpu or freezer. What still runs in it at the end is killed. Raises PermissionError without root."""
+    """Makes a group of the hierarchy of `part`, cpu or freezer; kills its processes at the end. Raises PermissionError without root."""
     if os.geteuid() != 0:
         raise PermissionError("this needs root: cgroups limit and freeze what runs")
     mounts = [line.split()[1:4] for line in cgroups.MOUNTS.read_text().splitlines()]
@@ -74,35 +78,35 @@ def group(part: str) -> Iterator[Group]:
     of_version_1 = {name: Path(point) for point, kind, options in mounts if kind == "cgroup" for name in options.split(",")}
     root = cgroups.UNIFIED_ROOT if unified else of_version_1[part]
     folder = root / f"dynamiq-tests-{os.getpid()}"
-    made = Group(root, folder, folder / "tests" if unified else folder)
+    created = Group(root, folder, folder / "tests" if unified else folder)
     cgroups.create([str(folder)])
     try:
-        if unified:  # a group whose controllers are passed on may have no processes of its own
+        if unified:  # a group that delegates its controllers may have no processes of its own
             cgroups.write(
                 folder, {"cgroup.subtree_control": " ".join(f"+{each}" for each in (folder / "cgroup.controllers").read_text().split())}
             )
-            made.joined.mkdir()
-        yield made
+            created.joined.mkdir()
+        yield created
     finally:
-        made.thaw()
+        created.thaw()
         cgroups.remove([str(folder)])
 
 
 def run(condition: str, command: Sequence[str], cores: float, output: IO[str] | None = None) -> int:
-    """Runs a command under a condition and returns its exit code; half of the processors are `cores`.
+    """Runs a command under a condition and returns its exit code; `cores`: half of the processors.
 
-    Raises KeyboardInterrupt after its end where it was told to end.
+    Raises KeyboardInterrupt after its end if a signal ended it.
     """
     with contextlib.ExitStack() as stack:
         if condition == BUSY:
             stack.enter_context(_busy())
             return _until_it_ends(command, output)
-        made = stack.enter_context(group("cpu" if condition == HALF else "freezer"))
+        joined = stack.enter_context(group("cpu" if condition == HALF else "freezer"))
         if condition == HALF:
-            made.limit(cores)
+            joined.limit(cores)
         else:
-            stack.enter_context(_frozen_now_and_then(made))
-        return _until_it_ends(made.entered(command), output)
+            stack.enter_context(_frozen_now_and_then(joined))
+        return _until_it_ends(joined.entered(command), output)
 
 
 @contextlib.contextmanager
@@ -117,14 +121,14 @@ def _busy() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _frozen_now_and_then(made: Group) -> Iterator[None]:
+def _frozen_now_and_then(frozen: Group) -> Iterator[None]:
     over, draw = threading.Event(), random.Random()  # noqa: S311 - no secret
 
     def freeze() -> None:
         while not over.wait(draw.uniform(*BETWEEN)):
-            made.freeze()
+            frozen.freeze()
             over.wait(FROZEN_FOR)
-            made.thaw()
+            frozen.thaw()
 
     freezing = threading.Thread(target=freeze)
     freezing.start()
@@ -136,12 +140,12 @@ def _frozen_now_and_then(made: Group) -> Iterator[None]:
 
 
 def _until_it_ends(command: Sequence[str], output: IO[str] | None) -> int:
-    """The terminal's Ctrl-C comes to the command as to us, so it is not passed on; SIGTERM comes to us alone."""
-    told = []
+    """Runs the command to its end. The terminal sends Ctrl-C to it as well, so only SIGTERM is passed on."""
+    signals = []
     process = subprocess.Popen(command, stdout=output, stderr=output)
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        told.append(number)
+        signals.append(number)
         if number == signal.SIGTERM:
             process.terminate()
 
@@ -151,24 +155,24 @@ def _until_it_ends(command: Sequence[str], output: IO[str] | None) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if told:
+    if signals:
         raise KeyboardInterrupt
     return code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the command's exit code, 130 where it was told to end."""
+    """Returns the command's exit code, or 130 after a signal."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.support.conditions", description="Runs a command on a machine that answers late."
     )
     parser.add_argument("condition", choices=CONDITIONS)
     parser.add_argument("command", nargs=argparse.REMAINDER)
-    given = parser.parse_args(arguments)
-    return interruptible(lambda: run(given.condition, given.command, (os.cpu_count() or 1) / 2))
+    options = parser.parse_args(arguments)
+    return interruptible(lambda: run(options.condition, options.command, (os.cpu_count() or 1) / 2))
 
 
 def interruptible(program: Callable[[], int]) -> int:
-    """Returns the exit code of a program of ours, 130 where it was told to end; exits with a sentence without root."""
+    """Returns the exit code of a program of ours, or 130 after a signal; exits with a message without root."""
     try:
         return program()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""A browser's side of the console: the headers it sends with a request, and the cookies that it keeps."""
+"""Plays a browser that uses the console: the headers of its requests, and its cookies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynamiq_operator.rest.http.console_address import ConsoleAddress
 HOST = "console.example.com"
 URL = f"https://{HOST}"
 OWN = {"Host": HOST, "Sec-Fetch-Site": "same-origin"}
-"""What a read by a page of the console has."""
+"""The headers of a read by a page of the console."""
 WRITES = {**OWN, "Origin": URL, "X-Dynamiq-Console": "1"}
 SESSION = "/console/session"
 
@@ -26,25 +26,25 @@ def a_console(address: str | None = URL, assets: Assets | None = None, **options
 
 
 def kept(set_cookies: Iterable[str]) -> dict[str, str]:
-    """The cookies that a browser has after these headers Set-Cookie."""
-    found: dict[str, str] = {}
+    """Returns the cookies of a browser after these headers Set-Cookie."""
+    cookies: dict[str, str] = {}
     for each in set_cookies:
         pair, *attributes = each.split("; ")
         name, _, value = pair.partition("=")
         if "Max-Age=0" in attributes:
-            found.pop(name, None)
+            cookies.pop(name, None)
         else:
-            found[name] = value
-    return found
+            cookies[name] = value
+    return cookies
 
 
 def cookie(cookies: Mapping[str, str]) -> dict[str, str]:
-    """The header that a browser sends with these cookies."""
+    """Returns the header that a browser sends with these cookies."""
     return {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
 
 
 def a_jwt(length: int = 0, **claims: Any) -> str:
-    """A token in the form of a JWT, at least so long, which nobody has signed."""
+    """Returns an unsigned token in the form of a JWT, with at least `length` letters."""
     parts = [base64.urlsafe_b64encode(json.dumps(each).encode()).decode().rstrip("=") for each in ({"alg": "RS256"}, claims)]
-    made = ".".join([*parts, "c2ln"])
-    return made + "g" * (length - len(made))
+    token = ".".join([*parts, "c2ln"])
+    return token + "g" * (length - len(token))

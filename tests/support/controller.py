@@ -1,4 +1,4 @@
-"""The parts of the operator's process over a scripted API server, for unit tests: real clients, and a clock that the test sets."""
+"""Wires the parts of the operator's process to a scripted API server, for unit tests: real clients, and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ SYSTEM = OPERATOR_NAMESPACE
 LEASE = LEASES.path(SYSTEM, "dynamiq-operator")
 FIRST_KEY = "dynq_first"
 NAMED = {"metadata": {"name": "any"}}
-"""What an API server answers with at least."""
+"""The least that an API server answers."""
 QUICK = Timing(retry_period=0.001)
-"""Attempts follow each other at once; how long a lease lasts is measured by the test's clock."""
+"""No wait between attempts; the test's clock measures how long a lease lasts."""
 
 
 @dataclass
 class Clock:
-    """Monotonic seconds that pass when the test says so."""
+    """Monotonic seconds that the test advances."""
 
     now: float = 1000.0
 
@@ -78,10 +78,10 @@ class Clock:
 
 
 class NothingRecorded:
-    """In the place of the recorder of settings: it asks for nothing."""
+    """A stand-in for the recorder of settings that requests nothing."""
 
     def note(self, key: AppKey) -> None:
-        """Notes nothing."""
+        """Ignores the App."""
 
     async def record(self, key: AppKey) -> None:
         """Records nothing."""
@@ -97,13 +97,13 @@ class Process:
     settings: Settings = field(default_factory=Settings)
     clock: Clock = field(default_factory=Clock)
     metrics_port: int = 0
-    """Where pods say what they do; by default nobody listens there."""
+    """The port of the pods' reports; by default no server listens there."""
     recorder: RecorderAccess | None = None
     sink: Sink | None = None
-    """Who hears of every namespace."""
+    """The receiver of every namespace."""
     sinks_in: tuple[Network, ...] = ()
     records_settings: bool = False
-    """Whether reconciles record changes of settings, which asks for more."""
+    """True if reconciles record changes of settings, which takes more requests."""
 
     def __post_init__(self) -> None:
         self.cache, self.queue, self.states = Cache(self.settings.gate_namespace), WorkQueue[AppKey](), AppStates(self.clock)
@@ -160,10 +160,10 @@ class Process:
                 await asyncio.wait(lists, timeout=0.01, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in lists:
-                task.cancel()  # one that waits for an API that is not served
+                task.cancel()  # a task that waits for an API that is not served
 
     async def lead(self) -> Process:
-        """Acquires the lease, which is free; the requests for it are not in the script's record."""
+        """Acquires the free lease; the script does not keep the requests for it."""
         self.script.on("GET", LEASE, failure(404, "NotFound"))
         self.script.on("POST", LEASES.path(SYSTEM), stored({"metadata": {"name": "dynamiq-operator"}}))
         await self.election.acquire()
@@ -171,17 +171,17 @@ class Process:
         return self
 
 
-async def execute(process: Process, app: AppKey, *asked: Operation) -> None:
-    """Executes operations in order, as one group. Raises what the first that fails raises."""
+async def execute(process: Process, app: AppKey, *operations: Operation) -> None:
+    """Executes operations in order, as one group. Raises the error of the first that fails."""
     await process.lead()
-    for failed in await process.executor.execute(app, Plan((Group("all", asked),))):
+    for failed in await process.executor.execute(app, Plan((Group("all", operations),))):
         raise failed.error
 
 
 @asynccontextmanager
 async def connected(script: Script, folder: Path) -> AsyncIterator[Client]:
-    """The operator's client of a scripted API server, by a kubeconfig."""
-    # The server is a thread of this process: where all of it stands still for three seconds no API server was away.
+    """Connects the operator's client to a scripted API server, by a kubeconfig."""
+    # The server is a thread of this process: a pause of the whole process for three seconds is no outage of the API server.
     with ScriptedServer(script) as server, mock.patch.object(kube_client, "CONNECT_WITHIN", 60.0):
         path = folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(server)))
@@ -190,7 +190,7 @@ async def connected(script: Script, folder: Path) -> AsyncIterator[Client]:
 
 
 def stored(manifest: Manifest, version: int = 1, **status: Any) -> Manifest:
-    """A manifest as the API server answers with it."""
+    """Returns a manifest as the API server answers with it."""
     meta = {
         "uid": f"uid-of-{manifest['metadata']['name']}",
         "namespace": given.NAMESPACE,
@@ -201,12 +201,12 @@ def stored(manifest: Manifest, version: int = 1, **status: Any) -> Manifest:
 
 
 def at(resource: ApiResource, name: str = "", subresource: str = "") -> str:
-    """The path of an object, or of a collection, in the tests' namespace."""
+    """Returns the path of an object, or of a collection, in the tests' namespace."""
     return resource.path(given.NAMESPACE, name, subresource)
 
 
 def empty_cluster(script: Script, namespace: str = "", *, without: frozenset[ApiResource] = frozenset()) -> Script:
-    """Every watched resource has no object; those of `without` are not served."""
+    """Scripts every watched resource to have no object; those of `without` are not served."""
     for resource in WATCHED:
         answer = failure(404, "NotFound") if resource in without else listed(version="7")
         script.on("GET", resource.path(namespace if resource.namespaced else ""), answer)
@@ -214,7 +214,7 @@ def empty_cluster(script: Script, namespace: str = "", *, without: frozenset[Api
 
 
 class Watches:
-    """The watch streams of a scripted API server: each gets the events of its resource, and stays open until `close`."""
+    """The watch streams of a scripted API server: each gets the events of its resource, and is open until `close`."""
 
     def __init__(self, script: Script, *namespaces: str) -> None:
         self._closed = threading.Event()
@@ -225,7 +225,7 @@ class Watches:
             script.on("GET", path, self._stream, query={"watch": "true"})
 
     def send(self, resource: ApiResource, type_: str, raw: Manifest) -> None:
-        """A watch event."""
+        """Sends a watch event."""
         self._events[resource.path()].put({"type": type_, "object": {"apiVersion": resource.api_version, "kind": resource.kind, **raw}})
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
-"""`python -m tests.support.cost`: what each suite and each file of tests took, in core-seconds, by program, in the run before, or by $COST.
+"""Prints the cost of each suite and each file of tests in the last run, or by $COST: core-seconds by program. `python -m
+tests.support.cost`.
 
-It reads what `accounting.py` wrote. A suite over its budget is named, not failed: machines differ.
+It reads the files of `accounting.py`. It names a suite over its budget, but does not fail it: machines differ.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Rows = Mapping[str, Counter[str]]
 
 
 def by_suite(folder: Path = FOLDER) -> Mapping[str, Rows]:
-    """The rows of each suite, of all of its processes together."""
+    """Returns the rows of each suite, of all of its processes together."""
     suites: dict[str, dict[str, Counter[str]]] = {}
     for path in sorted(folder.glob("*.json")):
         rows = suites.setdefault(path.stem.rpartition("-")[0], {})
@@ -34,19 +35,19 @@ def by_suite(folder: Path = FOLDER) -> Mapping[str, Rows]:
 
 
 def seconds(rows: Rows) -> float:
-    """The core-seconds of a suite."""
+    """Returns the core-seconds of a suite."""
     return _total(rows).total() / TICKS
 
 
 def against_budget(name: str, took: float) -> str:
-    """Core-seconds beside the suite's budget where it has one: `1200 core-s of 1000, over`."""
+    """Returns core-seconds with the suite's budget, if it has one: `1200 core-s of 1000, over`."""
     if name not in BUDGETS:
         return f"{took:.0f} core-s"
     return f"{took:.0f} core-s of {BUDGETS[name]}{', over' if took > BUDGETS[name] else ''}"
 
 
 def of_machine() -> float:
-    """Core-seconds that the machine has used since it began; 0 where its kernel does not say."""
+    """Returns the core-seconds of the machine since its start; 0 if its kernel does not count them."""
     if not MACHINE.exists():
         return 0.0
     user, nice, system, _idle, _waiting, interrupts, soft_interrupts, *_ = map(int, MACHINE.read_text().splitlines()[0].split()[1:])
@@ -54,7 +55,7 @@ def of_machine() -> float:
 
 
 def table(suites: Mapping[str, Rows]) -> list[str]:
-    """The suites, then the files of each, the most expensive first."""
+    """Returns the lines of a table: the suites, then the files of each, the most expensive first."""
     lines = ["core-seconds by suite", "", _header()]
     lines += [_line(name, _total(rows), against_budget(name, seconds(rows))) for name, rows in _sorted(suites)]
     for name, rows in _sorted(suites):

@@ -1,6 +1,6 @@
-"""Programs of the distribution that tests run without installing them: the package is unpacked into the cache, for which nobody has to be root.
+"""Provides programs of the distribution to tests without installing them: unpacks the package into the cache, which needs no root.
 
-apt checks what it downloads by the archive's signatures. What is on PATH already is taken as it is.
+apt checks its downloads by the archive's signatures. Programs on PATH are used as they are.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ class Package:
 
     @property
     def folder(self) -> Path:
-        """Where it is unpacked: what Debian has under `/` is here."""
+        """Returns the folder that it is unpacked into, as Debian's `/`."""
         return builds.cache_root() / FOLDER / self.name
 
     def program(self, name: str) -> str:
-        """The path of a program. Raises AssertionError saying what to install where there is none."""
-        found = shutil.which(name) or shutil.which(name, path=str(self.folder / "usr" / "bin"))
-        assert found is not None, f"tests run {name}: install it (Debian and Ubuntu: apt-get install {self.name}), or be on Debian"
-        return found
+        """Returns the path of a program. If there is none, raises AssertionError with the package to install."""
+        path = shutil.which(name) or shutil.which(name, path=str(self.folder / "usr" / "bin"))
+        assert path is not None, f"tests run {name}: install it (Debian and Ubuntu: apt-get install {self.name}), or be on Debian"
+        return path
 
     def missing(self) -> list[Step]:
-        """The step that unpacks it where a program of it is missing. Raises LocalError where that cannot be."""
+        """Returns the step that unpacks it, if a program of it is missing. Raises LocalError if it can't be unpacked."""
         path = os.pathsep.join([os.environ.get("PATH", ""), str(self.folder / "usr" / "bin")])
         if all(shutil.which(each, path=path) for each in self.programs):
             return []
@@ -47,9 +47,9 @@ class Package:
         return [Step(f"{self.name} of Debian", self._unpack)]
 
     def _unpack(self, task: Task) -> str:
-        with builds.locked("packages"), tempfile.TemporaryDirectory(dir=builds.cache_root()) as made:
-            into = Path(made)
-            if not self._downloaded(task, into) and os.geteuid() == 0:  # it knows of no package before its first update
+        with builds.locked("packages"), tempfile.TemporaryDirectory(dir=builds.cache_root()) as temporary:
+            into = Path(temporary)
+            if not self._downloaded(task, into) and os.geteuid() == 0:  # apt knows no package before its first update
                 task.run(["apt-get", "-qq", "update"], interruptible=False)
                 self._downloaded(task, into)
             (file, *_) = (*into.glob("*.deb"), None)
@@ -63,7 +63,7 @@ class Package:
 
     def _downloaded(self, task: Task, into: Path) -> bool:
         try:
-            # As whom root downloads it: the user of apt's own cannot write to the folder.
+            # The user for root's download: apt's own user cannot write to the folder.
             task.run(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", self.name], cwd=into, interruptible=False)
         except CommandError:
             return False

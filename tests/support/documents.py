@@ -1,9 +1,9 @@
-"""Runs a document's ```console blocks as one shell session, and compares what is said with what the document shows.
+"""Runs a document's ```console blocks as one shell session, and compares its output with the document.
 
-A line that begins with `$ ` is a command; those below it, up to the next or an empty line, are what it says. Each of them must be
-among the lines that it really said; names' endings (support-x7k2p), times, the width of gaps and what `…` stands for may differ. A command
-that only looks is run again for a while where it does not say so yet, as its reader would: a row reads Live a moment before the one before it
-reads Superseded. The local ports of its port-forwards are replaced by free ones, since another session may have those of the document.
+A line that begins with `$ ` is a command; lines below it, up to the next command or an empty line, are its output. The real output must
+contain each of them. Endings of names (support-x7k2p), times, the width of gaps and the text for `…` may differ. A command that only reads
+is repeated until its output matches: a new row is Live a moment before the previous one is Superseded. Free ports replace the local ports
+of its port-forwards, since another session may use those of the document.
 """
 
 from __future__ import annotations
@@ -35,12 +35,15 @@ SESSIONS = (
     "docs/triggers.md",
     "docs/install.md",
 )
-"""Documents with sessions, in the order in which they are run on what the demo leaves: README.md shows that, the next ones read its runs, the
-fifth counts rows from there on, and the last removes everything. After a rollback what Git asks for waits, so a deploy comes between the two."""
+"""Documents with sessions, in the order in which they run on the demo's result.
+
+README.md shows that result, the next ones read its runs, the fifth counts rows from there on, and the last removes everything. After a
+rollback, changes from Git are on hold, so a deploy comes between the two.
+"""
 
 FORWARD = re.compile(r"kubectl port-forward\b.* (\d+):\d+")
 LOOKS = re.compile(r"kubectl (get|events|dynamiq history) ")
-"""Commands that change nothing, and say soon what they do not say yet."""
+"""Commands that change nothing, and whose output matches after a while."""
 ALL_SAID = (
     "import re, sys; said = sys.stdin.read().splitlines(); "
     "sys.exit(not all(any(re.fullmatch(each, line.rstrip()) for line in said) for each in sys.argv[1:]))"
@@ -60,7 +63,7 @@ look() {{
   return "$code"
 }}
 """
-"""`head` reads on to the end: with it a command whose output nobody wants any more would fail. `look` runs a command until it says these lines."""
+"""`head` reads to the end: otherwise a command whose output is cut would fail. `look` repeats a command until it prints these lines."""
 
 MARK = "@@ command "
 LOOSE = (
@@ -80,26 +83,26 @@ class Step:
 
 
 def steps(document: Path) -> list[Step]:
-    """The commands of all ```console blocks, in order."""
-    found: list[tuple[str, list[str]]] = []
+    """Returns the commands of all ```console blocks, in order."""
+    commands: list[tuple[str, list[str]]] = []
     for block in BLOCK.findall(document.read_text()):
         for line in block.splitlines():
             if line.startswith("$ "):
-                found.append((line.removeprefix("$ "), []))
+                commands.append((line.removeprefix("$ "), []))
             elif line.strip():
-                found[-1][1].append(line)
-    return [Step(command, tuple(shown)) for command, shown in found]
+                commands[-1][1].append(line)
+    return [Step(command, tuple(shown)) for command, shown in commands]
 
 
 def with_free_ports(commands: Sequence[str]) -> list[str]:
-    """The commands, with a free port in the place of each that a port-forward among them listens on."""
+    """Returns the commands, with a free port for each port of their port-forwards."""
     fixed = {port for command in commands for port in FORWARD.findall(command)}
     free = {port: str(free_port()) for port in fixed}
-    return [re.sub(r"\b\d+\b", lambda found: free.get(found[0], found[0]), command) for command in commands]
+    return [re.sub(r"\b\d+\b", lambda number: free.get(number[0], number[0]), command) for command in commands]
 
 
 def run(document: Path, environment: Mapping[str, str], folder: Path, seconds: float = WITHIN) -> list[tuple[Step, str]]:
-    """Each step with what it said. Raises AssertionError, with all that was said, where a command fails."""
+    """Returns each step with its output. Raises AssertionError with all output if a command fails."""
     all_steps = steps(document)
     commands = with_free_ports([step.command for step in all_steps])
     carried_out = [_looked(command, step.shown) for command, step in zip(commands, all_steps, strict=True)]
@@ -115,25 +118,25 @@ def run(document: Path, environment: Mapping[str, str], folder: Path, seconds: f
         check=False,
     )
     parts = re.split(rf"{MARK}(\d+)\n", done.stdout)[1:]
-    said = dict(zip(map(int, parts[::2]), parts[1::2], strict=True))
-    assert done.returncode == 0, f"`{all_steps[max(said)].command}` failed; the session:\n{done.stdout}"
-    return [(step, said[number]) for number, step in enumerate(all_steps)]
+    outputs = dict(zip(map(int, parts[::2]), parts[1::2], strict=True))
+    assert done.returncode == 0, f"`{all_steps[max(outputs)].command}` failed; the session:\n{done.stdout}"
+    return [(step, outputs[number]) for number, step in enumerate(all_steps)]
 
 
 def _looked(command: str, shown: Sequence[str]) -> str:
-    """The command, or where it only looks the one that does so until it says what is shown."""
+    """Returns the command; one that only reads is repeated until it prints the lines shown."""
     if not shown or not LOOKS.match(command):
         return command
     return shlex.join(["look", command, *(_pattern(line).pattern for line in shown)])
 
 
-def missing(step: Step, said: str) -> list[str]:
-    """The lines that the document shows of a step and that were not among what it said."""
-    return [line for line in step.shown if not any(_pattern(line).fullmatch(other.rstrip()) for other in said.splitlines())]
+def missing(step: Step, output: str) -> list[str]:
+    """Returns the lines that the document shows for a step and that are missing from its output."""
+    return [line for line in step.shown if not any(_pattern(line).fullmatch(other.rstrip()) for other in output.splitlines())]
 
 
 def _pattern(line: str) -> re.Pattern[str]:
     text = re.escape(line.rstrip())
-    for what, instead in LOOSE:
-        text = what.sub(instead, text)
+    for variable, instead in LOOSE:
+        text = variable.sub(instead, text)
     return re.compile(text)

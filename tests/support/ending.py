@@ -1,6 +1,6 @@
-"""An orderly end of pytest: SIGTERM interrupts it as Ctrl-C does, and with workers it waits until each has ended what it started.
+"""Ends pytest in order: SIGTERM interrupts it like Ctrl-C, and with workers it waits until each has ended its processes.
 
-It does nothing about SIGKILL: the next session removes what that leaves.
+It does nothing about SIGKILL: the next session removes the leftovers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ENDS_WITHIN = 90.0
-"""Seconds for a session's clusters and programs to end. xdist kills a worker 10 s after it is told to end, and a worker ends itself after 15."""
+"""Seconds for the end of a session's clusters and programs. xdist kills a worker after 10 s, and a worker ends itself after 15."""
 
 
 class Ending:
@@ -29,7 +29,7 @@ class Ending:
             signal.signal(number, self._interrupt)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        """Raises KeyboardInterrupt, but not again while the session ends: that would leave the rest of it."""
+        """Raises KeyboardInterrupt, but only once: a second one would cut the end of the session short."""
         if time.monotonic() - self._interrupted_at > ENDS_WITHIN:
             self._interrupted_at = time.monotonic()
             raise KeyboardInterrupt
@@ -45,6 +45,6 @@ class Ending:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker.gateway._rinfo().pid, signal.SIGINT)  # read by xdist when it made the worker
         for worker in self._workers:
-            # Errors of a worker are told by xdist.
+            # xdist reports the errors of a worker.
             with contextlib.suppress(EOFError, OSError, worker.channel.RemoteError):
                 worker.channel.waitclose(ENDS_WITHIN)

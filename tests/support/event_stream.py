@@ -1,4 +1,4 @@
-"""A stream of server-sent events, as a browser reads it: of the staged API, and of one that is a program of its own."""
+"""Reads a stream of server-sent events, as a browser does: of the staged API, and of a separate program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import requests
 from tests.support.rest_stage import TOKEN, RestStage, http_scope
 
 PATIENCE = IN_TIME = 240.0
-"""Seconds until the next event of the staged API, and until one that is waited for of a program."""
+"""Seconds until the next event of the staged API, and until an expected event of a program."""
 Event = tuple[str, Any]
 
 
@@ -34,27 +34,27 @@ class Reading:
             await self._began.wait()
 
     async def event(self) -> Event:
-        """The next event."""
+        """Returns the next event."""
         async with asyncio.timeout(PATIENCE):
-            found = await self._events.get()
-        assert found is not None, "the stream has ended"
-        return found
+            queued = await self._events.get()
+        assert queued is not None, "the stream has ended"
+        return queued
 
     async def until(self, kind: str) -> Any:
-        """The data of the next event of this kind."""
+        """Returns the data of the next event of this kind."""
         while True:
-            found, data = await self.event()
-            if found == kind:
+            name, data = await self.event()
+            if name == kind:
                 return data
 
     async def rest(self) -> list[Event]:
-        """The events until the stream ends."""
-        found = []
+        """Returns the events until the stream ends."""
+        remaining = []
         async with asyncio.timeout(PATIENCE):
             while (event := await self._events.get()) is not None:
-                found.append(event)
+                remaining.append(event)
         await self._task
-        return found
+        return remaining
 
     async def leave(self) -> None:
         """Closes the connection."""
@@ -82,21 +82,21 @@ class Reading:
 
 
 def events(answer: requests.Response) -> Iterator[Event]:
-    """The events of a program's stream, in order, as long as one is taken within the time after the one before."""
+    """Yields the events of a program's stream, in order. Fails if the next one takes too long."""
     assert answer.status_code == 200, answer.text
-    kind, taken = "", time.monotonic()
+    kind, last = "", time.monotonic()
     for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
-        assert time.monotonic() - taken < IN_TIME, "no event came"
+        assert time.monotonic() - last < IN_TIME, "no event came"
         if line.startswith("event: "):
             kind = line.removeprefix("event: ")
         elif line.startswith("data: "):
             yield kind, json.loads(line.removeprefix("data: "))
-            taken = time.monotonic()
+            last = time.monotonic()
 
 
 def until(stream: Iterator[Event], kind: str, **fields: Any) -> Any:
-    """The data of the next event of this kind that has these fields. Raises StopIteration where the stream ends before."""
-    return next(data for found, data in stream if found == kind and fields.items() <= data.items())
+    """Returns the data of the next event of this kind with these fields. Raises StopIteration if the stream ends before."""
+    return next(data for name, data in stream if name == kind and fields.items() <= data.items())
 
 
 def _event(text: str) -> Event:
@@ -112,9 +112,9 @@ async def reading(
 ) -> AsyncIterator[Reading]:
     """Reads a stream while the block runs."""
     sent = {**({"authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
-    found = Reading(stage.app, http_scope("GET", path, sent))
+    stream = Reading(stage.app, http_scope("GET", path, sent))
     try:
-        await found.begin()
-        yield found
+        await stream.begin()
+        yield stream
     finally:
-        await found.leave()
+        await stream.leave()

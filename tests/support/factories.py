@@ -1,7 +1,8 @@
-"""Test objects: a default of each kind, changed by modifiers: `an_app(with_hostname("chat.example.com"))`, `a_row("a", live(1, "v1"))`.
+"""Makes test objects: a default of each kind, changed by modifiers: `an_app(with_hostname("chat.example.com"))`, `a_row("a", live(1,
+"v1"))`.
 
-`*_manifest` gives what a user would apply, as JSON data; `a_row` and its like give the typed object, as the API server would
-have stored it. Digests of rows are always right: they are computed last.
+`*_manifest` returns a user's manifest, as JSON data; `a_row` and its like return the typed object, as the API server would have stored it.
+Digests of rows are always correct: they are computed last.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ CONFIG: Manifest = {
     "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
 }
 NO_NODE_HAS: Manifest = {"requests": {"cpu": "9000"}}
-"""No node has so much: a deploy that asks for it goes on until its deadline."""
+"""No node has so much: a deploy with this request waits until its deadline."""
 UNSEALED = "sha256:" + "0" * 64
 
 Modifier = Callable[[Manifest], None]
 
 
 def flow(version: str) -> str:
-    """The flow of a version: short, valid for the runtime, and of another hash for each version."""
+    """Returns the flow of a version: short, valid for the runtime, and with a different hash for each version."""
     return f"""\
 nodes:
 - {{id: input, type: dynamiq.nodes.utils.Input}}
@@ -56,17 +57,17 @@ def flow_hash(version: str) -> str:
     return digests.flow_hash(flow(version))
 
 
-# What a user applies.
+# Manifests of users.
 
 
 def manifest(kind: Kind, name: str, spec: Manifest, *modifiers: Modifier) -> Manifest:
-    """An object of ours, changed by `modifiers` in their order."""
-    made: Manifest = {"apiVersion": API_VERSION, "kind": kind.kind, "metadata": {"name": name}, "spec": copy.deepcopy(spec)}
+    """Returns an object of ours, changed by `modifiers` in order."""
+    raw: Manifest = {"apiVersion": API_VERSION, "kind": kind.kind, "metadata": {"name": name}, "spec": copy.deepcopy(spec)}
     if kind.namespaced:
-        made["metadata"]["namespace"] = NAMESPACE
+        raw["metadata"]["namespace"] = NAMESPACE
     for modify in modifiers:
-        modify(made)
-    return made
+        modify(raw)
+    return raw
 
 
 def app_manifest(*modifiers: Modifier, name: str = NAME) -> Manifest:
@@ -74,9 +75,9 @@ def app_manifest(*modifiers: Modifier, name: str = NAME) -> Manifest:
 
 
 def row_manifest(name: str, *modifiers: Modifier) -> Manifest:
-    made = manifest(kinds.RECORD, name, {"app": NAME}, *modifiers)
-    _seal(made["spec"])
-    return made
+    raw = manifest(kinds.RECORD, name, {"app": NAME}, *modifiers)
+    _seal(raw["spec"])
+    return raw
 
 
 def workflow_manifest(*modifiers: Modifier, name: str = NAME) -> Manifest:
@@ -97,7 +98,7 @@ NOWHERE = {"key": NAME_OF_NAMESPACE, "operator": "In", "values": ["nowhere"]}
 
 
 def policy_manifest(*modifiers: Modifier, name: str = "production") -> Manifest:
-    """Of a namespace that there is not, so that no other test's Apps are held."""
+    """Returns a policy for a namespace that does not exist, so that it blocks no other test's Apps."""
     return manifest(kinds.DEPLOY_POLICY, name, {"namespaceSelector": {"matchExpressions": [NOWHERE]}}, *modifiers)
 
 
@@ -111,7 +112,7 @@ def rejection_manifest(*modifiers: Modifier, name: str = "bad") -> Manifest:
 
 
 def app_change_manifest(*modifiers: Modifier, name: str = f"{NAME}-settings-1") -> Manifest:
-    """The first record of the App's settings; its digest is none."""
+    """Returns the first record of the App's settings; its digest is a dummy."""
     spec = {
         "app": NAME,
         "uid": "0d2c1f3e-5a6b-4c7d-8e9f-a0b1c2d3e4f5",
@@ -141,9 +142,9 @@ def a_row(name: str, *modifiers: Modifier) -> Record:
 
 
 def a_version(version: str = "v1", *modifiers: Modifier, workflow: str = NAME) -> Version:
-    made = version_manifest(version, *modifiers, workflow=workflow)
-    spec = made["spec"]
-    return Version(made["metadata"]["name"], spec["workflow"], spec["version"], spec.get("description"), digests.flow_hash(spec["flow"]))
+    raw = version_manifest(version, *modifiers, workflow=workflow)
+    spec = raw["spec"]
+    return Version(raw["metadata"]["name"], spec["workflow"], spec["version"], spec.get("description"), digests.flow_hash(spec["flow"]))
 
 
 def a_runtime(*modifiers: Modifier, name: str = RUNTIME_NAME) -> Runtime:
@@ -151,28 +152,28 @@ def a_runtime(*modifiers: Modifier, name: str = RUNTIME_NAME) -> Runtime:
 
 
 def a_history(*manifests: Manifest) -> tuple[Record, ...]:
-    """Rows oldest first, each pinned one over the digest of the pinned one before it."""
+    """Returns rows oldest first; each pinned one contains the digest of the previous pinned one."""
     previous: str | None = None
     rows = []
-    for made in copy.deepcopy(manifests):
-        if pins := made["spec"].get("pinned"):
+    for raw in copy.deepcopy(manifests):
+        if pins := raw["spec"].get("pinned"):
             if previous is not None:
                 pins["previousDigest"] = previous
-            _seal(made["spec"])
+            _seal(raw["spec"])
             previous = pins["digest"]
-        rows.append(Record.of(stored(made)))
+        rows.append(Record.of(stored(raw)))
     return tuple(rows)
 
 
-def stored(made: Manifest) -> Manifest:
-    """A manifest with what the API server adds, where it has it not: identity, and the status default."""
-    kind, meta = made["kind"], made["metadata"]
+def stored(raw: Manifest) -> Manifest:
+    """Returns a manifest with the API server's additions, if they are missing: identity, and the status default."""
+    kind, meta = raw["kind"], raw["metadata"]
     identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{meta.get('namespace')}/{meta['name']}")
-    writes = sum(any(part in made["spec"] for part in parts) for parts in (("sequence", "pinned"), ("outcome",)))
+    writes = sum(any(part in raw["spec"] for part in parts) for parts in (("sequence", "pinned"), ("outcome",)))
     added = {"uid": str(identity), "generation": 1 + writes, "resourceVersion": "1", "creationTimestamp": format_time(NOW)}
     defaults: dict[str, Manifest] = {kinds.APP.kind: {**DEFAULT_APP_STATUS}, kinds.RECORD.kind: {**DEFAULT_RECORD_STATUS}}
-    status = made.get("status") or defaults.get(kind)
-    return {**made, "metadata": {**added, **meta}, **({"status": dict(status)} if status else {})}
+    status = raw.get("status") or defaults.get(kind)
+    return {**raw, "metadata": {**added, **meta}, **({"status": dict(status)} if status else {})}
 
 
 def _seal(spec: Manifest) -> None:
@@ -189,8 +190,8 @@ def _seal(spec: Manifest) -> None:
 def with_spec(**fields: Any) -> Modifier:
     """Sets fields of the spec, by their JSON names; None removes one."""
 
-    def modify(made: Manifest) -> None:
-        made["spec"] = {key: value for key, value in {**made["spec"], **copy.deepcopy(fields)}.items() if value is not None}
+    def modify(raw: Manifest) -> None:
+        raw["spec"] = {key: value for key, value in {**raw["spec"], **copy.deepcopy(fields)}.items() if value is not None}
 
     return modify
 
@@ -207,12 +208,12 @@ VARIABLES_HELD: Manifest = {
 
 def with_status(**fields: Any) -> Modifier:
     """Sets fields of the status, by their JSON names."""
-    return lambda made: made.setdefault("status", {}).update(copy.deepcopy(fields))
+    return lambda raw: raw.setdefault("status", {}).update(copy.deepcopy(fields))
 
 
 def with_meta(**fields: Any) -> Modifier:
     """Sets fields of the metadata, by their JSON names."""
-    return lambda made: made["metadata"].update(copy.deepcopy(fields))
+    return lambda raw: raw["metadata"].update(copy.deepcopy(fields))
 
 
 def in_namespace(namespace: str) -> Modifier:
@@ -220,11 +221,11 @@ def in_namespace(namespace: str) -> Modifier:
 
 
 def annotated(**annotations: str) -> Modifier:
-    return lambda made: made["metadata"].setdefault("annotations", {}).update(annotations)
+    return lambda raw: raw["metadata"].setdefault("annotations", {}).update(annotations)
 
 
 def created(seconds: float) -> Modifier:
-    """Created this many seconds after NOW; before it, where negative."""
+    """Created this many seconds after NOW; before it, if negative."""
     return with_meta(creationTimestamp=format_time(NOW + timedelta(seconds=seconds)))
 
 
@@ -260,7 +261,7 @@ def with_deadline(seconds: int) -> Modifier:
 
 
 def with_deploy(**fields: Any) -> Modifier:
-    """What Git asks to be deployed."""
+    """Sets `spec.deploy`, which Git declares."""
     return with_spec(deploy=fields)
 
 
@@ -275,7 +276,7 @@ def with_image(image: str) -> Modifier:
     return with_spec(image=image)
 
 
-# Modifiers of a row: what was asked, and where it is in its life.
+# Modifiers of a row: its request, and its phase.
 
 
 def of_app(app: str) -> Modifier:
@@ -283,7 +284,7 @@ def of_app(app: str) -> Modifier:
 
 
 def asking(**fields: Any) -> Modifier:
-    """What the row asks for: workflowVersion, restores, runtime, config, message, promotedFrom."""
+    """Sets the request of a row: workflowVersion, restores, runtime, config, message, promotedFrom."""
     return with_spec(**fields)
 
 
@@ -292,11 +293,11 @@ def numbered(sequence: int) -> Modifier:
 
 
 def pinned(sequence: int, version: str = "v1", *, runtime: Runtime | None = None, **pins: Any) -> Modifier:
-    """The row once its deploy has begun: it runs `version` on `runtime`. `pins` replace others, by their JSON names."""
+    """Pins the row, as its deploy begins: it runs `version` on `runtime`. `pins` replace others, by their JSON names."""
 
-    def modify(made: Manifest) -> None:
+    def modify(raw: Manifest) -> None:
         on = runtime or a_runtime()
-        made["spec"] |= {
+        raw["spec"] |= {
             "sequence": sequence,
             "pinned": {
                 "createdAt": format_time(NOW),
@@ -316,22 +317,22 @@ def pinned(sequence: int, version: str = "v1", *, runtime: Runtime | None = None
 
 
 def ended(result: str, reason: str = "", *, seconds: float = 0) -> Modifier:
-    """The row has ended, `seconds` after NOW."""
+    """Ends the row, `seconds` after NOW."""
     outcome = {"result": result, "reason": reason, "at": format_time(NOW + timedelta(seconds=seconds)), "digest": UNSEALED}
     return with_spec(outcome=outcome)
 
 
 def in_phase(phase: str) -> Modifier:
-    """The operator has seen the row as it is, and said its phase."""
+    """Sets the phase of the row, as written by the operator for its current generation."""
 
-    def modify(made: Manifest) -> None:
-        made["status"] = {**made.get("status", {}), "phase": phase, "observedGeneration": stored(made)["metadata"]["generation"]}
+    def modify(raw: Manifest) -> None:
+        raw["status"] = {**raw.get("status", {}), "phase": phase, "observedGeneration": stored(raw)["metadata"]["generation"]}
 
     return modify
 
 
 def waiting(sequence: int) -> Modifier:
-    """Numbered, and waiting for something that is missing."""
+    """Numbers the row, which waits for something missing."""
     return _all(numbered(sequence), in_phase("Pending"))
 
 
@@ -344,7 +345,7 @@ def live(sequence: int, version: str = "v1", **pins: Any) -> Modifier:
 
 
 def superseded(sequence: int, version: str = "v1", **pins: Any) -> Modifier:
-    """It was live once, and a newer row took its place."""
+    """Makes a row that was live once, and was replaced by a newer one."""
     return _all(pinned(sequence, version, **pins), ended("Succeeded"), in_phase("Superseded"))
 
 
@@ -353,7 +354,7 @@ def failed(sequence: int, version: str = "v1", reason: str = "no pod became Read
 
 
 def never_deployed(sequence: int, reason: str = "App chat does not exist") -> Modifier:
-    """It failed before it was pinned."""
+    """Makes a row that failed before it was pinned."""
     return _all(numbered(sequence), ended("Failed", reason), in_phase("Failed"))
 
 
@@ -362,8 +363,8 @@ def overtaken(sequence: int, version: str = "v1", **pins: Any) -> Modifier:
 
 
 def _all(*modifiers: Modifier) -> Modifier:
-    def modify(made: Manifest) -> None:
-        for one in modifiers:
-            one(made)
+    def modify(raw: Manifest) -> None:
+        for modifier in modifiers:
+            modifier(raw)
 
     return modify

@@ -1,4 +1,4 @@
-"""Flows of one Python node, in the SDK's form, as the runtime's engines run them."""
+"""Makes flows of one Python node, in the SDK's form, as the runtime's engines run them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def a_flow(code: str, *, answer: str = "result", **python: Any) -> str:
-    """input → node `code` → output; the answer is `{answer: what `run` returns}`. `python` are more fields of the node."""
+    """Returns the flow input → node `code` → output; its answer is `{answer: result of `run`}`. `python`: more fields of the node."""
     nodes = {
         "input": {"type": "dynamiq.nodes.utils.Input"},
         "code": {
@@ -27,12 +27,12 @@ def a_flow(code: str, *, answer: str = "result", **python: Any) -> str:
 
 
 def answering(answer: str) -> str:
-    """A flow whose answer is `{"answer": answer}`."""
+    """Returns a flow whose answer is `{"answer": answer}`."""
     return a_flow(f"def run(inputs):\n    return {answer!r}\n", answer="answer")
 
 
 def sleeping(answer: str, seconds: float = 0) -> str:
-    """A flow that gives this answer after as many seconds as its input says, or else after `seconds`."""
+    """Returns a flow with this answer after the seconds of its input, or else after `seconds`."""
     return a_flow(
         f"import time\ndef run(inputs):\n    time.sleep(inputs.get('seconds', {seconds}))\n    return {answer!r}\n", answer="answer"
     )

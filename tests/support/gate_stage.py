@@ -1,6 +1,6 @@
-"""The gate over a scripted API server, with real sockets on both sides: callers, the gate's ports, and pods on loopback addresses.
+"""Runs the gate on a scripted API server, with real sockets on both sides: callers, the gate's ports, and pods on loopback addresses.
 
-The script holds no cluster: a test says which slices and Secrets there are, and what comes of a write.
+The script holds no cluster: a test sets its slices and Secrets, and the results of writes.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 HEAD_LIMITS: dict[str, Any] = dict.fromkeys(("max_line_size", "max_field_size", "max_headers"), 1 << 17)
-"""Of a pod, which are not those of the gate."""
+"""Limits of a pod, which are not those of the gate."""
 
 
 @dataclass
 class FakePod:
-    """A pod on an address of its own. `ready`: what it says at /readyz; `calls`: what it was given, in order."""
+    """A pod on an address of its own. `ready`: its answer at /readyz; `calls`: its calls, in order."""
 
     address: str
     port: int
@@ -80,13 +80,13 @@ class FakePod:
 
 
 async def echo(request: web.BaseRequest) -> web.StreamResponse:
-    """Answers with what it was given."""
+    """Answers with the content of the call."""
     body = await request.read()
     return web.json_response({"path": request.raw_path, "body": body.decode(), "headers": [list(each) for each in request.headers.items()]})
 
 
 class GateStage:
-    """One replica of the gate. Use it as an async context manager; `start` starts the gate in this process, `process` in one of its own."""
+    """One replica of the gate. Use it as an async context manager; `start` runs it in this process, `process` in another."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -105,7 +105,7 @@ class GateStage:
         self.secrets: list[Manifest] = []
         self.health_port, self.metrics_port = free_port(), free_port()
         self.on_wake: Callable[[Sent], Reply | None] = lambda _sent: None
-        """What comes of a wake; None: it is carried out."""
+        """The result of a wake; None: it is carried out."""
 
     async def __aenter__(self) -> GateStage:
         self._server.__enter__()
@@ -134,16 +134,16 @@ class GateStage:
     async def start(self, **options: Any) -> None:
         """Starts the gate, and waits until it is ready."""
         path = self._kubeconfig()
-        given = {"limits": Limits(), "lingers": 0.0, **options}
-        made = Options(ME, HOST, self.health_port, self.metrics_port, kubeconfig=path, **given)
-        self._gate = asyncio.create_task(serve(made, self._stop))
+        settings = {"limits": Limits(), "lingers": 0.0, **options}
+        configured = Options(ME, HOST, self.health_port, self.metrics_port, kubeconfig=path, **settings)
+        self._gate = asyncio.create_task(serve(configured, self._stop))
         await self.until("the gate is ready", self.is_ready)
 
     async def process(self, *options: str) -> GateProcess:
         """Starts the gate as a process of its own, and waits until it is ready."""
-        made = GateProcess(self._kubeconfig(), self._folder, ME.addresses[0], HOST, self.health_port, self.metrics_port, options)
-        self._processes.append(made)
-        return await asyncio.to_thread(made.start)
+        started = GateProcess(self._kubeconfig(), self._folder, ME.addresses[0], HOST, self.health_port, self.metrics_port, options)
+        self._processes.append(started)
+        return await asyncio.to_thread(started.start)
 
     def _kubeconfig(self) -> Path:
         path = self._folder / "kubeconfig.yaml"
@@ -151,7 +151,7 @@ class GateStage:
         return path
 
     def begin_stop(self) -> None:
-        """What SIGTERM does."""
+        """Begins the stop, like SIGTERM."""
         self._stop.set()
 
     async def stop(self) -> None:
@@ -162,7 +162,7 @@ class GateStage:
             await asyncio.wait_for(gate, PATIENCE)
 
     async def cut(self) -> None:
-        """Ends the gate whatever it does."""
+        """Ends the gate at once."""
         if self._gate is not None:
             self._gate.cancel()
             await asyncio.gather(self._gate, return_exceptions=True)
@@ -171,14 +171,14 @@ class GateStage:
     def has_ended(self) -> bool:
         return self._gate is None or self._gate.done()
 
-    async def until(self, what: str, check: Callable[[], Awaitable[bool]]) -> None:
+    async def until(self, condition: str, check: Callable[[], Awaitable[bool]]) -> None:
         """Waits until `check` holds."""
         try:
             async with asyncio.timeout(PATIENCE):
                 while not await check():  # noqa: ASYNC110 - it may be anything
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            raise AssertionError(f"not in time: {what}") from None
+            raise AssertionError(f"not in time: {condition}") from None
 
     async def is_ready(self) -> bool:
         try:
@@ -188,7 +188,7 @@ class GateStage:
             return False
 
     async def metrics(self) -> dict[str, float]:
-        """The samples of /metrics."""
+        """Returns the samples of /metrics."""
         async with self.session.get(f"http://{HOST}:{self.metrics_port}/metrics") as answer:
             lines = (await answer.text()).splitlines()
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
@@ -196,14 +196,14 @@ class GateStage:
     def asleep(
         self, app: str = "chat", *, private: bool = False, endpoints: list[Manifest] | None = None, namespace: str = NAMESPACE, **note: Any
     ) -> int:
-        """A sleeping App: its gate slice. Returns the gate's port."""
+        """Makes the gate slice of a sleeping App. Returns the gate's port."""
         port, created = note.pop("gate_port", None) or gate_port(), note.pop("created", "2026-01-01T00:00:00Z")
         patched, label = note.pop("patched", self.patched), note.pop("app_label", app)
-        told = {"workload": app, "appId": f"uid-of-{app}", "holdSeconds": 200, "private": private, "port": 8080, **note}
+        content = {"workload": app, "appId": f"uid-of-{app}", "holdSeconds": 200, "private": private, "port": 8080, **note}
         labels = {names.SERVICE_OF_SLICE_LABEL: app, names.SLICE_MANAGER_LABEL: names.FIELD_MANAGER, names.GATE_LABEL: "slice"}
         meta = {
             "labels": {**names.labels(label), **labels},
-            "annotations": {names.GATE_ANNOTATION: json.dumps(told)},
+            "annotations": {names.GATE_ANNOTATION: json.dumps(content)},
             "creationTimestamp": created,
         }
         self.script.on("PATCH", SLICES.path(namespace, names.gate_slice(app)), patched)
@@ -220,7 +220,7 @@ class GateStage:
         manager: str = KUBERNETES,
         namespace: str = NAMESPACE,
     ) -> None:
-        """The slice that Kubernetes keeps for the App's Service."""
+        """Sets the slice that Kubernetes maintains for the App's Service."""
         labels = {names.SERVICE_OF_SLICE_LABEL: app, names.SLICE_MANAGER_LABEL: manager}
         endpoints = [
             {
@@ -234,13 +234,13 @@ class GateStage:
         self.put(name or f"{app}-abcde", {"labels": labels}, ports, endpoints, namespace)
 
     def replicas(self, *ready: Replica, unready: tuple[Replica, ...] = ()) -> None:
-        """The slice that Kubernetes keeps for the gate's own Service."""
+        """Sets the slice that Kubernetes maintains for the gate's own Service."""
         labels = {names.SERVICE_OF_SLICE_LABEL: names.GATE_SERVICE, names.SLICE_MANAGER_LABEL: KUBERNETES}
         endpoints = [member(each, ready=is_ready) for group, is_ready in ((ready, True), (unready, False)) for each in group]
         self.put("dynamiq-gate-xyz", {"labels": labels}, [], endpoints, names.GATE_NAMESPACE)
 
     def keys(self, app: str, *keys: str, namespace: str = NAMESPACE) -> None:
-        """The digests of an App's Access Keys from now on."""
+        """Sets the digests of an App's Access Keys."""
         self._version += 1
         lines = "\n".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
         meta = {
@@ -254,7 +254,7 @@ class GateStage:
             self._keys.put({"type": "MODIFIED", "object": self.secrets[-1]})
 
     def put(self, name: str, meta: Manifest, ports: list[Any], endpoints: list[Manifest], namespace: str = NAMESPACE) -> None:
-        """A slice as it is from now on."""
+        """Sets a slice."""
         with self._lock:
             known = self._objects.get((namespace, name))
             raw = {
@@ -276,19 +276,19 @@ class GateStage:
             self._store("DELETED", self._objects[namespace, name])
 
     def lose(self, name: str, namespace: str = NAMESPACE) -> None:
-        """Deletes a slice, and no watch says so."""
+        """Deletes a slice without an event on any watch."""
         with self._lock:
             self._version += 1
             del self._objects[namespace, name]
 
     def go_away(self) -> None:
-        """From now on the API server answers nothing."""
+        """Makes the API server unreachable from now on."""
         for path in (SLICES.path(), SECRETS.path(names.GATE_NAMESPACE)):
             self.script.on("GET", path, Reply(cut=True))
         self._closed.set()
 
     def break_watches(self) -> None:
-        """Ends the watches of slices by saying that what they would go on from is too old."""
+        """Ends the watches of slices with the error that their version is too old to continue."""
         with self._lock:
             for stream in self._streams:
                 stream.put({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}})
@@ -301,19 +301,19 @@ class GateStage:
             return [each["targetRef"]["name"] for each in self._objects[NAMESPACE, names.gate_slice(app)]["endpoints"]]
 
     def wakes(self, app: str = "chat", namespace: str = NAMESPACE) -> list[Sent]:
-        """The requests by which the App was scaled."""
+        """Returns the requests that scaled the App."""
         path = WORKLOADS.path(namespace, app, "scale")
         return [sent for sent in self.script.sent if sent.path == path]
 
     def wakeable(self, app: str = "chat", namespace: str = NAMESPACE) -> None:
-        """The App's workload can be scaled, by what `on_wake` says."""
+        """Makes the App's workload scalable, with the result of `on_wake`."""
         scale = {"metadata": {"name": app}, "spec": {"replicas": 1}}
         self.script.on("PATCH", WORKLOADS.path(namespace, app, "scale"), lambda sent: self.on_wake(sent) or Reply(body=scale))
 
     async def pod(self, number: int = 2, answer: Handler = echo, *, started: bool = True, port: int | None = None, **more: Any) -> FakePod:
-        made = FakePod(f"127.0.0.{number}", port or gate_port(), answer, **more)
-        self._pods.append(made)
-        return await made.start() if started else made
+        new = FakePod(f"127.0.0.{number}", port or gate_port(), answer, **more)
+        self._pods.append(new)
+        return await new.start() if started else new
 
     def _store(self, kind: str, raw: Manifest) -> Manifest:
         self._version += 1
@@ -342,7 +342,7 @@ class GateStage:
         return Reply(stream=following(stream, self._closed.is_set))
 
     def patched(self, sent: Sent) -> Reply:
-        """The answer to a merge patch of a slice's endpoints over the version that it names."""
+        """Answers a merge patch of a slice's endpoints, based on the version that it names."""
         namespace, name = sent.path.split("/")[5], sent.path.split("/")[-1]
         with self._lock:
             raw = self._objects.get((namespace, name))
@@ -354,7 +354,7 @@ class GateStage:
 
 
 def member(replica: Replica, *, ready: bool = True) -> Manifest:
-    """A replica as an endpoint."""
-    found = replica.endpoint("IPv4")
-    assert found is not None
-    return {**found, "conditions": {"ready": ready}}
+    """Returns a replica as an endpoint."""
+    endpoint = replica.endpoint("IPv4")
+    assert endpoint is not None
+    return {**endpoint, "conditions": {"ready": ready}}

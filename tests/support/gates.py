@@ -1,4 +1,4 @@
-"""Replicas of the gate as processes of this machine, and what the operator makes for a sleeping App, made by hand."""
+"""Runs replicas of the gate as processes of this machine, and makes the operator's objects for a sleeping App by hand."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ RIGHTS = ("namespace.yaml", "service-account.yaml", "rbac.yaml", "service.yaml")
 
 
 def install_rights(cluster: Cluster) -> None:
-    """The gate's namespace, account, rights and Service, and no gate."""
+    """Installs the gate's namespace, account, rights and Service, without a gate."""
     install_files(cluster, names.GATE_NAMESPACE, *(MANIFESTS / file for file in RIGHTS))
 
 
 def logged_in(cluster: Cluster, folder: Path) -> Path:
-    """A kubeconfig in `folder` of the gate's account."""
+    """Writes a kubeconfig of the gate's account to `folder`."""
     return login_of(cluster, ACCOUNT, names.GATE_NAMESPACE, folder / "gate.kubeconfig")
 
 
 def gate_slice(namespace: str, app: str, port: int, **note: Any) -> Manifest:
-    """The slice by which callers of a sleeping App are led to the gate, as the operator makes it."""
-    told = {"workload": app, "appId": f"uid-of-{app}", "holdSeconds": 60, "private": False, "port": 8080, **note}
+    """Returns the slice that leads callers of a sleeping App to the gate, as the operator makes it."""
+    content = {"workload": app, "appId": f"uid-of-{app}", "holdSeconds": 60, "private": False, "port": 8080, **note}
     labels = {
         **names.labels(app),
         names.SERVICE_OF_SLICE_LABEL: app,
@@ -60,7 +60,7 @@ def gate_slice(namespace: str, app: str, port: int, **note: Any) -> Manifest:
             "name": names.gate_slice(app),
             "namespace": namespace,
             "labels": labels,
-            "annotations": {names.GATE_ANNOTATION: json.dumps(told)},
+            "annotations": {names.GATE_ANNOTATION: json.dumps(content)},
         },
         "addressType": "IPv4",
         "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
@@ -87,7 +87,7 @@ class GateProcess:
         self.log = folder / f"{self.name}.log"
 
     def start(self) -> GateProcess:
-        """Returns once it is ready."""
+        """Starts the replica, and returns once it is ready."""
         health, metrics = self._ports
         options = [f"--kubeconfig={self._kubeconfig}", f"--listen={self.listens}", f"--health-port={health}", f"--metrics-port={metrics}"]
         me = {
@@ -97,8 +97,8 @@ class GateProcess:
             "POD_IPS": self.address,
             "NODE_NAME": "here",
         }
-        given = ("gate", *options, "--linger=1", *self._options)
-        self._process = programs.fork("dynamiq_operator", *given, log=self.log, environment=me)
+        arguments = ("gate", *options, "--linger=1", *self._options)
+        self._process = programs.fork("dynamiq_operator", *arguments, log=self.log, environment=me)
         eventually(f"the gate is ready: see {self.log}", self.is_ready)
         return self
 
@@ -112,7 +112,7 @@ class GateProcess:
             return False
 
     def metrics(self) -> dict[str, float]:
-        """The samples of /metrics."""
+        """Returns the samples of /metrics."""
         with urllib.request.urlopen(f"http://{self.listens}:{self._ports[1]}/metrics", timeout=60) as answer:
             return samples(answer.read().decode())
 
@@ -126,12 +126,12 @@ class GateProcess:
         self._process.send_signal(number)
 
     def wait(self, seconds: float = 240.0) -> int:
-        """Its exit code."""
+        """Waits for its end; returns its exit code."""
         assert self._process is not None
         return self._process.wait(seconds)
 
     def endpoint(self) -> Manifest:
-        """It as a ready endpoint."""
+        """Returns the replica as a ready endpoint."""
         target = {"kind": "Pod", "namespace": names.GATE_NAMESPACE, "name": self.name, "uid": self.uid}
         return {"addresses": [self.address], "conditions": {"ready": True}, "targetRef": target}
 
@@ -143,21 +143,21 @@ class GateProcess:
 
 
 def endpoints(api: Api, raw: Manifest) -> list[str]:
-    """Names of the gate's pods in a slice."""
+    """Returns the names of the gate's pods in a slice."""
     answer = api.read(raw)
     assert answer.ok, answer.message
     return [each["targetRef"]["name"] for each in answer.body.get("endpoints") or ()]
 
 
 def samples(text: str) -> dict[str, float]:
-    """The samples of /metrics by name and labels."""
+    """Returns the samples of /metrics by name and labels."""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
 @dataclass(frozen=True)
 class ByHand:
-    """Apps that sleep and wake, with the operator's part done by hand: what the gate alone is shown by."""
+    """Apps that sleep and wake, with the operator's part done by hand: tests see the gate's effects alone."""
 
     on: Stage
 
@@ -165,7 +165,7 @@ class ByHand:
         return f"{app}.{self.on.namespace}.example.test"
 
     def make(self, app: str, flow: str | None = None) -> None:
-        """A workload of one pod, its Service with a hostname."""
+        """Makes a workload of one pod, and its Service with a hostname."""
         on = self.on
         selector = names.pod_selector(app)
         answer = on.api.apply(on.named("ConfigMap", f"flow-{app}") | {"data": {"flow": flow or answering(app)}})
@@ -187,7 +187,7 @@ class ByHand:
         on.create(ingress | {"spec": {"ingressClassName": gateway.INGRESS_CLASS, "rules": [rule]}})
 
     def until_available(self, app: str) -> None:
-        """A pod of it is: by the pods themselves, of which the workload's status tells late."""
+        """Waits until a pod of it is ready, by the pods themselves: the workload's status is late."""
         eventually(f"a pod of {app} is ready", lambda: any(map(is_ready, self.on.pods(app))))
 
     def scale(self, app: str, replicas: int) -> None:
@@ -195,23 +195,23 @@ class ByHand:
         assert answer.ok, answer.message
 
     def lead_to_gate(self, app: str, port: int, **note: Any) -> Manifest:
-        """The gate's slice, once every replica is in it."""
+        """Creates the gate's slice; returns it once every replica is in it."""
         raw = gate_slice(self.on.namespace, app, port, **note)
         self.on.create(raw)
         eventually(f"two replicas are in the slice of {app}", lambda: len(endpoints(self.on.api, raw)) == 2, every=0.02)
         return raw
 
     def sleep(self, app: str, port: int, **note: Any) -> Manifest:
-        """As the operator does it: the slice, 2 s, then 0 pods. Returns the slice."""
+        """Puts the App to sleep as the operator does: the slice, 2 s, then 0 pods. Returns the slice."""
         raw = self.lead_to_gate(app, port, **note)
-        time.sleep(2)  # as the operator waits, so that nobody is on the way to a pod
+        time.sleep(2)  # as the operator waits, so that no call is on its way to a pod
         before = self._pods(app)
         self.scale(app, 0)
         eventually(f"the pods of {app} have gone", lambda: not before & self._pods(app))  # a call may have woken it by then
         return raw
 
     def _pods(self, app: str) -> set[str]:
-        """Those that end among them: for a moment callers are led to one yet, and a long run there is cut off."""
+        """Returns the uids of its pods, also of terminating ones: for a moment callers still reach these, and a long run there is cut off."""
         return uids(self.on.api.get("Pod", "", self.on.namespace, labelSelector=f"{names.APP_LABEL}={app}").body["items"])
 
 
@@ -221,14 +221,14 @@ def labelled(manifest: Manifest, app: str) -> Manifest:
 
 
 def _pod_spec(flow: str) -> Manifest:
-    """A pod of the runtime that serves the flow of a ConfigMap."""
+    """Returns a pod of the runtime that serves the flow of a ConfigMap."""
     container: Manifest = {
         "name": "runtime",
         "image": images.RUNTIME.reference,
         "env": [
             {"name": "DYNAMIQ_FLOW", "value": "/flow/flow"},
             {"name": "DYNAMIQ_DRAIN_SECONDS", "value": "5"},
-            # What is asked here is where calls go: a busy machine delays them, and no pod sends one away.
+            # Tests check where calls go: a busy machine delays them, but no pod refuses one.
             {"name": "DYNAMIQ_MAX_QUEUED_RUNS", "value": "10000"},
             {"name": "PORT", "value": "8080"},
         ],

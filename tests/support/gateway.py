@@ -1,4 +1,4 @@
-"""Calls of an App by its hostname, through the gateway that stands in front of the cluster."""
+"""Calls an App by its hostname, through the gateway in front of the cluster."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ThroughTheGateway(HTTPConnection):
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # headers and body go as two packets: 40 ms otherwise
 
 
-def asked(connection: HTTPConnection, key: str = "", *, stream: bool = False, **given: Any) -> tuple[int, str]:
-    """Status and body of a run with this input, 0 where nothing answered. `stream`: as events."""
+def asked(connection: HTTPConnection, key: str = "", *, stream: bool = False, **inputs: Any) -> tuple[int, str]:
+    """Calls a run with these inputs; returns status and body, 0 if nothing answered. `stream`: as events."""
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     try:
-        connection.request("POST", "/", json.dumps({"input": given, "stream": stream}), headers)
+        connection.request("POST", "/", json.dumps({"input": inputs, "stream": stream}), headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     except (OSError, HTTPException) as error:

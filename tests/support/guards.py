@@ -1,4 +1,4 @@
-"""Policies, Approvals and Rejections, as users apply them."""
+"""Makes policies, Approvals and Rejections, as users apply them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIER = f"{GROUP}/tier"
 
 
 def policy_manifest(name: str = "production", *modifiers: Modifier, selector: Manifest | None = None, **rules: Any) -> Manifest:
-    """It selects the tests' namespace by name, where no other selector is given."""
+    """Returns a policy that selects the tests' namespace by name, unless there is another selector."""
     by_name = {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
     return manifest(kinds.DEPLOY_POLICY, name, {"namespaceSelector": by_name if selector is None else selector, **rules}, *modifiers)
 
@@ -29,7 +29,7 @@ def rejection_manifest(name: str, version: str, *modifiers: Modifier, **fields: 
 
 
 def namespace_manifest(name: str = NAMESPACE, **labels: str) -> Manifest:
-    """A namespace with labels of ours, by their names under our prefix."""
+    """Returns a namespace with labels of ours, by their names under our prefix."""
     ours = {f"{GROUP}/{label}": value for label, value in labels.items()}
     return {
         "apiVersion": "v1",

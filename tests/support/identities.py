@@ -1,4 +1,4 @@
-"""Real users and accounts: certificates that the cluster signs, tokens that it issues, and those whom an administrator impersonates."""
+"""Makes real users and accounts: certificates that the cluster signs, tokens that it issues, and users whom an administrator impersonates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIGNER = "kubernetes.io/kube-apiserver-client"
 
 @dataclass(frozen=True)
 class Identity:
-    """Whom the API server takes a request for; `headers` impersonate."""
+    """The user of a request at the API server; `headers` impersonate."""
 
     name: str
     credentials: Credentials | None = None
@@ -41,7 +41,7 @@ def impersonated(user: str, *groups: str, **extra: str) -> Identity:
 
 
 def account(api: Api, namespace: str, name: str) -> Identity:
-    """A service account of the namespace, with a token from the TokenRequest API."""
+    """Makes a service account of the namespace, with a token from the TokenRequest API."""
     meta = {"name": name, "namespace": namespace}
     made(api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}))
     url = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
@@ -50,11 +50,11 @@ def account(api: Api, namespace: str, name: str) -> Identity:
 
 
 def user(api: Api, name: str, *groups: str) -> Identity:
-    """A user with a certificate that the cluster has signed."""
+    """Makes a user with a certificate that the cluster has signed."""
     key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.NameAttribute(NameOID.COMMON_NAME, name), *(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups)]
-    asked = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names)).sign(key, hashes.SHA256())
-    encoded = base64.b64encode(asked.public_bytes(serialization.Encoding.PEM)).decode()
+    signing_request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names)).sign(key, hashes.SHA256())
+    encoded = base64.b64encode(signing_request.public_bytes(serialization.Encoding.PEM)).decode()
     spec = {"request": encoded, "signerName": SIGNER, "usages": ["client auth"]}
     request = {
         "apiVersion": "certificates.k8s.io/v1",
@@ -62,10 +62,10 @@ def user(api: Api, name: str, *groups: str) -> Identity:
         "metadata": {"generateName": "tests-"},
         "spec": spec,
     }
-    found = made(api.request("POST", CSRS, request))
-    url = f"{CSRS}/{found['metadata']['name']}"
-    found["status"] = {"conditions": [{"type": "Approved", "status": "True", "reason": "Test", "message": "for a test"}]}
-    made(api.request("PUT", f"{url}/approval", found))
+    created = made(api.request("POST", CSRS, request))
+    url = f"{CSRS}/{created['metadata']['name']}"
+    created["status"] = {"conditions": [{"type": "Approved", "status": "True", "reason": "Test", "message": "for a test"}]}
+    made(api.request("PUT", f"{url}/approval", created))
     signed: str = eventually("the certificate is signed", lambda: made(api.request("GET", url))["status"].get("certificate"))
     made(api.request("DELETE", url))
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -73,7 +73,7 @@ def user(api: Api, name: str, *groups: str) -> Identity:
 
 
 def allow_rows(api: Api, namespace: str) -> None:
-    """Everybody who is known may create and apply rows in a namespace."""
+    """Lets every authenticated user create and apply rows in a namespace."""
     group = "rbac.authorization.k8s.io"
     meta = {"name": "rows-of-everybody", "namespace": namespace}
     rules = [{"apiGroups": [GROUP], "resources": ["deployments"], "verbs": ["create", "deploy", "patch", "get"]}]
@@ -87,8 +87,8 @@ def allow_rows(api: Api, namespace: str) -> None:
     }
     for manifest in (role, binding):
         made(api.apply(manifest))
-    wanted = {"namespace": namespace, "group": GROUP, "resource": "deployments", "verb": "deploy"}
-    review = {"apiVersion": f"{AUTHORIZATION}/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": wanted}}
+    attributes = {"namespace": namespace, "group": GROUP, "resource": "deployments", "verb": "deploy"}
+    review = {"apiVersion": f"{AUTHORIZATION}/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
     anybody = api.acting_as("anybody")
-    asked = f"/apis/{AUTHORIZATION}/v1/selfsubjectaccessreviews"
-    eventually("the API server goes by it", lambda: made(anybody.request("POST", asked, review))["status"]["allowed"])
+    reviews = f"/apis/{AUTHORIZATION}/v1/selfsubjectaccessreviews"
+    eventually("the API server goes by it", lambda: made(anybody.request("POST", reviews, review))["status"]["allowed"])

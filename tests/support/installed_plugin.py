@@ -1,4 +1,4 @@
-"""The plugin as `pipx` installs it: its wheel in an environment of its own, with what its lock names and nothing else."""
+"""Installs the plugin as `pipx` does: its wheel in an environment of its own, with its locked packages and nothing else."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ LOCK = images.REPOSITORY / "locks" / "kubectl.txt"
 
 @dataclass(frozen=True)
 class InstalledPlugin:
-    """`folder`: of the environment."""
+    """An environment with the plugin, in `folder`."""
 
     folder: Path
 
     @classmethod
     def of(cls, wheel: Path, folder: Path) -> InstalledPlugin:
-        """Makes the environment in a new folder; what the lock names comes from the registry that pip is set to, or its cache."""
+        """Makes the environment in a new folder; locked packages come from pip's registry, or its cache."""
         run(sys.executable, "-m", "venv", "--without-pip", str(folder))
-        made = cls(folder)
-        made.pip("install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(LOCK))
-        made.pip("install", "--quiet", "--no-deps", "--no-index", str(wheel))
-        return made
+        installed = cls(folder)
+        installed.pip("install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(LOCK))
+        installed.pip("install", "--quiet", "--no-deps", "--no-index", str(wheel))
+        return installed
 
     @property
     def program(self) -> str:
         return self.path("kubectl-dynamiq")
 
     def path(self, name: str) -> str:
-        """One of the environment's programs."""
+        """Returns the path of one of the environment's programs."""
         return str(self.folder / "bin" / name)
 
     def pip(self, *arguments: str) -> str:
@@ -41,18 +41,18 @@ class InstalledPlugin:
 
     @property
     def package(self) -> Path:
-        """Where its modules are installed."""
-        (found,) = self.folder.glob("lib/python*/site-packages/dynamiq_operator")
-        return found
+        """Returns the folder of its installed modules."""
+        (folder,) = self.folder.glob("lib/python*/site-packages/dynamiq_operator")
+        return folder
 
 
 def run(*command: str) -> str:
-    """What a program prints that finds nothing of this checkout. Raises AssertionError with what it says."""
+    """Returns the output of a program that finds nothing of this checkout. Raises AssertionError with its errors."""
     done = subprocess.run(command, env=without_checkout(), cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def without_checkout() -> dict[str, str]:
-    """The environment of programs that find nothing of this checkout on Python's path."""
+    """Returns the environment of programs that find nothing of this checkout on Python's path."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -1,4 +1,4 @@
-"""What tools that know kstatus (kubectl apply's siblings, Flux, kpt) make of an object of ours."""
+"""Computes the kstatus of an object of ours, as kubectl apply's siblings, Flux and kpt do."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from tests.support.api import Manifest
 from tests.support.stage import condition
 
 
-def kstatus(found: Manifest) -> str:
-    """The status that kstatus (kubectl apply's siblings, Flux, kpt) computes of a custom resource."""
-    seen = found.get("status", {}).get("observedGeneration")
-    if seen is not None and seen != found["metadata"]["generation"]:
+def kstatus(raw: Manifest) -> str:
+    """Returns the status that kstatus (kubectl apply's siblings, Flux, kpt) computes for a custom resource."""
+    observed = raw.get("status", {}).get("observedGeneration")
+    if observed is not None and observed != raw["metadata"]["generation"]:
         return "InProgress"
-    if condition(found, "Reconciling").get("status") == "True":
+    if condition(raw, "Reconciling").get("status") == "True":
         return "InProgress"
-    if condition(found, "Stalled").get("status") == "True":
+    if condition(raw, "Stalled").get("status") == "True":
         return "Failed"
-    return "Current" if condition(found, "Ready").get("status", "True") == "True" else "InProgress"
+    return "Current" if condition(raw, "Ready").get("status", "True") == "True" else "InProgress"

@@ -1,6 +1,7 @@
-"""Commands side by side: each lane runs its commands one after another, each with a log of its own, and one line says how far all are.
+"""Runs commands in parallel lanes: each lane runs its commands in sequence, each with its own log, and one line shows their progress.
 
-An interrupt (Ctrl-C, or a terminal that closes) is passed on to every command that runs, once, so that each ends its clusters; the next one ends them at once.
+An interrupt (Ctrl-C, or a terminal that closes) is passed on to every running command, once, so that each ends its clusters. The next
+interrupt kills them at once.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from local.progress import Line
 
 PERCENT = re.compile(r"\[ *(\d+)%\]")
 TROUBLE = re.compile(r"^\[gw\d+\] \[ *\d+%\] (?:FAILED|ERROR) |\b(?:FAILED|ERROR) +\[ *\d+%\]$")
-"""A failed test as pytest says it, with workers and without."""
+"""pytest's line for a failed test, with workers and without."""
 
-TAIL = 4096  # bytes of a log in which what it said last is looked for
+TAIL = 4096  # bytes at the end of a log, which contain its last line
 LOOK_EVERY = 0.2  # seconds
 SAY_EVERY = 30.0  # seconds between two lines where there is no terminal that could rewrite one
 NO_TESTS = 5
-"""Exit code of pytest where it found no test: nothing was shown, so it counts as a failure."""
+"""Exit code of pytest without any test: it proves nothing, so it counts as a failure."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """`results` is the JUnit file that it writes, None where it runs no tests; the log of one that is `shown` is read although it ended well."""
+    """A command. `results`: its JUnit file, or None if it runs no tests. A `shown` log is printed even after success."""
 
     name: str
     arguments: Sequence[str]
@@ -44,9 +45,9 @@ class Command:
 
 @dataclass
 class Ended:
-    """A command that has ended: its exit code, None where it was never begun, and what it took.
+    """A command that has ended: its exit code, or None if it never began, and its duration.
 
-    `core_seconds` are those of its own and of each program below it whose end was waited for.
+    `core_seconds`: of its own and of each program below it whose end was waited for.
     """
 
     command: Command
@@ -69,11 +70,11 @@ class Ended:
 
 
 class Interrupted(Exception):  # noqa: N818 - it is wanted
-    """An interrupt came, and all that ran has ended."""
+    """The end of all commands after an interrupt."""
 
 
 class _Running:
-    """A command that runs, in a session of its own: the terminal's Ctrl-C comes to us alone, and from us to each command once."""
+    """A running command, in a session of its own: only we receive the terminal's Ctrl-C, and pass it to each command once."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
@@ -84,7 +85,7 @@ class _Running:
             self._process = subprocess.Popen(command.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def ended(self) -> Ended | None:
-        """None while it runs."""
+        """Returns its end; None while it runs."""
         pid, status, used = os.wait4(self._process.pid, os.WNOHANG)
         if pid == 0:
             return None
@@ -92,7 +93,7 @@ class _Running:
         return Ended(self.command, self._process.returncode, time.monotonic() - self._began, used.ru_utime + used.ru_stime)
 
     def interrupt(self) -> None:
-        """Lets it end what it started: pytest does so for its tests, other commands and what they started are told alike."""
+        """Lets it end its processes. pytest does so for its tests; for other commands, their whole process group gets the signal."""
         with contextlib.suppress(ProcessLookupError):
             (os.kill if self.command.results is not None else os.killpg)(self._process.pid, signal.SIGINT)
 
@@ -101,17 +102,17 @@ class _Running:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def progress(self) -> str:
-        """How far it is: for tests what pytest says, for other commands what they said last."""
+        """Returns its progress: pytest's percentage, or the last line of another command."""
         with self.command.log.open("rb") as log:
             log.seek(max(0, self.command.log.stat().st_size - TAIL))
-            said = log.read().decode(errors="replace")
+            end = log.read().decode(errors="replace")
         if self.command.results is not None:
-            found = PERCENT.findall(said)
-            return f"{self.command.name} {found[-1]} %" if found else self.command.name
-        return ": ".join([self.command.name, *said.strip().splitlines()[-1:]])
+            percents = PERCENT.findall(end)
+            return f"{self.command.name} {percents[-1]} %" if percents else self.command.name
+        return ": ".join([self.command.name, *end.strip().splitlines()[-1:]])
 
     def troubles(self) -> Iterator[str]:
-        """Lines of failed tests since it was asked last."""
+        """Yields new lines of failed tests."""
         with self.command.log.open("rb") as log:
             log.seek(self._read)
             whole = _up_to_the_last_line(log)
@@ -122,7 +123,7 @@ class _Running:
 
 
 class Lanes:
-    """Runs lanes, says on `out` what happens, and keeps what has ended."""
+    """Runs lanes, prints their progress on `out`, and keeps the ended commands."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self.ended: list[Ended] = []
@@ -130,10 +131,10 @@ class Lanes:
         self._interrupts = self._passed_on = 0
 
     def run(self, *lanes: Sequence[Command], then: Sequence[Command] = (), beside: Sequence[Command] = ()) -> bool:
-        """Runs the lanes side by side; true where every command ended well. Raises Interrupted.
+        """Runs the lanes in parallel; returns True if every command succeeded. Raises Interrupted.
 
-        `then`: each of these is begun, in this order, by the first lane that has nothing left of its own. `beside` is one lane more, which takes
-        none of them: it fills what the others leave of the machine at first.
+        `then`: commands that idle lanes start, in this order. `beside`: one more lane that takes none of them; it uses the machine's spare
+        capacity at first.
         """
         waiting, shared = [list(lane) for lane in (*lanes, beside)], list(then)
         running: dict[int, _Running] = {}
@@ -145,9 +146,9 @@ class Lanes:
                     if commands and lane not in running and not self._interrupts:
                         running[lane] = _Running(commands.pop(0))
                 time.sleep(LOOK_EVERY)
-                for lane, one in list(running.items()):
-                    if found := self._look_at(one):
-                        ended.append(found)
+                for lane, active in list(running.items()):
+                    if finished := self._look_at(active):
+                        ended.append(finished)
                         del running[lane]
                 self._pass_on(running.values())
                 self._say_how_far(running.values())
@@ -157,48 +158,48 @@ class Lanes:
             raise Interrupted
         return all(each.ok for each in ended)
 
-    def _look_at(self, one: _Running) -> Ended | None:
-        found = one.ended()
-        for line in one.troubles():
+    def _look_at(self, running: _Running) -> Ended | None:
+        finished = running.ended()
+        for line in running.troubles():
             self._line.say(line)
-        if found is not None:
-            self._line.say(f"{self._seconds()} {one.command.name}: {found} after {found.seconds:.0f} s")
-        return found
+        if finished is not None:
+            self._line.say(f"{self._seconds()} {running.command.name}: {finished} after {finished.seconds:.0f} s")
+        return finished
 
     def _pass_on(self, running: Collection[_Running]) -> None:
         if self._passed_on == self._interrupts:
             return
         first, self._passed_on = self._passed_on == 0 and self._interrupts == 1, self._interrupts
-        for one in running:
+        for command in running:
             if first:
-                one.interrupt()
+                command.interrupt()
             else:
-                one.kill()
-        # Not before: a terminal that has closed takes no line.
+                command.kill()
+        # Not before: a closed terminal accepts no line.
         self._line.say(
             f"{self._seconds()} interrupted: " + ("what runs ends, and its clusters with it" if first else "what runs is killed")
         )
 
     def _say_how_far(self, running: Collection[_Running]) -> None:
         if running:
-            self._line.still(f"{self._seconds()} {', '.join(one.progress() for one in running)}", SAY_EVERY)
+            self._line.still(f"{self._seconds()} {', '.join(command.progress() for command in running)}", SAY_EVERY)
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._began:5.0f} s"
 
     @contextlib.contextmanager
     def _left_to_nobody(self, running: Mapping[int, _Running]) -> Iterator[None]:
-        """What runs has a session of its own, so it would outlive an error of ours: it is interrupted, unless it was."""
+        """Interrupts the commands if the block fails: each has a session of its own, and would outlive our error."""
         try:
             yield
         finally:
             if not self._passed_on:
-                for one in running.values():
-                    one.interrupt()
+                for command in running.values():
+                    command.interrupt()
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """A handler of ours also where interrupts were ignored, as in a background job of a shell: what we start inherits no such thing."""
+        """Handles signals, even ignored ones, as in a background job of a shell: our commands must not inherit that."""
 
         def interrupt(_number: int, _frame: FrameType | None) -> None:
             self._interrupts += 1
@@ -215,6 +216,6 @@ class Lanes:
 
 
 def _up_to_the_last_line(log: IO[bytes]) -> bytes:
-    """What is left of a log, but for a line that is not whole yet."""
-    left = log.read()
-    return left[: left.rfind(b"\n") + 1]
+    """Returns the unread part of a log, without an incomplete last line."""
+    unread = log.read()
+    return unread[: unread.rfind(b"\n") + 1]

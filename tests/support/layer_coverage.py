@@ -1,4 +1,4 @@
-"""What the unit tests reach of each layer, and how much of it they have to: `python -m tests.support.layer_coverage`, after a run with coverage."""
+"""Prints the coverage of each layer by unit tests, and its minimum: `python -m tests.support.layer_coverage`, after a run with coverage."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ WANTED = {
     "rest": 80.0,
     "cli": 80.0,
 }
-"""Percent of the lines of each layer: what decides is pure and has no excuse."""
+"""Per cent of the lines of each layer: decisions are pure code, and have no excuse."""
 
 FILES = 3
-"""So many files of a layer that falls short are named, those with most lines missing first."""
+"""Files to list for a layer below its minimum, those with most missing lines first."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's lines: how many there are, and how many each file lacks."""
+    """A layer's lines: their number, and how many each file lacks."""
 
     name: str
     lines: int
@@ -48,19 +48,19 @@ class Layer:
 
 
 def layers(files: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[Layer]:
-    """`files`: the part of that name of coverage's JSON report."""
-    found = []
+    """Returns all layers. `files`: the part of that name of coverage's JSON report."""
+    all_layers = []
     for name in WANTED:
         within = {path: report["summary"] for path, report in files.items() if Path(path).absolute().is_relative_to(PACKAGE / name)}
         missing = {str(Path(path).absolute().relative_to(PACKAGE)): summary["missing_lines"] for path, summary in within.items()}
-        found.append(Layer(name, sum(summary["num_statements"] for summary in within.values()), missing))
-    return found
+        all_layers.append(Layer(name, sum(summary["num_statements"] for summary in within.values()), missing))
+    return all_layers
 
 
-def table(found: list[Layer]) -> list[str]:
-    """One line for each layer."""
+def table(all_layers: list[Layer]) -> list[str]:
+    """Returns one line for each layer."""
     lines = ["layer        lines  reached  wanted"]
-    for layer in found:
+    for layer in all_layers:
         line = f"{layer.name:<12} {layer.lines:>5}  {layer.percent:>5.1f} %  {WANTED[layer.name]:>4.0f} %"
         if layer.falls_short:
             worst = sorted(layer.missing.items(), key=lambda file: -file[1])[:FILES]
@@ -70,14 +70,14 @@ def table(found: list[Layer]) -> list[str]:
 
 
 def main() -> int:
-    """Prints the table; 1 where a layer falls short."""
+    """Prints the table; returns 1 if a layer is below its minimum."""
     report = PACKAGE.parents[1] / "build" / "coverage.json"
     measured = Coverage(data_file=str(report.with_name(".coverage")))
     measured.load()
     measured.json_report(outfile=str(report))
-    found = layers(json.loads(report.read_text())["files"])
-    print("\n".join(table(found)))
-    return 1 if any(layer.falls_short for layer in found) else 0
+    all_layers = layers(json.loads(report.read_text())["files"])
+    print("\n".join(table(all_layers)))
+    return 1 if any(layer.falls_short for layer in all_layers) else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a reconcile of an App at rest costs, by the length of its history: the snapshot and the plan, over a scripted API server."""
+"""Measures a reconcile of an idle App by the length of its history: the snapshot and the plan, with a scripted API server."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ ROUNDS, CALLS = 7, 20
 
 
 async def ratio(folder: Path, long: int, short: int, say: Callable[[str], None]) -> float:
-    """How much longer a pass takes with the long history than with the short one."""
+    """Returns how much longer a pass takes with the long history than with the short one."""
     costs = {rows: await cost(folder, rows) for rows in (short, long)}
-    found = costs[long] / costs[short]
-    said = ", ".join(f"of {rows} rows {seconds * 1e6:.0f} µs" for rows, seconds in costs.items())
-    say(f"a pass for an App at rest, {said}; ratio {found:.2f}")
-    return found
+    quotient = costs[long] / costs[short]
+    figures = ", ".join(f"of {rows} rows {seconds * 1e6:.0f} µs" for rows, seconds in costs.items())
+    say(f"a pass for an App at rest, {figures}; ratio {quotient:.2f}")
+    return quotient
 
 
 async def cost(folder: Path, rows: int) -> float:
-    """Seconds of processor time for a snapshot and a plan: the least of several rounds, since noise only ever adds."""
+    """Returns seconds of processor time for a snapshot and a plan: the least of several rounds, since noise only ever adds."""
     closed = [stored(given.row_manifest(f"r{number}", given.superseded(number, "v1"))) for number in range(1, rows)]
     live = given.row_manifest("live", given.live(rows, "v1"))
     script = Script().on("GET", at(RECORDS), listed(*closed, stored(live)))

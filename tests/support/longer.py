@@ -1,4 +1,4 @@
-"""Which unit tests `make check` leaves to `make test`: each of these files would take seconds of its minute."""
+"""Lists the unit tests that `make check` leaves to `make test`: each of these files would take seconds of its minute."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ _BY_FOLDER = {
     ],
 }  # fmt: skip
 FILES = tuple(f"tests/unit/{folder}/test_{name}.py" for folder, names in _BY_FOLDER.items() for name in names)
-"""They start servers, processes or databases, wait for time, or try thousands of cases; from the folder of the repository."""
+"""They start servers, processes or databases, wait for time, or try thousands of cases; paths from the folder of the repository."""

@@ -1,4 +1,4 @@
-"""Looks at something all along while a test acts, on a thread: what nobody may ever see is not found by one look at the end."""
+"""Checks a condition repeatedly on a thread while a test acts: one check at the end could miss a forbidden state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EVERY = 0.05  # seconds
 
 @contextlib.contextmanager
 def all_along(look: Callable[[], None]) -> Iterator[None]:
-    """Looks again and again while the block runs. A look that failed, such as one that was not answered, fails the block at its end."""
+    """Calls `look` again and again while the block runs. A failed check, even one without an answer, fails the block at its end."""
     end, failed = threading.Event(), list[Exception]()
 
     def loop() -> None:

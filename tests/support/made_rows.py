@@ -1,4 +1,4 @@
-"""Histories that are put into a real API server as they ended, thousands of rows in seconds: no operator has run them."""
+"""Writes ended histories into a real API server, thousands of rows in seconds: no operator has run them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support.history_stage import ADMIN
 from tests.support.swarm import Request
 
 OPERATOR = (("Impersonate-User", operators.USER), ("Impersonate-Group", ADMIN))
-"""Who may write what a row has pinned, and its status, where the admission policies are installed."""
+"""The identity that may write pins and status of a row if the admission policies are installed."""
 
 
 def row(namespace: str, app: str, uid: str, number: int, *modifiers: Modifier) -> Manifest:
-    """The row after `number` others of an App: superseded, where nothing else is said."""
+    """Returns the row after `number` others of an App: superseded, unless modifiers replace that."""
     owner = {"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": uid}
     return given.row_manifest(
         f"{app}-{number * 7919 % 100_003:05d}",  # names of a real history are random, too
@@ -35,19 +35,19 @@ def row(namespace: str, app: str, uid: str, number: int, *modifiers: Modifier) -
 
 def make(cluster: Cluster, rows: Iterable[Manifest]) -> None:
     """Makes rows with their status."""
-    with ThreadPoolExecutor(1) as pool:  # this thread may have a loop already: Playwright's
+    with ThreadPoolExecutor(1) as pool:  # this thread may already have a loop: Playwright's
         pool.submit(asyncio.run, _make(cluster, list(rows))).result()
 
 
 async def _make(cluster: Cluster, rows: list[Manifest]) -> None:
     async with swarm.swarm(cluster) as connections:
 
-        async def one(_: int, wanted: Manifest) -> None:
-            status = wanted.pop("status")
-            made = await connections.send(Request("POST", path(wanted, named=False), wanted, headers=OPERATOR))
-            assert made.ok, made.message
-            whole = {key: wanted[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": made.body["metadata"], "status": status}
-            answer = await connections.send(Request("PUT", f"{path(wanted)}/status", whole, headers=OPERATOR))
+        async def one(_: int, raw: Manifest) -> None:
+            status = raw.pop("status")
+            created = await connections.send(Request("POST", path(raw, named=False), raw, headers=OPERATOR))
+            assert created.ok, created.message
+            whole = {key: raw[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": created.body["metadata"], "status": status}
+            answer = await connections.send(Request("PUT", f"{path(raw)}/status", whole, headers=OPERATOR))
             assert answer.ok, answer.message
 
         await swarm.shared(rows, one)

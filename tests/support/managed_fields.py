@@ -1,4 +1,6 @@
-"""managedFields as the API server notes them: of an apply of ours, and of another manager's edit. `tests/api/test_mutated.py` has the real ones."""
+"""Makes managedFields as the API server does: of an apply of ours, and of another manager's edit. `tests/api/test_mutated.py` has the real
+ones.
+"""
 
 from __future__ import annotations
 
@@ -21,36 +23,36 @@ KEYS = {
     "ownerReferences": ("uid",),
     "ports": ("containerPort", "port", "protocol"),
 }
-"""By the name of a list, what tells its items apart; other lists are set whole. Of a port, those that it has."""
+"""Keys of items by the name of their list; other lists are set whole. A port has those of its fields that are set."""
 WHOLE = frozenset({"selector", "podSelector"})
 
 
 def applied(manifest: Manifest, observed: Manifest | None = None) -> Manifest:
-    """The object as it is after our apply of `manifest`, all of which is then ours: what `observed` has, and what was applied."""
-    made = observed or manifest
+    """Returns the object after our apply of `manifest`, all of which is then ours: the fields of `observed` and the applied ones."""
+    merged = observed or manifest
     fields = _fields({key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "status")})
     for field in ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"):
         fields["f:metadata"].pop(f"f:{field}", None)
-    return {**made, "metadata": {**made["metadata"], "managedFields": [entry(fields)]}}
+    return {**merged, "metadata": {**merged["metadata"], "managedFields": [entry(fields)]}}
 
 
 def edited(before: Manifest, after: Manifest, manager: str = EDITOR) -> list[Manifest]:
-    """The managedFields after another manager's edit: what was added or changed is theirs alone, what is gone is nobody's."""
+    """Returns the managedFields after another manager's edit: it alone owns added and changed fields, and nobody owns removed ones."""
     entries = before["metadata"].get("managedFields") or []
     whole_before, whole_after = (_fields(_content(each)) for each in (before, after))
     changed = [path for path in _leaves(whole_after) if _value(before, path) != _value(after, path)]
-    gone = [path for path in _leaves(whole_before) if _value(after, path) is managed_fields.ABSENT]
-    kept = [{**each, "fieldsV1": managed_fields.without(each["fieldsV1"], [*changed, *gone])} for each in entries]
-    return [*kept, entry(managed_fields.only(whole_after, changed), manager, "Update")] if changed else kept
+    removed = [path for path in _leaves(whole_before) if _value(after, path) is managed_fields.ABSENT]
+    ours = [{**each, "fieldsV1": managed_fields.without(each["fieldsV1"], [*changed, *removed])} for each in entries]
+    return [*ours, entry(managed_fields.only(whole_after, changed), manager, "Update")] if changed else ours
 
 
 def entry(fields: Mapping[str, Any], manager: str = FIELD_MANAGER, operation: str = "Apply", **more: str) -> Manifest:
     return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields, **more}
 
 
-def _content(made: Manifest) -> Manifest:
-    meta = {key: made["metadata"].get(key) or {} for key in ("labels", "annotations")}
-    return {"metadata": meta, "spec": made.get("spec", {})}
+def _content(raw: Manifest) -> Manifest:
+    meta = {key: raw["metadata"].get(key) or {} for key in ("labels", "annotations")}
+    return {"metadata": meta, "spec": raw.get("spec", {})}
 
 
 def _fields(value: Any, name: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Logs of figures in docs/measured: what is printed while they are taken is kept, up to the line at which a run was ended."""
+"""Writes logs of figures in docs/measured: all printed lines are kept, even if a run is cut short."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 
 @contextmanager
 def kept(log: Path, *, beside_older: bool = False) -> Iterator[Say]:
-    """Gives a function that prints a line and writes it to the log, in place of what that had, or, with `beside_older`, after it."""
+    """Yields a function that prints a line and writes it to the log. It replaces the old log, or, with `beside_older`, extends it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a" if beside_older else "w") as file:
 
@@ -31,7 +31,7 @@ def kept(log: Path, *, beside_older: bool = False) -> Iterator[Say]:
 
 @dataclass
 class Figures:
-    """Figures of tests that do more with SOAK=1: always printed, and then kept in docs/measured/`name`.txt in place of what that had."""
+    """Figures of tests that do more with SOAK=1: always printed, and then stored in docs/measured/`name`.txt instead of its old content."""
 
     name: str
     begun: bool = False

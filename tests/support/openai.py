@@ -1,6 +1,6 @@
-"""Models behind OpenAI's API, as far as the SDK's OpenAI node asks for it, on a loopback port: they say the question back, word by word.
+"""Serves models behind OpenAI's API, as far as the SDK's OpenAI node needs it, on a loopback port: they repeat the question, word by word.
 
-Offered tools, as an agent does, a model calls the first that `calls` has arguments for, and then answers with what that said.
+With tools, as an agent has them, a model calls the first one that has arguments in `calls`, and then answers with its result.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from tests.support.scripted import HttpServer, Reply, Sent
 NAME = "gpt-4o-mini"
 PROMPT_TOKENS, COMPLETION_TOKENS = 1000, 500
 PROMPT_PRICE, COMPLETION_PRICE = 0.15e-6, 0.6e-6
-"""US dollars a token, of that model's public price list, which the SDK carries."""
+"""US dollars a token, of that model's public price list, which the SDK contains."""
 USAGE = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS, "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS}
 KEY = "sk-s3cr3t-value"
 
 
-FINAL = "provide_final_answer"  # the function by which the SDK's agents have a model answer
+FINAL = "provide_final_answer"  # the function by which a model answers the SDK's agents
 
 
 class Model:
-    """Where it is, and `go`: a stream stops after its first word until that is set.
+    """A server of models. `go`: a stream stops after its first word until it is set.
 
-    `calls`: arguments by the tool's name. `usages`: what a model says it used, by the model's name, where that is not USAGE.
-    `busy`: how many of the next calls of a model, by its name, are refused with 500. `asked`: what was answered, by the model's name.
+    - `calls`: arguments by the tool's name.
+    - `usages`: a model's usage, by its name, if it is not USAGE.
+    - `busy`: the number of the next calls of a model, by its name, that are refused with 500.
+    - `asked`: the number of answers, by the model's name.
     """
 
     def __init__(self) -> None:
@@ -43,25 +45,25 @@ class Model:
         self.go.set()
 
     def answer(self, sent: Sent) -> Reply:
-        """To a call of the API, as far as it is known here."""
+        """Answers a known call of the API."""
         headers = {name.lower(): value for name, value in sent.headers.items()}
         if sent.path != "/chat/completions" or headers.get("authorization") != f"Bearer {KEY}":
             return Reply(404)
-        asked = sent.body
+        body = sent.body
         with self.lock:
-            if self.busy[asked["model"]] > 0:
-                self.busy[asked["model"]] -= 1
+            if self.busy[body["model"]] > 0:
+                self.busy[body["model"]] -= 1
                 return Reply(500, {"error": {"message": "busy"}})
-            self.asked[asked["model"]] += 1
-        if asked.get("stream"):
-            return Reply(headers={"Content-Type": "text/event-stream"}, stream=self._events(asked["messages"][-1]["content"]))
+            self.asked[body["model"]] += 1
+        if body.get("stream"):
+            return Reply(headers={"Content-Type": "text/event-stream"}, stream=self._events(body["messages"][-1]["content"]))
         return Reply(
-            body=_completion([_choice(asked, self.calls)]) | {"model": asked["model"], "usage": self.usages.get(asked["model"], USAGE)}
+            body=_completion([_choice(body, self.calls)]) | {"model": body["model"], "usage": self.usages.get(body["model"], USAGE)}
         )
 
-    def _events(self, said: str) -> Iterator[bytes]:
-        for word in said.split():
-            yield _event(_completion([{"index": 0, "delta": {"role": "assistant", "content": word + " "}}]))
+    def _events(self, content: str) -> Iterator[bytes]:
+        for each in content.split():
+            yield _event(_completion([{"index": 0, "delta": {"role": "assistant", "content": each + " "}}]))
             self.go.wait(300)
         yield _event(_completion([{"index": 0, "delta": {}, "finish_reason": "stop"}]))
         yield _event(_completion([]) | {"usage": USAGE})
@@ -74,7 +76,7 @@ def _event(data: dict[str, Any]) -> bytes:
 
 @contextmanager
 def serving() -> Iterator[Model]:
-    """A model that answers."""
+    """Runs the server while the block runs."""
     model = Model()
     with HttpServer(model.answer) as server:
         model.url = server.url
@@ -84,15 +86,15 @@ def serving() -> Iterator[Model]:
             model.go.set()
 
 
-def _choice(asked: dict[str, Any], calls: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What a model says, or the tool that it calls."""
-    said = str(asked["messages"][-1]["content"])
-    if "tools" not in asked:
-        return {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
-    offered = [tool["function"]["name"] for tool in asked["tools"]]
-    told = any(message["role"] == "tool" for message in asked["messages"])
-    name = FINAL if told else next((name for name in offered if name in calls), FINAL)
-    arguments = {"thought": "…", **({"answer": said} if name == FINAL else calls[name])}
+def _choice(body: dict[str, Any], calls: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Returns a model's answer, or its call of a tool."""
+    content = str(body["messages"][-1]["content"])
+    if "tools" not in body:
+        return {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+    offered = [tool["function"]["name"] for tool in body["tools"]]
+    has_result = any(message["role"] == "tool" for message in body["messages"])
+    name = FINAL if has_result else next((name for name in offered if name in calls), FINAL)
+    arguments = {"thought": "…", **({"answer": content} if name == FINAL else calls[name])}
     call = {"id": "call", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
     return {"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
 
@@ -102,7 +104,7 @@ def _completion(choices: list[Any]) -> dict[str, Any]:
 
 
 def a_flow(*, streaming: bool) -> str:
-    """input → the model, asked {question} → output {answer}; where it is and its key are variables."""
+    """Returns the flow input → the model, with {question} → output {answer}; its address and its key are variables."""
     nodes = {
         "input": {"type": "dynamiq.nodes.utils.Input"},
         "model": {

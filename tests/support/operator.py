@@ -1,4 +1,4 @@
-"""The operator of this checkout, as it is installed: under its service account, with the admission policies or without them."""
+"""Runs the operator of this checkout as it is installed: under its service account, with or without the admission policies."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ OPERATOR_ACCOUNT = "dynamiq-operator"
 BASE = REPOSITORY / "manifests" / "base"
 RBAC = REPOSITORY / "manifests" / "rbac"
 ADMISSION = REPOSITORY / "manifests" / "admission"
-WORKS_WITHIN = 240.0  # seconds, on a machine that does much else
+WORKS_WITHIN = 240.0  # seconds, on a busy machine
 NOT_RECOVERING = 3
-"""The exit code of an operator that ends to be started anew: one that stands still for much of a minute may have heard nothing of a watch in it."""
+"""The exit code of an operator that wants a restart: a pause of most of a minute may have hidden events of a watch."""
 
 
 def install_rights(cluster: Cluster) -> None:
-    """Gives the cluster the operator's account and its rights, and no operator."""
+    """Gives the cluster the operator's account and its rights, without an operator."""
     install_files(cluster, OPERATOR_NAMESPACE, BASE / "namespace.yaml", BASE / "service-account.yaml")
     Kubectl(cluster)("apply", "--server-side", "--force-conflicts", "-f", "-", input=_rights(cluster.kubectl))
 
@@ -47,15 +47,15 @@ def install_account(cluster: Cluster, folder: Path) -> Path:
 
 
 def logged_in(cluster: Cluster, folder: Path, namespace: str) -> Path:
-    """A kubeconfig in `folder` of the operator's account in `namespace`."""
+    """Returns a kubeconfig in `folder` of the operator's account in `namespace`."""
     return login_of(cluster, OPERATOR_ACCOUNT, namespace, folder / "operator.kubeconfig")
 
 
 @contextlib.contextmanager
 def admission_policies(cluster: Cluster, *, leave: bool = False) -> Iterator[None]:
-    """The admission policies that this Kubernetes knows, at work while the block runs and gone after it, unless the cluster goes, too: `leave`."""
+    """Installs the admission policies of this Kubernetes while the block runs. `leave`: they are not deleted, since the cluster is."""
     api, stamps = Api.of(cluster), versions.stamps(cluster)
-    install_rights(cluster)  # its binding says who the operator is: without it the policies refuse everybody
+    install_rights(cluster)  # its binding identifies the operator: without it the policies refuse everybody
     try:
         versions.apply_policies(cluster, ADMISSION)
         eventually("the policies work", lambda: _guarded(api) and _guarded_last(api) and _stamped(api) == stamps)
@@ -71,7 +71,7 @@ def _guarded(api: Api) -> bool:
 
 
 def _guarded_last(api: Api) -> bool:
-    """Whether the one works that is applied after all others: the API server may have learnt of those before it alone."""
+    """Returns True if the last applied one works: the API server may know only the earlier ones."""
     container = {"name": "probe", "image": "registry.test/probe:1"}
     template = {"metadata": {"labels": {"app": "probe"}}, "spec": {"containers": [container]}}
     workload = {
@@ -84,7 +84,10 @@ def _guarded_last(api: Api) -> bool:
 
 
 def _stamped(api: Api) -> bool:
-    """A refusal says nothing of the stamp: what is refused is a name that nobody stamped, until the API server has learnt of that, too."""
+    """Returns True if rows are stamped.
+
+    A refusal proves no stamp: until the API server knows the stamp, too, it refuses a name that nobody stamped.
+    """
     row = api.create(_probe(factories.with_spec(createdBy="nobody")), dry_run=True)
     return row.ok and row.body["spec"].get("createdBy") != "nobody"
 
@@ -94,7 +97,7 @@ def _probe(modify: factories.Modifier) -> Manifest:
 
 
 class Operator:
-    """One operator process at a time for these namespaces, at home in one of its own; start and stop it as often as you like.
+    """One operator process at a time for these namespaces, with its lease in one of its own; it can be restarted at will.
 
     With `cluster` it runs in the network of the cluster's node, where it reaches pods.
     """
@@ -114,9 +117,9 @@ class Operator:
         self.log = folder / "operator.log"
 
     def start(self, program: Sequence[str] = ("-m", "dynamiq_operator"), *, leads: bool = True) -> None:
-        """Returns once it works, or where it does not lead once it follows. `program`: what Python is to run in its place.
+        """Starts it, and returns once it leads, or once it follows if not `leads`. `program`: what Python runs instead.
 
-        Raises AssertionError naming its log.
+        Raises AssertionError with its log.
         """
         assert self._process is None, "it runs already"
         self.log = self._folder / f"operator-{uuid.uuid4().hex[:6]}.log"
@@ -131,35 +134,35 @@ class Operator:
             else:
                 self._until("follows", "following: ")
         except BaseException:
-            self._process.kill()  # nobody would stop it, and it would lead where the next one is to
+            self._process.kill()  # nobody would stop it, and it would lead instead of the next one
             self._process = None
             raise
 
     @property
     def runs(self) -> bool:
-        """Whether it was started, and neither stopped nor killed since."""
+        """Returns True if it was started, and neither stopped nor killed since."""
         return self._process is not None
 
     def until_leading(self) -> None:
-        """Waits until it leads. Raises AssertionError naming its log."""
+        """Waits until it leads. Raises AssertionError with its log."""
         self._until("leads", "leading as")
 
-    def _until(self, what: str, said: str) -> None:
+    def _until(self, state: str, text: str) -> None:
         process = self._process
         assert process is not None, "it does not run"
-        eventually(f"the operator {what}: see {self.log}", lambda: process.poll() is None and said in self.log.read_text(), WORKS_WITHIN)
+        eventually(f"the operator {state}: see {self.log}", lambda: process.poll() is None and text in self.log.read_text(), WORKS_WITHIN)
 
     def stop(self) -> None:
-        """Ends it as Kubernetes does, and fails where it does not end well."""
+        """Ends it as Kubernetes does, and asserts a good exit code."""
         process, self._process = self._process, None
         if process is None:
             return
         code = programs.ended(process)
-        # It may have ended by itself a moment before, to be started anew.
+        # It may have ended by itself a moment before, to be restarted.
         assert code in (0, NOT_RECOVERING), f"the operator ended with exit code {code}: see {self.log}"
 
     def kill(self) -> None:
-        """Ends it as a node does that loses its power."""
+        """Kills it, like a power loss of its node."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()

@@ -1,4 +1,4 @@
-"""Runs as our runtime sends them by OTLP/JSON, and as the SDK does: plain dictionaries that a test changes as it likes."""
+"""Makes runs as our runtime sends them by OTLP/JSON, and as the SDK does: plain dictionaries for tests to change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INSTANCE = "11111111-1111-4111-8111-111111111111"
 
 
 def attribute(key: str, value: Any) -> dict[str, Any]:
-    """One attribute of OTLP/JSON."""
+    """Returns one attribute of OTLP/JSON."""
     if isinstance(value, bool):
         return {"key": key, "value": {"boolValue": value}}
     if isinstance(value, int):
@@ -23,8 +23,8 @@ def attribute(key: str, value: Any) -> dict[str, Any]:
     return {"key": key, "value": {"stringValue": value}}
 
 
-def attributes(given: dict[str, Any]) -> list[dict[str, Any]]:
-    return [attribute(key, value) for key, value in given.items() if value is not None]
+def attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [attribute(key, value) for key, value in values.items() if value is not None]
 
 
 def a_run(
@@ -40,7 +40,7 @@ def a_run(
     content: bool = False,
     **more: Any,
 ) -> dict[str, Any]:
-    """A run of `nodes` nodes, of which the last calls a model. `began`: nanoseconds; `more`: attributes, with `__` for a dot."""
+    """Returns a run of `nodes` nodes, the last of which calls a model. `began`: nanoseconds; `more`: attributes, with `__` for a dot."""
     run_id = run_id or str(uuid.uuid4())
     began = began or time.time_ns() - 1_000_000_000
     ended = began + round(milliseconds * 1e6)
@@ -70,7 +70,7 @@ def a_run(
 
 
 def span(
-    trace: str, span_id: str, parent: str | None, name: str, began: int, ended: int, given: dict[str, Any], *, kind: int = 1
+    trace: str, span_id: str, parent: str | None, name: str, began: int, ended: int, values: dict[str, Any], *, kind: int = 1
 ) -> dict[str, Any]:
     return {
         "traceId": trace,
@@ -80,14 +80,14 @@ def span(
         "kind": kind,
         "startTimeUnixNano": str(began),
         "endTimeUnixNano": str(ended),
-        "attributes": attributes(given),
+        "attributes": attributes(values),
     }
 
 
 def request(
     *runs: dict[str, Any], instance: str | None = INSTANCE, last_seq: int | None = None, dropped: int = 0, ended: bool = False, **more: Any
 ) -> dict[str, Any]:
-    """An ExportTraceServiceRequest of runs of one process."""
+    """Returns an ExportTraceServiceRequest with runs of one process."""
     resource = {
         "service.name": "chat",
         "service.instance.id": instance,
@@ -101,12 +101,12 @@ def request(
 
 
 def run_id_of(run: dict[str, Any]) -> str:
-    found = next(each["value"]["stringValue"] for each in run["spans"][0]["attributes"] if each["key"] == "dynamiq.run.id")
-    return str(found)
+    value = next(each["value"]["stringValue"] for each in run["spans"][0]["attributes"] if each["key"] == "dynamiq.run.id")
+    return str(value)
 
 
 def sdk_runs(*, content: str = "hi", status: str = "succeeded", cost: float | None = 0.002) -> list[dict[str, Any]]:
-    """A workflow, its flow and two nodes, as the SDK 0.69 writes them."""
+    """Returns a workflow, its flow and two nodes, as the SDK 0.69 writes them."""
     began = datetime.now(UTC) - timedelta(seconds=5)
     ids = [str(uuid.uuid4()) for _ in range(4)]
     common = {"trace_id": str(uuid.uuid4()), "source_id": str(uuid.uuid4()), "session_id": "session-1", "tags": ["beta"]}
@@ -142,13 +142,13 @@ def sdk_runs(*, content: str = "hi", status: str = "succeeded", cost: float | No
         "cache_creation_input_tokens": None,
     }
     llm = {"id": "llm", "name": "LLM", "type": "dynamiq.nodes.llms.OpenAI", "group": "llms", "model": "gpt-4o-mini"}
-    made = [
+    runs = [
         run(0, "Workflow", "workflow", None, {"workflow": {"id": "wf", "version": "1"}}, 400),
         run(1, "Flow", "flow", 0, {"flow": {"id": "flow"}}, 390),
         run(2, "Tool", "node", 1, {"node": {"id": "tool", "type": "dynamiq.nodes.tools.Python"}, "is_output_from_cache": False}, 100),
         run(3, "LLM", "node", 1, {"node": {**llm, "prompt": {"messages": [{"content": content}]}}, "usage": usage}, 380),
     ]
-    made[3]["executions"] = [
+    runs[3]["executions"] = [
         {
             "id": str(uuid.uuid4()),
             "start_time": at(3),
@@ -158,4 +158,4 @@ def sdk_runs(*, content: str = "hi", status: str = "succeeded", cost: float | No
             "output": content,
         }
     ]
-    return made
+    return runs

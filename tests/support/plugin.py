@@ -1,4 +1,4 @@
-"""The kubectl plugin against a cluster: called in this process, or as users start it, `kubectl dynamiq …`, with pipes or on a terminal."""
+"""Runs the kubectl plugin on a cluster: in this process, or as users start it, `kubectl dynamiq …`, with pipes or on a terminal."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from tests.support.waiting import eventually
 ENDS_WITHIN = 240.0
 COLUMNS = 160
 PROGRESS = "waiting for "
-"""How a line begins that a busy machine adds: what takes over two seconds says so."""
+"""The beginning of lines that only a busy machine prints: waits of over two seconds."""
 REPLACES_ITSELF = "logs"
-"""A command that becomes kubectl, and would take this process along."""
+"""A command that becomes kubectl, and would replace this process."""
 SHARED_PROXY = Path(__file__).with_name("shared_proxy.sh")
-"""A stand-in of kubectl, but for its proxies kubectl itself."""
+"""A stand-in for kubectl, which runs the real one for all but its proxies."""
 
 
 def without_progress(shown: str) -> str:
-    """What was shown but for the lines that a busy machine adds."""
+    """Returns the output without the lines that only a busy machine prints."""
     return re.sub(rf"{PROGRESS}[^\r\n]*\r?\n", "", shown)
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """Runs the plugin in a namespace. `flags`: kubectl's, put at the end of each call."""
+    """The plugin in a namespace. `flags`: kubectl's, at the end of each call."""
 
     cluster: Cluster
     namespace: str
@@ -57,12 +57,12 @@ class Plugin:
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Calls it in this process, without a terminal, by a `kubectl proxy` that all calls with one login share."""
         command, environment = self._arguments(*arguments), self.environment()
-        given = kubectl_flags.split(command)
-        if given.rest[:1] == (REPLACES_ITSELF,):
+        flags_of_kubectl = kubectl_flags.split(command)
+        if flags_of_kubectl.rest[:1] == (REPLACES_ITSELF,):
             return self.process(*arguments)
-        if given.needs_cluster:
+        if flags_of_kubectl.needs_cluster:
             try:
-                environment |= self._shared(given.kubectl, environment["KUBECONFIG"])
+                environment |= self._shared(flags_of_kubectl.kubectl, environment["KUBECONFIG"])
             except NotConnected:
                 return self.process(*arguments)
         out, err = io.StringIO(), io.StringIO()
@@ -85,17 +85,17 @@ class Plugin:
         return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False)
 
     def said(self, *arguments: str) -> str:
-        """What it prints. Raises AssertionError where it does not end well."""
+        """Returns its output. Raises AssertionError if it fails."""
         done = self(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def data(self, *arguments: str) -> Any:
-        """The JSON that it prints."""
+        """Returns the JSON that it prints."""
         return json.loads(self.said(*arguments, "-o", "json"))
 
     def refused(self, *arguments: str, code: int = 1) -> str:
-        """The one sentence by which it refuses, on standard error and with nothing beside it."""
+        """Returns the one sentence by which it refuses, on standard error with nothing else."""
         done = self(*arguments)
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         lines = [line for line in done.stderr.splitlines() if not line.startswith(PROGRESS)]
@@ -106,7 +106,7 @@ class Plugin:
 
     @contextlib.contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """It running beside, its output in pipes; it is ended when the block is left."""
+        """Runs it beside the block, its output in pipes, and ends it afterwards."""
         process = subprocess.Popen(
             self.command(*arguments),
             env=self.environment(),
@@ -124,7 +124,7 @@ class Plugin:
 
     @contextlib.contextmanager
     def on_terminal(self, *arguments: str, **environment: str) -> Iterator[Terminal]:
-        """It running on a terminal, which takes what is typed."""
+        """Runs it on a terminal, which accepts typed text."""
         command, env = self.command(*arguments), self.environment(**{"TERM": "xterm", **environment})
         process, control = pty.fork()
         if process == 0:
@@ -149,36 +149,36 @@ class Plugin:
         return [*arguments, *self.flags, *([f"-n={self.namespace}"] if self.namespace else []), *context]
 
     def _shared(self, flags: tuple[str, ...], kubeconfig: str) -> dict[str, str]:
-        """Variables by which a call finds the proxy that runs already, which is started where none does. Raises NotConnected."""
+        """Returns the variables with which a call finds the shared proxy; starts it if none runs. Raises NotConnected."""
         kubectl = str(self.cluster.kubectl)
         shared = _shared_proxy(flags, kubeconfig, kubectl, _incarnation(kubeconfig))
         flags = ("proxy", *flags)
         return {"KUBECTL": str(SHARED_PROXY), "REAL_KUBECTL": kubectl, "SHARED_FLAGS": " ".join(flags), "SHARED_SOCKET": shared.socket}
 
     def environment(self, **environment: str) -> dict[str, str]:
-        """The plugin and kubectl are on the PATH; the proxy's socket lies in a folder of the test's own."""
+        """Returns its environment: the plugin and kubectl are on the PATH; the proxy's socket is in a folder of the test's own."""
         path = os.pathsep.join([str(Path(sys.executable).parent), str(Path(self.cluster.kubectl).parent), os.environ["PATH"]])
         known = {"PATH": path, "KUBECONFIG": str(self.cluster.kubeconfig), "TMPDIR": str(self.folder), "XDG_RUNTIME_DIR": ""}
         return {**os.environ, **SHORT_LIVED, **known, "COLUMNS": "", **self.more, **environment}
 
     def leftovers(self) -> list[str]:
-        """Proxies of this plugin that still run, by their command lines, and the folders of their sockets."""
-        found = [str(path) for path in self.folder.glob("kubectl-dynamiq-*")]
+        """Returns proxies of this plugin that still run, by their command lines, and the folders of their sockets."""
+        remains = [str(path) for path in self.folder.glob("kubectl-dynamiq-*")]
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace") if entry.name.isdecimal() else ""
                 if str(self.folder) in line and "--unix-socket" in line:
-                    found.append(line)
-        return found
+                    remains.append(line)
+        return remains
 
     def nothing_left(self) -> None:
-        """Waits until neither proxy nor socket is left."""
+        """Waits until no proxy and no socket remains."""
         eventually("no proxy and no socket is left", lambda: not self.leftovers())
 
 
 @functools.cache
 def _shared_proxy(flags: tuple[str, ...], kubeconfig: str, kubectl: str, _incarnation: int) -> Connection:
-    """A `kubectl proxy` with these flags of kubectl's, which ends with this process, however it ends. Raises NotConnected."""
+    """Runs a `kubectl proxy` with these flags of kubectl's, which ends with this process, however it ends. Raises NotConnected."""
     folder = tempfile.gettempdir()
     known = {"KUBECONFIG": kubeconfig, "KUBECTL": kubectl, "XDG_RUNTIME_DIR": "", "TMPDIR": folder}
     with mock.patch.dict(os.environ, known):
@@ -193,14 +193,14 @@ def _shared_proxy(flags: tuple[str, ...], kubeconfig: str, kubectl: str, _incarn
 
 
 def _incarnation(kubeconfig: str) -> int:
-    """What tells logins apart that had one file, one after the other."""
+    """Returns a number that differs between successive logins in one file."""
     path = Path(kubeconfig)
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 @dataclass
 class Terminal:
-    """A program on a terminal: what it printed so far, and its keyboard."""
+    """A program on a terminal: its output so far, and its keyboard."""
 
     process: int
     control: int
@@ -208,7 +208,7 @@ class Terminal:
     code: int | None = None
 
     def until(self, pattern: str, seconds: float = ENDS_WITHIN) -> str:
-        """All that was printed, once it matches. Raises AssertionError with it."""
+        """Returns all output, once it matches. Raises AssertionError with it."""
         deadline = time.monotonic() + seconds
         while not re.search(pattern, self.shown):
             if not self._read(deadline):
@@ -219,7 +219,7 @@ class Terminal:
         os.write(self.control, keys.encode())
 
     def end(self, seconds: float = ENDS_WITHIN) -> int:
-        """The exit code, once it has ended by itself."""
+        """Returns the exit code, once it has ended by itself."""
         deadline = time.monotonic() + seconds
         while self._read(deadline):
             pass
@@ -236,12 +236,12 @@ class Terminal:
         os.close(self.control)
 
     def _read(self, deadline: float) -> bool:
-        """Reads what is there, waiting for it; False at the end or after the deadline."""
+        """Reads available output, waiting for it; False at the end or after the deadline."""
         waiting = select.poll()
         waiting.register(self.control, select.POLLIN)
         try:
             part = os.read(self.control, 65536) if waiting.poll(max(deadline - time.monotonic(), 0) * 1000) else b""
-        except OSError:  # how a terminal says that nobody has it open any more
+        except OSError:  # a terminal without an open end raises this
             part = b""
         self.shown += part.decode(errors="replace")
         return bool(part)

@@ -1,7 +1,7 @@
-"""Ports of the loopback for servers that tests start.
+"""Provides ports of the loopback for servers that tests start.
 
-A port that the kernel chose (a bind of port 0) is free again until the server that it is for listens: meanwhile any other server, or a
-connection, may get it, and answer in its place. These ports the kernel gives to nobody by itself, and no two processes of tests get the same.
+A port that the kernel chose (a bind of port 0) is free until its server listens. Another server, or a connection, may use it in between,
+and answer instead. The kernel never chooses these ports by itself, and no two processes of tests get the same one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from dynamiq_operator.model.gates import PORTS
 from local.controlplane import is_free
 
 OURS = range(12000, 20000)
-"""Below those that the kernel gives out, and beside those of clusters (local/controlplane.py) and of the gate."""
+"""Below those that the kernel chooses, and apart from those of clusters (local/controlplane.py) and of the gate."""
 
 
 class Claims:
-    """Gives each port to one process, which has it as long as it lives: each is a byte of a file, locked."""
+    """The claims of processes on ports, each for the life of the process: a port is a byte of a file, locked."""
 
     def __init__(self, among: Sequence[int]) -> None:
         self._among = among
@@ -29,7 +29,7 @@ class Claims:
         self._file = (Path(tempfile.gettempdir()) / f"dynamiq-ports-{among[0]}").open("ab")
 
     def one(self) -> int:
-        """Another one at each call, until all were given once. Raises AssertionError where none is free."""
+        """Returns another port at each call, until each was used once. Raises AssertionError if none is free."""
         for port in itertools.islice(self._next, len(self._among)):
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
@@ -42,4 +42,4 @@ class Claims:
 
 free_port = Claims(OURS).one
 gate_port = Claims(PORTS).one
-"""One of those that the gate listens on for Apps."""
+"""Returns one of the ports on which the gate listens for Apps."""

@@ -1,7 +1,7 @@
-"""A real PostgreSQL for tests: a server of its own in a folder, on a port of the loopback.
+"""Runs a real PostgreSQL for tests: a server of its own in a folder, on a port of the loopback.
 
-Its programs come from Debian's postgresql-15, which is installed with apt-get as root; elsewhere it says what to install. The server refuses
-to be root, so as root it is started as `nobody`.
+Its programs are Debian's postgresql-15, which is installed with apt-get as root; elsewhere it names the package to install. The server
+refuses to run as root, so root starts it as `nobody`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ WANTED = (
 )
 USER = "nobody"
 UNSAFE = ("fsync=off", "full_page_writes=off")
-"""Quick, for tests that kill no server: what a crash of the machine would lose is of no account."""
+"""Fast settings, for tests that kill no server: losses by a crash of the machine do not matter."""
 
 
 def programs() -> Path:
-    """The folder of initdb and postgres, the newest. Raises AssertionError saying what to install where there is none."""
-    found = _programs()
-    assert found is not None, WANTED
-    return found
+    """Returns the newest folder of initdb and postgres. If there is none, raises AssertionError with the package to install."""
+    folder = _programs()
+    assert folder is not None, WANTED
+    return folder
 
 
 def _programs() -> Path | None:
@@ -51,7 +51,7 @@ def _programs() -> Path | None:
 
 
 def missing() -> list[Step]:
-    """The step that installs it where it is not there and can be installed. Raises LocalError where it can't."""
+    """Returns the step that installs it, if it is missing. Raises LocalError if it can't be installed."""
     if _programs() is not None:
         return []
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
@@ -60,7 +60,7 @@ def missing() -> list[Step]:
 
 
 def _install(task: Task) -> str:
-    # The package would start a server of its own, which nobody here wants.
+    # The package would start an unwanted server of its own.
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     with builds.locked("packages"):
         for arguments in (("update",), ("install", "--yes", "--no-install-recommends", *PACKAGES)):
@@ -73,7 +73,7 @@ def _install(task: Task) -> str:
 
 @dataclass
 class Server:
-    """A server; `start` and `stop` take as long as they take."""
+    """A server; `start` and `stop` return when they are done."""
 
     folder: Path
     port: int
@@ -95,10 +95,10 @@ class Server:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Returns when it answers."""
-        given = [part for setting in self.settings for part in ("-c", setting)]
+        """Starts it, and returns when it answers."""
+        flags = [part for setting in self.settings for part in ("-c", setting)]
         where: list[str | Path] = ["-D", self.folder / "data", "-p", str(self.port), "-k", "", "-h", "127.0.0.1"]
-        self._process = start([*_as_user(), programs() / "postgres", *where, *given], log=self.folder / "log", apart=True)
+        self._process = start([*_as_user(), programs() / "postgres", *where, *flags], log=self.folder / "log", apart=True)
         eventually("PostgreSQL answers", self._answers, seconds=60)
 
     def _answers(self) -> bool:
@@ -116,7 +116,7 @@ class Server:
             self._process = None
 
     def database(self) -> str:
-        """The address of a new and empty database."""
+        """Returns the address of a new and empty database."""
         name = f"t{secrets.token_hex(6)}"
         with psycopg.connect(self.address(), autocommit=True) as raw:
             raw.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
@@ -127,7 +127,7 @@ _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND table
 
 
 def empty(address: str) -> None:
-    """Takes every line out of a store's tables: a twentieth of what a new database costs."""
+    """Deletes every line of a store's tables: a twentieth of the cost of a new database."""
     with psycopg.connect(address, autocommit=True) as raw:
         tables = [psycopg.sql.Identifier(name) for (name,) in raw.execute(_TABLES)]
         full = [table for table in tables if raw.execute(psycopg.sql.SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is not None]
@@ -137,9 +137,9 @@ def empty(address: str) -> None:
 
 @contextlib.contextmanager
 def running(*, settings: tuple[str, ...] = UNSAFE) -> Iterator[Server]:
-    """A server until the block is left. Its folder is not pytest's, which nobody but root may pass.
+    """Runs a server while the block runs. Its folder is not pytest's, which only root may enter.
 
-    Installs PostgreSQL where it is missing and can be installed, else raises LocalError saying what to install.
+    Installs PostgreSQL if it is missing, or raises LocalError with the package to install.
     """
     if needed := missing():
         steps.run(needed)

@@ -1,7 +1,7 @@
-"""Programs, those of the runtime above all, that are forked from one process which has loaded their modules.
+"""Forks programs, above all those of the runtime, from one process that has loaded their modules.
 
-To load them takes 0.3 s each time, and with the SDK 10 s. Run by itself it is this process, which takes a line of JSON for each request and
-answers with one.
+Loading them takes 0.3 s each time, and 10 s with the SDK. Run by itself, this module is that process: it reads a line of JSON for each
+request and answers with one.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Preloaded:
         self._lock = threading.Lock()
 
     def start(self, module: str, *arguments: str, environment: Mapping[str, str], files: Sequence[Path]) -> ForkedProcess:
-        """Starts `python -m module arguments…` in no other environment; `files`: its standard input, output and errors."""
-        asked = {"module": module, "arguments": arguments, "environment": dict(environment), "files": [*map(str, files)]}
-        return ForkedProcess(self, int(self.ask(asked)))
+        """Starts `python -m module arguments…` in exactly this environment; `files`: its standard input, output and errors."""
+        request = {"module": module, "arguments": arguments, "environment": dict(environment), "files": [*map(str, files)]}
+        return ForkedProcess(self, int(self.ask(request)))
 
     def run(self, module: str, *arguments: str, environment: Mapping[str, str], given: str, folder: Path) -> str:
         """Runs a program to its end, and returns its output. Raises AssertionError with its errors."""
@@ -52,11 +52,11 @@ class Preloaded:
         assert code == 0, files[2].read_text()
         return files[1].read_text()
 
-    def ask(self, asked: Mapping[str, Any]) -> Any:
+    def ask(self, request: Mapping[str, Any]) -> Any:
         with self._lock:
             assert self._process.stdin is not None
             assert self._process.stdout is not None
-            self._process.stdin.write(f"{json.dumps(asked)}\n")
+            self._process.stdin.write(f"{json.dumps(request)}\n")
             self._process.stdin.flush()
             return json.loads(self._process.stdout.readline())
 
@@ -67,7 +67,7 @@ class Preloaded:
 
 
 class ForkedProcess:
-    """A program that was forked; its parent is not this process, but tells how it ended."""
+    """A forked program. Its parent is not this process, but reports its end."""
 
     def __init__(self, preloaded: Preloaded, pid: int) -> None:
         self._preloaded, self.pid, self._code = preloaded, pid, None
@@ -78,7 +78,7 @@ class ForkedProcess:
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
-        """Returns the exit code. Raises AssertionError after `timeout` seconds."""
+        """Waits for its end; returns the exit code. Raises AssertionError after `timeout` seconds."""
         eventually(f"process {self.pid} ends", lambda: self.poll() is not None, timeout or LOADED_WITHIN)
         assert self._code is not None
         return self._code
@@ -96,42 +96,42 @@ class ForkedProcess:
 
 @contextlib.contextmanager
 def preloaded(python: str, modules: Sequence[str] = WITH_SDK) -> Iterator[Preloaded]:
-    """Modules, those of the SDK where none are named, loaded while the block runs."""
-    made = Preloaded(python, modules)
+    """Loads modules, by default those of the SDK, while the block runs."""
+    loaded = Preloaded(python, modules)
     try:
-        yield made
+        yield loaded
     finally:
-        made.end()
+        loaded.end()
 
 
 def main() -> None:
-    """Loads the modules that it is given and forks what is asked for, until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the tests' own, who then ask how the programs ended
+    """Loads the modules of its arguments and forks requested programs, until its input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which then request the ends of the programs
     for name in sys.argv[1:]:
         importlib.import_module(name)
-    gc.freeze()  # what was imported is no garbage, and to look at it would copy its memory
+    gc.freeze()  # imported objects are no garbage, and a collection would copy their memory
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "ended" in asked:
-            pid, status = os.waitpid(asked["ended"], os.WNOHANG)
+        request = json.loads(line)
+        if "ended" in request:
+            pid, status = os.waitpid(request["ended"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
         elif not (answer := os.fork()):
-            _become(asked)
+            _become(request)
         print(json.dumps(answer), flush=True)
 
 
-def _become(asked: dict[str, Any]) -> NoReturn:
-    """Is the program, in the child."""
+def _become(request: dict[str, Any]) -> NoReturn:
+    """Becomes the program, in the child."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     flags = (os.O_RDONLY, os.O_WRONLY | os.O_CREAT | os.O_APPEND, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for number, (path, flag) in enumerate(zip(asked["files"], flags, strict=True)):
+    for number, (path, flag) in enumerate(zip(request["files"], flags, strict=True)):
         os.dup2(os.open(path, flag, 0o644), number)
     os.environ.clear()
-    os.environ.update(asked["environment"])
-    sys.argv = ["", *asked["arguments"]]
+    os.environ.update(request["environment"])
+    sys.argv = ["", *request["arguments"]]
     code = 1
     try:
-        runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)

@@ -1,4 +1,4 @@
-"""Programs beside the tests: ours are forked from a process that has imported them already, others are started as they are.
+"""Runs programs beside the tests: forks ours from a process that has imported them already, and starts others as they are.
 
 An import of the operator or of the API takes a second of a processor, and the suites start them by the hundred.
 """
@@ -36,7 +36,7 @@ PRELOADED = (
     "dynamiq_recorder.__main__",
     __name__,
 )
-"""What children find imported; pytest, since a child that is forked imports the program that runs, as `multiprocessing` does it."""
+"""Modules that children find imported. pytest is one: a forked child imports the running program, as `multiprocessing` does."""
 
 ENDS_WITHIN = 90.0  # seconds
 ANEW_WITHIN = 1.0  # seconds
@@ -45,7 +45,7 @@ _CLONE_NEWNET = 0x40000000  # of setns(2)
 
 
 class Process(Protocol):
-    """A program that runs, or ran: the part of `subprocess.Popen` that tests use."""
+    """A running or ended program: the part of `subprocess.Popen` that tests use."""
 
     @property
     def pid(self) -> int: ...
@@ -57,11 +57,11 @@ class Process(Protocol):
 
 
 class Forked:
-    """One of our own programs, forked from the process that has imported them; it ends with the session at the latest."""
+    """One of our own programs, forked from the process that has imported it; it ends with the session at the latest."""
 
     def __init__(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str], network_of: int | None) -> None:
         self._name = " ".join(arguments)
-        log.touch()  # it is read before the child has come to write it
+        log.touch()  # it is read before the child writes to it
         self._process: ForkServerProcess = _context().Process(
             target=_run, args=(tuple(arguments), str(log), {**os.environ, **environment}, network_of), daemon=True
         )
@@ -95,7 +95,7 @@ class Forked:
 
 
 class StartedAnew:
-    """A program that is started again where it ends with this exit code, as Kubernetes does it, until it is told to end."""
+    """A program that is restarted after this exit code, as Kubernetes does it, until it is stopped."""
 
     def __init__(self, code: int, begin: Callable[[], Process]) -> None:
         self._code, self._begin = code, begin
@@ -112,7 +112,7 @@ class StartedAnew:
         return self._process.pid
 
     def poll(self) -> int | None:
-        with self._lock:  # a process that was forked tells its exit code once
+        with self._lock:  # a forked process returns its exit code once
             code = self._process.poll()
             if code != self._code or self._told:
                 return code
@@ -143,8 +143,8 @@ class StartedAnew:
 def fork(module: str, *arguments: str, log: Path, environment: Mapping[str, str] | None = None, network_of: int | None = None) -> Process:
     """Starts `python -m module arguments…`, whose output is added to `log`.
 
-    `environment` is added to the test's own; with a PYTHONPATH, which a fork has read before, it gets an interpreter of its own.
-    `network_of` is a process whose network it gets, such as a node's.
+    `environment` is added to the test's own; with a PYTHONPATH, which a fork has read before, it gets a new interpreter. `network_of`: a
+    process whose network it gets, such as a node's.
     """
     if "PYTHONPATH" in (environment or {}):
         return start((*_entering(network_of), sys.executable, "-m", module, *arguments), log=log, environment=environment)
@@ -152,7 +152,7 @@ def fork(module: str, *arguments: str, log: Path, environment: Mapping[str, str]
 
 
 def python(program: Sequence[str], *arguments: str, log: Path, network_of: int | None = None) -> Process:
-    """Starts a program of Python's, as its interpreter takes it: `("-m", module)`, which is forked, or a path, of another checkout for instance."""
+    """Starts a program of Python's by its arguments: `("-m", module)`, which is forked, or a path, for instance of another checkout."""
     if program[0] == "-m":
         return fork(program[1], *arguments, log=log, network_of=network_of)
     return start((*_entering(network_of), sys.executable, *program, *arguments), log=log, environment={"PYTHONPATH": ROOTS[0]})
@@ -188,9 +188,9 @@ def running(
     cwd: Path | None = None,
     apart: bool = False,
 ) -> Iterator[Process]:
-    """Starts a program of somebody else, waits until it `answers`, and ends it after the block, whatever its exit code is then.
+    """Starts a foreign program, waits until it `answers`, and ends it after the block, whatever its exit code.
 
-    Raises AssertionError with its log where it ends before.
+    Raises AssertionError with its log if it ends before.
     """
     name = Path(command[0]).name
     process = start(command, log=log, environment=environment, cwd=cwd, apart=apart)
@@ -209,7 +209,7 @@ def running(
 
 
 def listens(address: str) -> bool:
-    """Returns whether anything listens at `host:port`."""
+    """Returns True if a server listens at `host:port`."""
     host, _, port = address.rpartition(":")
     with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
         return True
@@ -228,23 +228,23 @@ def ended(process: Process, seconds: float = ENDS_WITHIN) -> int:
 
 @contextlib.contextmanager
 def beside(process: Process, name: str, log: Path, answers: Callable[[], bool], *, seconds: float = IN_TIME) -> Iterator[Process]:
-    """Waits until a program that was started `answers`, and ends it after the block, with exit code 0 and no traceback in its log.
+    """Waits until a started program `answers`, and ends it after the block: with exit code 0 and no traceback in its log.
 
-    Raises AssertionError naming the log.
+    Raises AssertionError with the log.
     """
     try:
         eventually(f"{name} is ready: see {log}", lambda: process.poll() is None and answers(), seconds)
         yield process
     finally:
         code = ended(process)
-    said = log.read_text(errors="replace")
-    assert code == 0, f"{name} ended with exit code {code}: {said[-2000:]}"
-    assert "Traceback" not in said, said[-4000:]
+    output = log.read_text(errors="replace")
+    assert code == 0, f"{name} ended with exit code {code}: {output[-2000:]}"
+    assert "Traceback" not in output, output[-4000:]
 
 
 @functools.cache
 def _context() -> ForkServerContext:
-    """The process that has imported our programs, which `multiprocessing` starts once in a session."""
+    """Returns the process that has imported our programs; `multiprocessing` starts it once in a session."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     before = os.environ.get("PYTHONPATH")
@@ -262,7 +262,7 @@ def _run(arguments: tuple[str, ...], log: str, environment: dict[str, str], netw
     """Becomes the program, in the child."""
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_NAME, f"dynamiq {arguments[1]}".encode(), 0, 0, 0)  # for whoever looks at what runs
+    libc.prctl(_PR_SET_NAME, f"dynamiq {arguments[1]}".encode(), 0, 0, 0)  # for readers of a list of processes
     if network_of is not None:
         with Path(f"/proc/{network_of}/ns/net").open() as network:
             if libc.setns(network.fileno(), _CLONE_NEWNET):
@@ -273,12 +273,12 @@ def _run(arguments: tuple[str, ...], log: str, environment: dict[str, str], netw
     for stream in (1, 2):
         os.dup2(output, stream)
     sys.argv = list(arguments)
-    gc.freeze()  # what was imported is no garbage, and to look at it would copy its memory
+    gc.freeze()  # imported objects are no garbage, and a collection would copy their memory
     sys.exit(importlib.import_module(f"{arguments[0]}.__main__").main())
 
 
 def _end_with(session: BaseProcess | None) -> None:
-    """Ends this process at once where the tests' own ends without having stopped it."""
+    """Ends this process at once if the tests' own ends without having stopped it."""
     assert session is not None
     session.join()
     os.kill(os.getpid(), signal.SIGKILL)

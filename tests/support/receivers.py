@@ -1,4 +1,4 @@
-"""Receivers of notifications for an operator that is a process: one takes all, one is late, one fails, and one never answers."""
+"""Receives notifications of an operator that is a process: one receiver accepts all, one is late, one fails, and one never answers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from tests.support.scripted import HttpServer, Reply, Sent
 
 HOST = "127.0.0.2"
-"""Another address than the API server has."""
+"""An address that the API server does not have."""
 LATE = 0.3  # seconds
 WELL, SLOW, FAILS, NEVER = "well", "late", "fails", "never"
 ALL = (WELL, SLOW, FAILS, NEVER)
 
 
 class Receivers:
-    """`taken`: by receiver, what was answered with 204, in the order in which it came."""
+    """The receivers. `taken`: by receiver, the notifications answered with 204, in the order of their arrival."""
 
     def __init__(self) -> None:
         self.taken: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -31,7 +31,7 @@ class Receivers:
         return f"http://{HOST}:{self.port}/{name}"
 
     def of(self, name: str, kind: str) -> list[str]:
-        """The rows of the events of a type that a receiver took, each once, in the order in which they came first."""
+        """Returns the rows of the accepted events of a type, each once, in the order of their first arrival."""
         return list(dict.fromkeys(each["subject"] for each in list(self.taken[name]) if each["type"] == f"ai.dynamiq.deployment.{kind}"))
 
     def answer(self, sent: Sent) -> Reply:
@@ -49,11 +49,11 @@ class Receivers:
 
 @contextlib.contextmanager
 def receiving() -> Iterator[Receivers]:
-    """Serves them until the block is left."""
-    made = Receivers()
-    with HttpServer(made.answer, HOST) as server:
-        made.port = server.port
+    """Serves them while the block runs."""
+    receivers = Receivers()
+    with HttpServer(receivers.answer, HOST) as server:
+        receivers.port = server.port
         try:
-            yield made
+            yield receivers
         finally:
-            made.ended.set()
+            receivers.ended.set()

@@ -1,10 +1,11 @@
-"""Records the plugin's session of docs/rolling-back.md: `python -m tests.support.record_session --name NAME`, on the cluster that `make demo` has just left.
+"""Records the plugin's session of docs/rolling-back.md on the cluster that `make demo` has just left.
 
-It runs the document's ```console blocks from the first up to those of the section, in order, and writes below each command of
-the section what it really said. What differs each time is written as `…`; a test runs the same commands and compares.
+Usage: `python -m tests.support.record_session --name NAME`. It runs the document's ```console blocks from the first up to those of the
+section, in order, and writes below each command of the section its real output. Parts that differ each time are written as `…`; a test runs
+the same commands and compares.
 
-The section's ```text block is what a terminal shows of one more rollback: the plugin runs on a pseudo-terminal, its question is answered
-as a user would, and each state of the line that it rewrites is shown below the one before.
+The section's ```text block shows one more rollback on a terminal. The plugin runs on a pseudo-terminal, and its question is answered as a
+user would. Each state of the line that it rewrites is shown below the previous one.
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
     played = REPOSITORY / ".session.md"
     played.write_text(before + heading + section)
     try:
-        said = documents.run(played, cluster.env, REPOSITORY)
+        outputs = documents.run(played, cluster.env, REPOSITORY)
     finally:
         played.unlink()
-    recorded = "".join(f"$ {step.command}\n{_steady(words)}" for step, words in said[-len(_commands(section)) :])
+    recorded = "".join(f"$ {step.command}\n{_steady(words)}" for step, words in outputs[-len(_commands(section)) :])
     shown = _on_terminal(cluster)
     section = re.sub(r"```console\n.*?```", lambda _: f"```console\n{recorded}```", section, count=1, flags=re.DOTALL)
     section = re.sub(r"```text\n.*?```", lambda _: f"```text\n{shown}```", section, count=1, flags=re.DOTALL)
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _on_terminal(cluster: Cluster) -> str:
-    """What a terminal shows of the rollback, with its question answered."""
+    """Returns the terminal's output during the rollback, with its question answered."""
     with tempfile.TemporaryDirectory() as folder, Plugin(cluster, "", Path(folder)).on_terminal(*ON_TERMINAL) as terminal:
         terminal.until(QUESTION)
         terminal.press("y\n")
@@ -76,12 +77,12 @@ def _on_terminal(cluster: Cluster) -> str:
     for line in COLOUR.sub("", terminal.shown).replace("\r\n", "\n").split("\n"):
         states = dict.fromkeys(SECONDS.sub(", … s", state) for state in line.split(REWRITTEN))
         lines += [state for state in states if state or not line]
-    words = " ".join(f"'{word}'" if " " in word else word for word in ON_TERMINAL)
+    words = " ".join(f"'{argument}'" if " " in argument else argument for argument in ON_TERMINAL)
     return f"$ kubectl dynamiq {words}\n{_steady(chr(10).join(lines), VARIES[:1])}"
 
 
 def _parted(section: str) -> tuple[str, str]:
-    """The section, and what comes after it."""
+    """Returns the section, and the text after it."""
     end = section.find("\n## ")
     return (section, "") if end < 0 else (section[: end + 1], section[end + 1 :])
 
@@ -90,10 +91,10 @@ def _commands(section: str) -> list[str]:
     return [line for block in documents.BLOCK.findall(section) for line in block.splitlines() if line.startswith("$ ")]
 
 
-def _steady(said: str, what: Sequence[tuple[re.Pattern[str], str]] = VARIES) -> str:
-    """What a command said, without what differs each time."""
-    text = "".join(f"{line.rstrip()}\n" for line in said.strip("\n").splitlines())
-    for varies, instead in what:
+def _steady(output: str, replacements: Sequence[tuple[re.Pattern[str], str]] = VARIES) -> str:
+    """Returns a command's output, without the parts that differ each time."""
+    text = "".join(f"{line.rstrip()}\n" for line in output.strip("\n").splitlines())
+    for varies, instead in replacements:
         text = varies.sub(instead, text)
     return text
 

@@ -1,6 +1,6 @@
-"""A recorder as a pod sees one: real HTTP on a loopback port. It keeps what it gets, and answers as it is told.
+"""Serves as a recorder for pods: real HTTP on a loopback port. It keeps all requests, and answers as the test sets.
 
-What comes is decoded as a collector of OpenTelemetry decodes it, so that nothing passes here that OTLP does not allow.
+Requests are decoded as a collector of OpenTelemetry decodes them, so that none passes that OTLP does not allow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IDS = ("traceId", "spanId", "parentSpanId")
 
 @dataclass
 class Post:
-    """One request: what it says of its sender, and its spans. `body`: as it was sent, decompressed."""
+    """One request: its headers about the sender, and its spans. `body`: as it was sent, decompressed."""
 
     headers: dict[str, str]
     body: bytes
@@ -36,7 +36,7 @@ class Post:
 
 @dataclass
 class Told:
-    """How it answers: `status` with `headers`, after `seconds`; 413 to what has more than `spans_most` spans."""
+    """Its answers: `status` with `headers`, after `seconds`; 413 to more than `spans_most` spans."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Told:
 
 
 class Recorder:
-    """Where it is, and what came; `told` may be changed at any time."""
+    """A recorder and its requests; `told` may be changed at any time."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -56,21 +56,21 @@ class Recorder:
 
     @property
     def runs(self) -> list[Span]:
-        """Spans of runs in batches that it took, in the order in which they came."""
+        """Returns the spans of runs in accepted batches, in the order of their arrival."""
         return [span for post in self.posts for span in post.spans if span.kind == Span.SPAN_KIND_SERVER]
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """Attributes of these."""
+        """Returns the attributes of these."""
         return [attributes_of(span) for span in self.runs]
 
     def nodes_of(self, run: Span) -> list[Span]:
-        """Spans of a run's nodes, at any depth."""
+        """Returns the spans of a run's nodes, at any depth."""
         return [span for post in self.posts for span in post.spans if span.trace_id == run.trace_id and span.span_id != run.span_id]
 
 
 def attributes_of(of: Any) -> dict[str, Any]:
-    """The attributes of a span or a resource; arrays as lists."""
+    """Returns the attributes of a span or a resource; arrays as lists."""
     return {entry.key: _value(entry.value) for entry in of.attributes}
 
 
@@ -80,7 +80,7 @@ def _value(value: AnyValue) -> Any:
 
 
 def parsed(body: bytes) -> ExportTraceServiceRequest:
-    """OTLP's JSON as its protobuf message: only there, ids are hexadecimal."""
+    """Parses OTLP's JSON as its protobuf message; only JSON has hexadecimal ids."""
     request = json.loads(body)
     for group in request["resourceSpans"]:
         for scope in group["scopeSpans"]:
@@ -92,24 +92,24 @@ def parsed(body: bytes) -> ExportTraceServiceRequest:
 
 @contextmanager
 def recording() -> Iterator[Recorder]:
-    """A recorder that takes what comes."""
+    """Runs a recorder that accepts all requests."""
     recorder = Recorder()
 
     def answer(sent: Sent) -> Reply:
-        told = recorder.told
+        rule = recorder.told
         body = gzip.decompress(sent.raw) if sent.headers.get("Content-Encoding") == "gzip" else sent.raw
         post = Post({key.lower(): value for key, value in sent.headers.items()}, body)
         if b'"resourceSpans"' in body[:20]:
             (group,) = parsed(body).resource_spans
             post.resource = attributes_of(group.resource)
             post.spans = [span for scope in group.scope_spans for span in scope.spans]
-        if told.spans_most is not None and len(post.spans) > told.spans_most:
-            told = Told(413)
-        (recorder.posts if told.status == 200 else recorder.refused).append(post)
-        if told.seconds:
-            recorder.ending.wait(told.seconds)
-        said = {"partialSuccess": {}} if told.status == 200 else {"error": {"code": "told", "message": "as told"}}
-        return Reply(told.status, said, told.headers)
+        if rule.spans_most is not None and len(post.spans) > rule.spans_most:
+            rule = Told(413)
+        (recorder.posts if rule.status == 200 else recorder.refused).append(post)
+        if rule.seconds:
+            recorder.ending.wait(rule.seconds)
+        content = {"partialSuccess": {}} if rule.status == 200 else {"error": {"code": "told", "message": "as told"}}
+        return Reply(rule.status, content, rule.headers)
 
     with HttpServer(answer) as server:
         recorder.url = server.url

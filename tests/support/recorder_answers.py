@@ -1,7 +1,7 @@
-"""A recorder that is not there: runs of one App made up by number, and its answers about them, only as `model.runs` has their shapes.
+"""Simulates a recorder: runs of one App made up by number, and its answers about them, only as `model.runs` has their shapes.
 
-The same number gives the same run, so that a test knows what is on a page. It filters, pages and sums as the recorder does; the intervals
-of its comparisons are made up. Nobody's token is looked at.
+The same number gives the same run, so that a test knows the content of a page. It filters, pages and sums as the recorder does; the
+intervals of its comparisons are made up. It checks no token.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Answer = tuple[int, Any]
 
 @dataclass
 class Recorded:
-    """The runs of one App: number 0 is the newest, each is `apart` older than the one before it."""
+    """The runs of one App: number 0 is the newest, each is `apart` older than the previous one."""
 
     app_id: str
     rows: Sequence[Row]
@@ -54,45 +54,45 @@ class Recorded:
     apart: timedelta = timedelta(minutes=3)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     content: str = "included"
-    """What a run says of its content where it is asked for."""
+    """The state of a run's content, if a request includes it."""
     instances: int = 2
     asked: list[tuple[str, str, Query]] = field(default_factory=list)
     """Method, path and query of each request."""
     looks: int | None = None
-    """How many runs a page looks at most: it may be short, and its cursor behind them."""
+    """The maximum of runs that a page reads: it may be short, with its cursor after them."""
     newer: int = 0
-    """Runs that came since; see `add`."""
+    """Runs that ended since the start; see `add`."""
     gone: set[str] = field(default_factory=set)
     scores: dict[str, list[RunScore]] = field(default_factory=dict)
 
     def add(self, runs: int = 1) -> None:
-        """So many runs end now."""
+        """Lets so many runs end now."""
         self.newer += runs
         self.__dict__.pop("runs", None)
 
     @cached_property
     def runs(self) -> list[RunSummary]:
-        """All of them, newest first."""
+        """Returns all runs, newest first."""
         times = {number: self.now - self.apart * number for number in range(-self.newer, self.count)}
         return [numbered(self.app_id, self._row(at), number, at) for number, at in times.items()]
 
     def _row(self, at: datetime) -> Row:
         return next((each for each in reversed(self.rows) if each.since <= at), self.rows[0])
 
-    def detail(self, found: RunSummary, asked: bool) -> RunDetail:
-        """A run, whole."""
-        state = self.content if asked or self.content == "not_recorded" else "left_out"
+    def detail(self, summary: RunSummary, included_on_request: bool) -> RunDetail:
+        """Returns a run with all details."""
+        state = self.content if included_on_request or self.content == "not_recorded" else "left_out"
         included = state == "included"
         return RunDetail(
-            **found.model_dump(),
+            **summary.model_dump(),
             pins="0123456789abcdef",
             workflow_hash="f" * 64,
-            trace_id=uuid.UUID(found.id).hex,
+            trace_id=uuid.UUID(summary.id).hex,
             instance=str(uuid.uuid5(uuid.NAMESPACE_URL, self.app_id)),
             seq=max(self.count, 1),
-            nodes=tuple(nodes(found, included)),
+            nodes=tuple(nodes(summary, included)),
             nodes_kept=True,
-            scores=tuple(self.scores.get(found.id, ())),
+            scores=tuple(self.scores.get(summary.id, ())),
             content=state,
             input={"question": "When does my invoice come?"} if included else None,
             output={"answer": "On the first of each month, by mail."} if included else None,
@@ -100,7 +100,7 @@ class Recorded:
         )
 
     def answer(self, method: str, path: str, query: Query = (), body: Any = None) -> Answer:
-        """Status and body of a request; 404 for what it does not know."""
+        """Returns status and body of a request; 404 for an unknown one."""
         self.asked.append((method, path, query))
         known: Mapping[str, Callable[..., Answer]] = {"runs": self._list, "metrics": self._metrics, "verdicts": self._verdicts}
         match path.strip("/").split("/")[1:]:
@@ -118,14 +118,14 @@ class Recorded:
         return _unknown()
 
     def _one(self, method: str, run: str, rest: list[str], query: Mapping[str, str], body: Any) -> Answer:
-        found = next((each for each in self.runs if each.id == run and run not in self.gone), None)
-        if found is None:
+        summary = next((each for each in self.runs if each.id == run and run not in self.gone), None)
+        if summary is None:
             return _unknown()
         match method, rest:
             case "GET", []:
-                return 200, _data(self.detail(found, query.get("include") == "content"))
+                return 200, _data(self.detail(summary, query.get("include") == "content"))
             case "GET", ["trace"]:
-                return 200, _data(RunTrace(runs=({"id": found.id, "name": "support"},)))
+                return 200, _data(RunTrace(runs=({"id": summary.id, "name": "support"},)))
             case "DELETE", []:
                 self.gone.add(run)
                 return 204, None
@@ -145,17 +145,21 @@ class Recorded:
         ]
 
     def _list(self, query: Query) -> Answer:
-        asked = dict(query)
-        found, sort = self._taken(query), asked.get("sort", "-started_at")
+        parameters = dict(query)
+        runs, sort = self._taken(query), parameters.get("sort", "-started_at")
         if sort != "-started_at":
-            found.sort(key=lambda run: getattr(run, sort.lstrip("-")) or 0, reverse=sort.startswith("-"))
-        size, page = int(asked.get("page_size", "25")), int(asked.get("page", "1"))
-        begin = next((at + 1 for at, run in enumerate(found) if run.id == asked["cursor"]), 0) if "cursor" in asked else (page - 1) * size
-        shown = found[begin : begin + size]
-        following = shown[-1].id if begin + size < len(found) else None
+            runs.sort(key=lambda run: getattr(run, sort.lstrip("-")) or 0, reverse=sort.startswith("-"))
+        size, page = int(parameters.get("page_size", "25")), int(parameters.get("page", "1"))
+        begin = (
+            next((at + 1 for at, run in enumerate(runs) if run.id == parameters["cursor"]), 0)
+            if "cursor" in parameters
+            else (page - 1) * size
+        )
+        shown = runs[begin : begin + size]
+        following = shown[-1].id if begin + size < len(runs) else None
         if self.looks is not None:
-            shown, following = self._looked(found, asked.get("cursor"), self.looks)
-        total = min(len(found), COUNTED) if following is None or self.looks is None else len(shown)
+            shown, following = self._looked(runs, parameters.get("cursor"), self.looks)
+        total = min(len(runs), COUNTED) if following is None or self.looks is None else len(shown)
         pagination = RunPagination(
             page=page,
             page_size=size,
@@ -166,18 +170,18 @@ class Recorded:
         )
         return 200, RunPage(data=tuple(shown), pagination=pagination).model_dump(mode="json")
 
-    def _looked(self, found: list[RunSummary], cursor: str | None, most: int) -> tuple[list[RunSummary], str | None]:
-        """Those of the next `most` runs that a page has, and where it stopped."""
+    def _looked(self, runs: list[RunSummary], cursor: str | None, most: int) -> tuple[list[RunSummary], str | None]:
+        """Returns those of the next `most` runs that a page has, and the cursor of its end."""
         ids = [run.id for run in self.runs]
         begin = ids.index(cursor) + 1 if cursor is not None else 0
-        looked = set(ids[begin : begin + most])
-        return [run for run in found if run.id in looked], ids[begin + most - 1] if begin + most < len(ids) else None
+        read = set(ids[begin : begin + most])
+        return [run for run in runs if run.id in read], ids[begin + most - 1] if begin + most < len(ids) else None
 
     def _metrics(self, query: Query) -> Answer:
-        asked = dict(query)
-        since = moment(asked["from"]) if "from" in asked else self.now - timedelta(days=1)
-        interval = MetricsInterval(asked.get("interval", "hour"))
-        group = MetricsGroup(asked["group_by"]) if "group_by" in asked else None
+        parameters = dict(query)
+        since = moment(parameters["from"]) if "from" in parameters else self.now - timedelta(days=1)
+        interval = MetricsInterval(parameters.get("interval", "hour"))
+        group = MetricsGroup(parameters["group_by"]) if "group_by" in parameters else None
         runs = [run for run in self._taken(()) if moment(run.started_at) >= since]
         groups: dict[str, list[RunSummary]] = {}
         for run in runs:
@@ -194,53 +198,55 @@ class Recorded:
             )
             for key, of in groups.items()
         )
-        found = RunMetrics(since=text(since), until=text(self.now + timedelta(seconds=1)), interval=interval, group_by=group, series=series)
-        return 200, _data(found)
+        metrics = RunMetrics(
+            since=text(since), until=text(self.now + timedelta(seconds=1)), interval=interval, group_by=group, series=series
+        )
+        return 200, _data(metrics)
 
     def of_row(self, row: str) -> list[RunSummary]:
-        """The runs of a row."""
+        """Returns the runs of a row."""
         return [run for run in self.runs if run.deployment_id == row]
 
     def _verdicts(self, query: Query) -> Answer:
-        found = []
+        verdicts = []
         for row in (value for name, value in query if name == "deployment_id"):
             compared = self.compared(row, "previous")
             if compared is not None:
                 verdict, sentence = compared.verdict, compared.sentence
                 known = compared.deployment
-                found.append(
+                verdicts.append(
                     RowVerdict(deployment_id=row, sequence=known.sequence, figures=known.figures, verdict=verdict, sentence=sentence)
                 )
-        return 200, {"data": [each.model_dump(mode="json") for each in found]}
+        return 200, {"data": [each.model_dump(mode="json") for each in verdicts]}
 
     def _comparison(self, row: str, baseline: str) -> Answer:
-        found = self.compared(row, baseline)
-        return (200, _data(found)) if found is not None else _unknown()
+        result = self.compared(row, baseline)
+        return (200, _data(result)) if result is not None else _unknown()
 
     def compared(self, row: str, baseline: str) -> RunComparison | None:
-        """A row against another one, or against the one before it; None for a row that is not known."""
+        """Compares a row with another one, or with the previous one; None for an unknown row."""
         places = {each.id: place for place, each in enumerate(self.rows)}
         if row not in places:
             return None
-        mine = self._compared_row(self.rows[places[row]])
+        own = self._compared_row(self.rows[places[row]])
         place = places.get(baseline, places[row] - 1)
         if place < 0:
-            says = f"Row #{mine.sequence} has no row before it."
+            sentence = f"Row #{own.sequence} has no row before it."
             none: dict[str, Any] = dict.fromkeys(("baseline", "p50_ms", "p95_ms", "failure_rate", "cost_usd", "tokens", "node"))
-            return RunComparison(deployment=mine, verdict=Verdict.UNKNOWN, sentence=says, **none)
+            return RunComparison(deployment=own, verdict=Verdict.UNKNOWN, sentence=sentence, **none)
         other = self._compared_row(self.rows[place])
-        few = min(mine.figures.runs, other.figures.runs) < model.FEWEST_RUNS
-        p95 = compared(mine.figures.p95_ms, other.figures.p95_ms, few)
+        few = min(own.figures.runs, other.figures.runs) < model.FEWEST_RUNS
+        p95 = compared(own.figures.p95_ms, other.figures.p95_ms, few)
         worse = p95.verdict is Verdict.REGRESSED
         change = f"p95 × {p95.ratio:.2f}" if p95.ratio else "p95 is not known"
         return RunComparison(
-            deployment=mine,
+            deployment=own,
             baseline=other,
             verdict=p95.verdict,
-            p50_ms=compared(mine.figures.p50_ms, other.figures.p50_ms, few),
+            p50_ms=compared(own.figures.p50_ms, other.figures.p50_ms, few),
             p95_ms=p95,
             failure_rate=ComparedFigure(
-                value=rate(mine.figures),
+                value=rate(own.figures),
                 baseline=rate(other.figures),
                 ratio=None,
                 low=-0.01,
@@ -248,10 +254,10 @@ class Recorded:
                 p_value=0.4,
                 verdict=Verdict.TOO_FEW_RUNS if few else Verdict.UNCHANGED,
             ),
-            cost_usd=compared(mine.mean_cost_usd, other.mean_cost_usd, few),
-            tokens=compared(mine.mean_tokens, other.mean_tokens, few),
+            cost_usd=compared(own.mean_cost_usd, other.mean_cost_usd, few),
+            tokens=compared(own.mean_tokens, other.mean_tokens, few),
             node=NodeShare(node_id="summarize", name="summarize", of="p95_ms", share=0.82) if worse else None,
-            sentence=f"Row #{mine.sequence} against #{other.sequence}: {change}" + ("; node summarize did it." if worse else "."),
+            sentence=f"Row #{own.sequence} against #{other.sequence}: {change}" + ("; node summarize did it." if worse else "."),
         )
 
     def _compared_row(self, row: Row) -> ComparedRow:
@@ -287,8 +293,8 @@ def _test(name: str, value: str) -> Callable[[RunSummary], bool] | None:
     return None
 
 
-def _data(found: Any) -> dict[str, Any]:
-    return {"data": found.model_dump(mode="json")}
+def _data(content: Any) -> dict[str, Any]:
+    return {"data": content.model_dump(mode="json")}
 
 
 def _unknown() -> Answer:
@@ -296,26 +302,26 @@ def _unknown() -> Answer:
 
 
 def example(method: str, path: str) -> Any:
-    """What a recorder answers to a path of the API's document, as the document's other examples do; None where it is not asked for that."""
-    begun = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    """Returns a recorder's answer to a path of the API's document, like the document's other examples; None if it has none."""
+    start = datetime(2026, 11, 24, 12, tzinfo=UTC)
     ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, name)) for name in ("app", "older", "row")]
-    rows = [Row(ids[1], 1, "v1", begun - timedelta(days=9)), Row(ids[2], 2, "v2", begun - timedelta(hours=3), slower=1.5)]
-    recorded = Recorded(ids[0], rows, count=150, now=begun)
-    given = {"app_id": ids[0], "deployment_id": ids[2], "run_id": recorded.runs[21].id}
-    filled = path.format_map(given) if all(name in given for name in re.findall(r"{(\w+)}", path)) else path
+    rows = [Row(ids[1], 1, "v1", start - timedelta(days=9)), Row(ids[2], 2, "v2", start - timedelta(hours=3), slower=1.5)]
+    recorded = Recorded(ids[0], rows, count=150, now=start)
+    ids_by_name = {"app_id": ids[0], "deployment_id": ids[2], "run_id": recorded.runs[21].id}
+    filled = path.format_map(ids_by_name) if all(name in ids_by_name for name in re.findall(r"{(\w+)}", path)) else path
     body = {"name": "helpful", "value": 1} if method == "POST" else None
     page = [("page_size", "3")] if path.endswith("/runs") else [("deployment_id", ids[2]), ("include", "content")]
-    status, found = recorded.answer(method, filled, page, body)
-    return found if status < 300 else None
+    status, content = recorded.answer(method, filled, page, body)
+    return content if status < 300 else None
 
 
 @contextmanager
 def serving(recorded: Recorded) -> Iterator[str]:
-    """The address of a server that answers so, until the block is left: for `--recorder`."""
+    """Runs a server with these answers while the block runs; yields its address, for `--recorder`."""
 
     def answer(sent: Sent) -> Reply:
-        status, found = recorded.answer(sent.method, sent.path, sent.pairs, sent.body)
-        return Reply(status, b"" if found is None else found)
+        status, content = recorded.answer(sent.method, sent.path, sent.pairs, sent.body)
+        return Reply(status, b"" if content is None else content)
 
     with HttpServer(answer) as server:
         yield server.url

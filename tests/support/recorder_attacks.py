@@ -1,6 +1,6 @@
-"""Programs that want all of a recorder for themselves, each a process with one thread for each connection that it uses.
+"""Runs programs that try to use all of a recorder, each a process with one thread for each of its connections.
 
-Each tells when it has what it wants, and goes on until it is ended. Their addresses are others than the test's, as those of other pods are.
+Each reports when it has its resources, and continues until it is ended. Their addresses differ from the test's, like those of other pods.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from tests.support.waiting import eventually
 PODS = 8
 """Pods of an attacker, each with an address of its own."""
 CONNECTIONS = 300
-"""Connections of each of them."""
+"""Connections of each of these pods."""
 BODIES = 4
-"""Bodies that one of them sends at a time."""
+"""Parallel bodies of each of these pods."""
 RIVAL_POD, RIVAL = "rival-pod-token", "rival-token"
 Attack = Callable[[int, Event], None]
 
 
 def with_a_rival(stage: RecorderStage) -> None:
-    """Adds a pod of another tenant's App, and an account that may do all with the runs of that App."""
+    """Adds a pod of another tenant's App, and an account with all rights on the runs of that App."""
     stage.users[RIVAL_POD] = pod_user(OTHER_NAMESPACE, "chat-1", "rival-pod")
     stage.users[RIVAL] = {"username": "rival"}
     for raw, path in pod_of(OTHER_NAMESPACE, "chat-1", "rival-pod", APP, OTHER_UID):
@@ -58,7 +58,7 @@ def under(attack: Attack, port: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def dummy() -> Iterator[int]:
-    """The port of a process that takes what comes, and answers probes alone: what an attack costs the machine without a recorder."""
+    """Yields the port of a process that accepts everything, and answers only probes: the cost of an attack without a recorder."""
     port = free_port()
     is_listening = multiprocessing.Event()
     process = multiprocessing.Process(target=_listen, args=(port, is_listening), daemon=True)
@@ -87,7 +87,7 @@ def _swallow(connection: socket.socket) -> None:
 
 
 def connected(port: int, pod: int) -> socket.socket:
-    """A connection from the address of one of the attacker's pods."""
+    """Returns a connection from the address of one of the attacker's pods."""
     return socket.create_connection((HOST, port), 20, source_address=(f"127.0.0.{2 + pod}", 0))
 
 
@@ -96,23 +96,23 @@ def idle(port: int, has_begun: Event) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
     while True:
-        held = []
+        connections = []
         for number in range(PODS * CONNECTIONS):
             with contextlib.suppress(OSError):
-                held.append(connection := connected(port, number % PODS))
+                connections.append(connection := connected(port, number % PODS))
                 connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: recorder\r\n\r\n")
-        for connection in held:
+        for connection in connections:
             connection.settimeout(20)
             with contextlib.suppress(OSError):
                 connection.recv(4096)
         has_begun.set()
         time.sleep(30)
-        for connection in held:
+        for connection in connections:
             connection.close()
 
 
 class SlowScores:
-    """Has a score under way in each of as many connections as there may be, from as many addresses; any account may send one."""
+    """Keeps a score under way in as many connections as possible, from as many addresses; any account may send one."""
 
     def __init__(self, token: str) -> None:
         lines = f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
@@ -122,24 +122,24 @@ class SlowScores:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
         while True:
-            held = []
+            connections = []
             for number in range(PODS * CONNECTIONS):
                 with contextlib.suppress(OSError):
-                    held.append(connection := connected(port, number % PODS))
+                    connections.append(connection := connected(port, number % PODS))
                     connection.sendall(self._head)
             has_begun.set()
             time.sleep(5)
-            for connection in held:
+            for connection in connections:
                 connection.close()
 
 
 class SlowBodies:
-    """Sends bodies that are nearly there, and then a byte now and then; each that ends begins again."""
+    """Sends bodies almost completely, then a byte now and then; repeats each body that ends."""
 
     def __init__(self, token: str, pods: int = 1, size: int = BODY_MAX, **headers: str) -> None:
-        given = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Content-Length": str(size)}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        all_headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Content-Length": str(size)}
+        all_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
         self._head = f"POST /v1/traces HTTP/1.1\r\nHost: recorder\r\n{lines}\r\n".encode()
         self._pods, self._size = pods, size
 
@@ -171,7 +171,7 @@ class SlowBodies:
 
 
 class Reads:
-    """Reads the same again and again, as many times at once as there are threads. `slowly`: a few bytes a second, where it is much."""
+    """Repeats the same read, as many times at once as there are threads. `slowly`: reads a few bytes a second of a long answer."""
 
     def __init__(self, path: str, token: str, at_once: int = 8, *, slowly: bool = False) -> None:
         self._request = f"GET {path} HTTP/1.1\r\nHost: recorder\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n".encode()

@@ -1,4 +1,4 @@
-"""The recorder of a stage as a process of its own, as a cluster runs it: what comes to it shares no interpreter with the test."""
+"""Runs the recorder of a stage as a separate process, as a cluster does: it shares no interpreter with the test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.scripted import kubeconfig
 
 @contextmanager
 def as_process(stage: RecorderStage, address: str | None = None) -> Iterator[Process]:
-    """Runs it while the block does; it has to end well. `address`: of its store, the stage's where it is None."""
+    """Runs it while the block runs; it has to end with exit code 0. `address`: of its store, by default the stage's."""
     path, log = stage.folder / "kubeconfig.yaml", stage.folder / "recorder.log"
     path.write_text(yaml.safe_dump(kubeconfig(stage._server)))
     ports = [f"--port={stage.port}", f"--health-port={stage.health_port}", f"--metrics-port={stage.metrics_port}"]

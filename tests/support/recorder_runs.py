@@ -1,4 +1,4 @@
-"""Runs that are made up by number: the same number gives the same run, with its nodes; and what runs come to."""
+"""Makes up runs by number: the same number gives the same run, with its nodes; and summarizes runs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ MODELS = ("gpt-4o-mini", "claude-sonnet-4")
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the App's history, from when it served on."""
+    """A row of the App's history, with the time from which it served."""
 
     id: str
     sequence: int
     version: str
     since: datetime
     slower: float = 1.0
-    """How much longer its runs take than those of the first row."""
+    """The duration of its runs, relative to those of the first row."""
 
 
 def text(time: datetime) -> str:
@@ -45,7 +45,7 @@ def text(time: datetime) -> str:
 
 
 def numbered(app: str, row: Row, number: int, at: datetime) -> RunSummary:
-    """The run of a number, which began at a time."""
+    """Returns the run of a number, which began at a time."""
     status = _status(number)
     known = number % 9 != 4
     took = round((240 + (number * 7919 % 1000) * 0.9 + (2400 if number % 31 == 7 else 0)) * row.slower, 3)
@@ -86,7 +86,7 @@ def _status(number: int) -> RunStatus:
 
 
 def figures(runs: Sequence[RunSummary]) -> Figures:
-    """What runs come to."""
+    """Returns the figures of runs."""
     times = sorted(run.duration_ms for run in runs)
     priced = [run.cost_usd for run in runs if run.cost_usd is not None]
     return Figures(
@@ -128,11 +128,11 @@ def keys(run: RunSummary, group: MetricsGroup | None) -> Iterable[str]:
 
 
 def nodes(run: RunSummary, included: bool) -> Iterator[RunNode]:
-    """A flow that sorts a question, looks something up, and answers; the last node fails where the run does."""
+    """Yields the nodes of a flow that sorts a question, searches, and answers; the last node fails if the run does."""
     tokens = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"))
     spent = {"input_tokens": 400, "output_tokens": 60, "cache_read_tokens": run.cache_read_tokens, "cache_write_tokens": 0}
     last = NodeStatus.SUCCEEDED if run.status is RunStatus.SUCCEEDED else NodeStatus.FAILED
-    asked: dict[str, Any] = {"input": {"question": "When does my invoice come?"}, "output": {"team": "billing"}} if included else {}
+    content: dict[str, Any] = {"input": {"question": "When does my invoice come?"}, "output": {"team": "billing"}} if included else {}
     shapes = (
         ("classify", None, "OpenAI", MODELS[0], 0.01, 0.2, NodeStatus.SUCCEEDED),
         ("retrieve", None, "Agent", None, 0.22, 0.34, NodeStatus.SUCCEEDED),
@@ -164,7 +164,7 @@ def nodes(run: RunSummary, included: bool) -> Iterator[RunNode]:
             cost_usd=round((run.cost_usd or 0) / 2, 6) if priced else None,
             cost_source=CostSource.TABLE if priced else None,
             error=run.error if status is NodeStatus.FAILED else None,
-            **asked,
+            **content,
         )
 
 

@@ -1,6 +1,6 @@
-"""A recorder in this process, with a real store and real sockets, over a scripted API server with one App, its pod, and a few people.
+"""Runs a recorder in this process, with a real store and real sockets, on a scripted API server with one App, its pod and people.
 
-What an API server decides about tokens and rights is tested on a real one (tests/api/test_recorder_rights.py): here a table says it.
+A table replaces the API server's decisions about tokens and rights; tests/api/test_recorder_rights.py tests them on a real one.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ class RecorderStage:
     def __enter__(self) -> RecorderStage:
         self._server.__enter__()
         on = self.script.on
-        for plural, kept in (("apps", self.apps), ("deployments", self.rows)):
+        for plural, stored_objects in (("apps", self.apps), ("deployments", self.rows)):
             path = f"/apis/{API_VERSION}/{plural}"
-            on("GET", path, self._there(partial(_listed, kept)))
+            on("GET", path, self._there(partial(_listed, stored_objects)))
             on("GET", path, self._there(partial(self._watch, plural)), query={"watch": "true"})
         self.pods: list[Manifest] = []
         on("GET", f"/api/v1/namespaces/{NAMESPACE}/pods", self._there(partial(_listed, self.pods)))
@@ -98,20 +98,20 @@ class RecorderStage:
         self.session.close()
 
     def start(self, *, store: Store | None = None, ready: bool = True, **options: Any) -> None:
-        """Starts the recorder, and waits until it is ready, or, where it is not to be, until it answers."""
+        """Starts the recorder, and waits until it is ready, or, if not `ready`, until it answers."""
         path = self.folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(self._server)))
         ports = {"port": self.port, "health_port": self.health_port, "metrics_port": self.metrics_port}
-        given: dict[str, Any] = {"limits": Limits(), "operator": OPERATOR_USER, **ports, **options}
+        settings: dict[str, Any] = {"limits": Limits(), "operator": OPERATOR_USER, **ports, **options}
         opened_store = store or opened(self.store_url)
-        made = Options(store=opened_store, kind="sqlite", host=HOST, kubeconfig=path, **given)
-        self._thread = threading.Thread(target=self._run, args=(made,), daemon=True)
+        configured = Options(store=opened_store, kind="sqlite", host=HOST, kubeconfig=path, **settings)
+        self._thread = threading.Thread(target=self._run, args=(configured,), daemon=True)
         self._thread.start()
         eventually("the recorder answers", lambda: self.error or self._answers(ready))
         assert self.error is None, self.error
 
     def stop(self) -> None:
-        """What SIGTERM does, and waits until it has ended."""
+        """Stops it like SIGTERM, and waits for its end."""
         self.begin_stop()
         if self._thread is not None:
             self._thread.join(60)
@@ -122,10 +122,10 @@ class RecorderStage:
         if self._loop is not None and self._stop is not None and self._thread is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
 
-    def _run(self, made: Options) -> None:
+    def _run(self, configured: Options) -> None:
         async def run() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await serve(made, self._stop)
+            await serve(configured, self._stop)
 
         try:
             asyncio.run(run())
@@ -139,14 +139,14 @@ class RecorderStage:
             return False
 
     def send(self, body: Any, token: str = POD_TOKEN, **headers: str) -> requests.Response:
-        """POST /v1/traces; headers by their names with `_` for `-`."""
-        given = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        """Sends POST /v1/traces; headers by their names with `_` for `-`."""
+        all_headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        all_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
         data = {"data": body} if isinstance(body, bytes) else {"json": body}
-        return self.session.post(f"{self.url}/v1/traces", headers=given, timeout=IN_TIME, **data)
+        return self.session.post(f"{self.url}/v1/traces", headers=all_headers, timeout=IN_TIME, **data)
 
     def record(self, *runs: dict[str, Any], token: str = POD_TOKEN) -> None:
-        """Sends runs that have to be taken, as a pod does."""
+        """Sends runs that must be accepted, as a pod does."""
         answer = self.send(request(*(runs or (a_run(),))), token)
         assert answer.status_code == 200, answer.text
         assert answer.json() == {"partialSuccess": {}}
@@ -156,7 +156,7 @@ class RecorderStage:
         return self.session.request(method, f"{self.url}{path}", headers=headers, timeout=IN_TIME, **options)
 
     def get(self, path: str, token: str = ADMIN) -> Any:
-        """The `data` of an answer that has to be good."""
+        """Returns the `data` of an answer that must be good."""
         answer = self.call("GET", path, token)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
@@ -167,7 +167,7 @@ class RecorderStage:
         return {name: float(value) for name, _, value in lines}
 
     def put(self, plural: str, raw: Manifest, kind: str = "MODIFIED") -> None:
-        """An event of the watch of Apps or of rows."""
+        """Sends an event on the watch of Apps or of rows."""
         raw = copy.deepcopy(raw)
         raw["metadata"]["resourceVersion"] = str(next(self._versions))
         for watched, events in self._watches:
@@ -175,7 +175,7 @@ class RecorderStage:
                 events.put({"type": kind, "object": raw})
 
     def _there(self, answer: Callable[[Sent], Any]) -> Callable[[Sent], Any]:
-        """The answer while the API server is there."""
+        """Returns the answer while the API server is reachable; else it cuts the connection."""
         return lambda sent: Reply(cut=True) if self.is_away else answer(sent)
 
     def _watch(self, plural: str, _: Sent) -> Reply:
@@ -187,25 +187,29 @@ class RecorderStage:
     def _review(self, sent: Sent) -> dict[str, Any]:
         spec = sent.body["spec"]
         known = self.users.get(spec["token"])
-        asked = spec.get("audiences")
-        if known is None or (known.get("audience") not in asked if asked else known.get("audience") is not None):
+        audiences = spec.get("audiences")
+        if known is None or (known.get("audience") not in audiences if audiences else known.get("audience") is not None):
             return {"metadata": {}, "status": {"authenticated": False}}
         user = {name: value for name, value in known.items() if name != "audience"}
-        return {"metadata": {}, "status": {"authenticated": True, "audiences": asked or ["kubernetes"], "user": user}}
+        return {"metadata": {}, "status": {"authenticated": True, "audiences": audiences or ["kubernetes"], "user": user}}
 
     def _access(self, sent: Sent) -> dict[str, Any]:
         return {"metadata": {}, "status": {"allowed": self.rights(sent.body["spec"])}}
 
     @staticmethod
     def _may(spec: dict[str, Any]) -> bool:
-        """The admin may do all in one namespace, the viewer list and get runs there, the reader rows, the gate send runs, and others nothing."""
-        asked = spec["resourceAttributes"]
+        """Returns True if the user has the right.
+
+        In one namespace the admin may do all, the viewer list and get runs, and the reader rows. The gate may send runs; others may do
+        nothing.
+        """
+        attributes = spec["resourceAttributes"]
         if spec["user"] == GATE_USER:
-            return bool((asked["verb"], asked["resource"], asked.get("subresource")) == ("create", "apps", "runs"))
-        if asked.get("namespace") != NAMESPACE:
+            return bool((attributes["verb"], attributes["resource"], attributes.get("subresource")) == ("create", "apps", "runs"))
+        if attributes.get("namespace") != NAMESPACE:
             return False
         reads = {"viewer": ("apps", "runs"), "reader": ("deployments", None)}.get(spec["user"])
-        is_read = asked["verb"] in ("get", "list") and (asked["resource"], asked.get("subresource")) == reads
+        is_read = attributes["verb"] in ("get", "list") and (attributes["resource"], attributes.get("subresource")) == reads
         return spec["user"] == "admin" or is_read
 
 
@@ -216,13 +220,13 @@ def app(uid: str, namespace: str, *, content: bool = False, name: str = APP) -> 
 
 
 def pod_user(namespace: str, pod: str, uid: str) -> dict[str, Any]:
-    """Of a projected token of the recorder's audience."""
+    """Returns the user of a pod's projected token for the recorder."""
     extra = {"authentication.kubernetes.io/pod-name": [pod], "authentication.kubernetes.io/pod-uid": [uid]}
     return {"username": f"system:serviceaccount:{namespace}:default", "groups": [], "extra": extra, "audience": RECORDER_AUDIENCE}
 
 
 def pod_of(namespace: str, name: str, uid: str, of_app: str, app_uid: str, pins: str = PINS) -> list[tuple[Manifest, str]]:
-    """A pod of an App with its owners, each with its path."""
+    """Returns a pod of an App with its owners, each with its path."""
 
     def owned(kind: str, api: str, owner: str, owner_uid: str) -> list[dict[str, Any]]:
         return [{"apiVersion": api, "kind": kind, "name": owner, "uid": owner_uid, "controller": True}]
@@ -262,8 +266,8 @@ def pod_of(namespace: str, name: str, uid: str, of_app: str, app_uid: str, pins:
     ]
 
 
-def _listed(kept: list[Manifest], _: Sent) -> dict[str, Any]:
-    return listed(*kept, version="500")
+def _listed(items: list[Manifest], _: Sent) -> dict[str, Any]:
+    return listed(*items, version="500")
 
 
 def _same(raw: Manifest, _: Sent) -> Manifest:

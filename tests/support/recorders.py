@@ -1,4 +1,4 @@
-"""A recorder as a process of this checkout, on a real API server, under its own account; Apps with pods, and everybody's tokens."""
+"""Runs a recorder as a process on a real API server, under its own account; makes Apps, pods, and tokens of all users."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ASKED_WITHIN = 120.0  # seconds for one request
 
 
 def install(cluster: Cluster, folder: Path) -> Path:
-    """Installs the recorder's account with the rights that its manifests give it; returns a kubeconfig that logs in as it."""
+    """Installs the recorder's account with the rights of its manifests; returns a kubeconfig that logs in as it."""
     files = ("namespace.yaml", "service-account.yaml", "rbac.yaml")
     install_files(cluster, RECORDER_NAMESPACE, *(REPOSITORY / "manifests" / "recorder" / name for name in files))
     return login_of(cluster, ACCOUNT, RECORDER_NAMESPACE, folder / "recorder.kubeconfig")
@@ -37,7 +37,7 @@ def install(cluster: Cluster, folder: Path) -> Path:
 
 @dataclass
 class Recorder:
-    """A recorder that is started, killed and started again over one store."""
+    """A recorder that is started, killed and restarted on one store."""
 
     kubeconfig: Path
     folder: Path
@@ -45,7 +45,7 @@ class Recorder:
     health_port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     host: str = HOST
-    """The addresses that it listens at."""
+    """The addresses on which it listens."""
     process: Process | None = None
 
     @property
@@ -76,7 +76,7 @@ class Recorder:
         self.process.wait(ENDS_WITHIN)
 
     def stop(self) -> None:
-        """SIGTERM; it has to end well, and to have met no surprise."""
+        """Ends it (SIGTERM); asserts exit code 0, and no traceback in its log."""
         assert self.process is not None
         self.process.terminate()
         assert self.process.wait(ENDS_WITHIN) == 0
@@ -90,8 +90,12 @@ class Recorder:
             return 0
 
     def send(self, token: str | None, body: Any, app_id: str | None = None, **headers: str) -> requests.Response:
-        given = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"X-Dynamiq-App-Id": app_id} if app_id else {}), **headers}
-        return requests.post(f"{self.url}/v1/traces", json=body, headers=given, timeout=ASKED_WITHIN)
+        all_headers = {
+            **({"Authorization": f"Bearer {token}"} if token else {}),
+            **({"X-Dynamiq-App-Id": app_id} if app_id else {}),
+            **headers,
+        }
+        return requests.post(f"{self.url}/v1/traces", json=body, headers=all_headers, timeout=ASKED_WITHIN)
 
     def call(self, method: str, path: str, token: str | None, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -99,7 +103,7 @@ class Recorder:
 
 
 def heard(ask: Callable[[], requests.Response]) -> requests.Response:
-    """The first answer that is not to ask again: a recorder says so where the API server takes long to say who asks, and what they may do."""
+    """Returns the first answer that is not 503: a recorder asks to retry if the API server's reviews take long."""
 
     def answers() -> list[requests.Response]:
         answer = ask()
@@ -110,18 +114,18 @@ def heard(ask: Callable[[], requests.Response]) -> requests.Response:
 
 @contextlib.contextmanager
 def running(cluster: Cluster, folder: Path, **more: Any) -> Iterator[Recorder]:
-    """A recorder with its account and its rights while the block runs. `more`: fields of it."""
-    made = Recorder(install(cluster, folder), folder, **more)
-    made.start()
+    """Runs a recorder with its account and its rights while the block runs. `more`: fields of it."""
+    recorder = Recorder(install(cluster, folder), folder, **more)
+    recorder.start()
     try:
-        yield made
+        yield recorder
     finally:
-        if made._runs():
-            made.stop()
+        if recorder._runs():
+            recorder.stop()
 
 
 def token(api: Api, namespace: str, account: str, *, audience: str | None = None, pod: Manifest | None = None) -> str:
-    """A token as a kubelet gives it to a pod, or, without `pod`, as `kubectl create token` does."""
+    """Returns a token as a kubelet gives it to a pod, or, without `pod`, as `kubectl create token` does."""
     spec: Manifest = {"audiences": [audience]} if audience else {}
     if pod is not None:
         spec["boundObjectRef"] = {"kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
@@ -132,7 +136,7 @@ def token(api: Api, namespace: str, account: str, *, audience: str | None = None
 
 
 def an_app(api: Api, namespace: str, *, content: bool = False, name: str = factories.NAME) -> Manifest:
-    """An App; without an operator nothing is made of it."""
+    """Creates an App; without an operator it has no children."""
     runs = [factories.with_spec(runs={"content": True})] if content else []
     answer = api.create(factories.app_manifest(factories.in_namespace(namespace), *runs, name=name))
     assert answer.ok, answer.message
@@ -152,15 +156,15 @@ def a_pod(
     volumes: list[Manifest] | None = None,
     seconds: float = IN_TIME,
 ) -> Manifest:
-    """A pod of an App's workload, which the cluster's controllers make. `label`, `owner`: what it claims instead of what is so.
+    """Creates a pod of an App's workload, as the cluster's controllers do. `label`, `owner`: false claims of the pod.
 
-    `container`, `volumes`: fields of one that really runs.
+    `container`, `volumes`: fields of a pod that really runs.
     """
     meta = (owner or app)["metadata"]
     labels = {names.APP_LABEL: label or app["metadata"]["name"], "workload": name}
     owners = [{"apiVersion": API_VERSION, "kind": "App", "name": meta["name"], "uid": meta["uid"], "controller": True}]
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    made: Manifest = {
+    merged: Manifest = {
         "name": "runtime",
         "image": "example.test/runtime:1",
         "env": [{"name": "DYNAMIQ_PINS", "value": pins}, {"name": "DYNAMIQ_WORKFLOW_VERSION", "value": "v1"}],
@@ -171,7 +175,7 @@ def a_pod(
         "metadata": {"labels": labels},
         "spec": {
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [made],
+            "containers": [merged],
             "volumes": volumes or [],
         },
     }
@@ -184,9 +188,9 @@ def a_pod(
     answer = api.create(workload)
     assert answer.ok, answer.message
     url = f"/api/v1/namespaces/{namespace}/pods"
-    found: Manifest = eventually(
+    created: Manifest = eventually(
         f"the pod of {name} is there",
         lambda: next(iter(api.request("GET", url, query={"labelSelector": f"workload={name}"}).body["items"]), None),
         seconds,
     )
-    return found
+    return created

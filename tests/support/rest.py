@@ -1,4 +1,4 @@
-"""The management API as a process of this checkout, under its own account or behind a proxy, and callers of it."""
+"""Runs the management API as a process of this checkout, under its own account or behind a proxy, and calls it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ READY_WITHIN = 120.0  # seconds
 ENDS_WITHIN = 240.0
 RBAC = "rbac.authorization.k8s.io"
 SERVER = {"deployment_type": "server_based", "config": {}}
-"""Of an App in a cluster without a gate: what names no config sleeps."""
+"""The config of an App in a cluster without a gate: an App without a config sleeps."""
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass
 class Client:
-    """Somebody with a token, calling one process. Nothing raises for a refusal."""
+    """A caller with a token, of one process. It never raises for a refusal."""
 
     url: str
     token: str | None
@@ -40,36 +40,36 @@ class Client:
 
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
         headers = {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **options.pop("headers", {})}
-        given = {"json": body} if body is not None else {}
-        return self.session.request(method, f"{self.url}{path}", headers=headers, timeout=60, **given, **options)
+        payload = {"json": body} if body is not None else {}
+        return self.session.request(method, f"{self.url}{path}", headers=headers, timeout=60, **payload, **options)
 
     def get(self, path: str, **options: Any) -> Any:
-        """The `data` of an answer that has to be good."""
+        """Returns the `data` of an answer that must be good."""
         answer = self("GET", path, **options)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
     def post(self, path: str, body: Any = None, status: int = 201, *, key: str | None = None) -> Any:
-        """The `data` of an answer that has to have this status. `key`: an Idempotency-Key."""
+        """Returns the `data` of an answer that must have this status. `key`: an Idempotency-Key."""
         answer = self("POST", path, body, headers={"Idempotency-Key": key} if key else {})
         assert answer.status_code == status, answer.text
         return answer.json()["data"]
 
     def at(self, url: str) -> Client:
-        """The same caller at another process."""
+        """Returns the same caller of another process."""
         return Client(url, self.token)
 
 
-def problem(answer: requests.Response, status: int, *says: str) -> Manifest:
-    """The error of an answer, which has the contract's shape, this status and these words."""
+def problem(answer: requests.Response, status: int, *texts: str) -> Manifest:
+    """Returns the error of an answer, which must have the contract's shape, this status and these texts."""
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert set(body) == {"error"}
     assert set(body["error"]) == {"code", "message", "details"}
-    for word in says:
-        assert word in answer.text, answer.text
-    found: Manifest = body["error"]
-    return found
+    for each in texts:
+        assert each in answer.text, answer.text
+    error: Manifest = body["error"]
+    return error
 
 
 def install(cluster: Cluster, folder: Path) -> Path:
@@ -81,7 +81,7 @@ def install(cluster: Cluster, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def serving(kubeconfig: Path, folder: Path, *options: str) -> Iterator[str]:
-    """The API as a process; the URL that it answers at, once it is ready."""
+    """Runs the API as a process; yields its URL, once it is ready."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with process(kubeconfig, folder / f"api-{port}.log", port, *options, answers=lambda: _is_ready(url)):
@@ -92,10 +92,10 @@ def serving(kubeconfig: Path, folder: Path, *options: str) -> Iterator[str]:
 def process(
     kubeconfig: Path, log: Path, port: int, *options: str, answers: Callable[[], bool], environment: Mapping[str, str] | None = None
 ) -> Iterator[Process]:
-    """The API as a process, once it `answers` at a port as it should; at the end it has to have ended well and to have met no surprise."""
-    socket.create_server(("127.0.0.1", port)).close()  # what listens there already would answer in its place
-    given = ("api", f"--kubeconfig={kubeconfig}", f"--port={port}", *options)
-    process = programs.fork("dynamiq_operator", *given, log=log, environment=environment)
+    """Runs the API as a process, once it `answers` at a port; asserts exit code 0 and no traceback at the end."""
+    socket.create_server(("127.0.0.1", port)).close()  # another server there would answer instead
+    arguments = ("api", f"--kubeconfig={kubeconfig}", f"--port={port}", *options)
+    process = programs.fork("dynamiq_operator", *arguments, log=log, environment=environment)
     with programs.beside(process, "the API", log, answers):
         yield process
 
@@ -108,13 +108,13 @@ def _is_ready(url: str) -> bool:
 
 
 def client(api: Api, url: str, namespace: str, name: str, *roles: str) -> Client:
-    """A service account of a namespace with these ClusterRoles there."""
+    """Makes a caller: a service account of a namespace with these ClusterRoles there."""
     token = account(api, namespace, name, *roles)
     return Client(url, token)
 
 
 def account(api: Api, namespace: str, name: str, *roles: str) -> str:
-    """The token of a new service account with these ClusterRoles in its namespace."""
+    """Returns the token of a new service account with these ClusterRoles in its namespace."""
     known = identities.account(api, namespace, name)
     for role in roles:
         bind(api, namespace, name, role, namespace)
@@ -144,14 +144,14 @@ def bind_user(api: Api, user: str, namespace: str, role: str) -> None:
 
 
 def until_granted(api: Api, user: str, namespace: str, role: str) -> None:
-    """Waits until the API server goes by all that a ClusterRole gives the user in the namespace: rights take a moment to apply."""
+    """Waits until the API server applies all rights of a ClusterRole to the user in the namespace, which takes a moment."""
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
 
     def applies() -> bool:
-        given = api.get("ClusterRole", role, "").body.get("rules") or ()
-        told = api.acting_as(user).request("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review).body
-        known = [_resources(rule) for rule in told["status"]["resourceRules"]]
-        return all(_resources(rule) in known for rule in given if rule.get("resources"))
+        rules = api.get("ClusterRole", role, "").body.get("rules") or ()
+        review_of_user = api.acting_as(user).request("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review).body
+        known = [_resources(rule) for rule in review_of_user["status"]["resourceRules"]]
+        return all(_resources(rule) in known for rule in rules if rule.get("resources"))
 
     eventually(f"{user} has what ClusterRole {role} gives", applies)
 
@@ -172,16 +172,16 @@ def of_user(user: str, namespace: str, role: str) -> Manifest:
 
 
 def allowed(api: Api, user: str, namespace: str, verb: str, resource: str) -> bool:
-    """Whether somebody may do something with a kind of ours: rights take a moment to apply."""
+    """Returns True if a user may do this with a kind of ours: rights take a moment to apply."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {"user": user, "resourceAttributes": {"group": GROUP, "resource": resource, "verb": verb, "namespace": namespace}},
     }
-    found = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-    return bool(found.body["status"]["allowed"])
+    answer = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(answer.body["status"]["allowed"])
 
 
 def uid(api: Api, kind: str, name: str, namespace: str = "") -> str:
-    """An object's id."""
+    """Returns an object's id."""
     return str(api.get(kind, name, namespace).body["metadata"]["uid"])

@@ -1,7 +1,7 @@
-"""The REST API over a scripted API server: a request goes in as HTTP does, and real bytes go out to a script and come back.
+"""Runs the REST API on a scripted API server: tests send requests as HTTP does, and real bytes go to the script and back.
 
-The script serves a small world: App `chat` of namespace `demo`, which deployed v1 and then v2. A test changes what is answered
-by lines of its own, which stand before these.
+The script serves a small world: App `chat` of namespace `demo`, which deployed v1 and then v2. A test changes answers by lines of its own,
+which precede these.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ T = TypeVar("T")
 TOKEN = "token-of-anna"
 ANNA = "anna@example.com"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
-"""An id of nothing."""
+"""An id that no object has."""
 DOMAIN = "apps.example.com"
 READY = {
     "type": "Ready",
@@ -59,7 +59,7 @@ RESOURCES = {each.kind: each for each in (APPS, NAMESPACES, RECORDS, RUNTIMES, V
 
 @dataclass(frozen=True)
 class Answered:
-    """What the API answered. `cookies`: the headers Set-Cookie, of which there may be several. `is_whole`: whether it had an end."""
+    """An answer of the API. `cookies`: the headers Set-Cookie, of which there may be several. `is_whole`: True if it ended."""
 
     status: int
     headers: Mapping[str, str]
@@ -73,12 +73,12 @@ class Answered:
 
     @property
     def data(self) -> Any:
-        """The object or the list of a good answer."""
+        """Returns the object or the list of a good answer."""
         assert self.status < 300, self.content
         return self.json["data"]
 
     def error(self, status: int) -> dict[str, Any]:
-        """The error of a bad answer of this status: its code, message and details."""
+        """Returns the error of a bad answer of this status: its code, message and details."""
         assert self.status == status, (self.status, self.content)
         error: dict[str, Any] = self.json["error"]
         assert set(error) == {"code", "message", "details"}
@@ -86,7 +86,7 @@ class Answered:
 
 
 class Asked(TypedDict, total=False):
-    """How a request is sent: with `stalls` its body does not end, and `heard` is told of each part of the answer's body as it comes."""
+    """Options of a request: with `stalls` its body does not end; `heard` receives each part of the answer's body."""
 
     key: str | None
     """An Idempotency-Key."""
@@ -98,7 +98,7 @@ class Asked(TypedDict, total=False):
 
 
 class _Script(Script):
-    """What no line has is not there."""
+    """A script that answers 404 to all other requests."""
 
     def answer(self, sent: Sent) -> Reply:
         reply = super().answer(sent)
@@ -109,10 +109,10 @@ class _Script(Script):
 
 
 class RestStage:
-    """Use it as a context manager. `call` sends one request; `script` has what the API server answers, and what it was sent."""
+    """An API on a script. Use it as a context manager. `call` sends one request; `script` has the API server's answers, and its requests."""
 
     def __init__(self, *, is_ready: bool = True, console: Console | None = None, recorder: str | None = None, **settings: Any) -> None:
-        """`is_ready`: whether the index has everything. `recorder`: its URL. `settings`: those of the API besides its domain."""
+        """`is_ready`: the index is complete. `recorder`: its URL. `settings`: those of the API besides its domain."""
         self._recorder = RecorderOptions(recorder) if recorder is not None else None
         self._is_ready = is_ready
         self._console = console or Console(ConsoleOptions(), Assets(None, {}))
@@ -126,8 +126,8 @@ class RestStage:
         for resource in (APPS, RECORDS, VERSIONS, WORKFLOWS):
             for namespace in (make.NAMESPACE, "prod"):
                 self.script.on("GET", resource.path(namespace), _many([])).on("POST", resource.path(namespace), created)
-        for made in _world():
-            self._serve(made)
+        for raw in _world():
+            self._serve(raw)
 
     def __enter__(self) -> RestStage:
         self._server.__enter__()
@@ -148,20 +148,20 @@ class RestStage:
         self._loop.close()
         self._server.__exit__(kind, error, trace)
 
-    # What there is.
+    # Objects.
 
-    def put(self, made: Manifest) -> Manifest:
-        """Adds an object, which the index knows; returns it as it is stored."""
-        stored = self._serve(made)
-        self._index(RESOURCES[made["kind"]]).put(stored)
+    def put(self, raw: Manifest) -> Manifest:
+        """Adds an object, which the index knows; returns the stored one."""
+        stored = self._serve(raw)
+        self._index(RESOURCES[raw["kind"]]).put(stored)
         return stored
 
     def _index(self, resource: ApiResource) -> KindIndex:
         return self.context.index.of(resource)
 
-    def _serve(self, made: Manifest) -> Manifest:
-        resource = RESOURCES[made["kind"]]
-        stored = make.stored({"spec": {}, **copy.deepcopy(made)})
+    def _serve(self, raw: Manifest) -> Manifest:
+        resource = RESOURCES[raw["kind"]]
+        stored = make.stored({"spec": {}, **copy.deepcopy(raw)})
         namespace, name = stored["metadata"].get("namespace", ""), stored["metadata"]["name"]
         of_kind = self._objects[resource.kind]
         of_kind[(namespace, name)] = stored
@@ -171,61 +171,61 @@ class RestStage:
         return stored
 
     def uid(self, resource: ApiResource, name: str, namespace: str = make.NAMESPACE) -> str:
-        """The id of an object that is served."""
+        """Returns the id of an object that is served."""
         uid: str = self._objects[resource.kind][(namespace if resource.namespaced else "", name)]["metadata"]["uid"]
         return uid
 
     def object(self, resource: ApiResource, name: str, namespace: str = make.NAMESPACE) -> Manifest:
-        """An object as it is served."""
+        """Returns an object as it is served."""
         return self._objects[resource.kind][(namespace if resource.namespaced else "", name)]
 
     def allow(self, allowed: Callable[[str, str, str], bool] = lambda *_: True) -> None:
-        """Who asks whether they may do something is answered by `allowed(verb, plural, namespace)`; of a subresource by `pods/log`."""
+        """Answers reviews of rights by `allowed(verb, plural, namespace)`; subresources as `pods/log`."""
 
         def answer(sent: Sent) -> Manifest:
-            asked = sent.body["spec"]["resourceAttributes"]
-            plural = f"{asked['resource']}/{asked['subresource']}" if "subresource" in asked else asked["resource"]
-            return {"status": {"allowed": allowed(asked["verb"], plural, asked.get("namespace", ""))}}
+            attributes = sent.body["spec"]["resourceAttributes"]
+            plural = f"{attributes['resource']}/{attributes['subresource']}" if "subresource" in attributes else attributes["resource"]
+            return {"status": {"allowed": allowed(attributes["verb"], plural, attributes.get("namespace", ""))}}
 
         self.script.on("POST", rights.REVIEWS.path(), answer)
 
-    # What is asked.
+    # Requests.
 
-    def call(self, method: str, path: str, body: Any = None, **asked: Unpack[Asked]) -> Answered:
+    def call(self, method: str, path: str, body: Any = None, **options: Unpack[Asked]) -> Answered:
         """Sends a request. `body`: JSON data, or bytes as they are."""
-        return self.run(self.ask(method, path, body, **asked))
+        return self.run(self.ask(method, path, body, **options))
 
     def run(self, scenario: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine on the event loop that the API is served on."""
+        """Runs a coroutine on the event loop of the API."""
         return self._loop.run(scenario)
 
-    async def ask(self, method: str, path: str, body: Any = None, **asked: Unpack[Asked]) -> Answered:
+    async def ask(self, method: str, path: str, body: Any = None, **options: Unpack[Asked]) -> Answered:
         """Sends a request, for several at once."""
-        token, key, raw = asked.get("token", TOKEN), asked.get("key"), encoded(body)
+        token, key, raw = options.get("token", TOKEN), options.get("key"), encoded(body)
         headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"Idempotency-Key": key} if key else {})}
         if raw:
             headers["Content-Type"] = "application/json"
-        headers |= asked.get("headers") or {}
-        return await _send(self.app, http_scope(method, path, headers), raw, asked.get("stalls", False), asked.get("heard"))
+        headers |= options.get("headers") or {}
+        return await _send(self.app, http_scope(method, path, headers), raw, options.get("stalls", False), options.get("heard"))
 
     def get(self, path: str) -> Any:
-        """The data of a GET."""
+        """Returns the data of a GET."""
         return self.call("GET", path).data
 
     def created(self, resource: ApiResource, namespace: str = make.NAMESPACE) -> list[Manifest]:
-        """What was sent to be created and kept, in order."""
+        """Returns the objects sent to be created, without dry runs, in order."""
         path = resource.path(namespace)
         return [sent.body for sent in self.script.writes() if sent.path == path and sent.method == "POST" and "dryRun" not in sent.query]
 
 
 @functools.cache
 def _app() -> FastAPI:
-    """The application, made once in a process: to build its routes takes longer than most tests."""
+    """Returns the application, made once in a process: building its routes takes longer than most tests."""
     return create_app(ApiServer(kubernetes.Configuration()), Settings())
 
 
 def _app_over(context: ApiContext, console: Console) -> FastAPI:
-    """The application over another context than that it was made with, and with another console."""
+    """Returns the application with another context and another console."""
     app = _app()
     app.state.context = context
     app.user_middleware.clear()
@@ -237,7 +237,7 @@ def _app_over(context: ApiContext, console: Console) -> FastAPI:
 
 
 def http_scope(method: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
-    """A request as a server gives it to an application."""
+    """Returns a request as a server passes it to an application."""
     path, _, query = path.partition("?")
     return {
         "type": "http",
@@ -262,12 +262,12 @@ async def _send(app: Any, scope: dict[str, Any], body: bytes, stalls: bool, hear
         {"type": "http.request", "body": body[:65536], "more_body": stalls or len(body) > 65536},
         {"type": "http.request", "body": body[65536:]},
     ]
-    given = iter(parts[:1] if stalls else parts)
+    remaining_parts = iter(parts[:1] if stalls else parts)
     messages: list[dict[str, Any]] = []
     ended = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
-        if (part := next(given, None)) is not None:
+        if (part := next(remaining_parts, None)) is not None:
             return part
         # A connection stays for the answer.
         await (asyncio.Event() if stalls else ended).wait()
@@ -289,22 +289,22 @@ async def _send(app: Any, scope: dict[str, Any], body: bytes, stalls: bool, hear
 
 
 def encoded(body: Any) -> bytes:
-    """What is sent of a body: bytes as they are, else its JSON, and nothing of None."""
+    """Returns the bytes of a body: bytes as they are, else its JSON, and nothing for None."""
     return body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
 
 
 def created(sent: Sent) -> Reply:
-    """The answer to a POST: what was sent, as it is stored."""
-    made = copy.deepcopy(sent.body)
-    meta = made["metadata"]
+    """Answers a POST with the sent object, as it is stored."""
+    raw = copy.deepcopy(sent.body)
+    meta = raw["metadata"]
     meta.setdefault("name", f"{meta.get('generateName', '')}abcde")
-    if made["kind"] == RECORDS.kind:
-        made["spec"]["createdBy"] = ANNA
-    return Reply(201, make.stored(made))
+    if raw["kind"] == RECORDS.kind:
+        raw["spec"]["createdBy"] = ANNA
+    return Reply(201, make.stored(raw))
 
 
 def patched(stored: Manifest) -> Answer:
-    """The answer to a merge patch of spec and metadata: the object with the fields that were sent."""
+    """Answers a merge patch of spec and metadata: the object with the sent fields."""
 
     def answer(sent: Sent) -> Manifest:
         spec = {name: value for name, value in {**stored["spec"], **sent.body.get("spec", {})}.items() if value is not None}
@@ -314,7 +314,7 @@ def patched(stored: Manifest) -> Answer:
 
 
 def of_user(username: str, **extra: list[str]) -> Answer:
-    """The answer to who asks who they are."""
+    """Answers a review of the caller's own identity."""
     return Reply(201, {"status": {"userInfo": {"username": username, "extra": extra}}})
 
 
@@ -340,7 +340,7 @@ def _many(objects: list[Manifest]) -> Answer:
 
 
 def table(objects: list[Manifest]) -> Manifest:
-    """Objects as `kubectl get` prints them, as far as anything reads it: rows with the columns of a history."""
+    """Returns objects as `kubectl get` prints them, with the columns that a reader uses: rows with the columns of a history."""
     columns = [(column.title, column.path) for column in of_kubectl()]
     if any(each["kind"] != RECORDS.kind for each in objects):
         columns = [("Version", ".spec.version"), ("Description", ".spec.description")]
@@ -359,13 +359,13 @@ def table(objects: list[Manifest]) -> Manifest:
 
 
 def a_namespace(name: str, **labels: str) -> Manifest:
-    """`labels`: project and environment."""
+    """Returns a namespace. `labels`: project and environment."""
     full = {getattr(names, f"{key.upper()}_LABEL"): value for key, value in labels.items()}
     return {"apiVersion": "v1", "kind": NAMESPACES.kind, "metadata": {"name": name, "labels": full}}
 
 
 def row(name: str, *modifiers: make.Modifier) -> Manifest:
-    """A row of App chat, which the operator has made its owner."""
+    """Returns a row of App chat, which the operator has made its owner."""
     uid = make.an_app().meta.uid
     owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": make.NAME, "uid": uid, "controller": True}
     return make.row_manifest(name, make.with_meta(ownerReferences=[owner]), *modifiers)

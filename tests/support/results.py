@@ -1,4 +1,4 @@
-"""What pytest, or vitest, wrote of a run as JUnit XML: how many tests passed and failed, which, why, and how long each took."""
+"""Reads JUnit XML of pytest or vitest: how many tests passed and failed, which, why, and how long each took."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SLOWEST = 10
 
 @dataclass(frozen=True)
 class Failure:
-    """A test that failed, or whose set-up or end did; the line that pytest gives as its reason, and all that it said of it."""
+    """A test that failed, or whose set-up or end did; pytest's line with the reason, and its whole text."""
 
     test: str
     reason: str
@@ -24,7 +24,7 @@ class Failure:
 
 @dataclass
 class Results:
-    """Of one run or several: what they came to, and seconds by test."""
+    """The results of one run or several: their counts, and seconds by test."""
 
     tests: int = 0
     failed: int = 0
@@ -33,32 +33,35 @@ class Results:
     seconds: dict[str, float] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     flaky: list[Failure] = field(default_factory=list)
-    """Failures of tests that passed when they were run once more: these count as passed."""
+    """Failures of tests that passed in a second run: these count as passed."""
 
     @property
     def passed(self) -> int:
         return self.tests - self.failed - self.errors - self.skipped
 
     def counts(self) -> str:
-        """As pytest counts: `2 failed, 31 passed, 1 error`."""
+        """Returns the counts like pytest: `2 failed, 31 passed, 1 error`."""
         named = ((self.failed, "failed"), (self.passed, "passed"), (self.skipped, "skipped"), (self.errors, "errors"))
         return ", ".join(f"{count} {name}" for count, name in named if count or name == "passed")
 
     def slowest(self, count: int = SLOWEST) -> list[tuple[str, float]]:
-        """The slowest tests, set-up and end included, the slowest first."""
-        return sorted(self.seconds.items(), key=lambda one: -one[1])[:count]
+        """Returns the slowest tests, set-up and end included, the slowest first."""
+        return sorted(self.seconds.items(), key=lambda entry: -entry[1])[:count]
 
 
 def reasons(failures: Iterable[Failure]) -> dict[str, list[str]]:
-    """The tests that failed, by the reason that each gave."""
-    found: dict[str, list[str]] = {}
+    """Returns the failed tests, by their reason."""
+    tests: dict[str, list[str]] = {}
     for failure in failures:
-        found.setdefault(failure.reason, []).append(failure.test)
-    return found
+        tests.setdefault(failure.reason, []).append(failure.test)
+    return tests
 
 
 def read(*files: Path, flaky: Collection[str] = ()) -> Results:
-    """Of all these files together; a run that ended before it wrote all of its file counts for nothing. `flaky` names tests that passed since."""
+    """Reads all these files together. A run that ended before it wrote all of its file counts for nothing.
+
+    `flaky` names tests that have passed since.
+    """
     whole = Results()
     for file in files:
         with contextlib.suppress(FileNotFoundError, ElementTree.ParseError):
@@ -80,16 +83,16 @@ def _add(whole: Results, suites: Iterable[ElementTree.Element], flaky: Collectio
             if test in flaky:
                 whole.failed -= len(failures)
                 whole.errors -= len(errors)
-            (whole.flaky if test in flaky else whole.failures).extend(_failure(test, found) for found in (*failures, *errors))
+            (whole.flaky if test in flaky else whole.failures).extend(_failure(test, element) for element in (*failures, *errors))
 
 
-def _failure(test: str, found: ElementTree.Element) -> Failure:
-    message = found.get("message") or ""
-    return Failure(test, next(iter(message.splitlines()), "")[:REASON_SHOWN], end_of(found.text or message))
+def _failure(test: str, element: ElementTree.Element) -> Failure:
+    message = element.get("message") or ""
+    return Failure(test, next(iter(message.splitlines()), "")[:REASON_SHOWN], end_of(element.text or message))
 
 
 def end_of(text: str) -> str:
-    """The last lines of what was printed, and how many come before them."""
+    """Returns the last lines of a text, and the number of lines before them."""
     lines = text.rstrip().splitlines()
     left_out = len(lines) - LINES_SHOWN
     return "\n".join([f"… {left_out} lines before", *lines[left_out:]] if left_out > 0 else lines)

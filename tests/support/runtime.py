@@ -1,4 +1,4 @@
-"""Starts the runtime as a process on a loopback port, the way a pod starts it, and talks HTTP to it."""
+"""Starts the runtime as a process on a loopback port, as a pod starts it, and sends it HTTP requests."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ WAITS = a_flow(
     "import io, time\ndef run(inputs):\n    while inputs.get('until'):\n        try:\n"
     "            io.open(inputs['until']).close()\n            break\n        except OSError:\n            time.sleep(0.02)\n    return 'slept'\n"
 )
-"""A run of it lasts until there is the file that its input names `until`, so that it ends at no time that a test may miss."""
+"""A flow whose run lasts until the file exists that its input names `until`: it never ends too early for a test."""
 SLOW = a_flow("import time\ndef run(inputs):\n    time.sleep(inputs['seconds'])\n    return 'slept'\n")
 
 
 @dataclass
 class Answer:
-    """What came back; `body` is parsed where it is JSON."""
+    """An answer; `body` is parsed if it is JSON."""
 
     status: int
     body: Any
@@ -46,13 +46,13 @@ class Answer:
 
     @property
     def events(self) -> list[tuple[str, Any]]:
-        """The events of a stream: name and data."""
+        """Returns the events of a stream: name and data."""
         return events_in(self.body)
 
 
 @dataclass
 class Served:
-    """A running server; `metrics_port` answers for Prometheus and the operator."""
+    """A running server; `metrics_port` answers Prometheus and the operator."""
 
     port: int
     metrics_port: int
@@ -94,7 +94,7 @@ class Served:
         return self.request("POST", path, json.dumps(body).encode(), sent, timeout)
 
     def events(self, given: Any, timeout: float = DEADLINE) -> Iterator[tuple[str, Any]]:
-        """A stream's events as they come: name and data."""
+        """Yields a stream's events at once: name and data."""
         body = json.dumps({"input": given, "stream": True}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=timeout) as response:
@@ -106,13 +106,13 @@ class Served:
                     block = ""
 
     def metric(self, name: str) -> float:
-        """One sample of /metrics, by its name with labels as it is written there; 0 for one that is not there yet."""
+        """Returns one sample of /metrics, by its name with labels as written there; 0 if it is missing."""
         lines = [line.rsplit(" ", 1) for line in self.request("GET", "/metrics", port=self.metrics_port).body.splitlines()]
         return next((float(value) for key, value in lines if key == name), 0.0)
 
     @property
     def activity(self) -> dict[str, Any]:
-        """What the operator reads."""
+        """Returns the report that the operator reads."""
         answer = self.request("GET", "/activity", port=self.metrics_port)
         assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json; charset=utf-8")
         return dict(answer.body)
@@ -129,7 +129,7 @@ def _answer(status: int, raw: bytes, headers: Message) -> Answer:
 
 
 def events_in(text: str) -> list[tuple[str, Any]]:
-    """Server-sent events, without comments: name and data."""
+    """Returns server-sent events, without comments: name and data."""
     events = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
@@ -139,7 +139,7 @@ def events_in(text: str) -> list[tuple[str, Any]]:
 
 
 def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
-    """The variables of a pod that serves `flow`, written to `folder`."""
+    """Returns the variables of a pod that serves `flow`, which is written to `folder`."""
     (folder / "flow").write_text(flow)
     own = {
         "PYTHONPATH": str(OPERATOR),
@@ -153,7 +153,7 @@ def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
 
 @contextmanager
 def serving(folder: Path, flow: str, *, python: str | Preloaded | None = None, **variables: str) -> Iterator[Served]:
-    """A server that is ready; it is killed at the end if it still runs."""
+    """Runs a server that is ready; kills it at the end if it still runs."""
     with listening(folder, flow, python=python, **variables) as served:
         eventually("it serves", lambda: '"serving"' in served.log.read_text() or served.process.poll() is not None, _start(variables))
         assert served.process.poll() is None, served.log.read_text()
@@ -166,10 +166,10 @@ def _start(variables: Mapping[str, str]) -> float:
 
 @functools.cache
 def _loaded() -> Preloaded:
-    """The process that has loaded the runtime, one in a session."""
-    made = Preloaded(sys.executable, [f"dynamiq_runtime.{name}" for name in MODULES])
-    atexit.register(made.end)
-    return made
+    """Returns the process that has loaded the runtime, one in a session."""
+    loaded = Preloaded(sys.executable, [f"dynamiq_runtime.{name}" for name in MODULES])
+    atexit.register(loaded.end)
+    return loaded
 
 
 def forked(folder: Path, *arguments: str, **variables: str) -> ForkedProcess:
@@ -181,7 +181,7 @@ def forked(folder: Path, *arguments: str, **variables: str) -> ForkedProcess:
 
 
 def _serve(python: str | Preloaded | None, variables: Mapping[str, str], log: Path, errors: Path) -> Process:
-    """Starts a server by an interpreter, or by one that has loaded what it needs: without one, by the session's own."""
+    """Starts a server with an interpreter, or with a process that has loaded its modules, by default the session's own."""
     if not isinstance(python, str):
         return (python or _loaded()).start("dynamiq_runtime", "serve", environment=variables, files=(Path(os.devnull), log, errors))
     with log.open("a") as output, errors.open("a") as complaints:
@@ -190,22 +190,22 @@ def _serve(python: str | Preloaded | None, variables: Mapping[str, str], log: Pa
 
 @contextmanager
 def listening(folder: Path, flow: str, *, python: str | Preloaded | None = None, **variables: str) -> Iterator[Served]:
-    """A server that listens and may still load its flow; it is killed at the end if it still runs."""
+    """Runs a server that listens and may still load its flow; kills it at the end if it still runs."""
     log = folder / "log"
-    log.unlink(missing_ok=True)  # what another server said there is not this one's
+    log.unlink(missing_ok=True)  # the log of another server is not this one's
     process = _serve(python, environment(folder, flow, **variables), log, log)
     try:
         eventually("it listens", lambda: (log.exists() and '"listening"' in log.read_text()) or process.poll() is not None)
         assert process.poll() is None, log.read_text()
-        said = next(line for line in map(json.loads, log.read_text().splitlines()) if line["message"] == "listening")
-        yield Served(said["port"], said["metrics_port"], process, log)
+        listening_line = next(line for line in map(json.loads, log.read_text().splitlines()) if line["message"] == "listening")
+        yield Served(listening_line["port"], listening_line["metrics_port"], process, log)
     finally:
         process.kill()
         process.wait()
 
 
 def refused(folder: Path, flow: str, *, python: str | Preloaded | None = None, **variables: str) -> tuple[int, str]:
-    """The exit code and the one line on stderr of a server that does not start."""
+    """Returns the exit code and the one line on stderr of a server that does not start."""
     errors = folder / "errors"
     errors.unlink(missing_ok=True)
     process = _serve(python, environment(folder, flow, **variables), folder / "output", errors)

@@ -1,8 +1,8 @@
-"""A transport whose answers a test writes: the edge below `kube/` for unit tests of actions, controller, rest and cli.
+"""Scripts the transport below `kube/`, for unit tests of actions, controller, rest and cli: a test writes the answers.
 
-A `Script` maps a method and a path to answers. It holds no objects and decides nothing, so it is no fake API server: what an
-API server does with a request is tested on a real one. `ScriptedServer` serves a script over HTTP, so that the real clients
-send real bytes; `ScriptedApi` is the same without a socket, for code that takes a `kube.api.Api`.
+A `Script` maps a method and a path to answers. It holds no objects and decides nothing, so it is no fake API server: tests of an API
+server's behaviour use a real one. `ScriptedServer` serves a script over HTTP, so that the real clients send real bytes. `ScriptedApi` is
+the same without a socket, for code with a `kube.api.Api`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dynamiq_operator.model.manifests import Manifest
 
 @dataclass(frozen=True)
 class Sent:
-    """One request as it arrived. `body`: parsed where it is JSON, else the bytes, None where there is none."""
+    """One request as it arrived. `body`: parsed if it is JSON, else the bytes, None if there is none."""
 
     method: str
     path: str
@@ -35,14 +35,14 @@ class Sent:
     headers: Mapping[str, str]
     body: Any
     pairs: Sequence[tuple[str, str]] = ()
-    """The query in order, with what is there twice."""
+    """The query in order, including duplicates."""
     raw: bytes = b""
     """The body as it arrived, over HTTP."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `body`: JSON data, or bytes as they are. `stream`: the events of a watch, a line each, in place of `body`.
+    """One answer. `body`: JSON data, or bytes as they are. `stream`: the events of a watch, a line each, instead of `body`.
 
     `cut`: the connection is closed without an answer.
     """
@@ -61,26 +61,26 @@ Answer = Reply | Mapping[str, Any] | Callable[[Sent], "Reply | Mapping[str, Any]
 
 
 def failure(status: int, reason: str, message: str = "", causes: Mapping[str, str] | None = None, **headers: str) -> Reply:
-    """A Status object as the API server answers with an error; `causes`: a message for each field."""
-    details = {"causes": [{"field": name, "message": said} for name, said in (causes or {}).items()]}
+    """Returns a Status object as the API server answers with an error; `causes`: a message for each field."""
+    details = {"causes": [{"field": name, "message": text} for name, text in (causes or {}).items()]}
     body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason, "message": message or reason, "details": details}
     return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def missing(plural: str, name: str) -> Reply:
-    """The 404 of one object, which names it; without a name it would be the 404 of a resource that is not served."""
-    made = failure(404, "NotFound", f'{plural} "{name}" not found')
-    made.body["details"]["name"] = name
-    return made
+    """Returns the 404 of one object, which names it; without a name it would be the 404 of an unserved resource."""
+    reply = failure(404, "NotFound", f'{plural} "{name}" not found')
+    reply.body["details"]["name"] = name
+    return reply
 
 
 def listed(*items: Manifest, version: str = "1", token: str = "") -> dict[str, Any]:
-    """One page of a list; `token` continues it."""
+    """Returns one page of a list; `token` continues it."""
     return {"metadata": {"resourceVersion": version, **({"continue": token} if token else {})}, "items": list(items)}
 
 
 def following(events: queue.SimpleQueue[Any], is_over: Callable[[], bool]) -> Iterator[Any]:
-    """The events of a watch as they are put, until None is, or the watch is over."""
+    """Yields the events of a watch from the queue, until None, or until the watch is over."""
     while not is_over():
         with contextlib.suppress(queue.Empty):
             if (event := events.get(timeout=0.02)) is None:
@@ -89,7 +89,7 @@ def following(events: queue.SimpleQueue[Any], is_over: Callable[[], bool]) -> It
 
 
 EMPTY = ("rejections", "approvals", "deploypolicies", "appchanges")
-"""Lists that are empty where no line says otherwise: most clusters have no rules for deploys."""
+"""Lists that are empty by default: most clusters have no rules for deploys."""
 
 
 @dataclass
@@ -104,7 +104,7 @@ class _Line:
 
 
 class Script:
-    """What is answered to what. `sent`: every request, in order; `unscripted`: those that no line fits."""
+    """The answers to requests. `sent`: every request, in order; `unscripted`: those without an answer."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
@@ -113,20 +113,20 @@ class Script:
         self._lock = threading.Lock()
 
     def on(self, method: str, path: str, *answers: Answer, query: Mapping[str, str] | None = None) -> Script:
-        """Answers one after the other, the last one from then on. A later line stands before an earlier one; `query`: a part of it."""
+        """Adds answers in order, the last one also to all later requests. A later line precedes an earlier one; `query`: a part of it."""
         self._lines.insert(0, _Line(method, path, query or {}, list(answers) or [Reply()]))
         return self
 
     def writes(self) -> list[Sent]:
-        """The requests that were more than reads."""
+        """Returns the requests that were no reads."""
         return [sent for sent in self.sent if sent.method != "GET"]
 
     def bodies(self, method: str, path: str) -> list[Any]:
-        """What was sent to a path by a method, in order."""
+        """Returns the bodies sent to a path by a method, in order."""
         return [sent.body for sent in self.sent if (sent.method, sent.path) == (method, path)]
 
     def answer(self, sent: Sent) -> Reply:
-        """The scripted answer; for a request without one, 501, which no code of ours expects."""
+        """Returns the scripted answer; for a request without one, 501, which no code of ours expects."""
         with self._lock:
             self.sent.append(sent)
             line = next((line for line in self._lines if line.fits(sent)), None)
@@ -136,12 +136,12 @@ class Script:
                 self.unscripted.append(sent)
                 return failure(501, "Unscripted", f"the script has no answer to {sent.method} {sent.path} {dict(sent.query)}")
             chosen = line.answers.pop(0) if len(line.answers) > 1 else line.answers[0]
-        said = chosen(sent) if callable(chosen) else chosen
-        return said if isinstance(said, Reply) else Reply(body=said)
+        answered = chosen(sent) if callable(chosen) else chosen
+        return answered if isinstance(answered, Reply) else Reply(body=answered)
 
 
 class ScriptedApi:
-    """`kube.api.Api` over a script, without a socket."""
+    """`kube.api.Api` on a script, without a socket."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -158,8 +158,8 @@ class ScriptedApi:
     ) -> Manifest:
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
         read = {name: str(value) for name, value in (query or {}).items()}
-        kept = json.loads(json.dumps(body)) if body is not None else None
-        reply = self.script.answer(Sent(method, path, read, headers, kept))
+        copied = json.loads(json.dumps(body)) if body is not None else None
+        reply = self.script.answer(Sent(method, path, read, headers, copied))
         if reply.cut:
             raise errors.Unavailable(f"{method} {path}: the connection was cut")
         if reply.status >= 400:
@@ -169,10 +169,10 @@ class ScriptedApi:
 
 
 class HttpServer:
-    """Answers each request over HTTP with what `answer` makes of it, at `url`. Use it as a context manager; it yields the URL."""
+    """Answers each request over HTTP by `answer`, at `url`. Use it as a context manager; it yields the URL."""
 
     def __init__(self, answer: Callable[[Sent], Reply], host: str = "127.0.0.1", port: int = 0, unix: Path | None = None) -> None:
-        # Only TCP knows of a delay that can be turned off.
+        # Only TCP has a delay that can be turned off.
         handler = type("Handler", (_Handler,), {"answer": staticmethod(answer), "disable_nagle_algorithm": unix is None})
         self._server = _Unix(unix, handler) if unix is not None else _Tcp((host, port), handler)
         self._host = host
@@ -213,7 +213,7 @@ class _Tcp(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing of a client that went away in the middle of an answer."""
+        """Ignores a client that disconnects in the middle of an answer."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -263,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one  # noqa: N815 - the names that http.server looks for
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-        """Says nothing: what was sent is in the script."""
+        """Prints nothing: the script has the requests."""
 
 
 def _parsed(raw: bytes) -> Any:
@@ -276,7 +276,7 @@ def _parsed(raw: bytes) -> Any:
 
 
 def kubeconfig(server: ScriptedServer) -> dict[str, Any]:
-    """A kubeconfig, as data, whose only context is the scripted server."""
+    """Returns a kubeconfig, as data, whose only context is the scripted server."""
     return {
         "apiVersion": "v1",
         "kind": "Config",

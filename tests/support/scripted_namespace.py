@@ -1,4 +1,4 @@
-"""A namespace as a script answers for it: its objects by name and in lists, and what the API server says to a POST."""
+"""Scripts a namespace: its objects by name and in lists, and the API server's answers to POST."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ CONFLICT = failure(409, "Conflict", "the object has been modified")
 
 
 def holding(*objects: Manifest, namespace: str = given.NAMESPACE, script: Script | None = None) -> Script:
-    """A script with these objects, as stored, in a namespace. It answers a POST with what was sent, as stored; the caller may do everything."""
+    """Scripts these objects, as stored, in a namespace. POST returns the stored object; the caller may do everything."""
     script = script or permitting(Script())
     for resource in KINDS:
-        found = [given.stored(made) for made in objects if made["kind"] == resource.kind]
-        script.on("GET", resource.path(namespace), _list_of(found)).on("POST", resource.path(namespace), created)
-        for made in found:
-            script.on("GET", resource.path(namespace, made["metadata"]["name"]), made)
+        of_kind = [given.stored(each) for each in objects if each["kind"] == resource.kind]
+        script.on("GET", resource.path(namespace), _list_of(of_kind)).on("POST", resource.path(namespace), created)
+        for each in of_kind:
+            script.on("GET", resource.path(namespace, each["metadata"]["name"]), each)
     return script
 
 
 def lacking(script: Script, *paths: str) -> Script:
-    """There is nothing at these paths."""
+    """Scripts a 404 at these paths."""
     for path in paths:
         script.on("GET", path, NOT_FOUND)
     return script
 
 
 def environment(name: str, environment: str, project: str = "chat") -> Manifest:
-    """A namespace that is an environment of a project."""
+    """Returns a namespace that is an environment of a project."""
     return {"metadata": {"name": name, "labels": {names.PROJECT_LABEL: project, names.ENVIRONMENT_LABEL: environment}}}
 
 
 def hostnames(**of: str) -> Manifest:
-    """A page of Apps by their columns: the hostname of each, by `namespace__name`."""
+    """Returns a page of Apps by their columns: the hostname of each, by `namespace__name`."""
     rows = [
         {"object": {"metadata": dict(zip(("namespace", "name"), key.split("__"), strict=True))}, "cells": [host]}
         for key, host in of.items()
@@ -55,31 +55,31 @@ def hostnames(**of: str) -> Manifest:
 
 
 def flow_path(version: str, namespace: str = given.NAMESPACE) -> str:
-    """The path of the ConfigMap that holds a version's flow for an App."""
+    """Returns the path of the ConfigMap that holds a version's flow for an App."""
     return CONFIG_MAPS.path(namespace, names.flow(given.NAME, given.flow_hash(version)))
 
 
 def created(sent: Sent) -> Reply:
-    """The object that a POST made, named by the API server where it had a prefix alone."""
+    """Returns the object that a POST made; the API server completes a name that was only a prefix."""
     meta = sent.body["metadata"]
     return Reply(201, given.stored({**sent.body, "metadata": {**meta, "name": meta.get("name") or f"{meta['generateName']}new"}}))
 
 
 def permitting(script: Script, *, but: Collection[tuple[str, str]] = ()) -> Script:
-    """The caller may do everything `but` these verbs on these resources."""
+    """Allows the caller everything `but` these verbs on these resources."""
 
     def review(sent: Sent) -> Manifest:
-        asked = sent.body["spec"]["resourceAttributes"]
-        return {"status": {"allowed": (asked["verb"], asked["resource"]) not in but}}
+        attributes = sent.body["spec"]["resourceAttributes"]
+        return {"status": {"allowed": (attributes["verb"], attributes["resource"]) not in but}}
 
     return script.on("POST", REVIEWS.path(), review)
 
 
-def _list_of(found: list[Manifest]) -> Callable[[Sent], Manifest]:
+def _list_of(items: list[Manifest]) -> Callable[[Sent], Manifest]:
     def answer(sent: Sent) -> Manifest:
         if sent.headers["Accept"] != TABLE:
-            return listed(*found)
-        rows = [{"object": {"metadata": each["metadata"]}, "cells": [each["spec"].get("version")]} for each in found]
+            return listed(*items)
+        rows = [{"object": {"metadata": each["metadata"]}, "cells": [each["spec"].get("version")]} for each in items]
         return {"metadata": {}, "columnDefinitions": [{"name": "Version"}], "rows": rows}
 
     return answer

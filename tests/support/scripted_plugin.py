@@ -1,7 +1,7 @@
-"""The kubectl plugin over a script: its real entry, connection and transport, with a stand-in for the program `kubectl`.
+"""Runs the kubectl plugin on a script: its real entry, connection and transport, with a stand-in for the program `kubectl`.
 
-The stand-in serves the script where `kubectl proxy --unix-socket` would serve the cluster, says the namespace of the
-context, and prints its arguments for everything else. `complains` makes it end as kubectl does that cannot connect.
+The stand-in serves the script like `kubectl proxy --unix-socket`, prints the namespace of the context, and prints its arguments for all
+other commands. `complains` makes it end like a kubectl that cannot connect.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ RELEASES = {"columnDefinitions": [{"name": "Workflow"}, {"name": "Version"}, {"n
 
 
 CtrlC = Callable[[Reply | Manifest], Answer]
-"""An answer during which somebody presses Ctrl-C."""
+"""An answer during which the user presses Ctrl-C."""
 
 
 def press_ctrl_c() -> None:
-    """As a terminal does it: the main thread is interrupted wherever it waits."""
+    """Sends Ctrl-C like a terminal: it interrupts the main thread wherever it waits."""
     main = threading.main_thread().ident
     assert main is not None
     signal.pthread_kill(main, signal.SIGINT)
@@ -70,7 +70,7 @@ def press_ctrl_c() -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a call ended: its exit code, and what it wrote."""
+    """The end of a call: its exit code, and its outputs."""
 
     code: int
     out: str
@@ -78,7 +78,7 @@ class Ended:
 
 
 class Keyboard(io.StringIO):
-    """A standard input at which somebody sits, who types this."""
+    """A standard input at a keyboard, with this typed text."""
 
     def isatty(self) -> bool:
         return True
@@ -109,13 +109,13 @@ class PluginScript(Script):
 
     @property
     def recorded(self) -> list[Sent]:
-        """What the recorder was asked, in order."""
+        """Returns the requests to the recorder, in order."""
         return [sent for sent in self.sent if sent.path.startswith(PROXY)]
 
 
 @dataclass
 class ScriptedPlugin:
-    """Calls `kubectl dynamiq` in this process. `typed`: what is typed at a terminal, where there is one. Use it as a context manager."""
+    """Calls `kubectl dynamiq` in this process. `typed`: the text typed at a terminal, if there is one. Use it as a context manager."""
 
     capture: pytest.CaptureFixture[str]
     patch: pytest.MonkeyPatch
@@ -135,20 +135,20 @@ class ScriptedPlugin:
         return self
 
     def context(self, name: str) -> PluginScript:
-        """Another cluster, which this context of the kubeconfig leads to."""
+        """Adds another cluster as this context of the kubeconfig."""
         script = PluginScript()
         self._servers.enter_context(ScriptedServer(script, unix=self.folder / f"api-{name}"))
         return script
 
     @property
     def proxies(self) -> list[list[str]]:
-        """The arguments of each proxy that was started."""
+        """Returns the arguments of each started proxy."""
         return [line.split() for line in (self.folder / "proxies").read_text().splitlines()]
 
     def environment(self, kubectl: Path) -> Mapping[str, str]:
-        """What the plugin finds in its environment: no terminal's colours or width, no desktop."""
-        mine = {"KUBECTL": str(kubectl), "STAND_IN": str(self.folder), "XDG_RUNTIME_DIR": "", "TMPDIR": str(self.folder)}
-        return mine | {
+        """Returns the plugin's environment: no terminal's colours or width, no desktop."""
+        own = {"KUBECTL": str(kubectl), "STAND_IN": str(self.folder), "XDG_RUNTIME_DIR": "", "TMPDIR": str(self.folder)}
+        return own | {
             "COLUMNS": "",
             "NO_COLOR": "",
             "TERM": "xterm",
@@ -162,52 +162,52 @@ class ScriptedPlugin:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __call__(self, *arguments: str, typed: str | None = None, terminal: bool = False) -> Ended:
-        """Runs it by its entry. `typed`: at a keyboard; else nobody sits there. `terminal`: it writes to one."""
+        """Runs it by its entry. `typed`: at a keyboard; else it has none. `terminal`: its output is one."""
         return self._run(cli.main, ["kubectl-dynamiq", *arguments], typed, terminal)
 
     def complete(self, *arguments: str) -> list[str]:
-        """The lines that completion prints after `kubectl dynamiq` and these arguments."""
+        """Returns the lines that completion prints after `kubectl dynamiq` and these arguments."""
         return self._run(completion.main, ["kubectl_complete-dynamiq", *arguments], None, False).out.splitlines()
 
     def started(self, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
-        """It in a process of its own, without a terminal, which hears of Ctrl-C also where the tests run behind `nohup`."""
+        """Starts it as a separate process, without a terminal, which receives Ctrl-C even if the tests run behind `nohup`."""
         hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
         command = [sys.executable, "-c", f"{hears}; import sys; from dynamiq_operator.cli import main; sys.exit(main())", *arguments]
         environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
     def logs_in(self, user: Mapping[str, Any], **cluster: Any) -> None:
-        """The kubeconfig's user is this one."""
+        """Sets the kubeconfig's user."""
         context = {"name": "stand-in", "context": {"user": "tester", "cluster": "stand-in"}}
-        made = {
+        config = {
             "current-context": "stand-in",
             "contexts": [context],
             "users": [{"name": "tester", "user": dict(user)}],
             "clusters": [{"name": "stand-in", "cluster": cluster}],
         }
-        (self.folder / "kubeconfig").write_text(json.dumps(made))
+        (self.folder / "kubeconfig").write_text(json.dumps(config))
 
     def records(self) -> None:
-        """There is a recorder, and the kubeconfig has a token."""
+        """Adds a recorder, and a token to the kubeconfig."""
         self.script.has_recorder = True
         self.logs_in({"token": "token-of-anna"})
 
     def complains(self, text: str) -> None:
-        """`kubectl proxy` ends with this on standard error."""
+        """Makes `kubectl proxy` end with this text on standard error."""
         (self.folder / "complaint").write_text(text)
 
     def says(self, text: str) -> None:
-        """`kubectl proxy` says this on standard error while it serves."""
+        """Makes `kubectl proxy` print this on standard error while it serves."""
         (self.folder / "says").write_text(text)
 
     def forwards(self, port: int | None, complaint: str = "") -> None:
-        """`kubectl port-forward` leads to a port of this machine, or ends with a complaint."""
-        said = f"Forwarding from 127.0.0.1:{port} -> 8080\n" if port is not None else ""
-        (self.folder / "forwarded").write_text(said)
+        """Makes `kubectl port-forward` lead to a port of this machine, or end with a complaint."""
+        output = f"Forwarding from 127.0.0.1:{port} -> 8080\n" if port is not None else ""
+        (self.folder / "forwarded").write_text(output)
         (self.folder / "not-forwarded").write_text(complaint)
 
     def gets(self, resource: str, *lines: str) -> None:
-        """`kubectl get` of a resource, as completion asks for it, prints these lines."""
+        """Makes `kubectl get` of a resource, as completion calls it, print these lines."""
         (self.folder / f"get-{resource}").write_text("".join(f"{line}\n" for line in lines))
 
     def _run(self, entry: Any, arguments: list[str], typed: str | None, terminal: bool) -> Ended:
@@ -229,10 +229,10 @@ class ScriptedPlugin:
         wrote = self.capture.readouterr()
         return Ended(code, wrote.out, wrote.err)
 
-    # What the cluster holds.
+    # The cluster's objects.
 
     def rows(self, *rows: Manifest, namespace: str = NAMESPACE) -> None:
-        """The rows of every App, in lists and one by one."""
+        """Scripts the rows of every App, in lists and one by one."""
         path = RECORDS.path(namespace)
         self.script.on("GET", path, listed(*rows))
         open_ones = [row for row in rows if row["status"]["phase"] not in ("Superseded", "Failed")]
@@ -244,34 +244,34 @@ class ScriptedPlugin:
         self.script.on("GET", APPS.path(namespace, app["metadata"]["name"]), app)
 
     def flows(self, *versions: str, namespace: str = NAMESPACE) -> None:
-        """ConfigMaps with the flows of versions of App chat."""
+        """Scripts ConfigMaps with the flows of versions of App chat."""
         for version in versions:
             name = names.flow(NAME, flow_hash(version))
-            made = {"metadata": {"name": name}, "data": {FLOW_KEY: flow(version)}}
-            self.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(namespace, name), made)
+            config_map = {"metadata": {"name": name}, "data": {FLOW_KEY: flow(version)}}
+            self.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(namespace, name), config_map)
 
     def keeps(self, *versions: str, rejections: Iterable[Manifest] = (), namespace: str = NAMESPACE) -> None:
-        """What rows of App chat are brought back from: the flows of these versions, by their ConfigMaps' metadata, and nothing else."""
-        kept = [{"metadata": {"annotations": {names.FLOW_HASH_ANNOTATION: flow_hash(version)}}} for version in versions]
-        self.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(namespace), listed(*kept))
+        """Scripts the objects that rollbacks of App chat need: the ConfigMaps' metadata of these versions' flows, and nothing else."""
+        flow_maps = [{"metadata": {"annotations": {names.FLOW_HASH_ANNOTATION: flow_hash(version)}}} for version in versions]
+        self.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(namespace), listed(*flow_maps))
         self.script.on("GET", VERSIONS.path(namespace), listed())
         self.script.on("GET", REJECTIONS.path(namespace), listed(*rejections))
         self.script.on("GET", RUNTIMES.path(), listed())
 
     def releases(self, *versions: Manifest, namespace: str = NAMESPACE) -> None:
-        """WorkflowVersions, in lists as tables and one by one."""
+        """Scripts WorkflowVersions, in lists as tables and one by one."""
         lines = [
-            {"object": {"metadata": made["metadata"]}, "cells": [made["spec"]["workflow"], made["spec"]["version"], "", "1m"]}
-            for made in versions
+            {"object": {"metadata": release["metadata"]}, "cells": [release["spec"]["workflow"], release["spec"]["version"], "", "1m"]}
+            for release in versions
         ]
         self.script.on("GET", VERSIONS.path(namespace), {**RELEASES, "metadata": {}, "rows": lines})
-        for made in versions:
-            self.script.on("GET", VERSIONS.path(namespace, made["metadata"]["name"]), made)
+        for release in versions:
+            self.script.on("GET", VERSIONS.path(namespace, release["metadata"]["name"]), release)
 
     def runtimes(self, *runtimes: Manifest) -> None:
         self.script.on("GET", RUNTIMES.path(), listed(*runtimes))
-        for made in runtimes:
-            self.script.on("GET", RUNTIMES.path("", made["metadata"]["name"]), made)
+        for runtime in runtimes:
+            self.script.on("GET", RUNTIMES.path("", runtime["metadata"]["name"]), runtime)
 
     def draft(self, workflow: Manifest) -> None:
         self.script.on("GET", WORKFLOWS.path(NAMESPACE, workflow["metadata"]["name"]), workflow)

@@ -1,6 +1,7 @@
-"""A recorder whose answers a test writes, and which answers every other call about runs with a small world: two runs of App chat.
+"""Scripts a recorder: a test writes answers, and a small world answers every other call about runs: two runs of App chat.
 
-It records nothing and decides nothing: what the recorder does is tested on the recorder. `made` has answers by the models of the contract.
+It records nothing and decides nothing: tests of the recorder's behaviour use the recorder. `made` has answers by the models of the
+contract.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ SENTENCE = "#2 (v2) is slower than #1 (v1): p95 2.1 s against 1.5 s, +40 % (+28 
 
 
 def a_run(**changed: Any) -> dict[str, Any]:
-    """One run of a list, as the recorder answers it."""
-    made = {
+    """Returns one run of a list, as the recorder answers it."""
+    fields = {
         "id": RUN,
         "app_id": "33333333-0000-4000-8000-000000000001",
         "deployment_id": ROW,
@@ -59,7 +60,7 @@ def a_run(**changed: Any) -> dict[str, Any]:
         **TOKENS,
         **changed,
     }
-    return runs.RunSummary.model_validate(made).model_dump(mode="json")
+    return runs.RunSummary.model_validate(fields).model_dump(mode="json")
 
 
 def a_failed_run(**changed: Any) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def a_failed_run(**changed: Any) -> dict[str, Any]:
 
 
 def a_node(**changed: Any) -> dict[str, Any]:
-    made = {
+    fields = {
         "span_id": "aaaaaaaaaaaaaaa1",
         "parent_id": None,
         "node_id": "answer",
@@ -95,11 +96,11 @@ def a_node(**changed: Any) -> dict[str, Any]:
         **TOKENS,
         **changed,
     }
-    return runs.RunNode.model_validate(made).model_dump(mode="json")
+    return runs.RunNode.model_validate(fields).model_dump(mode="json")
 
 
 def a_detail(*nodes: dict[str, Any], **changed: Any) -> dict[str, Any]:
-    """One run, whole."""
+    """Returns one run with all details."""
     more = {
         "pins": "0123456789abcdef",
         "workflow_hash": None,
@@ -121,8 +122,8 @@ def a_page(*listed: dict[str, Any], total: int | None = None, cursor: str | None
 
 
 def a_verdict(**changed: Any) -> dict[str, Any]:
-    made = {"deployment_id": ROW, "sequence": 2, "figures": FIGURES, "verdict": Verdict.REGRESSED, "sentence": SENTENCE, **changed}
-    return runs.RowVerdict.model_validate(made).model_dump(mode="json")
+    fields = {"deployment_id": ROW, "sequence": 2, "figures": FIGURES, "verdict": Verdict.REGRESSED, "sentence": SENTENCE, **changed}
+    return runs.RowVerdict.model_validate(fields).model_dump(mode="json")
 
 
 def a_comparison(verdict: Verdict = Verdict.REGRESSED, **changed: Any) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def a_comparison(verdict: Verdict = Verdict.REGRESSED, **changed: Any) -> dict[s
         "mean_tokens": 1500.0,
         "mean_cost_usd": 0.0025,
     }
-    made = {
+    fields = {
         "deployment": row,
         "baseline": {**row, "deployment_id": BEFORE, "sequence": 1, "workflow_version": "v1"},
         "verdict": verdict,
@@ -150,13 +151,13 @@ def a_comparison(verdict: Verdict = Verdict.REGRESSED, **changed: Any) -> dict[s
         "sentence": SENTENCE,
         **changed,
     }
-    return runs.RunComparison.model_validate(made).model_dump(mode="json")
+    return runs.RunComparison.model_validate(fields).model_dump(mode="json")
 
 
 def a_session(**changed: Any) -> dict[str, Any]:
-    made = {"session_id": "s-1", "user_id": "u-1", "runs": 3, "failed": 1, "cost_usd": 0.05, "unpriced_calls": 0, **TOKENS}
+    fields = {"session_id": "s-1", "user_id": "u-1", "runs": 3, "failed": 1, "cost_usd": 0.05, "unpriced_calls": 0, **TOKENS}
     times = {"first_at": "2026-11-24T12:00:00.000000Z", "last_at": "2026-11-24T12:30:00.000000Z"}
-    return runs.SessionSummary.model_validate({**made, **times, **changed}).model_dump(mode="json")
+    return runs.SessionSummary.model_validate({**fields, **times, **changed}).model_dump(mode="json")
 
 
 def sessions(*listed: dict[str, Any]) -> dict[str, Any]:
@@ -172,19 +173,19 @@ def metrics() -> dict[str, Any]:
 
 
 def a_state(**changed: Any) -> dict[str, Any]:
-    made = {"instances": 2, "missing": 0, "cut_off": 0, "unattributed": 0, "first_at": None, "last_at": None, **changed}
-    return runs.RecorderState.model_validate(made).model_dump(mode="json")
+    fields = {"instances": 2, "missing": 0, "cut_off": 0, "unattributed": 0, "first_at": None, "last_at": None, **changed}
+    return runs.RecorderState.model_validate(fields).model_dump(mode="json")
 
 
 def problem(status: int, message: str, code: str = "error", **headers: str) -> Reply:
-    """An error in the contract's shape."""
+    """Returns an error in the contract's shape."""
     body = {"error": {"code": code, "message": message, "details": {}}}
     return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def _score(sent: Sent) -> Reply:
-    given = {"comment": None, **sent.body}
-    return Reply(201, {"data": {**given, "by": "anna@example.com", "at": "2026-11-24T13:00:00.000000Z"}})
+    score = {"comment": None, **sent.body}
+    return Reply(201, {"data": {**score, "by": "anna@example.com", "at": "2026-11-24T13:00:00.000000Z"}})
 
 
 _APP, _ID = "/v1/apps/[^/]+", "[^/]+"
@@ -210,7 +211,7 @@ _WORLD: tuple[tuple[str, str, Callable[[Sent], Reply]], ...] = (
 
 
 class ScriptedRecorder(Script):
-    """What is answered to what: by a line of the test, else by the small world."""
+    """The answers to requests: by a line of the test, else by the small world."""
 
     def answer(self, sent: Sent) -> Reply:
         reply = super().answer(sent)
@@ -221,9 +222,9 @@ class ScriptedRecorder(Script):
 
 
 def answer(sent: Sent, prefix: str = "") -> Reply:
-    """The small world's answer. `prefix`: of the path, where the recorder is asked through the API server."""
+    """Returns the small world's answer. `prefix`: of the path, if the request came through the API server."""
     path = sent.path.removeprefix(prefix)
-    for method, pattern, made in _WORLD:
+    for method, pattern, answers in _WORLD:
         if method == sent.method and re.fullmatch(pattern, path):
-            return made(sent)
+            return answers(sent)
     return problem(404, f"there is no {sent.method} {path}", "not_found")

@@ -1,8 +1,8 @@
-"""Run by the interpreter that has the SDK: runs a flow with the SDK's own tracing client, and has it send the run twice.
+"""Runs a flow with the SDK's own tracing client, and sends the run twice; run by the interpreter that has the SDK.
 
-    python -m tests.support.sdk_client URL KEY < {"flow": …, "input": …}
+python -m tests.support.sdk_client URL KEY < {"flow": …, "input": …}
 
-Prints as JSON what the handler has of the run, which is what the client sent.
+It prints the handler's data of the run as JSON, which is what the client sent.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from dynamiq_runtime.sdk import _loaded, _read
 
 
 def main(url: str, key: str) -> None:
-    """One run, sent when it ends and again after that."""
+    """Runs once, and sends the run at its end and again later."""
     logging.disable(logging.WARNING)
-    asked: dict[str, Any] = json.load(sys.stdin)
-    loaded = _loaded(_read(asked["flow"]))
+    request: dict[str, Any] = json.load(sys.stdin)
+    loaded = _loaded(_read(request["flow"]))
     workflow = Workflow(id=loaded.id, flow=loaded.flow, version="1")
     handler = TracingCallbackHandler(client=DynamiqTracingClient(base_url=url, access_key=key), tags=["outside"])
-    workflow.run_sync(input_data=asked["input"], config=RunnableConfig(callbacks=[handler]))
+    workflow.run_sync(input_data=request["input"], config=RunnableConfig(callbacks=[handler]))
     handler.flush()
     runs = {"runs": [run.to_dict() for run in handler.runs.values()]}
     sys.stdout.write(orjson.dumps(runs, default=orjson_encode, option=orjson.OPT_NON_STR_KEYS).decode())

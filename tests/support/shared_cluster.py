@@ -1,4 +1,4 @@
-"""One cluster for all workers of a run: the first that asks starts it, and ends it when no other has a test left."""
+"""Shares one cluster among all workers of a run: the first that needs it starts it, and stops it after the last worker's tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUN = "PYTEST_XDIST_TESTRUNUID"
 
 @contextlib.contextmanager
 def guarded(profile: str, pytest_config: pytest.Config) -> Iterator[Cluster]:
-    """A cluster with our resources and the admission policies, as it is installed; `profile` as for `session_cluster`."""
+    """Provides a cluster with our resources and the admission policies, as it is installed; `profile` as for `session_cluster`."""
     if RUN not in os.environ:
         with _alone(profile, pytest_config) as started:
             yield started
@@ -37,12 +37,12 @@ def guarded(profile: str, pytest_config: pytest.Config) -> Iterator[Cluster]:
 
 
 def _started(profile: str, pytest_config: pytest.Config, path: Path) -> Cluster:
-    """The cluster whose name stands beside `path`, which its users have locked; started where no other worker has."""
+    """Returns the cluster whose name is in a file beside `path`, locked by its users; starts it if no other worker has."""
     with path.with_suffix(".name").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        if (found := clusters.find(file.read() or "none-yet")) is not None:
-            return found
+        if (running := clusters.find(file.read() or "none-yet")) is not None:
+            return running
         pytest_config.pluginmanager.register(owner := _Owner(path))
         started = owner.start(profile, pytest_config)
         file.truncate(0)
@@ -57,7 +57,7 @@ def _alone(profile: str, pytest_config: pytest.Config) -> Iterator[Cluster]:
 
 
 class _Owner:
-    """The worker that started the cluster: it ends it after its last test, once the others have left."""
+    """The worker that started the cluster: it stops it after its last test, once the others have ended."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._stack = path, contextlib.ExitStack()
@@ -67,7 +67,7 @@ class _Owner:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Waits here, where no test's time runs, and after this worker's own fixtures have ended."""
+        """Waits here, outside of any test's time, and after this worker's own fixtures have ended."""
         with self._path.open() as users:
             fcntl.flock(users, fcntl.LOCK_EX)
             self._stack.close()

@@ -1,6 +1,6 @@
-"""Rows whose runs are drawn by chance, for the verdict on a deploy: durations lognormal, cost gamma, failures by a coin.
+"""Draws rows with random runs for comparisons of deploys: durations lognormal, cost gamma, failures by a coin.
 
-Cells are rows that differ in one figure alone or in none, of a shape that is hard to compare: with two humps, or with a few dear runs.
+Cells are rows that differ in one figure or in none. Their shapes are hard to compare: with two humps, or with a few expensive runs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from tests.support.stored_runs import a_row
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs of a row are drawn from. `slower` multiplies every duration, so each quantile; `sigma` is of a duration's logarithm, `variation`
-    the cost's standard deviation over its mean. `node`: where the extra time and cost arise.
+    """The distribution of a row's runs. `slower` multiplies every duration, so each quantile.
+
+    `sigma`: of a duration's logarithm; `variation`: the cost's standard deviation over its mean. `node`: the source of the extra time and
+    cost.
     """
 
     slower: float = 1.0
@@ -40,7 +42,7 @@ COUNTS = (30, 100, 200, 500, 1_000, 2_000, 5_000)
 
 
 def drawn(chance: random.Random, kind: Kind, count: int, row: Row | None = None) -> RowFigures:
-    """A row of so many runs."""
+    """Draws a row of so many runs."""
     durations = [int(1e6 * kind.slower * chance.lognormvariate(0.0, kind.sigma)) for _ in range(count)]
     shape = kind.variation**-2
     costs = [int(1e6 * kind.dearer * chance.gammavariate(shape, 1.0 / shape)) for _ in range(count)]
@@ -59,32 +61,32 @@ def drawn(chance: random.Random, kind: Kind, count: int, row: Row | None = None)
 
 
 def with_nodes(figures: RowFigures, nodes: Sequence[tuple[str, int, int, int]]) -> RowFigures:
-    """With the nodes' own time, failures that began in them and cost of one run, by name."""
+    """Returns the figures with these nodes: name, own time, failures that began there, and cost of one run."""
     runs = figures.sums.runs
-    made = tuple(
+    sums = tuple(
         NodeSums(node_id=name, name=name, sums=Sums(runs=runs, cost=cost * runs), own_duration=own * runs, caused=caused)
         for name, own, caused, cost in nodes
     )
-    return msgspec.structs.replace(figures, nodes=made)
+    return msgspec.structs.replace(figures, nodes=sums)
 
 
 def called(chance: random.Random, kind: Kind, count: int, deploys: int) -> dict[Verdict, int]:
-    """How often a row of this kind, after one with nothing the matter, got each verdict."""
-    found = dict.fromkeys(Verdict, 0)
+    """Returns how often a row of this kind, compared with a good one, got each result."""
+    numbers = dict.fromkeys(Verdict, 0)
     for _ in range(deploys):
-        found[verdict_of(drawn(chance, kind, count, a_row(2)), drawn(chance, EQUAL, count, a_row(1))).verdict] += 1
-    return found
+        numbers[verdict_of(drawn(chance, kind, count, a_row(2)), drawn(chance, EQUAL, count, a_row(1))).verdict] += 1
+    return numbers
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """Log-normal values, of which a share is so many times larger."""
+    """Log-normal values, a share of which is so many times larger."""
 
     sigma: float
     share: float = 0.0
     times: float = 1.0
 
     def drawn(self, chance: random.Random, by: float) -> float:
-        """`by`: what all are multiplied by."""
+        """Draws a value. `by`: the factor for all values."""
         larger = self.times if self.share and chance.random() < self.share else 1.0
         return 1e6 * by * larger * math.exp(chance.gauss(0.0, self.sigma) if self.sigma else 0.0)
 
@@ -94,9 +96,9 @@ RARE, RARER = Shape(0.3, 0.02, 50.0), Shape(0.3, 0.01, 100.0)
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """Of a table: rows of `count` and `before` runs, the first `by` times the other. `figure`: p95 or cost; in the other they are the same.
+    """A line of a table: rows of `count` and `before` runs, the first `by` times the other. `figure`: p95 or cost; the other is equal.
 
-    `found`: the part of draws that is to be called at least; of equal rows at most ASIDE are called to each side.
+    `found`: the least part of draws to detect; of equal rows at most ASIDE may be called to each side.
     """
 
     figure: str
@@ -108,7 +110,7 @@ class Cell(msgspec.Struct, frozen=True):
     found: float | None = None
 
     def called(self, chance: random.Random, draws: int) -> tuple[float, float]:
-        """The part that is called regressed, and that is called improved."""
+        """Returns the parts that are called regressed and improved."""
         verdicts = [
             verdict_of(self._row(chance, 2, self.count, self.by), self._row(chance, 1, self.before, 1.0)).verdict for _ in range(draws)
         ]
@@ -116,11 +118,11 @@ class Cell(msgspec.Struct, frozen=True):
 
     def _row(self, chance: random.Random, sequence: int, count: int, by: float) -> RowFigures:
         values = [int(self.shape.drawn(chance, by)) for _ in range(count)]
-        found, same = sketch.sketch_of(values), Sketch({700: count})
-        sums = Sums(runs=count, counted=count, sketch=found)
+        sketched, same = sketch.sketch_of(values), Sketch({700: count})
+        sums = Sums(runs=count, counted=count, sketch=sketched)
         if self.figure == "cost":
             cost = sum(values)
-            sums = Sums(runs=count, counted=count, sketch=same, cost=cost, priced=count, priced_cost=cost, cost_sketch=found)
+            sums = Sums(runs=count, counted=count, sketch=same, cost=cost, priced=count, priced_cost=cost, cost_sketch=sketched)
         return RowFigures(row=a_row(sequence), sums=sums)
 
     def __str__(self) -> str:

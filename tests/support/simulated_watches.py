@@ -1,6 +1,6 @@
-"""Deploys whose runs are drawn by chance, judged by the operator's own functions as it judges what pods and the recorder report.
+"""Draws deploys with random runs, and judges them with the operator's own functions, as it judges the reports of pods and of the recorder.
 
-Calls come as a Poisson process. How long a run takes is log-normal around a median. A version fails at a rate: at once, or as late as it ends.
+Calls are a Poisson process. A run's duration is log-normal around a median. A version fails at a rate: at once, or as late as it ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.support.stored_runs import a_row
 
 BEGAN = datetime(2026, 11, 30, tzinfo=UTC)
 ASKED_EVERY = 5.0
-"""Seconds between questions to the recorder."""
+"""Seconds between requests to the recorder."""
 LISTED = 100
 """Runs under way that a pod lists."""
 ROW = "b"
@@ -39,9 +39,10 @@ ROW = "b"
 
 @dataclass(frozen=True)
 class Load:
-    """`rate`: calls a second. `seconds`: the median of a run, `sigma` of its logarithm. `failing`: the share of runs that fail.
+    """The load of a version. `rate`: calls a second. `seconds`: the median of a run, `sigma` of its logarithm. `failing`: the share of
+    failing runs.
 
-    `fails_late`: whether they take as long as any. `hanging`: the share of runs that never end.
+    `fails_late`: failing runs last as long as others. `hanging`: the share of runs that never end.
     """
 
     rate: float
@@ -54,7 +55,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Runs in order of their beginnings, and when the failed and the other ones ended, each in order. `took`: seconds of the first failed ones."""
+    """Runs by their starts, and the ends of failed and other ones, each in order. `took`: seconds of the first failed ones."""
 
     runs: Sequence[tuple[float, float]] = field(repr=False)
     began: Sequence[float] = field(repr=False)
@@ -63,7 +64,7 @@ class Drawn:
     took: Sequence[float] = field(repr=False)
 
     def said(self, seconds: float) -> Activity:
-        """What a pod reports then."""
+        """Returns a pod's report at that time."""
         failed, succeeded = bisect_right(self.failed, seconds), bisect_right(self.succeeded, seconds)
         in_flight = bisect_right(self.began, seconds) - failed - succeeded
         return Activity(
@@ -94,10 +95,10 @@ def drawn(chance: random.Random, load: Load, seconds: float) -> Drawn:
 
 
 def is_reverted(chance: random.Random, before: Load, load: Load, policy: RevertPolicy) -> bool:
-    """Whether a version that takes the place of another one is reverted for its failures, read every two seconds."""
+    """Returns True if a version is reverted for its failures, read every two seconds, after it replaced another one."""
     seconds = float(policy.seconds)
     previous = drawn(chance, before, seconds)
-    # The version before has run for as long as the new one is watched for, and is read when that one goes live.
+    # The previous version has run for as long as the new one is watched, and is read when the new one goes live.
     was = RunCounts(previous=updated({}, {"old": previous.said(seconds)})).version_before(policy.min_runs)
     trial = new_trial(ROW, BEGAN + timedelta(seconds=seconds), was)
     runs, counts, at = drawn(chance, load, seconds), RunCounts(ROW, own=frozenset({"pod"})), 0.0
@@ -114,7 +115,7 @@ def is_reverted(chance: random.Random, before: Load, load: Load, policy: RevertP
 
 @dataclass(frozen=True)
 class Looked:
-    """What came of the one look at p95. `at`: seconds after the row went live, None where there was none in its watch."""
+    """The result of the one comparison of p95. `at`: seconds after the row went live, None if its watch had no comparison."""
 
     reverted: bool = False
     verdict: Verdict = Verdict.TOO_FEW_RUNS
@@ -122,7 +123,7 @@ class Looked:
 
 
 def looked(chance: random.Random, before: Load, load: Load, policy: RevertPolicy, baseline: int = 2000) -> Looked:
-    """What comes of comparing p95 of a version with that of `baseline` runs of the one before, asked for every five seconds."""
+    """Compares p95 of a version with `baseline` runs of the previous one, requested every five seconds."""
     other = _figures(1, [before.seconds * chance.lognormvariate(0.0, before.sigma) for _ in range(baseline)])
     matures = matures_after(other.sums)
     assert matures is not None
@@ -135,15 +136,15 @@ def looked(chance: random.Random, before: Load, load: Load, policy: RevertPolicy
             continue
         every = _figures(2, [takes for began, takes in runs if began + takes <= now])
         compared = told(compare(matured(every, _figures(2, ended), unended, matures), other), every, matures)
-        found = Comparison.of(orjson.dumps({"data": compared.model_dump(mode="json")}))
-        if is_enough(found, policy):
+        comparison = Comparison.of(orjson.dumps({"data": compared.model_dump(mode="json")}))
+        if is_enough(comparison, policy):
             assert compared.p95_ms is not None
-            return Looked(bool(faults(found, policy)), compared.p95_ms.verdict, now)
+            return Looked(bool(faults(comparison, policy)), compared.p95_ms.verdict, now)
     return Looked()
 
 
 def _figures(sequence: int, durations: Sequence[float]) -> RowFigures:
-    taken = [round(MICROSECONDS * each) for each in durations]
-    count = len(taken)
-    sums = Sums(runs=count, counted=count, duration=sum(taken), sketch=sketch.sketch_of(taken))
+    rounded = [round(MICROSECONDS * each) for each in durations]
+    count = len(rounded)
+    sums = Sums(runs=count, counted=count, duration=sum(rounded), sketch=sketch.sketch_of(rounded))
     return RowFigures(row=a_row(sequence), sums=sums)

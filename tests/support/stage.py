@@ -1,6 +1,6 @@
-"""A stage as users have it: a namespace with an operator from this checkout, Apps, deploys, and, where pods are real, callers inside the cluster.
+"""Stages a namespace as users have it: an operator from this checkout, Apps, deploys, and, if pods are real, callers inside the cluster.
 
-What it asks of the cluster it asks as a user would, and every wait has a deadline.
+It sends the requests of a user, and every wait has a deadline.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.support.waiting import eventually
 
 IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 WORKFLOW = "answers"
-"""The workflow of every App that names no other; each version answers with its own name."""
+"""The default workflow of Apps; each version answers with its own name."""
 
 FAST = {
     "engine": "tiny",
@@ -44,7 +44,7 @@ FAST = {
     "probes": {"readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 6}},
     "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
 }
-"""A pod is ready a second after it can be, and not unready because others start on the same two cores."""
+"""A pod is ready a second after it can be, and stays ready while others start on the same two cores."""
 LIVE_WITHIN = 300.0  # seconds: several Apps may start at once on two cores
 END_WITHIN = 240.0
 LOGS_WITHIN = 240.0
@@ -55,7 +55,7 @@ ENDED = {
     "Progressing": {"Failed"},
     "Pending": {"Failed", "Live"},
 }
-"""Phases from which a row never comes to another."""
+"""Phases from which a row never changes to another."""
 
 PROGRAM = ("-m", "dynamiq_operator")
 CALLER = "caller"
@@ -66,7 +66,7 @@ TELL_IT_TO_END = "import os, signal; os.kill(1, signal.SIGTERM)"
 
 @dataclass(frozen=True)
 class Stage:
-    """One namespace of one cluster. Runtimes made here are named after it, and gone with it."""
+    """One namespace of one cluster. Runtimes made here have its name as prefix, and are deleted with it."""
 
     cluster: Cluster
     api: Api
@@ -75,10 +75,10 @@ class Stage:
     _by_default: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _talks: Talks = field(default_factory=Talks, repr=False, compare=False)
 
-    # What users make.
+    # Objects of users.
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Creates what must not be there yet. Raises AssertionError with the API server's sentence."""
+        """Creates an object that must not exist yet. Raises AssertionError with the API server's sentence."""
         created = self.api.create(manifest)
         assert created.ok, created.message
         return created.body
@@ -89,7 +89,7 @@ class Stage:
         )
 
     def change(self, kind: str, name: str, **fields: Any) -> None:
-        """Merges `fields` into an object, as a user does who edits it."""
+        """Merges `fields` into an object, like a user's edit."""
         changed = self.api.merge(self.named(kind, name), fields)
         assert changed.ok, changed.message
 
@@ -98,7 +98,7 @@ class Stage:
         assert deleted.ok, deleted.message
 
     def end_apps(self) -> None:
-        """Deletes all Apps: pods that no test needs any more, with a probe each second, cost the others a good part of the machine."""
+        """Deletes all Apps: unused pods, with a probe each second, use a good part of the machine."""
         for each in self.api.get(kinds.APP.kind, "", self.namespace).body["items"]:
             self.delete(kinds.APP.kind, each["metadata"]["name"])
 
@@ -109,7 +109,7 @@ class Stage:
             self.create(factories.version_manifest(version, factories.in_namespace(self.namespace), chosen, workflow=workflow))
 
     def runtime(self, name: str, *, image: str = images.RUNTIME.reference, by_default: bool = False, **spec: Any) -> str:
-        """A Runtime that no deploy gets unless it is named, or of this namespace's first ones `by_default`; returns its name."""
+        """Makes a Runtime that only rows that name it use, or, with `by_default`, first rows in this namespace; returns its name."""
         full = f"{self.namespace}-{name}"
         changed = factories.with_spec(version=name[:63], label=None, port=None, image=image, deprecated=True, **(FAST | spec))
         self.create(factories.runtime_manifest(changed, name=full))
@@ -117,116 +117,116 @@ class Stage:
             self._by_default[self.namespace] = full
         return full
 
-    def deploy(self, app: str, version: str | None = None, *, row: str | None = None, **asked: Any) -> str:
+    def deploy(self, app: str, version: str | None = None, *, row: str | None = None, **fields: Any) -> str:
         """Creates a row as `kubectl create` does; returns its name.
 
-        Where nothing of the App was live yet it names the namespace's Runtime: the newest of the cluster may be another test's.
+        If no row of the App was live yet it names the namespace's Runtime: the newest of the cluster may be another test's.
         """
-        wanted = {"app": app, "workflowVersion": version, **asked}
-        if not {"runtime", "restores"} & set(asked) and self.namespace in self._by_default and not self._was_live(app):
-            wanted["runtime"] = self._by_default[self.namespace]
-        made = factories.row_manifest(row or "", factories.in_namespace(self.namespace), factories.with_spec(**wanted))
+        spec = {"app": app, "workflowVersion": version, **fields}
+        if not {"runtime", "restores"} & set(fields) and self.namespace in self._by_default and not self._was_live(app):
+            spec["runtime"] = self._by_default[self.namespace]
+        raw = factories.row_manifest(row or "", factories.in_namespace(self.namespace), factories.with_spec(**spec))
         if row is None:
-            made["metadata"] = {"generateName": f"{app[:30]}-", "namespace": self.namespace}
-        return str(self.create(made)["metadata"]["name"])
+            raw["metadata"] = {"generateName": f"{app[:30]}-", "namespace": self.namespace}
+        return str(self.create(raw)["metadata"]["name"])
 
     def _was_live(self, app: str) -> bool:
         return any(row["spec"].get("outcome", {}).get("result") == "Succeeded" for row in self.rows(app))
 
-    # What users see.
+    # Views of users.
 
     def find(self, kind: str, name: str) -> Manifest | None:
-        """An object as it is now; None where there is none. The kind `Workload` is the apps/v1 Deployment."""
+        """Returns the current object; None if it is missing. The kind `Workload` is the apps/v1 Deployment."""
         answer = self.api.read(self.named(kind, name))
         assert answer.ok or answer.status == 404, answer.message
         return answer.body if answer.ok else None
 
     def get(self, kind: str, name: str) -> Manifest:
-        found = self.find(kind, name)
-        assert found is not None, f"there is no {kind} {name}"
-        return found
+        raw = self.find(kind, name)
+        assert raw is not None, f"there is no {kind} {name}"
+        return raw
 
     def row(self, name: str) -> Manifest:
         return self.get(kinds.RECORD.kind, name)
 
     def rows(self, app: str) -> list[Manifest]:
-        """The App's rows in the order of their sequence."""
-        found: list[Manifest] = self.api.get(kinds.RECORD.kind, "", self.namespace, fieldSelector=f"spec.app={app}").body["items"]
-        return sorted(found, key=lambda row: row["spec"].get("sequence", 0))
+        """Returns the App's rows in the order of their sequence."""
+        items: list[Manifest] = self.api.get(kinds.RECORD.kind, "", self.namespace, fieldSelector=f"spec.app={app}").body["items"]
+        return sorted(items, key=lambda row: row["spec"].get("sequence", 0))
 
     def workload(self, app: str) -> Manifest:
         return self.get("Workload", app)
 
     def pods(self, app: str) -> list[Manifest]:
-        """Pods of the App that are not being deleted."""
-        found = self.api.get("Pod", "", self.namespace, labelSelector=f"{names.APP_LABEL}={app}").body["items"]
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        """Returns pods of the App that are not being deleted."""
+        items = self.api.get("Pod", "", self.namespace, labelSelector=f"{names.APP_LABEL}={app}").body["items"]
+        return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
     def until(self, row: str, phase: str, seconds: float = LIVE_WITHIN) -> Manifest:
-        """The row once it reads `phase`. Fails at once where the row has ended otherwise.
+        """Returns the row once it is in `phase`. Fails at once if the row has ended otherwise.
 
-        A row reads Progressing from its first moment, by the CRD's default: it is waited for until the operator has pinned it, which gives it
-        its place. Two rows of one second that have none yet are taken by their names.
+        A row is Progressing from its first moment, by the CRD's default: the wait lasts until the operator has pinned it. Two unpinned rows
+        of one second are ordered by their names.
         """
 
         def seen() -> Manifest | None:
-            found = self.row(row)
-            now = found.get("status", {}).get("phase")
-            assert now not in ENDED[phase], f"row {row} is {now}: {said(found)}"
-            return found if now == phase and (phase != "Progressing" or "pinned" in found["spec"]) else None
+            current = self.row(row)
+            now = current.get("status", {}).get("phase")
+            assert now not in ENDED[phase], f"row {row} is {now}: {said(current)}"
+            return current if now == phase and (phase != "Progressing" or "pinned" in current["spec"]) else None
 
         return eventually(f"row {row} is {phase}", seen, seconds, 0.1 if phase == "Progressing" else None)
 
-    def live(self, app: str, version: str | None = None, seconds: float = LIVE_WITHIN, **asked: Any) -> str:
+    def live(self, app: str, version: str | None = None, seconds: float = LIVE_WITHIN, **fields: Any) -> str:
         """Deploys and waits until the row is Live; returns its name."""
-        row = self.deploy(app, version, **asked)
+        row = self.deploy(app, version, **fields)
         self.until(row, "Live", seconds)
         return row
 
     def runs_under_way(self, app: str) -> int:
-        """Runs that the App's pods say are under way."""
+        """Returns the number of runs under way, as reported by the App's pods."""
         pods = [path(self.named("Pod", pod["metadata"]["name"])) for pod in self.pods(app)]
         return sum(int(float(number)) for each in pods for number in IN_FLIGHT.findall(self.api.text(f"{each}:9090/proxy/metrics")))
 
     def until_settled(self, app: str) -> list[Manifest]:
-        """The App's pods once the workload's rollout is complete and no other pod is left."""
+        """Returns the App's pods once the workload's rollout is complete and it has no other pods."""
 
         def settled() -> list[Manifest] | None:
             workload, pods = self.workload(app), self.pods(app)
-            status, wanted = workload["status"], workload["spec"]["replicas"]
+            status, replicas = workload["status"], workload["spec"]["replicas"]
             counts = [status.get(name) for name in ("replicas", "updatedReplicas", "availableReplicas")]
-            seen = status.get("observedGeneration") == workload["metadata"]["generation"]
-            return pods if seen and counts == [wanted] * 3 and len(pods) == wanted else None
+            is_observed = status.get("observedGeneration") == workload["metadata"]["generation"]
+            return pods if is_observed and counts == [replicas] * 3 and len(pods) == replicas else None
 
         return eventually(f"the workload of App {app} is settled", settled)
 
     def condition(self, app: str, type_: str) -> Manifest:
-        """A condition of the App, empty where it has none of this type."""
+        """Returns a condition of the App, empty if it has none of this type."""
         return condition(self.get(kinds.APP.kind, app), type_)
 
     def until_condition(self, app: str, type_: str, status: str, seconds: float = END_WITHIN, **more: str) -> Manifest:
-        """The App's condition once it is so, its other fields included."""
-        wanted = {"status": status, **more}
+        """Returns the App's condition once it has this status and these other fields."""
+        expected = {"status": status, **more}
 
         def seen() -> Manifest | None:
-            found = self.condition(app, type_)
-            return found if wanted.items() <= found.items() else None
+            current = self.condition(app, type_)
+            return current if expected.items() <= current.items() else None
 
-        return eventually(f"{type_} of App {app} is {wanted}: {self.condition(app, type_)}", seen, seconds)
+        return eventually(f"{type_} of App {app} is {expected}: {self.condition(app, type_)}", seen, seconds)
 
     def events(self, about: str) -> dict[str, str]:
-        """Messages of the Events of an App or a row, by reason."""
+        """Returns messages of the Events of an App or a row, by reason."""
         return {event["reason"]: event["message"] for event in self._events(about)}
 
     def told(self, about: str, reason: str) -> list[str]:
-        """Messages of all Events of this reason of an App or a row, in no order."""
+        """Returns messages of all Events of this reason of an App or a row, in no order."""
         return [event["message"] for event in self._events(about) if event["reason"] == reason]
 
     def _events(self, about: str) -> list[Manifest]:
-        found = self.api.get("Event", "", self.namespace, fieldSelector=f"involvedObject.name={about}").body["items"]
-        return [event for event in found if event["source"].get("component") == names.FIELD_MANAGER]
+        items = self.api.get("Event", "", self.namespace, fieldSelector=f"involvedObject.name={about}").body["items"]
+        return [event for event in items if event["source"].get("component") == names.FIELD_MANAGER]
 
-    # What callers see.
+    # Views of callers.
 
     def pod(
         self,
@@ -236,23 +236,23 @@ class Stage:
         namespace: str | None = None,
         ports: Sequence[Manifest] = (),
     ) -> None:
-        """A pod of the runtime's image that runs `command`, for as long as nothing is given; returns when it runs. `ports` name its container's."""
-        made = _caller(name, namespace or self.namespace, list(command) or ["python3", "-c", WAIT_FOR_THE_END])
-        made["metadata"]["labels"] = dict(labels or {})
-        made["spec"]["containers"][0]["ports"] = list(ports)
-        self.create(made)
-        eventually(f"pod {name} runs", lambda: self.api.read(made).body["status"]["phase"] == "Running")
+        """Runs a pod of the runtime's image with `command`, by default without end; returns when it runs. `ports`: of its container."""
+        raw = _caller(name, namespace or self.namespace, list(command) or ["python3", "-c", WAIT_FOR_THE_END])
+        raw["metadata"]["labels"] = dict(labels or {})
+        raw["spec"]["containers"][0]["ports"] = list(ports)
+        self.create(raw)
+        eventually(f"pod {name} runs", lambda: self.api.read(raw).body["status"]["phase"] == "Running")
 
     def reached(self, pod: str, *targets: str, namespace: str | None = None) -> list[str]:
-        """Which of `host:port` a pod reaches; a name that it can't resolve is told as such."""
+        """Returns those of `host:port` that a pod reaches; an unresolved name is listed as such."""
         return _reached(self._talk(pod, namespace or self.namespace).ask("reach", *targets))
 
     def reached_from_node(self, *targets: str) -> list[str]:
-        """Which of `host:port` the node itself reaches, whatever NetworkPolicies say."""
+        """Returns those of `host:port` that the node itself reaches, whatever NetworkPolicies allow."""
         return _reached(self._talks.of("", lambda: [*node_of(self.cluster).enter, sys.executable, "-I"]).ask("reach", *targets))
 
     def _talk(self, pod: str, namespace: str) -> Talk:
-        """With a pod in which Python runs; the pod `caller` is made by who asks for it first."""
+        """Returns the talk with a pod in which Python runs; its first user creates the pod `caller`."""
 
         def command() -> list[str]:
             if pod == CALLER and self.find("Pod", pod) is None:
@@ -262,27 +262,29 @@ class Stage:
         return self._talks.of(f"{namespace}/{pod}", command)
 
     def key(self, app: str, name: str = "default") -> str:
-        """An Access Key of the App."""
+        """Returns an Access Key of the App."""
         secret = eventually(f"App {app} has keys", lambda: self.find("Secret", names.access_keys(app)))
         return base64.b64decode(secret["data"][name]).decode()
 
     def call(self, app: str, key: str | None = None, *, host: str | None = None) -> tuple[int, str]:
-        """Calls the App's Service from a pod: the HTTP status, 0 where nothing answered, and the body."""
+        """Calls the App's Service from a pod; returns the HTTP status, 0 if nothing answered, and the body."""
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         return self.asked(f"http://{host or f'{app}.{self.namespace}.svc'}/", '{"input": {}}', headers)
 
     def asked(self, url: str, body: str | None, headers: Mapping[str, str]) -> tuple[int, str]:
-        """What a URL answers to a pod, which gets it, or posts a body: the HTTP status, 0 where nothing answered, and the body."""
+        """Requests a URL from a pod, by GET or with a body by POST; returns the HTTP status, 0 if nothing answered, and the body."""
         status, text = self._talk(CALLER, self.namespace).ask("http", url, body, headers)
         return status, text
 
     def until_answer(self, app: str, answer: str, key: str | None = None) -> None:
-        """Waits until the App answers so: for a moment after a deploy the node sends callers to a pod of before, or to none."""
-        wanted = (200, json.dumps({"answer": answer}, separators=(",", ":")))
-        eventually(f"App {app} answers {answer}", lambda: self.call(app, key) == wanted)
+        """Waits until the App answers so: for a moment after a deploy the node sends callers to an old pod, or to none."""
+        expected = (200, json.dumps({"answer": answer}, separators=(",", ":")))
+        eventually(f"App {app} answers {answer}", lambda: self.call(app, key) == expected)
 
     def until_reached(self, app: str) -> None:
-        """Waits until a call by the App's Service is answered: of a new Service its node hears a moment later, and refuses calls until then."""
+        """Waits until a call by the App's Service is answered: its node learns of a new Service a moment later, and refuses calls until
+        then.
+        """
         key = self.key(app)
         eventually(f"App {app} is reached", lambda: self.call(app, key)[0] == 200)
 
@@ -290,9 +292,9 @@ class Stage:
     def load(
         self, app: str, *, every: float = 0.1, pod: str = "load", url: str | None = None, options: Sequence[str] = ()
     ) -> Iterator[Manifest]:
-        """Calls the App all along from a pod of its own, also once before the block and once after it. What it heard is in the yielded mapping then.
+        """Calls the App constantly from a pod of its own, and at least once before and after the block.
 
-        `url` is another way to the App than its Service.
+        The yielded mapping then has the caller's summary. `url` is another address of the App than its Service.
         """
         pod = f"{pod}-{app}"
         url = url or f"http://{app}.{self.namespace}.svc/"
@@ -304,20 +306,20 @@ class Stage:
             return any(float(line.split()[0]) > moment for line in self._last_line(pod))
 
         eventually(f"pod {pod} calls", lambda: has_called_since(0))
-        heard: Manifest = {}
-        yield heard
+        summary: Manifest = {}
+        yield summary
         ended = time.time()
         eventually(f"pod {pod} calls once more", lambda: has_called_since(ended))
         self.kubectl("exec", pod, "--", "python3", "-c", TELL_IT_TO_END, namespace=self.namespace)
         eventually(f"pod {pod} ends", lambda: self.get("Pod", pod)["status"]["phase"] in ("Succeeded", "Failed"))
-        heard |= json.loads(*self._last_line(pod))
+        summary |= json.loads(*self._last_line(pod))
 
     def _last_line(self, pod: str) -> list[str]:
-        """The last line of a pod's log, where there is one."""
+        """Returns the last line of a pod's log, if there is one."""
         return self.kubectl("logs", "--tail=1", pod, namespace=self.namespace, timeout=LOGS_WITHIN).stdout.splitlines()
 
     def named(self, kind: str, name: str) -> Manifest:
-        """What names an object of this namespace."""
+        """Returns the identity of an object of this namespace."""
         version, real = _KINDS.get(kind, ("v1", kind))
         return {"apiVersion": version, "kind": real, "metadata": {"name": name, "namespace": self.namespace}}
 
@@ -336,27 +338,27 @@ _KINDS = {kind.kind: (API_VERSION, kind.kind) for kind in kinds.KINDS} | {
 }
 
 
-def _reached(said: Mapping[str, bool | str]) -> list[str]:
-    return [target if answer is True else f"{target}: {answer}" for target, answer in said.items() if answer]
+def _reached(answers: Mapping[str, bool | str]) -> list[str]:
+    return [target if answer is True else f"{target}: {answer}" for target, answer in answers.items() if answer]
 
 
-def condition(found: Manifest, type_: str) -> Manifest:
-    """A condition of an object, empty where it has none of this type."""
-    return next((each for each in found.get("status", {}).get("conditions") or () if each["type"] == type_), {})
+def condition(raw: Manifest, type_: str) -> Manifest:
+    """Returns a condition of an object, empty if it has none of this type."""
+    return next((each for each in raw.get("status", {}).get("conditions") or () if each["type"] == type_), {})
 
 
 def is_ready(pod: Manifest) -> bool:
-    """Whether a pod says that it is Ready."""
+    """Returns True if a pod's status is Ready."""
     return condition(pod, "Ready").get("status") == "True"
 
 
 def said(row: Manifest) -> str:
-    """What the row's condition says of its deploy."""
+    """Returns the message about the deploy in the row's condition."""
     return str(condition(row, "Succeeded").get("message", ""))
 
 
 def took(row: Manifest) -> float:
-    """Seconds from the moment the deploy began until it had ended."""
+    """Returns the seconds from the start of the deploy to its end."""
     began, ended = (datetime.fromisoformat(text) for text in (row["spec"]["pinned"]["createdAt"], row["spec"]["outcome"]["at"]))
     return (ended - began).total_seconds()
 
@@ -371,50 +373,50 @@ def restarts(pods: list[Manifest]) -> int:
 
 @contextlib.contextmanager
 def stage(cluster: Cluster, purpose: str) -> Iterator[Stage]:
-    """A namespace, gone at the end with the Runtimes that were made for it."""
+    """Makes a namespace; deletes it at the end with the Runtimes that were made for it."""
     _load_images(cluster, incarnation(cluster))
     api, kubectl = Api.of(cluster), Kubectl(cluster)
     with fresh_namespace(api, purpose) as namespace:
-        made = Stage(cluster, api, kubectl, namespace)
+        created = Stage(cluster, api, kubectl, namespace)
         try:
-            yield made
+            yield created
         finally:
-            made._talks.end()
+            created._talks.end()
             for runtime in api.get(kinds.RUNTIME.kind, "", "").body["items"]:
                 if runtime["metadata"]["name"].startswith(f"{namespace}-"):
-                    made.delete(kinds.RUNTIME.kind, runtime["metadata"]["name"])
+                    created.delete(kinds.RUNTIME.kind, runtime["metadata"]["name"])
 
 
 @contextlib.contextmanager
 def operator(*stages: Stage, folder: Path, options: Sequence[str] = (), program: Sequence[str] = PROGRAM) -> Iterator[Operator]:
-    """The operator of this checkout for these stages, under its own account, working while the block runs; its logs are in `folder`."""
+    """Runs the operator of this checkout for these stages, under its own account, while the block runs; its logs are in `folder`."""
     first = stages[0]
     _install_rights(first.cluster, incarnation(first.cluster))
     allow_leases(first.api, first.namespace)
     login = logged_in(first.cluster, folder, OPERATOR_NAMESPACE)
-    made = Operator(login, folder, [each.namespace for each in stages], options, home=first.namespace, cluster=first.cluster)
-    made.start(program)
+    running = Operator(login, folder, [each.namespace for each in stages], options, home=first.namespace, cluster=first.cluster)
+    running.start(program)
     try:
-        yield made
+        yield running
     finally:
-        made.stop()
+        running.stop()
 
 
 @functools.cache
 def _install_rights(cluster: Cluster, _incarnation: int) -> None:
-    """Once for each cluster."""
+    """Installs the rights once for each cluster."""
     install_rights(cluster)
 
 
 @functools.cache
 def _load_images(cluster: Cluster, _incarnation: int) -> None:
-    """Once for each cluster with real pods: an import takes seconds."""
+    """Loads the images once for each cluster with real pods: an import takes seconds."""
     if cluster.real_pods:
         cluster.load_images(images.ensure([images.RUNTIME]).values())
 
 
 def _caller(name: str, namespace: str, command: list[str], *, keys_of: str | None = None) -> Manifest:
-    """A pod of the runtime's image that calls from inside the cluster, `keys_of` an App mounted."""
+    """Returns a pod of the runtime's image that calls from inside the cluster, with the keys of App `keys_of` mounted."""
     container: Manifest = {
         "name": "caller",
         "image": images.RUNTIME.reference,

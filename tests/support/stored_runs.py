@@ -1,4 +1,4 @@
-"""Runs for a store, drawn by chance, and what they come to by plain sums over a list: what a store's rollups have to say, too."""
+"""Draws random runs for a store, and sums them over a list: a store's rollups must have the same sums."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LEFT_OUT = (RunStatus.REFUSED, RunStatus.ABANDONED)
 
 
 def a_run(number: int = 1, **changes: Any) -> Run:
-    """A run of an App's pod without spans; its id is made of its number."""
+    """Returns a run of an App's pod without spans; its id is derived from its number."""
     run = Run(
         id=str(uuid.UUID(int=(number << 64) + 7)),
         app_uid=APP,
@@ -49,14 +49,14 @@ def a_span(number: int = 1, **changes: Any) -> Span:
 
 
 def a_call(number: int, *, cost: int | None, given: int = 100, made: int = 10, **changes: Any) -> Span:
-    """A span of a model that was called."""
+    """Returns a span of a called model. `given` and `made`: its input and output tokens."""
     source = CostSource.TABLE if cost is not None else None
     tokens = Tokens(input=given, output=made, cache_read=given // 2)
     return a_span(number, is_model=True, model="gpt", provider="openai", tokens=tokens, cost=cost, cost_source=source, **changes)
 
 
 def a_row(sequence: int, **changes: Any) -> Row:
-    """A row of the App that succeeded ten seconds after it began, an hour after the one before."""
+    """Returns a row of the App that succeeded ten seconds after it began, an hour after the previous one."""
     began = NOON + sequence * HOUR
     row = Row(
         uid=f"row-{sequence}",
@@ -79,7 +79,7 @@ def batch(*runs: Run, instances: Sequence[Instance] = ()) -> Batch:
 
 
 def drawn(chance: random.Random, number: int, hours: int = 6) -> Run:
-    """Any run that a pod or the SDK could send."""
+    """Draws any run that a pod or the SDK could send."""
     started = NOON + chance.randrange(hours * HOUR)
     spans = tuple(_drawn_span(chance, n, started) for n in range(chance.randrange(5)))
     failed = chance.random() < 0.2
@@ -102,7 +102,7 @@ def drawn(chance: random.Random, number: int, hours: int = 6) -> Run:
         first_chunk=chance.choice([None, 1_000]),
         spans=spans,
     )
-    # The App beside has another name, so that neither is taken for the other, restored.
+    # The other App has another name, so that neither is mistaken for the restored other.
     return with_sums(msgspec.structs.replace(run, app="chat" if run.app_uid == APP else "beside"))
 
 
@@ -127,7 +127,7 @@ def _drawn_span(chance: random.Random, number: int, started: int) -> Span:
 
 
 class Plain:
-    """What a store holds, as a list."""
+    """A list with the content of a store."""
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
@@ -137,7 +137,7 @@ class Plain:
         self.runs |= {run.id: run for run in runs}
 
     def row_of(self, run: Run) -> Row | None:
-        """By the sentence of the contract, word for word."""
+        """Returns the row of a run, by the exact rule of the contract."""
         if run.source is RunSource.SDK or run.pins is None:
             return None
         rows = [row for row in self.rows.values() if row.app_uid == run.app_uid and row.pins == run.pins]
@@ -148,26 +148,26 @@ class Plain:
         first = sorted(rows, key=lambda row: (row.began, row.sequence))[:1]
         return max(succeeded or progressing or began or first, key=lambda row: row.sequence, default=None)
 
-    def matching(self, wanted: Filter) -> list[Run]:
-        return [run for run in self.runs.values() if self._matches(run, wanted)]
+    def matching(self, criteria: Filter) -> list[Run]:
+        return [run for run in self.runs.values() if self._matches(run, criteria)]
 
-    def _matches(self, run: Run, wanted: Filter) -> bool:
+    def _matches(self, run: Run, criteria: Filter) -> bool:
         row = self.row_of(run)
         checks = [
-            run.app_uid == wanted.app_uid,
-            wanted.row_uid is None or (row is not None and row.uid == wanted.row_uid),
-            wanted.workflow_version in (None, run.workflow_version),
-            not wanted.status or run.status in wanted.status,
-            wanted.trigger in (None, run.trigger),
-            wanted.session_id in (None, run.session_id),
-            wanted.user_id in (None, run.user_id),
-            set(wanted.tags) <= set(run.tags),
-            wanted.model is None or wanted.model in run.models,
-            wanted.error is None or (run.error is not None and wanted.error.casefold() in run.error.casefold()),
-            wanted.since is None or run.started_at >= wanted.since,
-            wanted.until is None or run.started_at < wanted.until,
-            wanted.min_duration is None or run.duration >= wanted.min_duration,
-            wanted.min_cost is None or (run.cost is not None and run.cost >= wanted.min_cost),
+            run.app_uid == criteria.app_uid,
+            criteria.row_uid is None or (row is not None and row.uid == criteria.row_uid),
+            criteria.workflow_version in (None, run.workflow_version),
+            not criteria.status or run.status in criteria.status,
+            criteria.trigger in (None, run.trigger),
+            criteria.session_id in (None, run.session_id),
+            criteria.user_id in (None, run.user_id),
+            set(criteria.tags) <= set(run.tags),
+            criteria.model is None or criteria.model in run.models,
+            criteria.error is None or (run.error is not None and criteria.error.casefold() in run.error.casefold()),
+            criteria.since is None or run.started_at >= criteria.since,
+            criteria.until is None or run.started_at < criteria.until,
+            criteria.min_duration is None or run.duration >= criteria.min_duration,
+            criteria.min_cost is None or (run.cost is not None and run.cost >= criteria.min_cost),
         ]
         return all(checks)
 
@@ -191,14 +191,14 @@ class Plain:
         return sums_of([run for run in runs if (row := self.row_of(run)) is not None and row.uid == row_uid])
 
     def nodes(self, row_uid: str) -> dict[str, tuple[int, int, int, int, int, int | None]]:
-        """By node: spans, failures, failures that began there, duration, own duration, cost."""
-        found: dict[str, list[tuple[Span, Run]]] = {}
+        """Returns by node: spans, failures, failures that began there, duration, own duration, cost."""
+        spans_by_node: dict[str, list[tuple[Span, Run]]] = {}
         for run in self.runs.values():
             row = self.row_of(run)
             for span in run.spans if row is not None and row.uid == row_uid else ():
                 if span.status is not NodeStatus.SKIPPED:
-                    found.setdefault(span.node_id, []).append((span, run))
-        return {node: _node_sums(spans) for node, spans in found.items()}
+                    spans_by_node.setdefault(span.node_id, []).append((span, run))
+        return {node: _node_sums(spans) for node, spans in spans_by_node.items()}
 
 
 def _node_sums(spans: Sequence[tuple[Span, Run]]) -> tuple[int, int, int, int, int, int | None]:
@@ -218,14 +218,14 @@ def _node_sums(spans: Sequence[tuple[Span, Run]]) -> tuple[int, int, int, int, i
 
 
 def sums_of(runs: Sequence[Run], *, by_status: bool = False, amounts: bool = True) -> Sums:
-    """`amounts`: with sketches of cost and tokens, as figures of rows have them."""
+    """Returns the sums of runs. `amounts`: with sketches of cost and tokens, as figures of rows have them."""
     counted = [run for run in runs if run.status not in _LEFT_OUT]
     known = [(run.tokens.input or 0) + (run.tokens.output or 0) for run in counted if (run.tokens.input, run.tokens.output) != (None, None)]
     priced = [run.cost or 0 for run in counted if run.unpriced == 0]
 
     def total(values: Iterable[int | None]) -> int | None:
-        there = [value for value in values if value is not None]
-        return sum(there) if there else None
+        known_values = [value for value in values if value is not None]
+        return sum(known_values) if known_values else None
 
     return Sums(
         runs=len(runs),
@@ -251,12 +251,12 @@ def sums_of(runs: Sequence[Run], *, by_status: bool = False, amounts: bool = Tru
 
 
 def answers(store: Store, app: str, rows: Iterable[str], until: int = NOON + 40 * HOUR) -> Mapping[str, object]:
-    """All that a store says of an App's runs together, to be compared with what it says later."""
-    said: dict[str, object] = {}
+    """Returns all of a store's answers about an App's runs together, for comparison with later answers."""
+    content: dict[str, object] = {}
     for interval in MetricsInterval:
         for group in (None, *MetricsGroup):
             points = store.metrics(app, NOON - 24 * HOUR, until, interval, group)
-            said[f"{interval} {group}"] = [(point.at, point.key, point.name, point.sums) for point in points]
+            content[f"{interval} {group}"] = [(point.at, point.key, point.name, point.sums) for point in points]
     for figures in store.figures(app, sorted(rows), nodes=True):
-        said[figures.row.uid] = (figures.sums, list(figures.nodes))
-    return said
+        content[figures.row.uid] = (figures.sums, list(figures.nodes))
+    return content

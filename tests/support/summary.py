@@ -1,4 +1,4 @@
-"""The end of a run of several suites: its failures, what was flaky, the slowest tests, and what each step took."""
+"""Summarizes a run of several suites: its failures, flaky tests, the slowest tests, and the time of each step."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tests.support.lanes import Ended
 
 WIDTH = 100
 NAMED = 5
-"""Of tests that failed for one reason, as all do of a cluster that did not start, so many are named in the summary; the report before it has all."""
+"""The number of tests with one reason that the summary names, as with a cluster that did not start; the report before it names all."""
 REASON_SHOWN = 160
 """Characters of a reason in the summary; the report before it has all."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run: its steps, the tests that passed when they were run once more, and why these do not do.
+    """The outcome of a run: its steps, flaky tests, and the objections to these.
 
-    `seconds` and `core_seconds` are the machine's, from beginning to end; `costs` has the core-seconds of suites that kept accounts.
+    `seconds` and `core_seconds` are the machine's, from beginning to end; `costs`: core-seconds of suites that kept accounts.
     """
 
     ended: Sequence[Ended]
@@ -30,26 +30,26 @@ class Outcome:
     objections: Sequence[str] = ()
 
     def results(self) -> results.Results:
-        """The results of all suites."""
+        """Returns the results of all suites."""
         return results.read(*(each.command.results for each in self.ended if each.command.results is not None), flaky=self.flaky)
 
 
 def report(outcome: Outcome) -> list[str]:
-    """What is said at the end: failures, and a summary."""
+    """Returns the lines at the end of a run: failures, and a summary."""
     lines = []
     for each in outcome.ended:
         if each.code is not None and _is_read(each):
             lines += [title(each.command.name), results.end_of(each.command.log.read_text())]
-    found = outcome.results()
-    for failure in (*found.flaky, *found.failures):
+    whole = outcome.results()
+    for failure in (*whole.flaky, *whole.failures):
         lines += [title(failure.test), failure.text]
     return [*lines, *summary(outcome)]
 
 
 def summary(outcome: Outcome) -> list[str]:
-    """Returns the slowest tests, each step's time, what failed with a line of why, and how many passed.
+    """Returns the slowest tests, each step's time, failures with a line of their reason, and the number of passed tests.
 
-    What failed comes last: a CI that cuts its log keeps the end.
+    Failures are last: a CI that cuts its log keeps the end.
     """
     whole = outcome.results()
     lines = []
@@ -71,24 +71,24 @@ def _by_reason(failures: Sequence[results.Failure]) -> list[str]:
     return lines
 
 
-def _is_read(one: Ended) -> bool:
-    """Whether its log is printed: where it is what was asked for, or where nothing else says why it failed."""
-    written = one.command.results is not None and one.command.results.exists()
-    return one.command.shown or not (one.ok or written)
+def _is_read(step: Ended) -> bool:
+    """Returns True if its log is printed: on request, or if no results explain its failure."""
+    written = step.command.results is not None and step.command.results.exists()
+    return step.command.shown or not (step.ok or written)
 
 
-def _about(one: Ended, outcome: Outcome) -> str:
-    name = one.command.name
-    if one.code is None:
-        return f"       -    {'':<26} {name:<12} {one}"
-    found = results.read(*([one.command.results] if one.command.results is not None else []), flaky=outcome.flaky)
-    said = found.counts() if found.tests else "done" if one.ok else f"exit code {one.code}"
-    more = f", {len(found.flaky)} of them flaky" if found.flaky else ""
-    more += "" if one.ok else f"  see {one.command.log}"
-    took = cost.against_budget(name, outcome.costs.get(name, one.core_seconds))
-    return f"{one.seconds:8.1f} s  {took:<26} {name:<12} {said}{more}"
+def _about(step: Ended, outcome: Outcome) -> str:
+    name = step.command.name
+    if step.code is None:
+        return f"       -    {'':<26} {name:<12} {step}"
+    read_results = results.read(*([step.command.results] if step.command.results is not None else []), flaky=outcome.flaky)
+    outcome_text = read_results.counts() if read_results.tests else "done" if step.ok else f"exit code {step.code}"
+    more = f", {len(read_results.flaky)} of them flaky" if read_results.flaky else ""
+    more += "" if step.ok else f"  see {step.command.log}"
+    took = cost.against_budget(name, outcome.costs.get(name, step.core_seconds))
+    return f"{step.seconds:8.1f} s  {took:<26} {name:<12} {outcome_text}{more}"
 
 
 def title(text: str) -> str:
-    """A line across with `text` in its middle, as pytest prints one."""
+    """Returns a line across with `text` in its middle, as pytest prints one."""
     return f" {text} ".center(WIDTH, "=")

@@ -1,4 +1,4 @@
-"""Very many requests to an API server over many connections, by the caller whom the credentials name."""
+"""Sends very many requests to an API server over many connections, as the user of the credentials."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ async def swarm(cluster: Cluster, credentials: Credentials | None = None) -> Asy
     """Opens connections as the kubeconfig's user, or with other credentials."""
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     at, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    given = credentials or Credentials(user.get("token", ""), _pem(user, "client-certificate"), _pem(user, "client-key"))
-    headers = {"User-Agent": AGENT} | ({"Authorization": f"Bearer {given.token}"} if given.token else {})
-    connector = aiohttp.TCPConnector(ssl=_context(_pem(at, "certificate-authority"), given), limit=WORKERS)
+    login = credentials or Credentials(user.get("token", ""), _pem(user, "client-certificate"), _pem(user, "client-key"))
+    headers = {"User-Agent": AGENT} | ({"Authorization": f"Bearer {login.token}"} if login.token else {})
+    connector = aiohttp.TCPConnector(ssl=_context(_pem(at, "certificate-authority"), login), limit=WORKERS)
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
         yield Swarm(session, at["server"])
 
 
 async def shared(work: Iterable[_Work], do: Callable[[int, _Work], Awaitable[None]], workers: int = WORKERS) -> None:
-    """Does each piece of `work` once, many at a time; `do` is told which worker it is: one does one thing after the other."""
+    """Does each piece of `work` once, many at a time; `do` gets the number of the worker, which does one piece after the other."""
     pieces = iter(work)
 
     async def worker(number: int) -> None:
@@ -91,12 +91,12 @@ async def shared(work: Iterable[_Work], do: Callable[[int, _Work], Awaitable[Non
             group.create_task(worker(number))
 
 
-def _context(authority: bytes, given: Credentials) -> ssl.SSLContext:
+def _context(authority: bytes, login: Credentials) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=authority.decode())
-    context.check_hostname = False  # a tunnel's name may be another
-    if given.certificate:
+    context.check_hostname = False  # a tunnel's name may differ
+    if login.certificate:
         with tempfile.NamedTemporaryFile() as pair:
-            Path(pair.name).write_bytes(given.certificate + given.key)
+            Path(pair.name).write_bytes(login.certificate + login.key)
             context.load_cert_chain(pair.name)
     return context
 

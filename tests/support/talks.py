@@ -1,4 +1,7 @@
-"""Calls from within a pod, or the node, by a program that is started there once and asked by a line for each: a `kubectl exec` costs a third of a second of a processor."""
+"""Makes calls from within a pod, or the node, by a program that is started there once and gets a line for each.
+
+A `kubectl exec` for each call would cost a third of a second of a processor.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ for line in sys.stdin:
 
 
 class Talk:
-    """The program, where `command` runs Python."""
+    """The program, started by `command`, which runs Python."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(
@@ -48,8 +51,8 @@ class Talk:
     def ended(self) -> bool:
         return self._process.poll() is not None
 
-    def ask(self, *asked: object) -> Any:
-        """Raises AssertionError where it has ended, as when its pod has, with what it wrote last."""
+    def ask(self, *request: object) -> Any:
+        """Sends a request and returns its answer. Raises AssertionError with its last output if it has ended, such as with its pod."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -57,15 +60,15 @@ class Talk:
             late = threading.Timer(ANSWERED_WITHIN, process.kill)
             late.start()
             try:
-                process.stdin.write(f"{json.dumps(asked)}\n")
+                process.stdin.write(f"{json.dumps(request)}\n")
                 process.stdin.flush()
-                said = process.stdout.readline()
+                line_read = process.stdout.readline()
             except BrokenPipeError:
-                said = ""
+                line_read = ""
             finally:
                 late.cancel()
-        assert said, f"{process.args!r}: {process.communicate()[1]}"
-        return json.loads(said)
+        assert line_read, f"{process.args!r}: {process.communicate()[1]}"
+        return json.loads(line_read)
 
     def end(self) -> None:
         self._process.kill()
@@ -73,13 +76,13 @@ class Talk:
 
 
 class Talks:
-    """Those of a stage, each by where it runs."""
+    """The talks of a stage, by their place."""
 
     def __init__(self) -> None:
         self._talks: dict[str, Talk] = {}
 
     def of(self, where: str, command: Callable[[], Sequence[str]]) -> Talk:
-        """The one that runs there, started where none does."""
+        """Returns the talk at a place; starts it if none runs."""
         if where not in self._talks or self._talks[where].ended:
             self._talks[where] = Talk(command())
         return self._talks[where]

@@ -1,4 +1,4 @@
-"""A namespace whose policy names receivers, and an operator that tells them."""
+"""Makes a namespace whose policy names receivers, and an operator that notifies them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRIED_FOR = 20
 """Seconds after which these operators give a notification up."""
 ENDED_WITHIN = 900.0
 API_SERVER, METADATA, BY_NAME = "api-server", "metadata", "by-name"
-"""Sinks at addresses that nothing is sent to."""
+"""Sinks whose addresses must receive nothing."""
 
 
 class Telling:
@@ -36,18 +36,20 @@ class Telling:
         self.stage, self.receivers, self.operator, self._port = stage, receivers, operator, port
 
     def counted(self, metric: str, sink: str, **labels: str) -> float:
-        """The sum of the series of `dynamiq_notifications_<metric>` with these labels, of a sink of the policy."""
-        wanted = labels | {"sink": f"{self.stage.namespace}/{sink}"}
+        """Returns the sum of the series of `dynamiq_notifications_<metric>` with these labels, of a sink of the policy."""
+        expected = labels | {"sink": f"{self.stage.namespace}/{sink}"}
         text = requests.get(f"http://127.0.0.1:{self._port}/metrics", timeout=60).text
-        found = re.findall(rf"^dynamiq_notifications_{metric}{{(.*)}} (\S+)$", text, re.MULTILINE)
-        return sum(float(value) for said, value in found if wanted.items() <= dict(re.findall(r'(\w+)="([^"]*)"', said)).items())
+        samples = re.findall(rf"^dynamiq_notifications_{metric}{{(.*)}} (\S+)$", text, re.MULTILINE)
+        return sum(
+            float(value) for labels_text, value in samples if expected.items() <= dict(re.findall(r'(\w+)="([^"]*)"', labels_text)).items()
+        )
 
     def until_told(self, sink: str) -> None:
-        """Waits until nothing waits for a sink any more."""
+        """Waits until no notification for a sink is pending."""
         eventually(f"nothing waits for {sink}", lambda: self.counted("waiting", sink) == 0, ENDED_WITHIN, 0.5)
 
     def deploy(self, name: str) -> str:
-        """Makes an App and deploys it; returns the row's name, once that has ended."""
+        """Makes an App and deploys it; returns the row's name, once it has ended."""
         self.stage.app(name, given.public(), workflow=given.NAME)
         row = self.stage.deploy(name, "v1", row=f"{name}-v1", runtime=self.stage.default_runtime)
         self.until_ended([row])
@@ -69,27 +71,27 @@ class Telling:
 
     def until_ended(self, rows: Sequence[str]) -> None:
         def ended() -> bool:
-            found = {each["metadata"]["name"]: each for each in self._rows()}
-            return all("outcome" in found[name]["spec"] for name in rows)
+            rows_by_name = {each["metadata"]["name"]: each for each in self._rows()}
+            return all("outcome" in rows_by_name[name]["spec"] for name in rows)
 
         eventually("every row has ended", ended, ENDED_WITHIN, 0.3)
 
     def live(self) -> set[str]:
-        """The rows that went live."""
+        """Returns the rows that went live."""
         return {each["metadata"]["name"] for each in self._rows() if each["spec"].get("outcome", {}).get("result") == "Succeeded"}
 
     def _rows(self) -> list[Manifest]:
-        found: list[Manifest] = self.stage.api.get(kinds.RECORD.kind, "", self.stage.namespace).body["items"]
-        return found
+        items: list[Manifest] = self.stage.api.get(kinds.RECORD.kind, "", self.stage.namespace).body["items"]
+        return items
 
 
 @contextlib.contextmanager
 def telling(stage: HistoryStage, account: Path, folder: Path, sinks: Sequence[str], home: str = OPERATOR_NAMESPACE) -> Iterator[Telling]:
-    """The operator at work, with a policy that names these sinks; what was made beside the stage is gone at the end.
+    """Runs the operator with a policy that names these sinks; deletes all other objects than the stage's at the end.
 
-    `home`: where its Lease is.
+    `home`: the namespace of its Lease.
     """
-    made: list[Manifest] = []
+    created: list[Manifest] = []
     port = free_port()
     options = [f"--metrics-port={port}", "--notify-http", "--notify-allow-networks=127.0.0.0/8", f"--notify-try-for={TRIED_FOR}"]
     with receivers.receiving() as served:
@@ -100,13 +102,13 @@ def telling(stage: HistoryStage, account: Path, folder: Path, sinks: Sequence[st
         }
         try:
             for each in (*(_secret(stage, name, urls[name]) for name in sinks), _policy(stage, sinks)):
-                made.append(each)
+                created.append(each)
                 stage.create(each)
             with Operator(account, folder, [stage.namespace], options, home) as operator:
                 yield Telling(stage, served, operator, port)
         finally:
             served.ended.set()
-            for each in made:
+            for each in created:
                 stage.api.delete(each)
 
 

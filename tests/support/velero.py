@@ -1,8 +1,8 @@
-"""A backup as Velero takes it, and how it brings it back: a stand-in that does to each object what Velero's source does (v1.18, pkg/restore).
+"""Takes and restores a backup like Velero: a stand-in that does to each object what Velero's source does (v1.18, pkg/restore).
 
-Object by object, under its own account: without uid, owner, status and what else the cluster sets; with two labels more; pods without their node,
-Services without their address. What is there already is left as it is. The managed fields of the backup are patched in after each creation. Velero
-has an order of kinds; here any order has to do. The real one is in `tests/soak/test_velero.py`.
+It restores object by object, under its own account: without uid, owner, status and other fields of the cluster; with two more labels. Pods
+lose their node, Services their address. Existing objects are left as they are. The managed fields of the backup are patched in after each
+creation. Velero has an order of kinds; here any order must work. Tests of the real one are in `tests/soak/test_velero.py`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RESET = frozenset(
     }
 )
 OF_CLUSTER = ("kube-root-ca.crt",)
-"""What each namespace has by itself."""
+"""Objects that each namespace has by itself."""
 BACKED_UP = (
     *((API_VERSION, kind.kind) for kind in kinds.KINDS if kind.namespaced),
     *(("v1", kind) for kind in ("ConfigMap", "Secret", "Service", "Pod")),
@@ -46,12 +46,12 @@ BACKED_UP = (
     ("networking.k8s.io/v1", "NetworkPolicy"),
     ("batch/v1", "CronJob"),
 )
-"""API version and kind of all that a namespace with Apps has."""
+"""API version and kind of all objects of a namespace with Apps."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An object that could not be brought back."""
+    """An object that could not be restored."""
 
     what: str
     status: int
@@ -60,7 +60,7 @@ class Refusal:
 
 @contextlib.contextmanager
 def named(cluster: Cluster, *users: str) -> Iterator[None]:
-    """The policies know these users as restorers while the block runs: as `docs/backup.md` has it."""
+    """Makes the policies accept these users as restorers while the block runs, as in `docs/backup.md`."""
     kubectl, api, stamps = Kubectl(cluster), Api.of(cluster), versions.stamps(cluster)
     note = ("annotate", "--overwrite", "clusterrolebinding", "dynamiq-operator")
     kubectl(*note, f"{names.RESTORERS_ANNOTATION}={','.join(users)}")
@@ -73,17 +73,17 @@ def named(cluster: Cluster, *users: str) -> Iterator[None]:
 
 
 def restores(api: Api, user: str, stamps: bool) -> bool:
-    """Whether a user may bring back a row as it was: policies that refuse and, where there are any, those that stamp learn of it apart."""
+    """Returns True if a user may restore a row unchanged. Policies that refuse and those that stamp, if any, are updated separately."""
     return _brings_back(api, user) and (_says_who(api, user) or not stamps)
 
 
 def _brings_back(api: Api, user: str) -> bool:
-    """Whether no policy refuses a row with a number."""
+    """Returns True if no policy refuses a row with a number."""
     return _tried(api, user, factories.numbered(1)).ok
 
 
 def _says_who(api: Api, user: str) -> bool:
-    """Whether a row may have another author than its creator."""
+    """Returns True if a row may have another author than its creator."""
     answer = _tried(api, user, factories.with_spec(createdBy="nobody"))
     return answer.ok and answer.body["spec"].get("createdBy") == "nobody"
 
@@ -93,34 +93,34 @@ def _tried(api: Api, user: str, modify: factories.Modifier) -> Answer:
 
 
 def backup(stage: HistoryStage) -> list[Manifest]:
-    """All that is brought back of a namespace, as it is stored."""
-    found: list[Manifest] = []
+    """Returns all restorable objects of a namespace, as they are stored."""
+    objects: list[Manifest] = []
     for version, kind in BACKED_UP:
         listed = stage.api.get(kind, "", stage.namespace, api_version=version).body["items"]
-        found += [{"apiVersion": version, "kind": kind, **each} for each in listed]
-    return [each for each in found if each["metadata"]["name"] not in OF_CLUSTER and not _is_completed(each)]
+        objects += [{"apiVersion": version, "kind": kind, **each} for each in listed]
+    return [each for each in objects if each["metadata"]["name"] not in OF_CLUSTER and not _is_completed(each)]
 
 
 def restore(api: Api, backed_up: Sequence[Manifest], namespace: str, order: random.Random) -> list[Refusal]:
-    """Brings a backup back into a namespace, in an order that `order` draws; returns what was refused, but for what is there already."""
+    """Restores a backup into a namespace, in a random order; returns refused objects, without existing ones."""
     velero, failed = api.acting_as(ACCOUNT, ADMIN), list[Refusal]()
     for raw in order.sample(backed_up, len(backed_up)):
         sent = prepared(raw, namespace)
-        made = velero.create(sent)
-        if made.ok:
+        answer = velero.create(sent)
+        if answer.ok:
             fields = {"metadata": {"managedFields": raw["metadata"].get("managedFields")}}
-            made = velero.merge(sent, fields)
-            if made.status == HTTPStatus.NOT_FOUND:
-                continue  # Velero takes it so, too: a ReplicaSet that had its pods again adopts one more, and deletes it at once
-        elif made.body.get("reason") == "AlreadyExists":
+            answer = velero.merge(sent, fields)
+            if answer.status == HTTPStatus.NOT_FOUND:
+                continue  # Velero does so, too: a ReplicaSet with all its pods adopts one more, and deletes it at once
+        elif answer.body.get("reason") == "AlreadyExists":
             continue
-        if not made.ok:
-            failed.append(Refusal(f"{sent['kind']} {sent['metadata']['name']}", made.status, made.message))
+        if not answer.ok:
+            failed.append(Refusal(f"{sent['kind']} {sent['metadata']['name']}", answer.status, answer.message))
     return failed
 
 
 def prepared(raw: Manifest, namespace: str) -> Manifest:
-    """An object of a backup as Velero sends it."""
+    """Returns an object of a backup as Velero sends it."""
     sent = copy.deepcopy(raw)
     sent.pop("status", None)
     sent["metadata"] = {key: value for key, value in sent["metadata"].items() if key not in RESET | {"managedFields"}}
@@ -133,7 +133,7 @@ def prepared(raw: Manifest, namespace: str) -> Manifest:
 
 
 def state(stage: HistoryStage) -> dict[str, Any]:
-    """What a restore has to leave as it was, whatever namespace it is in."""
+    """Returns the state that a restore must keep, whatever its namespace is."""
     rows = stage.rows(APP)
     return {
         "live": dict(stage.served()),
@@ -148,7 +148,7 @@ def state(stage: HistoryStage) -> dict[str, Any]:
 
 
 def require_undecided(stage: HistoryStage, before: Mapping[str, Any]) -> None:
-    """What was brought back rests: the App says nothing, and nobody owns a row."""
+    """Asserts that the restored objects are idle: the App has no live row, and no row has an owner."""
     app = stage.get(kinds.APP.kind, APP)
     assert app["metadata"]["annotations"][names.RESTORING_ANNOTATION] == "true"
     assert "live" not in app.get("status", {})
@@ -158,11 +158,11 @@ def require_undecided(stage: HistoryStage, before: Mapping[str, Any]) -> None:
 
 
 def replica_sets(stage: HistoryStage) -> set[str]:
-    """Names of the namespace's ReplicaSets: each is named by the pod template that it makes."""
-    found: Iterable[Manifest] = stage.api.get("ReplicaSet", "", stage.namespace, api_version="apps/v1").body["items"]
-    return {each["metadata"]["name"] for each in found}
+    """Returns the names of the namespace's ReplicaSets, each derived from its pod template."""
+    items: Iterable[Manifest] = stage.api.get("ReplicaSet", "", stage.namespace, api_version="apps/v1").body["items"]
+    return {each["metadata"]["name"] for each in items}
 
 
 def _is_completed(raw: Manifest) -> bool:
-    """What has run to its end Velero does not bring back."""
+    """Returns True for completed objects, which Velero does not restore."""
     return raw["kind"] == "Pod" and raw.get("status", {}).get("phase") in ("Succeeded", "Failed")

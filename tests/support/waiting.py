@@ -1,4 +1,4 @@
-"""Waiting ends at a condition, or names what did not come true in time."""
+"""Waits for a condition, or names what did not happen in time."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from collections.abc import Callable
 from typing import TypeVar
 
 IN_TIME = 240.0
-"""Seconds for what is not promised within a time: a busy machine takes long, and only a test that fails waits for all of it."""
+"""Seconds for events without a promised time: a busy machine is slow, and only a failing test waits for all of it."""
 SOON, LATER, SELDOM = 0.05, 0.15, 0.5
-"""Seconds between two looks at first; the part of the time waited after which the next one comes then; and the most. A look costs us and the API
-server milliseconds of a processor, and twenty a second of each test that waits would be a good part of a small machine."""
+"""Seconds between two checks at first; the part of the elapsed time until the next one later; and the most.
+
+A check costs us and the API server milliseconds of a processor. Twenty a second for each waiting test would be a good part of a small
+machine.
+"""
 _Found = TypeVar("_Found")
 
 
 def eventually(what: str, check: Callable[[], _Found | None], seconds: float = IN_TIME, every: float | None = None) -> _Found:
-    """The first answer of `check` that is true. Raises AssertionError naming `what`, and the last answer, after `seconds`.
+    """Returns the first true answer of `check`. Raises AssertionError with `what`, and the last answer, after `seconds`.
 
-    `every`: seconds between two looks, where that has to be exact.
+    `every`: seconds between two checks, if that must be exact.
     """
     began = time.monotonic()
-    while not (found := check()):
+    while not (answer := check()):
         waited = time.monotonic() - began
         if waited > seconds:
-            raise AssertionError(f"not within {seconds:g} s: {what}; the last answer was {found!r}")
+            raise AssertionError(f"not within {seconds:g} s: {what}; the last answer was {answer!r}")
         time.sleep(every or max(SOON, min(SELDOM, LATER * waited)))
-    return found
+    return answer

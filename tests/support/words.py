@@ -28,7 +28,7 @@ class Docstring:
 
 
 def docstrings(path: Path, name: str) -> Iterator[Docstring]:
-    """Yields the docstrings of a file, and the strings below its fields, in order. `name`: as which the file is reported."""
+    """Yields the docstrings of a file, and the strings below its fields, in order. `name`: the file's name in reports."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -1,7 +1,7 @@
-"""The objects of one App in memory, and what happens to them: plans are carried out on them, pods become Ready, time passes.
+"""Keeps the objects of one App in memory, and changes them: plans are carried out on them, pods become Ready, time passes.
 
-It is no API server: it keeps the rules that a plan relies on (set once, guarded by resourceVersion, a child owned or foreign,
-a closed row no longer watched) as assertions, so that a plan that breaks one fails the test that made it.
+It is no API server. It asserts the rules that a plan relies on: set once, guarded by resourceVersion, a child owned or foreign, a closed
+row no longer watched. A plan that breaks one fails its test.
 """
 
 from __future__ import annotations
@@ -52,27 +52,27 @@ from tests.support.objects import Objects, copied, key_of
 
 CLOSED = ("Superseded", "Failed")
 BAD_NAME = {"waiting": {"reason": "InvalidImageName"}}
-"""The state of a container whose image has a name that none can have."""
+"""The state of a container whose image has an impossible name."""
 
 OPERATOR = "system:serviceaccount:dynamiq-system:dynamiq-operator"
 
 VERIFICATION_KEY = "d" * 64
-"""In the place of the SHA-256 of the key by which new pods are asked."""
+"""A dummy for the SHA-256 of the key for requests to new pods."""
 
 PASSES = 30
-"""A plan that has not come to rest after so many passes never will."""
+"""A plan that is not complete after so many passes never will be."""
 
 
 class Stale(Exception):  # noqa: N818 - what the API server calls a conflict
-    """Another client wrote the object since the snapshot was taken."""
+    """A conflict: another client wrote the object since the snapshot was taken."""
 
 
 class Taken(Exception):  # noqa: N818 - it holds up what relies on the flow, and is no fault of a test
-    """The flow's name is another object's."""
+    """A conflict: another object has the flow's name."""
 
 
 class World(Objects):
-    """Objects, and the operator that is responsible for them. `events`: what was said, once each, as (kind of object, reason, message)."""
+    """Objects, and their operator. `events`: the Events, once each, as (kind of object, reason, message)."""
 
     def __init__(self, *objects: Manifest, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
@@ -84,43 +84,43 @@ class World(Objects):
         self.unlisted: set[str] = set()
         """Kinds that the operator may not list, and so has never seen."""
         self.seen_before: dict[str, dict[ChildKey, Manifest]] = {}
-        """Kinds that it may not list any more, and what it has seen of them."""
+        """Kinds that it may not list any more, with their last seen objects."""
         self.gate = Gate()
-        """Whether there is a gate, and its pods."""
+        """The gate's state, and its pods."""
         self.activity: dict[str, Activity] = {}
-        """What each pod says of its calls, by the pod's uid."""
+        """Each pod's report about its calls, by the pod's uid."""
         self.silent: set[str] = set()
-        """Uids of pods that say nothing."""
+        """Uids of pods without reports."""
         self.gate_keys: str | None = ""
-        """The version of the Access Keys that the gate knows."""
+        """The version of the Access Keys that the gate has."""
         self.gate_ports: frozenset[int] = frozenset()
-        """Those that other Apps have."""
+        """Ports that other Apps use."""
         self.counts = RunCounts()
-        """What the operator has counted; it forgets that when it is started anew."""
+        """The operator's counts, which it loses at a restart."""
         self.comparison: Comparison | None = None
-        """What the recorder says of a row."""
+        """The recorder's comparison of a row."""
         self.unanswered = ""
-        """Why the recorder says nothing."""
+        """Why the recorder gave no answer."""
         self.archive = Archive()
-        """What the archive has said of rows."""
+        """The archive's answers about rows."""
         self.guards = ObservedGuards()
-        """What may keep rows from being deployed."""
+        """Guards that may make rows wait."""
         self.promotions: dict[str, Record] = {}
-        """By the name of a row, the row that it promotes."""
+        """Promoted rows, by the name of the promoting row."""
         self.verification: Reading | None = None
-        """What the operator knows of the pods that it asks before a caller reaches them; it forgets that when it is started anew."""
+        """The answers of pods that the operator verifies before callers reach them, which it loses at a restart."""
         self.evaluators: dict[str, EvaluationPod] = {}
         """The pod of each Job that evaluates them."""
         self.events: dict[str, tuple[str, str, str]] = {}
         self.written: list[operations.Operation] = []
         self.follow = True
-        """Whether EndpointSlices follow at once; where not, they stay as they are."""
+        """True if EndpointSlices follow at once; else they stay as they are."""
         self.checks: list[Callable[[], None]] = []
-        """What holds after each write."""
+        """Checks after each write."""
         self._of_service: Manifest | None = None
         super().__init__(*objects)
 
-    # What a test looks at.
+    # Views of a test.
 
     @property
     def app(self) -> App:
@@ -128,16 +128,16 @@ class World(Objects):
 
     @property
     def rows(self) -> dict[str, Record]:
-        return {name: Record.of(made) for (version, kind, name), made in self.objects.items() if (version, kind) == _ROW}
+        return {name: Record.of(raw) for (version, kind, name), raw in self.objects.items() if (version, kind) == _ROW}
 
     @property
     def phases(self) -> dict[str, str]:
-        """`#sequence phase` of each row."""
+        """Returns `#sequence phase` of each row."""
         return {name: f"#{row.sequence} {row.phase.value if row.phase else '-'}" for name, row in sorted(self.rows.items())}
 
     @property
     def serving(self) -> str | None:
-        """The flow that the workload's newest template mounts, as the version it is of."""
+        """Returns the version of the flow that the workload's newest template mounts."""
         if self.workload is None:
             return None
         mounted = self.workload["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"]
@@ -146,25 +146,25 @@ class World(Objects):
         )
 
     def condition(self, type_: str) -> tuple[str, str]:
-        """Status and reason of one of the App's conditions."""
-        return next((found.status, found.reason) for found in self.app.status.conditions if found.type == type_)
+        """Returns status and reason of one of the App's conditions."""
+        return next((each.status, each.reason) for each in self.app.status.conditions if each.type == type_)
 
     def said(self, kind: str = kinds.RECORD.kind) -> list[str]:
-        """Reasons of the Events about objects of a kind, in the order in which they were first said."""
+        """Returns reasons of the Events about objects of a kind, in the order of their first occurrence."""
         return [reason for about, reason, _ in self.events.values() if about == kind]
 
     def snapshot(self) -> Snapshot:
-        """What the operator would observe, just started."""
+        """Returns what a restarted operator would observe."""
         app = self._typed(App, kinds.APP.kind).get(given.NAME)
         everything = self.rows
         rows = {name: row for name, row in everything.items() if row.phase not in CLOSED}
         if app is not None:
-            wanted = {row.spec.restores for row in rows.values() if row.spec.restores and not row.pinned}
-            wanted |= {app.status.live.row} if app.status.live else set()
+            needed = {row.spec.restores for row in rows.values() if row.spec.restores and not row.pinned}
+            needed |= {app.status.live.row} if app.status.live else set()
         children = self._children(app) if app is not None else {}
         if app is not None:
-            wanted |= {name} if (name := to_be_warmed(app, children, self.now)) is not None else set()
-            rows |= {name: everything[name] for name in wanted if name in everything}
+            needed |= {name} if (name := to_be_warmed(app, children, self.now)) is not None else set()
+            rows |= {name: everything[name] for name in needed if name in everything}
         snapshot = Snapshot(
             given.NAMESPACE,
             given.NAME,
@@ -174,9 +174,9 @@ class World(Objects):
             records=tuple(rows[name] for name in sorted(rows)),
             versions=tuple(self._versions()) if app else (),
             runtimes=self._typed(Runtime, kinds.RUNTIME.kind),
-            children={child: copied(made) for child, made in children.items()},
+            children={child: copied(raw) for child, raw in children.items()},
             flows=frozenset(
-                flow_hash(made["data"]["flow"]) for (kind, _), made in children.items() if kind == CONFIG_MAP.kind and made.get("immutable")
+                flow_hash(raw["data"]["flow"]) for (kind, _), raw in children.items() if kind == CONFIG_MAP.kind and raw.get("immutable")
             ),
             problems=dict(self.problems),
             row_problems=dict(self.row_problems),
@@ -206,11 +206,11 @@ class World(Objects):
         return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot
 
     def _verifying(self, snapshot: Snapshot, app: App) -> Snapshot:
-        """With what is known of pods that are asked, which begins here and is given up here, as `controller.verifying` does."""
-        question, said = due(snapshot, app), self.verification
+        """Adds the state of verified pods, which begins and ends here, as in `controller.verifying`."""
+        question, reading = due(snapshot, app), self.verification
         if question is None:
             self.verification = None
-        elif said is None or (said.row, said.pods) != (question.row, question.uids):
+        elif reading is None or (reading.row, reading.pods) != (question.row, question.uids):
             self.verification = Reading(question.row, question.uids, question.began or self.now)
         if question is not None and self.verification is not None:
             lacks_key = bool(question.job) and not self._has_key(question.job)
@@ -218,50 +218,52 @@ class World(Objects):
         return replace(snapshot, verification=self.verification)
 
     def _has_key(self, job: str) -> bool:
-        """Whether the Secret of the Job is there, and of this operator's making."""
-        found = self.objects.get((SECRET.api_version, SECRET.kind, job))
+        """Returns True if the Secret of the Job exists, and this operator created it."""
+        secret = self.objects.get((SECRET.api_version, SECRET.kind, job))
         return (
-            found is not None and self.verification is not None and found["metadata"]["ownerReferences"][0]["uid"] == self.verification.job
+            secret is not None
+            and self.verification is not None
+            and secret["metadata"]["ownerReferences"][0]["uid"] == self.verification.job
         )
 
-    def answer(self, **what: Any) -> None:
-        """The pods that are asked have answered so far."""
+    def answer(self, **answers: Any) -> None:
+        """Adds answers of the verified pods."""
         assert self.verification is not None, "no pod is asked now"
-        self.verification = replace(self.verification, **what)
+        self.verification = replace(self.verification, **answers)
 
     @property
     def selector(self) -> Mapping[str, str]:
-        """What the Service selects."""
-        found: dict[str, str] = self.child(SERVICE.kind)["spec"]["selector"]
-        return found
+        """Returns the Service's selector."""
+        selected: dict[str, str] = self.child(SERVICE.kind)["spec"]["selector"]
+        return selected
 
     def plan(self) -> operations.Plan:
         return make_plan(self.snapshot())
 
-    # What the gate does, and pods say.
+    # Actions of the gate, and reports of pods.
 
     def install_gate(self, *pods: str) -> None:
-        """The gate is there, and these pods of it are ready."""
+        """Installs the gate with these ready pods."""
         self.gate = Gate(GateState.READY if pods else GateState.DOWN, frozenset(f"uid-of-{pod}" for pod in pods))
 
     def lead_to(self, *pods: str) -> None:
-        """These pods of the gate are in the App's slice from now on."""
-        made = self.child(ENDPOINT_SLICE.kind, names.gate_slice(given.NAME))
-        made["endpoints"] = [slices.endpoint(pod) for pod in pods]
-        made["metadata"]["managedFields"] = [{"time": format_time(self.now)}]
-        self._keep(made)
+        """Puts these pods of the gate into the App's slice."""
+        raw = self.child(ENDPOINT_SLICE.kind, names.gate_slice(given.NAME))
+        raw["endpoints"] = [slices.endpoint(pod) for pod in pods]
+        raw["metadata"]["managedFields"] = [{"time": format_time(self.now)}]
+        self._keep(raw)
 
     def say_idle(self, seconds: float | None, *, in_flight: int = 0) -> None:
-        """Every pod says now that it has been idle for so long."""
+        """Makes every pod report that it has been idle for so long."""
         idle = None if seconds is None else 0.0 if in_flight else float(seconds)
         self.activity |= {pod["metadata"]["uid"]: Activity(self.now, idle, idle, in_flight, False) for pod in self.pods}
 
     def scale(self, replicas: int) -> None:
-        """Another one scales the workload, such as the gate, which wakes the App."""
-        made = self.workload
-        assert made is not None
-        made["spec"]["replicas"] = replicas
-        self.edited(made)
+        """Scales the workload like another client, such as the gate, which wakes the App."""
+        raw = self.workload
+        assert raw is not None
+        raw["spec"]["replicas"] = replicas
+        self.edited(raw)
 
     def answered(
         self,
@@ -275,27 +277,27 @@ class World(Objects):
         pod: int = 0,
         began_anew: bool = False,
     ) -> None:
-        """A pod reports how many runs have ended since its container began, and how many are in flight, or for how long those are running."""
+        """Adds a pod's report: runs that ended since its container began, and runs in flight, or their durations."""
         in_flight = in_flight or len(running or ())
         uid = self.pods[pod]["metadata"]["uid"]
         before = self.activity.get(uid)
         ready = (before.ready_seconds or 0.0) + 1.0 if before is not None and not began_anew else 1.0
         self.activity[uid] = Activity(self.now, ready, 0.0, in_flight, False, Runs(succeeded, failed, refused), running, failed_seconds)
 
-    # What the operator does.
+    # Actions of the operator.
 
     def settle(self) -> None:
-        """Plans and carries out, until there is nothing to do."""
+        """Plans and carries out, until no operations remain."""
         for _ in range(PASSES):
             plan = self.plan()
             if not plan.operations:
                 return
-            with contextlib.suppress(Taken):  # what comes after it is planned anew
+            with contextlib.suppress(Taken):  # later operations are planned again
                 self.perform(plan.operations)
         raise AssertionError(f"no rest after {PASSES} passes; still to do: {plan.operations!r}")
 
     def run(self) -> None:
-        """Until nothing is to be done, with every pod becoming Ready meanwhile."""
+        """Runs until no operations remain; every pod becomes Ready meanwhile."""
         for _ in range(PASSES):
             self.settle()
             self.roll()
@@ -304,7 +306,7 @@ class World(Objects):
         raise AssertionError("the pods and the plan never come to rest together")
 
     def perform(self, some: Iterable[operations.Operation]) -> None:
-        """Carries out actions of one plan, in order. Raises Stale as the API server would, before anything is written."""
+        """Carries out operations of one plan, in order. Raises Stale like the API server, before any write."""
         versions: dict[str, str] = {}
         for action in some:
             self._do(action, versions)
@@ -321,17 +323,17 @@ class World(Objects):
             case operations.SetAppStatus(app=app, status=status):
                 self._write(kinds.APP.kind, app, versions)["status"] = status.as_json()
             case operations.SetAppConditions(meta=meta, conditions=conditions):
-                made = self.objects[self._find(kinds.APP.kind, meta.name)]
+                raw = self.objects[self._find(kinds.APP.kind, meta.name)]
                 self._write(kinds.APP.kind, Unreadable(kinds.APP.kind, meta, ""), versions)["status"] = {
-                    **(made.get("status") or {}),
+                    **(raw.get("status") or {}),
                     "conditions": list(conditions),
                 }
             case operations.SetRecordStatus(record=record, status=row_status):
                 self._write(kinds.RECORD.kind, record, versions)["status"] = row_status.as_json()
             case operations.CompleteRecord(app=app, record=record, sequence=sequence, pinned=pins):
-                made = self._write(kinds.RECORD.kind, record, versions)
-                made["metadata"]["ownerReferences"] = [owner(app)]
-                self._set_once(made, sequence=sequence, pinned=pins.as_json() if pins else None)
+                raw = self._write(kinds.RECORD.kind, record, versions)
+                raw["metadata"]["ownerReferences"] = [owner(app)]
+                self._set_once(raw, sequence=sequence, pinned=pins.as_json() if pins else None)
             case operations.ReleaseRecord(record=record, released=released):
                 self._set_once(self._write(kinds.RECORD.kind, record, versions), released=released.as_json())
             case operations.EndRecord(record=record, outcome=outcome):
@@ -357,9 +359,9 @@ class World(Objects):
                 if value is None:
                     del pod["metadata"]["annotations"][annotation]
             case operations.ScaleWorkload(observed=observed, replicas=replicas):
-                found = self.objects[key_of(observed)]
-                found["spec"]["replicas"] = replicas
-                self.edited(found)
+                current = self.objects[key_of(observed)]
+                current["spec"]["replicas"] = replicas
+                self.edited(current)
             case _:
                 self._do_with_history(action, versions)
 
@@ -370,9 +372,9 @@ class World(Objects):
             case operations.CreateEvaluationKey(app=app, job=job, uid=uid):
                 self._create(app, evaluation_key(app, job, uid, "key"), "")
             case operations.StartEvaluation(observed=observed):
-                found = self.objects[key_of(observed)]
-                found["spec"]["suspend"] = False
-                self._keep(found)
+                current = self.objects[key_of(observed)]
+                current["spec"]["suspend"] = False
+                self._keep(current)
             case operations.WriteGateKeys(version=version):
                 keys = self.objects[(SECRET.api_version, SECRET.kind, names.access_keys(given.NAME))]
                 assert keys["metadata"]["resourceVersion"] == version
@@ -388,140 +390,142 @@ class World(Objects):
             case operations.LeaveRecord(meta=meta, app=name, app_uid=uid):
                 self.objects[(*_ROW, meta.name)]["metadata"]["ownerReferences"] = [ownership.reference(name, uid)]
             case operations.OwnChild(app=app, observed=observed):
-                found = self.objects[key_of(observed)]
-                found["metadata"]["ownerReferences"] = [owner(app)]
-                self._keep(found)
+                current = self.objects[key_of(observed)]
+                current["metadata"]["ownerReferences"] = [owner(app)]
+                self._keep(current)
             case _:
                 raise AssertionError(f"this world does not know {action!r}")
 
     def _write(self, kind: str, observed: App | Record | Unreadable, versions: dict[str, str]) -> Manifest:
-        """The object, to be changed; its resourceVersion is that of the snapshot, or of the plan's own write before."""
-        made = self.objects[self._find(kind, observed.meta.name)]
-        if made["metadata"]["resourceVersion"] != versions.get(observed.meta.uid, observed.meta.resource_version):
+        """Returns the object, to be changed; its resourceVersion must be that of the snapshot, or of the plan's own last write."""
+        raw = self.objects[self._find(kind, observed.meta.name)]
+        if raw["metadata"]["resourceVersion"] != versions.get(observed.meta.uid, observed.meta.resource_version):
             raise Stale(f"{kind} {observed.meta.name}")
-        self._keep(made)
-        versions[observed.meta.uid] = made["metadata"]["resourceVersion"]
-        return made
+        self._keep(raw)
+        versions[observed.meta.uid] = raw["metadata"]["resourceVersion"]
+        return raw
 
-    def _set_once(self, made: Manifest, **parts: Any) -> None:
+    def _set_once(self, raw: Manifest, **parts: Any) -> None:
         for name, value in parts.items():
             if value is not None:
-                assert made["spec"].get(name, value) == value, f"{name} of row {made['metadata']['name']} was set before"
-                made["spec"][name] = value
-        made["metadata"]["generation"] += 1
+                assert raw["spec"].get(name, value) == value, f"{name} of row {raw['metadata']['name']} was set before"
+                raw["spec"][name] = value
+        raw["metadata"]["generation"] += 1
 
     def _create(self, app: App, manifest: Manifest, digest: str) -> None:
         name = (manifest["kind"], manifest["metadata"]["name"])
-        found = self.objects.get(key_of(manifest))
+        current = self.objects.get(key_of(manifest))
         if name in self.denied:
             self.problems[name] = ChildProblem(ProblemReason.DENIED, f"{name[0]} {name[1]} is not allowed: quota", digest)
         elif name in self.refused:
             self.problems[name] = ChildProblem(
                 ProblemReason.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest
             )
-        elif found is not None and not is_ours(found, app):
+        elif current is not None and not is_ours(current, app):
             self.problems[name] = ChildProblem(
-                ProblemReason.TAKEN, f"{name[0]} {name[1]} exists and is not this App's", other_app=ownership.app_of(found)
+                ProblemReason.TAKEN, f"{name[0]} {name[1]} exists and is not this App's", other_app=ownership.app_of(current)
             )
-        elif found is None:
+        elif current is None:
             self.problems.pop(name, None)
             self.add(managed_fields.applied(without_creation(manifest), manifest) if name[0] not in _POSTED else manifest)
-            said, row = self.verification, manifest["metadata"].get("labels", {}).get(names.VERIFICATION_LABEL)
-            if name[0] == JOB.kind and said is not None and said.row == row:
-                begun = Reading(said.row, said.pods, said.since) if said.job else said
-                self.verification = replace(begun, job=self.objects[key_of(manifest)]["metadata"]["uid"])
+            reading, row = self.verification, manifest["metadata"].get("labels", {}).get(names.VERIFICATION_LABEL)
+            if name[0] == JOB.kind and reading is not None and reading.row == row:
+                next_reading = Reading(reading.row, reading.pods, reading.since) if reading.job else reading
+                self.verification = replace(next_reading, job=self.objects[key_of(manifest)]["metadata"]["uid"])
             if name[0] == ENDPOINT_SLICE.kind:
                 self.lead_to()
 
-    def _create_flow(self, app: App, manifest: Manifest, wanted: str) -> None:
-        found = self.objects.get(key_of(manifest))
-        if found is None or is_flow(found, wanted):
-            self._create(app, manifest, wanted)
+    def _create_flow(self, app: App, manifest: Manifest, flow_hash_: str) -> None:
+        current = self.objects.get(key_of(manifest))
+        if current is None or is_flow(current, flow_hash_):
+            self._create(app, manifest, flow_hash_)
             return
         name = (manifest["kind"], manifest["metadata"]["name"])
         self.problems[name] = ChildProblem(ProblemReason.TAKEN, f"{name[0]} {name[1]} exists, and is not this flow")
         raise Taken(name[1])
 
     def _apply(self, action: operations.ApplyChild) -> None:
-        found = self.objects[key_of(action.manifest)]
-        assert found["metadata"]["uid"] == action.observed["metadata"]["uid"]
-        kept = {key: value for key, value in found["metadata"].items() if key not in ("labels", "annotations", "ownerReferences")}
-        applied = {**copied(action.manifest), "metadata": {**kept, **copied(action.manifest["metadata"])}}
-        if "replicas" in found.get("spec", {}):
-            applied["spec"].setdefault("replicas", found["spec"]["replicas"])
-        if "status" in found:
-            applied["status"] = found["status"]
-        made = managed_fields.applied(action.manifest, applied)
-        if made.get("spec") == found.get("spec"):
-            self._keep(made)  # what changes metadata alone makes no generation
+        current = self.objects[key_of(action.manifest)]
+        assert current["metadata"]["uid"] == action.observed["metadata"]["uid"]
+        metadata = {key: value for key, value in current["metadata"].items() if key not in ("labels", "annotations", "ownerReferences")}
+        applied = {**copied(action.manifest), "metadata": {**metadata, **copied(action.manifest["metadata"])}}
+        if "replicas" in current.get("spec", {}):
+            applied["spec"].setdefault("replicas", current["spec"]["replicas"])
+        if "status" in current:
+            applied["status"] = current["status"]
+        raw = managed_fields.applied(action.manifest, applied)
+        if raw.get("spec") == current.get("spec"):
+            self._keep(raw)  # a change of metadata alone makes no generation
         else:
-            self.written_by_ours(made)
+            self.written_by_ours(raw)
 
     # Bookkeeping.
 
     def _typed(self, of: Any, kind: str) -> dict[str, Any]:
-        return {name: of.of(made) for (version, found, name), made in self.objects.items() if (version, found) == (API_VERSION, kind)}
+        return {
+            name: of.of(raw) for (version, api_version, name), raw in self.objects.items() if (version, api_version) == (API_VERSION, kind)
+        }
 
     def _versions(self) -> Iterable[Version]:
-        for (_, kind, name), made in self.objects.items():
+        for (_, kind, name), raw in self.objects.items():
             if kind == kinds.WORKFLOW_VERSION.kind:
-                spec = made["spec"]
+                spec = raw["spec"]
                 yield Version(name, spec["workflow"], spec["version"], spec.get("description"), flow_hash(spec["flow"]))
 
     def list_no_more(self, kind: str) -> None:
-        """The operator loses the right to list a kind of children: what it sees of it stays as it is now."""
-        self.seen_before[kind] = {key: copied(made) for key, made in self._children(self.app).items() if key[0] == kind}
+        """Removes the operator's right to list a kind of children: it keeps seeing the current ones."""
+        self.seen_before[kind] = {key: copied(raw) for key, raw in self._children(self.app).items() if key[0] == kind}
 
     def list_again(self) -> None:
-        """It may list everything again."""
+        """Restores its right to list everything."""
         self.seen_before.clear()
 
     def _children(self, app: App) -> dict[ChildKey, Manifest]:
         unseen = (SECRET.kind, JOB.kind, ENDPOINT_SLICE.kind, *self.unlisted, *self.seen_before)
-        found = {
-            (kind, name): made
-            for (version, kind, name), made in self.objects.items()
-            if version != API_VERSION and kind not in unseen and is_ours(made, app)
+        children = {
+            (kind, name): raw
+            for (version, kind, name), raw in self.objects.items()
+            if version != API_VERSION and kind not in unseen and is_ours(raw, app)
         }
-        return found | {key: made for seen in self.seen_before.values() for key, made in seen.items()}
+        return children | {key: raw for objects in self.seen_before.values() for key, raw in objects.items()}
 
     def _runs(self) -> Iterable[TriggerJob]:
-        for (_, kind, name), made in self.objects.items():
-            if kind == JOB.kind and kind not in self.unlisted and names.TRIGGER_LABEL in made["metadata"]["labels"]:
-                yield TriggerJob.of(copied(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
+        for (_, kind, name), raw in self.objects.items():
+            if kind == JOB.kind and kind not in self.unlisted and names.TRIGGER_LABEL in raw["metadata"]["labels"]:
+                yield TriggerJob.of(copied(raw), CallerPod.of(self.callers[name]) if name in self.callers else None)
 
     def _evaluations(self) -> Iterable[EvaluationJob]:
-        for (_, kind, name), made in self.objects.items():
-            if kind == JOB.kind and names.VERIFICATION_LABEL in made["metadata"]["labels"]:
-                yield EvaluationJob.of(copied(made), self.evaluators.get(name))
+        for (_, kind, name), raw in self.objects.items():
+            if kind == JOB.kind and names.VERIFICATION_LABEL in raw["metadata"]["labels"]:
+                yield EvaluationJob.of(copied(raw), self.evaluators.get(name))
 
     def _slices(self) -> Iterable[Slice]:
-        """Those that the operator made, and the one that Kubernetes makes for the App's Service, with the Service's labels."""
+        """Yields the operator's slices, and the one that Kubernetes makes for the App's Service, with the Service's labels."""
         service = self.objects.get((SERVICE.api_version, SERVICE.kind, given.NAME))
         if service is not None and service["metadata"].get("labels", {}).get(names.ENDPOINTS_LABEL) == names.WATCHED_ENDPOINTS:
             selected = [pod for pod in self.pods if self.selector.items() <= pod["metadata"]["labels"].items()]
             if self.follow or self._of_service is None:
-                made = slices.service_slice(*(slices.of_pod(pod) for pod in selected))
-                is_new = self._of_service is None or self._of_service["endpoints"] != made["endpoints"]
-                written = [{"time": format_time(self.now)}] if is_new else (self._of_service or made)["metadata"]["managedFields"]
-                self._of_service = {**made, "metadata": {**made["metadata"], "managedFields": written}}
+                raw = slices.service_slice(*(slices.of_pod(pod) for pod in selected))
+                is_new = self._of_service is None or self._of_service["endpoints"] != raw["endpoints"]
+                written = [{"time": format_time(self.now)}] if is_new else (self._of_service or raw)["metadata"]["managedFields"]
+                self._of_service = {**raw, "metadata": {**raw["metadata"], "managedFields": written}}
             yield Slice.of(self._of_service)
-        for (_, kind, _), made in self.objects.items():
+        for (_, kind, _), raw in self.objects.items():
             if kind == ENDPOINT_SLICE.kind:
-                yield Slice.of(copied(made))
+                yield Slice.of(copied(raw))
 
     def _keys(self, app: App | None) -> AccessKeys:
-        found = self.objects.get((SECRET.api_version, SECRET.kind, names.access_keys(given.NAME)))
+        secret = self.objects.get((SECRET.api_version, SECRET.kind, names.access_keys(given.NAME)))
         if app is None or not are_read(app, self.workloads.values()):
             return AccessKeys(KeysPresence.PRESENT)
-        if found is None:
+        if secret is None:
             return AccessKeys(KeysPresence.ABSENT)
-        presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
-        return AccessKeys(presence, found["metadata"]["resourceVersion"], self.now)
+        presence = KeysPresence.PRESENT if is_ours(secret, app) else KeysPresence.FOREIGN
+        return AccessKeys(presence, secret["metadata"]["resourceVersion"], self.now)
 
     def _keys_of(self, child: ChildKey) -> frozenset[str] | None:
-        found = self.objects.get(("v1", *child))
-        return frozenset(found["data"]) if found is not None else None
+        raw = self.objects.get(("v1", *child))
+        return frozenset(raw["data"]) if raw is not None else None
 
 
 _POSTED = (CONFIG_MAP.kind, SECRET.kind, JOB.kind, ENDPOINT_SLICE.kind)
@@ -530,13 +534,13 @@ _ROW = (API_VERSION, kinds.RECORD.kind)
 
 
 def a_world(*modifiers: given.Modifier, settings: Settings | None = None) -> World:
-    """An App, a Runtime, and releases v1 to v3."""
+    """Returns a world with an App, a Runtime, and releases v1 to v3."""
     releases = [given.version_manifest(version) for version in ("v1", "v2", "v3")]
     return World(given.app_manifest(*modifiers), given.runtime_manifest(), *releases, settings=settings)
 
 
 def begun(begin: Callable[..., World], *arguments: Any) -> World:
-    """A world as `begin` makes it, which is run once for each of its arguments: a copy takes a hundredth of the time."""
+    """Returns a world as `begin` makes it, once for each of its arguments: a copy takes a hundredth of the time."""
     return _copy(_begun(begin, *arguments))
 
 
@@ -545,17 +549,17 @@ def _begun(begin: Callable[..., World], *arguments: Any) -> bytes:
     return pickle.dumps(begin(*arguments))
 
 
-def _copy(kept: bytes) -> World:
-    world: World = pickle.loads(kept)  # noqa: S301 - our own
+def _copy(pickled: bytes) -> World:
+    world: World = pickle.loads(pickled)  # noqa: S301 - our own
     return world
 
 
 _SERVING: dict[bytes, bytes] = {}
-"""Worlds at rest, by what they began with."""
+"""Idle worlds, by their initial objects."""
 
 
 def serving(version: str = "v1", *modifiers: given.Modifier) -> World:
-    """A world in which row `a` serves `version` and all is at rest."""
+    """Returns an idle world in which row `a` serves `version`."""
     world = a_world(*modifiers)
     key = orjson.dumps([version, *world.objects.values()])
     if key not in _SERVING:

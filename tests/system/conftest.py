@@ -1,4 +1,4 @@
-"""What the tests of this folder may do on this machine."""
+"""Checks the rights that the tests of this folder need on this machine."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def root() -> None:
-    """For tests that start real pods or change their root folder."""
+    """Requires root, for tests that start real pods or change their root folder."""
     assert os.geteuid() == 0, "real pods and images need root: run tests/system as root, or leave it to a machine where you are"

@@ -1,4 +1,6 @@
-"""The Helm chart by the real helm: linted, the same as kustomize makes, with every value at work, and with a sentence for what does not fit."""
+"""Tests the Helm chart with the real helm: it lints, is equal to kustomize's output, uses every value, and refuses wrong ones with a
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +42,10 @@ WORKLOADS = {
     "gate": "Deployment/dynamiq-gate/dynamiq-gate",
 }
 TOLD = {f"{name}.spec.template.spec.containers[{container}].env[DYNAMIQ_RECORDER]" for container, name in WORKLOADS.items()}
-"""By hand one tells them of the recorder, and the chart does that itself."""
+"""Differences that the chart makes by itself: in the manifests one sets the recorder by hand."""
 KEPT, KEPT_OF_GATE = (f"Namespace/{name}.metadata.annotations" for name in ("dynamiq-recorder", names.GATE_NAMESPACE))
 SETTINGS = f"{WORKLOADS['api']}.spec.template.metadata.annotations"
-"""The API reads what the console is told when it starts: by hand one restarts it after a change."""
+"""The API reads the console's settings when it starts: without the chart one restarts it after a change."""
 RENDERINGS: dict[str, tuple[Manifest, tuple[str, ...], set[str]]] = {
     "defaults": ({}, ("manifests", "manifests/gate"), {KEPT_OF_GATE}),
     "whole": (
@@ -66,9 +68,9 @@ RENDERINGS: dict[str, tuple[Manifest, tuple[str, ...], set[str]]] = {
         {SETTINGS, KEPT_OF_GATE},
     ),
 }
-"""Values, the folders that are the same for kustomize, and what is known to differ."""
+"""Values, the equal folders of kustomize, and the known differences."""
 OWN_NAMESPACE = f"Namespace/{NAMESPACE}"
-"""Helm makes that of the release itself, before all else: `--create-namespace`."""
+"""Helm itself creates the namespace of the release, before all else: `--create-namespace`."""
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +80,9 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 
 @pytest.mark.parametrize("name", ["everything", "least"])
 def test_helm_finds_nothing_to_mend(helm: Helm, name: str) -> None:
-    """What the other sets render is parsed, and taken by an API server: tests/api/test_chart.py."""
-    said = helm("lint", "--strict", "--namespace", NAMESPACE, str(CHART), values=VALUE_SETS[name]).stdout
-    assert "1 chart(s) linted, 0 chart(s) failed" in said
+    """tests/api/test_chart.py parses the output of the other sets, and sends it to an API server."""
+    output = helm("lint", "--strict", "--namespace", NAMESPACE, str(CHART), values=VALUE_SETS[name]).stdout
+    assert "1 chart(s) linted, 0 chart(s) failed" in output
 
 
 @pytest.mark.parametrize(("values", "folders", "beside"), RENDERINGS.values(), ids=RENDERINGS)
@@ -102,7 +104,7 @@ def test_every_value_is_in_a_set_that_is_tried() -> None:
 
 @pytest.mark.parametrize("name", [name for name in VALUE_SETS if name not in ("defaults", "least")])
 def test_what_is_set_is_in_what_is_installed(helm: Helm, name: str) -> None:
-    """Each number as it is, and each text as a part of some text, since a tag is one of an image's name."""
+    """Each number must occur as it is, and each text as a part of some text, since a tag is part of an image's name."""
     rendered = list(scalars(helm.rendered(VALUE_SETS[name])))
     texts, numbers = "\n".join(each for each in rendered if isinstance(each, str)), {each for each in rendered if not isinstance(each, str)}
     wanting = [
@@ -111,7 +113,7 @@ def test_what_is_set_is_in_what_is_installed(helm: Helm, name: str) -> None:
         for each in scalars(value)
         if not isinstance(each, bool) and not (each in numbers or str(each) in texts)
     ]
-    if name == "everything":  # that of a database, and how many there are then
+    if name == "everything":  # values for a database, with its number of replicas
         wanting = [each for each in wanting if each[0] not in ("recorder.replicas", "recorder.existingSecret")]
     if name == "on-a-database":
         wanting = [each for each in wanting if not each[0].startswith("recorder.storage.")]
@@ -130,9 +132,9 @@ def test_what_is_set_for_one_program_holds_there_in_place_of_what_is_set_for_all
 
 
 def test_images_are_pulled_from_one_registry_with_one_secret_by_all_pods(helm: Helm) -> None:
-    found = _pods(helm.rendered(EVERYTHING))
-    assert len(found) == 6, "four programs, helm test and the end of the gate"
-    for pod in found:
+    pods = _pods(helm.rendered(EVERYTHING))
+    assert len(pods) == 6, "four programs, helm test and the end of the gate"
+    for pod in pods:
         assert pod["imagePullSecrets"] == [{"name": "pull-secret"}]
         (container,) = pod["containers"]
         assert container["image"].startswith("registry.test/team/renamed-")
@@ -140,7 +142,7 @@ def test_images_are_pulled_from_one_registry_with_one_secret_by_all_pods(helm: H
 
 @pytest.mark.parametrize("name", ["defaults", "everything", "on-a-database"])
 def test_every_pod_keeps_to_the_strictest_pod_security(helm: Helm, name: str) -> None:
-    """As namespaces of the level `restricted` ask for it, and with a root that nobody writes to."""
+    """The pods follow the level `restricted` of namespaces, with a root that nobody writes to."""
     volumes = {"configMap", "emptyDir", "projected", "secret"}
     for pod in _pods(helm.rendered(VALUE_SETS[name])):
         assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
@@ -185,7 +187,7 @@ SWITCHES = (
 
 
 def test_every_switch_changes_what_is_installed(helm: Helm) -> None:
-    """But for crds.check, which asks a cluster: tests/api/test_chart.py."""
+    """The test leaves out crds.check, which needs a cluster: tests/api/test_chart.py."""
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
     assert {path for path, value in leaves(defaults) if isinstance(value, bool)} == {*SWITCHES, "crds.check"}
     on = _nested(dict.fromkeys(SWITCHES, True))
@@ -195,7 +197,7 @@ def test_every_switch_changes_what_is_installed(helm: Helm) -> None:
 
 
 def _nested(values: Mapping[str, object]) -> Manifest:
-    """Values by their dotted names, as helm reads them."""
+    """Returns values by their dotted names, as helm reads them."""
     nested: Manifest = {}
     for name, value in values.items():
         *path, last = name.split(".")
@@ -210,9 +212,9 @@ OF_A_FEW = {
     *("images.pullPolicy", "images.runtime.digest", "logLevel", "api.service.type", "recorder.store"),
     *("apps.publicScheme", "apps.imagePolicy", "notifications.format"),
 }
-"""Values that the schema gives a choice of, or a form."""
+"""Values that the schema restricts to a choice, or a form."""
 STRANGE = ': "it\'s" {{ .Values }} #\n- \\t\té'
-"""Words of YAML and of the template engine."""
+"""Special characters of YAML and of the template engine."""
 
 
 @pytest.mark.parametrize("name", ["everything", "on-a-database", "of-all-pods"])
@@ -232,9 +234,9 @@ def test_no_text_breaks_what_it_stands_in(helm: Helm, name: str) -> None:
             texts.append(f"<{path}>{STRANGE}")
         return f"<{path}>{STRANGE}"
 
-    found = {each for each in scalars(helm.rendered(strange(VALUE_SETS[name]))) if isinstance(each, str)}
+    rendered_texts = {each for each in scalars(helm.rendered(strange(VALUE_SETS[name]))) if isinstance(each, str)}
     assert texts
-    assert not [each for each in texts if not any(each in text for text in found)]
+    assert not [each for each in texts if not any(each in text for text in rendered_texts)]
 
 
 @pytest.mark.parametrize("release", ["123", "1e3", "true", "null"])
@@ -279,7 +281,7 @@ def test_values_that_do_not_fit_are_refused_with_a_sentence(helm: Helm, values: 
 
 
 def test_the_gate_ends_only_after_every_app_is_awake(helm: Helm) -> None:
-    """Before `helm uninstall` takes anything away, and under an account that may do that and nothing else."""
+    """It ends before `helm uninstall` deletes anything, under an account with no other right."""
     hooks = [each for each in helm.rendered({}) if (each["metadata"].get("annotations") or {}).get("helm.sh/hook") == "pre-delete"]
     (job,) = [each for each in hooks if each["kind"] == "Job"]
     (container,) = job["spec"]["template"]["spec"]["containers"]
@@ -317,16 +319,16 @@ def test_the_gate_ends_only_after_every_app_is_awake(helm: Helm) -> None:
     ],
 )
 def test_its_notes_name_the_next_three_commands(helm: Helm, values: Manifest, commands: tuple[str, ...]) -> None:
-    said = helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", values=values).stdout
-    notes = said.partition("\nNOTES:\n")[2]
+    output = helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", values=values).stdout
+    notes = output.partition("\nNOTES:\n")[2]
     assert tuple(re.findall(r"^   ((?:helm|kubectl) .*)$", notes, re.MULTILINE)) == commands
     runtime = yaml.safe_load(re.search(r"<<'END'\n(.*?)\n *END", notes, re.DOTALL)[1])  # type: ignore[index]
     assert runtime["spec"]["image"] == images.RUNTIME.reference
 
 
 def test_what_it_says_of_itself_is_the_projects_version(helm: Helm, tmp_path: Path) -> None:
-    said = yaml.safe_load(helm("show", "chart", str(CHART)).stdout)
-    assert (said["version"], said["appVersion"]) == (images.version(), images.version())
+    chart_metadata = yaml.safe_load(helm("show", "chart", str(CHART)).stdout)
+    assert (chart_metadata["version"], chart_metadata["appVersion"]) == (images.version(), images.version())
     helm("package", str(CHART), "--destination", str(tmp_path))
     (archive,) = tmp_path.iterdir()
     assert archive.name == f"dynamiq-{images.version()}.tgz"
@@ -361,5 +363,5 @@ def test_every_value_is_documented_where_it_stands_and_in_the_schema(helm: Helm)
 
 
 def _names_a_value(line: str) -> bool:
-    """Not a line of a mapping that is one value, such as requests and limits."""
+    """Returns False for a line of a mapping that is one value, such as requests and limits."""
     return bool(re.match(r" *[a-zA-Z]+:", line)) and not re.match(r" *(requests|limits):", line)

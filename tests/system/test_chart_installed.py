@@ -1,4 +1,4 @@
-"""The chart on a cluster that has nothing of ours: installed, upgraded, rolled back and uninstalled, while somebody calls an App and another sleeps."""
+"""Installs, upgrades, rolls back and uninstalls the chart on a cluster without ours, while one App is called and another sleeps."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_no_app_notices_an_upgrade_a_rollback_or_the_end_of_the_release(cluster:
     installed.test()
     with stage(cluster, "chart") as on:
         first = _deployed(on)
-        made = installed.objects()
-        with on.load("answers") as heard:
+        objects_before = installed.objects()
+        with on.load("answers") as calls:
             installed.upgrade({"operator": {"podAnnotations": {"upgraded": "yes"}}, "api": {"replicas": 1}})
             on.live("answers", "v2")
             installed.rollback(1)
@@ -55,21 +55,21 @@ def test_no_app_notices_an_upgrade_a_rollback_or_the_end_of_the_release(cluster:
             on.until(first, "Superseded")  # the operator may have been replaced before it wrote this
             pods, rows = uids(on.until_settled("answers")), _specs(on)
             installed.uninstall()
-            # Nobody is left to wake it. The node hears a moment later that its calls do not go to the gate any more.
+            # Nothing remains that wakes it. The node learns a moment later that its calls do not go to the gate any more.
             eventually("it was woken before", lambda: on.call("sleeps", on.key("sleeps"))[0] == ANSWERED)
-        assert heard["failed"] == 0, heard["errors"]
-        installed.until_gone(made, f"namespace/{names.GATE_NAMESPACE}")
+        assert calls["failed"] == 0, calls["errors"]
+        installed.until_gone(objects_before, f"namespace/{names.GATE_NAMESPACE}")
         assert installed.definitions() == {kind.crd_name for kind in KINDS}
         assert (uids(on.pods("answers")), _specs(on)) == (pods, rows)
 
 
 def _specs(on: Stage) -> dict[str, Manifest]:
-    """The rows' specs by uid: statuses may be written anew without anything being different."""
+    """Returns the rows' specs by uid: statuses may be rewritten without a difference."""
     return {row["metadata"]["uid"]: row["spec"] for row in on.rows("answers")}
 
 
 def _deployed(on: Stage) -> str:
-    """An App that is called all along, whose row is returned, and one that will sleep."""
+    """Makes an App that is called the whole time, whose row is returned, and one that will sleep."""
     on.release("v1", "v2")
     on.runtime("fast", by_default=True)
     for app in ("answers", "sleeps"):
@@ -82,6 +82,6 @@ def _deployed(on: Stage) -> str:
 
 
 def _annotations(installed: Release) -> str:
-    """Of the operator's pods, as its Deployment makes them; empty where they have none."""
+    """Returns the annotations of the operator's pods, from its Deployment; empty if they have none."""
     path = "jsonpath={.spec.template.metadata.annotations}"
     return installed.kubectl("get", "deployment.apps/dynamiq-operator", "-o", path, namespace=NAMESPACE).stdout

@@ -1,4 +1,6 @@
-"""What `make flaky` runs tests under: a share of the processors, and a freezer, for all that they start, cgroups of clusters among it."""
+"""Tests the conditions of `make flaky`: a share of the processors, and a freezer, for all processes of a test, including cgroups of
+clusters.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ sys.stdin.read()
 
 @contextmanager
 def entered(part: str) -> Iterator[Group]:
-    """A group with a program that has made a group of its own, as a cluster does."""
+    """Runs a program in a group that has made a group of its own, as a cluster does."""
     with conditions.group(part) as group:
         command = group.entered([sys.executable, "-c", MAKES_A_GROUP, str(group.root)])
         with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
@@ -41,7 +43,7 @@ def entered(part: str) -> Iterator[Group]:
 
 
 def text(group: Group, *names: str) -> str:
-    """The content of the file, of these, that this version of cgroups has."""
+    """Returns the content of the one of these files that this version of cgroups has."""
     return next((group.folder / name).read_text() for name in names if (group.folder / name).exists())
 
 
@@ -49,8 +51,8 @@ def test_half_a_processor_is_the_limit_of_a_command_and_of_the_groups_that_it_ma
     with entered("cpu") as group:
         group.limit(0.5)
         assert text(group, "cpu.cfs_quota_us", "cpu.max").split()[0] == "50000"
-        made = group.folder / WITHIN
-        weights = {name: (made / name).read_text().strip() for name in cgroups.WEIGHT if (made / name).exists()}
+        nested = group.folder / WITHIN
+        weights = {name: (nested / name).read_text().strip() for name in cgroups.WEIGHT if (nested / name).exists()}
         assert weights, "all pods of a cluster weigh more than one process beside them"
         assert weights.items() <= cgroups.WEIGHT.items()
     assert not group.folder.exists()
@@ -67,8 +69,8 @@ def test_a_freeze_holds_a_command_and_the_groups_that_it_makes() -> None:
 def test_a_test_that_fails_under_some_condition_is_counted_and_its_log_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here = str(Path("/proc/self/ns/mnt").readlink())
-    text = f"import os\ndef test_fails_in_a_group():\n    assert os.readlink('/proc/self/ns/mnt') == {here!r}\n"
+    namespace = str(Path("/proc/self/ns/mnt").readlink())
+    text = f"import os\ndef test_fails_in_a_group():\n    assert os.readlink('/proc/self/ns/mnt') == {namespace!r}\n"
     (tmp_path / "test_fails.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

@@ -1,4 +1,4 @@
-"""`make console`: a cluster with the demo's Apps, the console on it, and a sign-in by what it prints, until Ctrl-C."""
+"""Tests `make console`: a cluster with the demo's Apps, the console on it, and a sign-in by its printed commands, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def name() -> Iterator[str]:
 
 
 def signed_in(origin: str, token: str, verify: Path | None = None) -> requests.Session:
-    """Somebody who signed in as the console's own page does, and has its cookies."""
+    """Returns a session that signed in like the console's own page, with its cookies."""
     session = requests.Session()
-    session.trust_env = False  # it would take a machine's certificates in place of ours
+    session.trust_env = False  # it would use a machine's certificates instead of ours
     session.headers.update({"Sec-Fetch-Site": "same-origin", "Origin": origin, "X-Dynamiq-Console": "1"})
     if verify is not None:
         session.verify = str(verify)
@@ -41,7 +41,7 @@ def signed_in(origin: str, token: str, verify: Path | None = None) -> requests.S
 
 
 def test_it_serves_the_console_of_this_checkout_by_tls_to_whom_its_lines_sign_in(name: str, tmp_path: Path) -> None:
-    """Without TLS in the other run."""
+    """The other run is without TLS."""
     with opened(name, tmp_path / "said", *HERE, "--tls") as console_:
         origin = console_.origin()
         assert origin.startswith("https://")
@@ -77,7 +77,7 @@ def test_a_second_run_takes_the_demo_over_and_serves_the_sources_by_vite_with_th
 
 
 def test_a_port_that_is_taken_is_named(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
         assert console.main(["--name", name, "--profile", "control-plane", "--port", str(port)]) == 1
     assert f"port {port} of the loopback is taken" in capfd.readouterr().err

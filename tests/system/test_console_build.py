@@ -1,4 +1,4 @@
-"""The console's build: the same bytes every time and everywhere, and only where something of it has changed."""
+"""Tests the console's build: it gives the same bytes every time and everywhere, and runs only after a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo and the documents, run as a newcomer runs them: first `make demo`, then every command of README.md and docs/ on what it left."""
+"""Runs the demo and the documents like a newcomer: first `make demo`, then every command of README.md and docs/ on its result."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ pytestmark = pytest.mark.timeout(1200)
 
 @dataclass
 class Curl:
-    """curl outside of the cluster, which resolves what ends in .localhost by itself."""
+    """Runs curl outside of the cluster, which resolves names under .localhost by itself."""
 
     token: str = ""
 
     def __call__(self, url: str, body: object = None) -> Any:
-        """The JSON that is answered; empty where there is none."""
+        """Returns the JSON of the answer; empty if there is none."""
         command = ["curl", "--silent", "--max-time", "120", "-H", f"Authorization: Bearer {self.token}", url]
         command += ["--json", json.dumps(body)] if body is not None else []
-        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         try:
-            return json.loads(said)
+            return json.loads(output)
         except ValueError:
             return {}
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[tuple[Cluster, str]]:
-    """The cluster that the demo left, and what it printed."""
+def demo_run() -> Iterator[tuple[Cluster, str]]:
+    """Provides the cluster that the demo left, and the demo's output."""
     name = f"t{os.getpid()}-demo"
     output = io.StringIO()
     try:
@@ -71,8 +71,8 @@ def told() -> Iterator[tuple[Cluster, str]]:
         audited.stop(name)
 
 
-def test_the_demo_ends_with_three_rows_and_the_newest_live(told: tuple[Cluster, str]) -> None:
-    history = told[1].split("$ kubectl get deployments.dynamiq -n demo --sort-by=.spec.sequence\n")[1].splitlines()
+def test_the_demo_ends_with_three_rows_and_the_newest_live(demo_run: tuple[Cluster, str]) -> None:
+    history = demo_run[1].split("$ kubectl get deployments.dynamiq -n demo --sort-by=.spec.sequence\n")[1].splitlines()
     assert history[0].split() == ["NAME", "APP", "VERSION", "DESCRIPTION", "STATUS", "ENDING", "CREATED", "BY", "RUNTIME", "DATE"]
     rows = [re.split(r"\s{2,}", row) for row in history[1:4]]
     assert [(row[1], row[2], row[4]) for row in rows] == [
@@ -83,8 +83,8 @@ def test_the_demo_ends_with_three_rows_and_the_newest_live(told: tuple[Cluster, 
     assert not history[4]
 
 
-def test_its_caller_heard_every_version_and_no_failure(told: tuple[Cluster, str]) -> None:
-    cluster, output = told
+def test_its_caller_heard_every_version_and_no_failure(demo_run: tuple[Cluster, str]) -> None:
+    cluster, output = demo_run
     if not cluster.real_pods:
         assert "the calls to the App are left out" in output
         return
@@ -96,8 +96,8 @@ def test_its_caller_heard_every_version_and_no_failure(told: tuple[Cluster, str]
     assert single == ["v1", "v2", "v1"]
 
 
-def test_it_ends_with_a_rollback_that_starts_no_pod_and_a_call_that_wakes_an_app(told: tuple[Cluster, str]) -> None:
-    cluster, output = told
+def test_it_ends_with_a_rollback_that_starts_no_pod_and_a_call_that_wakes_an_app(demo_run: tuple[Cluster, str]) -> None:
+    cluster, output = demo_run
     if not cluster.real_pods:
         assert "nothing sleeps and nothing is switched here" in output
         return
@@ -106,8 +106,8 @@ def test_it_ends_with_a_rollback_that_starts_no_pod_and_a_call_that_wakes_an_app
     assert re.search(r'^{"answer":"v1: .*"}\nanswered after \d+\.\d s; the next call', output, re.MULTILINE)
 
 
-def test_its_last_step_says_what_the_last_deploy_did(told: tuple[Cluster, str]) -> None:
-    cluster, output = told
+def test_its_last_step_says_what_the_last_deploy_did(demo_run: tuple[Cluster, str]) -> None:
+    cluster, output = demo_run
     if not cluster.real_pods:
         assert "kubectl dynamiq compare" not in output
         return
@@ -118,27 +118,27 @@ def test_its_last_step_says_what_the_last_deploy_did(told: tuple[Cluster, str]) 
     assert re.search(r'^improved: row #3 lowered p95 by \d+ %; node "answer" did it$', output, re.MULTILINE)
 
 
-def test_it_says_how_to_go_on_and_keeps_keys_to_itself(told: tuple[Cluster, str]) -> None:
-    output = told[1]
+def test_it_says_how_to_go_on_and_keeps_keys_to_itself(demo_run: tuple[Cluster, str]) -> None:
+    output = demo_run[1]
     assert 'eval "$(.venv/bin/python -m local env' in output
     assert "remove it:" in output
     assert "dynq_" not in output
 
 
 def test_the_demo_leaves_a_namespace_that_is_not_its_own(
-    told: tuple[Cluster, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    demo_run: tuple[Cluster, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "NAMESPACE", "default")
     monkeypatch.setattr(operators, "install", lambda *_: None)
     monkeypatch.delenv("CLUSTER", raising=False)
-    assert demo.main(["--name", told[0].name]) == 1
+    assert demo.main(["--name", demo_run[0].name]) == 1
     assert "namespace default is there and is not the demo's" in capsys.readouterr().err
 
 
 @pytest.fixture
-def desk(told: tuple[Cluster, str]) -> Iterator[str]:
-    """The uid of an App like the demo's, in a production besides: what follows reads rows of the demo's own by their numbers."""
-    kubectl = Kubectl(told[0])
+def desk(demo_run: tuple[Cluster, str]) -> Iterator[str]:
+    """Provides the uid of an App like the demo's, with a production: later tests read rows of the demo's own by their numbers."""
+    kubectl = Kubectl(demo_run[0])
     app, row = (yaml.safe_load((REPOSITORY / "examples" / path).read_text()) for path in ("app.yaml", "records/01-v1.yaml"))
     app["metadata"]["name"] = row["spec"]["app"] = DESK
     app["spec"] |= {"displayName": "Service desk", "hostname": f"{DESK}.demo.localhost"}
@@ -154,15 +154,15 @@ def desk(told: tuple[Cluster, str]) -> Iterator[str]:
 
 
 @pytest.fixture
-def console(told: tuple[Cluster, str], desk: str, tmp_path: Path) -> Iterator[Opened]:
-    """The console on the demo's cluster, whose admin may deploy in production too."""
+def console(demo_run: tuple[Cluster, str], desk: str, tmp_path: Path) -> Iterator[Opened]:
+    """Provides the console on the demo's cluster, whose admin may deploy in production, too."""
     steps.run(chromium.missing())
     expect.set_options(timeout=WAITS)
-    with opened(told[0].name, tmp_path / "said") as found:
-        Kubectl(told[0])(
+    with opened(demo_run[0].name, tmp_path / "said") as console_opened:
+        Kubectl(demo_run[0])(
             "create", "rolebinding", "console-admin", "--clusterrole=admin", "--serviceaccount=demo:admin", namespace=PRODUCTION
         )
-        yield found
+        yield console_opened
 
 
 @pytest.mark.long(
@@ -170,8 +170,8 @@ def console(told: tuple[Cluster, str], desk: str, tmp_path: Path) -> Iterator[Op
     "`make console`: tests/system/test_console.py"
 )
 @pytest.mark.parametrize("way", ["mouse", "keyboard"])
-def test_all_that_people_do_with_an_app_is_done_in_the_console(told: tuple[Cluster, str], desk: str, console: Opened, way: Way) -> None:
-    kubectl = Kubectl(told[0])
+def test_all_that_people_do_with_an_app_is_done_in_the_console(demo_run: tuple[Cluster, str], desk: str, console: Opened, way: Way) -> None:
+    kubectl = Kubectl(demo_run[0])
 
     def history() -> list[str]:
         rows = json.loads(kubectl("get", "deployments.dynamiq", "-o", "json", namespace="demo").stdout)["items"]
@@ -195,19 +195,19 @@ def test_all_that_people_do_with_an_app_is_done_in_the_console(told: tuple[Clust
         assert history()[before:] == ["v2 Superseded", "v2 Superseded", "v1 Live"]
 
 
-def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it_is_told(told: tuple[Cluster, str]) -> None:
-    """From outside: it names no hostname, and has the demo's domain, scheme and port."""
-    kubectl, curl = Kubectl(told[0]), Curl()
+def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it_is_told(demo_run: tuple[Cluster, str]) -> None:
+    """The caller is outside: the App names no hostname, and has the demo's domain, scheme and port."""
+    kubectl, curl = Kubectl(demo_run[0]), Curl()
     for command in ("create serviceaccount client", "create rolebinding client --clusterrole=edit --serviceaccount=demo:client"):
         kubectl(*command.split(), namespace="demo")
     curl.token = kubectl("create", "token", "client", namespace="demo").stdout
     service = kubectl("get", "service", "dynamiq-api", "-o", "jsonpath={.spec.clusterIP}", namespace=operators.NAMESPACE).stdout
-    url = f"http://127.0.0.1:{told[0].forward(f'{service}:80')}"
+    url = f"http://127.0.0.1:{demo_run[0].forward(f'{service}:80')}"
 
     def uid(kind: str, name: str) -> str:
         return kubectl("get", kind, name, "-o", "jsonpath={.metadata.uid}", namespace="demo").stdout
 
-    asked = {
+    manifest_sent = {
         "name": "Told",
         "project_id": uid("namespace", "demo"),
         "workflow_id": uid("workflow", "support"),
@@ -215,22 +215,22 @@ def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it
         "access_control": {"access_type": "public"},
         "deployment_config": {"deployment_type": "server_based", "config": {}},
     }
-    app = eventually("the App is made", lambda: curl(f"{url}/v1/apps", asked).get("data"))
+    app = eventually("the App is made", lambda: curl(f"{url}/v1/apps", manifest_sent).get("data"))
     assert re.fullmatch(r"http://told\.demo\.localhost:\d+", app["hostname"])
-    wanted = 'v1: thank you, we will answer "Who is there?" by tomorrow'
-    eventually("it answers", lambda: curl(app["hostname"], {"input": {"question": "Who is there?"}}).get("answer") == wanted)
+    expected = 'v1: thank you, we will answer "Who is there?" by tomorrow'
+    eventually("it answers", lambda: curl(app["hostname"], {"input": {"question": "Who is there?"}}).get("answer") == expected)
     assert curl(f"{url}/v1/apps/{app['id']}")["data"]["hostname"] == app["hostname"]
     kubectl("delete", "app", "told", namespace="demo")  # what follows shows every App of the namespace
 
 
 @pytest.mark.parametrize("document", documents.SESSIONS)
-def test_every_command_of_a_document_says_what_the_document_shows(told: tuple[Cluster, str], document: str) -> None:
-    cluster = told[0]
+def test_every_command_of_a_document_says_what_the_document_shows(demo_run: tuple[Cluster, str], document: str) -> None:
+    cluster = demo_run[0]
     assert cluster.real_pods, (
         "the pods of this machine are simulated, and nothing answers the document's calls: be root on Linux, or start Docker"
     )
     wrong = {}
-    for step, said in documents.run(REPOSITORY / document, cluster.env | SHORT_LIVED, REPOSITORY):
-        if lines := documents.missing(step, said):
-            wrong[step.command] = f"shows {lines}, and it said:\n{said}"
-    assert not wrong, "\n".join(f"{command} {what}" for command, what in wrong.items())
+    for step, output in documents.run(REPOSITORY / document, cluster.env | SHORT_LIVED, REPOSITORY):
+        if lines := documents.missing(step, output):
+            wrong[step.command] = f"shows {lines}, and it said:\n{output}"
+    assert not wrong, "\n".join(f"{command} {problem}" for command, problem in wrong.items())

@@ -1,4 +1,4 @@
-"""What `make dist` builds: the same every time, of the project's version, and what it was built from."""
+"""Tests `make dist`: the same files every time, with the project's version and the versions of their inputs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PATCHES = re.compile(r"^patches:\n(?:[- ].*\n)+", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dist_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
     dist.build(out)
     return out
 
 
 @pytest.fixture(scope="module")
-def wheel(made: Path) -> zipfile.ZipFile:
-    (path,) = made.glob("dynamiq_operator-*.whl")
+def wheel(dist_folder: Path) -> zipfile.ZipFile:
+    (path,) = dist_folder.glob("dynamiq_operator-*.whl")
     return zipfile.ZipFile(path)
 
 
@@ -37,9 +37,9 @@ def metadata(wheel: zipfile.ZipFile, name: str) -> bytes:
 
 
 def test_the_wheel_has_the_version_and_what_the_operator_needs_and_no_program(wheel: zipfile.ZipFile) -> None:
-    found = BytesParser().parsebytes(metadata(wheel, "METADATA"))
-    assert (found["Name"], found["Version"]) == ("dynamiq-operator", images.version())
-    assert any(needed.startswith("kopf") for needed in found.get_all("Requires-Dist", []))
+    headers = BytesParser().parsebytes(metadata(wheel, "METADATA"))
+    assert (headers["Name"], headers["Version"]) == ("dynamiq-operator", images.version())
+    assert any(needed.startswith("kopf") for needed in headers.get_all("Requires-Dist", []))
     assert not any(name.endswith("entry_points.txt") for name in wheel.namelist()), "the programs are those of the plugin"
 
 
@@ -55,46 +55,46 @@ def test_the_wheel_has_every_module_of_the_servers_their_schemas_the_console_and
     assert {Path(name).suffix for name in static} >= {".html", ".js", ".css"}
 
 
-def test_the_wheel_is_the_same_whenever_it_is_built(made: Path, tmp_path: Path) -> None:
+def test_the_wheel_is_the_same_whenever_it_is_built(dist_folder: Path, tmp_path: Path) -> None:
     again = dist.build_wheel(tmp_path)
-    assert again.read_bytes() == (made / again.name).read_bytes()
+    assert again.read_bytes() == (dist_folder / again.name).read_bytes()
 
 
 @pytest.mark.parametrize(("suffix", "folder"), dist.BUNDLES.items())
-def test_a_bundle_is_what_kubectl_makes_of_the_manifests(made: Path, suffix: str, folder: str) -> None:
+def test_a_bundle_is_what_kubectl_makes_of_the_manifests(dist_folder: Path, suffix: str, folder: str) -> None:
     rendered = subprocess.run(
         [borrowed.kubectl(), "kustomize", images.REPOSITORY / folder], capture_output=True, text=True, check=True
     ).stdout
-    bundle = (made / f"dynamiq-operator-{images.version()}{suffix}.yaml").read_text()
+    bundle = (dist_folder / f"dynamiq-operator-{images.version()}{suffix}.yaml").read_text()
     assert bundle == rendered
     workloads = [each for each in parsed(bundle) if each["kind"] in ("Deployment", "StatefulSet")]
     used = {container["image"] for each in workloads for container in each["spec"]["template"]["spec"]["containers"]}
     assert used == {(images.RECORDER if suffix == "-recorder" else images.OPERATOR).reference}
 
 
-def test_what_the_documents_patch_is_found_in_a_bundle(made: Path, tmp_path: Path) -> None:
-    """A bundle has namespaces written out, which the folders that it is made of have not."""
+def test_what_the_documents_patch_is_found_in_a_bundle(dist_folder: Path, tmp_path: Path) -> None:
+    """A bundle has its namespaces written out; the folders that it is made of have not."""
     documents = [(images.REPOSITORY / "docs" / name).read_text() for name in ("install.md", "runs.md")]
-    patches = [each for text in documents for found in PATCHES.findall(text) for each in yaml.safe_load(found)["patches"]]
+    patches = [each for text in documents for patch in PATCHES.findall(text) for each in yaml.safe_load(patch)["patches"]]
     assert len(patches) == 5
     for suffix in ("", "-gate"):
         fitting = [each for each in patches if (each["target"]["name"] == "dynamiq-gate") == bool(suffix)]
         overlay = tmp_path / f"overlay{suffix}"
         overlay.mkdir()
-        shutil.copy(made / dist.bundle_name(images.version(), suffix), overlay / "bundle.yaml")
+        shutil.copy(dist_folder / dist.bundle_name(images.version(), suffix), overlay / "bundle.yaml")
         (overlay / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["bundle.yaml"], "patches": fitting}))
-        told = {each["metadata"]["name"]: each for each in kustomized(borrowed.kubectl(), overlay) if each["kind"] == "Deployment"}
+        deployments = {each["metadata"]["name"]: each for each in kustomized(borrowed.kubectl(), overlay) if each["kind"] == "Deployment"}
         for each in fitting:
-            (asked,) = yaml.safe_load(each["patch"])["spec"]["template"]["spec"]["containers"][0]["env"]
-            assert asked in told[each["target"]["name"]]["spec"]["template"]["spec"]["containers"][0]["env"]
+            (variable,) = yaml.safe_load(each["patch"])["spec"]["template"]["spec"]["containers"][0]["env"]
+            assert variable in deployments[each["target"]["name"]]["spec"]["template"]["spec"]["containers"][0]["env"]
 
 
-def test_the_plugin_has_a_wheel_of_its_own(made: Path) -> None:
+def test_the_plugin_has_a_wheel_of_its_own(dist_folder: Path) -> None:
     names = [f"dynamiq_{name}-{images.version()}-py3-none-any.whl" for name in ("kubectl", "operator")]
-    assert sorted(path.name for path in made.glob("*.whl")) == names
+    assert sorted(path.name for path in dist_folder.glob("*.whl")) == names
 
 
-def test_the_sums_are_those_of_all_that_was_made(made: Path) -> None:
-    lines = (made / dist.SUMS).read_text().splitlines()
-    found = {f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in made.iterdir() if path.name != dist.SUMS}
-    assert set(lines) == found
+def test_the_sums_are_those_of_all_that_was_made(dist_folder: Path) -> None:
+    lines = (dist_folder / dist.SUMS).read_text().splitlines()
+    digests = {f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in dist_folder.iterdir() if path.name != dist.SUMS}
+    assert set(lines) == digests

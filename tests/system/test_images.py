@@ -1,4 +1,4 @@
-"""The images: valid, the same every time, small, and able to run what they are for."""
+"""Tests the images: valid, the same every time, small, and able to run their programs."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def runtime(archives: dict[str, Path]) -> Path:
 
 @pytest.fixture(scope="module")
 def released() -> Path:
-    """The image of the runtime as a release has it."""
+    """Provides a release's image of the runtime."""
     return images.ensure([images.RUNTIME], OF_A_RELEASE)[images.RUNTIME.reference]
 
 
 class Layout:
-    """An OCI archive, every blob of it checked against its digest."""
+    """An OCI archive, with every blob checked against its digest."""
 
     def __init__(self, path: Path) -> None:
         with tarfile.open(path) as archive:
@@ -95,8 +95,8 @@ def test_an_image_keeps_files_and_drops_the_traces_of_its_machine(tmp_path: Path
     assert layout.image["config"]["User"] == "65532"
     assert layout.image["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(layout.layer).hexdigest()]
     with tarfile.open(fileobj=io.BytesIO(layout.layer)) as layer:
-        found = {member.name: (member.mode, member.uid, member.mtime, member.linkname) for member in layer}
-    assert found == {
+        members = {member.name: (member.mode, member.uid, member.mtime, member.linkname) for member in layer}
+    assert members == {
         "bin": (0o755, 0, 0, ""),
         "bin/program": (0o755, 0, 0, ""),
         "data": (0o644, 0, 0, ""),
@@ -162,13 +162,13 @@ def test_an_image_of_a_release_is_the_same_from_nothing_and_of_its_time(
 
 @LONG
 def test_an_image_of_a_release_has_what_the_locks_name_and_nothing_else(released: Path) -> None:
-    found = parts.of_image(released)
+    content = parts.of_image(released)
     packages = debian_lock.parse(debian_lock.LOCK.read_text()).of(debian.architecture())
-    assert {(each.name, each.version) for each in found.parts if each.kind == "deb"} == {(each.name, each.version) for each in packages}
-    assert {each.distribution for each in found.parts if each.kind == "deb"} == {"debian-12"}
+    assert {(each.name, each.version) for each in content.parts if each.kind == "deb"} == {(each.name, each.version) for each in packages}
+    assert {each.distribution for each in content.parts if each.kind == "deb"} == {"debian-12"}
     locked = parts.of_lock(images.RUNTIME.lock.read_text())
-    assert {each.name for each in found.parts if each.kind == "pypi"} == {each.name for each in locked}
-    assert parts.unlocked(found.parts, locked, packages) == []
+    assert {each.name for each in content.parts if each.kind == "pypi"} == {each.name for each in locked}
+    assert parts.unlocked(content.parts, locked, packages) == []
 
 
 @LONG
@@ -183,7 +183,7 @@ def test_an_image_of_a_release_trusts_public_authorities(released: Path, tmp_pat
 
 
 class WithoutPython(rootfs.Host):
-    """A base that has neither Python nor packages: to compile those of this machine takes seconds."""
+    """A base without Python and packages: compiling those of this machine takes seconds."""
 
     suffix = "-empty"
 
@@ -196,7 +196,7 @@ SMALL = images.Recipe(WithoutPython())
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The sources of a runtime without packages, in a repository and a cache of the test."""
+    """Makes the sources of a runtime without packages, in a repository and a cache of the test."""
     lock, source = tmp_path / "locks", tmp_path / "operator" / "dynamiq_runtime"
     for folder in (lock, source):
         folder.mkdir(parents=True)
@@ -221,13 +221,13 @@ def test_a_build_is_kept_until_an_input_changes(source: Path, capfd: pytest.Capt
 def test_the_operators_image_serves_the_console_of_this_checkout(archives: dict[str, Path]) -> None:
     built, place = console_build.ensure(), "app/dynamiq_operator/rest/static/"
     with tarfile.open(fileobj=io.BytesIO(Layout(archives[images.OPERATOR.reference]).layer)) as layer:
-        found = {
+        served_files = {
             member.name.removeprefix(place): layer.extractfile(member).read()  # type: ignore[union-attr]
             for member in layer
             if member.isfile() and member.name.startswith(place)
         }
-    assert found == {path.relative_to(built).as_posix(): path.read_bytes() for path in built.rglob("*") if path.is_file()}
-    assert b"/console/assets/" in found["index.html"]
+    assert served_files == {path.relative_to(built).as_posix(): path.read_bytes() for path in built.rglob("*") if path.is_file()}
+    assert b"/console/assets/" in served_files["index.html"]
 
 
 def test_a_changed_console_makes_another_image(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,18 +249,18 @@ def test_a_changed_console_makes_another_image(source: Path, monkeypatch: pytest
 
 @pytest.mark.usefixtures("source")
 def test_an_image_that_another_process_forgets_meanwhile_is_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Not pytest's capture, which loses what is printed while it is read.
-    said: list[str] = []
-    monkeypatch.setattr(builds, "say", said.append)
+    # Not pytest's capture, which loses lines that are printed while it is read.
+    lines: list[str] = []
+    monkeypatch.setattr(builds, "say", lines.append)
     (archive,) = images.ensure([images.RUNTIME], SMALL).values()
     with ThreadPoolExecutor(1) as pool:
         with builds.locked("images"):
             again = pool.submit(images.ensure, [images.RUNTIME], SMALL)
-            eventually("it waits to mark the image as used", lambda: "another process holds the lock" in "".join(said))
+            eventually("it waits to mark the image as used", lambda: "another process holds the lock" in "".join(lines))
             archive.unlink()
-        (found,) = again.result().values()
-    assert found == archive
-    assert images.digest_of(found).startswith("sha256:")
+        (rebuilt,) = again.result().values()
+    assert rebuilt == archive
+    assert images.digest_of(rebuilt).startswith("sha256:")
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
 
 @contextmanager
 def unpacked(archive: Path, folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """The command that runs a program in the image as a pod does (read-only root, user 65532), and its environment."""
+    """Yields the command that runs a program in the image as a pod does (read-only root, user 65532), and its environment."""
     folder.mkdir()
     layout = Layout(archive)
     with tarfile.open(fileobj=io.BytesIO(layout.layer)) as layer:

@@ -1,4 +1,4 @@
-"""Clusters of our own on this machine: side by side, with pods that answer, gone without a trace."""
+"""Tests clusters of our own on this machine: in parallel, with pods that answer, and deleted without a trace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from local.clusters import Cluster
 from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
-IMAGE = "tests.dynamiq.test/answers:1"  # CoreDNS: a server that is there anyhow
+IMAGE = "tests.dynamiq.test/answers:1"  # CoreDNS: a server that exists anyway
 ANSWERS = """
 apiVersion: v1
 kind: ConfigMap
@@ -68,26 +68,26 @@ def record_of(name: str) -> state.Record:
 
 
 def traces(record: state.Record) -> list[str]:
-    """What a cluster has on the machine, whatever its record became."""
-    found = [f"process {pid}" for pid in processes.find(record.token)]
-    found += [path for path in (*record.cgroups, record.run) if path and Path(path).exists()]
+    """Returns a cluster's resources on the machine, whatever the state of its record."""
+    remains = [f"process {pid}" for pid in processes.find(record.token)]
+    remains += [path for path in (*record.cgroups, record.run) if path and Path(path).exists()]
     mounts = Path("/proc/self/mounts").read_text().splitlines()
-    return found + [line for line in mounts if record.token in line or str(record.folder) in line]
+    return remains + [line for line in mounts if record.token in line or str(record.folder) in line]
 
 
 def cgroups_of(*parts: str) -> list[str]:
-    """Control groups of the machine with one of these in their names."""
+    """Returns control groups of the machine with one of these in their names."""
     return [str(path) for path in Path("/sys/fs/cgroup").rglob("*") if path.is_dir() and any(part in path.name for part in parts)]
 
 
 def namespaces(pids: Iterable[int]) -> set[str]:
-    """The mount, process id and network namespaces of processes; those that have ended have none."""
-    found = set()
+    """Returns the mount, process id and network namespaces of processes; ended ones have none."""
+    links = set()
     for pid in pids:
         for kind in ("mnt", "pid", "net"):
             with contextlib.suppress(OSError):
-                found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
-    return found
+                links.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
+    return links
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def name() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def restarted() -> Iterator[tuple[Cluster, list[state.Record]]]:
-    """A cluster whose launchers were killed at three moments of a start, with the records that they left."""
+    """Provides a cluster whose launchers were killed at three moments of a start, with the records that they left."""
     name = f"t{os.getpid()}-b"
     killed: list[state.Record] = []
     try:
@@ -177,7 +177,7 @@ def test_the_clusters_dns_knows_a_service(answering: Cluster) -> None:
     def known() -> bool:
         try:
             return resolve("answers.default.svc.cluster.local", port) == address
-        except (OSError, struct.error):  # the server is not there yet, or no answer came
+        except (OSError, struct.error):  # no server yet, or no answer
             return False
 
     eventually("the service's name is known", known)
@@ -190,12 +190,12 @@ def test_kubectl_reaches_into_a_pod(answering: Cluster) -> None:
 
 def test_a_cluster_knows_what_its_pods_use(answering: Cluster) -> None:
     metrics.start(answering)
-    metrics.start(answering)  # it is found running
+    metrics.start(answering)  # it is already running
     assert answering.name in kubectl(answering, "top", "nodes", "--no-headers")
 
     def known() -> bool:
-        found = json.loads(kubectl(answering, "get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"))
-        return "answers" in [each["metadata"]["name"] for each in found["items"]]
+        usage = json.loads(kubectl(answering, "get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"))
+        return "answers" in [each["metadata"]["name"] for each in usage["items"]]
 
     eventually("what the pod uses is known", known)
 
@@ -238,18 +238,18 @@ def test_a_stop_leaves_nothing_and_no_neighbour_notices(pair: tuple[Cluster, Clu
     inside = namespaces(pids) - namespaces([os.getpid()])
     assert {name.partition(":")[0] for name in inside} == {"mnt", "pid", "net"}
     assert {record.slug, uid} <= {part for part in (record.slug, uid) if cgroups_of(part)}
-    there = [int(path.name) for path in Path("/proc").glob("[0-9]*")]  # others begin meanwhile, and get numbers that were given back
+    numbers = [int(path.name) for path in Path("/proc").glob("[0-9]*")]  # others begin meanwhile, and reuse numbers
     answering.stop()
     assert traces(record) == []
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
-    assert not inside & namespaces(there)
+    assert not inside & namespaces(numbers)
     assert cgroups_of(record.token, uid) == []
     assert list(record.folder.parent.glob(f"*{record.name}*")) == []
     assert clusters.find(pair[1].name) == pair[1]
 
 
 def resolve(host: str, port: int) -> str:
-    """Asks the DNS server behind a TCP port for a name's IPv4 address; empty when there is none."""
+    """Asks the DNS server behind a TCP port for a name's IPv4 address; returns empty text if there is none."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in host.split(".")) + b"\0"
     query = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0) + labels + struct.pack(">2H", 1, 1)
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:

@@ -1,4 +1,4 @@
-"""The plugin's wheel as `pipx` installs it: in an environment of its own that has what its lock names and nothing else."""
+"""Tests the plugin's wheel as `pipx` installs it: in an environment of its own with its locked packages and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.scripted_plugin import ScriptedPlugin
 MOST_PACKAGES = 12
 COMMANDS = arguments.commands_of(arguments.parser())
 OTHERS = ("controller", "gate", "rest", "__main__", "generate", "plan/planner")
-"""Parts of the operator that the plugin has no use for."""
+"""Parts of the operator that the plugin does not use."""
 IMPORT_ALL = """
 import ast, pathlib, sys
 
@@ -35,7 +35,7 @@ class Imports(ast.NodeVisitor):
 for path in pathlib.Path(sys.argv[1]).rglob("*.py"):
     Imports().visit(ast.parse(path.read_text(encoding="utf-8")))
 """
-"""Carries out every import of a folder's modules, those inside of functions, too, but not those for the type checker."""
+"""Carries out every import of a folder's modules, including those inside of functions, but not those for the type checker."""
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 def test_it_is_of_the_projects_version_and_has_both_programs(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         folder = f"dynamiq_kubectl-{images.version()}.dist-info"
-        found = BytesParser().parsebytes(archive.read(f"{folder}/METADATA"))
+        headers = BytesParser().parsebytes(archive.read(f"{folder}/METADATA"))
         programs = archive.read(f"{folder}/entry_points.txt").decode()
-    assert (found["Name"], found["Version"]) == ("dynamiq-kubectl", images.version())
+    assert (headers["Name"], headers["Version"]) == ("dynamiq-kubectl", images.version())
     assert re.findall(r"^([\w-]+) =", programs, re.MULTILINE) == ["kubectl-dynamiq", "kubectl_complete-dynamiq"]
 
 

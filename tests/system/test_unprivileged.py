@@ -1,4 +1,4 @@
-"""A cluster of our own whose pods are simulated, started and stopped by a user without privileges."""
+"""Tests a cluster of our own with simulated pods, started and stopped by a user without privileges."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ spec:
 
 
 def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
-    """Leaves nothing in the cluster's folder, which is another user's."""
+    """Runs kubectl without leaving files in the cluster's folder, which belongs to another user."""
     command = [str(cluster.kubectl), "--kubeconfig", str(cluster.kubeconfig), *arguments]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -42,7 +42,7 @@ def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
 
 @pytest.fixture
 def nobodys_cache() -> Iterator[Path]:
-    """A cache with our builds that user nobody owns, where nobody can reach it."""
+    """Provides a cache with our builds that user nobody owns, where nobody can reach it."""
     builds.ensure(components.CONTROL_PLANE)
     cache = Path(tempfile.mkdtemp(prefix="dynamiq-"))
     subprocess.run(["cp", "-al", str(builds.cache_root() / "bin"), str(cache / "bin")], check=True)
@@ -52,7 +52,7 @@ def nobodys_cache() -> Iterator[Path]:
 
 
 def test_simulated_pods_need_no_privilege(nobodys_cache: Path) -> None:
-    # the interpreter may lie in root's home: reading, and nothing else, is as root's
+    # the interpreter may be in root's home: only reading has root's rights
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     user += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search"]
     environment = os.environ | {"DYNAMIQ_CACHE": str(nobodys_cache), "HOME": str(nobodys_cache)}

@@ -1,4 +1,4 @@
-"""OpenTelemetry's own collector, built here, with a receiver behind it that keeps what it passes on."""
+"""Runs OpenTelemetry's own collector, built here, with a receiver behind it that keeps its exports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STARTS_WITHIN = 60.0  # seconds
 
 @contextmanager
 def passing_on(folder: Path) -> Iterator[tuple[Collector, str]]:
-    """What is kept behind the collector, and the collector's endpoint. It refuses what is no OTLP, and says of what it lost."""
+    """Yields the receiver behind the collector, and the collector's endpoint. It refuses requests that are no OTLP, and reports losses."""
     program = builds.ensure([components.OTELCOL])["otelcol"]
     endpoint, configuration = f"127.0.0.1:{free_port()}", folder / "otelcol.yaml"
     with collecting() as (collector, behind):

@@ -1,4 +1,4 @@
-"""A flow of four models, with an agent whose tool is another agent, and what a run of it costs, added up by hand."""
+"""Makes a flow of four models, with an agent whose tool is another agent, and adds up the cost of its run by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PRICES = {
     "gpt-4.1-mini": (0.40, 0.10, 1.60),
     "gpt-4.1-nano": (0.10, 0.025, 0.40),
 }
-"""US dollars for a million tokens of input, of input that was cached, and of output: of the provider's public list."""
+"""US dollars for a million tokens of input, of cached input, and of output: from the provider's public list."""
 UNKNOWN = "our-own-model"
 USED = {
     "gpt-4o-mini": (1000, 600, 50),
@@ -22,14 +22,14 @@ USED = {
     "gpt-4.1-nano": (10, 0, 1),
     UNKNOWN: (700, 100, 70),
 }
-"""Tokens of a call: of input, those of it that were cached, and of output."""
+"""Tokens of a call: of input, of its cached part, and of output."""
 CALLS = {"gpt-4o-mini": 2, "gpt-4o": 2, "gpt-4.1-mini": 1, "gpt-4.1-nano": 1, UNKNOWN: 1}
-"""Of a run: an agent asks its model which tool to call, and again what to answer."""
+"""Calls of a run: an agent asks its model which tool to call, and again what to answer."""
 SUBJECT = "clerk"
 
 
 def price() -> float:
-    """Of a run, in US dollars: all of it but the model that nobody knows."""
+    """Returns the cost of a run, in US dollars, without the model of unknown price."""
     total = 0.0
     for model, (per_input, per_cached, per_output) in PRICES.items():
         tokens, cached, output = USED[model]
@@ -38,31 +38,31 @@ def price() -> float:
 
 
 def tokens() -> tuple[int, int, int]:
-    """Of a run: of input, those of it that were cached, and of output."""
+    """Returns the tokens of a run: of input, of its cached part, and of output."""
     return tuple(sum(CALLS[model] * used[place] for model, used in USED.items()) for place in range(3))  # type: ignore[return-value]
 
 
 def usages() -> dict[str, dict[str, Any]]:
-    """What the models say of a call."""
+    """Returns the models' reported usage of a call."""
     return {
         model: {
-            "prompt_tokens": given,
+            "prompt_tokens": prompt,
             "completion_tokens": output,
-            "total_tokens": given + output,
+            "total_tokens": prompt + output,
             "prompt_tokens_details": {"cached_tokens": cached},
         }
-        for model, (given, cached, output) in USED.items()
+        for model, (prompt, cached, output) in USED.items()
     }
 
 
 def set_up(model: openai.Model) -> None:
-    """Has the models say that, and the agents call their tools."""
+    """Makes the models report that, and the agents call their tools."""
     model.usages |= usages()
     model.calls |= {SUBJECT: {"input": "look it up"}, "register": {"number": "7"}}
 
 
 def a_flow() -> str:
-    """input → a desk, whose tool is a clerk, whose tool is a register → three models → output."""
+    """Returns the flow input → a desk, whose tool is a clerk, whose tool is a register → three models → output."""
     register = {
         "id": "register",
         "type": "dynamiq.nodes.tools.Python",

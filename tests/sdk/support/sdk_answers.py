@@ -1,6 +1,6 @@
-"""Run by the interpreter that has the SDK: answers many flows in one process, since its start takes seconds.
+"""Answers many flows in one process, since its start takes seconds; run by the interpreter that has the SDK.
 
-Reads JSON from stdin, `[{"flow": text, "inputs": [...]}, …]`, and prints as JSON for each flow its answers, or why it is refused.
+It reads JSON from stdin, `[{"flow": text, "inputs": [...]}, …]`. For each flow it prints its answers as JSON, or the reason of its refusal.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dynamiq_runtime.text import FlowError
 
 
 def main() -> None:
-    """Answers all."""
+    """Answers all flows."""
     take_over()
-    print(json.dumps([_answers(asked["flow"], asked["inputs"]) for asked in json.load(sys.stdin)]))
+    print(json.dumps([_answers(request["flow"], request["inputs"]) for request in json.load(sys.stdin)]))
 
 
 def _answers(flow: str, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -28,10 +28,10 @@ def _answers(flow: str, inputs: list[dict[str, Any]]) -> dict[str, Any]:
     except FlowError as error:
         return {"refused": str(error)}
     answers = []
-    for given in inputs:
+    for content in inputs:
         report = Report()
         try:
-            answers.append({"output": engine.execute(given, report), "within": sorted({node.within for node in report.nodes})})
+            answers.append({"output": engine.execute(content, report), "within": sorted({node.within for node in report.nodes})})
         except RunFailedError as error:
             answers.append({"failed": [[failure.node, failure.name] for failure in error.failures], "input_refused": error.input_refused})
     return {"answers": answers}

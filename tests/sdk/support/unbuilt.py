@@ -1,4 +1,4 @@
-"""Prints which classes of the answers of models are not built yet."""
+"""Prints the classes of models' answers that are not built yet."""
 
 from __future__ import annotations
 

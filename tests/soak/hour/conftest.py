@@ -1,4 +1,4 @@
-"""One cluster with real pods for what takes an hour and does next to nothing in it."""
+"""Provides one cluster with real pods to tests that take an hour and hardly use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version that is kept warm for an hour: what it holds of memory beside the live one, and that deploys of others take its place."""
+"""Keeps a version on standby for an hour: measures its memory beside the live one, and checks that later deploys replace it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,12 @@ FIGURES = Figures("kept-warm")
 
 
 def pods_by_workload(on: Stage) -> dict[str, list[Manifest]]:
-    """The pods of each workload, by the pins that both are labelled with."""
-    found = {name: each["spec"]["selector"]["matchLabels"][names.PINS_LABEL] for name, each in workloads(on, APP).items()}
-    return {name: [pod for pod in on.pods(APP) if pod["metadata"]["labels"].get(names.PINS_LABEL) == pins] for name, pins in found.items()}
+    """Returns the pods of each workload, by the pins in the labels of both."""
+    pins_by_name = {name: each["spec"]["selector"]["matchLabels"][names.PINS_LABEL] for name, each in workloads(on, APP).items()}
+    return {
+        name: [pod for pod in on.pods(APP) if pod["metadata"]["labels"].get(names.PINS_LABEL) == pins]
+        for name, pins in pins_by_name.items()
+    }
 
 
 def told(on: Stage, minutes: float) -> str:
@@ -57,15 +60,15 @@ def test_what_is_kept_warm_holds_no_more_memory_and_goes_when_others_are_left(cl
         eventually("both versions have their pods", lambda: [len(pods) for pods in pods_by_workload(on).values()] == [2, 2])
         before = set(workloads(on, APP))
         lines = [told(on, 0)]
-        with calling(cluster, host_of(on, APP), on.key(APP), new=5, kept=5) as heard:
+        with calling(cluster, host_of(on, APP), on.key(APP), new=5, kept=5) as answers:
             for look in range(1, LOOKS + 1):
-                time.sleep(WARM_FOR / LOOKS)  # nothing is waited for: this is the hour
+                time.sleep(WARM_FOR / LOOKS)  # no condition is awaited: this is the hour
                 lines.append(told(on, look * WARM_FOR / LOOKS / 60))
             for version in versions[2:]:
                 on.live(APP, version, config=PODS)
         eventually("one is live and one is warm", lambda: len(workloads(on, APP)) == 2, GONE_WITHIN)
         assert not before & set(workloads(on, APP)), "older ones are gone"
         eventually("their pods are gone", lambda: len(on.pods(APP)) == 4, GONE_WITHIN)
-        lines.append(f"  then {OTHERS} deploys of other versions: of {OTHERS + 2} workloads the last two are left; {heard}")
+        lines.append(f"  then {OTHERS} deploys of other versions: of {OTHERS + 2} workloads the last two are left; {answers}")
     FIGURES.note(f"kept warm for {WARM_FOR:.0f} s", *lines)
-    assert not heard.failed, heard.why()
+    assert not answers.failed, answers.why()

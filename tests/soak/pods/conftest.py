@@ -1,4 +1,4 @@
-"""One cluster with real pods for the long runs that need them."""
+"""Provides one cluster with real pods to the long runs that need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A release of this commit, built and installed from its files alone, as `make release` and `make release-check` do it."""
+"""Builds a release of this commit and installs it from its files alone, like `make release` and `make release-check`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def ours(*arguments: str | Path) -> str:
 
 
 def test_a_release_installs_from_its_files_alone_and_works(tmp_path: Path) -> None:
-    said = ours("build", images.version(), "--folder", tmp_path / "release")
-    assert f"operator-{images.version()}" in said
-    told = ours("check", "--folder", tmp_path / "release")
-    assert f"Release {images.version()} installs and works" in told
+    build_output = ours("build", images.version(), "--folder", tmp_path / "release")
+    assert f"operator-{images.version()}" in build_output
+    check_output = ours("check", "--folder", tmp_path / "release")
+    assert f"Release {images.version()} installs and works" in check_output
     assert str(tmp_path) not in (tmp_path / "release" / layout.INDEX).read_text()
     assert clusters.find(check.NAME) is None

@@ -1,4 +1,4 @@
-"""The SDK's own client, outside of the cluster and unmodified, sends its runs to an App's hostname, and a pod relays them."""
+"""Tests the SDK's own client, outside of the cluster and unmodified: it sends its runs to an App's hostname, and a pod relays them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ APP, HOST = "desk", "desk.example.test"
 AGENT = yaml.safe_load((REPOSITORY / "examples" / "agent" / "helpdesk-v1.yaml").read_text())["spec"]["flow"]
 PYTHON = REPOSITORY / ".venv-sdk" / "bin" / "python"
 NAMED = 'mount --bind "$HOSTS" /etc/hosts && exec "$@"'
-"""As the DNS of a real installation would have it: the hostname is the gateway's, for this process alone."""
+"""Resolves the hostname to the gateway, for this process alone, as the DNS of a real installation would."""
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +42,22 @@ def at(cluster: Cluster) -> Gateway:
 
 @pytest.fixture(scope="module")
 def recorder(cluster: Cluster) -> Iterator[Installed]:
-    with installed(cluster) as made:
-        yield made
+    with installed(cluster) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, recorder: Installed, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """An App whose callers need a key, and which records content."""
+    """Provides an App whose callers need a key, and which records content."""
     folder = tmp_path_factory.mktemp("client")
     login, options = install_account(cluster, folder), [f"--recorder={recorder.inside}", f"--ingress-class={gateway.INGRESS_CLASS}"]
-    with stages.stage(cluster, "client") as made, Operator(login, folder, [made.namespace], options, cluster=cluster):
-        made.runtime("tiny", by_default=True)
-        made.release("v1")
-        made.app(APP, factories.with_hostname(HOST), factories.with_spec(runs={"content": True}))
-        made.live(APP, "v1")
-        until_answer(HOST, at, "v1", made.key(APP))
-        yield made
+    with stages.stage(cluster, "client") as staged, Operator(login, folder, [staged.namespace], options, cluster=cluster):
+        staged.runtime("tiny", by_default=True)
+        staged.release("v1")
+        staged.app(APP, factories.with_hostname(HOST), factories.with_spec(runs={"content": True}))
+        staged.live(APP, "v1")
+        until_answer(HOST, at, "v1", staged.key(APP))
+        yield staged
 
 
 def test_a_run_that_is_sent_twice_is_stored_once_and_told_in_the_sdks_words(
@@ -71,9 +71,9 @@ def test_a_run_that_is_sent_twice_is_stored_once_and_told_in_the_sdks_words(
         return [run["id"] for run in reader.lines(f"/v1/apps/{uid}/runs.jsonl") if run["source"] == "sdk"]
 
     eventually("the run is stored", stored)
-    told = reader.get(f"/v1/runs/{top['id']}/trace", include="content")["data"]["runs"]
+    traced = reader.get(f"/v1/runs/{top['id']}/trace", include="content")["data"]["runs"]
     assert stored() == [top["id"]]
-    assert {run["id"]: run for run in told} == {run["id"]: run for run in sent}
+    assert {run["id"]: run for run in traced} == {run["id"]: run for run in sent}
 
 
 def _run_and_send(url: str, key: str, folder: Path) -> list[dict[str, Any]]:
@@ -92,5 +92,5 @@ def _run_and_send(url: str, key: str, folder: Path) -> list[dict[str, Any]]:
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)["runs"]
-    return found
+    runs: list[dict[str, Any]] = json.loads(done.stdout)["runs"]
+    return runs

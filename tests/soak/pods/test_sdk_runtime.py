@@ -1,4 +1,4 @@
-"""Pods whose Runtime has the engine `sdk`: an image of 2 GB that takes minutes to build."""
+"""Tests pods whose Runtime has the engine `sdk`: an image of 2 GB that takes minutes to build."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ READY = 600.0  # seconds: the SDK loads for ten on an idle core
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A Runtime of each engine."""
+    """Provides a Runtime of each engine."""
     cluster.load_images(images.ensure([images.RUNTIME_SDK]).values())
-    with stage(cluster, "sdk") as made, operator(made, folder=tmp_path_factory.mktemp("sdk")):
-        made.release("v1", "v2")
-        made.runtime("tiny", by_default=True)
-        made.runtime(
+    with stage(cluster, "sdk") as staged, operator(staged, folder=tmp_path_factory.mktemp("sdk")):
+        staged.release("v1", "v2")
+        staged.runtime("tiny", by_default=True)
+        staged.runtime(
             "sdk",
             image=images.RUNTIME_SDK.reference,
             engine="sdk",
@@ -38,13 +38,13 @@ def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
             runTimeoutSeconds=60,
             maxConcurrentRuns=50,
         )
-        yield made
+        yield staged
 
 
 def test_callers_do_not_notice_that_another_engine_runs_their_app(on: Stage) -> None:
     on.app("moved")
     first = on.live("moved", "v1")
-    with on.load("moved", every=0.5) as heard:
+    with on.load("moved", every=0.5) as calls:
         row = on.live("moved", "v2", READY, runtime=f"{on.namespace}-sdk", config={"type": "server", "resources": ROOM})
         on.until_answer("moved", "v2", on.key("moved"))
         pods = on.until_settled("moved")
@@ -54,10 +54,10 @@ def test_callers_do_not_notice_that_another_engine_runs_their_app(on: Stage) -> 
         on.live("moved", restores=first)
         on.until_answer("moved", "v1", on.key("moved"))
     print(
-        f"\nfrom tiny to sdk: Live after {took(on.row(row)):.0f} s; {heard['sent']} calls all along, {heard['failed']} failed; {heard['latency_ms']}"
+        f"\nfrom tiny to sdk: Live after {took(on.row(row)):.0f} s; {calls['sent']} calls all along, {calls['failed']} failed; {calls['latency_ms']}"
     )
-    assert heard["failed"] == 0, heard["errors"]
-    assert set(heard["by_output"]) == {'{"answer":"v1"}', '{"answer":"v2"}'}
+    assert calls["failed"] == 0, calls["errors"]
+    assert set(calls["by_output"]) == {'{"answer":"v1"}', '{"answer":"v2"}'}
     assert restarts(pods) == 0
     assert f'dynamiq_runtime_info{{app="moved",engine="sdk",version="{images.version()}",workflow_version="v2"}} 1.0' in metrics
     memory = next(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("process_resident_memory_bytes "))

@@ -1,4 +1,4 @@
-"""An upgrade of the operator from the commit before this version, and the way back, on a hundred Apps with real pods that callers call all along."""
+"""Upgrades the operator from the previous commit and downgrades it again, with a hundred Apps on real pods that are called all the time."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from tests.support.stage import Stage, stage
 from tests.support.waiting import eventually
 
 BEFORE = "4e9b6ec4"
-"""The commit before what tenants share, held variables and sketches of cost."""
+"""The commit before shared parts of tenants, held variables and sketches of cost."""
 APPS = 100
 CALLED = 2
-"""Apps of a kind that are called all along."""
+"""Apps of a kind that are called all the time."""
 EVERY = 0.2  # seconds between two calls of one of them
 OURS = ("-m", "dynamiq_operator")
 LOG = REPOSITORY / "docs" / "measured" / "upgrade.txt"
@@ -36,7 +36,7 @@ LOG = REPOSITORY / "docs" / "measured" / "upgrade.txt"
 
 @pytest.fixture(scope="module")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster of its own: its definitions are those of before."""
+    """Provides a separate cluster: its definitions are the older ones."""
     with session_cluster("node", pytestconfig) as started:
         yield started
 
@@ -63,7 +63,7 @@ def test_neither_an_upgrade_nor_the_way_back_is_noticed_by_anybody(cluster: Clus
         scene.until_quiet()
         for app in _called(scene):
             on.until_reached(app)
-        heard = {app: calls.enter_context(on.load(app, every=EVERY)) for app in _called(scene)}
+        calls_by_app = {app: calls.enter_context(on.load(app, every=EVERY)) for app in _called(scene)}
         was, verdicts = scene.state(), scene.verified()
 
         _definitions_and_manifests(kubectl, REPOSITORY)
@@ -91,26 +91,26 @@ def test_neither_an_upgrade_nor_the_way_back_is_noticed_by_anybody(cluster: Clus
         assert on.row(rolled)["status"]["phase"] == "Live"
         _wakes(on, scene)
         _comes_back(on, scene)
-        said = Plugin(cluster, on.namespace, tmp_path).said("verify", scene.plain[0])
-        assert "rows fit" in said
-        assert "records of its settings fit" in said
-    _tell(scene, heard)
+        output = Plugin(cluster, on.namespace, tmp_path).said("verify", scene.plain[0])
+        assert "rows fit" in output
+        assert "records of its settings fit" in output
+    _tell(scene, calls_by_app)
 
 
 def _definitions_and_manifests(kubectl: Kubectl, of: Path) -> None:
-    """As docs/upgrading.md has it: the definitions first."""
+    """Installs the definitions, then the manifests, in the order of docs/upgrading.md."""
     kubectl("apply", "--server-side", "-k", str(CRDS))
     upgrades.install(kubectl, of / "manifests")
 
 
 def _called(scene: Scene) -> list[str]:
-    """Some of each kind, and the serverless one that does not sleep, since it is called. One is deployed while it is called."""
+    """Returns some Apps of each kind, and the serverless one that stays awake because it is called. One is deployed during its calls."""
     of_kinds = (scene.plain[1:], scene.of_git, scene.switching, scene.rolling_out)
     return [*(app for each in of_kinds for app in each[: CALLED if in_full() else 1]), *scene.woken]
 
 
 def _unchanged(scene: Scene, was: dict[str, Any], verdicts: dict[str, chain.Verdict], when: str) -> None:
-    """Once the operator that leads has acted on every App, all is as it was: rows, pods, restarts, templates, and what `verify` finds."""
+    """Asserts, once the leader has acted on every App, that rows, pods, restarts, templates, and the results of `verify` are unchanged."""
     scene.all_seen()
     now = scene.state()
     for part, before in was.items():
@@ -122,7 +122,7 @@ def _unchanged(scene: Scene, was: dict[str, Any], verdicts: dict[str, chain.Verd
 
 
 def _differing(before: Any, now: Any) -> Any:
-    """Of two states the parts that differ, each as it was and as it is."""
+    """Returns the differing parts of two states, each before and after."""
     if not (isinstance(before, dict) and isinstance(now, dict)):
         return before, now
     keys = before.keys() | now.keys()
@@ -130,8 +130,8 @@ def _differing(before: Any, now: Any) -> Any:
 
 
 def _records(scene: Scene) -> dict[str, list[Manifest]] | None:
-    found = scene.changes()
-    return found if all(found.values()) else None
+    records = scene.changes()
+    return records if all(records.values()) else None
 
 
 def _authors(scene: Scene, app: str) -> list[str]:
@@ -139,7 +139,7 @@ def _authors(scene: Scene, app: str) -> list[str]:
 
 
 def _kept(scene: Scene, records: dict[str, list[Manifest]]) -> None:
-    """The older operator knows no records of settings: each is there as it was, and the note of it in the App's status."""
+    """Asserts that each record of settings, and its note in the App's status, is unchanged: the older operator does not know them."""
     now = scene.changes()
     for app, before in records.items():
         assert now[app][: len(before)] == before
@@ -149,7 +149,7 @@ def _kept(scene: Scene, records: dict[str, list[Manifest]]) -> None:
 
 
 def _made_by_ours(on: Stage, scene: Scene) -> str:
-    """A row that says it was promoted from another cluster, once it is Live."""
+    """Returns a row with a source in another cluster, once it is Live."""
     target = scene.plain[-1]
     flow_hash = on.rows(target)[-1]["spec"]["pinned"]["workflowHash"]
     row = on.deploy(target, "v1", promotedFrom={**ELSEWHERE, "hash": flow_hash})
@@ -158,7 +158,10 @@ def _made_by_ours(on: Stage, scene: Scene) -> str:
 
 
 def _settings_changed(on: Stage, app: str) -> str:
-    """Somebody changes a variable while the older operator works; returns who. It is stamped by the API server, whatever operator works."""
+    """Changes a variable as a user while the older operator works; returns the user.
+
+    The API server stamps the change, whatever operator works.
+    """
     user = "ada"
     changed = on.api.acting_as(user, "system:masters").merge(on.named("App", app), {"spec": {"description": "changed meanwhile"}})
     assert changed.ok, changed.message
@@ -167,13 +170,13 @@ def _settings_changed(on: Stage, app: str) -> str:
 
 
 def _wakes(on: Stage, scene: Scene) -> None:
-    """An App that slept through all of it answers its first call."""
+    """Asserts that an App that slept the whole time answers its first call."""
     app = scene.sleeping[0]
     assert on.call(app, on.key(app)) == (200, '{"answer":"v1"}')
 
 
 def _comes_back(on: Stage, scene: Scene) -> None:
-    """The App that stood still is let go, and serves what its history says."""
+    """Releases the App that was being restored; asserts that it serves its history's version."""
     app = on.named(kinds.APP.kind, scene.stopped)
     freed = on.api.acting_as("restorer", RESTORERS).merge(app, {"metadata": {"annotations": {RESTORING: None}}})
     assert freed.ok, freed.message
@@ -181,15 +184,15 @@ def _comes_back(on: Stage, scene: Scene) -> None:
     on.until_answer(scene.stopped, "v1", on.key(scene.stopped))
 
 
-def _tell(scene: Scene, heard: dict[str, Manifest]) -> None:
-    """What the calls heard, once all callers have ended; nobody was refused."""
-    failed = {app: each["errors"] for app, each in heard.items() if each["failed"]}
-    sent = sum(each["sent"] for each in heard.values())
+def _tell(scene: Scene, summaries: dict[str, Manifest]) -> None:
+    """Prints the results of the calls, once all callers have ended; asserts that none was refused."""
+    failed = {app: each["errors"] for app, each in summaries.items() if each["failed"]}
+    sent = sum(each["sent"] for each in summaries.values())
     assert not failed
     text = (
         f"{'make soak' if in_full() else 'shortened'}: Kubernetes {components.KUBERNETES.version}, real pods: {len(scene.at_work) + 1} Apps with "
         f"{scene.rows} rows, {len(scene.sleeping)} asleep, {len(scene.switching)} of strategy Switch, {len(scene.rolling_out)} being rolled out, one "
-        f"being restored.\nFrom {BEFORE}, back to it and from it again, each time with both operators side by side: {sent} calls of {len(heard)} "
+        f"being restored.\nFrom {BEFORE}, back to it and from it again, each time with both operators side by side: {sent} calls of {len(summaries)} "
         "Apps, 0 failed; 0 rows changed, 0 pods restarted or replaced, what verify finds is the same."
     )
     print("\n" + text)

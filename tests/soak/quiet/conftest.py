@@ -1,4 +1,4 @@
-"""One cluster with real pods for the measures that need them, beside the one with simulated pods."""
+"""Provides one cluster with real pods for the measures that need them, beside the one with simulated pods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.cluster import session_cluster
 
 @pytest.fixture(scope="module")
 def node(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster of the node profile, gone after the module: another one's measures are not to pay for it."""
+    """Provides a cluster of the node profile, deleted after the module: it must not slow the measures of others."""
     with session_cluster("node", pytestconfig) as started:
         yield started
 

@@ -1,4 +1,7 @@
-"""A tenant makes 10,000 rows, and another one deploys; a pass over an App with 10,000 rows. The log goes to docs/measured/busy-tenant.txt."""
+"""Measures a tenant's deploys while another tenant makes 10,000 rows, and a pass of an App with 10,000 rows.
+
+The log goes to docs/measured/busy-tenant.txt.
+"""
 
 from __future__ import annotations
 

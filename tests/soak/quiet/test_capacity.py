@@ -1,10 +1,10 @@
-"""What 1,000 and 3,000 Apps cost, and one slope for each of Apps, rows and flows; the log goes to docs/measured/capacity.txt.
+"""Measures 1,000 and 3,000 Apps, and one slope for each of Apps, rows and flows; the log goes to docs/measured/capacity.txt.
 
     SOAK=1 CAPACITY_APPS=1000 python -m pytest tests/soak/quiet/test_capacity.py --capture=no
     python -m tests.soak.capacity_figures
 
-The first takes an hour, alone on a quiet machine; the second writes the tables of docs/capacity.md. Without CAPACITY_APPS it is done with
-100 and 300 Apps and shorter times at rest, as in `make soak`: that shows that it can be measured, and what it says is not kept.
+The first takes an hour, alone on a quiet machine; the second writes the tables of docs/capacity.md. Without CAPACITY_APPS, as in
+`make soak`, it uses 100 and 300 Apps and shorter times at rest: that only proves that the measure works. Its figures are not kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KEPT = "CAPACITY_APPS" in os.environ
 APPS = int(os.environ.get("CAPACITY_APPS", "100"))
 AT_REST = 60.0 if KEPT else 15.0  # seconds
 CPU_MOST, MEMORY_MOST, GROWS_MOST = 0.6, 300.0, 1.1
-"""Seconds a minute and MiB of an operator of `FEW` Apps; and what more of anything makes of its requests at rest."""
+"""Seconds a minute and MiB of an operator of `FEW` Apps; and the most growth of its requests at rest with more of anything."""
 FIGURES = Figures("capacity")
 FEW = Size(APPS, rows=20)
 HALF = replace(FEW, apps=APPS // 2)
@@ -36,8 +36,9 @@ GROWTHS = (
     (FEW, replace(FEW, apps=3 * APPS)),
     (HALF, replace(HALF, rows=60), replace(HALF, rows=60, large=2)),
 )
-"""Sizes that grow into one another, each line on a cluster of its own. Rows and flows are added to few Apps: beside Kubernetes' own work
-for 3,000 of them, two cores have no room left in which a slope could be seen.
+"""Sizes that extend one another, each line on a cluster of its own.
+
+Rows and flows are added to few Apps: with 3,000 of them, Kubernetes' own work on two cores would hide a slope.
 """
 
 
@@ -52,13 +53,13 @@ def test_what_apps_rows_and_flows_cost(pytestconfig: pytest.Config, tmp_path: Pa
             for size in growth:
                 began = time.monotonic()
                 capacity.grow(cluster, before, size)
-                made = time.monotonic() - began
+                took = time.monotonic() - began
                 settled = capacity.settle(cluster, api, size.apps, tmp_path)
                 values = capacity.measured(cluster, api, size, tmp_path, AT_REST)
                 assert set(values) == {each.name for each in NAMED}
                 note(
                     *capacity_figures.section(size, values),
-                    f"What is new was written in {made:.0f} s, and an operator made the rest in {settled:.0f} s.",
+                    f"What is new was written in {took:.0f} s, and an operator made the rest in {settled:.0f} s.",
                 )
                 before = size
                 at_rest.append(values["operator.rest.requests"])

@@ -1,4 +1,6 @@
-"""Cold calls beside bare starts, engine tiny and sdk, and an awake serverless App beside a server-based one, on an idle machine."""
+"""Measures cold calls and bare starts, with engine tiny and sdk, and an awake serverless App against a server-based one, on an idle
+machine.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from tests.support.measured import Figures
 PAIRS_COLD = int(os.environ.get("COLD") or 50)
 PAIRS_AWAKE = 3000
 TINY_RATIO, SDK_RATIO, TINY_P50 = 0.7, 1.0, 1.2
-"""Of the medians, cold to bare; and seconds."""
+"""Ratios of the medians, cold to bare; and seconds."""
 AWAKE_RATIO = 1.10
 FIGURES = Figures("serverless")
 ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
@@ -29,9 +31,9 @@ PATIENT = {
 
 @pytest.fixture(scope="module")
 def stage(node: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
-    with operated(node, at, "costs", tmp_path_factory.mktemp("costs")) as made:
-        made.on.release("v1")
-        yield made
+    with operated(node, at, "costs", tmp_path_factory.mktemp("costs")) as prepared:
+        prepared.on.release("v1")
+        yield prepared
 
 
 @pytest.mark.timeout(3600)

@@ -1,4 +1,7 @@
-"""What a page, a filter and a verification of a history of 10,000 rows cost beside the same of a short one; the log goes to docs/measured/rest-paging.txt."""
+"""Measures a page, a filter and a verification of a history of 10,000 rows against those of a short one.
+
+The log goes to docs/measured/rest-paging.txt.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ LOG = MEASURED / "rest-paging.txt"
 ROWS: Mapping[str, int] = {"few": 50, "many": 10_000}
 PAGE, ROUNDS = 25, 60
 MOST, UNREAD_MOST, FILTERED_MOST = 1.5, 3.0, 5.0
-"""Of a page that nobody has read yet each row is read by itself, of a short history all at once; a filter looks at what the index has of each row."""
+"""Ratios to the short history. The rows of an unread page are read one by one, and those of a short history at once.
+
+A filter reads the index's data of each row.
+"""
 VERIFIED, MEANWHILE_MOST = 5, 6.0
 """While a history is verified, the same process answers others."""
 FILTERS = {
@@ -48,9 +54,9 @@ class Place:
     def get(self, app: str, more: str) -> Any:
         return self.caller.get(f"/v1/apps/{self.apps[app]}/{more}")
 
-    def page(self, app: str, number: int, asked: str = "") -> list[Any]:
-        found: list[Any] = self.get(app, f"deployments?page={number}&page_size={PAGE}{asked}")
-        return found
+    def page(self, app: str, number: int, parameters: str = "") -> list[Any]:
+        rows: list[Any] = self.get(app, f"deployments?page={number}&page_size={PAGE}{parameters}")
+        return rows
 
 
 @pytest.fixture
@@ -60,9 +66,9 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
     with fresh_namespace(api, "paging") as namespace:
         apps = {}
         for name in ROWS:
-            made = api.create(given.app_manifest(given.in_namespace(namespace), name=name))
-            assert made.ok, made.message
-            apps[name] = made.body["metadata"]["uid"]
+            created = api.create(given.app_manifest(given.in_namespace(namespace), name=name))
+            assert created.ok, created.message
+            apps[name] = created.body["metadata"]["uid"]
         made_rows.make(
             cluster, (made_rows.row(namespace, name, apps[name], number) for name, count in ROWS.items() for number in range(count))
         )
@@ -73,15 +79,15 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
 
 
 def _medians(call: Callable[[str, int], object], rounds: int) -> tuple[float, float]:
-    """Milliseconds that a call takes of the short history and of the long one, in turns; it is told which, and the number of the round."""
+    """Returns milliseconds of a call for the short and the long history, in turn; `call` gets the history and the number of the round."""
     times: dict[str, list[float]] = {app: [] for app in ROWS}
     for number in range(rounds + 1):
-        for app, taken in times.items():
+        for app, seconds in times.items():
             began = time.perf_counter()
             call(app, number)
             if number:  # the first reads what is cached afterwards
-                taken.append(time.perf_counter() - began)
-    few, many = (1000 * statistics.median(taken) for taken in times.values())
+                seconds.append(time.perf_counter() - began)
+    few, many = (1000 * statistics.median(seconds) for seconds in times.values())
     return few, many
 
 
@@ -93,8 +99,8 @@ def test_what_a_long_history_costs(place: Place) -> None:
     def another(app: str, number: int) -> object:
         return place.page(app, 1 + number % 2 if app == "few" else 2 + number)
 
-    def filtered(asked: str, app: str, _: int) -> object:
-        return place.page(app, 1, asked)
+    def filtered(query: str, app: str, _: int) -> object:
+        return place.page(app, 1, query)
 
     def choices(app: str, _: int) -> None:
         assert place.get(app, "deployments/filters")["total"] == ROWS[app]
@@ -106,7 +112,7 @@ def test_what_a_long_history_costs(place: Place) -> None:
         "the newest page, again and again": (lambda app, _: place.page(app, 1), ROUNDS, MOST),
         "another page each time": (another, ROUNDS, UNREAD_MOST),
         "the last page": (lambda app, _: place.page(app, last[app]), ROUNDS, FILTERED_MOST),
-        **{title: (functools.partial(filtered, asked), ROUNDS, FILTERED_MOST) for title, asked in FILTERS.items()},
+        **{title: (functools.partial(filtered, query), ROUNDS, FILTERED_MOST) for title, query in FILTERS.items()},
         "what there is to filter by": (choices, ROUNDS, FILTERED_MOST),
         "the history verified": (verify, VERIFIED, MOST * ROWS["many"] / ROWS["few"]),
     }
@@ -127,7 +133,7 @@ def test_what_a_long_history_costs(place: Place) -> None:
 
 
 def _page_alone_and_meanwhile(place: Place) -> tuple[float, float]:
-    """Milliseconds that a page of the short history takes, and while the long one is verified."""
+    """Returns milliseconds of a page of the short history, alone and while the long one is verified."""
 
     def timed() -> float:
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""500 connections that take as long as they may, and the p95 of a caller beside them; the log goes to docs/measured/rest-slow.txt."""
+"""Opens 500 connections that are as slow as allowed, and measures the p95 of another caller; the log goes to docs/measured/rest-slow.txt."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MANY, MOST = 500, 1.2
 
 @pytest.mark.timeout(900)
 def test_slow_connections_cost_nobody_else_time(cluster: Cluster, tmp_path: Path) -> None:
-    found = slow.measure(cluster, tmp_path, MANY, 5 * slow.TAKES)
+    cost = slow.measure(cluster, tmp_path, MANY, 5 * slow.TAKES)
     with kept(LOG, beside_older=True) as say:
-        for line in found.lines(MANY, MOST):
+        for line in cost.lines(MANY, MOST):
             say(line)
-    assert found.ratio <= MOST
+    assert cost.ratio <= MOST

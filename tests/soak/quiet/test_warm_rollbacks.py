@@ -1,4 +1,4 @@
-"""200 warm rollbacks under the whole load, on an idle machine; the log goes to docs/measured/warm-rollbacks.txt."""
+"""Measures 200 rollbacks to standbys under full load, on an idle machine; the log goes to docs/measured/warm-rollbacks.txt."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Argo CD itself: its repo-server and application-controller beside a cluster, and a Git repository that they fetch by HTTP.
+"""Runs Argo CD itself: its repo-server and application-controller beside a cluster, and a Git repository that they fetch by HTTP.
 
-It acts as a service account of its namespace that may do everything, as an Argo CD does that is installed for a whole cluster.
+It acts as a service account of its namespace with all rights, like an Argo CD that is installed for a whole cluster.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.waiting import eventually
 
 NAMESPACE = "argocd"
 NAME = "apps"
-"""Of the Application, and of the repository."""
+"""The name of the Application, and of the repository."""
 APPLICATION = "applications.argoproj.io"
 ACCOUNT = "argocd-application-controller"
 REFRESH = "argocd.argoproj.io/refresh"
@@ -38,35 +38,35 @@ CHECKS = REPOSITORY / "manifests" / "argocd"
 STARTS_WITHIN = 120.0  # seconds
 SYNCS_WITHIN = 180.0
 PART = {"app.kubernetes.io/part-of": "argocd"}
-"""Label without which Argo CD reads no settings."""
+"""The label without which Argo CD reads no settings."""
 
 
 @dataclass
 class Argo:
-    """What Git holds for a namespace, and Argo CD that keeps the namespace as Git has it."""
+    """A Git repository of a namespace, and the Argo CD that applies it."""
 
     kubectl: Kubectl
     namespace: str
     repository: Path
 
     def push(self, *objects: Manifest, message: str = "change") -> str:
-        """Commits these objects, each in a file of its own, beside those that are there; returns the commit."""
+        """Commits these objects, each in a file of its own, beside the existing ones; returns the commit."""
         for each in objects:
             self._file(each["kind"], each["metadata"]["name"]).write_text(yaml.safe_dump(each))
         return committed(self.repository, message)
 
     def drop(self, kind: str, name: str) -> str:
-        """Commits that an object is no longer in Git; returns the commit."""
+        """Commits the removal of an object; returns the commit."""
         self._file(kind, name).unlink()
         return committed(self.repository, f"without {kind} {name}")
 
     def until_synced(self, commit: str) -> None:
-        """Tells Argo CD of a change, as a webhook of a forge does, and waits until it says that the cluster is as this commit has it."""
+        """Notifies Argo CD of a change, like a webhook of a forge, and waits until its status is synced to this commit."""
         self.refresh()
         eventually(f"{commit} is synced: {self.status()}", lambda: self._is_synced(commit), SYNCS_WITHIN)
 
     def until_acted_on(self, commit: str) -> None:
-        """Waits until Argo CD has ended a sync to this commit, whether the cluster is as Git has it or has more."""
+        """Waits until Argo CD has ended a sync to this commit, even if the cluster has more than Git."""
         self.refresh()
 
         def ended() -> bool:
@@ -76,24 +76,24 @@ class Argo:
         eventually(f"{commit} is acted on: {self.status()}", ended, SYNCS_WITHIN)
 
     def refresh(self) -> None:
-        """Has it read Git and the cluster anew, and waits until it has."""
+        """Makes it read Git and the cluster again, and waits for that."""
         self.kubectl("annotate", "--overwrite", APPLICATION, NAME, f"{REFRESH}=hard", namespace=NAMESPACE)
         eventually("it has looked", lambda: REFRESH not in self._application()["metadata"].get("annotations", {}), SYNCS_WITHIN)
 
     def status(self) -> Manifest:
-        found: Manifest = self._application().get("status", {})
-        return found
+        current: Manifest = self._application().get("status", {})
+        return current
 
     def health(self, kind: str = "", name: str = "") -> tuple[str, str]:
-        """Status and message of an object's health, or of the Application's; empty where it has none."""
+        """Returns status and message of an object's health, or of the Application's; empty if it has none."""
         status = self.status()
         objects = (each for each in status.get("resources", ()) if (each["kind"], each["name"]) == (kind, name))
         place: Manifest = next(objects, {}) if kind else status
-        found = place.get("health", {})
-        return found.get("status", ""), found.get("message", "")
+        health = place.get("health", {})
+        return health.get("status", ""), health.get("message", "")
 
     def checks_health(self) -> None:
-        """Gives it our health checks, as docs/gitops.md says."""
+        """Installs our health checks, as in docs/gitops.md."""
         self.kubectl("apply", "--server-side", "--field-manager=dynamiq", "-k", str(CHECKS))
 
     def _is_synced(self, commit: str) -> bool:
@@ -102,8 +102,8 @@ class Argo:
         return (sync.get("status"), sync.get("revision"), operation.get("phase")) == ("Synced", commit, "Succeeded")
 
     def _application(self) -> Manifest:
-        found: Manifest = json.loads(self.kubectl("get", APPLICATION, NAME, "-o", "json", namespace=NAMESPACE).stdout)
-        return found
+        application: Manifest = json.loads(self.kubectl("get", APPLICATION, NAME, "-o", "json", namespace=NAMESPACE).stdout)
+        return application
 
     def _file(self, kind: str, name: str) -> Path:
         return self.repository / f"{kind}-{name}.yaml".lower()
@@ -111,13 +111,13 @@ class Argo:
 
 @contextmanager
 def argo(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Argo]:
-    """Argo CD at work for a namespace, without any health check of ours. It is built where the cache does not have it: minutes."""
+    """Runs Argo CD for a namespace, without our health checks. It builds Argo CD if the cache does not have it, which takes minutes."""
     built = builds.ensure([components.ARGO])
     kubectl = Kubectl(cluster)
     repository = folder / "git" / NAME
     repository.mkdir(parents=True)
     git(repository, "init", "--quiet", f"--initial-branch={BRANCH}")
-    made = Argo(kubectl, namespace, repository)
+    prepared = Argo(kubectl, namespace, repository)
     with ExitStack() as running:
         running.enter_context(definitions.served(kubectl, built[components.ARGO_CRDS]))
         url = running.enter_context(served(repository.parent))
@@ -142,11 +142,11 @@ def argo(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Argo]:
         ]
         acts += ["--kubeconfig", str(cluster.kubeconfig), "--namespace", NAMESPACE, "--app-resync", "10", "--persist-resource-health"]
         running.enter_context(_program(cluster, folder, acts))
-        yield made
+        yield prepared
 
 
 def _installation() -> Iterator[Manifest]:
-    """What an installation of Argo CD brings along, but for its programs."""
+    """Yields the objects of an installation of Argo CD, without its programs."""
     yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     meta = {"name": ACCOUNT, "namespace": NAMESPACE}
     yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
@@ -166,7 +166,7 @@ def _installation() -> Iterator[Manifest]:
 
 
 def _settings(kubectl: Kubectl, namespace: str, url: str) -> Iterator[Manifest]:
-    """The cluster as it is known to Argo CD, which runs outside of it, a project, and the Application."""
+    """Yields the cluster as Argo CD knows it from outside, a project, and the Application."""
     known = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)["clusters"][0]["cluster"]
     token = kubectl("create", "token", ACCOUNT, "--duration=12h", namespace=NAMESPACE).stdout.strip()
     login: dict[str, Any] = {"bearerToken": token, "tlsClientConfig": {"caData": known["certificate-authority-data"]}}
@@ -207,7 +207,7 @@ def _removed(kubectl: Kubectl) -> None:
 
 
 def _with_verifier(folder: Path, built: dict[str, Path]) -> Path:
-    """A folder of programs that the repo-server starts by name."""
+    """Returns a folder of programs that the repo-server starts by name."""
     beside = folder / "programs"
     beside.mkdir()
     script = beside / components.ARGO_VERIFIER
@@ -217,7 +217,7 @@ def _with_verifier(folder: Path, built: dict[str, Path]) -> Path:
 
 
 def _program(cluster: Cluster, folder: Path, command: list[str | Path], address: str = "") -> AbstractContextManager[Process]:
-    """One of its programs, from when it listens; `folder` is its home, and on its PATH."""
+    """Runs one of its programs, listening on entry; `folder` is its home, and on its PATH."""
     own = {"KUBECONFIG": str(cluster.kubeconfig), "HOME": str(folder), "TMPDIR": str(folder), "ARGOCD_GPG_ENABLED": "false"}
     environment = own | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
     log = folder / f"{Path(command[0]).name}.log"

@@ -1,4 +1,4 @@
-"""Very many Apps deployed at once, until all are Live, beside the plain creation of the same objects by as many connections."""
+"""Deploys very many Apps at once, until all are Live, and creates the same objects plainly by as many connections."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CHILDREN = {
     "PodDisruptionBudget": "policy/v1",
 }
 WITHIN = 1800.0
-"""Seconds: controllers with their default limits make some 4 workloads a second."""
+"""Seconds: controllers with their default limits make about 4 workloads a second."""
 
 
 @dataclass(frozen=True)
 class AtOnce:
-    """How it went: seconds until the rows were created, until the last of them had ended, and of the plain creation; rows that failed."""
+    """The times of a run: seconds until the rows were created, until the last of them had ended, and of the plain creation; failed rows."""
 
     apps: int
     created: float
@@ -74,7 +74,7 @@ def deployed_at_once(cluster: Cluster, api: Api, namespace: str, folder: Path, c
 
 
 def _plain(api: Api, namespace: str, pool: ThreadPoolExecutor, count: int) -> float:
-    """Seconds for creating copies of all children in a namespace of their own, and their pods."""
+    """Returns the seconds for creating copies of all children in a namespace of their own, and their pods."""
     with fresh_namespace(api, "plain") as other:
         copies = [_copy(each, other) for kind, version in CHILDREN.items() for each in _children(api, namespace, kind, version)]
         began = time.monotonic()
@@ -85,16 +85,16 @@ def _plain(api: Api, namespace: str, pool: ThreadPoolExecutor, count: int) -> fl
 
 
 def _children(api: Api, namespace: str, kind: str, version: str) -> Iterable[Manifest]:
-    found = api.get(kind, "", namespace, api_version=version, labelSelector=names.MANAGED_SELECTOR).body["items"]
-    return ({"apiVersion": version, "kind": kind, **each} for each in found)
+    children = api.get(kind, "", namespace, api_version=version, labelSelector=names.MANAGED_SELECTOR).body["items"]
+    return ({"apiVersion": version, "kind": kind, **each} for each in children)
 
 
-def _copy(made: Manifest, namespace: str) -> Manifest:
-    meta = {key: made["metadata"][key] for key in ("name", "labels", "annotations") if key in made["metadata"]}
-    kept: dict[str, Any] = {key: value for key, value in made.items() if key not in ("metadata", "status")}
-    if made["kind"] == "Service":
-        kept["spec"] = {key: value for key, value in made["spec"].items() if not key.startswith("clusterIP")}
-    return {**kept, "metadata": {**meta, "namespace": namespace}}
+def _copy(raw: Manifest, namespace: str) -> Manifest:
+    meta = {key: raw["metadata"][key] for key in ("name", "labels", "annotations") if key in raw["metadata"]}
+    content: dict[str, Any] = {key: value for key, value in raw.items() if key not in ("metadata", "status")}
+    if raw["kind"] == "Service":
+        content["spec"] = {key: value for key, value in raw["spec"].items() if not key.startswith("clusterIP")}
+    return {**content, "metadata": {**meta, "namespace": namespace}}
 
 
 def _live(api: Api, namespace: str) -> int:
@@ -102,17 +102,19 @@ def _live(api: Api, namespace: str) -> int:
 
 
 def _failed(api: Api, namespace: str) -> dict[str, str]:
-    """The rows that failed, and why."""
-    found = api.get("Deployment", "", namespace, fieldSelector="status.phase=Failed").body["items"]
-    return {row["metadata"]["name"]: row["spec"]["outcome"]["reason"] for row in found}
+    """Returns the failed rows, with the reason."""
+    rows = api.get("Deployment", "", namespace, fieldSelector="status.phase=Failed").body["items"]
+    return {row["metadata"]["name"]: row["spec"]["outcome"]["reason"] for row in rows}
 
 
 def _served(api: Api, namespace: str) -> int:
-    """Apps whose status says that their children, without a row the Service and the keys, are in place."""
+    """Counts Apps whose status has ChildrenApplied: without a row, these are the Service and the keys."""
     conditions = (app["status"].get("conditions", ()) for app in api.get("App", "", namespace).body["items"])
-    return sum(any((each["type"], each["status"]) == ("ChildrenApplied", "True") for each in said) for said in conditions)
+    return sum(
+        any((each["type"], each["status"]) == ("ChildrenApplied", "True") for each in conditions_of_app) for conditions_of_app in conditions
+    )
 
 
 def _available(api: Api, namespace: str) -> int:
-    found = api.get("Deployment", "", namespace, api_version="apps/v1").body["items"]
-    return sum(bool(each["status"].get("availableReplicas")) for each in found)
+    workloads = api.get("Deployment", "", namespace, api_version="apps/v1").body["items"]
+    return sum(bool(each["status"].get("availableReplicas")) for each in workloads)

@@ -1,4 +1,4 @@
-"""What a call of an awake serverless App costs beside one of the same server-based App: in turn, by hostname, on connections that are kept."""
+"""Compares calls of an awake serverless App with those of the same server-based App: in turn, by hostname, on kept connections."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RESAMPLED = 2000
 SERVERLESS, SERVER = "awake", "server"
 FORWARDED = "dynamiq_gate_forwarded_total"
 IDLE = 3600
-"""idleSeconds of the App that is to stay awake."""
+"""idleSeconds of the App that has to stay awake."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of pairs of calls, the serverless App's first, and how many calls of it the gate saw."""
+    """Seconds of pairs of calls, the serverless App's first, and the number of calls of it through the gate."""
 
     pairs: list[tuple[float, float]]
     seen_by_the_gate: float
@@ -36,7 +36,7 @@ class Costs:
         return _ratio(self.pairs)
 
     def interval(self) -> tuple[float, float]:
-        """In what the ratio of the p95s lies with 95 %, by bootstrap over pairs."""
+        """Returns the 95 % interval of the ratio of the p95s, by bootstrap over pairs."""
         chance = random.Random(1)  # noqa: S311 - it only resamples
         ratios = sorted(_ratio(chance.choices(self.pairs, k=len(self.pairs))) for _ in range(RESAMPLED))
         return ratios[int(0.025 * (RESAMPLED - 1))], ratios[int(0.975 * (RESAMPLED - 1))]
@@ -55,7 +55,7 @@ class Costs:
 
 
 def measured(on: Stage, at: Gateway, gates: Gates, pairs: int) -> Costs:
-    """Pairs of calls; which one is first changes. The serverless App has slept before, and been woken by a call."""
+    """Measures pairs of calls; their order alternates. The serverless App has slept before, and was woken by a call."""
     sleeping(on, at, [SERVERLESS])
     on.app(SERVER)
     configs = {SERVERLESS: serverless(IDLE), SERVER: {"type": "server"}}
@@ -69,20 +69,20 @@ def measured(on: Stage, at: Gateway, gates: Gates, pairs: int) -> Costs:
     for app in list(configs) * WARM:
         _took(connections[app], keys[app])
     before = gates.figure(FORWARDED)
-    found = []
+    pairs_of_seconds = []
     for number in range(pairs):
         order = (SERVERLESS, SERVER) if number % 2 else (SERVER, SERVERLESS)
         times = {app: _took(connections[app], keys[app]) for app in order}
-        found.append((times[SERVERLESS], times[SERVER]))
-    return Costs(found, gates.figure(FORWARDED) - before)
+        pairs_of_seconds.append((times[SERVERLESS], times[SERVER]))
+    return Costs(pairs_of_seconds, gates.figure(FORWARDED) - before)
 
 
 def _took(connection: HTTPConnection, key: str) -> float:
     began = time.perf_counter()
     connection.request("POST", "/", b'{"input": {}}', {"Content-Type": "application/json", "Authorization": f"Bearer {key}"})
-    found = connection.getresponse()
-    text = found.read().decode()
-    assert (found.status, text) == answer("v1")
+    response = connection.getresponse()
+    text = response.read().decode()
+    assert (response.status, text) == answer("v1")
     return time.perf_counter() - began
 
 

@@ -1,4 +1,4 @@
-"""How long a call to a sleeping App takes, beside a bare `scale 0 → 1` of the same pods until their Service answers: in turn, on the same node."""
+"""Compares a call to a sleeping App with a bare `scale 0 → 1` of the same pods until their Service answers: in turn, on the same node."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Times:
         return median(self.cold) / median(self.bare)
 
     def interval(self) -> tuple[float, float]:
-        """In what the ratio of the medians lies with 95 %, by bootstrap over pairs."""
+        """Returns the 95 % interval of the ratio of the medians, by bootstrap over pairs."""
         chance = random.Random(1)  # noqa: S311 - it only resamples
         pairs = list(zip(self.cold, self.bare, strict=True))
         ratios = []
@@ -68,10 +68,10 @@ def median(times: Sequence[float]) -> float:
     return percentile(sorted(times), 0.5)
 
 
-def measured(on: Stage, at: Gateway, pairs: int, apps: int, engine: str, **asked: Any) -> Times:
-    """Cold calls and bare starts in turn; while one App is called, the others fall asleep again. `asked`: more of what a row asks."""
+def measured(on: Stage, at: Gateway, pairs: int, apps: int, engine: str, **request: Any) -> Times:
+    """Measures cold calls and bare starts in turn; during a call of one App, the others fall asleep again. `request`: more fields of a row."""
     sleepers = [f"{engine}{number}" for number in range(apps)]
-    sleeping(on, at, sleepers, "v1", patient(), **asked)
+    sleeping(on, at, sleepers, "v1", patient(), **request)
     bare = [_bare(on, app) for app in sleepers]
     times = Times()
     for number in range(pairs):
@@ -79,15 +79,15 @@ def measured(on: Stage, at: Gateway, pairs: int, apps: int, engine: str, **asked
         until_asleep(on, app)
         host, key = host_of(on, app), on.key(app)
         began = time.monotonic()
-        found = gateway_asked(ThroughTheGateway(host, at, WITHIN), key)
+        response = gateway_asked(ThroughTheGateway(host, at, WITHIN), key)
         times.cold.append(time.monotonic() - began)
-        assert found == answer("v1"), found
+        assert response == answer("v1"), response
         times.bare.append(_started(on, by_hand, key))
     return times
 
 
 def _bare(on: Stage, app: str) -> str:
-    """A workload of the App's own pods without an operator, with a Service, scaled to 0; returns its name."""
+    """Makes a workload of the App's own pods without an operator, with a Service, scaled to 0; returns its name."""
     name = f"bare-{app}"
     template = copy.deepcopy(on.workload(app)["spec"]["template"])
     template["metadata"]["labels"] = labels = {"bare": name}
@@ -102,7 +102,7 @@ def _bare(on: Stage, app: str) -> str:
 
 
 def _started(on: Stage, name: str, key: str) -> float:
-    """Seconds from `scale 0 → 1` until the first 200 by the Service; then it is scaled down again, and no pod of it is waited for."""
+    """Returns the seconds from `scale 0 → 1` until the first 200 by the Service; then scales down again, without waiting for the pod's end."""
     pods = f"bare={name}"
     eventually(f"{name} has no pod", lambda: not on.api.get("Pod", "", on.namespace, labelSelector=pods).body["items"])
     address = on.get("Service", name)["spec"]["clusterIP"]
@@ -119,7 +119,7 @@ def _scale(on: Stage, name: str, replicas: int) -> None:
 
 
 def _first_200(address: str, key: str) -> float:
-    """The moment at which it answered 200, by the monotonic clock."""
+    """Returns the moment of the first 200, by the monotonic clock."""
     deadline = time.monotonic() + WITHIN
     while time.monotonic() < deadline:
         connection = http.client.HTTPConnection(address, timeout=1)
@@ -138,7 +138,7 @@ def _first_200(address: str, key: str) -> float:
 
 
 def in_node(on: Stage, act: Callable[[], _Made]) -> _Made:
-    """Does something in the network of the cluster's node, in a thread of its own: that is what enters it."""
+    """Calls `act` in the network of the cluster's node, in a thread of its own: only the thread enters it."""
     pid = callers.first_process(on.cluster)
 
     def enter() -> None:

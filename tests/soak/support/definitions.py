@@ -1,4 +1,4 @@
-"""Kinds of another project, in a cluster that has none of them."""
+"""Installs kinds of another project in a cluster that has none of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from tests.support.cluster import Kubectl, until_established
 
 @contextlib.contextmanager
 def served(kubectl: Kubectl, *files: Path) -> Iterator[None]:
-    """They are served while the block runs. Raises AssertionError where the cluster has one of them: its objects are somebody's, and would go with it."""
+    """Serves the kinds while the block runs.
+
+    Raises AssertionError if the cluster has one of them: its objects belong to others, and would be deleted with it.
+    """
     named = [argument for file in files for argument in ("-f", str(file))]
     present = kubectl("get", "--ignore-not-found", "-o", "name", *named).stdout.split()
     assert not present, f"another installation, or what one has left, is in this cluster: {', '.join(present)}"

@@ -1,6 +1,6 @@
-"""Flux itself: its source-controller and kustomize-controller beside a cluster, and a Git repository that it fetches by HTTP.
+"""Runs Flux itself: its source-controller and kustomize-controller beside a cluster, and a Git repository that they fetch by HTTP.
 
-The controllers act for a service account of the namespace, as a tenant's Kustomization does: what it may is what its role says.
+The controllers act for a service account of the namespace, like a tenant's Kustomization, with the rights of its role.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from tests.support.programs import Process
 from tests.support.waiting import eventually
 
 NAME = "apps"
-"""Of the GitRepository, of the Kustomization, and of what this applies: the folder for a namespace."""
+"""The name of the GitRepository, of the Kustomization, and of its folder for a namespace."""
 PLATFORM = "platform"
-"""The Kustomization of what belongs to the cluster, and its folder."""
+"""The Kustomization of cluster-wide objects, and its folder."""
 KUSTOMIZATION = "kustomization.kustomize.toolkit.fluxcd.io"
 ACCOUNT = "flux"
 STARTS_WITHIN = 60.0  # seconds
 APPLIES_WITHIN = 60.0
 FAILS_WITHIN = 180.0
 WAITS = "120s"
-"""For how long a Kustomization waits for what it has applied, where it does."""
+"""How long a Kustomization waits for the objects that it has applied, if it waits."""
 HEALTH = REPOSITORY / "manifests" / "flux" / "health-checks.yaml"
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
 
 
 @dataclass
 class Flux:
-    """What Git holds for a namespace, and Flux that applies it."""
+    """A Git repository of a namespace, and the Flux that applies it."""
 
     kubectl: Kubectl
     namespace: str
@@ -49,20 +49,20 @@ class Flux:
     requested: int = field(default=0)
 
     def push(self, *objects: Manifest, message: str = "change") -> str:
-        """Commits these objects, each in a file of its own, beside those that are there; returns the revision as Flux writes it."""
+        """Commits these objects, each in a file of its own, beside the existing ones; returns the revision as Flux writes it."""
         for each in objects:
             folder = self.repository / (NAME if "namespace" in each["metadata"] else PLATFORM)
             (folder / f"{each['kind']}-{each['metadata']['name']}.yaml".lower()).write_text(yaml.safe_dump(each))
         return f"{BRANCH}@sha1:{committed(self.repository, message)}"
 
     def until_applied(self, revision: str) -> None:
-        """Tells Flux of a change, as a webhook of a forge does, and waits until it has applied it."""
+        """Notifies Flux of a change, like a webhook of a forge, and waits until it has applied it."""
         self._fetched(revision)
         for name in (PLATFORM, NAME):
             self._until_applied_by(name, revision)
 
     def until_failed(self, revision: str) -> str:
-        """Tells Flux of a change, and waits until it says that what the change asks for failed; returns its message."""
+        """Notifies Flux of a change, and waits until its status says that the change failed; returns its message."""
         self._fetched(revision)
         self._told(KUSTOMIZATION)
         ready = '{.status.lastAttemptedRevision} {.status.conditions[?(@.type=="Ready")].reason}'
@@ -70,9 +70,11 @@ class Flux:
         return self._get(KUSTOMIZATION, '{.status.conditions[?(@.type=="Ready")].message}')
 
     def again(self) -> None:
-        """Has Flux apply what it has applied already, and waits for it."""
-        asked = self._told(KUSTOMIZATION)
-        eventually("it is applied again", lambda: self._get(KUSTOMIZATION, "{.status.lastHandledReconcileAt}") == asked, APPLIES_WITHIN)
+        """Makes Flux apply the same revision again, and waits for it."""
+        requested_at = self._told(KUSTOMIZATION)
+        eventually(
+            "it is applied again", lambda: self._get(KUSTOMIZATION, "{.status.lastHandledReconcileAt}") == requested_at, APPLIES_WITHIN
+        )
 
     def _fetched(self, revision: str) -> None:
         self._told("gitrepository")
@@ -94,9 +96,9 @@ class Flux:
 
 @contextmanager
 def flux(cluster: Cluster, namespace: str, folder: Path, *, waits: bool = False) -> Iterator[Flux]:
-    """Flux at work for a namespace, in which its account may edit, and make Runtimes. It is built where the cache does not have it: minutes.
+    """Runs Flux for a namespace; its account may edit there, and make Runtimes. It builds Flux if the cache does not have it: minutes.
 
-    `waits`: it waits for what it has applied, by the health checks of `manifests/flux`.
+    `waits`: it waits for applied objects, by the health checks of `manifests/flux`.
     """
     built = builds.ensure(components.FLUX)
     kubectl = Kubectl(cluster)
@@ -104,9 +106,9 @@ def flux(cluster: Cluster, namespace: str, folder: Path, *, waits: bool = False)
     for name in (NAME, PLATFORM):
         (repository / name).mkdir(parents=True)
     git(repository, "init", "--quiet", f"--initial-branch={BRANCH}")
-    made = Flux(kubectl, namespace, repository)
+    prepared = Flux(kubectl, namespace, repository)
     known = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": PLATFORM, "namespace": namespace}}
-    (repository / PLATFORM / "known.yaml").write_text(yaml.safe_dump(known))  # of nothing at all Flux makes no Kustomization
+    (repository / PLATFORM / "known.yaml").write_text(yaml.safe_dump(known))  # Flux makes no Kustomization of an empty folder
     with ExitStack() as running:
         running.enter_context(definitions.served(kubectl, *(built[name] for name in components.FLUX_CRDS)))
         url = running.enter_context(served(repository.parent))
@@ -118,8 +120,8 @@ def flux(cluster: Cluster, namespace: str, folder: Path, *, waits: bool = False)
         running.enter_context(_controller(built["kustomize-controller"], cluster, folder))
         try:
             kubectl("apply", "-f", "-", input=list(_objects(namespace, f"{url}/{NAME}", waits)))
-            yield made
-        finally:  # while somebody is there to take the finalizers off
+            yield prepared
+        finally:  # while its controllers still remove the finalizers
             kubectl("delete", "--ignore-not-found", KUSTOMIZATION, NAME, PLATFORM, namespace=namespace)
             kubectl("delete", "--ignore-not-found", "gitrepository", NAME, namespace=namespace)
             kubectl("delete", "--ignore-not-found", "clusterrole,clusterrolebinding", f"{ACCOUNT}-{namespace}")
@@ -155,7 +157,7 @@ def _objects(namespace: str, url: str, waits: bool) -> Iterator[Manifest]:
 
 
 def _runtimes_for(namespace: str) -> Iterator[Manifest]:
-    """The right to make Runtimes, which belong to the cluster: that of who administers it, or of a Git of its own."""
+    """Yields the right to make Runtimes, which are cluster-wide: an administrator's, or that of a separate Git repository."""
     meta = {"name": f"{ACCOUNT}-{namespace}"}
     authorization = "rbac.authorization.k8s.io"
     rules = [{"apiGroups": [GROUP], "resources": ["runtimes"], "verbs": ["get", "list", "create", "patch", "update"]}]

@@ -1,4 +1,4 @@
-"""A Git repository that GitOps tools fetch by HTTP, whatever the user of this machine has configured."""
+"""Serves a Git repository that GitOps tools fetch by HTTP, independent of this machine's Git configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMITTER = {"GIT_COMMITTER_NAME": "anna", "GIT_COMMITTER_EMAIL": "anna@example.
 
 
 def committed(repository: Path, message: str) -> str:
-    """Commits all that is in the folder; returns the commit."""
+    """Commits all files of the folder; returns the commit."""
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--allow-empty", f"--message={message}")
     return git(repository, "rev-parse", "HEAD").strip()
@@ -25,7 +25,7 @@ def committed(repository: Path, message: str) -> str:
 
 @contextmanager
 def served(root: Path) -> Iterator[str]:
-    """The repositories below `root`, by the program that every forge had first: git http-backend, a CGI program."""
+    """Serves the repositories below `root`, by git http-backend, a CGI program."""
 
     def backend(sent: Sent) -> Reply:
         variables = {
@@ -49,6 +49,6 @@ def served(root: Path) -> Iterator[str]:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git says of a repository, whatever its user has configured. Raises CalledProcessError."""
+    """Returns the output of git in a repository, independent of its user's configuration. Raises CalledProcessError."""
     command = ["git", "-c", "commit.gpgSign=false", *arguments]
     return subprocess.run(command, cwd=folder, env=os.environ | IDENTITY | COMMITTER, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""A month of ten Apps' runs, as a store takes them: drawn by chance from a seed, a part of them with nodes, failures, sessions and prices."""
+"""Draws a month of ten Apps' runs from a seed, as a store accepts them: some have nodes, failures, sessions and prices."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Month:
 
     @cached_property
     def apps(self) -> tuple[str, ...]:
-        """Their uids, the big one first."""
+        """Returns their uids, the big one first."""
         return tuple(f"00000000-0000-4000-8000-{number:012x}" for number in range(APPS))
 
     @cached_property
     def rows(self) -> dict[str, tuple[Row, ...]]:
-        """Of each App, oldest first: each was live for an equal part of the month."""
+        """Returns the rows of each App, oldest first: each was live for an equal part of the month."""
         return {app: tuple(self._row(app, sequence) for sequence in range(1, ROWS + 1)) for app in self.apps}
 
     def _row(self, app: str, sequence: int) -> Row:
@@ -63,7 +63,7 @@ class Month:
         )
 
     def batches(self) -> Iterator[Batch]:
-        """All of it in order of time, as a recorder gets it."""
+        """Yields all runs in order of time, as a recorder gets them."""
         draw = random.Random(self.seed)  # noqa: S311 - figures, not secrets
         step = DAYS * DAY / self.runs
         for first in range(0, self.runs, BATCH):

@@ -1,4 +1,4 @@
-"""What pods hold of the machine's memory: of all their processes, what is theirs alone and their share of the rest."""
+"""Measures the machine's memory that pods use: what their processes have alone, and their share of the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KIB = 1024
 
 
 def held(pod: Manifest) -> int:
-    """Bytes: the proportional set size of the pod's processes, without the program that only keeps its namespaces."""
+    """Returns bytes: the proportional set size of the pod's processes, without the program that only keeps its namespaces."""
     total = 0
     for pid in processes_of(pod["metadata"]["uid"]):
         with contextlib.suppress(OSError):

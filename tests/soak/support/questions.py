@@ -1,4 +1,4 @@
-"""How long a store takes for what people ask of a month of runs: list pages, filters, a day's metrics by row, comparisons."""
+"""Measures a store's times for people's requests about a month of runs: list pages, filters, a day's metrics by row, comparisons."""
 
 from __future__ import annotations
 
@@ -20,27 +20,30 @@ MOST = {PAGE: 100.0, FILTER: 200.0, METRICS: 200.0, COMPARISON: 300.0}
 
 @dataclass
 class Times:
-    """Milliseconds by question; `slowest` has the filter that took longest."""
+    """Milliseconds by request; `slowest` has the slowest filter."""
 
     of: dict[str, list[float]] = field(default_factory=dict)
     by_filter: dict[str, list[float]] = field(default_factory=dict)
 
-    def p(self, what: str, part: float) -> float:
-        found = sorted(self.of[what])
-        return found[min(len(found) - 1, int(len(found) * part))]
+    def p(self, question: str, part: float) -> float:
+        times = sorted(self.of[question])
+        return times[min(len(times) - 1, int(len(times) * part))]
 
     def report(self) -> list[str]:
-        lines = [f"  {what}: p50 {self.p(what, 0.5):.1f} ms, p95 {self.p(what, 0.95):.1f} ms, at most {MOST[what]:g}" for what in MOST]
-        slow = sorted(((sorted(found)[int(len(found) * 0.95)], name) for name, found in self.by_filter.items()), reverse=True)
+        lines = [
+            f"  {question}: p50 {self.p(question, 0.5):.1f} ms, p95 {self.p(question, 0.95):.1f} ms, at most {MOST[question]:g}"
+            for question in MOST
+        ]
+        slow = sorted(((sorted(times)[int(len(times) * 0.95)], name) for name, times in self.by_filter.items()), reverse=True)
         return [*lines, "  filters, p95: " + ", ".join(f"{name} {took:.1f} ms" for took, name in slow)]
 
     @property
     def too_slow(self) -> list[str]:
-        return [what for what, most in MOST.items() if self.p(what, 0.95) > most]
+        return [question for question, most in MOST.items() if self.p(question, 0.95) > most]
 
 
 def filters(month: Month, app: str, draw: random.Random) -> dict[str, Filter]:
-    """One of each kind that the list of runs has."""
+    """Returns one filter of each kind that the list of runs has."""
     since = month.until - draw.randrange(1, 30) * DAY
     until = since + DAY
     row = draw.choice(month.rows[app])
@@ -62,7 +65,7 @@ def filters(month: Month, app: str, draw: random.Random) -> dict[str, Filter]:
 
 @dataclass
 class Asking:
-    """Somebody who asks one store, and the times that it took."""
+    """A user who sends requests to one store, and their times."""
 
     store: Store
     month: Month
@@ -70,25 +73,25 @@ class Asking:
     times: Times = field(default_factory=Times)
 
     def about(self, app: str) -> None:
-        """Each question once, of this App."""
+        """Sends each request once, about this App."""
         rows = self.month.rows[app]
         place, day = self.draw.randrange(1, len(rows)), self.month.until - self.draw.randrange(1, 30) * DAY
         everything = Filter(app_uid=app)
         self._timed(PAGE, partial(self.store.page, everything, NEWEST_FIRST, limit=25, offset=25 * self.draw.randrange(4)))
         self._timed(PAGE, partial(self.store.page, everything, self.draw.choice(SORTS), limit=25))
-        for name, wanted in filters(self.month, app, self.draw).items():
-            took = self._timed(FILTER, partial(self.store.page, wanted, limit=25))
+        for name, criteria in filters(self.month, app, self.draw).items():
+            took = self._timed(FILTER, partial(self.store.page, criteria, limit=25))
             self.times.by_filter.setdefault(name, []).append(took)
         by_row = (app, day, day + DAY, MetricsInterval.HOUR, MetricsGroup.DEPLOYMENT)
         self._timed(METRICS, partial(self.store.metrics, *by_row))
         pair = [row.uid for row in rows[place - 1 : place + 1]]
         self._timed(COMPARISON, partial(self.store.figures, app, pair, nodes=True))
 
-    def _timed(self, what: str, call: Callable[[], object]) -> float:
+    def _timed(self, question: str, call: Callable[[], object]) -> float:
         began = time.perf_counter()
         call()
         took = (time.perf_counter() - began) * 1000
-        self.times.of.setdefault(what, []).append(took)
+        self.times.of.setdefault(question, []).append(took)
         return took
 
 
@@ -96,7 +99,7 @@ SORTS = (NEWEST_FIRST, Sort("started_at", False), Sort("duration"), Sort("cost")
 
 
 def ask(store: Store, month: Month, times: int, seed: int) -> Times:
-    """Asks each question so often, of the big App and of others in turn."""
+    """Sends each request so often, about the big App and others in turn."""
     asking = Asking(store, month, random.Random(seed))  # noqa: S311 - figures, not secrets
     for number in range(times):
         asking.about(month.apps[0] if number % 2 else asking.draw.choice(month.apps[1:]))

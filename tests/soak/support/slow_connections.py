@@ -1,4 +1,4 @@
-"""Connections that take as long as they may, and what they cost somebody who calls the API meanwhile."""
+"""Opens connections that are as slow as allowed, and measures their effect on another caller of the API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.waiting import eventually
 
 ROUNDS = 6
 TAKES = 40
-"""Calls of a part, half of the parts with the slow connections and half without, in turn."""
+"""Calls of a part; half of the parts have the slow connections, and half have not, in turn."""
 TRICKLE = 1.0
 """Seconds between two bytes."""
 BEGUN = (
@@ -35,11 +35,11 @@ BEGUN = (
     b"POST /v1/apps HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{",
     b"POST /v1/apps HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer made-up\r\nContent-Length: 1000000\r\n\r\n{",
 )
-"""What they send at once: nothing, part of the headers, headers without a token, and with one that is none."""
+"""The first bytes of a connection: nothing, part of the headers, headers without a token, and with an invalid one."""
 
 
 class SlowOnes:
-    """Connections of a process of its own, which send a byte now and then; those that were closed are opened again once a second."""
+    """Connections of a separate process, which send a byte now and then; closed ones are opened again once a second."""
 
     def __init__(self, url: str, count: int) -> None:
         self._url, self._count = url, count
@@ -60,7 +60,7 @@ class SlowOnes:
 def main(url: str, count: int) -> None:
     """Holds the connections until its standard input ends."""
     split = urlsplit(url)
-    held: dict[socket.socket, float] = {}
+    next_byte_at: dict[socket.socket, float] = {}
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
         opened, refilled = 0, 0.0
@@ -68,14 +68,14 @@ def main(url: str, count: int) -> None:
             now = time.monotonic()
             if now - refilled > TRICKLE:
                 refilled = now
-                while len(held) < count:
+                while len(next_byte_at) < count:
                     source = (f"127.0.1.{opened % 3 + 1}", 0)
                     connection = socket.create_connection((split.hostname or "", split.port or 0), 10, source_address=source)
                     connection.setblocking(False)
                     with contextlib.suppress(OSError):
                         connection.send(BEGUN[opened % len(BEGUN)])
                     selector.register(connection, selectors.EVENT_READ)
-                    held[connection] = now + TRICKLE * (1 + opened % 7 / 7)
+                    next_byte_at[connection] = now + TRICKLE * (1 + opened % 7 / 7)
                     opened += 1
                     if opened == count:
                         print("open", flush=True)
@@ -85,10 +85,10 @@ def main(url: str, count: int) -> None:
                 assert isinstance(key.fileobj, socket.socket)
                 if _is_closed(key.fileobj):
                     selector.unregister(key.fileobj)
-                    del held[key.fileobj]
+                    del next_byte_at[key.fileobj]
                     key.fileobj.close()
-            for connection in [each for each, due in held.items() if due < now]:
-                held[connection] = now + TRICKLE
+            for connection in [each for each, due in next_byte_at.items() if due < now]:
+                next_byte_at[connection] = now + TRICKLE
                 with contextlib.suppress(OSError):
                     connection.send(b"x")
 
@@ -109,7 +109,7 @@ class Cost:
 
     @property
     def ratio(self) -> float:
-        """Of the p95s."""
+        """Returns the ratio of the p95s."""
         return self.beside[1] / self.alone[1]
 
     def lines(self, count: int, most: float) -> list[str]:
@@ -122,16 +122,16 @@ class Cost:
 
 
 def cost(caller: Client, path: str, slow: SlowOnes, takes: int = TAKES) -> Cost:
-    """Measures; every call has to be answered."""
+    """Measures; every call must be answered."""
     times: dict[bool, list[float]] = {True: [], False: []}
 
     def take() -> list[float]:
-        found = []
+        times = []
         for _ in range(takes):
             began = time.perf_counter()
             caller.get(path)
-            found.append((time.perf_counter() - began) * 1000)
-        return found
+            times.append((time.perf_counter() - began) * 1000)
+        return times
 
     take()
     for number in range(2 * ROUNDS):
@@ -148,13 +148,13 @@ def _percentiles(times: list[float]) -> tuple[float, float]:
 
 
 def measure(cluster: Cluster, folder: Path, count: int, takes: int = TAKES) -> Cost:
-    """What `count` slow connections to an API of its own cost a caller who reads an App."""
+    """Measures the effect of `count` slow connections to a separate API on a caller who reads an App."""
     install_rights(cluster)
     api = Api.of(cluster)
     with fresh_namespace(api, "slow") as namespace, rest.serving(rest.install(cluster, folder), folder) as url:
-        made = api.create(factories.app_manifest(factories.in_namespace(namespace)))
-        assert made.ok, made.message
-        path = f"/v1/apps/{made.body['metadata']['uid']}"
+        created = api.create(factories.app_manifest(factories.in_namespace(namespace)))
+        assert created.ok, created.message
+        path = f"/v1/apps/{created.body['metadata']['uid']}"
         caller = rest.client(api, url, namespace, "caller", "edit")
         eventually("the rights apply", lambda: caller("GET", path).status_code == 200)
         return cost(caller, path, SlowOnes(url, count), takes)

@@ -1,4 +1,4 @@
-"""Upgrades of the operator, and the way back: an older checkout beside this one, a scene of Apps of all kinds, and all of it that must stay as it is."""
+"""Upgrades and downgrades the operator: an older checkout beside this one, and a scene of Apps of all kinds that must not change."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ CALM = {
     "readiness": {"path": "/readyz", "periodSeconds": 5, "timeoutSeconds": 10, "failureThreshold": 6},
     "liveness": {"path": "/healthz", "periodSeconds": 30, "timeoutSeconds": 10, "failureThreshold": 10},
 }
-"""A probe a second of each of a hundred pods would be most of what a small machine does, and a hundred that start at once take their time."""
+"""A probe a second for each of a hundred pods would use most of a small machine. A hundred pods that start at once need time."""
 PATIENT = {"progressDeadlineSeconds": 86_400}
 """A rollout under way stays so, and a hundred that begin at once may take their time."""
 ELSEWHERE: Manifest = {"namespace": "staging", "app": "chat", "row": "chat-older", "cluster": "4a1f7c52-0b52-4bb5-9d3e-6d6f0d0c7a11"}
-"""What a row says that was promoted from another cluster, but for the hash: `cluster` is a field that older operators do not know."""
+"""The source of a row promoted from another cluster, without the hash: `cluster` is a field that older operators do not know."""
 
 
 @dataclass(frozen=True)
 class Older:
-    """The checkout of a commit: what it installs, and its operator as a program that Python runs."""
+    """The checkout of a commit: its manifests, and its operator as a program for Python."""
 
     commit: str
     folder: Path
@@ -64,7 +64,7 @@ class Older:
 
 
 def older(commit: str, folder: Path) -> Older:
-    """The commit, unpacked in `folder`. Raises AssertionError where this clone does not have it."""
+    """Unpacks the commit in `folder`. Raises AssertionError if this clone does not have it."""
     place = folder / f"older-{commit}"
     packed = subprocess.run(["git", "archive", commit, "operator", "crds", "manifests"], cwd=REPOSITORY, capture_output=True, check=False)
     assert packed.returncode == 0, f"commit {commit} is needed, which a clone without its history lacks: {packed.stderr.decode()}"
@@ -78,7 +78,7 @@ def older(commit: str, folder: Path) -> Older:
 
 
 def install(kubectl: Kubectl, manifests: Path) -> None:
-    """The account, the rights and the policies of a checkout, over those that are there."""
+    """Applies the account, the rights and the policies of a checkout over the existing ones."""
     for file in ("namespace.yaml", "service-account.yaml"):
         kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifests / "base" / file), "-n", "dynamiq-system")
     for part in PARTS:
@@ -86,7 +86,7 @@ def install(kubectl: Kubectl, manifests: Path) -> None:
 
 
 def install_definitions_of(cluster: Cluster, before: Older) -> None:
-    """The older definitions in place of this checkout's, on a cluster that has no object of ours."""
+    """Replaces this checkout's definitions by older ones, on a cluster without objects of ours."""
     kubectl = Kubectl(cluster)
     kubectl("delete", "-k", str(CRDS))
     kubectl("apply", "--server-side", "-k", str(before.crds))
@@ -95,9 +95,9 @@ def install_definitions_of(cluster: Cluster, before: Older) -> None:
 
 
 def step(of: str) -> str:
-    """The block of commands of docs/upgrading.md that has these words; there is one."""
-    (found,) = [block for block in blocks(REPOSITORY / "docs" / "upgrading.md") if of in block]
-    return found
+    """Returns the one block of commands of docs/upgrading.md that contains this text."""
+    (commands,) = [block for block in blocks(REPOSITORY / "docs" / "upgrading.md") if of in block]
+    return commands
 
 
 # The scene.
@@ -105,7 +105,7 @@ def step(of: str) -> str:
 
 @dataclass
 class Scene:
-    """Apps of a namespace by their kind, and which of them are called all along. Pods of those in `woken` come and go."""
+    """The Apps of a namespace by their kind, and which of them are called all the time. The pods of those in `woken` change."""
 
     on: Stage
     runtime: str
@@ -116,16 +116,16 @@ class Scene:
     sleeping: list[str] = field(default_factory=list)
     woken: list[str] = field(default_factory=list)
     stopped: str = "restoring"
-    """It was brought back, and nobody has taken its stamp off."""
+    """An App that was restored, with its stamp still on."""
     rows: int = 0
 
     @property
     def at_work(self) -> list[str]:
-        """Apps that the operator works for."""
+        """Returns the Apps that the operator works for."""
         return [*self.plain, *self.of_git, *self.switching, *self.rolling_out, *self.sleeping, *self.woken]
 
     def state(self) -> dict[str, Any]:
-        """Every row to the byte, the pods and how often they were restarted, what workloads and their pods are made of."""
+        """Returns every row to the byte, the pods and their restarts, and the templates of workloads."""
         rows = {row["metadata"]["name"]: written(row) for row in self._listed(kinds.RECORD.kind)}
         pods = {
             pod["metadata"]["uid"]: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
@@ -140,38 +140,38 @@ class Scene:
         return {"rows": rows, "pods": pods, "workloads": workloads}
 
     def verified(self) -> dict[str, chain.Verdict]:
-        """What verifying each App's history finds."""
-        found = {app: chain.verify(self.on.rows(app)) for app in [*self.at_work, self.stopped]}
-        assert not {app: verdict.misfits for app, verdict in found.items() if verdict.misfits}
-        return found
+        """Returns the results of verifying each App's history."""
+        verdicts = {app: chain.verify(self.on.rows(app)) for app in [*self.at_work, self.stopped]}
+        assert not {app: verdict.misfits for app, verdict in verdicts.items() if verdict.misfits}
+        return verdicts
 
     def changes(self) -> dict[str, list[Manifest]]:
-        """The records of each App's settings, oldest first."""
-        found: dict[str, list[Manifest]] = {app: [] for app in self.at_work}
+        """Returns the records of each App's settings, oldest first."""
+        records: dict[str, list[Manifest]] = {app: [] for app in self.at_work}
         for each in sorted(self._listed(kinds.APP_CHANGE.kind), key=lambda each: each["spec"]["sequence"]):
-            found[each["spec"]["app"]].append(each)
-        return found
+            records[each["spec"]["app"]].append(each)
+        return records
 
     def all_seen(self) -> None:
-        """The same of every App that the operator works for."""
+        """Waits in the same way for every App that the operator works for."""
         all_seen(self.on, self.at_work)
 
     def until_quiet(self) -> None:
-        """Waits until no rollout is under way but those that stay so, and no pod of another one is left."""
+        """Waits until only the lasting rollouts are under way, and no other pod remains."""
 
         def quiet() -> bool:
             pods = Counter(_app_of(each) for each in self._listed("Pod"))
-            wanted: Counter[str] = Counter()
+            replica_counts: Counter[str] = Counter()
             for each in self._listed("Workload"):
                 status, replicas = each["status"], each["spec"]["replicas"]
-                wanted[_app_of(each)] += status.get("replicas", 0)
+                replica_counts[_app_of(each)] += status.get("replicas", 0)
                 if status.get("observedGeneration") != each["metadata"]["generation"]:
                     return False
                 if _app_of(each) not in (*self.rolling_out, *self.woken) and {
                     status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")
                 } != {replicas}:
                     return False
-            return all(pods[app] == wanted[app] for app in self.at_work if app not in self.woken)
+            return all(pods[app] == replica_counts[app] for app in self.at_work if app not in self.woken)
 
         eventually("every rollout has ended", quiet, SETTLED_WITHIN, 1)
 
@@ -180,14 +180,14 @@ class Scene:
 
 
 def listed(on: Stage, kind: str) -> list[Manifest]:
-    """All objects of a kind in the namespace."""
+    """Returns all objects of a kind in the namespace."""
     named = on.named(kind, "")
-    found: list[Manifest] = on.api.get(named["kind"], "", on.namespace, api_version=named["apiVersion"]).body["items"]
-    return found
+    items: list[Manifest] = on.api.get(named["kind"], "", on.namespace, api_version=named["apiVersion"]).body["items"]
+    return items
 
 
 def all_seen(on: Stage, apps: Sequence[str]) -> None:
-    """Waits until an operator has acted on these Apps twice, so that what it decided at the first look is written."""
+    """Waits until an operator has acted on these Apps twice, so that its first decisions are written."""
     for _ in range(2):
         for app in apps:
             on.change("App", app, spec={"displayName": f"Looked at {uuid.uuid4().hex[:6]}"})
@@ -196,13 +196,13 @@ def all_seen(on: Stage, apps: Sequence[str]) -> None:
         )
 
 
-def _app_of(found: Manifest) -> str:
-    """The App whose child this is; empty of a stranger's, such as a caller."""
-    return str(found["metadata"].get("labels", {}).get(names.APP_LABEL, ""))
+def _app_of(raw: Manifest) -> str:
+    """Returns the App that owns this child; empty for other objects, such as a caller."""
+    return str(raw["metadata"].get("labels", {}).get(names.APP_LABEL, ""))
 
 
-def _name(found: Manifest) -> str:
-    return str(found["metadata"]["name"])
+def _name(raw: Manifest) -> str:
+    return str(raw["metadata"]["name"])
 
 
 def _seen(app: Manifest) -> bool:
@@ -214,9 +214,9 @@ def written(row: Manifest) -> Manifest:
 
 
 def prepare(on: Stage, apps: int, *, sleeps: bool) -> Scene:
-    """So many Apps, each with a history as a restore leaves it, while no operator works: a fifth each of Git and Switch, a tenth on their way.
+    """Makes so many Apps with histories as after a restore, without an operator: a fifth each of Git and Switch, a tenth being rolled out.
 
-    A tenth is to sleep where it `sleeps`: that needs a gate, and real pods.
+    With `sleeps`, a tenth is to sleep, which needs a gate, and real pods.
     """
     made_ = Scene(on, on.runtime("scene", by_default=True, probes=CALM))
     on.release("v1", "v2", "v3")
@@ -235,8 +235,8 @@ def prepare(on: Stage, apps: int, *, sleeps: bool) -> Scene:
             place.append(name := f"{_called(made_, place)}-{number}")
             on.app(name, given.with_spec(rollout=PATIENT), *([modify] if modify else []))
             rows += _history(made_, name)
-    asked = given.app_manifest(given.in_namespace(on.namespace), given.with_spec(workflow=WORKFLOW), name=made_.stopped)
-    stamped = made(restorer(on.api).create(asked))
+    app_in_git = given.app_manifest(given.in_namespace(on.namespace), given.with_spec(workflow=WORKFLOW), name=made_.stopped)
+    stamped = made(restorer(on.api).create(app_in_git))
     assert stamped["metadata"]["annotations"][RESTORING] == "true"
     rows += _history(made_, made_.stopped)
     made_rows.make(on.cluster, rows)
@@ -245,12 +245,12 @@ def prepare(on: Stage, apps: int, *, sleeps: bool) -> Scene:
 
 
 def _called(scene: Scene, place: list[str]) -> str:
-    """What the Apps of a kind are called: the field's own name, as a name of Kubernetes."""
+    """Returns the name of the Apps of a kind: the field's own name, as a name of Kubernetes."""
     return next(name for name, each in vars(scene).items() if each is place).replace("_", "-")
 
 
 def _history(scene: Scene, app: str) -> list[Manifest]:
-    """Rows of v2 and v1 in turn, of which the last, of v1, is live; each over the digest of the one before."""
+    """Returns rows of v2 and v1 in turn, the last of which, of v1, is live; each contains the digest of the previous one."""
     on = scene.on
     uid = on.get("App", app)["metadata"]["uid"]
     runtime = Runtime.of(on.get(kinds.RUNTIME.kind, scene.runtime))
@@ -266,14 +266,14 @@ def _history(scene: Scene, app: str) -> list[Manifest]:
 
 
 def settle(scene: Scene) -> None:
-    """Waits until all is as it stays: live, on its way, asleep. An operator is at work."""
+    """Waits until all Apps have their lasting state: live, being rolled out, asleep. An operator is at work."""
     on = scene.on
     serving = [*scene.plain, *scene.of_git, *scene.switching, *scene.rolling_out]
     eventually("all serve v1", lambda: all(serves(on, app, "v1") for app in serving), SETTLED_WITHIN, 2)
     scene.until_quiet()
-    asked = {app: on.deploy(app, "v1", config={"type": "serverless", "idleSeconds": 5}) for app in (*scene.sleeping, *scene.woken)}
-    asked |= {app: on.deploy(app, "v2") for app in scene.switching}
-    for row in asked.values():
+    rows_by_app = {app: on.deploy(app, "v1", config={"type": "serverless", "idleSeconds": 5}) for app in (*scene.sleeping, *scene.woken)}
+    rows_by_app |= {app: on.deploy(app, "v2") for app in scene.switching}
+    for row in rows_by_app.values():
         on.until(row, "Live", SETTLED_WITHIN)
     for app in scene.rolling_out:
         on.until(on.deploy(app, "v2", config={"resources": given.NO_NODE_HAS}), "Progressing", SETTLED_WITHIN)
@@ -282,7 +282,7 @@ def settle(scene: Scene) -> None:
 
 
 def serves(on: Stage, app: str, version: str) -> bool:
-    """Whether the App's status says that this version is live."""
+    """Returns True if the App's status has this version as live."""
     return bool(on.get("App", app).get("status", {}).get("live", {}).get("workflowVersion") == version)
 
 
@@ -291,7 +291,7 @@ def serves(on: Stage, app: str, version: str) -> bool:
 
 @contextlib.contextmanager
 def operators(kubeconfig: Path, folder: Path, namespace: str, cluster: Cluster | None) -> Iterator[Replicas]:
-    """Places for two replicas on one lease; what runs at the end is stopped."""
+    """Provides two replicas on one lease; stops running ones at the end."""
     made_ = Replicas(*(Operator(kubeconfig, _folder(folder, name), [namespace], cluster=cluster) for name in ("leader", "follower")))
     try:
         yield made_
@@ -308,13 +308,13 @@ def _folder(folder: Path, name: str) -> Path:
 
 @dataclass
 class Replicas:
-    """The one that leads, and the place of the one that is to follow it."""
+    """The leader, and the replica that has to follow it."""
 
     leader: Operator
     follower: Operator
 
     def hand_over(self, program: Sequence[str]) -> None:
-        """Starts another version beside the leader, ends that, and waits until the other one leads: what rolling the Deployment does."""
+        """Starts another version beside the leader, stops the leader, and waits until the other leads, like a rollout of the Deployment."""
         self.follower.start(program, leads=False)
         self.leader.stop()
         self.follower.until_leading()

@@ -1,4 +1,4 @@
-"""Velero itself: its server as a process beside a cluster, under its own account, and backups that a plugin of ours keeps as files."""
+"""Runs Velero itself: its server as a process beside a cluster, under its own account, with backups that a plugin of ours keeps as files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NAMESPACE = ACCOUNT = "velero"
 LOCATION = "default"
 BUCKET = "backups"
 METRICS_PORT = 8080
-"""Of its controllers, which no flag changes."""
+"""The port of its controllers, which no flag changes."""
 STARTS_WITHIN = 60.0  # seconds
 ENDS_WITHIN = 300.0
 
 
 @dataclass(frozen=True)
 class Velero:
-    """Velero at work, by its own command."""
+    """A running Velero, used by its own command."""
 
     kubectl: Kubectl
     program: Path
@@ -46,12 +46,12 @@ class Velero:
         self._require_completed("backup", name)
 
     def restore(self, name: str, backup: str, *flags: str) -> None:
-        """Brings all of it back."""
+        """Restores all of a backup."""
         self._restore(name, backup, *flags)
         self._require_completed("restore", name)
 
     def restore_in_part(self, name: str, backup: str, *flags: str) -> list[str]:
-        """Brings back what is not refused; returns the refusals."""
+        """Restores the accepted objects; returns the refusals."""
         self._restore(name, backup, *flags)
         status = self._status("restore", name)
         assert status["phase"] == "PartiallyFailed", f"restore {name}: {status}"
@@ -70,18 +70,18 @@ class Velero:
         assert (status["phase"], status.get("errors", 0)) == ("Completed", 0), f"{kind} {name}: {status}\n{self._results(kind, name)}"
 
     def _status(self, kind: str, name: str) -> Manifest:
-        found: Manifest = json.loads(self.kubectl("get", f"{kind}s.velero.io", name, "-o", "json", namespace=NAMESPACE).stdout)
-        return found["status"]  # type: ignore[no-any-return]
+        raw: Manifest = json.loads(self.kubectl("get", f"{kind}s.velero.io", name, "-o", "json", namespace=NAMESPACE).stdout)
+        return raw["status"]  # type: ignore[no-any-return]
 
     def _results(self, kind: str, name: str) -> str:
-        """What it said of each object that it could not treat."""
+        """Returns its messages about each object that it could not treat."""
         folder = self.store / BUCKET / f"{kind}s" / name
         return "\n".join(gzip.decompress(path.read_bytes()).decode() for path in sorted(folder.glob("*-results.gz")))
 
 
 @contextlib.contextmanager
 def velero(cluster: Cluster, folder: Path) -> Iterator[Velero]:
-    """Velero at work for the cluster. It is built where the cache does not have it: minutes. Its files are in `folder`."""
+    """Runs Velero for the cluster, with its files in `folder`. It builds Velero if the cache does not have it, which takes minutes."""
     assert is_free(METRICS_PORT), f"another program has port {METRICS_PORT}, which Velero's controllers need"
     built = builds.ensure([components.VELERO])
     kubectl = Kubectl(cluster)
@@ -113,15 +113,15 @@ def velero(cluster: Cluster, folder: Path) -> Iterator[Velero]:
 def _server(program: Path, plugins: Path, log: Path, environment: Mapping[str, str]) -> Iterator[None]:
     addresses = [f"--{name}-address=127.0.0.1:{free_port()}" for name in ("metrics", "profiler")]
     command: list[str | Path] = [program, "server", f"--plugin-dir={plugins}", *addresses]
-    begun = lambda: "Server starting" in log.read_text()  # noqa: E731
-    with programs.running(command, log, begun, seconds=STARTS_WITHIN, environment=environment, apart=True) as process:
+    has_begun = lambda: "Server starting" in log.read_text()  # noqa: E731
+    with programs.running(command, log, has_begun, seconds=STARTS_WITHIN, environment=environment, apart=True) as process:
         try:
             yield
         finally:
             process.terminate()
             process.wait()
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # its plugins, which are programs of their own
+                os.killpg(process.pid, signal.SIGKILL)  # its plugins, which are separate programs
 
 
 def _objects(store: Path) -> list[Manifest]:
@@ -152,7 +152,10 @@ def _objects(store: Path) -> list[Manifest]:
 
 
 def _own_deployment(named: Manifest) -> Manifest:
-    """Of its server, which reads in it how pods of its own have to be when it restores. It has none: the server is a process beside the cluster."""
+    """Returns the Deployment of its server, from which it reads the form of its own pods at a restore.
+
+    It has no replicas: the server is a process beside the cluster.
+    """
     labels = {"component": ACCOUNT}
     container = {"name": ACCOUNT, "image": "velero.example/velero"}
     template = {"metadata": {"labels": labels}, "spec": {"serviceAccountName": ACCOUNT, "containers": [container]}}

@@ -1,4 +1,4 @@
-"""Answers that a test gives a page in place of the API: only such as the API could give, by its own OpenAPI document."""
+"""Answers a page in place of the API: only with answers that the API could give, by its own OpenAPI document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import recorder_answers
 
 JSON, STREAM = "application/json", "text/event-stream"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT")
-"""What begins so stays, too: objects of the cluster within an answer, such as pins, have no schema there."""
+"""Texts with this beginning also stay: objects of the cluster within an answer, such as pins, have no schema there."""
 
 MOST = 1 << 20  # characters of a text that the document does not limit
 
@@ -29,9 +29,10 @@ def _document() -> dict[str, Any]:
 
 
 def checked(method: str, path: str, status: int, body: Any) -> Any:
-    """The body, where `method path` may be answered so; `path` is one of the document, such as /v1/apps/{app_id}, or a real one.
+    """Returns the body, if it is a possible answer to `method path`; `path` is one of the document, such as /v1/apps/{app_id}, or a real
+    one.
 
-    Raises AssertionError naming what the API would not answer.
+    Raises AssertionError that names what the API would not answer.
     """
     named = template(path)
     operation = _document()["paths"][named].get(method.lower())
@@ -43,39 +44,42 @@ def checked(method: str, path: str, status: int, body: Any) -> Any:
         assert body is None, f"{status} of {method} {named} has no body"
         return None
     errors = list(_validator(json.dumps(schema, sort_keys=True)).iter_errors(body))
-    said = "; ".join(f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors)
-    assert not errors, f"the API could not answer this to {method} {named}: {said}"
+    problems = "; ".join(f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors)
+    assert not errors, f"the API could not answer this to {method} {named}: {problems}"
     return body
 
 
 def answered(page: Page, method: str, path: str, status: int, body: Any, **headers: str) -> None:
-    """From now on, every `method path` of the page is answered so."""
-    given = checked(method, path, status, body)
+    """Answers every `method path` of the page so from now on."""
+    content = checked(method, path, status, body)
     pattern = re.compile(r"^https?://[^/]+" + re.sub(r"\{[^}]+\}", "[^/?]+", path) + r"(\?.*)?$")
 
     def answer(route: Route) -> None:
         if route.request.method != method:
             route.fallback()
-        elif given is None:
+        elif content is None:
             route.fulfill(status=status, headers=headers)
         else:
-            route.fulfill(status=status, headers={"Content-Type": JSON, **headers}, body=json.dumps(given))
+            route.fulfill(status=status, headers={"Content-Type": JSON, **headers}, body=json.dumps(content))
 
     page.route(pattern, answer)
 
 
 def example(method: str, path: str, status: int = 200) -> Any:
-    """The example of the document for this answer, whole, as a body that a test may change; of runs, whose shapes are the recorder's, a made up one."""
-    if status < 300 and (found := recorder_answers.example(method, path)) is not None:
-        return found
+    """Returns the document's whole example of this answer, as a body that a test may change.
+
+    For runs, whose shapes are the recorder's, the example is made up.
+    """
+    if status < 300 and (recorded := recorder_answers.example(method, path)) is not None:
+        return recorded
     content = _document()["paths"][path][method.lower()]["responses"][str(status)]["content"][JSON]
     return _whole(content["schema"], json.loads(json.dumps(content.get("example") or _example(content["schema"]))))
 
 
 class Everything:
-    """Answers of every read by the document's examples, with each text that the API says freely changed: names of the product's own stay.
+    """Answers to every read by the document's examples. Texts that the API accepts freely are changed; the product's own names stay.
 
-    `status`: that of all answers, where the API can give it. `ids` are for the addresses of screens; every id is answered.
+    `status`: that of all answers, if the API can give it. `ids` are for the addresses of screens; every id is answered.
     """
 
     def __init__(self, change: Callable[[str], str], status: int = 200) -> None:
@@ -84,7 +88,7 @@ class Everything:
         self.given = 0
 
     def given_to(self, page: Page) -> None:
-        """From now on, every call of the page under /v1 is answered so."""
+        """Answers every call of the page under /v1 from now on."""
         page.route(re.compile(r"^https?://[^/]+/v1/"), self._answer)
 
     def _answer(self, route: Route) -> None:
@@ -122,7 +126,7 @@ def _changed(schema: dict[str, Any], value: Any, change: Callable[[str], str]) -
 
 
 def _example(schema: dict[str, Any]) -> Any:
-    """What the schema gives as an example, put together of those of its parts."""
+    """Returns the example of the schema, composed of those of its parts."""
     schema = _resolved(schema)
     if "example" in schema:
         return schema["example"]
@@ -135,7 +139,7 @@ def _example(schema: dict[str, Any]) -> Any:
 
 
 def _whole(schema: dict[str, Any], value: Any) -> Any:
-    """The value with `null` where the document's examples leave it out and the API says it."""
+    """Returns the value with `null` in fields that the examples of the document omit but the API sends."""
     schema = _resolved(schema)
     if isinstance(value, list):
         return [_whole(schema.get("items", {}), each) for each in value]
@@ -152,15 +156,15 @@ def _may_be_null(schema: dict[str, Any]) -> bool:
 
 
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = _document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
-    return found
+    resolved: dict[str, Any] = _document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return resolved
 
 
 def template(path: str) -> str:
-    """The path of the document that a real one is of. Raises AssertionError where there is none."""
+    """Returns the document's path that matches a real one. Raises AssertionError if there is none."""
     if path in (paths := _document()["paths"]):
         return path
-    for each in sorted(paths, key=lambda each: each.count("{")):  # a name goes before a parameter, as in the API
+    for each in sorted(paths, key=lambda each: each.count("{")):  # a name precedes a parameter, as in the API
         if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", each), path):
             return str(each)
     raise AssertionError(f"the API has no path {path}")

@@ -1,6 +1,6 @@
-"""Chromium as the distribution has it, without windows, and a way to it for tests: names that resolve here, and one certificate that it trusts.
+"""Runs the distribution's Chromium without windows, for tests: names resolve to this machine, and it trusts one certificate.
 
-It installs Chromium and a font with apt-get, as root on Debian; elsewhere it says what to install.
+It installs Chromium and a font with apt-get, as root on Debian; elsewhere it names the packages to install.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.support.browser import names
 from tests.support.ports import free_port
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-"""The first is Chromium without the windows around its pages, which a whole one renders for each page, seen or not."""
+"""The first is Chromium without windows around its pages. A whole one renders these for each page, visible or not."""
 LAUNCHED_WITHIN = 180_000.0  # milliseconds
 PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core")
 WANTED = (
@@ -38,7 +38,7 @@ WANTED = (
 
 @dataclass(frozen=True)
 class Places:
-    """Where the names are: a port of the loopback for each, and the certificate that is all of theirs."""
+    """The targets of names: a port of the loopback for each, and the one certificate for all."""
 
     ports: Mapping[str, int]
     certificate: Path
@@ -55,7 +55,7 @@ class Places:
 
     @property
     def flags(self) -> list[str]:
-        """Flags of Chromium: who is where, and that the certificate is as good as any. What is accepted by them is cached as ever."""
+        """Returns Chromium's flags: the port of each name, and trust in the certificate. It caches the accepted answers as usual."""
         rules = ",".join(f"MAP {name} 127.0.0.1:{port}" for name, port in self.ports.items())
         public = x509.load_pem_x509_certificate(self.certificate.read_bytes()).public_key()
         digest = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
@@ -63,15 +63,15 @@ class Places:
 
 
 def program() -> str:
-    """The program. Raises AssertionError saying what to install where there is none."""
-    found = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    assert found is not None, WANTED
-    return found
+    """Returns the program. If there is none, raises AssertionError with the packages to install."""
+    path = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    assert path is not None, WANTED
+    return path
 
 
 @contextlib.contextmanager
 def launched(*flags: str) -> Iterator[Browser]:
-    """A headless Chromium until the block is left."""
+    """Runs a headless Chromium while the block runs."""
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -84,7 +84,7 @@ def launched(*flags: str) -> Iterator[Browser]:
 
 
 def missing() -> list[Step]:
-    """The step that installs it where it is not there and can be installed. Raises LocalError where it can't."""
+    """Returns the step that installs it, if it is missing. Raises LocalError if it can't be installed."""
     if any(map(shutil.which, PROGRAMS)):
         return []
     if os.geteuid() != 0 or shutil.which("apt-get") is None or "ID=ubuntu" in Path("/etc/os-release").read_text().splitlines():
@@ -104,13 +104,13 @@ def _install(task: Task) -> str:
 
 
 def version() -> str:
-    """What it says of itself."""
+    """Returns its version, as it prints it."""
     done = subprocess.run([program(), "--version", "--no-sandbox"], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 def main() -> int:
-    """Makes ready what the tests of the console need beside a cluster, and says which browser they drive; returns the exit code."""
+    """Prepares what the tests of the console need beside a cluster, and prints the browser's version; returns the exit code."""
     try:
         steps.run(missing(), [Step("console packages", console_build.checked_out), *console_build.missing()])
     except (LocalError, builds.BuildError) as error:

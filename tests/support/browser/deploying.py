@@ -1,4 +1,4 @@
-"""What the tests of the deploying dialogs begin with: a workflow of their own, its Apps, and somebody who may do all of it."""
+"""Prepares tests of the deploying dialogs: a workflow of their own, its Apps, and a user with all rights on it."""
 
 from __future__ import annotations
 
@@ -38,20 +38,23 @@ class Deploying:
     def workflow_id(self) -> str:
         return rest.uid(self.stage.api, kinds.WORKFLOW.kind, self.workflow, self.stage.namespace)
 
-    def app(self, name: str, *versions: str, **asked: Any) -> str:
-        """An App that serves the last of these versions; its id."""
+    def app(self, name: str, *versions: str, **options: Any) -> str:
+        """Makes an App that serves the last of these versions; returns its id."""
         self.stage.app(name, factories.public(), workflow=self.workflow)
         for version in versions:
-            self.live(name, version, **asked)
+            self.live(name, version, **options)
         return rest.uid(self.stage.api, kinds.APP.kind, name, self.stage.namespace)
 
-    def live(self, name: str, version: str, **asked: Any) -> str:
-        """Deploys as somebody else does, and waits until it is live, and its App says so: a panel would preview anew; the row's name."""
-        row = self.stage.live(name, version, **{"runtime": self.stage.default_runtime, "config": SERVER, **asked})
+    def live(self, name: str, version: str, **options: Any) -> str:
+        """Deploys as another user, and waits until its row is live and its App's status names it; returns the row's name.
+
+        Without the second wait a panel would preview again.
+        """
+        row = self.stage.live(name, version, **{"runtime": self.stage.default_runtime, "config": SERVER, **options})
         return self.stage.until_told(row, name)
 
     def user(self, name: str, *roles: str) -> User:
-        """A service account with these roles in the staging, and the right to promote to the production."""
+        """Makes a service account with these roles in staging, and with the right to promote to production."""
         api, home = self.stage.api, self.stage.namespace
         token = rest.account(api, home, name, *roles)
         rest.bind(api, "", name, "dynamiq-runtimes", home)
@@ -59,24 +62,24 @@ class Deploying:
         return User(name, token)
 
     def rows(self, app: str) -> list[Manifest]:
-        """The rows of an App, oldest first, once each is settled."""
+        """Returns the rows of an App, oldest first, once each is settled."""
         return self.stage.rows(app)
 
 
 def dialog(page: Page, title: str) -> Locator:
-    """The dialog of this title, once it is open."""
-    found = page.get_by_role("dialog", name=title)
-    expect(found).to_be_visible()
-    return found
+    """Returns the dialog of this title, once it is open."""
+    opened = page.get_by_role("dialog", name=title)
+    expect(opened).to_be_visible()
+    return opened
 
 
 def newest_two_alone(page: Page) -> None:
-    """From now on the page gets the newest two versions of a workflow, in the place of 500: what is older is on no list."""
+    """Limits the page to the newest two versions of a workflow, instead of 500: no list has the older ones."""
     page.route(re.compile(r"/versions\?"), lambda route: route.continue_(url=route.request.url.replace("page_size=500", "page_size=2")))
 
 
 def previewed(page: Page, version: str) -> None:
-    """Waits until the preview is of this version, and of the form as it stands."""
+    """Waits until the preview shows this version and the current form."""
     outlook = page.get_by_role("region", name="Preview")
     expect(outlook.locator(".pairs strong").first).to_have_text(version)
     expect(outlook).to_have_attribute("aria-busy", "false")

@@ -1,4 +1,4 @@
-"""All that people do with an App in the console, one thing after the other, by mouse or by the keyboard alone."""
+"""Does all that people do with an App in the console, step after step, by mouse or by the keyboard alone."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from tests.support.browser.histories import row
 
 Way = Literal["mouse", "keys"]
 LIVE_WITHIN = 240_000
-"""Milliseconds until pods are ready that have to start."""
+"""Milliseconds until pods that have to start are ready."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Somebody in front of a page of an App. `path`: the App's own, below the origin."""
+    """A person at a page of an App. `path`: the App's own, below the origin."""
 
     page: Page
     origin: str
     path: str
     way: Way
 
-    def press(self, wanted: Locator) -> None:
+    def press(self, target: Locator) -> None:
         if self.way == "mouse":
-            wanted.click()
+            target.click()
         else:
-            expect(wanted).to_be_enabled()
-            keys.press(self.page, wanted)
+            expect(target).to_be_enabled()
+            keys.press(self.page, target)
 
-    def tick(self, wanted: Locator) -> None:
+    def tick(self, target: Locator) -> None:
         if self.way == "mouse":
-            wanted.check()
+            target.check()
         else:
-            keys.press(self.page, wanted, "Space")
+            keys.press(self.page, target, "Space")
 
-    def choose(self, wanted: Locator, option: str) -> None:
+    def choose(self, target: Locator, option: str) -> None:
         if self.way == "mouse":
-            wanted.select_option(label=wanted.locator("option", has_text=option).first.inner_text())
+            target.select_option(label=target.locator("option", has_text=option).first.inner_text())
         else:
-            keys.choose(self.page, wanted, option)
+            keys.choose(self.page, target, option)
 
-    def write(self, wanted: Locator, text: str) -> None:
+    def write(self, target: Locator, text: str) -> None:
         if self.way == "mouse":
-            wanted.fill(text)
+            target.fill(text)
         else:
-            keys.tab_to(self.page, wanted)
+            keys.tab_to(self.page, target)
             self.page.keyboard.press("ControlOrMeta+a")
             self.page.keyboard.type(text)
 
@@ -57,7 +57,7 @@ class Reader:
         self.page.goto(f"{self.origin}{self.path}{more}")
         return self.page
 
-    # What they do.
+    # The steps.
 
     def deploy(self, version: str, message: str) -> None:
         page = self.goto()
@@ -72,7 +72,7 @@ class Reader:
         self.follow(version)
 
     def roll_back(self, version: str) -> None:
-        """Two actions from the history: the row's own, and the button that says from what to what."""
+        """Rolls back with two actions: the row's own in the history, and the button that names both versions."""
         page = self.goto("/history")
         self.press(page.get_by_role("link", name=f"Roll back to {version}").first)
         self.press(dialog(page, "Roll back").get_by_role("button", name=re.compile(rf"^Roll back to {version} \(#\d+\)")))
@@ -98,14 +98,14 @@ class Reader:
 
     def make_and_revoke_a_key(self, name: str) -> None:
         page = self.goto("/configuration")
-        panel, asked = page.get_by_role("region", name="Access Keys"), page.get_by_role("dialog")
+        panel, opened = page.get_by_role("region", name="Access Keys"), page.get_by_role("dialog")
         self.press(panel.get_by_role("button", name="Create a key"))
-        self.write(asked.get_by_label("Name"), name)
-        self.press(asked.get_by_role("button", name="Create the key"))
-        self.tick(asked.get_by_label("I have stored it"))
-        self.press(asked.get_by_role("button", name="Done"))
+        self.write(opened.get_by_label("Name"), name)
+        self.press(opened.get_by_role("button", name="Create the key"))
+        self.tick(opened.get_by_label("I have stored it"))
+        self.press(opened.get_by_role("button", name="Done"))
         self.press(panel.get_by_role("button", name=f"Revoke {name}"))
-        self.press(asked.get_by_role("button", name=f"Revoke {name}"))
+        self.press(opened.get_by_role("button", name=f"Revoke {name}"))
         expect(panel.get_by_role("row", name=re.compile(f"^{name}"))).to_have_count(0)
 
     def promote(self, version: str) -> None:

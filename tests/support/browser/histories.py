@@ -1,4 +1,4 @@
-"""A history of thousands of rows that a page is given in place of the API's: filtered and in pages as the API does it, and only as it could."""
+"""Serves a page a history of thousands of rows in place of the API: filtered and paged as the API could do it."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ class LongHistory:
         self.rows = [self._row(model, sequence) for sequence in range(self.count, 0, -1)]
 
     def copy(self) -> LongHistory:
-        """One of the same rows, whose reading and writing is its own."""
+        """Returns a history with the same rows, which is read and changed independently."""
         return LongHistory(self.app_id, self.count, list(self.rows))
 
     def serve(self, page: Page) -> None:
-        """From now on the page reads these rows."""
+        """Serves these rows to the page from now on."""
         base = rf"^https?://[^/]+/v1/apps/{self.app_id}/deployments"
         page.route(re.compile(rf"{base}(\?.*)?$"), self._list)
         page.route(re.compile(rf"{base}/filters$"), self._filters)
 
     def add(self) -> int:
-        """One more deploy; its sequence."""
+        """Adds one more deploy; returns its sequence."""
         self.count += 1
         self.rows.insert(0, self._row(example("GET", LIST)["data"][0], self.count))
         return self.count
 
     def answer(self) -> None:
-        """Answers what waits, and from now on at once."""
+        """Answers the waiting requests, and later ones at once."""
         self.is_slow = False
         while self.waiting:
             self._list(self.waiting.pop(0))
@@ -90,9 +90,9 @@ class LongHistory:
         query = {name: values[0] for name, values in parse_qs(urlsplit(route.request.url).query).items()}
         self.asked.append(query)
         page, size = int(query.get("page", "1")), int(query.get("page_size", "25"))
-        found = [row for row in self.rows if _accepts(row, query)]
-        pagination = {"page": page, "page_size": size, "page_count": -(-len(found) // size), "total_count": len(found)}
-        self._answer(route, LIST, {"data": found[(page - 1) * size : page * size], "pagination": pagination})
+        accepted = [row for row in self.rows if _accepts(row, query)]
+        pagination = {"page": page, "page_size": size, "page_count": -(-len(accepted) // size), "total_count": len(accepted)}
+        self._answer(route, LIST, {"data": accepted[(page - 1) * size : page * size], "pagination": pagination})
 
     def _filters(self, route: Route) -> None:
         def counted(values: list[str]) -> list[Row]:
@@ -129,10 +129,10 @@ def table(page: Page) -> Locator:
 
 
 def row(page: Page, sequence: int) -> Locator:
-    """The row of a sequence, where it is rendered."""
+    """Returns the row of a sequence, if it is rendered."""
     return table(page).get_by_role("row").filter(has=page.get_by_text(f"#{sequence}", exact=True))
 
 
 def total(page: Page) -> Locator:
-    """How many rows there are, as the table's heading says it."""
+    """Returns the number of rows in the table's heading."""
     return page.get_by_role("heading", name=re.compile("^Deployment history")).get_by_role("status")

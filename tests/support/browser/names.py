@@ -1,6 +1,6 @@
-"""Names of the tests' browsers: the console, an App beside it, and whoever is of another site. All of them are this machine.
+"""Names the hosts of the tests' browsers: the console, an App beside it, and other sites. All of them are this machine.
 
-Cookies and `Sec-Fetch-Site` go by sites, so tests on localhost would not see what happens between them.
+Cookies and `Sec-Fetch-Site` depend on sites: on localhost, tests could not see effects between sites.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ LOGIN = "login.example.test"
 """The OIDC provider: another site."""
 
 ELSEWHERE = "elsewhere.example.net"
-"""Somebody else's page."""
+"""A page of another site."""
 
 ALL = (CONSOLE, SSO, REPLICA, APP, LOGIN, ELSEWHERE)

@@ -1,4 +1,4 @@
-"""Pages of the console in a browser, each watched: what its policy refuses, what its scripts fail with, and what it asks for."""
+"""Opens pages of the console in a browser and watches each: refusals of its policy, failures of its scripts, and its requests."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tests.support.waiting import eventually
 
 ORIGIN = f"https://{names.CONSOLE}"
 WAITS = 120_000.0
-"""Milliseconds: other suites use the machine, too, and it may stand still for seconds. What the page waits for may take several polls of its own."""
+"""Milliseconds: other suites use the machine, too, which may pause for seconds. A page may need several polls of its own."""
 
 ANSWERED = "(path) => performance.getEntriesByType('resource').filter(({ name }) => new URL(name).pathname === path).length"
-"""How often a path was answered."""
+"""Counts the answers of a path."""
 GO_ON = """async (to) => {
   history.pushState(null, "", to);
   dispatchEvent(new PopStateEvent("popstate"));
@@ -35,7 +35,7 @@ addEventListener("securitypolicyviolation", (event) =>
   console.error({json.dumps(MARK)} + event.violatedDirective + " " + event.blockedURI + " " + event.sample));
 """
 NOT_LOADED = "Failed to load resource: "
-"""What Chromium says of an answer that is none of 200, and of none: pages are tested for how they show it. What a policy refuses it says otherwise."""
+"""Chromium's message about a failed answer, or none: tests check how pages show these. Refusals of a policy have another message."""
 
 AXE = console_build.SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 AXE_FINDS = """(async (rules) => {
@@ -48,7 +48,7 @@ AXE_FINDS = """(async (rules) => {
 
 @dataclass
 class Seen:
-    """What a page has done so far."""
+    """The events of a page so far."""
 
     refused: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Seen:
 
 @dataclass(eq=False)
 class Window:
-    """A page, its context, which is a browser profile of its own, and what was seen of it."""
+    """A page, its context, which is a browser profile of its own, and its events."""
 
     page: Page
     seen: Seen
@@ -81,13 +81,13 @@ class Window:
         return self.page.context
 
     def goto(self, path: str) -> Page:
-        """Opens a path of the console and waits until it shows something for good."""
+        """Opens a path of the console and waits until it has finished loading."""
         self.page.goto(f"{self.origin}{path}")
         settled(self.page)
         return self.page
 
     def go_on(self, path: str) -> Page:
-        """Opens a path without loading the page, which costs a quarter; loads it where it is at that path already."""
+        """Opens a path without loading the page, at a quarter of the cost; loads it if the page is at that path already."""
         before = self.page.url
         if not before.startswith(f"{self.origin}/console/") or before == f"{self.origin}{path}":
             return self.goto(path)
@@ -97,7 +97,7 @@ class Window:
         return self.page
 
     def rest(self, cookies: set[tuple[str, str]]) -> bool:
-        """Resets the window: it has no other tab, no route and nothing stored. Returns whether another test can have it, which has these cookies."""
+        """Resets the window: no other tab, no route and nothing stored. Returns True if another test, which has these cookies, can use it."""
         if self.page.is_closed() or pairs(self.context.cookies()) != cookies:
             return False
         try:
@@ -108,59 +108,59 @@ class Window:
                 self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
             self.page.goto("about:blank")
             self.page.unroute_all(behavior="ignoreErrors")
-        except Error:  # it went elsewhere at that moment
+        except Error:  # it navigated at that moment
             return False
         return True
 
     def asked(self) -> list[Request]:
-        """What the page has asked for so far."""
+        """Returns the page's requests so far."""
         if not self.page.is_closed():
-            self.page.evaluate("0")  # what the browser told meanwhile is heard while it is spoken to
+            self.page.evaluate("0")  # the browser's events are delivered during a call
         return list(self.seen.requests)
 
     def another(self) -> Window:
-        """One more tab of the same profile."""
+        """Opens one more tab of the same profile."""
         return watched(self.context.new_page(), self.origin)
 
 
 def pairs(cookies: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
-    """The names of cookies, with their values."""
+    """Returns the names of cookies, with their values."""
     return {(each["name"], each["value"]) for each in cookies}
 
 
 def settled(page: Page) -> None:
-    """Waits until nothing of the page says that it is loading."""
+    """Waits until no part of the page is loading."""
     expect(page.locator("main, [role=main]").first).to_be_visible()
     expect(page.locator(LOADING)).to_have_count(0)
 
 
 def until_streaming(window: Window) -> None:
-    """Waits until the window has read once more for each stream what one that is on makes it read, and has the answer.
+    """Waits until the window has read the resource of each open stream once more, and has the answer.
 
-    Of a stream that was silent for too long, as beside other suites, a poll may have read it.
+    A stream that was silent for too long, as beside other suites, is replaced by a poll.
     """
 
     def is_on() -> bool:
-        # What the page called off, such as a poll that a stream overtook, is not answered.
+        # Cancelled requests, such as a poll that a stream overtook, have no answer.
         paths = [path for request in window.asked() if (path := urlsplit(request.url).path).endswith("/watch") or not request.failure]
-        told = {path: path.removesuffix("/watch") for path in paths if path.endswith("/watch")}
-        return any(paths.count(stream) < paths.count(of) <= window.page.evaluate(ANSWERED, of) for stream, of in told.items())
+        watched_paths = {path: path.removesuffix("/watch") for path in paths if path.endswith("/watch")}
+        return any(paths.count(stream) < paths.count(of) <= window.page.evaluate(ANSWERED, of) for stream, of in watched_paths.items())
 
     eventually("a stream is on", is_on)
 
 
 def watched(page: Page, origin: str = ORIGIN) -> Window:
-    """The page, from now on watched."""
-    seen = Seen()
+    """Returns the page, watched from now on."""
+    events = Seen()
     page.add_init_script(LISTEN)
-    page.on("console", seen.said)
-    page.on("pageerror", seen.failed)
-    page.on("request", seen.asked)
-    return Window(page, seen, origin)
+    page.on("console", events.said)
+    page.on("pageerror", events.failed)
+    page.on("request", events.asked)
+    return Window(page, events, origin)
 
 
 def sign_in(window: Window, token: str) -> None:
-    """Signs in by the form that the window shows."""
+    """Signs in with the form that the window shows."""
     window.page.get_by_label("Token").fill(token)
     window.page.get_by_role("button", name="Sign in").click()
     expect(window.page.get_by_role("button", name="Account")).to_be_visible()
@@ -174,22 +174,25 @@ class Windows:
         self._open: list[Window] = []
 
     def open(self, *, origin: str = ORIGIN, **options: Any) -> Window:
-        """A window of a profile of its own, of the console at `origin`; `options` are those of a context: viewport, color_scheme, storage_state…"""
+        """Opens a window with its own profile on the console at `origin`.
+
+        `options` are those of a context: viewport, color_scheme, storage_state…
+        """
         context = self._browser.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **options})
         context.set_default_timeout(WAITS)
-        made = watched(context.new_page(), origin)
-        self._open.append(made)
-        return made
+        window = watched(context.new_page(), origin)
+        self._open.append(window)
+        return window
 
     def take(self, window: Window) -> Window:
         """Adds a window that an earlier test used."""
-        for seen in (window.seen.refused, window.seen.errors, window.seen.requests):
-            seen.clear()
+        for events in (window.seen.refused, window.seen.errors, window.seen.requests):
+            events.clear()
         self._open.append(window)
         return window
 
     def picture(self, to: Path) -> None:
-        """Writes what all of them show, for whoever reads of a test that failed."""
+        """Writes pictures of all of them, for readers of a failed test."""
         to.parent.mkdir(parents=True, exist_ok=True)
         pages = [page for each in self._open for page in each.context.pages]
         for number, page in enumerate(pages, 1):
@@ -197,7 +200,7 @@ class Windows:
                 page.screenshot(path=to.with_name(f"{to.name}-{number}.png"), timeout=5000)
 
     def close(self, resting: Collection[Window] = ()) -> None:
-        """Closes all of them but those that rest. Nothing may have been refused by the policy of a page, and no script have failed."""
+        """Closes all of them except the resting ones. Asserts that no policy refused anything, and no script failed."""
         for each in self._open:
             if each not in resting:
                 each.context.close()
@@ -208,22 +211,25 @@ class Windows:
 
 
 def axe(page: Page, *rules: str) -> list[dict[str, Any]]:
-    """What axe finds of the page as it is, by all its rules or by these. By the debugger's own way in: the page's policy takes no script of ours."""
+    """Returns axe's findings on the current page, by all its rules or by these.
+
+    It runs by the debugger, because the page's policy accepts no script of ours.
+    """
     session = page.context.new_cdp_session(page)
     try:
         if session.send("Runtime.evaluate", {"expression": "typeof axe"})["result"]["value"] == "undefined":
             session.send("Runtime.evaluate", {"expression": AXE.read_text()})
-        asked = f"{AXE_FINDS}({json.dumps(rules)})"
-        answer = session.send("Runtime.evaluate", {"expression": asked, "awaitPromise": True, "returnByValue": True})
+        expression = f"{AXE_FINDS}({json.dumps(rules)})"
+        answer = session.send("Runtime.evaluate", {"expression": expression, "awaitPromise": True, "returnByValue": True})
     finally:
         session.detach()
     assert "exceptionDetails" not in answer, answer["exceptionDetails"]
-    found: list[dict[str, Any]] = json.loads(answer["result"]["value"])
-    return found
+    violations: list[dict[str, Any]] = json.loads(answer["result"]["value"])
+    return violations
 
 
 def kept(page: Page) -> str:
-    """All that a page of this origin can reach of what the browser keeps: storages, databases, caches, cookies, its address and history."""
+    """Returns everything stored in the browser that this origin can read: storages, databases, caches, cookies, its address and history."""
     return str(
         page.evaluate(
             """async () => {

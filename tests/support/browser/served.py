@@ -1,4 +1,4 @@
-"""The API with the console, over TLS by its name, on a cluster with an operator and the admission policies; and who signs in to it."""
+"""Serves the API with the console, over TLS by its name, on a cluster with an operator and the admission policies, and makes its users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.browser.chromium import Places
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with a token."""
+    """A person with a token."""
 
     name: str
     token: str
@@ -27,7 +27,7 @@ class User:
 
 @dataclass(frozen=True)
 class Answered:
-    """A request that was answered; `caller`: whose, where that was found out."""
+    """An answered request; `caller`: the authenticated user, if known."""
 
     method: str
     route: str
@@ -48,7 +48,7 @@ class Served:
         return f"https://{self.host}"
 
     def answered(self) -> list[Answered]:
-        """All that it has answered so far, by its own log."""
+        """Returns all answered requests so far, by its own log."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if '"dynamiq.access"' in line]
         return [Answered(line["method"], line.get("route", ""), line["status"], line.get("caller", "")) for line in lines]
 
@@ -57,17 +57,17 @@ class Served:
 def serving(
     login: Path, folder: Path, places: Places, host: str = names.CONSOLE, *options: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Served]:
-    """The API of this checkout at `host`, until the block is left."""
+    """Serves the API of this checkout at `host` while the block runs."""
     port = places.ports[host]
     log = folder / f"{host}.log"
     tls = ("--tls-cert", str(places.certificate), "--tls-key", str(places.key))
-    given = (*tls, "--console-url", f"https://{host}", *options)
-    with rest.process(login, log, port, *given, answers=lambda: answers(places, port), environment=environment):
+    flags = (*tls, "--console-url", f"https://{host}", *options)
+    with rest.process(login, log, port, *flags, answers=lambda: answers(places, port), environment=environment):
         yield Served(host, port, log)
 
 
 def answers(places: Places, port: int, path: str = "/readyz") -> bool:
-    """Whether what is served at a port by the names' certificate is ready."""
+    """Returns True if the server at a port, with the names' certificate, is ready."""
     try:
         with urllib.request.urlopen(
             f"https://127.0.0.1:{port}{path}", timeout=5, context=ssl.create_default_context(cafile=str(places.authority))
@@ -78,10 +78,10 @@ def answers(places: Places, port: int, path: str = "/readyz") -> bool:
 
 
 def users(cluster: Cluster, namespace: str) -> dict[str, User]:
-    """Of a namespace: an administrator, somebody who deploys, and somebody who looks."""
-    api, found = Api.of(cluster), {}
+    """Returns users of a namespace: an administrator, a deployer, and a viewer."""
+    api, by_name = Api.of(cluster), {}
     for name, role in (("admin", "admin"), ("deployer", "dynamiq-deployer"), ("viewer", "view")):
         token = rest.account(api, namespace, name, role)
         rest.bind(api, "", name, "dynamiq-runtimes", namespace)
-        found[name] = User(name, token)
-    return found
+        by_name[name] = User(name, token)
+    return by_name

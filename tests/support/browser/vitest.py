@@ -1,4 +1,4 @@
-"""`python -m tests.support.browser.vitest FILE`: the unit tests of the console's own functions, with their results as JUnit XML in FILE."""
+"""Runs the unit tests of the console's own functions, with JUnit XML in FILE: `python -m tests.support.browser.vitest FILE`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.steps import Step
 
 
 def main() -> int:
-    """Becomes vitest; returns an exit code only where it can't."""
+    """Replaces this process by vitest; returns an exit code only if it can't."""
     results = Path(sys.argv[1]).absolute()
     try:
         steps.run([Step("console packages", console_build.checked_out)])

@@ -1,4 +1,4 @@
-"""What was asked of the API server, by the operator or by a caller who scales, read from the API server's own audit log."""
+"""Reads requests to the API server from its own audit log: those of the operator, or of a caller who scales."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from local.clusters import Cluster
 from tests.support.faults import deploys, operators
 
 CALM = 4.0
-"""Seconds without a write after which the operator has come to rest: a reconcile of every App lies in between."""
+"""Seconds without a write until the operator counts as idle: a reconcile of every App happens within them."""
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
 @dataclass(frozen=True)
 class Request:
-    """One answered request. `what`: `patch deployments/status`, with the group where the name alone is not ours."""
+    """One answered request. `what`: `patch deployments/status`, with the group unless the name alone is ours."""
 
     verb: str
     what: str
@@ -39,7 +39,7 @@ class Request:
 
     @property
     def is_write(self) -> bool:
-        """A change that another one came before is not counted: it is made again, and how often is a matter of chance."""
+        """Returns True for a change. A change that lost to an earlier one does not count: it is repeated a random number of times."""
         return self.verb in WRITES and not self.is_event and not self.is_lease and not self.came_late
 
     @classmethod
@@ -54,7 +54,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Somebody's write of a workload's replicas."""
+    """A user's write of a workload's replicas."""
 
     user: str
     replicas: int
@@ -62,7 +62,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Write:
-    """A write of an object that was taken: when the API server got it and when it answered, in Unix seconds, and what was sent, where that is noted."""
+    """An accepted write of an object: when the API server received it and answered, in Unix seconds, and its body, if the log has it."""
 
     user: str
     verb: str
@@ -72,7 +72,10 @@ class Write:
 
 
 class Audit:
-    """Requests from now on: whose in a namespace, and the operator's, which are told by its account, so no other one may run meanwhile."""
+    """Requests from now on: of all users in a namespace, and of the operator.
+
+    The operator's are recognized by its account, so no other operator may run meanwhile.
+    """
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         assert cluster.audit_log is not None, f"the {cluster.profile} profile has no audit log"
@@ -80,25 +83,25 @@ class Audit:
         self._inode, self._offset, self._began = self._log.stat().st_ino, self._log.stat().st_size, time.time()
 
     def requests(self) -> list[Request]:
-        """The operator's, wherever: in the namespace, of the whole cluster, and in its own, such as claims."""
+        """Returns the operator's requests everywhere: in the namespace, in the whole cluster, and in its own namespace, such as claims."""
         return [Request.of(entry) for entry in self._entries(operators.USER) if _is_theirs(entry)]
 
     def count_of(self, user: str) -> int:
-        """How many requests a user has made, wherever, all of them."""
+        """Returns the number of all requests of a user, in every namespace."""
         return sum(entry["user"]["username"] == user for entry in self._entries(user))
 
     def count_writes(self) -> int:
         return sum(request.is_write for request in self.requests())
 
     def quiet_for(self) -> float:
-        """Seconds in which nobody wrote anything in the namespace."""
+        """Returns the seconds since the last write in the namespace."""
         entries = self._entries(f'"{self._namespace}"')
         written = [_seconds(entry["stageTimestamp"]) for entry in entries if entry["verb"] in WRITES]
         return time.time() - max(written, default=self._began)
 
     def scalings(self, workload: str) -> list[Scaling]:
-        """Whose writes of a workload, or of its scale, named replicas and were taken, in their order."""
-        found = []
+        """Returns the accepted writes of replicas to a workload, or its scale, in order."""
+        accepted = []
         for entry in self._entries(f'"{self._namespace}"'):
             reference = entry.get("objectRef", {})
             named = [reference.get(key) for key in ("apiGroup", "resource", "namespace", "name")]
@@ -108,12 +111,12 @@ class Audit:
                 and entry["responseStatus"]["code"] < 300
                 and replicas is not None
             ):
-                found.append(Scaling(entry["user"]["username"], replicas))
-        return found
+                accepted.append(Scaling(entry["user"]["username"], replicas))
+        return accepted
 
     def writes(self, resource: str, name: str | None, *, group: str = "") -> list[Write]:
         """Writes of an object of the namespace, or of each, its subresources not counted, in their order."""
-        found = []
+        accepted = []
         for entry in self._entries(f'"{name or resource}"'):
             reference = entry.get("objectRef", {})
             kind = (reference.get("apiGroup", ""), reference.get("resource"), reference.get("namespace"))
@@ -122,11 +125,11 @@ class Audit:
                 if "subresource" in reference:
                     continue
                 received, answered = (_seconds(entry[key]) for key in ("requestReceivedTimestamp", "stageTimestamp"))
-                found.append(Write(entry["user"]["username"], entry["verb"], received, answered, entry.get("requestObject")))
-        return sorted(found, key=lambda write: write.received)
+                accepted.append(Write(entry["user"]["username"], entry["verb"], received, answered, entry.get("requestObject")))
+        return sorted(accepted, key=lambda write: write.received)
 
     def _entries(self, about: str) -> Iterator[dict[str, Any]]:
-        """Entries in which this text stands."""
+        """Yields the entries that contain this text."""
         text = about.encode()
         for path in self._files():
             with path.open("rb") as lines:
@@ -135,7 +138,7 @@ class Audit:
                 yield from (json.loads(line) for line in lines if text in line and line.endswith(b"\n"))
 
     def _files(self) -> list[Path]:
-        """The file that was written to at the beginning, and those that came after it when it was full."""
+        """Returns the file that was current at the beginning, and those that followed it when it was full."""
         files = sorted(self._log.parent.iterdir(), key=lambda path: path.stat().st_mtime)
         first = next(number for number, path in enumerate(files) if path.stat().st_ino == self._inode)
         return files[first:]
@@ -146,7 +149,7 @@ def _seconds(text: str) -> float:
 
 
 def _replicas(written: Any) -> int | None:
-    """What a body sets the replicas to: an object, a merge patch, or a JSON patch."""
+    """Returns the replicas in a body: an object, a merge patch, or a JSON patch. None if it sets none."""
     if isinstance(written, list):
         return next((each["value"] for each in written if each["path"] == "/spec/replicas"), None)
     replicas: int | None = ((written or {}).get("spec") or {}).get("replicas")
@@ -154,7 +157,7 @@ def _replicas(written: Any) -> int | None:
 
 
 def _is_theirs(entry: dict[str, Any]) -> bool:
-    """Whether it is a request for an App: one without an object asks which resources there are, and the policies are looked at by the clock."""
+    """Returns True for requests for an App. Discovery requests have no object, and the operator reads policies by the clock."""
     if entry["user"]["username"] != operators.USER or "objectRef" not in entry:
         return False
     reference = entry["objectRef"]
@@ -167,7 +170,7 @@ def _is_theirs(entry: dict[str, Any]) -> bool:
 
 
 def counted(cluster: Cluster, namespace: str, act: Callable[[], None]) -> list[Request]:
-    """The requests that `act` leads to, until nothing more is written."""
+    """Returns the requests that `act` causes, until no more writes follow."""
     audit = Audit(cluster, namespace)
     act()
     deploys.until_calm(audit.count_writes, CALM)
@@ -175,9 +178,9 @@ def counted(cluster: Cluster, namespace: str, act: Callable[[], None]) -> list[R
 
 
 def table(title: str, requests: list[Request]) -> str:
-    """Writes by what they write, and beside them Events, the Lease, reads and watches."""
+    """Returns a table: writes by their target, and after them Events, the Lease, reads and watches."""
     writes = Counter(request.what for request in requests if request.is_write)
     lines = [f"{title}: {writes.total()} writes, {sum(request.verb == 'list' for request in requests)} LISTs"]
-    lines += [f"    {count:4d}  {what}" for what, count in sorted(writes.items())]
+    lines += [f"    {count:4d}  {written}" for written, count in sorted(writes.items())]
     beside = Counter(request.what for request in requests if not request.is_write)
-    return "\n".join([*lines, *(f"    {count:4d}  {what}  (beside)" for what, count in sorted(beside.items()))])
+    return "\n".join([*lines, *(f"    {count:4d}  {written}  (beside)" for written, count in sorted(beside.items()))])

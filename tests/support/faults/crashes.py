@@ -1,4 +1,4 @@
-"""Ends the operator at each write that it makes, one run for each, several side by side."""
+"""Kills the operator at each write that it makes, one run for each, several in parallel."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from tests.support.load.watched import watching
 
 SIDE_BY_SIDE = 3
 TRIES = 4
-"""A write that does not come in each run, such as a status that tells of a pod that was seen on its way, is tried again."""
+"""Attempts for a write that does not occur in each run, such as a status about a pod that was seen starting."""
 MAY_BE_MISSING = "patch apps/chat/status"
-"""Points from the second on of this write need not come: of two things that the App says, one write may tell."""
+"""Later points of this write may be missing: one write may contain two changes of the App's status."""
 WRITES_OF_AN_END = 11
-"""With which a row goes live, and all is told of it."""
+"""The writes in which a row goes live and its status is published."""
 LOG_SHOWN = 4000
-"""Characters of an operator's log that are shown of a run that fails."""
+"""Characters of an operator's log that a failed run shows."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Point:
-    """A moment at which the operator is ended: just before the API server gets a write, or just after it carried it out."""
+    """A moment at which the operator is killed: just before the API server gets a write, or just after it carried it out."""
 
     name: str
     nth: int
@@ -47,7 +47,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Run:
-    """How a run with the operator ended at `point` ended itself. `sequences` may have gaps."""
+    """The end of a run whose operator was killed at `point`. `sequences` may have gaps."""
 
     point: Point
     end: End
@@ -59,7 +59,7 @@ _ENDS: dict[tuple[str, str], tuple[End, list[Call]]] = {}
 
 
 def undisturbed(cluster: Cluster, api: Api, folder: Path, story: Story = ROLLING) -> tuple[End, list[Call]]:
-    """How it ends when nothing happens, and the writes that lead there; found out once for each cluster."""
+    """Returns the end of an undisturbed run, and its writes; measured once for each cluster."""
     key = cluster.name, story.name
     if key not in _ENDS:
         with fresh_namespace(api, "undisturbed") as namespace, operators.proxied(cluster, api) as proxy:
@@ -71,7 +71,7 @@ def undisturbed(cluster: Cluster, api: Api, folder: Path, story: Story = ROLLING
 
 
 def points_of(writes: Sequence[Call]) -> list[Point]:
-    """Before and after each write, and the taking of the lease."""
+    """Returns the points before and after each write, and before and after the first one of the lease."""
     return [
         Point(name, nth, after_it)
         for name, nth in (("create leases: lease-0", 1), *((call.name, call.nth) for call in writes))
@@ -80,25 +80,25 @@ def points_of(writes: Sequence[Call]) -> list[Point]:
 
 
 def points_of_revert(writes: Sequence[Call]) -> list[Point]:
-    """Of `deploys.REVERT`: before and after each write from the end of the bad row on."""
+    """Returns the points for `deploys.REVERT`: before and after each write from the end of the bad row on."""
     begins = next(place for place, call in enumerate(writes) if deploys.BACK in call.name)
     return [point for point in points_of(writes[begins - WRITES_OF_AN_END :]) if "leases" not in point.name]
 
 
 def listed(writes: Sequence[Call]) -> list[str]:
-    """The writes, numbered, as lines."""
+    """Returns the writes, numbered, as lines."""
     return [f"  {number:3d}  {call.point}" for number, call in enumerate(writes, 1)]
 
 
 def kind_of(name: str) -> str:
-    """The verb and the resource of a write by its name; Events are one kind."""
+    """Returns the verb and the resource of a write by its name; Events are one kind."""
     return " ".join(name.split(":")[0].split("/")[0].split()[:3]) + ("/status" if name.endswith("/status") else "")
 
 
 def run_all(
     cluster: Cluster, api: Api, points: Sequence[Point], expected: End, folder: Path, say: Say, story: Story = ROLLING
 ) -> list[Run]:
-    """A run for each point; returns those in which the write came. Raises AssertionError naming all points whose end is another."""
+    """Runs once for each point; returns the runs in which the write occurred. Raises AssertionError with all points that end differently."""
     runs: list[Run] = []
     failures: list[str] = []
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
@@ -122,34 +122,34 @@ def run_all(
 
 
 def require_made(points: Sequence[Point], runs: Sequence[Run]) -> None:
-    """Raises AssertionError naming the points at which no operator was ended, but for those that may be missing."""
-    made = {run.point for run in runs}
-    missing = [str(point) for point in points if point not in made and (point.name, point.nth > 1) != (MAY_BE_MISSING, True)]
+    """Raises AssertionError with the points at which no operator was killed, except those that may be missing."""
+    points_made = {run.point for run in runs}
+    missing = [str(point) for point in points if point not in points_made and (point.name, point.nth > 1) != (MAY_BE_MISSING, True)]
     assert not missing, f"not made: {missing}"
 
 
 def run_killed_at_each_kind(
     cluster: Cluster, api: Api, kinds: Collection[str], folder: Path, story: Story = ROLLING
 ) -> tuple[End, dict[str, bool]]:
-    """One run of the story, in which the operator is ended at the first write of each of these kinds, and started anew each time.
+    """Runs the story once; the operator is killed at the first write of each of these kinds, and restarted each time.
 
-    Returns how it ended, and at which kinds the operator was ended, with whether that was after the write.
+    Returns the end, and the kinds at which the operator was killed, each with True if that was after the write.
     """
 
-    def asked(call: Call) -> str | None:
+    def kind_to_kill(call: Call) -> str | None:
         kind = kind_of(call.name)
         return kind if call.is_write and not call.is_about_policies and kind in kinds else None
 
     with _place(cluster, api, story) as (namespace, proxy):
         operator = _Restarted(proxy.url, namespace, folder, len(kinds))
-        kill = KillAtEachKind(asked, operator.pid)
+        kill = KillAtEachKind(kind_to_kill, operator.pid)
         return _play(api, proxy, kill, operator, story), kill.killed
 
 
 def run_one(cluster: Cluster, api: Api, point: Point, folder: Path, story: Story = ROLLING) -> Run | None:
-    """The operator is ended at `point` of the story, once, and started anew under another lease.
+    """Kills the operator at `point` of the story, once, and restarts it under another lease.
 
-    None where the write did not come in several runs, each of which came to its end undisturbed.
+    None if the write did not occur in several runs, each of which ended undisturbed.
     """
     for _ in range(TRIES):
         with _place(cluster, api, story) as (namespace, proxy):
@@ -165,7 +165,10 @@ def run_one(cluster: Cluster, api: Api, point: Point, folder: Path, story: Story
 
 @contextlib.contextmanager
 def _place(cluster: Cluster, api: Api, story: Story) -> Iterator[tuple[str, Proxy]]:
-    """A namespace with the App of the story, and a proxy for its operator; raises AssertionError where its Service was without a pod it may not be."""
+    """Makes a namespace with the App of the story, and a proxy for its operator.
+
+    Raises AssertionError if its Service had no Ready pod in a story that forbids that.
+    """
     with fresh_namespace(api, "killed") as namespace, operators.proxied(cluster, api) as proxy:
         operators.allow_leases(api, namespace)
         deploys.prepare(api, namespace, *story.modifiers)
@@ -179,7 +182,7 @@ def _place(cluster: Cluster, api: Api, story: Story) -> Iterator[tuple[str, Prox
 
 
 class _Restarted:
-    """The operator of a run, started anew under another lease each time that it was ended, so many times at most."""
+    """The operator of a run, restarted under another lease each time that it was killed, up to a limit."""
 
     def __init__(self, url: str, namespace: str, folder: Path, most: int = 1) -> None:
         self.namespace, self._url, self._folder, self._most = namespace, url, folder, most
@@ -193,7 +196,7 @@ class _Restarted:
         self._started.append(operators.start(self._url, self.namespace, self._folder, lease=lease))
 
     def start_anew(self) -> None:
-        """Starts it where it was ended. Raises AssertionError with its log where it ended otherwise than by a kill, or too often."""
+        """Restarts the operator if it has ended. Raises AssertionError with its log if it was not killed, or too often."""
         last = self._started[-1]
         if not last.alive:
             assert last.process.wait() == -signal.SIGKILL, last.log.read_text()

@@ -1,4 +1,4 @@
-"""A deploy, a redeploy and a rollback on a real control plane, and what must be so at their end."""
+"""Runs a deploy, a redeploy and a rollback on a real control plane, and checks their end."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ CRASHED = {
     "state": {"waiting": {"reason": "CrashLoopBackOff"}},
     "lastState": {"terminated": {"exitCode": 3, "reason": "Error"}},
 }
-"""How the container of a pod reads that crashes again and again."""
+"""The status of a container that crashes again and again."""
 
 
 def prepare(api: Api, namespace: str, *modifiers: given.Modifier, name: str = given.NAME, versions: tuple[str, ...] = ("v1", "v2")) -> None:
-    """An App, the releases of its workflow, and a Runtime, before anything is deployed."""
-    here = given.in_namespace(namespace)
+    """Creates an App, the releases of its workflow, and a Runtime, before any deploy."""
+    placed = given.in_namespace(namespace)
     shared = given.runtime_manifest()
-    for manifest in (shared, *(given.version_manifest(version, here) for version in versions)):
+    for manifest in (shared, *(given.version_manifest(version, placed) for version in versions)):
         answer = api.apply(manifest)
         assert answer.ok, answer.message
     create_app(api, namespace, name, *modifiers)
@@ -42,19 +42,19 @@ def create_app(api: Api, namespace: str, name: str, *modifiers: given.Modifier) 
     assert answer.ok, answer.message
 
 
-def create_row(api: Api, namespace: str, name: str, *, app: str = given.NAME, **asked: Any) -> None:
-    row = given.row_manifest(name, given.in_namespace(namespace), given.of_app(app), given.asking(**asked))
+def create_row(api: Api, namespace: str, name: str, *, app: str = given.NAME, **spec: Any) -> None:
+    row = given.row_manifest(name, given.in_namespace(namespace), given.of_app(app), given.asking(**spec))
     answer = api.create(row)
     assert answer.ok, answer.message
 
 
 def phase(api: Api, namespace: str, name: str) -> str | None:
-    found = api.get("Deployment", name, namespace).body.get("status", {}).get("phase")
-    return str(found) if found else None
+    read = api.get("Deployment", name, namespace).body.get("status", {}).get("phase")
+    return str(read) if read else None
 
 
 def deploy(api: Api, namespace: str, *rows: str, meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Creates the rows, each when the one before it is Live; `meanwhile` is called again and again."""
+    """Creates the rows, each when the previous one is Live; `meanwhile` is called again and again."""
 
     def is_live(name: str) -> Callable[[], bool]:
         def check() -> bool:
@@ -73,13 +73,13 @@ def until_live(api: Api, namespace: str, name: str) -> None:
 
 
 def deploy_all(api: Api, namespace: str, *, meanwhile: Callable[[], None] = lambda: None) -> End:
-    """The three rows; returns how it ended once the operator has nothing left to say."""
+    """Deploys the three rows; returns the end once the operator has written all statuses."""
     deploy(api, namespace, *ROWS, meanwhile=meanwhile)
     return until_told(api, namespace, meanwhile)
 
 
 def take_back(api: Api, namespace: str, *, meanwhile: Callable[[], None] = lambda: None) -> End:
-    """A deploy, and a redeploy whose pods crash again and again once it is live; returns how it ended."""
+    """Deploys, then redeploys a version whose pods crash again and again once it is live; returns the end."""
     deploy(api, namespace, "a", "b", meanwhile=meanwhile)
     for pod in api.get("Pod", "", namespace, api_version="v1", labelSelector=f"{names.APP_LABEL}={given.NAME}").body["items"]:
         crash(api, pod)
@@ -87,7 +87,7 @@ def take_back(api: Api, namespace: str, *, meanwhile: Callable[[], None] = lambd
 
 
 def crash(api: Api, pod: Manifest) -> None:
-    """The kubelet says that the pod's container is in a crash loop; a pod that is gone by now is none."""
+    """Sets the pod's container to a crash loop, as the kubelet would; ignores a deleted pod."""
     status = pod["status"]
     others = [each for each in status.get("conditions", ()) if each["type"] not in ("Ready", "ContainersReady")]
     not_ready = [{"type": type_, "status": "False"} for type_ in ("Ready", "ContainersReady")]
@@ -101,32 +101,32 @@ def crash(api: Api, pod: Manifest) -> None:
 
 
 def until_told(api: Api, namespace: str, meanwhile: Callable[[], None], phases: Mapping[str, str] = PHASES) -> End:
-    """How it ended; while writes fail, a later one may fail once all was told, so what is read last tells of no failure either."""
+    """Returns the end. While writes fail, a later write may fail after all statuses were right: the last read must show no failure, either."""
 
-    def told() -> End | None:
+    def settled_end() -> End | None:
         meanwhile()
         end = End.of(api, namespace, tuple(phases)) if is_settled(api, namespace, phases) else None
         return end if end is not None and "ReconcileFailed" not in end.conditions else None
 
-    return eventually(f"all is told in {namespace}", told, END_WITHIN)
+    return eventually(f"all is told in {namespace}", settled_end, END_WITHIN)
 
 
 def serving(api: Api, namespace: str) -> str:
-    """The name of the workload that the Service selects."""
+    """Returns the name of the workload that the Service selects."""
     selector = api.get("Service", given.NAME, namespace, api_version="v1").body["spec"]["selector"]
     return names.workload(given.NAME, selector.get(names.PINS_LABEL, ""))
 
 
 def change_strategy(api: Api, namespace: str, strategy: str, meanwhile: Callable[[], None]) -> None:
-    """Changes the App's strategy, and waits until one workload of the right kind is all that is left."""
+    """Changes the App's strategy, and waits until only one workload of the right kind exists."""
     app = api.get("App", given.NAME, namespace).body
     answer = api.merge(app, {"spec": {"rollout": {"strategy": strategy}}})
     assert answer.ok, answer.message
 
     def changed() -> bool:
         meanwhile()
-        left = api.get("Deployment", "", namespace, api_version="apps/v1", labelSelector=names.MANAGED_SELECTOR).body["items"]
-        return [each["metadata"]["name"] for each in left] == [serving(api, namespace)] and (
+        workloads = api.get("Deployment", "", namespace, api_version="apps/v1", labelSelector=names.MANAGED_SELECTOR).body["items"]
+        return [each["metadata"]["name"] for each in workloads] == [serving(api, namespace)] and (
             (serving(api, namespace) != given.NAME) is (strategy == "Switch")
         )
 
@@ -134,7 +134,7 @@ def change_strategy(api: Api, namespace: str, strategy: str, meanwhile: Callable
 
 
 def deploy_all_by_both(api: Api, namespace: str, *, meanwhile: Callable[[], None] = lambda: None) -> End:
-    """The three rows, and between them a change to strategy Switch and one back."""
+    """Deploys the three rows, and in between changes to strategy Switch and back."""
     for row, strategy in (("a", "Switch"), ("b", "Rolling")):
         deploy(api, namespace, row, meanwhile=meanwhile)
         change_strategy(api, namespace, strategy, meanwhile)
@@ -143,7 +143,7 @@ def deploy_all_by_both(api: Api, namespace: str, *, meanwhile: Callable[[], None
 
 
 def is_settled(api: Api, namespace: str, phases: Mapping[str, str] = PHASES) -> bool:
-    """Whether rows and App read as they must in the end, and what failed on the way is not told any more."""
+    """Returns True if rows and App have their final statuses, and no status shows an earlier failure."""
     rows = {row["metadata"]["name"]: row["status"]["phase"] for row in api.get("Deployment", "", namespace).body["items"]}
     status = api.get("App", given.NAME, namespace).body["status"]
     conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
@@ -157,7 +157,7 @@ def is_settled(api: Api, namespace: str, phases: Mapping[str, str] = PHASES) -> 
 
 @dataclass(frozen=True)
 class Story:
-    """What is done with an App: how the App begins, and what leads to the end. `watches_service`: whether its Service never may be without a pod."""
+    """A sequence of actions on an App: its modifiers, and the actions until the end. `watches_service`: its Service must always have a pod."""
 
     name: str
     act: Callable[..., End]
@@ -167,7 +167,7 @@ class Story:
 
 @dataclass(frozen=True)
 class End:
-    """What must be the same however often the operator was ended: no times, no uids, and of sequences only their order."""
+    """The state that must be the same however often the operator was killed: no times, no uids, and only the order of sequences."""
 
     rows: list[dict[str, Any]]
     children: list[str]
@@ -208,7 +208,7 @@ def _row(row: Manifest) -> dict[str, Any]:
 
 
 def _children(api: Api, namespace: str) -> list[str]:
-    found = []
+    children = []
     for kind, version in (
         ("Service", "v1"),
         ("ConfigMap", "v1"),
@@ -218,19 +218,19 @@ def _children(api: Api, namespace: str) -> list[str]:
         ("PodDisruptionBudget", "policy/v1"),
     ):
         listed = api.get(kind, "", namespace, api_version=version, labelSelector=names.MANAGED_SELECTOR).body["items"]
-        found += [f"{kind} {each['metadata']['name']}" for each in listed]
-    return sorted(found)
+        children += [f"{kind} {each['metadata']['name']}" for each in listed]
+    return sorted(children)
 
 
 def _said(api: Api, namespace: str) -> list[str]:
-    """Every Event of the operator's: a list and not a set, since nothing is said twice."""
+    """Returns every Event of the operator's: a list and not a set, since no Event may be repeated."""
     events = api.get("Event", "", namespace).body["items"]
     ours = [event for event in events if event["source"].get("component") == names.FIELD_MANAGER]
     return sorted(f"{event['involvedObject']['kind']} {event['involvedObject']['name']}: {event['reason']}" for event in ours)
 
 
 def _require_sound(rows: list[Manifest], status: Manifest, expected: Sequence[str]) -> None:
-    """No row twice, no sequence twice, in the order in which they were made, each digest right and over the one before it."""
+    """Asserts that no row and no sequence is duplicate, the rows are in order, and each digest is correct and contains the previous one."""
     assert [row["metadata"]["name"] for row in rows] == list(expected)
     sequences = [row["spec"]["sequence"] for row in rows]
     assert len(set(sequences)) == len(sequences)
@@ -255,7 +255,7 @@ def until_calm(count: Callable[[], int], seconds: float, within: float = 300) ->
             last, since = now, time.monotonic()
         return time.monotonic() - since >= seconds
 
-    eventually("nothing more is counted", calm, within, 0.25)  # to count may take a while
+    eventually("nothing more is counted", calm, within, 0.25)  # counting may take a while
 
 
 ROLLING = Story("deploy, redeploy, rollback", deploy_all)

@@ -1,4 +1,4 @@
-"""What can go wrong between an operator and its API server, as faults of the proxy."""
+"""Defines faults of the proxy: what can go wrong between an operator and its API server."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Kill(Fault):
 
 @dataclass
 class KillAtEachKind(Fault):
-    """Ends a process (SIGKILL) at the first write of each kind, once before the API server gets it and once after it was carried out, in turn.
+    """Ends a process (SIGKILL) at the first write of each kind, alternately before the API server gets it and after it was carried out.
 
-    `kind_of` names the kind of a write, or None of one that is let through. `killed`: the kinds, and whether it was after the write.
+    `kind_of` names the kind of a write, or None for one that passes. `killed`: the kinds, with True if it was after the write.
     """
 
     kind_of: Callable[[Call], str | None]
@@ -79,7 +79,7 @@ class KillAtEachKind(Fault):
 
 @dataclass
 class KillAtWrite(Fault):
-    """Ends a process (SIGKILL) at the `nth` write from now on, Events and Leases not counted. `name`: the write's, once it has come."""
+    """Ends a process (SIGKILL) at the `nth` write from now on, Events and Leases not counted. `name`: the write's, once it has occurred."""
 
     nth: int
     after_it: bool
@@ -129,7 +129,7 @@ CONFLICT = Answer(409, "Conflict")
 
 
 class LosesAnswers(Fault):
-    """Cuts the connection after a share of the writes: the API server carried them out, and the operator never hears."""
+    """Cuts the connection after a share of the writes: the API server carried them out, and the operator gets no answer."""
 
     def __init__(self, share: float, seed: int = 0) -> None:
         self._share, self._chance = share, random.Random(seed)  # noqa: S311
@@ -154,7 +154,7 @@ class CutsWatches(Fault):
 
 
 class Down(Fault):
-    """For some seconds 503 to everything."""
+    """Answers 503 to everything for some seconds."""
 
     def __init__(self) -> None:
         self.is_down = threading.Event()
@@ -162,7 +162,7 @@ class Down(Fault):
 
     @contextlib.contextmanager
     def for_seconds(self, seconds: float) -> Iterator[None]:
-        """Is down while the block runs, and for so many seconds at least."""
+        """Is down while the block runs, and for at least so many seconds."""
         began = time.monotonic()
         self.is_down.set()
         try:
@@ -179,7 +179,7 @@ class Down(Fault):
 
 
 class HidesDeletions(Fault):
-    """Watches of a resource never say that an object is gone."""
+    """Hides deletions of a resource from watches."""
 
     def __init__(self, resource: str) -> None:
         self._resource = f"/{resource}"
@@ -193,7 +193,7 @@ class HidesDeletions(Fault):
 
 
 class Holds(Fault):
-    """Holds back the first request of a name until it is let go: a request that was long on its way."""
+    """Holds the first request of a name until it is let go: a request with a long transit."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -209,7 +209,7 @@ class Holds(Fault):
 
 
 class Wrong(Fault):
-    """While it is switched on, what it is about goes wrong as `answer` says: answered so, or with None never answered at all."""
+    """While it is switched on, gives its requests `answer`; with None it never answers."""
 
     def __init__(self, answer: Answer | None, about: Callable[[Call], bool] = lambda _: True) -> None:
         self._answer, self._about = answer, about
@@ -220,12 +220,12 @@ class Wrong(Fault):
             return None
         self.count += 1
         if self._answer is None:
-            await asyncio.Event().wait()  # also after it is switched off: a connection that hung is not healed
+            await asyncio.Event().wait()  # also after it is switched off: a hanging connection does not recover
         return self._answer
 
 
 class WrongLists(Wrong):
-    """The same of lists. Watches are too old meanwhile, so that there are lists at all."""
+    """Does the same to lists. Watches are too old meanwhile, so that lists follow."""
 
     def __init__(self, answer: Answer | None) -> None:
         super().__init__(answer, lambda call: call.method == "GET" and not call.is_watch and "limit=" in call.query)
@@ -259,7 +259,7 @@ class Resets(Wrong):
 
 
 class Silent(Wrong):
-    """Watches that were open while it was on never say anything again, and not that they end."""
+    """Silences watches that were open while it was on: they never send anything again, not even their end."""
 
     def __init__(self) -> None:
         super().__init__(None, lambda _: False)

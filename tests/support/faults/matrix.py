@@ -1,4 +1,4 @@
-"""The kinds of fault of an API server, and one run of an operator through one of them: is it back soon, and is all as it was?"""
+"""Lists the kinds of fault of an API server, and runs an operator through one: it must recover soon, with nothing lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.faults.proxy import Answer, Call
 from tests.support.waiting import eventually
 
 QUIET = "quiet"
-"""An App to which nothing happens, beside the one that is deployed."""
+"""An App that nobody changes, beside the one that is deployed."""
 RECOVERS_WITHIN = 10.0
 GIVEN_UP_AFTER = 240.0
 WATCH_ERROR = b'{"type":"ERROR","object":{"kind":"Status","code":%d,"message":"by the test\'s proxy"}}\n'
@@ -104,9 +104,9 @@ KINDS: Mapping[str, Callable[[], Wrong]] = _kinds()
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run went. `recovered`: seconds from healing until a row that was made during the fault was Live; None: not at all.
+    """The result of a run. `recovered`: seconds from the end of the fault until a row created during it was Live; None: never.
 
-    `undisturbed`: what a row took in the same run before the fault, which a busy machine makes long. `faults`: of integrity, a sentence each.
+    `undisturbed`: the same for a row before the fault, which is long on a busy machine. `faults`: of integrity, a sentence each.
     """
 
     kind: str
@@ -119,7 +119,7 @@ class Outcome:
 
     @property
     def is_late(self) -> bool:
-        """Whether it took longer than it may, however busy the machine."""
+        """Returns True if it took longer than allowed, however busy the machine."""
         return self.recovered is None or self.recovered > RECOVERS_WITHIN
 
     @property
@@ -133,7 +133,7 @@ class Outcome:
 
 
 def run(cluster: Cluster, api: Api, kind: str, seconds: float, folder: Path) -> Outcome:
-    """An App is live, the API server goes wrong for `seconds`, and a row is made meanwhile; then all is well again."""
+    """Runs one fault: an App is live, the API server fails for `seconds`, a row is created meanwhile, then the fault ends."""
     fault = KINDS[kind]()
     with fresh_namespace(api, "fault") as namespace, operators.proxied(cluster, api) as proxy:
         operators.allow_leases(api, namespace)
@@ -148,21 +148,21 @@ def run(cluster: Cluster, api: Api, kind: str, seconds: float, folder: Path) -> 
             deploys.create_row(api, namespace, "q", app=QUIET, workflowVersion="v1")
             eventually("all is live", lambda: deploys.phase(api, namespace, "q") == "Live", deploys.END_WITHIN)
             before = _Before.of(api, namespace)
-            said = len(operator.log.read_text(errors="replace").splitlines())
+            lines = len(operator.log.read_text(errors="replace").splitlines())
             fault.is_on.set()
             if not isinstance(fault, Silent):
-                proxy.cut_watches()  # so that watches meet it, too
+                proxy.cut_watches()  # so that the fault affects watches, too
             time.sleep(seconds / 2)
             deploys.create_row(api, namespace, "b", **deploys.ROWS["b"])
             time.sleep(seconds / 2)
-            _seconds_until(lambda: fault.count > 0)  # an operator that stood still meanwhile has met nothing yet
-            said = len(operator.log.read_text(errors="replace").splitlines()) - said
+            _seconds_until(lambda: fault.count > 0)  # a paused operator has not met the fault yet
+            lines = len(operator.log.read_text(errors="replace").splitlines()) - lines
             fault.is_on.clear()
             recovered = _seconds_until(lambda: deploys.phase(api, namespace, "b") == "Live")
             closed = _seconds_until(lambda: deploys.phase(api, namespace, "a") == "Superseded")
             died = not operator.alive
             faults = (*before.differences(api, namespace, stranger), *(["row a is not closed"] if closed is None else []))
-    return Outcome(kind, fault.count, undisturbed, recovered, died, tuple(faults), said)
+    return Outcome(kind, fault.count, undisturbed, recovered, died, tuple(faults), lines)
 
 
 def _seconds_until(check: Callable[[], bool]) -> float | None:
@@ -175,7 +175,7 @@ def _seconds_until(check: Callable[[], bool]) -> float | None:
 
 
 def _stranger(api: Api, namespace: str) -> dict[str, Any]:
-    """An object of somebody else, with a name that looks like the App's."""
+    """Creates a foreign object with a name that resembles the App's."""
     answer = api.create(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{given.NAME}-theirs", "namespace": namespace}, "data": {"a": "b"}}
     )
@@ -185,7 +185,7 @@ def _stranger(api: Api, namespace: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Before:
-    """What must be so after the fault as it was before it: uids of all that serves, and of the quiet App the template, too."""
+    """The state before the fault that must be equal after it: uids of all that serves, and the quiet App's template."""
 
     uids: dict[str, str]
     quiet: int
@@ -195,25 +195,25 @@ class _Before:
         return cls(_uids(api, namespace), _workload(api, namespace, QUIET)["metadata"]["generation"])
 
     def differences(self, api: Api, namespace: str, stranger: dict[str, Any]) -> list[str]:
-        found = []
+        problems = []
         now = _uids(api, namespace)
-        found += [f"{name} was deleted or made anew" for name, uid in self.uids.items() if now.get(name) != uid]
+        problems += [f"{name} was deleted or made anew" for name, uid in self.uids.items() if now.get(name) != uid]
         if _workload(api, namespace, QUIET)["metadata"]["generation"] != self.quiet:
-            found.append("the quiet App's workload was written")
+            problems.append("the quiet App's workload was written")
         theirs = api.read(stranger).body
         if theirs.get("metadata", {}).get("resourceVersion") != stranger["metadata"]["resourceVersion"]:
-            found.append("an object of somebody else was touched")
+            problems.append("an object of somebody else was touched")
         rows = [row for row in api.get("Deployment", "", namespace).body["items"] if row["spec"]["app"] == given.NAME]
         if sorted(row["metadata"]["name"] for row in rows) != ["a", "b"]:
-            found.append(f"the rows are {[row['metadata']['name'] for row in rows]}")
+            problems.append(f"the rows are {[row['metadata']['name'] for row in rows]}")
         if len({row["spec"].get("sequence") for row in rows}) != len(rows):
-            found.append("two rows have one number")
-        found += [f"row {misfit.row}: {misfit.reason}" for misfit in chain.verify(rows).misfits]
-        return found
+            problems.append("two rows have one number")
+        problems += [f"row {misfit.row}: {misfit.reason}" for misfit in chain.verify(rows).misfits]
+        return problems
 
 
 def _uids(api: Api, namespace: str) -> dict[str, str]:
-    """Uids of the Apps' objects by kind and name. The Secrets of keys are among them: another one would lock callers out."""
+    """Returns the uids of the Apps' objects by kind and name. They include the Secrets of keys: a new one would lock callers out."""
     kinds = (("Service", "v1"), ("Secret", "v1"), ("Deployment", "apps/v1"), ("HorizontalPodAutoscaler", "autoscaling/v2"))
     return {
         f"{kind} {each['metadata']['name']}": each["metadata"]["uid"]

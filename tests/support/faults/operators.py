@@ -1,4 +1,4 @@
-"""Operators under test: the checkout's own process, with the identity and the rights that `manifests/` give it."""
+"""Runs operators under test: the checkout's own process, with the identity and the rights of `manifests/`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.support.programs import Process
 from tests.support.waiting import eventually
 
 USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
-WORKS_WITHIN = 240.0  # seconds, on a machine that does much else
+WORKS_WITHIN = 240.0  # seconds, on a busy machine
 ENDS_WITHIN = 90.0
 
 
 def allow_leases(api: Api, namespace: str) -> None:
-    """Lets the operator keep its lease in a test's namespace, so that operators of tests side by side do not share one."""
+    """Allows the operator to keep its lease in a test's namespace: operators of parallel tests do not share one."""
     meta = {"name": "lease-of-the-operator-under-test", "namespace": namespace}
     group = "rbac.authorization.k8s.io"
     rules = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "get", "update", "watch"]}]
@@ -47,7 +47,7 @@ def allow_leases(api: Api, namespace: str) -> None:
 
 
 def token(api: Api) -> str:
-    """A token of the operator's account, for an hour."""
+    """Returns a token of the operator's account, valid for an hour."""
     path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/serviceaccounts/{OPERATOR_ACCOUNT}/token"
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
     answer = api.request("POST", path, request)
@@ -57,7 +57,7 @@ def token(api: Api) -> str:
 
 @dataclass(frozen=True)
 class Login:
-    """Where an operator finds its API server and who it is there; a proxy adds the token by itself. `authority`: base64 of PEM.
+    """The API server of an operator, and its login; a proxy adds the token by itself. `authority`: base64 of PEM.
 
     `token_file`: a file with the token, which may be rotated.
     """
@@ -69,19 +69,19 @@ class Login:
 
     @classmethod
     def of(cls, cluster: Cluster, api: Api) -> Login:
-        """Past any proxy, as the operator's account."""
-        found = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
-        return cls(found["server"], found["certificate-authority-data"], token(api))
+        """Returns the login of the operator's account, without a proxy."""
+        details = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+        return cls(details["server"], details["certificate-authority-data"], token(api))
 
     def write(self, path: Path) -> None:
-        """As a kubeconfig."""
-        who = {"tokenFile": str(self.token_file)} if self.token_file is not None else {"token": self.token}
+        """Writes it as a kubeconfig."""
+        credentials = {"tokenFile": str(self.token_file)} if self.token_file is not None else {"token": self.token}
         place = {"server": self.server, **({"certificate-authority-data": self.authority} if self.authority else {})}
         kubeconfig = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "it", "cluster": place}],
-            "users": [{"name": "operator", "user": who}],
+            "users": [{"name": "operator", "user": credentials}],
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "operator"}}],
             "current-context": "it",
         }
@@ -90,7 +90,7 @@ class Login:
 
 @contextlib.contextmanager
 def proxied(cluster: Cluster, api: Api) -> Iterator[Proxy]:
-    """A proxy in front of the cluster's API server that logs in as the operator."""
+    """Runs a proxy in front of the cluster's API server that logs in as the operator."""
     login = Login.of(cluster, api)
     authority = base64.b64decode(login.authority).decode()
     with Proxy(login.server, ssl.create_default_context(cadata=authority), login.token) as proxy:
@@ -133,7 +133,7 @@ class OperatorProcess:
 def start(
     server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str, lease_namespace: str | None = None
 ) -> OperatorProcess:
-    """Starts `python -m dynamiq_operator run` against an API server, or by its URL against a proxy."""
+    """Starts `python -m dynamiq_operator run` for an API server, or by its URL for a proxy."""
     folder.mkdir(parents=True, exist_ok=True)
     name = uuid.uuid4().hex[:8]
     kubeconfig = folder / f"{name}.kubeconfig"
@@ -146,7 +146,7 @@ def start(
 
 @contextlib.contextmanager
 def running(server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str = "under-test") -> Iterator[OperatorProcess]:
-    """An operator that works, ended at the end."""
+    """Runs an operator that leads while the block runs."""
     operator = start(server, namespace, folder, *flags, lease=lease)
     try:
         operator.wait_until_leading()

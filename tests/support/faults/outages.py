@@ -1,4 +1,4 @@
-"""The control plane of a cluster of ours goes away as it does where its machine fails, and comes back as it was."""
+"""Stops the control plane of a cluster of ours as a failure of its machine does, and starts it again as it was."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from tests.support.waiting import eventually
 
 SERVERS = ("etcd", "kube-apiserver")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
-"""They end where there is no API server yet, and nothing starts them again."""
+"""These end if no API server runs, and nothing restarts them."""
 CONTROL_PLANE = (*SERVERS, *CONTROLLERS)
 BACK_WITHIN = 240.0  # seconds
 
 
 @contextlib.contextmanager
 def down(cluster: Cluster, *names: str) -> Iterator[None]:
-    """Kills programs of the control plane; starts them again as they were at the end of the block, when the API server is ready."""
+    """Kills programs of the control plane; at the end of the block, starts them again as they were.
+
+    Controllers follow when the API server is ready.
+    """
     commands = {name: _kill(cluster, name) for name in names}
     try:
         yield
@@ -44,19 +47,19 @@ def is_ready(api: Api) -> bool:
 
 
 def _kill(cluster: Cluster, name: str) -> list[str | Path]:
-    """Kills a program of the cluster, without a warning; returns its command."""
+    """Kills a program of the cluster without a signal to end; returns its command."""
     record = state.load(cluster.name)
     assert record is not None, f"cluster {cluster.name} is none of ours"
-    found = {pid: command for pid in processes.find(record.token) if (command := _command(pid)) and Path(command[0]).name == name}
-    assert len(found) == 1, f"of {name} there are {len(found)} processes"
-    ((pid, command),) = found.items()
+    commands = {pid: command for pid in processes.find(record.token) if (command := _command(pid)) and Path(command[0]).name == name}
+    assert len(commands) == 1, f"of {name} there are {len(commands)} processes"
+    ((pid, command),) = commands.items()
     os.kill(pid, signal.SIGKILL)
     eventually(f"{name} is gone", lambda: not _command(pid))
     return list(command)
 
 
 def _command(pid: int) -> list[str]:
-    """Empty where the process has ended."""
+    """Returns the command of a process; empty if it has ended."""
     try:
         return [part for part in Path(f"/proc/{pid}/cmdline").read_text().split("\0") if part]
     except OSError:

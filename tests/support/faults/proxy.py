@@ -1,7 +1,7 @@
-"""A proxy in front of a real API server, which makes happen what a network and an API server can do to an operator.
+"""Runs a proxy in front of a real API server that does to an operator what networks and API servers can do.
 
-It forwards every request as it came, watches line by line as they come, and gives each to its faults first: they can answer in
-the API server's place, wait, cut the connection, or end a process before or after the API server has carried a request out.
+It forwards every request unchanged, and watches line by line, but passes each to its faults first. They can answer in the API server's
+place, wait, or cut the connection. They can also end a process before or after the API server has carried a request out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 @dataclass
 class Call:
-    """One request. `name` says what it is in words that are the same in every run; `nth` counts the requests of that name."""
+    """One request. `name` describes it in words that are the same in every run; `nth` counts the requests of that name."""
 
     method: str
     path: str
@@ -62,13 +62,13 @@ class Call:
 
     @property
     def point(self) -> str:
-        """The request among all of a run: `patch deployments/b/status (2)`."""
+        """Returns the name of the request within a run: `patch deployments/b/status (2)`."""
         return f"{self.name} ({self.nth})"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a fault answers in the API server's place: a Status object of this reason, or `body`. `missing`: bytes that are announced and never come."""
+    """A fault's answer in the API server's place: a Status object of this reason, or `body`. `missing`: announced bytes that never arrive."""
 
     status: int
     reason: str = ""
@@ -78,27 +78,27 @@ class Answer:
 
 
 class Cut(Exception):  # noqa: N818 - it ends a connection, not a program
-    """The connection is to end without an answer."""
+    """The end of a connection without an answer."""
 
 
 class Fault:
-    """Something that goes wrong; each method lets the request go on unless it answers or raises Cut. `count`: how often it did."""
+    """A fault; each method lets the request pass unless it answers or raises Cut. `count`: how often it did."""
 
     count = 0
 
     async def before(self, call: Call) -> Answer | None:
-        """Before the API server gets the request."""
+        """Runs before the API server gets the request."""
         return None
 
     async def after(self, call: Call) -> None:
-        """After the API server has carried it out, before the answer is passed on."""
+        """Runs after the API server has carried it out, before the answer is passed on."""
 
     def passes(self, call: Call, line: bytes) -> bool:
-        """Whether a line of a watch is passed on."""
+        """Returns True if a line of a watch is passed on."""
         return True
 
     def silences(self, call: Call) -> bool:
-        """Whether a watch has nothing more to say, and not that it has ended either."""
+        """Returns True if a watch sends nothing more, not even its end."""
         return False
 
     async def watching(self, call: Call) -> None:
@@ -107,7 +107,7 @@ class Fault:
 
 
 class Proxy:
-    """Listens on a port of the loopback, in a thread of its own. Use it as a context manager. `calls`: all requests, in order."""
+    """A server on a loopback port, in its own thread. Use it as a context manager. `calls`: all requests, in order."""
 
     def __init__(self, upstream: str, context: ssl.SSLContext, token: str) -> None:
         self._upstream, self._context, self._token = upstream, context, token
@@ -132,15 +132,15 @@ class Proxy:
 
     @property
     def writes(self) -> list[Call]:
-        """Requests that write, but for those of the lease, and the Events about the policies, which come when they come."""
+        """Returns the writing requests, without those of the lease, and without Events about the policies, which occur at random."""
         return [call for call in list(self.calls) if call.is_write and not call.is_lease and not call.is_about_policies]
 
     def cut_watches(self) -> None:
         """Ends every watch under way."""
         self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._watches])
 
-    def _do(self, what: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(STARTED_WITHIN)
+    def _do(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(STARTED_WITHIN)
 
     async def _start(self) -> None:
         connector = aiohttp.TCPConnector(ssl=self._context, limit=0)
@@ -173,12 +173,12 @@ class Proxy:
                 if (answer := await fault.before(call)) is not None:
                     call.status = answer.status
                     return await _answered(request, answer)
-            # Carried out whatever becomes of the operator: a request that has been sent is not taken back.
+            # Carried out even if the operator ends: a request that was sent cannot be cancelled.
             return await (self._watch(request, call) if call.is_watch else asyncio.shield(self._forward(call)))
         except Cut:
             if request.transport is not None:
                 request.transport.abort()
-            return web.Response()  # it reaches nobody
+            return web.Response()  # no client receives it
 
     def _send(self, call: Call) -> Any:
         url = f"{self._upstream}{call.path}" + (f"?{call.query}" if call.query else "")
@@ -223,13 +223,13 @@ class Proxy:
 
 
 async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Whole lines, however long: an object with a large flow is one."""
-    left = b""
+    """Yields whole lines, however long: an object with a large flow is one line."""
+    incomplete = b""
     async for chunk in answer.content.iter_any():
-        left += chunk
-        while (end := left.find(b"\n")) >= 0:
-            yield left[: end + 1]
-            left = left[end + 1 :]
+        incomplete += chunk
+        while (end := incomplete.find(b"\n")) >= 0:
+            yield incomplete[: end + 1]
+            incomplete = incomplete[end + 1 :]
 
 
 async def _answered(request: web.Request, answer: Answer) -> web.StreamResponse:
@@ -246,7 +246,7 @@ async def _answered(request: web.Request, answer: Answer) -> web.StreamResponse:
 
 
 def name_of(call: Call) -> str:
-    """`create events: Live of Deployment b`, `patch deployments/b/status`: the same in every namespace and for every hash."""
+    """Returns `create events: Live of Deployment b` or `patch deployments/b/status`: the same in every namespace and for every hash."""
     parts = call.path.strip("/").split("/")
     parts = parts[2:] if parts[0] == "api" else parts[3:]
     if parts[:1] == ["namespaces"] and len(parts) > 2:
@@ -257,13 +257,13 @@ def name_of(call: Call) -> str:
     verb = {"POST": "create", "PATCH": _patch_of(call), "PUT": "replace"}.get(call.method, call.method.lower())
     if call.method != "POST":
         return f"{verb} {where}"
-    made = json.loads(call.body)
-    if made.get("kind") == "Event":
-        return f"{verb} {where}: {made['reason']} of {made['involvedObject']['kind']} {made['involvedObject']['name']}"
-    return f"{verb} {where}: {made.get('metadata', {}).get('name', '')}"
+    event = json.loads(call.body)
+    if event.get("kind") == "Event":
+        return f"{verb} {where}: {event['reason']} of {event['involvedObject']['kind']} {event['involvedObject']['name']}"
+    return f"{verb} {where}: {event.get('metadata', {}).get('name', '')}"
 
 
 def _patch_of(call: Call) -> str:
-    """What a PATCH is for: a JSON patch only ever hands what was POSTed to server-side apply."""
+    """Returns the purpose of a PATCH: JSON patches only hand POSTed objects to server-side apply."""
     kind = call.headers.get("Content-Type", "")
     return "apply" if "apply-patch" in kind else "adopt" if "json-patch" in kind else "patch"

@@ -1,4 +1,4 @@
-"""Two replicas of the operator on one lease: who leads, how long it takes until the other does, and writes that arrive after that."""
+"""Runs two replicas of the operator on one lease: measures takeovers, and delays writes until after one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.support.waiting import eventually
 
 LEASE = "shared"
 EXPIRED = 240.0
-"""Seconds within which the other replica works after an end without a word."""
+"""Seconds until the other replica works after the leader ended without releasing the lease."""
 LOOK = 0.05
-"""Seconds between two looks at a log."""
+"""Seconds between two reads of a log."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Pair:
     follower: Replica
 
     def seconds_until_the_other_leads(self, within: float = EXPIRED) -> float:
-        """Waits for it. The roles are as they were: `change_roles` says that they have changed."""
+        """Returns the seconds until the follower leads. It does not exchange the roles: `change_roles` does."""
         began = time.monotonic()
         eventually("the other leads", lambda: self.follower.operator.said("leading as"), within, LOOK)
         return time.monotonic() - began
@@ -54,12 +54,12 @@ class Pair:
         self.leader, self.follower = self.follower, self.leader
 
     def start_follower(self) -> None:
-        """A new process in the place of the follower, which has ended."""
+        """Starts a new process in place of the follower, which has ended."""
         self.follower.operator = operators.start(self.follower.proxy.url, self.namespace, self.folder, lease=LEASE)
         eventually("it follows", lambda: self.follower.operator.said("following: "), operators.WORKS_WITHIN)
 
     def taken_over(self, number: signal.Signals) -> float:
-        """Ends the leader, and returns how long it took until the other led; a new follower takes the leader's place."""
+        """Ends the leader, and returns the seconds until the other led; a new follower replaces the leader."""
         self.leader.operator.send(number)
         took = self.seconds_until_the_other_leads()
         assert self.leader.operator.process.wait(operators.ENDS_WITHIN) == (0 if number is signal.SIGTERM else -number)
@@ -70,25 +70,25 @@ class Pair:
 
 @contextlib.contextmanager
 def pair(cluster: Cluster, api: Api, namespace: str, folder: Path) -> Iterator[Pair]:
-    """Two replicas of which one leads; row `a` of the App is Live."""
+    """Runs two replicas, one of which leads; row `a` of the App is Live."""
     operators.allow_leases(api, namespace)
     deploys.prepare(api, namespace)
-    with operators.proxied(cluster, api) as one, operators.proxied(cluster, api) as other, contextlib.ExitStack() as ends:
-        first = operators.start(one.url, namespace, folder, lease=LEASE)
-        made = Pair(cluster, api, namespace, folder, Replica(first, one), Replica(first, other))
-        ends.callback(lambda: [each.operator.stop() for each in (made.leader, made.follower)])
+    with operators.proxied(cluster, api) as leading, operators.proxied(cluster, api) as other, contextlib.ExitStack() as ends:
+        first = operators.start(leading.url, namespace, folder, lease=LEASE)
+        both = Pair(cluster, api, namespace, folder, Replica(first, leading), Replica(first, other))
+        ends.callback(lambda: [each.operator.stop() for each in (both.leader, both.follower)])
         first.wait_until_leading()
-        made.start_follower()
+        both.start_follower()
         deploys.deploy(api, namespace, "a")
-        yield made
+        yield both
 
 
-# A write that is on its way for longer than the lease.
+# A write whose transit is longer than the lease.
 
 
 @dataclass(frozen=True)
 class Late:
-    """A write of the leader that is held up: `write` names it, the row `b` leads to it; `meanwhile` comes before the other replica leads."""
+    """A delayed write of the leader: `write` names it, row `b` causes it; `meanwhile` runs before the other replica leads."""
 
     write: str
     row: dict[str, Any]
@@ -101,7 +101,7 @@ MORE = {"autoscaling": {"maxReplicas": 7}}
 
 
 def _go_back(on: Pair) -> None:
-    """What the held write is for is not wanted any more, and what it would change is as it should be: nobody needs to write it."""
+    """Makes the held write unnecessary: its purpose is overtaken, and its target already has the right state."""
     deploys.create_row(on.api, on.namespace, "c", restores="a")
 
 
@@ -121,7 +121,7 @@ LATE = {
 
 
 def answer_to_late(on: Pair, late: Late) -> Call:
-    """The leader is paused with its write on the way, and wakes up when the other has done everything; returns the write, answered."""
+    """Pauses the leader during a write, and wakes it when the other has done everything; returns the write, answered."""
     holds = Holds(late.write)
     leading, proxy = on.leader.operator, on.leader.proxy
     proxy.faults.append(holds)

@@ -1,10 +1,9 @@
-"""Calls one hostname at a steady pace and writes a line for each call: a program of its own, in the network of a cluster's node.
+"""Calls one hostname at a steady pace and writes a line for each call: a separate program, in the network of a cluster's node.
 
-It is made of the standard library and one epoll loop, so that 400 calls a second take a few hundredths of a core: the machine that
-is measured is the one that measures. Two paces at once: calls that open a connection each, and calls on connections that are kept.
-No call is tried twice. It ends when its standard input does.
+It uses the standard library and one epoll loop. 400 calls a second thus take a few hundredths of a core, on the measured machine. Two paces
+run at once: calls that open a connection each, and calls on kept connections. It repeats no call. It ends when its standard input does.
 
-A line is `kind sent answered status text`: times in Unix seconds, status 0 where nothing answered, and the text then says why.
+A line is `kind sent answered status text`: times in Unix seconds, status 0 if nothing answered, with the reason as text.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import TextIO
 
 NEW, KEPT = "new", "kept"
-BEHIND = 0.5  # seconds of calls that are made up for at once; what is missed beyond that is left out and counted
+BEHIND = 0.5  # seconds of missed calls that are sent at once; older ones are skipped and counted
 FINISH = 30.0  # seconds for calls under way at the end, beyond which they are cut off
 SHOWN = 200  # characters
 READ = 65536
@@ -34,12 +33,12 @@ TAKEN_WITHIN = 60.0  # seconds
 
 
 class NoAnswerError(Exception):
-    """Why a call has none."""
+    """The reason for a call without an answer."""
 
 
 @dataclass
 class Connection:
-    """A connection and the call that it carries."""
+    """A connection and its call."""
 
     socket: socket.socket
     kind: str
@@ -50,13 +49,13 @@ class Connection:
 
 
 class Pace:
-    """When the next call is due."""
+    """The schedule of calls."""
 
     def __init__(self, rate: float, began: float) -> None:
         self._every, self.due, self.left_out = (1 / rate if rate else 0.0), (began if rate else float("inf")), 0
 
     def take(self, now: float) -> Iterator[None]:
-        """Once for each call that is due."""
+        """Yields once for each call that is due."""
         if now - self.due > BEHIND:
             missed = int((now - self.due) / self._every)
             self.left_out += missed
@@ -82,7 +81,7 @@ class Caller:
         self._paces = {NEW: Pace(options.new, began), KEPT: Pace(options.kept, began)}
 
     def run(self) -> None:
-        """Until the standard input ends, or as many calls are sent as were asked for; then what is under way."""
+        """Runs until the standard input ends, or until the requested number of calls is sent; then finishes calls under way."""
         sys_in = sys.stdin.fileno()
         self._poll.register(sys_in, select.EPOLLIN | select.EPOLLHUP)
         stopping = float("inf")
@@ -130,9 +129,9 @@ class Caller:
                 self._call(self._idle.pop() if kind == KEPT and self._idle else self._opened(kind))
 
     def _opened(self, kind: str) -> Connection:
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Connection(made, kind)
+        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Connection(opened, kind)
 
     def _call(self, connection: Connection) -> None:
         connection.sent, connection.unsent, connection.received = time.time(), self._request, b""
@@ -227,9 +226,9 @@ def _request(options: argparse.Namespace) -> bytes:
 
 
 def _answer(received: bytes, *, ended: bool) -> tuple[int, str, bool] | None:
-    """Status, text, and whether the connection may be used again; None while there is more to come."""
-    head, found, body = received.partition(b"\r\n\r\n")
-    if not found:
+    """Returns status, text, and True if the connection can be used again; None while the answer is incomplete."""
+    head, separator, body = received.partition(b"\r\n\r\n")
+    if not separator:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -250,8 +249,8 @@ def _answer(received: bytes, *, ended: bool) -> tuple[int, str, bool] | None:
 def _unchunked(body: bytes) -> bytes | None:
     whole = b""
     while True:
-        size, found, rest = body.partition(b"\r\n")
-        if not found:
+        size, separator, rest = body.partition(b"\r\n")
+        if not separator:
             return None
         length = int(size, 16)
         if len(rest) < length + 2:
@@ -262,7 +261,7 @@ def _unchunked(body: bytes) -> bytes | None:
 
 
 def _until_connections_are_taken(address: str, port: int) -> None:
-    """Until a connection is taken: for a moment after a Service is made its address refuses them. Raises OSError."""
+    """Waits until a connection is accepted: a new Service's address refuses them for a moment. Raises OSError."""
     until = time.monotonic() + TAKEN_WITHIN
     while True:
         try:
@@ -298,7 +297,7 @@ def main() -> None:
         caller = Caller(options, out)
         print("ready", flush=True)
         caller.run()
-    with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+    with contextlib.suppress(BrokenPipeError):  # the reader has ended
         print(caller.summary(), flush=True)
 
 

@@ -1,7 +1,7 @@
-"""Callers of an App by its hostname through the gateway, at a steady pace, and what each call was answered, when and by which version.
+"""Calls an App by its hostname through the gateway at a steady pace, and records answer, time and version of each call.
 
-They run in the network of the cluster's node, beside the gateway, as `caller.py` does; their clock is the one of the API server and of
-the test, since all of it is one machine.
+The callers run `caller.py` in the network of the cluster's node, beside the gateway. Their clock is the one of the API server and of the
+test, since all of it is one machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SHOWN = 5  # failed calls in a message
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: when it was sent and when it was answered, in Unix seconds; status 0 where nothing answered, and `text` says why."""
+    """One call: when it was sent and answered, in Unix seconds; status 0 if nothing answered, with the reason as `text`."""
 
     kind: str
     sent: float
@@ -53,7 +53,7 @@ class Call:
 
 @dataclass
 class Heard:
-    """What callers heard, once they have ended, in the order of the answers. `left_out`: calls that the callers had no time to send."""
+    """All calls, once the callers have ended, in the order of the answers. `left_out`: calls that the callers had no time to send."""
 
     calls: list[Call] = field(default_factory=list)
     left_out: int = 0
@@ -72,17 +72,17 @@ class Heard:
         return Counter(call.text for call in self.calls if call.ok)
 
     def said(self, version: str) -> list[Call]:
-        """Good answers of a version."""
+        """Returns good answers of a version."""
         text = answer(version)
         return [call for call in self.calls if call.ok and call.text == text]
 
     def first_of(self, version: str, since: float) -> Call | None:
-        """The call whose answer by `version` came first after `since`."""
+        """Returns the call with the first answer by `version` after `since`."""
         text = answer(version)
         return next((call for call in self.calls if call.answered >= since and call.ok and call.text == text), None)
 
     def why(self) -> str:
-        """The failed calls: how many of each kind, and some of them."""
+        """Returns the failed calls: how many of each kind, and some of them."""
         kinds = Counter(f"{call.status} {call.text[:60]}" for call in self.failed)
         return "\n".join([*(f"{number} x {text}" for text, number in kinds.most_common(10)), *map(str, self.failed[:SHOWN])])
 
@@ -102,7 +102,7 @@ class Heard:
 
 @dataclass
 class Timeline:
-    """Which versions may answer, from when on: two while a rollout is under way, one between rollouts."""
+    """The versions that may answer, over time: two during a rollout, one between rollouts."""
 
     states: list[tuple[float, frozenset[str]]]
 
@@ -111,33 +111,33 @@ class Timeline:
         return cls([(0.0, frozenset({version}))])
 
     def begin(self, version: str) -> None:
-        """A rollout to `version` is about to begin."""
+        """Marks the start of a rollout to `version`."""
         self.states.append((time.time(), self.states[-1][1] | {version}))
 
     def end(self, version: str) -> None:
-        """Nothing of the version before is left."""
+        """Marks the end of the rollout to `version`: nothing of the previous one runs."""
         self.states.append((time.time(), frozenset({version})))
 
     def allows(self, call: Call) -> bool:
-        """Whether the version of a good answer ran while the call was under way."""
+        """Returns True if the version of a good answer ran while the call was under way."""
         ends = [since for since, _ in self.states[1:]] + [float("inf")]
         allowed = (
             versions for (since, versions), end in zip(self.states, ends, strict=True) if since <= call.answered and end >= call.sent
         )
         return any(call.text == answer(version) for versions in allowed for version in versions)
 
-    def wrong(self, heard: Heard) -> list[Call]:
-        """Good answers of a version that may not have answered then."""
-        return [call for call in heard.calls if call.ok and not self.allows(call)]
+    def wrong(self, answers: Heard) -> list[Call]:
+        """Returns good answers of a version that must not have answered then."""
+        return [call for call in answers.calls if call.ok and not self.allows(call)]
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Of times in ascending order: the smallest that `share` of them do not exceed."""
+    """Returns, from ascending times, the smallest that `share` of them do not exceed."""
     return ordered[max(-(-int(share * len(ordered) * 1000) // 1000) - 1, 0)] if ordered else float("nan")
 
 
 def answer(version: str) -> str:
-    """What a version of `flows.answering` answers."""
+    """Returns the answer of a version of `flows.answering`."""
     return json.dumps({"answer": version}, separators=(",", ":"))
 
 
@@ -145,11 +145,11 @@ def answer(version: str) -> str:
 def calling(
     cluster: Cluster, host: str, key: str = "", *, new: float = 0.0, kept: float = 0.0, at: tuple[str, int] | None = None, **options: object
 ) -> Iterator[Heard]:
-    """Calls `host` at `new` and `kept` calls a second while the block runs; what was heard is there when it has ended.
+    """Calls `host` at `new` and `kept` calls a second while the block runs; the answers are complete after the block.
 
-    `at`: another place than the gateway. With `count` among the `options` it ends by itself, and the block's end waits for that.
+    `at`: another address than the gateway's. With `count` among the `options` it ends by itself, and the block's end waits for that.
     """
-    heard = Heard()
+    answers = Heard()
     where = at or (NODE_IP, int(INSIDE_HTTP))
     with TemporaryDirectory() as folder:
         out = Path(folder) / "calls"
@@ -161,17 +161,17 @@ def calling(
         summary = ""
         try:
             assert process.stdout.readline() == "ready\n", f"the caller did not start: {process.poll()}"
-            yield heard
+            yield answers
             if options.get("count"):
                 summary = process.stdout.readline()
         finally:
-            rest, _ = process.communicate(timeout=FINISHES_WITHIN)  # the end of its input ends it, whatever has become of the block
-        told = json.loads(summary or rest)
-        heard.seconds = time.monotonic() - began
-        heard.left_out, heard.cpu_seconds = told["left_out"], told["cpu_seconds"]
-        heard.calls = read(out)
-    heard.calls.sort(key=lambda call: call.answered)
-    assert len(heard.calls) == told["sent"], f"{told['sent']} calls were sent, and {len(heard.calls)} are accounted for"
+            rest, _ = process.communicate(timeout=FINISHES_WITHIN)  # the end of its input ends it, even after an error in the block
+        counts = json.loads(summary or rest)
+        answers.seconds = time.monotonic() - began
+        answers.left_out, answers.cpu_seconds = counts["left_out"], counts["cpu_seconds"]
+        answers.calls = read(out)
+    answers.calls.sort(key=lambda call: call.answered)
+    assert len(answers.calls) == counts["sent"], f"{counts['sent']} calls were sent, and {len(answers.calls)} are accounted for"
 
 
 def read(out: Path) -> list[Call]:
@@ -185,5 +185,5 @@ def read(out: Path) -> list[Call]:
 
 
 def first_process(cluster: Cluster) -> int:
-    """The id of the first process of the cluster's node."""
+    """Returns the id of the first process of the cluster's node."""
     return node_of(cluster).first

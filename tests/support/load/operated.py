@@ -1,4 +1,4 @@
-"""A namespace on real pods with all that an installation has: the operator under its own account, and the gate.
+"""Prepares a namespace on real pods like an installation: with the operator under its own account, and the gate.
 
 The admission policies are the cluster's: fixture `guarded_cluster` of `tests/support/real_pods.py`.
 """
@@ -19,12 +19,12 @@ from tests.support.stage import Stage, operator, stage
 
 DOMAIN = "apps.example.test"
 OPTIONS = (f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}", f"--gateway={gateway.PARENT}")
-"""By which the operator gives each App a hostname that the gateway serves."""
+"""Options with which the operator gives each App a hostname that the gateway serves."""
 
 
 @dataclass(frozen=True)
 class Operated:
-    """The namespace, its operator, which may be stopped and started, and the two ways in: the gateway, and the gate of those that sleep."""
+    """The namespace, its operator, which may be stopped and started, the gateway, and the gate of sleeping Apps."""
 
     on: Stage
     operator: Operator
@@ -34,7 +34,7 @@ class Operated:
 
 @contextlib.contextmanager
 def operated(cluster: Cluster, at: Gateway, purpose: str, folder: Path, *others: Stage) -> Iterator[Operated]:
-    """The operator works while the block runs, in the namespaces of `others`, too; the gate stays for the next one."""
+    """Runs the operator while the block runs, also in the namespaces of `others`; the gate stays for the next caller."""
     gates = install(cluster)
     with stage(cluster, purpose) as on, operator(on, *others, folder=folder, options=OPTIONS) as running:
         yield Operated(on, running, at, gates)

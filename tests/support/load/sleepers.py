@@ -1,4 +1,4 @@
-"""Serverless Apps on real pods, and the gate in front of those that sleep, installed as its user would."""
+"""Prepares serverless Apps on real pods, and the gate in front of sleeping ones, installed as its user would."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.waiting import eventually
 
 GATE = names.GATE_NAMESPACE
 SHORTEST = 5
-"""The least that idleSeconds may be."""
+"""The minimum of idleSeconds."""
 ASLEEP_WITHIN = 240.0
 GONE_WITHIN = 240.0
 METRICS_PORT = 9090
@@ -37,12 +37,12 @@ WORKLOAD = "deployment/dynamiq-gate"
 
 
 def serverless(idle: int = SHORTEST, hold: int = 120, most: int = 2) -> dict[str, Any]:
-    """The config of a row."""
+    """Returns the config of a row."""
     return {"type": "serverless", "idleSeconds": idle, "holdSeconds": hold, "maxReplicas": most}
 
 
 def patient() -> factories.Modifier:
-    """A hostname whose calls may take as long as they like: the gateway's own limit is 15 s."""
+    """Makes a hostname without a limit on the time of calls: the gateway's own limit is 15 s."""
     return factories.exposed("Ingress", annotations={"projectcontour.io/response-timeout": "infinity"})
 
 
@@ -55,9 +55,9 @@ class Gates:
     kubectl: Kubectl
 
     def pods(self) -> list[Manifest]:
-        """Its pods that are Ready and not being deleted."""
-        found = self.api.get("Pod", "", GATE).body["items"]
-        return [each for each in found if "deletionTimestamp" not in each["metadata"] and is_ready(each)]
+        """Returns its pods that are Ready and not being deleted."""
+        pods = self.api.get("Pod", "", GATE).body["items"]
+        return [each for each in pods if "deletionTimestamp" not in each["metadata"] and is_ready(each)]
 
     def is_not_leaving(self) -> bool:
         return "deletionTimestamp" not in self.api.get("Namespace", GATE, "").body.get("metadata", {})
@@ -67,56 +67,56 @@ class Gates:
         eventually("two gates are Ready", lambda: len(self.pods()) == 2)
 
     def runs(self, digest: str) -> bool:
-        """Whether two are Ready, and all are of the image with this digest."""
+        """Returns True if two are Ready, and all have the image with this digest."""
         statuses = [status for pod in self.pods() for status in pod["status"]["containerStatuses"]]
         return len(statuses) == 2 and all(each["imageID"].endswith(digest) for each in statuses)
 
     def figure(self, metric: str, pod: Manifest | None = None, **labels: str) -> float:
-        """The sum of a metric over the pods, or of one, over all its labels but those that are given."""
+        """Returns the sum of a metric over the pods, or of one pod, over all its labels except the ones passed."""
         return sum(self._figure(each["metadata"]["name"], metric, labels) for each in ([pod] if pod else self.pods()))
 
     def _figure(self, pod: str, metric: str, labels: dict[str, str]) -> float:
         text = self.kubectl("get", "--raw", f"/api/v1/namespaces/{GATE}/pods/{pod}:{METRICS_PORT}/proxy/metrics").stdout
         lines = [line for line in text.splitlines() if re.match(rf"{metric}[ {{]", line)]
-        wanted = [f'{name}="{value}"' for name, value in labels.items()]
-        return sum(float(line.rpartition(" ")[2]) for line in lines if all(each in line for each in wanted))
+        parts = [f'{name}="{value}"' for name, value in labels.items()]
+        return sum(float(line.rpartition(" ")[2]) for line in lines if all(each in line for each in parts))
 
     def roll_out_anew(self) -> None:
         self.kubectl("rollout", "restart", WORKLOAD, namespace=GATE)
 
     def kill(self, pod: Manifest) -> None:
-        """SIGKILL to the program of a pod: no preStop, no drain."""
+        """Kills the program of a pod (SIGKILL): no preStop, no drain."""
         uid = pod["metadata"]["uid"]
         (pid,) = [each for each in processes_of(uid) if b"dynamiq_operator" in Path(f"/proc/{each}/cmdline").read_bytes()]
         os.kill(pid, signal.SIGKILL)
 
 
 def processes_of(uid: str) -> list[int]:
-    """Process ids of this machine that are in a pod's cgroup."""
-    found = []
+    """Returns the process ids of this machine in a pod's cgroup."""
+    pids = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if entry.name.isdigit() and uid in (entry / "cgroup").read_text():
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids
 
 
 def install(cluster: Cluster) -> Gates:
     """Installs the gate of this checkout, with its rights, and waits until its pods are Ready."""
     archives = images.ensure([images.OPERATOR])
-    made, wanted = Gates(cluster, Api.of(cluster), kubectl := Kubectl(cluster)), images.digest_of(archives[images.OPERATOR.reference])
-    if incarnation(cluster) in _INSTALLED and made.is_not_leaving() and made.runs(wanted):
-        return made
+    gates, digest = Gates(cluster, Api.of(cluster), kubectl := Kubectl(cluster)), images.digest_of(archives[images.OPERATOR.reference])
+    if incarnation(cluster) in _INSTALLED and gates.is_not_leaving() and gates.runs(digest):
+        return gates
     cluster.load_images(archives.values())
-    eventually("no gate of before is on its way out", made.is_not_leaving, GONE_WITHIN)
+    eventually("no gate of before is on its way out", gates.is_not_leaving, GONE_WITHIN)
     install_rights(cluster)
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(REPOSITORY / "manifests" / "gate"))
-    made.until_ready()
-    if not made.runs(wanted):
-        made.roll_out_anew()  # on a cluster that had another build's
-        eventually("the gate is of this build", lambda: made.runs(wanted), GONE_WITHIN)
+    gates.until_ready()
+    if not gates.runs(digest):
+        gates.roll_out_anew()  # on a cluster with the gate of another build
+        eventually("the gate is of this build", lambda: gates.runs(digest), GONE_WITHIN)
     _INSTALLED.add(incarnation(cluster))
-    return made
+    return gates
 
 
 _INSTALLED: set[int] = set()
@@ -124,9 +124,9 @@ _INSTALLED: set[int] = set()
 
 
 def is_asleep(on: Stage, app: str) -> bool:
-    """Whether it says so, and has no pod."""
-    said = on.condition(app, "Ready")
-    return said.get("reason") == "Asleep" and on.workload(app)["spec"]["replicas"] == 0 and not on.pods(app)
+    """Returns True if its status is Asleep, and it has no pod."""
+    ready = on.condition(app, "Ready")
+    return ready.get("reason") == "Asleep" and on.workload(app)["spec"]["replicas"] == 0 and not on.pods(app)
 
 
 def until_asleep(on: Stage, *apps: str, seconds: float = ASLEEP_WITHIN) -> None:
@@ -142,14 +142,14 @@ def sleeping(
     *modifiers: factories.Modifier,
     hold: int = 120,
     resources: Manifest | None = None,
-    **asked: Any,
+    **request: Any,
 ) -> None:
-    """Apps that have been live and called, and sleep. `asked`: more of what their rows ask."""
+    """Makes Apps that have been live and called, and sleep. `request`: more fields of their rows."""
     rows = {}
     config = serverless(hold=hold) | ({"resources": resources} if resources else {})
     for app in apps:
         on.app(app, *modifiers)
-        rows[app] = on.deploy(app, version, config=config, **asked)
+        rows[app] = on.deploy(app, version, config=config, **request)
     for app, row in rows.items():
         on.until(row, "Live", 300)
         until_answer(host_of(on, app), at, version, on.key(app))
@@ -161,16 +161,16 @@ def host_of(on: Stage, app: str) -> str:
 
 
 def call_at_once(at: Gateway, calls: Sequence[tuple[str, str]], seconds: float) -> list[tuple[int, str]]:
-    """A call for each host and key, all at once; status and body of each."""
+    """Calls each host with its key, all at once; returns status and body of each."""
     with ThreadPoolExecutor(len(calls)) as pool:
         return [*pool.map(lambda each: call(ThroughTheGateway(each[0], at, seconds), each[1]), calls)]
 
 
 def call_one_after_another(at: Gateway, calls: Sequence[tuple[str, str]], seconds: float, *, over: float) -> list[tuple[int, str]]:
-    """The same, the calls' beginnings spread evenly over a time."""
+    """Calls each host with its key, spread evenly over a time; returns status and body of each."""
 
     def one(number: int) -> tuple[int, str]:
-        time.sleep(number * over / len(calls))  # nothing is waited for: this is the pace
+        time.sleep(number * over / len(calls))  # no condition is awaited: this is the pace
         host, key = calls[number]
         return call(ThroughTheGateway(host, at, seconds), key)
 
@@ -179,10 +179,10 @@ def call_one_after_another(at: Gateway, calls: Sequence[tuple[str, str]], second
 
 
 def wakes(watched: Watched, app: str, since: float) -> int:
-    """How often the App's workload went from 0 replicas to more."""
-    found, before = 0, None
+    """Returns how often the App's workload went from 0 replicas to more."""
+    count, before = 0, None
     for event in watched.of("Deployment", names.workload(app)):
         now = event.object["spec"]["replicas"]
-        found += bool(before == 0 and now > 0 and event.at >= since)
+        count += bool(before == 0 and now > 0 and event.at >= since)
         before = now
-    return found
+    return count

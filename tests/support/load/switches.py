@@ -1,4 +1,4 @@
-"""Apps of strategy Switch on real pods: rollbacks under load, one after another, and what each took by the API server's clock."""
+"""Rolls Apps of strategy Switch back under load on real pods, one after another, and measures each by the API server's clock."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
 LEFT_AFTER = 2.0
-"""Seconds after the Service was patched from which on no answer of the version left counts as one on its way."""
+"""Seconds after the patch of the Service from which the old version must not answer any more."""
 SWITCHED_WITHIN = 240.0
 SHARE_OF_CPU = {"requests": {"cpu": "150m", "memory": "32Mi"}}
-"""Of a pod that is to answer beside whatever else the machine does."""
+"""Resources of a pod that has to answer on a busy machine, too."""
 
 
 def switching(**keep_warm: Any) -> factories.Modifier:
-    """Strategy Switch."""
+    """Sets strategy Switch."""
     return factories.with_spec(rollout={"strategy": "Switch", **({"keepWarm": keep_warm} if keep_warm else {})})
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """One rollback: when it was asked for, just before the request was sent; from which version to which; until when its version served."""
+    """One rollback: its request, timed just before it was sent; its old and new version; and until when the new version served."""
 
     row: str
     asked: float
@@ -44,7 +44,7 @@ class Rollback:
 
 @dataclass
 class Load:
-    """Both callers of an App, what the API server told meanwhile, and the rollbacks."""
+    """Both callers of an App, the API server's events meanwhile, and the rollbacks."""
 
     on: Stage
     app: str
@@ -56,66 +56,66 @@ class Load:
     writes: list[Write] = field(default_factory=list)
 
     def patched_after(self, moment: float) -> float | None:
-        """When the API server had carried out the first change of the Service after `moment`."""
+        """Returns when the API server had carried out the first change of the Service after `moment`."""
         return next((write.answered for write in self.writes if write.received >= moment), None)
 
     def first_answers(self) -> list[float]:
-        """Seconds from the request to the first answer of the version that is rolled back to, ascending."""
-        found = [(self.heard.first_of(each.taken, each.asked), each.asked) for each in self.rollbacks]
-        return sorted(call.answered - asked for call, asked in found if call is not None)
+        """Returns seconds from the request to the first answer of the version that is rolled back to, ascending."""
+        calls = [(self.heard.first_of(each.taken, each.asked), each.asked) for each in self.rollbacks]
+        return sorted(call.answered - sent for call, sent in calls if call is not None)
 
-    def left_behind(self, heard: Heard) -> list[Call]:
-        """Calls sent from `LEFT_AFTER` on that a version that was left answered, until it is deployed again."""
-        found = []
+    def left_behind(self, answers: Heard) -> list[Call]:
+        """Returns calls sent `LEFT_AFTER` or later that the old version answered, before it is deployed again."""
+        late = []
         for each in self.rollbacks:
             patched = self.patched_after(each.asked)
             assert patched is not None, f"no change of the Service for {each}"
-            found += [call for call in heard.said(each.left) if patched + LEFT_AFTER < call.sent and call.answered < each.over]
-        return found
+            late += [call for call in answers.said(each.left) if patched + LEFT_AFTER < call.sent and call.answered < each.over]
+        return late
 
     def pods_created(self) -> list[str]:
-        """Names of pods that were made while the version of a rollback served."""
+        """Returns the names of pods created while the version of a rollback served."""
         labels = {names.APP_LABEL: self.app}
         return [name for each in self.rollbacks for name in self.watched.pods_created(each.asked, each.over, labels)]
 
 
 @contextlib.contextmanager
 def under_load(on: Stage, app: str, rate: float) -> Iterator[Load]:
-    """`rate` new connections a second and as many calls on kept ones, through the gateway; and a few by the Service's address."""
+    """Calls with `rate` new connections a second, and as often on kept ones, through the gateway; and a few times by the Service's address."""
     host, key = on.get("App", app)["status"]["hostname"], on.key(app)
     address = on.get("Service", names.service(app))["spec"]["clusterIP"]
     audit = Audit(on.cluster, on.namespace)
     with (
         watching(on.api, on.namespace) as watched,
-        calling(on.cluster, host, key, new=rate, kept=rate) as heard,
+        calling(on.cluster, host, key, new=rate, kept=rate) as answers,
         calling(on.cluster, host, key, new=10, kept=10, at=(address, 80)) as by_service,
     ):
-        load = Load(on, app, audit, watched, heard, by_service)
+        load = Load(on, app, audit, watched, answers, by_service)
         yield load
     load.writes = [write for write in audit.writes("services", names.service(app)) if _selector(write) is not None]
 
 
 def _selector(write: Write) -> Manifest | None:
-    """The selector that a write of a Service names."""
+    """Returns the selector in a write of a Service; None if it has none."""
     if not isinstance(write.sent, dict):
         return None
-    found: Manifest | None = (write.sent.get("spec") or {}).get("selector")
-    return found
+    selector: Manifest | None = (write.sent.get("spec") or {}).get("selector")
+    return selector
 
 
-def live_on_both(on: Stage, at: Gateway, app: str, versions: tuple[str, str], **asked: Any) -> tuple[str, str]:
-    """Deploys one version and then the other, so that the first stays warm; returns their rows."""
-    first, second = (on.live(app, version, **asked) for version in versions)
+def live_on_both(on: Stage, at: Gateway, app: str, versions: tuple[str, str], **request: Any) -> tuple[str, str]:
+    """Deploys one version and then the other, so that the first one is on standby; returns their rows."""
+    first, second = (on.live(app, version, **request) for version in versions)
     until_answer(on.get("App", app)["status"]["hostname"], at, versions[1], on.key(app))
     return first, second
 
 
 def roll_back(load: Load, row: str, left: str, taken: str, *, until: Callable[[str], None] | None = None) -> Rollback:
-    """Restores `row`, whose version is `taken`, and returns once that is Live, by `until` where it is given."""
+    """Rolls back to `row`, whose version is `taken`, and returns once it is Live, or once `until` returns."""
     name = f"{load.app}-back-{len(load.rollbacks) + 1}"
-    asked = time.time()
+    sent = time.time()
     load.on.deploy(load.app, row=name, restores=row)
-    load.rollbacks.append(Rollback(name, asked, left, taken))
+    load.rollbacks.append(Rollback(name, sent, left, taken))
     if until is None:
         load.on.until(name, "Live", SWITCHED_WITHIN)
     else:
@@ -124,14 +124,14 @@ def roll_back(load: Load, row: str, left: str, taken: str, *, until: Callable[[s
 
 
 def deploy_again(load: Load, version: str) -> None:
-    """Deploys the version that was left, whose pods ended with the rollback; returns once it is Live, and what it took the place of is warm."""
+    """Deploys the old version again, whose pods ended with the rollback; returns once it is Live, and the replaced one is on standby."""
     load.rollbacks[-1] = replace(load.rollbacks[-1], over=time.time())
     row = load.on.live(load.app, version)
     until_serving(load.on, load.app, row)
 
 
 def until_serving(on: Stage, app: str, row: str, *, meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Waits until all that follows a switch is done: the App says that the row is live and Ready, and the one before is closed."""
+    """Waits until a switch is complete: the App's status has the row as live and Ready, and the previous one is closed."""
 
     def done() -> bool:
         meanwhile()
@@ -144,42 +144,42 @@ def until_serving(on: Stage, app: str, row: str, *, meanwhile: Callable[[], None
 
 
 def serving(on: Stage, app: str) -> Manifest:
-    """The labels that the Service selects."""
-    found: Manifest = on.get("Service", names.service(app))["spec"]["selector"]
-    return found
+    """Returns the labels that the Service selects."""
+    selector: Manifest = on.get("Service", names.service(app))["spec"]["selector"]
+    return selector
 
 
 def workloads(on: Stage, app: str) -> dict[str, Manifest]:
-    """The App's workloads by name."""
-    found = on.api.get("Deployment", "", on.namespace, api_version="apps/v1", labelSelector=f"{names.APP_LABEL}={app}").body["items"]
-    return {each["metadata"]["name"]: each for each in found}
+    """Returns the App's workloads by name."""
+    items = on.api.get("Deployment", "", on.namespace, api_version="apps/v1", labelSelector=f"{names.APP_LABEL}={app}").body["items"]
+    return {each["metadata"]["name"]: each for each in items}
 
 
 def until_one_workload(on: Stage, app: str, seconds: float, *, pinned: bool) -> Manifest:
-    """The App's only workload, once there is no other one and no pod of another; `pinned`: whether it is one of strategy Switch."""
+    """Returns the App's only workload, once no other one and no pod of another exists; `pinned`: True for strategy Switch."""
 
     def alone() -> Manifest | None:
-        found = list(workloads(on, app).values())
-        if len(found) != 1 or (names.PINS_LABEL in found[0]["spec"]["selector"]["matchLabels"]) is not pinned:
+        items = list(workloads(on, app).values())
+        if len(items) != 1 or (names.PINS_LABEL in items[0]["spec"]["selector"]["matchLabels"]) is not pinned:
             return None
-        return found[0] if len(on.pods(app)) == found[0]["spec"]["replicas"] else None
+        return items[0] if len(on.pods(app)) == items[0]["spec"]["replicas"] else None
 
     return eventually(f"App {app} has one workload", alone, seconds, 0.2)
 
 
 def until_alone(on: Stage, app: str) -> None:
-    """Waits until no pod of the App is left but those of its newest template, not even one that ends."""
-    wanted = on.workload(app)["spec"]["template"]["metadata"]["labels"].items()
+    """Waits until the App has only pods of its newest template, not even terminating others."""
+    labels = on.workload(app)["spec"]["template"]["metadata"]["labels"].items()
 
     def alone() -> bool:
-        found = on.api.get("Pod", "", on.namespace, labelSelector=f"{names.APP_LABEL}={app}").body["items"]
-        return all(wanted <= pod["metadata"]["labels"].items() for pod in found)
+        pods = on.api.get("Pod", "", on.namespace, labelSelector=f"{names.APP_LABEL}={app}").body["items"]
+        return all(labels <= pod["metadata"]["labels"].items() for pod in pods)
 
     eventually(f"App {app} has no pod of the version before", alone)
 
 
 def told(name: str, times: list[float]) -> str:
-    """A line of a log: percentiles of seconds."""
+    """Returns a line of a log: percentiles of seconds."""
     if not times:
         return f"  {name}: none"
     return f"  {name}: p50 {percentile(times, 0.5):.3f} s, p99 {percentile(times, 0.99):.3f} s, most {times[-1]:.3f} s, of {len(times)}"

@@ -1,4 +1,4 @@
-"""Warm rollbacks under load, one after another: what is measured, and what must be so."""
+"""Rolls back to standbys under load, one after another; measures them, and checks what must hold."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from tests.support.stage import Stage, restarts
 APP = "shop"
 VERSIONS = ("v1", "v2")
 APART = 2.5
-"""Seconds between two rollbacks: what the version left still answers counts from 2 s on."""
+"""Seconds between two rollbacks: answers of the old version count from 2 s on."""
 
 
 def roll_back_again_and_again(on: Stage, at: Gateway, rollbacks: int, rate: float) -> Load:
-    """An App of two versions that goes back from the newer one each time, whose pods then end; it is deployed again in between."""
+    """Rolls an App back from the newer of two versions each time, whose pods then end; deploys it again in between."""
     on.release(*VERSIONS)
     on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
     on.app(APP, switching())
-    kept, bad = VERSIONS
+    good, bad = VERSIONS
     row, _ = live_on_both(on, at, APP, VERSIONS)
     with under_load(on, APP, rate) as load:
-        time.sleep(3)  # nothing is waited for: this is the load without a rollback
+        time.sleep(3)  # no condition is awaited: this is the load without a rollback
         for number in range(rollbacks):
             if number:
                 deploy_again(load, bad)
-            row = roll_back(load, row, bad, kept).row
-            time.sleep(APART)  # nothing is waited for: answers of the version left would come now
+            row = roll_back(load, row, bad, good).row
+            time.sleep(APART)  # no condition is awaited: late answers of the old version would occur now
     return load
 
 
 def report(load: Load, rate: float) -> list[str]:
-    """The figures, a line each."""
-    left_behind = [(name, load.left_behind(heard)) for name, heard in _ways(load).items()]
+    """Returns the figures, a line each."""
+    left_behind = [(name, load.left_behind(answers)) for name, answers in _ways(load).items()]
     return [
         f"{len(load.rollbacks)} warm rollbacks, one each {APART} s, {rate:g} new connections/s and {rate:g}/s on kept ones through the gateway",
         f"  gateway: {load.heard}",
@@ -47,9 +47,12 @@ def report(load: Load, rate: float) -> list[str]:
 
 
 def require(load: Load) -> None:
-    """What must be so however busy the machine is. A connection that is kept to a Service's address moves when its pod hears of it, which is promised for no time."""
-    for name, heard in _ways(load).items():
-        assert not heard.failed, f"{name}: {heard.why()}"
+    """Asserts what must hold on any machine.
+
+    It does not check kept connections to the Service's address: they move when their node's proxy is updated, which has no deadline.
+    """
+    for name, answers in _ways(load).items():
+        assert not answers.failed, f"{name}: {answers.why()}"
     assert not load.left_behind(load.heard), load.left_behind(load.heard)[:5]
     assert load.pods_created() == []
     assert load.watched.without_ready(names.service(APP)) == []

@@ -1,6 +1,6 @@
-"""What the API server tells of a namespace while a test acts: every state of its objects, in order, and when it came.
+"""Watches a namespace while a test acts: every state of its objects, in order, with its time.
 
-A watch passes on each write, so what was never so in it was never so at all.
+A watch delivers each write, so a state that is missing from it never existed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 
 @dataclass(frozen=True)
 class Event:
-    """One write: when this process heard of it, in Unix seconds, what became of the object, and the object."""
+    """One write: when this process received it, in Unix seconds, its type, and the object."""
 
     at: float
     type: str
@@ -40,7 +40,7 @@ class Event:
 
 @dataclass
 class Watched:
-    """Events by kind, from the states at the beginning on, which come as ADDED."""
+    """Events by kind, including the initial states, which are ADDED."""
 
     events: dict[str, list[Event]] = field(default_factory=dict)
 
@@ -48,11 +48,11 @@ class Watched:
         return [event for event in list(self.events.get(kind, ())) if name is None or event.name == name]
 
     def pods_created(self, since: float, until: float, labels: Mapping[str, str]) -> list[str]:
-        """Names of pods that came from `since` until `until`."""
+        """Returns the names of pods created from `since` until `until`."""
         return [each.name for each in self.of("Pod") if each.type == "ADDED" and since <= each.at < until and _has(each.object, labels)]
 
     def ready_of(self, service: str) -> Iterator[tuple[float, frozenset[str]]]:
-        """From when on which addresses of a Service were ready, over all its slices."""
+        """Yields the ready addresses of a Service over time, over all its slices."""
         slices: dict[str, frozenset[str]] = {}
         for event in self.of("EndpointSlice"):
             if event.object["metadata"].get("labels", {}).get(SERVICE_LABEL) != service:
@@ -61,21 +61,21 @@ class Watched:
             yield event.at, frozenset().union(*slices.values())
 
     def without_ready(self, service: str, since: float = 0.0) -> list[float]:
-        """Moments at which a Service that had a ready address had none any more."""
-        found, before = [], False
+        """Returns moments at which a Service lost its last ready address."""
+        moments, before = [], False
         for at, ready in self.ready_of(service):
             if not ready and before and at >= since:
-                found.append(at)
+                moments.append(at)
             before = bool(ready)
-        return found
+        return moments
 
     def in_order(self, *kinds: str) -> list[tuple[str, Event]]:
-        """Events of several kinds in the order of the writes: all objects have one count of versions."""
-        found = [(kind, event) for kind in kinds for event in self.of(kind)]
-        return sorted(found, key=lambda each: int(each[1].object["metadata"]["resourceVersion"]))
+        """Returns events of several kinds in the order of the writes: all objects share one count of versions."""
+        events = [(kind, event) for kind in kinds for event in self.of(kind)]
+        return sorted(events, key=lambda each: int(each[1].object["metadata"]["resourceVersion"]))
 
     def story(self, moment: float, before: float = 3.0, after: float = 0.5) -> str:
-        """What became of Services, their slices, pods and workloads around a moment: for the message of a test that fails."""
+        """Returns the changes of Services, their slices, pods and workloads around a moment, for the message of a failed test."""
         events = sorted(((event, kind) for kind in self.events for event in self.of(kind)), key=lambda each: each[0].at)
         near = [(event, kind) for event, kind in events if moment - before < event.at < moment + after]
         return "\n".join(
@@ -83,36 +83,36 @@ class Watched:
         )
 
     def counted_twice(self) -> list[str]:
-        """Moments at which an autoscaler counted Ready pods of another workload than the one it scales, a line each."""
+        """Returns moments at which an autoscaler counted Ready pods of another workload than the one it scales, a line each."""
         autoscalers: dict[str, str] = {}
         selectors: dict[str, Mapping[str, str]] = {}
         pods: dict[str, Manifest] = {}
-        found = []
+        moments = []
         for kind, event in self.in_order("HorizontalPodAutoscaler", "Deployment", "Pod"):
-            gone = event.type == "DELETED"
+            is_deleted = event.type == "DELETED"
             if kind == "Pod":
-                pods[event.name] = {} if gone else event.object
+                pods[event.name] = {} if is_deleted else event.object
             elif kind == "Deployment":
-                selectors[event.name] = {"": ""} if gone else event.object["spec"]["selector"]["matchLabels"]
+                selectors[event.name] = {"": ""} if is_deleted else event.object["spec"]["selector"]["matchLabels"]
             else:
-                autoscalers[event.name] = "" if gone else event.object["spec"]["scaleTargetRef"]["name"]
+                autoscalers[event.name] = "" if is_deleted else event.object["spec"]["scaleTargetRef"]["name"]
             for target in autoscalers.values():
                 counted = [pod for pod in pods.values() if pod and target in selectors and _counts(pod, selectors[target])]
                 others = sorted({_workload(pod) for pod in counted} - {target})
                 if others:
-                    found.append(
+                    moments.append(
                         f"{event.at:.3f} after {kind} {event.name}: the target is {target}, and pods of {', '.join(others)} count, too"
                     )
-        return found
+        return moments
 
 
-def _gist(kind: str, found: Manifest) -> str:
-    """What matters of an object's state to callers."""
-    spec, status, meta = found.get("spec", {}), found.get("status", {}), found["metadata"]
+def _gist(kind: str, raw: Manifest) -> str:
+    """Returns the part of an object's state that callers depend on."""
+    spec, status, meta = raw.get("spec", {}), raw.get("status", {}), raw["metadata"]
     if kind == "Service":
         return str(spec.get("selector"))
     if kind == "EndpointSlice":
-        return f"ready {sorted(_ready(found))} of {len(found.get('endpoints') or ())}"
+        return f"ready {sorted(_ready(raw))} of {len(raw.get('endpoints') or ())}"
     if kind == "Pod":
         ready = [each["status"] for each in status.get("conditions") or () if each["type"] == "Ready"]
         return f"{status.get('podIP')} Ready {ready}{', being deleted' * ('deletionTimestamp' in meta)} {meta.get('annotations', {})}"
@@ -122,18 +122,18 @@ def _gist(kind: str, found: Manifest) -> str:
 
 
 def _counts(pod: Manifest, selector: Mapping[str, str]) -> bool:
-    """Whether an autoscaler counts a pod: what is being deleted, or is not Ready yet, it leaves out."""
+    """Returns True if an autoscaler counts a pod: it ignores pods that are being deleted, or are not Ready yet."""
     return is_ready(pod) and "deletionTimestamp" not in pod["metadata"] and _has(pod, selector)
 
 
 def _workload(pod: Manifest) -> str:
-    """The workload of a pod, by the name of its ReplicaSet."""
+    """Returns the workload of a pod, by the name of its ReplicaSet."""
     owners = pod["metadata"].get("ownerReferences") or [{"name": pod["metadata"]["name"]}]
     return str(owners[0]["name"]).rpartition("-")[0]
 
 
 def _ready(piece: Manifest) -> frozenset[str]:
-    """A missing `ready` counts as true, by the API's own words."""
+    """Returns the ready addresses; a missing `ready` counts as true, by the API's definition."""
     return frozenset(
         address
         for each in piece.get("endpoints") or ()
@@ -142,13 +142,13 @@ def _ready(piece: Manifest) -> frozenset[str]:
     )
 
 
-def _has(found: Manifest, labels: Mapping[str, str]) -> bool:
-    return labels.items() <= (found["metadata"].get("labels") or {}).items()
+def _has(raw: Manifest, labels: Mapping[str, str]) -> bool:
+    return labels.items() <= (raw["metadata"].get("labels") or {}).items()
 
 
 @contextlib.contextmanager
 def watching(api: Api, namespace: str, kinds: Iterable[str] = tuple(KINDS)) -> Iterator[Watched]:
-    """Watches while the block runs; it begins once the states at the beginning are known."""
+    """Watches while the block runs; it begins once the initial states are known."""
     watched = Watched()
     stop = threading.Event()
     threads = []
@@ -171,10 +171,10 @@ def watching(api: Api, namespace: str, kinds: Iterable[str] = tuple(KINDS)) -> I
 
 def _follow(api: Api, kind: str, namespace: str, version: str, events: list[Event], stop: threading.Event) -> None:
     while not stop.is_set():
-        for told in api.watch(_path(kind, namespace), {"resourceVersion": version, "timeoutSeconds": "5"}):
-            assert told["type"] != "ERROR", told
-            events.append(Event(time.time(), told["type"], told["object"]))
-            version = told["object"]["metadata"]["resourceVersion"]
+        for received in api.watch(_path(kind, namespace), {"resourceVersion": version, "timeoutSeconds": "5"}):
+            assert received["type"] != "ERROR", received
+            events.append(Event(time.time(), received["type"], received["object"]))
+            version = received["object"]["metadata"]["resourceVersion"]
 
 
 def _path(kind: str, namespace: str) -> str:

@@ -1,4 +1,4 @@
-"""`python -m tests.support.prometheus`: makes Prometheus ready for tests, and says which one it is."""
+"""Prepares Prometheus for tests, and prints its version: `python -m tests.support.prometheus`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.prometheus import programs
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Prepares it, and returns the exit code."""
     try:
         programs.ensure()
     except LocalError as error:

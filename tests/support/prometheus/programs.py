@@ -1,4 +1,4 @@
-"""Prometheus and promtool, as Debian has them."""
+"""Provides Debian's Prometheus and promtool."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ PACKAGE = Package("prometheus", ("prometheus", "promtool"))
 
 
 def ensure() -> None:
-    """Unpacks them where they are missing, once for this machine. Raises LocalError where that cannot be."""
+    """Unpacks missing ones, once for this machine. Raises LocalError if that is impossible."""
     steps.run(PACKAGE.missing())
 
 
 def version() -> str:
-    """What Prometheus says of itself."""
+    """Returns the version that Prometheus prints."""
     done = subprocess.run([PACKAGE.program("prometheus"), "--version"], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[0]

@@ -1,4 +1,4 @@
-"""Every query of the dashboards and of the alerts, so that a Prometheus can be asked it as it stands."""
+"""Lists every query of the dashboards and of the alerts, to run each on a Prometheus."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ COMPARED = re.compile(r" (==|!=|<=|>=|<|>) ")
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """Each by its file's name."""
+    """Returns each dashboard by its file's name."""
     return {path.stem: json.loads(path.read_text()) for path in DASHBOARDS}
 
 
 def of_dashboards(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What asks, and the query, with the variables' values in it."""
-    for name, found in dashboards().items():
-        for annotation in found["annotations"]["list"]:
+    """Yields the origin of each query, and the query, with the variables' values in it."""
+    for name, dashboard in dashboards().items():
+        for annotation in dashboard["annotations"]["list"]:
             yield f"{name}: {annotation['name']}", _with(annotation["expr"], variables)
-        for panel in found["panels"]:
+        for panel in dashboard["panels"]:
             for target in panel.get("targets", ()):
                 yield f"{name}: {panel['title']} {target['refId']}", _with(target["expr"], variables)
 
 
 def of_alerts() -> Iterator[tuple[str, str]]:
-    """Each alert's, with comparisons that answer 0 or 1 in place of those that leave out what is well."""
+    """Yields each alert's query. Comparisons in it return 0 or 1, so that healthy series are not dropped."""
     for each in alerts():
-        yield each["alert"], COMPARED.sub(lambda found: f" {found[1]} bool ", each["expr"])
+        yield each["alert"], COMPARED.sub(lambda comparison: f" {comparison[1]} bool ", each["expr"])
 
 
 def _with(query: str, variables: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The alerts of `manifests/monitoring` as a rule file, and promtool over it."""
+"""Writes the alerts of `manifests/monitoring` as a rule file, and runs promtool on it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.support.prometheus.programs import PACKAGE
 MONITORING = Path(__file__).parents[3] / "manifests" / "monitoring"
 UNIT_TESTS = Path(__file__).parent / "alerts"
 RULES = "alerts.yaml"
-"""What a unit test of promtool finds beside it."""
+"""The rule file's name in unit tests of promtool."""
 
 
 def spec() -> dict[str, Any]:
-    """What the Prometheus Operator makes a rule file of."""
-    found: dict[str, Any] = yaml.safe_load((MONITORING / RULES).read_text())["spec"]
-    return found
+    """Returns the content from which the Prometheus Operator makes a rule file."""
+    content: dict[str, Any] = yaml.safe_load((MONITORING / RULES).read_text())["spec"]
+    return content
 
 
 def alerts() -> list[dict[str, Any]]:
@@ -28,25 +28,25 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def written(folder: Path) -> Path:
-    """The rule file, in a folder."""
+    """Writes the rule file to a folder; returns its path."""
     path = folder / RULES
     path.write_text(yaml.safe_dump(spec(), sort_keys=False))
     return path
 
 
 def unit_tests() -> list[dict[str, Any]]:
-    """What promtool's unit tests expect of each alert, one after the other."""
+    """Returns the expectations of promtool's unit tests for each alert, in order."""
     files = [yaml.safe_load(path.read_text()) for path in sorted(UNIT_TESTS.glob("*.yaml"))]
     return [expected for file in files for test in file["tests"] for expected in test["alert_rule_test"]]
 
 
 def promtool(*arguments: str, folder: Path) -> tuple[int, str]:
-    """The exit code, and what it printed."""
+    """Returns the exit code, and the output."""
     done = subprocess.run([PACKAGE.program("promtool"), *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 def tested(folder: Path) -> tuple[int, str]:
-    """Runs the unit tests over the rule file of a folder."""
-    found = [Path(shutil.copy(path, folder)).name for path in sorted(UNIT_TESTS.glob("*.yaml"))]
-    return promtool("test", "rules", *found, folder=folder)
+    """Runs the unit tests on the rule file of a folder."""
+    copies = [Path(shutil.copy(path, folder)).name for path in sorted(UNIT_TESTS.glob("*.yaml"))]
+    return promtool("test", "rules", *copies, folder=folder)

@@ -1,4 +1,4 @@
-"""Whether the books balance: what callers were told, what is stored, what is known to be missing, and what nobody can know."""
+"""Checks that all runs are accounted for: acknowledged to callers, stored, known as missing, or impossible to know."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Told:
-    """What one process told its callers: ids in order. `dropped`: what it counted itself, None where it was killed before it could say."""
+    """The runs that one process acknowledged to its callers: ids in order. `dropped`: its own count, None if it was killed before that."""
 
     instance: str
     ids: tuple[str, ...]
@@ -18,7 +18,7 @@ class Told:
 
     @classmethod
     def of(cls, log: Path) -> Told | None:
-        """None for a process that was killed before it began. A last line that was cut off names no run."""
+        """Reads a log; None for a process that was killed before it began. A last line that was cut off names no run."""
         lines = log.read_text().split("\n")
         words = [line.split(" ") for line in lines[:-1]]
         if not words:
@@ -29,9 +29,9 @@ class Told:
 
 @dataclass(frozen=True)
 class Books:
-    """`stored`: the ids of each instance, as the recorder's own export has them; `missing` and `cut_off` as it says itself.
+    """All counts. `stored`: the ids of each instance, as the recorder's own export has them; `missing` and `cut_off`: its own figures.
 
-    `goodbyes`: the processes that could say goodbye: one that was killed could not, nor one whose recorder was away for its last seconds.
+    `goodbyes`: the processes that could send a goodbye. Killed ones could not, nor those whose recorder was away at their end.
     """
 
     told: Sequence[Told]
@@ -51,11 +51,11 @@ class Books:
 
     @property
     def tails(self) -> int:
-        """Runs that neither were stored nor are counted as missing."""
+        """Returns the runs that neither were stored nor are counted as missing."""
         return self.given - self.kept - self.missing
 
     def wrong(self, queue: int) -> list[str]:
-        """What does not balance, a sentence each; `queue`: how many runs a process may have had in its hands."""
+        """Returns the discrepancies, a sentence each; `queue`: how many runs a process may have held."""
         every = Counter(each for ids in self.stored.values() for each in ids)
         known = {each for process in self.told for each in process.ids}
         twice = [each for each, number in every.items() if number > 1]
@@ -67,7 +67,7 @@ class Books:
         if self.tails < 0:
             wrong.append(f"{-self.tails} runs are both stored and counted as missing")
         silent = sum(1 for each in self.told if each.instance in self.stored and each.instance not in self.goodbyes)
-        if self.cut_off > silent:  # fewer: one that has only just ended may have more to say
+        if self.cut_off > silent:  # fewer: one that has only just ended may send more
             wrong.append(f"{self.cut_off} processes count as cut off, and {silent} of those that sent runs said no goodbye")
         return wrong
 

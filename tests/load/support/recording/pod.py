@@ -1,9 +1,9 @@
-"""A pod that ends so many runs a second and records them, run by itself: the runtime's own sender, with no HTTP and no engine before it.
+"""Simulates a pod that ends so many runs a second and records them: the runtime's own sender, with no HTTP and no engine before it.
 
     python pod.py LOG RATE COUNT
 
-A line of LOG is the id of a run whose caller has its answer, written before the run is recorded, so that a killed pod's callers are those
-of the log. It ends after COUNT runs, or at SIGTERM, as the runtime does: it sends what is left and says goodbye. Its variables are a pod's.
+A line of LOG is the id of a run whose caller has its answer. It is written before the run is recorded: the log thus has all callers of a
+killed pod. It ends after COUNT runs, or at SIGTERM, like the runtime: it sends the rest and a goodbye. Its variables are a pod's.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ STOP = {signal.SIGTERM}
 
 
 def main(log: Path, rate: float, count: int) -> None:
-    """Ends runs until it is stopped; the last line of the log says how many were dropped."""
+    """Ends runs until it is stopped; the last line of the log is the number of dropped ones."""
     dropped = [0]
-    # Waited for, not handled: a handler that sets an Event, while this thread is in that Event's `wait`, waits for this thread without an end.
+    # Awaited, not handled: a handler that sets an Event deadlocks while this thread is in that Event's `wait`.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     settings = from_environment(os.environ)
     recorder = Recorder(os.environ["DYNAMIQ_RECORDER"], Path(os.environ["DYNAMIQ_RECORDER_TOKEN"]), None)
@@ -48,7 +48,7 @@ def main(log: Path, rate: float, count: int) -> None:
 
 
 def a_run(number: int) -> Run:
-    """One that ended now, of five nodes, one of which called a model."""
+    """Returns a run that ended now, of five nodes, one of which called a model."""
     now = time.time_ns()
     run = Run({}, lambda output, _: output, {"X-Dynamiq-Session-Id": f"session-{number // 10}"})
     run.began, run.ended = now - 20 * MILLISECOND, now

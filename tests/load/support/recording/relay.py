@@ -1,6 +1,6 @@
-"""Stands between pods and the recorders, and keeps the ids of the runs that a recorder has acknowledged; loses an answer now and then.
+"""Relays requests of pods to the recorders, and keeps the ids of the runs that a recorder has acknowledged; sometimes loses an answer.
 
-Requests go to the recorders in turn. A recorder that is not there is a connection that is closed, as without this.
+Requests go to the recorders in turn. An unreachable recorder is a closed connection, as without a relay.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ PASSED_ON = ("Content-Type", "Content-Encoding", "Authorization")
 
 
 class Relay:
-    """`acknowledged`: ids of runs whose batch was answered 200, also where that answer was then lost, as every `lose`th is.
+    """A relay and its counts. `acknowledged`: ids of runs whose batch was answered 200, even if that answer was lost, as every `lose`th is.
 
-    `goodbyes`: processes whose last batch was. `statuses`: how often each status was answered; 0 where nothing was. `in_hand`: requests that a
-    recorder has, which may store them though their sender waits no longer.
+    `goodbyes`: processes with a last batch. `statuses`: the number of answers by status; 0 if nothing answered. `in_hand`: requests at a
+    recorder, which may store them though their sender no longer waits.
     """
 
     def __init__(self, lose: int) -> None:
@@ -51,11 +51,11 @@ class Relay:
                 self.in_hand -= 1
 
     def until_answered(self) -> None:
-        """Waits until recorders have answered all that they have in hand: what is read before may lack a run that is acknowledged after."""
+        """Waits until recorders have answered all their requests: earlier reads may lack a run that is acknowledged later."""
         eventually("no request is in a recorder's hand", lambda: self.in_hand == 0)
 
     def note(self, status: int, body: bytes) -> bool:
-        """Notes an answer to a batch, and says whether it is to reach the sender."""
+        """Notes an answer to a batch; returns True if the sender may get it."""
         ids, goodbye = read(body) if status == 200 else ([], None)
         with self._lock:
             self.statuses[status] = self.statuses.get(status, 0) + 1
@@ -71,15 +71,15 @@ class Relay:
 
 @contextmanager
 def relaying(recorders: Sequence[str], *, lose: int = 50) -> Iterator[Relay]:
-    """A relay on a loopback port, in front of recorders at these URLs."""
+    """Runs a relay on a loopback port, in front of recorders at these URLs."""
     relay, turn = Relay(lose), itertools.cycle([urlsplit(url).netloc for url in recorders])
 
     def answer(sent: Sent) -> Reply:
         with relay.handling():
             headers = {name: value for name, value in sent.headers.items() if name.title() in PASSED_ON}
-            status, retry_after, said = _forward(next(turn), sent.path, sent.raw, headers)
+            status, retry_after, content = _forward(next(turn), sent.path, sent.raw, headers)
             is_told = relay.note(status, sent.raw)
-        return Reply(status, said, {"Retry-After": retry_after} if retry_after else {}, cut=not is_told)
+        return Reply(status, content, {"Retry-After": retry_after} if retry_after else {}, cut=not is_told)
 
     with HttpServer(answer) as server:
         relay.url = server.url
@@ -87,7 +87,7 @@ def relaying(recorders: Sequence[str], *, lose: int = 50) -> Iterator[Relay]:
 
 
 def read(body: bytes) -> tuple[list[str], str | None]:
-    """Of a compressed request of the runtime: the ids of its runs, and the process that says goodbye with it."""
+    """Parses a compressed request of the runtime: the ids of its runs, and the process that sends its goodbye."""
     (group,) = json.loads(gzip.decompress(body))["resourceSpans"]
     resource = _attributes(group["resource"])
     runs = [_attributes(span) for scope in group["scopeSpans"] for span in scope["spans"] if span["name"] == "run"]

@@ -1,6 +1,6 @@
-"""Pods that record runs while they are rolled and killed, and while the recorder, its disk and its database fail: a schedule by the runs so far.
+"""Runs pods that record while they are rolled and killed, and while the recorder, its disk and its database fail, by a schedule in runs.
 
-Whatever a failure is, it is done by a function that the test gives; this module decides when, and counts.
+The test provides a function for each failure; this module decides when, and counts.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ LINE = 37  # bytes of an id and its end
 LOOK = 0.1  # seconds
 ENDS_WITHIN = 60.0
 ENDED = (0, -signal.SIGTERM)
-"""By itself, or before it had begun."""
+"""Exit codes: by itself, or before it had begun."""
 EVER = 10**9  # runs: until it is stopped
 
 
 @dataclass
 class Process:
-    """One process of a pod, and the log of what its callers were told."""
+    """One process of a pod, and the log of its callers' runs."""
 
     log: Path
     popen: subprocess.Popen[bytes]
@@ -35,7 +35,7 @@ class Process:
 
 @dataclass
 class Pods:
-    """So many processes at once, which together end `rate` runs a second; `variables` are a pod's, one mapping for each place."""
+    """Parallel processes, which together end `rate` runs a second; `variables` are a pod's, one mapping for each place."""
 
     folder: Path
     variables: Sequence[Mapping[str, str]]
@@ -54,11 +54,11 @@ class Pods:
 
     @property
     def given(self) -> int:
-        """How many runs callers were told of, to within one for each process."""
+        """Returns the number of runs acknowledged to callers, to within one for each process."""
         return sum(log.stat().st_size for log in self.logs if log.exists()) // LINE
 
     def roll(self, place: int) -> None:
-        """Ends one as Kubernetes does, beside the one that takes its place."""
+        """Ends one as Kubernetes does, while its replacement runs."""
         old, self.running[place] = self.running[place], self._start(place)
         old.popen.send_signal(signal.SIGTERM)
         old.popen.wait(ENDS_WITHIN)
@@ -69,14 +69,14 @@ class Pods:
         self.running[place] = self._start(place)
 
     def stop(self) -> list[Told]:
-        """Ends all, and returns what all processes told their callers."""
+        """Ends all; returns the runs that each process acknowledged to its callers."""
         for process in self.running:
             process.popen.send_signal(signal.SIGTERM)
         for process in self.running:
             ended = process.popen.wait(ENDS_WITHIN)
             assert ended in ENDED, f"a pod ended with {ended}: {process.log.with_suffix('.err').read_text()[-2000:]}"
-        told = [Told.of(log) for log in self.logs if log.exists()]
-        return [each for each in told if each is not None]
+        logs_read = [Told.of(log) for log in self.logs if log.exists()]
+        return [each for each in logs_read if each is not None]
 
     def _start(self, place: int) -> Process:
         log = self.folder / f"pod-{len(self.logs)}.log"
@@ -89,7 +89,7 @@ class Pods:
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that goes wrong so many times while the runs are made, at equal distances."""
+    """A failure that occurs so many times during the runs, at equal distances."""
 
     what: str
     times: int
@@ -97,7 +97,7 @@ class Failure:
 
 
 def storm(pods: Pods, runs: int, failures: Sequence[Failure]) -> tuple[dict[str, int], float]:
-    """Lets `runs` runs end with all of that; how often each failure was, and how many runs ended a second."""
+    """Runs until `runs` runs have ended; returns how often each failure occurred, and the rate of runs a second."""
     due = [(runs * (number + 0.5) / failure.times, number, failure) for failure in failures for number in range(failure.times)]
     done: dict[str, int] = {}
     began = time.monotonic()

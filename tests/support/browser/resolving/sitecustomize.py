@@ -1,4 +1,4 @@
-"""For a process of a test, by PYTHONPATH: names of TEST_NAMES, `name=port name=port`, are ports of this machine, as they are in the test's browser."""
+"""Resolves names in a process of a test, by PYTHONPATH: TEST_NAMES, `name=port name=port`, maps names to ports, as in the test's browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who sends runs and who reads them, by tokens that the API server itself makes: of an App's pods, and of accounts."""
+"""Provides senders and readers of runs, by tokens that the API server itself makes: of an App's pods, and of accounts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.support.stage import Stage
 
 LIVES = "2h"
 TOLD = ("DYNAMIQ_APP", "DYNAMIQ_APP_ID", "DYNAMIQ_PINS", "DYNAMIQ_RUNS", "DYNAMIQ_WORKFLOW_VERSION")
-"""What of a pod's variables a process needs that stands for it, and serves another flow at another port."""
+"""Variables of a pod for a process that replaces it, and serves another flow at another port."""
 WITHIN = 120.0  # seconds
 
 
 @dataclass(frozen=True)
 class RecordedPod:
-    """A pod of an App, with a token that is bound to it, as the kubelet would mount one."""
+    """A pod of an App, with a token bound to it, as the kubelet would mount one."""
 
     name: str
     uid: str
@@ -32,14 +32,14 @@ class RecordedPod:
     token: Path
 
     def variables(self, recorder: str) -> dict[str, str]:
-        """Those of its container, for a process that stands for it and sends to a recorder at this URL."""
-        told = {name: value for name, value in self.environment.items() if name in TOLD}
-        return told | {"DYNAMIQ_RECORDER": recorder, "DYNAMIQ_RECORDER_TOKEN": str(self.token)}
+        """Returns the variables for a process that replaces it and sends to a recorder at this URL."""
+        variables = {name: value for name, value in self.environment.items() if name in TOLD}
+        return variables | {"DYNAMIQ_RECORDER": recorder, "DYNAMIQ_RECORDER_TOKEN": str(self.token)}
 
 
 def pods_of(stage: Stage, app: str, folder: Path) -> list[RecordedPod]:
-    """The App's pods; their tokens are in `folder`."""
-    found = []
+    """Returns the App's pods; their tokens are in `folder`."""
+    pods = []
     for pod in stage.pods(app):
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         bound = (f"--audience={RECORDER_AUDIENCE}", "--bound-object-kind=Pod", f"--bound-object-name={name}", f"--bound-object-uid={uid}")
@@ -47,17 +47,17 @@ def pods_of(stage: Stage, app: str, folder: Path) -> list[RecordedPod]:
         token = folder / f"{name}.token"
         token.write_text(stage.kubectl("create", "token", account, *bound, f"--duration={LIVES}", namespace=stage.namespace).stdout.strip())
         (container,) = (each for each in pod["spec"]["containers"] if each["name"] == "runtime")
-        found.append(RecordedPod(name, uid, {each["name"]: each["value"] for each in container["env"] if "value" in each}, token))
-    return found
+        pods.append(RecordedPod(name, uid, {each["name"]: each["value"] for each in container["env"] if "value" in each}, token))
+    return pods
 
 
 def account(stage: Stage, name: str, *roles: str) -> str:
-    """A token of a new ServiceAccount that has these ClusterRoles in the stage's namespace."""
+    """Returns a token of a new ServiceAccount that has these ClusterRoles in the stage's namespace."""
     stage.kubectl("create", "serviceaccount", name, namespace=stage.namespace)
     for role in roles:
         binding = ("create", "rolebinding", f"{name}-{role}", f"--clusterrole={role}", f"--serviceaccount={stage.namespace}:{name}")
         stage.kubectl(*binding, namespace=stage.namespace)
-        # A recorder remembers for a while what was refused.
+        # A recorder caches refusals for a while.
         until_granted(stage.api, f"system:serviceaccount:{stage.namespace}:{name}", stage.namespace, role)
     return stage.kubectl("create", "token", name, f"--duration={LIVES}", namespace=stage.namespace).stdout.strip()
 
@@ -68,18 +68,18 @@ def app_uid(stage: Stage, app: str) -> str:
 
 @dataclass(frozen=True)
 class Reader:
-    """Somebody who asks a recorder, by its URL and their token."""
+    """A caller of a recorder, by its URL and the caller's token."""
 
     url: str
     token: str
 
     def get(self, path: str, **query: Any) -> Any:
-        """What is answered, parsed. Raises HTTPError."""
+        """Returns the parsed answer. Raises HTTPError."""
         with self._open("GET", path, query) as answer:
             return json.load(answer)
 
     def lines(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
-        """Each line of an export."""
+        """Yields each line of an export."""
         with self._open("GET", path, query) as answer:
             for line in answer:
                 yield json.loads(line)

@@ -1,4 +1,4 @@
-"""The recorder as it is installed: its manifests on a cluster with real pods, and callers of an App who keep the ids of their runs."""
+"""Installs the recorder by its manifests on a cluster with real pods, and calls an App, keeping the ids of the runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GONE_WITHIN = 180.0  # seconds
 
 @dataclass(frozen=True)
 class Installed:
-    """`inside`: its URL for pods, `outside`: for this machine."""
+    """An installed recorder. `inside`: its URL for pods, `outside`: for this machine."""
 
     cluster: Cluster
     kubectl: Kubectl
@@ -37,18 +37,18 @@ class Installed:
     inside: str = recorder.URL
 
     def until_ready(self) -> None:
-        """Its own word counts as well: the status of its StatefulSet may be the one from before a pod was deleted by force."""
+        """Waits until it answers, too: the status of its StatefulSet may be older than the deletion of a pod by force."""
         self.kubectl("rollout", "status", recorder.WORKLOAD, "--timeout=110s", namespace=RECORDER_NAMESPACE)
         eventually("the recorder says that it is ready", lambda: answers(f"{self.outside}/readyz"), every=0.5)
 
     def kill(self, *_: object) -> None:
-        """Its pod, at once; the StatefulSet makes it anew on the same volume."""
+        """Deletes its pod at once; the StatefulSet creates it again on the same volume."""
         self.kubectl("delete", "pod", "dynamiq-recorder-0", "--grace-period=0", "--force", "--wait=false", namespace=RECORDER_NAMESPACE)
 
 
 @contextmanager
 def installed(cluster: Cluster) -> Iterator[Installed]:
-    """Gone at the end, with its volume."""
+    """Installs the recorder; deletes it at the end, with its volume."""
     kubectl, api, transcript = Kubectl(cluster), Api.of(cluster), Transcript(cluster, REPOSITORY)
     cluster.load_images(images.ensure([images.RECORDER]).values())
     folder = str(REPOSITORY / recorder.MANIFESTS)
@@ -57,9 +57,9 @@ def installed(cluster: Cluster) -> Iterator[Installed]:
         recorder.provide_volume(cluster, transcript)
         kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)
         outside = eventually("the recorder's Service is there", lambda: recorder.reached(cluster, transcript))
-        made = Installed(cluster, kubectl, outside)
-        made.until_ready()
-        yield made
+        running = Installed(cluster, kubectl, outside)
+        running.until_ready()
+        yield running
     finally:
         kubectl("delete", "--ignore-not-found", "-k", folder, timeout=GONE_WITHIN)
         kubectl("delete", "pv", volume, "--ignore-not-found")
@@ -68,7 +68,7 @@ def installed(cluster: Cluster) -> Iterator[Installed]:
 
 @dataclass
 class Calls:
-    """What callers were told: ids of runs, in no order; `failed`: calls without an answer, or with another one than 200."""
+    """The answers of callers: ids of runs, in no order. `failed`: calls without an answer, or with another one than 200."""
 
     ids: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Calls:
 
 @contextmanager
 def calling(at: Gateway, host: str, rate: float) -> Iterator[Calls]:
-    """Calls all along at this rate, on new connections, while the block runs."""
+    """Calls at this rate, on new connections, while the block runs."""
     calls, end = Calls(), threading.Event()
     threads = [threading.Thread(target=_call, args=(at, host, CALLERS / rate, calls, end), daemon=True) for _ in range(CALLERS)]
     for thread in threads:

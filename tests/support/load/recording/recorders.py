@@ -1,4 +1,4 @@
-"""Recorders of this checkout as processes, which a test kills and starts as a kubelet would; and a volume that can be full."""
+"""Runs recorders of this checkout as processes that a test kills and starts as a kubelet would, and a volume that can be filled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENDS_WITHIN = 120.0
 
 @dataclass
 class RecorderProcess:
-    """One recorder at one port; whenever it has ended, it is started again, until it is stopped."""
+    """One recorder at one port, restarted whenever it ends, until it is stopped."""
 
     folder: Path
     options: Sequence[str]
@@ -47,7 +47,7 @@ class RecorderProcess:
         return self._process.pid
 
     def start(self) -> None:
-        """Returns once it is ready. Raises AssertionError with its log."""
+        """Starts it, and returns once it is ready. Raises AssertionError with its log."""
         self._begin()
         self.until_ready()
 
@@ -60,7 +60,7 @@ class RecorderProcess:
         eventually("the recorder is ready", ready, READY_WITHIN)
 
     def kill(self, *_: object) -> None:
-        """kill -9, and a start at once, as after a crash; it does not wait until it is ready."""
+        """Kills it (SIGKILL) and starts it at once, as after a crash; it does not wait until it is ready."""
         with self._lock:
             assert self._process is not None
             self._process.kill()
@@ -68,7 +68,7 @@ class RecorderProcess:
         self._begin()
 
     def stop(self) -> int:
-        """As Kubernetes ends it; returns its exit code."""
+        """Ends it as Kubernetes does; returns its exit code."""
         assert self._process is not None
         return programs.ended(self._process, ENDS_WITHIN)
 
@@ -80,7 +80,7 @@ class RecorderProcess:
 
 @contextmanager
 def recording(folder: Path, options: Sequence[str], replicas: int = 1) -> Iterator[list[RecorderProcess]]:
-    """Recorders that are ready; they are stopped at the end."""
+    """Runs ready recorders while the block runs."""
     with contextlib.ExitStack() as running:
         started = []
         for _ in range(replicas):
@@ -96,7 +96,7 @@ def recording(folder: Path, options: Sequence[str], replicas: int = 1) -> Iterat
 
 @dataclass(frozen=True)
 class Volume:
-    """A disk of its own, in memory, that can be made full."""
+    """A disk of its own, in memory, that can be filled."""
 
     path: Path
 
@@ -105,7 +105,7 @@ class Volume:
         return self.path / "ballast"
 
     def fill(self) -> None:
-        """Until nothing more goes in."""
+        """Fills the disk completely."""
         with self.ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(b"\0" * 65536)
@@ -116,7 +116,7 @@ class Volume:
 
 @contextmanager
 def volume(path: Path, mebibytes: int) -> Iterator[Volume]:
-    """Needs root, as a cluster with real pods does."""
+    """Mounts a volume. It needs root, as a cluster with real pods does."""
     path.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(path)], check=True)
     try:
