@@ -48,7 +48,7 @@ def _plugin() -> str:
 
 
 def _settings() -> str:
-    from dynamiq_operator import __main__ as operator
+    from dynamiq_operator import arguments as operator
     from dynamiq_recorder import options as recorder
     from dynamiq_runtime import __main__ as runtime
 

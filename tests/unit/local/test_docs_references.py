@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator import __main__ as operator
+from dynamiq_operator import arguments as operator
 from dynamiq_operator.cli import arguments
 from dynamiq_operator.model import crd
 from dynamiq_operator.model.kinds import KINDS, Kind
