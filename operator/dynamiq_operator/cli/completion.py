@@ -120,13 +120,12 @@ def _value(given: kubectl_flags.CommandLine, command: str, option: str, prefix: 
 
 def _choices(command: str, option: str) -> Candidates:
     """Returns the values of an option that has a fixed set of them."""
-    parser = arguments.parser_of(command)
-    return [(str(choice), "") for action in parser._actions if option in action.option_strings for choice in action.choices or ()]
+    actions = arguments.parser_of(command)._actions
+    return [(str(choice), "") for action in actions if option in action.option_strings for choice in action.choices or ()]
 
 
 def _formats(command: str) -> Candidates:
-    parser = arguments.parser_of(command)
-    return [(str(choice), "") for action in parser._actions for choice in getattr(action, "choices_shown", ())]
+    return [(str(choice), "") for action in arguments.parser_of(command)._actions for choice in getattr(action, "choices_shown", ())]
 
 
 def _of_keys(given: kubectl_flags.CommandLine, before: list[str]) -> Candidates:

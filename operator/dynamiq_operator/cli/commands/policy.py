@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 WOULD_WAIT = 3
 NOTHING = "nothing would hold it"
-KINDS = ("Deploy", "Promotion", "Rollback", "Git")
-"""The values of `model.guards.RowKind`."""
+KINDS = tuple(each.value for each in RowKind)
 
 
 def add_arguments(command: parsing.Parser) -> None:

@@ -45,7 +45,9 @@ def add_arguments(command: parsing.Parser) -> None:
     run_arguments.add_app_or_id(command)
     command.add_argument("--row", metavar="ROW", help="of this row, by its sequence (12) or its name")
     command.add_argument("--version", metavar="VERSION", help="of this version, such as v4")
-    command.add_argument("--status", action="append", choices=[each.value for each in RunStatus], metavar="STATUS", help=_statuses())
+    statuses = [each.value for each in RunStatus]
+    says = f"that ended so: {', '.join(statuses)}; repeatable"
+    command.add_argument("--status", action="append", choices=statuses, metavar="STATUS", help=says)
     run_arguments.add_callers(command)
     command.add_argument("--trigger", metavar="NAME", help="started by this trigger")
     command.add_argument("--tag", action="append", metavar="TAG", help="with this tag; repeatable: with each of them")
@@ -70,10 +72,6 @@ def _wrong(options: argparse.Namespace) -> str:
     if options.app_id is not None and options.row is not None:
         return "the rows of an App that is gone are gone, too: --app-id takes no --row"
     return run_arguments.wrong_of_app(options)
-
-
-def _statuses() -> str:
-    return f"that ended so: {', '.join(RunStatus)}; repeatable"
 
 
 def _amount(text: str) -> float:
