@@ -26,7 +26,7 @@ class AccessKeysReader:
         self._client, self._gate_namespace = client, gate_namespace
 
     async def read(self, key: AppKey, app: App, state: AppState, cached: CachedObjects) -> AccessKeys:
-        """Returns whose the Secret of the Access Keys is. Reads it only if a pod or a pointer to it is new."""
+        """Returns whose the Secret of the Access Keys is. It is read again until it is the App's, and when a hint that it changed is new."""
         if not access_keys.are_read(app, cached.workloads):
             return AccessKeys(KeysPresence.PRESENT)
         pointers = access_keys.pointers(app, cached.pods, cached.slices, self._client.now())
