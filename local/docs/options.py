@@ -43,15 +43,14 @@ def _plugin() -> str:
     from dynamiq_operator.cli import arguments
 
     parser = arguments.parser()
-    about = arguments.helps_of(parser)
-    rows = [(f"[{code(name)}](#{name})", plain(summary)) for name, summary in about.items()]
-    commands = [_command(name, each, usage=True) for name, each in arguments.commands_of(parser).items() if name in about]
+    rows = [(f"[{code(name)}](#{name})", plain(summary)) for name, summary in arguments.COMMANDS.items()]
+    commands = [_command(name, each, usage=True) for name, each in arguments.commands_of(parser).items()]
     more = "[kubectl dynamiq](../plugin.md) says how it asks, what it prints for scripts, and how it logs in."
     return page("# kubectl dynamiq", plain(parser.description or ""), more, table(("command", ""), rows), *commands)
 
 
 def _settings() -> str:
-    from dynamiq_operator import __main__ as operator
+    from dynamiq_operator import arguments as operator
     from dynamiq_recorder import options as recorder
     from dynamiq_runtime import __main__ as runtime
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.model import digests, kinds
-from dynamiq_operator.model.app import DEFAULT_APP_STATUS
+from dynamiq_operator.model.app_status import DEFAULT_APP_STATUS
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.kinds import Kind
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, format_time

@@ -17,7 +17,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.model import names
-from dynamiq_operator.model.app import VARIABLES_HELD
+from dynamiq_operator.model.app_status import VARIABLES_HELD
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.model.record import CLOSED, Pinned

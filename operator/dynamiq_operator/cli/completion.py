@@ -70,17 +70,15 @@ def candidates(typed: list[str], prefix: str) -> Candidates:
     if last in kubectl_flags.WITH_VALUE | kubectl_flags.NAMESPACE:
         return _from_kubectl(last, prefix)
     given = kubectl_flags.split(typed)
-    parser = arguments.parser()
-    commands = arguments.commands_of(parser)
     if not given.rest:
-        return _flags() if prefix.startswith("-") else arguments.helps_of(parser).items()
+        return _flags() if prefix.startswith("-") else arguments.COMMANDS.items()
     command = given.rest[0]
-    if command not in commands:
+    if command not in arguments.COMMANDS:
         return ()
     if last in kubectl_flags.OWN_WITH_VALUE:
         return _value(given, command, last, prefix)
     if prefix.startswith("-"):
-        return [*arguments.options(commands[command]).items(), *_flags()]
+        return [*arguments.options(arguments.parser_of(command)).items(), *_flags()]
     return _argument(given, command)
 
 
@@ -122,13 +120,12 @@ def _value(given: kubectl_flags.CommandLine, command: str, option: str, prefix: 
 
 def _choices(command: str, option: str) -> Candidates:
     """Returns the values of an option that has a fixed set of them."""
-    parser = arguments.commands_of(arguments.parser())[command]
-    return [(str(choice), "") for action in parser._actions if option in action.option_strings for choice in action.choices or ()]
+    actions = arguments.parser_of(command)._actions
+    return [(str(choice), "") for action in actions if option in action.option_strings for choice in action.choices or ()]
 
 
 def _formats(command: str) -> Candidates:
-    parser = arguments.commands_of(arguments.parser())[command]
-    return [(str(choice), "") for action in parser._actions for choice in getattr(action, "choices_shown", ())]
+    return [(str(choice), "") for action in arguments.parser_of(command)._actions for choice in getattr(action, "choices_shown", ())]
 
 
 def _of_keys(given: kubectl_flags.CommandLine, before: list[str]) -> Candidates:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions.confirmed import perform_confirmed
 from dynamiq_operator.actions.deploy import PreviewedDeploy
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.context import NobodyToAsk
 from dynamiq_operator.cli.progress import followed
 from dynamiq_operator.model.objects import Manifest
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
 
+FOLLOW_SECONDS = 600.0
+DEPLOY_EXITS = (
+    "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 3 it waits for an approval or"
+    " another rule, which is no failure, or is still under way after --timeout,"
+    " 4 what would be deployed has changed after the preview, and nothing was done, 130 interrupted: the deploy goes on"
+)
 NOTHING_DONE = "nothing was done"
 QUESTIONS = {
     "deploy": "Deploy",
@@ -32,6 +38,34 @@ QUESTIONS = {
     "reject-version": "Go on",
     "suspend": "Go on",
 }
+
+
+def add_runtime(command: parsing.Parser) -> None:
+    command.add_argument("--runtime", help="Runtime to run on (default: the live row's)")
+
+
+def add_deploy_flags(command: parsing.Parser) -> None:
+    command.add_argument("-m", "--message", help="why: it stays in the history")
+    parsing.add_preview_flags(command)
+    command.add_argument(
+        "--bypass",
+        metavar="REASON",
+        help="go past approvals, freezes, holds and rejections; it takes the right to bypass, and the reason stays in the history",
+    )
+    ends = command.add_mutually_exclusive_group()
+    ends.add_argument(
+        "--wait",
+        action="store_true",
+        help="where a rule holds the row, go on waiting until --timeout, in place of saying for what, and ending",
+    )
+    ends.add_argument("--no-wait", action="store_true", help="do not follow the rollout: print the row's name, and nothing else, and end")
+    command.add_argument(
+        "--timeout",
+        type=parsing.duration,
+        default=FOLLOW_SECONDS,
+        metavar="TIME",
+        help="follow it for so long, such as 90s or 5m (default: 10m)",
+    )
 
 
 def show_and_deploy(context: CommandContext, plan: PreviewedDeploy, api: Api | None = None) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 
 from dynamiq_operator.cli.parsing import moment
 from dynamiq_operator.cli.recorder import Query, Recorder
-from dynamiq_operator.cli.run_arguments import OVERTAKEN, WATCHED_MOST
 from dynamiq_operator.model.recorder import RunSort
 
+OVERTAKEN, WATCHED_MOST = 500, 5_000
+"""The known runs in a row after which a check ends, and the most runs that a check reads."""
 REMEMBERED = 20_000
 LONGEST = "1d"
 """The longest run that a watch still sees. No check reads further back."""

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 PROG = "kubectl dynamiq"
 EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
+NO_OP_EXITS = "exit codes: 0 done, or done already, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 130 interrupted"
 FEW_CHOICES = 8
 NEAR = 0.7
 """The least similarity, by difflib's ratio, of a word that `did you mean` suggests."""
@@ -19,14 +20,23 @@ KUBECTL = "kubectl's own flags work here, too: -n, --context, --kubeconfig, --as
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that can check its options together.
+    """A parser that can check its options together, and gets its arguments when it is used.
 
     `check`: returns what is wrong with options that are valid one by one; empty if nothing is.
+    `add_arguments`: called once, before the first use.
     """
 
     check: Callable[[argparse.Namespace], str] | None = None
+    add_arguments: Callable[[Parser], None] | None = None
+
+    def complete(self) -> None:
+        """Adds the arguments unless they were added before."""
+        if (add_arguments := self.add_arguments) is not None:
+            self.add_arguments = None
+            add_arguments(self)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.complete()
         parsed = super().parse_known_args(args, namespace)
         if self.check is not None and (wrong := self.check(parsed[0])):
             self.error(wrong)
@@ -53,17 +63,17 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
 
-def command(commands: Any, name: str, says: str, more: str, examples: tuple[str, ...], exits: str = EXITS) -> Parser:
-    shown = "\n".join(f"  {PROG} {name} {example}".rstrip() for example in examples)
-    made: Parser = commands.add_parser(
-        name,
-        help=says,
-        description=f"{says[0].upper()}{says[1:]}.{' ' + more if more else ''}",
-        epilog=f"examples:\n{shown}\n\n{exits}\n{KUBECTL}",
-        formatter_class=_Wrapped,
-        allow_abbrev=False,
-    )
-    return made
+def add_command(commands: Any, name: str, summary: str, add_arguments: Callable[[Parser], None]) -> None:
+    description = f"{summary[0].upper()}{summary[1:]}."
+    made: Parser = commands.add_parser(name, help=summary, description=description, formatter_class=_Wrapped, allow_abbrev=False)
+    made.add_arguments = add_arguments
+
+
+def describe(command: Parser, more: str, examples: tuple[str, ...], exits: str = EXITS) -> None:
+    """Adds details, examples and exit codes to the help of a command."""
+    shown = "\n".join(f"  {command.prog} {example}".rstrip() for example in examples)
+    command.description = f"{command.description} {more}".rstrip()
+    command.epilog = f"examples:\n{shown}\n\n{exits}\n{KUBECTL}"
 
 
 def _nearest(parser: argparse.ArgumentParser, parsed: argparse.Namespace, argument: str) -> str:

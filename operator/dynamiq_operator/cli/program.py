@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from dynamiq_operator.actions.refusals import Changed, Refusal
 from dynamiq_operator.cli import arguments
@@ -35,7 +33,7 @@ def run(given: CommandLine, connection: Connection) -> int:
     err = Screen.err()
     context = CommandContext(given, options, connection, Transport(connection, Patience(err)), Screen.out(), err)
     try:
-        return _command(options.command)(context)
+        return int(arguments.module_of(options.command).run(context))
     except (Refusal, ApiError, NotConnected) as error:
         context.err.lines([f"error: {safe(error_message(error))}"])
         if options.command == "verify" or isinstance(error, NobodyToAsk):
@@ -50,12 +48,3 @@ def run(given: CommandLine, connection: Connection) -> int:
             raise
         context.err.lines([f"error: the plugin itself failed, {safe(repr(error))}: please report it, with what {TRACEBACK}=1 shows"])
         return REFUSED
-
-
-def _command(name: str) -> Callable[[CommandContext], int]:
-    """Returns the `run` of a command; imports only the command's own module."""
-    from importlib import import_module
-
-    module: Any = import_module(f"dynamiq_operator.cli.commands.{name.replace('-', '_')}")
-    command: Callable[[CommandContext], int] = module.run
-    return command

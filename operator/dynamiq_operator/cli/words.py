@@ -13,7 +13,7 @@ from dynamiq_operator.actions.approvals import (
     plan_approval,
     said,
 )
-from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.views.preview import Preview
@@ -21,6 +21,16 @@ from dynamiq_operator.views.waiting import is_waiting
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+ROW = "the row, by its sequence (13 or '#13') or its name (default: the one that waits)"
+
+
+def add_arguments(command: parsing.Parser, more: str, examples: tuple[str, ...]) -> None:
+    parsing.describe(command, more, examples, parsing.NO_OP_EXITS)
+    parsing.app(command)
+    command.add_argument("row", metavar="ROW", nargs="?", help=ROW)
+    command.add_argument("-m", "--message", help="why: it stays beside the history")
+    parsing.add_preview_flags(command)
 
 
 def give(context: CommandContext, purpose: Purpose) -> int:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from dynamiq_operator.controller import references, row_window
+from dynamiq_operator.controller.access_keys_reader import AccessKeysReader
 from dynamiq_operator.controller.account import Account
 from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppState, AppStates
@@ -18,7 +19,6 @@ from dynamiq_operator.controller.cached_objects import CachedObjects
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.comparisons import ComparisonReader
 from dynamiq_operator.controller.denials import Denials
-from dynamiq_operator.controller.gate_keys import version_at_gate
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.guards import GuardReader
 from dynamiq_operator.controller.leader import LeaderElection
@@ -29,13 +29,11 @@ from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, SERVICE, WORKLOA
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS
 from dynamiq_operator.model import names, ownership
-from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Meta, Record, Runtime, Unreadable, Version, parse_time, read
-from dynamiq_operator.model.record import ConfigType
+from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Meta, Record, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import readings
-from dynamiq_operator.plan.children import access_keys
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.guards.hold import needs_history as hold_needs_history
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
@@ -48,7 +46,7 @@ from dynamiq_operator.plan.records.retention import hand_over
 from dynamiq_operator.plan.revert.comparing import to_compare
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.revert.restore import needs_history
-from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, LeftRow, Snapshot
+from dynamiq_operator.plan.snapshot import LeftRow, Snapshot
 from dynamiq_operator.plan.verification.asking import due as verification_due
 from dynamiq_operator.plan.workloads.wanted import to_be_warmed
 
@@ -86,7 +84,7 @@ class Observer:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
         self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, Account(client)
-        self._stamps = Stamps(client, states.clock)
+        self._access_keys, self._stamps = AccessKeysReader(client, settings.gate_namespace), Stamps(client, states.clock)
         self._guards = GuardReader(client, cache, denials, self._stamps)
         self._verifying, self._archive = verifying, archive
 
@@ -96,22 +94,21 @@ class Observer:
         if app is None or isinstance(app, Unreadable):
             return self._without_app(key, app)
         cached = self._from_cache(key, app)
-        records = cached.records
+        records, watched = cached.records, tuple(cached.records.values())
         flows = frozenset(_flows(app, cached.children))
         denied = self._denied(key[0], records.values(), flows)
         unknown: dict[ChildKey, str] = {}
         state = self._states.of_uid(key, app.meta.uid)
-        watched = tuple(records.values())
         try:
             async with asyncio.TaskGroup() as reads:  # at the same time: a deploy waits for all of them
                 closed = reads.create_task(self._closed_records(key, app, dict(records), cached.children))
                 reads.create_task(self._expire_problems(key[0], app, state))
-                keys = reads.create_task(self._access_keys(key, app, state, cached))
+                keys = reads.create_task(self._access_keys.read(key, app, state, cached))
                 claim = reads.create_task(self._claims.of(key, app))
                 stamped = reads.create_task(self._authors_stamped_since(watched))
                 promotions = reads.create_task(read_sources(self._client, self._cache, watched, unknown))
                 guards = reads.create_task(self._guards.observe(key[0], watched, promotions))
-                gate_keys = reads.create_task(self._version_at_gate(key, app, cached, watched, state))
+                gate_keys = reads.create_task(self._access_keys.version_at_gate(key, app, cached, watched, state))
                 ledger = reads.create_task(self._ledger(key, app, watched, state))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
@@ -128,13 +125,10 @@ class Observer:
             runtimes=self._runtimes(unknown),
             children=cached.children,
             flows=flows,
-            problems={child: kept.at(self._clock()) for child, kept in state.problems.items()},
-            row_problems={name: kept.at(self._clock()) for name, kept in state.row_problems.items()},
             access_keys=keys.result(),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
             evaluations=await self._verifying.told(app, state.verification, cached.evaluations),
-            verification=state.verification.reading,
             unattended_until=self._election.unattended_until,
             claim=claim.result(),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
@@ -145,25 +139,38 @@ class Observer:
             denied=denied,
             unreadable=tuple(cached.unreadable),
             unknown=unknown,
-            failure=state.failure,
             more_rows=cached.more_rows,
-            activity=state.readings.of(cached.pods),
-            silent=state.readings.unanswering,
-            comparison=state.asking.said,
-            unanswered=state.asking.problem,
-            archive=self._archive.known(state.archiving),
             slices=tuple(cached.slices),
             gate=self._gate(),
             gate_keys=gate_keys.result(),
             gate_ports=self._cache.gate_ports(but_of=key) if cached.slices else frozenset(),
             left=tuple(cached.left),
         )
+        snapshot = self._schedule(key, app, state, self._with_state(state, snapshot))
+        return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
+
+    def _with_state(self, state: AppState, snapshot: Snapshot) -> Snapshot:
+        """Returns the snapshot with what is kept of the App from one reconcile to the next."""
+        return replace(
+            snapshot,
+            problems={child: kept.at(self._clock()) for child, kept in state.problems.items()},
+            row_problems={name: kept.at(self._clock()) for name, kept in state.row_problems.items()},
+            verification=state.verification.reading,
+            failure=state.failure,
+            activity=state.readings.of(snapshot.pods),
+            silent=state.readings.unanswering,
+            comparison=state.asking.said,
+            unanswered=state.asking.problem,
+            archive=self._archive.known(state.archiving),
+        )
+
+    def _schedule(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
+        """Lets the background readers read what the snapshot calls for. Returns it with the verification that is due."""
         self._activity.schedule(key, state.readings, snapshot.pods, readings.due(snapshot, app))
         self._comparisons.schedule(key, app.meta.uid, state.asking, to_compare(snapshot, app))
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
         self._archive.schedule(key, app.meta.uid, state.archiving, hand_over(snapshot, app))
-        snapshot = replace(snapshot, verification=state.verification.reading)
-        return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
+        return replace(snapshot, verification=state.verification.reading)
 
     async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
@@ -349,41 +356,6 @@ class Observer:
                 else:
                     unknown[(VERSIONS.kind, name)] = f"WorkflowVersion {name} cannot be read: spec.version is {spec.get('version')!r}"
 
-    async def _access_keys(self, key: AppKey, app: App, state: AppState, cached: CachedObjects) -> AccessKeys:
-        if not access_keys.are_read(app, cached.workloads):
-            return AccessKeys(KeysPresence.PRESENT)
-        pointers = access_keys.pointers(app, cached.pods, cached.slices, self._client.now())
-        is_new = not pointers <= state.access_keys_pointers
-        state.access_keys_pointers = pointers
-        if not is_new and state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
-            return state.access_keys
-        state.access_keys = None  # in case the read fails
-        try:
-            secret = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
-        except errors.NotFound:
-            state.access_keys = AccessKeys(KeysPresence.ABSENT)
-            return state.access_keys
-        version = secret["metadata"]["resourceVersion"]
-        if state.access_keys_since is None or state.access_keys_since[0] != version:
-            state.access_keys_since = (version, self._client.now())
-        state.access_keys = AccessKeys(_whose_keys(secret, app, cached.records.values()), *state.access_keys_since)
-        return state.access_keys
-
-    async def _version_at_gate(
-        self, key: AppKey, app: App, cached: CachedObjects, records: Iterable[Record], state: AppState
-    ) -> str | None:
-        """Returns the version of the Access Keys whose digests the gate has: read once, and only for private Apps with a serverless row.
-
-        Digests of other Apps are deleted sooner or later (`gate_keys.GateKeys.sweep`), so nothing is known of them.
-        """
-        serverless = any(row.pinned is not None and row.pinned.config.type is ConfigType.SERVERLESS for row in records)
-        if not serverless or not access_keys.are_read(app, cached.workloads):
-            state.gate_keys = None
-            return None
-        if state.gate_keys is None:
-            state.gate_keys = await version_at_gate(self._client, self._settings.gate_namespace, key, app.meta.uid)
-        return state.gate_keys
-
     async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
         """Reads a taken name again after `PROBLEM_TTL`: it may be free now."""
         state.forget_problems(self._clock())
@@ -426,19 +398,3 @@ def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
 def _is_new(row: Manifest) -> bool:
     """Returns True if no operator has taken the row yet: it has neither a number nor an owner."""
     return "sequence" not in row["spec"] and ownership.is_nobodys(row)
-
-
-def _whose_keys(secret: Manifest, app: App, records: Iterable[Record]) -> KeysPresence:
-    """Returns whose the Secret of an App's name is. A Secret of a deleted App of that name is being deleted, and a new one is created then.
-
-    A Secret without an owner was restored, and may not be given an owner. It is this App's if the App was restored, too: then some rows are
-    older than the App. Otherwise it may be that of an App that was restored, and deleted since.
-    """
-    meta = app.meta
-    if ownership.is_of_former(secret, meta.name, meta.uid):
-        return KeysPresence.ABSENT
-    if not is_ours(secret, app):
-        return KeysPresence.FOREIGN
-    restored = any(row.pinned is not None and parse_time(row.pinned.created_at) < meta.created for row in records)
-    is_its_own = ownership.is_owned(secret, meta.uid) or Meta.of(secret).created >= meta.created or restored
-    return KeysPresence.PRESENT if is_its_own else KeysPresence.FOREIGN

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,17 +128,22 @@ async def run(options: OperatorOptions) -> None:
             asyncio.create_task(serve_metrics(listening, metrics.registry)),
             asyncio.create_task(lead(election, workers, notifying, cache, synced, stopping)),
         ]
-        handle_signals(stopping)
-        signalled = asyncio.create_task(stopping.wait())
-        # None of the others ends by itself: one that did would leave a process that looks alive and does nothing.
-        ended, _ = await asyncio.wait([signalled, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
-            task.result()
-        log.info("stopping: finishing what is under way")
-        await tasks[-1]
-        for task in (signalled, *tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _until_stopped(tasks, stopping)
+
+
+async def _until_stopped(tasks: Sequence[asyncio.Task[None]], stopping: asyncio.Event) -> None:
+    """Waits for SIGTERM or SIGINT, then for the last task, and cancels the others. Raises what ended one of them."""
+    handle_signals(stopping)
+    signalled = asyncio.create_task(stopping.wait())
+    # None of the others ends by itself: one that did would leave a process that looks alive and does nothing.
+    ended, _ = await asyncio.wait([signalled, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in ended:
+        task.result()
+    log.info("stopping: finishing what is under way")
+    await tasks[-1]
+    for task in (signalled, *tasks):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _recorder(options: OperatorOptions) -> RecorderAccess | None:

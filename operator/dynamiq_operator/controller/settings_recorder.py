@@ -25,8 +25,8 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APP_CHANGES, APPS, SECRETS
 from dynamiq_operator.model import kinds, names, ownership
-from dynamiq_operator.model.app import RecordedSettings
 from dynamiq_operator.model.app_change import AppChangeSpec
+from dynamiq_operator.model.app_status import RecordedSettings
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import App, AppChange, Manifest, Unreadable, read
 from dynamiq_operator.model.settings_changes import Seen, SettingsKey, next_change

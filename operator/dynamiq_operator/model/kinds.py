@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynamiq_operator.model import history_columns
-from dynamiq_operator.model.app import DEFAULT_APP_STATUS, AppSpec, AppStatus
+from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.app_change import AppChangeSpec
+from dynamiq_operator.model.app_status import DEFAULT_APP_STATUS, AppStatus
 from dynamiq_operator.model.approval import ApprovalSpec
 from dynamiq_operator.model.base import GROUP, RULES, Part, name_rule
 from dynamiq_operator.model.policy import DeployPolicySpec

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from dynamiq_operator.model import freezes
-from dynamiq_operator.model.app import AppSpec, AppStatus
+from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.app_change import AppChangeSpec
+from dynamiq_operator.model.app_status import AppStatus
 from dynamiq_operator.model.approval import ApprovalSpec
 from dynamiq_operator.model.manifests import Manifest as Manifest
 from dynamiq_operator.model.manifests import format_time as format_time

@@ -11,7 +11,7 @@ from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.desired.pins import PLAIN, Pins
 from dynamiq_operator.model import freezes
-from dynamiq_operator.model.app import LiveRow
+from dynamiq_operator.model.app_status import LiveRow
 from dynamiq_operator.model.guards import Waits
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.model import names
-from dynamiq_operator.model.app import AppStatus
+from dynamiq_operator.model.app_status import AppStatus
 from dynamiq_operator.model.guards import Released, Verified
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Unreadable
 from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus

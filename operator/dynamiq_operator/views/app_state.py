@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from dynamiq_operator.model.app import PROGRESSING
+from dynamiq_operator.model.app_status import PROGRESSING
 from dynamiq_operator.model.manifests import Manifest, Phase
 from dynamiq_operator.plan.history.ledger import ASKED_IN_APP
 from dynamiq_operator.plan.status.conditions import LIVE, READY

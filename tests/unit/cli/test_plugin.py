@@ -142,6 +142,11 @@ def test_history_starts_without_models_and_without_an_async_stack() -> None:
     assert not loaded & {"pydantic", "asyncio", "aiohttp", "kubernetes", "kopf", "fastapi", "uvicorn", "click", "yaml", "subprocess"}
 
 
+def test_a_command_line_imports_the_module_of_its_command_alone() -> None:
+    loaded = _imported("dynamiq_operator.cli.arguments as it; it.parser().parse_args(['list', '--limit', '3'])")
+    assert {name for name in loaded if name.startswith("dynamiq_operator.cli.commands.")} == {"dynamiq_operator.cli.commands.list"}
+
+
 def test_a_deploy_starts_without_what_decides_in_the_operator_and_without_the_answers_of_the_recorder() -> None:
     loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.commands.deploy")
     assert "dynamiq_operator.actions.deploy" in loaded

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_operator.__main__ import main, parser
+from dynamiq_operator.__main__ import main
+from dynamiq_operator.arguments import parser
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.settings import MetricsPeer
 from dynamiq_operator.rest.http.console_address import ConsoleAddress

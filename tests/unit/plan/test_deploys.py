@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.model.app import RecordedSettings
+from dynamiq_operator.model.app_status import RecordedSettings
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import ImagePolicy, Settings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model import names
-from dynamiq_operator.model.app import AppStatus
+from dynamiq_operator.model.app_status import AppStatus
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.operations import Operation

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dynamiq_operator.__main__ import parser
+from dynamiq_operator.arguments import parser
 from dynamiq_operator.desired.child_kinds import CHILD_KINDS
 from dynamiq_operator.kube import resources
 from dynamiq_operator.kube.resources import ApiResource

@@ -1,1 +1,1 @@
-"""The commands, one module each: `run` takes the context of a call and returns the exit code."""
+"""The commands, one module each: `add_arguments` adds its arguments and help, `run` takes the context of a call and returns the exit code."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.audits import audited_rows
 from dynamiq_operator.actions.history import find_app
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing, report_arguments
 from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.views.audited import AuditedRow
 from dynamiq_operator.views.history import compute_in_words, config_in_words, title
 from dynamiq_operator.views.live_at import LiveAt, Reading, as_data
@@ -22,6 +25,34 @@ NOTHING_LIVE = 3
 COLUMNS = ("APP", "VERSION", "ROW", "RUNTIME", "LIVE FROM", "LIVE UNTIL", "CREATED BY", "APPROVED BY")
 LiveByApp = dict[tuple[str, str], LiveAt]
 """The result for each App, by namespace and name."""
+EXITS = "exit codes: 0 done; 1 it failed or was refused; 2 wrong usage; 3 of one App, nothing was live then, or it is not known; 130 interrupted"
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "A time is a date, 2026-11-24T22:22:45Z, or how long ago: 90m, 7d. What retention has let go is not known any more, and of an App that was"
+        " deleted nothing is. `verify` says whether the rows that tell it are what they were.",
+        ("support 2026-11-24T18:20:50Z", "3h -A", "support 2026-11-24 -o jsonpath='{.row.version} {.row.flowHash}'"),
+        EXITS,
+    )
+    command.check = _wrong
+    report_arguments.add_apps(command)
+    command.add_argument("time", metavar="TIME", help="the time: so long ago, or a time or date")
+    parsing.limit(command, "show at most so many Apps (default: all)")
+    parsing.output(command)
+
+
+def _wrong(options: argparse.Namespace) -> str:
+    if options.app is not None and options.app[:1].isdigit():  # TIME APP, the order of older versions: no App's name begins with a digit
+        options.app, options.time = options.time, options.app
+    try:
+        options.time = report_arguments.moment(options.time)
+    except argparse.ArgumentTypeError as error:
+        return f"argument TIME: {error}"
+    if parse_time(options.time) > datetime.now(UTC):
+        return "that time is still to come"
+    return report_arguments.wrong_of_apps(options)
 
 
 def run(context: CommandContext) -> int:

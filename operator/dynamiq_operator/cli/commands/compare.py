@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.history import find_row
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import Recorder
 from dynamiq_operator.model.recorder import Verdict
@@ -18,6 +18,26 @@ if TYPE_CHECKING:
 REGRESSED, UNDECIDED = 3, 4
 """Exit codes with --exit-code."""
 PREVIOUS = "previous"
+EXITS = (
+    "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 it regressed, 4 too few runs"
+    " to say, or nothing to compare it with"
+)
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "Without a row it is the live one; without a second one it is compared with the row before it that went live. A ratio over 1 is more than"
+        " before; that of 1 within its 95 % interval may be chance. A row with fewer than 30 runs is not judged, nor its"
+        " p95 with fewer than 60.",
+        ("support", "support 12", "support 12 9", "support 12 --exit-code", "support -o jsonpath='{.verdict}'"),
+        EXITS,
+    )
+    parsing.app(command)
+    command.add_argument("row", metavar="ROW", nargs="?", help="the row to judge, by its sequence or name (default: the live one)")
+    command.add_argument("baseline", metavar="ROW", nargs="?", help="the row to compare it with (default: the one before that went live)")
+    command.add_argument("--exit-code", action="store_true", help="end with 3 where it regressed, with 4 where nothing can be said")
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

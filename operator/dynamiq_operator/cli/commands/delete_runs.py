@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli import confirm, output, parsing, run_arguments
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import Recorder
 from dynamiq_operator.model.recorder import COUNTED
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "It shows how many there are, and asks.",
+        (
+            "support --before 720h --preview",
+            "support --before 2026-11-01",
+            "support --user-id u-7 --yes",
+            "--app-id 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --user-id u-7",
+        ),
+        f"{parsing.EXITS}; 2 also where there is no terminal and no --yes",
+    )
+    command.check = run_arguments.wrong_of_app
+    run_arguments.add_app_or_id(command)
+    chosen = command.add_mutually_exclusive_group(required=True)
+    chosen.add_argument(
+        "--before", type=parsing.moment, metavar="TIME", help="that began before this time or date, or longer ago, such as 30d"
+    )
+    run_arguments.add_callers(chosen)
+    parsing.add_preview_flags(command)
 
 
 def run(context: CommandContext) -> int:

@@ -7,11 +7,51 @@ from typing import TYPE_CHECKING, Any
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import confirm
+from dynamiq_operator.cli import confirm, parsing
 from dynamiq_operator.model.record import ConfigType
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "Without --version it is the newest release; runtime and config stay as they are live. It shows what would change, asks, and"
+        " follows the rollout until it is Live or Failed.",
+        (
+            "support --version v4 -m 'Answers in French'",
+            "support --version v4 --preview",
+            "support --version v4 --min 2 --max 6",
+            "support --serverless --idle-seconds 600",
+            "support --version v4 --yes --no-wait",
+        ),
+        confirm.DEPLOY_EXITS,
+    )
+    parsing.app(command)
+    command.add_argument("--version", metavar="VERSION", help="version to deploy, such as v4 (default: the newest release)")
+    confirm.add_runtime(command)
+    types = command.add_mutually_exclusive_group()
+    types.add_argument(
+        "--server-based", action="store_true", help="always running (default: the type that is live; of a first row, this one)"
+    )
+    types.add_argument("--serverless", action="store_true", help="asleep while nobody calls, and woken by the next call")
+    command.add_argument("--min", type=parsing.count, metavar="PODS", help="fewest pods of a server")
+    command.add_argument("--max", type=parsing.count, metavar="PODS", help="most pods")
+    command.add_argument("--cpu", type=parsing.count, metavar="PERCENT", help="CPU use that the autoscaler of a server aims at")
+    command.add_argument(
+        "--idle-seconds",
+        type=parsing.seconds(5, 86400),
+        metavar="SECONDS",
+        help="of a serverless App: without a call for so long it sleeps",
+    )
+    command.add_argument(
+        "--hold-seconds",
+        type=parsing.seconds(1, 3600),
+        metavar="SECONDS",
+        help="of a serverless App: for so long a call waits for it to wake",
+    )
+    confirm.add_deploy_flags(command)
 
 
 def run(context: CommandContext) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.comparison import UNREAD, Comparison, compare
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow
@@ -16,6 +16,16 @@ from dynamiq_operator.views.preview import differences
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command, "A row is named by its sequence (3 or '#3') or by its name.", ("support 1 3", "support support-9ml5c support-f8mmm")
+    )
+    parsing.app(command)
+    command.add_argument("before", metavar="ROW", help="the row to come from")
+    command.add_argument("after", metavar="ROW", help="the row to come to")
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

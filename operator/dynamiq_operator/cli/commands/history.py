@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.kube.app_objects import only_of_app
-from dynamiq_operator.model.history_columns import HistoryColumn, of_plugin
+from dynamiq_operator.model.history_columns import COLUMNS, HistoryColumn, of_plugin
 from dynamiq_operator.model.manifests import API_VERSION, Manifest
 from dynamiq_operator.views import app_changes
 from dynamiq_operator.views.app_changes import ChangeRow, Entry
@@ -30,6 +30,39 @@ if TYPE_CHECKING:
 
 PAUSE = 1.0
 """Seconds between two watches."""
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        _outputs_of_history(),
+        ("support", "support -o wide", "support -o json | jq '.[0].version'", "support --watch", "support --all"),
+    )
+    parsing.app(command)
+    parsing.output(command, "wide", "name")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("-w", "--watch", action="store_true", help="go on, and print each row again when it changes")
+    how.add_argument(
+        "--all",
+        action="store_true",
+        help="show among the rows what else of the App changed: variables, access, hostname, triggers and so on, by name, and who did it",
+    )
+    parsing.limit(command, "show the newest so many rows (default: all)")
+    command.add_argument("--archived", action="store_true", help="show the rows that left the cluster, too, of an App with history.archive")
+
+
+def _outputs_of_history() -> str:
+    """Describes what `-o wide` and `-o json` print of a row."""
+    *added, last = (column.spoken for column in of_plugin(wide=True) if column.wide)
+    fields = ", ".join(f"{column.json_name} ({column.note})" if column.note else column.json_name for column in COLUMNS)
+    return (
+        f"-o wide adds {', '.join(added)} and {last}, and where a recorder is installed how many runs a row had, how many of them failed, their"
+        " 95th percentile, their cost, and the verdict on it. DEPLOYABLE says whether a row could be brought back now, and why not."
+        f" -o json prints a list, the newest row first. Fields, null where a row has none: {fields}; and"
+        " deployable (whether it could be brought back now: ok, reasons, waits, notes and warm). With --all each has a kind, Deployment or"
+        " AppChange; the fields of the latter: name, uid, app, sequence, reason, date, after (the sequence of the newest row then), by,"
+        " byVerified, generation, changes (field, name, change, from, to), summary and digest."
+    )
 
 
 def run(context: CommandContext) -> int:

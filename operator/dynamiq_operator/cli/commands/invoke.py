@@ -20,7 +20,7 @@ from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.access_keys import key_of
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.actions.workloads import app_as_served, workloads_of
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.connection import GUARD_SCRIPT, kubectl
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.desired import exposure
@@ -37,6 +37,30 @@ KEY = "DYNAMIQ_ACCESS_KEY"
 THIS_MACHINE = ".localhost"
 """Suffix of names that mean this machine. Browsers resolve them; not every resolver does."""
 _FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) ", re.MULTILINE)
+CALL_SECONDS = 300.0
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "It goes through a port-forward of kubectl, with the Access Key `default`, or the first there is, of the App's Secret; for whoever may not"
+        " read that, the variable DYNAMIQ_ACCESS_KEY has one.",
+        (
+            """support '{"question": "Where is my invoice?"}'""",
+            "support - --timeout 10m",
+            "support '{}' --by-hostname --key ci",
+            "support '{}' -o jsonpath='{.answer}'",
+        ),
+        "exit codes: 0 it answered, 1 it answered with an error, or could not be called, 2 wrong usage, 130 interrupted",
+    )
+    parsing.app(command)
+    command.add_argument("input", metavar="INPUT", help="the input, a JSON object; - reads it from standard input")
+    command.add_argument("--key", metavar="NAME", help="Access Key to call with, by its name")
+    command.add_argument("--by-hostname", action="store_true", help="call the App by its hostname, in place of a port-forward")
+    command.add_argument(
+        "--timeout", type=parsing.duration, default=CALL_SECONDS, metavar="TIME", help="wait so long for the answer (default: 5m)"
+    )
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

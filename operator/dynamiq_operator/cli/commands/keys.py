@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.access_keys import KeyPlan, known_keys, perform_key, plan_key, plan_revocation
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.output import Table, safe
 
 if TYPE_CHECKING:
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 ANNOUNCED, UNANNOUNCED = "in a few seconds, a minute at most", "within 60 to 90 s"
 """When a change takes effect: announced to the operator, or left to the kubelets."""
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "A key is printed once, when it is created; a list shows how each begins. `revoke` asks first.",
+        ("list support", "create support ci", "revoke support ci --yes"),
+    )
+    command.add_argument("action", choices=("list", "create", "revoke"), metavar="ACTION", help="list, create or revoke")
+    parsing.app(command)
+    command.add_argument("name", metavar="NAME", nargs="?", help="name of the key (default of create: a random one)")
+    parsing.add_preview_flags(command)
 
 
 def run(context: CommandContext) -> int:

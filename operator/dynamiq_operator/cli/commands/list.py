@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.model.manifests import API_VERSION, GuardReason, Manifest, parse_time
@@ -21,6 +21,17 @@ COLUMNS = ("NAME", "VERSION", "STATUS", "HOSTNAME", "AGE")
 WIDE = ("ROW", "RUNTIME", "URL")
 _HELD = frozenset(GuardReason)
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "STATUS is Ready, or the reason why not; a deploy under way is said beside. -o wide adds the live row, its runtime and the address.",
+        ("", "-A", "-o wide", "-o name", "-A -o jsonpath='{range [*]}{.namespace}/{.name} {.version}{\"\\n\"}{end}'"),
+    )
+    command.add_argument("-A", "--all-namespaces", action="store_true", help="of every namespace")
+    parsing.limit(command, "show at most so many Apps (default: all)")
+    parsing.output(command, "wide", "name")
 
 
 def run(context: CommandContext) -> int:

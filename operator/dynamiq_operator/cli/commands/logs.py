@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.pods import pods_of_row
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli import parsing
 from dynamiq_operator.cli.connection import kubectl
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import APPS
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 
 MOST_PODS = 50
 """Pods that kubectl may follow at a time. Its own default is five."""
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "Those of the pods of the live row, or of another one whose pods still run.",
+        ("support -f", "support --since 10m", "support --row 12 --tail 50"),
+    )
+    parsing.app(command)
+    command.add_argument("-f", "--follow", action="store_true", help="go on")
+    command.add_argument("--since", metavar="TIME", help="only what is newer than this, such as 10m")
+    command.add_argument("--tail", metavar="LINES", help="only the last lines of each pod (default: 10; -1: all)")
+    command.add_argument("--row", metavar="ROW", help="pods of this row, by its sequence or name (default: the live one)")
 
 
 def run(context: CommandContext) -> int:

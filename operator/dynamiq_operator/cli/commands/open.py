@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.model import names
@@ -16,6 +16,12 @@ from dynamiq_operator.model.app import ExposureType
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(command, "", ("support", "support -o json"))
+    parsing.app(command)
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

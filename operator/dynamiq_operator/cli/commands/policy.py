@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions.guards import Standing, standing
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.views.columns import as_data
@@ -17,6 +17,28 @@ if TYPE_CHECKING:
 
 WOULD_WAIT = 3
 NOTHING = "nothing would hold it"
+KINDS = tuple(each.value for each in RowKind)
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "Of a deploy by hand, a promotion into it, a rollback, and what Git asks for; and what waits already. It takes the right to read the App,"
+        " and none on policies.",
+        ("check support", "check support --for Rollback", "check support -o json"),
+        "exit codes: 0 nothing would hold it, 1 it failed or was refused, 2 wrong usage, 3 it would wait, 130 interrupted",
+    )
+    command.add_argument("action", choices=("check",), metavar="ACTION", help="check")
+    parsing.app(command)
+    command.add_argument(
+        "--for",
+        dest="kind",
+        choices=KINDS,
+        default=KINDS[0],
+        metavar="KIND",
+        help=f"what the exit code is about: {', '.join(KINDS)} (default: {KINDS[0]})",
+    )
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from dynamiq_operator.actions.promote import (
     plan_promotion,
 )
 from dynamiq_operator.actions.refusals import Refusal, Taken
-from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.connection import Connection
 from dynamiq_operator.cli.kubectl_flags import in_context
 from dynamiq_operator.cli.output import safe
@@ -29,6 +30,63 @@ from dynamiq_operator.plan.status.conditions import READY
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "The version goes as it is; the App there keeps its own config, hostname, keys and variables. Where the environment is in another"
+        " cluster, --to-context reads with this context of the kubeconfig and writes with that one; where the two never meet, --to-file writes what"
+        " `kubectl apply` takes there. Such a row says from which cluster and row it came, and that nobody could verify it.",
+        (
+            "support -n staging",
+            "support -n staging --to production --hostname support.example.com",
+            "support -n staging --to-context prod --preview",
+            "support -n staging --to-context prod --target-namespace support",
+            "support -n staging --to-file support-v4.yaml --with-app --hostname support.example.com",
+        ),
+        confirm.DEPLOY_EXITS,
+    )
+    command.check = _wrong
+    parsing.app(command)
+    command.add_argument("--to", metavar="ENVIRONMENT", default="production", help="environment to promote to (default: %(default)s)")
+    command.add_argument(
+        "--target-namespace",
+        metavar="NAMESPACE",
+        help="the target's namespace, for whoever may not list namespaces (default: found by its labels; of --to-file: of whoever applies it)",
+    )
+    command.add_argument("--hostname", help="hostname there, for a first promotion")
+    places = command.add_mutually_exclusive_group()
+    places.add_argument(
+        "--to-context", metavar="CONTEXT", help="context of the kubeconfig whose cluster the target is in (default: this cluster)"
+    )
+    places.add_argument("--to-file", metavar="FILE", help="write it into a file, for a cluster that cannot be reached from here")
+    command.add_argument(
+        "--from-cluster",
+        metavar="NAME",
+        help="how the row names this cluster, for whoever may not read its identity (default: the uid of its namespace kube-system)",
+    )
+    command.add_argument("--with-app", action="store_true", help="of --to-file: the App goes along, for a first promotion")
+    command.add_argument(
+        "--as-version",
+        type=parsing.version,
+        metavar="VERSION",
+        help="of --to-file: the version's name there, such as v7, where its own is taken by another flow",
+    )
+    confirm.add_deploy_flags(command)
+
+
+def _wrong(options: argparse.Namespace) -> str:
+    if options.to_file is None:
+        if options.with_app or options.as_version is not None:
+            return "--with-app and --as-version are for --to-file: elsewhere it is seen what is there"
+        if options.from_cluster is not None and options.to_context is None:
+            return "--from-cluster is for --to-context and --to-file: within a cluster a row needs no name of it"
+    elif options.to_file in ("", "-"):
+        return "--to-file takes the name of a file"
+    elif options.hostname is not None and not options.with_app:
+        return "--hostname is the App's: with --to-file it goes along with --with-app alone"
+    return ""
 
 
 def run(context: CommandContext) -> int:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import words
+from dynamiq_operator.cli import parsing, words
 from dynamiq_operator.model.approval import Purpose
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    words.add_arguments(
+        command,
+        "The row ends Failed, with who said so and why. It takes the right to `approve`. To refuse a version for good, under whatever name:"
+        " `kubectl dynamiq reject-version`.",
+        ("support -m 'Not before the fair'", "support 13 -m 'Not before the fair'"),
+    )
 
 
 def run(context: CommandContext) -> int:

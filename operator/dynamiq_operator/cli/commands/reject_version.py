@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions.history import find_row
 from dynamiq_operator.actions.rejections import perform_rejection, perform_withdrawal, plan_rejection, plan_withdrawal, sentence
-from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.objects import Manifest
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "It counts for the version's flow, under whatever name, in this namespace and in what is promoted from here: a WorkflowVersion that is"
+        " deleted and made again is rejected as well. One that is gone is found by the rows that ran it. It takes the right to `approve`.",
+        (
+            "support v5 -m 'It loses invoices'",
+            "support --row 12 -m 'It loses invoices'",
+            "support v5 --withdraw -m 'It was the mail server'",
+        ),
+        parsing.NO_OP_EXITS,
+    )
+    command.check = _wrong
+    parsing.app(command)
+    command.add_argument("workflow_version", metavar="VERSION", nargs="?", help="the version, such as v5")
+    command.add_argument("--row", metavar="ROW", help="in place of VERSION, what this row ran, by its sequence or name")
+    command.add_argument("--withdraw", action="store_true", help="take it back: the version may be deployed again")
+    command.add_argument("-m", "--message", required=True, metavar="REASON", help="why: everybody who would deploy it is told")
+    parsing.add_preview_flags(command)
+
+
+def _wrong(options: argparse.Namespace) -> str:
+    if (options.workflow_version is None) is (options.row is None):
+        return "name the version, such as v5, or by --row a row that ran it"
+    return "say why: a reason is never empty" if not options.message.strip() else ""
 
 
 def run(context: CommandContext) -> int:

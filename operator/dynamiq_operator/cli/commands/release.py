@@ -6,10 +6,24 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import BrokenFlow, Refusal
 from dynamiq_operator.actions.release import perform_release, plan_release
-from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli import confirm, output, parsing
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "A version never changes, so a flow that cannot run is refused. Where the draft is the newest version already, nothing is released, but for another --description.",
+        ("support", "support --description 'Answers in French'", "support --preview"),
+    )
+    command.add_argument("workflow", metavar="WORKFLOW", help="name of the workflow")
+    command.add_argument("--description", help="what changed (default: the draft's description)")
+    command.add_argument(
+        "--force", action="store_true", help="release a flow that cannot run: what is wrong with it is said, and not refused"
+    )
+    parsing.add_preview_flags(command)
 
 
 def run(context: CommandContext) -> int:

@@ -2,23 +2,64 @@
 
 from __future__ import annotations
 
+import argparse
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.audits import audited_rows
 from dynamiq_operator.actions.history import find_app
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing, report_arguments
 from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.model.archive import InCluster
-from dynamiq_operator.model.manifests import format_time
+from dynamiq_operator.model.manifests import format_time, parse_time
+from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views import report as view
-from dynamiq_operator.views.audited import TABLE
+from dynamiq_operator.views.audited import COLUMNS, TABLE
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 DOES_NOT_FIT = 1
+EXITS = (
+    "exit codes: 0 done, and every history fits; 1 it failed or was refused, or a row of a history does not fit, which standard error says;"
+    " 2 wrong usage; 130 interrupted"
+)
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    fields = ", ".join(in_camel_case(column.key) for column in COLUMNS)
+    parsing.describe(
+        command,
+        "Every deploy that began in the time, the earliest first. Of each App whose rows are read, the digest of every row is computed anew, as"
+        " `verify` does; so those of other times count, too. -o csv is for spreadsheets: text that one would run as a formula has an apostrophe"
+        f" before it. -o md is a document. -o json has since, until, fits, says, histories, and deploys with these fields: {fields}.",
+        (
+            "--since 2026-11-01 --until 2026-12-01",
+            "--since 30d -A -o csv | tee deploys.csv",
+            "support --since 7d -o md",
+            "--since 24h -A -o jsonpath='{.says}'",
+        ),
+        EXITS,
+    )
+    command.check = _wrong
+    report_arguments.add_apps(command)
+    command.add_argument(
+        "--since",
+        type=report_arguments.moment,
+        metavar="TIME",
+        help="begun since so long ago, such as 7d, or at this time or date, or later",
+    )
+    command.add_argument("--until", type=report_arguments.moment, metavar="TIME", help="begun before that (default: now)")
+    parsing.output(command, "csv", "md")
+
+
+def _wrong(options: argparse.Namespace) -> str:
+    if options.since is not None and parse_time(options.since) > datetime.now(UTC):
+        return "--since is still to come"
+    if options.since is not None and options.until is not None and parse_time(options.since) >= parse_time(options.until):
+        return "--since is not before --until"
+    return report_arguments.wrong_of_apps(options)
 
 
 def run(context: CommandContext) -> int:

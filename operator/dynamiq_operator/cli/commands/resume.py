@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import words
+from dynamiq_operator.cli import parsing, words
 from dynamiq_operator.model.approval import Purpose
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    words.add_arguments(
+        command,
+        "What Git asks for waits after a rollback by hand: this deploys it, or, where nothing waits yet, lets Git deploy again. It takes the"
+        " right to `deploy`.",
+        ("support", "support 14 -m 'The fix is in'"),
+    )
 
 
 def run(context: CommandContext) -> int:

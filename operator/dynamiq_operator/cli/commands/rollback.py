@@ -6,11 +6,31 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
-from dynamiq_operator.cli import confirm
+from dynamiq_operator.cli import confirm, parsing
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "Without --to it is the last good row: the newest that went Live with another flow or runtime than what is live now. A version that a"
+        " rollback or a revert left, or that is rejected, is not good until somebody deploys it again. The runtime of the row comes back with it; scaling stays as it is live. What Git asks for waits afterwards: `kubectl dynamiq resume`.",
+        ("support", "support --to v3", "support --to-row 12 --with-config", "support --no-hold", "support --preview"),
+        confirm.DEPLOY_EXITS,
+    )
+    parsing.app(command)
+    target = command.add_mutually_exclusive_group()
+    target.add_argument("--to", type=parsing.version_to_restore, metavar="VERSION", help="the newest row of this version, such as v3")
+    target.add_argument("--to-row", metavar="ROW", help="this row, by its sequence (12) or its name")
+    command.add_argument("--with-config", action="store_true", help="bring back the row's scaling, too; otherwise it stays as it is live")
+    confirm.add_runtime(command)
+    command.add_argument(
+        "--no-hold", action="store_true", help="go on deploying what Git asks for; otherwise that waits until somebody resumes it"
+    )
+    confirm.add_deploy_flags(command)
 
 
 def run(context: CommandContext) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing, run_arguments
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import Recorder
 from dynamiq_operator.kube.api import METADATA, pages_at
@@ -24,6 +24,22 @@ WHY_NOT = {
     "not_recorded": "inputs, outputs and the texts of errors are not recorded: App.spec.runs.content turns that on",
 }
 INDENT = 2
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "A run is named by its id: X-Dynamiq-Run-Id of the App's answer, or the first column of `runs`.",
+        (
+            "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11",
+            "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --content",
+            "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 -o json",
+        ),
+    )
+    command.add_argument("run", type=run_arguments.run_id, metavar="RUN", help="id of the run")
+    command.add_argument("--content", action="store_true", help=run_arguments.CONTENT)
+    run_arguments.add_app_id(command)
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.cli import output
-from dynamiq_operator.cli.new_runs import NewRuns
+from dynamiq_operator.cli import output, parsing, run_arguments
+from dynamiq_operator.cli.new_runs import OVERTAKEN, WATCHED_MOST, NewRuns
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import Query, Recorder
-from dynamiq_operator.cli.run_arguments import SHOWN, SORTS
+from dynamiq_operator.model.recorder import RunSort, RunStatus
 from dynamiq_operator.views import runs as view
 
 if TYPE_CHECKING:
@@ -20,6 +21,63 @@ COLUMNS = ("RUN", "STARTED", "STATUS", "DURATION", "TOKENS", "COST", "ROW", "TRI
 WIDE = ("VERSION", "MODELS", "SESSION", "USER", "TAGS", "REASON")
 EVERY = 2.0
 """Seconds between two checks for new runs, at least."""
+SORTS = {sort.name.lower(): sort for sort in RunSort}
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "TOKENS are those of the input and of the output; a cost of which a part is not known begins with ≥. -o wide adds version, models,"
+        " session, user, tags and the reason of a failure. -o jsonl is an export, the oldest first: every run that the options take, whole and on a"
+        " line of its own, as it is read. --watch looks every two seconds, or waits as long as a look takes where that is more. It does not see a run that"
+        f" ends over a day after it began, or after {OVERTAKEN} that began later, nor more than {WATCHED_MOST} at a time.",
+        (
+            "support --since 1h --status failed --status timed_out",
+            "support --row 12 --sort slowest --limit 10",
+            "support --session s-81 -o wide",
+            "support --min-duration 5s --model gpt-4o -o json",
+            "support --since 7d --content -o jsonl | gzip > runs.jsonl.gz",
+            "support --watch",
+            "--app-id 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --user-id u-7",
+        ),
+    )
+    command.check = _wrong
+    run_arguments.add_app_or_id(command)
+    command.add_argument("--row", metavar="ROW", help="of this row, by its sequence (12) or its name")
+    command.add_argument("--version", metavar="VERSION", help="of this version, such as v4")
+    statuses = [each.value for each in RunStatus]
+    says = f"that ended so: {', '.join(statuses)}; repeatable"
+    command.add_argument("--status", action="append", choices=statuses, metavar="STATUS", help=says)
+    run_arguments.add_callers(command)
+    command.add_argument("--trigger", metavar="NAME", help="started by this trigger")
+    command.add_argument("--tag", action="append", metavar="TAG", help="with this tag; repeatable: with each of them")
+    command.add_argument("--model", metavar="MODEL", help="that called this model")
+    command.add_argument("--error", metavar="TEXT", help="with this in the error's text, of any case")
+    run_arguments.add_period(command)
+    command.add_argument("--min-duration", type=parsing.duration, metavar="TIME", help="that took so long, or longer, such as 500ms or 5s")
+    command.add_argument("--min-cost", type=_amount, metavar="USD", help="that cost so much, or more, such as 0.05")
+    command.add_argument("--sort", choices=list(SORTS), metavar="ORDER", help=f"{', '.join(SORTS)} (default: newest)")
+    parsing.limit(command, f"show so many (default: {run_arguments.SHOWN}; of -o jsonl all)")
+    command.add_argument("--content", action="store_true", help=f"of -o jsonl: {run_arguments.CONTENT}")
+    command.add_argument("-w", "--watch", action="store_true", help="go on, and print each run when it has ended")
+    parsing.output(command, "wide", "name", "jsonl")
+
+
+def _wrong(options: argparse.Namespace) -> str:
+    is_export = options.output == "jsonl" and not options.watch
+    if is_export and options.sort is not None:
+        return "-o jsonl has the oldest run first: it takes no --sort"
+    if options.content and not is_export:
+        return "--content is of an export: give -o jsonl, without --watch"
+    if options.app_id is not None and options.row is not None:
+        return "the rows of an App that is gone are gone, too: --app-id takes no --row"
+    return run_arguments.wrong_of_app(options)
+
+
+def _amount(text: str) -> float:
+    if (amount := run_arguments.number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than nothing")
+    return amount
 
 
 def run(context: CommandContext) -> int:
@@ -32,7 +90,7 @@ def run(context: CommandContext) -> int:
     sort = [("sort", SORTS[options.sort or "newest"].value)]
     # Before the list is read: a run that arrives between the two is shown then, and would be missed in the other order.
     new = NewRuns(recorder, path, query) if options.watch else None
-    runs = list(recorder.listed(path, [*query, *sort], options.limit or SHOWN))
+    runs = list(recorder.listed(path, [*query, *sort], options.limit or run_arguments.SHOWN))
     table = _table(context, runs)
     if new is not None:
         _print(context, table, runs[::-1] if options.sort is None else runs)

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing, run_arguments
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import Recorder
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "A second score of the same name by you takes the first one's place. `compare` has their mean by row.",
+        ("9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 helpful 1", "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 tone -0.5 --comment 'too short'"),
+    )
+    command.add_argument("run", type=run_arguments.run_id, metavar="RUN", help="id of the run")
+    command.add_argument("name", metavar="NAME", help="of what is scored, such as helpful")
+    command.add_argument("value", type=run_arguments.number, metavar="VALUE", help="a number")
+    command.add_argument("--comment", metavar="TEXT", help="why")
+    run_arguments.add_app_id(command)
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing, run_arguments
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import PAGE_MOST, Recorder
-from dynamiq_operator.cli.run_arguments import SHOWN
 from dynamiq_operator.views import runs as view
 
 if TYPE_CHECKING:
@@ -16,12 +15,23 @@ if TYPE_CHECKING:
 COLUMNS = ("SESSION", "USER", "RUNS", "FAILED", "FIRST", "LAST", "TOKENS", "COST")
 
 
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command, "A session is what callers named one, by X-Dynamiq-Session-Id.", ("support --since 24h", "support --user-id u-7 -o json")
+    )
+    parsing.app(command)
+    command.add_argument("--user-id", metavar="USER", help="of this user")
+    run_arguments.add_period(command)
+    parsing.limit(command, f"show so many (default: {run_arguments.SHOWN})")
+    parsing.output(command, "name")
+
+
 def run(context: CommandContext) -> int:
     options = context.options
     recorder = Recorder(context)
     filters = {"user_id": options.user_id, "from": options.since, "to": options.until}
     query = [(name, value) for name, value in filters.items() if value is not None]
-    sessions = _read_sessions(recorder, f"{recorder.app(options.app)}/sessions", query, options.limit or SHOWN)
+    sessions = _read_sessions(recorder, f"{recorder.app(options.app)}/sessions", query, options.limit or run_arguments.SHOWN)
     if options.output == "name":
         context.out.lines(safe(each["session_id"]) for each in sessions)
     elif output.is_data(options.output):

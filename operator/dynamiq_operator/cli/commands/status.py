@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.workloads import Beside, Pods, workloads_of
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import App
@@ -32,6 +32,16 @@ class _State:
     under_way: tuple[HistoryRow, ...]
     pods: Pods | None
     beside: tuple[Beside, ...]
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "-o wide adds the message of the live row, what it restores, who approved it, and its digests.",
+        ("support", "support -o wide", "support -o json"),
+    )
+    parsing.app(command)
+    parsing.output(command, "wide", "name")
 
 
 def run(context: CommandContext) -> int:

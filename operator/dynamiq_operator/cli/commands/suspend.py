@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
-from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.output import safe
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "No row is deployed, a bypass included: it waits. What runs goes on, and is kept in order. It takes the right to `deploy`, and to change"
+        " the App.",
+        ("support", "support --off", "support --preview"),
+        parsing.NO_OP_EXITS,
+    )
+    parsing.app(command)
+    command.add_argument("--off", action="store_true", help="take the suspension off: what waits for that alone is deployed")
+    parsing.add_preview_flags(command)
 
 
 def run(context: CommandContext) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.sync import SyncPlan, plan_sync
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.views.flow_diff import flow_diff
 
 if TYPE_CHECKING:
@@ -16,6 +16,26 @@ if TYPE_CHECKING:
 
 DIFFERS = 3
 """Exit code with --exit-code: Git differs from what is live."""
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "After a rollback by hand Git asks for something else than what runs. It changes nothing: the patch is on standard output, for the App's"
+        " file in Git, what is to be known beside it on standard error. What Git leaves out stays out. It takes the right to read.",
+        (
+            "support",
+            "support --full -m 'As production is'",
+            "support --exit-code",
+        ),
+        "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 Git says something else",
+    )
+    parsing.app(command)
+    command.add_argument("--to-git", action="store_true", help="the default, and the only direction: this command does not write to Git")
+    command.add_argument("--full", action="store_true", help="with runtime and config, though Git names neither")
+    command.add_argument("-m", "--message", help="message of the row that it becomes (default: which row it is as)")
+    command.add_argument("--exit-code", action="store_true", help="end with 3 where Git says something else than what is live")
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

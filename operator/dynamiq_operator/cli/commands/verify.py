@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
@@ -27,6 +27,24 @@ from dynamiq_operator.views.verdict import check
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.cli.export import Exported
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(
+        command,
+        "Walks the chain of digests, oldest row first, and names the first row that does not fit; and so the records of what changed of the App.",
+        ("support", "support --expect sha256:…", "support --file export.yaml --expect sha256:…"),
+        "exit codes: 0 every row and record fits, 1 one does not, 2 wrong usage, or no answer from the cluster or the file, 3 no row",
+    )
+    parsing.app(command)
+    command.add_argument(
+        "--file",
+        metavar="FILE",
+        help="an export (`kubectl get deployments.dynamiq,appchanges -o yaml`) in place of the cluster, which is not asked then;"
+        " its rows may be of any namespace where no -n is given",
+    )
+    command.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row or record must still have")
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

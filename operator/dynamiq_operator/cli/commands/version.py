@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator import __version__
-from dynamiq_operator.cli import output
+from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import errors
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 OPERATOR = "/apis/apps/v1/deployments"
 SELECTOR = "app.kubernetes.io/name=dynamiq-operator"
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(command, "", ("", "-o json"))
+    parsing.output(command)
 
 
 def run(context: CommandContext) -> int:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import words
+from dynamiq_operator.cli import parsing, words
 from dynamiq_operator.model.approval import Purpose
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    words.add_arguments(
+        command,
+        "The row ends, and is not deployed. Whoever made it can withdraw it, and nobody else: others reject it.",
+        ("support", "support 13 -m 'I have a better one'"),
+    )
 
 
 def run(context: CommandContext) -> int:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from dynamiq_operator.model.app import Trial
 from dynamiq_operator.model.objects import Record, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
-from dynamiq_operator.model.trial import ComparisonResult
+from dynamiq_operator.model.trial import ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.run_counts import Begun, RunCounts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from dynamiq_operator.model.app import Trial
 from dynamiq_operator.model.objects import App, Record, format_time, parse_time
+from dynamiq_operator.model.trial import Trial
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.observed.run_counts import Begun

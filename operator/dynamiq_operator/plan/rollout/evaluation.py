@@ -8,7 +8,7 @@ from enum import Enum
 
 from dynamiq_operator.desired.base import NETWORK_POLICY, SECRET, WORKLOAD
 from dynamiq_operator.desired.workload_state import WorkloadState
-from dynamiq_operator.model.app import VARIABLES_HELD
+from dynamiq_operator.model.app_status import VARIABLES_HELD
 from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.model.record import Pinned, Result

@@ -8,7 +8,7 @@ from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.desired.workload_state import WorkloadState
-from dynamiq_operator.model.app import PROGRESSING, VARIABLES_HELD, AppStatus, FailedRow, LastGood, LiveRow
+from dynamiq_operator.model.app_status import PROGRESSING, VARIABLES_HELD, AppStatus, FailedRow, LastGood, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Result, Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from dynamiq_operator.model.app import PROGRESSING
+from dynamiq_operator.model.app_status import PROGRESSING
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.guards import GuardReason
 from dynamiq_operator.model.objects import format_time

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from dynamiq_operator.model.app import LiveRow
+from dynamiq_operator.model.app_status import LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Manifest, Unreadable
 from dynamiq_operator.plan import events

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dynamiq_operator.model import names
-from dynamiq_operator.model.app import Trial
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import Record, parse_time
 from dynamiq_operator.model.record import Source
 from dynamiq_operator.model.rollout import RevertPolicy
-from dynamiq_operator.model.trial import ComparisonResult
+from dynamiq_operator.model.trial import ComparisonResult, Trial
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.hold import shown_hold

@@ -9,7 +9,7 @@ from datetime import timedelta
 from dynamiq_operator.desired.base import JOB
 from dynamiq_operator.desired.job import single_run_name
 from dynamiq_operator.model import triggers
-from dynamiq_operator.model.app import RUNS_KEPT, RunOutcome, TriggerRun
+from dynamiq_operator.model.app_status import RUNS_KEPT, RunOutcome, TriggerRun
 from dynamiq_operator.model.objects import App, format_time, parse_time
 from dynamiq_operator.model.text import on_one_line
 from dynamiq_operator.plan.context import Context

@@ -1,0 +1,119 @@
+"""The status of an App: what the operator observed of it last."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import Condition, Part, Timestamp, conditions_field
+from dynamiq_operator.model.guards import RowOf, StandingGuard
+from dynamiq_operator.model.runtime import ImagePolicy
+from dynamiq_operator.model.trial import Trial
+
+
+class LiveRow(Part):
+    """The row that the App serves."""
+
+    row: Annotated[str, Field(description="Name of the live row.")]
+    sequence: Annotated[int, Field(description="Its sequence.")]
+    workflow_version: Annotated[str, Field(description="Its workflow version.")]
+    runtime: Annotated[str, Field(description="Version of its runtime.")]
+
+
+class LastGood(Part):
+    """The standby behind the live row: the target of a rollback. Without a row there is none."""
+
+    live: Annotated[int, Field(description="Sequence of the live row that it is of.")]
+    row: Annotated[str | None, Field(description="Name of the last good row.")] = None
+    pair: Annotated[str | None, Field(max_length=64, description="Digest of its flow and its runtime.")] = None
+
+
+class FailedRow(Part):
+    """The newest deploy, if it failed and the App serves an older row, or none."""
+
+    row: Annotated[str, Field(description="Name of the row that failed.")]
+    sequence: Annotated[int, Field(description="Its sequence.")]
+    reason: Annotated[str, Field(description="Why it failed.")]
+
+
+class RecordedSettings(Part):
+    """The point up to which changes of the App's settings have been recorded."""
+
+    generation: Annotated[int, Field(description="The App's metadata.generation that was compared last.")]
+    sequence: Annotated[int, Field(description="Sequence of the newest AppChange.")]
+
+
+class RunOutcome(StrEnum):
+    """How a run of a trigger went. Missed: its time passed and no run could begin."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    MISSED = "Missed"
+
+
+class TriggerRun(Part):
+    """One run of a trigger."""
+
+    trigger: Annotated[str, Field(description="Name of the trigger.")]
+    job: Annotated[str, Field(description="Name of the Job that ran it, or would have.")]
+    started_at: Annotated[Timestamp, Field(description="When the Job was made; of a missed run, when it was due.")]
+    ended_at: Annotated[Timestamp | None, Field(description="When it ended.")] = None
+    outcome: Annotated[RunOutcome, Field(description="Running, Succeeded, Failed or Missed.")]
+    message: Annotated[str | None, Field(max_length=256, description="How it went, without what the App answered.")] = None
+    workflow_version: Annotated[str | None, Field(description="The version that answered, where it is known.")] = None
+
+
+RUNS_KEPT = 10
+PROGRESSING = "Progressing"
+"""Type of the App's condition that is True while a deploy is in flight."""
+VARIABLES_HELD = "VariablesHeld"
+"""Type of the App's condition that exists only while True: changed variables take effect with the next row only."""
+
+
+class AppStatus(Part):
+    """The observed state of the App."""
+
+    observed_generation: Annotated[
+        int | None, Field(description="Generation that this status is about; 0 until the operator has seen the App.")
+    ] = None
+    last_sequence: Annotated[int | None, Field(description="Highest sequence that was ever given to a row.")] = None
+    live: Annotated[LiveRow | None, Field(description="What the App serves.")] = None
+    failed: Annotated[FailedRow | None, Field(description="The newest deploy, where it failed.")] = None
+    last_good: Annotated[
+        LastGood | None,
+        Field(description="Under strategy Switch, what is kept warm. Left out of an App whose live row is from before this field."),
+    ] = None
+    trial: Annotated[Trial | None, Field(description="The live row while it is watched, where the App takes bad versions back.")] = None
+    holds: Annotated[RowOf | None, Field(description="The rollback after which what Git asks for waits.")] = None
+    guards: Annotated[tuple[StandingGuard, ...], Field(max_length=64, description="What would hold a deploy that is asked for now.")] = ()
+    hostname: Annotated[str | None, Field(description="Name that callers use.")] = None
+    url: Annotated[
+        str | None, Field(description="What callers outside the cluster call, where the operator was told how its gateway is reached.")
+    ] = None
+    image_policy: Annotated[
+        ImagePolicy | None, Field(description="What the operator asks of a Runtime's image, where that is anything: previews heed it.")
+    ] = None
+    triggers: Annotated[
+        tuple[TriggerRun, ...], Field(max_length=RUNS_KEPT, description="The last runs of the App's triggers, the newest first.")
+    ] = ()
+    settings: Annotated[
+        RecordedSettings | None, Field(description="Up to where changes of the App's settings have been recorded, as AppChanges.")
+    ] = None
+    conditions: tuple[Condition, ...] = conditions_field()
+
+    @property
+    def deploying_since(self) -> str | None:
+        """The start of the deploy in flight, from the condition; None if the condition reports none."""
+        return next((each.last_transition_time for each in self.conditions if (each.type, each.status) == (PROGRESSING, "True")), None)
+
+    @property
+    def is_holding_variables(self) -> bool:
+        """True if a change of variables, access or runs waits for a row."""
+        return any((each.type, each.status) == (VARIABLES_HELD, "True") for each in self.conditions)
+
+
+DEFAULT_APP_STATUS = {"observedGeneration": 0}
+"""The status of a new App: not yet seen by the operator, so that no GitOps tool considers it done."""
