@@ -26,7 +26,7 @@ LEDGER = REPOSITORY / "docs" / "ledger.md"
 PLUGIN = REPOSITORY / "docs" / "plugin.md"
 BACKUP = REPOSITORY / "docs" / "backup.md"
 APPS = REPOSITORY / "docs" / "apps.md"
-RUNS = REPOSITORY / "docs" / "runs.md"
+RECORDER = REPOSITORY / "docs" / "recorder.md"
 INSTALL = REPOSITORY / "docs" / "install.md"
 ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
 GITOPS = REPOSITORY / "docs" / "gitops.md"
@@ -118,7 +118,7 @@ def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Clust
 def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of_it(cluster: Cluster, tmp_path: Path) -> None:
     """Docker, and a server, are not needed: the overlays are made by what stands in the document, and rendered."""
     shutil.copytree(REPOSITORY / "manifests", tmp_path / "manifests")
-    page = blocks(RUNS)
+    page = blocks(RECORDER)
     sqlite, postgres, gate = (
         next(each for each in page if name in each) for name in ("../manifests/recorder]", "recorder-postgres", "gate")
     )
@@ -140,7 +140,7 @@ def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of
     variable = {"name": "DYNAMIQ_RECORDER", "value": "http://dynamiq-recorder.dynamiq-recorder.svc:8080"}
     (deployment,) = [each for each in rendered["gate"] if each["kind"] == "Deployment"]
     assert variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
-    patches = re.search("^```yaml\n(patches:.*?)^```", RUNS.read_text(), re.MULTILINE | re.DOTALL)
+    patches = re.search("^```yaml\n(patches:.*?)^```", RECORDER.read_text(), re.MULTILINE | re.DOTALL)
     assert patches is not None
     shutil.copytree(REPOSITORY / "crds", tmp_path / "crds")
     overlay = f"mkdir mine && cat > mine/kustomization.yaml <<END\nresources: [../manifests]\n{patches[1]}END\n"

@@ -1,6 +1,6 @@
 """How often the verdict finds what is worse, by the number of a row's runs: `python -m tests.bench.verdict_power`, some minutes.
 
-Each row of runs is compared with one of as many that has nothing the matter. The table is for docs/runs.md.
+Each row of runs is compared with one of as many that has nothing the matter. The table is for docs/comparisons.md.
 """
 
 from __future__ import annotations
