@@ -1,6 +1,6 @@
 """Figures of capacity: what is measured at each size, one slope for each factor, and what the slopes give for more Apps.
 
-`docs/measured/capacity.txt` has what was measured, in sections of lines, `NAME = VALUE UNIT`. docs/capacity.md shows it, and what follows from
+`docs/measured/capacity.txt` has what was measured, in sections of lines, `NAME = VALUE UNIT`. docs/capacity-measured.md shows it, and what follows from
 it: `python -m tests.soak.capacity_figures` writes the tables anew, and a unit test fails where they say anything else than the file.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-MEASURED, PAGE = REPOSITORY / "docs" / "measured" / "capacity.txt", REPOSITORY / "docs" / "capacity.md"
+MEASURED, PAGE = REPOSITORY / "docs" / "measured" / "capacity.txt", REPOSITORY / "docs" / "capacity-measured.md"
 BEGIN, END = "<!-- figures: python -m tests.soak.capacity_figures -->\n", "<!-- end of figures -->\n"
 NOT_MEASURED = "Not measured yet: there is no `docs/measured/capacity.txt`. This part of the page says nothing until there is.\n"
 NO_VALUE = "not measured"
@@ -154,7 +154,7 @@ def _pair(sizes: Iterable[Size], field: str) -> tuple[Size, Size] | None:
 
 
 def tables(text: str | None) -> str:
-    """What docs/capacity.md says of a log, or that there is none."""
+    """What docs/capacity-measured.md says of a log, or that there is none."""
     if text is None:
         return f"\n{NOT_MEASURED}\n"
     found = parse(text)
@@ -214,7 +214,7 @@ def _small(value: float, unit: str) -> str:
 
 
 def main() -> None:
-    """Writes the tables of docs/capacity.md anew."""
+    """Writes the tables of docs/capacity-measured.md anew."""
     PAGE.write_text(with_tables(PAGE.read_text(), measured()))
 
 
