@@ -28,7 +28,7 @@ BACKUP = REPOSITORY / "docs" / "backup.md"
 APPS = REPOSITORY / "docs" / "apps.md"
 RECORDER = REPOSITORY / "docs" / "recorder.md"
 INSTALL = REPOSITORY / "docs" / "install.md"
-ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
+REVERTS = REPOSITORY / "docs" / "reverts.md"
 GITOPS = REPOSITORY / "docs" / "gitops.md"
 PROMOTION = REPOSITORY / "docs" / "promotion.md"
 pytestmark = pytest.mark.usefixtures("policies")
@@ -235,8 +235,8 @@ def test_the_commands_of_the_page_about_apps(page: Page) -> None:
     page.on.acted_on(APP)  # else a deploy of the next test may be heard of before it, and lack the Secret
 
 
-def test_the_commands_of_the_page_on_rollouts(page: Page) -> None:
-    policy, _shown, _slower, by_hand = page.blocks(ROLLOUTS)
+def test_the_commands_of_the_page_on_reverts(page: Page) -> None:
+    policy, _shown, by_hand, _slower = page.blocks(REVERTS)
     assert "patched" in page.shell(policy)
     assert page.on.get("App", APP)["spec"]["rollout"]["revert"] == {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
     assert re.search(r"is Live after \d+ s$", page.shell(by_hand).strip())

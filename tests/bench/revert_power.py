@@ -1,6 +1,6 @@
 """How often an equal version is reverted, and a worse one found: `python -m tests.bench.revert_power`, a quarter of an hour.
 
-Deploys are simulated and judged by the operator's own functions. The tables are for docs/rollouts.md.
+Deploys are simulated and judged by the operator's own functions. The tables are for docs/reverts.md.
 """
 
 from __future__ import annotations
