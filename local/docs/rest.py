@@ -44,7 +44,7 @@ def _index(document: Mapping[str, Any]) -> str:
     ]
     description = plain(document["info"]["description"])
     token = plain(document["components"]["securitySchemes"]["token"]["description"])
-    more = "[The management API](../../rest.md) says who may what, how pages go on, and where it differs from the public product's."
+    more = "[The management API](../../rest.md) says who may what, and [the API in detail](../../rest-details.md) where it differs from the public product's."
     return page(
         "# REST API", description, f"Every call has the header `Authorization: Bearer TOKEN`. {token}", more, table(("", "path", ""), rows)
     )

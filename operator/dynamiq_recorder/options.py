@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         TABLES_BACK,
         help="take the store's tables back to an older version, before an older recorder starts",
         description="Takes the store's tables back to the version that an older recorder knows, while no recorder runs. Of runs of several Apps "
-        "that have one id it leaves the one that was stored first; docs/runs.md says how it is run.",
+        "that have one id it leaves the one that was stored first; docs/recorder.md says how it is run.",
     )
     _store(back)
     back.add_argument(

@@ -26,9 +26,9 @@ LEDGER = REPOSITORY / "docs" / "ledger.md"
 PLUGIN = REPOSITORY / "docs" / "plugin.md"
 BACKUP = REPOSITORY / "docs" / "backup.md"
 APPS = REPOSITORY / "docs" / "apps.md"
-RUNS = REPOSITORY / "docs" / "runs.md"
+RECORDER = REPOSITORY / "docs" / "recorder.md"
 INSTALL = REPOSITORY / "docs" / "install.md"
-ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
+REVERTS = REPOSITORY / "docs" / "reverts.md"
 GITOPS = REPOSITORY / "docs" / "gitops.md"
 PROMOTION = REPOSITORY / "docs" / "promotion.md"
 pytestmark = pytest.mark.usefixtures("policies")
@@ -118,7 +118,7 @@ def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Clust
 def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of_it(cluster: Cluster, tmp_path: Path) -> None:
     """Docker and a server are not needed: the overlays are written by the document's commands, and rendered."""
     shutil.copytree(REPOSITORY / "manifests", tmp_path / "manifests")
-    page = blocks(RUNS)
+    page = blocks(RECORDER)
     sqlite, postgres, gate = (
         next(each for each in page if name in each) for name in ("../manifests/recorder]", "recorder-postgres", "gate")
     )
@@ -140,7 +140,7 @@ def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of
     variable = {"name": "DYNAMIQ_RECORDER", "value": "http://dynamiq-recorder.dynamiq-recorder.svc:8080"}
     (deployment,) = [each for each in rendered["gate"] if each["kind"] == "Deployment"]
     assert variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
-    patches = re.search("^```yaml\n(patches:.*?)^```", RUNS.read_text(), re.MULTILINE | re.DOTALL)
+    patches = re.search("^```yaml\n(patches:.*?)^```", RECORDER.read_text(), re.MULTILINE | re.DOTALL)
     assert patches is not None
     shutil.copytree(REPOSITORY / "crds", tmp_path / "crds")
     overlay = f"mkdir mine && cat > mine/kustomization.yaml <<END\nresources: [../manifests]\n{patches[1]}END\n"
@@ -235,8 +235,8 @@ def test_the_commands_of_the_page_about_apps(page: Page) -> None:
     page.on.acted_on(APP)  # else a deploy of the next test may be heard of before it, and lack the Secret
 
 
-def test_the_commands_of_the_page_on_rollouts(page: Page) -> None:
-    policy, _shown, _slower, by_hand = page.blocks(ROLLOUTS)
+def test_the_commands_of_the_page_on_reverts(page: Page) -> None:
+    policy, _shown, by_hand, _slower = page.blocks(REVERTS)
     assert "patched" in page.shell(policy)
     assert page.on.get("App", APP)["spec"]["rollout"]["revert"] == {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
     assert re.search(r"is Live after \d+ s$", page.shell(by_hand).strip())

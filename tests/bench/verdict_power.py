@@ -1,6 +1,6 @@
 """Simulates how often comparisons detect worse rows, by the number of a row's runs: `python -m tests.bench.verdict_power`, some minutes.
 
-Each row of runs is compared with a good one of as many runs. The table is for docs/runs.md.
+Each row of runs is compared with a good one of as many runs. The table is for docs/comparisons.md.
 """
 
 from __future__ import annotations

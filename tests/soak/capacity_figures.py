@@ -1,6 +1,6 @@
 """Computes figures of capacity: the measures at each size, one slope for each factor, and an extrapolation to more Apps.
 
-`docs/measured/capacity.txt` has the measures, in sections of lines, `NAME = VALUE UNIT`. docs/capacity.md shows these and the rest: `python
+`docs/measured/capacity.txt` has the measures, in sections of lines, `NAME = VALUE UNIT`. docs/capacity-measured.md shows these and the rest: `python
 -m tests.soak.capacity_figures` writes its tables again. A unit test fails if they differ from the file.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-MEASURED, PAGE = REPOSITORY / "docs" / "measured" / "capacity.txt", REPOSITORY / "docs" / "capacity.md"
+MEASURED, PAGE = REPOSITORY / "docs" / "measured" / "capacity.txt", REPOSITORY / "docs" / "capacity-measured.md"
 BEGIN, END = "<!-- figures: python -m tests.soak.capacity_figures -->\n", "<!-- end of figures -->\n"
 NOT_MEASURED = "Not measured yet: there is no `docs/measured/capacity.txt`. This part of the page says nothing until there is.\n"
 NO_VALUE = "not measured"
@@ -156,7 +156,7 @@ def _pair(sizes: Iterable[Size], field: str) -> tuple[Size, Size] | None:
 
 
 def tables(text: str | None) -> str:
-    """Returns the text of docs/capacity.md for a log, or for no log."""
+    """Returns the text of docs/capacity-measured.md for a log, or for no log."""
     if text is None:
         return f"\n{NOT_MEASURED}\n"
     values_by_size = parse(text)
@@ -216,7 +216,7 @@ def _small(value: float, unit: str) -> str:
 
 
 def main() -> None:
-    """Writes the tables of docs/capacity.md again."""
+    """Writes the tables of docs/capacity-measured.md again."""
     PAGE.write_text(with_tables(PAGE.read_text(), measured()))
 
 

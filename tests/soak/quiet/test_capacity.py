@@ -3,7 +3,7 @@
     SOAK=1 CAPACITY_APPS=1000 python -m pytest tests/soak/quiet/test_capacity.py --capture=no
     python -m tests.soak.capacity_figures
 
-The first takes an hour, alone on a quiet machine; the second writes the tables of docs/capacity.md. Without CAPACITY_APPS, as in
+The first takes an hour, alone on a quiet machine; the second writes the tables of docs/capacity-measured.md. Without CAPACITY_APPS, as in
 `make soak`, it uses 100 and 300 Apps and shorter times at rest: that only proves that the measure works. Its figures are not kept.
 """
 

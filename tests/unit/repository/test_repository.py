@@ -29,6 +29,7 @@ DOCUMENTS = (
     "SECURITY.md",
     "docs/alerts.md",
     "docs/architecture.md",
+    "docs/architecture-walks.md",
     "docs/design/*.md",
     "tests/README.md",
 )
