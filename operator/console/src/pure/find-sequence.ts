@@ -7,6 +7,9 @@ export interface Found {
   isExact: boolean;
 }
 
+/** Where somebody goes in a history: to an end, to a sequence, or to the last row before a time (RFC 3339). */
+export type Place = "newest" | "oldest" | { sequence: number } | { before: string };
+
 const TRIES_MOST = 24;
 
 /**
@@ -53,7 +56,7 @@ export async function findSequence(
 }
 
 /** What was written into the field: a sequence, the end of a day in the reader's zone, or neither. */
-export function readPlace(text: string): { sequence: number } | { before: string } | undefined {
+export function readPlace(text: string): Exclude<Place, string> | undefined {
   const given = text.trim();
   const sequence = /^#?(\d{1,9})$/.exec(given);
   if (sequence) return { sequence: Number(sequence[1]) };

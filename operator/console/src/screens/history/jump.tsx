@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
 import { problemOf } from "../../api/problem.ts";
-import { readPlace } from "../../pure/find-sequence.ts";
-import type { Place } from "./table.tsx";
+import { type Place, readPlace } from "../../pure/find-sequence.ts";
 
 /** How one gets far in a long history: its ends, a sequence, a day. */
 export function JumpBar({ onGo, onHelp }: { onGo: (place: Place) => Promise<string>; onHelp: () => void }) {

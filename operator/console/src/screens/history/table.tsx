@@ -3,7 +3,7 @@ import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, u
 import type { Rejection } from "../../api/guards.ts";
 import type { Row, Verification } from "../../api/history.ts";
 import type { App, AppRights } from "../../api/read.ts";
-import { findSequence } from "../../pure/find-sequence.ts";
+import { findSequence, type Place } from "../../pure/find-sequence.ts";
 import { offerOn, rejectedAs, waitsOf, whyNotBack } from "../../pure/guards.ts";
 import { canComeBack, likeLive, titleOf } from "../../pure/row-words.ts";
 import { user } from "../../state/session.ts";
@@ -16,8 +16,6 @@ import { useKeys } from "./keyboard.ts";
 import { HistoryPages } from "./pages.ts";
 import { HistoryRow, UnreadWholeRow } from "./row.tsx";
 import { inOrder, type Ticked } from "./ticked.tsx";
-
-export type Place = "newest" | "oldest" | { sequence: number } | { before: string };
 
 export interface TableControl {
   /** Goes to a place, and says in a sentence what it found where it is not what was asked for. */

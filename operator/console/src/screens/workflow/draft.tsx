@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
-import { readDifference, type Version, type Versions, type Workflow } from "../../api/workflows.ts";
+import type { Version, Versions, Workflow } from "../../api/workflows.ts";
 import { readDiff } from "../../pure/diff.ts";
-import { type Query, useQuery } from "../../state/query.ts";
+import type { Query } from "../../state/query.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Time } from "../../ui/time.tsx";
+import { useDifference } from "./difference.ts";
 import { ReleaseDialog } from "./release.tsx";
 
 interface Props {
@@ -40,13 +41,8 @@ export function Draft({ workflow, versions, namespace, right }: Props) {
   );
 }
 
-export const differenceKey = (workflow: Workflow, version: string, other?: string) =>
-  `difference ${workflow.id} ${version} ${other ?? ""} ${other === "draft" ? workflow.object_version : ""}`;
-
 function SinceNewest({ workflow, newest }: { workflow: Workflow; newest: Version }) {
-  const query = useQuery(differenceKey(workflow, newest.id, "draft"), (signal) =>
-    readDifference(workflow.id, newest.id, "draft", signal),
-  );
+  const query = useDifference(workflow, newest.id, "draft");
   const found = query.data.value;
   if (!found) return query.problem.value ? null : <p class="muted">Comparing with {newest.version}…</p>;
   const { added, removed } = readDiff(found.flow_diff);

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
-import { readDifference, readWorkflow, releaseDraft, type Versions, type Workflow } from "../../api/workflows.ts";
+import { readWorkflow, releaseDraft, type Versions, type Workflow } from "../../api/workflows.ts";
 import { line, option } from "../../pure/shell.ts";
-import { type Query, refresh, update, useQuery } from "../../state/query.ts";
+import { type Query, refresh, update } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
@@ -11,7 +11,7 @@ import { ProblemNotice } from "../../ui/problem.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { TextField } from "../../ui/text-field.tsx";
 import { toast } from "../../ui/toasts.tsx";
-import { differenceKey } from "./draft.tsx";
+import { useDifference } from "./difference.ts";
 
 interface Props {
   workflow: Workflow;
@@ -26,8 +26,7 @@ export function ReleaseDialog({ workflow, versions, namespace, onClose }: Props)
   const next = `v${Number(newest?.version.slice(1) ?? 0) + 1}`;
   const [described, describe] = useState("");
   const write = useWrite();
-  const key = newest && differenceKey(workflow, newest.id, "draft");
-  const difference = useQuery(key, (signal) => readDifference(workflow.id, newest?.id as string, "draft", signal));
+  const difference = useDifference(workflow, newest?.id, "draft");
   // The description of a version never changes: the same flow with another one is another version.
   const isSame = difference.data.value?.flow_diff === "" && described.trim() === "";
   const isChanged = write.problem?.isChanged;

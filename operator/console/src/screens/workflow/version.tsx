@@ -1,14 +1,14 @@
 import type { AppOfList } from "../../api/read.ts";
-import { readDifference, type Version, type Versions, versionOf, type Workflow } from "../../api/workflows.ts";
+import { type Version, type Versions, versionOf, type Workflow } from "../../api/workflows.ts";
 import { inProject } from "../../state/project.ts";
-import { type Query, useQuery } from "../../state/query.ts";
+import type { Query } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
 import { Copy } from "../../ui/copy.tsx";
 import { Diff } from "../../ui/diff.tsx";
 import { useLocation } from "../../ui/location.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
-import { differenceKey } from "./draft.tsx";
+import { useDifference } from "./difference.ts";
 import { LiveIn } from "./live-in.tsx";
 import { RejectAction, Rejected } from "./rejected.tsx";
 
@@ -54,9 +54,7 @@ interface OldProps {
 
 /** A version that is older than all that were listed: what the API says of it beside what changed. */
 function OldVersion({ workflow, versionId, all, apps }: OldProps) {
-  const query = useQuery(differenceKey(workflow, versionId), (signal) =>
-    readDifference(workflow.id, versionId, undefined, signal),
-  );
+  const query = useDifference(workflow, versionId);
   return (
     <Loaded query={query} lines={8} level={1}>
       {({ from, to }) => (
@@ -152,9 +150,7 @@ function OneVersion({ workflow, version, before, all, apps }: OneProps) {
 }
 
 function Difference({ workflow, version, other }: { workflow: Workflow; version: Version; other: string }) {
-  const query = useQuery(differenceKey(workflow, version.id, other), (signal) =>
-    readDifference(workflow.id, version.id, other, signal),
-  );
+  const query = useDifference(workflow, version.id, other);
   return (
     <Loaded query={query} lines={6}>
       {(found) => <Diff text={found.flow_diff} label="Flow" same="The flow is the same." />}
