@@ -6,8 +6,8 @@ import { Frame } from "./screens/frame.tsx";
 import { rest, WorkflowScreen, WorkflowsScreen } from "./screens/parts.ts";
 import { SignInScreen } from "./screens/sign-in.tsx";
 import { UnknownScreen } from "./screens/unknown.tsx";
+import { LocationProvider, useLocation, useTop } from "./state/location.tsx";
 import { readSession, session } from "./state/session.ts";
-import { LocationProvider, useLocation, useTop } from "./ui/location.tsx";
 import { Failure } from "./ui/states.tsx";
 
 const ASKED_AGAIN_AFTER = 3_000;

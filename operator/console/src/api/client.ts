@@ -1,11 +1,12 @@
 import type { Client } from "openapi-fetch";
-import { noteSilence } from "../state/connection.ts";
-import { noteExpired } from "../state/session.ts";
 import { Problem, problemOf, problemOfResponse } from "./problem.ts";
 import type { paths } from "./schema.d.ts";
 
 /** The header that no form, link or image of another site can send. */
 export const OWN = { "X-Dynamiq-Console": "1" };
+
+/** Callbacks of the state above: `silence` after a call without an answer, `expired` after one that was answered 401. */
+export const listeners: { silence?: () => void; expired?: () => void } = {};
 
 interface Answer<T> {
   data?: T;
@@ -26,14 +27,14 @@ export async function call<T>(asked: Promise<Answer<T>>): Promise<T> {
     answer = await asked;
   } catch (thrown) {
     if ((thrown as Error)?.name === "AbortError") throw thrown;
-    noteSilence();
+    listeners.silence?.();
     throw problemOf(thrown);
   }
   const { response } = answer;
   if (response.ok) return answer.data as T;
   const problem = await problemOfResponse(response, answer.error);
-  if (problem.isAway) noteSilence();
-  if (problem.status === 401) noteExpired();
+  if (problem.isAway) listeners.silence?.();
+  if (problem.status === 401) listeners.expired?.();
   throw problem;
 }
 

@@ -1,9 +1,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { useLocation } from "../state/location.tsx";
 import { inProject, project } from "../state/project.ts";
 import { user } from "../state/session.ts";
 import { Arrival } from "../ui/arrival.tsx";
-import { useLocation } from "../ui/location.tsx";
 import { Lost } from "../ui/lost.tsx";
 import { Mark } from "../ui/mark.tsx";
 import { Skeleton } from "../ui/states.tsx";

@@ -1,8 +1,8 @@
 import { readProjects } from "../api/read.ts";
 import { nameOf, offered, onlyOne } from "../pure/projects.ts";
+import { useLocation } from "../state/location.tsx";
 import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
-import { useLocation } from "../ui/location.tsx";
 
 /** Which project the lists show. */
 export function ProjectSwitcher() {

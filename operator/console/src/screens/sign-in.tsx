@@ -1,11 +1,11 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Problem, problemOf } from "../api/problem.ts";
 import { errorOf, refusalOf, targetOf } from "../pure/sign-in.ts";
+import { useLocation } from "../state/location.tsx";
 import { announceSignIn, session, signIn, user } from "../state/session.ts";
 import { Action } from "../ui/action.tsx";
 import { arriveAnew } from "../ui/arrival.tsx";
 import { Field } from "../ui/field.tsx";
-import { useLocation } from "../ui/location.tsx";
 import { Mark } from "../ui/mark.tsx";
 import { useTitle } from "../ui/title.ts";
 

@@ -1,10 +1,10 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { App } from "../api/read.ts";
 import { readTriggers, type Trigger } from "../api/triggers.ts";
+import { useLocation } from "../state/location.tsx";
 import { refresh, useQuery } from "../state/query.ts";
 import { useRights } from "../state/rights.ts";
 import { Action, type Right } from "../ui/action.tsx";
-import { useLocation } from "../ui/location.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { TriggerActions } from "./triggers/actions.tsx";
 import { TriggerDialog } from "./triggers/dialog.tsx";

@@ -1,13 +1,13 @@
 import { useMemo } from "preact/hooks";
 import { type AppOfList, type Project, readApps, readProjects } from "../api/read.ts";
 import { type ListedWorkflow, readWorkflows } from "../api/workflows.ts";
+import { useLocation } from "../state/location.tsx";
 import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
 import { useProjectEvents } from "../state/watch.ts";
 import { Command } from "../ui/copy.tsx";
 import { useGrowing } from "../ui/growing.ts";
 import { Icon } from "../ui/icons.tsx";
-import { useLocation } from "../ui/location.tsx";
 import { Empty, Loaded, Trouble } from "../ui/states.tsx";
 import { Time } from "../ui/time.tsx";
 import { useTitle } from "../ui/title.ts";

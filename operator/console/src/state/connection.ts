@@ -1,3 +1,4 @@
+import { listeners } from "../api/client.ts";
 import { signal } from "./signal.ts";
 
 /** Whether the API answers. `away`: it was asked for nothing but that, and had no answer, or said that the cluster has none. */
@@ -32,6 +33,7 @@ export function noteSilence(): void {
   if (stands > 0) ask(stands);
   else probe();
 }
+listeners.silence = noteSilence;
 
 /** Ends when `connection` says how it is, as far as that is being asked at this moment. */
 export async function known(): Promise<void> {

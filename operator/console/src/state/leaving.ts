@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { useLocation } from "../ui/location.tsx";
 import { keep } from "./keeper.ts";
+import { useLocation } from "./location.tsx";
 
 /** The way out of a dialog that has an address of its own. */
 export interface Leaving {

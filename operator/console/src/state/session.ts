@@ -1,3 +1,4 @@
+import { listeners } from "../api/client.ts";
 import { Problem, problemOf, problemOfResponse } from "../api/problem.ts";
 import { letGo } from "./keeper.ts";
 import { signal } from "./signal.ts";
@@ -61,6 +62,7 @@ export function announceSignIn(): void {
 export function noteExpired(): void {
   if (session.value?.user) isExpired.value = true;
 }
+listeners.expired = noteExpired;
 
 function keep(found: SessionData | undefined): void {
   if (found === undefined) return;

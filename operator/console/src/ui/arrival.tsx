@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { layerOf, stays } from "../pure/layers.ts";
-import { useLocation } from "./location.tsx";
+import { useLocation } from "../state/location.tsx";
 import { title } from "./title.ts";
 
 const HEADING_WITHIN = 60_000;

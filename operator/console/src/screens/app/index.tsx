@@ -1,10 +1,10 @@
 import { useRef } from "preact/hooks";
 import { type App, type AppRights, readApp } from "../../api/read.ts";
 import { type AppPlace, appPlace } from "../../pure/place.ts";
+import { useLocation } from "../../state/location.tsx";
 import { useQuery } from "../../state/query.ts";
 import { useRights } from "../../state/rights.ts";
 import { useAppEvents } from "../../state/watch.ts";
-import { useLocation } from "../../ui/location.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { useTitle } from "../../ui/title.ts";
 import { HistoryTab } from "../history/history.tsx";

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { deleteApp } from "../../api/configuration.ts";
 import type { App } from "../../api/read.ts";
 import { line } from "../../pure/shell.ts";
+import { useLocation } from "../../state/location.tsx";
 import { inProject } from "../../state/project.ts";
 import { refresh } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";
@@ -9,7 +10,6 @@ import { Action, type Right } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Field } from "../../ui/field.tsx";
-import { useLocation } from "../../ui/location.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
 import { toast } from "../../ui/toasts.tsx";
 

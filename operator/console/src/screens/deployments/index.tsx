@@ -1,11 +1,11 @@
 import { useMemo, useState } from "preact/hooks";
 import { readApps } from "../../api/read.ts";
 import { type Asked, askedOf, queryOf, searched, sorted } from "../../pure/app-list.ts";
+import { useLocation } from "../../state/location.tsx";
 import { inProject, project } from "../../state/project.ts";
 import { useQuery } from "../../state/query.ts";
 import { useProjectEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
-import { useLocation } from "../../ui/location.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { useTitle } from "../../ui/title.ts";
 import { ReportDialog } from "../parts.ts";

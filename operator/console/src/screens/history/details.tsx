@@ -27,6 +27,7 @@ import {
 import { line } from "../../pure/shell.ts";
 import { duration } from "../../pure/time.ts";
 import { useLeaving } from "../../state/leaving.ts";
+import { useLocation } from "../../state/location.tsx";
 import { type Query, useQuery } from "../../state/query.ts";
 import { useRejections } from "../../state/rejections.ts";
 import { useRights } from "../../state/rights.ts";
@@ -36,7 +37,6 @@ import { Action } from "../../ui/action.tsx";
 import { Command, Copy } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Diff } from "../../ui/diff.tsx";
-import { useLocation } from "../../ui/location.tsx";
 import { Said } from "../../ui/said.tsx";
 import { Failure, Loaded, Skeleton } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";

@@ -4,7 +4,7 @@ import { isUnrecorded, readRuns } from "../../api/runs.ts";
 import { asRunQuery, asRunSearch, isRunFiltered, type RunFilters, readRunFilters } from "../../pure/run-filters.ts";
 import { count } from "../../pure/run-words.ts";
 import { onReturn } from "../../state/connection.ts";
-import { useLocation } from "../../ui/location.tsx";
+import { useLocation } from "../../state/location.tsx";
 import { usePoll } from "../../ui/poll.ts";
 import { Empty, Failure, Skeleton, Trouble } from "../../ui/states.tsx";
 import { Unrecorded } from "../monitoring/unrecorded.tsx";

@@ -1,11 +1,11 @@
 import type { AppOfList } from "../../api/read.ts";
 import { type Version, type Versions, versionOf, type Workflow } from "../../api/workflows.ts";
+import { useLocation } from "../../state/location.tsx";
 import { inProject } from "../../state/project.ts";
 import type { Query } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
 import { Copy } from "../../ui/copy.tsx";
 import { Diff } from "../../ui/diff.tsx";
-import { useLocation } from "../../ui/location.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 import { useDifference } from "./difference.ts";
