@@ -1,5 +1,5 @@
 /** Runs of the App, whose shapes are the recorder's: a list, one with its nodes, figures, and a comparison of two rows. */
-import type { Schemas } from "../src/api/read.ts";
+import type { Schemas } from "../src/pure/shapes.ts";
 
 export const RUN = "28189231-788e-51ad-b0bc-a57a4d6dd953";
 const [APP, ROW, OLDER] = ["3d5626ad", "d5c46970", "2b16ee76"].map((each) => `${each}-7fe4-5c0b-95e9-77a4ed2fb255`) as [

@@ -2,7 +2,7 @@
  * An App, its history, its workflow and what belongs to them, as the API tells them: examples of its document, grown to what is hard to
  * show. Texts are as long as the API lets them be, and some have no place to break at.
  */
-import type { Schemas } from "../src/api/read.ts";
+import type { Schemas } from "../src/pure/shapes.ts";
 import * as runs from "./cast-runs.ts";
 import { type Body, type Call, example, told } from "./document.ts";
 

@@ -1,6 +1,7 @@
 // @vitest-environment happy-dom
+
 import { describe, expect, it, vi } from "vitest";
-import type { Schemas } from "../src/api/read.ts";
+import type { Schemas } from "../src/pure/shapes.ts";
 import * as cast from "./cast.ts";
 import { first, one, some } from "./cast.ts";
 import * as kit from "./kit.tsx";

@@ -1,6 +1,6 @@
 /** The API's own document: the types of its answers by call, and its examples of them. */
 import { readFileSync } from "node:fs";
-import type { paths } from "../src/api/schema.d.ts";
+import type { paths } from "../src/pure/schema.d.ts";
 
 type Path = keyof paths & string;
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";

@@ -20,7 +20,7 @@ def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copied = tmp_path / "console"
     shutil.copytree(console_build.SOURCE, copied, ignore=shutil.ignore_patterns("node_modules"))
     monkeypatch.setattr(console_build, "SOURCE", copied)
-    monkeypatch.setattr(console_build, "GENERATED", (copied / "src" / "api" / "schema.d.ts",))
+    monkeypatch.setattr(console_build, "GENERATED", (copied / "src" / "pure" / "schema.d.ts",))
     monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path / "cache"))
     return copied
 
@@ -47,7 +47,7 @@ def test_another_node_builds_it_anew(console: Path, tmp_path: Path, monkeypatch:
 
 def test_what_the_build_itself_makes_builds_nothing_anew(console: Path) -> None:
     before = console_build.folder()
-    (console / "src" / "api" / "schema.d.ts").write_text("export {}")
+    (console / "src" / "pure" / "schema.d.ts").write_text("export {}")
     (console / "node_modules" / "some").mkdir(parents=True)
     (console / "node_modules" / "some" / "index.js").write_text("")
     assert console_build.folder() == before

@@ -1,6 +1,6 @@
 import type { Client } from "openapi-fetch";
+import type { paths } from "../pure/schema.d.ts";
 import { Problem, problemOf, problemOfResponse } from "./problem.ts";
-import type { paths } from "./schema.d.ts";
 
 /** The header that no form, link or image of another site can send. */
 export const OWN = { "X-Dynamiq-Console": "1" };

@@ -1,16 +1,7 @@
 /** What an App is configured with and its Access Keys: read and written, by name. Each throws Problem. */
 
+import type { AccessKey, Configuration, ConfigurationChange, NewAccessKey, Schemas } from "../pure/shapes.ts";
 import { call, DELETE, GET, PATCH, POST } from "./client.ts";
-import type { Schemas } from "./read.ts";
-
-export type Configuration = Schemas["Configuration"];
-/** What is left out stays. */
-export type ConfigurationChange = Pick<Schemas["ConfigurationChange"], "object_version"> &
-  Partial<Schemas["ConfigurationChange"]>;
-
-export type AccessKey = Schemas["AccessKey"];
-/** A key that was made a moment ago: its value is never told again. */
-export type NewAccessKey = Schemas["MadeAccessKey"];
 
 export const readConfiguration = async (app: string, signal: AbortSignal): Promise<Configuration> =>
   (await call(GET("/v1/apps/{app_id}/configuration", { params: { path: { app_id: app } }, signal }))).data;

@@ -1,14 +1,16 @@
 /** What the deploying dialogs read and write, by name. Each returns the data of an answer and throws Problem. */
+import type {
+  AppOfList,
+  DeployBody,
+  Deployment,
+  Environment,
+  NewAppBody,
+  PreviewData,
+  PromoteBody,
+  PromotionData,
+  Runtime,
+} from "../pure/shapes.ts";
 import { call, GET, POST } from "./client.ts";
-import type { AppOfList, Deployment, Schemas } from "./read.ts";
-
-export type Runtime = Schemas["Runtime"];
-export type Environment = Schemas["Environment"];
-export type PreviewData = Schemas["PreviewShape"];
-export type PromotionData = Schemas["PromotionPreview"];
-export type DeployBody = Schemas["NewDeployment"];
-export type PromoteBody = Schemas["Promotion"];
-export type NewAppBody = Schemas["NewApp"];
 
 const ALL = { page_size: 500 } as const;
 

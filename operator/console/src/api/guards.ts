@@ -1,17 +1,6 @@
 /** Rules for deploys: rows that wait and what is said of them, rejected versions, suspension. Each call returns the data of an answer and throws Problem. */
+import type { App, Approval, Rejection, Schemas, WaitingPreview, Word } from "../pure/shapes.ts";
 import { call, GET, POST } from "./client.ts";
-import type { App, Schemas } from "./read.ts";
-
-/** A row that waits, as its App tells it. */
-export type Waiting = Schemas["WaitingRef"];
-export type Waits = Schemas["Waits"];
-/** What would hold a deploy that is asked for now. */
-export type Guard = Schemas["Guard"];
-export type Approval = Schemas["Approval"];
-export type Rejection = Schemas["Rejection"];
-export type WaitingPreview = Schemas["WaitingPreview"];
-export type Word = Schemas["NewApproval"];
-export type Purpose = Word["purpose"];
 
 /** What a row that waits would do, over what is live now. */
 export const previewWaiting = async (app: string, row: string, signal: AbortSignal): Promise<WaitingPreview> => {

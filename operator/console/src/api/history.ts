@@ -1,34 +1,7 @@
 /** What the history of an App is read with. Each returns the data of an answer and throws Problem. */
 import { asQuery, type HistoryFilters } from "../pure/history-filters.ts";
+import type { Comparison, FilterChoices, LiveAt, Row, Schemas, Verification } from "../pure/shapes.ts";
 import { call, GET } from "./client.ts";
-import type { Deployment, OneDeployment, Ready, Schemas } from "./read.ts";
-
-/** A row of a history; as an event tells it, with its pods. */
-export type Row = Deployment & { ready?: Ready | null };
-
-/** A row, whole. `asked`, `pinned` and `outcome` are as the record has them. */
-export type WholeRow = Omit<OneDeployment, "pinned" | "outcome"> & {
-  pinned: Pins | null;
-  outcome: null | { result: string; reason: string; at: string; digest: string };
-};
-
-/** What a row pins, as far as the console says it by name; the rest is shown as it is. */
-export interface Pins {
-  workflow: string;
-  workflowVersion: string;
-  workflowHash: string;
-  runtime: { name: string; version: string; image: string };
-  createdByVerified?: boolean | null;
-  previousDigest?: string | null;
-  digest: string;
-  [more: string]: unknown;
-}
-
-export type FilterChoices = Schemas["HistoryFilters"];
-export type Counted = Schemas["Count"];
-export type Comparison = Schemas["ComparisonShape"];
-export type Verification = Schemas["Verification"];
-export type LiveAt = Schemas["LiveAtShape"];
 
 export interface Page {
   rows: Row[];

@@ -1,10 +1,6 @@
 /** The pods of a row, and what they log. */
+import type { Pod, PodLog } from "../pure/shapes.ts";
 import { call, GET } from "./client.ts";
-import type { Schemas } from "./read.ts";
-
-export type Pod = Schemas["Pod"];
-export type PodEvent = Schemas["PodEvent"];
-export type PodLog = Schemas["PodLog"];
 
 export const readPods = async (app: string, row: string, signal: AbortSignal): Promise<Pod[]> => {
   const path = { app_id: app, deployment_id: row };

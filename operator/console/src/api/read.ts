@@ -1,21 +1,6 @@
 /** What the screens read, by name. Each returns the data of an answer and throws Problem. */
+import type { App, AppOfList, AppRights, OneDeployment, Project } from "../pure/shapes.ts";
 import { call, GET } from "./client.ts";
-import type { components } from "./schema.d.ts";
-
-export type Schemas = components["schemas"];
-/** One App, with its status, conditions and what Git asks. */
-export type App = Schemas["AppDetails"];
-/** One App of a list. */
-export type AppOfList = Schemas["App"];
-export type StatusWord = Schemas["AppStatus"]["word"];
-export type AppRights = Schemas["AppRights"];
-export type Condition = Schemas["Condition"];
-/** Pods of a row: how many are ready of how many wanted, and the version that still serves. */
-export type Ready = Schemas["ReadyPods"];
-/** One row as it is read by itself. */
-export type OneDeployment = Schemas["DeploymentDetail"];
-export type Deployment = Schemas["Deployment"];
-export type Project = Schemas["Project"];
 
 const ALL = { page_size: 500 } as const;
 

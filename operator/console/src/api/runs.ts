@@ -1,23 +1,18 @@
 /** The runs of an App, from its recorder: read and written, by name. Each throws Problem. */
+import type {
+  GroupBy,
+  Interval,
+  Metrics,
+  RowVerdict,
+  RunComparison,
+  RunPage,
+  RunQuery,
+  Schemas,
+  Score,
+  WholeRun,
+} from "../pure/shapes.ts";
 import { call, DELETE, GET, POST } from "./client.ts";
 import type { Problem } from "./problem.ts";
-import type { Schemas } from "./read.ts";
-
-export type Run = Schemas["RunSummary"];
-export type WholeRun = Schemas["RunDetail"];
-export type RunNode = Schemas["RunNode"];
-export type Score = Schemas["RunScore"];
-export type Figures = Schemas["Figures"];
-export type Metrics = Schemas["RunMetrics"];
-export type Series = Schemas["MetricsSeries"];
-export type GroupBy = Schemas["MetricsGroup"];
-export type Interval = Schemas["MetricsInterval"];
-export type RowVerdict = Schemas["RowVerdict"];
-export type RunComparison = Schemas["RunComparison"];
-export type ComparedFigure = Schemas["ComparedFigure"];
-export type RunPage = Schemas["RunPage"];
-/** What a list is asked for: filters, order, page or cursor, by their names in the API. */
-export type RunQuery = Record<string, string | string[] | number | undefined>;
 
 /** Whether the API has no recorder to ask, and will have none soon. */
 export const isUnrecorded = (problem: Problem | undefined) => problem?.code === "no_recorder";

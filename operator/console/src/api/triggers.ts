@@ -1,10 +1,6 @@
 /** The triggers of an App: read and written, by name. Each throws Problem. */
+import type { NewTrigger, Trigger, TriggerEvent } from "../pure/shapes.ts";
 import { call, DELETE, GET, POST, PUT } from "./client.ts";
-import type { Schemas } from "./read.ts";
-
-export type Trigger = Schemas["Trigger"];
-export type TriggerEvent = Schemas["TriggerEvent"];
-export type NewTrigger = Schemas["NewTrigger"];
 
 const EVENTS_SHOWN = 25;
 

@@ -1,12 +1,6 @@
 /** Workflows, their drafts and releases: read and written, by name. Each throws Problem. */
+import type { FlowDifference, ListedWorkflow, ProjectRights, Schemas, Version, Workflow } from "../pure/shapes.ts";
 import { call, GET, POST } from "./client.ts";
-import type { Schemas } from "./read.ts";
-
-export type ListedWorkflow = Schemas["ListedWorkflow"];
-export type Workflow = Schemas["WorkflowDetail"];
-export type Version = Schemas["Version"];
-export type FlowDifference = Schemas["FlowDifference"];
-export type ProjectRights = Schemas["ProjectRights"];
 
 /** The newest releases of a workflow, and how many there are. */
 export interface Versions {

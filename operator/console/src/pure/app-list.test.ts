@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { AppOfList } from "../api/read.ts";
 import { askedOf, counted, queryOf, searched, sorted } from "./app-list.ts";
+import type { AppOfList } from "./shapes.ts";
 
 function anApp(name: string, more: Partial<AppOfList> = {}): AppOfList {
   return {

@@ -1,5 +1,5 @@
 /** Which Apps the list of deployments shows, and in which order. Pure. */
-import type { AppOfList, StatusWord } from "../api/read.ts";
+import type { AppOfList, StatusWord } from "./shapes.ts";
 
 export type Column = "name" | "project" | "version" | "status" | "hostname" | "deployed";
 

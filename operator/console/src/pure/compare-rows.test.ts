@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { WholeRow } from "../api/history.ts";
 import { compareRows } from "./compare-rows.ts";
+import type { WholeRow } from "./shapes.ts";
 
 const ROW = {
   name: "support-a",

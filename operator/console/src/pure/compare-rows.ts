@@ -1,6 +1,6 @@
 /** Two rows of a history, field by field. Pure. */
-import type { WholeRow } from "../api/history.ts";
 import { provenanceOf, statusOf } from "./row-words.ts";
+import type { WholeRow } from "./shapes.ts";
 
 export interface ComparedField {
   label: string;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { Condition } from "../api/read.ts";
 import { sortedConditions, spaced, toneOf } from "./conditions.ts";
+import type { Condition } from "./shapes.ts";
 
 function a(type: string, status: Condition["status"], reason = ""): Condition {
   return { type, status, reason, message: "", since: "2026-11-26T00:00:00Z" };

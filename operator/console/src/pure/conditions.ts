@@ -1,5 +1,5 @@
 /** Conditions of an App for a person: which needs a look, and in words. Pure. */
-import type { Condition } from "../api/read.ts";
+import type { Condition } from "./shapes.ts";
 
 export type Tone = "bad" | "warn" | "busy" | "calm" | "good" | "past";
 const ORDER: Tone[] = ["bad", "warn", "busy", "calm", "good", "past"];

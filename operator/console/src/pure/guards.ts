@@ -1,7 +1,6 @@
 /** Rules for deploys in words: what holds an App and its rows, and what somebody may do about it. Pure. */
-import type { Guard, Purpose, Rejection, Waits } from "../api/guards.ts";
-import type { App, Deployment, OneDeployment } from "../api/read.ts";
 import { personOf } from "./people.ts";
+import type { App, Deployment, Guard, OneDeployment, Purpose, Rejection, Waits } from "./shapes.ts";
 
 interface Right {
   allowed: boolean;

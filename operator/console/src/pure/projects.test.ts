@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { Project } from "../api/read.ts";
 import { nameOf, offered, onlyOne } from "./projects.ts";
+import type { Project } from "./shapes.ts";
 
 const a = (name: string, environment: string | null = null): Project => ({ id: name, name, org_id: "c", environment });
 const PROJECTS = [a("default"), a("kube-system"), a("team-10"), a("team-2"), a("support", "production")];

@@ -1,5 +1,5 @@
 /** Which projects the menu offers, and in which order. Pure. */
-import type { Project } from "../api/read.ts";
+import type { Project } from "./shapes.ts";
 
 const LETTERS = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 

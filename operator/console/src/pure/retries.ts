@@ -1,5 +1,4 @@
 /** When a read that failed is tried again by itself. */
-import type { Problem } from "../api/problem.ts";
 
 const SECOND = 1_000;
 const FIRST = 2 * SECOND;
@@ -7,7 +6,12 @@ const LONGEST = 30 * SECOND;
 /** A longer wait than this is not asked of a page that somebody looks at. */
 const ASKED_MOST = 300 * SECOND;
 
-type Failed = Pick<Problem, "isAway" | "status" | "retryAfter">;
+/** As `Problem` has it. */
+interface Failed {
+  isAway: boolean;
+  status: number;
+  retryAfter?: number;
+}
 
 /** Milliseconds until another try after so many that failed: each later than the one before, and never before the API asked for; undefined: another would fail too. */
 export function pauseAfter(

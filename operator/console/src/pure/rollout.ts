@@ -1,8 +1,7 @@
 /** Where a rollout is: Pending → Progressing → Live, or Failed with what still serves. Pure. */
-import type { Pod } from "../api/pods.ts";
-import type { OneDeployment } from "../api/read.ts";
 import { waitsOf } from "./guards.ts";
 import { isUnderWay } from "./row-words.ts";
+import type { OneDeployment, Pod } from "./shapes.ts";
 import { withoutDot } from "./texts.ts";
 
 export interface Step {

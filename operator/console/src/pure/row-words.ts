@@ -1,7 +1,7 @@
 /** Rows of a history in words. Pure. */
-import type { Row } from "../api/history.ts";
 import type { Config, Resources } from "./config.ts";
 import { computeInWords, scalingInWords, typeInWords } from "./config-words.ts";
+import type { Row } from "./shapes.ts";
 import { sentence } from "./texts.ts";
 
 /** `#12`; a row that the operator has not taken up yet has its name alone. */

@@ -1,5 +1,5 @@
 /** The filters of a list of runs, in the address and as the API takes them. Pure. */
-import type { RunQuery } from "../api/runs.ts";
+import type { RunQuery } from "./shapes.ts";
 
 export const RUN_STATUSES = ["succeeded", "failed", "refused", "timed_out", "cut_off", "abandoned"] as const;
 export const SORTS = {

@@ -1,5 +1,5 @@
 /** The nodes of a run as a tree. Pure. */
-import type { RunNode } from "../api/runs.ts";
+import type { RunNode } from "./shapes.ts";
 
 export interface TreeRow {
   node: RunNode;

@@ -1,5 +1,5 @@
 /** Runs, their figures and verdicts in words. What is not known is a dash, and never 0. Pure. */
-import type { Figures, Run, RunComparison } from "../api/runs.ts";
+import type { Figures, Run, RunComparison } from "./shapes.ts";
 import { duration } from "./time.ts";
 
 type Counts = Pick<Figures, "runs" | "failed" | "refused" | "abandoned">;

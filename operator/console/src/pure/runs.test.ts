@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import type { RunComparison, RunNode } from "../api/runs.ts";
 import { ended, labelled, line, moments, readable, ticks } from "./chart.ts";
 import { asRunQuery, asRunSearch, isRunFiltered, readRunFilters } from "./run-filters.ts";
 import { treeOf } from "./run-tree.ts";
@@ -14,6 +13,7 @@ import {
   rowOf,
   took,
 } from "./run-words.ts";
+import type { RunComparison, RunNode } from "./shapes.ts";
 
 describe("figures in words", () => {
   it.each([

@@ -1,5 +1,5 @@
 /** What verifying a history found, in words: of its rows and records, and apart from them of a digest that was expected. Pure. */
-import type { Verification } from "../api/history.ts";
+import type { Verification } from "./shapes.ts";
 
 type Found = Pick<Verification, "rows" | "fits" | "misfit_count" | "expected" | "settings" | "says">;
 

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { App } from "../api/read.ts";
-import { readTriggers, type Trigger } from "../api/triggers.ts";
+import { readTriggers } from "../api/triggers.ts";
+import type { App, Trigger } from "../pure/shapes.ts";
 import { useLocation } from "../state/location.tsx";
 import { refresh, useQuery } from "../state/query.ts";
 import { useRights } from "../state/rights.ts";

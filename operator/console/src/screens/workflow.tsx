@@ -1,6 +1,7 @@
 import { useMemo, useRef } from "preact/hooks";
 import { readApps } from "../api/read.ts";
-import { readVersions, readWorkflow, type Versions, type Workflow } from "../api/workflows.ts";
+import { readVersions, readWorkflow, type Versions } from "../api/workflows.ts";
+import type { Workflow } from "../pure/shapes.ts";
 import { type WorkflowPlace, workflowPlace } from "../pure/workflow-place.ts";
 import { useLocation } from "../state/location.tsx";
 import { type Query, useQuery } from "../state/query.ts";

@@ -1,6 +1,7 @@
 import { useMemo } from "preact/hooks";
-import { type AppOfList, type Project, readApps, readProjects } from "../api/read.ts";
-import { type ListedWorkflow, readWorkflows } from "../api/workflows.ts";
+import { readApps, readProjects } from "../api/read.ts";
+import { readWorkflows } from "../api/workflows.ts";
+import type { AppOfList, ListedWorkflow, Project } from "../pure/shapes.ts";
 import { useLocation } from "../state/location.tsx";
 import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";

@@ -1,4 +1,5 @@
-import { type Rejection, readRejections } from "../api/guards.ts";
+import { readRejections } from "../api/guards.ts";
+import type { Rejection } from "../pure/shapes.ts";
 import { useQuery } from "./query.ts";
 
 /** What was rejected in an App's namespace: a flow is rejected under whatever name. No id: nothing is read. Undefined while it is not known. */

@@ -1,5 +1,6 @@
-import { type OneDeployment, readRow } from "../api/read.ts";
+import { readRow } from "../api/read.ts";
 import { asksBack, canComeBack } from "../pure/row-words.ts";
+import type { OneDeployment } from "../pure/shapes.ts";
 import { type Query, refresh, update, useQuery } from "./query.ts";
 import { useAppEvents } from "./watch.ts";
 

@@ -1,5 +1,6 @@
-import { type Row, readHistory } from "../api/history.ts";
+import { readHistory } from "../api/history.ts";
 import { NO_FILTERS } from "../pure/history-filters.ts";
+import type { Row } from "../pure/shapes.ts";
 import { useQuery } from "./query.ts";
 
 const ROWS = 100;

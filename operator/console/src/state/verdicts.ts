@@ -1,7 +1,8 @@
 /** What the recorder says of rows, asked for all that come into sight together; where it says nothing, nothing is asked again. */
 import { useEffect } from "preact/hooks";
 import { problemOf } from "../api/problem.ts";
-import { type RowVerdict, readVerdicts } from "../api/runs.ts";
+import { readVerdicts } from "../api/runs.ts";
+import type { RowVerdict } from "../pure/shapes.ts";
 import { type Signal, signal } from "./signal.ts";
 
 const TOGETHER = 60;

@@ -1,6 +1,7 @@
 /** What happens in the cluster, told to the screens and to the query cache as it happens. */
 import { useEffect, useRef } from "preact/hooks";
-import { type App, type AppOfList, type Deployment, type Ready, readApp } from "../api/read.ts";
+import { readApp } from "../api/read.ts";
+import type { App, AppOfList, Deployment, Ready } from "../pure/shapes.ts";
 import { listen } from "./feed.ts";
 import { forget, refresh, update } from "./query.ts";
 import { noteExpired } from "./session.ts";

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
-import type { App } from "../../api/read.ts";
 import { addressOf } from "../../pure/address.ts";
 import { inputOf } from "../../pure/flow.ts";
+import type { App } from "../../pure/shapes.ts";
 import { callSnippet, deploySnippet, historySnippet, LANGUAGES, type Language } from "../../pure/snippets.ts";
 import { Command } from "../../ui/copy.tsx";
 import { Segments } from "../../ui/segments.tsx";

@@ -1,5 +1,5 @@
-import type { Condition } from "../../api/read.ts";
 import { sortedConditions, spaced, type Tone, toneOf } from "../../pure/conditions.ts";
+import type { Condition } from "../../pure/shapes.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { Said } from "../../ui/said.tsx";
 import { Time } from "../../ui/time.tsx";

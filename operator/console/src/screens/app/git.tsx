@@ -1,4 +1,4 @@
-import type { App, OneDeployment } from "../../api/read.ts";
+import type { App, OneDeployment } from "../../pure/shapes.ts";
 import { Person } from "../../ui/person.tsx";
 
 /** What `App.spec.deploy` asks, and whether it is what callers get. */

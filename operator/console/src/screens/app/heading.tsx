@@ -1,5 +1,5 @@
-import type { App, AppRights } from "../../api/read.ts";
 import { addressOf } from "../../pure/address.ts";
+import type { App, AppRights } from "../../pure/shapes.ts";
 import { Action } from "../../ui/action.tsx";
 import { Copy } from "../../ui/copy.tsx";
 import { Icon } from "../../ui/icons.tsx";

@@ -1,4 +1,4 @@
-import type { App } from "../../api/read.ts";
+import type { App } from "../../pure/shapes.ts";
 import { quoted } from "../../pure/shell.ts";
 import { Command, Copy } from "../../ui/copy.tsx";
 

@@ -1,6 +1,7 @@
 import { useRef } from "preact/hooks";
-import { type App, type AppRights, readApp } from "../../api/read.ts";
+import { readApp } from "../../api/read.ts";
 import { type AppPlace, appPlace } from "../../pure/place.ts";
+import type { App, AppRights } from "../../pure/shapes.ts";
 import { useLocation } from "../../state/location.tsx";
 import { useQuery } from "../../state/query.ts";
 import { useRights } from "../../state/rights.ts";

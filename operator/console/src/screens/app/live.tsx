@@ -1,8 +1,8 @@
 import { readLastGood } from "../../api/history.ts";
-import type { App, AppRights, OneDeployment } from "../../api/read.ts";
 import { readMetrics } from "../../api/runs.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
 import { figuresInWords } from "../../pure/run-words.ts";
+import type { App, AppRights, OneDeployment } from "../../pure/shapes.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { useVerdict } from "../../state/verdicts.ts";
 import { Action } from "../../ui/action.tsx";

@@ -1,4 +1,4 @@
-import type { App } from "../../api/read.ts";
+import type { App } from "../../pure/shapes.ts";
 import { withoutDot } from "../../pure/texts.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { Said } from "../../ui/said.tsx";

@@ -1,4 +1,4 @@
-import type { App, AppRights } from "../../api/read.ts";
+import type { App, AppRights } from "../../pure/shapes.ts";
 import { useRow } from "../../state/row.ts";
 import { Action } from "../../ui/action.tsx";
 import { Empty } from "../../ui/states.tsx";

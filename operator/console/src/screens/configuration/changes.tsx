@@ -1,5 +1,5 @@
-import type { App } from "../../api/read.ts";
 import { type Difference, patchOf, type Settings } from "../../pure/settings.ts";
+import type { App } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { Command } from "../../ui/copy.tsx";
 import { Said } from "./said.tsx";

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { type Configuration, readConfiguration } from "../../api/configuration.ts";
-import type { App } from "../../api/read.ts";
+import { readConfiguration } from "../../api/configuration.ts";
+import type { App, Configuration } from "../../pure/shapes.ts";
 import { refresh, update, useQuery } from "../../state/query.ts";
 import { useRights } from "../../state/rights.ts";
 import { Action, type Right } from "../../ui/action.tsx";

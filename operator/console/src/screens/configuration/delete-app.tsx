@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { deleteApp } from "../../api/configuration.ts";
-import type { App } from "../../api/read.ts";
+import type { App } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { useLocation } from "../../state/location.tsx";
 import { inProject } from "../../state/project.ts";

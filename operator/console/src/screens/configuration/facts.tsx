@@ -1,7 +1,6 @@
 import type { ComponentChildren } from "preact";
-import type { Configuration } from "../../api/configuration.ts";
-import type { App } from "../../api/read.ts";
 import { exposureInWords, type Variable } from "../../pure/settings.ts";
+import type { App, Configuration } from "../../pure/shapes.ts";
 import { ManagedBy } from "./managed-by.tsx";
 
 export const ACCESS = {

@@ -1,7 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Configuration } from "../../api/configuration.ts";
-import type { App } from "../../api/read.ts";
 import { differences, onTop, type Settings } from "../../pure/settings.ts";
+import type { App, Configuration } from "../../pure/shapes.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action } from "../../ui/action.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";

@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type AccessKey, readKeys } from "../../api/configuration.ts";
-import type { App } from "../../api/read.ts";
+import { readKeys } from "../../api/configuration.ts";
+import type { AccessKey, App } from "../../pure/shapes.ts";
 import { useQuery } from "../../state/query.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Loaded } from "../../ui/states.tsx";

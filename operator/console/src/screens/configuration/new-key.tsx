@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { createKey, type NewAccessKey } from "../../api/configuration.ts";
-import type { App } from "../../api/read.ts";
+import { createKey } from "../../api/configuration.ts";
+import type { App, NewAccessKey } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { useLeaving } from "../../state/leaving.ts";
 import { useWrite } from "../../state/write.ts";

@@ -1,5 +1,5 @@
-import { type AccessKey, revokeKey } from "../../api/configuration.ts";
-import type { App } from "../../api/read.ts";
+import { revokeKey } from "../../api/configuration.ts";
+import type { AccessKey, App } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action } from "../../ui/action.tsx";

@@ -1,6 +1,7 @@
-import { type Configuration, readConfiguration, writeConfiguration } from "../../api/configuration.ts";
+import { readConfiguration, writeConfiguration } from "../../api/configuration.ts";
 import { Problem } from "../../api/problem.ts";
 import { differences, hasAll, type Meanwhile, meanwhile, type Settings } from "../../pure/settings.ts";
+import type { Configuration } from "../../pure/shapes.ts";
 import { settingsOf } from "./wrong.ts";
 
 type End = { saved: Configuration } | { now: Configuration; others: Meanwhile[] };

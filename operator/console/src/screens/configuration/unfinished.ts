@@ -1,5 +1,5 @@
-import type { Configuration } from "../../api/configuration.ts";
 import type { Settings } from "../../pure/settings.ts";
+import type { Configuration } from "../../pure/shapes.ts";
 import type { Choice } from "./meanwhile.tsx";
 
 /** A form as it is filled: over which configuration, and what others changed meanwhile. */

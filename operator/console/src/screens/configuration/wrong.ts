@@ -1,6 +1,6 @@
-import type { Configuration } from "../../api/configuration.ts";
 import type { Problem } from "../../api/problem.ts";
 import type { Settings, Variable } from "../../pure/settings.ts";
+import type { Configuration } from "../../pure/shapes.ts";
 
 /** By field, such as `variables.2.name`: what is wrong with it. */
 export type Wrong = Record<string, string>;

@@ -1,8 +1,8 @@
-import type { Runtime } from "../../api/deploying.ts";
-import { type AppOfList, readProjects } from "../../api/read.ts";
+import { readProjects } from "../../api/read.ts";
 import { typeOf } from "../../pure/config.ts";
 import type { Edits } from "../../pure/deploy-form.ts";
 import { failureOf } from "../../pure/row-words.ts";
+import type { AppOfList, Runtime } from "../../pure/shapes.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
 import { useRows } from "../../state/rows.ts";

@@ -1,8 +1,9 @@
 import { useRef } from "preact/hooks";
 import { readAppsOf, readRuntimes } from "../../api/deploying.ts";
-import { type App, type AppOfList, readApps, readProjects } from "../../api/read.ts";
-import { readVersion, readVersions, readWorkflow, type Version, type Workflow } from "../../api/workflows.ts";
+import { readApps, readProjects } from "../../api/read.ts";
+import { readVersion, readVersions, readWorkflow } from "../../api/workflows.ts";
 import { type Edits, isFilled } from "../../pure/deploy-form.ts";
+import type { App, AppOfList, Version, Workflow } from "../../pure/shapes.ts";
 import { quoted } from "../../pure/shell.ts";
 import { useDraft } from "../../state/draft.ts";
 import { useLeaving } from "../../state/leaving.ts";

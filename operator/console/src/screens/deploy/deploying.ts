@@ -1,18 +1,11 @@
 import { useState } from "preact/hooks";
-import {
-  createApp,
-  type DeployBody,
-  deploy,
-  type NewAppBody,
-  previewDeploy,
-  type Runtime,
-} from "../../api/deploying.ts";
+import { createApp, deploy, previewDeploy } from "../../api/deploying.ts";
 import type { Problem } from "../../api/problem.ts";
-import type { AppOfList } from "../../api/read.ts";
-import { readProjectRights, type Version, type Workflow } from "../../api/workflows.ts";
+import { readProjectRights } from "../../api/workflows.ts";
 import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { AMOUNTS, NUMBERS } from "../../pure/config.ts";
 import { deployBody, type Edits, FIELDS, type Mode, newAppBody, wrongOf } from "../../pure/deploy-form.ts";
+import type { AppOfList, DeployBody, NewAppBody, Runtime, Version, Workflow } from "../../pure/shapes.ts";
 import type { Leaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";

@@ -1,13 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
-import {
-  type Environment,
-  type PromoteBody,
-  type PromotionData,
-  previewPromotion,
-  promote,
-  readEnvironments,
-} from "../../api/deploying.ts";
-import { type App, type Deployment, readApp } from "../../api/read.ts";
+import { previewPromotion, promote, readEnvironments } from "../../api/deploying.ts";
+import { readApp } from "../../api/read.ts";
 import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { promoteLine } from "../../pure/commands.ts";
 import { bypassBody, bypassWrong } from "../../pure/deploy-form.ts";
@@ -21,6 +14,7 @@ import {
   targetOf,
   targetsOf,
 } from "../../pure/promotion.ts";
+import type { App, Deployment, Environment, PromoteBody, PromotionData } from "../../pure/shapes.ts";
 import { hostnameWrong, MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";

@@ -1,11 +1,11 @@
 import { useRef } from "preact/hooks";
-import { type DeployBody, deploy, previewDeploy } from "../../api/deploying.ts";
-import type { App, Deployment } from "../../api/read.ts";
+import { deploy, previewDeploy } from "../../api/deploying.ts";
 import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { rollBackCall, rollBackLine } from "../../pure/commands.ts";
 import type { Config } from "../../pure/config.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
 import { bypassBody, bypassWrong } from "../../pure/deploy-form.ts";
+import type { App, DeployBody, Deployment } from "../../pure/shapes.ts";
 import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";

@@ -1,5 +1,5 @@
-import type { AppOfList } from "../../api/read.ts";
 import { type Asked, counted } from "../../pure/app-list.ts";
+import type { AppOfList } from "../../pure/shapes.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { wordOf } from "../../ui/status.tsx";
 

@@ -1,6 +1,6 @@
-import type { AppOfList } from "../../api/read.ts";
 import { addressOf } from "../../pure/address.ts";
 import { type Asked, type Column, deployedAt, queryOf } from "../../pure/app-list.ts";
+import type { AppOfList } from "../../pure/shapes.ts";
 import { useGrowing } from "../../ui/growing.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { memo } from "../../ui/memo.ts";

@@ -1,5 +1,5 @@
-import { type Rejection, rejectVersion, say, suspend, withdrawRejection } from "../../api/guards.ts";
-import type { App } from "../../api/read.ts";
+import { rejectVersion, say, suspend, withdrawRejection } from "../../api/guards.ts";
+import type { App, Rejection } from "../../pure/shapes.ts";
 import { refresh, update } from "../../state/query.ts";
 import { useRights } from "../../state/rights.ts";
 import { Said } from "../../ui/said.tsx";

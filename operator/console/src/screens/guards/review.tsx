@@ -1,17 +1,9 @@
 import { useRef, useState } from "preact/hooks";
-import {
-  type Approval,
-  type Purpose,
-  previewWaiting,
-  readApprovals,
-  say,
-  type WaitingPreview,
-  type Word,
-} from "../../api/guards.ts";
-import type { App, OneDeployment } from "../../api/read.ts";
+import { previewWaiting, readApprovals, say } from "../../api/guards.ts";
 import { wordLine } from "../../pure/commands.ts";
 import { approvalsOf, approversOf, letsGoOn, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
 import { titleOf } from "../../pure/row-words.ts";
+import type { App, Approval, OneDeployment, Purpose, WaitingPreview, Word } from "../../pure/shapes.ts";
 import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";

@@ -1,8 +1,7 @@
 import { useState } from "preact/hooks";
-import type { Guard, Waiting } from "../../api/guards.ts";
-import type { App, AppRights } from "../../api/read.ts";
 import { approvalsOf, bannersOf, offered, waitsOf } from "../../pure/guards.ts";
 import { numberOf } from "../../pure/row-words.ts";
+import type { App, AppRights, Guard, Waiting } from "../../pure/shapes.ts";
 import { refresh } from "../../state/query.ts";
 import { useRow } from "../../state/row.ts";
 import { user } from "../../state/session.ts";

@@ -1,5 +1,6 @@
-import { type Row, readHistory } from "../../api/history.ts";
+import { readHistory } from "../../api/history.ts";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
+import type { Row } from "../../pure/shapes.ts";
 
 const SIZE = 500;
 

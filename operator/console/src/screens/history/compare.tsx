@@ -1,8 +1,8 @@
 import { useEffect } from "preact/hooks";
-import { readComparison, type WholeRow } from "../../api/history.ts";
-import type { App } from "../../api/read.ts";
+import { readComparison } from "../../api/history.ts";
 import { type ComparedField, compareRows } from "../../pure/compare-rows.ts";
 import { canComeBack, titleOf } from "../../pure/row-words.ts";
+import type { App, WholeRow } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { useLocation } from "../../state/location.tsx";
 import { type Query, useQuery } from "../../state/query.ts";

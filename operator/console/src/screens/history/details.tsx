@@ -1,7 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { readComparison, type WholeRow } from "../../api/history.ts";
-import type { App } from "../../api/read.ts";
+import { readComparison } from "../../api/history.ts";
 import { rollBackLine } from "../../pure/commands.ts";
 import { computeInWords } from "../../pure/config-words.ts";
 import {
@@ -24,6 +23,7 @@ import {
   provenanceOf,
   titleOf,
 } from "../../pure/row-words.ts";
+import type { App, WholeRow } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { duration } from "../../pure/time.ts";
 import { useLeaving } from "../../state/leaving.ts";

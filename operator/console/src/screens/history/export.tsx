@@ -1,11 +1,10 @@
 import { useState } from "preact/hooks";
-import type { Row } from "../../api/history.ts";
 import { problemOf } from "../../api/problem.ts";
-import type { App } from "../../api/read.ts";
 import { computeInWords } from "../../pure/config-words.ts";
 import { BEGIN, type Cell, lines } from "../../pure/csv.ts";
 import { asQuery, type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
 import { configOf } from "../../pure/row-words.ts";
+import type { App, Row } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";

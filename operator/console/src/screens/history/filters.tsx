@@ -1,10 +1,10 @@
 import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Counted, readFilterChoices } from "../../api/history.ts";
-import type { App } from "../../api/read.ts";
+import { readFilterChoices } from "../../api/history.ts";
 import { type HistoryFilters, isFiltered, NO_FILTERS, SEARCH_MOST, STATUSES } from "../../pure/history-filters.ts";
 import { fromLocal, toLocal } from "../../pure/local-time.ts";
 import { personOf } from "../../pure/people.ts";
+import type { App, Counted } from "../../pure/shapes.ts";
 import { useQuery } from "../../state/query.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { wordOf } from "../../ui/status.tsx";

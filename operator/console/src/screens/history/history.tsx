@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type Row, readHistory, type Verification } from "../../api/history.ts";
-import type { App } from "../../api/read.ts";
+import { readHistory } from "../../api/history.ts";
 import { asSearch, type HistoryFilters, isFiltered, readFilters } from "../../pure/history-filters.ts";
+import type { App, Row, Verification } from "../../pure/shapes.ts";
 import { sentence } from "../../pure/texts.ts";
 import { connection, onReturn } from "../../state/connection.ts";
 import { useLocation } from "../../state/location.tsx";

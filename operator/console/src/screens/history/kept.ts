@@ -1,4 +1,4 @@
-import type { Row } from "../../api/history.ts";
+import type { Row } from "../../pure/shapes.ts";
 import type { HistoryPages } from "./pages.ts";
 
 /**

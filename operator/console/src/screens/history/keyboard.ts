@@ -1,5 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { Row } from "../../api/history.ts";
+import type { Row } from "../../pure/shapes.ts";
 import { signal } from "../../state/signal.ts";
 import { SEARCH_ID } from "./filters.tsx";
 

@@ -1,10 +1,10 @@
 import { useState } from "preact/hooks";
-import { type LiveAt, type Row, readLiveAt } from "../../api/history.ts";
+import { readLiveAt } from "../../api/history.ts";
 import { problemOf } from "../../api/problem.ts";
-import type { App } from "../../api/read.ts";
 import { atLine } from "../../pure/commands.ts";
 import { fromLocal, toLocal } from "../../pure/local-time.ts";
 import { configOf, provenanceOf, titleOf } from "../../pure/row-words.ts";
+import type { App, LiveAt, Row } from "../../pure/shapes.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import type { Row } from "../../api/history.ts";
 import { NO_FILTERS } from "../../pure/history-filters.ts";
+import type { Row } from "../../pure/shapes.ts";
 import { HistoryPages } from "./pages.ts";
 
 /** A cluster with rows, newest first, that tells which pages it was asked for. */

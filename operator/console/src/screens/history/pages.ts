@@ -1,8 +1,9 @@
-import type { Page, Row } from "../../api/history.ts";
+import type { Page } from "../../api/history.ts";
 import { type Problem, problemOf } from "../../api/problem.ts";
 import { findSequence } from "../../pure/find-sequence.ts";
 import { type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
 import { Retries } from "../../pure/retries.ts";
+import type { Row } from "../../pure/shapes.ts";
 import { type Signal, signal } from "../../state/signal.ts";
 
 /** Rows of a page: a screen shows about fifteen. */

@@ -1,9 +1,9 @@
 import { render } from "preact";
 import { useState } from "preact/hooks";
-import { readVerification, type Verification } from "../../api/history.ts";
+import { readVerification } from "../../api/history.ts";
 import { problemOf } from "../../api/problem.ts";
-import type { App } from "../../api/read.ts";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
+import type { App, Verification } from "../../pure/shapes.ts";
 import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";

@@ -1,8 +1,7 @@
-import type { Row, Verification } from "../../api/history.ts";
-import type { App } from "../../api/read.ts";
 import { computeInWords } from "../../pure/config-words.ts";
 import { type HistoryFilters, inWords } from "../../pure/history-filters.ts";
 import { configOf, numberOf, provenanceOf, statusOf } from "../../pure/row-words.ts";
+import type { App, Row, Verification } from "../../pure/shapes.ts";
 import { sentence } from "../../pure/texts.ts";
 import { absolute, duration } from "../../pure/time.ts";
 import { verdictOf, WITHOUT_DIGEST } from "../../pure/verdict.ts";

@@ -1,7 +1,6 @@
-import type { Row } from "../../api/history.ts";
-import type { App, Ready } from "../../api/read.ts";
 import { approvalsOf, releasedBy, verifiedInWords, waitsOf } from "../../pure/guards.ts";
 import { canComeBack, configOf, isUnderWay, numberOf, provenanceOf, statusOf, titleOf } from "../../pure/row-words.ts";
+import type { App, Ready, Row } from "../../pure/shapes.ts";
 import { duration } from "../../pure/time.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";

@@ -1,11 +1,9 @@
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Rejection } from "../../api/guards.ts";
-import type { Row, Verification } from "../../api/history.ts";
-import type { App, AppRights } from "../../api/read.ts";
 import { findSequence, type Place } from "../../pure/find-sequence.ts";
 import { offerOn, rejectedAs, waitsOf, whyNotBack } from "../../pure/guards.ts";
 import { canComeBack, likeLive, titleOf } from "../../pure/row-words.ts";
+import type { App, AppRights, Rejection, Row, Verification } from "../../pure/shapes.ts";
 import { useLocation } from "../../state/location.tsx";
 import { user } from "../../state/session.ts";
 import { toast } from "../../ui/toasts.tsx";

@@ -1,7 +1,6 @@
 import { useRef, useState } from "preact/hooks";
-import type { Row } from "../../api/history.ts";
-import type { App } from "../../api/read.ts";
 import { titleOf } from "../../pure/row-words.ts";
+import type { App, Row } from "../../pure/shapes.ts";
 import { kept } from "./kept.ts";
 
 export interface Ticked {

@@ -1,7 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import type { Verification } from "../../api/history.ts";
-import type { App } from "../../api/read.ts";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
+import type { App, Verification } from "../../pure/shapes.ts";
 import { verdictOf } from "../../pure/verdict.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { ExportDialog, LiveAtDialog, PrintDialog } from "../parts.ts";

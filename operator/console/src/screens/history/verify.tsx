@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
-import { readVerification, type Verification } from "../../api/history.ts";
+import { readVerification } from "../../api/history.ts";
 import { type Problem, problemOf } from "../../api/problem.ts";
-import type { App } from "../../api/read.ts";
+import type { App, Verification } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { sentence } from "../../pure/texts.ts";
 import { verdictOf, WITHOUT_DIGEST } from "../../pure/verdict.ts";

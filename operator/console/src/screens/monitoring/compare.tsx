@@ -1,7 +1,7 @@
-import type { App } from "../../api/read.ts";
-import { isUnrecorded, type RunComparison, readRunComparison } from "../../api/runs.ts";
+import { isUnrecorded, readRunComparison } from "../../api/runs.ts";
 import { titleOf } from "../../pure/row-words.ts";
 import { comparedLines, rowOf } from "../../pure/run-words.ts";
+import type { App, RunComparison } from "../../pure/shapes.ts";
 import { useQuery } from "../../state/query.ts";
 import { useRows } from "../../state/rows.ts";
 import { FigureTable } from "../../ui/figures.tsx";

@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
-import type { App } from "../../api/read.ts";
-import { type Figures, type GroupBy, isUnrecorded, type Metrics, readMetrics, type Series } from "../../api/runs.ts";
+import { isUnrecorded, readMetrics } from "../../api/runs.ts";
 import { type Interval, moments, STEPS } from "../../pure/chart.ts";
 import { asSearch, NO_FILTERS } from "../../pure/history-filters.ts";
 import { count, dollars, failureRate, percent, rowOf, shortId, tokensOf, took } from "../../pure/run-words.ts";
+import type { App, Figures, GroupBy, Metrics, Series } from "../../pure/shapes.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useLocation } from "../../state/location.tsx";
 import { useQuery } from "../../state/query.ts";

@@ -1,7 +1,7 @@
-import type { App, AppRights, OneDeployment } from "../../api/read.ts";
 import { offerOn, waitsOf } from "../../pure/guards.ts";
 import { stepsOf } from "../../pure/rollout.ts";
 import { isUnderWay, statusOf } from "../../pure/row-words.ts";
+import type { App, AppRights, OneDeployment } from "../../pure/shapes.ts";
 import { quoted } from "../../pure/shell.ts";
 import { duration } from "../../pure/time.ts";
 import { useRow } from "../../state/row.ts";

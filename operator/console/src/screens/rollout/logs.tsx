@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type Pod, type PodLog, readLogs } from "../../api/pods.ts";
+import { readLogs } from "../../api/pods.ts";
 import { Problem, problemOf } from "../../api/problem.ts";
-import type { App, OneDeployment } from "../../api/read.ts";
+import type { App, OneDeployment, Pod, PodLog } from "../../pure/shapes.ts";
 import { useNewest } from "../../state/newest.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Copy } from "../../ui/copy.tsx";

@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
-import type { Pod, PodEvent } from "../../api/pods.ts";
-import type { App, OneDeployment } from "../../api/read.ts";
 import { toneOfPod } from "../../pure/rollout.ts";
+import type { App, OneDeployment, Pod, PodEvent } from "../../pure/shapes.ts";
 import type { Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { now, Time } from "../../ui/time.tsx";

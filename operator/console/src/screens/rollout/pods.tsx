@@ -1,7 +1,7 @@
 import { useEffect } from "preact/hooks";
-import { type Pod, readPods } from "../../api/pods.ts";
-import type { App, AppRights, OneDeployment } from "../../api/read.ts";
+import { readPods } from "../../api/pods.ts";
 import { isUnderWay } from "../../pure/row-words.ts";
+import type { App, AppRights, OneDeployment, Pod } from "../../pure/shapes.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Empty, Loaded } from "../../ui/states.tsx";

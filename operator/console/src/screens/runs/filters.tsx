@@ -1,8 +1,8 @@
 import { useState } from "preact/hooks";
 import { readFilterChoices } from "../../api/history.ts";
-import type { App } from "../../api/read.ts";
 import { titleOf } from "../../pure/row-words.ts";
 import { isRunFiltered, RUN_STATUSES, type RunFilters, SORTS, type TEXTS } from "../../pure/run-filters.ts";
+import type { App } from "../../pure/shapes.ts";
 import { useQuery } from "../../state/query.ts";
 import { useRows } from "../../state/rows.ts";
 import { Icon } from "../../ui/icons.tsx";

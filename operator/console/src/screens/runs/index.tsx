@@ -1,8 +1,8 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { App } from "../../api/read.ts";
 import { isUnrecorded, readRuns } from "../../api/runs.ts";
 import { asRunQuery, asRunSearch, isRunFiltered, type RunFilters, readRunFilters } from "../../pure/run-filters.ts";
 import { count } from "../../pure/run-words.ts";
+import type { App } from "../../pure/shapes.ts";
 import { onReturn } from "../../state/connection.ts";
 import { useLocation } from "../../state/location.tsx";
 import { usePoll } from "../../ui/poll.ts";

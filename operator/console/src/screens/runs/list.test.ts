@@ -1,6 +1,6 @@
 import { expect, it, vi } from "vitest";
 import { Problem } from "../../api/problem.ts";
-import type { Run, RunPage, RunQuery } from "../../api/runs.ts";
+import type { Run, RunPage, RunQuery } from "../../pure/shapes.ts";
 import { RunList } from "./list.ts";
 
 /** When a run of a number began. */

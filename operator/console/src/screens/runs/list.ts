@@ -1,5 +1,5 @@
 import { type Problem, problemOf } from "../../api/problem.ts";
-import type { Run, RunPage, RunQuery } from "../../api/runs.ts";
+import type { Run, RunPage, RunQuery } from "../../pure/shapes.ts";
 import { type Signal, signal } from "../../state/signal.ts";
 
 const SIZE = 100;

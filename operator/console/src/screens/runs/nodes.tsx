@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
-import type { RunNode, WholeRun } from "../../api/runs.ts";
 import { type TreeRow, treeOf } from "../../pure/run-tree.ts";
 import { count, dollars, tokensInWords, tokensOf, took } from "../../pure/run-words.ts";
+import type { RunNode, WholeRun } from "../../pure/shapes.ts";
 import { Status } from "../../ui/status.tsx";
 import { Content } from "./content.tsx";
 

@@ -1,8 +1,8 @@
 import { useState } from "preact/hooks";
-import type { App, AppRights } from "../../api/read.ts";
-import { deleteRun, readRun, type WholeRun } from "../../api/runs.ts";
+import { deleteRun, readRun } from "../../api/runs.ts";
 import { asRunSearch, readRunFilters } from "../../pure/run-filters.ts";
 import { costOf, rowOf, shortId, tokensInWords, took } from "../../pure/run-words.ts";
+import type { App, AppRights, WholeRun } from "../../pure/shapes.ts";
 import { useLocation } from "../../state/location.tsx";
 import { useQuery } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";

@@ -1,5 +1,6 @@
 import { useRef } from "preact/hooks";
-import { scoreRun, type WholeRun } from "../../api/runs.ts";
+import { scoreRun } from "../../api/runs.ts";
+import type { WholeRun } from "../../pure/shapes.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";

@@ -1,7 +1,6 @@
 import { useEffect } from "preact/hooks";
-import type { App } from "../../api/read.ts";
-import type { Run } from "../../api/runs.ts";
 import { costOf, count, NONE, rowOf, shortId, tokensOf, took } from "../../pure/run-words.ts";
+import type { App, Run } from "../../pure/shapes.ts";
 import { memo } from "../../ui/memo.ts";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";

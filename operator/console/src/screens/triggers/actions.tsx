@@ -1,6 +1,6 @@
 import { useRef } from "preact/hooks";
-import type { App } from "../../api/read.ts";
-import { activateTrigger, deactivateTrigger, runTrigger, type Trigger } from "../../api/triggers.ts";
+import { activateTrigger, deactivateTrigger, runTrigger } from "../../api/triggers.ts";
+import type { App, Trigger } from "../../pure/shapes.ts";
 import { refresh, update } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action, type Right } from "../../ui/action.tsx";

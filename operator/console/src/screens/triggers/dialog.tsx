@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
-import type { App } from "../../api/read.ts";
-import { deleteTrigger, type Trigger } from "../../api/triggers.ts";
+import { deleteTrigger } from "../../api/triggers.ts";
+import type { App, Trigger } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { refresh } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Trigger } from "../../api/triggers.ts";
+import type { Trigger } from "../../pure/shapes.ts";
 import { bodyOf, filledOf } from "./filled.ts";
 
 const CONFIG = { schedule: null, timezone: "UTC", run_at: null, expires_at: null };

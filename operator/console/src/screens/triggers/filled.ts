@@ -1,6 +1,6 @@
 import type { Problem } from "../../api/problem.ts";
-import type { NewTrigger, Trigger } from "../../api/triggers.ts";
 import { fromLocalOr, toLocal } from "../../pure/local-time.ts";
+import type { NewTrigger, Trigger } from "../../pure/shapes.ts";
 
 /** What the form of a trigger has. Times are the reader's own, as their inputs have them. */
 export interface Filled {

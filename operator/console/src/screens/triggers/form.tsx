@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
-import type { App } from "../../api/read.ts";
-import { activateTrigger, changeTrigger, createTrigger, type Trigger } from "../../api/triggers.ts";
+import { activateTrigger, changeTrigger, createTrigger } from "../../api/triggers.ts";
+import type { App, Trigger } from "../../pure/shapes.ts";
 import { useDraft } from "../../state/draft.ts";
 import { useLeaving } from "../../state/leaving.ts";
 import { refresh } from "../../state/query.ts";

@@ -1,7 +1,7 @@
 import { useEffect } from "preact/hooks";
-import type { App } from "../../api/read.ts";
-import { readEvents, type Trigger, type TriggerEvent } from "../../api/triggers.ts";
+import { readEvents } from "../../api/triggers.ts";
 import { fewAtOnce } from "../../pure/few.ts";
+import type { App, Trigger, TriggerEvent } from "../../pure/shapes.ts";
 import { duration } from "../../pure/time.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Loaded } from "../../ui/states.tsx";

@@ -1,5 +1,5 @@
-import type { Trigger } from "../../api/triggers.ts";
 import { inWords, nextRun } from "../../pure/cron.ts";
+import type { Trigger } from "../../pure/shapes.ts";
 import { Status } from "../../ui/status.tsx";
 import { now, Time } from "../../ui/time.tsx";
 

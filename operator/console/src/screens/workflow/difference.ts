@@ -1,4 +1,5 @@
-import { type FlowDifference, readDifference, type Workflow } from "../../api/workflows.ts";
+import { readDifference } from "../../api/workflows.ts";
+import type { FlowDifference, Workflow } from "../../pure/shapes.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 
 /** Reads how the flow of a version differs from `other`: a version, or the draft; without it from the version before. Reads nothing without a version. */

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
-import type { Version, Versions, Workflow } from "../../api/workflows.ts";
+import type { Versions } from "../../api/workflows.ts";
 import { readDiff } from "../../pure/diff.ts";
+import type { Version, Workflow } from "../../pure/shapes.ts";
 import type { Query } from "../../state/query.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Time } from "../../ui/time.tsx";

@@ -1,7 +1,7 @@
 import { useMemo } from "preact/hooks";
-import type { Workflow } from "../../api/workflows.ts";
 import { visible } from "../../pure/diff.ts";
 import { nodesOf } from "../../pure/flow.ts";
+import type { Workflow } from "../../pure/shapes.ts";
 import { Copy } from "../../ui/copy.tsx";
 import { Pieces } from "../../ui/diff.tsx";
 

@@ -1,4 +1,4 @@
-import type { AppOfList } from "../../api/read.ts";
+import type { AppOfList } from "../../pure/shapes.ts";
 
 const SHOWN = 5;
 

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
-import { type AppOfList, readProjects } from "../../api/read.ts";
-import { readProjectRights, type Versions, type Workflow } from "../../api/workflows.ts";
+import { readProjects } from "../../api/read.ts";
+import { readProjectRights, type Versions } from "../../api/workflows.ts";
+import type { AppOfList, Workflow } from "../../pure/shapes.ts";
 import { inProject } from "../../state/project.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";

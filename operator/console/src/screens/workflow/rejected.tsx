@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
-import type { AppOfList } from "../../api/read.ts";
-import type { Version } from "../../api/workflows.ts";
 import { rejectionsOfVersion } from "../../pure/guards.ts";
+import type { AppOfList, Version } from "../../pure/shapes.ts";
 import { useRejections } from "../../state/rejections.ts";
 import { useRights } from "../../state/rights.ts";
 import { Action } from "../../ui/action.tsx";

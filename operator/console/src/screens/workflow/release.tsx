@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
-import { readWorkflow, releaseDraft, type Versions, type Workflow } from "../../api/workflows.ts";
+import { readWorkflow, releaseDraft, type Versions } from "../../api/workflows.ts";
+import type { Workflow } from "../../pure/shapes.ts";
 import { line, option } from "../../pure/shell.ts";
 import { type Query, refresh, update } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";

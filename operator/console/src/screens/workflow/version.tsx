@@ -1,5 +1,5 @@
-import type { AppOfList } from "../../api/read.ts";
-import { type Version, type Versions, versionOf, type Workflow } from "../../api/workflows.ts";
+import { type Versions, versionOf } from "../../api/workflows.ts";
+import type { AppOfList, Version, Workflow } from "../../pure/shapes.ts";
 import { useLocation } from "../../state/location.tsx";
 import { inProject } from "../../state/project.ts";
 import type { Query } from "../../state/query.ts";
