@@ -3,6 +3,7 @@ import { problemOf } from "../api/problem.ts";
 import { personOf } from "../pure/people.ts";
 import { session, signOut, type User } from "../state/session.ts";
 import { type Theme, theme } from "../state/theme.ts";
+import { Action } from "../ui/action.tsx";
 import { Time } from "../ui/time.tsx";
 import { toast } from "../ui/toasts.tsx";
 
@@ -48,9 +49,7 @@ export function Account({ user }: { user: User }) {
             ))}
           </div>
         </fieldset>
-        <button type="button" class="button" onClick={() => void leave()}>
-          Sign out
-        </button>
+        <Action onClick={() => void leave()}>Sign out</Action>
         <p class="small muted">Version {session.value?.version}</p>
       </div>
     </div>

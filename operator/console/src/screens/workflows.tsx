@@ -6,6 +6,7 @@ import { useLocation } from "../state/location.tsx";
 import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
 import { useProjectEvents } from "../state/watch.ts";
+import { Action } from "../ui/action.tsx";
 import { Command } from "../ui/copy.tsx";
 import { useGrowing } from "../ui/growing.ts";
 import { Icon } from "../ui/icons.tsx";
@@ -50,9 +51,7 @@ export function WorkflowsScreen() {
                   <WorkflowTable workflows={shown} apps={apps.data.value} projects={projects ?? []} />
                 ) : (
                   <Empty title="No workflow matches">
-                    <button type="button" class="button" onClick={() => ask("")}>
-                      Show all
-                    </button>
+                    <Action onClick={() => ask("")}>Show all</Action>
                   </Empty>
                 )}
               </div>

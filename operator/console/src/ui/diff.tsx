@@ -1,5 +1,6 @@
 import { useMemo, useState } from "preact/hooks";
 import { countHidden, type DiffLine, type Piece, piecesOf, readDiff } from "../pure/diff.ts";
+import { Action } from "./action.tsx";
 import { Copy } from "./copy.tsx";
 
 interface Props {
@@ -71,11 +72,11 @@ export function Diff({ text, label, same = "The flow is the same." }: Props) {
         </table>
       </section>
       {(left > 0 || (!isWhole && lines.some((line) => line.text.length > LINE_MOST))) && (
-        <button type="button" class="button tiny" onClick={() => show(shown + LINES_MORE)}>
+        <Action tiny onClick={() => show(shown + LINES_MORE)}>
           {left > LINES_MORE
             ? `Show ${LINES_MORE.toLocaleString("en")} of ${left.toLocaleString("en")} more lines`
             : "Show all"}
-        </button>
+        </Action>
       )}
     </div>
   );

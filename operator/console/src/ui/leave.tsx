@@ -1,5 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Leaving } from "../state/leaving.ts";
+import { Action } from "./action.tsx";
 
 /** Asks whether what is filled in may be lost. */
 export function Leave({ leaving }: { leaving: Leaving }) {
@@ -19,9 +20,7 @@ export function Leave({ leaving }: { leaving: Leaving }) {
           : "Leave? What you filled in is lost then."}
       </span>
       <span class="buttons">
-        <button type="button" class="button" onClick={leaving.leave}>
-          Leave
-        </button>
+        <Action onClick={leaving.leave}>Leave</Action>
         <button type="button" class="button primary" onClick={leaving.stay} ref={stay}>
           Stay
         </button>

@@ -1,5 +1,6 @@
 import { connection } from "../state/connection.ts";
 import { isExpired } from "../state/session.ts";
+import { Action } from "./action.tsx";
 
 /** What is lost at this moment: the session, or the API. The screen below stays as it is. */
 export function Lost() {
@@ -8,9 +9,9 @@ export function Lost() {
     return (
       <div class="notice warn" role="alert">
         <span>Your session has ended. Sign in again in a second window: what you filled in stays here.</span>
-        <button type="button" class="button tiny" onClick={open}>
+        <Action tiny onClick={open}>
           Sign in again
-        </button>
+        </Action>
       </div>
     );
   }

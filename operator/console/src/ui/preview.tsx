@@ -9,6 +9,7 @@ import {
   summaryOf,
 } from "../pure/preview-words.ts";
 import type { Previewed } from "../state/preview.ts";
+import { Action } from "./action.tsx";
 import { Diff } from "./diff.tsx";
 import { Icon } from "./icons.tsx";
 import { Said } from "./said.tsx";
@@ -42,9 +43,9 @@ export function PreviewView<T extends Preview>({ preview, waits, also, children 
       {problem && problem.status !== 401 && (
         <div class="notice bad" role="alert">
           <Said text={problem.message} />
-          <button type="button" class="button tiny" onClick={refresh}>
+          <Action tiny onClick={refresh}>
             Retry
-          </button>
+          </Action>
         </div>
       )}
       {!data && isReading && <Skeleton lines={5} />}

@@ -3,6 +3,7 @@ import type { Problem } from "../api/problem.ts";
 import { connection } from "../state/connection.ts";
 import type { Query } from "../state/query.ts";
 import { session } from "../state/session.ts";
+import { Action } from "./action.tsx";
 import { Said } from "./said.tsx";
 
 /** Grey lines where text will be. `level` 1: the screen has no heading yet, and this stands for it. */
@@ -54,11 +55,7 @@ export function Failure({ problem, level = 2, retry }: { problem: Problem; level
         <Said text={problem.message} isPart />
       </p>
       {problem.isForbidden && session.value?.user && <p class="small muted">You are {session.value.user.username}.</p>}
-      {retry && (
-        <button type="button" class="button" onClick={retry}>
-          Retry
-        </button>
-      )}
+      {retry && <Action onClick={retry}>Retry</Action>}
     </div>
   );
 }
@@ -79,9 +76,9 @@ export function Trouble({ query, says = "This may be old: it could not be read a
       <span class="break">
         {says}. <Said text={problem.message} />
       </span>
-      <button type="button" class="button tiny" onClick={retry}>
+      <Action tiny onClick={retry}>
         Retry
-      </button>
+      </Action>
     </div>
   );
 }

@@ -1,4 +1,5 @@
 import { inProject } from "../../state/project.ts";
+import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Empty } from "../../ui/states.tsx";
 
@@ -30,9 +31,7 @@ export function NoMatch({ clear }: { clear: () => void }) {
   return (
     <div class="panel">
       <Empty title="No App matches">
-        <button type="button" class="button" onClick={clear}>
-          Show all
-        </button>
+        <Action onClick={clear}>Show all</Action>
       </Empty>
     </div>
   );

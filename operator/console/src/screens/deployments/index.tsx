@@ -33,9 +33,7 @@ export function DeploymentsScreen() {
       <div class="heading">
         <h1>Deployments</h1>
         <div class="buttons">
-          <button type="button" class="button" onClick={() => setReporting(true)}>
-            Report
-          </button>
+          <Action onClick={() => setReporting(true)}>Report</Action>
           <Action href={inProject("/console/workflows")} kind="primary">
             Deploy
           </Action>

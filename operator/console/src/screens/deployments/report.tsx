@@ -102,9 +102,7 @@ export function ReportDialog({ onClose }: { onClose: () => void }) {
         </div>
         <footer>
           <div class="buttons end">
-            <button type="button" class="button" onClick={onClose}>
-              Close
-            </button>
+            <Action onClick={onClose}>Close</Action>
             <Action kind="primary" type="submit" disabled={isReading}>
               Make the report
             </Action>

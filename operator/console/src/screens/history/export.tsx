@@ -78,9 +78,7 @@ export function ExportDialog({ app, filters, total, onClose }: Props) {
       </div>
       <footer>
         <div class="buttons end">
-          <button type="button" class="button" onClick={() => (read ? request.end() : onClose())}>
-            {read ? "Cancel" : "Close"}
-          </button>
+          <Action onClick={() => (read ? request.end() : onClose())}>{read ? "Cancel" : "Close"}</Action>
           <Action kind="primary" disabled={read !== undefined} onClick={() => void run()}>
             Export
           </Action>

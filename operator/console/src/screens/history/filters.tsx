@@ -6,6 +6,7 @@ import { fromLocal, toLocal } from "../../pure/local-time.ts";
 import { personOf } from "../../pure/people.ts";
 import type { App, Counted } from "../../pure/shapes.ts";
 import { useQuery } from "../../state/query.ts";
+import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { wordOf } from "../../ui/status.tsx";
 
@@ -56,9 +57,8 @@ export function FilterBar({ app, filters, onChange }: Props) {
       <Moment label="Since" value={filters.since} onChoose={(since) => set({ since })} />
       <Moment label="Until" value={filters.until} onChoose={(until) => set({ until })} />
       {isFiltered(filters) && (
-        <button
-          type="button"
-          class="button plain"
+        <Action
+          kind="plain"
           onClick={() => {
             onChange(NO_FILTERS);
             // The button goes with the filters, and the focus would with it.
@@ -66,7 +66,7 @@ export function FilterBar({ app, filters, onChange }: Props) {
           }}
         >
           Clear
-        </button>
+        </Action>
       )}
     </search>
   );

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { countHidden, visible } from "../../pure/diff.ts";
+import { Action } from "../../ui/action.tsx";
 import { Copy } from "../../ui/copy.tsx";
 import { Pieces } from "../../ui/diff.tsx";
 
@@ -44,9 +45,9 @@ function FlowText({ text, label, raw = text }: { text: string; label: string; ra
       <div class="buttons">
         <Copy text={raw} label={`Copy: ${label}`} />
         {shown.length < text.length && (
-          <button type="button" class="button tiny" onClick={() => showAll(true)}>
+          <Action tiny onClick={() => showAll(true)}>
             Show all
-          </button>
+          </Action>
         )}
       </div>
     </div>

@@ -95,9 +95,7 @@ export function HistoryTab({ app }: { app: App }) {
             </Empty>
           ) : (
             <Empty title="No deployment fits these filters">
-              <button type="button" class="button" onClick={() => change(readFilters({}))}>
-                Clear the filters
-              </button>
+              <Action onClick={() => change(readFilters({}))}>Clear the filters</Action>
             </Empty>
           )
         ) : (

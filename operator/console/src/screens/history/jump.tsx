@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { problemOf } from "../../api/problem.ts";
 import { type Place, readPlace } from "../../pure/find-sequence.ts";
+import { Action } from "../../ui/action.tsx";
 
 /** How one gets far in a long history: its ends, a sequence, a day. */
 export function JumpBar({ onGo, onHelp }: { onGo: (place: Place) => Promise<string>; onHelp: () => void }) {
@@ -20,12 +21,12 @@ export function JumpBar({ onGo, onHelp }: { onGo: (place: Place) => Promise<stri
   };
   return (
     <div class="jump small">
-      <button type="button" class="button plain tiny" onClick={() => void go("newest")}>
+      <Action kind="plain" tiny onClick={() => void go("newest")}>
         Newest
-      </button>
-      <button type="button" class="button plain tiny" onClick={() => void go("oldest")}>
+      </Action>
+      <Action kind="plain" tiny onClick={() => void go("oldest")}>
         Oldest
-      </button>
+      </Action>
       <form
         onSubmit={(event) => {
           event.preventDefault();

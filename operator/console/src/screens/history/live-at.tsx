@@ -70,9 +70,7 @@ export function LiveAtDialog({ app, onClose }: Props) {
         </div>
         <footer>
           <div class="buttons end">
-            <button type="button" class="button" onClick={onClose}>
-              Close
-            </button>
+            <Action onClick={onClose}>Close</Action>
             <Action kind="primary" type="submit" disabled={isReading}>
               Show
             </Action>

@@ -71,9 +71,7 @@ export function PrintDialog({ app, filters, total, expect, onClose }: Props) {
       </div>
       <footer>
         <div class="buttons end">
-          <button type="button" class="button" onClick={cancel}>
-            Cancel
-          </button>
+          <Action onClick={cancel}>Cancel</Action>
           <Action kind="primary" disabled={read !== undefined} onClick={() => void run()}>
             Print
           </Action>

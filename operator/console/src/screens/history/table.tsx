@@ -6,6 +6,7 @@ import { canComeBack, likeLive, titleOf } from "../../pure/row-words.ts";
 import type { App, AppRights, Rejection, Row, Verification } from "../../pure/shapes.ts";
 import { useLocation } from "../../state/location.tsx";
 import { user } from "../../state/session.ts";
+import { Action } from "../../ui/action.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { useWindowRows } from "../../ui/window-rows.ts";
 import { JumpBar } from "./jump.tsx";
@@ -217,9 +218,9 @@ function Arrived({ count, begin, pages }: { count: number; begin: number; pages:
   return (
     <div class="arrived" role="status">
       {isBelow ? (
-        <button type="button" class="button primary tiny" onClick={() => scrollTo({ top: 0 })}>
+        <Action kind="primary" tiny onClick={() => scrollTo({ top: 0 })}>
           ↑ {says}
-        </button>
+        </Action>
       ) : (
         <span class="hidden-label">{says}</span>
       )}

@@ -1,6 +1,7 @@
 import { useRef, useState } from "preact/hooks";
 import { titleOf } from "../../pure/row-words.ts";
 import type { App, Row } from "../../pure/shapes.ts";
+import { Action } from "../../ui/action.tsx";
 import { kept } from "./kept.ts";
 
 export interface Ticked {
@@ -64,9 +65,7 @@ export function TickedBar({ app, ticked }: { app: App; ticked: Ticked }) {
             Compare
           </a>
         )}
-        <button type="button" class="button" onClick={ticked.clear}>
-          Clear
-        </button>
+        <Action onClick={ticked.clear}>Clear</Action>
       </span>
     </div>
   );

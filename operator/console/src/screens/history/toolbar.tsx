@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
 import type { App, Verification } from "../../pure/shapes.ts";
 import { verdictOf } from "../../pure/verdict.ts";
+import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { ExportDialog, LiveAtDialog, PrintDialog } from "../parts.ts";
 
@@ -46,9 +47,9 @@ export function HistoryToolbar({ app, filters, total, verified, isVerifying, onV
                 "Verify"
               )}
             </button>
-            <button type="button" class="button tiny" onClick={() => open("at")}>
+            <Action tiny onClick={() => open("at")}>
               Live at…
-            </button>
+            </Action>
             <button type="button" class="button tiny" disabled={total === 0} onClick={() => open("export")}>
               Export
             </button>

@@ -6,6 +6,7 @@ import { line } from "../../pure/shell.ts";
 import { sentence } from "../../pure/texts.ts";
 import { verdictOf, WITHOUT_DIGEST } from "../../pure/verdict.ts";
 import { useNewest } from "../../state/newest.ts";
+import { Action } from "../../ui/action.tsx";
 import { Command, Copy } from "../../ui/copy.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Icon } from "../../ui/icons.tsx";
@@ -59,9 +60,9 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
         {problem ? (
           <div class="notice bad">
             <span class="break">{problem.message}</span>
-            <button type="button" class="button tiny" onClick={() => void verify(expect.trim())}>
+            <Action tiny onClick={() => void verify(expect.trim())}>
               Retry
-            </button>
+            </Action>
           </div>
         ) : verified ? (
           <Verdict verified={verified} onShow={onShow} />
@@ -90,9 +91,9 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
                 Verify
               </button>
               {(expect !== "" || verified?.expected) && (
-                <button type="button" class="button plain" onClick={reset}>
+                <Action kind="plain" onClick={reset}>
                   Reset
-                </button>
+                </Action>
               )}
             </div>
           )}
@@ -128,9 +129,9 @@ function Verdict({ verified, onShow }: { verified: Verification; onShow: (sequen
               {each.sequence === null ? (
                 <strong>{each.name}</strong>
               ) : (
-                <button type="button" class="button plain tiny" onClick={() => onShow(each.sequence as number)}>
+                <Action kind="plain" tiny onClick={() => onShow(each.sequence as number)}>
                   #{each.sequence}
-                </button>
+                </Action>
               )}{" "}
               <span class="break">{each.says}</span>
             </li>

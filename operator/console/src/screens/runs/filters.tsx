@@ -5,6 +5,7 @@ import { isRunFiltered, RUN_STATUSES, type RunFilters, SORTS, type TEXTS } from 
 import type { App } from "../../pure/shapes.ts";
 import { useQuery } from "../../state/query.ts";
 import { useRows } from "../../state/rows.ts";
+import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { Choice, Choices, Moment, StatusFilter } from "../history/filters.tsx";
 
@@ -64,9 +65,9 @@ export function RunFilterBar({ app, filters, onChange }: Props) {
         onChoose={(sort) => set({ sort })}
       />
       {isRunFiltered(filters) && (
-        <button type="button" class="button plain" onClick={() => onChange({ sort: filters.sort })}>
+        <Action kind="plain" onClick={() => onChange({ sort: filters.sort })}>
           Clear
-        </button>
+        </Action>
       )}
     </search>
   );

@@ -5,6 +5,7 @@ import { count } from "../../pure/run-words.ts";
 import type { App } from "../../pure/shapes.ts";
 import { onReturn } from "../../state/connection.ts";
 import { useLocation } from "../../state/location.tsx";
+import { Action } from "../../ui/action.tsx";
 import { usePoll } from "../../ui/poll.ts";
 import { Empty, Failure, Skeleton, Trouble } from "../../ui/states.tsx";
 import { Unrecorded } from "../monitoring/unrecorded.tsx";
@@ -55,9 +56,7 @@ export function RunsTab({ app }: { app: App }) {
         <Empty title="Searching older runs…" />
       ) : isRunFiltered(filters) ? (
         <Empty title="No run fits these filters">
-          <button type="button" class="button" onClick={() => change({})}>
-            Clear the filters
-          </button>
+          <Action onClick={() => change({})}>Clear the filters</Action>
         </Empty>
       ) : (
         <Empty title="No run is recorded yet">

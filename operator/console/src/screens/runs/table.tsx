@@ -1,6 +1,7 @@
 import { useEffect } from "preact/hooks";
 import { costOf, count, NONE, rowOf, shortId, tokensOf, took } from "../../pure/run-words.ts";
 import type { App, Run } from "../../pure/shapes.ts";
+import { Action } from "../../ui/action.tsx";
 import { memo } from "../../ui/memo.ts";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -34,16 +35,16 @@ export function RunTable({ app, list, search }: { app: App; list: RunList; searc
     <>
       {fresh.length > 0 && (
         <div class="arrived" role="status">
-          <button
-            type="button"
-            class="button primary tiny"
+          <Action
+            kind="primary"
+            tiny
             onClick={() => {
               list.take();
               scrollTo({ top: Math.min(scrollY, rows.begin - COVERED) });
             }}
           >
             ↑ {fresh.length === 1 ? "1 new run" : `${fresh.length}${fresh.length < 100 ? "" : "+"} new runs`}
-          </button>
+          </Action>
         </div>
       )}
       <div

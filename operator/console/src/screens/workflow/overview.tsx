@@ -122,9 +122,9 @@ function VersionTable({ base, versions: { newest, total }, apps }: TableProps) {
       </table>
       {shown.length < newest.length ? (
         <p class="inside">
-          <button type="button" class="button tiny" onClick={() => showAll(true)}>
+          <Action tiny onClick={() => showAll(true)}>
             Show {newest.length - shown.length} more
-          </button>
+          </Action>
         </p>
       ) : (
         older > 0 && <p class="inside small muted">and {older.toLocaleString("en")} older ones</p>
