@@ -106,6 +106,11 @@ export function fieldsWrong(
   return { fields, rest: details.length > 0 ? "" : problem.message };
 }
 
+/** What to show at the fields: what is wrong as they stand now, before what was told of them. */
+export function shownWrong(now: Record<string, string>, told: Record<string, string> = {}): Record<string, string> {
+  return { ...told, ...Object.fromEntries(Object.entries(now).filter(([, said]) => said)) };
+}
+
 /** Whether a write may have been done although no answer says so. */
 export function isUncertain({ status }: Answered): boolean {
   return status === 0 || status === 502 || status === 503 || status === 504;

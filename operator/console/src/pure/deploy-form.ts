@@ -60,9 +60,12 @@ export function bypassWrong(reason: string | undefined): string {
   return reason.trim() === "" ? "Say why: a reason is never empty" : tooLong(reason, MESSAGE_MOST);
 }
 
-/** That the rules are gone past, as a request says it. */
-export function bypassBody(reason: string | undefined) {
-  return reason?.trim() ? { bypass_reason: reason.trim() } : {};
+/** The reason of a bypass and the message, as a request has them. */
+export function reasonBody({ bypass, message }: { bypass?: string; message?: string }) {
+  return {
+    ...(bypass?.trim() ? { bypass_reason: bypass.trim() } : {}),
+    ...(message?.trim() ? { message: message.trim() } : {}),
+  };
 }
 
 export interface Named {
@@ -86,8 +89,7 @@ export function deployBody(edits: Edits, { workflowId, versionId }: Named, live:
     workflow_id: workflowId,
     workflow_version_id: versionId,
     ...chosen(edits, live),
-    ...(edits.message?.trim() ? { message: edits.message.trim() } : {}),
-    ...bypassBody(edits.bypass),
+    ...reasonBody(edits),
     with_config: false,
   };
 }

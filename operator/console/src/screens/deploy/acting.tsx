@@ -1,20 +1,21 @@
 import type { ComponentChildren, RefObject, TargetedKeyboardEvent } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
-import type { Problem } from "../../api/problem.ts";
 import type { Leaving } from "../../state/leaving.ts";
-import type { Right } from "../../ui/action.tsx";
+import { Action, type Right } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { useKeptFocus } from "../../ui/kept-focus.ts";
 import { Leave } from "../../ui/leave.tsx";
+import { Outcome, type OutcomeProps, waitsAfter } from "./outcome.tsx";
 
-interface Props {
+interface Props extends OutcomeProps {
   leaving: Leaving;
   /** What the button says that Enter presses; none where the form does nothing so. */
   action?: string;
   /** To what, which stands above the button where there is no room in it. */
   to?: string;
-  button?: RefObject<HTMLButtonElement | null>;
+  /** Whether the button gets the focus; once, when it becomes so. */
+  isReady?: boolean;
   right?: Right;
   /** Asks once more what the caller may do. */
   askRight?: () => void;
@@ -24,26 +25,24 @@ interface Props {
   mistake?: string;
   /** What to know before it is done, which keeps nobody from trying. */
   says?: string;
-  isSending: boolean;
-  /** It was sent, and whether it was done is not known. */
-  isUncertain: boolean;
-  /** Why the last try was refused. */
-  problem?: Problem;
+  /** Does it; what had no answer is sent again without it. */
   onAct: () => void;
   /** What else the form does: more buttons. */
   others?: ComponentChildren;
-  /** What became of it, above the buttons. */
-  outcome?: ComponentChildren;
   children: ComponentChildren;
 }
 
 /** The form inside a dialog that does one thing: what is filled in, what became of it, and the buttons. */
 export function ActingForm(props: Props) {
-  const { leaving, onAct, outcome, problem, askRight, children } = props;
+  const { leaving, sending, askRight, children } = props;
+  const { isSending, isUncertain, problem } = sending;
+  const waits = isUncertain ? "" : waitsAfter(sending) || props.waits;
+  const [action, to] = isUncertain ? ["Try again"] : [props.action, props.to];
   const form = useRef<HTMLFormElement>(null);
+  const button = useRef<HTMLButtonElement>(null);
   useEffect(() => form.current?.querySelector<HTMLElement>("[data-first]")?.focus(), []);
-  useKeptFocus(() => form.current?.querySelector(props.isUncertain ? "[type=submit]" : ".ends > .buttons > .button"));
-  const mayBeDone = props.isUncertain || (props.isSending && leaving.isUncertain);
+  useKeptFocus(() => form.current?.querySelector(isUncertain ? "[type=submit]" : ".ends > .buttons > .button"));
+  const mayBeDone = isUncertain || (isSending && leaving.isUncertain);
   useEffect(() => leaving.tellUncertain(mayBeDone), [mayBeDone]);
   useEffect(() => {
     const control = props.mistake && form.current?.querySelector("[aria-invalid=true]");
@@ -53,11 +52,13 @@ export function ActingForm(props: Props) {
     // What the caller may do is not what it was when the form was opened.
     if (problem?.isForbidden) askRight?.();
   }, [problem]);
+  useReadyFocus(button, props.isReady);
   const submit = (event: Event) => {
     event.preventDefault();
-    if (!props.action || props.isSending || props.right?.allowed === false) return;
-    if (props.waits) return focusWrong(form.current);
-    onAct();
+    if (!action || isSending || props.right?.allowed === false) return;
+    if (waits) return focusWrong(form.current);
+    if (isUncertain) sending.again();
+    else props.onAct();
   };
   return (
     <form class="acting" ref={form} noValidate onSubmit={submit} onKeyDown={sendByKeys}>
@@ -65,8 +66,8 @@ export function ActingForm(props: Props) {
       <footer>
         {leaving.asks && <Leave leaving={leaving} />}
         <div class="ends" hidden={leaving.asks}>
-          {outcome}
-          <Buttons {...props} />
+          <Outcome {...props} />
+          <Buttons {...props} {...{ action, to, waits, button, isSending }} />
         </div>
       </footer>
     </form>
@@ -96,7 +97,12 @@ export function Terminal({ text, title = "From a terminal" }: { text: string; ti
   );
 }
 
-function Buttons({ action, to, button, right, askRight, waits, says, isSending, leaving, others }: Props) {
+interface ButtonsProps extends Omit<Props, keyof OutcomeProps> {
+  button: RefObject<HTMLButtonElement | null>;
+  isSending: boolean;
+}
+
+function Buttons({ action, to, button, right, askRight, waits, says, isSending, leaving, others }: ButtonsProps) {
   const id = useId();
   const isForbidden = right?.allowed === false;
   const why = isForbidden ? `You may not: ${right.needs ?? "ask an administrator"}` : waits || says;
@@ -105,9 +111,9 @@ function Buttons({ action, to, button, right, askRight, waits, says, isSending, 
       <span id={id} class={isForbidden ? "why small break missing" : "why small muted break"}>
         {why}
         {isForbidden && askRight && (
-          <button type="button" class="button plain tiny" onClick={askRight}>
+          <Action kind="plain" tiny onClick={askRight}>
             Ask again
-          </button>
+          </Action>
         )}
       </span>
       {to && (
@@ -115,9 +121,7 @@ function Buttons({ action, to, button, right, askRight, waits, says, isSending, 
           To {to}
         </span>
       )}
-      <button type="button" class="button" onClick={leaving.close}>
-        Cancel
-      </button>
+      <Action onClick={leaving.close}>Cancel</Action>
       {others}
       {action && (
         <button
@@ -169,7 +173,7 @@ export function Held({ sending, class: named = "held", children }: HeldProps) {
 }
 
 /** Puts the focus on the button once it can be pressed, so that Enter does it; not where the reader is filling something in. */
-export function useReadyFocus(button: RefObject<HTMLButtonElement | null>, isReady: boolean): void {
+function useReadyFocus(button: RefObject<HTMLButtonElement | null>, isReady = false): void {
   const isDone = useRef(false);
   useEffect(() => {
     if (!isReady || isDone.current) return;

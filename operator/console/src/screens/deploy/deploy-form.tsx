@@ -11,7 +11,7 @@ import { ActingForm, focusWrong, Terminal } from "./acting.tsx";
 import { DeployFields } from "./deploy-fields.tsx";
 import { type Deploying, type Panel, useDeploying } from "./deploying.ts";
 import { NewAppOutlook } from "./new-app.tsx";
-import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
+import { waitsForPreview } from "./outcome.tsx";
 
 /** The form of the Deploy panel, with what it would do beside it. */
 export function DeployForm(panel: Panel) {
@@ -20,27 +20,24 @@ export function DeployForm(panel: Panel) {
   const [mistake] = Object.keys(mistakes);
   const form = useRef<HTMLDivElement>(null);
   const act = () => {
-    if (outcome.isUncertain) return outcome.again();
     deploying.send();
     if (isWrong) requestAnimationFrame(() => focusWrong(form.current));
   };
   return (
     <ActingForm
       leaving={panel.leaving}
-      action={outcome.isUncertain ? "Try again" : actionOf(deploying, panel.edits.bypass)}
-      to={outcome.isUncertain ? undefined : app?.name}
+      action={actionOf(deploying, panel.edits.bypass)}
+      to={app?.name}
       right={rights.right}
       askRight={rights.ask}
       mistake={mistake}
       says={says(deploying)}
-      waits={outcome.isUncertain ? "" : waitsAfter(outcome) || waitsFor(deploying)}
-      isSending={outcome.isSending}
-      isUncertain={outcome.isUncertain}
-      problem={outcome.problem}
+      waits={waitsFor(deploying)}
+      sending={outcome}
+      rest={rest}
+      what={`The deploy of ${deploying.sent?.what}`}
+      look={preview.refresh}
       onAct={act}
-      outcome={
-        <Outcome sending={outcome} rest={rest} what={`The deploy of ${deploying.sent?.what}`} look={preview.refresh} />
-      }
     >
       <div class="body columns" ref={form}>
         <DeployFields panel={panel} deploying={deploying} />

@@ -106,6 +106,34 @@ export function BypassField({ value, wrong, onChange }: BypassProps) {
   );
 }
 
+interface ReasonProps<T> {
+  filled: T;
+  wrong: Record<string, string>;
+  offersBypass: boolean;
+  onChange: (filled: T) => void;
+}
+
+/** Why the rules are bypassed, where that is offered, and the message. */
+export function ReasonFields<T extends { message?: string; bypass?: string }>(props: ReasonProps<T>) {
+  const { filled, wrong, offersBypass, onChange } = props;
+  return (
+    <>
+      {offersBypass && (
+        <BypassField
+          value={filled.bypass}
+          wrong={wrong.bypass_reason}
+          onChange={(bypass) => onChange({ ...filled, bypass })}
+        />
+      )}
+      <MessageField
+        value={filled.message ?? ""}
+        wrong={wrong.message}
+        onChange={(message) => onChange({ ...filled, message })}
+      />
+    </>
+  );
+}
+
 interface Offered {
   /** What is deployed, and where: what was offered for one thing is not for another. */
   of: string;

@@ -1,4 +1,5 @@
 import { type Lacking, supplyLine } from "../../pure/promotion.ts";
+import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 
 interface Props {
@@ -26,9 +27,9 @@ export function LackingNotice({ lacking, place, look }: Props) {
       <span class="small">
         Whoever may write {kinds} in namespace {lacking[0]?.namespace} can do this. Nothing is copied from here.
       </span>
-      <button type="button" class="button tiny" onClick={look}>
+      <Action tiny onClick={look}>
         Look again
-      </button>
+      </Action>
     </div>
   );
 }

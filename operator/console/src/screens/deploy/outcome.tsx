@@ -2,11 +2,13 @@ import type { Problem } from "../../api/problem.ts";
 import { type Change, changesOf } from "../../pure/answers.ts";
 import { sentence } from "../../pure/texts.ts";
 import type { Sending } from "../../state/sending.ts";
+import { Action } from "../../ui/action.tsx";
 import { Said } from "../../ui/said.tsx";
 
-type Told = Omit<Sending<never>, "sent" | "send">;
+/** A write as a form shows it. */
+export type Told = Omit<Sending<never>, "sent" | "send">;
 
-interface Props {
+export interface OutcomeProps {
   sending: Told;
   /** What is left to say where some of it stands at the fields already. */
   rest?: string;
@@ -17,7 +19,7 @@ interface Props {
 }
 
 /** What became of a write that was not simply done: not known, changed meanwhile, or refused. Nothing where there is nothing to say. */
-export function Outcome({ sending, rest, what, look }: Props) {
+export function Outcome({ sending, rest, what, look }: OutcomeProps) {
   const { problem, isUncertain } = sending;
   if (problem === undefined || sending.isSending) return null;
   if (isUncertain) return <Unknown what={what} problem={problem} />;
@@ -83,9 +85,7 @@ function Changed({ changes, look }: { changes: Change[]; look: () => void }) {
           ))}
         </tbody>
       </table>
-      <button type="button" class="button" onClick={look}>
-        Look at the new preview
-      </button>
+      <Action onClick={look}>Look at the new preview</Action>
     </div>
   );
 }

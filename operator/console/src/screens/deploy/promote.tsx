@@ -1,13 +1,12 @@
 import { useEffect, useRef } from "preact/hooks";
 import { previewPromotion, promote, readEnvironments } from "../../api/deploying.ts";
 import { readApp } from "../../api/read.ts";
-import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
+import { confirmedOf, fieldsWrong, shownWrong } from "../../pure/answers.ts";
 import { promoteLine } from "../../pure/commands.ts";
-import { bypassBody, bypassWrong } from "../../pure/deploy-form.ts";
+import { bypassWrong, reasonBody } from "../../pure/deploy-form.ts";
 import type { Consequence } from "../../pure/preview-words.ts";
 import {
   environmentName,
-  type Lacking,
   lackingOf,
   type PromoteEdits,
   type Target,
@@ -29,10 +28,10 @@ import { PreviewView } from "../../ui/preview.tsx";
 import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
 import { TextField } from "../../ui/text-field.tsx";
 import { toast } from "../../ui/toasts.tsx";
-import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
-import { BypassField, MessageField, SelectField, useBypassOffer } from "./fields.tsx";
+import { ActingForm, Held, Terminal } from "./acting.tsx";
+import { ReasonFields, SelectField, useBypassOffer } from "./fields.tsx";
 import { LackingNotice } from "./lacking.tsx";
-import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
+import { waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
 
 const FIELDS = ["hostname", "message", "bypass_reason", "environment", "project_id"];
@@ -72,7 +71,8 @@ interface FormProps {
   ask: () => void;
 }
 
-function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
+/** What the form means as it stands: what it sends, what that would do, and what became of it. */
+function usePromotion({ app, targets, edits, edit, leaving, ask }: FormProps) {
   const target = targetOf(targets, edits);
   const there = useThere(target.app_id, ask);
   const hostname = edits.hostname?.trim() ?? "";
@@ -81,23 +81,20 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
     environment: target.environment,
     project_id: target.project_id,
     ...(target.needs_hostname && hostname ? { hostname } : {}),
-    ...bypassBody(edits.bypass),
-    ...(message ? { message } : {}),
+    ...reasonBody(edits),
   };
-  const mayBypass = useRights(target.app_id ?? undefined).data.value?.bypass;
+  const right = useRights(target.app_id ?? undefined).data.value?.bypass;
   const wrong: Record<string, string> = {
     hostname: target.needs_hostname ? hostnameWrong(hostname) : "",
     message: tooLong(message, MESSAGE_MOST),
     bypass_reason: bypassWrong(edits.bypass),
   };
-  const [mistake] = Object.keys(wrong).filter((field) => wrong[field]);
-  const lacks = target.needs_hostname && !hostname;
   const key = JSON.stringify([{ ...body, message: undefined }, app.live?.deployment_id, target.live_version, there]);
   // Without a hostname, too: what else the target lacks is said before anybody thinks of one.
   const preview = usePreview(wrong.hostname || wrong.bypass_reason ? undefined : key, (signal) =>
     previewPromotion(app.id, { ...body, message: undefined }, signal),
   );
-  const offersBypass = useBypassOffer({ of: target.project_id, right: mayBypass, value: edits.bypass, preview });
+  const offersBypass = useBypassOffer({ of: target.project_id, right, value: edits.bypass, preview });
   const sending = useSending<{ body: PromoteBody; what: string }, Deployment>(
     (sent, idempotency) => promote(app.id, sent.body, idempotency),
     (made, isHere, sent) => {
@@ -110,47 +107,44 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
     sending.forgetRefusal();
     edit(to);
   };
-  const asksHostname = lacks && preview.problem?.details.hostname !== undefined;
+  const asksHostname = target.needs_hostname && !hostname && preview.problem?.details.hostname !== undefined;
   const problem = sending.problem ?? (asksHostname ? undefined : preview.problem);
   const told = problem && fieldsWrong(problem, FIELDS);
   const lacking = problem ? lackingOf(problem.details) : [];
-  const place = environmentName(target.environment);
+  return {
+    ...{ target, hostname, message, body, wrong, preview, offersBypass, sending, change, asksHostname, told, lacking },
+    place: environmentName(target.environment),
+  };
+}
+
+function PromoteForm(props: FormProps) {
+  const { app, targets, edits, leaving, ask } = props;
+  const promotion = usePromotion(props);
+  const { target, body, wrong, preview, offersBypass, sending, change, told, lacking, place } = promotion;
   const look = () => {
     sending.forgetRefusal();
     preview.refresh();
   };
-  const button = useRef<HTMLButtonElement>(null);
-  useReadyFocus(button, preview.isCurrent);
-  const shown = { ...told?.fields, ...Object.fromEntries(Object.entries(wrong).filter(([, said]) => said)) };
+  const [mistake] = Object.keys(wrong).filter((field) => wrong[field]);
+  const shown = shownWrong(wrong, told?.fields);
   return (
     <ActingForm
       leaving={leaving}
-      action={sending.isUncertain ? "Try again" : edits.bypass === undefined ? TITLE : `${TITLE} past the rules`}
-      button={button}
+      action={edits.bypass === undefined ? TITLE : `${TITLE} past the rules`}
+      isReady={preview.isCurrent}
       right={target.promote}
       askRight={ask}
       mistake={mistake}
-      waits={
-        sending.isUncertain ? "" : waitsAfter(sending) || waitsFor({ place, lacking, asksHostname, wrong, preview })
-      }
-      isSending={sending.isSending}
-      isUncertain={sending.isUncertain}
-      problem={sending.problem}
+      waits={waitsFor(promotion)}
+      sending={sending}
+      rest={lacking.length > 0 ? "" : told?.rest}
+      what={`The promotion of ${sending.sent?.what}`}
+      look={preview.refresh}
       onAct={() =>
-        sending.isUncertain
-          ? sending.again()
-          : sending.send({
-              body: { ...body, confirmed: preview.data && confirmedOf(preview.data) },
-              what: `${preview.data?.to.version ?? ""} to ${place}${target.isOneOfSeveral ? ` (${target.project_name})` : ""}`,
-            })
-      }
-      outcome={
-        <Outcome
-          sending={sending}
-          rest={lacking.length > 0 ? "" : told?.rest}
-          what={`The promotion of ${sending.sent?.what}`}
-          look={preview.refresh}
-        />
+        sending.send({
+          body: { ...body, confirmed: preview.data && confirmedOf(preview.data) },
+          what: `${preview.data?.to.version ?? ""} to ${place}${target.isOneOfSeveral ? ` (${target.project_name})` : ""}`,
+        })
       }
     >
       <div class="body">
@@ -160,46 +154,37 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
           <Where {...{ app, targets, target, edits, wrong: shown }} edit={change} />
         </Held>
         <PreviewView
-          preview={
-            wrong.hostname
-              ? { ...preview, data: undefined }
-              : lacking.length > 0 || asksHostname
-                ? { ...preview, problem: undefined }
-                : preview
-          }
-          waits={wrong.hostname ? `${FIX} to see what this would do.` : waitsToShow(lacking, asksHostname, place)}
+          preview={previewToShow(promotion)}
+          waits={waitsToShow(promotion)}
           also={(data) => createdBy(data, app.resource_name, target.project_name)}
         >
           <Held sending={sending}>
-            {offersBypass && (
-              <BypassField
-                value={edits.bypass}
-                wrong={shown.bypass_reason}
-                onChange={(bypass) => change({ ...edits, bypass })}
-              />
-            )}
-            <MessageField
-              value={edits.message ?? ""}
-              wrong={shown.message}
-              onChange={(text) => change({ ...edits, message: text })}
-            />
+            <ReasonFields {...{ filled: edits, wrong: shown, offersBypass }} onChange={change} />
           </Held>
         </PreviewView>
-        {!mistake && (
-          <Terminal
-            text={promoteLine({
-              namespace: app.namespace,
-              app: app.resource_name,
-              environment: target.environment,
-              target: target.isOneOfSeveral ? target.project_name : undefined,
-              hostname: target.needs_hostname ? hostname : undefined,
-              bypass: edits.bypass?.trim(),
-              message,
-            })}
-          />
-        )}
+        {!mistake && <CommandLine {...{ app, edits, promotion }} />}
       </div>
     </ActingForm>
+  );
+}
+
+type Promotion = ReturnType<typeof usePromotion>;
+
+/** The same from a terminal. */
+function CommandLine({ app, edits, promotion }: Pick<FormProps, "app" | "edits"> & { promotion: Promotion }) {
+  const { target, hostname, message } = promotion;
+  return (
+    <Terminal
+      text={promoteLine({
+        namespace: app.namespace,
+        app: app.resource_name,
+        environment: target.environment,
+        target: target.isOneOfSeveral ? target.project_name : undefined,
+        hostname: target.needs_hostname ? hostname : undefined,
+        bypass: edits.bypass?.trim(),
+        message,
+      })}
+    />
   );
 }
 
@@ -226,24 +211,23 @@ function createdBy({ new_app, new_version }: PromotionData, app: string, project
   return says.map((each) => ({ kind: "calm", says: each }));
 }
 
-interface Waiting {
-  place: string;
-  lacking: Lacking[];
-  asksHostname: boolean;
-  wrong: Record<string, string>;
-  preview: Previewed<PromotionData>;
-}
-
 /** Why it cannot be promoted yet. */
-function waitsFor({ place, lacking, asksHostname, wrong, preview }: Waiting): string {
+function waitsFor({ place, lacking, asksHostname, wrong, preview }: Promotion): string {
   if (lacking.length > 0) return `${place} lacks ${lacking.map(({ kind, name }) => `${kind} ${name}`).join(", ")}`;
   if (asksHostname) return "Give a hostname";
   if (Object.values(wrong).some(Boolean)) return FIX;
   return waitsForPreview(preview);
 }
 
+/** The preview without what the form says elsewhere. */
+function previewToShow({ lacking, asksHostname, wrong, preview }: Promotion): Previewed<PromotionData> {
+  if (wrong.hostname) return { ...preview, data: undefined };
+  return lacking.length > 0 || asksHostname ? { ...preview, problem: undefined } : preview;
+}
+
 /** Why there is no preview, where that is no failure. */
-function waitsToShow(lacking: Lacking[], asksHostname: boolean, place: string): string | undefined {
+function waitsToShow({ lacking, asksHostname, place, wrong }: Promotion): string | undefined {
+  if (wrong.hostname) return `${FIX} to see what this would do.`;
   if (lacking.length > 0) return `What this would do is shown once ${place} has it.`;
   return asksHostname ? "Give a hostname to see what this would do." : undefined;
 }

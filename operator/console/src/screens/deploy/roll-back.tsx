@@ -1,10 +1,10 @@
 import { useRef } from "preact/hooks";
 import { deploy, previewDeploy } from "../../api/deploying.ts";
-import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
+import { confirmedOf, fieldsWrong, shownWrong } from "../../pure/answers.ts";
 import { rollBackCall, rollBackLine } from "../../pure/commands.ts";
 import type { Config } from "../../pure/config.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
-import { bypassBody, bypassWrong } from "../../pure/deploy-form.ts";
+import { bypassWrong, reasonBody } from "../../pure/deploy-form.ts";
 import type { App, DeployBody, Deployment } from "../../pure/shapes.ts";
 import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
@@ -19,9 +19,9 @@ import { PreviewView } from "../../ui/preview.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
-import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
-import { BypassField, Check, MessageField, useBypassOffer } from "./fields.tsx";
-import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
+import { ActingForm, Held, Terminal } from "./acting.tsx";
+import { Check, ReasonFields, useBypassOffer } from "./fields.tsx";
+import { waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
 import { useRights } from "../../state/rights.ts";
 import { Said } from "../../ui/said.tsx";
@@ -57,14 +57,12 @@ interface FormProps {
   leaving: Leaving;
 }
 
-function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
-  const title = titleOf(row);
-  const [itsScaling, liveScaling] = [scalingOf(row.deployment_config), scalingOf(app.deployment_config)];
+/** What the form means as it stands: what it sends, what that would do, and what became of it. */
+function useRollBack({ app, row, filled, fill, leaving }: FormProps) {
   const message = filled.message.trim();
-  const wrong = tooLong(filled.message, MESSAGE_MOST);
-  const wrongBypass = bypassWrong(filled.bypass);
+  const wrong = { message: tooLong(filled.message, MESSAGE_MOST), bypass_reason: bypassWrong(filled.bypass) };
   const rights = useRights(app.id);
-  const deploys = rights.data.value?.deploy;
+  const { deploy: deploys, bypass: right } = rights.data.value ?? {};
   // Who is on call brings rows back, and changes nothing else.
   const lacks = deploys?.allowed === false ? `. You may not change it: ${deploys.needs ?? "ask an administrator"}` : "";
   const withConfig = filled.withConfig && !lacks;
@@ -73,12 +71,11 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
     restores: row.id,
     with_config: withConfig,
     ...(hold === undefined ? {} : { hold }),
-    ...bypassBody(filled.bypass),
-    ...(message ? { message } : {}),
+    ...reasonBody(filled),
   };
   // A message changes nothing of what is previewed.
   const preview = usePreview(
-    wrongBypass
+    wrong.bypass_reason
       ? undefined
       : `${row.id} ${withConfig} ${hold} ${filled.bypass} ${app.live?.deployment_id} ${app.under_way?.deployment_id}`,
     (signal) => previewDeploy(app.id, { ...body, message: undefined }, signal),
@@ -86,12 +83,11 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
   // An App that Git never touched has no hold to speak of.
   const usual = useRef(app.git !== null);
   if (preview.isCurrent && preview.data && hold === undefined && !withConfig) usual.current = preview.data.begins_hold;
-  const { bypass } = filled;
-  const offersBypass = useBypassOffer({ of: row.id, right: rights.data.value?.bypass, value: bypass, preview });
+  const offersBypass = useBypassOffer({ of: row.id, right, value: filled.bypass, preview });
   const sending = useSending<DeployBody, Deployment>(
     (sent, key) => deploy(app.id, sent, key),
     (made, isHere) => {
-      toast(`The rollback to ${title} was accepted`);
+      toast(`The rollback to ${titleOf(row)} was accepted`);
       refresh();
       if (isHere) leaving.goOn(`/console/apps/${app.id}/rollouts/${made.id}`);
     },
@@ -101,81 +97,39 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
     fill(to);
   };
   const refused = sending.problem && fieldsWrong(sending.problem, ["message", "bypass_reason"]);
-  const button = useRef<HTMLButtonElement>(null);
-  useReadyFocus(button, preview.isCurrent);
+  return {
+    ...{ rights, lacks, withConfig, hold, message, body, preview, wrong, refused, offersBypass, sending, change },
+    usualHold: usual.current,
+  };
+}
+
+function RollBackForm(props: FormProps) {
+  const { app, row, filled, leaving } = props;
+  const title = titleOf(row);
+  const rollBack = useRollBack(props);
+  const { rights, withConfig, hold, message, body, preview, wrong, refused, offersBypass, sending, change } = rollBack;
+  const { bypass } = filled;
   return (
     <ActingForm
       leaving={leaving}
-      action={
-        sending.isUncertain ? "Try again" : `Roll back to ${title}${bypass === undefined ? "" : " past the rules"}`
-      }
-      button={button}
+      action={`Roll back to ${title}${bypass === undefined ? "" : " past the rules"}`}
+      isReady={preview.isCurrent}
       right={rights.data.value?.roll_back}
       askRight={() => void rights.refresh()}
-      waits={
-        sending.isUncertain
-          ? ""
-          : waitsAfter(sending) || (wrong ? "The message is too long" : wrongBypass || waitsForPreview(preview))
-      }
-      isSending={sending.isSending}
-      isUncertain={sending.isUncertain}
-      problem={sending.problem}
-      onAct={() =>
-        sending.isUncertain
-          ? sending.again()
-          : sending.send({ ...body, confirmed: preview.data && confirmedOf(preview.data) })
-      }
-      outcome={
-        <Outcome
-          sending={sending}
-          rest={refused?.rest}
-          what={`The rollback of ${app.name} to ${title}`}
-          look={preview.refresh}
-        />
-      }
+      waits={wrong.message ? "The message is too long" : wrong.bypass_reason || waitsForPreview(preview)}
+      sending={sending}
+      rest={refused?.rest}
+      what={`The rollback of ${app.name} to ${title}`}
+      look={preview.refresh}
+      onAct={() => sending.send({ ...body, confirmed: preview.data && confirmedOf(preview.data) })}
     >
       <div class="body">
         <RowLine app={app} row={row} title={title} />
         <Doubts row={row} />
         <PreviewView preview={preview}>
           <Held sending={sending}>
-            <Check
-              label="Bring back its scaling"
-              hint={
-                (itsScaling === liveScaling
-                  ? `The same as what is live: ${liveScaling}`
-                  : `${sentence(itsScaling)}. Otherwise what is live stays: ${liveScaling}`) + lacks
-              }
-              checked={withConfig}
-              isOut={lacks !== ""}
-              onChange={(is) => change({ ...filled, withConfig: is })}
-            />
-            {(app.git || usual.current) && (
-              <Check
-                label="Git waits afterwards"
-                hint={
-                  withConfig
-                    ? "With its scaling it is a deploy like any other, which begins no hold"
-                    : `What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this${lacks}`
-                }
-                checked={!withConfig && (hold ?? usual.current)}
-                isOut={withConfig || lacks !== ""}
-                // As the App has it, nothing is asked for: that takes no right beside the rollback's own.
-                onChange={(is) => change({ ...filled, hold: is === usual.current ? undefined : is })}
-              />
-            )}
-            {offersBypass && (
-              <BypassField
-                value={bypass}
-                wrong={wrongBypass || refused?.fields.bypass_reason}
-                onChange={(reason) => change({ ...filled, bypass: reason })}
-              />
-            )}
-            <MessageField
-              value={filled.message}
-              wrong={wrong || refused?.fields.message}
-              onChange={(text) => change({ ...filled, message: text })}
-            />
+            <Choices {...{ app, row, filled, rollBack }} />
+            <ReasonFields {...{ filled, offersBypass }} wrong={shownWrong(wrong, refused?.fields)} onChange={change} />
           </Held>
         </PreviewView>
         <Terminal
@@ -192,6 +146,45 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
         <Terminal title="API call" text={rollBackCall({ origin: location.origin, app: app.id, body })} />
       </div>
     </ActingForm>
+  );
+}
+
+interface ChoicesProps extends Pick<FormProps, "app" | "row" | "filled"> {
+  rollBack: ReturnType<typeof useRollBack>;
+}
+
+/** Whether the scaling of the row comes back, and whether Git waits. */
+function Choices({ app, row, filled, rollBack }: ChoicesProps) {
+  const { lacks, withConfig, hold, usualHold, change } = rollBack;
+  const [itsScaling, liveScaling] = [scalingOf(row.deployment_config), scalingOf(app.deployment_config)];
+  return (
+    <>
+      <Check
+        label="Bring back its scaling"
+        hint={
+          (itsScaling === liveScaling
+            ? `The same as what is live: ${liveScaling}`
+            : `${sentence(itsScaling)}. Otherwise what is live stays: ${liveScaling}`) + lacks
+        }
+        checked={withConfig}
+        isOut={lacks !== ""}
+        onChange={(is) => change({ ...filled, withConfig: is })}
+      />
+      {(app.git || usualHold) && (
+        <Check
+          label="Git waits afterwards"
+          hint={
+            withConfig
+              ? "With its scaling it is a deploy like any other, which begins no hold"
+              : `What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this${lacks}`
+          }
+          checked={!withConfig && (hold ?? usualHold)}
+          isOut={withConfig || lacks !== ""}
+          // As the App has it, nothing is asked for: that takes no right beside the rollback's own.
+          onChange={(is) => change({ ...filled, hold: is === usualHold ? undefined : is })}
+        />
+      )}
+    </>
   );
 }
 

@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { previewWaiting, readApprovals, say } from "../../api/guards.ts";
 import { wordLine } from "../../pure/commands.ts";
 import { approvalsOf, approversOf, letsGoOn, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
@@ -21,9 +21,9 @@ import { Said } from "../../ui/said.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
 import { Moment, Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
-import { ActingForm, Held, Terminal, useReadyFocus } from "../deploy/acting.tsx";
+import { ActingForm, Held, Terminal } from "../deploy/acting.tsx";
 import { MessageField } from "../deploy/fields.tsx";
-import { Outcome, waitsAfter, waitsForPreview } from "../deploy/outcome.tsx";
+import { waitsAfter, waitsForPreview } from "../deploy/outcome.tsx";
 import "../../styles/deploying.css";
 import { useRights } from "../../state/rights.ts";
 
@@ -95,9 +95,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
       else leaving.leave();
     },
   );
-  const button = useRef<HTMLButtonElement>(null);
-  useReadyFocus(button, preview.isCurrent);
-  const blocked = waitsAfter(sending) || (wrong && "The message is too long");
+  const blocked = wrong && "The message is too long";
   const give = (purpose: Purpose) => {
     choose(purpose);
     sending.send({ purpose, digest: preview.data?.digest ?? row.digest, ...(text ? { message: text } : {}) });
@@ -107,16 +105,16 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
   return (
     <ActingForm
       leaving={leaving}
-      action={sending.isUncertain ? "Try again" : first && `${first} ${title}`}
-      button={button}
+      action={first && `${first} ${title}`}
+      isReady={preview.isCurrent}
       right={main && rights.data.value?.[RIGHTS[main]]}
       askRight={() => void rights.refresh()}
       says={why}
-      waits={sending.isUncertain ? "" : blocked || (first && waitsForPreview(preview))}
-      isSending={sending.isSending}
-      isUncertain={sending.isUncertain}
-      problem={sending.problem}
-      onAct={() => (sending.isUncertain ? sending.again() : first && give(first))}
+      waits={blocked || (first && waitsForPreview(preview))}
+      sending={sending}
+      what={`Your word on ${title}: ${chosen}`}
+      look={preview.refresh}
+      onAct={() => first && give(first)}
       others={
         !sending.isUncertain &&
         words.map((word) => {
@@ -127,7 +125,12 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
               key={word}
               kind={isEnd ? "danger" : undefined}
               right={rights.data.value?.[RIGHTS[word]]}
-              why={blocked || (sending.isSending && SENDING) || (isEnd ? "" : waitsForPreview(preview))}
+              why={
+                waitsAfter(sending) ||
+                blocked ||
+                (sending.isSending && SENDING) ||
+                (isEnd ? "" : waitsForPreview(preview))
+              }
               onClick={() => give(word)}
             >
               {word}
@@ -136,7 +139,6 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
           );
         })
       }
-      outcome={<Outcome sending={sending} what={`Your word on ${title}: ${chosen}`} look={preview.refresh} />}
     >
       <div class="body">
         <p class="notice warn">
