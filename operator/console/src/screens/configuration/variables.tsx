@@ -54,26 +54,26 @@ function Row({ at, variable, wrong, onChange }: RowProps) {
   const source: Source = variable.secret ? "secret" : variable.config_map ? "config_map" : "value";
   const reference = variable.secret ?? variable.config_map;
   const said = (part: string) => wrong[`variables.${at}.${part}`];
-  const whole =
-    wrong[`variables.${at}`] ?? said("value") ?? said("reference.name") ?? said("reference.key") ?? said("secret");
+  const ofAll = wrong[`variables.${at}`];
+  const whole = ofAll ?? said("value") ?? said("reference.name") ?? said("reference.key") ?? said("secret");
+  const says = [said("name"), whole].filter(Boolean).join("; ");
   const named = variable.name || "the new variable";
+  const remove = () => onChange();
   const refer = (part: object) => onChange({ ...variable, [source]: { ...reference, ...part } });
   const invalid = (part: string) => ({
     // What is wrong with the variable as a whole is said at its name.
-    "aria-invalid": (said(part) ?? (part === "name" && wrong[`variables.${at}`])) ? ("true" as const) : undefined,
+    "aria-invalid": (said(part) ?? (part === "name" && ofAll)) ? ("true" as const) : undefined,
     "aria-describedby": said(part) || whole ? `${id}-wrong` : undefined,
   });
   return (
     <li>
-      <input
+      <Line
         class="input mono"
         aria-label="Name of the variable"
         placeholder="NAME"
-        autocomplete="off"
-        spellcheck={false}
         value={variable.name}
         {...invalid("name")}
-        onInput={(event) => onChange({ ...variable, name: event.currentTarget.value.trim() })}
+        onChange={(name) => onChange({ ...variable, name })}
       />
       <select
         class="input"
@@ -89,25 +89,19 @@ function Row({ at, variable, wrong, onChange }: RowProps) {
       </select>
       {reference ? (
         <span class="pair">
-          <input
-            class="input"
+          <Line
             aria-label={`${SOURCES[source]} of ${named}`}
             placeholder={`Name of the ${SOURCES[source]}`}
-            autocomplete="off"
-            spellcheck={false}
             value={reference.name}
             {...invalid("reference.name")}
-            onInput={(event) => refer({ name: event.currentTarget.value.trim() })}
+            onChange={(name) => refer({ name })}
           />
-          <input
-            class="input"
+          <Line
             aria-label={`Key of ${named}`}
             placeholder="Key in it"
-            autocomplete="off"
-            spellcheck={false}
             value={reference.key}
             {...invalid("reference.key")}
-            onInput={(event) => refer({ key: event.currentTarget.value.trim() })}
+            onChange={(key) => refer({ key })}
           />
         </span>
       ) : (
@@ -121,21 +115,38 @@ function Row({ at, variable, wrong, onChange }: RowProps) {
           onInput={(event) => onChange({ ...variable, value: event.currentTarget.value })}
         />
       )}
-      <button
-        type="button"
-        class="button plain tiny"
-        aria-label={`Remove ${named}`}
-        title="Remove"
-        onClick={() => onChange()}
-      >
+      <button type="button" class="button plain tiny" aria-label={`Remove ${named}`} title="Remove" onClick={remove}>
         <Icon shape="cross" />
       </button>
-      {(said("name") || whole) && (
+      {says && (
         <span class="wrong small" id={`${id}-wrong`}>
-          {[said("name"), whole].filter(Boolean).join("; ")}
+          {says}
         </span>
       )}
     </li>
+  );
+}
+
+interface LineProps {
+  class?: string;
+  "aria-label": string;
+  "aria-invalid"?: "true";
+  "aria-describedby"?: string;
+  placeholder: string;
+  value: string;
+  onChange: (value: string) => void;
+}
+
+/** One line of text without spaces around it. */
+function Line({ onChange, ...input }: LineProps) {
+  return (
+    <input
+      class="input"
+      autocomplete="off"
+      spellcheck={false}
+      {...input}
+      onInput={(event) => onChange(event.currentTarget.value.trim())}
+    />
   );
 }
 

@@ -6,6 +6,7 @@ import { reportLine } from "../../pure/commands.ts";
 import { BEGIN } from "../../pure/csv.ts";
 import { fromLocal, toLocal } from "../../pure/local-time.ts";
 import { nameOf } from "../../pure/projects.ts";
+import type { Project } from "../../pure/shapes.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useNewest } from "../../state/newest.ts";
 import { project } from "../../state/project.ts";
@@ -67,15 +68,7 @@ export function ReportDialog({ onClose }: { onClose: () => void }) {
         }}
       >
         <div class="body">
-          <p>
-            Every deploy that began in a time, in{" "}
-            {project.value ? (
-              <strong>{chosen ? nameOf(chosen) : "this project"}</strong>
-            ) : (
-              "all projects that you may read"
-            )}
-            : by whom, approved by whom, and how it ended. Every digest of the histories is computed anew.
-          </p>
+          <Contents of={chosen} />
           <TextField type="datetime-local" label="Since" value={since} onChange={setSince} wrong={wrong} />
           <TextField
             type="datetime-local"
@@ -110,5 +103,16 @@ export function ReportDialog({ onClose }: { onClose: () => void }) {
         </footer>
       </form>
     </Dialog>
+  );
+}
+
+/** What the report has, and of which project. */
+function Contents({ of }: { of?: Project }) {
+  return (
+    <p>
+      Every deploy that began in a time, in{" "}
+      {project.value ? <strong>{of ? nameOf(of) : "this project"}</strong> : "all projects that you may read"}: by whom,
+      approved by whom, and how it ended. Every digest of the histories is computed anew.
+    </p>
   );
 }

@@ -3,11 +3,11 @@ import { previewWaiting, readApprovals, say } from "../../api/guards.ts";
 import { wordLine } from "../../pure/commands.ts";
 import { approvalsOf, approversOf, letsGoOn, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
 import { titleOf } from "../../pure/row-words.ts";
-import type { App, Approval, OneDeployment, Purpose, WaitingPreview, Word } from "../../pure/shapes.ts";
+import type { App, AppRights, Approval, OneDeployment, Purpose, WaitingPreview, Word } from "../../pure/shapes.ts";
 import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
-import { usePreview } from "../../state/preview.ts";
+import { type Previewed, usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useRow } from "../../state/row.ts";
 import { useSending } from "../../state/sending.ts";
@@ -23,7 +23,7 @@ import { Moment, Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { ActingForm, Held, Terminal } from "../deploy/acting.tsx";
 import { MessageField } from "../deploy/fields.tsx";
-import { waitsAfter, waitsForPreview } from "../deploy/outcome.tsx";
+import { type Told, waitsAfter, waitsForPreview } from "../deploy/outcome.tsx";
 import "../../styles/deploying.css";
 import { useRights } from "../../state/rights.ts";
 
@@ -116,28 +116,9 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
       look={preview.refresh}
       onAct={() => first && give(first)}
       others={
-        !sending.isUncertain &&
-        words.map((word) => {
-          if (word === first) return null;
-          const isEnd = word !== "Resume";
-          return (
-            <Action
-              key={word}
-              kind={isEnd ? "danger" : undefined}
-              right={rights.data.value?.[RIGHTS[word]]}
-              why={
-                waitsAfter(sending) ||
-                blocked ||
-                (sending.isSending && SENDING) ||
-                (isEnd ? "" : waitsForPreview(preview))
-              }
-              onClick={() => give(word)}
-            >
-              {word}
-              <span class="hidden-label"> {title}</span>
-            </Action>
-          );
-        })
+        !sending.isUncertain && (
+          <OtherWords {...{ words, first, title, sending, blocked, preview, give }} rights={rights.data.value} />
+        )
       }
     >
       <div class="body">
@@ -162,6 +143,38 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
       </div>
     </ActingForm>
   );
+}
+
+interface WordsProps {
+  words: Purpose[];
+  first?: Purpose;
+  title: string;
+  rights?: AppRights;
+  sending: Told;
+  blocked: string | false;
+  preview: Previewed<WaitingPreview>;
+  give: (purpose: Purpose) => void;
+}
+
+/** The buttons that Enter does not press. */
+function OtherWords({ words, first, title, rights, sending, blocked, preview, give }: WordsProps) {
+  return words.map((word) => {
+    if (word === first) return null;
+    const isEnd = word !== "Resume";
+    const waits = waitsAfter(sending) || blocked || (sending.isSending && SENDING);
+    return (
+      <Action
+        key={word}
+        kind={isEnd ? "danger" : undefined}
+        right={rights?.[RIGHTS[word]]}
+        why={waits || (isEnd ? "" : waitsForPreview(preview))}
+        onClick={() => give(word)}
+      >
+        {word}
+        <span class="hidden-label"> {title}</span>
+      </Action>
+    );
+  });
 }
 
 /** Who asked for what, and what was said of it. */

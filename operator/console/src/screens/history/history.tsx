@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { readHistory } from "../../api/history.ts";
 import { asSearch, type HistoryFilters, isFiltered, readFilters } from "../../pure/history-filters.ts";
-import type { App, Row, Verification } from "../../pure/shapes.ts";
+import type { App, AppRights, Row, Verification } from "../../pure/shapes.ts";
 import { sentence } from "../../pure/texts.ts";
 import { connection, onReturn } from "../../state/connection.ts";
 import { useLocation } from "../../state/location.tsx";
@@ -53,11 +53,7 @@ export function HistoryTab({ app }: { app: App }) {
           </button>
         )}
         <HistoryToolbar
-          app={app}
-          filters={filters}
-          total={total}
-          verified={verified}
-          isVerifying={isVerifying}
+          {...{ app, filters, total, verified, isVerifying }}
           onVerify={() => setVerifying(!isVerifying)}
         />
         {isVerifying && (
@@ -84,20 +80,7 @@ export function HistoryTab({ app }: { app: App }) {
             <Skeleton lines={10} />
           )
         ) : total === 0 ? (
-          isNew ? (
-            <Empty title="Nothing has been deployed yet">
-              <p class="muted">
-                Each deploy of this App becomes a row here: what went live, by whom, when, and how it ended.
-              </p>
-              <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} kind="primary">
-                Deploy
-              </Action>
-            </Empty>
-          ) : (
-            <Empty title="No deployment fits these filters">
-              <Action onClick={() => change(readFilters({}))}>Clear the filters</Action>
-            </Empty>
-          )
+          <NoRows {...{ app, isNew, rights }} clear={() => change(readFilters({}))} />
         ) : (
           <HistoryTable
             app={app}
@@ -116,6 +99,29 @@ export function HistoryTab({ app }: { app: App }) {
         {isHelping && <KeysDialog onClose={() => setHelping(false)} />}
       </section>
     </>
+  );
+}
+
+interface NoRowsProps {
+  app: App;
+  /** Whether there is none at all, under whatever filters. */
+  isNew: boolean;
+  rights?: AppRights;
+  clear: () => void;
+}
+
+function NoRows({ app, isNew, rights, clear }: NoRowsProps) {
+  return isNew ? (
+    <Empty title="Nothing has been deployed yet">
+      <p class="muted">Each deploy of this App becomes a row here: what went live, by whom, when, and how it ended.</p>
+      <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} kind="primary">
+        Deploy
+      </Action>
+    </Empty>
+  ) : (
+    <Empty title="No deployment fits these filters">
+      <Action onClick={clear}>Clear the filters</Action>
+    </Empty>
   );
 }
 

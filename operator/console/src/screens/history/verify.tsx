@@ -52,8 +52,7 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
     setWrong("");
     if (verified?.expected || problem) void verify("");
   };
-  const words = ["kubectl", "dynamiq", "verify", app.resource_name, "-n", app.namespace];
-  if (DIGEST.test(expect.trim())) words.push("--expect", expect.trim());
+  const expected = DIGEST.test(expect.trim()) ? ["--expect", expect.trim()] : [];
   return (
     <section class="verify" aria-label="Verify">
       <div role="status" aria-live="polite">
@@ -99,7 +98,7 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
           )}
         </Field>
       </form>
-      <Command text={line(...words)} />
+      <Command text={line("kubectl", "dynamiq", "verify", app.resource_name, "-n", app.namespace, ...expected)} />
     </section>
   );
 }

@@ -30,7 +30,6 @@ export function ReleaseDialog({ workflow, versions, namespace, onClose }: Props)
   const difference = useDifference(workflow, newest?.id, "draft");
   // The description of a version never changes: the same flow with another one is another version.
   const isSame = difference.data.value?.flow_diff === "" && described.trim() === "";
-  const isChanged = write.problem?.isChanged;
   const submit = async (event: Event) => {
     event.preventDefault();
     if (isSame) return;
@@ -84,7 +83,7 @@ export function ReleaseDialog({ workflow, versions, namespace, onClose }: Props)
           )}
           <div class="buttons end">
             <Action onClick={onClose}>Cancel</Action>
-            {isChanged ? (
+            {write.problem?.isChanged ? (
               <Action kind="primary" onClick={() => void lookAgain()}>
                 Look at it as it is now
               </Action>
