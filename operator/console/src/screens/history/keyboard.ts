@@ -20,7 +20,15 @@ interface Doing {
   lacks: () => void;
 }
 
-const PAGE = 10;
+/** How far a key goes, in rows. */
+const STEPS: Record<string, number | "first" | "last"> = {
+  ArrowDown: 1,
+  ArrowUp: -1,
+  PageDown: 10,
+  PageUp: -10,
+  Home: "first",
+  End: "last",
+};
 
 /** What the keys do. Returns what the table does with a key; letters work wherever the focus is, but for text fields and dialogs. */
 export function useKeys(doing: Doing): (event: KeyboardEvent) => void {
@@ -51,67 +59,31 @@ function isMove(event: KeyboardEvent): boolean {
 }
 
 /** Keys that mean something on a row alone. */
-function byKey(event: KeyboardEvent, doing: Doing): boolean {
+function byKey({ key }: KeyboardEvent, doing: Doing): boolean {
+  const step = STEPS[key];
   const row = doing.rowOf();
-  switch (event.key) {
-    case "ArrowDown":
-      doing.focus(1);
-      return true;
-    case "ArrowUp":
-      doing.focus(-1);
-      return true;
-    case "PageDown":
-      doing.focus(PAGE);
-      return true;
-    case "PageUp":
-      doing.focus(-PAGE);
-      return true;
-    case "Home":
-      doing.focus("first");
-      return true;
-    case "End":
-      doing.focus("last");
-      return true;
-    case "Enter":
-      if (row) doing.open(row);
-      return true;
-    case " ":
-      if (row) doing.toggle(row);
-      return true;
-    default:
-      return false;
-  }
+  if (step) doing.focus(step);
+  else if (key === "Enter") row && doing.open(row);
+  else if (key === " ") row && doing.toggle(row);
+  else return false;
+  return true;
 }
 
 function byLetter(event: KeyboardEvent, doing: Doing): boolean {
   if (!letters.value || event.ctrlKey || event.metaKey || event.altKey) return false;
-  const row = doing.rowOf();
-  switch (event.key) {
-    case "j":
-      doing.focus(1);
-      return true;
-    case "k":
-      doing.focus(-1);
-      return true;
-    case "r":
-    case "R":
-      if (row) doing.rollBack(row);
-      else doing.lacks();
-      return true;
-    case "a":
-      if (row) doing.review(row);
-      else doing.lacks();
-      return true;
-    case "c":
-      doing.compare();
-      return true;
-    case "/":
-      document.getElementById(SEARCH_ID)?.focus();
-      return true;
-    case "?":
-      doing.help();
-      return true;
-    default:
-      return false;
-  }
+  const onRow = (act: (row: Row) => void) => {
+    const row = doing.rowOf();
+    if (row) act(row);
+    else doing.lacks();
+  };
+  const { key } = event;
+  if (key === "j") doing.focus(1);
+  else if (key === "k") doing.focus(-1);
+  else if (key === "r" || key === "R") onRow(doing.rollBack);
+  else if (key === "a") onRow(doing.review);
+  else if (key === "c") doing.compare();
+  else if (key === "/") document.getElementById(SEARCH_ID)?.focus();
+  else if (key === "?") doing.help();
+  else return false;
+  return true;
 }

@@ -76,18 +76,7 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
     <figure class="chart panel">
       <figcaption>
         <h3>{title}</h3>
-        <span class="legend small">
-          {isShown && <b>{hours[at]}</b>}
-          {lines.map(({ label, values }, each) => (
-            <span key={label} class={`look-${each}`}>
-              <svg width="22" height="10" viewBox="0 0 22 10" aria-hidden="true">
-                <path d="M0 5h22" />
-                <path class="mark" d={SHAPES[each % SHAPES.length]} transform="translate(11 5)" />
-              </svg>
-              {label} {isShown && <b>{says(values[at] ?? null)}</b>}
-            </span>
-          ))}
-        </span>
+        <Legend lines={lines} says={says} at={isShown ? at : undefined} hour={isShown && hours[at]} />
       </figcaption>
       <div class="plot" ref={box}>
         <svg
@@ -119,28 +108,9 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
           {marks.map((deploy) => (
             <path key={deploy.id} class="deploy" d={`M${deploy.x} ${TOP - 4}V${HEIGHT - BOTTOM}`} />
           ))}
-          {lines.map(({ label, values }, each) => {
-            const points = values.map((value, index) => ({ at: moments[index] as number, value }));
-            const isAlone = (index: number) =>
-              index >= whole || (values[index - 1] == null && values[index + 1] == null);
-            return (
-              <g key={label} class={`look-${each}`}>
-                <path d={line(points.slice(0, whole), x, y)} />
-                {points.map(
-                  (point, index) =>
-                    point.value !== null &&
-                    (index === at || isAlone(index) || points.length <= MARKS_SHAPED) && (
-                      <path
-                        key={point.at}
-                        class="mark"
-                        d={SHAPES[each % SHAPES.length]}
-                        transform={`translate(${x(point.at)} ${y(point.value)})`}
-                      />
-                    ),
-                )}
-              </g>
-            );
-          })}
+          {lines.map(({ label, values }, each) => (
+            <Curve key={label} {...{ values, each, moments, whole, at, x, y }} />
+          ))}
           {isShown && <path class="cursor" d={`M${x(moments[at] as number)} ${TOP}V${HEIGHT - BOTTOM}`} />}
         </svg>
         {labelled(marks, (of) => LETTER * nameOf(of).length + AROUND, width).map(({ marks: of, x: middle }) => (
@@ -150,27 +120,94 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
           </a>
         ))}
       </div>
-      <details>
-        <summary>
-          Show as table<span class="hidden-label">: {title}</span>
-        </summary>
-        <FigureTable
-          label={`${title} as a table`}
-          head={["FROM", ...lines.map(({ label }) => label), "DEPLOYED"]}
-          rows={moments.map((moment, index) => [
-            hours[index],
-            ...lines.map(({ values }) => says(values[index] ?? null)),
-            marks
-              .filter((deploy) => deploy.at >= moment && deploy.at < (moments[index + 1] ?? until + 1))
-              .map((deploy) => (
-                <a key={deploy.id} href={addressOf([deploy])}>
-                  {deploy.label}
-                </a>
-              )),
-          ])}
-        />
-      </details>
+      <AsTable {...{ title, says, lines, moments, until, addressOf, hours, marks }} />
     </figure>
+  );
+}
+
+interface TableProps extends Pick<Props, "title" | "says" | "lines" | "moments" | "until" | "addressOf"> {
+  hours: string[];
+  marks: Deploy[];
+}
+
+/** The same figures as a table. */
+function AsTable({ title, says, lines, moments, until, addressOf, hours, marks }: TableProps) {
+  return (
+    <details>
+      <summary>
+        Show as table<span class="hidden-label">: {title}</span>
+      </summary>
+      <FigureTable
+        label={`${title} as a table`}
+        head={["FROM", ...lines.map(({ label }) => label), "DEPLOYED"]}
+        rows={moments.map((moment, index) => [
+          hours[index],
+          ...lines.map(({ values }) => says(values[index] ?? null)),
+          marks
+            .filter((deploy) => deploy.at >= moment && deploy.at < (moments[index + 1] ?? until + 1))
+            .map((deploy) => (
+              <a key={deploy.id} href={addressOf([deploy])}>
+                {deploy.label}
+              </a>
+            )),
+        ])}
+      />
+    </details>
+  );
+}
+
+interface LegendProps extends Pick<Props, "lines" | "says" | "at"> {
+  /** When the reader looks, in words. */
+  hour?: string | false;
+}
+
+/** What each line is, and its value where the reader looks. */
+function Legend({ lines, says, at, hour }: LegendProps) {
+  return (
+    <span class="legend small">
+      {hour && <b>{hour}</b>}
+      {lines.map(({ label, values }, each) => (
+        <span key={label} class={`look-${each}`}>
+          <svg width="22" height="10" viewBox="0 0 22 10" aria-hidden="true">
+            <path d="M0 5h22" />
+            <Mark of={each} x={11} y={5} />
+          </svg>
+          {label} {at !== undefined && <b>{says(values[at] ?? null)}</b>}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+/** The shape that marks values of a line. */
+function Mark({ of, x, y }: { of: number; x: number; y: number }) {
+  return <path class="mark" d={SHAPES[of % SHAPES.length]} transform={`translate(${x} ${y})`} />;
+}
+
+interface CurveProps extends Pick<Line, "values">, Pick<Props, "moments" | "at"> {
+  /** Which line it is. */
+  each: number;
+  /** How many of the intervals have ended. */
+  whole: number;
+  x: (time: number) => number;
+  y: (value: number) => number;
+}
+
+/** One line, with marks where it would not be seen or the reader looks. */
+function Curve({ values, each, moments, whole, at, x, y }: CurveProps) {
+  const points = values.map((value, index) => ({ at: moments[index] as number, value }));
+  const isAlone = (index: number) => index >= whole || (values[index - 1] == null && values[index + 1] == null);
+  return (
+    <g class={`look-${each}`}>
+      <path d={line(points.slice(0, whole), x, y)} />
+      {points.map(
+        (point, index) =>
+          point.value !== null &&
+          (index === at || isAlone(index) || points.length <= MARKS_SHAPED) && (
+            <Mark key={point.at} of={each} x={x(point.at)} y={y(point.value)} />
+          ),
+      )}
+    </g>
   );
 }
 
