@@ -1,3 +1,4 @@
+import type { RefObject } from "preact";
 import { useCallback, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
 
 interface Options {
@@ -19,6 +20,23 @@ const BEYOND = 6;
 /** How long a row that was scrolled to is kept in its place while others around it are read and measured. */
 const HELD_FOR = 1_000;
 const INPUTS = ["wheel", "touchstart", "pointerdown", "keydown"];
+
+interface Held {
+  place: number;
+  align: "auto" | "start";
+  until: number;
+}
+
+interface Refs {
+  list: RefObject<HTMLDivElement | null>;
+  held: RefObject<Held | undefined>;
+  heights: RefObject<Heights>;
+  moved: RefObject<number>;
+  latest: RefObject<{ begin: number; covered: number; first: number }>;
+  watch: RefObject<ResizeObserver | undefined>;
+}
+
+type Redraw = (again: undefined) => void;
 
 /** What is known of the rows of one list. */
 class Heights {
@@ -69,11 +87,13 @@ export function useWindowRows({ of, count, last = 0, estimate, keep, covered }: 
   const [, redraw] = useReducer((times: number) => times + 1, 0);
   const [begin, setBegin] = useState(0);
   const list = useRef<HTMLDivElement | null>(null);
-  const held = useRef<{ place: number; align: "auto" | "start"; until: number } | undefined>(undefined);
+  const held = useRef<Held | undefined>(undefined);
   const heights = useRef(new Heights(undefined, estimate));
   /** By how much the window has to scroll, so that what is read stays where it is. */
   const moved = useRef(0);
   const latest = useRef({ begin, covered, first: 0 });
+  const watch = useRef<ResizeObserver | undefined>(undefined);
+  const refs = { list, held, heights, moved, latest, watch };
 
   let all = heights.current;
   if (all.of !== of || all.estimate !== estimate) {
@@ -88,56 +108,12 @@ export function useWindowRows({ of, count, last = 0, estimate, keep, covered }: 
     if (scrollY > begin) moved.current += all.tops[Math.max(all.other(first), 0)] ?? 0;
   }
 
-  const watch = useRef<ResizeObserver | undefined>(undefined);
-  watch.current ??= new ResizeObserver((entries) => {
-    const known = heights.current;
-    const isAbove = scrollY - latest.current.begin + latest.current.covered + 1;
-    let isOther = false;
-    for (const { target } of entries) {
-      const place = Number((target as HTMLElement).dataset.place);
-      // A part of a pixel less, and the next row would lie over the line below this one.
-      const height = Math.ceil(target.getBoundingClientRect().height);
-      const before = known.measured.get(place) ?? known.estimate;
-      // A row that is not laid out, as on paper, is as high as it was.
-      if (!height || !target.isConnected) continue;
-      known.measured.set(place, height);
-      if (height === before) continue;
-      isOther = true;
-      if ((known.tops[known.other(place) + 1] as number) <= isAbove) moved.current += height - before;
-    }
-    if (!isOther) return;
-    known.lay();
-    redraw(undefined);
-  });
+  watch.current ??= observer(refs, redraw);
   const measure = useCallback((row: HTMLElement | null) => {
     if (row) watch.current?.observe(row);
   }, []);
 
-  useLayoutEffect(() => {
-    const look = () => {
-      if (list.current) setBegin(Math.round(list.current.getBoundingClientRect().top + scrollY));
-    };
-    const release = () => {
-      held.current = undefined;
-    };
-    const draw = () => redraw(undefined);
-    const scrolled = () => {
-      if (heights.current.at(scrollY - latest.current.begin) !== latest.current.first) draw();
-    };
-    const around = new ResizeObserver(look);
-    around.observe(document.body);
-    for (const input of INPUTS) addEventListener(input, release, { passive: true, capture: true });
-    addEventListener("scroll", scrolled, { passive: true });
-    addEventListener("resize", draw);
-    look();
-    return () => {
-      around.disconnect();
-      watch.current?.disconnect();
-      for (const input of INPUTS) removeEventListener(input, release, { capture: true });
-      removeEventListener("scroll", scrolled);
-      removeEventListener("resize", draw);
-    };
-  }, []);
+  useLayoutEffect(() => watchWindow(refs, setBegin, redraw), []);
   useLayoutEffect(() => {
     const by = moved.current;
     moved.current = 0;
@@ -181,5 +157,60 @@ export function useWindowRows({ of, count, last = 0, estimate, keep, covered }: 
       held.current = { place: all.other(index), align, until: performance.now() + HELD_FOR };
       redraw(undefined);
     },
+  };
+}
+
+/** Measures the rows that it is given. */
+function observer({ heights, moved, latest }: Refs, redraw: Redraw): ResizeObserver {
+  return new ResizeObserver((entries) => {
+    const known = heights.current;
+    const isAbove = scrollY - latest.current.begin + latest.current.covered + 1;
+    let isOther = false;
+    for (const { target } of entries) {
+      const place = Number((target as HTMLElement).dataset.place);
+      // A part of a pixel less, and the next row would lie over the line below this one.
+      const height = Math.ceil(target.getBoundingClientRect().height);
+      const before = known.measured.get(place) ?? known.estimate;
+      // A row that is not laid out, as on paper, is as high as it was.
+      if (!height || !target.isConnected) continue;
+      known.measured.set(place, height);
+      if (height === before) continue;
+      isOther = true;
+      if ((known.tops[known.other(place) + 1] as number) <= isAbove) moved.current += height - before;
+    }
+    if (!isOther) return;
+    known.lay();
+    redraw(undefined);
+  });
+}
+
+/** Follows where the list is, and where the reader goes. Returns what ends it. */
+function watchWindow(
+  { list, held, heights, latest, watch }: Refs,
+  setBegin: (begin: number) => void,
+  redraw: Redraw,
+): () => void {
+  const look = () => {
+    if (list.current) setBegin(Math.round(list.current.getBoundingClientRect().top + scrollY));
+  };
+  const release = () => {
+    held.current = undefined;
+  };
+  const draw = () => redraw(undefined);
+  const scrolled = () => {
+    if (heights.current.at(scrollY - latest.current.begin) !== latest.current.first) draw();
+  };
+  const around = new ResizeObserver(look);
+  around.observe(document.body);
+  for (const input of INPUTS) addEventListener(input, release, { passive: true, capture: true });
+  addEventListener("scroll", scrolled, { passive: true });
+  addEventListener("resize", draw);
+  look();
+  return () => {
+    around.disconnect();
+    watch.current?.disconnect();
+    for (const input of INPUTS) removeEventListener(input, release, { capture: true });
+    removeEventListener("scroll", scrolled);
+    removeEventListener("resize", draw);
   };
 }

@@ -44,7 +44,6 @@ const COVERED = { wide: 92, narrow: 88 };
 /** The rows, of which only those in the window are rendered; and how one moves among them. */
 export function HistoryTable(props: Props) {
   const { app, pages, search, rights, ticked, misfits, rejections, control, onHelp } = props;
-  const { route } = useLocation();
   const total = pages.total.value ?? 0;
   void pages.moved.value;
   const isWide = useIsWide();
@@ -80,8 +79,60 @@ export function HistoryTable(props: Props) {
   );
   // Whoever may go past a rejection brings its version back, and then says why.
   const whyNot = (row: Row) => whyNotBack(row, rights?.bypass.allowed);
+  const onKeyDown = useTableKeys(props, focus, activeIndex, whyNot);
+  const arrived = pages.arrived.value;
+  return (
+    <>
+      <JumpBar onGo={(place) => goTo(pages, place, focus)} onHelp={onHelp} />
+      {arrived > 0 && <Arrived count={arrived} begin={rows.begin} pages={pages} />}
+      <div
+        class="history-table"
+        role="table"
+        aria-label="Deployment history"
+        aria-rowcount={total + 1}
+        aria-colcount={7}
+        ref={list}
+        onKeyDown={onKeyDown}
+        onFocusIn={(event) => setActive((before) => placeOf(event.target as HTMLElement) ?? before)}
+      >
+        <Head />
+        <div role="rowgroup" class="rows" ref={rows.list} style={{ height: `${rows.height}px` }}>
+          {rows.rows.map(({ index, place, top }) => {
+            const row = pages.at(index);
+            const isActive = activeIndex === undefined ? index === 0 : index === activeIndex;
+            const shared = { index, place, top, isActive, measure: rows.measure };
+            if (row === undefined) return <UnreadWholeRow key={place} {...shared} />;
+            return (
+              <HistoryRow
+                key={place}
+                {...shared}
+                {...{ row, app, search, whyNot: whyNot(row), like: likeLive(row, app) }}
+                right={rights?.roll_back}
+                isFresh={index < arrived}
+                isTicked={ticked.has(row)}
+                onTick={ticked.toggle}
+                rejected={rejectedAs(rejections, row)}
+                offer={offerOn(row, user.value?.username, rights)}
+                misfit={misfits?.find((each) => each.deployment_id === row.id)?.says}
+              />
+            );
+          })}
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** What the keys do with the active row. */
+function useTableKeys(
+  { app, pages, search, rights, ticked, onHelp }: Props,
+  focus: (index: number, align?: "start") => void,
+  activeIndex: number | undefined,
+  whyNot: (row: Row) => string | undefined,
+): (event: KeyboardEvent) => void {
+  const { route } = useLocation();
   const addressOf = (row: Row, rest = "") => `/console/apps/${app.id}/history/${row.id}${rest}${search}`;
-  const onKeyDown = useKeys({
+  return useKeys({
     focus: (step) => {
       if (step === "first" || step === "last") void goTo(pages, step === "first" ? "newest" : "oldest", focus);
       else focus((activeIndex ?? -1) + step);
@@ -108,54 +159,12 @@ export function HistoryTable(props: Props) {
     lacks: () => toast("Choose a row first: j is the next one, k the one before.", "bad"),
     rowOf: () => (activeIndex === undefined ? undefined : pages.at(activeIndex)),
   });
-  const arrived = pages.arrived.value;
-  return (
-    <>
-      <JumpBar onGo={(place) => goTo(pages, place, focus)} onHelp={onHelp} />
-      {arrived > 0 && <Arrived count={arrived} begin={rows.begin} pages={pages} />}
-      <div
-        class="history-table"
-        role="table"
-        aria-label="Deployment history"
-        aria-rowcount={total + 1}
-        aria-colcount={7}
-        ref={list}
-        onKeyDown={onKeyDown}
-        onFocusIn={(event) => {
-          const place = (event.target as HTMLElement).closest<HTMLElement>("[data-place]")?.dataset.place;
-          if (place !== undefined) setActive(Number(place));
-        }}
-      >
-        <Head />
-        <div role="rowgroup" class="rows" ref={rows.list} style={{ height: `${rows.height}px` }}>
-          {rows.rows.map(({ index, place, top }) => {
-            const row = pages.at(index);
-            const isActive = activeIndex === undefined ? index === 0 : index === activeIndex;
-            const shared = { index, place, top, isActive, measure: rows.measure };
-            if (row === undefined) return <UnreadWholeRow key={place} {...shared} />;
-            return (
-              <HistoryRow
-                key={place}
-                {...shared}
-                row={row}
-                app={app}
-                search={search}
-                right={rights?.roll_back}
-                isFresh={index < arrived}
-                isTicked={ticked.has(row)}
-                like={likeLive(row, app)}
-                onTick={ticked.toggle}
-                rejected={rejectedAs(rejections, row)}
-                whyNot={whyNot(row)}
-                offer={offerOn(row, user.value?.username, rights)}
-                misfit={misfits?.find((each) => each.deployment_id === row.id)?.says}
-              />
-            );
-          })}
-        </div>
-      </div>
-    </>
-  );
+}
+
+/** The place of the row that an element is in. */
+function placeOf(element: HTMLElement): number | undefined {
+  const place = element.closest<HTMLElement>("[data-place]")?.dataset.place;
+  return place === undefined ? undefined : Number(place);
 }
 
 const COLUMNS = ["Compare", "DETAILS", "STATUS", "CREATED BY", "RUNTIME", "DATE", "Actions"];
