@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { readTriggers } from "../api/triggers.ts";
 import type { App, Trigger } from "../pure/shapes.ts";
+import { listen } from "../state/listen.ts";
 import { useLocation } from "../state/location.tsx";
 import { refresh, useQuery } from "../state/query.ts";
 import { useRights } from "../state/rights.ts";
@@ -69,10 +70,10 @@ function useFresh(app: App): void {
   }, [app.updated_at]);
   useEffect(() => {
     const timer = setInterval(again, LOOKED_AGAIN_AFTER);
-    document.addEventListener("visibilitychange", again);
+    const end = listen("visibilitychange", again, document);
     return () => {
       clearInterval(timer);
-      document.removeEventListener("visibilitychange", again);
+      end();
     };
   }, [app.id]);
 }

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
+import { listen } from "../state/listen.ts";
 
 /** Does something every so many milliseconds while the page is seen, and at once when it is seen again after longer. */
 export function usePoll(every: number, does: () => void): void {
@@ -12,10 +13,10 @@ export function usePoll(every: number, does: () => void): void {
       latest.current();
     };
     const timer = setInterval(look, every);
-    document.addEventListener("visibilitychange", look);
+    const end = listen("visibilitychange", look, document);
     return () => {
       clearInterval(timer);
-      document.removeEventListener("visibilitychange", look);
+      end();
     };
   }, [every]);
 }

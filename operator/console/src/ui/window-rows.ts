@@ -1,5 +1,6 @@
 import type { RefObject } from "preact";
 import { useCallback, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
+import { listen } from "../state/listen.ts";
 
 interface Options {
   /** What the rows are of: with another one, all that was measured is forgotten. */
@@ -19,7 +20,6 @@ interface Options {
 const BEYOND = 6;
 /** How long a row that was scrolled to is kept in its place while others around it are read and measured. */
 const HELD_FOR = 1_000;
-const INPUTS = ["wheel", "touchstart", "pointerdown", "keydown"];
 
 interface Held {
   place: number;
@@ -202,15 +202,15 @@ function watchWindow(
   };
   const around = new ResizeObserver(look);
   around.observe(document.body);
-  for (const input of INPUTS) addEventListener(input, release, { passive: true, capture: true });
-  addEventListener("scroll", scrolled, { passive: true });
-  addEventListener("resize", draw);
+  const ends = [
+    listen("wheel touchstart pointerdown keydown", release, window, { passive: true, capture: true }),
+    listen("scroll", scrolled, window, { passive: true }),
+    listen("resize", draw),
+  ];
   look();
   return () => {
     around.disconnect();
     watch.current?.disconnect();
-    for (const input of INPUTS) removeEventListener(input, release, { capture: true });
-    removeEventListener("scroll", scrolled);
-    removeEventListener("resize", draw);
+    for (const end of ends) end();
   };
 }

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { differences, onTop, type Settings } from "../../pure/settings.ts";
 import type { App, Configuration } from "../../pure/shapes.ts";
+import { listen } from "../../state/listen.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action } from "../../ui/action.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
@@ -107,8 +108,6 @@ export function ConfigurationForm({ app, opened, onEnd }: Props) {
 function useUnloadAsks(isFilled: boolean): void {
   useEffect(() => {
     if (!isFilled) return;
-    const ask = (event: Event) => event.preventDefault();
-    addEventListener("beforeunload", ask);
-    return () => removeEventListener("beforeunload", ask);
+    return listen("beforeunload", (event) => event.preventDefault());
   }, [isFilled]);
 }

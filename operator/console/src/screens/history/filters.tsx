@@ -5,6 +5,7 @@ import { type HistoryFilters, isFiltered, NO_FILTERS, SEARCH_MOST, STATUSES } fr
 import { fromLocal, toLocal } from "../../pure/local-time.ts";
 import { personOf } from "../../pure/people.ts";
 import type { App, Counted } from "../../pure/shapes.ts";
+import { listen } from "../../state/listen.ts";
 import { useQuery } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
@@ -176,13 +177,9 @@ function useClosing(details: RefObject<HTMLDetailsElement | null>): void {
       current.open = false;
       if (current.contains(document.activeElement)) current.querySelector("summary")?.focus();
     };
-    addEventListener("pointerdown", outside);
-    addEventListener("focusin", outside);
-    addEventListener("keydown", leave);
+    const ends = [listen("pointerdown focusin", outside), listen("keydown", leave)];
     return () => {
-      removeEventListener("pointerdown", outside);
-      removeEventListener("focusin", outside);
-      removeEventListener("keydown", leave);
+      for (const end of ends) end();
     };
   }, [details]);
 }

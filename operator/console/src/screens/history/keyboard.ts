@@ -1,5 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Row } from "../../pure/shapes.ts";
+import { listen } from "../../state/listen.ts";
 import { signal } from "../../state/signal.ts";
 import { SEARCH_ID } from "./filters.tsx";
 
@@ -39,8 +40,7 @@ export function useKeys(doing: Doing): (event: KeyboardEvent) => void {
       if (event.defaultPrevented || isTyping(event) || document.querySelector("dialog[open]")) return;
       if (byLetter(event, latest.current)) event.preventDefault();
     };
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
+    return listen("keydown", onKey);
   }, []);
   return (event) => {
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;

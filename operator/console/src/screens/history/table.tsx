@@ -4,6 +4,7 @@ import { findSequence, type Place } from "../../pure/find-sequence.ts";
 import { offerOn, rejectedAs, waitsOf, whyNotBack } from "../../pure/guards.ts";
 import { canComeBack, likeLive, titleOf } from "../../pure/row-words.ts";
 import type { App, AppRights, Rejection, Row, Verification } from "../../pure/shapes.ts";
+import { listen } from "../../state/listen.ts";
 import { useLocation } from "../../state/location.tsx";
 import { user } from "../../state/session.ts";
 import { Action } from "../../ui/action.tsx";
@@ -191,8 +192,7 @@ function useFocusOn(list: RefObject<HTMLElement | null>, active: number | undefi
     const look = (event: FocusEvent) => {
       hasIt.current = list.current?.contains(event.target as Node) ?? false;
     };
-    document.addEventListener("focusin", look);
-    return () => document.removeEventListener("focusin", look);
+    return listen("focusin", look, document);
   }, [list]);
   useLayoutEffect(() => {
     const isLost = hasIt.current && document.activeElement === document.body;
@@ -217,10 +217,10 @@ function Arrived({ count, begin, pages }: { count: number; begin: number; pages:
     };
     // At the top they are in sight: for as long as it takes to notice them, or until the reader goes on.
     const wait = setTimeout(look, 4_000);
-    addEventListener("scroll", look, { passive: true });
+    const end = listen("scroll", look, window, { passive: true });
     return () => {
       clearTimeout(wait);
-      removeEventListener("scroll", look);
+      end();
     };
   }, [begin, pages]);
   const says = count === 1 ? "1 new deployment" : `${count} new deployments`;
@@ -255,9 +255,7 @@ function useBegin(pages: HistoryPages, begin: number, forget: () => void): void 
 function useIsWide(): boolean {
   const [is, set] = useState(WIDE.matches);
   useEffect(() => {
-    const look = () => set(WIDE.matches);
-    WIDE.addEventListener("change", look);
-    return () => WIDE.removeEventListener("change", look);
+    return listen("change", () => set(WIDE.matches), WIDE);
   }, []);
   return is;
 }

@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
 import type { App, Verification } from "../../pure/shapes.ts";
 import { verdictOf } from "../../pure/verdict.ts";
+import { listen } from "../../state/listen.ts";
 import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { ExportDialog, LiveAtDialog, PrintDialog } from "../parts.ts";
@@ -87,8 +88,7 @@ function usePrintKey(isOn: boolean, print: () => void): void {
       event.preventDefault();
       print();
     };
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
+    return listen("keydown", onKey);
   }, [isOn]);
 }
 
