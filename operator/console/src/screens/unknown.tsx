@@ -1,4 +1,5 @@
 import { inProject } from "../state/project.ts";
+import { Action } from "../ui/action.tsx";
 import { Empty } from "../ui/states.tsx";
 import { useTitle } from "../ui/title.ts";
 
@@ -8,9 +9,7 @@ export function UnknownScreen() {
   return (
     <Empty title="There is no such page" level={1}>
       <p class="muted">The link may be cut, or of another version of the console.</p>
-      <a class="button" href={inProject("/console/")}>
-        To the deployments
-      </a>
+      <Action href={inProject("/console/")}>To the deployments</Action>
     </Empty>
   );
 }

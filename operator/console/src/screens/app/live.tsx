@@ -36,9 +36,9 @@ export function LiveNow({ app, live, row, rights }: Props) {
         </h2>
         <div class="buttons">
           {id && (
-            <a class="button tiny" href={`/console/apps/${app.id}/history/${id}`}>
+            <Action tiny href={`/console/apps/${app.id}/history/${id}`}>
               Details
-            </a>
+            </Action>
           )}
           {before && (
             <Action right={rights?.roll_back} href={`/console/apps/${app.id}/history/${before.id}/roll-back`} tiny>

@@ -1,5 +1,6 @@
 import type { App } from "../../pure/shapes.ts";
 import { withoutDot } from "../../pure/texts.ts";
+import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { Said } from "../../ui/said.tsx";
 
@@ -26,9 +27,9 @@ export function News({ app }: { app: App }) {
             .{live && ` ${live.version} still serves.`}
           </span>
         </span>
-        <a class="button tiny" href={`/console/apps/${app.id}/rollouts/${coming.deployment_id}`}>
+        <Action tiny href={`/console/apps/${app.id}/rollouts/${coming.deployment_id}`}>
           Follow the rollout
-        </a>
+        </Action>
       </div>
     );
   }
@@ -43,9 +44,9 @@ export function News({ app }: { app: App }) {
           {live && ` ${live.version} still serves.`}
         </span>
       </span>
-      <a class="button tiny" href={row ? `/console/apps/${app.id}/rollouts/${row}` : `/console/apps/${app.id}/history`}>
+      <Action tiny href={row ? `/console/apps/${app.id}/rollouts/${row}` : `/console/apps/${app.id}/history`}>
         Look at the rollout
-      </a>
+      </Action>
     </div>
   );
 }

@@ -9,6 +9,7 @@ import { useDraft } from "../../state/draft.ts";
 import { useLeaving } from "../../state/leaving.ts";
 import { useLocation } from "../../state/location.tsx";
 import { type Query, useQuery } from "../../state/query.ts";
+import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
@@ -123,9 +124,7 @@ function WithoutVersions({ workflow }: { workflow: Workflow }) {
     <Empty title="No version is released yet">
       <p class="muted">A deployment is of a released version. Release the draft of {workflow.name} first:</p>
       {namespace && <Command text={`kubectl dynamiq release ${quoted(workflow.name)} -n ${quoted(namespace)}`} />}
-      <a class="button" href={`/console/workflows/${workflow.id}`}>
-        Open the workflow
-      </a>
+      <Action href={`/console/workflows/${workflow.id}`}>Open the workflow</Action>
     </Empty>
   );
 }

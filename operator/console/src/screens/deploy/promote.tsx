@@ -22,6 +22,7 @@ import { refresh, useQuery } from "../../state/query.ts";
 import { useRights } from "../../state/rights.ts";
 import { useSending } from "../../state/sending.ts";
 import { useAppEvents } from "../../state/watch.ts";
+import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
@@ -307,9 +308,7 @@ function NothingLive({ app }: { app: App }) {
   return (
     <Empty title="Nothing is live yet">
       <p class="muted">A promotion takes what {app.name} serves to another environment. Deploy it here first.</p>
-      <a class="button" href={`/console/apps/${app.id}/deploy`}>
-        Deploy
-      </a>
+      <Action href={`/console/apps/${app.id}/deploy`}>Deploy</Action>
     </Empty>
   );
 }

@@ -12,9 +12,7 @@ export function NoApps() {
         <ol class="ways">
           <li>
             <p>Release a version of a workflow, then press Deploy.</p>
-            <a class="button" href={inProject("/console/workflows")}>
-              To the workflows
-            </a>
+            <Action href={inProject("/console/workflows")}>To the workflows</Action>
           </li>
           <li>
             <p>Or keep it in Git, and apply a Workflow, its version and an App:</p>

@@ -56,9 +56,7 @@ function WaitsNoMore({ app, row }: { app: App; row: OneDeployment }) {
       <p class="muted break">
         <Said text={row.reason ?? `Its status is ${row.status}.`} />
       </p>
-      <a class="button" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
-        Look at the rollout
-      </a>
+      <Action href={`/console/apps/${app.id}/rollouts/${row.id}`}>Look at the rollout</Action>
     </Empty>
   );
 }

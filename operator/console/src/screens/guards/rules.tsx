@@ -132,9 +132,9 @@ function WaitingRow({ app, rights, row, search }: Props & { row: Waiting }) {
           )}
         </span>
       </span>
-      <a class="button tiny" href={`/console/apps/${app.id}/history/${row.deployment_id}/review${search}`}>
+      <Action tiny href={`/console/apps/${app.id}/history/${row.deployment_id}/review${search}`}>
         {waits && whole ? offered(waits, isAuthor, rights) : "Look at it"}…<span class="hidden-label"> {title}</span>
-      </a>
+      </Action>
     </li>
   );
 }

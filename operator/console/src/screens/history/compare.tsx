@@ -25,9 +25,9 @@ export function CompareScreen({ app }: { app: App }) {
   const { a, b } = query;
   useEffect(() => kept.keep(), []);
   const back = (
-    <a class="button tiny" href={`/console/apps/${app.id}/history`}>
+    <Action tiny href={`/console/apps/${app.id}/history`}>
       Back to History
-    </a>
+    </Action>
   );
   if (!a || !b) {
     return (
@@ -42,9 +42,9 @@ export function CompareScreen({ app }: { app: App }) {
       <header>
         <h2>Compare</h2>
         <div class="buttons">
-          <a class="button tiny" href={`/console/apps/${app.id}/compare?a=${b}&b=${a}`}>
+          <Action tiny href={`/console/apps/${app.id}/compare?a=${b}&b=${a}`}>
             The other way round
-          </a>
+          </Action>
           {back}
         </div>
       </header>

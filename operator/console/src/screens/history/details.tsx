@@ -80,19 +80,17 @@ function Foot({ app, row, search }: { app: App; row: WholeRow; search: string })
           </Action>
         )}
         {live && live !== row.id && (
-          <a class="button" href={`/console/apps/${app.id}/compare?a=${row.id}&b=${live}`}>
-            Compare with what is live
-          </a>
+          <Action href={`/console/apps/${app.id}/compare?a=${row.id}&b=${live}`}>Compare with what is live</Action>
         )}
         {offer && (
-          <a class="button primary" href={`/console/apps/${app.id}/history/${row.id}/review${search}`}>
+          <Action kind="primary" href={`/console/apps/${app.id}/history/${row.id}/review${search}`}>
             {offer}…
-          </a>
+          </Action>
         )}
         {isUnderWay(row) && !offer && (
-          <a class="button primary" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
+          <Action kind="primary" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
             Follow the rollout
-          </a>
+          </Action>
         )}
         {canComeBack(row) && (
           <Action

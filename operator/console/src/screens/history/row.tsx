@@ -104,18 +104,18 @@ export const HistoryRow = memo(
         </div>
         <div role="cell" class="actions">
           {offer && (
-            <a class="button tiny" href={`${address}/review${search}`}>
+            <Action tiny href={`${address}/review${search}`}>
               {offer}…<span class="hidden-label"> {title}</span>
-            </a>
+            </Action>
           )}
           {canComeBack(row) && (
             <Action right={right} why={whyNot} href={`${address}/roll-back${search}`} tiny>
               <Icon shape="back" /> Roll back<span class="hidden-label"> to {title}</span>
             </Action>
           )}
-          <a class="button plain tiny" href={`${address}${search}`}>
+          <Action kind="plain" tiny href={`${address}${search}`}>
             Details<span class="hidden-label"> of {title}</span>
-          </a>
+          </Action>
         </div>
       </div>
     );

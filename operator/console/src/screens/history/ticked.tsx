@@ -61,9 +61,9 @@ export function TickedBar({ app, ticked }: { app: App; ticked: Ticked }) {
       </span>
       <span class="buttons">
         {after && (
-          <a class="button primary" href={`/console/apps/${app.id}/compare?a=${before.id}&b=${after.id}`}>
+          <Action kind="primary" href={`/console/apps/${app.id}/compare?a=${before.id}&b=${after.id}`}>
             Compare
-          </a>
+          </Action>
         )}
         <Action onClick={ticked.clear}>Clear</Action>
       </span>

@@ -28,9 +28,9 @@ export function RolloutScreen({ app, rowId, rights }: { app: App; rowId: string;
             <header>
               <Title row={found} />
               <div class="buttons">
-                <a class="button tiny" href={`/console/apps/${app.id}/history/${found.id}`}>
+                <Action tiny href={`/console/apps/${app.id}/history/${found.id}`}>
                   Details
-                </a>
+                </Action>
                 {found.status === "Failed" && (
                   <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} tiny>
                     Deploy another version
@@ -42,9 +42,9 @@ export function RolloutScreen({ app, rowId, rights }: { app: App; rowId: string;
               {offerOn(found, user.value?.username, rights) && (
                 <div class="notice warn">
                   <Said text={found.waits?.message ?? ""} />
-                  <a class="button tiny" href={`/console/apps/${app.id}/history/${found.id}/review`}>
+                  <Action tiny href={`/console/apps/${app.id}/history/${found.id}/review`}>
                     {offerOn(found, user.value?.username, rights)}…
-                  </a>
+                  </Action>
                 </div>
               )}
               <Steps steps={stepsOf(found, found.ready?.serving ?? app.live?.version)} />

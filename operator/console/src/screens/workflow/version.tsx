@@ -38,9 +38,7 @@ function Unknown({ workflow }: { workflow: Workflow }) {
   return (
     <Empty title="There is no such version" level={1}>
       <p class="muted">It may have been deleted. Rows that ran it keep the flow that they pinned.</p>
-      <a class="button" href={`/console/workflows/${workflow.id}`}>
-        To {workflow.name}
-      </a>
+      <Action href={`/console/workflows/${workflow.id}`}>To {workflow.name}</Action>
     </Empty>
   );
 }
