@@ -6,6 +6,7 @@ import { useLocation } from "../state/location.tsx";
 import { refresh, useQuery } from "../state/query.ts";
 import { useRights } from "../state/rights.ts";
 import { Action, type Right } from "../ui/action.tsx";
+import { ACTIONS, Columns } from "../ui/columns.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { TriggerActions } from "./triggers/actions.tsx";
 import { TriggerDialog } from "./triggers/dialog.tsx";
@@ -88,18 +89,7 @@ interface TableProps {
 function TriggerTable({ app, triggers, right, onOpen }: TableProps) {
   return (
     <table class="lines cards">
-      <thead>
-        <tr>
-          <th scope="col">NAME</th>
-          <th scope="col">SCHEDULE</th>
-          <th scope="col">NEXT RUN</th>
-          <th scope="col">LAST RUN</th>
-          <th scope="col">STATUS</th>
-          <th scope="col">
-            <span class="hidden-label">Actions</span>
-          </th>
-        </tr>
-      </thead>
+      <Columns of={["NAME", "SCHEDULE", "NEXT RUN", "LAST RUN", "STATUS", ACTIONS]} />
       <tbody>
         {triggers.map((trigger) => (
           <tr key={trigger.id}>

@@ -7,6 +7,7 @@ import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
 import { useProjectEvents } from "../state/watch.ts";
 import { Action } from "../ui/action.tsx";
+import { Columns } from "../ui/columns.tsx";
 import { Command } from "../ui/copy.tsx";
 import { useGrowing } from "../ui/growing.ts";
 import { Icon } from "../ui/icons.tsx";
@@ -106,15 +107,7 @@ function WorkflowTable({ workflows, apps, projects }: TableProps) {
   const namedProject = (id: string | null) => projects.find((each) => each.id === id)?.name;
   return (
     <table class="lines cards">
-      <thead>
-        <tr>
-          <th scope="col">NAME</th>
-          <th scope="col">NEWEST VERSION</th>
-          <th scope="col">LIVE IN</th>
-          {isOfAll && <th scope="col">PROJECT</th>}
-          <th scope="col">CREATED</th>
-        </tr>
-      </thead>
+      <Columns of={["NAME", "NEWEST VERSION", "LIVE IN", ...(isOfAll ? ["PROJECT"] : []), "CREATED"]} />
       <tbody>
         {workflows.slice(0, drawn).map((each) => (
           <tr key={each.id}>

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { Columns } from "./columns.tsx";
 
 interface Props {
   label: string;
@@ -13,15 +14,7 @@ export function FigureTable({ label, head, rows }: Props) {
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled by keys
     <section class="figures" tabIndex={0} aria-label={label}>
       <table class="cards">
-        <thead>
-          <tr>
-            {head.map((each) => (
-              <th key={each} scope="col">
-                {each}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Columns of={head} />
         <tbody>
           {rows.map(([first, ...rest], row) => (
             <tr key={row}>

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { exposureInWords, type Variable } from "../../pure/settings.ts";
 import type { App, Configuration } from "../../pure/shapes.ts";
+import { Columns } from "../../ui/columns.tsx";
 import { ManagedBy } from "./managed-by.tsx";
 
 export const ACCESS = {
@@ -38,12 +39,7 @@ export function ConfigurationFacts({ app, found }: { app: App; found: Configurat
         <p class="muted small">None. Change the configuration to give the App's pods some.</p>
       ) : (
         <table class="lines">
-          <thead>
-            <tr>
-              <th scope="col">NAME</th>
-              <th scope="col">VALUE</th>
-            </tr>
-          </thead>
+          <Columns of={["NAME", "VALUE"]} />
           <tbody>
             {found.variables.map((variable) => (
               <tr key={variable.name}>

@@ -3,6 +3,7 @@ import { readKeys } from "../../api/configuration.ts";
 import type { AccessKey, App } from "../../pure/shapes.ts";
 import { useQuery } from "../../state/query.ts";
 import { Action, type Right } from "../../ui/action.tsx";
+import { ACTIONS, Columns } from "../../ui/columns.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { NewKeyDialog } from "./new-key.tsx";
 import { RevokeDialog } from "./revoke.tsx";
@@ -84,15 +85,7 @@ interface TableProps {
 function KeyTable({ keys, writes, onRevoke }: TableProps) {
   return (
     <table class="lines">
-      <thead>
-        <tr>
-          <th scope="col">NAME</th>
-          <th scope="col">STARTS WITH</th>
-          <th scope="col">
-            <span class="hidden-label">Actions</span>
-          </th>
-        </tr>
-      </thead>
+      <Columns of={["NAME", "STARTS WITH", ACTIONS]} />
       <tbody>
         {keys.map((key) => (
           <tr key={key.name}>

@@ -3,6 +3,7 @@ import { type Change, changesOf } from "../../pure/answers.ts";
 import { sentence } from "../../pure/texts.ts";
 import type { Sending } from "../../state/sending.ts";
 import { Action } from "../../ui/action.tsx";
+import { Columns } from "../../ui/columns.tsx";
 import { Said } from "../../ui/said.tsx";
 
 /** A write as a form shows it. */
@@ -68,13 +69,7 @@ function Changed({ changes, look }: { changes: Change[]; look: () => void }) {
     <div class="notice warn changed" role="alert">
       <strong>Nothing was done: something has changed since the preview.</strong>
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Field</th>
-            <th scope="col">Confirmed</th>
-            <th scope="col">Now</th>
-          </tr>
-        </thead>
+        <Columns of={["Field", "Confirmed", "Now"]} />
         <tbody>
           {changes.map(({ field, confirmed, now }) => (
             <tr key={field}>

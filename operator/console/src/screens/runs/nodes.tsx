@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { type TreeRow, treeOf } from "../../pure/run-tree.ts";
 import { count, dollars, tokensInWords, tokensOf, took } from "../../pure/run-words.ts";
 import type { RunNode, WholeRun } from "../../pure/shapes.ts";
+import { Columns } from "../../ui/columns.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Content } from "./content.tsx";
 
@@ -17,19 +18,17 @@ export function Nodes({ run }: { run: WholeRun }) {
   return (
     <>
       <table class="waterfall" aria-label="Nodes">
-        <thead>
-          <tr>
-            <th scope="col">NODE</th>
-            <th scope="col">
-              <span class="scale">
-                <span>0</span> <span>{took(whole)}</span>
-              </span>
-            </th>
-            <th scope="col">TOOK</th>
-            <th scope="col">TOKENS</th>
-            <th scope="col">COST</th>
-          </tr>
-        </thead>
+        <Columns
+          of={[
+            "NODE",
+            <span class="scale">
+              <span>0</span> <span>{took(whole)}</span>
+            </span>,
+            "TOOK",
+            "TOKENS",
+            "COST",
+          ]}
+        />
         <tbody>
           {treeOf(run.nodes, closed).map((row) => {
             const id = row.node.span_id;

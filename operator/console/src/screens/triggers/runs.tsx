@@ -4,6 +4,7 @@ import { fewAtOnce } from "../../pure/few.ts";
 import type { App, Trigger, TriggerEvent } from "../../pure/shapes.ts";
 import { duration } from "../../pure/time.ts";
 import { type Query, useQuery } from "../../state/query.ts";
+import { Columns } from "../../ui/columns.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -59,14 +60,7 @@ export function Runs({ app, trigger }: { app: App; trigger: Trigger }) {
           <p class="muted">It has run nothing yet, or its runs are too long ago: the last of each outcome are kept.</p>
         ) : (
           <table class="lines cards" aria-label="Runs">
-            <thead>
-              <tr>
-                <th scope="col">STATUS</th>
-                <th scope="col">BEGAN</th>
-                <th scope="col">TOOK</th>
-                <th scope="col">JOB</th>
-              </tr>
-            </thead>
+            <Columns of={["STATUS", "BEGAN", "TOOK", "JOB"]} />
             <tbody>
               {found.map((event) => (
                 <Run key={event.id} event={event} />

@@ -5,6 +5,7 @@ import type { AppOfList, Workflow } from "../../pure/shapes.ts";
 import { inProject } from "../../state/project.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
+import { Columns } from "../../ui/columns.tsx";
 import { Copy } from "../../ui/copy.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -89,14 +90,7 @@ function VersionTable({ base, versions: { newest, total }, apps }: TableProps) {
   return (
     <>
       <table class="lines cards">
-        <thead>
-          <tr>
-            <th scope="col">VERSION</th>
-            <th scope="col">DESCRIPTION</th>
-            <th scope="col">LIVE IN</th>
-            <th scope="col">CREATED</th>
-          </tr>
-        </thead>
+        <Columns of={["VERSION", "DESCRIPTION", "LIVE IN", "CREATED"]} />
         <tbody>
           {shown.map((each) => (
             <tr key={each.id}>
