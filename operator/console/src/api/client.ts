@@ -38,6 +38,11 @@ export async function call<T>(asked: Promise<Answer<T>>): Promise<T> {
   throw problem;
 }
 
+/** Returns the data of an answer. Throws Problem. */
+export async function dataOf<D>(asked: Promise<Answer<{ data: D }>>): Promise<D> {
+  return (await call(asked)).data;
+}
+
 /** The address of a path: ids in its braces, and the query without what is not there; of a list, each of it. */
 export function addressOf(template: string, { path = {}, query = {} }: NonNullable<Asked["params"]>): string {
   const search = new URLSearchParams();

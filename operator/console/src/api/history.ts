@@ -1,7 +1,7 @@
 /** What the history of an App is read with. Each returns the data of an answer and throws Problem. */
 import { asQuery, type HistoryFilters } from "../pure/history-filters.ts";
 import type { Comparison, FilterChoices, LiveAt, Row, Schemas, Verification } from "../pure/shapes.ts";
-import { call, GET } from "./client.ts";
+import { call, dataOf, GET } from "./client.ts";
 
 export interface Page {
   rows: Row[];
@@ -29,13 +29,13 @@ export async function readHistory(
 
 export async function readFilterChoices(app: string, signal?: AbortSignal): Promise<FilterChoices> {
   const params = { path: { app_id: app } };
-  return (await call(GET("/v1/apps/{app_id}/deployments/filters", { params, signal }))).data;
+  return dataOf(GET("/v1/apps/{app_id}/deployments/filters", { params, signal }));
 }
 
 /** What to roll back to, or why there is nothing. */
 export async function readLastGood(app: string, signal?: AbortSignal): Promise<Schemas["LastGood"]> {
   const params = { path: { app_id: app } };
-  return (await call(GET("/v1/apps/{app_id}/deployments/last-good", { params, signal }))).data;
+  return dataOf(GET("/v1/apps/{app_id}/deployments/last-good", { params, signal }));
 }
 
 /** What changed to a row from another one; from the row before it where none is given. */
@@ -46,17 +46,17 @@ export async function readComparison(
   signal?: AbortSignal,
 ): Promise<Comparison> {
   const params = { path: { app_id: app, deployment_id: to }, query: { with: from } };
-  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/diff", { params, signal }))).data;
+  return dataOf(GET("/v1/apps/{app_id}/deployments/{deployment_id}/diff", { params, signal }));
 }
 
 /** Whether the history is as it was written; `expect`: a digest that some row must have. */
 export async function readVerification(app: string, expect?: string, signal?: AbortSignal): Promise<Verification> {
   const params = { path: { app_id: app }, query: { expect } };
-  return (await call(GET("/v1/apps/{app_id}/verify", { params, signal }))).data;
+  return dataOf(GET("/v1/apps/{app_id}/verify", { params, signal }));
 }
 
 /** What the App served at a time, RFC 3339. */
 export async function readLiveAt(app: string, time: string, signal?: AbortSignal): Promise<LiveAt> {
   const params = { path: { app_id: app }, query: { time } };
-  return (await call(GET("/v1/apps/{app_id}/at", { params, signal }))).data;
+  return dataOf(GET("/v1/apps/{app_id}/at", { params, signal }));
 }

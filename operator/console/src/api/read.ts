@@ -1,11 +1,11 @@
 /** What the screens read, by name. Each returns the data of an answer and throws Problem. */
 import type { App, AppOfList, AppRights, OneDeployment, Project } from "../pure/shapes.ts";
-import { call, GET } from "./client.ts";
+import { call, dataOf, GET } from "./client.ts";
 
 const ALL = { page_size: 500 } as const;
 
-export const readProjects = async (signal: AbortSignal): Promise<Project[]> =>
-  (await call(GET("/v1/projects", { params: { query: ALL }, signal }))).data;
+export const readProjects = (signal: AbortSignal): Promise<Project[]> =>
+  dataOf(GET("/v1/projects", { params: { query: ALL }, signal }));
 
 /** Every App of a project, or of all that the caller may read: as many pages as there are. */
 export async function readApps(project: string, signal: AbortSignal): Promise<AppOfList[]> {
@@ -18,21 +18,16 @@ export async function readApps(project: string, signal: AbortSignal): Promise<Ap
   }
 }
 
-export const readApp = async (id: string, signal: AbortSignal): Promise<App> =>
-  (await call(GET("/v1/apps/{app_id}", { params: { path: { app_id: id } }, signal }))).data;
+export const readApp = (id: string, signal: AbortSignal): Promise<App> =>
+  dataOf(GET("/v1/apps/{app_id}", { params: { path: { app_id: id } }, signal }));
 
 /** What the caller may do with an App, and which role is missing where they may not. */
-export const readRights = async (app: string, signal: AbortSignal): Promise<AppRights> =>
-  (await call(GET("/v1/apps/{app_id}/rights", { params: { path: { app_id: app } }, signal }))).data;
+export const readRights = (app: string, signal: AbortSignal): Promise<AppRights> =>
+  dataOf(GET("/v1/apps/{app_id}/rights", { params: { path: { app_id: app } }, signal }));
 
 /** One row, whole; `deployable`: with whether it could be brought back. */
-export const readRow = async (
-  app: string,
-  row: string,
-  signal: AbortSignal,
-  deployable?: true,
-): Promise<OneDeployment> => {
+export const readRow = (app: string, row: string, signal: AbortSignal, deployable?: true): Promise<OneDeployment> => {
   const path = { app_id: app, deployment_id: row };
   const params = { path, query: { deployable } };
-  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}", { params, signal }))).data;
+  return dataOf(GET("/v1/apps/{app_id}/deployments/{deployment_id}", { params, signal }));
 };

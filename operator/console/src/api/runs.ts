@@ -11,7 +11,7 @@ import type {
   Score,
   WholeRun,
 } from "../pure/shapes.ts";
-import { call, DELETE, GET, POST } from "./client.ts";
+import { call, DELETE, dataOf, GET, POST } from "./client.ts";
 import type { Problem } from "./problem.ts";
 
 /** Whether the API has no recorder to ask, and will have none soon. */
@@ -20,37 +20,36 @@ export const isUnrecorded = (problem: Problem | undefined) => problem?.code === 
 export const readRuns = (app: string, query: RunQuery, signal?: AbortSignal): Promise<RunPage> =>
   call(GET("/v1/apps/{app_id}/runs", { params: { path: { app_id: app }, query: query as never }, signal }));
 
-export const readRun = async (run: string, withContent: boolean, signal: AbortSignal): Promise<WholeRun> => {
+export const readRun = (run: string, withContent: boolean, signal: AbortSignal): Promise<WholeRun> => {
   const params = { path: { run_id: run }, query: { include: withContent ? "content" : undefined } };
-  return (await call(GET("/v1/runs/{run_id}", { params, signal }))).data;
+  return dataOf(GET("/v1/runs/{run_id}", { params, signal }));
 };
 
 export const deleteRun = async (run: string): Promise<void> => {
   await call(DELETE("/v1/runs/{run_id}", { params: { path: { run_id: run } } }));
 };
 
-export const scoreRun = async (run: string, body: Schemas["NewScore"]): Promise<Score> =>
-  (await call(POST("/v1/runs/{run_id}/scores", { params: { path: { run_id: run } }, body }))).data;
+export const scoreRun = (run: string, body: Schemas["NewScore"]): Promise<Score> =>
+  dataOf(POST("/v1/runs/{run_id}/scores", { params: { path: { run_id: run } }, body }));
 
 /** Of the last 24 hours, where no time is named. */
-export const readMetrics = async (
+export const readMetrics = (
   app: string,
   query: { from?: string; interval?: Interval; group_by?: GroupBy },
   signal: AbortSignal,
-): Promise<Metrics> =>
-  (await call(GET("/v1/apps/{app_id}/metrics", { params: { path: { app_id: app }, query }, signal }))).data;
+): Promise<Metrics> => dataOf(GET("/v1/apps/{app_id}/metrics", { params: { path: { app_id: app }, query }, signal }));
 
-export const readVerdicts = async (app: string, rows: string[], signal?: AbortSignal): Promise<RowVerdict[]> => {
+export const readVerdicts = (app: string, rows: string[], signal?: AbortSignal): Promise<RowVerdict[]> => {
   const params = { path: { app_id: app }, query: { deployment_id: rows } };
-  return (await call(GET("/v1/apps/{app_id}/verdicts", { params, signal }))).data;
+  return dataOf(GET("/v1/apps/{app_id}/verdicts", { params, signal }));
 };
 
-export const readRunComparison = async (
+export const readRunComparison = (
   app: string,
   row: string,
   baseline: string | undefined,
   signal: AbortSignal,
 ): Promise<RunComparison> => {
   const params = { path: { app_id: app, deployment_id: row }, query: { baseline } };
-  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/comparison", { params, signal }))).data;
+  return dataOf(GET("/v1/apps/{app_id}/deployments/{deployment_id}/comparison", { params, signal }));
 };

@@ -1,6 +1,6 @@
 /** Workflows, their drafts and releases: read and written, by name. Each throws Problem. */
 import type { FlowDifference, ListedWorkflow, ProjectRights, Schemas, Version, Workflow } from "../pure/shapes.ts";
-import { call, GET, POST } from "./client.ts";
+import { call, dataOf, GET, POST } from "./client.ts";
 
 /** The newest releases of a workflow, and how many there are. */
 export interface Versions {
@@ -20,8 +20,8 @@ export async function readWorkflows(project: string, signal: AbortSignal): Promi
   }
 }
 
-export const readWorkflow = async (id: string, signal: AbortSignal): Promise<Workflow> =>
-  (await call(GET("/v1/workflows/{workflow_id}", { params: { path: { workflow_id: id } }, signal }))).data;
+export const readWorkflow = (id: string, signal: AbortSignal): Promise<Workflow> =>
+  dataOf(GET("/v1/workflows/{workflow_id}", { params: { path: { workflow_id: id } }, signal }));
 
 /** The newest 500 releases of a workflow, newest first. */
 export async function readVersions(workflow: string, signal: AbortSignal): Promise<Versions> {
@@ -43,27 +43,26 @@ export const versionOf = (workflow: string, id: string, told: FlowDifference["to
 });
 
 /** What changed in the flow: from the version before, from the version `other`, or with `draft` from this version to the draft. */
-export const readDifference = async (
+export const readDifference = (
   workflow: string,
   version: string,
   other: string | undefined,
   signal: AbortSignal,
 ): Promise<FlowDifference> => {
   const params = { path: { workflow_id: workflow, version_id: version }, query: { with: other } };
-  return (await call(GET("/v1/workflows/{workflow_id}/versions/{version_id}/diff", { params, signal }))).data;
+  return dataOf(GET("/v1/workflows/{workflow_id}/versions/{version_id}/diff", { params, signal }));
 };
 
-export const readProjectRights = async (project: string, signal: AbortSignal): Promise<ProjectRights> =>
-  (await call(GET("/v1/projects/{project_id}/rights", { params: { path: { project_id: project } }, signal }))).data;
+export const readProjectRights = (project: string, signal: AbortSignal): Promise<ProjectRights> =>
+  dataOf(GET("/v1/projects/{project_id}/rights", { params: { path: { project_id: project } }, signal }));
 
 /** Releases the draft as the next version, unless it, or the newest version, is another than the one that was looked at. */
-export const releaseDraft = async (
+export const releaseDraft = (
   workflow: Workflow,
   before: string | null,
   description: string | undefined,
 ): Promise<Version> => {
   const params = { path: { workflow_id: workflow.id } };
   const body = { name: description, confirmed: { draft: workflow.object_version, before } };
-  return (await call(POST("/v1/workflows/{workflow_id}/release", { params, body: body as Schemas["NewVersion"] })))
-    .data;
+  return dataOf(POST("/v1/workflows/{workflow_id}/release", { params, body: body as Schemas["NewVersion"] }));
 };
