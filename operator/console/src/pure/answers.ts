@@ -1,6 +1,6 @@
 /** What an error of a write says, sorted: what has changed since the preview, which field is wrong, and whether it may have been done. Pure. */
 import type { Config, Resources } from "./config.ts";
-import { computeInWords, scalingInWords, typeInWords } from "./config-words.ts";
+import { computeInWords, configInWords } from "./config-words.ts";
 import { sentence } from "./texts.ts";
 
 /** As `Problem` has it. */
@@ -72,11 +72,7 @@ export function changesOf({ status, details }: Answered): Change[] {
 
 function inWords(field: string, value: unknown): string {
   if (value === null || value === undefined) return "nothing";
-  if (field === "config") {
-    const config = value as Config;
-    const compute = computeInWords(config.config?.resources);
-    return [typeInWords(config.deployment_type), scalingInWords(config), compute].filter(Boolean).join(", ");
-  }
+  if (field === "config") return configInWords(value as Config);
   if (field === "from") {
     const { version, sequence, row } = value as Start;
     return `${version} (${sequence ? `#${sequence}` : row})`;

@@ -20,6 +20,12 @@ export function typeInWords(type: string): string {
   return type === "serverless" ? "serverless" : "server-based";
 }
 
+/** Type, pods and compute. */
+export function configInWords(config: Config): string {
+  const compute = computeInWords(config.config?.resources);
+  return [typeInWords(config.deployment_type), scalingInWords(config), compute].filter(Boolean).join(", ");
+}
+
 /** `100m CPU and 256Mi memory, at most 1Gi memory`; empty where nothing is said. */
 export function computeInWords(resources: Resources | null | undefined): string {
   const asked = amounts(resources?.requests);

@@ -22,6 +22,27 @@ export interface TextProps {
   onChange?: (value: string) => void;
 }
 
+interface LinesProps extends Pick<TextProps, "label" | "hint" | "wrong" | "required" | "value"> {
+  onChange: (value: string) => void;
+}
+
+/** A text of a few lines. */
+export function LinesField({ label, hint, wrong, onChange, ...text }: LinesProps) {
+  return (
+    <Field label={label} hint={hint} wrong={wrong}>
+      {(attributes) => (
+        <textarea
+          {...attributes}
+          class="input short"
+          rows={2}
+          {...text}
+          onInput={(event) => onChange(event.currentTarget.value)}
+        />
+      )}
+    </Field>
+  );
+}
+
 /** A line of text, or a time of the reader's zone. */
 export function TextField({ label, hint, wrong, type, unit, first, onChange, ...input }: TextProps) {
   return (

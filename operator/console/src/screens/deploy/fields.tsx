@@ -5,7 +5,7 @@ import type { Previewed } from "../../state/preview.ts";
 import type { Right } from "../../ui/action.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Segments } from "../../ui/segments.tsx";
-import type { TextProps } from "../../ui/text-field.tsx";
+import { LinesField, type TextProps } from "../../ui/text-field.tsx";
 
 /** A text that is only read, all of it however narrow the column. */
 export function WholeText({ label, value }: Pick<TextProps, "label" | "value">) {
@@ -17,28 +17,15 @@ export function WholeText({ label, value }: Pick<TextProps, "label" | "value">) 
 }
 
 /** Why it is done: it stays in the history. */
-export function MessageField({
-  value,
-  wrong,
-  onChange,
-}: Pick<TextProps, "value" | "wrong"> & { onChange: (value: string) => void }) {
+export function MessageField(props: Pick<TextProps, "value" | "wrong"> & { onChange: (value: string) => void }) {
+  const { value } = props;
   const isLong = value.length > MESSAGE_MOST * 0.8;
   return (
-    <Field
+    <LinesField
+      {...props}
       label="Message (optional)"
       hint={isLong ? `${[...value].length} of ${MESSAGE_MOST} characters` : "Why: it stays in the history"}
-      wrong={wrong}
-    >
-      {(attributes) => (
-        <textarea
-          {...attributes}
-          class="input short"
-          rows={2}
-          value={value}
-          onInput={(event) => onChange(event.currentTarget.value)}
-        />
-      )}
-    </Field>
+    />
   );
 }
 
@@ -88,20 +75,7 @@ export function BypassField({ value, wrong, onChange }: BypassProps) {
         checked={is}
         onChange={(checked) => onChange(checked ? "" : undefined)}
       />
-      {is && (
-        <Field label="Reason for the bypass" wrong={wrong}>
-          {(attributes) => (
-            <textarea
-              {...attributes}
-              class="input short"
-              rows={2}
-              required
-              value={value}
-              onInput={(event) => onChange(event.currentTarget.value)}
-            />
-          )}
-        </Field>
-      )}
+      {is && <LinesField label="Reason for the bypass" required {...{ value, wrong, onChange }} />}
     </div>
   );
 }

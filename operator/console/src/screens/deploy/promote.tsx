@@ -7,6 +7,7 @@ import { bypassWrong, reasonBody } from "../../pure/deploy-form.ts";
 import type { Consequence } from "../../pure/preview-words.ts";
 import {
   environmentName,
+  type Lacking,
   lackingOf,
   type PromoteEdits,
   type Target,
@@ -20,7 +21,7 @@ import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { type Previewed, usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useRights } from "../../state/rights.ts";
-import { useSending } from "../../state/sending.ts";
+import { type Sending, useSending } from "../../state/sending.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
@@ -72,31 +73,16 @@ interface FormProps {
   ask: () => void;
 }
 
-/** What the form means as it stands: what it sends, what that would do, and what became of it. */
-function usePromotion({ app, targets, edits, edit, leaving, ask }: FormProps) {
-  const target = targetOf(targets, edits);
-  const there = useThere(target.app_id, ask);
-  const hostname = edits.hostname?.trim() ?? "";
-  const message = edits.message?.trim() ?? "";
-  const body: PromoteBody = {
-    environment: target.environment,
-    project_id: target.project_id,
-    ...(target.needs_hostname && hostname ? { hostname } : {}),
-    ...reasonBody(edits),
-  };
-  const right = useRights(target.app_id ?? undefined).data.value?.bypass;
-  const wrong: Record<string, string> = {
-    hostname: target.needs_hostname ? hostnameWrong(hostname) : "",
-    message: tooLong(message, MESSAGE_MOST),
-    bypass_reason: bypassWrong(edits.bypass),
-  };
-  const key = JSON.stringify([{ ...body, message: undefined }, app.live?.deployment_id, target.live_version, there]);
-  // Without a hostname, too: what else the target lacks is said before anybody thinks of one.
-  const preview = usePreview(wrong.hostname || wrong.bypass_reason ? undefined : key, (signal) =>
-    previewPromotion(app.id, { ...body, message: undefined }, signal),
-  );
-  const offersBypass = useBypassOffer({ of: target.project_id, right, value: edits.bypass, preview });
-  const sending = useSending<{ body: PromoteBody; what: string }, Deployment>(
+type Chosen = Target<Environment> & { isOneOfSeveral: boolean };
+
+interface Sent {
+  body: PromoteBody;
+  what: string;
+}
+
+/** Promotes, and leads to the rollout there. */
+function usePromoting(app: App, leaving: Leaving): Sending<Sent> {
+  return useSending<Sent, Deployment>(
     (sent, idempotency) => promote(app.id, sent.body, idempotency),
     (made, isHere, sent) => {
       toast(`The promotion to ${environmentName(sent.body.environment)} was accepted`);
@@ -104,6 +90,28 @@ function usePromotion({ app, targets, edits, edit, leaving, ask }: FormProps) {
       if (isHere) leaving.goOn(made.app_id ? `/console/apps/${made.app_id}/rollouts/${made.id}` : "/console/");
     },
   );
+}
+
+function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
+  const target = targetOf(targets, edits);
+  const there = useThere(target.app_id, ask);
+  const hostname = (target.needs_hostname && edits.hostname?.trim()) || "";
+  const { environment, project_id } = target;
+  const body: PromoteBody = { environment, project_id, ...(hostname ? { hostname } : {}), ...reasonBody(edits) };
+  const { message } = body;
+  const right = useRights(target.app_id ?? undefined).data.value?.bypass;
+  const wrong: Record<string, string> = {
+    hostname: target.needs_hostname ? hostnameWrong(hostname) : "",
+    message: tooLong(message ?? "", MESSAGE_MOST),
+    bypass_reason: bypassWrong(edits.bypass),
+  };
+  const key = JSON.stringify([{ ...body, message: undefined }, app.live?.deployment_id, target.live_version, there]);
+  // Without a hostname, too: what else the target lacks is said before anybody thinks of one.
+  const preview = usePreview(wrong.hostname || wrong.bypass_reason ? undefined : key, (signal) =>
+    previewPromotion(app.id, { ...body, message: undefined }, signal),
+  );
+  const offersBypass = useBypassOffer({ of: project_id, right, value: edits.bypass, preview });
+  const sending = usePromoting(app, leaving);
   const change = (to: PromoteEdits) => {
     sending.forgetRefusal();
     edit(to);
@@ -112,81 +120,62 @@ function usePromotion({ app, targets, edits, edit, leaving, ask }: FormProps) {
   const problem = sending.problem ?? (asksHostname ? undefined : preview.problem);
   const told = problem && fieldsWrong(problem, FIELDS);
   const lacking = problem ? lackingOf(problem.details) : [];
-  return {
-    ...{ target, hostname, message, body, wrong, preview, offersBypass, sending, change, asksHostname, told, lacking },
-    place: environmentName(target.environment),
-  };
-}
-
-function PromoteForm(props: FormProps) {
-  const { app, targets, edits, leaving, ask } = props;
-  const promotion = usePromotion(props);
-  const { target, body, wrong, preview, offersBypass, sending, change, told, lacking, place } = promotion;
+  const place = environmentName(environment);
   const look = () => {
     sending.forgetRefusal();
     preview.refresh();
   };
   const [mistake] = Object.keys(wrong).filter((field) => wrong[field]);
   const shown = shownWrong(wrong, told?.fields);
+  const send = () => {
+    const what = `${preview.data?.to.version ?? ""} to ${place}${target.isOneOfSeveral ? ` (${target.project_name})` : ""}`;
+    sending.send({ body: { ...body, confirmed: preview.data && confirmedOf(preview.data) }, what });
+  };
   return (
     <ActingForm
-      leaving={leaving}
+      {...{ leaving, sending, mistake }}
       action={edits.bypass === undefined ? TITLE : `${TITLE} past the rules`}
       isReady={preview.isCurrent}
       right={target.promote}
       askRight={ask}
-      mistake={mistake}
-      waits={waitsFor(promotion)}
-      sending={sending}
+      waits={waitsFor(place, lacking, asksHostname, mistake, preview)}
       rest={lacking.length > 0 ? "" : told?.rest}
       what={`The promotion of ${sending.sent?.what}`}
       look={preview.refresh}
-      onAct={() =>
-        sending.send({
-          body: { ...body, confirmed: preview.data && confirmedOf(preview.data) },
-          what: `${preview.data?.to.version ?? ""} to ${place}${target.isOneOfSeveral ? ` (${target.project_name})` : ""}`,
-        })
-      }
+      onAct={send}
     >
       <div class="body">
         <Summary app={app} />
-        {lacking.length > 0 && <LackingNotice {...{ lacking, place }} look={look} />}
+        {lacking.length > 0 && <LackingNotice {...{ lacking, place, look }} />}
         <Held sending={sending}>
           <Where {...{ app, targets, target, edits, wrong: shown }} edit={change} />
         </Held>
         <PreviewView
-          preview={previewToShow(promotion)}
-          waits={waitsToShow(promotion)}
+          preview={previewToShow(lacking, asksHostname, wrong.hostname, preview)}
+          waits={waitsToShow(lacking, asksHostname, wrong.hostname, place)}
           also={(data) => createdBy(data, app.resource_name, target.project_name)}
         >
           <Held sending={sending}>
             <ReasonFields {...{ filled: edits, wrong: shown, offersBypass }} onChange={change} />
           </Held>
         </PreviewView>
-        {!mistake && <CommandLine {...{ app, edits, promotion }} />}
+        {!mistake && <Terminal text={lineOf(app, target, body)} />}
       </div>
     </ActingForm>
   );
 }
 
-type Promotion = ReturnType<typeof usePromotion>;
-
 /** The same from a terminal. */
-function CommandLine({ app, edits, promotion }: Pick<FormProps, "app" | "edits"> & { promotion: Promotion }) {
-  const { target, hostname, message } = promotion;
-  return (
-    <Terminal
-      text={promoteLine({
-        namespace: app.namespace,
-        app: app.resource_name,
-        environment: target.environment,
-        target: target.isOneOfSeveral ? target.project_name : undefined,
-        hostname: target.needs_hostname ? hostname : undefined,
-        bypass: edits.bypass?.trim(),
-        message,
-      })}
-    />
-  );
+function lineOf(app: App, target: Chosen, { environment, hostname, bypass_reason, message }: PromoteBody): string {
+  return promoteLine({
+    namespace: app.namespace,
+    app: app.resource_name,
+    environment,
+    target: target.isOneOfSeveral ? target.project_name : undefined,
+    hostname: target.needs_hostname ? (hostname ?? "") : undefined,
+    bypass: bypass_reason ?? undefined,
+    message: message ?? undefined,
+  });
 }
 
 /** What is live in the target, and what is under way there, at this moment; asks again what the targets are where that changes. */
@@ -213,22 +202,32 @@ function createdBy({ new_app, new_version }: PromotionData, app: string, project
 }
 
 /** Why it cannot be promoted yet. */
-function waitsFor({ place, lacking, asksHostname, wrong, preview }: Promotion): string {
+function waitsFor(
+  place: string,
+  lacking: Lacking[],
+  asksHostname: boolean,
+  mistake: string | undefined,
+  preview: Previewed<PromotionData>,
+): string {
   if (lacking.length > 0) return `${place} lacks ${lacking.map(({ kind, name }) => `${kind} ${name}`).join(", ")}`;
   if (asksHostname) return "Give a hostname";
-  if (Object.values(wrong).some(Boolean)) return FIX;
-  return waitsForPreview(preview);
+  return mistake ? FIX : waitsForPreview(preview);
 }
 
 /** The preview without what the form says elsewhere. */
-function previewToShow({ lacking, asksHostname, wrong, preview }: Promotion): Previewed<PromotionData> {
-  if (wrong.hostname) return { ...preview, data: undefined };
+function previewToShow(
+  lacking: Lacking[],
+  asksHostname: boolean,
+  wrong: string | undefined,
+  preview: Previewed<PromotionData>,
+): Previewed<PromotionData> {
+  if (wrong) return { ...preview, data: undefined };
   return lacking.length > 0 || asksHostname ? { ...preview, problem: undefined } : preview;
 }
 
 /** Why there is no preview, where that is no failure. */
-function waitsToShow({ lacking, asksHostname, place, wrong }: Promotion): string | undefined {
-  if (wrong.hostname) return `${FIX} to see what this would do.`;
+function waitsToShow(lacking: Lacking[], asksHostname: boolean, wrong: string | undefined, place: string) {
+  if (wrong) return `${FIX} to see what this would do.`;
   if (lacking.length > 0) return `What this would do is shown once ${place} has it.`;
   return asksHostname ? "Give a hostname to see what this would do." : undefined;
 }
@@ -252,7 +251,7 @@ function Summary({ app }: { app: App }) {
 interface WhereProps {
   app: App;
   targets: Target<Environment>[];
-  target: Target<Environment> & { isOneOfSeveral: boolean };
+  target: Chosen;
   edits: PromoteEdits;
   edit: (edits: PromoteEdits) => void;
   wrong: Record<string, string>;

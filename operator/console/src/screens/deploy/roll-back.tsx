@@ -2,8 +2,7 @@ import { useRef } from "preact/hooks";
 import { deploy, previewDeploy } from "../../api/deploying.ts";
 import { confirmedOf, fieldsWrong, shownWrong } from "../../pure/answers.ts";
 import { rollBackCall, rollBackLine } from "../../pure/commands.ts";
-import type { Config } from "../../pure/config.ts";
-import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
+import { configInWords } from "../../pure/config-words.ts";
 import { bypassWrong, reasonBody } from "../../pure/deploy-form.ts";
 import type { App, DeployBody, Deployment } from "../../pure/shapes.ts";
 import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
@@ -12,7 +11,7 @@ import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
 import { refresh } from "../../state/query.ts";
 import { useRow } from "../../state/row.ts";
-import { useSending } from "../../state/sending.ts";
+import { type Sending, useSending } from "../../state/sending.ts";
 import { Dialog } from "../../ui/dialog.tsx";
 import { By } from "../../ui/person.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
@@ -57,34 +56,9 @@ interface FormProps {
   leaving: Leaving;
 }
 
-/** What the form means as it stands: what it sends, what that would do, and what became of it. */
-function useRollBack({ app, row, filled, fill, leaving }: FormProps) {
-  const message = filled.message.trim();
-  const wrong = { message: tooLong(filled.message, MESSAGE_MOST), bypass_reason: bypassWrong(filled.bypass) };
-  const rights = useRights(app.id);
-  const { deploy: deploys, bypass: right } = rights.data.value ?? {};
-  // Who is on call brings rows back, and changes nothing else.
-  const lacks = deploys?.allowed === false ? `. You may not change it: ${deploys.needs ?? "ask an administrator"}` : "";
-  const withConfig = filled.withConfig && !lacks;
-  const hold = withConfig || lacks ? undefined : filled.hold;
-  const body: DeployBody = {
-    restores: row.id,
-    with_config: withConfig,
-    ...(hold === undefined ? {} : { hold }),
-    ...reasonBody(filled),
-  };
-  // A message changes nothing of what is previewed.
-  const preview = usePreview(
-    wrong.bypass_reason
-      ? undefined
-      : `${row.id} ${withConfig} ${hold} ${filled.bypass} ${app.live?.deployment_id} ${app.under_way?.deployment_id}`,
-    (signal) => previewDeploy(app.id, { ...body, message: undefined }, signal),
-  );
-  // An App that Git never touched has no hold to speak of.
-  const usual = useRef(app.git !== null);
-  if (preview.isCurrent && preview.data && hold === undefined && !withConfig) usual.current = preview.data.begins_hold;
-  const offersBypass = useBypassOffer({ of: row.id, right, value: filled.bypass, preview });
-  const sending = useSending<DeployBody, Deployment>(
+/** Deploys the row again, and leads to its rollout. */
+function useRollBack(app: App, row: Deployment, leaving: Leaving): Sending<DeployBody> {
+  return useSending<DeployBody, Deployment>(
     (sent, key) => deploy(app.id, sent, key),
     (made, isHere) => {
       toast(`The rollback to ${titleOf(row)} was accepted`);
@@ -92,43 +66,59 @@ function useRollBack({ app, row, filled, fill, leaving }: FormProps) {
       if (isHere) leaving.goOn(`/console/apps/${app.id}/rollouts/${made.id}`);
     },
   );
+}
+
+function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
+  const title = titleOf(row);
+  const message = filled.message.trim();
+  const wrong = { message: tooLong(filled.message, MESSAGE_MOST), bypass_reason: bypassWrong(filled.bypass) };
+  const rights = useRights(app.id);
+  const { deploy: deploys, bypass: right, roll_back } = rights.data.value ?? {};
+  // Who is on call brings rows back, and changes nothing else.
+  const lacks = deploys?.allowed === false ? `. You may not change it: ${deploys.needs ?? "ask an administrator"}` : "";
+  const withConfig = filled.withConfig && !lacks;
+  const hold = withConfig || lacks ? undefined : filled.hold;
+  const { bypass } = filled;
+  const body: DeployBody = {
+    restores: row.id,
+    with_config: withConfig,
+    ...(hold === undefined ? {} : { hold }),
+    ...reasonBody(filled),
+  };
+  const key = `${row.id} ${withConfig} ${hold} ${bypass} ${app.live?.deployment_id} ${app.under_way?.deployment_id}`;
+  // A message changes nothing of what is previewed.
+  const preview = usePreview(wrong.bypass_reason ? undefined : key, (signal) =>
+    previewDeploy(app.id, { ...body, message: undefined }, signal),
+  );
+  // An App that Git never touched has no hold to speak of.
+  const usual = useRef(app.git !== null);
+  if (preview.isCurrent && preview.data && hold === undefined && !withConfig) usual.current = preview.data.begins_hold;
+  const offersBypass = useBypassOffer({ of: row.id, right, value: bypass, preview });
+  const sending = useRollBack(app, row, leaving);
   const change = (to: Filled) => {
     sending.forgetRefusal();
     fill(to);
   };
   const refused = sending.problem && fieldsWrong(sending.problem, ["message", "bypass_reason"]);
-  return {
-    ...{ rights, lacks, withConfig, hold, message, body, preview, wrong, refused, offersBypass, sending, change },
-    usualHold: usual.current,
-  };
-}
-
-function RollBackForm(props: FormProps) {
-  const { app, row, filled, leaving } = props;
-  const title = titleOf(row);
-  const rollBack = useRollBack(props);
-  const { rights, withConfig, hold, message, body, preview, wrong, refused, offersBypass, sending, change } = rollBack;
-  const { bypass } = filled;
   return (
     <ActingForm
-      leaving={leaving}
+      {...{ leaving, sending }}
       action={`Roll back to ${title}${bypass === undefined ? "" : " past the rules"}`}
       isReady={preview.isCurrent}
-      right={rights.data.value?.roll_back}
+      right={roll_back}
       askRight={() => void rights.refresh()}
       waits={wrong.message ? "The message is too long" : wrong.bypass_reason || waitsForPreview(preview)}
-      sending={sending}
       rest={refused?.rest}
       what={`The rollback of ${app.name} to ${title}`}
       look={preview.refresh}
       onAct={() => sending.send({ ...body, confirmed: preview.data && confirmedOf(preview.data) })}
     >
       <div class="body">
-        <RowLine app={app} row={row} title={title} />
+        <RowLine {...{ app, row, title }} />
         <Doubts row={row} />
         <PreviewView preview={preview}>
           <Held sending={sending}>
-            <Choices {...{ app, row, filled, rollBack }} />
+            <Choices {...{ app, row, filled, lacks, withConfig, hold, change }} usual={usual.current} />
             <ReasonFields {...{ filled, offersBypass }} wrong={shownWrong(wrong, refused?.fields)} onChange={change} />
           </Held>
         </PreviewView>
@@ -150,13 +140,18 @@ function RollBackForm(props: FormProps) {
 }
 
 interface ChoicesProps extends Pick<FormProps, "app" | "row" | "filled"> {
-  rollBack: ReturnType<typeof useRollBack>;
+  /** Why neither can be chosen. */
+  lacks: string;
+  withConfig: boolean;
+  hold: boolean | undefined;
+  /** Whether Git waits where nothing else is asked for. */
+  usual: boolean;
+  change: (to: Filled) => void;
 }
 
 /** Whether the scaling of the row comes back, and whether Git waits. */
-function Choices({ app, row, filled, rollBack }: ChoicesProps) {
-  const { lacks, withConfig, hold, usualHold, change } = rollBack;
-  const [itsScaling, liveScaling] = [scalingOf(row.deployment_config), scalingOf(app.deployment_config)];
+function Choices({ app, row, filled, lacks, withConfig, hold, usual, change }: ChoicesProps) {
+  const [itsScaling, liveScaling] = [scalingOf(row), scalingOf(app)];
   return (
     <>
       <Check
@@ -170,7 +165,7 @@ function Choices({ app, row, filled, rollBack }: ChoicesProps) {
         isOut={lacks !== ""}
         onChange={(is) => change({ ...filled, withConfig: is })}
       />
-      {(app.git || usualHold) && (
+      {(app.git || usual) && (
         <Check
           label="Git waits afterwards"
           hint={
@@ -178,10 +173,10 @@ function Choices({ app, row, filled, rollBack }: ChoicesProps) {
               ? "With its scaling it is a deploy like any other, which begins no hold"
               : `What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this${lacks}`
           }
-          checked={!withConfig && (hold ?? usualHold)}
+          checked={!withConfig && (hold ?? usual)}
           isOut={withConfig || lacks !== ""}
           // As the App has it, nothing is asked for: that takes no right beside the rollback's own.
-          onChange={(is) => change({ ...filled, hold: is === usualHold ? undefined : is })}
+          onChange={(is) => change({ ...filled, hold: is === usual ? undefined : is })}
         />
       )}
     </>
@@ -227,9 +222,6 @@ function titleOf({ workflow_version: version, sequence, name }: Deployment): str
   return `${version?.version ?? ""} ${sequence ? `(#${sequence})` : `(${name})`}`.trim();
 }
 
-/** Type, replicas and resources in words. */
-function scalingOf(config: Config | null | undefined): string {
-  if (!config) return "nothing";
-  const compute = computeInWords(config.config?.resources);
-  return [typeInWords(config.deployment_type), scalingInWords(config), compute].filter(Boolean).join(", ");
-}
+/** Type, pods and compute in words. */
+const scalingOf = ({ deployment_config: of }: Pick<App | Deployment, "deployment_config">) =>
+  of ? configInWords(of) : "nothing";

@@ -3,14 +3,14 @@ import { previewWaiting, readApprovals, say } from "../../api/guards.ts";
 import { wordLine } from "../../pure/commands.ts";
 import { approvalsOf, approversOf, letsGoOn, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
 import { titleOf } from "../../pure/row-words.ts";
-import type { App, AppRights, Approval, OneDeployment, Purpose, WaitingPreview, Word } from "../../pure/shapes.ts";
+import type { App, Approval, OneDeployment, Purpose, WaitingPreview, Word } from "../../pure/shapes.ts";
 import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
-import { type Previewed, usePreview } from "../../state/preview.ts";
+import { usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useRow } from "../../state/row.ts";
-import { useSending } from "../../state/sending.ts";
+import { type Sending, useSending } from "../../state/sending.ts";
 import { user } from "../../state/session.ts";
 import { Action, SENDING } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -23,7 +23,7 @@ import { Moment, Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { ActingForm, Held, Terminal } from "../deploy/acting.tsx";
 import { MessageField } from "../deploy/fields.tsx";
-import { type Told, waitsAfter, waitsForPreview } from "../deploy/outcome.tsx";
+import { waitsAfter, waitsForPreview } from "../deploy/outcome.tsx";
 import "../../styles/deploying.css";
 import { useRights } from "../../state/rights.ts";
 
@@ -69,21 +69,9 @@ interface FormProps {
   leaving: Leaving;
 }
 
-function ReviewForm({ app, row, message, type, leaving }: FormProps) {
-  const waits = row.waits as NonNullable<OneDeployment["waits"]>;
-  const isAuthor = row.created_by?.username === user.value?.username;
-  const words = wordsOn(waits, isAuthor);
-  // What ends the row for good is never what Enter does, however what it waits for changes meanwhile.
-  const first = letsGoOn(words);
-  const rights = useRights(app.id);
-  const title = titleOf(row);
-  const text = message.trim();
-  const wrong = tooLong(message, MESSAGE_MOST);
-  const preview = usePreview(`${row.id} ${app.live?.deployment_id} ${waits.message}`, (signal) =>
-    previewWaiting(app.id, row.id, signal),
-  );
-  const [chosen, choose] = useState<Purpose>();
-  const sending = useSending<Word, { says: string[]; warnings: string[] }>(
+/** Says a word on the row, and leads to what comes of it. */
+function useSaying(app: App, row: OneDeployment, leaving: Leaving): Sending<Word> {
+  return useSending<Word, { says: string[]; warnings: string[] }>(
     (word, key) => say(app.id, row.id, word, key),
     ({ says, warnings }, isHere, { purpose }) => {
       toast(<Said text={[...says, ...warnings].join(". ")} />, warnings.length > 0 ? "bad" : "good");
@@ -93,6 +81,24 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
       else leaving.leave();
     },
   );
+}
+
+function ReviewForm({ app, row, message, type, leaving }: FormProps) {
+  const waits = row.waits as NonNullable<OneDeployment["waits"]>;
+  const isAuthor = row.created_by?.username === user.value?.username;
+  const words = wordsOn(waits, isAuthor);
+  // What ends the row for good is never what Enter does, however what it waits for changes meanwhile.
+  const first = letsGoOn(words);
+  const rights = useRights(app.id);
+  const may = rights.data.value;
+  const title = titleOf(row);
+  const text = message.trim();
+  const wrong = tooLong(message, MESSAGE_MOST);
+  const preview = usePreview(`${row.id} ${app.live?.deployment_id} ${waits.message}`, (signal) =>
+    previewWaiting(app.id, row.id, signal),
+  );
+  const [chosen, choose] = useState<Purpose>();
+  const sending = useSaying(app, row, leaving);
   const blocked = wrong && "The message is too long";
   const give = (purpose: Purpose) => {
     choose(purpose);
@@ -105,7 +111,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
       leaving={leaving}
       action={first && `${first} ${title}`}
       isReady={preview.isCurrent}
-      right={main && rights.data.value?.[RIGHTS[main]]}
+      right={main && may?.[RIGHTS[main]]}
       askRight={() => void rights.refresh()}
       says={why}
       waits={blocked || (first && waitsForPreview(preview))}
@@ -114,9 +120,24 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
       look={preview.refresh}
       onAct={() => first && give(first)}
       others={
-        !sending.isUncertain && (
-          <OtherWords {...{ words, first, title, sending, blocked, preview, give }} rights={rights.data.value} />
-        )
+        !sending.isUncertain &&
+        words.map((word) => {
+          if (word === first) return null;
+          const isEnd = word !== "Resume";
+          const isHeld = waitsAfter(sending) || blocked || (sending.isSending && SENDING);
+          return (
+            <Action
+              key={word}
+              kind={isEnd ? "danger" : undefined}
+              right={may?.[RIGHTS[word]]}
+              why={isHeld || (isEnd ? "" : waitsForPreview(preview))}
+              onClick={() => give(word)}
+            >
+              {word}
+              <span class="hidden-label"> {title}</span>
+            </Action>
+          );
+        })
       }
     >
       <div class="body">
@@ -141,38 +162,6 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
       </div>
     </ActingForm>
   );
-}
-
-interface WordsProps {
-  words: Purpose[];
-  first?: Purpose;
-  title: string;
-  rights?: AppRights;
-  sending: Told;
-  blocked: string | false;
-  preview: Previewed<WaitingPreview>;
-  give: (purpose: Purpose) => void;
-}
-
-/** The buttons that Enter does not press. */
-function OtherWords({ words, first, title, rights, sending, blocked, preview, give }: WordsProps) {
-  return words.map((word) => {
-    if (word === first) return null;
-    const isEnd = word !== "Resume";
-    const waits = waitsAfter(sending) || blocked || (sending.isSending && SENDING);
-    return (
-      <Action
-        key={word}
-        kind={isEnd ? "danger" : undefined}
-        right={rights?.[RIGHTS[word]]}
-        why={waits || (isEnd ? "" : waitsForPreview(preview))}
-        onClick={() => give(word)}
-      >
-        {word}
-        <span class="hidden-label"> {title}</span>
-      </Action>
-    );
-  });
 }
 
 /** Who asked for what, and what was said of it. */

@@ -4,8 +4,8 @@ import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action, type Right, SENDING } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { Field } from "../../ui/field.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
+import { LinesField } from "../../ui/text-field.tsx";
 
 interface Props {
   title: string;
@@ -51,20 +51,7 @@ export function SayDialog({
       <form onSubmit={(event) => void submit(event)}>
         <div class="body">
           {children}
-          {label && (
-            <Field label={label} wrong={wrong}>
-              {(attributes) => (
-                <textarea
-                  {...attributes}
-                  class="input short"
-                  rows={2}
-                  required={isRequired}
-                  value={text}
-                  onInput={(event) => type(event.currentTarget.value)}
-                />
-              )}
-            </Field>
-          )}
+          {label && <LinesField {...{ label, wrong }} required={isRequired} value={text} onChange={type} />}
         </div>
         <footer>
           <ProblemNotice problem={writing.problem} undone={undone} />

@@ -80,7 +80,7 @@ export function HistoryTab({ app }: { app: App }) {
             <Skeleton lines={10} />
           )
         ) : total === 0 ? (
-          <NoRows {...{ app, isNew, rights }} clear={() => change(readFilters({}))} />
+          noRows(app, isNew, rights, () => change(readFilters({})))
         ) : (
           <HistoryTable
             app={app}
@@ -102,15 +102,8 @@ export function HistoryTab({ app }: { app: App }) {
   );
 }
 
-interface NoRowsProps {
-  app: App;
-  /** Whether there is none at all, under whatever filters. */
-  isNew: boolean;
-  rights?: AppRights;
-  clear: () => void;
-}
-
-function NoRows({ app, isNew, rights, clear }: NoRowsProps) {
+/** Draws what stands for the rows where there is none: at all where it `isNew`, else under these filters. */
+function noRows(app: App, isNew: boolean, rights: AppRights | undefined, clear: () => void) {
   return isNew ? (
     <Empty title="Nothing has been deployed yet">
       <p class="muted">Each deploy of this App becomes a row here: what went live, by whom, when, and how it ended.</p>

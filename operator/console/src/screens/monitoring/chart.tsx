@@ -48,7 +48,8 @@ const MARKS_SHAPED = 40;
 const [LETTER, AROUND] = [9, 10];
 
 /** Lines over time, with a mark at each deploy, and the same figures as a table. Lines differ by dashes and marks, too, not by colour alone. */
-export function Chart({ title, says, lines, moments, until, deploys, addressOf, at, onAt }: Props) {
+export function Chart(props: Props) {
+  const { title, says, lines, moments, until, deploys, addressOf, at, onAt } = props;
   const [box, width] = useWidth();
   const begin = moments[0] ?? 0;
   const most = Math.max(0, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
@@ -76,7 +77,7 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
     <figure class="chart panel">
       <figcaption>
         <h3>{title}</h3>
-        <Legend lines={lines} says={says} at={isShown ? at : undefined} hour={isShown && hours[at]} />
+        {legendOf(lines, says, at, isShown ? hours[at] : undefined)}
       </figcaption>
       <div class="plot" ref={box}>
         <svg
@@ -108,9 +109,7 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
           {marks.map((deploy) => (
             <path key={deploy.id} class="deploy" d={`M${deploy.x} ${TOP - 4}V${HEIGHT - BOTTOM}`} />
           ))}
-          {lines.map(({ label, values }, each) => (
-            <Curve key={label} {...{ values, each, moments, whole, at, x, y }} />
-          ))}
+          {lines.map((line, each) => curveOf(line, each, moments, whole, x, y, at))}
           {isShown && <path class="cursor" d={`M${x(moments[at] as number)} ${TOP}V${HEIGHT - BOTTOM}`} />}
         </svg>
         {labelled(marks, (of) => LETTER * nameOf(of).length + AROUND, width).map(({ marks: of, x: middle }) => (
@@ -120,18 +119,63 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
           </a>
         ))}
       </div>
-      <AsTable {...{ title, says, lines, moments, until, addressOf, hours, marks }} />
+      {tableOf(props, hours, marks)}
     </figure>
   );
 }
 
-interface TableProps extends Pick<Props, "title" | "says" | "lines" | "moments" | "until" | "addressOf"> {
-  hours: string[];
-  marks: Deploy[];
+/** What each line is, and its value where the reader looks. */
+function legendOf(lines: Line[], says: Props["says"], at: number | undefined, hour: string | undefined) {
+  return (
+    <span class="legend small">
+      {hour && <b>{hour}</b>}
+      {lines.map(({ label, values }, each) => (
+        <span key={label} class={`look-${each}`}>
+          <svg width="22" height="10" viewBox="0 0 22 10" aria-hidden="true">
+            <path d="M0 5h22" />
+            {markOf(each, 11, 5)}
+          </svg>
+          {label} {hour && <b>{says(values[at as number] ?? null)}</b>}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+/** The shape that marks values of a line. */
+const markOf = (line: number, x: number, y: number, key?: number) => (
+  <path key={key} class="mark" d={SHAPES[line % SHAPES.length]} transform={`translate(${x} ${y})`} />
+);
+
+type Scale = (value: number) => number;
+
+/** Draws one line, with marks where it would not be seen or the reader looks. `whole`: how many of its intervals have ended. */
+function curveOf(
+  { label, values }: Line,
+  each: number,
+  moments: number[],
+  whole: number,
+  x: Scale,
+  y: Scale,
+  look?: number,
+) {
+  const points = values.map((value, index) => ({ at: moments[index] as number, value }));
+  const isAlone = (index: number) => index >= whole || (values[index - 1] == null && values[index + 1] == null);
+  return (
+    <g key={label} class={`look-${each}`}>
+      <path d={line(points.slice(0, whole), x, y)} />
+      {points.map(
+        ({ at, value }, index) =>
+          value !== null &&
+          (index === look || isAlone(index) || points.length <= MARKS_SHAPED) &&
+          markOf(each, x(at), y(value), at),
+      )}
+    </g>
+  );
 }
 
 /** The same figures as a table. */
-function AsTable({ title, says, lines, moments, until, addressOf, hours, marks }: TableProps) {
+function tableOf({ title, says, lines, moments, until, addressOf }: Props, hours: string[], marks: Deploy[]) {
   return (
     <details>
       <summary>
@@ -153,61 +197,6 @@ function AsTable({ title, says, lines, moments, until, addressOf, hours, marks }
         ])}
       />
     </details>
-  );
-}
-
-interface LegendProps extends Pick<Props, "lines" | "says" | "at"> {
-  /** When the reader looks, in words. */
-  hour?: string | false;
-}
-
-/** What each line is, and its value where the reader looks. */
-function Legend({ lines, says, at, hour }: LegendProps) {
-  return (
-    <span class="legend small">
-      {hour && <b>{hour}</b>}
-      {lines.map(({ label, values }, each) => (
-        <span key={label} class={`look-${each}`}>
-          <svg width="22" height="10" viewBox="0 0 22 10" aria-hidden="true">
-            <path d="M0 5h22" />
-            <Mark of={each} x={11} y={5} />
-          </svg>
-          {label} {at !== undefined && <b>{says(values[at] ?? null)}</b>}
-        </span>
-      ))}
-    </span>
-  );
-}
-
-/** The shape that marks values of a line. */
-function Mark({ of, x, y }: { of: number; x: number; y: number }) {
-  return <path class="mark" d={SHAPES[of % SHAPES.length]} transform={`translate(${x} ${y})`} />;
-}
-
-interface CurveProps extends Pick<Line, "values">, Pick<Props, "moments" | "at"> {
-  /** Which line it is. */
-  each: number;
-  /** How many of the intervals have ended. */
-  whole: number;
-  x: (time: number) => number;
-  y: (value: number) => number;
-}
-
-/** One line, with marks where it would not be seen or the reader looks. */
-function Curve({ values, each, moments, whole, at, x, y }: CurveProps) {
-  const points = values.map((value, index) => ({ at: moments[index] as number, value }));
-  const isAlone = (index: number) => index >= whole || (values[index - 1] == null && values[index + 1] == null);
-  return (
-    <g class={`look-${each}`}>
-      <path d={line(points.slice(0, whole), x, y)} />
-      {points.map(
-        (point, index) =>
-          point.value !== null &&
-          (index === at || isAlone(index) || points.length <= MARKS_SHAPED) && (
-            <Mark key={point.at} of={each} x={x(point.at)} y={y(point.value)} />
-          ),
-      )}
-    </g>
   );
 }
 
