@@ -17,7 +17,6 @@ from tests.support import factories, programs, versions
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, install_files, kustomized, login_of
 from tests.support.inside import in_network
-from tests.support.programs import Process
 from tests.support.waiting import eventually
 
 OPERATOR_ACCOUNT = "dynamiq-operator"
@@ -110,7 +109,7 @@ class Operator:
     ) -> None:
         self._cluster = cluster
         self._kubeconfig, self._folder, self._namespaces, self._options, self._home = kubeconfig, folder, namespaces, options, home
-        self._process: Process | None = None
+        self._process: programs.StartedAnew | None = None
         self.log = folder / "operator.log"
 
     def start(self, program: Sequence[str] = ("-m", "dynamiq_operator"), *, leads: bool = True) -> None:
@@ -155,8 +154,7 @@ class Operator:
         if process is None:
             return
         code = programs.ended(process)
-        # It may have ended by itself a moment before, to be started anew.
-        assert code in (0, NOT_RECOVERING), f"the operator ended with exit code {code}: see {self.log}"
+        assert code == (NOT_RECOVERING if process.ended_by_itself else 0), f"the operator ended with exit code {code}: see {self.log}"
 
     def kill(self) -> None:
         """Ends it as a node does that loses its power."""

@@ -48,11 +48,12 @@ class KeptProblem:
 
 @dataclass(frozen=True)
 class SeenSettings:
-    """Settings of an App that have not been compared yet with those that were recorded. `after`: the sequence of the newest row then."""
+    """Settings of an App that are not noted yet as recorded. `after`: the sequence of the newest row then."""
 
     generation: int
     at: datetime
     after: int | None
+    is_recorded: bool = False
 
 
 @dataclass

@@ -151,6 +151,18 @@ async def test_a_change_that_comes_before_the_one_before_is_noted_stands_where_i
     assert [change.get("after") for change in made(script)] == [None, 1]
 
 
+async def test_a_change_after_one_that_is_recorded_and_not_noted_stands_where_it_came(process: Process, script: Script) -> None:
+    await process.lead()
+    script.on("PATCH", STATUS, failure(409, "Conflict"))
+    with pytest.raises(errors.Conflict):
+        await see(process, app_manifest(1))
+    process.settings_recorder.note(APP)
+    script.on("GET", CHANGES, listed(stored(script.bodies("POST", CHANGES)[0])))
+    script.on("PATCH", STATUS, lambda sent: stored(app_manifest(), int(sent.body["metadata"]["resourceVersion"])))
+    await see(process, app_manifest(2, last=1, hostname="b.test"))
+    assert [change.get("after") for change in made(script)] == [None, 1]
+
+
 async def test_the_key_is_made_once(process: Process, script: Script) -> None:
     await process.lead()
     script.on("GET", KEY_PATH, failure(404, "NotFound")).on("POST", SECRETS.path(SYSTEM), created)
