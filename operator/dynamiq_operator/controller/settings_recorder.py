@@ -88,10 +88,9 @@ class SettingsRecorder:
         seen = state.seen_settings
         if _recorded(raw) == generation:
             state.seen_settings = None
-        elif seen is None or (seen.is_recorded and seen.generation != generation):
-            state.seen_settings = SeenSettings(generation, self._now(), (raw.get("status") or {}).get("lastSequence"))
-        elif seen.generation != generation:
-            state.seen_settings = SeenSettings(generation, self._now(), seen.after)
+        elif seen is None or seen.generation != generation:
+            after = seen.after if seen is not None and not seen.is_recorded else (raw.get("status") or {}).get("lastSequence")
+            state.seen_settings = SeenSettings(generation, self._now(), after)
 
     async def record(self, key: AppKey) -> float | None:
         """Records what has changed since the record before, and lets go of records as retention let go of rows.
