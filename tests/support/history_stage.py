@@ -87,7 +87,7 @@ class HistoryStage(Stage):
             found = self.rows(app)
             done = all("outcome" in row["spec"] for row in found) and (rows is None or len(found) == rows)
             live = self.served(app)
-            agree = live.get("row") == next((row["metadata"]["name"] for row in reversed(found) if _succeeded(row)), None)
+            agree = live.get("row") == _to_be_live(found)
             return live["row"] if done and agree and live.get("workflowVersion") == version else None
 
         return eventually(f"App {app} serves {version}: {self.lines(app)}", seen, seconds)
@@ -161,7 +161,7 @@ class HistoryStage(Stage):
     def _is_told(self, app: str) -> bool:
         """Whether what rows have come to is in the App's status and their own: their outcomes are written before either."""
         ended = [row for row in self.rows(app) if "outcome" in row["spec"]]
-        live = next((row["metadata"]["name"] for row in reversed(ended) if _succeeded(row)), None)
+        live = _to_be_live(ended)
         return self.served(app).get("row") == live and all(row["status"]["phase"] == _phase(row, live) for row in ended)
 
     def _state(self, app: str) -> tuple[Any, ...]:
@@ -182,6 +182,11 @@ def _phase(row: Manifest, live: str | None) -> str:
     if row["spec"]["outcome"]["result"] == "Failed":
         return "Failed"
     return "Live" if row["metadata"]["name"] == live else "Superseded"
+
+
+def _to_be_live(rows: list[Manifest]) -> str | None:
+    """Returns the name of the newest row that succeeded."""
+    return next((row["metadata"]["name"] for row in reversed(rows) if _succeeded(row)), None)
 
 
 def _succeeded(row: Manifest) -> bool:
