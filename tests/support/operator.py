@@ -17,13 +17,13 @@ from tests.support import factories, programs, versions
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, install_files, kustomized, login_of
 from tests.support.inside import in_network
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 OPERATOR_ACCOUNT = "dynamiq-operator"
 BASE = REPOSITORY / "manifests" / "base"
 RBAC = REPOSITORY / "manifests" / "rbac"
 ADMISSION = REPOSITORY / "manifests" / "admission"
-WORKS_WITHIN = 240.0  # seconds, on a machine that does much else
+WORKS_WITHIN = IN_TIME  # seconds, on a machine that does much else
 NOT_RECOVERING = 3
 """The exit code of an operator that ends to be started anew: one that stands still for much of a minute may have heard nothing of a watch in it."""
 

@@ -17,11 +17,11 @@ from tests.support.gateway import until_answer
 from tests.support.load.callers import Call, Heard, calling, percentile
 from tests.support.load.watched import Watched, watching
 from tests.support.stage import Stage
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 LEFT_AFTER = 2.0
 """Seconds after the Service was patched from which on no answer of the version left counts as one on its way."""
-SWITCHED_WITHIN = 240.0
+SWITCHED_WITHIN = IN_TIME
 SHARE_OF_CPU = {"requests": {"cpu": "150m", "memory": "32Mi"}}
 """Of a pod that is to answer beside whatever else the machine does."""
 

@@ -20,9 +20,9 @@ from dynamiq_operator.rest.kube import client
 from dynamiq_operator.serving.lanes import Lane
 from tests.support.rest_stage import ANNA, TOKEN, RestStage
 from tests.support.scripted import Reply, Sent, failure
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
-PATIENCE = 240.0  # seconds
+PATIENCE = IN_TIME
 
 
 @contextlib.asynccontextmanager
