@@ -1,4 +1,4 @@
-"""How often rows are called that are equal, and rows that are not: `python -m tests.bench.verdict_cells`, half an hour of one core.
+"""How often rows are called that are equal, and rows that are not: `python -m tests.bench.verdict_cells`, two to three minutes of one core.
 
 Each line is a cell of tests/support/simulated_rows.py with a seed of its own. The lines are kept in docs/measured/verdicts.txt.
 """
