@@ -19,10 +19,6 @@ from tests.support.ports import free_port
 from tests.support.prometheus import queries, rules
 from tests.support.waiting import eventually
 
-SCRAPED_WITHIN = 240.0
-ANSWERED_WITHIN = 240.0
-"""Seconds for an answer: the recorder counts missing runs every 30 s."""
-
 
 class Watched(NamedTuple):
     """A scene, and the Prometheus that scrapes it."""
@@ -51,7 +47,7 @@ def test_each_pod_is_found_once_with_the_labels_that_queries_name(watched: Watch
         targets = prometheus.targets()
         return [each["labels"] for each in targets] if all(each["health"] == "up" for each in targets) else []
 
-    labels = eventually("every target is up", lambda: found if len(found := all_up()) >= len(expected) else None, SCRAPED_WITHIN, 0.5)
+    labels = eventually("every target is up", lambda: found if len(found := all_up()) >= len(expected) else None, every=0.5)
     assert {(each["job"], each["namespace"], each["container"], each.get("app", "")) for each in labels} == expected
     assert len(labels) == len(expected), labels
     for each in labels:
@@ -67,7 +63,7 @@ def test_every_query_of_a_dashboard_has_an_answer(watched: Watched) -> None:
 
 def test_every_alert_has_something_to_compare(watched: Watched) -> None:
     _answered(watched.prometheus, dict(queries.of_alerts()))
-    eventually("each rule has been asked", lambda: all(rule["health"] != "unknown" for rule in watched.prometheus.rules()), ANSWERED_WITHIN)
+    eventually("each rule has been asked", lambda: all(rule["health"] != "unknown" for rule in watched.prometheus.rules()))
     assert {rule["name"]: (rule["health"], rule.get("lastError", "")) for rule in watched.prometheus.rules()} == {
         each["alert"]: ("ok", "") for each in rules.alerts()
     }
@@ -75,7 +71,7 @@ def test_every_alert_has_something_to_compare(watched: Watched) -> None:
 
 def _series(prometheus: Prometheus, query: str) -> list[dict[str, Any]]:
     """Returns the series of a query once it has any: after a late scrape they are missing for a moment."""
-    return eventually(f"{query} has an answer", lambda: prometheus.ask(query), SCRAPED_WITHIN, 0.5)
+    return eventually(f"{query} has an answer", lambda: prometheus.ask(query), every=0.5)
 
 
 def _answered(prometheus: Prometheus, asked: dict[str, str]) -> None:
@@ -88,7 +84,7 @@ def _answered(prometheus: Prometheus, asked: dict[str, str]) -> None:
         return not left
 
     try:
-        eventually("each query has an answer", answered, ANSWERED_WITHIN, 1.0)
+        eventually("each query has an answer", answered, every=1.0)
     except AssertionError:
         raise AssertionError("\n".join(f"no answer: {who}: {query}" for who, query in left.items())) from None
 

@@ -17,7 +17,6 @@ from tests.support.waiting import eventually
 
 NIGHTLY: Manifest = {"name": "nightly", "schedule": "0 3 * * *", "timezone": "Europe/Berlin", "input": '{"question": "$(HOME)?"}'}
 CRON = names.trigger(APP, "nightly")
-SEEN_WITHIN = 240.0
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def until_made(on: HistoryStage, before: Manifest | None = None) -> Manifest:
         found = cron_job(on)
         return found if found and (before is None or found["metadata"]["uid"] != before["metadata"]["uid"]) else None
 
-    return eventually("the CronJob is made", made, SEEN_WITHIN)
+    return eventually("the CronJob is made", made)
 
 
 def jobs(on: HistoryStage) -> list[Manifest]:
@@ -67,7 +66,7 @@ def until_ran(on: HistoryStage, count: int = 1) -> list[Manifest]:
         found = runs(on)
         return found if sum("endedAt" in run for run in found) == count else None
 
-    return eventually(f"{count} runs have ended: {runs(on)}", ended, SEEN_WITHIN)
+    return eventually(f"{count} runs have ended: {runs(on)}", ended)
 
 
 def fire(on: HistoryStage, job: str) -> None:
@@ -99,7 +98,7 @@ def test_a_schedule_is_a_cron_job_that_is_kept_as_it_is(on: HistoryStage) -> Non
     ]
     for edit in edits:
         on.change("CronJob", CRON, **edit)
-        eventually(f"{edit} is undone", lambda: _stated(on.get("CronJob", CRON)) == _stated(settled), SEEN_WITHIN)
+        eventually(f"{edit} is undone", lambda: _stated(on.get("CronJob", CRON)) == _stated(settled))
     bare = {name: value for name, value in NIGHTLY.items() if name != "input"}
     for trigger, access in ((bare, "public"), (NIGHTLY, "private")):
         on.change("App", APP, spec={"triggers": [trigger], "access": {"type": access}})
@@ -112,11 +111,11 @@ def test_a_schedule_is_a_cron_job_that_is_kept_as_it_is(on: HistoryStage) -> Non
     on.change("CronJob", CRON, spec={"suspend": True})
     until_made(on, again)
     change(on)
-    eventually("it goes with its trigger", lambda: on.find("CronJob", CRON) is None, SEEN_WITHIN)
+    eventually("it goes with its trigger", lambda: on.find("CronJob", CRON) is None)
 
 
 def _until_sends(on: HistoryStage, wanted: tuple[bool, bool]) -> None:
-    eventually(f"it sends input and key: {wanted}", lambda: _sends(on) == wanted, SEEN_WITHIN)
+    eventually(f"it sends input and key: {wanted}", lambda: _sends(on) == wanted)
 
 
 def _sends(on: HistoryStage) -> tuple[bool, bool]:
@@ -139,12 +138,12 @@ def test_runs_outlive_their_cron_job_and_go_with_the_app(on: HistoryStage) -> No
     change(on, {**NIGHTLY, "schedule": "0 4 * * *"})
     second = until_made(on, first)
     assert second["spec"]["schedule"] == "0 4 * * *"
-    eventually("the App owns the run", lambda: [owners(job) for job in jobs(on)] == [[("App", APP)]], SEEN_WITHIN)
+    eventually("the App owns the run", lambda: [owners(job) for job in jobs(on)] == [[("App", APP)]])
     change(on, {**NIGHTLY, "suspend": True})
-    eventually("no CronJob", lambda: on.find("CronJob", CRON) is None, SEEN_WITHIN)
+    eventually("no CronJob", lambda: on.find("CronJob", CRON) is None)
     assert [job["metadata"]["name"] for job in jobs(on)] == ["by-hand"]
     on.delete("App", APP)
-    eventually("the run is gone", lambda: jobs(on) == [], SEEN_WITHIN)
+    eventually("the run is gone", lambda: jobs(on) == [])
 
 
 def test_a_cron_job_of_somebody_else_is_left_alone(on: HistoryStage) -> None:
@@ -184,7 +183,7 @@ def test_a_moment_is_run_once_whenever_the_operator_is_started_anew(on: HistoryS
     on.quiet()
     assert [(each["metadata"]["name"], each["metadata"]["uid"]) for each in jobs(on)] == [(job["metadata"]["name"], job["metadata"]["uid"])]
     on.delete("Job", job["metadata"]["name"])
-    eventually("the Job is gone", lambda: jobs(on) == [], SEEN_WITHIN)
+    eventually("the Job is gone", lambda: jobs(on) == [])
     operator.restart()
     on.change("App", APP, spec={"description": "and once more"})
     on.quiet()

@@ -1,4 +1,4 @@
-"""Simulates how often comparisons call equal rows different, and different rows: `python -m tests.bench.verdict_cells`, half an hour of one
+"""Simulates how often comparisons call equal rows different, and different rows: `python -m tests.bench.verdict_cells`, three minutes of one
 core.
 
 Each line is a cell of tests/support/simulated_rows.py with a seed of its own. The lines are stored in docs/measured/verdicts.txt.

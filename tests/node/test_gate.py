@@ -20,14 +20,14 @@ from tests.support.history_stage import counted
 from tests.support.load.callers import Heard, calling
 from tests.support.load.sleepers import Gates, install
 from tests.support.stage import stage
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 PORTS = itertools.count(20100)
 SLEEPERS = 50
 CALLED_FOR = 25
 """Seconds: longer than until the end of the last old pod."""
 LONG = 60  # seconds
-ENFORCED_WITHIN = 240.0  # seconds
+ENFORCED_WITHIN = IN_TIME
 
 
 @pytest.fixture(scope="module")

@@ -21,15 +21,15 @@ from tests.support.api import Manifest, fresh_namespace
 from tests.support.cluster import REPOSITORY
 from tests.support.factories import public, with_spec
 from tests.support.stage import Stage, operator, stage
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 LIMITED, FREE, BOUND = "limited", "free", "bound"
 FRIEND, STRANGER, RECORDER = "friend", "stranger", "dynamiq-recorder"
 PROGRAMS = {"base": "deployment", "api": "deployment", "gate": "deployment", "recorder": "statefulset"}
 """Folders of manifests with a NetworkPolicy, and the file of its pods."""
 MANIFESTS = REPOSITORY / "manifests"
-TRIGGERED_WITHIN = 240.0  # seconds: a pod starts, imports, calls, and ends
-ENFORCED_WITHIN = 240.0  # seconds: kube-router reads every pod of the node for each change
+TRIGGERED_WITHIN = IN_TIME  # seconds: a pod starts, imports, calls, and ends
+ENFORCED_WITHIN = IN_TIME  # seconds: kube-router reads every pod of the node for each change
 PORT = 8080  # of an App, and of the servers that it calls
 OTHER_PORT = 8081
 

@@ -21,11 +21,11 @@ from tests.support.gateway import ThroughTheGateway, answer, asked
 from tests.support.load.operated import Operated, operated
 from tests.support.load.sleepers import GATE, WORKLOAD, host_of, serverless, sleeping, until_asleep
 from tests.support.stage import uids
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 pytestmark = pytest.mark.timeout(1200)
 HELD_FOR = 120.0  # seconds
-WITHIN = 240.0
+WITHIN = IN_TIME
 ANSWERED, REFUSED = 200, 401
 
 

@@ -25,13 +25,13 @@ from tests.support.api import Manifest, path
 from tests.support.cluster import REPOSITORY
 from tests.support.flows import a_flow
 from tests.support.stage import Stage, operator, stage, uids
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 SOAK = bool(os.environ.get("SOAK"))
 LOG = REPOSITORY / "docs" / "measured" / "triggers.txt"
 MINUTES, DEPLOYS = (5, 10) if SOAK else (2, 2)
 MINUTE = 60
-RAN_WITHIN = 240.0  # seconds: a pod starts, imports, calls, and ends
+RAN_WITHIN = IN_TIME  # seconds: a pod starts, imports, calls, and ends
 DRAINED_WITHIN = timedelta(seconds=15)
 """A pod of the previous row may answer for so long after its successor is Live."""
 

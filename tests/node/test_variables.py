@@ -13,7 +13,7 @@ from tests.support.api import Manifest
 from tests.support.factories import with_variables
 from tests.support.flows import answering
 from tests.support.stage import Stage, operator, restarts, said, stage, uids
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 GREETS = "greets"
 """A workflow that answers with the variable GREETING."""
@@ -21,7 +21,7 @@ GREETS = "greets"
 SECRET_VALUE = "a-greeting-that-is-secret"
 DOLLARS = "hi $(PORT) $$(PORT) $$"
 """A value that a kubelet would expand and shorten unless it is escaped."""
-GOES_ON_WITHIN = 240.0  # seconds, on a busy machine: it checks every 3
+GOES_ON_WITHIN = IN_TIME  # seconds, on a busy machine: it checks every 3
 
 
 @dataclass(frozen=True)

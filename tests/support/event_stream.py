@@ -12,9 +12,8 @@ from typing import Any
 import requests
 
 from tests.support.rest_stage import TOKEN, RestStage, http_scope
+from tests.support.waiting import IN_TIME
 
-PATIENCE = IN_TIME = 240.0
-"""Seconds until the next event of the staged API, and until an expected event of a program."""
 Event = tuple[str, Any]
 
 
@@ -30,12 +29,12 @@ class Reading:
         self._task.add_done_callback(lambda _: self._events.put_nowait(None))
 
     async def begin(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(IN_TIME):
             await self._began.wait()
 
     async def event(self) -> Event:
         """Returns the next event."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(IN_TIME):
             queued = await self._events.get()
         assert queued is not None, "the stream has ended"
         return queued
@@ -50,7 +49,7 @@ class Reading:
     async def rest(self) -> list[Event]:
         """Returns the events until the stream ends."""
         remaining = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(IN_TIME):
             while (event := await self._events.get()) is not None:
                 remaining.append(event)
         await self._task
@@ -59,7 +58,7 @@ class Reading:
     async def leave(self) -> None:
         """Closes the connection."""
         self._left.set()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(IN_TIME):
             await asyncio.wait([self._task])
 
     async def _receive(self) -> dict[str, Any]:

@@ -32,10 +32,11 @@ from dynamiq_operator.model.objects import Manifest
 from tests.support.gates import GateProcess
 from tests.support.ports import free_port, gate_port
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, following, kubeconfig, listed
+from tests.support.waiting import IN_TIME
 
 NAMESPACE = "team"
 HOST = "127.0.0.1"
-PATIENCE = 240.0  # seconds
+PATIENCE = IN_TIME
 ME = Replica(names.GATE_NAMESPACE, "gate-a", "uid-a", ("10.9.0.1",), "node-a")
 OTHER = Replica(names.GATE_NAMESPACE, "gate-b", "uid-b", ("10.9.0.2",), "node-b")
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

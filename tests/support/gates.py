@@ -25,7 +25,7 @@ from tests.support.cluster import REPOSITORY, install_files, login_of
 from tests.support.flows import answering
 from tests.support.programs import Process
 from tests.support.stage import Stage, is_ready, uids
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 MANIFESTS = REPOSITORY / "manifests" / "gate"
 ACCOUNT = "dynamiq-gate"
@@ -125,7 +125,7 @@ class GateProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def wait(self, seconds: float = 240.0) -> int:
+    def wait(self, seconds: float = IN_TIME) -> int:
         """Waits for its end; returns its exit code."""
         assert self._process is not None
         return self._process.wait(seconds)

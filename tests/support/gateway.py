@@ -8,9 +8,9 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from local.gateway import Gateway
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
-ROUTED_WITHIN = 240.0  # seconds
+ROUTED_WITHIN = IN_TIME
 TIMEOUT = 120.0
 
 

@@ -87,7 +87,7 @@ class HistoryStage(Stage):
             all_rows = self.rows(app)
             done = all("outcome" in row["spec"] for row in all_rows) and (rows is None or len(all_rows) == rows)
             live = self.served(app)
-            agree = live.get("row") == next((row["metadata"]["name"] for row in reversed(all_rows) if _succeeded(row)), None)
+            agree = live.get("row") == _to_be_live(all_rows)
             return live["row"] if done and agree and live.get("workflowVersion") == version else None
 
         return eventually(f"App {app} serves {version}: {self.lines(app)}", seen, seconds)
@@ -161,7 +161,7 @@ class HistoryStage(Stage):
     def _is_told(self, app: str) -> bool:
         """Returns True if the outcomes of rows are in the App's status and the rows' own: outcomes are written before either."""
         ended = [row for row in self.rows(app) if "outcome" in row["spec"]]
-        live = next((row["metadata"]["name"] for row in reversed(ended) if _succeeded(row)), None)
+        live = _to_be_live(ended)
         return self.served(app).get("row") == live and all(row["status"]["phase"] == _phase(row, live) for row in ended)
 
     def _state(self, app: str) -> tuple[Any, ...]:
@@ -184,6 +184,11 @@ def _phase(row: Manifest, live: str | None) -> str:
     if row["spec"]["outcome"]["result"] == "Failed":
         return "Failed"
     return "Live" if row["metadata"]["name"] == live else "Superseded"
+
+
+def _to_be_live(rows: list[Manifest]) -> str | None:
+    """Returns the name of the newest row that succeeded."""
+    return next((row["metadata"]["name"] for row in reversed(rows) if _succeeded(row)), None)
 
 
 def _succeeded(row: Manifest) -> bool:

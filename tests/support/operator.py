@@ -17,14 +17,13 @@ from tests.support import factories, programs, versions
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, install_files, kustomized, login_of
 from tests.support.inside import in_network
-from tests.support.programs import Process
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 OPERATOR_ACCOUNT = "dynamiq-operator"
 BASE = REPOSITORY / "manifests" / "base"
 RBAC = REPOSITORY / "manifests" / "rbac"
 ADMISSION = REPOSITORY / "manifests" / "admission"
-WORKS_WITHIN = 240.0  # seconds, on a busy machine
+WORKS_WITHIN = IN_TIME  # seconds, on a busy machine
 NOT_RECOVERING = 3
 """The exit code of an operator that wants a restart: a pause of most of a minute may have hidden events of a watch."""
 
@@ -113,7 +112,7 @@ class Operator:
     ) -> None:
         self._cluster = cluster
         self._kubeconfig, self._folder, self._namespaces, self._options, self._home = kubeconfig, folder, namespaces, options, home
-        self._process: Process | None = None
+        self._process: programs.StartedAnew | None = None
         self.log = folder / "operator.log"
 
     def start(self, program: Sequence[str] = ("-m", "dynamiq_operator"), *, leads: bool = True) -> None:
@@ -158,8 +157,7 @@ class Operator:
         if process is None:
             return
         code = programs.ended(process)
-        # It may have ended by itself a moment before, to be restarted.
-        assert code in (0, NOT_RECOVERING), f"the operator ended with exit code {code}: see {self.log}"
+        assert code == (NOT_RECOVERING if process.ended_by_itself else 0), f"the operator ended with exit code {code}: see {self.log}"
 
     def kill(self) -> None:
         """Kills it, like a power loss of its node."""

@@ -27,9 +27,9 @@ from dynamiq_operator.cli import kubectl_flags
 from dynamiq_operator.cli.connection import Connection, NotConnected
 from local.clusters import Cluster
 from tests.support.cluster import SHORT_LIVED
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
-ENDS_WITHIN = 240.0
+ENDS_WITHIN = IN_TIME
 COLUMNS = 160
 PROGRESS = "waiting for "
 """The beginning of lines that only a busy machine prints: waits of over two seconds."""

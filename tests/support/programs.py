@@ -100,6 +100,8 @@ class StartedAnew:
     def __init__(self, code: int, begin: Callable[[], Process]) -> None:
         self._code, self._begin = code, begin
         self._lock, self._told = threading.Lock(), False
+        self.ended_by_itself = False
+        """It was told to end when it had ended with the code already."""
         self._process = begin()
         threading.Thread(target=self._keep, daemon=True).start()
 
@@ -130,7 +132,8 @@ class StartedAnew:
 
     def send_signal(self, sig: int) -> None:
         with self._lock:
-            self._told |= sig in (signal.SIGTERM, signal.SIGKILL)
+            if sig in (signal.SIGTERM, signal.SIGKILL) and not self._told:
+                self._told, self.ended_by_itself = True, self._process.poll() == self._code
             self._process.send_signal(sig)
 
     def terminate(self) -> None:

@@ -24,7 +24,7 @@ from tests.support.waiting import IN_TIME, eventually
 
 ACCOUNT = "dynamiq-recorder"
 PINS = "0123456789abcdef"
-READY_WITHIN, ENDS_WITHIN = 240.0, 240.0
+READY_WITHIN = ENDS_WITHIN = IN_TIME
 ASKED_WITHIN = 120.0  # seconds for one request
 
 

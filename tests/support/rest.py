@@ -19,11 +19,11 @@ from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, install_files, login_of
 from tests.support.ports import free_port
 from tests.support.programs import Process
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 ACCOUNT = "dynamiq-api"
 READY_WITHIN = 120.0  # seconds
-ENDS_WITHIN = 240.0
+ENDS_WITHIN = IN_TIME
 RBAC = "rbac.authorization.k8s.io"
 SERVER = {"deployment_type": "server_based", "config": {}}
 """The config of an App in a cluster without a gate: an App without a config sleeps."""

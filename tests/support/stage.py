@@ -32,7 +32,7 @@ from tests.support.flows import answering
 from tests.support.inside import node_of
 from tests.support.operator import Operator, install_rights, logged_in
 from tests.support.talks import Talk, Talks
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 WORKFLOW = "answers"
@@ -46,8 +46,8 @@ FAST = {
 }
 """A pod is ready a second after it can be, and stays ready while others start on the same two cores."""
 LIVE_WITHIN = 300.0  # seconds: several Apps may start at once on two cores
-END_WITHIN = 240.0
-LOGS_WITHIN = 240.0
+END_WITHIN = IN_TIME
+LOGS_WITHIN = IN_TIME
 ENDED = {
     "Live": {"Failed", "Superseded"},
     "Failed": {"Live", "Superseded"},

@@ -60,6 +60,15 @@ it("an address with filters is what the recorder is asked, errors are searched a
   await kit.until(() => asked()?.sort === "-duration_ms");
 });
 
+it("a list in another order is read again by itself where its first page had no answer", async () => {
+  await kit.show(RUNS, cast.answer(cast.READ_RUNS, cast.pageOfRuns([cast.aRun()])));
+  api.refuse(503, "the recorder does not answer", cast.READ_RUNS, { code: "unavailable" });
+  await kit.choose("Newest first", "Slowest first");
+  await kit.says("the recorder does not answer");
+  api.answer();
+  await kit.says("1 run");
+});
+
 it("without a recorder each tab says so and the others are as they were", async () => {
   const reads: Call[] = [cast.READ_RUNS, cast.READ_METRICS, cast.READ_VERDICTS];
   for (const tab of ["runs", "monitoring", "history"]) {

@@ -50,7 +50,7 @@ class KeptProblem:
 
 @dataclass(frozen=True)
 class SeenSettings:
-    """Settings of an App that have not been compared with the recorded ones yet.
+    """Settings of an App that are not marked as recorded yet.
 
     `at`: when the change was first seen. `after`: the sequence of the newest row at that time.
     """
@@ -58,6 +58,7 @@ class SeenSettings:
     generation: int
     at: datetime
     after: int | None
+    is_recorded: bool = False
 
 
 @dataclass

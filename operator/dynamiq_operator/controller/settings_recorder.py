@@ -14,7 +14,7 @@ import itertools
 import logging
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dynamiq_operator.controller.app_state import AppState, AppStates, SeenSettings
@@ -89,12 +89,12 @@ class SettingsRecorder:
         if raw is None:
             return
         state, generation = self._states.of_uid(key, raw["metadata"]["uid"]), raw["metadata"].get("generation", 0)
+        seen = state.seen_settings
         if _recorded(raw) == generation:
             state.seen_settings = None
-        elif state.seen_settings is None:
-            state.seen_settings = SeenSettings(generation, self._now(), (raw.get("status") or {}).get("lastSequence"))
-        elif state.seen_settings.generation != generation:
-            state.seen_settings = SeenSettings(generation, self._now(), state.seen_settings.after)
+        elif seen is None or seen.generation != generation:
+            after = seen.after if seen is not None and not seen.is_recorded else (raw.get("status") or {}).get("lastSequence")
+            state.seen_settings = SeenSettings(generation, self._now(), after)
 
     async def record(self, key: AppKey) -> float | None:
         """Writes what changed since the last AppChange, and deletes AppChanges as retention deleted rows.
@@ -154,9 +154,10 @@ class SettingsRecorder:
         changes = await self._changes(app)
         if state.seen_settings is not None:
             await self._record(app, raw, state.seen_settings, changes)
-            # Cleared before the note, which fails if the App was changed meanwhile: that change has a time and a row of its own.
-            state.seen_settings = None
+            # The note fails if the App was changed meanwhile: that change has a time and a row of its own.
+            state.seen_settings = replace(state.seen_settings, generation=app.meta.generation, is_recorded=True)
             await self._note_recorded(app, changes[-1])
+            state.seen_settings = None
         if is_done := await self._delete_expired(app, changes, oldest):
             state.changes_kept_from = oldest
         return is_done

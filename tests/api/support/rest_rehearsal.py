@@ -18,10 +18,10 @@ from tests.support.cluster import Kubectl
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
 from tests.support.rest import Client
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 ROLES = ("edit",)
-HEARD_WITHIN = 240.0  # seconds
+HEARD_WITHIN = IN_TIME
 LIVE_WITHIN = 300.0
 
 

@@ -15,12 +15,12 @@ from tests.support.api import Api, fresh_namespace
 from tests.support.faults import deploys, operators
 from tests.support.faults.faults import Resets, Silent, Wrong, WrongLists
 from tests.support.faults.proxy import Answer, Call
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 QUIET = "quiet"
 """An App that nobody changes, beside the one that is deployed."""
 RECOVERS_WITHIN = 10.0
-GIVEN_UP_AFTER = 240.0
+GIVEN_UP_AFTER = IN_TIME
 WATCH_ERROR = b'{"type":"ERROR","object":{"kind":"Status","code":%d,"message":"by the test\'s proxy"}}\n'
 STATUSES = (
     (400, "BadRequest"),

@@ -21,10 +21,10 @@ from tests.support.api import Api
 from tests.support.faults.proxy import Proxy
 from tests.support.operator import OPERATOR_ACCOUNT
 from tests.support.programs import Process
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
-WORKS_WITHIN = 240.0  # seconds, on a busy machine
+WORKS_WITHIN = IN_TIME  # seconds, on a busy machine
 ENDS_WITHIN = 90.0
 
 

@@ -13,13 +13,13 @@ import urllib3
 from local import processes, state
 from local.clusters import Cluster
 from tests.support.api import Api
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 SERVERS = ("etcd", "kube-apiserver")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 """These end if no API server runs, and nothing restarts them."""
 CONTROL_PLANE = (*SERVERS, *CONTROLLERS)
-BACK_WITHIN = 240.0  # seconds
+BACK_WITHIN = IN_TIME
 
 
 @contextlib.contextmanager

@@ -16,10 +16,10 @@ from tests.support.faults import deploys, operators
 from tests.support.faults.faults import Holds
 from tests.support.faults.operators import OperatorProcess
 from tests.support.faults.proxy import Call, Proxy
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 LEASE = "shared"
-EXPIRED = 240.0
+EXPIRED = IN_TIME
 """Seconds until the other replica works after the leader ended without releasing the lease."""
 LOOK = 0.05
 """Seconds between two reads of a log."""

@@ -25,13 +25,13 @@ from tests.support.gateway import asked as call
 from tests.support.load.watched import Watched
 from tests.support.operator import install_rights
 from tests.support.stage import Stage, is_ready
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 GATE = names.GATE_NAMESPACE
 SHORTEST = 5
 """The minimum of idleSeconds."""
-ASLEEP_WITHIN = 240.0
-GONE_WITHIN = 240.0
+ASLEEP_WITHIN = IN_TIME
+GONE_WITHIN = IN_TIME
 METRICS_PORT = 9090
 WORKLOAD = "deployment/dynamiq-gate"
 

@@ -17,11 +17,11 @@ from tests.support.gateway import until_answer
 from tests.support.load.callers import Call, Heard, calling, percentile
 from tests.support.load.watched import Watched, watching
 from tests.support.stage import Stage
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 LEFT_AFTER = 2.0
 """Seconds after the patch of the Service from which the old version must not answer any more."""
-SWITCHED_WITHIN = 240.0
+SWITCHED_WITHIN = IN_TIME
 SHARE_OF_CPU = {"requests": {"cpu": "150m", "memory": "32Mi"}}
 """Resources of a pod that has to answer on a busy machine, too."""
 

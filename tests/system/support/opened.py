@@ -14,9 +14,9 @@ from pathlib import Path
 
 from local import console_build
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
-ENDS_WITHIN = 240.0
+ENDS_WITHIN = IN_TIME
 STARTS_WITHIN = 600.0
 """The first start builds what is missing."""
 

@@ -8,7 +8,7 @@ from dynamiq_operator.actions.pods import pods_of_row
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as make
 from tests.support.scripted import listed
-from tests.unit.support.work import calls
+from tests.unit.support.work import steps
 from tests.unit.support.workloads import pod
 
 MANY = 500
@@ -28,7 +28,7 @@ def _work(*pods: Manifest) -> int:
     """Returns the number of calls that finding the pods of v2 takes."""
     app, row, served = make.stored(make.app_manifest()), make.stored(make.row_manifest("chat-b", make.live(2, "v2"))), _Served(*pods)
     found: list[Manifest] = []
-    count = calls(lambda: found.extend(pods_of_row(served, app, row)))
+    count = steps(lambda: found.extend(pods_of_row(served, app, row)))
     assert len(found) == 1
     return count
 

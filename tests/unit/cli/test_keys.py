@@ -22,13 +22,13 @@ from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 from tests.unit.support.workloads import plain, rolling
 
 SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
 APP = APPS.path(NAMESPACE, NAME)
 DEFAULT = "a-long-secret-key"
-PATIENCE = 240.0  # seconds
+PATIENCE = IN_TIME
 LIVE = {"row": "chat-a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
 
 

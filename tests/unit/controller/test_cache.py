@@ -16,7 +16,7 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.plan.observed.endpoints import Slice
 from tests.support import slices
 from tests.support.factories import NAME, NAMESPACE, app_manifest, flow, row_manifest
-from tests.unit.support.work import calls
+from tests.unit.support.work import steps
 
 APP = (NAMESPACE, NAME)
 
@@ -114,7 +114,7 @@ def test_what_an_event_costs_does_not_grow_with_the_cluster() -> None:
                 assert len(list(cache.versions(NAMESPACE, NAME))) == 1
                 cache.update(RUNTIMES, stored({"metadata": {"name": "tiny"}, "spec": {}}, round_ + 1))
 
-        return calls(events)
+        return steps(events)
 
     assert work(2000, 20_000) < 1.1 * work(10, 10)
 

@@ -20,6 +20,7 @@ from tests.support import factories as given
 from tests.support.controller import NAMED, Process, at
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, listed
 from tests.support.scripted import kubeconfig as kubeconfig_of
+from tests.support.waiting import IN_TIME
 
 CHAT = at(APPS, "chat")
 
@@ -170,7 +171,7 @@ async def test_login_that_was_rotated_is_read_again_and_the_request_sent_once_mo
                         assert await client.get(APPS, "demo", "chat") == given.app_manifest()
                     await asyncio.sleep(0.05)
 
-            await asyncio.wait_for(read(), 240)
+            await asyncio.wait_for(read(), IN_TIME)
             path.unlink()
             assert await client.get(APPS, "demo", "chat") == given.app_manifest(), "what cannot be read leaves what was read"
 
@@ -178,14 +179,14 @@ async def test_login_that_was_rotated_is_read_again_and_the_request_sent_once_mo
 async def test_workers_of_an_api_server_that_is_down_wait_until_it_answers_somebody(client: Client, script: Script) -> None:
     script.on("GET", CHAT, *([failure(503, "ServiceUnavailable")] * DOWN_AFTER), given.app_manifest())
     for _ in range(DOWN_AFTER):
-        await asyncio.wait_for(client.until_answered(), 240)
+        await asyncio.wait_for(client.until_answered(), IN_TIME)
         with pytest.raises(errors.Unavailable):
             await client.get(APPS, "demo", "chat")
     waiting = asyncio.create_task(client.until_answered())
     await asyncio.sleep(0)
     assert not waiting.done()
     await client.get(APPS, "demo", "chat")
-    await asyncio.wait_for(waiting, 240)
+    await asyncio.wait_for(waiting, IN_TIME)
 
 
 @pytest.mark.parametrize("item", [None, "odd", {}, {"metadata": None}, {"metadata": {"uid": "u"}}])

@@ -10,6 +10,7 @@ from dynamiq_operator.controller.gateway_api import DISCOVERY_PERIOD
 from dynamiq_operator.kube import errors
 from tests.support.controller import Process
 from tests.support.scripted import Script, failure
+from tests.support.waiting import IN_TIME
 
 PATH = "/apis/gateway.networking.k8s.io/v1"
 
@@ -26,7 +27,7 @@ async def test_it_is_looked_for_at_intervals_until_it_is_installed(process: Proc
     assert not found.done()
     process.clock.later(DISCOVERY_PERIOD)
     assert not await process.gateway_api.require(), "it can be used once its routes are watched"
-    await asyncio.wait_for(found, 240)
+    await asyncio.wait_for(found, IN_TIME)
 
 
 async def test_it_is_not_looked_for_while_it_is_served(process: Process, script: Script) -> None:

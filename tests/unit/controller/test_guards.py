@@ -24,10 +24,11 @@ from tests.support import factories as given
 from tests.support.controller import Process, at, empty_cluster, stored
 from tests.support.guards import TIER, approval_manifest, namespace_manifest, policy_manifest, rejection_manifest
 from tests.support.scripted import Script, failure, listed
+from tests.support.waiting import IN_TIME
 
 APP = (given.NAMESPACE, given.NAME)
 OTHER = ("shop", given.NAME)
-SOON = 240.0  # seconds
+SOON = IN_TIME
 AWAITS = [{"reason": "AwaitingApproval", "policy": "production", "approvals": 1}]
 SOAKS = [{"reason": "Soaking", "policy": "production", "until": "2026-01-01T00:00:00Z"}]
 BY_TIER = {"matchLabels": {TIER: "production"}}

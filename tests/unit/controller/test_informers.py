@@ -17,9 +17,10 @@ from dynamiq_operator.model import names
 from tests.support import factories as given
 from tests.support.controller import Process, empty_cluster, stored
 from tests.support.scripted import Reply, Script, Sent, failure, listed
+from tests.support.waiting import IN_TIME
 
 KEY = (given.NAMESPACE, given.NAME)
-SOON = 240.0  # seconds
+SOON = IN_TIME
 
 
 async def queued(process: Process) -> tuple[str, str]:

@@ -6,8 +6,9 @@ import asyncio
 
 from tests.support.controller import LEASE, Process
 from tests.support.scripted import Reply, Script
+from tests.support.waiting import IN_TIME
 
-SOON = 240.0  # seconds
+SOON = IN_TIME
 UNEXPECTED = Reply(200, {"metadata": {"name": "dynamiq-operator"}, "spec": ["no object"]})
 """An answer that no API server gives and our code does not expect."""
 

@@ -16,13 +16,14 @@ from dynamiq_operator.plan.snapshot import ClaimState
 from tests.support import factories as given
 from tests.support.controller import NAMED, SYSTEM, Process, at, stored
 from tests.support.scripted import Answer, Reply, Script, Sent, failure, listed
+from tests.support.waiting import IN_TIME
 from tests.unit.support.sinks import until
 
 INGRESSES = BY_KIND["Ingress"]
 PATH = CLAIMS.path(SYSTEM)
 OLD, NEW = "2026-11-20T11:00:00Z", "2026-11-20T12:00:00Z"
 HOSTS = [f"h{number}.example.com" for number in range(15)]
-SOON = 240.0  # seconds
+SOON = IN_TIME
 
 
 @pytest.fixture

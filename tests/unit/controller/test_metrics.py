@@ -17,6 +17,7 @@ from dynamiq_operator.plan import operations
 from tests.support import factories as given
 from tests.support.controller import Process, at, execute, stored
 from tests.support.scripted import Script, failure
+from tests.support.waiting import IN_TIME
 
 APP = (given.NAMESPACE, given.NAME)
 ROW = at(RECORDS, "a")
@@ -76,7 +77,7 @@ async def test_a_reconcile_is_timed_and_its_error_has_the_name_of_the_api_server
     script.on("GET", at(APPS, given.NAME), failure(503, "ServiceUnavailable"))
     await process.lead()
     process.queue.add(APP)
-    await process.reconciler.process(await asyncio.wait_for(process.queue.get(), 240))
+    await process.reconciler.process(await asyncio.wait_for(process.queue.get(), IN_TIME))
     assert sample(process, "dynamiq_reconcile_duration_seconds_count") == 1
     assert all(re.match(r"([A-Z][a-z]*|1)\b.*[.]$", family.documentation) for family in process.metrics.registry.collect())
     errors = {

@@ -23,8 +23,9 @@ from tests.support import waiting
 from tests.support.controller import LEASE, SYSTEM, Watches, at, empty_cluster, stored
 from tests.support.ports import free_port
 from tests.support.scripted import Script, ScriptedServer, failure, kubeconfig, listed
+from tests.support.waiting import IN_TIME
 
-SOON = 240.0  # seconds
+SOON = IN_TIME
 RELIST = 0.5
 """Seconds between two lists."""
 STATUS = at(RECORDS, "a", "status")

@@ -16,10 +16,11 @@ from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given
 from tests.support.controller import NAMED, Process, at, stored
 from tests.support.scripted import Reply, Script, Sent, failure, listed
+from tests.support.waiting import IN_TIME
 
 KEY = (given.NAMESPACE, given.NAME)
 STATUS = at(RECORDS, "a", "status")
-SOON = 240.0  # seconds
+SOON = IN_TIME
 ROW = given.row_manifest("a", given.with_meta(creationTimestamp=format_time(datetime.now(UTC) + timedelta(days=1)), generation=1))
 """A waiting row. Its deadline is a day away, however long this process has run."""
 

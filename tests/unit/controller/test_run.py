@@ -8,6 +8,7 @@ from typing import Any
 import kopf
 
 from dynamiq_operator.controller.watch_loop import TasksNotOfKopf
+from tests.support.waiting import IN_TIME
 
 
 async def test_kopf_takes_no_task_of_ours_for_its_own() -> None:
@@ -24,7 +25,7 @@ async def test_kopf_takes_no_task_of_ours_for_its_own() -> None:
     ours = asyncio.create_task(work())
     ending = asyncio.create_task(kopf.run_tasks(kopfs, ignored=TasksNotOfKopf()))
     stop.set()
-    await asyncio.wait_for(ending, 240)
+    await asyncio.wait_for(ending, IN_TIME)
     assert not ours.done()
     assert all(task.done() for task in kopfs)
     ours.cancel()

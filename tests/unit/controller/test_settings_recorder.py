@@ -140,11 +140,16 @@ async def test_changes_that_come_one_after_the_other_stand_where_the_first_one_c
     assert (change["after"], change["generation"], change["summary"]) == (4, {"from": 1, "to": 3}, "hostname set to b.test")
 
 
-async def test_a_change_that_comes_before_the_one_before_is_noted_stands_where_it_came(process: Process, script: Script) -> None:
+@pytest.mark.parametrize("passes", [0, 1], ids=["at once", "after a pass that recorded nothing"])
+async def test_a_change_that_comes_before_the_one_before_is_noted_stands_where_it_came(
+    process: Process, script: Script, passes: int
+) -> None:
     await process.lead()
     script.on("PATCH", STATUS, failure(409, "Conflict"))
     with pytest.raises(errors.Conflict):
         await see(process, app_manifest(1))
+    for _ in range(passes):
+        process.settings_recorder.note(APP)
     script.on("GET", CHANGES, listed(stored(script.bodies("POST", CHANGES)[0])))
     script.on("PATCH", STATUS, lambda sent: stored(app_manifest(), int(sent.body["metadata"]["resourceVersion"])))
     await see(process, app_manifest(2, last=1, hostname="b.test"))

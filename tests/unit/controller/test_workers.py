@@ -22,8 +22,9 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.support.controller import NothingRecorded
+from tests.support.waiting import IN_TIME
 
-SOON = 240.0  # seconds
+SOON = IN_TIME
 APP = ("demo", "chat")
 NOTHING = cast(SettingsRecorder, NothingRecorded())
 

@@ -6,10 +6,11 @@ import asyncio
 import tracemalloc
 
 from dynamiq_operator.controller.workqueue import WorkQueue
+from tests.support.waiting import IN_TIME
 
 
 async def take(queue: WorkQueue[str]) -> str:
-    return await asyncio.wait_for(queue.get(), 240)
+    return await asyncio.wait_for(queue.get(), IN_TIME)
 
 
 async def is_empty(queue: WorkQueue[str]) -> bool:
@@ -78,7 +79,7 @@ async def take_all(queue: WorkQueue[tuple[str, str]], count: int) -> list[str]:
     """Returns the next keys, each of which is done at once."""
     taken = []
     for _ in range(count):
-        key = await asyncio.wait_for(queue.get(), 240)
+        key = await asyncio.wait_for(queue.get(), IN_TIME)
         queue.done(key)
         taken.append("/".join(key))
     return taken
@@ -96,7 +97,7 @@ async def test_an_app_that_comes_again_and_again_stands_behind_the_others_of_its
     queue = WorkQueue(by_namespace)
     queue.add(("a", "busy"))
     queue.add(("a", "quiet"))
-    key = await asyncio.wait_for(queue.get(), 240)
+    key = await asyncio.wait_for(queue.get(), IN_TIME)
     queue.add(key)
     queue.done(key)
     assert await take_all(queue, 2) == ["a/quiet", "a/busy"]
@@ -106,33 +107,33 @@ async def test_no_namespace_has_more_than_its_share_of_the_workers() -> None:
     queue = WorkQueue(by_namespace, 2)
     for number in range(3):
         queue.add(("busy", f"app-{number}"))
-    first = [await asyncio.wait_for(queue.get(), 240) for _ in range(2)]
+    first = [await asyncio.wait_for(queue.get(), IN_TIME) for _ in range(2)]
     third = asyncio.create_task(queue.get())
     await asyncio.sleep(0)  # lets it wait
     assert not third.done()
     queue.add(("quiet", "app"))
-    assert await asyncio.wait_for(third, 240) == ("quiet", "app")
+    assert await asyncio.wait_for(third, IN_TIME) == ("quiet", "app")
     queue.done(first[0])
-    assert await asyncio.wait_for(queue.get(), 240) == ("busy", "app-2")
+    assert await asyncio.wait_for(queue.get(), IN_TIME) == ("busy", "app-2")
 
 
 async def test_the_namespace_of_which_the_fewest_apps_are_worked_on_is_next() -> None:
     queue = WorkQueue(by_namespace)
     queue.add(("busy", "app-0"))
-    assert await asyncio.wait_for(queue.get(), 240) == ("busy", "app-0")
+    assert await asyncio.wait_for(queue.get(), IN_TIME) == ("busy", "app-0")
     queue.add(("busy", "app-1"))
     queue.add(("quiet", "app"))
-    assert await asyncio.wait_for(queue.get(), 240) == ("quiet", "app")
+    assert await asyncio.wait_for(queue.get(), IN_TIME) == ("quiet", "app")
 
 
 async def test_what_changes_while_a_reconcile_fails_does_not_wait_for_its_backoff() -> None:
     queue = WorkQueue[str]()
     queue.add("a")
     for _ in range(12):  # its backoff is half a minute by now
-        key = await asyncio.wait_for(queue.get(), 240)
+        key = await asyncio.wait_for(queue.get(), IN_TIME)
         queue.add(key)
         queue.done(key, failed=True)
-    assert await asyncio.wait_for(queue.get(), 240) == "a"
+    assert await asyncio.wait_for(queue.get(), IN_TIME) == "a"
 
 
 async def test_moments_that_were_moved_forward_again_and_again_are_not_kept() -> None:

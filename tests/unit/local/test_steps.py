@@ -14,8 +14,7 @@ import pytest
 from local import steps
 from local.progress import CLEAR, Line
 from local.steps import CommandError, Step, Task
-
-IN_TIME = 240.0  # seconds, for what takes none
+from tests.support.waiting import IN_TIME
 
 
 class Output(io.StringIO):

@@ -67,17 +67,18 @@ def test_aliases_that_grow_are_refused_before_they_are_built() -> None:
     wide = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 14))])
     deep = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 150))])
     long = f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 100)}]"
-    begun = time.monotonic()
+    begun = time.thread_time()
     for text, why in ((wide, "aliases written out"), (deep, "nested more than 100 levels"), (long, "aliases written out")):
         with pytest.raises(FlowError, match=why):
             as_json(text)
-    assert time.monotonic() - begun < 600, "one of them was built: the first has a million million items"
+    assert time.thread_time() - begun < 60, "one of them was built: the first has a million million items"
 
 
 def test_the_largest_flow_takes_seconds_at_most() -> None:
     line = "- {id: a, type: dynamiq.nodes.utils.Input}\n"
     text = "nodes:\n" + line * ((FLOW_MAX_BYTES - 7) // len(line))
-    begun = time.monotonic()
+    begun = time.thread_time()
     as_json(text)
-    print(f"{FLOW_MAX_BYTES // 1024} KiB: {time.monotonic() - begun:.1f} s")
-    assert time.monotonic() - begun < 600
+    took = time.thread_time() - begun
+    print(f"{FLOW_MAX_BYTES // 1024} KiB: {took:.1f} s")
+    assert took < 60

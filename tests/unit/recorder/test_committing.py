@@ -23,9 +23,9 @@ from dynamiq_recorder.store.opening import opened
 from tests.support.cluster import REPOSITORY
 from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.recorder_stage import APP_UID, RecorderStage
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
-PATIENCE = 240.0
+PATIENCE = IN_TIME
 CHAT, MAIL, RIVAL = Source("team", "chat"), Source("team", "mail"), Source("rivals", "chat")
 
 

@@ -20,10 +20,10 @@ from cryptography import x509
 from dynamiq_operator.rest.http.streams import EventStream, event
 from dynamiq_operator.rest.http.tls import Certificate
 from dynamiq_operator.serving.connections import LimitedProtocol, Limits
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 from tests.unit.support.certificates import self_signed
 
-PATIENCE = 240.0  # seconds
+PATIENCE = IN_TIME
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 ANSWERED = b"HTTP/1.1 200 OK"
 FOREVER = 1000.0

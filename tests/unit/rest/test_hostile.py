@@ -22,8 +22,9 @@ from dynamiq_operator.serving.lanes import Lane
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, Answered, RestStage, created, encoded
 from tests.support.scripted import Reply, Sent, failure
+from tests.support.waiting import IN_TIME
 
-PATIENCE = 240.0  # seconds
+PATIENCE = IN_TIME
 TRIES = 6
 """Number of tries: whatever stops all others does so each time."""
 

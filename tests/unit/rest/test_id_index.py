@@ -22,9 +22,10 @@ from dynamiq_operator.rest.kube.entries import owned_by
 from dynamiq_operator.rest.kube.id_index import WAITING_MOST, IdIndex
 from tests.support.rest_stage import UNKNOWN, RestStage
 from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure, listed
+from tests.support.waiting import IN_TIME
 
 PATH = APPS.path()
-PATIENCE = 240.0  # seconds
+PATIENCE = IN_TIME
 
 
 def _app(name: str, version: int = 1, **meta: Any) -> Manifest:

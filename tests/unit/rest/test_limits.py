@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -19,9 +20,9 @@ from dynamiq_operator.rest.kube import client
 from dynamiq_operator.serving.lanes import Lane
 from tests.support.rest_stage import ANNA, TOKEN, RestStage
 from tests.support.scripted import Reply, Sent, failure
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
-PATIENCE = 240.0  # seconds
+PATIENCE = IN_TIME
 
 
 @contextlib.asynccontextmanager
@@ -208,16 +209,19 @@ def test_a_body_has_so_many_lists_and_no_more(stage: RestStage) -> None:
 
 def test_an_api_server_that_hangs_is_not_waited_for_longer_than_is_said(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ANSWERED_WITHIN", 0.3)
+    monkeypatch.setattr(client, "READ_TIMEOUT", 2 * PATIENCE)  # which else ends it with the same text
     over = threading.Event()
 
     def hang(_: Sent) -> Reply:
-        over.wait(PATIENCE)
+        over.wait(2 * PATIENCE)
         return Reply(cut=True)
 
     stage.script.on("GET", APPS.path("demo", "chat"), hang).on("POST", RECORDS.path("demo"), hang)
     path = f"/v1/apps/{stage.uid(APPS, 'chat')}"
+    began = time.monotonic()
     answered = stage.call("GET", path)
     assert "does not answer" in answered.error(503)["message"]
+    assert time.monotonic() - began < PATIENCE
     stage.script.on("GET", APPS.path("demo", "chat"), stage.object(APPS, "chat"))
     deploy = {"workflow_id": stage.uid(WORKFLOWS, "chat")}
 

@@ -25,6 +25,7 @@ from tests.support import factories as make
 from tests.support.ports import free_port
 from tests.support.rest_stage import ANNA, of_user, table
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, kubeconfig, listed
+from tests.support.waiting import IN_TIME
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def signals() -> Iterator[None]:
         signal.signal(each, handler)
 
 
-PATIENCE = 240.0  # seconds
+PATIENCE = IN_TIME
 
 
 def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None]], None], metrics_port: int | None = None) -> int:

@@ -16,13 +16,14 @@ from dynamiq_operator.rest.kube import client
 from dynamiq_operator.rest.watch import feed
 from dynamiq_operator.serving import lanes
 from tests.support import factories as make
-from tests.support.event_stream import PATIENCE, Reading, reading
+from tests.support.event_stream import Reading, reading
 from tests.support.rest_stage import TOKEN, RestStage, of_user, row
 from tests.support.scripted import Reply, Sent, failure
+from tests.support.waiting import IN_TIME
 
 WORKLOADS = BY_KIND[WORKLOAD.kind]
 OTHER = "token-of-bert"
-AT_ONCE = PATIENCE
+AT_ONCE = IN_TIME
 """Seconds on a busy machine. A read that waits for a thread waits twice as long in these tests."""
 
 
@@ -42,12 +43,12 @@ class Hang:
     def __call__(self, _: Sent) -> Reply:
         self.count += 1
         self._asked.release()
-        self._ends.wait(3 * PATIENCE)
+        self._ends.wait(3 * IN_TIME)
         return failure(503, "ServiceUnavailable")
 
     async def asked(self) -> None:
         """Returns once another request hangs."""
-        assert await asyncio.to_thread(self._asked.acquire, timeout=PATIENCE)
+        assert await asyncio.to_thread(self._asked.acquire, timeout=IN_TIME)
 
     def end(self) -> None:
         self._ends.set()
@@ -123,7 +124,7 @@ def test_who_leaves_keeps_the_share_of_reads_that_are_still_under_way(monkeypatc
             pass
         assert await status(stage) == 429
         hang.end()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(IN_TIME):
             while await status(stage) != 200:
                 pass
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from dynamiq_operator.views.flow_diff import READABLE_MOST, flow_diff, readable
-from tests.unit.support.work import calls
+from tests.unit.support.work import steps
 
 LARGEST = 900 * 1024
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
@@ -60,7 +60,7 @@ def test_flows_made_to_be_compared_for_hours_are_compared_in_the_time_of_a_few()
         by_chance = random.Random(lines)  # noqa: S311 - no secret
         before, after = ("\n".join(f"{by_chance.randrange(kinds):05}" for _ in range(lines)) for _ in range(2))
         diff: list[str] = []
-        count = calls(lambda: diff.extend(flow_diff(before, after, "v1", "v2")))
+        count = steps(lambda: diff.extend(flow_diff(before, after, "v1", "v2")))
         assert _applied(before.splitlines(), tuple(diff)) == after.splitlines()
         return count
 

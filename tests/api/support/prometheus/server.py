@@ -14,8 +14,9 @@ import yaml
 from tests.support import programs
 from tests.support.prometheus import rules
 from tests.support.prometheus.programs import PACKAGE
+from tests.support.waiting import IN_TIME
 
-READY_WITHIN = 240.0  # seconds
+READY_WITHIN = IN_TIME
 EVERY = "1s"
 
 

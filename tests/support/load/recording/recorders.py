@@ -15,9 +15,9 @@ from urllib.request import urlopen
 from tests.support import programs
 from tests.support.ports import free_port
 from tests.support.programs import Process
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
-READY_WITHIN = 240.0  # seconds
+READY_WITHIN = IN_TIME
 ENDS_WITHIN = 120.0
 
 

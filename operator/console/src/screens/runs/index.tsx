@@ -87,7 +87,7 @@ function useList(app: string, filters: RunFilters): RunList {
   shownList = list;
   useEffect(() => () => kept.current?.list.stop(), []);
   useEffect(() => onReturn(list.again), [list]);
-  // In another order what is new is somewhere: it is there when the list is read anew.
-  usePoll(LOOKED_AGAIN_AFTER, () => !filters.sort && void list.look());
+  // In another order what is new is somewhere: it is there when the list is read anew. One that had no answer yet is read again in any order.
+  usePoll(LOOKED_AGAIN_AFTER, () => (!filters.sort || list.total.value === undefined) && void list.look());
   return list;
 }
