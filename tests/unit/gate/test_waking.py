@@ -231,8 +231,14 @@ async def test_an_app_that_could_not_be_woken_for_long_holds_fewer_calls_until_i
     stage.serving("chat", pod)
     assert [status for status, _ in await asyncio.gather(*waiting)] == [200] * 3, "who was held before is held on"
     stage.serving("chat")
-    waiting = [asyncio.create_task(call(stage, port)) for _ in range(3)]
-    await stage.until("as many as ever are held", three)
+
+    async def three_again() -> bool:
+        # A call that comes before the gate sees the pod go is answered: another one takes its place.
+        waiting[:] = [task for task in waiting if not task.done()]
+        waiting.extend(asyncio.create_task(call(stage, port)) for _ in range(3 - len(waiting)))
+        return await three()
+
+    await stage.until("as many as ever are held", three_again)
     for task in waiting:
         task.cancel()
 
