@@ -70,43 +70,47 @@ def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
     return Plan((*_group(groups.FAILURE, tell_failure(app, failure, snapshot.now)), *groups.row_statuses(rows)))
 
 
-def _plan(context: Context) -> Plan:
-    """Returns the plan of an App that can be read."""
-    completed = complete_rows(context)
-    released = release_rows(completed.context)
-    overtaken = end_overtaken(released.context)
+def _plan(observed: Context) -> Plan:
+    """Returns the plan of an App that can be read.
+
+    Each step goes on with the rows as the step before leaves them. All else is decided from the rows after the last one.
+    """
+    more_rows = observed.snapshot.more_rows
+    numbered = complete_rows(observed)
+    admitted = release_rows(numbered.context)
+    overtaken = end_overtaken(admitted.context)
     # While further rows wait for a number, it is unknown which row is the newest: nothing is rolled out.
-    ended, rollout = end_rollout(overtaken.context) if not context.snapshot.more_rows else (Step(overtaken.context), None)
-    context = ended.context  # the rows after all these writes: the rest is decided from them
-    problems = AppProblems.of(context)
+    ended, rollout = end_rollout(overtaken.context) if not more_rows else (Step(overtaken.context), None)
+    final = ended.context
     rows = groups.rows(
-        (*own_restored_rows(context), *completed.operations, *released.operations, *ended.operations), context.reserved is not None
+        (*own_restored_rows(observed), *numbered.operations, *admitted.operations, *ended.operations), numbered.context.reserved is not None
     )
-    deployed = frozenset({groups.row_group(context.target), groups.row_group(released.context.target)})
-    first, last = _status_groups(context, problems, groups.ends(rows))
-    statuses = row_statuses(context, rollout)
-    written = {groups.NUMBERS, groups.STATUS, groups.row_status_group(context.history.live)}
+    deployed = frozenset({groups.row_group(admitted.context.target), groups.row_group(final.target)})
+    problems = AppProblems.of(final)
+    first, last = _status_groups(final, problems, groups.ends(rows))
+    statuses = row_statuses(final, rollout)
+    shown = {groups.NUMBERS, groups.STATUS}
     return Plan(
         groups=(
-            *leave_rows(context.snapshot),
-            *(_told_first(context) if rows else ()),
+            *leave_rows(observed.snapshot),
+            *(_failure_group(final) if rows else ()),
             *first,
             *rows,
-            *(_converging(context, rows, deployed) if not context.snapshot.more_rows and context.lost is None else ()),
+            *(_converging(final, rows, deployed) if not more_rows and final.lost is None else ()),
             # Overtaken rows end last: a rollback past a row that waits or is verified is as fast as any other.
-            *groups.overtaken(overtaken.operations, context.target),
+            *groups.overtaken(overtaken.operations, final.target),
             *groups.row_statuses(statuses.opening),
             *last,
-            *groups.row_statuses(statuses.closing, written),
-            *(_group(groups.RETENTION, delete_expired(context), {groups.NUMBERS, groups.STATUS}) if context.lost is None else ()),
+            *groups.row_statuses(statuses.closing, {*shown, groups.row_status_group(final.history.live)}),
+            *(_group(groups.RETENTION, delete_expired(final), shown) if final.lost is None else ()),
         ),
-        requeue_after=_requeue_after(context, rollout, problems),
-        backlog=context.snapshot.more_rows,
+        requeue_after=_requeue_after(final, rollout, problems),
+        backlog=more_rows,
     )
 
 
 def _converging(context: Context, rows: tuple[Group, ...], deployed: frozenset[str]) -> tuple[Group, ...]:
-    """Yields the groups that converge the App's children to its rows, and those that create rows for Git and for reverts."""
+    """Returns the groups that converge the App's children to its rows, and those that create rows for Git and for reverts."""
     deploy_rows, after = create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}
     return (
         *groups.children(
@@ -137,7 +141,7 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
     return _group(groups.NUMBERS, (SetAppStatus(context.app, reservation),)), _group(groups.STATUS, operations, after | {groups.NUMBERS})
 
 
-def _told_first(context: Context) -> tuple[Group, ...]:
+def _failure_group(context: Context) -> tuple[Group, ...]:
     """Returns the Event and condition of what failed before: they are written even if writing the rows fails."""
     failure = failure_of(context)
     return _group(groups.FAILURE, tell_failure(context.app, failure, context.now)) if failure is not None else ()

@@ -37,16 +37,17 @@ def complete_rows(context: Context) -> Step:
     held = {name: problem.message for name, problem in refused.items() if problem.holds_back("")}
     unnumbered = [row for row in context.history.unnumbered if row.name not in held]
     numbers = {row.name: context.last_sequence + place for place, row in enumerate(unnumbered, 1)}
-    context = context.having(*(completed(row, sequence=numbers[row.name]) for row in unnumbered))
-    context = replace(context, reserved=max(numbers.values(), default=None))
-    due = [row for row in context.history.waiting if row.sequence >= context.history.reached]  # `end_overtaken` ends the others
-    completion = _Completion(context, numbers, refused)
+    numbered = replace(
+        context.having(*(completed(row, sequence=numbers[row.name]) for row in unnumbered)), reserved=max(numbers.values(), default=None)
+    )
+    due = [row for row in numbered.history.waiting if row.sequence >= numbered.history.reached]  # `end_overtaken` ends the others
+    completion = _Completion(numbered, numbers, refused)
     for row in due:
         completion.complete(row)
     # Numbered rows that are not due, such as a restored row that has pins only, get their number, too.
     rest = numbers.keys() - {row.name for row in due}
-    numbered = tuple(CompleteRecord(context.app, row, numbers[row.name], None) for row in context.history.rows if row.name in rest)
-    return Step(completion.context, (*completion.operations(), *numbered))
+    others = (CompleteRecord(context.app, row, numbers[row.name], None) for row in numbered.history.rows if row.name in rest)
+    return Step(completion.context, (*completion.operations(), *others))
 
 
 def refused_rows(context: Context) -> dict[str, ChildProblem]:
