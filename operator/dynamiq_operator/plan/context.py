@@ -47,7 +47,7 @@ class Context:
 
     @classmethod
     def of(cls, snapshot: Snapshot, app: App) -> Context:
-        history = History.of(snapshot.records)
+        history = History.of(snapshot.rows.observed)
         return cls(snapshot, app, history, snapshot.ledger.having(history.rows))
 
     def having(self, *changed: Record) -> Context:
@@ -70,7 +70,7 @@ class Context:
         """
         noted = self.app.status.deploying_since
         since = parse_time(noted) if noted is not None else self.now
-        return max(since, self.snapshot.unattended_until or since)
+        return max(since, self.snapshot.operator.unattended_until or since)
 
     @property
     def target(self) -> Record | None:
@@ -80,7 +80,7 @@ class Context:
     @cached_property
     def given_up(self) -> int:
         """The highest sequence of a row whose rollout ended in this plan without going live; 0 if there is none."""
-        rolled_out = {row.name for row in self.snapshot.records if row.pinned and not waits(row)}
+        rolled_out = {row.name for row in self.snapshot.rows.observed if row.pinned and not waits(row)}
         ended = (row for row in self.history.rows if row.outcome and row.outcome.result is not Result.SUCCEEDED)
         return max((row.sequence for row in ended if row.name in rolled_out), default=0)
 
@@ -122,7 +122,7 @@ class Context:
     @cached_property
     def workloads(self) -> Workloads:
         """Every workload of the App, as observed."""
-        return Workloads.of(self.app, self.snapshot.children)
+        return Workloads.of(self.app, self.snapshot.children.observed)
 
     @cached_property
     def unverified(self) -> str | None:
@@ -298,13 +298,13 @@ class Context:
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
         """The pods of the target's workload and template. Other pods neither advance nor fail the rollout."""
-        return tuple(pod for pod in self.snapshot.pods if (pod.pins, pod.template_digest) == (self.label, self.template_digest))
+        return tuple(pod for pod in self.snapshot.pods.observed if (pod.pins, pod.template_digest) == (self.label, self.template_digest))
 
     @property
     def release_of_flow(self) -> str | None:
         """The name of a WorkflowVersion that has the target's flow; None if there is none."""
         flow_hash = self.pinned.workflow_hash if self.pinned is not None else None
-        return next((version.name for version in self.snapshot.versions if version.flow_hash == flow_hash), None)
+        return next((version.name for version in self.snapshot.sources.versions if version.flow_hash == flow_hash), None)
 
     @property
     def has_flow(self) -> bool:
@@ -312,8 +312,8 @@ class Context:
         if self.pinned is None:
             return False
         is_somewhere = self.release_of_flow is not None or self.pinned.workflow_hash in self.snapshot.archive.flows
-        could_be_made = is_somewhere and self.flow_key not in self.snapshot.problems
-        return self.pinned.workflow_hash in self.snapshot.flows or could_be_made
+        could_be_made = is_somewhere and self.flow_key not in self.snapshot.children.problems
+        return self.pinned.workflow_hash in self.snapshot.children.flows or could_be_made
 
     @property
     def flow_key(self) -> ChildKey | None:

@@ -127,7 +127,7 @@ def told_by(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Notification
     changed_uids = ended | {each.record.meta.uid for each in done if isinstance(each, SetRecordStatus) and each.status.waits is not None}
     emits = [(each, each.about) for each in done[:last] if isinstance(each, Emit)]
     return (
-        *(each for row in snapshot.records if row.meta.uid in changed_uids for each in _approvals(snapshot, row)),
+        *(each for row in snapshot.rows.observed if row.meta.uid in changed_uids for each in _approvals(snapshot, row)),
         *(_of(emit, rows.get(row.meta.uid, row), snapshot.now) for emit, row in emits if isinstance(row, Record)),
         *(each for operation in done if isinstance(operation, SetAppStatus) for each in _hold(snapshot, operation)),
     )
@@ -211,7 +211,7 @@ def _hold(snapshot: Snapshot, operation: SetAppStatus) -> Iterator[Notification]
 
 
 def _of_hold(snapshot: Snapshot, app: App, held_by: RowOf, reason: str, message: str) -> Notification:
-    row = next((each for each in snapshot.records if each.name == held_by.row), None)
+    row = next((each for each in snapshot.rows.observed if each.name == held_by.row), None)
     if row is not None:
         return replace(_of(Emit(row, reason, message, key=""), row, snapshot.now), sequence=held_by.sequence)
     identity = names.event(app.meta.uid, reason, held_by.row)

@@ -75,7 +75,7 @@ def _plan(observed: Context) -> Plan:
 
     Each step goes on with the rows as the step before leaves them. All else is decided from the rows after the last one.
     """
-    more_rows = observed.snapshot.more_rows
+    more_rows = observed.snapshot.rows.more
     numbered = complete_rows(observed)
     admitted = release_rows(numbered.context)
     overtaken = end_overtaken(admitted.context)
@@ -154,10 +154,10 @@ def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()
 
 def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: AppProblems) -> float | None:
     """Returns the seconds until time alone may change the plan; 0 if further rows wait, None if nothing waits for a time."""
-    if context.snapshot.more_rows:
+    if context.snapshot.rows.more:
         return 0.0
     policy = context.app.spec.rollout
-    waiting = [row for row in context.snapshot.records if row.name in context.waits]
+    waiting = [row for row in context.snapshot.rows.observed if row.name in context.waits]
     times = [seconds_left(row, policy, context.now, context.in_flight_since) for row in waiting]
     # Closed rows are not watched, and a release of another workflow is no event of this App.
     if any(row.spec.restores for row in waiting) or (context.pinned is not None and not context.has_flow):

@@ -13,7 +13,7 @@ from dynamiq_operator.plan.notifications import Notification, told_by, told_sinc
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
-from tests.support.world import World
+from tests.support.world import World, stamped
 
 POLICY = {"apiVersion": "v1", "kind": "DeployPolicy", "metadata": {"name": "production"}, "spec": {"namespaceSelector": {}}}
 
@@ -30,7 +30,7 @@ def run(world: World) -> list[Notification]:
     """Returns all notifications until nothing is left to do, while pods become Ready."""
     notifications: list[Notification] = []
     for _ in range(30):
-        snapshot = replace(world.snapshot(), authors_stamped_since=STAMPED)
+        snapshot = stamped(world.snapshot(), STAMPED)
         plan = make_plan(snapshot)
         world.perform(plan.operations)
         notifications += [each for group in plan.groups for each in told_by(snapshot, group.operations)]

@@ -17,7 +17,10 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.guards import ObservedGuards
+from dynamiq_operator.plan.observed.rows import ObservedRows
+from dynamiq_operator.plan.observed.sources import PinSources
 from dynamiq_operator.plan.operations import CompleteRecord, CreateRecord, EndRecord, Operation, ReleaseRecord
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
 from dynamiq_operator.plan.records.numbering import complete_rows
@@ -142,11 +145,9 @@ class GuardedRows:
             self.now,
             Settings(),
             app=app,
-            records=tuple(open_rows.values()),
-            versions=_VERSIONS,
-            runtimes=_RUNTIMES,
-            flows=_FLOWS,
-            authors_stamped_since=STAMPED,
+            rows=ObservedRows(tuple(open_rows.values())),
+            sources=PinSources(_VERSIONS, _RUNTIMES, authors_stamped_since=STAMPED),
+            children=ObservedChildren(flows=_FLOWS),
             ledger=Ledger(known=True).having(self.records),
             guards=observed,
         )

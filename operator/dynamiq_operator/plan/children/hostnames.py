@@ -19,9 +19,9 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children.route_annotations import annotation_problems, serving_ingress
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.claim import ClaimState
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.operations import ClaimHostname, KeepClaim, Operation, ReleaseClaim
-from dynamiq_operator.plan.snapshot import ClaimState
 
 GRACE = timedelta(seconds=60)
 """How long a deleted App, or one that no longer wants its hostname, keeps it after another App wants it."""
@@ -100,7 +100,7 @@ def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     """Returns why an App that wants a Gateway cannot have one. Until it can, the route that served its hostname stays."""
     if not context.app.spec.wants_gateway or exposure.external_hostname(context.app, context.settings) is None:
         return {}
-    if not context.snapshot.has_gateway_api:
+    if not context.snapshot.children.has_gateway_api:
         message = (
             f"{_WANTED}, and the cluster does not serve HTTPRoutes: install the Gateway API ({HTTP_ROUTE.api_version}), or use type Ingress"
         )
@@ -136,7 +136,8 @@ def _serves(context: Context) -> bool:
     """Returns True if a route of the App already has its hostname."""
     host = exposure.external_hostname(context.app, context.settings)
     return host is not None and any(
-        child_kind(kind).serves_hostname and exposure.serves(raw, context.app, host) for (kind, _), raw in context.snapshot.children.items()
+        child_kind(kind).serves_hostname and exposure.serves(raw, context.app, host)
+        for (kind, _), raw in context.snapshot.children.observed.items()
     )
 
 

@@ -23,7 +23,7 @@ def annotation_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     if not wrong:
         return {}
     named = "; ".join(f"annotation {name} is {why}" for name, why in sorted(wrong.items()))
-    observed = context.snapshot.children.get(INGRESS.key(context.app.meta.name))
+    observed = context.snapshot.children.observed.get(INGRESS.key(context.app.meta.name))
     then = "its Ingress stays as it is" if observed is not None and is_owned(observed, context.app) else "no Ingress is made"
     message = (
         f"{named}: remove it from spec.exposure.annotations, or have it allowed by the operator's --ingress-annotations; until then {then}"
@@ -34,7 +34,7 @@ def annotation_problems(context: Context) -> dict[ChildKey, ChildProblem]:
 def serving_ingress(context: Context) -> Manifest | None:
     """Returns the App's Ingress, as observed, if it has the desired class; else None."""
     # An annotation that one class allows is not carried over to another.
-    ingress = context.snapshot.children.get(INGRESS.key(context.app.meta.name))
+    ingress = context.snapshot.children.observed.get(INGRESS.key(context.app.meta.name))
     if ingress is None or not is_owned(ingress, context.app) or is_ending(ingress):
         return None
     exposure, ingress_class = context.app.spec.exposure, ingress["spec"].get("ingressClassName")

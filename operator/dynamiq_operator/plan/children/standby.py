@@ -91,7 +91,7 @@ def _is_selected(context: Context, label: str) -> bool:
 def tell_pods(context: Context) -> Iterator[AnnotatePod]:
     """Yields the annotations of pods that the Service left, so that they close open connections, and of pods that it selects again."""
     selected = context.workloads.selected
-    for pod in context.snapshot.pods:
+    for pod in context.snapshot.pods.observed:
         # Pods that never served have no connection to close. Pods of a deleted workload terminate as they are.
         if pod.deleting or pod.pins == PLAIN or pod.pins not in context.workloads.by_label:
             continue
@@ -105,8 +105,8 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
     return {
         pod.uid: moment
         for pod, moment in _left_pods(context)
-        if pod.uid not in context.snapshot.silent
-        and ((activity := context.snapshot.activity.get(pod.uid)) is None or (activity.at < moment and not activity.standby))
+        if pod.uid not in context.snapshot.pods.silent
+        and ((activity := context.snapshot.pods.activity.get(pod.uid)) is None or (activity.at < moment and not activity.standby))
     }
 
 
@@ -116,12 +116,12 @@ def unaware_pods(context: Context) -> tuple[Pod, ...]:
 
 
 def _is_unaware(context: Context, pod: Pod, moment: datetime) -> bool:
-    activity = context.snapshot.activity.get(pod.uid)
-    return pod.uid in context.snapshot.silent or (activity is not None and activity.at >= moment and not activity.standby)
+    activity = context.snapshot.pods.activity.get(pod.uid)
+    return pod.uid in context.snapshot.pods.silent or (activity is not None and activity.at >= moment and not activity.standby)
 
 
 def _left_pods(context: Context) -> Iterator[tuple[Pod, datetime]]:
     """Yields the annotated pods, each with the time from which it has to know that."""
     since = context.workloads.served_since(context.serving) if context.serving is not None else None
     if since is not None:
-        yield from ((pod, since + HEARD_WITHIN) for pod in context.snapshot.pods if pod.standby and pod.ready and not pod.deleting)
+        yield from ((pod, since + HEARD_WITHIN) for pod in context.snapshot.pods.observed if pod.standby and pod.ready and not pod.deleting)

@@ -76,9 +76,9 @@ def awaits_policy(context: Context) -> bool:
     """Returns True if the App's NetworkPolicy is missing or not as desired: until then no pod that relies on it may start."""
     desired = network_policy(Inputs(context.app, context.settings, verifies=verifies(context)))
     # A NetworkPolicy that may not be listed any more counts as missing, though it was seen before.
-    if desired and NETWORK_POLICY.kind in context.snapshot.denied:
+    if desired and NETWORK_POLICY.kind in context.snapshot.children.denied:
         return True
-    observed = context.snapshot.children
+    observed = context.snapshot.children.observed
     return any(key_of(each) not in observed or drift(each, observed[key_of(each)]) is not None for each in desired)
 
 
@@ -111,8 +111,8 @@ def _awaits_others(context: Context, label: str) -> bool:
     # The Service of strategy Rolling selects every pod of the App, also standby pods: these end first.
     if label == PLAIN:
         return not are_others_gone(context)
-    if AUTOSCALER.kind in context.snapshot.denied:
+    if AUTOSCALER.kind in context.snapshot.children.denied:
         return True  # what it scales now is not known
     # The workload of strategy Rolling selects every pod of the App: the autoscaler has to leave it first.
-    autoscaler = context.snapshot.children.get(AUTOSCALER.key(context.app.meta.name))
+    autoscaler = context.snapshot.children.observed.get(AUTOSCALER.key(context.app.meta.name))
     return autoscaler is not None and autoscaler["spec"].get("scaleTargetRef", {}).get("name") == names.workload(context.app.meta.name)

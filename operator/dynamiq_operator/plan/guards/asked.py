@@ -58,7 +58,7 @@ def _of_policy(context: Context, row: Record, policy: DeployPolicy) -> Iterator[
         until = format_time(frozen.until)
         yield Guard(reason=GuardReason.FROZEN, policy=name, window=frozen.name, until=until, after_freeze=after)
     if spec.promotion is not None and row.spec.promoted_from is not None:
-        source = context.snapshot.promotions.get(row.name)
+        source = context.snapshot.sources.promotions.get(row.name)
         if source is not None and source.outcome is not None:
             until = format_time(parse_time(source.outcome.at) + timedelta(seconds=spec.promotion.min_live_seconds))
             if context.now < parse_time(until):
@@ -105,7 +105,7 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
     Its source row has to be verified, and the version has to stay live at the source until it has soaked. Once it has soaked, another
     version may follow there.
     """
-    claimed, source = row.spec.promoted_from, context.snapshot.promotions.get(row.name)
+    claimed, source = row.spec.promoted_from, context.snapshot.sources.promotions.get(row.name)
     if claimed is None:
         return ""
     where = f"App {claimed.app} in {claimed.namespace}"
@@ -118,7 +118,7 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
     if why := _why_not_namespace(context, claimed, where):
         return why
     if source is None:
-        is_gone = (RECORD.kind, row.name) not in context.snapshot.unknown and _soaks(context, pinned)
+        is_gone = (RECORD.kind, row.name) not in context.snapshot.sources.unknown and _soaks(context, pinned)
         return (
             f"the row of {where} that it was promoted from is gone: a policy asks that it is live until it has been long enough"
             if is_gone

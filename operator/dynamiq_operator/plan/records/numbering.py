@@ -24,7 +24,9 @@ from dynamiq_operator.plan.revert.restore import is_by_operator, takes_back
 def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
     """Returns the operations that make the App the owner of restored rows; new rows get their owner when they are completed."""
     return tuple(
-        OwnRecord(context.app, row) for row in context.snapshot.records if row.sequence and context.app.meta.uid not in row.meta.owners
+        OwnRecord(context.app, row)
+        for row in context.snapshot.rows.observed
+        if row.sequence and context.app.meta.uid not in row.meta.owners
     )
 
 
@@ -52,7 +54,7 @@ def complete_rows(context: Context) -> Step:
 
 def refused_rows(context: Context) -> dict[str, ChildProblem]:
     """Returns the problems of open rows that may not be written, by name."""
-    problems = context.snapshot.row_problems
+    problems = context.snapshot.rows.problems
     return {row.name: problems[row.name] for row in context.history.rows if row.name in problems and row.outcome is None}
 
 
@@ -188,13 +190,13 @@ def _known(context: Context, rows: Mapping[str, Record]) -> Known:
     return Known(
         app=context.app,
         live=context.history.live,
-        versions=snapshot.versions,
-        runtimes=snapshot.runtimes,
+        versions=snapshot.sources.versions,
+        runtimes=snapshot.sources.runtimes,
         rows={**snapshot.archive.rows, **rows},
-        flows=snapshot.flows | {version.flow_hash for version in snapshot.versions} | set(snapshot.archive.flows),
+        flows=snapshot.children.flows | {version.flow_hash for version in snapshot.sources.versions} | set(snapshot.archive.flows),
         settings=context.settings,
-        authors_stamped_since=snapshot.authors_stamped_since,
-        promotions=snapshot.promotions,
-        gate=snapshot.gate.state,
-        unknown=snapshot.unknown,
+        authors_stamped_since=snapshot.sources.authors_stamped_since,
+        promotions=snapshot.sources.promotions,
+        gate=snapshot.endpoints.gate.state,
+        unknown=snapshot.sources.unknown,
     )

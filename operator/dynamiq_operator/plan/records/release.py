@@ -33,7 +33,7 @@ def release_rows(context: Context) -> Step:
     The newest goes first, since it overtakes the others.
     """
     # While further rows wait for a number, it is unknown which row is the newest.
-    if context.snapshot.more_rows:
+    if context.snapshot.rows.more:
         return Step(context)
     operations: list[Operation] = []
     waiting: dict[str, Waits] = {}

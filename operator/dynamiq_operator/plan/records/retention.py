@@ -115,10 +115,10 @@ def _surplus(archive: Archive, rows: Sequence[LedgerRow]) -> int:
 
 def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     app, ledger = context.app.meta.name, context.ledger
-    kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.flows if ledger.names_flow(flow_hash)} | _mounted(context)
+    kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.children.flows if ledger.names_flow(flow_hash)} | _mounted(context)
     unneeded = [
         raw
-        for (kind, name), raw in context.snapshot.children.items()
+        for (kind, name), raw in context.snapshot.children.observed.items()
         if kind == CONFIG_MAP.kind and name not in kept and is_owned(raw, context.app) and names.is_flow(app, name)
     ]
     # A flow whose content does not match its name is judged by its name: that needs every flow of the history.

@@ -24,13 +24,13 @@ def needs_history(snapshot: Snapshot, app: App) -> bool:
 def take_back(context: Context) -> tuple[Operation, ...]:
     """Returns the operations that deploy the last good row in place of a bad live one; empty if it is not bad."""
     live, why = context.history.live, fault(context)
-    if live is None or not why or not context.snapshot.account or not is_newest(context, live):
+    if live is None or not why or not context.snapshot.operator.account or not is_newest(context, live):
         return ()
     name, good = names.revert_row(context.app.meta.name, live.name), good_row(context)
     if good is None or context.ledger.get(name) is not None:
         return ()
     message = f"{events.title(live)} was taken back: {why}"[:1024]
-    create = CreateRecord(context.app, name, {"restores": good.name, "message": message}, context.snapshot.account)
+    create = CreateRecord(context.app, name, {"restores": good.name, "message": message}, context.snapshot.operator.account)
     # Events come first: if the operator stops in between, they are sent again, with the same names.
     return (*events.reverted(context.app, live, message, good.name), create)
 
@@ -45,7 +45,7 @@ def good_row(context: Context) -> Ran | None:
 
 def is_by_operator(context: Context, record: Record) -> bool:
     """Returns True for an unpinned row that the operator made as a revert: the API server stamps who creates a row."""
-    account = context.snapshot.account
+    account = context.snapshot.operator.account
     return bool(account) and record.spec.created_by == account and names.may_revert(context.app.meta.name, record.name)
 
 

@@ -54,7 +54,7 @@ def counts_until(watched: Trial) -> datetime:
 def silent_pods(context: Context) -> tuple[Pod, ...]:
     """Returns the ready pods of the live row if all of them repeatedly failed to report runs; else none."""
     ready = tuple(pod for pod in context.pods if pod.ready and not pod.deleting)
-    return ready if all(pod.uid in context.snapshot.silent for pod in ready) else ()
+    return ready if all(pod.uid in context.snapshot.pods.silent for pod in ready) else ()
 
 
 def is_newest(context: Context, live: Record) -> bool:
@@ -75,7 +75,7 @@ def is_newest(context: Context, live: Record) -> bool:
 
 
 def _failing(context: Context, policy: RevertPolicy, watched: Trial, since: datetime) -> str:
-    runs = failing(context.snapshot.counts, policy, watched)
+    runs = failing(context.snapshot.trial.counts, policy, watched)
     if runs is None:
         return ""
     seconds, before = max(int((context.now - since).total_seconds()), 1), watched.previous_failed_percent
@@ -132,5 +132,5 @@ def _loops(context: Context, pod: Pod) -> int:
     """Returns how often a pod in a crash loop was restarted since the row began; 0 if it is in none."""
     if pod.container is None or pod.container.waiting_reason != CRASH_LOOP or pod.ready:
         return 0
-    counts = context.snapshot.counts
+    counts = context.snapshot.trial.counts
     return max(pod.container.restarts - counts.restarts.get(pod.uid, 0), 0)

@@ -44,7 +44,7 @@ def trial(context: Context) -> Trial | None:
 
     It begins when the App's status first names the row, and stays until another row is live.
     """
-    watched, counts = _begun_trial(context), context.snapshot.counts
+    watched, counts = _begun_trial(context), context.snapshot.trial.counts
     last = counts.last_look if watched is not None and counts.row == watched.row else None
     if watched is None or last is None or watched.unended_percent is not None or last.in_flight <= last.ended:
         return watched
@@ -62,7 +62,7 @@ def _begun_trial(context: Context) -> Trial | None:
     until = parse_time(live.outcome.at) + timedelta(seconds=policy.seconds)
     if context.now >= until:
         return None  # such as a row restored from a backup
-    counts = context.snapshot.counts
+    counts = context.snapshot.trial.counts
     before = counts.version_before(policy.min_runs) if counts.row == live.name else None
     return new_trial(live.name, until, before)
 

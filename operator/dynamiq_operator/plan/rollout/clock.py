@@ -49,7 +49,7 @@ def _waits_for_others(context: Context, name: str) -> str:
     problems = "; ".join(sorted(problem.message for problem in manifests.child_problems(context).values()))
     if problems or not context.switches or selection.has_arrived(context):
         return f"its pods are ready, and not all else that it needs is in place{f': {problems}' if problems else ''}"
-    denied = context.snapshot.denied.get(ENDPOINT_SLICE.kind)
+    denied = context.snapshot.children.denied.get(ENDPOINT_SLICE.kind)
     why = f": the operator cannot list EndpointSlices: {denied}" if denied is not None else ""
     return f"the pods of Deployment {name} are ready, and it is not known yet that callers reach them alone{why}"
 

@@ -16,6 +16,7 @@ from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.problems import ChildProblem
+from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.operations import CreateChild, DeleteChild, Operation, ScaleWorkload, WriteGateKeys
 from dynamiq_operator.plan.sleep import idle
 from dynamiq_operator.plan.sleep.hindrances import hindrance, knows_keys, sleeping_config
@@ -30,7 +31,6 @@ from dynamiq_operator.plan.sleep.state import (
     sleep_of,
     wanted_note,
 )
-from dynamiq_operator.plan.snapshot import KeysPresence
 
 UNANSWERED = timedelta(seconds=10)
 """How long a slice may be without a ready pod of the gate before it is deleted."""
@@ -52,7 +52,7 @@ def is_to_wake(context: Context) -> bool:
         case Sleep.ASLEEP:
             return (blocking is not None and blocking.wakes) or leads is None or not is_current(context, leads)
         case Sleep.LEFT:
-            return (blocking is not None and blocking.wakes) or ENDPOINT_SLICE.kind not in context.snapshot.denied
+            return (blocking is not None and blocking.wakes) or ENDPOINT_SLICE.kind not in context.snapshot.children.denied
         case _:
             return False
 
@@ -89,7 +89,7 @@ def may_fall_asleep(context: Context, leads: Slice) -> bool:
 def is_to_go(context: Context, leads: Slice) -> bool:
     """Returns True if the gate's slice can be deleted without a caller losing its call."""
     # Without a ready pod the slice stays, even if the gate does not answer: nothing else would, and the gate's pods may still run.
-    if ENDPOINT_SLICE.kind in context.snapshot.denied or not is_ours(leads.raw, context.app):
+    if ENDPOINT_SLICE.kind in context.snapshot.children.denied or not is_ours(leads.raw, context.app):
         return False
     observed = context.serving_workload
     if observed is None:
@@ -107,9 +107,9 @@ def _leads_nowhere(context: Context, leads: Slice) -> bool:
 
     An empty slice misleads no caller and waits for the gate, unless another App has its port: the gate then serves only the older App.
     """
-    if not context.snapshot.gate.pods or hindrance(context) is not None or not is_current(context, leads):
+    if not context.snapshot.endpoints.gate.pods or hindrance(context) is not None or not is_current(context, leads):
         return True
-    in_vain = bool(leads.endpoints) or leads.port in context.snapshot.gate_ports
+    in_vain = bool(leads.endpoints) or leads.port in context.snapshot.endpoints.gate_ports
     return in_vain and context.now - leads.changed >= UNANSWERED
 
 
@@ -142,7 +142,7 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
 
 def slice_problem(context: Context) -> ChildProblem | None:
     """Returns why the gate's slice could not be made; None if it could."""
-    return context.snapshot.problems.get(ENDPOINT_SLICE.key(context.app.meta.name))
+    return context.snapshot.children.problems.get(ENDPOINT_SLICE.key(context.app.meta.name))
 
 
 def _falls_asleep(context: Context, leads: Slice) -> bool:
@@ -155,8 +155,8 @@ def _falls_asleep(context: Context, leads: Slice) -> bool:
 
 def _write_keys(context: Context) -> Iterator[WriteGateKeys]:
     """Yields the write of digests of the Access Keys, before the App can sleep and after each change of them."""
-    keys, gate_version = context.snapshot.access_keys, context.snapshot.gate_keys
-    is_there = context.snapshot.gate.state in (GateState.READY, GateState.DOWN)
+    keys, gate_version = context.snapshot.secrets.access_keys, context.snapshot.secrets.gate_keys
+    is_there = context.snapshot.endpoints.gate.state in (GateState.READY, GateState.DOWN)
     if sleeping_config(context) is None or knows_keys(context) or gate_version is None or not is_there:
         return
     if keys.presence is KeysPresence.PRESENT and keys.version:
@@ -178,7 +178,7 @@ def _port(context: Context) -> int:
     """Returns a free port of the gate: the first free one after the port derived from the App's uid."""
     # Two Apps that choose at the same time may get the same port: see `_leads_nowhere`.
     first = zlib.crc32(context.app.meta.uid.encode()) % len(PORTS)
-    used = context.snapshot.gate_ports
+    used = context.snapshot.endpoints.gate_ports
     return next(
         (PORTS[(first + step) % len(PORTS)] for step in range(len(PORTS)) if PORTS[(first + step) % len(PORTS)] not in used), PORTS[first]
     )
@@ -186,7 +186,7 @@ def _port(context: Context) -> int:
 
 def _address_type(context: Context) -> str:
     """Returns the address type of the Service's own slices."""
-    own: list[Manifest] = [each.raw for each in context.snapshot.slices if not each.is_gates]
+    own: list[Manifest] = [each.raw for each in context.snapshot.endpoints.slices if not each.is_gates]
     return str(own[0].get("addressType", "IPv4")) if own else "IPv4"
 
 

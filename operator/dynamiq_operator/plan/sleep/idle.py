@@ -21,7 +21,7 @@ IDLE_MOST = 2 * 86400.0
 
 def working_pods(context: Context) -> tuple[Pod, ...]:
     """Returns the pods that may have calls, standby pods included. Terminating and displaced pods finish their calls by themselves."""
-    return tuple(pod for pod in context.snapshot.pods if not pod.deleting and pod.displaced is None)
+    return tuple(pod for pod in context.snapshot.pods.observed if not pod.deleting and pod.displaced is None)
 
 
 def are_idle(context: Context, seconds: int, since: datetime | None = None) -> bool:
@@ -30,12 +30,12 @@ def are_idle(context: Context, seconds: int, since: datetime | None = None) -> b
     With `since`, the report has to be newer than that, and at most JUST_NOW old. A pod without a report is not idle.
     """
     pods = working_pods(context)
-    return bool(pods) and all(_is_idle(context, context.snapshot.activity.get(pod.uid), seconds, since) for pod in pods)
+    return bool(pods) and all(_is_idle(context, context.snapshot.pods.activity.get(pod.uid), seconds, since) for pod in pods)
 
 
 def silent_pods(context: Context) -> tuple[Pod, ...]:
     """Returns the pods that repeatedly failed to report their calls."""
-    return tuple(pod for pod in working_pods(context) if pod.uid in context.snapshot.silent)
+    return tuple(pod for pod in working_pods(context) if pod.uid in context.snapshot.pods.silent)
 
 
 def next_readings(context: Context, pods: Iterable[Pod], seconds: int, since: datetime | None) -> Mapping[str, datetime]:
@@ -43,7 +43,7 @@ def next_readings(context: Context, pods: Iterable[Pod], seconds: int, since: da
 
     Pods that reported since then are read again after AGAIN: pods never report at the same moment.
     """
-    known = {pod.uid: context.snapshot.activity.get(pod.uid) for pod in pods}
+    known = {pod.uid: context.snapshot.pods.activity.get(pod.uid) for pod in pods}
     at = max(
         (activity.at + timedelta(seconds=seconds - _idle(activity)) for activity in known.values() if activity is not None), default=None
     )

@@ -56,13 +56,15 @@ def sleep_of(context: Context) -> Sleep:
 def gate_slice(context: Context) -> Slice | None:
     """Returns the slice by which callers reach the gate; None if there is none."""
     service = names.service(context.app.meta.name)
-    return next((each for each in context.snapshot.slices if each.is_gates and each.service == service and not each.deleting), None)
+    return next(
+        (each for each in context.snapshot.endpoints.slices if each.is_gates and each.service == service and not each.deleting), None
+    )
 
 
 def is_answered(context: Context, leads: Slice) -> bool:
     """Returns True if a ready pod of the gate is in the slice; while the gate is unknown, if any ready endpoint is."""
-    ready = context.snapshot.gate.pods
-    return any(endpoint.pod_uid in ready if context.snapshot.gate.is_known else endpoint.ready for endpoint in leads.endpoints)
+    ready = context.snapshot.endpoints.gate.pods
+    return any(endpoint.pod_uid in ready if context.snapshot.endpoints.gate.is_known else endpoint.ready for endpoint in leads.endpoints)
 
 
 def wanted_note(context: Context) -> GateNote | None:
@@ -102,7 +104,7 @@ def own_since(context: Context) -> datetime | None:
 
 def serving_pods(context: Context) -> tuple[Pod, ...]:
     """Returns the pods of the serving workload that are not terminating."""
-    return tuple(pod for pod in context.snapshot.pods if pod.pins == (context.serving or "") and not pod.deleting)
+    return tuple(pod for pod in context.snapshot.pods.observed if pod.pins == (context.serving or "") and not pod.deleting)
 
 
 def wakes_in_vain(context: Context, observed: Manifest) -> bool:

@@ -154,7 +154,7 @@ def _available(context: Context, lacks: str) -> Condition:
     if (asleep := available_though_asleep(context)) is not None:
         return asleep
     if context.serving_workload is None:
-        if context.target is not None and not context.has_flow and context.flow_key not in context.snapshot.problems:
+        if context.target is not None and not context.has_flow and context.flow_key not in context.snapshot.children.problems:
             title = events.title(context.target)
             return condition(
                 AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
@@ -175,7 +175,7 @@ def _available(context: Context, lacks: str) -> Condition:
             condition(AVAILABLE, True, ONE_POD, _ONE_POD) if alone else condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
         )
     serving = context.serving if context.switches and context.serving is not None else context.label
-    cause = find_cause((pod for pod in context.snapshot.pods if pod.pins == serving), state)
+    cause = find_cause((pod for pod in context.snapshot.pods.observed if pod.pins == serving), state)
     if cause is None or cause.reason == "NotReady":
         return _NO_POD_READY
     return condition(AVAILABLE, False, cause.reason, cause.message)
@@ -207,7 +207,7 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
 
 def _cause_of_live(context: Context) -> Cause | None:
     """Returns why pods of the live row do not serve, such as those with changed variables. A cause that may pass is left out."""
-    if all(pod.ready for pod in context.snapshot.pods):
+    if all(pod.ready for pod in context.snapshot.pods.observed):
         return None
     cause = find_cause(context.pods, None)
     return cause if cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE else None

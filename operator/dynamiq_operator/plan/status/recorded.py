@@ -25,7 +25,7 @@ def recorded_condition(context: Context) -> Condition | None:
     recorder, serving = context.settings.recorder, context.serving_workload
     if recorder is None or serving is None:
         return None
-    pods = [pod for pod in context.snapshot.pods if pod.pins == (context.serving or "") and not pod.deleting]
+    pods = [pod for pod in context.snapshot.pods.observed if pod.pins == (context.serving or "") and not pod.deleting]
     others = [pod.recorder for pod in pods if pod.recorder != recorder]
     if not others:
         sends = bool(pods) or recorder_of(serving["spec"]["template"]) == recorder

@@ -63,7 +63,7 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
 
 def leave_rows(snapshot: Snapshot) -> tuple[Group, ...]:
     """Returns the groups that give rows of an earlier App of this name their owner: they belong to that App, and to no later one."""
-    return by_object(LeaveRecord(row.meta, snapshot.name, row.app_uid) for row in snapshot.left)
+    return by_object(LeaveRecord(row.meta, snapshot.name, row.app_uid) for row in snapshot.rows.left)
 
 
 def rows_without_app(snapshot: Snapshot) -> Plan:
@@ -75,7 +75,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
     policy = Rollout()
     operations: list[Operation] = []
     seconds: list[float] = []
-    for row in History.of(snapshot.records).rows:
+    for row in History.of(snapshot.rows.observed).rows:
         if row.meta.owners:
             continue  # its App was deleted: the garbage collector deletes the row
         message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
@@ -91,13 +91,13 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
         if not says_nothing_new(row, status):
             operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
     groups = (*leave_rows(snapshot), *by_object(operations))
-    return Plan(groups, 0.0 if snapshot.more_rows else min(seconds, default=None), snapshot.more_rows)
+    return Plan(groups, 0.0 if snapshot.rows.more else min(seconds, default=None), snapshot.rows.more)
 
 
 def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operation, ...]:
     """Returns the writes for rows that are not being deployed yet: they wait without a deadline. Other rows keep their status."""
     operations: list[Operation] = []
-    for row in History.of(snapshot.records).rows:
+    for row in History.of(snapshot.rows.observed).rows:
         status = row_status(row, Phase.PENDING, snapshot.now, waits=app.message)
         if row.pinned is None and row.outcome is None and not says_nothing_new(row, status):
             operations += [*events.waits(None, row, app.message), SetRecordStatus(row, status)]

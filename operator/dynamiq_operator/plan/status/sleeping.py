@@ -61,5 +61,5 @@ def _says_nothing(context: Context) -> bool:
     if idle.silent_pods(context):
         return True
     reason = next((each.reason for each in context.app.status.conditions if each.type == SLEEP), None)
-    unknown = any(pod.uid not in context.snapshot.activity for pod in idle.working_pods(context))
+    unknown = any(pod.uid not in context.snapshot.pods.activity for pod in idle.working_pods(context))
     return reason == NO_IDLE_TIME and unknown

@@ -61,10 +61,10 @@ def _changing(context: Context) -> tuple[str, str] | None:
     observed = context.workloads.get(other)
     state = WorkloadState.of(observed) if observed is not None else None
     begun = f"the App changes to strategy {strategy}: pods of the live version are started beside those that serve, and take their place"
-    problem = context.snapshot.problems.get(WORKLOAD.key(context.app.meta.name, other or ""))
+    problem = context.snapshot.children.problems.get(WORKLOAD.key(context.app.meta.name, other or ""))
     if problem is not None and observed is None:
         return problem.reason.value, f"{begun}; until then nothing changes for callers: {problem.message}"
-    cause = find_cause((pod for pod in context.snapshot.pods if pod.pins == other), state)
+    cause = find_cause((pod for pod in context.snapshot.pods.observed if pod.pins == other), state)
     if cause is not None:
         return cause.reason, f"{begun}; until then nothing changes for callers: {cause.message}"
     return "Converting", begun

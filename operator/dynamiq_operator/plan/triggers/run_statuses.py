@@ -26,11 +26,11 @@ _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "
 
 def last_runs(context: Context) -> tuple[TriggerRun, ...]:
     """Returns the newest runs, newest first. An ended run stays in the status after its Job is deleted."""
-    if JOB.kind in context.snapshot.denied:
+    if JOB.kind in context.snapshot.children.denied:
         return tuple(context.app.status.triggers)
     known = {run.job: run for run in context.app.status.triggers}
     by_job: dict[str, TriggerRun] = {}
-    for run in context.snapshot.runs:
+    for run in context.snapshot.children.runs:
         before = known.get(run.job)
         if run.made_at >= context.app.meta.created:
             by_job[run.job] = before if before is not None and before.ended_at else _shown(context, run, before)
@@ -62,10 +62,10 @@ def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
 
 def run_times(context: Context) -> Iterator[float]:
     """Yields the seconds until time alone changes the status of a run."""
-    for run in context.snapshot.runs:
+    for run in context.snapshot.children.runs:
         if run.ended_at and _awaits_message(context, run):
             yield (run.ended_at + LAST_WORD - context.now).total_seconds()
-    seen = {run.job for run in context.snapshot.runs}
+    seen = {run.job for run in context.snapshot.children.runs}
     for known in context.app.status.triggers:
         if not known.ended_at and known.job not in seen and _may_be_unseen(context, known):
             yield (parse_time(known.started_at) + UNSEEN - context.now).total_seconds()
@@ -121,7 +121,7 @@ def _version(context: Context, flow_hash: str | None) -> str | None:
         return None
     rows = [context.history.live, context.history.candidate, *reversed(context.history.rows)]
     deployed = (row.pinned.workflow_version for row in rows if row and row.pinned and row.pinned.workflow_hash == flow_hash)
-    released = (version.version for version in context.snapshot.versions if version.flow_hash == flow_hash)
+    released = (version.version for version in context.snapshot.sources.versions if version.flow_hash == flow_hash)
     return next(deployed, None) or next(released, None)
 
 

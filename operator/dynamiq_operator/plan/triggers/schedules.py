@@ -26,7 +26,7 @@ from dynamiq_operator.plan.workloads import environment
 
 def trigger_operations(context: Context) -> tuple[Operation, ...]:
     """Returns the operations that converge CronJobs and Jobs to the App's triggers; nothing runs for an App that serves nothing."""
-    due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)] if JOB.kind not in context.snapshot.denied else []
+    due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)] if JOB.kind not in context.snapshot.children.denied else []
     return (
         *converge_to(context, _scheduled(context), of_triggers=True),
         *(RunOnce(context.app, manifest, digest) for manifest, digest in due if not _is_hindered(context, manifest, digest)),
@@ -36,10 +36,10 @@ def trigger_operations(context: Context) -> tuple[Operation, ...]:
 
 def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """Returns what prevents desired CronJobs and Jobs from being made."""
-    if any(child_kinds.child_kind(kind).of_triggers for kind in context.snapshot.denied):
+    if any(child_kinds.child_kind(kind).of_triggers for kind in context.snapshot.children.denied):
         desired = (*_scheduled(context), *((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context)))
         return denied_problems(context, desired)
-    if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.problems):
+    if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.children.problems):
         return {}
     return still_hindering(context, digests_of((*_scheduled(context).values(), *_due(context))))
 
@@ -87,7 +87,7 @@ def _cron_job_name(context: Context, trigger: Trigger) -> str:
     """Returns the plain name of a CronJob, or another one if a CronJob of another App has that. An existing CronJob keeps its name."""
     plain = CRON_JOB.key(context.app.meta.name, trigger.name)
     apart = CRON_JOB.kind, names.trigger_apart(context.app.meta.name, trigger.name)
-    children, problem = context.snapshot.children, context.snapshot.problems.get(plain)
+    children, problem = context.snapshot.children.observed, context.snapshot.children.problems.get(plain)
     is_taken = apart in children or (problem is not None and bool(problem.other_app))
     return apart[1] if is_taken and plain not in children else plain[1]
 
@@ -96,7 +96,7 @@ def _due(context: Context) -> Iterator[Manifest]:
     """Yields the missing Jobs of moments that have come. An App created after such a moment, for example by a restore, gets none."""
     if context.target is None:
         return
-    made = {run.job for run in context.snapshot.runs} | {run.job for run in context.app.status.triggers}
+    made = {run.job for run in context.snapshot.children.runs} | {run.job for run in context.app.status.triggers}
     for trigger in context.app.spec.triggers:
         at = triggers.moment(trigger.run_at)
         if at is None or trigger.suspend or why_not(trigger) or not context.app.meta.created <= at <= context.now <= at + triggers.GRACE:
@@ -106,13 +106,13 @@ def _due(context: Context) -> Iterator[Manifest]:
 
 
 def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:
-    problem = context.snapshot.problems.get(key_of(manifest))
+    problem = context.snapshot.children.problems.get(key_of(manifest))
     return problem is not None and problem.holds_back(digest)
 
 
 def _own_orphaned(context: Context) -> Iterator[OwnChild]:
     """Yields the adoption of runs that outlived their CronJob."""
-    for run in context.snapshot.runs:
+    for run in context.snapshot.children.runs:
         owners = run.raw["metadata"].get("ownerReferences")
         if not owners and not is_ending(run.raw) and run.made_at >= context.app.meta.created:
             yield OwnChild(context.app, run.raw)

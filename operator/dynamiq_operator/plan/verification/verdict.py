@@ -39,7 +39,7 @@ class Verdict:
 
 def verdict(context: Context) -> Verdict | None:
     """Returns the result of the candidate's verification; None if its pods are not verified now."""
-    question, reading = asked(context), context.snapshot.verification
+    question, reading = asked(context), context.snapshot.verification.reading
     if question is None:
         return None
     if reading is None or reading.row != question.row or reading.pods != question.uids:
@@ -64,14 +64,14 @@ def verdict(context: Context) -> Verdict | None:
 def evaluation(context: Context, question: Asked) -> EvaluationJob | None:
     """Returns the Job that this operator made to evaluate these pods; None if there is none."""
     # Anyone who may create Jobs can use its name, so the uid decides.
-    reading, job = context.snapshot.verification, of_name(context, question)
+    reading, job = context.snapshot.verification.reading, of_name(context, question)
     is_made = job is not None and reading is not None and (reading.row, reading.pods, reading.job) == (question.row, question.uids, job.uid)
     return job if is_made and job is not None and job.uid else None
 
 
 def of_name(context: Context, question: Asked) -> EvaluationJob | None:
     """Returns the Job with the name of the evaluation, whoever made it."""
-    return next((each for each in context.snapshot.evaluations if each.name == question.job), None)
+    return next((each for each in context.snapshot.verification.evaluations if each.name == question.job), None)
 
 
 def may_start(question: Asked, reading: Reading) -> bool:

@@ -148,7 +148,7 @@ def room_note(context: Context, label: str) -> str | None:
         return None
     noted: str = (observed["metadata"].get("annotations") or {}).get(names.ROOM_ANNOTATION, "")
     noted = noted if noted.startswith(f"{row.sequence} ") else ""
-    leaving = sum(pod.deleting and pod.pins != label for pod in context.snapshot.pods)
+    leaving = sum(pod.deleting and pod.pins != label for pod in context.snapshot.pods.observed)
     return f"{row.sequence} {leaving}" if lacks_room(context) and (noted or leaving) else noted or None
 
 
@@ -173,7 +173,7 @@ def replicas_now(context: Context, observed: Manifest | None) -> int:
 def are_others_gone(context: Context) -> bool:
     """Returns True if only pods of the serving workload exist or are terminating: Service `{app}` would select all others."""
     others = [label for label in context.workloads.of_pins if label != context.serving]
-    return not others and all(pod.deleting or pod.pins in (PLAIN, context.serving) for pod in context.snapshot.pods)
+    return not others and all(pod.deleting or pod.pins in (PLAIN, context.serving) for pod in context.snapshot.pods.observed)
 
 
 def has_pods_of_pins(context: Context) -> bool:
@@ -181,7 +181,7 @@ def has_pods_of_pins(context: Context) -> bool:
     pods.
     """
     made = any(not is_ending(context.workloads.by_label[label]) for label in context.workloads.of_pins)
-    return made or any(pod.pins != PLAIN and not pod.deleting for pod in context.snapshot.pods)
+    return made or any(pod.pins != PLAIN and not pod.deleting for pod in context.snapshot.pods.observed)
 
 
 def noted_pins(context: Context, label: str) -> Pins | None:
