@@ -15,7 +15,7 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPods, Pod
 from dynamiq_operator.plan.operations import AnnotatePod, DeleteChild, Operation, ScaleWorkload
 from dynamiq_operator.plan.workloads import endpoints
 from dynamiq_operator.plan.workloads.wanted import (
@@ -112,12 +112,12 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
 
 def unaware_pods(context: Context) -> tuple[Pod, ...]:
     """Returns the pods of a runtime without standby: callers' open connections stay at them."""
-    return tuple(pod for pod, moment in _left_pods(context) if _is_unaware(context, pod, moment))
+    return tuple(pod for pod, moment in _left_pods(context) if _is_unaware(context.snapshot.pods, pod, moment))
 
 
-def _is_unaware(context: Context, pod: Pod, moment: datetime) -> bool:
-    activity = context.snapshot.pods.activity.get(pod.uid)
-    return pod.uid in context.snapshot.pods.silent or (activity is not None and activity.at >= moment and not activity.standby)
+def _is_unaware(pods: ObservedPods, pod: Pod, moment: datetime) -> bool:
+    activity = pods.activity.get(pod.uid)
+    return pod.uid in pods.silent or (activity is not None and activity.at >= moment and not activity.standby)
 
 
 def _left_pods(context: Context) -> Iterator[tuple[Pod, datetime]]:

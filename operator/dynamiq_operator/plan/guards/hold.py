@@ -63,7 +63,7 @@ def _of_target(context: Context) -> RowOf | None:
 
 
 def _of_row(context: Context, row: Record | None) -> RowOf | None:
-    return holds(context, row) if row is not None and resumed(context, row) is None else None
+    return holds(context, row) if row is not None and resumed(context.snapshot.guards, row) is None else None
 
 
 def holds(context: Context, row: Record) -> RowOf | None:

@@ -23,7 +23,7 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
 
     Refused if the rules never allow the row. Unknown if it would wait but the cluster cannot store why.
     """
-    kind = kind_of(context, row, pinned)
+    kind = kind_of(context.snapshot.guards, row, pinned)
     if why := why_never(context, row, pinned, kind):
         return Refused(why)
     added: dict[str, Any] = {}

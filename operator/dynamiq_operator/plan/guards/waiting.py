@@ -11,7 +11,7 @@ from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, Released, RowKind, Waits
 from dynamiq_operator.model.needs import in_order
-from dynamiq_operator.model.objects import Approval, Record, format_time, parse_time
+from dynamiq_operator.model.objects import App, Approval, Record, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.context import Context
@@ -20,6 +20,7 @@ from dynamiq_operator.plan.guards.asked import applies, guards_of, passes_rules
 from dynamiq_operator.plan.guards.hold import hold
 from dynamiq_operator.plan.guards.kinds import kind_of
 from dynamiq_operator.plan.guards.said import approved, resumed, uncounted
+from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 STAGGER = timedelta(seconds=60)
 """Window in which rows are deployed after a freeze whose policy is Deploy, so that they do not start all at once."""
@@ -84,16 +85,17 @@ class Standing:
 
 def standing(context: Context, row: Record, pinned: Pinned) -> Standing:
     """Evaluates the guards of a waiting row."""
-    kind = kind_of(context, row, pinned)
+    observed = context.snapshot.guards
+    kind = kind_of(observed, row, pinned)
     today = tuple(guards_of(context, row, pinned, kind))
     noted = pinned.guards or ()
     counted: list[Approval] = []
     passed = tuple(_passed(context, row, pinned, kind))
     blocking = (
-        *_suspended(context),
-        *_unknown(context, today),
+        *_suspended(context.app),
+        *_unknown(observed, today),
         *_frozen(context, row, (*noted, *today, *passed), counted),
-        *_soaking(context, row, (*noted, *today)),
+        *_soaking(context.now, row, (*noted, *today)),
         *_awaiting(context, row, noted, today, counted),
         *_held(context, row, (*noted, *today), counted),
     )
@@ -106,16 +108,16 @@ def _of(reason: GuardReason, guards: Iterable[Guard]) -> list[Guard]:
     return [guard for guard in guards if guard.reason is reason]
 
 
-def _suspended(context: Context) -> Iterator[Open]:
+def _suspended(app: App) -> Iterator[Open]:
     """Yields a guard while the App is suspended."""
     # The pins do not count here: whoever may deploy may end the suspension.
-    if context.app.spec.suspend:
-        yield Open(GuardReason.SUSPENDED, sentences.suspended(context.app))
+    if app.spec.suspend:
+        yield Open(GuardReason.SUSPENDED, sentences.suspended(app))
 
 
-def _unknown(context: Context, today: Sequence[Guard]) -> Iterator[Open]:
+def _unknown(observed: ObservedGuards, today: Sequence[Guard]) -> Iterator[Open]:
     if _of(GuardReason.UNKNOWN, today):
-        yield Open(GuardReason.UNKNOWN, sentences.unknown(context.snapshot.guards.unknown))
+        yield Open(GuardReason.UNKNOWN, sentences.unknown(observed.unknown))
 
 
 def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
@@ -130,7 +132,7 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
             GuardReason.FROZEN, sentences.frozen(context.app, last, until, must_resume), None if must_resume else until + STAGGER, until
         )
     elif must_resume:
-        if (resumption := resumed(context, row, until)) is None:
+        if (resumption := resumed(context.snapshot.guards, row, until)) is None:
             yield Open(GuardReason.HELD, sentences.held_after_freeze(context.app, last, until), resumable=True)
         else:
             counted.append(resumption)
@@ -155,10 +157,10 @@ def _place(row: Record) -> float:
     return int(canonical(row.meta.uid)[-4:], 16) / 0x10000
 
 
-def _soaking(context: Context, row: Record, guards: Sequence[Guard]) -> Iterator[Open]:
+def _soaking(now: datetime, row: Record, guards: Sequence[Guard]) -> Iterator[Open]:
     ends = [(parse_time(each.until), each) for each in _of(GuardReason.SOAKING, guards) if each.until is not None]
     until, last = max(ends, key=lambda end: end[0], default=(None, None))
-    if until is not None and last is not None and context.now < until:
+    if until is not None and last is not None and now < until:
         yield Open(GuardReason.SOAKING, sentences.soaking(row, last, until), until, until)
 
 
@@ -171,14 +173,14 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     if not requirements:
         return
     needed = max(each.approvals or 1 for each in requirements)
-    seconds = _seconds(noted, today)
+    observed, seconds = context.snapshot.guards, _seconds(noted, today)
     accounts = frozenset.intersection(*(frozenset(each.service_accounts or ()) for each in requirements))
-    approvals = approved(context, row, seconds, accounts)
+    approvals = approved(observed, row, context.now, seconds, accounts)
     counted += approvals
     if len(approvals) >= needed:
         return
     policies = sorted({each.policy for each in requirements if each.policy})
-    message = sentences.awaiting(context, row, len(approvals), needed, policies, uncounted(context, row, accounts))
+    message = sentences.awaiting(context.app, observed, row, len(approvals), needed, policies, uncounted(observed, row, accounts))
     yield Open(GuardReason.AWAITING_APPROVAL, message, given=len(approvals), needed=needed)
 
 
@@ -192,7 +194,7 @@ def _seconds(noted: Sequence[Guard], today: Sequence[Guard]) -> int:
 def _held(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
     if not _of(GuardReason.HELD, guards) or (held_by := hold(context)) is None:
         return
-    if (resumption := resumed(context, row)) is not None:
+    if (resumption := resumed(context.snapshot.guards, row)) is not None:
         counted.append(resumption)
     else:
         yield Open(GuardReason.HELD, sentences.held(context.app, held_by), resumable=True)

@@ -42,7 +42,7 @@ def release_rows(context: Context) -> Step:
         pinned = row.pinned
         if pinned is None or (context.target is not None and row.sequence < context.target.sequence):
             continue  # `end_overtaken` ends it
-        kind = kind_of(context, row, pinned)
+        kind = kind_of(context.snapshot.guards, row, pinned)
         if (end := _end(context, row, pinned, kind)) is not None:
             result, reason = end
             ended, ending = end_row(context, row, result, reason, is_warning=result is Result.OVERTAKEN and reason.endswith(DEPLOY_AGAIN))
@@ -69,9 +69,9 @@ def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[
     """Returns how a waiting row ends, whatever blocks it; None if it keeps waiting or is admitted."""
     if (newer := next(_newer_from_git(context, row, kind), None)) is not None:
         return Result.OVERTAKEN, f"{events.title(newer)} was asked for after it"
-    if (decision := said.rejected(context, row)) is not None:
+    if (decision := said.rejected(context.snapshot.guards, row)) is not None:
         return Result.FAILED, f"{REJECTED_BY}{_author_and_message(decision)}"
-    if (decision := said.withdrawn(context, row)) is not None:
+    if (decision := said.withdrawn(context.snapshot.guards, row)) is not None:
         return Result.FAILED, f"{WITHDRAWN_BY}{_author_and_message(decision)}"
     if why := why_never(context, row, pinned, kind):
         return Result.FAILED, why
@@ -99,7 +99,7 @@ def _newer_from_git(context: Context, row: Record, kind: RowKind) -> Iterator[Re
     """Yields newer waiting rows from Git: of these only the newest waits."""
     if kind is RowKind.GIT:
         later = (other for other in context.history.guarded if other.sequence > row.sequence and other.pinned is not None)
-        yield from (other for other in later if other.pinned and kind_of(context, other, other.pinned) is RowKind.GIT)
+        yield from (other for other in later if other.pinned and kind_of(context.snapshot.guards, other, other.pinned) is RowKind.GIT)
 
 
 def _author_and_message(decision: Approval) -> str:

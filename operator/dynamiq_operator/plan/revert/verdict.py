@@ -117,20 +117,19 @@ def _above(percent: float, limit: float) -> str:
 def _crashing(context: Context) -> str:
     """Returns which pod crashes, and how; empty if none is in a crash loop. A pod that was evicted or drained has not crashed."""
     pods = [pod for pod in context.pods if not pod.deleting and pod.displaced is None]
-    looping = [pod for pod in pods if _loops(context, pod) >= 1]
-    often = next((pod for pod in looping if _loops(context, pod) >= CRASHES), None)
+    looping = [pod for pod in pods if _loops(context.snapshot.trial.counts, pod) >= 1]
+    often = next((pod for pod in looping if _loops(context.snapshot.trial.counts, pod) >= CRASHES), None)
     crashed = often or (looping[0] if looping and len(looping) == len(pods) else None)
     if crashed is None or crashed.container is None:
         return ""
-    times = _loops(context, crashed) + 1
+    times = _loops(context.snapshot.trial.counts, crashed) + 1
     how = f"exit code {crashed.container.exit_code}" if crashed.container.exit_code is not None else "an unknown exit code"
     killed = ": it used more memory than its limit" if crashed.container.exit_reason == "OOMKilled" else ""
     return f"pod {crashed.name} crashed {times} times, the last time with {how}{killed}"
 
 
-def _loops(context: Context, pod: Pod) -> int:
+def _loops(counts: RunCounts, pod: Pod) -> int:
     """Returns how often a pod in a crash loop was restarted since the row began; 0 if it is in none."""
     if pod.container is None or pod.container.waiting_reason != CRASH_LOOP or pod.ready:
         return 0
-    counts = context.snapshot.trial.counts
     return max(pod.container.restarts - counts.restarts.get(pod.uid, 0), 0)

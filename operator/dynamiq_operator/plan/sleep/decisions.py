@@ -14,7 +14,7 @@ from dynamiq_operator.model.gates import PORTS, GateState
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.endpoints import Slice
+from dynamiq_operator.plan.observed.endpoints import ObservedEndpoints, Slice
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.operations import CreateChild, DeleteChild, Operation, ScaleWorkload, WriteGateKeys
@@ -75,7 +75,7 @@ def is_idle(context: Context) -> bool:
     """Returns True if an awake App may sleep and all of its pods are idle."""
     config = sleeping_config(context)
     is_awake = config is not None and sleep_of(context) is Sleep.AWAKE and hindrance(context) is None
-    return is_awake and config is not None and idle.are_idle(context, config.idle_seconds or 0)
+    return is_awake and config is not None and idle.are_idle(context.snapshot.pods, context.now, config.idle_seconds or 0)
 
 
 def may_fall_asleep(context: Context, leads: Slice) -> bool:
@@ -83,7 +83,11 @@ def may_fall_asleep(context: Context, leads: Slice) -> bool:
     config, since = sleeping_config(context), settled_at(leads)
     if config is None or sleep_of(context) is not Sleep.LEADING or hindrance(context) is not None or context.now < since:
         return False
-    return is_current(context, leads) and is_answered(context, leads) and idle.are_idle(context, config.idle_seconds or 0, since)
+    return (
+        is_current(context, leads)
+        and is_answered(context.snapshot.endpoints.gate, leads)
+        and idle.are_idle(context.snapshot.pods, context.now, config.idle_seconds or 0, since)
+    )
 
 
 def is_to_go(context: Context, leads: Slice) -> bool:
@@ -97,7 +101,7 @@ def is_to_go(context: Context, leads: Slice) -> bool:
     since = own_since(context)
     if since is None or not WorkloadState.of(observed).available or observed["spec"].get("replicas", 1) == 0:
         return False
-    if not is_answered(context, leads):
+    if not is_answered(context.snapshot.endpoints.gate, leads):
         return _leads_nowhere(context, leads)
     return context.now - since >= SETTLED and not _falls_asleep(context, leads)
 
@@ -135,9 +139,10 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
     config, state, leads = sleeping_config(context), sleep_of(context), gate_slice(context)
     if config is None or state not in (Sleep.AWAKE, Sleep.LEADING) or hindrance(context) is not None:
         return {}
-    pods = [pod for pod in idle.working_pods(context) if pod.container is not None and pod.container.running]
+    observed = context.snapshot.pods
+    pods = [pod for pod in idle.working_pods(observed) if pod.container is not None and pod.container.running]
     since = settled_at(leads) if leads is not None and _falls_asleep(context, leads) else None
-    return idle.next_readings(context, pods, config.idle_seconds or 0, since)
+    return idle.next_readings(observed.activity, pods, context.now, config.idle_seconds or 0, since)
 
 
 def slice_problem(context: Context) -> ChildProblem | None:
@@ -150,7 +155,7 @@ def _falls_asleep(context: Context, leads: Slice) -> bool:
     config = sleeping_config(context)
     if config is None or hindrance(context) is not None or not is_current(context, leads):
         return False
-    return idle.are_idle(context, config.idle_seconds or 0)
+    return idle.are_idle(context.snapshot.pods, context.now, config.idle_seconds or 0)
 
 
 def _write_keys(context: Context) -> Iterator[WriteGateKeys]:
@@ -167,7 +172,7 @@ def _create_slice(context: Context) -> Iterator[CreateChild]:
     note = wanted_note(context)
     if note is None:
         return
-    manifest = make_slice(context.app, note, _port(context), _address_type(context))
+    manifest = make_slice(context.app, note, _port(context), _address_type(context.snapshot.endpoints))
     digest = manifest_digest(manifest)
     problem = slice_problem(context)
     if problem is None or not problem.holds_back(digest):
@@ -184,9 +189,9 @@ def _port(context: Context) -> int:
     )
 
 
-def _address_type(context: Context) -> str:
+def _address_type(endpoints: ObservedEndpoints) -> str:
     """Returns the address type of the Service's own slices."""
-    own: list[Manifest] = [each.raw for each in context.snapshot.endpoints.slices if not each.is_gates]
+    own: list[Manifest] = [each.raw for each in endpoints.slices if not each.is_gates]
     return str(own[0].get("addressType", "IPv4")) if own else "IPv4"
 
 

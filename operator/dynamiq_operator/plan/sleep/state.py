@@ -16,7 +16,7 @@ from dynamiq_operator.model.gates import AT_ONCE, GateNote
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.causes import Gravity, find_cause
-from dynamiq_operator.plan.observed.endpoints import Slice
+from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.workloads import environment
@@ -47,7 +47,7 @@ def sleep_of(context: Context) -> Sleep:
     if observed is None or (sleeping_config(context) is None and leads is None):
         return Sleep.NEVER
     if observed["spec"].get("replicas", 1) == 0:
-        return Sleep.ASLEEP if leads is not None and is_answered(context, leads) else Sleep.LEFT
+        return Sleep.ASLEEP if leads is not None and is_answered(context.snapshot.endpoints.gate, leads) else Sleep.LEFT
     if leads is None:
         return Sleep.AWAKE
     return Sleep.LEADING if WorkloadState.of(observed).available else Sleep.WAKING
@@ -61,10 +61,9 @@ def gate_slice(context: Context) -> Slice | None:
     )
 
 
-def is_answered(context: Context, leads: Slice) -> bool:
+def is_answered(gate: Gate, leads: Slice) -> bool:
     """Returns True if a ready pod of the gate is in the slice; while the gate is unknown, if any ready endpoint is."""
-    ready = context.snapshot.endpoints.gate.pods
-    return any(endpoint.pod_uid in ready if context.snapshot.endpoints.gate.is_known else endpoint.ready for endpoint in leads.endpoints)
+    return any(endpoint.pod_uid in gate.pods if gate.is_known else endpoint.ready for endpoint in leads.endpoints)
 
 
 def wanted_note(context: Context) -> GateNote | None:

@@ -38,10 +38,10 @@ def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """Returns what prevents desired CronJobs and Jobs from being made."""
     if any(child_kinds.child_kind(kind).of_triggers for kind in context.snapshot.children.denied):
         desired = (*_scheduled(context), *((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context)))
-        return denied_problems(context, desired)
+        return denied_problems(context.snapshot.children, desired)
     if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.children.problems):
         return {}
-    return still_hindering(context, digests_of((*_scheduled(context).values(), *_due(context))))
+    return still_hindering(context.snapshot.children, digests_of((*_scheduled(context).values(), *_due(context))))
 
 
 def invalid(app: App) -> dict[str, str]:

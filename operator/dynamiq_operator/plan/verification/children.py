@@ -37,12 +37,13 @@ def verification_operations(context: Context) -> Iterator[Operation]:
 
 def _evaluate(context: Context, question: Asked) -> Iterator[Operation]:
     """Yields the operations of the evaluation Job."""
-    reading, job = context.snapshot.verification.reading, verdict.evaluation(context, question)
+    observed = context.snapshot.verification
+    reading, job = observed.reading, verdict.evaluation(observed, question)
     job_spec = question.verify.job
     # The Job is created suspended and starts once the pods know its key: its program never has to wait for that.
     if JOB.kind in context.snapshot.children.denied or job_spec is None:
         return
-    other = verdict.of_name(context, question) if job is None else None
+    other = verdict.of_name(observed, question) if job is None else None
     if other is not None:
         if is_owned(other.raw, context.app) and not is_ending(other.raw):
             yield DeleteChild(other.raw)  # of an earlier or an unknown creator: it is made anew
