@@ -85,7 +85,7 @@ def _plan(observed: Context) -> Plan:
     rows = groups.rows(
         (*own_restored_rows(observed), *numbered.operations, *admitted.operations, *ended.operations), numbered.context.reserved is not None
     )
-    deployed = frozenset({groups.row_group(admitted.context.target), groups.row_group(final.target)})
+    deployed = frozenset({groups.row_group(admitted.context.history.target), groups.row_group(final.history.target)})
     problems = AppProblems.of(final)
     first, last = _status_groups(final, problems, groups.ends(rows))
     statuses = row_statuses(final, rollout)
@@ -98,7 +98,7 @@ def _plan(observed: Context) -> Plan:
             *rows,
             *(_converging(final, rows, deployed) if not more_rows and final.lost is None else ()),
             # Overtaken rows end last: a rollback past a row that waits or is verified is as fast as any other.
-            *groups.overtaken(overtaken.operations, final.target),
+            *groups.overtaken(overtaken.operations, final.history.target),
             *groups.row_statuses(statuses.opening),
             *last,
             *groups.row_statuses(statuses.closing, {*shown, groups.row_status_group(final.history.live)}),
@@ -132,7 +132,7 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
     # Without a new status, the App's conditions already show all of these problems.
     new = (*problem_events(context, problems), *trial_events(context, trial_condition(context))) if write else ()
     operations = (*run_statuses.events_of_ended(context.app, status.triggers), *new, *write)
-    after = ends | {groups.row_group(context.target)}
+    after = ends | {groups.row_group(context.history.target)}
     if context.reserved is None:
         return (), _group(groups.STATUS, operations, after)
     if not ends:
@@ -144,7 +144,7 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
 def _failure_group(context: Context) -> tuple[Group, ...]:
     """Returns the Event and condition of what failed before: they are written even if writing the rows fails."""
     failure = failure_of(context)
-    return _group(groups.FAILURE, tell_failure(context.app, failure, context.now)) if failure is not None else ()
+    return _group(groups.FAILURE, tell_failure(context.app, failure, context.snapshot.now)) if failure is not None else ()
 
 
 def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()) -> tuple[Group, ...]:
@@ -158,7 +158,7 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
         return 0.0
     policy = context.app.spec.rollout
     waiting = [row for row in context.snapshot.rows.observed if row.name in context.waits]
-    times = [seconds_left(row, policy, context.now, context.in_flight_since) for row in waiting]
+    times = [seconds_left(row, policy, context.snapshot.now, context.in_flight_since) for row in waiting]
     # Closed rows are not watched, and a release of another workflow is no event of this App.
     if any(row.spec.restores for row in waiting) or (context.pinned is not None and not context.has_flow):
         times.append(RETRY_PROBLEMS)

@@ -57,7 +57,7 @@ def seconds_to_look(context: Context) -> Iterator[float]:
         return
     for pod in context.snapshot.pods.observed:
         if pod.awaits_mounts:
-            yield FIRST_LOOK * 2 ** _looks(pod, context.now) - _age(pod, context.now)
+            yield FIRST_LOOK * 2 ** _looks(pod, context.snapshot.now) - _age(pod, context.snapshot.now)
 
 
 def key_creation(context: Context) -> Iterator[CreateAccessKeys]:

@@ -121,15 +121,16 @@ def _own_restored(context: Context) -> Iterator[OwnChild]:
 
 
 def _create_flow(context: Context) -> Iterator[CreateFlow]:
-    pinned, release = context.pinned, context.release_of_flow
-    if pinned is None or pinned.workflow_hash in context.snapshot.children.flows:
+    pinned, children = context.pinned, context.snapshot.children
+    if pinned is None or pinned.workflow_hash in children.flows:
         return
+    release = context.snapshot.sources.release_of(pinned.workflow_hash)
     text = context.snapshot.archive.flows.get(pinned.workflow_hash) if release is None else None
     if release is None and text is None:
         return
-    problem = context.snapshot.children.problems.get(CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash))
+    problem = children.problems.get(CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash))
     if problem is None or not problem.holds_back(pinned.workflow_hash):
-        yield CreateFlow(context.app, pinned.workflow_hash, release or "", text)
+        yield CreateFlow(context.app, pinned.workflow_hash, release.name if release is not None else "", text)
 
 
 def _scale(context: Context) -> Iterator[Operation]:

@@ -30,7 +30,7 @@ def selected_label(context: Context) -> str:
     """
     chosen = _chosen(context)
     reaches_all = chosen == PLAIN and context.workloads.selected == names.UNVERIFIED
-    return names.UNVERIFIED if reaches_all and (context.target is None or has_pods_of_pins(context)) else chosen
+    return names.UNVERIFIED if reaches_all and (context.history.target is None or has_pods_of_pins(context)) else chosen
 
 
 def _chosen(context: Context) -> str:

@@ -74,8 +74,8 @@ def delete_left(context: Context) -> Iterator[Operation]:
 
 
 def _may_go(context: Context, label: str) -> bool:
-    if context.target is None or context.serving in (None, label):
-        return context.target is None or not _is_selected(context, label)
+    if context.history.target is None or context.serving in (None, label):
+        return context.history.target is None or not _is_selected(context, label)
     if _is_selected(context, label):
         serving = context.workloads.get(context.serving)
         state = WorkloadState.of(serving) if serving is not None else None

@@ -31,7 +31,7 @@ def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInput
         row_note=_row_note(context, workload),
         app=context.app_for(workload.pins, workload.observed) if workload.pins is not None else None,
         replicas=replicas_now(context, None),
-        recorder=context.settings.recorder,
+        recorder=context.snapshot.settings.recorder,
         renewed=workload.observed is not None and renews_template(context, workload.observed),
     )
 
@@ -44,11 +44,11 @@ def workload_manifest(context: Context, workload: WantedWorkload) -> Manifest | 
 
 def _row_note(context: Context, workload: WantedWorkload) -> str | None:
     """Returns the row of a workload's template, while variables take effect only with rows; else None."""
-    if not context.holds_variables or context.target is None:
+    if not context.holds_variables or context.history.target is None:
         return None
     noted = workloads.template_row(workload.observed) if workload.observed is not None else None
     keeps = noted is not None and (workload.pins is None or context.keeps_environment(workload.pins, workload.observed))
-    return str(noted if keeps else context.target.sequence)
+    return str(noted if keeps else context.history.target.sequence)
 
 
 def served_note(context: Context, label: str) -> str | None:
@@ -56,7 +56,7 @@ def served_note(context: Context, label: str) -> str | None:
     # It is written before the Service leaves the workload: even if the operator stops, the next one knows which workload becomes the
     # standby.
     if not is_noted(context, label):
-        return f"{context.workloads.last_served + 1} {format_time(context.now)}"
+        return f"{context.workloads.last_served + 1} {format_time(context.snapshot.now)}"
     observed = context.workloads.get(label)
     noted: str | None = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.SERVED_ANNOTATION)
     return noted if context.workloads.served(label) else None
@@ -74,7 +74,7 @@ def is_noted(context: Context, label: str) -> bool:
 
 def awaits_policy(context: Context) -> bool:
     """Returns True if the App's NetworkPolicy is missing or not as desired: until then no pod that relies on it may start."""
-    desired = network_policy(Inputs(context.app, context.settings, verifies=verifies(context)))
+    desired = network_policy(Inputs(context.app, context.snapshot.settings, verifies=verifies(context)))
     # A NetworkPolicy that may not be listed any more counts as missing, though it was seen before.
     if desired and NETWORK_POLICY.kind in context.snapshot.children.denied:
         return True

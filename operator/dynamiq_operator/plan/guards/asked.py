@@ -54,7 +54,7 @@ def applies(policy: DeployPolicy, kind: RowKind) -> bool:
 
 def _of_policy(context: Context, row: Record, policy: DeployPolicy) -> Iterator[Guard]:
     name, spec = policy.meta.name, policy.spec
-    if (frozen := freezes.frozen(spec.freezes, context.now)) is not None:
+    if (frozen := freezes.frozen(spec.freezes, context.snapshot.now)) is not None:
         after = spec.after_freeze or AfterFreeze.HOLD
         until = format_time(frozen.until)
         yield Guard(reason=GuardReason.FROZEN, policy=name, window=frozen.name, until=until, after_freeze=after)
@@ -62,7 +62,7 @@ def _of_policy(context: Context, row: Record, policy: DeployPolicy) -> Iterator[
         source = context.snapshot.sources.promotions.get(row.name)
         if source is not None and source.outcome is not None:
             until = format_time(parse_time(source.outcome.at) + timedelta(seconds=spec.promotion.min_live_seconds))
-            if context.now < parse_time(until):
+            if context.snapshot.now < parse_time(until):
                 yield Guard(reason=GuardReason.SOAKING, policy=name, until=until)
     if spec.approvals is not None:
         yield Guard(
@@ -118,7 +118,7 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
     if why := _why_not_namespace(context.snapshot.guards, claimed, where):
         return why
     if source is None:
-        is_gone = (RECORD.kind, row.name) not in context.snapshot.sources.unknown and _soaks(context.now, pinned)
+        is_gone = (RECORD.kind, row.name) not in context.snapshot.sources.unknown and _soaks(context.snapshot.now, pinned)
         return (
             f"the row of {where} that it was promoted from is gone: a policy asks that it is live until it has been long enough"
             if is_gone
@@ -126,7 +126,7 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
         )
     if source.outcome is None or source.outcome.result is not Result.SUCCEEDED:
         return f"its version is not live in {where}: a policy asks how long it has been"
-    if source.phase in (Phase.LIVE, None) or (row.pinned is not None and not _soaks(context.now, pinned)):
+    if source.phase in (Phase.LIVE, None) or (row.pinned is not None and not _soaks(context.snapshot.now, pinned)):
         return ""
     return f"its version is no longer live in {where}: a policy asks that it is live there until it has been long enough"
 

@@ -95,7 +95,7 @@ def standing(context: Context, row: Record, pinned: Pinned) -> Standing:
         *_suspended(context.app),
         *_unknown(observed, today),
         *_frozen(context, row, (*noted, *today, *passed), counted),
-        *_soaking(context.now, row, (*noted, *today)),
+        *_soaking(context.snapshot.now, row, (*noted, *today)),
         *_awaiting(context, row, noted, today, counted),
         *_held(context, row, (*noted, *today), counted),
     )
@@ -127,7 +127,7 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
         return
     until, last = max(windows, key=lambda window: window[0])
     must_resume = any(each.after_freeze is not AfterFreeze.DEPLOY for _, each in windows)
-    if context.now < until:
+    if context.snapshot.now < until:
         yield Open(
             GuardReason.FROZEN, sentences.frozen(context.app, last, until, must_resume), None if must_resume else until + STAGGER, until
         )
@@ -136,7 +136,7 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
             yield Open(GuardReason.HELD, sentences.held_after_freeze(context.app, last, until), resumable=True)
         else:
             counted.append(resumption)
-    elif context.now < (starts := until + _place(row) * STAGGER):
+    elif context.snapshot.now < (starts := until + _place(row) * STAGGER):
         yield Open(GuardReason.FROZEN, sentences.staggered(last, until), starts, starts)
 
 
@@ -145,7 +145,7 @@ def _passed(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Ite
     if passes_rules(row, pinned):
         return
     for policy in context.snapshot.guards.policies:
-        over = freezes.last_end(policy.spec.freezes, parse_time(pinned.created_at), context.now) if applies(policy, kind) else None
+        over = freezes.last_end(policy.spec.freezes, parse_time(pinned.created_at), context.snapshot.now) if applies(policy, kind) else None
         if over is not None:
             after = policy.spec.after_freeze or AfterFreeze.HOLD
             until = format_time(over.until)
@@ -175,7 +175,7 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     needed = max(each.approvals or 1 for each in requirements)
     observed, seconds = context.snapshot.guards, _seconds(noted, today)
     accounts = frozenset.intersection(*(frozenset(each.service_accounts or ()) for each in requirements))
-    approvals = approved(observed, row, context.now, seconds, accounts)
+    approvals = approved(observed, row, context.snapshot.now, seconds, accounts)
     counted += approvals
     if len(approvals) >= needed:
         return

@@ -22,3 +22,7 @@ class PinSources:
     """Why a release, a Runtime or the source of a promotion is unreadable, by kind and name."""
     authors_stamped_since: datetime | None = None
     """Since when the API server stamps who creates a row; None if it does not."""
+
+    def release_of(self, flow_hash: str) -> Version | None:
+        """Returns a WorkflowVersion that has this flow; None if none has it."""
+        return next((version for version in self.versions if version.flow_hash == flow_hash), None)

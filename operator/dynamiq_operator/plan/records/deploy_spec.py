@@ -35,9 +35,9 @@ def override(context: Context) -> tuple[LedgerRow, Record] | None:
     """Returns the last row made from `deploy`, and the newer manual row that runs instead; None if none does."""
     last = _last(context) if context.app.spec.deploy is not None and context.ledger.known else None
     waits = last is not None and last.unreleased and last.result is None
-    if last is None or context.target is None or (context.target.sequence <= last.sequence and not waits):
+    if last is None or context.history.target is None or (context.history.target.sequence <= last.sequence and not waits):
         return None
-    return last, context.target
+    return last, context.history.target
 
 
 def source_of(context: Context, record: Record) -> Source:

@@ -90,7 +90,7 @@ class _Completion:
 
     def operations(self) -> Iterator[Operation]:
         """Yields the operations in order. Only the newest row gets an Event that its deploy began: it overtakes the others."""
-        target = self.context.target
+        target = self.context.history.target
         for name, operations in self._operations.items():
             if target is not None and name == target.name and target.pinned is not None and name in {row.name for row in self._changed}:
                 yield from events.began(self._context.app, target, target.pinned)
@@ -99,7 +99,7 @@ class _Completion:
     def complete(self, row: Record) -> None:
         """Pins one row, lets it wait, or ends it."""
         context, app, number = self._context, self._context.app, self._numbers.get(row.name)
-        late = context.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
+        late = context.snapshot.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
         completion = (
             _too_late(context, row)
             or _no_longer_asked(context, row)
@@ -129,7 +129,7 @@ class _Completion:
 
     def _hindrance(self, row: Record, late: bool) -> Missing | Refused | None:
         """Returns why a row whose write was refused is not pinned now; None if it may be. It fails once a newer row was deployed."""
-        problem, target = self._refused.get(row.name), self._context.target
+        problem, target = self._refused.get(row.name), self._context.history.target
         if problem is None:
             return None
         if target is not None and arrival(target) > arrival(row):
@@ -139,7 +139,9 @@ class _Completion:
     def _pins(self, row: Record) -> Pinned | Missing | Refused:
         source = source_of(self._context, row)
         previous = self._last[1] if self._last is not None else None
-        completion = complete(row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.now)
+        completion = complete(
+            row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.snapshot.now
+        )
         return guarded(self._context.having(*self._changed), row, completion) if isinstance(completion, Pinned) else completion
 
     def _change(self, row: Record, *operations: Operation) -> None:
@@ -194,7 +196,7 @@ def _known(context: Context, rows: Mapping[str, Record]) -> Known:
         runtimes=snapshot.sources.runtimes,
         rows={**snapshot.archive.rows, **rows},
         flows=snapshot.children.flows | {version.flow_hash for version in snapshot.sources.versions} | set(snapshot.archive.flows),
-        settings=context.settings,
+        settings=context.snapshot.settings,
         authors_stamped_since=snapshot.sources.authors_stamped_since,
         promotions=snapshot.sources.promotions,
         gate=snapshot.endpoints.gate.state,

@@ -40,7 +40,7 @@ def release_rows(context: Context) -> Step:
     changes: list[datetime] = []
     for row in reversed(context.history.guarded):
         pinned = row.pinned
-        if pinned is None or (context.target is not None and row.sequence < context.target.sequence):
+        if pinned is None or (context.history.target is not None and row.sequence < context.history.target.sequence):
             continue  # `end_overtaken` ends it
         kind = kind_of(context.snapshot.guards, row, pinned)
         if (end := _end(context, row, pinned, kind)) is not None:
@@ -53,7 +53,7 @@ def release_rows(context: Context) -> Step:
             waiting[row.name] = waits
             changes += [evaluation.changes_at] if evaluation.changes_at is not None else []
             continue
-        released = evaluation.released(pinned, context.now)
+        released = evaluation.released(pinned, context.snapshot.now)
         operations += [*events.released(context.app, row, released), *events.began(context.app, row, pinned), ReleaseRecord(row, released)]
         context = context.having(completed(row, released=released))
     return Step(replace(context, guarded=waiting, guards_change_at=min(changes, default=None)), tuple(operations))
@@ -62,7 +62,7 @@ def release_rows(context: Context) -> Step:
 def guard_times(context: Context) -> tuple[float, ...]:
     """Returns the seconds until time alone may admit a row, or change the guards of the next one."""
     changes = (context.guards_change_at, freeze_change(context))
-    return tuple((each - context.now).total_seconds() for each in changes if each is not None)
+    return tuple((each - context.snapshot.now).total_seconds() for each in changes if each is not None)
 
 
 def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:

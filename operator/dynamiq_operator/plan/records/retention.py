@@ -74,10 +74,10 @@ def seconds_to_rest(context: Context) -> Iterator[float]:
     if history is None or history.limit is None or not archive.stored or not context.ledger.known:
         return
     rows = _resting(context, history.limit)
-    rested = len(_rested(archive, rows, context.now))
+    rested = len(_rested(archive, rows, context.snapshot.now))
     if rested < len(rows) and (since := archive.stored.get(rows[rested].uid)) is not None:
         rest = RESTS_LEAST if rested < _surplus(archive, rows) else RESTS
-        yield (since + rest - context.now).total_seconds()
+        yield (since + rest - context.snapshot.now).total_seconds()
 
 
 def _leaving(context: Context, limit: int) -> tuple[LedgerRow, ...]:

@@ -84,7 +84,7 @@ def noted_trial(context: Context) -> Trial | None:
     comparison = context.snapshot.trial.comparison
     if comparison is not None and comparison.row != live.meta.uid:
         comparison = None
-    is_over = not is_running(watched, live, context.now)
+    is_over = not is_running(watched, live, context.snapshot.now)
     if comparison is not None and (_is_decisive(comparison, policy) or (is_over and _is_known_bad(comparison, policy))):
         return watched.model_copy(update={"compared": _decided(context, policy, comparison)})
     return watched.model_copy(update={"compared": _not_compared(context, policy, comparison)}) if is_over else watched
@@ -146,7 +146,7 @@ def faults(comparison: Comparison, policy: RevertPolicy) -> list[str]:
 def _decided(context: Context, policy: RevertPolicy, comparison: Comparison) -> Compared:
     faulty = faults(comparison, policy)
     return Compared(
-        at=format_time(context.now),
+        at=format_time(context.snapshot.now),
         result=ComparisonResult.REGRESSED if faulty else ComparisonResult.KEPT,
         runs=comparison.runs,
         p95_ratio=_rounded(comparison.p95),
@@ -203,7 +203,7 @@ def _rounded(figure: Figure) -> float | None:
 
 def _not_compared(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> Compared:
     return Compared(
-        at=format_time(context.now),
+        at=format_time(context.snapshot.now),
         result=ComparisonResult.NOT_COMPARED,
         runs=comparison.runs if comparison is not None else None,
         message=_why_not(context, policy, comparison)[:512],
@@ -211,7 +211,7 @@ def _not_compared(context: Context, policy: RevertPolicy, comparison: Comparison
 
 
 def _why_not(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> str:
-    if context.settings.recorder is None:
+    if context.snapshot.settings.recorder is None:
         return "the operator was told of no recorder"
     if comparison is None:
         return f"the recorder gave no answer{f': {context.snapshot.trial.unanswered}' if context.snapshot.trial.unanswered else ''}"

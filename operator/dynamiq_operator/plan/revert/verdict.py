@@ -31,11 +31,11 @@ def fault(context: Context) -> str:
     if policy is None or live is None or live.outcome is None or watched is None or watched.row != live.name:
         return ""
     why = ""
-    if is_running(watched, live, context.now):
+    if is_running(watched, live, context.snapshot.now):
         why = _crashing(context) or _failing(context, policy, watched, parse_time(live.outcome.at))
     # The rate is tested every few seconds. Without the test against chance a version with nearly the limit would be reverted some day:
     # after 20 runs, two failures are 10 %.
-    return why or regressed(policy, watched, context.now)
+    return why or regressed(policy, watched, context.snapshot.now)
 
 
 def regressed(policy: RevertPolicy, watched: Trial, now: datetime) -> str:
@@ -78,7 +78,7 @@ def _failing(context: Context, policy: RevertPolicy, watched: Trial, since: date
     runs = failing(context.snapshot.trial.counts, policy, watched)
     if runs is None:
         return ""
-    seconds, before = max(int((context.now - since).total_seconds()), 1), watched.previous_failed_percent
+    seconds, before = max(int((context.snapshot.now - since).total_seconds()), 1), watched.previous_failed_percent
     percent = _above(runs.failed_percent, max(policy.max_failed_percent, before or 0.0))
     known = f"{before:.0f} %" if before is not None else "is not known"
     return (

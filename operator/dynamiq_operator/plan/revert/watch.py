@@ -60,7 +60,7 @@ def _begun_trial(context: Context) -> Trial | None:
     if brings_back(live) or _ran_before(context, live):
         return None
     until = parse_time(live.outcome.at) + timedelta(seconds=policy.seconds)
-    if context.now >= until:
+    if context.snapshot.now >= until:
         return None  # such as a row restored from a backup
     counts = context.snapshot.trial.counts
     before = counts.version_before(policy.min_runs) if counts.row == live.name else None

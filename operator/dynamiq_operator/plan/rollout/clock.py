@@ -58,8 +58,8 @@ def _moments(context: Context, pinned: Pinned, state: WorkloadState | None) -> l
     """Returns the times before which the clock cannot have started."""
     # A restored row that was in flight has old pins, so its creation alone is not enough.
     moments = [parse_time(pinned.created_at), context.in_flight_since]
-    if context.target is not None and context.target.spec.released is not None:
-        moments.append(parse_time(context.target.spec.released.at))
+    if context.history.target is not None and context.history.target.spec.released is not None:
+        moments.append(parse_time(context.history.target.spec.released.at))
     if state is not None and state.progressed_at is not None:
         moments.append(state.progressed_at)
     # If pods are replaced repeatedly, the first one counts.

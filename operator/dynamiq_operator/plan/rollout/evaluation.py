@@ -91,7 +91,7 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     if (result := verdict(context)) is not None:
         return _verifying(result)
     cause = _refusal(context) or _no_room(context, state) or find_cause(context.pods, state)
-    waited = context.now - clock.running_since(context, pinned, state)
+    waited = context.snapshot.now - clock.running_since(context, pinned, state)
     waits_for = clock.standstill(context, state) if cause is None or (state is not None and cause.gravity is Gravity.UNTIL_DEADLINE) else ""
     return _standing(waits_for, waited) if waits_for else _running(context, cause, waited)
 

@@ -41,7 +41,7 @@ def wake(context: Context, minimum: int) -> Iterator[Operation]:
     observed = context.serving_workload
     if observed is None or is_ending(observed) or not is_to_wake(context):
         return
-    yield events.woken(context.app, context.now, _why(context))
+    yield events.woken(context.app, context.snapshot.now, _why(context))
     yield ScaleWorkload(observed, minimum)
 
 
@@ -62,10 +62,10 @@ def sleep_operations(context: Context) -> Iterator[Operation]:
     leads, observed = gate_slice(context), context.serving_workload
     yield from _write_keys(context)
     if leads is not None and is_to_go(context, leads):
-        yield events.straight_to_pods(context.app, context.now)
+        yield events.straight_to_pods(context.app, context.snapshot.now)
         yield DeleteChild(leads.raw)
     elif leads is not None and observed is not None and may_fall_asleep(context, leads) and not is_ending(observed):
-        yield events.asleep(context.app, context.now)
+        yield events.asleep(context.app, context.snapshot.now)
         yield ScaleWorkload(observed, 0)
     elif leads is None and is_idle(context):
         yield from _create_slice(context)
@@ -75,18 +75,18 @@ def is_idle(context: Context) -> bool:
     """Returns True if an awake App may sleep and all of its pods are idle."""
     config = sleeping_config(context)
     is_awake = config is not None and sleep_of(context) is Sleep.AWAKE and hindrance(context) is None
-    return is_awake and config is not None and idle.are_idle(context.snapshot.pods, context.now, config.idle_seconds or 0)
+    return is_awake and config is not None and idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0)
 
 
 def may_fall_asleep(context: Context, leads: Slice) -> bool:
     """Returns True if every caller may already reach the gate, and the pods have stayed idle since then."""
     config, since = sleeping_config(context), settled_at(leads)
-    if config is None or sleep_of(context) is not Sleep.LEADING or hindrance(context) is not None or context.now < since:
+    if config is None or sleep_of(context) is not Sleep.LEADING or hindrance(context) is not None or context.snapshot.now < since:
         return False
     return (
         is_current(context, leads)
         and is_answered(context.snapshot.endpoints.gate, leads)
-        and idle.are_idle(context.snapshot.pods, context.now, config.idle_seconds or 0, since)
+        and idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0, since)
     )
 
 
@@ -97,13 +97,13 @@ def is_to_go(context: Context, leads: Slice) -> bool:
         return False
     observed = context.serving_workload
     if observed is None:
-        return context.target is None
+        return context.history.target is None
     since = own_since(context)
     if since is None or not WorkloadState.of(observed).available or observed["spec"].get("replicas", 1) == 0:
         return False
     if not is_answered(context.snapshot.endpoints.gate, leads):
         return _leads_nowhere(context, leads)
-    return context.now - since >= SETTLED and not _falls_asleep(context, leads)
+    return context.snapshot.now - since >= SETTLED and not _falls_asleep(context, leads)
 
 
 def _leads_nowhere(context: Context, leads: Slice) -> bool:
@@ -114,7 +114,7 @@ def _leads_nowhere(context: Context, leads: Slice) -> bool:
     if not context.snapshot.endpoints.gate.pods or hindrance(context) is not None or not is_current(context, leads):
         return True
     in_vain = bool(leads.endpoints) or leads.port in context.snapshot.endpoints.gate_ports
-    return in_vain and context.now - leads.changed >= UNANSWERED
+    return in_vain and context.snapshot.now - leads.changed >= UNANSWERED
 
 
 def settled_at(leads: Slice) -> datetime:
@@ -131,7 +131,7 @@ def seconds_to_look(context: Context) -> Iterator[float]:
         moments += [leads.changed + UNANSWERED, settled_at(leads), *([since + SETTLED] if since is not None else [])]
     elif (problem := slice_problem(context)) is not None and problem.retry_in is not None:
         yield problem.retry_in
-    yield from ((moment - context.now).total_seconds() for moment in moments if moment > context.now)
+    yield from ((moment - context.snapshot.now).total_seconds() for moment in moments if moment > context.snapshot.now)
 
 
 def readings_due(context: Context) -> Mapping[str, datetime]:
@@ -142,7 +142,7 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
     observed = context.snapshot.pods
     pods = [pod for pod in idle.working_pods(observed) if pod.container is not None and pod.container.running]
     since = settled_at(leads) if leads is not None and _falls_asleep(context, leads) else None
-    return idle.next_readings(observed.activity, pods, context.now, config.idle_seconds or 0, since)
+    return idle.next_readings(observed.activity, pods, context.snapshot.now, config.idle_seconds or 0, since)
 
 
 def slice_problem(context: Context) -> ChildProblem | None:
@@ -155,7 +155,7 @@ def _falls_asleep(context: Context, leads: Slice) -> bool:
     config = sleeping_config(context)
     if config is None or hindrance(context) is not None or not is_current(context, leads):
         return False
-    return idle.are_idle(context.snapshot.pods, context.now, config.idle_seconds or 0)
+    return idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0)
 
 
 def _write_keys(context: Context) -> Iterator[WriteGateKeys]:
@@ -165,7 +165,7 @@ def _write_keys(context: Context) -> Iterator[WriteGateKeys]:
     if sleeping_config(context) is None or knows_keys(context) or gate_version is None or not is_there:
         return
     if keys.presence is KeysPresence.PRESENT and keys.version:
-        yield WriteGateKeys(context.app, context.settings.gate_namespace, keys.version)
+        yield WriteGateKeys(context.app, context.snapshot.settings.gate_namespace, keys.version)
 
 
 def _create_slice(context: Context) -> Iterator[CreateChild]:

@@ -80,7 +80,7 @@ def _is_watched(context: Context) -> bool:
     """Returns True if the live row is being watched, which needs reports of its pods."""
     trial, live = context.app.status.trial, context.history.live
     is_live = trial is not None and live is not None and trial.row == live.name
-    return is_live and trial is not None and context.now < parse_time(trial.until)
+    return is_live and trial is not None and context.snapshot.now < parse_time(trial.until)
 
 
 def runs_what_it_is_to(context: Context) -> bool:

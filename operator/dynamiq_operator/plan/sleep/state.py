@@ -112,7 +112,7 @@ def wakes_in_vain(context: Context, observed: Manifest) -> bool:
     cause = find_cause(serving_pods(context), state)
     if state.failure is not None or (cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE):
         return True
-    return any(moment <= context.now for moment in ends_of_patience(context))
+    return any(moment <= context.snapshot.now for moment in ends_of_patience(context))
 
 
 def ends_of_patience(context: Context) -> tuple[datetime, ...]:

@@ -46,7 +46,7 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
         guard = context.guarded.get(row.name)
         waits = guard.message if guard is not None else context.waits.get(row.name, "")
         under_way = rollout if row is history.candidate else None
-        status = row_status(row, phase, context.now, waits=waits, guard=guard, rollout=under_way, reverts=reverts)
+        status = row_status(row, phase, context.snapshot.now, waits=waits, guard=guard, rollout=under_way, reverts=reverts)
         status = with_words_of_before(row.status, status, app.meta.name, app.meta.namespace)
         if says_nothing_new(row, status):
             continue

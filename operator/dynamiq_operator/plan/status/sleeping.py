@@ -53,7 +53,9 @@ def available_though_asleep(context: Context) -> Condition | None:
 
 def _is_unanswered(context: Context) -> bool:
     leads = gate_slice(context)
-    return leads is not None and not is_answered(context.snapshot.endpoints.gate, leads) and context.now - leads.changed >= UNANSWERED
+    return (
+        leads is not None and not is_answered(context.snapshot.endpoints.gate, leads) and context.snapshot.now - leads.changed >= UNANSWERED
+    )
 
 
 def _says_nothing(context: Context) -> bool:

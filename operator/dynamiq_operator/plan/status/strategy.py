@@ -41,7 +41,7 @@ def _warm(context: Context) -> Condition:
     version = pins.version if pins is not None else observed["metadata"]["name"]
     if state.replicas == 0:
         return condition(WARM, False, "NothingWarm", f"{version} sleeps like the version that is live; a rollback starts its pods first")
-    until = f", until {format_time(context.now + timedelta(seconds=seconds))}" if seconds is not None else ""
+    until = f", until {format_time(context.snapshot.now + timedelta(seconds=seconds))}" if seconds is not None else ""
     if state.available < state.replicas or not state.observed:
         return condition(
             WARM, False, "NotReady", f"{version} is to be kept warm{until}, and not all of its {state.replicas} pods are ready"

@@ -51,7 +51,7 @@ def invalid(app: App) -> dict[str, str]:
 
 def active(context: Context) -> list[Trigger]:
     """Returns the triggers that are neither suspended nor expired."""
-    return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.now) is triggers.Status.ACTIVE]
+    return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.snapshot.now) is triggers.Status.ACTIVE]
 
 
 def trigger_times(context: Context) -> Iterator[float]:
@@ -60,8 +60,8 @@ def trigger_times(context: Context) -> Iterator[float]:
         if trigger.suspend:
             continue
         for at in _times(trigger):
-            if at >= context.now:
-                yield (at - context.now).total_seconds()
+            if at >= context.snapshot.now:
+                yield (at - context.snapshot.now).total_seconds()
 
 
 def _times(trigger: Trigger) -> Iterator[datetime]:
@@ -74,12 +74,12 @@ def _times(trigger: Trigger) -> Iterator[datetime]:
 
 def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
     """Returns the CronJobs of an App that serves something."""
-    if context.target is None:
+    if context.history.target is None:
         return {}
     scheduled = [trigger for trigger in active(context) if trigger.schedule is not None and not why_not(trigger)]
     schedules = {_cron_job_name(context, trigger): trigger for trigger in scheduled}
     return made_of(
-        Inputs(environment.app_as_served(context), context.settings, pinned=context.pinned, schedules=schedules), of_triggers=True
+        Inputs(environment.app_as_served(context), context.snapshot.settings, pinned=context.pinned, schedules=schedules), of_triggers=True
     )
 
 
@@ -94,15 +94,20 @@ def _cron_job_name(context: Context, trigger: Trigger) -> str:
 
 def _due(context: Context) -> Iterator[Manifest]:
     """Yields the missing Jobs of moments that have come. An App created after such a moment, for example by a restore, gets none."""
-    if context.target is None:
+    if context.history.target is None:
         return
     made = {run.job for run in context.snapshot.children.runs} | {run.job for run in context.app.status.triggers}
     for trigger in context.app.spec.triggers:
         at = triggers.moment(trigger.run_at)
-        if at is None or trigger.suspend or why_not(trigger) or not context.app.meta.created <= at <= context.now <= at + triggers.GRACE:
+        if (
+            at is None
+            or trigger.suspend
+            or why_not(trigger)
+            or not context.app.meta.created <= at <= context.snapshot.now <= at + triggers.GRACE
+        ):
             continue
         if job.single_run_name(context.app, trigger) not in made:
-            yield job.single_run(environment.app_as_served(context), trigger, context.settings, hold_of(context.pinned))
+            yield job.single_run(environment.app_as_served(context), trigger, context.snapshot.settings, hold_of(context.pinned))
 
 
 def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:

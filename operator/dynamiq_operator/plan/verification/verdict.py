@@ -45,17 +45,17 @@ def verdict(context: Context) -> Verdict | None:
     reading = observed.reading
     if reading is None or reading.row != question.row or reading.pods != question.uids:
         reading = Reading(
-            question.row, question.uids, question.began or context.now
+            question.row, question.uids, question.began or context.snapshot.now
         )  # it begins now, or continues from an earlier operator
-    until = reading.since + timedelta(seconds=question.verify.seconds + _uncounted(reading, context.now))
-    seconds = max((context.now - reading.since).total_seconds(), 0.0)
-    job, again = evaluation(observed, question), until - context.now
-    if job is not None and (silent := _silent_for(job, context.now)) > timedelta():
+    until = reading.since + timedelta(seconds=question.verify.seconds + _uncounted(reading, context.snapshot.now))
+    seconds = max((context.snapshot.now - reading.since).total_seconds(), 0.0)
+    job, again = evaluation(observed, question), until - context.snapshot.now
+    if job is not None and (silent := _silent_for(job, context.snapshot.now)) > timedelta():
         job, again = replace(job, ended_at=None, failed=""), min(again, silent)
     failure = reading.failure or _failed_job(job)
     if not failure and _has_passed(question, reading, job):
-        return Verdict("", until, seconds, passed=_verified(context.now, question, reading, job, seconds))
-    if not failure and context.now >= until:
+        return Verdict("", until, seconds, passed=_verified(context.snapshot.now, question, reading, job, seconds))
+    if not failure and context.snapshot.now >= until:
         failure = f"its verification took longer than {question.verify.seconds} s: {_missing(observed, question, reading, job)}"
     if failure:
         return Verdict(failure[:1024], until, seconds, has_failed=True)

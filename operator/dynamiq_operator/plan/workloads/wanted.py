@@ -125,7 +125,7 @@ def seconds_warm(context: Context) -> float | None:
     since = context.workloads.served_since(serving) if serving is not None else None
     if seconds is None or since is None:
         return None
-    return (since + timedelta(seconds=seconds) - context.now).total_seconds()
+    return (since + timedelta(seconds=seconds) - context.snapshot.now).total_seconds()
 
 
 def gives_up_standby(context: Context) -> bool:
