@@ -51,7 +51,7 @@ from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.verification.asking import due
-from dynamiq_operator.plan.workloads.wanted import to_be_warmed
+from dynamiq_operator.plan.workloads.wanted import standby_to_make
 from tests.support import factories as given
 from tests.support import managed_fields, slices
 from tests.support.objects import Objects, copied, key_of
@@ -169,7 +169,7 @@ class World(Objects):
             needed |= {app.status.live.row} if app.status.live else set()
         children = self._children(app) if app is not None else {}
         if app is not None:
-            needed |= {name} if (name := to_be_warmed(app, children, self.now)) is not None else set()
+            needed |= {name} if (name := standby_to_make(app, children, self.now)) is not None else set()
             rows |= {name: everything[name] for name in needed if name in everything}
         snapshot = Snapshot(
             given.NAMESPACE,

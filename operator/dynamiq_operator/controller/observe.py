@@ -48,13 +48,13 @@ from dynamiq_operator.plan.observed.secrets import ObservedSecrets
 from dynamiq_operator.plan.observed.sources import PinSources
 from dynamiq_operator.plan.observed.trial import ObservedTrial
 from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, ObservedVerification
-from dynamiq_operator.plan.records.retention import hand_over
 from dynamiq_operator.plan.revert.comparing import to_compare
 from dynamiq_operator.plan.revert.counting import count
-from dynamiq_operator.plan.revert.restore import needs_history
+from dynamiq_operator.plan.revert.revert_row import needs_history
+from dynamiq_operator.plan.rows.retention import hand_over
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.verification.asking import due as verification_due
-from dynamiq_operator.plan.workloads.wanted import to_be_warmed
+from dynamiq_operator.plan.workloads.wanted import standby_to_make
 
 PROBLEM_TTL = 14.0
 """Seconds after which a taken name is read again."""
@@ -282,7 +282,7 @@ class Observer:
         row_names = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
         if app.status.live is not None:
             row_names.add(app.status.live.row)
-        if (last_good := to_be_warmed(app, children, self._client.now())) is not None:
+        if (last_good := standby_to_make(app, children, self._client.now())) is not None:
             row_names.add(last_good)
         rows: dict[str, Record | Unreadable] = {}
         for name in sorted(row_names - set(records)):

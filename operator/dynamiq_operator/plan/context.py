@@ -16,7 +16,7 @@ from dynamiq_operator.model.guards import Waits
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
-from dynamiq_operator.plan.history.lifecycle import History, approved_environment, brings_environment, noted_environment, waits
+from dynamiq_operator.plan.history.lifecycle import History, applies_environment, approved_environment, noted_environment, waits
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.workloads import Workloads
 from dynamiq_operator.plan.operations import Operation
@@ -187,7 +187,7 @@ class Context:
         if not self._stands_still and approved_environment(self.history.target) == workloads.environment_digest(self.app):
             return False
         noted = workloads.template_row(observed)
-        return noted is None or self.history.target.sequence <= noted or not brings_environment(self.history.target)
+        return noted is None or self.history.target.sequence <= noted or not applies_environment(self.history.target)
 
     def app_for(self, pins: Pins, observed: Manifest | None) -> App | None:
         """Returns the App with the environment for new pods of these pins; None if none is approved or known.
@@ -256,7 +256,7 @@ class Context:
         if not status.observed_generation:
             if self._is_made_again:
                 return False
-            pinned = row.pinned if row is not None and (row.spec.is_rollback or brings_environment(row)) else None
+            pinned = row.pinned if row is not None and (row.spec.is_rollback or applies_environment(row)) else None
             return pinned is None or pinned.environment in (None, own)
         return status.observed_generation == self.app.meta.generation and not status.is_holding_variables
 

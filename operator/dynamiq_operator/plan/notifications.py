@@ -19,9 +19,9 @@ from dynamiq_operator.model.objects import App, Approval, Record, parse_time
 from dynamiq_operator.model.record import Phase, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.guards import said
+from dynamiq_operator.plan.guards import approvals
+from dynamiq_operator.plan.guards.evaluation import evaluate_guards
 from dynamiq_operator.plan.guards.hold import deploys_from_git
-from dynamiq_operator.plan.guards.waiting import standing
 from dynamiq_operator.plan.history.lifecycle import History, completed
 from dynamiq_operator.plan.operations import (
     CompleteRecord,
@@ -111,7 +111,7 @@ class Notification:
         return {key: value for key, value in known.items() if value not in (None, [], {})}
 
 
-def told_by(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Notification, ...]:
+def notifications_of(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Notification, ...]:
     """Returns the notifications about rows from operations that were done in order, of a plan for this snapshot.
 
     Trailing Events are left out: the transition that each announces was not written. They follow once it is.
@@ -181,11 +181,15 @@ def _approvals(snapshot: Snapshot, row: Record) -> Iterator[Notification]:
     if pinned is None or not pinned.guards or row.spec.released or row.outcome or snapshot.app is None or not snapshot.guards.approvals:
         return
     context = Context.of(snapshot, snapshot.app)
-    counted = standing(context, row, pinned).counted
+    counted = evaluate_guards(context, row, pinned).counted
     agreed = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
     shown = (row.status.waits.approvals or 0) if row.status.waits is not None else 0
     others = [each for each in counted if each.spec.purpose is not Purpose.APPROVE]
-    ending = [each for each in (said.rejected(snapshot.guards, row), said.withdrawn(snapshot.guards, row)) if each is not None]
+    ending = [
+        each
+        for each in (approvals.find_rejection(snapshot.guards, row), approvals.find_withdrawal(snapshot.guards, row))
+        if each is not None
+    ]
     for approval in (*sorted(agreed, key=lambda each: each.meta.created)[shown:], *others, *ending[:1]):
         yield _of_approval(row, approval)
 

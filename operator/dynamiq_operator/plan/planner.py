@@ -19,27 +19,27 @@ from dynamiq_operator.model.objects import App, Unreadable
 from dynamiq_operator.plan import groups
 from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
 from dynamiq_operator.plan.children.convergence import converge_children
-from dynamiq_operator.plan.children.standby import tell_pods
+from dynamiq_operator.plan.children.standby import standby_annotations
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatus
-from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
-from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
-from dynamiq_operator.plan.records.outcomes import end_overtaken
-from dynamiq_operator.plan.records.release import guard_times, release_rows
-from dynamiq_operator.plan.records.retention import delete_expired, seconds_to_rest
-from dynamiq_operator.plan.revert.restore import take_back
+from dynamiq_operator.plan.revert.revert_row import revert
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
+from dynamiq_operator.plan.rows.admission import admit_rows, guard_times
+from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row
+from dynamiq_operator.plan.rows.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
+from dynamiq_operator.plan.rows.outcomes import end_overtaken
+from dynamiq_operator.plan.rows.retention import delete_expired, seconds_to_rest
 from dynamiq_operator.plan.sleep import decisions as sleep
 from dynamiq_operator.plan.snapshot import Snapshot
+from dynamiq_operator.plan.status.app_problems import AppProblems, problem_events, retry_missing
 from dynamiq_operator.plan.status.app_status import app_status
-from dynamiq_operator.plan.status.failures import failure_of, tell_failure
-from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
+from dynamiq_operator.plan.status.failures import failure_of, failure_operations
 from dynamiq_operator.plan.status.row_status import leave_rows, row_statuses, rows_of_unreadable_app, rows_without_app
 from dynamiq_operator.plan.status.trial import trial_condition, trial_events, trial_times
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 from dynamiq_operator.plan.verification.children import verification_operations
-from dynamiq_operator.plan.workloads.wanted import seconds_warm
+from dynamiq_operator.plan.workloads.wanted import standby_seconds
 
 RETRY_PROBLEMS = 15.0
 """Seconds between attempts where no event will arrive.
@@ -67,7 +67,7 @@ def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
         "Unreadable", f"{unread}. Until then nothing of this App is changed: upgrade the operator, or mend the object"
     )
     rows = rows_of_unreadable_app(snapshot, app) if isinstance(app, Unreadable) else ()
-    return Plan((*_group(groups.FAILURE, tell_failure(app, failure, snapshot.now)), *groups.row_statuses(rows)))
+    return Plan((*_group(groups.FAILURE, failure_operations(app, failure, snapshot.now)), *groups.row_statuses(rows)))
 
 
 def _plan(observed: Context) -> Plan:
@@ -77,7 +77,7 @@ def _plan(observed: Context) -> Plan:
     """
     more_rows = observed.snapshot.rows.more
     numbered = complete_rows(observed)
-    admitted = release_rows(numbered.context)
+    admitted = admit_rows(numbered.context)
     overtaken = end_overtaken(admitted.context)
     # While further rows wait for a number, it is unknown which row is the newest: nothing is rolled out.
     ended, rollout = end_rollout(overtaken.context) if not more_rows else (Step(overtaken.context), None)
@@ -114,10 +114,11 @@ def _converging(context: Context, rows: tuple[Group, ...], deployed: frozenset[s
     deploy_rows, after = create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}
     return (
         *groups.children(
-            (*converge_children(context), *tell_pods(context), *annotate_pods(context), *verification_operations(context)), deployed
+            (*converge_children(context), *standby_annotations(context), *annotate_pods(context), *verification_operations(context)),
+            deployed,
         ),
         *_group(groups.DEPLOY_SPEC, deploy_rows, after),
-        *(_group(groups.REVERT, take_back(context), after) if not deploy_rows else ()),
+        *(_group(groups.REVERT, revert(context), after) if not deploy_rows else ()),
         *groups.by_object(schedules.trigger_operations(context), deployed),
     )
 
@@ -144,7 +145,7 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
 def _failure_group(context: Context) -> tuple[Group, ...]:
     """Returns the Event and condition of what failed before: they are written even if writing the rows fails."""
     failure = failure_of(context)
-    return _group(groups.FAILURE, tell_failure(context.app, failure, context.snapshot.now)) if failure is not None else ()
+    return _group(groups.FAILURE, failure_operations(context.app, failure, context.snapshot.now)) if failure is not None else ()
 
 
 def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()) -> tuple[Group, ...]:
@@ -168,7 +169,7 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
     times += [RETRY_PROBLEMS if problem.retry_in is None else problem.retry_in for problem in in_the_way]
     if problems.variables:
         times.append(retry_missing(context))
-    times += [seconds for seconds in [seconds_warm(context)] if seconds is not None]
+    times += [seconds for seconds in [standby_seconds(context)] if seconds is not None]
     times += [
         *trial_times(context),
         *guard_times(context),

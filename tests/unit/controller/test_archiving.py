@@ -23,7 +23,7 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.archive import Archive
-from dynamiq_operator.plan.records.retention import Handover
+from dynamiq_operator.plan.rows.retention import Handover
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script, failure, listed

@@ -88,7 +88,7 @@ def _is_selected(context: Context, label: str) -> bool:
     return context.workloads.selected in (PLAIN, label)
 
 
-def tell_pods(context: Context) -> Iterator[AnnotatePod]:
+def standby_annotations(context: Context) -> Iterator[AnnotatePod]:
     """Yields the annotations of pods that the Service left, so that they close open connections, and of pods that it selects again."""
     selected = context.workloads.selected
     for pod in context.snapshot.pods.observed:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.model.guards import RowKind, RowOf
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Pinned, Result, Source
+from dynamiq_operator.plan.guards.approvals import find_resumption
 from dynamiq_operator.plan.guards.kinds import is_automation
-from dynamiq_operator.plan.guards.said import resumed
 from dynamiq_operator.plan.history.lifecycle import waits
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _of_target(context: Context) -> RowOf | None:
 
 
 def _of_row(context: Context, row: Record | None) -> RowOf | None:
-    return holds(context, row) if row is not None and resumed(context.snapshot.guards, row) is None else None
+    return holds(context, row) if row is not None and find_resumption(context.snapshot.guards, row) is None else None
 
 
 def holds(context: Context, row: Record) -> RowOf | None:

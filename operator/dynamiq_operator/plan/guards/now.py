@@ -1,6 +1,6 @@
 """Lists the guards that would block a new deploy of the App now, for its status, and finds when time alone changes them.
 
-It evaluates no existing row: `waiting` does.
+It evaluates no existing row: `evaluation` does.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dynamiq_operator.model.guards import GuardReason, RowKind, StandingGuard
 from dynamiq_operator.model.objects import DeployPolicy, format_time
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
-from dynamiq_operator.plan.guards.asked import applies
 from dynamiq_operator.plan.guards.hold import shown_hold
+from dynamiq_operator.plan.guards.requirements import applies
 
 MOST = 64
 

@@ -57,7 +57,7 @@ def _begun_trial(context: Context) -> Trial | None:
         return None
     if status.live is not None and status.live.row == live.name:
         return status.trial if status.trial is not None and status.trial.row == live.name else None
-    if brings_back(live) or _ran_before(context, live):
+    if is_rollback_or_revert(live) or _ran_before(context, live):
         return None
     until = parse_time(live.outcome.at) + timedelta(seconds=policy.seconds)
     if context.snapshot.now >= until:
@@ -77,7 +77,7 @@ def new_trial(row: str, until: datetime, before: Begun | None) -> Trial:
     )
 
 
-def brings_back(row: Record) -> bool:
+def is_rollback_or_revert(row: Record) -> bool:
     """Returns True if the row is a rollback or a revert: neither is ever reverted."""
     return row.spec.restores is not None or (row.pinned is not None and row.pinned.restores is not None)
 

@@ -18,8 +18,8 @@ from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import Operation
-from dynamiq_operator.plan.records.outcomes import end_row, verify_row
 from dynamiq_operator.plan.rollout import clock
+from dynamiq_operator.plan.rows.outcomes import end_row, verify_row
 from dynamiq_operator.plan.verification.verdict import Verdict, verdict
 from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.verified import needs_switch

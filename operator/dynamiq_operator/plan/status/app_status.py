@@ -20,10 +20,11 @@ from dynamiq_operator.plan.guards.hold import hold, shown_hold
 from dynamiq_operator.plan.guards.now import standing_guards
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ChildProblem
-from dynamiq_operator.plan.records.deploy_spec import create_deploy_row, name_taken, override
 from dynamiq_operator.plan.revert.comparing import noted_trial
-from dynamiq_operator.plan.revert.restore import good_row
+from dynamiq_operator.plan.revert.revert_row import good_row
+from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row, name_taken, override
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
+from dynamiq_operator.plan.status.app_problems import AppProblems, held_back
 from dynamiq_operator.plan.status.archived import archived_condition
 from dynamiq_operator.plan.status.conditions import (
     AVAILABLE,
@@ -38,7 +39,6 @@ from dynamiq_operator.plan.status.conditions import (
     ready,
 )
 from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
-from dynamiq_operator.plan.status.problems import AppProblems, held_back
 from dynamiq_operator.plan.status.recorded import recorded_condition, redaction_condition
 from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep_condition
 from dynamiq_operator.plan.status.strategy import strategy_conditions

@@ -14,11 +14,11 @@ from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.groups import by_object
-from dynamiq_operator.plan.guards.reworded import with_words_of_before
+from dynamiq_operator.plan.guards.reworded import with_former_message
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.operations import Group, LeaveRecord, Operation, Plan, SetRecordStatus
-from dynamiq_operator.plan.records.numbering import seconds_left, waits_until
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus
+from dynamiq_operator.plan.rows.numbering import seconds_left, waits_until
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.conditions import SUCCEEDED, condition, dated
 
@@ -47,7 +47,7 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
         waits = guard.message if guard is not None else context.waits.get(row.name, "")
         under_way = rollout if row is history.candidate else None
         status = row_status(row, phase, context.snapshot.now, waits=waits, guard=guard, rollout=under_way, reverts=reverts)
-        status = with_words_of_before(row.status, status, app.meta.name, app.meta.namespace)
+        status = with_former_message(row.status, status, app.meta.name, app.meta.namespace)
         if says_nothing_new(row, status):
             continue
         operations = closing if phase in CLOSED else opening

@@ -13,7 +13,7 @@ from dynamiq_operator.plan.children.standby import unaware_pods
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.causes import find_cause
 from dynamiq_operator.plan.status.conditions import STRATEGY_CHANGING, WARM, condition
-from dynamiq_operator.plan.workloads.wanted import conversion, noted_pins, seconds_warm, standby
+from dynamiq_operator.plan.workloads.wanted import conversion, noted_pins, standby, standby_seconds
 
 _UNAWARE = (
     "its runtime does not close connections that callers keep open, so who holds one to the ClusterIP stays at that version: "
@@ -37,7 +37,7 @@ def _warm(context: Context) -> Condition:
         warm = context.app.spec.rollout.warm
         why = "keepWarm.replicas is 0" if warm.replicas == 0 else "none has been left, or its time is over"
         return condition(WARM, False, "NothingWarm", f"no version is kept warm: {why}; a rollback starts its pods first")
-    state, pins, seconds = WorkloadState.of(observed), noted_pins(context, label), seconds_warm(context)
+    state, pins, seconds = WorkloadState.of(observed), noted_pins(context, label), standby_seconds(context)
     version = pins.version if pins is not None else observed["metadata"]["name"]
     if state.replicas == 0:
         return condition(WARM, False, "NothingWarm", f"{version} sleeps like the version that is live; a rollback starts its pods first")

@@ -13,8 +13,8 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.hold import shown_hold
 from dynamiq_operator.plan.operations import Emit
 from dynamiq_operator.plan.revert.comparing import compared_figures, limits, noted_trial, too_short
-from dynamiq_operator.plan.revert.restore import good_row
-from dynamiq_operator.plan.revert.verdict import counts_until, fault, is_newest, regressed, silent_pods
+from dynamiq_operator.plan.revert.fault import counts_until, fault, is_newest, regressed, silent_pods
+from dynamiq_operator.plan.revert.revert_row import good_row
 from dynamiq_operator.plan.revert.watch import is_running
 from dynamiq_operator.plan.status.conditions import TRIAL, condition
 

@@ -78,7 +78,7 @@ def standby(context: Context) -> str | None:
     It is neither the serving nor the target's nor the live row's workload. While the last good row is unknown, it is the one that served
     last.
     """
-    if not context.switches or not context.app.spec.rollout.switches or not _stays_warm(context) or gives_up_standby(context):
+    if not context.switches or not context.app.spec.rollout.switches or not _keeps_standby(context) or gives_up_standby(context):
         return None
     live, good = context.live_pins, context.app.status.last_good
     excluded = (context.label, context.serving, live.label if live is not None else None)
@@ -93,7 +93,7 @@ def standby(context: Context) -> str | None:
     return pins.label if pins is not None and pins.label not in excluded else None
 
 
-def to_be_warmed(app: App, children: Mapping[ChildKey, Manifest], now: datetime) -> str | None:
+def standby_to_make(app: App, children: Mapping[ChildKey, Manifest], now: datetime) -> str | None:
     """Returns the name of the last good row if its pins have to be read: its workload is the standby and does not exist yet. Else None."""
     good, warm, observed = app.status.last_good, app.spec.rollout.warm, Workloads.of(app, children)
     if good is None or good.row is None or warm.replicas == 0 or not app.spec.rollout.switches:
@@ -114,12 +114,12 @@ def _good_pins(context: Context) -> Pins | None:
     )
 
 
-def _stays_warm(context: Context) -> bool:
-    seconds = seconds_warm(context)
+def _keeps_standby(context: Context) -> bool:
+    seconds = standby_seconds(context)
     return context.app.spec.rollout.warm.replicas != 0 and (seconds is None or seconds > 0)
 
 
-def seconds_warm(context: Context) -> float | None:
+def standby_seconds(context: Context) -> float | None:
     """Returns the seconds for which the standby stays; None without an end. They count from when the Service left it."""
     seconds, serving = context.app.spec.rollout.warm.seconds, context.serving
     since = context.workloads.served_since(serving) if serving is not None else None

@@ -16,9 +16,9 @@ from dynamiq_operator.plan.guards.pins import guarded
 from dynamiq_operator.plan.history.lifecycle import arrival, completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
-from dynamiq_operator.plan.records.deploy_spec import is_of_former_spec, source_of
-from dynamiq_operator.plan.records.outcomes import end_row
-from dynamiq_operator.plan.revert.restore import is_by_operator, takes_back
+from dynamiq_operator.plan.revert.revert_row import is_by_operator, reverts_live
+from dynamiq_operator.plan.rows.deploy_spec import is_of_former_spec, source_of
+from dynamiq_operator.plan.rows.outcomes import end_row
 
 
 def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
@@ -162,7 +162,7 @@ def _no_longer_asked(context: Context, row: Record) -> Refused | None:
     """Returns why a row of the operator fails: its `deploy` was changed, or a person deployed over the bad version."""
     if is_of_former_spec(context, row):
         return Refused("App.spec.deploy was changed before the row arrived")
-    if is_by_operator(context, row) and not takes_back(context, row):
+    if is_by_operator(context, row) and not reverts_live(context, row):
         return Refused("a row was made after the version that it was to take back")
     return None
 

@@ -16,10 +16,10 @@ from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
-from dynamiq_operator.plan.guards.asked import applies, guards_of, passes_rules
+from dynamiq_operator.plan.guards.approvals import counted_approvals, find_resumption, uncounted_reasons
 from dynamiq_operator.plan.guards.hold import hold
 from dynamiq_operator.plan.guards.kinds import kind_of
-from dynamiq_operator.plan.guards.said import approved, resumed, uncounted
+from dynamiq_operator.plan.guards.requirements import applies, passes_rules, required_guards
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 STAGGER = timedelta(seconds=60)
@@ -40,7 +40,7 @@ class Open:
 
 
 @dataclass(frozen=True)
-class Standing:
+class GuardEvaluation:
     """The evaluation of a waiting row: the guards that still block it, and the Approvals that counted.
 
     `expires`: when the first of these Approvals expires.
@@ -72,7 +72,7 @@ class Standing:
         times = (*(each.changes_at for each in self.open), self.expires)
         return min((each for each in times if each is not None), default=None)
 
-    def released(self, pinned: Pinned, now: datetime) -> Released:
+    def admission(self, pinned: Pinned, now: datetime) -> Released:
         """Returns what is written into a row that nothing blocks any more."""
         reasons = dict.fromkeys(guard.reason for guard in pinned.guards or ())
         return Released(
@@ -83,11 +83,11 @@ class Standing:
         )
 
 
-def standing(context: Context, row: Record, pinned: Pinned) -> Standing:
+def evaluate_guards(context: Context, row: Record, pinned: Pinned) -> GuardEvaluation:
     """Evaluates the guards of a waiting row."""
     observed = context.snapshot.guards
     kind = kind_of(observed, row, pinned)
-    today = tuple(guards_of(context, row, pinned, kind))
+    today = tuple(required_guards(context, row, pinned, kind))
     noted = pinned.guards or ()
     counted: list[Approval] = []
     passed = tuple(_passed(context, row, pinned, kind))
@@ -101,7 +101,7 @@ def standing(context: Context, row: Record, pinned: Pinned) -> Standing:
     )
     approvals = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
     expire = (each.meta.created + timedelta(seconds=_seconds(noted, today)) for each in approvals)
-    return Standing(blocking, tuple({each.meta.name: each for each in counted}.values()), min(expire, default=None))
+    return GuardEvaluation(blocking, tuple({each.meta.name: each for each in counted}.values()), min(expire, default=None))
 
 
 def _of(reason: GuardReason, guards: Iterable[Guard]) -> list[Guard]:
@@ -132,7 +132,7 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
             GuardReason.FROZEN, sentences.frozen(context.app, last, until, must_resume), None if must_resume else until + STAGGER, until
         )
     elif must_resume:
-        if (resumption := resumed(context.snapshot.guards, row, until)) is None:
+        if (resumption := find_resumption(context.snapshot.guards, row, until)) is None:
             yield Open(GuardReason.HELD, sentences.held_after_freeze(context.app, last, until), resumable=True)
         else:
             counted.append(resumption)
@@ -175,12 +175,12 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     needed = max(each.approvals or 1 for each in requirements)
     observed, seconds = context.snapshot.guards, _seconds(noted, today)
     accounts = frozenset.intersection(*(frozenset(each.service_accounts or ()) for each in requirements))
-    approvals = approved(observed, row, context.snapshot.now, seconds, accounts)
+    approvals = counted_approvals(observed, row, context.snapshot.now, seconds, accounts)
     counted += approvals
     if len(approvals) >= needed:
         return
     policies = sorted({each.policy for each in requirements if each.policy})
-    message = sentences.awaiting(context.app, observed, row, len(approvals), needed, policies, uncounted(observed, row, accounts))
+    message = sentences.awaiting(context.app, observed, row, len(approvals), needed, policies, uncounted_reasons(observed, row, accounts))
     yield Open(GuardReason.AWAITING_APPROVAL, message, given=len(approvals), needed=needed)
 
 
@@ -194,7 +194,7 @@ def _seconds(noted: Sequence[Guard], today: Sequence[Guard]) -> int:
 def _held(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
     if not _of(GuardReason.HELD, guards) or (held_by := hold(context)) is None:
         return
-    if (resumption := resumed(context.snapshot.guards, row)) is not None:
+    if (resumption := find_resumption(context.snapshot.guards, row)) is not None:
         counted.append(resumption)
     else:
         yield Open(GuardReason.HELD, sentences.held(context.app, held_by), resumable=True)

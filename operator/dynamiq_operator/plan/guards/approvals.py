@@ -22,7 +22,7 @@ UNCOUNTED_MOST = 2
 """Accounts whose ineffective Approvals a waiting row names: a message has room for few."""
 
 
-def words(guards: ObservedGuards, row: Record, purpose: Purpose) -> Iterator[Approval]:
+def valid_approvals(guards: ObservedGuards, row: Record, purpose: Purpose) -> Iterator[Approval]:
     """Yields the Approvals of this purpose that name the row's digest, oldest first."""
     pinned = row.pinned
     if guards.stamped_since is None or pinned is None:
@@ -34,11 +34,13 @@ def words(guards: ObservedGuards, row: Record, purpose: Purpose) -> Iterator[App
             yield each
 
 
-def approved(guards: ObservedGuards, row: Record, now: datetime, seconds: int, service_accounts: frozenset[str]) -> tuple[Approval, ...]:
+def counted_approvals(
+    guards: ObservedGuards, row: Record, now: datetime, seconds: int, service_accounts: frozenset[str]
+) -> tuple[Approval, ...]:
     """Returns the approvals that count and are younger than `seconds`: the newest of each account."""
     newest: dict[str, Approval] = {}
     if row.pinned is not None and row.pinned.created_by_verified and row.spec.created_by:
-        for each in words(guards, row, Purpose.APPROVE):
+        for each in valid_approvals(guards, row, Purpose.APPROVE):
             by = each.spec.by or ""
             counts = by != row.spec.created_by and (by in service_accounts or not is_service_account(by))
             if counts and now < each.meta.created + timedelta(seconds=seconds):
@@ -46,37 +48,37 @@ def approved(guards: ObservedGuards, row: Record, now: datetime, seconds: int, s
     return tuple(newest.values())
 
 
-def uncounted(guards: ObservedGuards, row: Record, service_accounts: frozenset[str]) -> list[str]:
+def uncounted_reasons(guards: ObservedGuards, row: Record, service_accounts: frozenset[str]) -> list[str]:
     """Returns why Approvals have no effect, for the first UNCOUNTED_MOST accounts. kubectl creates such Approvals; our own commands refuse
     them.
     """
-    return list(islice(_uncounted(guards, row, service_accounts), UNCOUNTED_MOST))
+    return list(islice(_uncounted_reasons(guards, row, service_accounts), UNCOUNTED_MOST))
 
 
-def _uncounted(guards: ObservedGuards, row: Record, service_accounts: frozenset[str]) -> Iterator[str]:
-    for by in sorted({each.spec.by or "" for each in words(guards, row, Purpose.APPROVE)}):
+def _uncounted_reasons(guards: ObservedGuards, row: Record, service_accounts: frozenset[str]) -> Iterator[str]:
+    for by in sorted({each.spec.by or "" for each in valid_approvals(guards, row, Purpose.APPROVE)}):
         if by == row.spec.created_by:
             yield f"The approval by {by} does not count: {by} is the author"
         elif is_service_account(by) and by not in service_accounts:
             yield f"The approval by {by} does not count: not every policy lists this service account"
 
 
-def resumed(guards: ObservedGuards, row: Record, since: datetime | None = None) -> Approval | None:
+def find_resumption(guards: ObservedGuards, row: Record, since: datetime | None = None) -> Approval | None:
     """Returns the first resumption of the row made at `since` or later; None if there is none. Resumptions by automation do not count."""
     resumptions = (
         each
-        for each in words(guards, row, Purpose.RESUME)
+        for each in valid_approvals(guards, row, Purpose.RESUME)
         if not is_automation(guards.policies, each.spec.by or "") and (since is None or each.meta.created >= since)
     )
     return next(resumptions, None)
 
 
-def rejected(guards: ObservedGuards, row: Record) -> Approval | None:
+def find_rejection(guards: ObservedGuards, row: Record) -> Approval | None:
     """Returns the first rejection of the row; None if there is none."""
-    return next(words(guards, row, Purpose.REJECT), None)
+    return next(valid_approvals(guards, row, Purpose.REJECT), None)
 
 
-def withdrawn(guards: ObservedGuards, row: Record) -> Approval | None:
+def find_withdrawal(guards: ObservedGuards, row: Record) -> Approval | None:
     """Returns the first withdrawal of the row by its verified author; None if there is none."""
     verified = row.pinned is not None and row.pinned.created_by_verified
-    return next((each for each in words(guards, row, Purpose.WITHDRAW) if verified and each.spec.by == row.spec.created_by), None)
+    return next((each for each in valid_approvals(guards, row, Purpose.WITHDRAW) if verified and each.spec.by == row.spec.created_by), None)

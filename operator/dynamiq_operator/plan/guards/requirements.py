@@ -1,6 +1,6 @@
 """Lists the guards that policies, the App and the hold put on a row now, and finds versions that must never be deployed.
 
-It does not subtract approvals: `waiting` does.
+It does not subtract approvals: `evaluation` does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 
-def guards_of(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
+def required_guards(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
     """Yields the guards of a row of this kind, in the order in which messages name them.
 
     A bypass and an automatic revert skip all of them but suspension.
@@ -83,12 +83,12 @@ def why_never(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> s
     if row.spec.bypass is not None or (runs is not None and runs_alike(runs, pinned)):
         return ""
     if (rejection := _rejection(context.snapshot.guards, row, pinned)) is not None:
-        return rejection_said(pinned.workflow_version, rejection)
+        return rejection_sentence(pinned.workflow_version, rejection)
     needs_soak = any(applies(policy, kind) and policy.spec.promotion is not None for policy in context.snapshot.guards.policies)
     return _why_not_soaked(context, row, pinned) if needs_soak and row.spec.promoted_from is not None else ""
 
 
-def rejection_said(version: str, rejection: Rejection) -> str:
+def rejection_sentence(version: str, rejection: Rejection) -> str:
     """Returns the sentence that rows, previews and pages of History show for a rejected version."""
     return f"{version}{WAS_REJECTED_BY}{rejection.spec.by or 'somebody'}: {rejection.spec.reason}"
 
