@@ -21,7 +21,7 @@ from dynamiq_operator.plan.observed.comparison import Comparison
 from dynamiq_operator.plan.observed.run_counts import RunCounts, updated
 from dynamiq_operator.plan.readings import WATCHED_EVERY
 from dynamiq_operator.plan.revert.comparing import faults, is_enough, runs_needed
-from dynamiq_operator.plan.revert.verdict import failing
+from dynamiq_operator.plan.revert.fault import failing
 from dynamiq_operator.plan.revert.watch import END, END_LEAST, new_trial
 from dynamiq_recorder import sketch
 from dynamiq_recorder.compare import compare

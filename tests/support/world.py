@@ -33,19 +33,25 @@ from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity, Runs
 from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.comparison import Comparison
-from dynamiq_operator.plan.observed.endpoints import Gate, Slice
+from dynamiq_operator.plan.observed.endpoints import Gate, ObservedEndpoints, Slice
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.operator import OperatorState
+from dynamiq_operator.plan.observed.pods import ObservedPods, Pod
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
+from dynamiq_operator.plan.observed.rows import ObservedRows
 from dynamiq_operator.plan.observed.run_counts import RunCounts
-from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, Reading
+from dynamiq_operator.plan.observed.secrets import AccessKeys, KeysPresence, ObservedSecrets
+from dynamiq_operator.plan.observed.sources import PinSources
+from dynamiq_operator.plan.observed.trial import ObservedTrial
+from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, ObservedVerification, Reading
 from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.revert.counting import count
-from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
+from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.verification.asking import due
-from dynamiq_operator.plan.workloads.wanted import to_be_warmed
+from dynamiq_operator.plan.workloads.wanted import standby_to_make
 from tests.support import factories as given
 from tests.support import managed_fields, slices
 from tests.support.objects import Objects, copied, key_of
@@ -163,7 +169,7 @@ class World(Objects):
             needed |= {app.status.live.row} if app.status.live else set()
         children = self._children(app) if app is not None else {}
         if app is not None:
-            needed |= {name} if (name := to_be_warmed(app, children, self.now)) is not None else set()
+            needed |= {name} if (name := standby_to_make(app, children, self.now)) is not None else set()
             rows |= {name: everything[name] for name in needed if name in everything}
         snapshot = Snapshot(
             given.NAMESPACE,
@@ -171,39 +177,41 @@ class World(Objects):
             self.now,
             self.settings,
             app=app,
-            records=tuple(rows[name] for name in sorted(rows)),
-            versions=tuple(self._versions()) if app else (),
-            runtimes=self._typed(Runtime, kinds.RUNTIME.kind),
-            children={child: copied(raw) for child, raw in children.items()},
-            flows=frozenset(
-                flow_hash(raw["data"]["flow"]) for (kind, _), raw in children.items() if kind == CONFIG_MAP.kind and raw.get("immutable")
-            ),
-            problems=dict(self.problems),
-            row_problems=dict(self.row_problems),
-            access_keys=self._keys(app),
-            pods=tuple(Pod.of(pod) for pod in self.pods),
-            runs=tuple(self._runs()),
-            evaluations=tuple(self._evaluations()),
-            unattended_until=self.unattended_until,
-            denied=dict.fromkeys((*self.unlisted, *self.seen_before), "forbidden"),
+            rows=ObservedRows(observed=tuple(rows[name] for name in sorted(rows)), problems=dict(self.row_problems)),
             ledger=Ledger(known=True).having(everything.values()),
-            slices=tuple(self._slices()),
-            gate=self.gate,
-            gate_ports=self.gate_ports,
-            gate_keys=self.gate_keys,
-            activity={pod["metadata"]["uid"]: self.activity[uid] for pod in self.pods if (uid := pod["metadata"]["uid"]) in self.activity},
-            silent=frozenset(self.silent),
-            account=OPERATOR,
-            comparison=self.comparison,
-            unanswered=self.unanswered,
-            archive=self.archive,
+            sources=PinSources(tuple(self._versions()) if app else (), self._typed(Runtime, kinds.RUNTIME.kind), dict(self.promotions)),
             guards=self.guards,
-            promotions=dict(self.promotions),
+            children=ObservedChildren(
+                {child: copied(raw) for child, raw in children.items()},
+                frozenset(
+                    flow_hash(raw["data"]["flow"])
+                    for (kind, _), raw in children.items()
+                    if kind == CONFIG_MAP.kind and raw.get("immutable")
+                ),
+                tuple(self._runs()),
+                dict(self.problems),
+                dict.fromkeys((*self.unlisted, *self.seen_before), "forbidden"),
+            ),
+            secrets=ObservedSecrets(self._keys(app), self.gate_keys),
+            pods=ObservedPods(
+                tuple(Pod.of(pod) for pod in self.pods),
+                {pod["metadata"]["uid"]: self.activity[uid] for pod in self.pods if (uid := pod["metadata"]["uid"]) in self.activity},
+                frozenset(self.silent),
+            ),
+            endpoints=ObservedEndpoints(tuple(self._slices()), self.gate, self.gate_ports),
+            verification=ObservedVerification(evaluations=tuple(self._evaluations())),
+            trial=ObservedTrial(comparison=self.comparison, unanswered=self.unanswered),
+            archive=self.archive,
+            operator=OperatorState(OPERATOR, self.unattended_until),
         )
-        if app is not None:
-            self.counts = count(snapshot, app, self.counts)
-            snapshot = self._verifying(replace(snapshot, counts=self.counts, verification=self.verification), app)
-        return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot
+        if app is None:
+            return snapshot
+        self.counts = count(snapshot, app, self.counts)
+        snapshot = self._verifying(
+            _with_reading(replace(snapshot, trial=replace(snapshot.trial, counts=self.counts)), self.verification), app
+        )
+        named = {child: self._keys_of(child) for child in references_to_read(snapshot, app)}
+        return replace(snapshot, secrets=replace(snapshot.secrets, named=named))
 
     def _verifying(self, snapshot: Snapshot, app: App) -> Snapshot:
         """Adds the state of verified pods, which begins and ends here, as in `controller.verifying`."""
@@ -215,7 +223,7 @@ class World(Objects):
         if question is not None and self.verification is not None:
             lacks_key = bool(question.job) and not self._has_key(question.job)
             self.verification = replace(self.verification, lacks_key=lacks_key, digest="" if lacks_key else VERIFICATION_KEY)
-        return replace(snapshot, verification=self.verification)
+        return _with_reading(snapshot, self.verification)
 
     def _has_key(self, job: str) -> bool:
         """Returns True if the Secret of the Job exists, and this operator created it."""
@@ -531,6 +539,15 @@ class World(Objects):
 _POSTED = (CONFIG_MAP.kind, SECRET.kind, JOB.kind, ENDPOINT_SLICE.kind)
 """Kinds that are created and never applied."""
 _ROW = (API_VERSION, kinds.RECORD.kind)
+
+
+def _with_reading(snapshot: Snapshot, reading: Reading | None) -> Snapshot:
+    return replace(snapshot, verification=replace(snapshot.verification, reading=reading))
+
+
+def stamped(snapshot: Snapshot, since: datetime) -> Snapshot:
+    """Returns the snapshot of a cluster that stamps who creates a row."""
+    return replace(snapshot, sources=replace(snapshot.sources, authors_stamped_since=since))
 
 
 def a_world(*modifiers: given.Modifier, settings: Settings | None = None) -> World:

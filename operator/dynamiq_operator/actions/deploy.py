@@ -33,7 +33,7 @@ from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.model.wrong_fields import in_words
-from dynamiq_operator.plan.history.lifecycle import History, brings_once_released
+from dynamiq_operator.plan.history.lifecycle import History, applies_once_admitted
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
 from dynamiq_operator.views.sleep import is_asleep
@@ -279,7 +279,7 @@ def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None
 
 def with_held_changes(preview: Preview, app: App, row: Record, waits_for: Collection[GuardReason]) -> Preview:
     """Adds the held changes that take effect with the row: variables, access and runs. `waits_for`: the guards that block it, or would."""
-    if not app.status.is_holding_variables or not brings_once_released(row, waits_for):
+    if not app.status.is_holding_variables or not applies_once_admitted(row, waits_for):
         return preview
     # Under either strategy the same pins have one workload, so its pods are replaced in place.
     switches = preview.switches and preview.restarts

@@ -21,7 +21,7 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import Manifest, Rejection
-from dynamiq_operator.plan.guards.asked import rejection_said
+from dynamiq_operator.plan.guards.requirements import rejection_sentence
 
 
 class Rejected(NotNow):
@@ -74,7 +74,7 @@ class WithdrawalPlan:
 def sentence(rejection: Manifest, version: str = "") -> str:
     """Returns who rejected the version, and why, in the operator's words. `version`: its name now; empty for its name in the Rejection."""
     spec = rejection["spec"]
-    return rejection_said(version or spec.get("version") or spec["workflowHash"], history.typed(Rejection, rejection))
+    return rejection_sentence(version or spec.get("version") or spec["workflowHash"], history.typed(Rejection, rejection))
 
 
 def standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:

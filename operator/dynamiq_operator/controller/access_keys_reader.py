@@ -16,7 +16,7 @@ from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, parse_time
 from dynamiq_operator.model.record import ConfigType
 from dynamiq_operator.plan.children import access_keys
-from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence
+from dynamiq_operator.plan.observed.secrets import AccessKeys, KeysPresence
 
 
 class AccessKeysReader:

@@ -21,7 +21,7 @@ from dynamiq_operator.model.objects import Record
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.observed.run_counts import RunCounts
-from dynamiq_operator.plan.snapshot import AccessKeys
+from dynamiq_operator.plan.observed.secrets import AccessKeys
 
 PROBLEM_KEPT = 2 * errors.CHILD_MOST
 """Seconds after which a problem that did not recur is dropped."""

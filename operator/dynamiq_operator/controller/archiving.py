@@ -34,7 +34,7 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import Manifest, Record, read
 from dynamiq_operator.plan.history.ledger import LedgerRow
 from dynamiq_operator.plan.observed.archive import Archive
-from dynamiq_operator.plan.records.retention import Handover
+from dynamiq_operator.plan.rows.retention import Handover
 
 WITHIN = 30.0
 """Seconds for one answer, which comes after the commit."""

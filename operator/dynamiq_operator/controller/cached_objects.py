@@ -11,8 +11,8 @@ from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable
 from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.rows import LeftRow
 from dynamiq_operator.plan.observed.verification import EvaluationJob
-from dynamiq_operator.plan.snapshot import LeftRow
 
 
 @dataclass

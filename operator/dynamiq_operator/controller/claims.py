@@ -25,8 +25,8 @@ from dynamiq_operator.model.objects import App, Manifest, Meta, Unreadable, form
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.observed.claim import ClaimState, HostnameClaim
 from dynamiq_operator.plan.observed.serving import Age, Serving, in_order
-from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
 
 OWN_CLAIM_TTL = 30.0
 """Seconds for which the App's own claim is cached."""

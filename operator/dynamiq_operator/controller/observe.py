@@ -37,18 +37,24 @@ from dynamiq_operator.plan import readings
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.guards.hold import needs_history as hold_needs_history
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
-from dynamiq_operator.plan.observed.endpoints import Gate, Slice
+from dynamiq_operator.plan.observed.children import ObservedChildren
+from dynamiq_operator.plan.observed.endpoints import Gate, ObservedEndpoints, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.operator import OperatorState
+from dynamiq_operator.plan.observed.pods import ObservedPods, Pod
 from dynamiq_operator.plan.observed.problems import ProblemReason
-from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod
-from dynamiq_operator.plan.records.retention import hand_over
+from dynamiq_operator.plan.observed.rows import LeftRow, ObservedRows
+from dynamiq_operator.plan.observed.secrets import ObservedSecrets
+from dynamiq_operator.plan.observed.sources import PinSources
+from dynamiq_operator.plan.observed.trial import ObservedTrial
+from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, ObservedVerification
 from dynamiq_operator.plan.revert.comparing import to_compare
 from dynamiq_operator.plan.revert.counting import count
-from dynamiq_operator.plan.revert.restore import needs_history
-from dynamiq_operator.plan.snapshot import LeftRow, Snapshot
+from dynamiq_operator.plan.revert.revert_row import needs_history
+from dynamiq_operator.plan.rows.retention import hand_over
+from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.verification.asking import due as verification_due
-from dynamiq_operator.plan.workloads.wanted import to_be_warmed
+from dynamiq_operator.plan.workloads.wanted import standby_to_make
 
 PROBLEM_TTL = 14.0
 """Seconds after which a taken name is read again."""
@@ -115,79 +121,58 @@ class Observer:
         unknown |= cached.add_closed(closed.result(), app)
         versions = tuple([each async for each in self._versions(key[0], app, tuple(records.values()), unknown)])
         unknown |= await self._read_archived(app, state, watched, set(records), {*flows, *(each.flow_hash for each in versions)})
+        has_gateway_api = not app.spec.wants_gateway or await self._gateway_api.require()
+        evaluations = await self._verifying.told(app, state.verification, cached.evaluations)
+        problems = {child: kept.at(self._clock()) for child, kept in state.problems.items()}
+        row_problems = {name: kept.at(self._clock()) for name, kept in state.row_problems.items()}
         snapshot = Snapshot(
             *key,
             self._client.now(),
             self._settings,
             app=app,
-            records=tuple(records.values()),
-            versions=versions,
-            runtimes=self._runtimes(unknown),
-            children=cached.children,
-            flows=flows,
-            access_keys=keys.result(),
-            pods=tuple(cached.pods),
-            runs=tuple(cached.runs),
-            evaluations=await self._verifying.told(app, state.verification, cached.evaluations),
-            unattended_until=self._election.unattended_until,
-            claim=claim.result(),
-            has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
-            authors_stamped_since=stamped.result(),
-            promotions=promotions.result(),
-            guards=guards.result(),
-            ledger=ledger.result(),
-            denied=denied,
             unreadable=tuple(cached.unreadable),
-            unknown=unknown,
-            more_rows=cached.more_rows,
-            slices=tuple(cached.slices),
-            gate=self._gate(),
-            gate_keys=gate_keys.result(),
-            gate_ports=self._cache.gate_ports(but_of=key) if cached.slices else frozenset(),
-            left=tuple(cached.left),
-        )
-        snapshot = self._schedule(key, app, state, self._with_state(state, snapshot))
-        return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
-
-    def _with_state(self, state: AppState, snapshot: Snapshot) -> Snapshot:
-        """Returns the snapshot with what is kept of the App from one reconcile to the next."""
-        return replace(
-            snapshot,
-            problems={child: kept.at(self._clock()) for child, kept in state.problems.items()},
-            row_problems={name: kept.at(self._clock()) for name, kept in state.row_problems.items()},
-            verification=state.verification.reading,
-            failure=state.failure,
-            activity=state.readings.of(snapshot.pods),
-            silent=state.readings.unanswering,
-            comparison=state.asking.said,
-            unanswered=state.asking.problem,
+            rows=ObservedRows(tuple(records.values()), cached.more_rows, row_problems, tuple(cached.left)),
+            ledger=ledger.result(),
+            sources=PinSources(versions, self._runtimes(unknown), promotions.result(), unknown, stamped.result()),
+            guards=guards.result(),
+            children=ObservedChildren(cached.children, flows, tuple(cached.runs), problems, denied, has_gateway_api),
+            claim=claim.result(),
+            secrets=ObservedSecrets(keys.result(), gate_keys.result()),
+            pods=ObservedPods(tuple(cached.pods), state.readings.of(cached.pods), state.readings.unanswering),
+            endpoints=ObservedEndpoints(
+                tuple(cached.slices), self._gate(), self._cache.gate_ports(but_of=key) if cached.slices else frozenset()
+            ),
+            verification=ObservedVerification(state.verification.reading, evaluations),
+            trial=ObservedTrial(comparison=state.asking.said, unanswered=state.asking.problem),
             archive=self._archive.known(state.archiving),
+            operator=OperatorState(unattended_until=self._election.unattended_until, failure=state.failure),
         )
+        counted = await self._counted(key, app, state, self._schedule(key, app, state, snapshot))
+        return await self._with_named(app, state, counted)
 
     def _schedule(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Lets the background readers read what the snapshot calls for. Returns it with the verification that is due."""
-        self._activity.schedule(key, state.readings, snapshot.pods, readings.due(snapshot, app))
+        self._activity.schedule(key, state.readings, snapshot.pods.observed, readings.due(snapshot, app))
         self._comparisons.schedule(key, app.meta.uid, state.asking, to_compare(snapshot, app))
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
         self._archive.schedule(key, app.meta.uid, state.archiving, hand_over(snapshot, app))
-        return replace(snapshot, verification=state.verification.reading)
+        return replace(snapshot, verification=replace(snapshot.verification, reading=state.verification.reading))
 
     async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
         objects = references_to_read(snapshot, app)
         keys = await references.read_keys(self._client, snapshot.namespace, objects, state.referenced_keys, self._clock)
-        return replace(snapshot, named=keys)
+        return replace(snapshot, secrets=replace(snapshot.secrets, named=keys))
 
     async def _counted(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the counted runs, and with the history if a version is to be reverted."""
         state.counts = count(snapshot, app, state.counts)
-        snapshot = replace(snapshot, counts=state.counts)
-        if needs_history(snapshot, app):
-            ledger = await self._ledger(key, app, snapshot.records, state, needed=True)
-            return replace(snapshot, ledger=ledger, account=await self._account.name())
-        unpinned = (row.name for row in snapshot.records if row.pinned is None and row.outcome is None)
-        if any(names.may_revert(key[1], row) for row in unpinned):
-            return replace(snapshot, account=await self._account.name())
+        snapshot = replace(snapshot, trial=replace(snapshot.trial, counts=state.counts))
+        unpinned = (row.name for row in snapshot.rows.observed if row.pinned is None and row.outcome is None)
+        if reverts := needs_history(snapshot, app):
+            snapshot = replace(snapshot, ledger=await self._ledger(key, app, snapshot.rows.observed, state, needed=True))
+        if reverts or any(names.may_revert(key[1], row) for row in unpinned):
+            return replace(snapshot, operator=replace(snapshot.operator, account=await self._account.name()))
         return snapshot
 
     def _without_app(self, key: AppKey, app: Unreadable | None) -> Snapshot:
@@ -200,10 +185,8 @@ class Observer:
             *key,
             self._client.now(),
             self._settings,
-            records=tuple(waiting.records.values()),
             unreadable=(app,) if app is not None else (),
-            more_rows=waiting.more_rows,
-            left=tuple(waiting.left) if app is None else (),
+            rows=ObservedRows(tuple(waiting.records.values()), waiting.more_rows, left=tuple(waiting.left) if app is None else ()),
         )
 
     def _gate(self) -> Gate:
@@ -299,7 +282,7 @@ class Observer:
         row_names = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
         if app.status.live is not None:
             row_names.add(app.status.live.row)
-        if (last_good := to_be_warmed(app, children, self._client.now())) is not None:
+        if (last_good := standby_to_make(app, children, self._client.now())) is not None:
             row_names.add(last_good)
         rows: dict[str, Record | Unreadable] = {}
         for name in sorted(row_names - set(records)):

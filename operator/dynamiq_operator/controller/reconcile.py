@@ -22,7 +22,7 @@ from dynamiq_operator.plan.groups import FAILURE
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Plan
 from dynamiq_operator.plan.planner import make_plan
-from dynamiq_operator.plan.status.failures import tell_failure
+from dynamiq_operator.plan.status.failures import failure_operations
 
 CHANGES_BEFORE_THROTTLING = 8
 """Consecutive reconciles with changes after which the next one is delayed: a plan that never ends must not spin."""
@@ -181,7 +181,7 @@ class Reconciler:
         try:
             cached = self._observer.app(app)
             if cached is not None:
-                operations = tell_failure(cached, failure, datetime.now(UTC))
+                operations = failure_operations(cached, failure, datetime.now(UTC))
                 await self._executor.execute(app, Plan((Group(FAILURE, operations),)))
         except LeadershipLost:
             return  # the next leader fails and reports by itself

@@ -15,9 +15,8 @@ from dynamiq_operator.model.app_status import LiveRow
 from dynamiq_operator.model.guards import Waits
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result
-from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
-from dynamiq_operator.plan.history.lifecycle import History, approved_environment, brings_environment, noted_environment, waits
+from dynamiq_operator.plan.history.lifecycle import History, applies_environment, approved_environment, noted_environment, waits
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.workloads import Workloads
 from dynamiq_operator.plan.operations import Operation
@@ -47,20 +46,12 @@ class Context:
 
     @classmethod
     def of(cls, snapshot: Snapshot, app: App) -> Context:
-        history = History.of(snapshot.records)
+        history = History.of(snapshot.rows.observed)
         return cls(snapshot, app, history, snapshot.ledger.having(history.rows))
 
     def having(self, *changed: Record) -> Context:
         """Returns this context with each of `changed` in place of the row of its name."""
         return replace(self, history=self.history.having(*changed), ledger=self.ledger.having(changed)) if changed else self
-
-    @property
-    def now(self) -> datetime:
-        return self.snapshot.now
-
-    @property
-    def settings(self) -> Settings:
-        return self.snapshot.settings
 
     @cached_property
     def in_flight_since(self) -> datetime:
@@ -69,18 +60,13 @@ class Context:
         A restore loses that status, so a restored deploy in flight starts again. Times in which no operator could work do not count.
         """
         noted = self.app.status.deploying_since
-        since = parse_time(noted) if noted is not None else self.now
-        return max(since, self.snapshot.unattended_until or since)
-
-    @property
-    def target(self) -> Record | None:
-        """The row whose pins the workload has to run; None if nothing was deployed."""
-        return self.history.target
+        since = parse_time(noted) if noted is not None else self.snapshot.now
+        return max(since, self.snapshot.operator.unattended_until or since)
 
     @cached_property
     def given_up(self) -> int:
         """The highest sequence of a row whose rollout ended in this plan without going live; 0 if there is none."""
-        rolled_out = {row.name for row in self.snapshot.records if row.pinned and not waits(row)}
+        rolled_out = {row.name for row in self.snapshot.rows.observed if row.pinned and not waits(row)}
         ended = (row for row in self.history.rows if row.outcome and row.outcome.result is not Result.SUCCEEDED)
         return max((row.sequence for row in ended if row.name in rolled_out), default=0)
 
@@ -88,13 +74,13 @@ class Context:
     def lost(self) -> LiveRow | None:
         """The live row of the App's status if it was deleted and no newer row replaces it; else None."""
         # Its workload is kept: a deleted row is no request to stop the App.
-        live, reached = self.app.status.live, self.target.sequence if self.target is not None else 0
+        live, reached = self.app.status.live, self.history.target.sequence if self.history.target is not None else 0
         return live if live is not None and reached < live.sequence else None
 
     @property
     def pinned(self) -> Pinned | None:
         """The pins of the target."""
-        return self.target.pinned if self.target is not None else None
+        return self.history.target.pinned if self.history.target is not None else None
 
     @property
     def last_sequence(self) -> int:
@@ -115,14 +101,14 @@ class Context:
     def live_pins(self) -> Pins | None:
         """The pins from which the live row's pods are made."""
         live = self.history.live
-        if live is self.target:
+        if live is self.history.target:
             return self.target_pins
         return Pins.of(live.pinned) if live is not None and live.pinned is not None else None
 
     @cached_property
     def workloads(self) -> Workloads:
         """Every workload of the App, as observed."""
-        return Workloads.of(self.app, self.snapshot.children)
+        return Workloads.of(self.app, self.snapshot.children.observed)
 
     @cached_property
     def unverified(self) -> str | None:
@@ -180,18 +166,13 @@ class Context:
         """True if changed variables, access and recording wait for the next row."""
         # They change what runs, and no row shows it: so they wait where a row would need an approval, in a freeze, during a suspension, and
         # while policies are unreadable.
-        return self._stands_still or self.asks_approvals
-
-    @property
-    def asks_approvals(self) -> bool:
-        """True if a readable policy requires approvals."""
-        return any(each.spec.approvals is not None for each in self.snapshot.guards.policies)
+        return self._stands_still or self.snapshot.guards.asks_approvals
 
     @cached_property
     def _stands_still(self) -> bool:
         """True if even an approved environment needs a new row: in a freeze, while suspended, or while the guards are unknown."""
         observed = self.snapshot.guards
-        is_frozen = any(freezes.frozen(each.spec.freezes, self.now) for each in observed.policies)
+        is_frozen = any(freezes.frozen(each.spec.freezes, self.snapshot.now) for each in observed.policies)
         return is_frozen or bool(observed.unknown) or bool(self.app.spec.suspend)
 
     def keeps_environment(self, pins: Pins, observed: Manifest | None) -> bool:
@@ -199,14 +180,14 @@ class Context:
 
         It is False if the variables were set back to the target's approved ones, as after a failed row with other variables.
         """
-        if not self.holds_variables or observed is None or self.target is None or not workloads.has_pins(observed, pins):
+        if not self.holds_variables or observed is None or self.history.target is None or not workloads.has_pins(observed, pins):
             return False
         if self.target_pins is None or pins.digest != self.target_pins.digest:
             return True
-        if not self._stands_still and approved_environment(self.target) == workloads.environment_digest(self.app):
+        if not self._stands_still and approved_environment(self.history.target) == workloads.environment_digest(self.app):
             return False
         noted = workloads.template_row(observed)
-        return noted is None or self.target.sequence <= noted or not brings_environment(self.target)
+        return noted is None or self.history.target.sequence <= noted or not applies_environment(self.history.target)
 
     def app_for(self, pins: Pins, observed: Manifest | None) -> App | None:
         """Returns the App with the environment for new pods of these pins; None if none is approved or known.
@@ -222,7 +203,7 @@ class Context:
         """
         if not self.holds_variables:
             return self.app
-        rows = ((self.target, self.target_pins), (self.history.live, self.live_pins))
+        rows = ((self.history.target, self.target_pins), (self.history.live, self.live_pins))
         row = next((row for row, own in rows if own is not None and own.digest == pins.digest), None)
         approved = approved_environment(row)
         if approved == workloads.environment_digest(self.app):
@@ -275,7 +256,7 @@ class Context:
         if not status.observed_generation:
             if self._is_made_again:
                 return False
-            pinned = row.pinned if row is not None and (row.spec.is_rollback or brings_environment(row)) else None
+            pinned = row.pinned if row is not None and (row.spec.is_rollback or applies_environment(row)) else None
             return pinned is None or pinned.environment in (None, own)
         return status.observed_generation == self.app.meta.generation and not status.is_holding_variables
 
@@ -298,22 +279,16 @@ class Context:
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
         """The pods of the target's workload and template. Other pods neither advance nor fail the rollout."""
-        return tuple(pod for pod in self.snapshot.pods if (pod.pins, pod.template_digest) == (self.label, self.template_digest))
-
-    @property
-    def release_of_flow(self) -> str | None:
-        """The name of a WorkflowVersion that has the target's flow; None if there is none."""
-        flow_hash = self.pinned.workflow_hash if self.pinned is not None else None
-        return next((version.name for version in self.snapshot.versions if version.flow_hash == flow_hash), None)
+        return tuple(pod for pod in self.snapshot.pods.observed if (pod.pins, pod.template_digest) == (self.label, self.template_digest))
 
     @property
     def has_flow(self) -> bool:
         """True if the target's flow can be mounted: from a ConfigMap, or from one made of a WorkflowVersion or of the archive."""
         if self.pinned is None:
             return False
-        is_somewhere = self.release_of_flow is not None or self.pinned.workflow_hash in self.snapshot.archive.flows
-        could_be_made = is_somewhere and self.flow_key not in self.snapshot.problems
-        return self.pinned.workflow_hash in self.snapshot.flows or could_be_made
+        flow_hash, children = self.pinned.workflow_hash, self.snapshot.children
+        is_somewhere = self.snapshot.sources.release_of(flow_hash) is not None or flow_hash in self.snapshot.archive.flows
+        return flow_hash in children.flows or (is_somewhere and self.flow_key not in children.problems)
 
     @property
     def flow_key(self) -> ChildKey | None:

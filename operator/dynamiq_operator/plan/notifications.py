@@ -19,9 +19,9 @@ from dynamiq_operator.model.objects import App, Approval, Record, parse_time
 from dynamiq_operator.model.record import Phase, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.guards import said
+from dynamiq_operator.plan.guards import approvals
+from dynamiq_operator.plan.guards.evaluation import evaluate_guards
 from dynamiq_operator.plan.guards.hold import deploys_from_git
-from dynamiq_operator.plan.guards.waiting import standing
 from dynamiq_operator.plan.history.lifecycle import History, completed
 from dynamiq_operator.plan.operations import (
     CompleteRecord,
@@ -111,7 +111,7 @@ class Notification:
         return {key: value for key, value in known.items() if value not in (None, [], {})}
 
 
-def told_by(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Notification, ...]:
+def notifications_of(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Notification, ...]:
     """Returns the notifications about rows from operations that were done in order, of a plan for this snapshot.
 
     Trailing Events are left out: the transition that each announces was not written. They follow once it is.
@@ -127,7 +127,7 @@ def told_by(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Notification
     changed_uids = ended | {each.record.meta.uid for each in done if isinstance(each, SetRecordStatus) and each.status.waits is not None}
     emits = [(each, each.about) for each in done[:last] if isinstance(each, Emit)]
     return (
-        *(each for row in snapshot.records if row.meta.uid in changed_uids for each in _approvals(snapshot, row)),
+        *(each for row in snapshot.rows.observed if row.meta.uid in changed_uids for each in _approvals(snapshot, row)),
         *(_of(emit, rows.get(row.meta.uid, row), snapshot.now) for emit, row in emits if isinstance(row, Record)),
         *(each for operation in done if isinstance(operation, SetAppStatus) for each in _hold(snapshot, operation)),
     )
@@ -181,11 +181,15 @@ def _approvals(snapshot: Snapshot, row: Record) -> Iterator[Notification]:
     if pinned is None or not pinned.guards or row.spec.released or row.outcome or snapshot.app is None or not snapshot.guards.approvals:
         return
     context = Context.of(snapshot, snapshot.app)
-    counted = standing(context, row, pinned).counted
+    counted = evaluate_guards(context, row, pinned).counted
     agreed = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
     shown = (row.status.waits.approvals or 0) if row.status.waits is not None else 0
     others = [each for each in counted if each.spec.purpose is not Purpose.APPROVE]
-    ending = [each for each in (said.rejected(context, row), said.withdrawn(context, row)) if each is not None]
+    ending = [
+        each
+        for each in (approvals.find_rejection(snapshot.guards, row), approvals.find_withdrawal(snapshot.guards, row))
+        if each is not None
+    ]
     for approval in (*sorted(agreed, key=lambda each: each.meta.created)[shown:], *others, *ending[:1]):
         yield _of_approval(row, approval)
 
@@ -211,7 +215,7 @@ def _hold(snapshot: Snapshot, operation: SetAppStatus) -> Iterator[Notification]
 
 
 def _of_hold(snapshot: Snapshot, app: App, held_by: RowOf, reason: str, message: str) -> Notification:
-    row = next((each for each in snapshot.records if each.name == held_by.row), None)
+    row = next((each for each in snapshot.rows.observed if each.name == held_by.row), None)
     if row is not None:
         return replace(_of(Emit(row, reason, message, key=""), row, snapshot.now), sequence=held_by.sequence)
     identity = names.event(app.meta.uid, reason, held_by.row)

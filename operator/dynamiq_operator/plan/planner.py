@@ -19,27 +19,27 @@ from dynamiq_operator.model.objects import App, Unreadable
 from dynamiq_operator.plan import groups
 from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
 from dynamiq_operator.plan.children.convergence import converge_children
-from dynamiq_operator.plan.children.standby import tell_pods
+from dynamiq_operator.plan.children.standby import standby_annotations
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatus
-from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
-from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
-from dynamiq_operator.plan.records.outcomes import end_overtaken
-from dynamiq_operator.plan.records.release import guard_times, release_rows
-from dynamiq_operator.plan.records.retention import delete_expired, seconds_to_rest
-from dynamiq_operator.plan.revert.restore import take_back
+from dynamiq_operator.plan.revert.revert_row import revert
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
+from dynamiq_operator.plan.rows.admission import admit_rows, guard_times
+from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row
+from dynamiq_operator.plan.rows.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
+from dynamiq_operator.plan.rows.outcomes import end_overtaken
+from dynamiq_operator.plan.rows.retention import delete_expired, seconds_to_rest
 from dynamiq_operator.plan.sleep import decisions as sleep
 from dynamiq_operator.plan.snapshot import Snapshot
+from dynamiq_operator.plan.status.app_problems import AppProblems, problem_events, retry_missing
 from dynamiq_operator.plan.status.app_status import app_status
-from dynamiq_operator.plan.status.failures import failure_of, tell_failure
-from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
+from dynamiq_operator.plan.status.failures import failure_of, failure_operations
 from dynamiq_operator.plan.status.row_status import leave_rows, row_statuses, rows_of_unreadable_app, rows_without_app
 from dynamiq_operator.plan.status.trial import trial_condition, trial_events, trial_times
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 from dynamiq_operator.plan.verification.children import verification_operations
-from dynamiq_operator.plan.workloads.wanted import seconds_warm
+from dynamiq_operator.plan.workloads.wanted import standby_seconds
 
 RETRY_PROBLEMS = 15.0
 """Seconds between attempts where no event will arrive.
@@ -67,53 +67,58 @@ def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
         "Unreadable", f"{unread}. Until then nothing of this App is changed: upgrade the operator, or mend the object"
     )
     rows = rows_of_unreadable_app(snapshot, app) if isinstance(app, Unreadable) else ()
-    return Plan((*_group(groups.FAILURE, tell_failure(app, failure, snapshot.now)), *groups.row_statuses(rows)))
+    return Plan((*_group(groups.FAILURE, failure_operations(app, failure, snapshot.now)), *groups.row_statuses(rows)))
 
 
-def _plan(context: Context) -> Plan:
-    """Returns the plan of an App that can be read."""
-    completed = complete_rows(context)
-    released = release_rows(completed.context)
-    overtaken = end_overtaken(released.context)
+def _plan(observed: Context) -> Plan:
+    """Returns the plan of an App that can be read.
+
+    Each step goes on with the rows as the step before leaves them. All else is decided from the rows after the last one.
+    """
+    more_rows = observed.snapshot.rows.more
+    numbered = complete_rows(observed)
+    admitted = admit_rows(numbered.context)
+    overtaken = end_overtaken(admitted.context)
     # While further rows wait for a number, it is unknown which row is the newest: nothing is rolled out.
-    ended, rollout = end_rollout(overtaken.context) if not context.snapshot.more_rows else (Step(overtaken.context), None)
-    context = ended.context  # the rows after all these writes: the rest is decided from them
-    problems = AppProblems.of(context)
+    ended, rollout = end_rollout(overtaken.context) if not more_rows else (Step(overtaken.context), None)
+    final = ended.context
     rows = groups.rows(
-        (*own_restored_rows(context), *completed.operations, *released.operations, *ended.operations), context.reserved is not None
+        (*own_restored_rows(observed), *numbered.operations, *admitted.operations, *ended.operations), numbered.context.reserved is not None
     )
-    deployed = frozenset({groups.row_group(context.target), groups.row_group(released.context.target)})
-    first, last = _status_groups(context, problems, groups.ends(rows))
-    statuses = row_statuses(context, rollout)
-    written = {groups.NUMBERS, groups.STATUS, groups.row_status_group(context.history.live)}
+    deployed = frozenset({groups.row_group(admitted.context.history.target), groups.row_group(final.history.target)})
+    problems = AppProblems.of(final)
+    first, last = _status_groups(final, problems, groups.ends(rows))
+    statuses = row_statuses(final, rollout)
+    shown = {groups.NUMBERS, groups.STATUS}
     return Plan(
         groups=(
-            *leave_rows(context.snapshot),
-            *(_told_first(context) if rows else ()),
+            *leave_rows(observed.snapshot),
+            *(_failure_group(final) if rows else ()),
             *first,
             *rows,
-            *(_converging(context, rows, deployed) if not context.snapshot.more_rows and context.lost is None else ()),
+            *(_converging(final, rows, deployed) if not more_rows and final.lost is None else ()),
             # Overtaken rows end last: a rollback past a row that waits or is verified is as fast as any other.
-            *groups.overtaken(overtaken.operations, context.target),
+            *groups.overtaken(overtaken.operations, final.history.target),
             *groups.row_statuses(statuses.opening),
             *last,
-            *groups.row_statuses(statuses.closing, written),
-            *(_group(groups.RETENTION, delete_expired(context), {groups.NUMBERS, groups.STATUS}) if context.lost is None else ()),
+            *groups.row_statuses(statuses.closing, {*shown, groups.row_status_group(final.history.live)}),
+            *(_group(groups.RETENTION, delete_expired(final), shown) if final.lost is None else ()),
         ),
-        requeue_after=_requeue_after(context, rollout, problems),
-        backlog=context.snapshot.more_rows,
+        requeue_after=_requeue_after(final, rollout, problems),
+        backlog=more_rows,
     )
 
 
 def _converging(context: Context, rows: tuple[Group, ...], deployed: frozenset[str]) -> tuple[Group, ...]:
-    """Yields the groups that converge the App's children to its rows, and those that create rows for Git and for reverts."""
+    """Returns the groups that converge the App's children to its rows, and those that create rows for Git and for reverts."""
     deploy_rows, after = create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}
     return (
         *groups.children(
-            (*converge_children(context), *tell_pods(context), *annotate_pods(context), *verification_operations(context)), deployed
+            (*converge_children(context), *standby_annotations(context), *annotate_pods(context), *verification_operations(context)),
+            deployed,
         ),
         *_group(groups.DEPLOY_SPEC, deploy_rows, after),
-        *(_group(groups.REVERT, take_back(context), after) if not deploy_rows else ()),
+        *(_group(groups.REVERT, revert(context), after) if not deploy_rows else ()),
         *groups.by_object(schedules.trigger_operations(context), deployed),
     )
 
@@ -128,7 +133,7 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
     # Without a new status, the App's conditions already show all of these problems.
     new = (*problem_events(context, problems), *trial_events(context, trial_condition(context))) if write else ()
     operations = (*run_statuses.events_of_ended(context.app, status.triggers), *new, *write)
-    after = ends | {groups.row_group(context.target)}
+    after = ends | {groups.row_group(context.history.target)}
     if context.reserved is None:
         return (), _group(groups.STATUS, operations, after)
     if not ends:
@@ -137,10 +142,10 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
     return _group(groups.NUMBERS, (SetAppStatus(context.app, reservation),)), _group(groups.STATUS, operations, after | {groups.NUMBERS})
 
 
-def _told_first(context: Context) -> tuple[Group, ...]:
+def _failure_group(context: Context) -> tuple[Group, ...]:
     """Returns the Event and condition of what failed before: they are written even if writing the rows fails."""
     failure = failure_of(context)
-    return _group(groups.FAILURE, tell_failure(context.app, failure, context.now)) if failure is not None else ()
+    return _group(groups.FAILURE, failure_operations(context.app, failure, context.snapshot.now)) if failure is not None else ()
 
 
 def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()) -> tuple[Group, ...]:
@@ -150,11 +155,11 @@ def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()
 
 def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: AppProblems) -> float | None:
     """Returns the seconds until time alone may change the plan; 0 if further rows wait, None if nothing waits for a time."""
-    if context.snapshot.more_rows:
+    if context.snapshot.rows.more:
         return 0.0
     policy = context.app.spec.rollout
-    waiting = [row for row in context.snapshot.records if row.name in context.waits]
-    times = [seconds_left(row, policy, context.now, context.in_flight_since) for row in waiting]
+    waiting = [row for row in context.snapshot.rows.observed if row.name in context.waits]
+    times = [seconds_left(row, policy, context.snapshot.now, context.in_flight_since) for row in waiting]
     # Closed rows are not watched, and a release of another workflow is no event of this App.
     if any(row.spec.restores for row in waiting) or (context.pinned is not None and not context.has_flow):
         times.append(RETRY_PROBLEMS)
@@ -164,7 +169,7 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
     times += [RETRY_PROBLEMS if problem.retry_in is None else problem.retry_in for problem in in_the_way]
     if problems.variables:
         times.append(retry_missing(context))
-    times += [seconds for seconds in [seconds_warm(context)] if seconds is not None]
+    times += [seconds for seconds in [standby_seconds(context)] if seconds is not None]
     times += [
         *trial_times(context),
         *guard_times(context),

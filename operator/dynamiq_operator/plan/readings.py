@@ -21,8 +21,8 @@ WATCHED_EVERY = timedelta(seconds=2)
 
 def due(snapshot: Snapshot, app: App) -> Mapping[str, datetime]:
     """Returns when to read each pod whose activity is needed, by uid."""
-    pods = [pod for pod in snapshot.pods if pod.container is not None and pod.container.running and pod.displaced is None]
-    history = History.of(snapshot.records)
+    pods = [pod for pod in snapshot.pods.observed if pod.container is not None and pod.container.running and pod.displaced is None]
+    history = History.of(snapshot.rows.observed)
     if counts_runs(app, history, snapshot.now):
         return {pod.uid: _after(snapshot, pod, WATCHED_EVERY) for pod in pods}
     was_left, may_sleep = app.spec.rollout.switches and any(pod.standby for pod in pods), _may_sleep(history)
@@ -39,5 +39,5 @@ def _may_sleep(history: History) -> bool:
 
 
 def _after(snapshot: Snapshot, pod: Pod, pause: timedelta) -> datetime:
-    activity = snapshot.activity.get(pod.uid)
+    activity = snapshot.pods.activity.get(pod.uid)
     return activity.at + pause if activity is not None else snapshot.now

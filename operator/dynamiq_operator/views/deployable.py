@@ -16,8 +16,8 @@ from dynamiq_operator.model.guards import RowKind, StandingGuard
 from dynamiq_operator.model.objects import App, Record, Rejection
 from dynamiq_operator.model.record import Config, ConfigType, Pinned
 from dynamiq_operator.plan.children.variables import missing_keys, references
-from dynamiq_operator.plan.guards.asked import rejection_said
 from dynamiq_operator.plan.guards.hold import runs_alike
+from dynamiq_operator.plan.guards.requirements import rejection_sentence
 
 YES, NO, UNKNOWN, WARM = "yes", "no", "unknown", "warm"
 
@@ -114,7 +114,7 @@ def _obstacles(name: str, pinned: Pinned, stock: Stock, runs: bool) -> Iterator[
     live = stock.pins
     rejected = stock.rejected.get(pinned.workflow_hash) if stock.rejected is not None else None
     if rejected is not None and (live is None or not runs_alike(live, pinned)):
-        yield rejection_said(pinned.workflow_version, rejected)
+        yield rejection_sentence(pinned.workflow_version, rejected)
     if (why_not := why_no_image(pinned.runtime, stock.app.status.image_policy, live.runtime if live is not None else None)) is not None:
         yield why_not
     if not runs:

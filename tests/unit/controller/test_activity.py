@@ -113,7 +113,7 @@ async def requeued(process: Process) -> Snapshot:
     """Observes once, waits until the pod's answer or silence requeues the App, and returns the second observation."""
     process.queue.done(await process.queue.get())  # what the watches reported
     first = await process.observer.observe(KEY)
-    assert first.activity == {}, "nobody waits for a pod"
+    assert first.pods.activity == {}, "nobody waits for a pod"
     async with asyncio.timeout(240):
         assert await process.queue.get() == KEY
     process.queue.done(KEY)
@@ -122,7 +122,7 @@ async def requeued(process: Process) -> Snapshot:
 
 async def test_what_pods_say_is_known_when_a_row_is_deployed_over_a_live_one(process: Process) -> None:
     seen(process, LIVE, CANDIDATE)
-    activity = (await requeued(process)).activity
+    activity = (await requeued(process)).pods.activity
     report = activity["uid-chat-0"]
     assert report == Activity(report.at, 12.5, 0.0, 2, False, Runs(17, 3, 5))
 
@@ -135,7 +135,7 @@ async def test_pods_are_read_while_a_row_is_watched(process: Process, pods: Pods
         trial(made)
 
     seen(process, LIVE, app=watched)
-    assert (await requeued(process)).activity.keys() == {"uid-chat-0"}
+    assert (await requeued(process)).pods.activity.keys() == {"uid-chat-0"}
     assert pods.asked == 1
 
 
@@ -187,7 +187,7 @@ def _without(key: str) -> dict[str, Any]:
 async def test_answer_that_is_none_is_not_taken(process: Process, pods: Pods, said: Any) -> None:
     pods.answer = saying(said)
     seen(process, LIVE, CANDIDATE)
-    assert (await requeued(process)).activity == {}
+    assert (await requeued(process)).pods.activity == {}
     assert pods.asked == 1
 
 
@@ -195,20 +195,20 @@ async def test_answer_that_is_none_is_not_taken(process: Process, pods: Pods, sa
 async def test_answer_with_another_status_is_not_taken_and_not_followed(process: Process, pods: Pods, status: int) -> None:
     pods.answer = saying(SAID, status, Location="/activity")
     seen(process, LIVE, CANDIDATE)
-    assert (await requeued(process)).activity == {}
+    assert (await requeued(process)).pods.activity == {}
     assert pods.asked == 1
 
 
 async def test_pod_that_says_who_it_is_is_believed_what_it_says(process: Process, pods: Pods) -> None:
     pods.answer = saying(SAID | {"pod": "chat-0"})
     seen(process, LIVE, CANDIDATE)
-    assert (await requeued(process)).activity.keys() == {"uid-chat-0"}
+    assert (await requeued(process)).pods.activity.keys() == {"uid-chat-0"}
 
 
 async def test_pod_that_never_ends_its_answer_is_given_up(process: Process, pods: Pods) -> None:
     pods.answer = never
     seen(process, LIVE, CANDIDATE)
-    assert (await requeued(process)).activity == {}
+    assert (await requeued(process)).pods.activity == {}
 
 
 async def test_slow_pods_hold_up_no_other_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,14 +229,14 @@ async def test_slow_pods_hold_up_no_other_namespace(monkeypatch: pytest.MonkeyPa
 
 async def test_what_a_pod_said_is_dropped_when_it_says_nothing_any_more_and_it_is_asked_less_often(process: Process, pods: Pods) -> None:
     seen(process, LIVE, CANDIDATE)
-    assert (await requeued(process)).activity
+    assert (await requeued(process)).pods.activity
     pods.answer = saying(b"", 503)
     readings = process.states.of(KEY).readings
     async with asyncio.timeout(240):
         await process.queue.get()
     process.queue.done(KEY)
     before = readings.wanted["uid-chat-0"].at
-    assert (await process.observer.observe(KEY)).activity == {}
+    assert (await process.observer.observe(KEY)).pods.activity == {}
     assert (readings.wanted["uid-chat-0"].at - before).total_seconds() > 1.5
 
 
@@ -258,7 +258,7 @@ async def test_answer_that_comes_when_the_address_is_another_pods_is_not_taken(p
     go_on.set()
     for _ in ("the watches", "one pod", "the other"):
         process.queue.done(await process.queue.get())
-    assert (await process.observer.observe(KEY)).activity.keys() == {"uid-chat-1"}
+    assert (await process.observer.observe(KEY)).pods.activity.keys() == {"uid-chat-1"}
 
 
 async def test_whole_history_is_read_only_when_a_version_is_to_be_taken_back(process: Process, script: Script, pods: Pods) -> None:
@@ -270,13 +270,13 @@ async def test_whole_history_is_read_only_when_a_version_is_to_be_taken_back(pro
     script.on("GET", at(RECORDS), listed(LIVE)).on("POST", REVIEWS, review)
     seen(process, LIVE, app=watched)
     snapshot = await requeued(process)
-    assert (snapshot.ledger.known, snapshot.account) == (False, "")
+    assert (snapshot.ledger.known, snapshot.operator.account) == (False, "")
     assert not [sent for sent in script.sent if sent.path in (at(RECORDS), REVIEWS)]
     pods.answer = saying(SAID | {"runs": {"succeeded": 0, "failed": 100, "refused": 0}})
     process.queue.done(await process.queue.get())
     snapshot = await process.observer.observe(KEY)
-    assert (snapshot.ledger.known, snapshot.account) == (True, "operator")
-    assert (await process.observer.observe(KEY)).account == "operator"
+    assert (snapshot.ledger.known, snapshot.operator.account) == (True, "operator")
+    assert (await process.observer.observe(KEY)).operator.account == "operator"
     assert len([sent for sent in script.sent if sent.path in (at(RECORDS), REVIEWS)]) == 2, "each once"
 
 
@@ -286,7 +286,7 @@ async def test_row_that_may_take_a_version_back_is_asked_whose_it_is(process: Pr
         script.on("GET", policy.path("", names.AUTHOR_POLICY), failure(404, "NotFound"))
     script.on("GET", at(RECORDS), listed(LIVE, made)).on("POST", REVIEWS, {"status": {"userInfo": {"username": "operator"}}})
     seen(process, LIVE, made)
-    assert (await process.observer.observe(KEY)).account == "operator"
+    assert (await process.observer.observe(KEY)).operator.account == "operator"
 
 
 def test_a_pod_that_never_answers_is_asked_less_and_less_often() -> None:

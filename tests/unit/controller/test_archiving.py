@@ -23,7 +23,7 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.archive import Archive
-from dynamiq_operator.plan.records.retention import Handover
+from dynamiq_operator.plan.rows.retention import Handover
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script, failure, listed
@@ -409,7 +409,7 @@ async def test_what_a_row_restores_is_read_from_the_archive_with_its_flow(
     found = await process.observer.observe(KEY)
     assert found.archive.rows["gone"].raw_spec == GONE["spec"]
     assert found.archive.flows == {given.flow_hash("v9"): given.flow("v9")}
-    assert {row.name for row in found.records} == {"back", "r13"}, "it is no row of the cluster"
+    assert {row.name for row in found.rows.observed} == {"back", "r13"}, "it is no row of the cluster"
     paths = read(recorder)
     await process.observer.observe(KEY)
     assert read(recorder) == paths, "it is read once"
@@ -431,7 +431,7 @@ async def test_a_row_waits_while_what_it_restores_cannot_be_read(reads: dict[str
     process.informers.on_watch_event(RECORDS, "ADDED", BACK)
     found = await process.observer.observe(KEY)
     assert found.archive.rows == {}
-    assert why in found.unknown[RECORDS.kind, "back"]
+    assert why in found.sources.unknown[RECORDS.kind, "back"]
 
 
 async def test_a_row_waits_while_the_flow_of_what_it_restores_cannot_be_read(reads: dict[str, Any], process: Process) -> None:
@@ -440,7 +440,7 @@ async def test_a_row_waits_while_the_flow_of_what_it_restores_cannot_be_read(rea
     process.informers.on_watch_event(RECORDS, "ADDED", BACK)
     found = await process.observer.observe(KEY)
     assert (list(found.archive.rows), found.archive.flows) == (["gone"], {})
-    assert "status 503" in found.unknown[RECORDS.kind, "back"]
+    assert "status 503" in found.sources.unknown[RECORDS.kind, "back"]
 
 
 async def test_while_the_recorder_is_away_no_row_that_waits_asks_it_again_and_what_was_read_stays(
@@ -456,8 +456,8 @@ async def test_while_the_recorder_is_away_no_row_that_waits_asks_it_again_and_wh
     before = len(read(recorder))
     for _ in range(3):
         found = await process.observer.observe(KEY)
-        assert "status 503" in found.unknown[RECORDS.kind, "more"]
-        assert (RECORDS.kind, "back") not in found.unknown, "what it restores has been read"
+        assert "status 503" in found.sources.unknown[RECORDS.kind, "more"]
+        assert (RECORDS.kind, "back") not in found.sources.unknown, "what it restores has been read"
         assert ("gone" in found.archive.rows, given.flow_hash("v9") in found.archive.flows) == (True, True)
     assert len(read(recorder)) == before + 1
     reads["rows/another"] = {**GONE, "metadata": {**GONE["metadata"], "name": "another"}}

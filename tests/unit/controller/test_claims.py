@@ -14,7 +14,7 @@ from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
+from dynamiq_operator.plan.observed.claim import ClaimState, HostnameClaim
 from tests.support import factories as given
 from tests.support.controller import SYSTEM, Process, stored
 from tests.support.scripted import Script, failure, listed

@@ -116,7 +116,7 @@ async def answered(process: Process) -> Snapshot:
     """Observes once without waiting, waits until the answer or its lack requeues the App, and returns the second observation."""
     process.queue.done(await process.queue.get())
     first = await process.observer.observe(KEY)
-    assert (first.comparison, first.unanswered) == (None, "")
+    assert (first.trial.comparison, first.trial.unanswered) == (None, "")
     async with asyncio.timeout(240):
         assert await process.queue.get() == KEY
     process.queue.done(KEY)
@@ -126,7 +126,7 @@ async def answered(process: Process) -> Snapshot:
 async def test_what_the_recorder_says_of_the_watched_row_is_known(process: Process, recorder: Recorder) -> None:
     seen(process)
     snapshot = await answered(process)
-    assert (snapshot.comparison, snapshot.unanswered) == (READ, "")
+    assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (READ, "")
     path = f"/v1/apps/{APP}/deployments/{ROW}/comparison"
     assert recorder.asked == [(path, "baseline=previous", f"Bearer {TOKEN}")]
     asking = process.states.of(KEY).asking
@@ -186,7 +186,7 @@ async def test_answer_that_is_none_decides_nothing_and_is_asked_for_again_later(
     recorder.answer = answer
     seen(process)
     snapshot = await answered(process)
-    assert (snapshot.comparison, snapshot.unanswered, len(recorder.asked)) == (None, why, 1)
+    assert (snapshot.trial.comparison, snapshot.trial.unanswered, len(recorder.asked)) == (None, why, 1)
     asking = process.states.of(KEY).asking
     assert asking.not_before is not None
     assert EVERY_IN_VAIN / 2 < asking.not_before - process.client.now() < timedelta(seconds=KNOWN_FOR), "what it may do is still remembered"
@@ -197,23 +197,23 @@ async def test_recorder_that_says_when_runs_count_is_told_of_those_that_have_not
     recorder.answer = saying({"data": SAID["data"] | {"matures_seconds": 30.0}})
     seen(process)
     snapshot = await answered(process)
-    assert snapshot.comparison is not None
+    assert snapshot.trial.comparison is not None
     asking = process.states.of(KEY).asking
     asking.not_before = None
     await process.observer.observe(KEY)
     async with asyncio.timeout(240):
         assert await process.queue.get() == KEY
     assert [query for _, query, _ in recorder.asked] == ["baseline=previous", "baseline=previous&unended=0"]
-    again = (await process.observer.observe(KEY)).comparison
+    again = (await process.observer.observe(KEY)).trial.comparison
     assert again is not None
-    assert (snapshot.comparison.unended, again.unended) == (None, 0)
+    assert (snapshot.trial.comparison.unended, again.unended) == (None, 0)
 
 
 async def test_recorder_of_a_newer_version_is_understood(process: Process, recorder: Recorder) -> None:
     data = SAID["data"] | {"more": 1, "verdict": "doubtful", "p95_ms": SAID["data"]["p95_ms"] | {"verdict": "doubtful", "more": []}}
     recorder.answer = saying({"data": data, "more": {}})
     seen(process)
-    found = (await answered(process)).comparison
+    found = (await answered(process)).trial.comparison
     assert found is not None
     assert (found.p95, found.too_few) == (Figure(1.42), False)
 
@@ -222,26 +222,26 @@ async def test_slow_recorder_holds_up_no_reconcile_and_is_given_up(process: Proc
     recorder.answer = never
     seen(process)
     snapshot = await answered(process)
-    assert (snapshot.comparison, snapshot.unanswered) == (None, "it takes longer than 2 s")
+    assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (None, "it takes longer than 2 s")
 
 
 async def test_operator_without_a_token_asks_nobody(process: Process, recorder: Recorder, token: Path) -> None:
     await asyncio.to_thread(token.unlink)
     seen(process)
-    assert (await answered(process)).unanswered == "the operator has no token for it"
+    assert (await answered(process)).trial.unanswered == "the operator has no token for it"
     assert recorder.asked == []
 
 
 async def test_what_was_said_stays_while_there_is_no_new_answer(process: Process, recorder: Recorder) -> None:
     seen(process)
-    assert (await answered(process)).comparison == READ
+    assert (await answered(process)).trial.comparison == READ
     recorder.answer = saying(b"", 503)
     process.states.of(KEY).asking.not_before = None
     await process.observer.observe(KEY)
     async with asyncio.timeout(240):
         await process.queue.get()
     snapshot = await process.observer.observe(KEY)
-    assert (snapshot.comparison, snapshot.unanswered) == (READ, "status 503")
+    assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (READ, "status 503")
 
 
 def test_a_figure_with_too_few_runs_is_read_as_one_though_the_rows_have_a_verdict() -> None:
@@ -262,4 +262,4 @@ async def test_a_recorder_of_an_authority_of_ones_own_is_trusted_where_that_is_n
         async with process.activity, process.comparisons:
             seen(process)
             snapshot = await answered(process)
-            assert (snapshot.comparison is not None, snapshot.unanswered) == (is_trusted, problem)
+            assert (snapshot.trial.comparison is not None, snapshot.trial.unanswered) == (is_trusted, problem)

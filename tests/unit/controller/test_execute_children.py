@@ -16,7 +16,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
-from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence
+from dynamiq_operator.plan.observed.secrets import AccessKeys, KeysPresence
 from tests.support import factories as given
 from tests.support.controller import FIRST_KEY, LEASE, NAMED, Process, at, execute, stored
 from tests.support.scripted import Script, failure

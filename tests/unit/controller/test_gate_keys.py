@@ -88,7 +88,7 @@ def see(process: Process, config: Manifest, *modifiers: given.Modifier) -> None:
 async def test_what_the_gate_has_is_read_once_and_of_private_serverless_apps_alone(process: Process, script: Script) -> None:
     script.on("GET", SOURCE, keys(a="one"))
     see(process, given.CONFIG)
-    assert (await process.observer.observe(APP)).gate_keys is None
+    assert (await process.observer.observe(APP)).secrets.gate_keys is None
     see(process, SLEEPY, given.public())
     assert not [sent for sent in script.sent if sent.path.startswith(THERE)]
 
@@ -96,14 +96,14 @@ async def test_what_the_gate_has_is_read_once_and_of_private_serverless_apps_alo
     process.informers.on_watch_event(RECORDS, "MODIFIED", stored(given.stored(given.row_manifest("a", given.live(1, config=SLEEPY))), 5))
     script.on("GET", f"{THERE}/{NAME}", missing("secrets", NAME))
     for _ in range(2):
-        assert (await process.observer.observe(APP)).gate_keys == ""
+        assert (await process.observer.observe(APP)).secrets.gate_keys == ""
     assert len([sent for sent in script.sent if sent.path.startswith(THERE)]) == 1
     process.states.invalidate(APP)
     script.on("GET", f"{THERE}/{NAME}", stored(gate_keys(CHAT, names.GATE_NAMESPACE, "40", {}), 3))
-    assert (await process.observer.observe(APP)).gate_keys == "40"
+    assert (await process.observer.observe(APP)).secrets.gate_keys == "40"
     process.states.invalidate(APP)
     script.on("GET", f"{THERE}/{NAME}", failure(403, "Forbidden"))
-    assert (await process.observer.observe(APP)).gate_keys is None, "what may not be read is not absent"
+    assert (await process.observer.observe(APP)).secrets.gate_keys is None, "what may not be read is not absent"
 
 
 async def test_what_the_gate_had_is_read_anew_where_an_app_is_serverless_again(process: Process, script: Script) -> None:
@@ -111,11 +111,11 @@ async def test_what_the_gate_had_is_read_anew_where_an_app_is_serverless_again(p
     script.on("GET", SOURCE, keys(a="one"))
     script.on("GET", f"{THERE}/{NAME}", stored(gate_keys(CHAT, names.GATE_NAMESPACE, "40", {}), 3), missing("secrets", NAME))
     see(process, SLEEPY)
-    assert (await process.observer.observe(APP)).gate_keys == "40"
+    assert (await process.observer.observe(APP)).secrets.gate_keys == "40"
     for version, (config, known) in enumerate([(given.CONFIG, None), (SLEEPY, "")], 5):
         row = given.row_manifest("a", given.live(1, config=config))
         process.informers.on_watch_event(RECORDS, "MODIFIED", stored(given.stored(row), version))
-        assert (await process.observer.observe(APP)).gate_keys == known
+        assert (await process.observer.observe(APP)).secrets.gate_keys == known
 
 
 async def test_a_gate_that_notes_a_refused_key_makes_the_operator_look_at_the_keys_once(process: Process, script: Script) -> None:
@@ -123,11 +123,11 @@ async def test_a_gate_that_notes_a_refused_key_makes_the_operator_look_at_the_ke
     script.on("GET", f"{THERE}/{NAME}", missing("secrets", NAME))
     see(process, SLEEPY)
     process.informers.on_watch_event(SLICES, "ADDED", stored(slices.gate_slice(slices.endpoint("gate-a")), 1))
-    assert (await process.observer.observe(APP)).access_keys.version == "40"
+    assert (await process.observer.observe(APP)).secrets.access_keys.version == "40"
     noted = {**slices.endpoint("gate-a"), "hostname": "refused-58812345"}
     process.informers.on_watch_event(SLICES, "MODIFIED", stored(slices.gate_slice(noted), 2))
     for _ in range(3):
-        assert (await process.observer.observe(APP)).access_keys.version == "41"
+        assert (await process.observer.observe(APP)).secrets.access_keys.version == "41"
     assert len([sent for sent in script.sent if sent.path == SOURCE]) == 2
 
 

@@ -234,7 +234,7 @@ async def test_a_promotion_meets_the_rejection_at_its_source_and_its_source_is_r
     watched.put(RECORDS, given.row_manifest("far", given.asking(promotedFrom=elsewhere), given.progressing(3, guards=AWAITS)))
     snapshot = await process.observer.observe(APP)
     assert {row: each.meta.name for row, each in snapshot.guards.at_source.items()} == {"bad": "bad"}
-    assert set(snapshot.promotions) == {"bad", "good"}, "whatever it waits for"
+    assert set(snapshot.sources.promotions) == {"bad", "good"}, "whatever it waits for"
 
 
 async def test_a_version_is_live_at_its_source_by_a_row_that_only_scales_it(process: Process, watched: Watched, script: Script) -> None:
@@ -247,7 +247,7 @@ async def test_a_version_is_live_at_its_source_by_a_row_that_only_scales_it(proc
     for version, phase in (("v1", "Live"), ("v2", "Superseded")):
         script.on("GET", RECORDS.path("shop", "second"), stored(given.row_manifest("second", given.live(2, version))))
         snapshot = await process.observer.observe(APP)
-        assert snapshot.promotions["row"].phase == phase
+        assert snapshot.sources.promotions["row"].phase == phase
 
 
 async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(process: Process, watched: Watched, script: Script) -> None:

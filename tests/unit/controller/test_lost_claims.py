@@ -12,7 +12,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.snapshot import ClaimState
+from dynamiq_operator.plan.observed.claim import ClaimState
 from tests.support import factories as given
 from tests.support.controller import NAMED, SYSTEM, Process, at, stored
 from tests.support.scripted import Answer, Reply, Script, Sent, failure, listed

@@ -11,7 +11,8 @@ from dynamiq_operator.desired.gate_keys import gate_keys
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, RECORDS, SECRETS, ApiResource
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.snapshot import KeysPresence, Snapshot
+from dynamiq_operator.plan.observed.secrets import KeysPresence
+from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.support.controller import Process, at
 from tests.support.scripted import Script, failure, listed
@@ -55,7 +56,7 @@ async def observe(process: Process) -> Snapshot:
 
 def names_of(snapshot: Snapshot) -> tuple[list[str], list[tuple[str, str]]]:
     """Returns the rows of the App, and the left rows with the uid of the App that they belong to."""
-    return [each.name for each in snapshot.records], [(each.meta.name, each.app_uid) for each in snapshot.left]
+    return [each.name for each in snapshot.rows.observed], [(each.meta.name, each.app_uid) for each in snapshot.rows.left]
 
 
 async def test_rows_that_it_had_not_numbered_yet_go_with_it_and_wait_for_no_other(process: Process) -> None:
@@ -154,8 +155,8 @@ async def test_children_and_runs_of_the_first_are_none_of_the_second(process: Pr
     for name, schedule, version in (("old-run", "uid-4", 11), ("own-run", "uid-10", 12)):
         event(process, JOBS, job(name, schedule), version)
     snapshot = await observe(process)
-    assert list(snapshot.children) == [("CronJob", "chat-hourly")]
-    assert [run.job for run in snapshot.runs] == ["own-run"]
+    assert list(snapshot.children.observed) == [("CronJob", "chat-hourly")]
+    assert [run.job for run in snapshot.children.runs] == ["own-run"]
 
 
 async def test_digests_at_the_gate_of_the_first_are_none_of_the_second(process: Process, script: Script) -> None:
@@ -169,10 +170,10 @@ async def test_digests_at_the_gate_of_the_first_are_none_of_the_second(process: 
     script.on("GET", gate, gate_keys(FIRST, names.GATE_NAMESPACE, "4", {}))
     app(process, "uid-second", 9)
     row(process, "live", 10, given.live(1, config=SLEEPY), owned("uid-second"))
-    assert (await observe(process)).gate_keys == ""
+    assert (await observe(process)).secrets.gate_keys == ""
     process.states.invalidate(KEY)
     script.on("GET", gate, gate_keys(SECOND, names.GATE_NAMESPACE, "4", {}))
-    assert (await observe(process)).gate_keys == "4"
+    assert (await observe(process)).secrets.gate_keys == "4"
 
 
 @pytest.mark.parametrize(("uid", "found"), [("uid-first", set()), ("uid-second", {"to-promote"})])
@@ -183,7 +184,7 @@ async def test_row_of_the_first_is_no_source_of_a_promotion(process: Process, sc
     promoted = {"namespace": "test", "app": given.NAME, "row": "source", "hash": given.flow_hash("v1")}
     row(process, "to-promote", 11, given.asking(promotedFrom=promoted))
     script.on("GET", RECORDS.path("test", "source"), given.stored(given.row_manifest("source", given.live(1), owned(uid))))
-    assert set((await observe(process)).promotions) == found
+    assert set((await observe(process)).sources.promotions) == found
 
 
 def job(name: str, schedule: str) -> Manifest:
@@ -217,4 +218,4 @@ async def test_access_keys_let_nobody_in_who_had_those_of_the_first(
     secret = child(SECOND, SECRET, KEYS)
     meta = {**secret["metadata"], "ownerReferences": owners, "creationTimestamp": created, "uid": "u", "resourceVersion": "40"}
     script.on("GET", at(SECRETS, KEYS), {**secret, "metadata": meta})
-    assert (await observe(process)).access_keys.presence is presence
+    assert (await observe(process)).secrets.access_keys.presence is presence

@@ -15,7 +15,8 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time
 from dynamiq_operator.plan.observed.endpoints import GateState
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
-from dynamiq_operator.plan.snapshot import KeysPresence, Snapshot
+from dynamiq_operator.plan.observed.secrets import KeysPresence
+from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.support import slices
 from tests.support.controller import Process, at, stored
@@ -55,7 +56,7 @@ def reads(script: Script) -> list[str]:
 async def test_app_that_is_missing_has_its_rows_and_asks_nothing(process: Process, script: Script) -> None:
     cache(process, RECORDS, given.row_manifest("a"))
     snapshot = await observe(process)
-    assert (snapshot.app, [row.name for row in snapshot.records]) == (None, ["a"])
+    assert (snapshot.app, [row.name for row in snapshot.rows.observed]) == (None, ["a"])
     assert script.sent == []
 
 
@@ -71,7 +72,7 @@ async def test_app_of_a_newer_operator_is_not_taken_for_missing(process: Process
     snapshot = await observe(process)
     assert snapshot.unreadable_app is not None
     assert "access.type ('members')" in snapshot.unreadable_app.message
-    assert [row.name for row in snapshot.records] == ["a"]
+    assert [row.name for row in snapshot.rows.observed] == ["a"]
     assert process.states.of((given.NAMESPACE, given.NAME)).uid == "kept"
 
 
@@ -79,7 +80,7 @@ async def test_row_that_cannot_be_read_is_known_to_be_there(process: Process) ->
     cache(process, APPS, given.app_manifest())
     cache(process, RECORDS, given.row_manifest("good", given.live(1)), given.row_manifest("odd", given.asking(config=NEWER)))
     snapshot = await observe(process)
-    assert [row.name for row in snapshot.records] == ["good"]
+    assert [row.name for row in snapshot.rows.observed] == ["good"]
     assert [(each.kind, each.meta.name, each.why.split(":")[0]) for each in snapshot.unreadable] == [
         ("Deployment", "odd", "config.type ('quantum')")
     ]
@@ -105,9 +106,9 @@ async def test_releases_runtimes_and_sources_of_promotions_that_cannot_be_read_a
     script.on("GET", RECORDS.path("staging", "source"), stored(given.row_manifest("source", given.asking(config=NEWER))))
     policies(script)
     snapshot = await observe(process)
-    assert [version.version for version in snapshot.versions] == ["v1"]
-    assert snapshot.runtimes == {}
-    assert {kind for kind, _ in snapshot.unknown} == {"WorkflowVersion", "Runtime", "Deployment"}
+    assert [version.version for version in snapshot.sources.versions] == ["v1"]
+    assert snapshot.sources.runtimes == {}
+    assert {kind for kind, _ in snapshot.sources.unknown} == {"WorkflowVersion", "Runtime", "Deployment"}
     assert not snapshot.unreadable, "an App that runs already does not wait for any of these"
 
 
@@ -122,10 +123,10 @@ async def test_snapshot_has_what_the_watches_reported(process: Process) -> None:
     cache(process, BY_KIND[CONFIG_MAP.kind], flow)
     snapshot = await observe(process)
     assert snapshot.app == CHAT
-    assert [version.name for version in snapshot.versions] == ["chat-v1"]
-    assert set(snapshot.runtimes) == {given.RUNTIME_NAME}
-    assert set(snapshot.children) == {("Service", given.NAME), ("ConfigMap", flow["metadata"]["name"])}
-    assert snapshot.flows == {given.flow_hash("v1")}
+    assert [version.name for version in snapshot.sources.versions] == ["chat-v1"]
+    assert set(snapshot.sources.runtimes) == {given.RUNTIME_NAME}
+    assert set(snapshot.children.observed) == {("Service", given.NAME), ("ConfigMap", flow["metadata"]["name"])}
+    assert snapshot.children.flows == {given.flow_hash("v1")}
 
 
 async def test_pods_runs_and_callers_are_told_apart(process: Process) -> None:
@@ -139,8 +140,8 @@ async def test_pods_runs_and_callers_are_told_apart(process: Process) -> None:
     other = {"name": "other", "namespace": "demo", "labels": labels}
     cache(process, JOBS, {"kind": JOB.kind, "metadata": run, "spec": {}}, {"kind": JOB.kind, "metadata": other, "spec": {}})
     snapshot = await observe(process)
-    assert [found.name for found in snapshot.pods] == ["chat-0"]
-    assert [(found.job, found.pod is not None) for found in snapshot.runs] == [("run", True)]
+    assert [found.name for found in snapshot.pods.observed] == ["chat-0"]
+    assert [(found.job, found.pod is not None) for found in snapshot.children.runs] == [("run", True)]
 
 
 # Reads without the cache.
@@ -162,18 +163,18 @@ async def test_what_an_evaluation_says_is_its_own_pods_word(process: Process) ->
         }
         status = {"containerStatuses": [{"name": "evaluation", "state": {"terminated": {"exitCode": code}}}]}
         cache(process, PODS, {"kind": "Pod", "metadata": meta, "spec": {"containers": []}, "status": status})
-    (found,) = (await observe(process)).evaluations
+    (found,) = (await observe(process)).verification.evaluations
     assert found.pod is not None
     assert found.pod.exit_code == 3
 
 
 async def test_access_keys_are_read_once_and_again_after_a_resync(process: Process, script: Script) -> None:
     cache(process, APPS, given.app_manifest())
-    first = (await observe(process)).access_keys
+    first = (await observe(process)).secrets.access_keys
     assert (first.presence, first.version) == (KeysPresence.PRESENT, "40")
-    assert (await observe(process)).access_keys == first
+    assert (await observe(process)).secrets.access_keys == first
     process.states.invalidate(KEY)
-    again = (await observe(process)).access_keys
+    again = (await observe(process)).secrets.access_keys
     assert again == first, "the same content is known since the same moment"
     assert reads(script) == [KEYS_PATH] * 2
 
@@ -232,7 +233,7 @@ async def test_access_keys_that_could_not_be_read_are_read_again(process: Proces
     script.on("GET", KEYS_PATH, failure(500, "InternalError"), stored(secret(), 41))
     with pytest.raises(errors.Unavailable):
         await observe(process)
-    assert (await observe(process)).access_keys.version == "41"
+    assert (await observe(process)).secrets.access_keys.version == "41"
 
 
 @pytest.mark.parametrize(
@@ -247,13 +248,13 @@ async def test_access_keys_that_are_absent_or_foreign_are_read_until_they_are_th
 ) -> None:
     cache(process, APPS, given.app_manifest())
     script.on("GET", KEYS_PATH, answer, stored(secret(), 41))
-    assert (await observe(process)).access_keys.presence is presence
-    assert (await observe(process)).access_keys.presence is KeysPresence.PRESENT
+    assert (await observe(process)).secrets.access_keys.presence is presence
+    assert (await observe(process)).secrets.access_keys.presence is KeysPresence.PRESENT
 
 
 async def test_public_app_needs_no_keys(process: Process, script: Script) -> None:
     cache(process, APPS, given.app_manifest(given.public()))
-    assert (await observe(process)).access_keys.presence is KeysPresence.PRESENT
+    assert (await observe(process)).secrets.access_keys.presence is KeysPresence.PRESENT
     assert script.sent == []
 
 
@@ -268,7 +269,7 @@ async def test_closed_rows_that_an_open_one_or_the_status_names_are_read(process
     script.on("GET", at(RECORDS, "live"), stored(given.row_manifest("live", given.live(2))))
     script.on("GET", at(RECORDS, "old"), failure(404, "NotFound"))
     policies(script)
-    assert {row.name for row in (await observe(process)).records} == {"new", "live"}
+    assert {row.name for row in (await observe(process)).rows.observed} == {"new", "live"}
 
 
 async def test_history_is_read_once_when_a_row_is_open_and_kept_up(process: Process, script: Script) -> None:
@@ -310,11 +311,11 @@ async def test_authors_are_stamped_since_policy_and_binding_exist(process: Proce
     cache(process, RECORDS, given.row_manifest("new"))
     script.on("GET", at(RECORDS), listed())
     policies(script, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
-    assert (await observe(process)).authors_stamped_since == parse_time("2026-01-02T00:00:00Z")
+    assert (await observe(process)).sources.authors_stamped_since == parse_time("2026-01-02T00:00:00Z")
     policies(script)
-    assert (await observe(process)).authors_stamped_since is not None, "for a minute it is not read again"
+    assert (await observe(process)).sources.authors_stamped_since is not None, "for a minute it is not read again"
     process.clock.later(61)
-    assert (await observe(process)).authors_stamped_since is None
+    assert (await observe(process)).sources.authors_stamped_since is None
 
 
 async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, script: Script) -> None:
@@ -328,7 +329,7 @@ async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, s
     script.on("GET", RECORDS.path("test", "b"), failure(404, "NotFound")).on("GET", RECORDS.path("test", "c"), failure(403, "Forbidden"))
     elsewhere = {"namespace": "test", "app": "chat", "row": "a", "hash": given.UNSEALED, "cluster": "eu-staging"}
     cache(process, RECORDS, given.row_manifest("elsewhere", given.asking(promotedFrom=elsewhere)))
-    assert set((await observe(process)).promotions) == {"yes"}, "what has the name here is another row"
+    assert set((await observe(process)).sources.promotions) == {"yes"}, "what has the name here is another row"
 
 
 # Problems.
@@ -350,13 +351,13 @@ async def test_what_was_refused_is_said_all_along_and_tried_again_with_backoff_w
     waited: list[float] = []
     for _ in range(80):
         name = hindered(process, reason)
-        problem = (await observe(process)).problems[name]
+        problem = (await observe(process)).children.problems[name]
         assert problem.retry_in is not None
         assert problem.holds_back("digest")
         assert not problem.holds_back("another"), "a manifest that was edited is sent at once"
         waited.append(problem.retry_in)
         process.clock.later(problem.retry_in)
-        assert not (await observe(process)).problems[name].holds_back("digest")
+        assert not (await observe(process)).children.problems[name].holds_back("digest")
     assert waited[0] == 1
     assert all(pause <= 1 + sum(waited[:number]) / 9 for number, pause in enumerate(waited)), "what is over is found out soon after"
     assert waited[-3:] == [300, 300, 300]
@@ -377,7 +378,7 @@ async def test_name_that_was_taken_is_read_again_after_a_while(process: Process,
     for kind, name in taken:
         script.on("GET", at(BY_KIND[kind], name), answer)
     process.clock.later(14)
-    assert taken & set((await observe(process)).problems) == (taken if stays else set())
+    assert taken & set((await observe(process)).children.problems) == (taken if stays else set())
 
 
 # Keys that variables name.
@@ -394,10 +395,10 @@ async def test_keys_that_variables_name_are_read_while_a_row_is_to_be_deployed(p
         "GET", at(SECRETS, "tokens"), stored({"metadata": {"name": "tokens"}, "data": {"OPENAI": "c2VjcmV0"}}), failure(404, "NotFound")
     )
     script.on("GET", at(SECRETS, "hidden"), failure(403, "Forbidden"))
-    assert dict((await observe(process)).named) == {("Secret", "tokens"): frozenset({"OPENAI"})}
-    assert dict((await observe(process)).named) == {("Secret", "tokens"): frozenset({"OPENAI"})}, "for 2 s they are cached"
+    assert dict((await observe(process)).secrets.named) == {("Secret", "tokens"): frozenset({"OPENAI"})}
+    assert dict((await observe(process)).secrets.named) == {("Secret", "tokens"): frozenset({"OPENAI"})}, "for 2 s they are cached"
     process.clock.later(2)
-    assert dict((await observe(process)).named) == {("Secret", "tokens"): None}
+    assert dict((await observe(process)).secrets.named) == {("Secret", "tokens"): None}
 
 
 async def test_kind_that_may_not_be_listed_is_a_feature_that_is_off_unless_nothing_goes_without_it(
@@ -406,7 +407,7 @@ async def test_kind_that_may_not_be_listed_is_a_feature_that_is_off_unless_nothi
     process.cache.update(APPS, stored(given.app_manifest(given.with_spec(access={"type": "public"}))))
     process.denials.note(BY_KIND["PodDisruptionBudget"], "", "no right")
     process.denials.note(BY_KIND["CronJob"], "another", "no right")
-    assert (await process.observer.observe((given.NAMESPACE, given.NAME))).denied == {"PodDisruptionBudget": "no right"}
+    assert (await process.observer.observe((given.NAMESPACE, given.NAME))).children.denied == {"PodDisruptionBudget": "no right"}
     process.denials.note(PODS, "", "no right")
     with pytest.raises(errors.Denied, match="cannot list pods"):
         await process.observer.observe((given.NAMESPACE, given.NAME))
@@ -421,7 +422,7 @@ async def test_row_that_cannot_be_read_holds_up_what_restores_it_and_nothing_els
     policies(script)
     snapshot = await observe(process)
     assert not snapshot.unreadable
-    assert list(snapshot.unknown) == [("Deployment", "c")]
+    assert list(snapshot.sources.unknown) == [("Deployment", "c")]
 
 
 async def test_problems_of_what_nobody_asks_for_any_more_are_forgotten(process: Process, script: Script) -> None:
@@ -433,8 +434,8 @@ async def test_problems_of_what_nobody_asks_for_any_more_are_forgotten(process: 
         state.keep_row_problem(f"r{number}", ChildProblem(ProblemReason.REFUSED, "odd"), process.clock())
     process.clock.later(601)
     snapshot = await observe(process)
-    assert not snapshot.problems
-    assert not snapshot.row_problems
+    assert not snapshot.children.problems
+    assert not snapshot.rows.problems
 
 
 async def test_releases_that_may_not_be_listed_do_not_make_a_flow_missing(process: Process, script: Script) -> None:
@@ -447,7 +448,7 @@ async def test_releases_that_may_not_be_listed_do_not_make_a_flow_missing(proces
         await observe(process)
     process.cache.delete(RECORDS, stored(given.row_manifest("a"), 90))
     cache(process, RECORDS, given.row_manifest("b", given.live(1)))
-    assert [row.name for row in (await observe(process)).records] == ["b"], "what serves needs no release"
+    assert [row.name for row in (await observe(process)).rows.observed] == ["b"], "what serves needs no release"
 
 
 async def test_very_many_releases_of_a_workflow_keep_no_other_app_waiting(process: Process) -> None:
@@ -465,7 +466,7 @@ async def test_very_many_releases_of_a_workflow_keep_no_other_app_waiting(proces
     snapshot = await observe(process)
     ended = True
     await beside
-    assert len(snapshot.versions) == 3000
+    assert len(snapshot.sources.versions) == 3000
     assert turns > 5
 
 
@@ -480,10 +481,13 @@ async def test_slices_of_the_apps_service_and_the_gates_are_observed_and_no_othe
     see(process, slices.service_slice(slices.endpoint("a"), slices.endpoint("b", ready=False)), slices.service_slice(app="other", name="o"))
     see(process, slices.gate_slice(slices.endpoint("gate-a"), port=20007), slices.gate_slice(app="other", port=20008))
     snapshot = await observe(process)
-    assert [(each.name, each.is_gates, each.port) for each in snapshot.slices] == [("chat-gate", True, 20007), ("chat-x7z2p", False, 8080)]
-    assert [(each.pod, each.ready) for each in snapshot.slices[1].endpoints] == [("a", True), ("b", False)]
-    assert snapshot.gate_ports == {20008}
-    assert not snapshot.children, "they are no children that are compared with a manifest"
+    assert [(each.name, each.is_gates, each.port) for each in snapshot.endpoints.slices] == [
+        ("chat-gate", True, 20007),
+        ("chat-x7z2p", False, 8080),
+    ]
+    assert [(each.pod, each.ready) for each in snapshot.endpoints.slices[1].endpoints] == [("a", True), ("b", False)]
+    assert snapshot.endpoints.gate_ports == {20008}
+    assert not snapshot.children.observed, "they are no children that are compared with a manifest"
 
 
 async def test_slice_of_a_deleted_app_of_the_same_name_is_not_observed(process: Process) -> None:
@@ -491,15 +495,18 @@ async def test_slice_of_a_deleted_app_of_the_same_name_is_not_observed(process: 
     before = slices.gate_slice()
     before["metadata"]["ownerReferences"] = [{"kind": "App", "name": given.NAME, "uid": "of-before"}]
     see(process, before)
-    assert (await observe(process)).slices == ()
+    assert (await observe(process)).endpoints.slices == ()
 
 
 async def test_gate_is_absent_down_ready_or_unknown(process: Process) -> None:
     cache(process, APPS, given.app_manifest(given.public()))
-    assert (await observe(process)).gate.state is GateState.ABSENT
+    assert (await observe(process)).endpoints.gate.state is GateState.ABSENT
     see(process, slices.slice_of_gate(slices.endpoint("gate-a", ready=False)))
-    assert (await observe(process)).gate.state is GateState.DOWN
+    assert (await observe(process)).endpoints.gate.state is GateState.DOWN
     process.informers.on_watch_event(SLICES, "MODIFIED", stored(slices.slice_of_gate(slices.endpoint("gate-a")), 2))
-    assert ((await observe(process)).gate.state, (await observe(process)).gate.pods) == (GateState.READY, frozenset({"uid-of-gate-a"}))
+    assert ((await observe(process)).endpoints.gate.state, (await observe(process)).endpoints.gate.pods) == (
+        GateState.READY,
+        frozenset({"uid-of-gate-a"}),
+    )
     process.denials.note(SLICES, names.GATE_NAMESPACE, "endpointslices is forbidden")
-    assert (await observe(process)).gate.state is GateState.UNKNOWN, "what was seen once may be gone"
+    assert (await observe(process)).endpoints.gate.state is GateState.UNKNOWN, "what was seen once may be gone"

@@ -12,8 +12,8 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.observed.archive import Archive
-from dynamiq_operator.plan.records import retention
-from dynamiq_operator.plan.records.retention import RESTS, RESTS_LEAST, hand_over
+from dynamiq_operator.plan.rows import retention
+from dynamiq_operator.plan.rows.retention import RESTS, RESTS_LEAST, hand_over
 from tests.support import factories as given
 from tests.support.world import World
 from tests.unit.plan.test_ledger import a_long_history, verified

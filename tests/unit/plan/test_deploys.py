@@ -433,7 +433,8 @@ def test_while_further_rows_wait_for_a_number_nothing_is_rolled_out_and_then_the
     world = serving("v1")
     for number in range(3):
         world.deploy(f"r{number}", "v2")
-    plan = make_plan(replace(world.snapshot(), more_rows=True))
+    snapshot = world.snapshot()
+    plan = make_plan(replace(snapshot, rows=replace(snapshot.rows, more=True)))
     lines = shown(plan)
     assert [line for line in lines if "pinned" in line] == ["r0: #2 pinned v2", "r1: #3 pinned v2", "r2: #4 pinned v2"]
     assert [line for line in lines if line.endswith("Overtaken")] == ["r0: Overtaken", "r1: Overtaken"]

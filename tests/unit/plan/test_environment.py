@@ -284,7 +284,7 @@ def test_nobody_wakes_an_app_without_a_key_whose_access_was_not_approved_to_be_p
     world.deploy_approved("a", config={"type": "serverless", "idleSeconds": 60})
     world.patch(access={"type": "public"})
     world.run()
-    world.gate_keys = world.snapshot().access_keys.version
+    world.gate_keys = world.snapshot().secrets.access_keys.version
     assert as_applied(world).private
     assert [private for _, private, _ in world.environments] == [True]
 

@@ -10,9 +10,11 @@ from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Record, Unreadable, read
 from dynamiq_operator.plan.groups import FAILURE
+from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.operations import SetAppStatus
 from dynamiq_operator.plan.planner import make_plan
+from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.support.world import BAD_NAME, World, a_world, serving
 from tests.unit.support.plan_lines import shown, told
@@ -30,7 +32,7 @@ def test_an_app_with_a_row_that_cannot_be_read_is_frozen_and_says_which_row_and_
     """It is so even if something needs a repair: the desired state may depend on that row."""
     world = serving("v1")
     world.deploy("b", "v2")
-    frozen = replace(world.snapshot(), unreadable=(unreadable_row(),), children={})
+    frozen = replace(world.snapshot(), unreadable=(unreadable_row(),), children=ObservedChildren())
     plan = make_plan(frozen)
     assert shown(plan) == ["app: ReconcileFailed=True Unreadable"]
     assert told(plan) == ["app ReconcileFailed"]
@@ -58,6 +60,11 @@ def test_rows_of_an_app_that_cannot_be_read_wait_without_an_end_and_nothing_else
     assert (condition.status, condition.reason) == ("Unknown", "Waiting"), "it has not failed"
 
 
+def unknown_source(world: World, unknown: tuple[str, str]) -> Snapshot:
+    snapshot = world.snapshot()
+    return replace(snapshot, sources=replace(snapshot.sources, unknown={unknown: LATER}))
+
+
 @pytest.mark.parametrize(
     ("asked", "unknown"),
     [
@@ -74,17 +81,21 @@ def test_a_row_waits_without_an_end_for_what_cannot_be_read_and_others_are_deplo
     world = serving("v1")
     world.deploy("b", **asked)
     world.later(100_000)
-    snapshot = replace(world.snapshot(), unknown={unknown: LATER})
-    world.perform(make_plan(snapshot).operations)
+    world.perform(make_plan(unknown_source(world, unknown)).operations)
     assert world.phases["b"] == "#2 Pending"
     assert world.rows["b"].outcome is None
     world.deploy("c", "v3")
-    world.perform(make_plan(replace(world.snapshot(), unknown={unknown: LATER})).operations)
+    world.perform(make_plan(unknown_source(world, unknown)).operations)
     assert world.rows["c"].pinned is not None
 
 
 def failing(world: World, reason: str = "Refused") -> ReconcileFailure:
     return ReconcileFailure(reason, "row b: a webhook says no: tried again")
+
+
+def after_failure(world: World) -> Snapshot:
+    snapshot = world.snapshot()
+    return replace(snapshot, operator=replace(snapshot.operator, failure=failing(world)))
 
 
 def test_what_failed_before_is_said_whatever_becomes_of_the_rows() -> None:
@@ -93,7 +104,7 @@ def test_what_failed_before_is_said_whatever_becomes_of_the_rows() -> None:
     world.deploy("b", "v1")
     world.settle()
     world.roll()
-    plan = make_plan(replace(world.snapshot(), failure=failing(world)))
+    plan = make_plan(after_failure(world))
     first = plan.groups[0]
     assert (first.name, first.after) == (FAILURE, frozenset())
     (status,) = plan.of(SetAppStatus)
@@ -102,11 +113,10 @@ def test_what_failed_before_is_said_whatever_becomes_of_the_rows() -> None:
 
 def test_what_failed_is_said_once_and_no_longer_once_it_is_done() -> None:
     world = serving("v1")
-    snapshot = replace(world.snapshot(), failure=failing(world))
-    world.perform(make_plan(snapshot).operations)
+    world.perform(make_plan(after_failure(world)).operations)
     assert world.condition("ReconcileFailed") == ("True", "Refused")
     assert world.said("App") == ["ReconcileFailed"]
-    assert make_plan(replace(world.snapshot(), failure=failing(world))).operations == ()
+    assert make_plan(after_failure(world)).operations == ()
     world.settle()
     assert "ReconcileFailed" not in {each.type for each in world.app.status.conditions}
 

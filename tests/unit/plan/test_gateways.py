@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from dynamiq_operator.desired.base import HTTP_ROUTE
@@ -17,8 +15,10 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.children.manifests import child_problems
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.children import ObservedChildren
+from dynamiq_operator.plan.observed.claim import ClaimState, HostnameClaim
 from dynamiq_operator.plan.operations import Group, Plan
-from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
+from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.unit.support.plan_lines import shown
 
@@ -31,9 +31,12 @@ def an_app(**parent: str) -> App:
     return given.an_app(given.public(), given.with_hostname(HOST), given.exposed("Gateway", **({"parentRef": parent} if parent else {})))
 
 
-def a_snapshot(app: App, *observed: Manifest, gateway: ParentRef | None = OPERATORS, **known: Any) -> Snapshot:
+def a_snapshot(
+    app: App, *observed: Manifest, gateway: ParentRef | None = OPERATORS, claim: HostnameClaim = OURS, can_route: bool = True
+) -> Snapshot:
     found = {(each["kind"], each["metadata"]["name"]): each for each in (*service(Inputs(app)), *observed)}
-    return Snapshot(given.NAMESPACE, given.NAME, given.NOW, Settings(gateway=gateway), app=app, children=found, **{"claim": OURS, **known})
+    children = ObservedChildren(found, has_gateway_api=can_route)
+    return Snapshot(given.NAMESPACE, given.NAME, given.NOW, Settings(gateway=gateway), app=app, children=children, claim=claim)
 
 
 def planned(snapshot: Snapshot) -> list[str]:
@@ -104,7 +107,7 @@ def test_an_ingress_takes_the_place_of_a_route() -> None:
 def test_an_app_that_can_have_no_gateway_is_told_what_to_do_and_keeps_its_ingress(
     gateway: ParentRef | None, there: bool, says: str
 ) -> None:
-    snapshot = a_snapshot(an_app(), the_ingress(), gateway=gateway, has_gateway_api=there)
+    snapshot = a_snapshot(an_app(), the_ingress(), gateway=gateway, can_route=there)
     assert planned(snapshot) == []
     ((reason, message),) = problems(snapshot)
     assert reason == "NoGateway"

@@ -12,7 +12,7 @@ from dynamiq_operator.model.guards import GuardReason, RowOf
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.hold import shown_hold
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.notifications import told_by
+from dynamiq_operator.plan.notifications import notifications_of
 from tests.support import factories as given
 from tests.support.world import World, serving
 
@@ -81,6 +81,8 @@ def test_that_a_hold_is_shown_no_more_is_no_end_of_it() -> None:
     app = next(found for (_, kind, _), found in world.objects.items() if kind == kinds.APP.kind)
     app["status"]["holds"] = {"row": "back", "sequence": 3}
     world.written_by_ours(app)
-    assert [each.reason for each in told_by(world.snapshot(), [each for group in world.plan().groups for each in group.operations])] == []
+    assert [
+        each.reason for each in notifications_of(world.snapshot(), [each for group in world.plan().groups for each in group.operations])
+    ] == []
     world.run()
     assert shown(world) == (None, [])

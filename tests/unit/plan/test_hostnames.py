@@ -12,9 +12,11 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.children import hostnames
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.children import ObservedChildren
+from dynamiq_operator.plan.observed.claim import ClaimState, HostnameClaim
 from dynamiq_operator.plan.operations import DeleteChild, SetAppStatus
 from dynamiq_operator.plan.planner import make_plan
-from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
+from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.support.world import a_world
 
@@ -125,7 +127,7 @@ def serving(
         Settings(domain=DOMAIN, gateway=ParentRef(name="public", namespace="infra")),
         app=app,
         claim=claim,
-        children={resource.key(app.meta.name): made},
+        children=ObservedChildren({resource.key(app.meta.name): made}),
     )
 
 

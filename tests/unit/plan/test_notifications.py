@@ -9,11 +9,11 @@ import pytest
 
 from dynamiq_operator.model.objects import Approval, DeployPolicy
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.notifications import Notification, told_by, told_since
+from dynamiq_operator.plan.notifications import Notification, notifications_of, told_since
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
-from tests.support.world import World
+from tests.support.world import World, stamped
 
 POLICY = {"apiVersion": "v1", "kind": "DeployPolicy", "metadata": {"name": "production"}, "spec": {"namespaceSelector": {}}}
 
@@ -30,10 +30,10 @@ def run(world: World) -> list[Notification]:
     """Returns all notifications until nothing is left to do, while pods become Ready."""
     notifications: list[Notification] = []
     for _ in range(30):
-        snapshot = replace(world.snapshot(), authors_stamped_since=STAMPED)
+        snapshot = stamped(world.snapshot(), STAMPED)
         plan = make_plan(snapshot)
         world.perform(plan.operations)
-        notifications += [each for group in plan.groups for each in told_by(snapshot, group.operations)]
+        notifications += [each for group in plan.groups for each in notifications_of(snapshot, group.operations)]
         world.roll()
         if not plan.operations:
             return notifications
@@ -111,8 +111,8 @@ def test_what_was_not_written_is_not_told(world: World) -> None:
     whole = [type(each).__name__ for each in group.operations]
     assert whole.index("Emit") < whole.index("CompleteRecord"), "an Event is made before what it tells of"
     before = group.operations[: whole.index("CompleteRecord")]
-    assert not told_by(snapshot, before)
-    assert reasons(list(told_by(snapshot, group.operations))) == ["a Progressing"]
+    assert not notifications_of(snapshot, before)
+    assert reasons(list(notifications_of(snapshot, group.operations))) == ["a Progressing"]
 
 
 def test_a_row_that_fails_is_told_of_with_why(world: World) -> None:

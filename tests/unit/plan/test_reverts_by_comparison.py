@@ -13,7 +13,7 @@ from dynamiq_operator.plan.observed.comparison import Comparison, Figure
 from dynamiq_operator.plan.operations import Plan, SetAppStatus
 from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.revert.comparing import to_compare
-from dynamiq_operator.plan.revert.verdict import GRACE
+from dynamiq_operator.plan.revert.fault import GRACE
 from tests.support import factories as given
 from tests.support.world import World, a_world
 

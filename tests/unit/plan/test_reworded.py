@@ -8,7 +8,7 @@ from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.needs import in_order
 from dynamiq_operator.model.record import Phase, RecordStatus
-from dynamiq_operator.plan.guards.reworded import with_words_of_before
+from dynamiq_operator.plan.guards.reworded import with_former_message
 from tests.support import factories as given
 
 UNTIL = "2026-11-30T06:00:00Z"
@@ -59,9 +59,9 @@ def status(message: str, reason: GuardReason = GuardReason.FROZEN) -> RecordStat
 )
 def test_what_says_the_same_is_not_written(before: str, needs: list[str]) -> None:
     was, now = status(before), status(in_order(needs))
-    assert with_words_of_before(was, now, given.NAME, given.NAMESPACE) == was
+    assert with_former_message(was, now, given.NAME, given.NAMESPACE) == was
     uncounted = status(in_order([*needs[:-1], f"{needs[-1]}. The approval by anna does not count: anna is the author"]))
-    assert with_words_of_before(was, uncounted, given.NAME, given.NAMESPACE) == was, "an operator of before did not say that"
+    assert with_former_message(was, uncounted, given.NAME, given.NAMESPACE) == was, "an operator of before did not say that"
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_what_says_the_same_is_not_written(before: str, needs: list[str]) -> Non
 )
 def test_what_says_something_else_is_written(needs: list[str]) -> None:
     now = status(in_order(needs))
-    assert with_words_of_before(status(APPROVE), now, given.NAME, given.NAMESPACE) == now
+    assert with_former_message(status(APPROVE), now, given.NAME, given.NAMESPACE) == now

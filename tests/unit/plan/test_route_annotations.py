@@ -10,9 +10,11 @@ from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, child
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.observed.children import ObservedChildren
+from dynamiq_operator.plan.observed.claim import ClaimState, HostnameClaim
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, DeleteChild, SetAppStatus
 from dynamiq_operator.plan.planner import make_plan
-from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
+from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 
 HOST = "chat.example.test"
@@ -27,7 +29,9 @@ def an_app(annotations: dict[str, str], **exposure: Any) -> App:
 
 def snapshot(app: App, *children: Manifest, settings: Settings | None = None) -> Snapshot:
     observed = {(each["kind"], each["metadata"]["name"]): each for each in children}
-    return Snapshot(given.NAMESPACE, given.NAME, given.NOW, settings or Settings(), app=app, claim=OURS, children=observed)
+    return Snapshot(
+        given.NAMESPACE, given.NAME, given.NOW, settings or Settings(), app=app, claim=OURS, children=ObservedChildren(observed)
+    )
 
 
 def ingress(found: Snapshot) -> dict[str, str] | None:

@@ -97,10 +97,10 @@ def test_no_reference_is_read_while_the_desired_pods_run() -> None:
     world = a_world(given.with_variables(TOKEN))
     world.add(holding("Secret", "tokens", openai="x"))
     world.deploy("a", "v1")
-    assert world.snapshot().named == {("Secret", "tokens"): frozenset({"openai"})}
+    assert world.snapshot().secrets.named == {("Secret", "tokens"): frozenset({"openai"})}
     world.run()
     world.remove_other("Secret", "tokens")
-    assert world.snapshot().named == {}
+    assert world.snapshot().secrets.named == {}
     assert world.plan().operations == ()
     assert world.condition("VariablesResolved") == ("True", "Resolved")
 

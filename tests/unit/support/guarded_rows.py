@@ -17,12 +17,15 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.guards import ObservedGuards
+from dynamiq_operator.plan.observed.rows import ObservedRows
+from dynamiq_operator.plan.observed.sources import PinSources
 from dynamiq_operator.plan.operations import CompleteRecord, CreateRecord, EndRecord, Operation, ReleaseRecord
-from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
-from dynamiq_operator.plan.records.numbering import complete_rows
-from dynamiq_operator.plan.records.outcomes import end_overtaken, end_row
-from dynamiq_operator.plan.records.release import release_rows
+from dynamiq_operator.plan.rows.admission import admit_rows
+from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row
+from dynamiq_operator.plan.rows.numbering import complete_rows
+from dynamiq_operator.plan.rows.outcomes import end_overtaken, end_row
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 
@@ -117,7 +120,7 @@ class GuardedRows:
 
     def why(self, name: str) -> str:
         """Returns the reason and the message of a waiting row; empty if it does not wait."""
-        waits = release_rows(complete_rows(self.context()).context).context.guarded.get(name)
+        waits = admit_rows(complete_rows(self.context()).context).context.guarded.get(name)
         return f"{waits.reason}: {waits.message}" if waits is not None else ""
 
     # Acts of the operator.
@@ -142,11 +145,9 @@ class GuardedRows:
             self.now,
             Settings(),
             app=app,
-            records=tuple(open_rows.values()),
-            versions=_VERSIONS,
-            runtimes=_RUNTIMES,
-            flows=_FLOWS,
-            authors_stamped_since=STAMPED,
+            rows=ObservedRows(tuple(open_rows.values())),
+            sources=PinSources(_VERSIONS, _RUNTIMES, authors_stamped_since=STAMPED),
+            children=ObservedChildren(flows=_FLOWS),
             ledger=Ledger(known=True).having(self.records),
             guards=observed,
         )
@@ -166,7 +167,7 @@ class GuardedRows:
         """Returns the writes of rows, in the planner's order. If there are none, a candidate's pods are ready, and it goes live."""
         context = self.context()
         done: list[Operation] = []
-        for step in (complete_rows, release_rows, end_overtaken):
+        for step in (complete_rows, admit_rows, end_overtaken):
             found = step(context)
             context, done = found.context, [*done, *found.operations]
         self._reserved = context.last_sequence

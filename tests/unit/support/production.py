@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from dynamiq_operator.model.objects import Approval, DeployPolicy, Manifest, for
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
-from tests.support.world import World
+from tests.support.world import World, stamped
 
 STAMPED = given.NOW - timedelta(days=1)
 Environment = tuple[tuple[str, ...], bool, str]
@@ -34,7 +33,7 @@ class Production(World):
             self.rule(approvals={"count": 1})
 
     def snapshot(self) -> Snapshot:
-        return replace(super().snapshot(), authors_stamped_since=STAMPED)
+        return stamped(super().snapshot(), STAMPED)
 
     def rule(self, *, unreadable: str = "", **rules: Any) -> None:
         """Sets the policy's rules from now on; without rules there is no policy."""

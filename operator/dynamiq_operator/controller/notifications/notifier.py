@@ -22,7 +22,7 @@ from dynamiq_operator.controller.notifications.sinks import Sink, sinks_of
 from dynamiq_operator.controller.notifications.takeover import Mark, Takeover
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import DeployPolicy
-from dynamiq_operator.plan.notifications import Notification, told_by
+from dynamiq_operator.plan.notifications import Notification, notifications_of
 from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -92,7 +92,7 @@ class Notifier:
     def _queue(self, snapshot: Snapshot, sinks: tuple[Sink, ...], done: Sequence[Operation]) -> None:
         """Queues the notifications of operations that were done."""
         try:
-            for notification in told_by(snapshot, done):
+            for notification in notifications_of(snapshot, done):
                 self._outbox.add(sinks, notification)
         except Exception:  # it must not fail a deploy
             log.exception("what was done could not be told")

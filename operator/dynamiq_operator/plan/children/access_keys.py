@@ -21,8 +21,8 @@ from dynamiq_operator.model.objects import App, Manifest, format_time, parse_tim
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.operations import AnnotatePod, CreateAccessKeys
-from dynamiq_operator.plan.snapshot import KeysPresence
 from dynamiq_operator.plan.workloads import environment
 
 CLOCKS = timedelta(seconds=60)
@@ -55,29 +55,29 @@ def seconds_to_look(context: Context) -> Iterator[float]:
     """Yields the seconds until each pod that cannot start is the next hint."""
     if not environment.needs_keys(context):
         return
-    for pod in context.snapshot.pods:
+    for pod in context.snapshot.pods.observed:
         if pod.awaits_mounts:
-            yield FIRST_LOOK * 2 ** _looks(pod, context.now) - _age(pod, context.now)
+            yield FIRST_LOOK * 2 ** _looks(pod, context.snapshot.now) - _age(pod, context.snapshot.now)
 
 
 def key_creation(context: Context) -> Iterator[CreateAccessKeys]:
     """Yields the creation of the Secret if it is missing."""
-    problem = context.snapshot.problems.get(SECRET.key(context.app.meta.name))
+    problem = context.snapshot.children.problems.get(SECRET.key(context.app.meta.name))
     if problem is not None and problem.holds_back(""):
         return
-    if environment.needs_keys(context) and context.snapshot.access_keys.presence is KeysPresence.ABSENT:
+    if environment.needs_keys(context) and context.snapshot.secrets.access_keys.presence is KeysPresence.ABSENT:
         yield CreateAccessKeys(context.app)
 
 
 def are_foreign(context: Context) -> bool:
     """Returns True if the Secret of the App's keys has another owner."""
     # No pod may mount it: with a matching name, an App would make it readable.
-    return environment.needs_keys(context) and context.snapshot.access_keys.presence is KeysPresence.FOREIGN
+    return environment.needs_keys(context) and context.snapshot.secrets.access_keys.presence is KeysPresence.FOREIGN
 
 
 def are_awaited(context: Context) -> bool:
     """Returns True if the keys are created first, and the workload in the next plan: it then notes their version in one write."""
-    absent = context.snapshot.access_keys.presence is KeysPresence.ABSENT
+    absent = context.snapshot.secrets.access_keys.presence is KeysPresence.ABSENT
     return environment.needs_keys(context) and absent
 
 
@@ -85,7 +85,7 @@ def key_note(context: Context, workload: Manifest | None) -> str | None:
     """Returns the workload's note of the keys: their version, and since when, if that changed under running pods."""
     if not environment.needs_keys(context):
         return None
-    keys, noted = context.snapshot.access_keys, _noted(workload)
+    keys, noted = context.snapshot.secrets.access_keys, _noted(workload)
     if not keys.version or keys.presence is not KeysPresence.PRESENT or (noted and noted.split(" ")[0] == keys.version):
         return noted
     return f"{keys.version} {format_time(keys.since)}" if noted and keys.since else keys.version
@@ -97,7 +97,7 @@ def annotate_pods(context: Context) -> Iterator[AnnotatePod]:
         version, since = _parsed(key_note(context, workload))
         if since is None:
             continue
-        for pod in context.snapshot.pods:
+        for pod in context.snapshot.pods.observed:
             if pod.pins == label and pod.keys != version and not pod.deleting and pod.created <= since + CLOCKS:
                 yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, names.KEYS_ANNOTATION, version)
 

@@ -50,7 +50,7 @@ def are_ready(context: Context) -> bool:
     """Returns True if all children are as desired and at rest. Children of triggers, and workloads of other pins, are ignored."""
     if awaits_policy(context) or not selection.has_arrived(context):
         return False
-    observed = context.snapshot.children
+    observed = context.snapshot.children.observed
     desired = {key: manifest for key, manifest in desired_children(context).items() if not _is_beside(context, key)}
     at_rest = all(child_kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired if key in observed)
     return at_rest and all(isinstance(operation, Emit) for operation in _converge_target(context, desired))
@@ -63,12 +63,12 @@ def _is_beside(context: Context, key: ChildKey) -> bool:
 
 def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_triggers: bool) -> Iterator[Operation]:
     """Yields the operations for the kinds of triggers, or for all others."""
-    denied = context.snapshot.denied
+    denied = context.snapshot.children.denied
     yield from converge_each(context, desired)
     # The new route is created before the old one is deleted: the API server may refuse it.
-    awaited = any(child_kinds.child_kind(key[0]).serves_hostname and key not in context.snapshot.children for key in desired)
+    awaited = any(child_kinds.child_kind(key[0]).serves_hostname and key not in context.snapshot.children.observed for key in desired)
     routes_stay = awaited or hostnames.routes_stay(context)
-    for key, observed in context.snapshot.children.items():
+    for key, observed in context.snapshot.children.observed.items():
         entry = child_kinds.child_kind(key[0])
         if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and routes_stay):
             continue
@@ -81,13 +81,13 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
 def converge_each(context: Context, desired: Mapping[ChildKey, Manifest]) -> Iterator[Operation]:
     """Yields the operations that converge each of these children to its manifest."""
     for key, manifest in desired.items():
-        if key[0] not in context.snapshot.denied:
+        if key[0] not in context.snapshot.children.denied:
             yield from _converge(context, key, manifest)
 
 
 def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[Operation]:
     """Yields the operations for one child; none if it equals its manifest, or cannot be made."""
-    observed, entry = context.snapshot.children.get(key), child_kinds.child_kind(key[0])
+    observed, entry = context.snapshot.children.observed.get(key), child_kinds.child_kind(key[0])
     if observed is manifest or (observed is not None and is_ending(observed)):
         return
     if observed is not None and entry.replaced_for and changed_field(manifest, observed, entry.replaced_for) is not None:
@@ -97,7 +97,7 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
     if observed is not None and difference is None:
         return
     digest = manifest_digest(manifest)  # the most expensive step: only for manifests that are sent
-    problem = context.snapshot.problems.get(key)
+    problem = context.snapshot.children.problems.get(key)
     if problem is not None and problem.holds_back(digest):
         return
     if observed is None or difference is None:
@@ -113,7 +113,7 @@ def _own_restored(context: Context) -> Iterator[OwnChild]:
 
     Only immutable ones are adopted.
     """
-    for key, observed in context.snapshot.children.items():
+    for key, observed in context.snapshot.children.observed.items():
         # A mutable one is not ours.
         is_kept = child_kinds.child_kind(key[0]).immutable and observed.get("immutable") is True
         if is_kept and not is_owned(observed, context.app) and not is_ending(observed):
@@ -121,15 +121,16 @@ def _own_restored(context: Context) -> Iterator[OwnChild]:
 
 
 def _create_flow(context: Context) -> Iterator[CreateFlow]:
-    pinned, release = context.pinned, context.release_of_flow
-    if pinned is None or pinned.workflow_hash in context.snapshot.flows:
+    pinned, children = context.pinned, context.snapshot.children
+    if pinned is None or pinned.workflow_hash in children.flows:
         return
+    release = context.snapshot.sources.release_of(pinned.workflow_hash)
     text = context.snapshot.archive.flows.get(pinned.workflow_hash) if release is None else None
     if release is None and text is None:
         return
-    problem = context.snapshot.problems.get(CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash))
+    problem = children.problems.get(CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash))
     if problem is None or not problem.holds_back(pinned.workflow_hash):
-        yield CreateFlow(context.app, pinned.workflow_hash, release or "", text)
+        yield CreateFlow(context.app, pinned.workflow_hash, release.name if release is not None else "", text)
 
 
 def _scale(context: Context) -> Iterator[Operation]:

@@ -19,9 +19,9 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children.route_annotations import annotation_problems, serving_ingress
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.claim import ClaimState
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.operations import ClaimHostname, KeepClaim, Operation, ReleaseClaim
-from dynamiq_operator.plan.snapshot import ClaimState
 
 GRACE = timedelta(seconds=60)
 """How long a deleted App, or one that no longer wants its hostname, keeps it after another App wants it."""
@@ -43,7 +43,7 @@ def routes_stay(context: Context) -> bool:
 
 def claim_operations(context: Context) -> tuple[Operation, ...]:
     """Returns the operations that create, keep or release the claim of the App's hostname."""
-    host, claim = exposure.external_hostname(context.app, context.settings), context.snapshot.claim
+    host, claim = exposure.external_hostname(context.app, context.snapshot.settings), context.snapshot.claim
     if host is None or _is_reserved(context):
         return ()
     if claim.state is ClaimState.FREE:
@@ -56,15 +56,15 @@ def claim_operations(context: Context) -> tuple[Operation, ...]:
     if claim.state is ClaimState.OURS and claim.released_at is not None:
         return (KeepClaim(claim.raw, None),)
     if claim.state is ClaimState.ABANDONED and claim.released_at is None:
-        return (KeepClaim(claim.raw, context.now),)
-    if claim.state is ClaimState.ABANDONED and claim.released_at is not None and context.now - claim.released_at >= GRACE:
+        return (KeepClaim(claim.raw, context.snapshot.now),)
+    if claim.state is ClaimState.ABANDONED and claim.released_at is not None and context.snapshot.now - claim.released_at >= GRACE:
         return (ReleaseClaim(claim.raw),)
     return ()
 
 
 def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     """Returns why the App has no route. Messages never name another namespace: readers of the App may not be allowed to know it."""
-    host = exposure.external_hostname(context.app, context.settings)
+    host = exposure.external_hostname(context.app, context.snapshot.settings)
     claim = context.snapshot.claim
     if host is None or (claim.state in (ClaimState.OURS, ClaimState.FREE) and not _is_reserved(context)):
         return {}
@@ -98,13 +98,13 @@ def _contested(context: Context, host: str) -> str:
 
 def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     """Returns why an App that wants a Gateway cannot have one. Until it can, the route that served its hostname stays."""
-    if not context.app.spec.wants_gateway or exposure.external_hostname(context.app, context.settings) is None:
+    if not context.app.spec.wants_gateway or exposure.external_hostname(context.app, context.snapshot.settings) is None:
         return {}
-    if not context.snapshot.has_gateway_api:
+    if not context.snapshot.children.has_gateway_api:
         message = (
             f"{_WANTED}, and the cluster does not serve HTTPRoutes: install the Gateway API ({HTTP_ROUTE.api_version}), or use type Ingress"
         )
-    elif exposure.gateway(context.app, context.settings) is None:
+    elif exposure.gateway(context.app, context.snapshot.settings) is None:
         message = f"{_WANTED}, and nobody names one: set exposure.parentRef, or start the operator with --gateway NAMESPACE/NAME"
     else:
         return {}
@@ -134,9 +134,10 @@ def _has_hostname(context: Context) -> bool:
 
 def _serves(context: Context) -> bool:
     """Returns True if a route of the App already has its hostname."""
-    host = exposure.external_hostname(context.app, context.settings)
+    host = exposure.external_hostname(context.app, context.snapshot.settings)
     return host is not None and any(
-        child_kind(kind).serves_hostname and exposure.serves(raw, context.app, host) for (kind, _), raw in context.snapshot.children.items()
+        child_kind(kind).serves_hostname and exposure.serves(raw, context.app, host)
+        for (kind, _), raw in context.snapshot.children.observed.items()
     )
 
 
@@ -145,7 +146,7 @@ def _is_reserved(context: Context) -> bool:
     # An App that already serves this hostname had it before the domain was set.
     if _serves(context):
         return False
-    host, domain = exposure.external_hostname(context.app, context.settings), context.settings.domain
+    host, domain = exposure.external_hostname(context.app, context.snapshot.settings), context.snapshot.settings.domain
     if host is None or domain is None or not host.endswith(f".{domain}"):
         return False
     parts = host.removesuffix(f".{domain}").split(".")

@@ -15,7 +15,7 @@ def maker_inputs(context: Context) -> Inputs:
     """Returns the inputs of the target, or, without one, of an App that runs nothing; triggers are left out."""
     return Inputs(
         context.app,
-        context.settings,
+        context.snapshot.settings,
         pinned=context.pinned,
         may_route=hostnames.may_route(context),
         kept_annotations=route_annotations.kept_annotations(context),
@@ -37,7 +37,7 @@ def _scale(context: Context) -> Autoscaling | None:
     """
     live = context.history.live
     serves_another = context.switches and context.serving not in (None, context.label)
-    row = live if serves_another and live is not None else context.target
+    row = live if serves_another and live is not None else context.history.target
     if row is None or row.pinned is None:
         return None
     scale, other = scale_of(row.pinned), conversion(context)

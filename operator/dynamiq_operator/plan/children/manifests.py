@@ -13,6 +13,7 @@ from dynamiq_operator.plan.children import access_keys, hostnames, route_annotat
 from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.maker_inputs import maker_inputs
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.workloads import environment
 
@@ -20,7 +21,7 @@ from dynamiq_operator.plan.workloads import environment
 def desired_children(context: Context) -> dict[ChildKey, Manifest]:
     """Returns every child whose content is known here, except those of triggers."""
     made = made_of(maker_inputs(context), of_triggers=False)
-    return {key: noting_given_up(manifest, context.snapshot.children.get(key), context.given_up) for key, manifest in made.items()}
+    return {key: noting_given_up(manifest, context.snapshot.children.observed.get(key), context.given_up) for key, manifest in made.items()}
 
 
 def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:
@@ -35,9 +36,10 @@ def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:
 
 def child_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """Returns what prevents the target's children from being made, including another owner's Secret in place of the App's keys."""
-    problems = still_hindering(context, _digests(context)) if context.snapshot.problems else {}
-    if context.snapshot.denied:
-        problems |= denied_problems(context, desired_children(context))
+    observed = context.snapshot.children
+    problems = still_hindering(observed, _digests(context)) if observed.problems else {}
+    if observed.denied:
+        problems |= denied_problems(observed, desired_children(context))
     problems |= route_annotations.annotation_problems(context) | hostnames.claim_problems(context) | hostnames.gateway_problems(context)
     if access_keys.are_foreign(context):
         key = SECRET.key(context.app.meta.name)
@@ -45,9 +47,9 @@ def child_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     return problems
 
 
-def denied_problems(context: Context, desired: Iterable[ChildKey]) -> dict[ChildKey, ChildProblem]:
+def denied_problems(children: ObservedChildren, desired: Iterable[ChildKey]) -> dict[ChildKey, ChildProblem]:
     """Returns the problems of desired children of kinds that the operator may not list. Existing ones stay unchanged."""
-    denied = context.snapshot.denied
+    denied = children.denied
     return {
         key: ChildProblem(ProblemReason.DENIED, f"{key[0]} {key[1]} is left alone: the operator cannot list this kind: {denied[key[0]]}")
         for key in desired
@@ -55,9 +57,9 @@ def denied_problems(context: Context, desired: Iterable[ChildKey]) -> dict[Child
     }
 
 
-def still_hindering(context: Context, digests: Mapping[ChildKey, str]) -> dict[ChildKey, ChildProblem]:
+def still_hindering(children: ObservedChildren, digests: Mapping[ChildKey, str]) -> dict[ChildKey, ChildProblem]:
     """Returns the observed problems of desired children with these digests. Other children and other manifests have none."""
-    return {key: problem for key, problem in context.snapshot.problems.items() if key in digests and problem.is_of(digests[key])}
+    return {key: problem for key, problem in children.problems.items() if key in digests and problem.is_of(digests[key])}
 
 
 def digests_of(manifests: Iterable[Manifest]) -> dict[ChildKey, str]:

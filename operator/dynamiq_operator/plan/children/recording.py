@@ -20,7 +20,7 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 def renews_template(context: Context, observed: Manifest) -> bool:
     """Returns True if the template is made anew for the recorder although its inputs are the same."""
-    if recorder_of(observed["spec"]["template"]) == context.settings.recorder:
+    if recorder_of(observed["spec"]["template"]) == context.snapshot.settings.recorder:
         return False
     return _has_no_pod(observed) or _is_restarted(context, observed)
 

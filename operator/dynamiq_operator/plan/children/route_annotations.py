@@ -17,13 +17,13 @@ from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 def annotation_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     """Returns why the App has no Ingress, or one without all of its annotations."""
     exposure = context.app.spec.exposure
-    if exposure is None or context.app.spec.wants_gateway or external_hostname(context.app, context.settings) is None:
+    if exposure is None or context.app.spec.wants_gateway or external_hostname(context.app, context.snapshot.settings) is None:
         return {}
-    wrong = ingress_annotations.refused(exposure, context.settings)
+    wrong = ingress_annotations.refused(exposure, context.snapshot.settings)
     if not wrong:
         return {}
     named = "; ".join(f"annotation {name} is {why}" for name, why in sorted(wrong.items()))
-    observed = context.snapshot.children.get(INGRESS.key(context.app.meta.name))
+    observed = context.snapshot.children.observed.get(INGRESS.key(context.app.meta.name))
     then = "its Ingress stays as it is" if observed is not None and is_owned(observed, context.app) else "no Ingress is made"
     message = (
         f"{named}: remove it from spec.exposure.annotations, or have it allowed by the operator's --ingress-annotations; until then {then}"
@@ -34,13 +34,13 @@ def annotation_problems(context: Context) -> dict[ChildKey, ChildProblem]:
 def serving_ingress(context: Context) -> Manifest | None:
     """Returns the App's Ingress, as observed, if it has the desired class; else None."""
     # An annotation that one class allows is not carried over to another.
-    ingress = context.snapshot.children.get(INGRESS.key(context.app.meta.name))
+    ingress = context.snapshot.children.observed.get(INGRESS.key(context.app.meta.name))
     if ingress is None or not is_owned(ingress, context.app) or is_ending(ingress):
         return None
     exposure, ingress_class = context.app.spec.exposure, ingress["spec"].get("ingressClassName")
-    desired_class = (exposure.class_name if exposure is not None else None) or context.settings.ingress_class
+    desired_class = (exposure.class_name if exposure is not None else None) or context.snapshot.settings.ingress_class
     filled_in = (
-        desired_class is None and ingress_class not in context.settings.ingress_annotations
+        desired_class is None and ingress_class not in context.snapshot.settings.ingress_annotations
     )  # by the API server, with the cluster's default
     return ingress if ingress_class == desired_class or filled_in else None
 
@@ -52,4 +52,8 @@ def kept_annotations(context: Context) -> dict[str, str]:
         return {}
     observed = ingress["metadata"].get("annotations") or {}
     desired = exposure.annotations or {}
-    return {name: desired[name] for name in ingress_annotations.refused(exposure, context.settings) if observed.get(name) == desired[name]}
+    return {
+        name: desired[name]
+        for name in ingress_annotations.refused(exposure, context.snapshot.settings)
+        if observed.get(name) == desired[name]
+    }

@@ -30,7 +30,7 @@ def selected_label(context: Context) -> str:
     """
     chosen = _chosen(context)
     reaches_all = chosen == PLAIN and context.workloads.selected == names.UNVERIFIED
-    return names.UNVERIFIED if reaches_all and (context.target is None or has_pods_of_pins(context)) else chosen
+    return names.UNVERIFIED if reaches_all and (context.history.target is None or has_pods_of_pins(context)) else chosen
 
 
 def _chosen(context: Context) -> str:
@@ -82,7 +82,7 @@ def scaled_label(context: Context) -> str:
         return serving if serving and context.history.live is not None else context.label
     other = conversion(context)
     if other is not None and (
-        other in context.workloads.by_label or WORKLOAD.key(context.app.meta.name, other) not in context.snapshot.problems
+        other in context.workloads.by_label or WORKLOAD.key(context.app.meta.name, other) not in context.snapshot.children.problems
     ):
         return other
     return _scaled_now(context) if has_pods_of_pins(context) else PLAIN
@@ -98,16 +98,16 @@ def watches_endpoints(context: Context) -> bool:
     observed, live = context.workloads, context.history.live
     rows = (context.pinned, live.pinned if live is not None else None)
     sleeps = any(pinned is not None and pinned.config.type is ConfigType.SERVERLESS for pinned in rows)
-    if sleeps or any(each.is_gates for each in context.snapshot.slices):
+    if sleeps or any(each.is_gates for each in context.snapshot.endpoints.slices):
         return True
     return context.app.spec.rollout.switches or context.switches or bool(observed.of_pins) or bool(observed.selected)
 
 
 def _scaled_now(context: Context) -> str:
     """Returns the label of the workload of pins that the autoscaler scales now. After its deletion it is any other one of pins."""
-    autoscaler = context.snapshot.children.get(AUTOSCALER.key(context.app.meta.name))
+    autoscaler = context.snapshot.children.observed.get(AUTOSCALER.key(context.app.meta.name))
     name = autoscaler["spec"].get("scaleTargetRef", {}).get("name", "") if autoscaler is not None else ""
-    labels = {pod.pins for pod in context.snapshot.pods} | set(context.workloads.of_pins)
+    labels = {pod.pins for pod in context.snapshot.pods.observed} | set(context.workloads.of_pins)
     on = [label for label in labels if label and names.workload(context.app.meta.name, label) == name]
     return on[0] if on else next(iter(context.workloads.of_pins), PLAIN)
 
@@ -129,5 +129,6 @@ def is_ready(context: Context, label: str) -> bool:
 
 def _ready_pods(context: Context, label: str, digest: str | None = None) -> int:
     return sum(
-        pod.ready and not pod.deleting and pod.pins == label and digest in (None, pod.template_digest) for pod in context.snapshot.pods
+        pod.ready and not pod.deleting and pod.pins == label and digest in (None, pod.template_digest)
+        for pod in context.snapshot.pods.observed
     )

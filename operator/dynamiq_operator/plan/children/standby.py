@@ -15,7 +15,7 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPods, Pod
 from dynamiq_operator.plan.operations import AnnotatePod, DeleteChild, Operation, ScaleWorkload
 from dynamiq_operator.plan.workloads import endpoints
 from dynamiq_operator.plan.workloads.wanted import (
@@ -74,8 +74,8 @@ def delete_left(context: Context) -> Iterator[Operation]:
 
 
 def _may_go(context: Context, label: str) -> bool:
-    if context.target is None or context.serving in (None, label):
-        return context.target is None or not _is_selected(context, label)
+    if context.history.target is None or context.serving in (None, label):
+        return context.history.target is None or not _is_selected(context, label)
     if _is_selected(context, label):
         serving = context.workloads.get(context.serving)
         state = WorkloadState.of(serving) if serving is not None else None
@@ -88,10 +88,10 @@ def _is_selected(context: Context, label: str) -> bool:
     return context.workloads.selected in (PLAIN, label)
 
 
-def tell_pods(context: Context) -> Iterator[AnnotatePod]:
+def standby_annotations(context: Context) -> Iterator[AnnotatePod]:
     """Yields the annotations of pods that the Service left, so that they close open connections, and of pods that it selects again."""
     selected = context.workloads.selected
-    for pod in context.snapshot.pods:
+    for pod in context.snapshot.pods.observed:
         # Pods that never served have no connection to close. Pods of a deleted workload terminate as they are.
         if pod.deleting or pod.pins == PLAIN or pod.pins not in context.workloads.by_label:
             continue
@@ -105,23 +105,23 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
     return {
         pod.uid: moment
         for pod, moment in _left_pods(context)
-        if pod.uid not in context.snapshot.silent
-        and ((activity := context.snapshot.activity.get(pod.uid)) is None or (activity.at < moment and not activity.standby))
+        if pod.uid not in context.snapshot.pods.silent
+        and ((activity := context.snapshot.pods.activity.get(pod.uid)) is None or (activity.at < moment and not activity.standby))
     }
 
 
 def unaware_pods(context: Context) -> tuple[Pod, ...]:
     """Returns the pods of a runtime without standby: callers' open connections stay at them."""
-    return tuple(pod for pod, moment in _left_pods(context) if _is_unaware(context, pod, moment))
+    return tuple(pod for pod, moment in _left_pods(context) if _is_unaware(context.snapshot.pods, pod, moment))
 
 
-def _is_unaware(context: Context, pod: Pod, moment: datetime) -> bool:
-    activity = context.snapshot.activity.get(pod.uid)
-    return pod.uid in context.snapshot.silent or (activity is not None and activity.at >= moment and not activity.standby)
+def _is_unaware(pods: ObservedPods, pod: Pod, moment: datetime) -> bool:
+    activity = pods.activity.get(pod.uid)
+    return pod.uid in pods.silent or (activity is not None and activity.at >= moment and not activity.standby)
 
 
 def _left_pods(context: Context) -> Iterator[tuple[Pod, datetime]]:
     """Yields the annotated pods, each with the time from which it has to know that."""
     since = context.workloads.served_since(context.serving) if context.serving is not None else None
     if since is not None:
-        yield from ((pod, since + HEARD_WITHIN) for pod in context.snapshot.pods if pod.standby and pod.ready and not pod.deleting)
+        yield from ((pod, since + HEARD_WITHIN) for pod in context.snapshot.pods.observed if pod.standby and pod.ready and not pod.deleting)

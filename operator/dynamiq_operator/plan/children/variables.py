@@ -75,16 +75,16 @@ def missing_variables(context: Context) -> str:
 def lacking(context: Context, pins: Pins, observed: Manifest | None) -> str:
     """Returns what new pods of any workload of the App would lack, in the same way."""
     app = context.app_for(pins, observed) or context.app
-    if workload.is_too_large(app, pins, context.settings.recorder) and _is_new(context, pins, observed):
+    if workload.is_too_large(app, pins, context.snapshot.settings.recorder) and _is_new(context, pins, observed):
         return TOO_LARGE
-    lacks = "; ".join(missing_keys(app, context.snapshot.named)) if context.snapshot.named else ""
+    lacks = "; ".join(missing_keys(app, context.snapshot.secrets.named)) if context.snapshot.secrets.named else ""
     return lacks if lacks and _is_new(context, pins, observed) else ""
 
 
 def has_flow(context: Context, pins: Pins) -> bool:
     """Returns True if the flow can be mounted; for the target also if its ConfigMap can be made."""
     is_target = context.pinned is not None and pins.flow == context.pinned.workflow_hash
-    return context.has_flow if is_target else pins.flow in context.snapshot.flows
+    return context.has_flow if is_target else pins.flow in context.snapshot.children.flows
 
 
 def reason_of(lacks: str) -> str:

@@ -31,7 +31,7 @@ def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInput
         row_note=_row_note(context, workload),
         app=context.app_for(workload.pins, workload.observed) if workload.pins is not None else None,
         replicas=replicas_now(context, None),
-        recorder=context.settings.recorder,
+        recorder=context.snapshot.settings.recorder,
         renewed=workload.observed is not None and renews_template(context, workload.observed),
     )
 
@@ -44,11 +44,11 @@ def workload_manifest(context: Context, workload: WantedWorkload) -> Manifest | 
 
 def _row_note(context: Context, workload: WantedWorkload) -> str | None:
     """Returns the row of a workload's template, while variables take effect only with rows; else None."""
-    if not context.holds_variables or context.target is None:
+    if not context.holds_variables or context.history.target is None:
         return None
     noted = workloads.template_row(workload.observed) if workload.observed is not None else None
     keeps = noted is not None and (workload.pins is None or context.keeps_environment(workload.pins, workload.observed))
-    return str(noted if keeps else context.target.sequence)
+    return str(noted if keeps else context.history.target.sequence)
 
 
 def served_note(context: Context, label: str) -> str | None:
@@ -56,7 +56,7 @@ def served_note(context: Context, label: str) -> str | None:
     # It is written before the Service leaves the workload: even if the operator stops, the next one knows which workload becomes the
     # standby.
     if not is_noted(context, label):
-        return f"{context.workloads.last_served + 1} {format_time(context.now)}"
+        return f"{context.workloads.last_served + 1} {format_time(context.snapshot.now)}"
     observed = context.workloads.get(label)
     noted: str | None = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.SERVED_ANNOTATION)
     return noted if context.workloads.served(label) else None
@@ -74,11 +74,11 @@ def is_noted(context: Context, label: str) -> bool:
 
 def awaits_policy(context: Context) -> bool:
     """Returns True if the App's NetworkPolicy is missing or not as desired: until then no pod that relies on it may start."""
-    desired = network_policy(Inputs(context.app, context.settings, verifies=verifies(context)))
+    desired = network_policy(Inputs(context.app, context.snapshot.settings, verifies=verifies(context)))
     # A NetworkPolicy that may not be listed any more counts as missing, though it was seen before.
-    if desired and NETWORK_POLICY.kind in context.snapshot.denied:
+    if desired and NETWORK_POLICY.kind in context.snapshot.children.denied:
         return True
-    observed = context.snapshot.children
+    observed = context.snapshot.children.observed
     return any(key_of(each) not in observed or drift(each, observed[key_of(each)]) is not None for each in desired)
 
 
@@ -111,8 +111,8 @@ def _awaits_others(context: Context, label: str) -> bool:
     # The Service of strategy Rolling selects every pod of the App, also standby pods: these end first.
     if label == PLAIN:
         return not are_others_gone(context)
-    if AUTOSCALER.kind in context.snapshot.denied:
+    if AUTOSCALER.kind in context.snapshot.children.denied:
         return True  # what it scales now is not known
     # The workload of strategy Rolling selects every pod of the App: the autoscaler has to leave it first.
-    autoscaler = context.snapshot.children.get(AUTOSCALER.key(context.app.meta.name))
+    autoscaler = context.snapshot.children.observed.get(AUTOSCALER.key(context.app.meta.name))
     return autoscaler is not None and autoscaler["spec"].get("scaleTargetRef", {}).get("name") == names.workload(context.app.meta.name)

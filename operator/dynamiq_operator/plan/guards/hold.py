@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.model.guards import RowKind, RowOf
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Pinned, Result, Source
+from dynamiq_operator.plan.guards.approvals import find_resumption
 from dynamiq_operator.plan.guards.kinds import is_automation
-from dynamiq_operator.plan.guards.said import resumed
 from dynamiq_operator.plan.history.lifecycle import waits
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def hold(context: Context) -> RowOf | None:
     """Returns the rollback whose hold is in force now; a rollback that is itself waiting counts, too. None if there is none."""
     for row in reversed(context.history.rows):
-        if row is context.target:
+        if row is context.history.target:
             return _of_target(context)
         if waits(row) and (held_by := holds(context, row)) is not None and held_by.row == row.name:
             return held_by
@@ -59,11 +59,11 @@ def needs_history(app: App, records: Iterable[Record]) -> bool:
 
 
 def _of_target(context: Context) -> RowOf | None:
-    return _of_row(context, context.target)
+    return _of_row(context, context.history.target)
 
 
 def _of_row(context: Context, row: Record | None) -> RowOf | None:
-    return holds(context, row) if row is not None and resumed(context, row) is None else None
+    return holds(context, row) if row is not None and find_resumption(context.snapshot.guards, row) is None else None
 
 
 def holds(context: Context, row: Record) -> RowOf | None:
@@ -83,7 +83,7 @@ def holds_of_new(context: Context, row: Record, pinned: Pinned, kind: RowKind) -
         return None
     if kind is RowKind.ROLLBACK:
         return RowOf(row=row.name, sequence=row.sequence) if _is_on(context, row) else None
-    runs = context.target.pinned if context.target is not None else None
+    runs = context.history.target.pinned if context.history.target is not None else None
     return _of_target(context) if runs is not None and runs_alike(runs, pinned) else None
 
 

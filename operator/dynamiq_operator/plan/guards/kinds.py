@@ -11,16 +11,16 @@ from dynamiq_operator.model.policy import AUTOMATION_GROUPS
 from dynamiq_operator.model.record import Pinned, Source
 
 if TYPE_CHECKING:
-    from dynamiq_operator.plan.context import Context
+    from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
-def kind_of(context: Context, record: Record, pinned: Pinned) -> RowKind:
+def kind_of(guards: ObservedGuards, record: Record, pinned: Pinned) -> RowKind:
     """Returns the kind of a row that has, or will get, these pins. Every row made by automation is from Git, whatever it deploys."""
     if pinned.source is Source.REVERT:
         return RowKind.ROLLBACK
-    if pinned.source is Source.APP or is_automation(context.snapshot.guards.policies, record.spec.created_by or ""):
+    if pinned.source is Source.APP or is_automation(guards.policies, record.spec.created_by or ""):
         return RowKind.GIT
     if record.spec.is_rollback:
         return RowKind.ROLLBACK

@@ -1,6 +1,6 @@
 """Lists the guards that would block a new deploy of the App now, for its status, and finds when time alone changes them.
 
-It evaluates no existing row: `waiting` does.
+It evaluates no existing row: `evaluation` does.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dynamiq_operator.model.guards import GuardReason, RowKind, StandingGuard
 from dynamiq_operator.model.objects import DeployPolicy, format_time
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
-from dynamiq_operator.plan.guards.asked import applies
 from dynamiq_operator.plan.guards.hold import shown_hold
+from dynamiq_operator.plan.guards.requirements import applies
 
 MOST = 64
 
@@ -27,7 +27,7 @@ def standing_guards(context: Context) -> tuple[StandingGuard, ...]:
 
 def freeze_change(context: Context) -> datetime | None:
     """Returns when a freeze of one of the App's policies begins or ends next; None if none does."""
-    changes = (freezes.next_change(policy.spec.freezes, context.now) for policy in context.snapshot.guards.policies)
+    changes = (freezes.next_change(policy.spec.freezes, context.snapshot.now) for policy in context.snapshot.guards.policies)
     return min((each for each in changes if each is not None), default=None)
 
 
@@ -39,7 +39,7 @@ def _guards(context: Context) -> Iterator[StandingGuard]:
         others = tuple(kind for kind in RowKind if kind is not RowKind.ROLLBACK)
         yield StandingGuard(reason=GuardReason.UNKNOWN, message=sentences.unknown(observed.unknown)[:1024], applies_to=others)
     for policy in observed.policies:
-        yield from _of_policy(policy, context.now)
+        yield from _of_policy(policy, context.snapshot.now)
     if (held_by := shown_hold(context)) is not None:
         yield StandingGuard(reason=GuardReason.HELD, message=sentences.would_hold_git(app, held_by), applies_to=(RowKind.GIT,))
 

@@ -12,10 +12,10 @@ from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.model.verification import Verify
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
-from dynamiq_operator.plan.guards.asked import guards_of, passes_rules, why_never
 from dynamiq_operator.plan.guards.hold import holds_of_new, runs_alike
 from dynamiq_operator.plan.guards.kinds import kind_of
-from dynamiq_operator.plan.history.lifecycle import brings_once_released
+from dynamiq_operator.plan.guards.requirements import passes_rules, required_guards, why_never
+from dynamiq_operator.plan.history.lifecycle import applies_once_admitted
 
 
 def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused | Unknown:
@@ -23,18 +23,18 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
 
     Refused if the rules never allow the row. Unknown if it would wait but the cluster cannot store why.
     """
-    kind = kind_of(context, row, pinned)
+    kind = kind_of(context.snapshot.guards, row, pinned)
     if why := why_never(context, row, pinned, kind):
         return Refused(why)
     added: dict[str, Any] = {}
-    guards = tuple(guards_of(context, row, pinned, kind))
+    guards = tuple(required_guards(context, row, pinned, kind))
     if context.snapshot.guards.outdated:  # the cluster would drop the notes, and the digest would not match the stored row
         return Unknown(sentences.unknown(context.snapshot.guards.unknown)) if guards else pinned
     if guards:
         live = context.history.live
         base = RowOf(row=live.name, sequence=live.sequence) if live is not None else None
         added |= {"guards": guards, "base": base}
-    if row.spec.is_rollback and not brings_once_released(row, [guard.reason for guard in guards]):
+    if row.spec.is_rollback and not applies_once_admitted(row, [guard.reason for guard in guards]):
         added |= {"environment": in_force} if (in_force := context.environment_in_force) is not None else {}
     elif guards or row.spec.bypass is not None:
         added["environment"] = environment_digest(context.app)

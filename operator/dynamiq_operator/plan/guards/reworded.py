@@ -49,7 +49,7 @@ _BEFORE = (
 _PATTERNS = tuple((re.compile(pattern), now) for pattern, now in _BEFORE)
 
 
-def with_words_of_before(before: RecordStatus, status: RecordStatus, app: str, namespace: str) -> RecordStatus:
+def with_former_message(before: RecordStatus, status: RecordStatus, app: str, namespace: str) -> RecordStatus:
     """Returns the status with the message that the row already has if both mean the same; else the status unchanged."""
     if before.waits is None or status.waits is None or before.waits.message == status.waits.message:
         return status

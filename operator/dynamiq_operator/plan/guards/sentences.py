@@ -12,7 +12,7 @@ from dynamiq_operator.model.policy import Promotion
 from dynamiq_operator.model.text import plugin_command
 
 if TYPE_CHECKING:
-    from dynamiq_operator.plan.context import Context
+    from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 
 def suspended(app: App) -> str:
@@ -48,19 +48,21 @@ def not_from_cluster(where: str, policy: str, clusters: Sequence[str]) -> str:
     return f"it comes from {where}, and of other clusters policy {policy} takes versions {origins} (promotion.clusters)"
 
 
-def awaiting(context: Context, row: Record, counted: int, needed: int, policies: Sequence[str], uncounted: Sequence[str] = ()) -> str:
+def awaiting(
+    app: App, guards: ObservedGuards, row: Record, counted: int, needed: int, policies: Sequence[str], uncounted: Sequence[str] = ()
+) -> str:
     """Returns which approvals are missing and who can give them.
 
     `counted`: approvals that count. `uncounted`: sentences about those that do not.
     """
     people = "1 approval" if needed == 1 else f"{needed} approvals"
     of = f"policy {policies[0]}" if len(policies) == 1 else f"policies {', '.join(policies)}"
-    if context.snapshot.guards.approvals and context.snapshot.guards.stamped_since is None:
+    if guards.approvals and guards.stamped_since is None:
         return f"Needs {people} ({of}), and none counts: no admission policy stamps who makes one (Kubernetes 1.36 or later, manifests/admission)"
     if row.pinned is not None and not row.pinned.created_by_verified:
         return f"Needs {people} ({of}), and none counts: the API server did not stamp who made the row, so the author is unknown"
     so_far = f", has {counted}" if counted else ""
-    command = _command(context.app, f"approve {context.app.meta.name}")
+    command = _command(app, f"approve {app.meta.name}")
     need = f"Needs {people} ({of}){so_far}: someone other than the author, with the role dynamiq-approver, runs {command}"
     return need + "".join(f". {each}" for each in uncounted)
 

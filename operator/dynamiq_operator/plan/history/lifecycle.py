@@ -107,16 +107,16 @@ def waits(row: Record) -> bool:
     return row.outcome is None and row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
 
 
-def brings_environment(row: Record) -> bool:
+def applies_environment(row: Record) -> bool:
     """Returns True if changed variables take effect with a row: it was approved, waited for a freeze, or is a bypass.
 
     For a rollback only an approval or a bypass counts: rollbacks may be exempt from freezes, and would bring unapproved variables. A
     suspension and unknown guards never count.
     """
-    return brings_once_released(row, row.spec.released.guards if row.spec.released is not None else ())
+    return applies_once_admitted(row, row.spec.released.guards if row.spec.released is not None else ())
 
 
-def brings_once_released(row: Record, waited_for: Collection[GuardReason]) -> bool:
+def applies_once_admitted(row: Record, waited_for: Collection[GuardReason]) -> bool:
     """Returns True if changed variables take effect with a row once it is admitted after waiting for these guards."""
     sufficient = {GuardReason.AWAITING_APPROVAL} if row.spec.is_rollback else {GuardReason.AWAITING_APPROVAL, GuardReason.FROZEN}
     return row.spec.bypass is not None or not sufficient.isdisjoint(waited_for)
@@ -124,7 +124,7 @@ def brings_once_released(row: Record, waited_for: Collection[GuardReason]) -> bo
 
 def approved_environment(row: Record | None) -> str | None:
     """Returns the digest of the environment approved with a row; None if the row brings none, or was pinned before such notes."""
-    return row.pinned.environment if row is not None and row.pinned is not None and brings_environment(row) else None
+    return row.pinned.environment if row is not None and row.pinned is not None and applies_environment(row) else None
 
 
 def noted_environment(row: Record | None) -> str | None:
@@ -135,7 +135,7 @@ def noted_environment(row: Record | None) -> str | None:
     if row is None or row.pinned is None:
         return None
     # For a rollback that waited, an older operator noted the App's own environment: that proves nothing.
-    return row.pinned.environment if brings_environment(row) or not row.pinned.guards else None
+    return row.pinned.environment if applies_environment(row) or not row.pinned.guards else None
 
 
 def completed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -86,6 +86,18 @@ class Slice:
             port=ports[0].get("port") if len(ports) == 1 else None,
             raw=raw,
         )
+
+
+@dataclass(frozen=True)
+class ObservedEndpoints:
+    """The ways by which callers of one App reach pods."""
+
+    slices: tuple[Slice, ...] = ()
+    """The watched EndpointSlices of its Service, including those of the gate."""
+    gate: Gate = field(default_factory=Gate)
+    """The gate, from the slices of its own Service."""
+    gate_ports: frozenset[int] = frozenset()
+    """Ports of the gate that slices of other Apps use."""
 
 
 def _endpoint(raw: Mapping[str, Any]) -> Endpoint:

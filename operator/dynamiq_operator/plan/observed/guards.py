@@ -29,3 +29,8 @@ class ObservedGuards:
     unknown: str = ""
     stamped_since: datetime | None = None
     outdated: bool = False
+
+    @property
+    def asks_approvals(self) -> bool:
+        """True if a readable policy requires approvals."""
+        return any(each.spec.approvals is not None for each in self.policies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from dynamiq_operator.desired.pins import label_of
 from dynamiq_operator.desired.pod_template import CONTAINER, recorder_of
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import parse_time
+from dynamiq_operator.plan.observed.activity import Activity
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,17 @@ class Pod:
             recorder=recorder_of(raw),
             verification=(raw["metadata"].get("annotations") or {}).get(names.VERIFICATION_ANNOTATION, ""),
         )
+
+
+@dataclass(frozen=True)
+class ObservedPods:
+    """The pods of one App, and their reports."""
+
+    observed: tuple[Pod, ...] = ()
+    activity: Mapping[str, Activity] = field(default_factory=dict)
+    """The last report of each pod, by uid. A pod without a report is unknown."""
+    silent: frozenset[str] = frozenset()
+    """Uids of pods that repeatedly failed to report."""
 
 
 def named(parts: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any] | None:

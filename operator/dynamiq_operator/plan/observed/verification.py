@@ -103,3 +103,13 @@ class EvaluationJob:
             raw=raw,
             pod=pod,
         )
+
+
+@dataclass(frozen=True)
+class ObservedVerification:
+    """The verification of new pods before callers reach them."""
+
+    reading: Reading | None = None
+    """The answers so far of the pods that are verified now."""
+    evaluations: tuple[EvaluationJob, ...] = ()
+    """Jobs that evaluate those pods."""

@@ -38,7 +38,7 @@ def to_compare(snapshot: Snapshot, app: App) -> Question | None:
     policy, watched = app.spec.rollout.revert, app.status.trial
     if policy is None or not policy.compares or snapshot.settings.recorder is None or watched is None or watched.compared is not None:
         return None
-    live = History.of(snapshot.records).live
+    live = History.of(snapshot.rows.observed).live
     if live is None or not is_running(watched, live, snapshot.now):
         return None
     return Question(live.meta.uid, _unended(snapshot, app, live))
@@ -47,12 +47,12 @@ def to_compare(snapshot: Snapshot, app: App) -> Question | None:
 def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
     """Returns how many runs in flight began long enough ago to count; None if a pod was not read."""
     # The recorder learns of runs when they end: only pods know a run that hangs. Older runtimes do not report them.
-    comparison = snapshot.comparison
+    comparison = snapshot.trial.comparison
     if comparison is None or comparison.row != live.meta.uid or comparison.matures_seconds is None or live.pinned is None:
         return None
     since, unended = parse_time(live.pinned.created_at), 0
     for pod in Context.of(snapshot, app).pods:
-        activity = snapshot.activity.get(pod.uid)
+        activity = snapshot.pods.activity.get(pod.uid)
         if activity is None and pod.ready:
             return None
         if activity is None or not activity.in_flight or activity.running_seconds is None:
@@ -64,7 +64,7 @@ def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
 
 def too_short(context: Context, policy: RevertPolicy) -> str:
     """Returns why p95 and cost cannot be compared within the watch; empty if they can, or if that is unknown."""
-    live, comparison = context.history.live, context.snapshot.comparison
+    live, comparison = context.history.live, context.snapshot.trial.comparison
     if live is None or comparison is None or comparison.row != live.meta.uid or comparison.matures_seconds is None:
         return ""
     if not policy.compares or comparison.matures_seconds < policy.seconds:
@@ -81,10 +81,10 @@ def noted_trial(context: Context) -> Trial | None:
     if policy is None or not policy.compares or live is None or watched is None or watched.compared is not None:
         return watched
     # Compared once: after many looks, chance alone would revert some version.
-    comparison = context.snapshot.comparison
+    comparison = context.snapshot.trial.comparison
     if comparison is not None and comparison.row != live.meta.uid:
         comparison = None
-    is_over = not is_running(watched, live, context.now)
+    is_over = not is_running(watched, live, context.snapshot.now)
     if comparison is not None and (_is_decisive(comparison, policy) or (is_over and _is_known_bad(comparison, policy))):
         return watched.model_copy(update={"compared": _decided(context, policy, comparison)})
     return watched.model_copy(update={"compared": _not_compared(context, policy, comparison)}) if is_over else watched
@@ -146,7 +146,7 @@ def faults(comparison: Comparison, policy: RevertPolicy) -> list[str]:
 def _decided(context: Context, policy: RevertPolicy, comparison: Comparison) -> Compared:
     faulty = faults(comparison, policy)
     return Compared(
-        at=format_time(context.now),
+        at=format_time(context.snapshot.now),
         result=ComparisonResult.REGRESSED if faulty else ComparisonResult.KEPT,
         runs=comparison.runs,
         p95_ratio=_rounded(comparison.p95),
@@ -203,7 +203,7 @@ def _rounded(figure: Figure) -> float | None:
 
 def _not_compared(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> Compared:
     return Compared(
-        at=format_time(context.now),
+        at=format_time(context.snapshot.now),
         result=ComparisonResult.NOT_COMPARED,
         runs=comparison.runs if comparison is not None else None,
         message=_why_not(context, policy, comparison)[:512],
@@ -211,10 +211,10 @@ def _not_compared(context: Context, policy: RevertPolicy, comparison: Comparison
 
 
 def _why_not(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> str:
-    if context.settings.recorder is None:
+    if context.snapshot.settings.recorder is None:
         return "the operator was told of no recorder"
     if comparison is None:
-        return f"the recorder gave no answer{f': {context.snapshot.unanswered}' if context.snapshot.unanswered else ''}"
+        return f"the recorder gave no answer{f': {context.snapshot.trial.unanswered}' if context.snapshot.trial.unanswered else ''}"
     if comparison.runs < runs_needed(policy):
         return f"the recorder had {comparison.runs} of its runs{_that_count(comparison)}, and it takes {runs_needed(policy)}"
     if comparison.too_few:

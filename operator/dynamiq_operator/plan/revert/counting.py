@@ -16,7 +16,7 @@ def count(snapshot: Snapshot, app: App, counted: RunCounts) -> RunCounts:
     """Returns the counts of before, updated with this snapshot; empty if nothing is watched."""
     if app.spec.rollout.revert is None:
         return RunCounts()
-    history = History.of(snapshot.records)
+    history = History.of(snapshot.rows.observed)
     if not counts_runs(app, history, snapshot.now) or history.target is None or history.target.pinned is None:
         return RunCounts()
     context = Context.of(snapshot, app)
@@ -28,11 +28,13 @@ def count(snapshot: Snapshot, app: App, counted: RunCounts) -> RunCounts:
     restarts = {uid: pod.container.restarts for uid, pod in pods.items() if uid not in own and pod.container is not None}
     previous = counted.previous
     if history.candidate is not None:
-        others = {pod.uid for pod in snapshot.pods if pod.uid not in pods and pod.uid not in counted.pods and _serves(context, pod.pins)}
-        previous = updated(previous, {uid: activity for uid, activity in snapshot.activity.items() if uid in others})
+        others = {
+            pod.uid for pod in snapshot.pods.observed if pod.uid not in pods and pod.uid not in counted.pods and _serves(context, pod.pins)
+        }
+        previous = updated(previous, {uid: activity for uid, activity in snapshot.pods.activity.items() if uid in others})
     counts = RunCounts(
         counted.row,
-        updated(counted.pods, {uid: activity for uid, activity in snapshot.activity.items() if uid in pods}),
+        updated(counted.pods, {uid: activity for uid, activity in snapshot.pods.activity.items() if uid in pods}),
         counted.own | own,
         {**restarts, **counted.restarts},
         previous,

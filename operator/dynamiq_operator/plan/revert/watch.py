@@ -44,7 +44,7 @@ def trial(context: Context) -> Trial | None:
 
     It begins when the App's status first names the row, and stays until another row is live.
     """
-    watched, counts = _begun_trial(context), context.snapshot.counts
+    watched, counts = _begun_trial(context), context.snapshot.trial.counts
     last = counts.last_look if watched is not None and counts.row == watched.row else None
     if watched is None or last is None or watched.unended_percent is not None or last.in_flight <= last.ended:
         return watched
@@ -57,12 +57,12 @@ def _begun_trial(context: Context) -> Trial | None:
         return None
     if status.live is not None and status.live.row == live.name:
         return status.trial if status.trial is not None and status.trial.row == live.name else None
-    if brings_back(live) or _ran_before(context, live):
+    if is_rollback_or_revert(live) or _ran_before(context, live):
         return None
     until = parse_time(live.outcome.at) + timedelta(seconds=policy.seconds)
-    if context.now >= until:
+    if context.snapshot.now >= until:
         return None  # such as a row restored from a backup
-    counts = context.snapshot.counts
+    counts = context.snapshot.trial.counts
     before = counts.version_before(policy.min_runs) if counts.row == live.name else None
     return new_trial(live.name, until, before)
 
@@ -77,7 +77,7 @@ def new_trial(row: str, until: datetime, before: Begun | None) -> Trial:
     )
 
 
-def brings_back(row: Record) -> bool:
+def is_rollback_or_revert(row: Record) -> bool:
     """Returns True if the row is a rollback or a revert: neither is ever reverted."""
     return row.spec.restores is not None or (row.pinned is not None and row.pinned.restores is not None)
 

@@ -49,7 +49,7 @@ def _waits_for_others(context: Context, name: str) -> str:
     problems = "; ".join(sorted(problem.message for problem in manifests.child_problems(context).values()))
     if problems or not context.switches or selection.has_arrived(context):
         return f"its pods are ready, and not all else that it needs is in place{f': {problems}' if problems else ''}"
-    denied = context.snapshot.denied.get(ENDPOINT_SLICE.kind)
+    denied = context.snapshot.children.denied.get(ENDPOINT_SLICE.kind)
     why = f": the operator cannot list EndpointSlices: {denied}" if denied is not None else ""
     return f"the pods of Deployment {name} are ready, and it is not known yet that callers reach them alone{why}"
 
@@ -58,8 +58,8 @@ def _moments(context: Context, pinned: Pinned, state: WorkloadState | None) -> l
     """Returns the times before which the clock cannot have started."""
     # A restored row that was in flight has old pins, so its creation alone is not enough.
     moments = [parse_time(pinned.created_at), context.in_flight_since]
-    if context.target is not None and context.target.spec.released is not None:
-        moments.append(parse_time(context.target.spec.released.at))
+    if context.history.target is not None and context.history.target.spec.released is not None:
+        moments.append(parse_time(context.history.target.spec.released.at))
     if state is not None and state.progressed_at is not None:
         moments.append(state.progressed_at)
     # If pods are replaced repeatedly, the first one counts.

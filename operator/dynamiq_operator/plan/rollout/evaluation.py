@@ -18,8 +18,8 @@ from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import Operation
-from dynamiq_operator.plan.records.outcomes import end_row, verify_row
 from dynamiq_operator.plan.rollout import clock
+from dynamiq_operator.plan.rows.outcomes import end_row, verify_row
 from dynamiq_operator.plan.verification.verdict import Verdict, verdict
 from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.verified import needs_switch
@@ -91,7 +91,7 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     if (result := verdict(context)) is not None:
         return _verifying(result)
     cause = _refusal(context) or _no_room(context, state) or find_cause(context.pods, state)
-    waited = context.now - clock.running_since(context, pinned, state)
+    waited = context.snapshot.now - clock.running_since(context, pinned, state)
     waits_for = clock.standstill(context, state) if cause is None or (state is not None and cause.gravity is Gravity.UNTIL_DEADLINE) else ""
     return _standing(waits_for, waited) if waits_for else _running(context, cause, waited)
 

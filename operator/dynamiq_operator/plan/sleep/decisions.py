@@ -14,8 +14,9 @@ from dynamiq_operator.model.gates import PORTS, GateState
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.endpoints import Slice
+from dynamiq_operator.plan.observed.endpoints import ObservedEndpoints, Slice
 from dynamiq_operator.plan.observed.problems import ChildProblem
+from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.operations import CreateChild, DeleteChild, Operation, ScaleWorkload, WriteGateKeys
 from dynamiq_operator.plan.sleep import idle
 from dynamiq_operator.plan.sleep.hindrances import hindrance, knows_keys, sleeping_config
@@ -30,7 +31,6 @@ from dynamiq_operator.plan.sleep.state import (
     sleep_of,
     wanted_note,
 )
-from dynamiq_operator.plan.snapshot import KeysPresence
 
 UNANSWERED = timedelta(seconds=10)
 """How long a slice may be without a ready pod of the gate before it is deleted."""
@@ -41,7 +41,7 @@ def wake(context: Context, minimum: int) -> Iterator[Operation]:
     observed = context.serving_workload
     if observed is None or is_ending(observed) or not is_to_wake(context):
         return
-    yield events.woken(context.app, context.now, _why(context))
+    yield events.woken(context.app, context.snapshot.now, _why(context))
     yield ScaleWorkload(observed, minimum)
 
 
@@ -52,7 +52,7 @@ def is_to_wake(context: Context) -> bool:
         case Sleep.ASLEEP:
             return (blocking is not None and blocking.wakes) or leads is None or not is_current(context, leads)
         case Sleep.LEFT:
-            return (blocking is not None and blocking.wakes) or ENDPOINT_SLICE.kind not in context.snapshot.denied
+            return (blocking is not None and blocking.wakes) or ENDPOINT_SLICE.kind not in context.snapshot.children.denied
         case _:
             return False
 
@@ -62,10 +62,10 @@ def sleep_operations(context: Context) -> Iterator[Operation]:
     leads, observed = gate_slice(context), context.serving_workload
     yield from _write_keys(context)
     if leads is not None and is_to_go(context, leads):
-        yield events.straight_to_pods(context.app, context.now)
+        yield events.straight_to_pods(context.app, context.snapshot.now)
         yield DeleteChild(leads.raw)
     elif leads is not None and observed is not None and may_fall_asleep(context, leads) and not is_ending(observed):
-        yield events.asleep(context.app, context.now)
+        yield events.asleep(context.app, context.snapshot.now)
         yield ScaleWorkload(observed, 0)
     elif leads is None and is_idle(context):
         yield from _create_slice(context)
@@ -75,31 +75,35 @@ def is_idle(context: Context) -> bool:
     """Returns True if an awake App may sleep and all of its pods are idle."""
     config = sleeping_config(context)
     is_awake = config is not None and sleep_of(context) is Sleep.AWAKE and hindrance(context) is None
-    return is_awake and config is not None and idle.are_idle(context, config.idle_seconds or 0)
+    return is_awake and config is not None and idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0)
 
 
 def may_fall_asleep(context: Context, leads: Slice) -> bool:
     """Returns True if every caller may already reach the gate, and the pods have stayed idle since then."""
     config, since = sleeping_config(context), settled_at(leads)
-    if config is None or sleep_of(context) is not Sleep.LEADING or hindrance(context) is not None or context.now < since:
+    if config is None or sleep_of(context) is not Sleep.LEADING or hindrance(context) is not None or context.snapshot.now < since:
         return False
-    return is_current(context, leads) and is_answered(context, leads) and idle.are_idle(context, config.idle_seconds or 0, since)
+    return (
+        is_current(context, leads)
+        and is_answered(context.snapshot.endpoints.gate, leads)
+        and idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0, since)
+    )
 
 
 def is_to_go(context: Context, leads: Slice) -> bool:
     """Returns True if the gate's slice can be deleted without a caller losing its call."""
     # Without a ready pod the slice stays, even if the gate does not answer: nothing else would, and the gate's pods may still run.
-    if ENDPOINT_SLICE.kind in context.snapshot.denied or not is_ours(leads.raw, context.app):
+    if ENDPOINT_SLICE.kind in context.snapshot.children.denied or not is_ours(leads.raw, context.app):
         return False
     observed = context.serving_workload
     if observed is None:
-        return context.target is None
+        return context.history.target is None
     since = own_since(context)
     if since is None or not WorkloadState.of(observed).available or observed["spec"].get("replicas", 1) == 0:
         return False
-    if not is_answered(context, leads):
+    if not is_answered(context.snapshot.endpoints.gate, leads):
         return _leads_nowhere(context, leads)
-    return context.now - since >= SETTLED and not _falls_asleep(context, leads)
+    return context.snapshot.now - since >= SETTLED and not _falls_asleep(context, leads)
 
 
 def _leads_nowhere(context: Context, leads: Slice) -> bool:
@@ -107,10 +111,10 @@ def _leads_nowhere(context: Context, leads: Slice) -> bool:
 
     An empty slice misleads no caller and waits for the gate, unless another App has its port: the gate then serves only the older App.
     """
-    if not context.snapshot.gate.pods or hindrance(context) is not None or not is_current(context, leads):
+    if not context.snapshot.endpoints.gate.pods or hindrance(context) is not None or not is_current(context, leads):
         return True
-    in_vain = bool(leads.endpoints) or leads.port in context.snapshot.gate_ports
-    return in_vain and context.now - leads.changed >= UNANSWERED
+    in_vain = bool(leads.endpoints) or leads.port in context.snapshot.endpoints.gate_ports
+    return in_vain and context.snapshot.now - leads.changed >= UNANSWERED
 
 
 def settled_at(leads: Slice) -> datetime:
@@ -127,7 +131,7 @@ def seconds_to_look(context: Context) -> Iterator[float]:
         moments += [leads.changed + UNANSWERED, settled_at(leads), *([since + SETTLED] if since is not None else [])]
     elif (problem := slice_problem(context)) is not None and problem.retry_in is not None:
         yield problem.retry_in
-    yield from ((moment - context.now).total_seconds() for moment in moments if moment > context.now)
+    yield from ((moment - context.snapshot.now).total_seconds() for moment in moments if moment > context.snapshot.now)
 
 
 def readings_due(context: Context) -> Mapping[str, datetime]:
@@ -135,14 +139,15 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
     config, state, leads = sleeping_config(context), sleep_of(context), gate_slice(context)
     if config is None or state not in (Sleep.AWAKE, Sleep.LEADING) or hindrance(context) is not None:
         return {}
-    pods = [pod for pod in idle.working_pods(context) if pod.container is not None and pod.container.running]
+    observed = context.snapshot.pods
+    pods = [pod for pod in idle.working_pods(observed) if pod.container is not None and pod.container.running]
     since = settled_at(leads) if leads is not None and _falls_asleep(context, leads) else None
-    return idle.next_readings(context, pods, config.idle_seconds or 0, since)
+    return idle.next_readings(observed.activity, pods, context.snapshot.now, config.idle_seconds or 0, since)
 
 
 def slice_problem(context: Context) -> ChildProblem | None:
     """Returns why the gate's slice could not be made; None if it could."""
-    return context.snapshot.problems.get(ENDPOINT_SLICE.key(context.app.meta.name))
+    return context.snapshot.children.problems.get(ENDPOINT_SLICE.key(context.app.meta.name))
 
 
 def _falls_asleep(context: Context, leads: Slice) -> bool:
@@ -150,24 +155,24 @@ def _falls_asleep(context: Context, leads: Slice) -> bool:
     config = sleeping_config(context)
     if config is None or hindrance(context) is not None or not is_current(context, leads):
         return False
-    return idle.are_idle(context, config.idle_seconds or 0)
+    return idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0)
 
 
 def _write_keys(context: Context) -> Iterator[WriteGateKeys]:
     """Yields the write of digests of the Access Keys, before the App can sleep and after each change of them."""
-    keys, gate_version = context.snapshot.access_keys, context.snapshot.gate_keys
-    is_there = context.snapshot.gate.state in (GateState.READY, GateState.DOWN)
+    keys, gate_version = context.snapshot.secrets.access_keys, context.snapshot.secrets.gate_keys
+    is_there = context.snapshot.endpoints.gate.state in (GateState.READY, GateState.DOWN)
     if sleeping_config(context) is None or knows_keys(context) or gate_version is None or not is_there:
         return
     if keys.presence is KeysPresence.PRESENT and keys.version:
-        yield WriteGateKeys(context.app, context.settings.gate_namespace, keys.version)
+        yield WriteGateKeys(context.app, context.snapshot.settings.gate_namespace, keys.version)
 
 
 def _create_slice(context: Context) -> Iterator[CreateChild]:
     note = wanted_note(context)
     if note is None:
         return
-    manifest = make_slice(context.app, note, _port(context), _address_type(context))
+    manifest = make_slice(context.app, note, _port(context), _address_type(context.snapshot.endpoints))
     digest = manifest_digest(manifest)
     problem = slice_problem(context)
     if problem is None or not problem.holds_back(digest):
@@ -178,15 +183,15 @@ def _port(context: Context) -> int:
     """Returns a free port of the gate: the first free one after the port derived from the App's uid."""
     # Two Apps that choose at the same time may get the same port: see `_leads_nowhere`.
     first = zlib.crc32(context.app.meta.uid.encode()) % len(PORTS)
-    used = context.snapshot.gate_ports
+    used = context.snapshot.endpoints.gate_ports
     return next(
         (PORTS[(first + step) % len(PORTS)] for step in range(len(PORTS)) if PORTS[(first + step) % len(PORTS)] not in used), PORTS[first]
     )
 
 
-def _address_type(context: Context) -> str:
+def _address_type(endpoints: ObservedEndpoints) -> str:
     """Returns the address type of the Service's own slices."""
-    own: list[Manifest] = [each.raw for each in context.snapshot.slices if not each.is_gates]
+    own: list[Manifest] = [each.raw for each in endpoints.slices if not each.is_gates]
     return str(own[0].get("addressType", "IPv4")) if own else "IPv4"
 
 

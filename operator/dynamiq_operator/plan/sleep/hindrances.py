@@ -10,7 +10,7 @@ from dynamiq_operator.model.gates import GateState
 from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.model.record import Config, ConfigType
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.snapshot import KeysPresence
+from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.wanted import conversion
 
@@ -63,16 +63,16 @@ def _hindrances(context: Context) -> Iterator[Hindrance | None]:
     yield _LIMITED if network is not None and network.ingress_from is not None else None
     yield _DEPLOYING if context.history.candidate is not None or _is_watched(context) else None
     yield _CHANGING if conversion(context) is not None or not runs_what_it_is_to(context) else None
-    yield _UNREAD if ENDPOINT_SLICE.kind in context.snapshot.denied else None
-    yield {GateState.ABSENT: _MISSING, GateState.DOWN: _DOWN, GateState.UNKNOWN: _UNKNOWN}.get(context.snapshot.gate.state)
+    yield _UNREAD if ENDPOINT_SLICE.kind in context.snapshot.children.denied else None
+    yield {GateState.ABSENT: _MISSING, GateState.DOWN: _DOWN, GateState.UNKNOWN: _UNKNOWN}.get(context.snapshot.endpoints.gate.state)
     yield _KEYS if not knows_keys(context) else None
 
 
 def knows_keys(context: Context) -> bool:
     """Returns True if the gate has digests of the App's current Access Keys, or needs none."""
-    keys = context.snapshot.access_keys
+    keys = context.snapshot.secrets.access_keys
     return not environment.app_as_served(context).spec.is_private or (
-        keys.presence is KeysPresence.PRESENT and context.snapshot.gate_keys == keys.version
+        keys.presence is KeysPresence.PRESENT and context.snapshot.secrets.gate_keys == keys.version
     )
 
 
@@ -80,7 +80,7 @@ def _is_watched(context: Context) -> bool:
     """Returns True if the live row is being watched, which needs reports of its pods."""
     trial, live = context.app.status.trial, context.history.live
     is_live = trial is not None and live is not None and trial.row == live.name
-    return is_live and trial is not None and context.now < parse_time(trial.until)
+    return is_live and trial is not None and context.snapshot.now < parse_time(trial.until)
 
 
 def runs_what_it_is_to(context: Context) -> bool:

@@ -16,7 +16,7 @@ from dynamiq_operator.model.gates import AT_ONCE, GateNote
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.causes import Gravity, find_cause
-from dynamiq_operator.plan.observed.endpoints import Slice
+from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.workloads import environment
@@ -47,7 +47,7 @@ def sleep_of(context: Context) -> Sleep:
     if observed is None or (sleeping_config(context) is None and leads is None):
         return Sleep.NEVER
     if observed["spec"].get("replicas", 1) == 0:
-        return Sleep.ASLEEP if leads is not None and is_answered(context, leads) else Sleep.LEFT
+        return Sleep.ASLEEP if leads is not None and is_answered(context.snapshot.endpoints.gate, leads) else Sleep.LEFT
     if leads is None:
         return Sleep.AWAKE
     return Sleep.LEADING if WorkloadState.of(observed).available else Sleep.WAKING
@@ -56,13 +56,14 @@ def sleep_of(context: Context) -> Sleep:
 def gate_slice(context: Context) -> Slice | None:
     """Returns the slice by which callers reach the gate; None if there is none."""
     service = names.service(context.app.meta.name)
-    return next((each for each in context.snapshot.slices if each.is_gates and each.service == service and not each.deleting), None)
+    return next(
+        (each for each in context.snapshot.endpoints.slices if each.is_gates and each.service == service and not each.deleting), None
+    )
 
 
-def is_answered(context: Context, leads: Slice) -> bool:
+def is_answered(gate: Gate, leads: Slice) -> bool:
     """Returns True if a ready pod of the gate is in the slice; while the gate is unknown, if any ready endpoint is."""
-    ready = context.snapshot.gate.pods
-    return any(endpoint.pod_uid in ready if context.snapshot.gate.is_known else endpoint.ready for endpoint in leads.endpoints)
+    return any(endpoint.pod_uid in gate.pods if gate.is_known else endpoint.ready for endpoint in leads.endpoints)
 
 
 def wanted_note(context: Context) -> GateNote | None:
@@ -102,7 +103,7 @@ def own_since(context: Context) -> datetime | None:
 
 def serving_pods(context: Context) -> tuple[Pod, ...]:
     """Returns the pods of the serving workload that are not terminating."""
-    return tuple(pod for pod in context.snapshot.pods if pod.pins == (context.serving or "") and not pod.deleting)
+    return tuple(pod for pod in context.snapshot.pods.observed if pod.pins == (context.serving or "") and not pod.deleting)
 
 
 def wakes_in_vain(context: Context, observed: Manifest) -> bool:
@@ -111,7 +112,7 @@ def wakes_in_vain(context: Context, observed: Manifest) -> bool:
     cause = find_cause(serving_pods(context), state)
     if state.failure is not None or (cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE):
         return True
-    return any(moment <= context.now for moment in ends_of_patience(context))
+    return any(moment <= context.snapshot.now for moment in ends_of_patience(context))
 
 
 def ends_of_patience(context: Context) -> tuple[datetime, ...]:

@@ -20,10 +20,11 @@ from dynamiq_operator.plan.guards.hold import hold, shown_hold
 from dynamiq_operator.plan.guards.now import standing_guards
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ChildProblem
-from dynamiq_operator.plan.records.deploy_spec import create_deploy_row, name_taken, override
 from dynamiq_operator.plan.revert.comparing import noted_trial
-from dynamiq_operator.plan.revert.restore import good_row
+from dynamiq_operator.plan.revert.revert_row import good_row
+from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row, name_taken, override
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
+from dynamiq_operator.plan.status.app_problems import AppProblems, held_back
 from dynamiq_operator.plan.status.archived import archived_condition
 from dynamiq_operator.plan.status.conditions import (
     AVAILABLE,
@@ -38,7 +39,6 @@ from dynamiq_operator.plan.status.conditions import (
     ready,
 )
 from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
-from dynamiq_operator.plan.status.problems import AppProblems, held_back
 from dynamiq_operator.plan.status.recorded import recorded_condition, redaction_condition
 from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep_condition
 from dynamiq_operator.plan.status.strategy import strategy_conditions
@@ -85,12 +85,12 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         trial=noted_trial(context),
         holds=shown_hold(context) if not context.snapshot.guards.outdated else None,
         guards=standing_guards(context),
-        hostname=exposure.hostname(app, context.settings),
-        url=exposure.url(app, context.settings),
-        image_policy=context.settings.image_policy if context.settings.image_policy is not ImagePolicy.ANY else None,
+        hostname=exposure.hostname(app, context.snapshot.settings),
+        url=exposure.url(app, context.snapshot.settings),
+        image_policy=context.snapshot.settings.image_policy if context.snapshot.settings.image_policy is not ImagePolicy.ANY else None,
         triggers=run_statuses.last_runs(context),
         settings=app.status.settings,  # written by the controller's settings recorder: no plan relies on it
-        conditions=dated([ready(conditions), *conditions], app.status.conditions, context.now, app.meta.generation),
+        conditions=dated([ready(conditions), *conditions], app.status.conditions, context.snapshot.now, app.meta.generation),
     )
 
 
@@ -154,8 +154,8 @@ def _available(context: Context, lacks: str) -> Condition:
     if (asleep := available_though_asleep(context)) is not None:
         return asleep
     if context.serving_workload is None:
-        if context.target is not None and not context.has_flow and context.flow_key not in context.snapshot.problems:
-            title = events.title(context.target)
+        if context.history.target is not None and not context.has_flow and context.flow_key not in context.snapshot.children.problems:
+            title = events.title(context.history.target)
             return condition(
                 AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
             )
@@ -163,19 +163,19 @@ def _available(context: Context, lacks: str) -> Condition:
             return condition(AVAILABLE, False, variables.reason_of(lacks), held_back(lacks))
         if (why := environment.not_approved(context)) is not None:
             return condition(AVAILABLE, False, VARIABLES_HELD, why)
-        if context.target is None:
+        if context.history.target is None:
             return condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
         return _NO_POD_READY  # the same condition as once the workload exists, which saves a write
     state = WorkloadState.of(context.serving_workload)
     if state.available:
-        row = context.history.live if context.switches and context.history.live is not None else context.target
+        row = context.history.live if context.switches and context.history.live is not None else context.history.target
         # A serverless App has one pod while it has few calls, and the gate holds calls if that pod ends.
         alone = row is not None and row.pinned is not None and scale_of(row.pinned).min_replicas == 1 and sleeping_config(context) is None
         return (
             condition(AVAILABLE, True, ONE_POD, _ONE_POD) if alone else condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
         )
     serving = context.serving if context.switches and context.serving is not None else context.label
-    cause = find_cause((pod for pod in context.snapshot.pods if pod.pins == serving), state)
+    cause = find_cause((pod for pod in context.snapshot.pods.observed if pod.pins == serving), state)
     if cause is None or cause.reason == "NotReady":
         return _NO_POD_READY
     return condition(AVAILABLE, False, cause.reason, cause.message)
@@ -207,7 +207,7 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
 
 def _cause_of_live(context: Context) -> Cause | None:
     """Returns why pods of the live row do not serve, such as those with changed variables. A cause that may pass is left out."""
-    if all(pod.ready for pod in context.snapshot.pods):
+    if all(pod.ready for pod in context.snapshot.pods.observed):
         return None
     cause = find_cause(context.pods, None)
     return cause if cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE else None
@@ -215,7 +215,7 @@ def _cause_of_live(context: Context) -> Cause | None:
 
 def _variables(context: Context, lacks: str) -> Iterator[Condition]:
     """Yields the condition of missing variables. Ready ignores it: while a key is missing the App serves with its earlier variables."""
-    if context.target is None or not (lacks or variables.references(context.app)):
+    if context.history.target is None or not (lacks or variables.references(context.app)):
         return
     if lacks:
         yield condition(VARIABLES, False, variables.reason_of(lacks), held_back(lacks))
@@ -239,7 +239,7 @@ def _triggers(context: Context, problems: Mapping[ChildKey, ChildProblem]) -> Co
         return condition(TRIGGERS, False, "Invalid", "; ".join(f"trigger {name}: {why}" for name, why in wrong.items()))
     if problems:
         return _not_made(TRIGGERS, problems)
-    if context.target is None:
+    if context.history.target is None:
         return condition(TRIGGERS, False, "NotDeployed", "no trigger runs before something is deployed")
     active = ", ".join(trigger.name for trigger in schedules.active(context))
     return condition(TRIGGERS, True, "Scheduled", f"active: {active}" if active else "none of the triggers is active")

@@ -14,7 +14,7 @@ def archived_condition(context: Context) -> Condition | None:
     history = context.app.spec.history
     if history is None or not history.archive:
         return None
-    if context.settings.recorder is None:
+    if context.snapshot.settings.recorder is None:
         return condition(ARCHIVED, False, "NoRecorder", f"{_STAY}: the operator was told of no recorder")
     if context.snapshot.archive.problem:
         return condition(ARCHIVED, False, "NotAcknowledged", f"{_STAY} until the archive has them: {context.snapshot.archive.problem}")

@@ -13,7 +13,7 @@ from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Operation, SetAppConditions
-from dynamiq_operator.plan.records.numbering import refused_rows
+from dynamiq_operator.plan.rows.numbering import refused_rows
 from dynamiq_operator.plan.status.conditions import RECONCILE_FAILED, condition, dated
 
 LOST = "LiveRowMissing"
@@ -23,7 +23,7 @@ def failure_of(context: Context) -> ReconcileFailure | None:
     """Returns the failure of the App: the missing live row, rows that may not be written, or the failure of the last reconcile. None if
     none.
     """
-    refused, failure = refused_rows(context).values(), context.snapshot.failure
+    refused, failure = refused_rows(context).values(), context.snapshot.operator.failure
     if context.lost is not None:
         return ReconcileFailure(LOST, lost_message(context.lost))
     if not refused:
@@ -45,7 +45,7 @@ def failed_condition(failure: ReconcileFailure) -> Condition:
     return condition(RECONCILE_FAILED, True, failure.reason, failure.message)
 
 
-def tell_failure(app: App | Unreadable, failure: ReconcileFailure, now: datetime) -> tuple[Operation, ...]:
+def failure_operations(app: App | Unreadable, failure: ReconcileFailure, now: datetime) -> tuple[Operation, ...]:
     """Returns the operations for an Event and the condition, beside the App's other conditions; none if the App already has it."""
     conditions = app.conditions if isinstance(app, Unreadable) else tuple(each.as_json() for each in app.status.conditions)
     failed = failed_condition(failure)

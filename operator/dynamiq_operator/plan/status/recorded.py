@@ -15,17 +15,23 @@ _ASLEEP = "the App has no pod: the next one sends its runs to the recorder"
 def redaction_condition(context: Context) -> Condition | None:
     """Returns the condition RedactionReady if pods cannot use a redaction pattern: they run, and record no content. Else None."""
     policy = context.app.spec.runs
-    if context.settings.recorder is None or policy is None or not policy.content or policy.redact is None or not policy.redact.refused:
+    if (
+        context.snapshot.settings.recorder is None
+        or policy is None
+        or not policy.content
+        or policy.redact is None
+        or not policy.redact.refused
+    ):
         return None
     return condition(REDACTION, False, "PatternRefused", f"no input, output or error text is recorded: {'; '.join(policy.redact.refused)}")
 
 
 def recorded_condition(context: Context) -> Condition | None:
     """Returns the condition Recorded; None without a recorder, and for an App that serves nothing."""
-    recorder, serving = context.settings.recorder, context.serving_workload
+    recorder, serving = context.snapshot.settings.recorder, context.serving_workload
     if recorder is None or serving is None:
         return None
-    pods = [pod for pod in context.snapshot.pods if pod.pins == (context.serving or "") and not pod.deleting]
+    pods = [pod for pod in context.snapshot.pods.observed if pod.pins == (context.serving or "") and not pod.deleting]
     others = [pod.recorder for pod in pods if pod.recorder != recorder]
     if not others:
         sends = bool(pods) or recorder_of(serving["spec"]["template"]) == recorder

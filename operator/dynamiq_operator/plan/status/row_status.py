@@ -14,11 +14,11 @@ from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.groups import by_object
-from dynamiq_operator.plan.guards.reworded import with_words_of_before
+from dynamiq_operator.plan.guards.reworded import with_former_message
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.operations import Group, LeaveRecord, Operation, Plan, SetRecordStatus
-from dynamiq_operator.plan.records.numbering import seconds_left, waits_until
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus
+from dynamiq_operator.plan.rows.numbering import seconds_left, waits_until
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.conditions import SUCCEEDED, condition, dated
 
@@ -46,8 +46,8 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
         guard = context.guarded.get(row.name)
         waits = guard.message if guard is not None else context.waits.get(row.name, "")
         under_way = rollout if row is history.candidate else None
-        status = row_status(row, phase, context.now, waits=waits, guard=guard, rollout=under_way, reverts=reverts)
-        status = with_words_of_before(row.status, status, app.meta.name, app.meta.namespace)
+        status = row_status(row, phase, context.snapshot.now, waits=waits, guard=guard, rollout=under_way, reverts=reverts)
+        status = with_former_message(row.status, status, app.meta.name, app.meta.namespace)
         if says_nothing_new(row, status):
             continue
         operations = closing if phase in CLOSED else opening
@@ -63,7 +63,7 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
 
 def leave_rows(snapshot: Snapshot) -> tuple[Group, ...]:
     """Returns the groups that give rows of an earlier App of this name their owner: they belong to that App, and to no later one."""
-    return by_object(LeaveRecord(row.meta, snapshot.name, row.app_uid) for row in snapshot.left)
+    return by_object(LeaveRecord(row.meta, snapshot.name, row.app_uid) for row in snapshot.rows.left)
 
 
 def rows_without_app(snapshot: Snapshot) -> Plan:
@@ -75,7 +75,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
     policy = Rollout()
     operations: list[Operation] = []
     seconds: list[float] = []
-    for row in History.of(snapshot.records).rows:
+    for row in History.of(snapshot.rows.observed).rows:
         if row.meta.owners:
             continue  # its App was deleted: the garbage collector deletes the row
         message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
@@ -91,13 +91,13 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
         if not says_nothing_new(row, status):
             operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
     groups = (*leave_rows(snapshot), *by_object(operations))
-    return Plan(groups, 0.0 if snapshot.more_rows else min(seconds, default=None), snapshot.more_rows)
+    return Plan(groups, 0.0 if snapshot.rows.more else min(seconds, default=None), snapshot.rows.more)
 
 
 def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operation, ...]:
     """Returns the writes for rows that are not being deployed yet: they wait without a deadline. Other rows keep their status."""
     operations: list[Operation] = []
-    for row in History.of(snapshot.records).rows:
+    for row in History.of(snapshot.rows.observed).rows:
         status = row_status(row, Phase.PENDING, snapshot.now, waits=app.message)
         if row.pinned is None and row.outcome is None and not says_nothing_new(row, status):
             operations += [*events.waits(None, row, app.message), SetRecordStatus(row, status)]

@@ -48,18 +48,20 @@ def available_though_asleep(context: Context) -> Condition | None:
     if state is not Sleep.WAKING or leads is None or observed is None or wakes_in_vain(context, observed):
         return None
     held = condition(AVAILABLE, True, "Waking", "it is waking: dynamiq-gate holds calls until a pod is ready")
-    return held if is_answered(context, leads) else None
+    return held if is_answered(context.snapshot.endpoints.gate, leads) else None
 
 
 def _is_unanswered(context: Context) -> bool:
     leads = gate_slice(context)
-    return leads is not None and not is_answered(context, leads) and context.now - leads.changed >= UNANSWERED
+    return (
+        leads is not None and not is_answered(context.snapshot.endpoints.gate, leads) and context.snapshot.now - leads.changed >= UNANSWERED
+    )
 
 
 def _says_nothing(context: Context) -> bool:
     """Returns True if a pod is known to report nothing. While reports are missing, the reason in the last status counts."""
-    if idle.silent_pods(context):
+    if idle.silent_pods(context.snapshot.pods):
         return True
     reason = next((each.reason for each in context.app.status.conditions if each.type == SLEEP), None)
-    unknown = any(pod.uid not in context.snapshot.activity for pod in idle.working_pods(context))
+    unknown = any(pod.uid not in context.snapshot.pods.activity for pod in idle.working_pods(context.snapshot.pods))
     return reason == NO_IDLE_TIME and unknown

@@ -13,7 +13,7 @@ from dynamiq_operator.plan.children.standby import unaware_pods
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.causes import find_cause
 from dynamiq_operator.plan.status.conditions import STRATEGY_CHANGING, WARM, condition
-from dynamiq_operator.plan.workloads.wanted import conversion, noted_pins, seconds_warm, standby
+from dynamiq_operator.plan.workloads.wanted import conversion, noted_pins, standby, standby_seconds
 
 _UNAWARE = (
     "its runtime does not close connections that callers keep open, so who holds one to the ClusterIP stays at that version: "
@@ -37,11 +37,11 @@ def _warm(context: Context) -> Condition:
         warm = context.app.spec.rollout.warm
         why = "keepWarm.replicas is 0" if warm.replicas == 0 else "none has been left, or its time is over"
         return condition(WARM, False, "NothingWarm", f"no version is kept warm: {why}; a rollback starts its pods first")
-    state, pins, seconds = WorkloadState.of(observed), noted_pins(context, label), seconds_warm(context)
+    state, pins, seconds = WorkloadState.of(observed), noted_pins(context, label), standby_seconds(context)
     version = pins.version if pins is not None else observed["metadata"]["name"]
     if state.replicas == 0:
         return condition(WARM, False, "NothingWarm", f"{version} sleeps like the version that is live; a rollback starts its pods first")
-    until = f", until {format_time(context.now + timedelta(seconds=seconds))}" if seconds is not None else ""
+    until = f", until {format_time(context.snapshot.now + timedelta(seconds=seconds))}" if seconds is not None else ""
     if state.available < state.replicas or not state.observed:
         return condition(
             WARM, False, "NotReady", f"{version} is to be kept warm{until}, and not all of its {state.replicas} pods are ready"
@@ -61,10 +61,10 @@ def _changing(context: Context) -> tuple[str, str] | None:
     observed = context.workloads.get(other)
     state = WorkloadState.of(observed) if observed is not None else None
     begun = f"the App changes to strategy {strategy}: pods of the live version are started beside those that serve, and take their place"
-    problem = context.snapshot.problems.get(WORKLOAD.key(context.app.meta.name, other or ""))
+    problem = context.snapshot.children.problems.get(WORKLOAD.key(context.app.meta.name, other or ""))
     if problem is not None and observed is None:
         return problem.reason.value, f"{begun}; until then nothing changes for callers: {problem.message}"
-    cause = find_cause((pod for pod in context.snapshot.pods if pod.pins == other), state)
+    cause = find_cause((pod for pod in context.snapshot.pods.observed if pod.pins == other), state)
     if cause is not None:
         return cause.reason, f"{begun}; until then nothing changes for callers: {cause.message}"
     return "Converting", begun

@@ -13,8 +13,8 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.hold import shown_hold
 from dynamiq_operator.plan.operations import Emit
 from dynamiq_operator.plan.revert.comparing import compared_figures, limits, noted_trial, too_short
-from dynamiq_operator.plan.revert.restore import good_row
-from dynamiq_operator.plan.revert.verdict import counts_until, fault, is_newest, regressed, silent_pods
+from dynamiq_operator.plan.revert.fault import counts_until, fault, is_newest, regressed, silent_pods
+from dynamiq_operator.plan.revert.revert_row import good_row
 from dynamiq_operator.plan.revert.watch import is_running
 from dynamiq_operator.plan.status.conditions import TRIAL, condition
 
@@ -31,7 +31,7 @@ def trial_condition(context: Context) -> Condition | None:
     watched = noted_trial(context)
     if live is None or watched is None:
         return condition(TRIAL, False, "NotWatched", "nothing is watched: the next version that goes live will be")
-    why, is_over = fault(context) or regressed(policy, watched, context.now), not is_running(watched, live, context.now)
+    why, is_over = fault(context) or regressed(policy, watched, context.snapshot.now), not is_running(watched, live, context.snapshot.now)
     if (followed := _being_reverted(context, live)) is not None:
         return followed
     if is_over and not why:
@@ -53,7 +53,7 @@ def trial_events(context: Context, shown: Condition | None) -> tuple[Emit, ...]:
         return ()
     if shown.reason != NOTHING_TO_RESTORE or _reason_before(context) == NOTHING_TO_RESTORE:
         return ()
-    return events.not_reverted(context.app, live, f"{shown.message}: {fault(context) or regressed(policy, watched, context.now)}")
+    return events.not_reverted(context.app, live, f"{shown.message}: {fault(context) or regressed(policy, watched, context.snapshot.now)}")
 
 
 def trial_times(context: Context) -> tuple[float, ...]:
@@ -62,7 +62,7 @@ def trial_times(context: Context) -> tuple[float, ...]:
     if watched is None or live is None or watched.row != live.name:
         return ()
     ends = (parse_time(watched.until), counts_until(watched))
-    return tuple((end - context.now).total_seconds() for end in ends if context.now < end)
+    return tuple((end - context.snapshot.now).total_seconds() for end in ends if context.snapshot.now < end)
 
 
 def _reverted(context: Context, live: Record) -> str:
@@ -119,7 +119,7 @@ def _watching(context: Context, policy: RevertPolicy, live: Record, watched: Tri
             f"the runtime of {title} reports no runs at port 9090: until {watched.until} it is taken back only where its pods crash{others}",
         )
     text = f"{title} is watched until {watched.until}: {_limits(policy, watched)}"
-    if policy.compares and context.settings.recorder is None:
+    if policy.compares and context.snapshot.settings.recorder is None:
         return condition(
             TRIAL, None, "NoRecorder", f"{text}; its {compared_figures(policy)} cannot be compared: the operator was told of no recorder"
         )

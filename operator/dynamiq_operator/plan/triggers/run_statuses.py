@@ -26,11 +26,11 @@ _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "
 
 def last_runs(context: Context) -> tuple[TriggerRun, ...]:
     """Returns the newest runs, newest first. An ended run stays in the status after its Job is deleted."""
-    if JOB.kind in context.snapshot.denied:
+    if JOB.kind in context.snapshot.children.denied:
         return tuple(context.app.status.triggers)
     known = {run.job: run for run in context.app.status.triggers}
     by_job: dict[str, TriggerRun] = {}
-    for run in context.snapshot.runs:
+    for run in context.snapshot.children.runs:
         before = known.get(run.job)
         if run.made_at >= context.app.meta.created:
             by_job[run.job] = before if before is not None and before.ended_at else _shown(context, run, before)
@@ -62,13 +62,13 @@ def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
 
 def run_times(context: Context) -> Iterator[float]:
     """Yields the seconds until time alone changes the status of a run."""
-    for run in context.snapshot.runs:
+    for run in context.snapshot.children.runs:
         if run.ended_at and _awaits_message(context, run):
-            yield (run.ended_at + LAST_WORD - context.now).total_seconds()
-    seen = {run.job for run in context.snapshot.runs}
+            yield (run.ended_at + LAST_WORD - context.snapshot.now).total_seconds()
+    seen = {run.job for run in context.snapshot.children.runs}
     for known in context.app.status.triggers:
         if not known.ended_at and known.job not in seen and _may_be_unseen(context, known):
-            yield (parse_time(known.started_at) + UNSEEN - context.now).total_seconds()
+            yield (parse_time(known.started_at) + UNSEEN - context.snapshot.now).total_seconds()
 
 
 def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> TriggerRun:
@@ -93,14 +93,14 @@ def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> Trig
 
 def _awaits_message(context: Context, run: TriggerJob) -> bool:
     """Returns True if the Job has ended, and its pod is not known to have ended."""
-    return bool(run.pod and not run.pod.ended and run.ended_at and context.now < run.ended_at + LAST_WORD)
+    return bool(run.pod and not run.pod.ended and run.ended_at and context.snapshot.now < run.ended_at + LAST_WORD)
 
 
 def _hindered(context: Context, run: TriggerJob) -> str | None:
     if run.pod is None or not run.pod.waits or run.pod.waits in ("ContainerCreating", "PodInitializing"):
         return None
     if run.pod.waits in _NO_IMAGE:
-        return f"its image {context.settings.trigger_image} cannot be pulled: see the operator's --trigger-image"[:MESSAGE_MAX]
+        return f"its image {context.snapshot.settings.trigger_image} cannot be pulled: see the operator's --trigger-image"[:MESSAGE_MAX]
     return f"its pod cannot start: {run.pod.waits}"[:MESSAGE_MAX]
 
 
@@ -121,16 +121,20 @@ def _version(context: Context, flow_hash: str | None) -> str | None:
         return None
     rows = [context.history.live, context.history.candidate, *reversed(context.history.rows)]
     deployed = (row.pinned.workflow_version for row in rows if row and row.pinned and row.pinned.workflow_hash == flow_hash)
-    released = (version.version for version in context.snapshot.versions if version.flow_hash == flow_hash)
-    return next(deployed, None) or next(released, None)
+    release = context.snapshot.sources.release_of(flow_hash)
+    return next(deployed, None) or (release.version if release is not None else None)
 
 
 def _may_be_unseen(context: Context, run: TriggerRun) -> bool:
-    return context.now < parse_time(run.started_at) + UNSEEN
+    return context.snapshot.now < parse_time(run.started_at) + UNSEEN
 
 
 def _deleted(context: Context, run: TriggerRun) -> TriggerRun:
-    ended = {"ended_at": format_time(context.now), "outcome": RunOutcome.FAILED, "message": "its Job was deleted before it had ended"}
+    ended = {
+        "ended_at": format_time(context.snapshot.now),
+        "outcome": RunOutcome.FAILED,
+        "message": "its Job was deleted before it had ended",
+    }
     return run.model_copy(update=ended)
 
 
@@ -138,7 +142,7 @@ def _missed(context: Context) -> Iterator[TriggerRun]:
     """Yields the missed runs of triggers that run once: no operator could create their Jobs in time."""
     for trigger in context.app.spec.triggers:
         at = triggers.moment(trigger.run_at)
-        if at is None or trigger.suspend or at < context.app.meta.created or context.now <= at + triggers.GRACE:
+        if at is None or trigger.suspend or at < context.app.meta.created or context.snapshot.now <= at + triggers.GRACE:
             continue
         yield TriggerRun(
             trigger=trigger.name,

@@ -26,7 +26,7 @@ from dynamiq_operator.plan.workloads import environment
 
 def trigger_operations(context: Context) -> tuple[Operation, ...]:
     """Returns the operations that converge CronJobs and Jobs to the App's triggers; nothing runs for an App that serves nothing."""
-    due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)] if JOB.kind not in context.snapshot.denied else []
+    due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)] if JOB.kind not in context.snapshot.children.denied else []
     return (
         *converge_to(context, _scheduled(context), of_triggers=True),
         *(RunOnce(context.app, manifest, digest) for manifest, digest in due if not _is_hindered(context, manifest, digest)),
@@ -36,12 +36,12 @@ def trigger_operations(context: Context) -> tuple[Operation, ...]:
 
 def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """Returns what prevents desired CronJobs and Jobs from being made."""
-    if any(child_kinds.child_kind(kind).of_triggers for kind in context.snapshot.denied):
+    if any(child_kinds.child_kind(kind).of_triggers for kind in context.snapshot.children.denied):
         desired = (*_scheduled(context), *((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context)))
-        return denied_problems(context, desired)
-    if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.problems):
+        return denied_problems(context.snapshot.children, desired)
+    if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.children.problems):
         return {}
-    return still_hindering(context, digests_of((*_scheduled(context).values(), *_due(context))))
+    return still_hindering(context.snapshot.children, digests_of((*_scheduled(context).values(), *_due(context))))
 
 
 def invalid(app: App) -> dict[str, str]:
@@ -51,7 +51,7 @@ def invalid(app: App) -> dict[str, str]:
 
 def active(context: Context) -> list[Trigger]:
     """Returns the triggers that are neither suspended nor expired."""
-    return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.now) is triggers.Status.ACTIVE]
+    return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.snapshot.now) is triggers.Status.ACTIVE]
 
 
 def trigger_times(context: Context) -> Iterator[float]:
@@ -60,8 +60,8 @@ def trigger_times(context: Context) -> Iterator[float]:
         if trigger.suspend:
             continue
         for at in _times(trigger):
-            if at >= context.now:
-                yield (at - context.now).total_seconds()
+            if at >= context.snapshot.now:
+                yield (at - context.snapshot.now).total_seconds()
 
 
 def _times(trigger: Trigger) -> Iterator[datetime]:
@@ -74,12 +74,12 @@ def _times(trigger: Trigger) -> Iterator[datetime]:
 
 def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
     """Returns the CronJobs of an App that serves something."""
-    if context.target is None:
+    if context.history.target is None:
         return {}
     scheduled = [trigger for trigger in active(context) if trigger.schedule is not None and not why_not(trigger)]
     schedules = {_cron_job_name(context, trigger): trigger for trigger in scheduled}
     return made_of(
-        Inputs(environment.app_as_served(context), context.settings, pinned=context.pinned, schedules=schedules), of_triggers=True
+        Inputs(environment.app_as_served(context), context.snapshot.settings, pinned=context.pinned, schedules=schedules), of_triggers=True
     )
 
 
@@ -87,32 +87,37 @@ def _cron_job_name(context: Context, trigger: Trigger) -> str:
     """Returns the plain name of a CronJob, or another one if a CronJob of another App has that. An existing CronJob keeps its name."""
     plain = CRON_JOB.key(context.app.meta.name, trigger.name)
     apart = CRON_JOB.kind, names.trigger_apart(context.app.meta.name, trigger.name)
-    children, problem = context.snapshot.children, context.snapshot.problems.get(plain)
+    children, problem = context.snapshot.children.observed, context.snapshot.children.problems.get(plain)
     is_taken = apart in children or (problem is not None and bool(problem.other_app))
     return apart[1] if is_taken and plain not in children else plain[1]
 
 
 def _due(context: Context) -> Iterator[Manifest]:
     """Yields the missing Jobs of moments that have come. An App created after such a moment, for example by a restore, gets none."""
-    if context.target is None:
+    if context.history.target is None:
         return
-    made = {run.job for run in context.snapshot.runs} | {run.job for run in context.app.status.triggers}
+    made = {run.job for run in context.snapshot.children.runs} | {run.job for run in context.app.status.triggers}
     for trigger in context.app.spec.triggers:
         at = triggers.moment(trigger.run_at)
-        if at is None or trigger.suspend or why_not(trigger) or not context.app.meta.created <= at <= context.now <= at + triggers.GRACE:
+        if (
+            at is None
+            or trigger.suspend
+            or why_not(trigger)
+            or not context.app.meta.created <= at <= context.snapshot.now <= at + triggers.GRACE
+        ):
             continue
         if job.single_run_name(context.app, trigger) not in made:
-            yield job.single_run(environment.app_as_served(context), trigger, context.settings, hold_of(context.pinned))
+            yield job.single_run(environment.app_as_served(context), trigger, context.snapshot.settings, hold_of(context.pinned))
 
 
 def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:
-    problem = context.snapshot.problems.get(key_of(manifest))
+    problem = context.snapshot.children.problems.get(key_of(manifest))
     return problem is not None and problem.holds_back(digest)
 
 
 def _own_orphaned(context: Context) -> Iterator[OwnChild]:
     """Yields the adoption of runs that outlived their CronJob."""
-    for run in context.snapshot.runs:
+    for run in context.snapshot.children.runs:
         owners = run.raw["metadata"].get("ownerReferences")
         if not owners and not is_ending(run.raw) and run.made_at >= context.app.meta.created:
             yield OwnChild(context.app, run.raw)

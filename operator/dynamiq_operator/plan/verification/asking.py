@@ -40,7 +40,7 @@ class Asked:
 def due(snapshot: Snapshot, app: App) -> Asked | None:
     """Returns the verification that is due for an App; None for most."""
     # Checked first, so that most Apps cost nothing.
-    if not any(row.pinned is not None and row.pinned.verify is not None and row.outcome is None for row in snapshot.records):
+    if not any(row.pinned is not None and row.pinned.verify is not None and row.outcome is None for row in snapshot.rows.observed):
         return None
     return asked(Context.of(snapshot, app))
 
@@ -52,7 +52,7 @@ def asked(context: Context) -> Asked | None:
         return None
     row, verify = unverified
     pods = tuple(pod for pod in context.pods if not pod.deleting and pod.ip)
-    uids, reading = frozenset(pod.uid for pod in pods), context.snapshot.verification
+    uids, reading = frozenset(pod.uid for pod in pods), context.snapshot.verification.reading
     has_begun = reading is not None and reading.row == row.meta.uid and reading.pods == uids
     if not pods or not (has_begun or selection.is_ready(context, context.label)):
         return None
@@ -67,4 +67,4 @@ def _began(context: Context, row: Record, verify: Verify) -> datetime | None:
     if waits is None or waits.reason is not GuardReason.VERIFYING or not waits.until:
         return None
     since = parse_time(waits.until) - timedelta(seconds=verify.seconds)
-    return max(since, context.snapshot.unattended_until or since)
+    return max(since, context.snapshot.operator.unattended_until or since)

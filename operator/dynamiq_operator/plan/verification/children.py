@@ -16,7 +16,7 @@ from dynamiq_operator.plan.verification.asking import Asked, asked
 
 def verification_operations(context: Context) -> Iterator[Operation]:
     """Yields the operations that give the new pods their key, remove it from others, and run the evaluation."""
-    question, reading = asked(context), context.snapshot.verification
+    question, reading = asked(context), context.snapshot.verification.reading
     if question is not None and question.job:
         yield from _evaluate(context, question)
     digest = (
@@ -25,11 +25,11 @@ def verification_operations(context: Context) -> Iterator[Operation]:
         else ""
     )
     uids = question.uids if question is not None else frozenset[str]()
-    for pod in context.snapshot.pods:
+    for pod in context.snapshot.pods.observed:
         expected = digest if pod.uid in uids else ""
         if pod.verification != expected and not pod.deleting and (expected or pod.uid not in uids):
             yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, names.VERIFICATION_ANNOTATION, expected or None)
-    for job in context.snapshot.evaluations:
+    for job in context.snapshot.verification.evaluations:
         is_current = question is not None and job.name == question.job
         if not is_current and job.ended_at is None and is_owned(job.raw, context.app) and not is_ending(job.raw):
             yield DeleteChild(job.raw)  # an ended Job stays for its logs, until its time to live is over
@@ -37,12 +37,13 @@ def verification_operations(context: Context) -> Iterator[Operation]:
 
 def _evaluate(context: Context, question: Asked) -> Iterator[Operation]:
     """Yields the operations of the evaluation Job."""
-    reading, job = context.snapshot.verification, verdict.evaluation(context, question)
+    observed = context.snapshot.verification
+    reading, job = observed.reading, verdict.evaluation(observed, question)
     job_spec = question.verify.job
     # The Job is created suspended and starts once the pods know its key: its program never has to wait for that.
-    if JOB.kind in context.snapshot.denied or job_spec is None:
+    if JOB.kind in context.snapshot.children.denied or job_spec is None:
         return
-    other = verdict.of_name(context, question) if job is None else None
+    other = verdict.of_name(observed, question) if job is None else None
     if other is not None:
         if is_owned(other.raw, context.app) and not is_ending(other.raw):
             yield DeleteChild(other.raw)  # of an earlier or an unknown creator: it is made anew
@@ -51,7 +52,7 @@ def _evaluate(context: Context, question: Asked) -> Iterator[Operation]:
             context.app, question.job, question.row, job_spec, question.verify.seconds, [pod.ip for pod in question.pods], question.port
         )
         digest = manifest_digest(manifest)
-        problem = context.snapshot.problems.get((JOB.kind, question.job))
+        problem = context.snapshot.children.problems.get((JOB.kind, question.job))
         if problem is None or not problem.holds_back(digest):
             yield CreateChild(context.app, manifest, digest)
     elif reading is not None and reading.row == question.row and not is_ending(job.raw):

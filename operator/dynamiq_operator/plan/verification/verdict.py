@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from dynamiq_operator.model.guards import Verified
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.verification import EvaluationJob, Reading
+from dynamiq_operator.plan.observed.verification import EvaluationJob, ObservedVerification, Reading
 from dynamiq_operator.plan.verification.asking import Asked, asked
 from dynamiq_operator.plan.verification.last_word import MESSAGE_MAX, said_by
 from dynamiq_operator.plan.verification.text import SHOWN, shown
@@ -39,39 +39,40 @@ class Verdict:
 
 def verdict(context: Context) -> Verdict | None:
     """Returns the result of the candidate's verification; None if its pods are not verified now."""
-    question, reading = asked(context), context.snapshot.verification
+    question, observed = asked(context), context.snapshot.verification
     if question is None:
         return None
+    reading = observed.reading
     if reading is None or reading.row != question.row or reading.pods != question.uids:
         reading = Reading(
-            question.row, question.uids, question.began or context.now
+            question.row, question.uids, question.began or context.snapshot.now
         )  # it begins now, or continues from an earlier operator
-    until = reading.since + timedelta(seconds=question.verify.seconds + _uncounted(reading, context.now))
-    seconds = max((context.now - reading.since).total_seconds(), 0.0)
-    job, again = evaluation(context, question), until - context.now
-    if job is not None and (silent := _silent_for(job, context.now)) > timedelta():
+    until = reading.since + timedelta(seconds=question.verify.seconds + _uncounted(reading, context.snapshot.now))
+    seconds = max((context.snapshot.now - reading.since).total_seconds(), 0.0)
+    job, again = evaluation(observed, question), until - context.snapshot.now
+    if job is not None and (silent := _silent_for(job, context.snapshot.now)) > timedelta():
         job, again = replace(job, ended_at=None, failed=""), min(again, silent)
     failure = reading.failure or _failed_job(job)
     if not failure and _has_passed(question, reading, job):
-        return Verdict("", until, seconds, passed=_verified(context, question, reading, job, seconds))
-    if not failure and context.now >= until:
-        failure = f"its verification took longer than {question.verify.seconds} s: {_missing(context, question, reading, job)}"
+        return Verdict("", until, seconds, passed=_verified(context.snapshot.now, question, reading, job, seconds))
+    if not failure and context.snapshot.now >= until:
+        failure = f"its verification took longer than {question.verify.seconds} s: {_missing(observed, question, reading, job)}"
     if failure:
         return Verdict(failure[:1024], until, seconds, has_failed=True)
     return Verdict(_progress(question, reading, job), until, seconds, again=again.total_seconds())
 
 
-def evaluation(context: Context, question: Asked) -> EvaluationJob | None:
+def evaluation(observed: ObservedVerification, question: Asked) -> EvaluationJob | None:
     """Returns the Job that this operator made to evaluate these pods; None if there is none."""
     # Anyone who may create Jobs can use its name, so the uid decides.
-    reading, job = context.snapshot.verification, of_name(context, question)
+    reading, job = observed.reading, of_name(observed, question)
     is_made = job is not None and reading is not None and (reading.row, reading.pods, reading.job) == (question.row, question.uids, job.uid)
     return job if is_made and job is not None and job.uid else None
 
 
-def of_name(context: Context, question: Asked) -> EvaluationJob | None:
+def of_name(observed: ObservedVerification, question: Asked) -> EvaluationJob | None:
     """Returns the Job with the name of the evaluation, whoever made it."""
-    return next((each for each in context.snapshot.evaluations if each.name == question.job), None)
+    return next((each for each in observed.evaluations if each.name == question.job), None)
 
 
 def may_start(question: Asked, reading: Reading) -> bool:
@@ -85,10 +86,10 @@ def _has_passed(question: Asked, reading: Reading, job: EvaluationJob | None) ->
     return has_answered and (question.verify.job is None or (job is not None and job.ended_at is not None and not job.failed))
 
 
-def _verified(context: Context, question: Asked, reading: Reading, job: EvaluationJob | None, seconds: float) -> Verified:
+def _verified(now: datetime, question: Asked, reading: Reading, job: EvaluationJob | None, seconds: float) -> Verified:
     score, message = _score_and_message(job)
     return Verified(
-        at=format_time(context.now),
+        at=format_time(now),
         cases=len(question.verify.cases),
         calls=reading.calls,
         seconds=round(seconds, 1),
@@ -132,12 +133,12 @@ def _progress(question: Asked, reading: Reading, job: EvaluationJob | None) -> s
     return f"{done}its evaluation {'is under way' if job is not None and not job.is_suspended else 'is about to begin'}"
 
 
-def _missing(context: Context, question: Asked, reading: Reading, job: EvaluationJob | None) -> str:
+def _missing(observed: ObservedVerification, question: Asked, reading: Reading, job: EvaluationJob | None) -> str:
     if reading.problem:
         return reading.problem
     if not reading.done and question.verify.cases:
         return f"{reading.passed} of {len(question.verify.cases)} cases had passed"
-    if job is None and of_name(context, question) is not None:
+    if job is None and of_name(observed, question) is not None:
         return f"Job {question.job} is there, and is not the one that the operator made: delete it"
     if job is None or job.is_suspended:
         return "its evaluation could not begin"

@@ -15,17 +15,19 @@ STRANGE = None
 
 def own_slices(context: Context) -> list[Slice] | None:
     """Returns the slices that Kubernetes keeps for the Service; None if they are unknown or may be old."""
-    if ENDPOINT_SLICE.kind in context.snapshot.denied:
+    if ENDPOINT_SLICE.kind in context.snapshot.children.denied:
         return None
     service = names.service(context.app.meta.name)
-    return [each for each in context.snapshot.slices if each.service == service and not each.is_gates and not each.deleting] or None
+    return [
+        each for each in context.snapshot.endpoints.slices if each.service == service and not each.is_gates and not each.deleting
+    ] or None
 
 
 def ready_endpoints(context: Context) -> Counter[str | None] | None:
     """Returns the number of ready endpoints by pins label of their pods; None if unknown."""
     if (slices := own_slices(context)) is None:
         return None
-    labels = {pod.uid: pod.pins for pod in context.snapshot.pods}
+    labels = {pod.uid: pod.pins for pod in context.snapshot.pods.observed}
     return Counter(labels.get(endpoint.pod_uid, STRANGE) for each in slices for endpoint in each.endpoints if endpoint.ready)
 
 

@@ -39,7 +39,7 @@ def app_as_served(context: Context) -> App:
 
 def why_held(context: Context) -> tuple[str, str] | None:
     """Returns the reason and message if the App's environment differs from its pods' and waits for a row; else None."""
-    target, pins, observed = context.target, context.target_pins, context.workload
+    target, pins, observed = context.history.target, context.target_pins, context.workload
     if not context.holds_variables or target is None or pins is None:
         return None
     if observed is not None and context.keeps_environment(pins, observed):
@@ -60,7 +60,7 @@ def not_approved(context: Context) -> str | None:
 
 
 def _awaits_row(context: Context, applied: App | None) -> str:
-    how = f"To apply them: {_deploy(context)}" if context.asks_approvals else _BY_THEMSELVES
+    how = f"To apply them: {_deploy(context)}" if context.snapshot.guards.asks_approvals else _BY_THEMSELVES
     return f"Not in force yet: {_changed(context.app, applied)}. {how}. Else set them back"
 
 

@@ -78,7 +78,7 @@ def standby(context: Context) -> str | None:
     It is neither the serving nor the target's nor the live row's workload. While the last good row is unknown, it is the one that served
     last.
     """
-    if not context.switches or not context.app.spec.rollout.switches or not _stays_warm(context) or gives_up_standby(context):
+    if not context.switches or not context.app.spec.rollout.switches or not _keeps_standby(context) or gives_up_standby(context):
         return None
     live, good = context.live_pins, context.app.status.last_good
     excluded = (context.label, context.serving, live.label if live is not None else None)
@@ -93,7 +93,7 @@ def standby(context: Context) -> str | None:
     return pins.label if pins is not None and pins.label not in excluded else None
 
 
-def to_be_warmed(app: App, children: Mapping[ChildKey, Manifest], now: datetime) -> str | None:
+def standby_to_make(app: App, children: Mapping[ChildKey, Manifest], now: datetime) -> str | None:
     """Returns the name of the last good row if its pins have to be read: its workload is the standby and does not exist yet. Else None."""
     good, warm, observed = app.status.last_good, app.spec.rollout.warm, Workloads.of(app, children)
     if good is None or good.row is None or warm.replicas == 0 or not app.spec.rollout.switches:
@@ -114,18 +114,18 @@ def _good_pins(context: Context) -> Pins | None:
     )
 
 
-def _stays_warm(context: Context) -> bool:
-    seconds = seconds_warm(context)
+def _keeps_standby(context: Context) -> bool:
+    seconds = standby_seconds(context)
     return context.app.spec.rollout.warm.replicas != 0 and (seconds is None or seconds > 0)
 
 
-def seconds_warm(context: Context) -> float | None:
+def standby_seconds(context: Context) -> float | None:
     """Returns the seconds for which the standby stays; None without an end. They count from when the Service left it."""
     seconds, serving = context.app.spec.rollout.warm.seconds, context.serving
     since = context.workloads.served_since(serving) if serving is not None else None
     if seconds is None or since is None:
         return None
-    return (since + timedelta(seconds=seconds) - context.now).total_seconds()
+    return (since + timedelta(seconds=seconds) - context.snapshot.now).total_seconds()
 
 
 def gives_up_standby(context: Context) -> bool:
@@ -148,7 +148,7 @@ def room_note(context: Context, label: str) -> str | None:
         return None
     noted: str = (observed["metadata"].get("annotations") or {}).get(names.ROOM_ANNOTATION, "")
     noted = noted if noted.startswith(f"{row.sequence} ") else ""
-    leaving = sum(pod.deleting and pod.pins != label for pod in context.snapshot.pods)
+    leaving = sum(pod.deleting and pod.pins != label for pod in context.snapshot.pods.observed)
     return f"{row.sequence} {leaving}" if lacks_room(context) and (noted or leaving) else noted or None
 
 
@@ -173,7 +173,7 @@ def replicas_now(context: Context, observed: Manifest | None) -> int:
 def are_others_gone(context: Context) -> bool:
     """Returns True if only pods of the serving workload exist or are terminating: Service `{app}` would select all others."""
     others = [label for label in context.workloads.of_pins if label != context.serving]
-    return not others and all(pod.deleting or pod.pins in (PLAIN, context.serving) for pod in context.snapshot.pods)
+    return not others and all(pod.deleting or pod.pins in (PLAIN, context.serving) for pod in context.snapshot.pods.observed)
 
 
 def has_pods_of_pins(context: Context) -> bool:
@@ -181,7 +181,7 @@ def has_pods_of_pins(context: Context) -> bool:
     pods.
     """
     made = any(not is_ending(context.workloads.by_label[label]) for label in context.workloads.of_pins)
-    return made or any(pod.pins != PLAIN and not pod.deleting for pod in context.snapshot.pods)
+    return made or any(pod.pins != PLAIN and not pod.deleting for pod in context.snapshot.pods.observed)
 
 
 def noted_pins(context: Context, label: str) -> Pins | None:

@@ -50,7 +50,7 @@ def problem_events(context: Context, problems: AppProblems) -> tuple[Emit, ...]:
 def retry_missing(context: Context) -> float:
     """Returns the seconds until the next read of a missing key: a tenth of the time for which it has been missing."""
     unresolved = next((each for each in context.app.status.conditions if each.type == VARIABLES and each.status == "False"), None)
-    seconds = (context.now - parse_time(unresolved.last_transition_time)).total_seconds() if unresolved is not None else 0.0
+    seconds = (context.snapshot.now - parse_time(unresolved.last_transition_time)).total_seconds() if unresolved is not None else 0.0
     return min(max(seconds / 10, RETRY_FIRST), RETRY_MOST)
 
 

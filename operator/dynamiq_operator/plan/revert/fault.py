@@ -31,11 +31,11 @@ def fault(context: Context) -> str:
     if policy is None or live is None or live.outcome is None or watched is None or watched.row != live.name:
         return ""
     why = ""
-    if is_running(watched, live, context.now):
+    if is_running(watched, live, context.snapshot.now):
         why = _crashing(context) or _failing(context, policy, watched, parse_time(live.outcome.at))
     # The rate is tested every few seconds. Without the test against chance a version with nearly the limit would be reverted some day:
     # after 20 runs, two failures are 10 %.
-    return why or regressed(policy, watched, context.now)
+    return why or regressed(policy, watched, context.snapshot.now)
 
 
 def regressed(policy: RevertPolicy, watched: Trial, now: datetime) -> str:
@@ -54,7 +54,7 @@ def counts_until(watched: Trial) -> datetime:
 def silent_pods(context: Context) -> tuple[Pod, ...]:
     """Returns the ready pods of the live row if all of them repeatedly failed to report runs; else none."""
     ready = tuple(pod for pod in context.pods if pod.ready and not pod.deleting)
-    return ready if all(pod.uid in context.snapshot.silent for pod in ready) else ()
+    return ready if all(pod.uid in context.snapshot.pods.silent for pod in ready) else ()
 
 
 def is_newest(context: Context, live: Record) -> bool:
@@ -75,10 +75,10 @@ def is_newest(context: Context, live: Record) -> bool:
 
 
 def _failing(context: Context, policy: RevertPolicy, watched: Trial, since: datetime) -> str:
-    runs = failing(context.snapshot.counts, policy, watched)
+    runs = failing(context.snapshot.trial.counts, policy, watched)
     if runs is None:
         return ""
-    seconds, before = max(int((context.now - since).total_seconds()), 1), watched.previous_failed_percent
+    seconds, before = max(int((context.snapshot.now - since).total_seconds()), 1), watched.previous_failed_percent
     percent = _above(runs.failed_percent, max(policy.max_failed_percent, before or 0.0))
     known = f"{before:.0f} %" if before is not None else "is not known"
     return (
@@ -117,20 +117,19 @@ def _above(percent: float, limit: float) -> str:
 def _crashing(context: Context) -> str:
     """Returns which pod crashes, and how; empty if none is in a crash loop. A pod that was evicted or drained has not crashed."""
     pods = [pod for pod in context.pods if not pod.deleting and pod.displaced is None]
-    looping = [pod for pod in pods if _loops(context, pod) >= 1]
-    often = next((pod for pod in looping if _loops(context, pod) >= CRASHES), None)
+    looping = [pod for pod in pods if _loops(context.snapshot.trial.counts, pod) >= 1]
+    often = next((pod for pod in looping if _loops(context.snapshot.trial.counts, pod) >= CRASHES), None)
     crashed = often or (looping[0] if looping and len(looping) == len(pods) else None)
     if crashed is None or crashed.container is None:
         return ""
-    times = _loops(context, crashed) + 1
+    times = _loops(context.snapshot.trial.counts, crashed) + 1
     how = f"exit code {crashed.container.exit_code}" if crashed.container.exit_code is not None else "an unknown exit code"
     killed = ": it used more memory than its limit" if crashed.container.exit_reason == "OOMKilled" else ""
     return f"pod {crashed.name} crashed {times} times, the last time with {how}{killed}"
 
 
-def _loops(context: Context, pod: Pod) -> int:
+def _loops(counts: RunCounts, pod: Pod) -> int:
     """Returns how often a pod in a crash loop was restarted since the row began; 0 if it is in none."""
     if pod.container is None or pod.container.waiting_reason != CRASH_LOOP or pod.ready:
         return 0
-    counts = context.snapshot.counts
     return max(pod.container.restarts - counts.restarts.get(pod.uid, 0), 0)

@@ -17,7 +17,7 @@ from dynamiq_operator.plan.operations import EndRecord, Operation, VerifyRecord
 
 def end_overtaken(context: Context) -> Step:
     """Ends the rows that a newer one has overtaken."""
-    newer = context.target
+    newer = context.history.target
     ended = []
     for row in context.history.overtaken:
         if newer is not None and row.sequence < newer.sequence:
@@ -37,7 +37,7 @@ def end_row(
     context: Context, row: Record, result: Result, reason: str, *, verification: float | None = None, is_warning: bool = False
 ) -> tuple[Record, tuple[Operation, ...]]:
     """Returns the row with its outcome, and the operations that write it. `verification`: seconds of the verification that failed it."""
-    content = {"result": result.value, "reason": reason[:1024], "at": format_time(context.now)}
+    content = {"result": result.value, "reason": reason[:1024], "at": format_time(context.snapshot.now)}
     digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
     outcome = Outcome.model_validate({**content, "digest": digests.outcome_digest(digest, content, row.raw_spec)})
     emits = events.ended(context.app, row, outcome, is_warning=is_warning)

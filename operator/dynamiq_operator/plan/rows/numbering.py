@@ -16,15 +16,17 @@ from dynamiq_operator.plan.guards.pins import guarded
 from dynamiq_operator.plan.history.lifecycle import arrival, completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
-from dynamiq_operator.plan.records.deploy_spec import is_of_former_spec, source_of
-from dynamiq_operator.plan.records.outcomes import end_row
-from dynamiq_operator.plan.revert.restore import is_by_operator, takes_back
+from dynamiq_operator.plan.revert.revert_row import is_by_operator, reverts_live
+from dynamiq_operator.plan.rows.deploy_spec import is_of_former_spec, source_of
+from dynamiq_operator.plan.rows.outcomes import end_row
 
 
 def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
     """Returns the operations that make the App the owner of restored rows; new rows get their owner when they are completed."""
     return tuple(
-        OwnRecord(context.app, row) for row in context.snapshot.records if row.sequence and context.app.meta.uid not in row.meta.owners
+        OwnRecord(context.app, row)
+        for row in context.snapshot.rows.observed
+        if row.sequence and context.app.meta.uid not in row.meta.owners
     )
 
 
@@ -37,21 +39,22 @@ def complete_rows(context: Context) -> Step:
     held = {name: problem.message for name, problem in refused.items() if problem.holds_back("")}
     unnumbered = [row for row in context.history.unnumbered if row.name not in held]
     numbers = {row.name: context.last_sequence + place for place, row in enumerate(unnumbered, 1)}
-    context = context.having(*(completed(row, sequence=numbers[row.name]) for row in unnumbered))
-    context = replace(context, reserved=max(numbers.values(), default=None))
-    due = [row for row in context.history.waiting if row.sequence >= context.history.reached]  # `end_overtaken` ends the others
-    completion = _Completion(context, numbers, refused)
+    numbered = replace(
+        context.having(*(completed(row, sequence=numbers[row.name]) for row in unnumbered)), reserved=max(numbers.values(), default=None)
+    )
+    due = [row for row in numbered.history.waiting if row.sequence >= numbered.history.reached]  # `end_overtaken` ends the others
+    completion = _Completion(numbered, numbers, refused)
     for row in due:
         completion.complete(row)
     # Numbered rows that are not due, such as a restored row that has pins only, get their number, too.
     rest = numbers.keys() - {row.name for row in due}
-    numbered = tuple(CompleteRecord(context.app, row, numbers[row.name], None) for row in context.history.rows if row.name in rest)
-    return Step(completion.context, (*completion.operations(), *numbered))
+    others = (CompleteRecord(context.app, row, numbers[row.name], None) for row in numbered.history.rows if row.name in rest)
+    return Step(completion.context, (*completion.operations(), *others))
 
 
 def refused_rows(context: Context) -> dict[str, ChildProblem]:
     """Returns the problems of open rows that may not be written, by name."""
-    problems = context.snapshot.row_problems
+    problems = context.snapshot.rows.problems
     return {row.name: problems[row.name] for row in context.history.rows if row.name in problems and row.outcome is None}
 
 
@@ -87,7 +90,7 @@ class _Completion:
 
     def operations(self) -> Iterator[Operation]:
         """Yields the operations in order. Only the newest row gets an Event that its deploy began: it overtakes the others."""
-        target = self.context.target
+        target = self.context.history.target
         for name, operations in self._operations.items():
             if target is not None and name == target.name and target.pinned is not None and name in {row.name for row in self._changed}:
                 yield from events.began(self._context.app, target, target.pinned)
@@ -96,7 +99,7 @@ class _Completion:
     def complete(self, row: Record) -> None:
         """Pins one row, lets it wait, or ends it."""
         context, app, number = self._context, self._context.app, self._numbers.get(row.name)
-        late = context.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
+        late = context.snapshot.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
         completion = (
             _too_late(context, row)
             or _no_longer_asked(context, row)
@@ -126,7 +129,7 @@ class _Completion:
 
     def _hindrance(self, row: Record, late: bool) -> Missing | Refused | None:
         """Returns why a row whose write was refused is not pinned now; None if it may be. It fails once a newer row was deployed."""
-        problem, target = self._refused.get(row.name), self._context.target
+        problem, target = self._refused.get(row.name), self._context.history.target
         if problem is None:
             return None
         if target is not None and arrival(target) > arrival(row):
@@ -136,7 +139,9 @@ class _Completion:
     def _pins(self, row: Record) -> Pinned | Missing | Refused:
         source = source_of(self._context, row)
         previous = self._last[1] if self._last is not None else None
-        completion = complete(row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.now)
+        completion = complete(
+            row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.snapshot.now
+        )
         return guarded(self._context.having(*self._changed), row, completion) if isinstance(completion, Pinned) else completion
 
     def _change(self, row: Record, *operations: Operation) -> None:
@@ -157,7 +162,7 @@ def _no_longer_asked(context: Context, row: Record) -> Refused | None:
     """Returns why a row of the operator fails: its `deploy` was changed, or a person deployed over the bad version."""
     if is_of_former_spec(context, row):
         return Refused("App.spec.deploy was changed before the row arrived")
-    if is_by_operator(context, row) and not takes_back(context, row):
+    if is_by_operator(context, row) and not reverts_live(context, row):
         return Refused("a row was made after the version that it was to take back")
     return None
 
@@ -187,13 +192,13 @@ def _known(context: Context, rows: Mapping[str, Record]) -> Known:
     return Known(
         app=context.app,
         live=context.history.live,
-        versions=snapshot.versions,
-        runtimes=snapshot.runtimes,
+        versions=snapshot.sources.versions,
+        runtimes=snapshot.sources.runtimes,
         rows={**snapshot.archive.rows, **rows},
-        flows=snapshot.flows | {version.flow_hash for version in snapshot.versions} | set(snapshot.archive.flows),
-        settings=context.settings,
-        authors_stamped_since=snapshot.authors_stamped_since,
-        promotions=snapshot.promotions,
-        gate=snapshot.gate.state,
-        unknown=snapshot.unknown,
+        flows=snapshot.children.flows | {version.flow_hash for version in snapshot.sources.versions} | set(snapshot.archive.flows),
+        settings=context.snapshot.settings,
+        authors_stamped_since=snapshot.sources.authors_stamped_since,
+        promotions=snapshot.sources.promotions,
+        gate=snapshot.endpoints.gate.state,
+        unknown=snapshot.sources.unknown,
     )

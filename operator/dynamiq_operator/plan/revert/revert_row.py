@@ -8,7 +8,7 @@ from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import CreateRecord, Operation
-from dynamiq_operator.plan.revert.verdict import fault, is_newest
+from dynamiq_operator.plan.revert.fault import fault, is_newest
 from dynamiq_operator.plan.snapshot import Snapshot
 
 
@@ -21,16 +21,16 @@ def needs_history(snapshot: Snapshot, app: App) -> bool:
     return live is not None and is_newest(context, live) and bool(fault(context))
 
 
-def take_back(context: Context) -> tuple[Operation, ...]:
+def revert(context: Context) -> tuple[Operation, ...]:
     """Returns the operations that deploy the last good row in place of a bad live one; empty if it is not bad."""
     live, why = context.history.live, fault(context)
-    if live is None or not why or not context.snapshot.account or not is_newest(context, live):
+    if live is None or not why or not context.snapshot.operator.account or not is_newest(context, live):
         return ()
     name, good = names.revert_row(context.app.meta.name, live.name), good_row(context)
     if good is None or context.ledger.get(name) is not None:
         return ()
     message = f"{events.title(live)} was taken back: {why}"[:1024]
-    create = CreateRecord(context.app, name, {"restores": good.name, "message": message}, context.snapshot.account)
+    create = CreateRecord(context.app, name, {"restores": good.name, "message": message}, context.snapshot.operator.account)
     # Events come first: if the operator stops in between, they are sent again, with the same names.
     return (*events.reverted(context.app, live, message, good.name), create)
 
@@ -45,11 +45,11 @@ def good_row(context: Context) -> Ran | None:
 
 def is_by_operator(context: Context, record: Record) -> bool:
     """Returns True for an unpinned row that the operator made as a revert: the API server stamps who creates a row."""
-    account = context.snapshot.account
+    account = context.snapshot.operator.account
     return bool(account) and record.spec.created_by == account and names.may_revert(context.app.meta.name, record.name)
 
 
-def takes_back(context: Context, record: Record) -> bool:
+def reverts_live(context: Context, record: Record) -> bool:
     """Returns True if this row reverts the live row, and no row was rolled out between the two."""
     live = context.history.live
     if live is None or not is_by_operator(context, record) or record.name != names.revert_row(context.app.meta.name, live.name):

@@ -11,15 +11,16 @@ from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, Released, RowKind, Waits
 from dynamiq_operator.model.needs import in_order
-from dynamiq_operator.model.objects import Approval, Record, format_time, parse_time
+from dynamiq_operator.model.objects import App, Approval, Record, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
-from dynamiq_operator.plan.guards.asked import applies, guards_of, passes_rules
+from dynamiq_operator.plan.guards.approvals import counted_approvals, find_resumption, uncounted_reasons
 from dynamiq_operator.plan.guards.hold import hold
 from dynamiq_operator.plan.guards.kinds import kind_of
-from dynamiq_operator.plan.guards.said import approved, resumed, uncounted
+from dynamiq_operator.plan.guards.requirements import applies, passes_rules, required_guards
+from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 STAGGER = timedelta(seconds=60)
 """Window in which rows are deployed after a freeze whose policy is Deploy, so that they do not start all at once."""
@@ -39,7 +40,7 @@ class Open:
 
 
 @dataclass(frozen=True)
-class Standing:
+class GuardEvaluation:
     """The evaluation of a waiting row: the guards that still block it, and the Approvals that counted.
 
     `expires`: when the first of these Approvals expires.
@@ -71,7 +72,7 @@ class Standing:
         times = (*(each.changes_at for each in self.open), self.expires)
         return min((each for each in times if each is not None), default=None)
 
-    def released(self, pinned: Pinned, now: datetime) -> Released:
+    def admission(self, pinned: Pinned, now: datetime) -> Released:
         """Returns what is written into a row that nothing blocks any more."""
         reasons = dict.fromkeys(guard.reason for guard in pinned.guards or ())
         return Released(
@@ -82,40 +83,41 @@ class Standing:
         )
 
 
-def standing(context: Context, row: Record, pinned: Pinned) -> Standing:
+def evaluate_guards(context: Context, row: Record, pinned: Pinned) -> GuardEvaluation:
     """Evaluates the guards of a waiting row."""
-    kind = kind_of(context, row, pinned)
-    today = tuple(guards_of(context, row, pinned, kind))
+    observed = context.snapshot.guards
+    kind = kind_of(observed, row, pinned)
+    today = tuple(required_guards(context, row, pinned, kind))
     noted = pinned.guards or ()
     counted: list[Approval] = []
     passed = tuple(_passed(context, row, pinned, kind))
     blocking = (
-        *_suspended(context),
-        *_unknown(context, today),
+        *_suspended(context.app),
+        *_unknown(observed, today),
         *_frozen(context, row, (*noted, *today, *passed), counted),
-        *_soaking(context, row, (*noted, *today)),
+        *_soaking(context.snapshot.now, row, (*noted, *today)),
         *_awaiting(context, row, noted, today, counted),
         *_held(context, row, (*noted, *today), counted),
     )
     approvals = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
     expire = (each.meta.created + timedelta(seconds=_seconds(noted, today)) for each in approvals)
-    return Standing(blocking, tuple({each.meta.name: each for each in counted}.values()), min(expire, default=None))
+    return GuardEvaluation(blocking, tuple({each.meta.name: each for each in counted}.values()), min(expire, default=None))
 
 
 def _of(reason: GuardReason, guards: Iterable[Guard]) -> list[Guard]:
     return [guard for guard in guards if guard.reason is reason]
 
 
-def _suspended(context: Context) -> Iterator[Open]:
+def _suspended(app: App) -> Iterator[Open]:
     """Yields a guard while the App is suspended."""
     # The pins do not count here: whoever may deploy may end the suspension.
-    if context.app.spec.suspend:
-        yield Open(GuardReason.SUSPENDED, sentences.suspended(context.app))
+    if app.spec.suspend:
+        yield Open(GuardReason.SUSPENDED, sentences.suspended(app))
 
 
-def _unknown(context: Context, today: Sequence[Guard]) -> Iterator[Open]:
+def _unknown(observed: ObservedGuards, today: Sequence[Guard]) -> Iterator[Open]:
     if _of(GuardReason.UNKNOWN, today):
-        yield Open(GuardReason.UNKNOWN, sentences.unknown(context.snapshot.guards.unknown))
+        yield Open(GuardReason.UNKNOWN, sentences.unknown(observed.unknown))
 
 
 def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
@@ -125,16 +127,16 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
         return
     until, last = max(windows, key=lambda window: window[0])
     must_resume = any(each.after_freeze is not AfterFreeze.DEPLOY for _, each in windows)
-    if context.now < until:
+    if context.snapshot.now < until:
         yield Open(
             GuardReason.FROZEN, sentences.frozen(context.app, last, until, must_resume), None if must_resume else until + STAGGER, until
         )
     elif must_resume:
-        if (resumption := resumed(context, row, until)) is None:
+        if (resumption := find_resumption(context.snapshot.guards, row, until)) is None:
             yield Open(GuardReason.HELD, sentences.held_after_freeze(context.app, last, until), resumable=True)
         else:
             counted.append(resumption)
-    elif context.now < (starts := until + _place(row) * STAGGER):
+    elif context.snapshot.now < (starts := until + _place(row) * STAGGER):
         yield Open(GuardReason.FROZEN, sentences.staggered(last, until), starts, starts)
 
 
@@ -143,7 +145,7 @@ def _passed(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Ite
     if passes_rules(row, pinned):
         return
     for policy in context.snapshot.guards.policies:
-        over = freezes.last_end(policy.spec.freezes, parse_time(pinned.created_at), context.now) if applies(policy, kind) else None
+        over = freezes.last_end(policy.spec.freezes, parse_time(pinned.created_at), context.snapshot.now) if applies(policy, kind) else None
         if over is not None:
             after = policy.spec.after_freeze or AfterFreeze.HOLD
             until = format_time(over.until)
@@ -155,10 +157,10 @@ def _place(row: Record) -> float:
     return int(canonical(row.meta.uid)[-4:], 16) / 0x10000
 
 
-def _soaking(context: Context, row: Record, guards: Sequence[Guard]) -> Iterator[Open]:
+def _soaking(now: datetime, row: Record, guards: Sequence[Guard]) -> Iterator[Open]:
     ends = [(parse_time(each.until), each) for each in _of(GuardReason.SOAKING, guards) if each.until is not None]
     until, last = max(ends, key=lambda end: end[0], default=(None, None))
-    if until is not None and last is not None and context.now < until:
+    if until is not None and last is not None and now < until:
         yield Open(GuardReason.SOAKING, sentences.soaking(row, last, until), until, until)
 
 
@@ -171,14 +173,14 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     if not requirements:
         return
     needed = max(each.approvals or 1 for each in requirements)
-    seconds = _seconds(noted, today)
+    observed, seconds = context.snapshot.guards, _seconds(noted, today)
     accounts = frozenset.intersection(*(frozenset(each.service_accounts or ()) for each in requirements))
-    approvals = approved(context, row, seconds, accounts)
+    approvals = counted_approvals(observed, row, context.snapshot.now, seconds, accounts)
     counted += approvals
     if len(approvals) >= needed:
         return
     policies = sorted({each.policy for each in requirements if each.policy})
-    message = sentences.awaiting(context, row, len(approvals), needed, policies, uncounted(context, row, accounts))
+    message = sentences.awaiting(context.app, observed, row, len(approvals), needed, policies, uncounted_reasons(observed, row, accounts))
     yield Open(GuardReason.AWAITING_APPROVAL, message, given=len(approvals), needed=needed)
 
 
@@ -192,7 +194,7 @@ def _seconds(noted: Sequence[Guard], today: Sequence[Guard]) -> int:
 def _held(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
     if not _of(GuardReason.HELD, guards) or (held_by := hold(context)) is None:
         return
-    if (resumption := resumed(context, row)) is not None:
+    if (resumption := find_resumption(context.snapshot.guards, row)) is not None:
         counted.append(resumption)
     else:
         yield Open(GuardReason.HELD, sentences.held(context.app, held_by), resumable=True)

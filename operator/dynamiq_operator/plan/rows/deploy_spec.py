@@ -11,7 +11,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.kinds import is_automation
 from dynamiq_operator.plan.history.ledger import ASKED_IN_APP, LedgerRow
 from dynamiq_operator.plan.operations import CreateRecord
-from dynamiq_operator.plan.revert.restore import takes_back
+from dynamiq_operator.plan.revert.revert_row import reverts_live
 
 
 def create_deploy_row(context: Context) -> tuple[CreateRecord, ...]:
@@ -35,14 +35,14 @@ def override(context: Context) -> tuple[LedgerRow, Record] | None:
     """Returns the last row made from `deploy`, and the newer manual row that runs instead; None if none does."""
     last = _last(context) if context.app.spec.deploy is not None and context.ledger.known else None
     waits = last is not None and last.unreleased and last.result is None
-    if last is None or context.target is None or (context.target.sequence <= last.sequence and not waits):
+    if last is None or context.history.target is None or (context.history.target.sequence <= last.sequence and not waits):
         return None
-    return last, context.target
+    return last, context.history.target
 
 
 def source_of(context: Context, record: Record) -> Source:
     """Returns the source of a numbered row that is about to be pinned."""
-    if takes_back(context, record):
+    if reverts_live(context, record):
         return Source.REVERT
     row = LedgerRow.of(record)
     before = next((each for each in reversed(context.deploy_rows) if each.sequence < row.sequence), None)

@@ -1,12 +1,12 @@
 """Lists the guards that policies, the App and the hold put on a row now, and finds versions that must never be deployed.
 
-It does not subtract approvals: `waiting` does.
+It does not subtract approvals: `evaluation` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model import freezes
@@ -21,9 +21,10 @@ from dynamiq_operator.plan.guards.hold import hold, runs_alike
 
 if TYPE_CHECKING:
     from dynamiq_operator.plan.context import Context
+    from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 
-def guards_of(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
+def required_guards(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
     """Yields the guards of a row of this kind, in the order in which messages name them.
 
     A bypass and an automatic revert skip all of them but suspension.
@@ -53,15 +54,15 @@ def applies(policy: DeployPolicy, kind: RowKind) -> bool:
 
 def _of_policy(context: Context, row: Record, policy: DeployPolicy) -> Iterator[Guard]:
     name, spec = policy.meta.name, policy.spec
-    if (frozen := freezes.frozen(spec.freezes, context.now)) is not None:
+    if (frozen := freezes.frozen(spec.freezes, context.snapshot.now)) is not None:
         after = spec.after_freeze or AfterFreeze.HOLD
         until = format_time(frozen.until)
         yield Guard(reason=GuardReason.FROZEN, policy=name, window=frozen.name, until=until, after_freeze=after)
     if spec.promotion is not None and row.spec.promoted_from is not None:
-        source = context.snapshot.promotions.get(row.name)
+        source = context.snapshot.sources.promotions.get(row.name)
         if source is not None and source.outcome is not None:
             until = format_time(parse_time(source.outcome.at) + timedelta(seconds=spec.promotion.min_live_seconds))
-            if context.now < parse_time(until):
+            if context.snapshot.now < parse_time(until):
                 yield Guard(reason=GuardReason.SOAKING, policy=name, until=until)
     if spec.approvals is not None:
         yield Guard(
@@ -81,22 +82,21 @@ def why_never(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> s
     runs = context.history.live.pinned if context.history.live is not None else None
     if row.spec.bypass is not None or (runs is not None and runs_alike(runs, pinned)):
         return ""
-    if (rejection := _rejection(context, row, pinned)) is not None:
-        return rejection_said(pinned.workflow_version, rejection)
+    if (rejection := _rejection(context.snapshot.guards, row, pinned)) is not None:
+        return rejection_sentence(pinned.workflow_version, rejection)
     needs_soak = any(applies(policy, kind) and policy.spec.promotion is not None for policy in context.snapshot.guards.policies)
     return _why_not_soaked(context, row, pinned) if needs_soak and row.spec.promoted_from is not None else ""
 
 
-def rejection_said(version: str, rejection: Rejection) -> str:
+def rejection_sentence(version: str, rejection: Rejection) -> str:
     """Returns the sentence that rows, previews and pages of History show for a rejected version."""
     return f"{version}{WAS_REJECTED_BY}{rejection.spec.by or 'somebody'}: {rejection.spec.reason}"
 
 
-def _rejection(context: Context, row: Record, pinned: Pinned) -> Rejection | None:
-    observed = context.snapshot.guards
-    rejection = observed.rejections.get(pinned.workflow_hash)
+def _rejection(guards: ObservedGuards, row: Record, pinned: Pinned) -> Rejection | None:
+    rejection = guards.rejections.get(pinned.workflow_hash)
     is_promoted = pinned.promoted_from is not None and pinned.promoted_from.verified
-    return rejection or (observed.at_source.get(row.name) if is_promoted else None)
+    return rejection or (guards.at_source.get(row.name) if is_promoted else None)
 
 
 def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
@@ -105,20 +105,20 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
     Its source row has to be verified, and the version has to stay live at the source until it has soaked. Once it has soaked, another
     version may follow there.
     """
-    claimed, source = row.spec.promoted_from, context.snapshot.promotions.get(row.name)
+    claimed, source = row.spec.promoted_from, context.snapshot.sources.promotions.get(row.name)
     if claimed is None:
         return ""
     where = f"App {claimed.app} in {claimed.namespace}"
     if claimed.cluster is not None:
-        return _why_not_from(context, claimed, f"{where} of cluster {claimed.cluster}")
+        return _why_not_from(context.snapshot.guards, claimed, f"{where} of cluster {claimed.cluster}")
     if pinned.promoted_from is None or not pinned.promoted_from.verified:
         return (
             f"it says that it was promoted from {where}, which cannot be verified: a policy asks how long the version has been live there"
         )
-    if why := _why_not_namespace(context, claimed, where):
+    if why := _why_not_namespace(context.snapshot.guards, claimed, where):
         return why
     if source is None:
-        is_gone = (RECORD.kind, row.name) not in context.snapshot.unknown and _soaks(context, pinned)
+        is_gone = (RECORD.kind, row.name) not in context.snapshot.sources.unknown and _soaks(context.snapshot.now, pinned)
         return (
             f"the row of {where} that it was promoted from is gone: a policy asks that it is live until it has been long enough"
             if is_gone
@@ -126,37 +126,37 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
         )
     if source.outcome is None or source.outcome.result is not Result.SUCCEEDED:
         return f"its version is not live in {where}: a policy asks how long it has been"
-    if source.phase in (Phase.LIVE, None) or (row.pinned is not None and not _soaks(context, pinned)):
+    if source.phase in (Phase.LIVE, None) or (row.pinned is not None and not _soaks(context.snapshot.now, pinned)):
         return ""
     return f"its version is no longer live in {where}: a policy asks that it is live there until it has been long enough"
 
 
-def _why_not_from(context: Context, claimed: PromotedFrom, where: str) -> str:
+def _why_not_from(guards: ObservedGuards, claimed: PromotedFrom, where: str) -> str:
     """Returns why a promotion from another cluster is refused; empty if every policy with a soak time names that cluster."""
     # This cluster cannot know whether the version soaked in the other one: naming a cluster leaves that to the person who promotes from it.
-    for policy in context.snapshot.guards.policies:
+    for policy in guards.policies:
         if policy.spec.promotion is not None and claimed.cluster not in policy.spec.promotion.clusters:
             return sentences.not_from_cluster(where, policy.meta.name, policy.spec.promotion.clusters)
-    return _why_not_namespace(context, claimed, where)
+    return _why_not_namespace(guards, claimed, where)
 
 
-def _why_not_namespace(context: Context, claimed: PromotedFrom, where: str) -> str:
-    if (allowed := _sources(context)) and claimed.namespace not in allowed:
+def _why_not_namespace(guards: ObservedGuards, claimed: PromotedFrom, where: str) -> str:
+    if (allowed := _sources(guards)) and claimed.namespace not in allowed:
         return f"it was promoted from {where}, and a policy takes versions from {', '.join(sorted(allowed))} alone"
     return ""
 
 
-def _sources(context: Context) -> frozenset[str]:
+def _sources(guards: ObservedGuards) -> frozenset[str]:
     """Returns the namespaces from which every policy takes promotions; empty if any namespace is allowed.
 
     An empty intersection is returned as {""}, which no namespace matches.
     """
-    allowed = [policy.spec.promotion.namespaces for policy in context.snapshot.guards.policies if policy.spec.promotion is not None]
+    allowed = [policy.spec.promotion.namespaces for policy in guards.policies if policy.spec.promotion is not None]
     sets = [frozenset(each) for each in allowed if each]
     return frozenset.intersection(*sets) or frozenset({""}) if sets else frozenset()
 
 
-def _soaks(context: Context, pinned: Pinned) -> bool:
+def _soaks(now: datetime, pinned: Pinned) -> bool:
     """Returns True if a row that was pinned during its version's soak time still waits for the end of it."""
     ends = (guard.until for guard in pinned.guards or () if guard.reason is GuardReason.SOAKING)
-    return any(until is not None and context.now < parse_time(until) for until in ends)
+    return any(until is not None and now < parse_time(until) for until in ends)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import takewhile
 
 from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
@@ -64,7 +64,7 @@ def hand_over(snapshot: Snapshot, app: App) -> Handover:
     if history is None or not history.archive or history.limit is None or not snapshot.ledger.known:
         return Handover()
     rows = _resting(Context.of(snapshot, app), history.limit)
-    rested = {row.uid for row in _rested(snapshot, rows)}
+    rested = {row.uid for row in _rested(snapshot.archive, rows, snapshot.now)}
     return Handover(rows, tuple(row for row in rows if row.uid not in snapshot.archive.stored or row.uid in rested))
 
 
@@ -74,10 +74,10 @@ def seconds_to_rest(context: Context) -> Iterator[float]:
     if history is None or history.limit is None or not archive.stored or not context.ledger.known:
         return
     rows = _resting(context, history.limit)
-    rested = len(_rested(context.snapshot, rows))
+    rested = len(_rested(archive, rows, context.snapshot.now))
     if rested < len(rows) and (since := archive.stored.get(rows[rested].uid)) is not None:
         rest = RESTS_LEAST if rested < _surplus(archive, rows) else RESTS
-        yield (since + rest - context.now).total_seconds()
+        yield (since + rest - context.snapshot.now).total_seconds()
 
 
 def _leaving(context: Context, limit: int) -> tuple[LedgerRow, ...]:
@@ -85,7 +85,7 @@ def _leaving(context: Context, limit: int) -> tuple[LedgerRow, ...]:
     history, snapshot = context.app.spec.history, context.snapshot
     if history is None or not history.archive:
         return expired(context, limit, DELETED_PER_RECONCILE)
-    rested = _rested(snapshot, _resting(context, limit))
+    rested = _rested(snapshot.archive, _resting(context, limit), snapshot.now)
     return tuple(takewhile(lambda row: row.uid in snapshot.archive.acknowledged, rested[:DELETED_PER_RECONCILE]))
 
 
@@ -93,17 +93,17 @@ def _resting(context: Context, limit: int) -> tuple[LedgerRow, ...]:
     return expired(context, limit, RESTING_MOST + DELETED_PER_RECONCILE)
 
 
-def _rested(snapshot: Snapshot, rows: Sequence[LedgerRow]) -> tuple[LedgerRow, ...]:
+def _rested(archive: Archive, rows: Sequence[LedgerRow], now: datetime) -> tuple[LedgerRow, ...]:
     """Returns the oldest archived rows that have rested for long enough, up to the first that has not."""
-    archive, surplus = snapshot.archive, _surplus(snapshot.archive, rows)
+    surplus = _surplus(archive, rows)
 
     def has_rested(place: int, row: LedgerRow) -> bool:
         if row.uid not in archive.stored:
             return False
         since = archive.stored[row.uid]
-        if place < surplus and (since is None or snapshot.now - since >= RESTS_LEAST):
+        if place < surplus and (since is None or now - since >= RESTS_LEAST):
             return True
-        return since is not None and snapshot.now - since >= RESTS
+        return since is not None and now - since >= RESTS
 
     return tuple(row for _, row in takewhile(lambda each: has_rested(*each), enumerate(rows)))
 
@@ -115,10 +115,10 @@ def _surplus(archive: Archive, rows: Sequence[LedgerRow]) -> int:
 
 def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     app, ledger = context.app.meta.name, context.ledger
-    kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.flows if ledger.names_flow(flow_hash)} | _mounted(context)
+    kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.children.flows if ledger.names_flow(flow_hash)} | _mounted(context)
     unneeded = [
         raw
-        for (kind, name), raw in context.snapshot.children.items()
+        for (kind, name), raw in context.snapshot.children.observed.items()
         if kind == CONFIG_MAP.kind and name not in kept and is_owned(raw, context.app) and names.is_flow(app, name)
     ]
     # A flow whose content does not match its name is judged by its name: that needs every flow of the history.

@@ -1,0 +1,38 @@
+"""The Secrets and ConfigMaps that an App's pods read, as observed: versions and keys, never values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from dynamiq_operator.desired.base import ChildKey
+
+
+class KeysPresence(Enum):
+    """The state of the Secret of Access Keys; FOREIGN: another owner has it."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True)
+class AccessKeys:
+    """The Secret of Access Keys: its resourceVersion, and since when the operator has known this version."""
+
+    presence: KeysPresence
+    version: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ObservedSecrets:
+    """The Secrets and ConfigMaps that one App's pods read."""
+
+    access_keys: AccessKeys = AccessKeys(KeysPresence.ABSENT)
+    gate_keys: str | None = None
+    """The version of the Access Keys whose digests the gate has; empty if it has none. None: not needed, or unreadable."""
+    named: Mapping[ChildKey, frozenset[str] | None] = field(default_factory=dict)
+    """The keys of each Secret and ConfigMap that the App's variables name, as far as they were read; None for a missing object."""
