@@ -19,7 +19,7 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.archiving import ArchiveWriter
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.comparisons import ComparisonReader, RecorderAccess
+from dynamiq_operator.controller.comparisons import ComparisonReader
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.fenced import FencedClient
@@ -40,6 +40,7 @@ from dynamiq_operator.controller.notifications.sinks import Sink
 from dynamiq_operator.controller.notifications.takeover import Takeover
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.recorder_reader import RecorderAccess
 from dynamiq_operator.controller.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.controller.verifying import VerificationReader
@@ -117,7 +118,7 @@ class Process:
         fenced = FencedClient(self.client, self.election)
         self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
         self.activity = ActivityReader(self.client.now, self.queue.add, self.metrics_port)
-        self.comparisons = ComparisonReader(self.client.now, self.queue.add, self.recorder)
+        self.comparisons = ComparisonReader(self.queue.add, self.recorder, self.clock)
         self.archive = ArchiveWriter(self.client, self.queue.add, self.recorder, self.clock)
         self.verifying = VerificationReader(self.client, self.client.now, self.queue.add, lambda: FIRST_KEY)
         self.observer = Observer(

@@ -13,17 +13,19 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import aiohttp
 from yarl import URL
 
-from dynamiq_operator.controller.background import Background, body_of
+from dynamiq_operator.controller.background import BackgroundReader, Kept, body_of
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.desired.exposure import METRICS_PORT
 from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.observed.pods import Pod
 
 PATH = "/activity"
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 WITHIN = 1.0
 """Seconds for one answer, from the connection to its last byte."""
 AT_ONCE, OF_NAMESPACE = 32, 8
@@ -54,18 +56,15 @@ class _Request:
 
 
 @dataclass
-class Readings:
+class Readings(Kept):
     """The answers of one App's pods, by pod uid.
 
-    `silent`: how often in a row a pod gave no answer, and the time of the last request. `wanted`: requests to be made. `reading`: pods that
-    are being read now.
+    `silent`: how often in a row a pod gave no answer, and the time of the last request. `wanted`: requests to be made.
     """
 
     answers: dict[str, Activity] = field(default_factory=dict)
     silent: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     wanted: dict[str, _Request] = field(default_factory=dict)
-    reading: set[str] = field(default_factory=set)
-    timer: asyncio.TimerHandle | None = None
 
     def of(self, pods: Iterable[Pod]) -> Mapping[str, Activity]:
         """Returns the last answers of `pods`, and drops those of other pods."""
@@ -88,7 +87,7 @@ class Readings:
             self.answers.pop(uid, None)
             self.silent[uid] = (self.silent.get(uid, (0, now))[0] + 1, now)
 
-    def not_before(self, uid: str, due: datetime) -> datetime:
+    def retry_at(self, uid: str, due: datetime) -> datetime:
         """Returns when to ask a pod that is due at `due`: later if it gave no answer."""
         if uid not in self.silent:
             return due
@@ -97,50 +96,35 @@ class Readings:
         return max(due, asked_at + timedelta(seconds=pause))
 
 
-class ActivityReader(Background):
-    """A background reader of pods' activity. Use it as an async context manager.
-
-    `now`: the time. `requeue`: called with an App after its pods were read.
-    """
+class ActivityReader(BackgroundReader):
+    """A background reader of pods' activity. `now`: the time."""
 
     def __init__(self, now: Callable[[], datetime], requeue: Callable[[AppKey], None], port: int = METRICS_PORT) -> None:
-        self._now, self._requeue, self._port = now, requeue, port
-        super().__init__(AT_ONCE, OF_NAMESPACE)
+        super().__init__(requeue, AT_ONCE, OF_NAMESPACE)
+        self._now, self._port = now, port
 
     def schedule(self, app: AppKey, readings: Readings, pods: Iterable[Pod], due: Mapping[str, datetime]) -> None:
-        """Schedules reading the pods in `due`, by uid, at their times. It replaces what was scheduled for the App before."""
+        """Schedules reading the pods in `due`, by uid, at their times."""
         readings.wanted = {
-            pod.uid: _Request(pod.name, pod.ip, readings.not_before(pod.uid, due[pod.uid]))
+            pod.uid: _Request(pod.name, pod.ip, readings.retry_at(pod.uid, due[pod.uid]))
             for pod in pods
             if pod.uid in due and _is_ip(pod.ip)
         }
-        if readings.timer is not None:
-            readings.timer.cancel()
-            readings.timer = None
-        first = min((request.at for uid, request in readings.wanted.items() if uid not in readings.reading), default=None)
-        if first is not None:
-            seconds = max((first - self._now()).total_seconds(), 0.0)
-            readings.timer = asyncio.get_running_loop().call_later(seconds, self._begin, app, readings)
+        if readings.wanted:
+            seconds = (min(request.at for request in readings.wanted.values()) - self._now()).total_seconds()
+            self._schedule(app, readings, partial(self._read_all, app, readings), seconds)
+        else:
+            readings.unschedule()
 
-    def _begin(self, app: AppKey, readings: Readings) -> None:
-        if self._is_closed:
-            return
+    async def _read_all(self, app: AppKey, readings: Readings) -> bool:
         until = self._now() + TOGETHER
-        requests = {uid: each for uid, each in readings.wanted.items() if each.at <= until and uid not in readings.reading}
-        readings.timer = None
-        readings.reading |= requests.keys()
-        self._start(self._read_all(app, readings, requests))
-
-    async def _read_all(self, app: AppKey, readings: Readings, requests: Mapping[str, _Request]) -> None:
-        try:
-            answers = await asyncio.gather(*(self._read(app, each) for each in requests.values()))
-        finally:
-            readings.reading -= requests.keys()
+        requests = {uid: each for uid, each in readings.wanted.items() if each.at <= until}
+        answers = await asyncio.gather(*(self._read(app, each) for each in requests.values()))
         for (uid, each), answer in zip(requests.items(), answers, strict=True):
             newest = readings.wanted.get(uid)
             if newest is not None and newest.ip == each.ip:  # else the pod may be deleted, and its address another pod's
                 readings.note(uid, answer, self._now())
-        self._requeue(app)
+        return True  # a pause after a failure is that of a pod
 
     async def _read(self, app: AppKey, request: _Request) -> Activity | None:
         """Returns the activity of a pod; None if it gives no valid answer."""
@@ -148,24 +132,13 @@ class ActivityReader(Background):
         try:
             async with self._slots.one_of(app[0]):
                 at = self._now()
-                async with self._opened().get(url, allow_redirects=False) as response:
-                    return Activity.of(await body_of(response, BYTES_MAX), request.pod, at)
+                async with self._opened().get(
+                    url, headers=HEADERS, allow_redirects=False, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=WITHIN)
+                ) as response:
+                    return Activity.of(await body_of(response, BYTES_MAX), request.pod, at) if response.status == 200 else None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             log.debug("App %s/%s: pod %s says nothing of its calls: %s", *app, request.pod, type(error).__name__)
             return None
-
-    def _opened(self) -> aiohttp.ClientSession:
-        """Returns the HTTP session, which the first request opens."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # A reused connection could outlive its pod, whose address another pod may get.
-                connector=aiohttp.TCPConnector(limit=AT_ONCE, force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-                timeout=aiohttp.ClientTimeout(total=WITHIN),
-                auto_decompress=False,
-            )
-        return self._session
 
 
 def _is_ip(text: str) -> bool:

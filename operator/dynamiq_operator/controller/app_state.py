@@ -108,6 +108,11 @@ class AppState:
     failed_passes: int = 0
     """Consecutive reconciles with a failure."""
 
+    def stop_reads(self) -> None:
+        """Ends what is read in the background."""
+        for kept in (self.readings, self.asking, self.archiving, self.verification):
+            kept.stop()
+
     def keep_problem(self, key: ChildKey, problem: ChildProblem, now: float) -> None:
         """Keeps why a child could not be written, with a monotonic time."""
         self.problems[key] = KeptProblem.after(self.problems.get(key), problem, now)
@@ -155,10 +160,10 @@ class AppStates:
         return state
 
     def drop(self, app: AppKey) -> None:
-        """Drops the state of a deleted App, and stops its smoke test."""
+        """Drops the state of a deleted App, and ends its reads."""
         dropped = self._by_app.pop(app, None)
         if dropped is not None:
-            dropped.verification.stop()
+            dropped.stop_reads()
 
     def clear(self) -> None:
         """Drops all states: another replica may have led in the meantime."""

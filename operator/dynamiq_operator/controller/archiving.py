@@ -7,28 +7,26 @@ kept in memory for a few minutes; a row may be acknowledged twice. A row that th
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 import orjson
 
-from dynamiq_operator.controller.background import Background, body_of
+from dynamiq_operator.controller.background import Kept, Pauses
 from dynamiq_operator.controller.cache import AppKey
-from dynamiq_operator.controller.recorder_access import RecorderAccess
+from dynamiq_operator.controller.recorder_reader import NO_ACCESS, RecorderAccess, RecorderError, RecorderReader
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import BY_KIND, RECORDS, VERSIONS
-from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.model import chain, names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import Manifest, Record, read
@@ -40,9 +38,7 @@ WITHIN = 30.0
 """Seconds for one answer, which comes after the commit."""
 READ_WITHIN = 5.0
 """Seconds for an archived row or flow: the reconcile of its App waits for it."""
-AGAIN_AFTER, AGAIN_MOST = 30.0, 480.0
-"""Seconds until rows without an acknowledgement are sent again, and their maximum. They double after each `PATIENCE` failures."""
-PATIENCE = 4
+PAUSES = Pauses(first=30.0, most=480.0, patience=4)
 ACKNOWLEDGED_FOR = 300.0
 """Seconds for which an acknowledged row may be deleted: later the recorder's store may be one that was restored from a backup."""
 AWAY_FOR = 15.0
@@ -55,19 +51,9 @@ READ_MOST = 8 * 1024 * 1024
 """Bytes of an archived row or flow."""
 ANSWER_MOST = 256 * 1024
 SAID_MOST = 200
-UNREADABLE = "what the recorder says cannot be read"
-NO_ACCESS = "the operator was told of no recorder, or has no token for it"
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone cannot be compared with the time
 
 log = logging.getLogger(__name__)
-
-
-class _NotArchivedError(Exception):
-    """A failure to archive, or to read the archive. The message is the reason, in words that stay the same."""
-
-
-class _NoAnswerError(_NotArchivedError):
-    """A missing answer: the recorder is away, or accepts nothing from this operator for any App."""
 
 
 class _Acknowledgement(msgspec.Struct, frozen=True):
@@ -94,11 +80,15 @@ class _Result(msgspec.Struct, frozen=True):
     refused: list[_Refused]
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _HandedOver(msgspec.Struct, frozen=True):
     data: _Result
 
 
-_DECODER = msgspec.json.Decoder(_Answer)
+class _Keys(msgspec.Struct, frozen=True):
+    data: list[_Key]
+
+
+_HANDED_OVER, _KEYS = msgspec.json.Decoder(_HandedOver), msgspec.json.Decoder(_Keys)
 
 
 @dataclass
@@ -110,21 +100,15 @@ class _Progress:
 
 
 @dataclass
-class Archiving:
-    """The archive's answers for one App. `taken`: by uid, the monotonic time from which a row counts as acknowledged. `not_before`: the
-    monotonic time until which nothing is sent, after `failures` in a row.
-    """
+class Archiving(Kept):
+    """The archive's answers for one App. `taken`: by uid, the monotonic time from which a row counts as acknowledged."""
 
     said: Archive = field(default_factory=Archive)
     taken: dict[str, float] = field(default_factory=dict)
-    not_before: float = 0.0
-    failures: int = 0
-    is_sending: bool = False
-    timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
 
-class ArchiveWriter(Background):
-    """A background writer and reader of archived rows. `requeue`: called after each hand-over. Use it as an async context manager."""
+class ArchiveWriter(RecorderReader):
+    """A background writer and reader of archived rows."""
 
     def __init__(
         self,
@@ -133,10 +117,9 @@ class ArchiveWriter(Background):
         access: RecorderAccess | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._client, self._requeue, self._access, self._clock = client, requeue, access, clock
-        self._away, self._away_until = "", 0.0
-        """Why the recorder did not answer last, and until when it is not asked again."""
-        super().__init__(AT_ONCE, OF_NAMESPACE)
+        super().__init__(requeue, (AT_ONCE, OF_NAMESPACE), PAUSES, access, clock)
+        self._client, self._away, self._away_until = client, "", 0.0
+        """`_away`: why the recorder did not answer last. `_away_until`: when it is asked again."""
 
     def known(self, archiving: Archiving) -> Archive:
         """Returns the archive's answers, without expired acknowledgements."""
@@ -148,7 +131,7 @@ class ArchiveWriter(Background):
 
     def schedule(self, app: AppKey, app_uid: str, archiving: Archiving, handover: Handover) -> None:
         """Starts to hand over the rows without an acknowledgement. Drops the answers about rows that are no longer handed over."""
-        if archiving.is_sending:
+        if archiving.task is not None:
             return
         awaited, answers, leaving = {row.uid for row in handover.asked}, archiving.said, {row.uid for row in handover.rows}
         # Without access nothing is handed over, and the App's status has the reason.
@@ -160,15 +143,10 @@ class ArchiveWriter(Background):
             problem=problem if awaited else "",
         )
         unacknowledged = [row for row in handover.asked if row.uid not in archiving.said.acknowledged]
-        if not unacknowledged or self._is_closed or self._access is None:
-            return
-        if (wait := archiving.not_before - self._clock()) > 0:
-            if archiving.timer is not None:
-                archiving.timer.cancel()
-            archiving.timer = asyncio.get_running_loop().call_later(wait, self._requeue, app)
-            return
-        archiving.is_sending = True
-        self._start(self._hand_over(app, app_uid, archiving, unacknowledged, self._access))
+        if unacknowledged and self._access is not None:
+            self._schedule(app, archiving, partial(self._hand_over, app, app_uid, archiving, unacknowledged))
+        else:
+            archiving.unschedule()
 
     async def bring_back(self, app_uid: str, archiving: Archiving, names_: Iterable[str], hashes: Iterable[str]) -> str:
         """Reads archived rows by name and archived flows by hash, and keeps only those. Returns why some cannot be read; empty if all can."""
@@ -183,14 +161,14 @@ class ArchiveWriter(Background):
             for each in sorted({*texts, *_flows_of(rows)} - set(flows)):
                 if (text := await self._archived_flow(app_uid, each)) is not None:
                     flows[each] = text
-        except _NotArchivedError as error:
+        except RecorderError as error:
             self._note(error)
             problem = f"the archive cannot be read: {error}"
         archiving.said = replace(archiving.said, rows=rows, flows=flows)
         return problem
 
     async def _archived_row(self, app_uid: str, name: str) -> Record | None:
-        """Returns an archived row; None if the archive has none of this name. Raises _NotArchivedError if it is unreadable."""
+        """Returns an archived row; None if the archive has none of this name. Raises RecorderError if it is unreadable."""
         data = await self._get(app_uid, f"rows/{quote(name, safe='')}")
         if data is None:
             return None
@@ -201,7 +179,7 @@ class ArchiveWriter(Background):
         except (KeyError, TypeError, AttributeError):
             record = None
         if not isinstance(record, Record) or record.name != name:
-            raise _NotArchivedError(f"what it says of row {name} cannot be read, or does not have its digests")
+            raise RecorderError(f"what it says of row {name} cannot be read, or does not have its digests")
         return record
 
     async def _archived_flow(self, app_uid: str, digest: str) -> str | None:
@@ -209,72 +187,53 @@ class ArchiveWriter(Background):
         text = data.get("flow") if isinstance(data, dict) else None
         return text if isinstance(text, str) and flow_hash(text) == digest else None
 
-    async def _get(self, app_uid: str, path: str) -> Any:
-        """Returns the data of an answer; None for status 404. Raises _NotArchivedError."""
-        if self._access is None:
-            raise _NotArchivedError(NO_ACCESS)
+    async def _get(self, app_uid: str, path: str, decode: Callable[[bytes], Any] = lambda body: orjson.loads(body)["data"]) -> Any:
+        """Returns the data of an answer; None for status 404. Raises RecorderError."""
         self._require_no_absence()
-        url, within = f"{self._access.url}/v1/apps/{app_uid}/archive/{path}", aiohttp.ClientTimeout(total=READ_WITHIN)
         try:
-            async with self._opened(self._access).get(
-                url, headers=_headers(self._access), allow_redirects=False, timeout=within
-            ) as response:
-                if response.status == 404:
-                    return None
-                _require_success(response.status)
-                return orjson.loads(await body_of(response, READ_MOST))["data"]
-        except TimeoutError:
-            raise _NoAnswerError(f"the recorder takes longer than {READ_WITHIN:.0f} s") from None
-        except (aiohttp.ClientError, OSError):
-            raise _NoAnswerError("the recorder cannot be reached") from None
-        except (ValueError, KeyError, TypeError):
-            raise _NotArchivedError(UNREADABLE) from None
+            return await self._call(f"{app_uid}/archive/{path}", decode, READ_WITHIN, READ_MOST)
+        except RecorderError as error:
+            if error.status == 404:
+                return None
+            raise
 
-    def _note(self, error: _NotArchivedError) -> None:
+    def _note(self, error: RecorderError) -> None:
         """Notes that the recorder did not answer: for a while no request is sent."""
-        if isinstance(error, _NoAnswerError):
+        if error.is_away:
             self._away, self._away_until = str(error), self._clock() + AWAY_FOR
 
     def _require_no_absence(self) -> None:
-        """Raises _NotArchivedError if the recorder did not answer lately."""
+        """Raises RecorderError if the recorder did not answer lately."""
         if self._clock() < self._away_until:
-            raise _NotArchivedError(self._away)
+            raise RecorderError(self._away)
 
-    async def _hand_over(self, app: AppKey, app_uid: str, archiving: Archiving, rows: Sequence[LedgerRow], access: RecorderAccess) -> None:
+    async def _hand_over(self, app: AppKey, app_uid: str, archiving: Archiving, rows: Sequence[LedgerRow]) -> bool:
         progress, problem = _Progress(dict(archiving.said.stored)), ""
         try:
             async with self._slots.one_of(app[0]):
                 if unknown := {row.uid: row.sequence for row in rows if row.uid not in progress.stored}:
                     progress.stored |= await self._stored(app_uid, unknown)
                 unsent = [row for row in rows if row.uid not in unknown or row.uid not in progress.stored]
-                await self._send_all(app, app_uid, unsent, access, progress)
-        except _NotArchivedError as error:
+                await self._send_all(app, app_uid, unsent, progress)
+        except RecorderError as error:
             self._note(error)
             problem = str(error)
             log.warning("App %s/%s: rows are not archived: %s", *app, problem)
         except errors.ApiError as error:
             problem = "a row or its flow cannot be read"
             log.warning("App %s/%s: rows are not archived, since one, or its flow, cannot be read: %s", *app, error)
-        finally:
-            archiving.is_sending = False
         archiving.taken |= progress.taken
         acknowledged = archiving.said.acknowledged | progress.taken.keys()
         archiving.said = replace(archiving.said, acknowledged=acknowledged, stored=progress.stored, problem=problem)
-        archiving.failures = archiving.failures + 1 if problem else 0
-        archiving.not_before = self._clock() + min(AGAIN_AFTER * 2 ** (archiving.failures // PATIENCE), AGAIN_MOST) if problem else 0.0
-        self._requeue(app)
+        return not problem
 
     async def _stored(self, app_uid: str, sequences: Mapping[str, int]) -> dict[str, datetime | None]:
-        """Returns since when the archive has rows, by uid, without those that it lacks. Raises _NotArchivedError."""
-        data = await self._get(app_uid, f"keys?from={min(sequences.values())}")
-        try:
-            keys = msgspec.convert(data or [], list[_Key])
-        except msgspec.ValidationError:
-            raise _NotArchivedError(UNREADABLE) from None
-        return {key.uid: key.archived_at for key in keys if key.uid in sequences}
+        """Returns since when the archive has rows, by uid, without those that it lacks. Raises RecorderError."""
+        keys = await self._get(app_uid, f"keys?from={min(sequences.values())}", lambda body: _KEYS.decode(body).data)
+        return {key.uid: key.archived_at for key in keys or () if key.uid in sequences}
 
-    async def _send_all(self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], access: RecorderAccess, progress: _Progress) -> None:
-        """Sends rows in batches, noting answers in `progress`. Raises _NotArchivedError at the first refusal, and errors.ApiError."""
+    async def _send_all(self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], progress: _Progress) -> None:
+        """Sends rows in batches, noting answers in `progress`. Raises RecorderError at the first refusal, and errors.ApiError."""
         self._require_no_absence()
         batch, flows, size = list[Manifest](), dict[str, str | None](), 0
         for ledger_row in rows:
@@ -283,13 +242,13 @@ class ArchiveWriter(Background):
                 continue
             flow = await self._flow(app, row, flows)
             if batch and size + _length(row, flow, flows) > BYTES_MOST:
-                await self._send(app_uid, batch, flows, access, progress)
+                await self._send(app_uid, batch, flows, progress)
                 batch, flows, size = [], {}, 0
             size += _length(row, flow, flows)
             batch.append(row)
             flows |= flow
         if batch:
-            await self._send(app_uid, batch, flows, access, progress)
+            await self._send(app_uid, batch, flows, progress)
 
     async def _row(self, namespace: str, ledger_row: LedgerRow) -> Manifest | None:
         """Returns the whole row; None if it was deleted."""
@@ -320,60 +279,18 @@ class ArchiveWriter(Background):
                 return {digest: text}
         return {digest: None}
 
-    async def _send(
-        self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], access: RecorderAccess, progress: _Progress
-    ) -> None:
-        began = self._clock()
-        result = await self._answer(f"{access.url}/v1/apps/{app_uid}/archive", {"rows": batch, "flows": flows}, access)
+    async def _send(self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], progress: _Progress) -> None:
+        began, body = self._clock(), {"rows": batch, "flows": flows}
+        result = (await self._call(f"{app_uid}/archive", _HANDED_OVER.decode, WITHIN, ANSWER_MOST, body=body)).data
         sent = {row["metadata"]["uid"]: row for row in batch}
         for acknowledgement in result.archived:
             if acknowledgement.uid in sent and _is_of(acknowledgement, sent[acknowledgement.uid]["spec"]):
                 progress.taken[acknowledgement.uid], progress.stored[acknowledgement.uid] = began, acknowledgement.archived_at
         for refusal in result.refused:
             if refusal.uid in sent:
-                raise _NotArchivedError(f"row {sent[refusal.uid]['metadata']['name']} is refused: {_shown(refusal.says)}")
+                raise RecorderError(f"row {sent[refusal.uid]['metadata']['name']} is refused: {_shown(refusal.says)}")
         if missing := next(_unacknowledged_names(batch, progress.taken), None):
-            raise _NotArchivedError(f"row {missing} was not acknowledged by its digests")
-
-    async def _answer(self, url: str, body: Mapping[str, Any], access: RecorderAccess) -> _Result:
-        """Returns the recorder's answer to a POST. Raises _NotArchivedError."""
-        headers = {**_headers(access), "Content-Type": "application/json"}
-        try:
-            async with self._opened(access).post(url, data=orjson.dumps(body), headers=headers, allow_redirects=False) as response:
-                _require_success(response.status)
-                return _DECODER.decode(await body_of(response, ANSWER_MOST)).data
-        except TimeoutError:
-            raise _NoAnswerError(f"the recorder takes longer than {WITHIN:.0f} s") from None
-        except (aiohttp.ClientError, OSError):
-            raise _NoAnswerError("the recorder cannot be reached") from None
-        except (ValueError, msgspec.MsgspecError):
-            raise _NotArchivedError(UNREADABLE) from None
-
-    def _opened(self, access: RecorderAccess) -> aiohttp.ClientSession:
-        """Returns the HTTP session, which the first request opens."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=trust_of(access.url, access.ca)),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=WITHIN),
-            )
-        return self._session
-
-
-def _headers(access: RecorderAccess) -> dict[str, str]:
-    """Returns the headers of a request, with the token. Raises _NoAnswerError if there is no token."""
-    try:
-        token = access.token_file.read_text().strip()
-    except (OSError, ValueError):
-        raise _NoAnswerError("the operator has no token for the recorder") from None
-    return {"Accept": "application/json", "Authorization": f"Bearer {token}"}
-
-
-def _require_success(status: int) -> None:
-    """Raises _NotArchivedError for a status other than 200."""
-    if status != 200:
-        is_of_all = status in (401, 403) or status >= 500
-        raise (_NoAnswerError if is_of_all else _NotArchivedError)(f"the recorder answers with status {status}")
+            raise RecorderError(f"row {missing} was not acknowledged by its digests")
 
 
 def _flows_of(rows: Mapping[str, Record]) -> Iterator[str]:

@@ -33,7 +33,7 @@ from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions, notifier
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.recorder_access import RecorderAccess
+from dynamiq_operator.controller.recorder_reader import RecorderAccess
 from dynamiq_operator.controller.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.controller.verifying import VerificationReader
@@ -85,7 +85,7 @@ async def run(options: OperatorOptions) -> None:
         await Client.connect(options.kubeconfig, options.context) as client,
         client.apart() as lease_client,
         ActivityReader(client.now, queue.add) as activity,
-        ComparisonReader(client.now, queue.add, _recorder(options)) as comparisons,
+        ComparisonReader(queue.add, _recorder(options)) as comparisons,
         ArchiveWriter(client, queue.add, _recorder(options)) as archive,
         VerificationReader(client, client.now, queue.add, lambda: secrets.token_urlsafe(32)) as verifying,
         contextlib.AsyncExitStack() as stack,

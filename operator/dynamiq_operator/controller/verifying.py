@@ -12,7 +12,6 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from dynamiq_operator.controller.background import Background
+from dynamiq_operator.controller.background import BackgroundReader, Kept, body_of
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.desired.base import JOB
 from dynamiq_operator.desired.evaluation import url
@@ -60,15 +59,13 @@ TOLD_EVERY = 5.0
 """Seconds between two reports of how many cases have passed: each is a write."""
 TRY_AGAIN = (429, 503)
 
-log = logging.getLogger(__name__)
-
 
 class _Failed(Exception):  # noqa: N818 - it is the verification that failed
     """A failed smoke test. The message is the reason, as a sentence."""
 
 
 @dataclass
-class Verification:
+class Verification(Kept):
     """The smoke test of one App's row, as far as it is known. `key`: for its pods; empty if unknown. `offered`: the key that was made for
     its Job, whose Secret may be missing. `told`: the Job's final message, as it came and as it may be shown.
     """
@@ -78,13 +75,11 @@ class Verification:
     offered: str = ""
     told: tuple[str, str] = ("", "")
     attempts: int = 0
-    task: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
         """Ends all calls, and drops what is known."""
-        if self.task is not None:
-            self.task.cancel()
-        self.reading, self.key, self.offered, self.attempts, self.task = None, "", "", 0, None
+        super().stop()
+        self.reading, self.key, self.offered, self.attempts = None, "", "", 0
 
     def made(self, created: Manifest) -> None:
         """Notes an object that this operator has just created, if it is the Job. A new Job begins everything anew but the time."""
@@ -105,14 +100,12 @@ class Verification:
         self.reading = replace(self.reading, lacks_key=False, digest=_digest(self.key), problem=problem)
 
 
-class VerificationReader(Background):
-    """A background runner of smoke tests. Use it as an async context manager. `requeue`: called with an App that has news. `make_key`:
-    makes a key.
-    """
+class VerificationReader(BackgroundReader):
+    """A background runner of smoke tests. `make_key`: makes a key."""
 
     def __init__(self, client: Client, now: Callable[[], datetime], requeue: Callable[[AppKey], None], make_key: Callable[[], str]) -> None:
-        self._client, self.now, self._requeue, self._make_key = client, now, requeue, make_key
-        super().__init__(AT_ONCE, OF_NAMESPACE)
+        super().__init__(requeue, AT_ONCE, OF_NAMESPACE)
+        self._client, self.now, self._make_key = client, now, make_key
         self._judge = ThreadPoolExecutor(1, "verification")  # answers are a tenant's: one at a time, and none in the loop's way
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -129,8 +122,8 @@ class VerificationReader(Background):
         if verification.reading is None:
             verification.key = "" if request.job else self._make_key()
             verification.reading = Reading(request.row, request.uids, request.began or self.now(), digest=_digest(verification.key))
-        if verification.task is None and not verification.reading.done and not verification.reading.failure:
-            verification.task = self._start(_SmokeTest(self, app, verification, request).run())
+        if not verification.reading.done and not verification.reading.failure:
+            self._schedule((app.meta.namespace, app.meta.name), verification, _SmokeTest(self, app, verification, request).run)
 
     def news(self, app: App) -> None:
         self._requeue((app.meta.namespace, app.meta.name))
@@ -194,18 +187,7 @@ class VerificationReader(Background):
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", HEADER: "true"}
         async with asyncio.timeout(within):
             async with self._opened().post(url(pod.ip, port), data=body, headers=headers, allow_redirects=False) as response:
-                return Answer(response.status, await _body(response))
-
-    def _opened(self) -> aiohttp.ClientSession:
-        """Returns the HTTP session, which the first call opens."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # A reused connection could outlive its pod, whose address another pod may get.
-                connector=aiohttp.TCPConnector(limit=0, force_close=True),  # the slots limit calls
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),  # each call has its own
-            )
-        return self._session
+                return Answer(response.status, await body_of(response, BYTES_MAX))
 
 
 class _SmokeTest:
@@ -219,7 +201,7 @@ class _SmokeTest:
         self._reported_at = monotonic()
         self._waiting = self._under_way = 0
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
         try:
             if await self._has_key():
                 for pod in self._request.pods:
@@ -231,14 +213,8 @@ class _SmokeTest:
             self._note(failure=str(failed))
         except errors.ApiError as error:
             self._note(problem=f"its key cannot be read: {shown(str(error))}")
-            await asyncio.sleep(RETRY_MOST)
-        except Exception:
-            log.exception("App %s/%s: its verification is begun anew", self._app.meta.namespace, self._app.meta.name)
-            await asyncio.sleep(RETRY_MOST)
-        finally:
-            if self._verification.task is asyncio.current_task():
-                self._verification.task = None
-        self._reader.news(self._app)
+            return False
+        return True
 
     async def _has_key(self) -> bool:
         """Returns True if there is a key. Otherwise it requests the Secret of the Job's key, later after each time."""
@@ -373,15 +349,6 @@ def _calls_of(cases: tuple[Case, ...]) -> Iterator[tuple[int, Case, int]]:
         for number in range(1, (case.repeat or 1) + 1):
             yield place, case, number
             place += 1
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > BYTES_MAX:
-            raise ValueError("the answer is too long")
-    return bytes(body)
 
 
 def _digest(key: str) -> str:

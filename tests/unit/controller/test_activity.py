@@ -256,8 +256,10 @@ async def test_answer_that_comes_when_the_address_is_another_pods_is_not_taken(p
     process.informers.on_watch_event(PODS, "ADDED", running(name="chat-1"))
     await process.observer.observe(KEY)
     go_on.set()
-    for _ in ("the watches", "one pod", "the other"):
+    for _ in ("the watches", "one pod"):
         process.queue.done(await process.queue.get())
+    assert (await process.observer.observe(KEY)).activity == {}
+    process.queue.done(await process.queue.get())
     assert (await process.observer.observe(KEY)).activity.keys() == {"uid-chat-1"}
 
 
@@ -295,9 +297,9 @@ def test_a_pod_that_never_answers_is_asked_less_and_less_often() -> None:
     pauses = []
     for _ in range(14):
         readings.note("uid", None, now)
-        pauses.append((readings.not_before("uid", now) - now).total_seconds())
+        pauses.append((readings.retry_at("uid", now) - now).total_seconds())
         now += timedelta(seconds=pauses[-1])
     assert pauses[:4] == [2, 4, 8, 8], "one that takes a while to start is not waited for"
     assert pauses[-3:] == [60, 60, 60]
     readings.note("uid", Activity(now, 1.0, 1.0, 0, False), now)
-    assert readings.not_before("uid", now) == now
+    assert readings.retry_at("uid", now) == now
