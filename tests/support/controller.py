@@ -27,18 +27,18 @@ from dynamiq_operator.controller.gate_keys import GateKeys
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection, Timing
-from dynamiq_operator.controller.left_words import LeftWords
 from dynamiq_operator.controller.lost_claims import LostClaims
-from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.metrics import OperatorMetrics
 from dynamiq_operator.controller.notifications.addresses import Network
 from dynamiq_operator.controller.notifications.cluster import ClusterAddresses
 from dynamiq_operator.controller.notifications.delivery import Delivery
-from dynamiq_operator.controller.notifications.figures import Figures
+from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.notifications.secrets import Secrets
-from dynamiq_operator.controller.notifications.sinks import Sink
+from dynamiq_operator.controller.notifications.sinks import SinkRef
 from dynamiq_operator.controller.notifications.takeover import Takeover
 from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.orphan_approvals import OrphanApprovals
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.recorder_reader import RecorderAccess
 from dynamiq_operator.controller.settings_recorder import SettingsRecorder
@@ -100,7 +100,7 @@ class Process:
     metrics_port: int = 0
     """The port of the pods' reports; by default no server listens there."""
     recorder: RecorderAccess | None = None
-    sink: Sink | None = None
+    sink: SinkRef | None = None
     """The receiver of every namespace."""
     sinks_in: tuple[Network, ...] = ()
     records_settings: bool = False
@@ -108,7 +108,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.cache, self.queue, self.states = Cache(self.settings.gate_namespace), WorkQueue[AppKey](), AppStates(self.clock)
-        self.metrics = Metrics(lambda: self.queue.depth, lambda: self.queue.oldest, lambda: self.election.leads)
+        self.metrics = OperatorMetrics(lambda: self.queue.depth, lambda: self.queue.oldest, lambda: self.election.leads)
         self.gateway_api = GatewayApi(self.client, self.clock)
         self.denials = Denials(self.namespaces)
         self.informers = Informers(
@@ -139,7 +139,7 @@ class Process:
         delivery = Delivery(ClusterAddresses(self.client, self.sinks_in).allowed, plain_http=True)
         secrets = Secrets(self.client, SYSTEM, plain_http=True, clock=self.clock)
         takeover = Takeover(self.client, self.cache, self.observer.policies_in)
-        self.notifier = Notifier(secrets, delivery, takeover, Figures(self.metrics.registry), self.client.now, self.sink)
+        self.notifier = Notifier(secrets, delivery, takeover, NotificationMetrics(self.metrics.registry), self.client.now, self.sink)
         self.election.notes = self.notifier.notes
         self.settings_recorder = SettingsRecorder(
             fenced, self.cache, self.states, Stamps(self.client, self.clock), SYSTEM, self.client.now, lambda count: b"k" * count
@@ -147,9 +147,9 @@ class Process:
         settings = self.settings_recorder if self.records_settings else cast(SettingsRecorder, NothingRecorded())
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics, self.notifier, settings)
         self.gate_keys = GateKeys(fenced, self.cache, self.denials, self.settings.gate_namespace, self.namespaces, self.clock)
-        self.left_words = LeftWords(fenced, self.cache, self.denials, self.client.now, self.clock)
+        self.orphan_approvals = OrphanApprovals(fenced, self.cache, self.denials, self.client.now, self.clock)
         self.lost_claims = LostClaims(fenced, self.cache, self.claims, self.executor, SYSTEM, self.clock)
-        sweeps = self.gate_keys.sweep, self.left_words.sweep, self.lost_claims.sweep
+        sweeps = self.gate_keys.sweep, self.orphan_approvals.sweep, self.lost_claims.sweep
         answered, begin = self.client.until_answered, self.lost_claims.begin
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, answered, *sweeps, begin=begin)
 

@@ -56,7 +56,7 @@ class _Request:
 
 
 @dataclass
-class Readings(Kept):
+class KeptActivity(Kept):
     """The answers of one App's pods, by pod uid.
 
     `silent`: how often in a row a pod gave no answer, and the time of the last request. `wanted`: requests to be made.
@@ -103,7 +103,7 @@ class ActivityReader(BackgroundReader):
         super().__init__(requeue, AT_ONCE, OF_NAMESPACE)
         self._now, self._port = now, port
 
-    def schedule(self, app: AppKey, readings: Readings, pods: Iterable[Pod], due: Mapping[str, datetime]) -> None:
+    def schedule(self, app: AppKey, readings: KeptActivity, pods: Iterable[Pod], due: Mapping[str, datetime]) -> None:
         """Schedules reading the pods in `due`, by uid, at their times."""
         readings.wanted = {
             pod.uid: _Request(pod.name, pod.ip, readings.retry_at(pod.uid, due[pod.uid]))
@@ -116,7 +116,7 @@ class ActivityReader(BackgroundReader):
         else:
             readings.unschedule()
 
-    async def _read_all(self, app: AppKey, readings: Readings) -> bool:
+    async def _read_all(self, app: AppKey, readings: KeptActivity) -> bool:
         until = self._now() + TOGETHER
         requests = {uid: each for uid, each in readings.wanted.items() if each.at <= until}
         answers = await asyncio.gather(*(self._read(app, each) for each in requests.values()))

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 
-from dynamiq_operator.controller.activity import Readings
-from dynamiq_operator.controller.archiving import Archiving
+from dynamiq_operator.controller.activity import KeptActivity
+from dynamiq_operator.controller.archiving import KeptArchive
 from dynamiq_operator.controller.cache import AppKey
-from dynamiq_operator.controller.comparisons import Asking
+from dynamiq_operator.controller.comparisons import KeptComparison
 from dynamiq_operator.controller.references import CachedKeys
-from dynamiq_operator.controller.verifying import Verification
+from dynamiq_operator.controller.verifying import KeptSmokeTest
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Record
@@ -29,23 +29,23 @@ PROBLEM_KEPT = 2 * errors.CHILD_MOST
 
 @dataclass(frozen=True)
 class KeptProblem:
-    """A problem, and when it occurred. `since`: the monotonic time of the last time. `found`: how often in a row, for the same manifest."""
+    """A problem, and when it occurred. `since`: the monotonic time of the last time. `times`: how often in a row, for the same manifest."""
 
     problem: ChildProblem
     since: float
-    found: int = 1
+    times: int = 1
 
     @classmethod
     def after(cls, before: KeptProblem | None, problem: ChildProblem, now: float) -> KeptProblem:
         """Returns the problem as it occurred at `now`, after `before`."""
         again = before is not None and before.problem.is_of(problem.digest) and before.problem.reason is problem.reason
-        return cls(problem, now, before.found + 1 if before is not None and again else 1)
+        return cls(problem, now, before.times + 1 if before is not None and again else 1)
 
     def at(self, now: float) -> ChildProblem:
         """Returns the problem for a plan at a monotonic time. If it was refused or denied, it has the seconds until the next attempt."""
         if self.problem.reason not in (ProblemReason.REFUSED, ProblemReason.DENIED):
             return self.problem
-        return replace(self.problem, retry_in=max(self.since + errors.retry_child(self.found) - now, 0.0))
+        return replace(self.problem, retry_in=max(self.since + errors.retry_child(self.times) - now, 0.0))
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,18 @@ class AppState:
     gate_keys: str | None = None
     """The version of the Access Keys whose digests the gate has; empty if it has none, None if that is unread."""
     referenced_keys: CachedKeys = field(default_factory=dict)
-    readings: Readings = field(default_factory=Readings)
+    readings: KeptActivity = field(default_factory=KeptActivity)
     """The activity of its pods."""
     counts: RunCounts = field(default_factory=RunCounts)
     """Runs that have been counted, during the watch after a deploy."""
 
-    asking: Asking = field(default_factory=Asking)
+    asking: KeptComparison = field(default_factory=KeptComparison)
     """The recorder's comparison of its row, during the watch after a deploy."""
 
-    archiving: Archiving = field(default_factory=Archiving)
+    archiving: KeptArchive = field(default_factory=KeptArchive)
     """The answers of the archive about rows that retention is about to delete."""
 
-    verification: Verification = field(default_factory=Verification)
+    verification: KeptSmokeTest = field(default_factory=KeptSmokeTest)
     """The answers of the new pods of its row to the smoke test, before callers reach them."""
 
     seen_settings: SeenSettings | None = None
@@ -103,7 +103,7 @@ class AppState:
 
     failure: ReconcileFailure | None = None
     """The failure of the last reconcile, which the App's status reports."""
-    told_at: float = 0.0
+    reported_at: float = 0.0
     """The monotonic time since which it is reported with this message."""
     failed_passes: int = 0
     """Consecutive reconciles with a failure."""

@@ -50,7 +50,7 @@ BYTES_MOST = 4 * 1024 * 1024
 READ_MOST = 8 * 1024 * 1024
 """Bytes of an archived row or flow."""
 ANSWER_MOST = 256 * 1024
-SAID_MOST = 200
+MESSAGE_MOST = 200
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone cannot be compared with the time
 
 log = logging.getLogger(__name__)
@@ -93,14 +93,14 @@ _HANDED_OVER, _KEYS = msgspec.json.Decoder(_HandedOver), msgspec.json.Decoder(_K
 
 @dataclass
 class _Progress:
-    """The rows of one hand-over that the recorder has, with those known before. `taken`: as in Archiving."""
+    """The rows of one hand-over that the recorder has, with those known before. `taken`: as in KeptArchive."""
 
     stored: dict[str, datetime | None]
     taken: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
-class Archiving(Kept):
+class KeptArchive(Kept):
     """The archive's answers for one App. `taken`: by uid, the monotonic time from which a row counts as acknowledged."""
 
     said: Archive = field(default_factory=Archive)
@@ -121,7 +121,7 @@ class ArchiveWriter(RecorderReader):
         self._client, self._away, self._away_until = client, "", 0.0
         """`_away`: why the recorder did not answer last. `_away_until`: when it is asked again."""
 
-    def known(self, archiving: Archiving) -> Archive:
+    def known(self, archiving: KeptArchive) -> Archive:
         """Returns the archive's answers, without expired acknowledgements."""
         if archiving.taken:
             now = self._clock()
@@ -129,7 +129,7 @@ class ArchiveWriter(RecorderReader):
             archiving.said = replace(archiving.said, acknowledged=archiving.said.acknowledged & archiving.taken.keys())
         return archiving.said
 
-    def schedule(self, app: AppKey, app_uid: str, archiving: Archiving, handover: Handover) -> None:
+    def schedule(self, app: AppKey, app_uid: str, archiving: KeptArchive, handover: Handover) -> None:
         """Starts to hand over the rows without an acknowledgement. Drops the answers about rows that are no longer handed over."""
         if archiving.task is not None:
             return
@@ -148,7 +148,7 @@ class ArchiveWriter(RecorderReader):
         else:
             archiving.unschedule()
 
-    async def bring_back(self, app_uid: str, archiving: Archiving, names_: Iterable[str], hashes: Iterable[str]) -> str:
+    async def bring_back(self, app_uid: str, archiving: KeptArchive, names_: Iterable[str], hashes: Iterable[str]) -> str:
         """Reads archived rows by name and archived flows by hash, and keeps only those. Returns why some cannot be read; empty if all can."""
         row_names, answers, problem = list(names_), archiving.said, ""
         rows = {name: answers.rows[name] for name in row_names if name in answers.rows}
@@ -207,7 +207,7 @@ class ArchiveWriter(RecorderReader):
         if self._clock() < self._away_until:
             raise RecorderError(self._away)
 
-    async def _hand_over(self, app: AppKey, app_uid: str, archiving: Archiving, rows: Sequence[LedgerRow]) -> bool:
+    async def _hand_over(self, app: AppKey, app_uid: str, archiving: KeptArchive, rows: Sequence[LedgerRow]) -> bool:
         progress, problem = _Progress(dict(archiving.said.stored)), ""
         try:
             async with self._slots.one_of(app[0]):
@@ -313,4 +313,4 @@ def _unacknowledged_names(batch: Sequence[Manifest], acknowledged: Container[str
 
 
 def _shown(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text[:SAID_MOST])
+    return "".join(each if each.isprintable() else " " for each in text[:MESSAGE_MOST])

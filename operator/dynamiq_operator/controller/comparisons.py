@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Asking(Kept):
+class KeptComparison(Kept):
     """The last answer about one App's row. `row`: the row's uid. `problem`: why the last request had no answer."""
 
     row: str | None = None
@@ -50,7 +50,7 @@ class ComparisonReader(RecorderReader):
     ) -> None:
         super().__init__(requeue, (AT_ONCE, OF_NAMESPACE), PAUSES, access, clock, name="it")
 
-    def schedule(self, app: AppKey, app_uid: str, asking: Asking, question: Question | None) -> None:
+    def schedule(self, app: AppKey, app_uid: str, asking: KeptComparison, question: Question | None) -> None:
         """Schedules the next request about a row; none without a question."""
         asking.about(question.row if question is not None else None)
         if question is None or self._access is None:
@@ -58,7 +58,7 @@ class ComparisonReader(RecorderReader):
         else:
             self._schedule(app, asking, partial(self._ask, app, app_uid, asking, question))
 
-    async def _ask(self, app: AppKey, app_uid: str, asking: Asking, question: Question) -> bool:
+    async def _ask(self, app: AppKey, app_uid: str, asking: KeptComparison, question: Question) -> bool:
         # An older recorder refuses the second parameter, but none of its answers leads to a question with it.
         params = {"baseline": "previous"} | ({"unended": str(question.unended)} if question.unended is not None else {})
         path = f"{app_uid}/deployments/{question.row}/comparison"

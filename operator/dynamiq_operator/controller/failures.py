@@ -15,9 +15,9 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import CompleteRecord, EndRecord, OwnRecord
 
-TOLD_AFTER = 3
+REPORTED_AFTER = 3
 """Consecutive failed passes before the App reports an error that often passes by itself: a conflict, or no answer."""
-SAID_MAX = 400
+MESSAGE_MAX = 400
 """Characters of the API server's message about one operation."""
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 def of_operations(failures: Sequence[Failure], passes: int) -> ReconcileFailure | None:
     """Returns the failure of a plan; None if it is not to be reported yet. `passes`: failed passes in a row, with this one."""
-    reported = [each for each in failures if not _is_problem_of_row(each) and (passes >= TOLD_AFTER or not _may_pass(each.error))]
+    reported = [each for each in failures if not _is_problem_of_row(each) and (passes >= REPORTED_AFTER or not _may_pass(each.error))]
     if not reported:
         return None
     cause = next((reason(each.error) for each in reported if not isinstance(each.error, errors.ApiError)), reason(reported[0].error))
@@ -34,7 +34,7 @@ def of_operations(failures: Sequence[Failure], passes: int) -> ReconcileFailure 
 
 def of_pass(error: Exception, passes: int) -> ReconcileFailure | None:
     """Returns the failure of a pass that ended before its plan was executed; None if it is not to be reported yet."""
-    if passes < TOLD_AFTER and _may_pass(error):
+    if passes < REPORTED_AFTER and _may_pass(error):
         return None
     return ReconcileFailure(reason(error), f"the App could not be reconciled: {_message(error)}: tried again")
 
@@ -75,5 +75,5 @@ def reason(error: Exception) -> str:
 
 def _message(error: Exception) -> str:
     if isinstance(error, errors.ApiError):
-        return str(error)[:SAID_MAX]
+        return str(error)[:MESSAGE_MAX]
     return f"an error in the operator, {type(error).__name__}: look for reference {reference(error)} in its log"

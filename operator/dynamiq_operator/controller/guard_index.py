@@ -18,7 +18,7 @@ from dynamiq_operator.model.record import Source
 
 Key = tuple[str, str]
 """Namespace and name."""
-WORDS_MAX = 256
+APPROVALS_MAX = 256
 """Approvals of one purpose that are read for a row, the newest ones: a policy requires 16 at most."""
 
 
@@ -45,7 +45,7 @@ class GuardIndex:
         """Returns the Approvals that name a row."""
         return (self._objects[APPROVALS][key] for key in self._approvals.get((namespace, row), ()))
 
-    def words_on(self, namespace: str, row: str, digest: str, author: str | None) -> Iterator[Manifest]:
+    def valid_approvals(self, namespace: str, row: str, digest: str, author: str | None) -> Iterator[Manifest]:
         """Yields the Approvals that may count for a row with these pins: the newest of each person and purpose.
 
         A caller with the right may create very many Approvals. Those that cannot count are left out at the cost of a lookup.
@@ -54,11 +54,11 @@ class GuardIndex:
         places = ((namespace, named, digest, by) for named in (row, "") for by in {"", author or ""})
         for raw in (self._objects[APPROVALS][key] for place in places for key in self._valid_approvals.get(place, ())):
             by, approvals = raw["spec"]["by"], newest[str(raw["spec"].get("purpose"))]
-            approvals[by] = max(approvals.get(by, raw), raw, key=_made)
+            approvals[by] = max(approvals.get(by, raw), raw, key=_created)
         for approvals in newest.values():
             yield from _newest(approvals.values())
 
-    def rows_spoken_of(self) -> list[Key]:
+    def rows_with_approvals(self) -> list[Key]:
         """Returns namespaces and names of the rows that Approvals name, missing rows included."""
         return [key for key in self._approvals if key[1]]
 
@@ -148,10 +148,10 @@ def _scope_of(approval: Manifest) -> tuple[str, str] | None:
 
 
 def _newest(approvals: Iterable[Manifest]) -> list[Manifest]:
-    return sorted(approvals, key=_made, reverse=True)[:WORDS_MAX]
+    return sorted(approvals, key=_created, reverse=True)[:APPROVALS_MAX]
 
 
-def _made(approval: Manifest) -> tuple[str, str]:
+def _created(approval: Manifest) -> tuple[str, str]:
     meta = approval["metadata"]
     return str(meta.get("creationTimestamp") or ""), meta["name"]
 

@@ -95,7 +95,7 @@ class GuardReader:
         """Yields the Approvals of what these rows pin. Any other Approval counts for nothing, readable or not."""
         for record in records:
             if record.pinned is not None:
-                approvals = self._cache.guards.words_on(namespace, record.name, record.pinned.digest, record.spec.created_by)
+                approvals = self._cache.guards.valid_approvals(namespace, record.name, record.pinned.digest, record.spec.created_by)
                 yield from (self._as(Approval, raw) for raw in approvals)
 
     def _rejections(self, namespace: str, problems: _Problems) -> dict[str, Rejection]:

@@ -25,7 +25,7 @@ from dynamiq_operator.plan import events
 from dynamiq_operator.plan.observed.serving import LostClaim, lost_claims
 from dynamiq_operator.plan.operations import ClaimHostname, Group, Plan
 
-LOOKED_EVERY = 60.0
+SEARCH_PERIOD = 60.0
 """Seconds between two searches, at least."""
 AT_ONCE = 10
 """Claims that are created at a time."""
@@ -42,7 +42,7 @@ class LostClaims:
     ) -> None:
         self._client, self._cache, self._claims, self._executor = client, cache, claims, executor
         self._namespace, self._clock = namespace, clock
-        self._looked_at: float | None = None
+        self._searched_at: float | None = None
 
     async def begin(self) -> None:
         """Searches as a new leader: another one may have led since the last search.
@@ -50,14 +50,14 @@ class LostClaims:
         Raises errors.ApiError if it has to be tried again.
         """
         self._claims.is_read = False
-        await self.look()
+        await self.search()
 
-    async def look(self) -> None:
+    async def search(self) -> None:
         """Creates the claims that are missing.
 
         Raises errors.ApiError if it has to be tried again.
         """
-        self._looked_at = self._clock()
+        self._searched_at = self._clock()
         hosts = self._cache.hostnames()
         claimed = await self._claimed(hosts)
         # Only of unclaimed hostnames: nothing else is done meanwhile, and very many may be claimed.
@@ -77,8 +77,8 @@ class LostClaims:
 
         Raises errors.ApiError.
         """
-        if self._looked_at is None or self._clock() - self._looked_at >= LOOKED_EVERY:
-            await self.look()
+        if self._searched_at is None or self._clock() - self._searched_at >= SEARCH_PERIOD:
+            await self.search()
 
     async def _claimed(self, hosts: Iterable[str]) -> set[str]:
         """Returns the hostnames that are claimed, or may not be read. One list is enough if it is allowed."""

@@ -20,7 +20,7 @@ DEPLOY_BUCKETS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class Metrics:
+class OperatorMetrics:
     """The metrics of one operator, in a registry. `depth`, `oldest` (seconds) and `leads` are called at each scrape."""
 
     def __init__(

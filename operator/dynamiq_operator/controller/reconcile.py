@@ -12,7 +12,7 @@ from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.execute.executor import Executor, Failure
 from dynamiq_operator.controller.failures import log_failures, of_operations, of_pass, reason
 from dynamiq_operator.controller.leader import LeadershipLost
-from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.metrics import OperatorMetrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.settings_recorder import SettingsRecorder
@@ -27,7 +27,7 @@ from dynamiq_operator.plan.status.failures import tell_failure
 CHANGES_BEFORE_THROTTLING = 8
 """Consecutive reconciles with changes after which the next one is delayed: a plan that never ends must not spin."""
 THROTTLE_SECONDS, THROTTLE_MOST = 1.0, 60.0
-TOLD_AGAIN_AFTER = 60.0
+REPORTED_AGAIN_AFTER = 60.0
 """Seconds for which an App reports a failure in its first words. New words each time, with a port or an id, would be a write each time."""
 RECORDED_LATER = 5.0
 """Seconds after which changes of an App's settings that could not be recorded are tried again."""
@@ -70,7 +70,7 @@ class Reconciler:
         observer: Observer,
         executor: Executor,
         states: AppStates,
-        metrics: Metrics,
+        metrics: OperatorMetrics,
         notifier: Notifier,
         settings: SettingsRecorder,
     ) -> None:
@@ -163,8 +163,8 @@ class Reconciler:
             return  # nothing is kept of a missing App
         state, now = self._states.of(app), self._states.clock()
         if failure is not None and state.failure is not None and failure.reason == state.failure.reason:
-            failure = failure if now - state.told_at >= TOLD_AGAIN_AFTER else state.failure
-        state.told_at = now if failure != state.failure else state.told_at
+            failure = failure if now - state.reported_at >= REPORTED_AGAIN_AFTER else state.failure
+        state.reported_at = now if failure != state.failure else state.reported_at
         if not exceptions:
             state.failed_passes = 0
             if state.failure is not None:

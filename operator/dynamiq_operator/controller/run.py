@@ -26,12 +26,12 @@ from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import EVERYWHERE, LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
-from dynamiq_operator.controller.left_words import LeftWords
 from dynamiq_operator.controller.live_rows import LiveRows
 from dynamiq_operator.controller.lost_claims import LostClaims
-from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.metrics import OperatorMetrics
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions, notifier
 from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.orphan_approvals import OrphanApprovals
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.recorder_reader import RecorderAccess
 from dynamiq_operator.controller.settings_recorder import SettingsRecorder
@@ -101,12 +101,12 @@ async def run(options: OperatorOptions) -> None:
         )
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
-        left_words = LeftWords(fenced, cache, denials, client.now)
+        orphan_approvals = OrphanApprovals(fenced, cache, denials, client.now)
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
         observer = Observer(
             client, cache, options.settings, claims, gateway_api, states, election, denials, activity, comparisons, verifying, archive
         )
-        metrics = Metrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
+        metrics = OperatorMetrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}", metrics)
         starting = notifier(options.notify, client, cache, options.settings.operator_namespace, observer.policies_in, metrics.registry)
@@ -117,7 +117,7 @@ async def run(options: OperatorOptions) -> None:
         )
         reconciler = Reconciler(queue, observer, executor, states, metrics, notifying, settings)
         lost_claims = LostClaims(fenced, cache, claims, executor, options.lease_namespace)
-        sweeps = gate_keys.sweep, left_words.sweep, lost_claims.sweep
+        sweeps = gate_keys.sweep, orphan_approvals.sweep, lost_claims.sweep
         workers = Workers(queue, cache, states, reconciler, client.until_answered, *sweeps, begin=lost_claims.begin)
         scope = WatchScope(tuple(sorted({*options.namespaces, gate_namespace})) if options.namespaces else (), options.health)
         tasks = [

@@ -52,10 +52,10 @@ BYTES_MAX = 1 << 20
 TRIES = 3
 """Attempts of a call that gets no answer, or whose pod is busy or about to end."""
 PAUSE = 1.0
-LOOK_PERIOD, LOOK_WITHIN = 0.2, 2.0
+KEY_CHECK_PERIOD, KEY_CHECK_WITHIN = 0.2, 2.0
 """Seconds between two checks whether a pod knows its key, and seconds for the answer."""
 RETRY_FIRST, RETRY_MOST = 0.25, 8.0
-TOLD_EVERY = 5.0
+REPORT_PERIOD = 5.0
 """Seconds between two reports of how many cases have passed: each is a write."""
 TRY_AGAIN = (429, 503)
 
@@ -65,7 +65,7 @@ class _Failed(Exception):  # noqa: N818 - it is the verification that failed
 
 
 @dataclass
-class Verification(Kept):
+class KeptSmokeTest(Kept):
     """The smoke test of one App's row, as far as it is known. `key`: for its pods; empty if unknown. `offered`: the key that was made for
     its Job, whose Secret may be missing. `told`: the Job's final message, as it came and as it may be shown.
     """
@@ -81,7 +81,7 @@ class Verification(Kept):
         super().stop()
         self.reading, self.key, self.offered, self.attempts = None, "", "", 0
 
-    def made(self, created: Manifest) -> None:
+    def note_created(self, created: Manifest) -> None:
         """Notes an object that this operator has just created, if it is the Job. A new Job begins everything anew but the time."""
         reading, meta = self.reading, created["metadata"]
         if created["kind"] != JOB.kind or reading is None or (meta.get("labels") or {}).get(names.VERIFICATION_LABEL) != reading.row:
@@ -91,7 +91,7 @@ class Verification(Kept):
         self.reading = Reading(reading.row, reading.pods, reading.since, waited=reading.waited) if reading.job else reading
         self.reading = replace(self.reading, job=meta["uid"])
 
-    def keyed(self, problem: str = "") -> None:
+    def note_key(self, problem: str = "") -> None:
         """Notes that the Secret has the key that was offered, or what prevents that."""
         if self.reading is None:
             return
@@ -112,7 +112,7 @@ class VerificationReader(BackgroundReader):
         await super().__aexit__(kind, error, trace)
         self._judge.shutdown(wait=False, cancel_futures=True)
 
-    def schedule(self, app: App, verification: Verification, request: Asked | None) -> None:
+    def schedule(self, app: App, verification: KeptSmokeTest, request: Asked | None) -> None:
         """Begins or continues a smoke test. Calls to other pods, or for another row, end at once."""
         reading = verification.reading
         if request is None or reading is None or (reading.row, reading.pods) != (request.row, request.uids):
@@ -125,10 +125,10 @@ class VerificationReader(BackgroundReader):
         if not verification.reading.done and not verification.reading.failure:
             self._schedule((app.meta.namespace, app.meta.name), verification, _SmokeTest(self, app, verification, request).run)
 
-    def news(self, app: App) -> None:
+    def wake(self, app: App) -> None:
         self._requeue((app.meta.namespace, app.meta.name))
 
-    async def told(self, app: App, verification: Verification, jobs: Iterable[EvaluationJob]) -> tuple[EvaluationJob, ...]:
+    async def told(self, app: App, verification: KeptSmokeTest, jobs: Iterable[EvaluationJob]) -> tuple[EvaluationJob, ...]:
         """Returns the Jobs with final messages that may be shown: the current Job's without secrets, of others none."""
         reading = verification.reading
         results = []
@@ -144,11 +144,11 @@ class VerificationReader(BackgroundReader):
             results.append(job if job.pod is None else replace(job, pod=replace(job.pod, last_word=message)))
         return tuple(results)
 
-    async def judged(self, case: Case, answer: Answer) -> Miss | None:
+    async def judge(self, case: Case, answer: Answer) -> Miss | None:
         """Returns what is wrong with an answer, or None. A thread of its own finds that."""
         return await asyncio.get_running_loop().run_in_executor(self._judge, missed, case.expect, answer)
 
-    async def without(self, text: str, secrets: Iterable[str], fields: Iterable[str]) -> str:
+    async def redact(self, text: str, secrets: Iterable[str], fields: Iterable[str]) -> str:
         """Returns a text of an answer without secrets. If fields are secret, a text that is too long for JSON is hidden."""
         if fields and len(text) > JSON_MAX:
             return HIDDEN
@@ -172,17 +172,17 @@ class VerificationReader(BackgroundReader):
             values += [_decoded(value).strip() for key, value in data.items() if selected is None or key in selected]
         return tuple(values)
 
-    async def look(self, pod: Pod, port: int, key: str) -> int:
-        """Returns the status by which a pod shows whether it knows a key. It takes no slot. Raises the same as `ask`."""
+    async def key_status(self, pod: Pod, port: int, key: str) -> int:
+        """Returns the status by which a pod shows whether it knows a key. It takes no slot. Raises the same as `call`."""
         address, headers = f"{url(pod.ip, port)}v1/verification", {"Authorization": f"Bearer {key}", HEADER: "true"}
-        async with asyncio.timeout(LOOK_WITHIN), self._opened().get(address, headers=headers, allow_redirects=False) as response:
+        async with asyncio.timeout(KEY_CHECK_WITHIN), self._opened().get(address, headers=headers, allow_redirects=False) as response:
             return response.status
 
     def slot(self, app: App) -> AbstractAsyncContextManager[None]:
-        """Returns a slot, to be taken before `ask`: the time for an answer begins with it."""
+        """Returns a slot, to be taken before `call`: the time for an answer begins with it."""
         return self._slots.one_of(app.meta.namespace)
 
-    async def ask(self, pod: Pod, port: int, key: str, body: bytes, within: float) -> Answer:
+    async def call(self, pod: Pod, port: int, key: str, body: bytes, within: float) -> Answer:
         """Makes a call. Raises TimeoutError, aiohttp.ClientError, OSError, and ValueError for an answer that is too long."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", HEADER: "true"}
         async with asyncio.timeout(within):
@@ -193,7 +193,7 @@ class VerificationReader(BackgroundReader):
 class _SmokeTest:
     """A smoke test that is under way."""
 
-    def __init__(self, reader: VerificationReader, app: App, verification: Verification, request: Asked) -> None:
+    def __init__(self, reader: VerificationReader, app: App, verification: KeptSmokeTest, request: Asked) -> None:
         self._reader, self._app, self._verification, self._request = reader, app, verification, request
         self._calls = iter(_calls_of(request.verify.cases))
         self._needed = {case.name: case.repeat or 1 for case in request.verify.cases}
@@ -207,8 +207,8 @@ class _SmokeTest:
                 for pod in self._request.pods:
                     await self._until_known(pod)
                 self._note(known=True, problem="")
-                self._reader.news(self._app)
-                await self._ask_all()
+                self._reader.wake(self._app)
+                await self._call_all()
         except _Failed as failed:
             self._note(failure=str(failed))
         except errors.ApiError as error:
@@ -232,7 +232,7 @@ class _SmokeTest:
         """Waits until a pod knows the key. Raises _Failed if its runtime knows no smoke tests."""
         while True:
             try:
-                status = await self._reader.look(pod, self._request.port, self._verification.key)
+                status = await self._reader.key_status(pod, self._request.port, self._verification.key)
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
                 self._note(problem=f"pod {pod.name} gave no answer: {type(error).__name__}")
             else:
@@ -241,9 +241,9 @@ class _SmokeTest:
                 if status in (404, 405):
                     raise _Failed(f"it cannot be verified: the runtime of pod {pod.name} knows no verification: take a newer Runtime")
                 self._note(problem=f"pod {pod.name} has not heard of the key of its verification yet")
-            await asyncio.sleep(LOOK_PERIOD)
+            await asyncio.sleep(KEY_CHECK_PERIOD)
 
-    async def _ask_all(self) -> None:
+    async def _call_all(self) -> None:
         """Makes the calls of every case, several at a time. Raises _Failed for the first case that fails."""
         workers = min(OF_POD * len(self._request.pods), OF_APP)
         try:
@@ -260,11 +260,11 @@ class _SmokeTest:
             if miss is not None:
                 raise _Failed(await self._reason_of(case, number, miss))
             self._made[case.name] += 1
-            if self._made[case.name] == self._needed[case.name] and monotonic() - self._reported_at >= TOLD_EVERY:
+            if self._made[case.name] == self._needed[case.name] and monotonic() - self._reported_at >= REPORT_PERIOD:
                 self._reported_at = monotonic()
                 passed = sum(self._made[name] == needed for name, needed in self._needed.items())
                 self._note(passed=passed, calls=self._made.total())
-                self._reader.news(self._app)
+                self._reader.wake(self._app)
 
     async def _miss(self, case: Case, place: int) -> Miss | None:
         """Returns what is wrong with one answer; None if it is as expected."""
@@ -286,7 +286,7 @@ class _SmokeTest:
             else:
                 is_last = attempt == TRIES - 1
                 if is_last or answer.status not in TRY_AGAIN or answer.status == case.expect.status:
-                    return await self._reader.judged(case, answer)
+                    return await self._reader.judge(case, answer)
             await asyncio.sleep(PAUSE)
         return Miss(in_words(case), why)
 
@@ -294,10 +294,10 @@ class _SmokeTest:
         """Returns the answer of a pod that knows the key. If the key was removed from the pod, it is added again, and the call repeated."""
         while True:
             async with self._slot():
-                answer = await self._reader.ask(pod, self._request.port, self._verification.key, body, seconds)
+                answer = await self._reader.call(pod, self._request.port, self._verification.key, body, seconds)
             if answer.status != 403 or b'"not_verified"' not in answer.body:
                 return answer
-            self._reader.news(self._app)
+            self._reader.wake(self._app)
             await self._until_known(pod)
 
     @asynccontextmanager
@@ -329,7 +329,7 @@ class _SmokeTest:
         got = (
             HIDDEN
             if secrets is None or (rules is not None and rules.patterns)
-            else await self._reader.without(miss.got, secrets, rules.fields or () if rules else ())
+            else await self._reader.redact(miss.got, secrets, rules.fields or () if rules else ())
         )
         sent, expected = redacted(case.input, secrets or ()), redacted(miss.expected, secrets or ())
         often = f" at call {number} of {case.repeat}" if (case.repeat or 1) > 1 else ""

@@ -20,8 +20,8 @@ from dynamiq_operator.kube.errors import backoff
 
 HEALTHY_AFTER = 600.0
 """Seconds of watching after which the backoff of restarts begins anew."""
-LOOK_EVERY = 5.0
-LOOKS = 12
+CHECK_PERIOD = 5.0
+CHECKS = 12
 """Checks, at least, before the process ends."""
 RECOVERS_WITHIN = 60.0
 """Seconds after which the process ends if the API server refuses its credentials, or answers all its watches but one."""
@@ -68,7 +68,7 @@ async def supervise(client: Client, feeds: Iterable[Feed], within: float) -> Non
     `within`: seconds, counted by checks, so that a process that was paused has its whole time after that. A resource is silent only while
     the API server answers others. An error as the answer is no reason to end: another process would get the same.
     """
-    pause = min(within / LOOKS, LOOK_EVERY)
+    pause = min(within / CHECKS, CHECK_PERIOD)
     progress = {feed: (feed.answers, 0) for feed in feeds}
     refused, answers = 0, client.answers
     while True:

@@ -18,7 +18,7 @@ from dynamiq_operator.kube.resources import WATCHED, ApiResource
 from dynamiq_operator.model.objects import Manifest
 
 CRDS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
-LOOKED_FOR = (CRDS,)
+REQUIRED_BY_KOPF = (CRDS,)
 """Kinds that kopf waits for before it watches anything, beside namespaces, although it is set up not to watch them."""
 
 
@@ -31,26 +31,28 @@ class WatchSession:
         self.headers = {"User-Agent": "dynamiq-operator"}
         self._informers, self._discovery = informers, _discovery()
 
-    async def request(self, *, method: str, url: str, **_: Any) -> Answer:
+    async def request(self, *, method: str, url: str, **_: Any) -> WatchResponse:
         """Returns the answer to a GET: kopf is set up to send nothing else."""
         parts = urlsplit(url)
         if method.lower() != "get":
             raise RuntimeError(f"kopf is to write nothing: {method} {parts.path}")
         if parts.path in self._discovery:
-            return Answer(self._discovery[parts.path])
+            return WatchResponse(self._discovery[parts.path])
         query = parse_qs(parts.query)
         if not self._informers.has_feed_at(parts.path):  # kopf watches each resource in each namespace; in the gate's we watch only one
-            return Answer({"kind": "List", "metadata": {"resourceVersion": "0"}, "items": []}, _silence() if "watch" in query else None)
+            return WatchResponse(
+                {"kind": "List", "metadata": {"resourceVersion": "0"}, "items": []}, _silence() if "watch" in query else None
+            )
         feed = self._informers.feed_at(parts.path)
         if "watch" in query:
-            return Answer({}, feed.watch(query["resourceVersion"][0]))
-        return Answer({"kind": f"{feed.resource.kind}List", "metadata": {"resourceVersion": await feed.list()}, "items": []})
+            return WatchResponse({}, feed.watch(query["resourceVersion"][0]))
+        return WatchResponse({"kind": f"{feed.resource.kind}List", "metadata": {"resourceVersion": await feed.list()}, "items": []})
 
     async def close(self) -> None:
         """Does nothing: there is nothing to close."""
 
 
-class Answer:
+class WatchResponse:
     """The part of an aiohttp.ClientResponse that kopf uses. `lines`: of a watch."""
 
     status = 200
@@ -72,7 +74,7 @@ class Answer:
     def close(self) -> None:
         """Does nothing: the lines end with the block that reads them."""
 
-    async def __aenter__(self) -> Answer:
+    async def __aenter__(self) -> WatchResponse:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -89,7 +91,7 @@ async def _silence() -> AsyncGenerator[bytes, None]:
 def _discovery() -> dict[str, Manifest]:
     """Returns the answers to kopf's discovery, by path: the watched resources, and these alone."""
     served: dict[tuple[str, str], list[ApiResource]] = defaultdict(list)
-    for resource in (*WATCHED, *LOOKED_FOR):
+    for resource in (*WATCHED, *REQUIRED_BY_KOPF):
         served[resource.group, resource.version].append(resource)
     groups: dict[str, list[Manifest]] = defaultdict(list)
     for group, version in served:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from dynamiq_operator.controller import activity
 from dynamiq_operator.controller.account import REVIEWS
-from dynamiq_operator.controller.activity import AT_ONCE, ActivityReader, Readings
+from dynamiq_operator.controller.activity import AT_ONCE, ActivityReader, KeptActivity
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.desired.pins import Pins
@@ -218,9 +218,9 @@ async def test_slow_pods_hold_up_no_other_namespace(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(activity, "WITHIN", 600.0)
     news: asyncio.Queue[AppKey] = asyncio.Queue()
     slow = [Pod.of(running(name=f"slow-{number}")) for number in range(2 * AT_ONCE)]
-    quick, readings = replace(Pod.of(running(name="quick")), ip="127.0.0.2"), Readings()
+    quick, readings = replace(Pod.of(running(name="quick")), ip="127.0.0.2"), KeptActivity()
     async with served(handle, "0.0.0.0") as port, ActivityReader(lambda: given.NOW, news.put_nowait, port) as reader:
-        reader.schedule(("slow", "chat"), Readings(), slow, dict.fromkeys((pod.uid for pod in slow), given.NOW))
+        reader.schedule(("slow", "chat"), KeptActivity(), slow, dict.fromkeys((pod.uid for pod in slow), given.NOW))
         reader.schedule(("quick", "chat"), readings, [quick], {quick.uid: given.NOW})
         async with asyncio.timeout(240):
             assert await news.get() == ("quick", "chat")
@@ -293,7 +293,7 @@ async def test_row_that_may_take_a_version_back_is_asked_whose_it_is(process: Pr
 
 def test_a_pod_that_never_answers_is_asked_less_and_less_often() -> None:
     """With a thousand such Apps it would be most of the operator's work."""
-    readings, now = Readings(), given.NOW
+    readings, now = KeptActivity(), given.NOW
     pauses = []
     for _ in range(14):
         readings.note("uid", None, now)

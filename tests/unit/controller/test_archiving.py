@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from dynamiq_operator.controller import archiving
-from dynamiq_operator.controller.archiving import ACKNOWLEDGED_FOR, AWAY_FOR, PAUSES, Archiving
+from dynamiq_operator.controller.archiving import ACKNOWLEDGED_FOR, AWAY_FOR, PAUSES, KeptArchive
 from dynamiq_operator.controller.recorder_reader import NO_ACCESS, RecorderAccess
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, child
 from dynamiq_operator.kube.client import Client
@@ -221,7 +221,7 @@ async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Pr
     await process.observer.observe(KEY)
     assert process.states.of(KEY).archiving.task is None
 
-    process.states.of(KEY).archiving = Archiving()
+    process.states.of(KEY).archiving = KeptArchive()
     recorder.keys = dict.fromkeys(UIDS[:2], SINCE)
     assert (await observed(process)).acknowledged == {UIDS[2]}
     async with asyncio.timeout(240):
@@ -247,7 +247,7 @@ async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_fo
     """Thousands of Apps may wait for the recorder, and each would read a hundred objects in vain."""
     good, recorder.answer = recorder.answer, lambda _: web.Response(status=status)
     assert f"status {status}" in (await observed(process)).problem
-    ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
+    ledger, other = (await process.observer.observe(KEY)).ledger, KeptArchive()
     script.sent.clear()
     recorder.answer = good
 
@@ -267,7 +267,7 @@ async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_fo
 async def test_an_app_that_the_recorder_does_not_know_yet_keeps_no_other_from_it(process: Process, recorder: Recorder) -> None:
     good, recorder.answer = recorder.answer, lambda _: web.Response(status=404)
     assert "status 404" in (await observed(process)).problem
-    ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
+    ledger, other = (await process.observer.observe(KEY)).ledger, KeptArchive()
     recorder.answer = good
     process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, Handover(ledger.in_order[:1], ledger.in_order[:1]))
     async with asyncio.timeout(240):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.metrics import OperatorMetrics
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS
@@ -29,7 +29,7 @@ class Execution:
     claims: Claims
     identity: str
     make_key: Callable[[], str]
-    metrics: Metrics
+    metrics: OperatorMetrics
     versions: MutableMapping[str, str] = field(default_factory=dict)
     there: set[str] = field(default_factory=set)
     """Uids of Apps that existed when this plan read them."""

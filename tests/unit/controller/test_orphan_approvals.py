@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.controller import left_words
+from dynamiq_operator.controller import orphan_approvals
 from dynamiq_operator.kube.resources import APPROVALS, RECORDS
 from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given
@@ -25,9 +25,9 @@ def add_approval(process: Process, script: Script, name: str, row: str, *modifie
 
 async def swept(process: Process, script: Script) -> list[str]:
     """Returns the names of the Approvals that a sweep deletes."""
-    process.clock.later(left_words.SWEPT_EVERY + 1)
+    process.clock.later(orphan_approvals.SWEPT_EVERY + 1)
     await process.lead()
-    await process.left_words.sweep()
+    await process.orphan_approvals.sweep()
     return [sent.path.rpartition("/")[2] for sent in script.sent if sent.method == "DELETE"]
 
 
@@ -56,8 +56,8 @@ async def test_what_cannot_be_looked_for_is_not_taken_for_gone(process: Process,
 
 
 async def test_a_sweep_does_a_part_and_the_next_one_goes_on(process: Process, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(left_words, "ROWS_AT_ONCE", 2)
-    monkeypatch.setattr(left_words, "WORDS_AT_ONCE", 3)
+    monkeypatch.setattr(orphan_approvals, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(orphan_approvals, "APPROVALS_AT_ONCE", 3)
     for row in ("a", "b", "c", "d"):
         for number in (1, 2):
             add_approval(process, script, f"{row}-{number}", row)

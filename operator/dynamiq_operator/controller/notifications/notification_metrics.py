@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from dynamiq_operator.controller.notifications.delivery import Lost
 
 
-class Figures:
+class NotificationMetrics:
     """The metrics of one operator's notifications."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

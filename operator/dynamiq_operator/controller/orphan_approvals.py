@@ -20,17 +20,17 @@ from dynamiq_operator.model.objects import Manifest, Meta
 
 SWEPT_EVERY = 60.0
 """Seconds between two sweeps, at least."""
-LEFT_FOR = timedelta(hours=1)
+KEPT_FOR = timedelta(hours=1)
 """The age from which an Approval's row is searched: a restore may create the Approval before the row."""
 ROWS_AT_ONCE = 100
 """Rows that a sweep reads at most; the next sweep continues after them."""
-WORDS_AT_ONCE = 1000
+APPROVALS_AT_ONCE = 1000
 """Approvals that a sweep deletes at most."""
 
 log = logging.getLogger(__name__)
 
 
-class LeftWords:
+class OrphanApprovals:
     """The Approvals of missing rows. `client` sends nothing once another replica may lead. `now`: the time by the API server's clock."""
 
     def __init__(
@@ -49,8 +49,8 @@ class LeftWords:
         if self._swept_at is not None and self._clock() - self._swept_at < SWEPT_EVERY:
             return
         self._swept_at = self._clock()
-        budget = WORDS_AT_ONCE
-        uncached = sorted(key for key in self._cache.guards.rows_spoken_of() if key > self._after and not self._is_known(key))
+        budget = APPROVALS_AT_ONCE
+        uncached = sorted(key for key in self._cache.guards.rows_with_approvals() if key > self._after and not self._is_known(key))
         for key in uncached[:ROWS_AT_ONCE]:
             approvals = self._old(key)[:budget]
             if approvals and await self._is_absent(key):
@@ -69,7 +69,7 @@ class LeftWords:
         return self._cache.get(RECORDS, *key) is not None or RECORDS in self._denials.of(key[0])
 
     def _old(self, key: Key) -> list[Manifest]:
-        before = self._now() - LEFT_FOR
+        before = self._now() - KEPT_FOR
         return [raw for raw in self._cache.guards.approvals_of(*key) if Meta.of(raw).created < before]
 
     async def _is_absent(self, key: Key) -> bool:
