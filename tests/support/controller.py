@@ -14,21 +14,19 @@ from unittest import mock
 
 import yaml
 
-from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.archiving import ArchiveWriter
-from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.comparisons import ComparisonReader
-from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.controller.background.activity import ActivityReader
+from dynamiq_operator.controller.background.archiving import ArchiveWriter
+from dynamiq_operator.controller.background.comparisons import ComparisonReader
+from dynamiq_operator.controller.background.recorder_reader import RecorderAccess
+from dynamiq_operator.controller.background.verifying import VerificationReader
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
+from dynamiq_operator.controller.cached.denials import Denials
+from dynamiq_operator.controller.cached.gateway_api import GatewayApi
 from dynamiq_operator.controller.execute.executor import Executor
-from dynamiq_operator.controller.fenced import FencedClient
-from dynamiq_operator.controller.gate_keys import GateKeys
-from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.controller.informers import Informers
-from dynamiq_operator.controller.leader import LeaderElection, Timing
-from dynamiq_operator.controller.lost_claims import LostClaims
-from dynamiq_operator.controller.metrics import OperatorMetrics
+from dynamiq_operator.controller.hostnames.claims import Claims
+from dynamiq_operator.controller.leading.fenced import FencedClient
+from dynamiq_operator.controller.leading.leader import LeaderElection, Timing
 from dynamiq_operator.controller.notifications.addresses import Network
 from dynamiq_operator.controller.notifications.cluster import ClusterAddresses
 from dynamiq_operator.controller.notifications.delivery import Delivery
@@ -37,14 +35,16 @@ from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.notifications.secrets import Secrets
 from dynamiq_operator.controller.notifications.sinks import SinkRef
 from dynamiq_operator.controller.notifications.takeover import Takeover
-from dynamiq_operator.controller.observe import Observer
-from dynamiq_operator.controller.orphan_approvals import OrphanApprovals
-from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.recorder_reader import RecorderAccess
-from dynamiq_operator.controller.settings_recorder import SettingsRecorder
-from dynamiq_operator.controller.stamps import Stamps
-from dynamiq_operator.controller.verifying import VerificationReader
-from dynamiq_operator.controller.workers import Workers
+from dynamiq_operator.controller.observing.observe import Observer
+from dynamiq_operator.controller.observing.stamps import Stamps
+from dynamiq_operator.controller.reconciling.reconcile import Reconciler
+from dynamiq_operator.controller.reconciling.workers import Workers
+from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
+from dynamiq_operator.controller.upkeep.gate_keys import GateKeys
+from dynamiq_operator.controller.upkeep.lost_claims import LostClaims
+from dynamiq_operator.controller.upkeep.orphan_approvals import OrphanApprovals
+from dynamiq_operator.controller.upkeep.settings_recorder import SettingsRecorder
+from dynamiq_operator.controller.watching.informers import Informers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import client as kube_client
 from dynamiq_operator.kube.client import Client

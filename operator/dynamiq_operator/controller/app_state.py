@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 
-from dynamiq_operator.controller.activity import KeptActivity
-from dynamiq_operator.controller.archiving import KeptArchive
-from dynamiq_operator.controller.cache import AppKey
-from dynamiq_operator.controller.comparisons import KeptComparison
-from dynamiq_operator.controller.references import CachedKeys
-from dynamiq_operator.controller.verifying import KeptSmokeTest
+from dynamiq_operator.controller.background.activity import KeptActivity
+from dynamiq_operator.controller.background.archiving import KeptArchive
+from dynamiq_operator.controller.background.comparisons import KeptComparison
+from dynamiq_operator.controller.background.verifying import KeptSmokeTest
+from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Record
@@ -22,6 +21,9 @@ from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.observed.run_counts import RunCounts
 from dynamiq_operator.plan.snapshot import AccessKeys
+
+CachedKeys = dict[ChildKey, tuple[frozenset[str] | None, float]]
+"""The keys of an object, None if it is missing, and the monotonic time at which they were read."""
 
 PROBLEM_KEPT = 2 * errors.CHILD_MOST
 """Seconds after which a problem that did not recur is dropped."""

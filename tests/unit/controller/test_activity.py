@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from dynamiq_operator.controller import activity
-from dynamiq_operator.controller.account import REVIEWS
-from dynamiq_operator.controller.activity import AT_ONCE, ActivityReader, KeptActivity
-from dynamiq_operator.controller.cache import AppKey
+from dynamiq_operator.controller.background import activity
+from dynamiq_operator.controller.background.activity import AT_ONCE, ActivityReader, KeptActivity
+from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.controller.observing.account import REVIEWS
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.pod_template import CONTAINER

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from dynamiq_operator.controller import archiving
-from dynamiq_operator.controller.archiving import ACKNOWLEDGED_FOR, AWAY_FOR, PAUSES, KeptArchive
-from dynamiq_operator.controller.recorder_reader import NO_ACCESS, RecorderAccess
+from dynamiq_operator.controller.background import archiving
+from dynamiq_operator.controller.background.archiving import ACKNOWLEDGED_FOR, AWAY_FOR, PAUSES, KeptArchive
+from dynamiq_operator.controller.background.recorder_reader import NO_ACCESS, RecorderAccess
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, child
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, SECRETS, VERSIONS

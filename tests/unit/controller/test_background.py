@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from dynamiq_operator.controller import archiving, comparisons
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.background import BackgroundReader, Kept, Pauses
-from dynamiq_operator.controller.cache import AppKey
+from dynamiq_operator.controller.background import archiving, comparisons
+from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, Pauses
+from dynamiq_operator.controller.cached.cache import AppKey
 from tests.support.controller import Clock
 
 KEY = ("demo", "chat")

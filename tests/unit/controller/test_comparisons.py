@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from dynamiq_operator.controller.comparisons import PAUSES
-from dynamiq_operator.controller.recorder_reader import RecorderAccess
+from dynamiq_operator.controller.background.comparisons import PAUSES
+from dynamiq_operator.controller.background.recorder_reader import RecorderAccess
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, RECORDS, SECRETS

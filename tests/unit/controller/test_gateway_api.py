@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dynamiq_operator.controller.gateway_api import DISCOVERY_PERIOD
+from dynamiq_operator.controller.cached.gateway_api import DISCOVERY_PERIOD
 from dynamiq_operator.kube import errors
 from tests.support.controller import Process
 from tests.support.scripted import Script, failure

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from dynamiq_operator.controller.claims import CLAIMS
-from dynamiq_operator.controller.lost_claims import SEARCH_PERIOD
+from dynamiq_operator.controller.hostnames.claims import CLAIMS
+from dynamiq_operator.controller.upkeep.lost_claims import SEARCH_PERIOD
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS
 from dynamiq_operator.model import names, ownership

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.controller import orphan_approvals
+from dynamiq_operator.controller.upkeep import orphan_approvals
 from dynamiq_operator.kube.resources import APPROVALS, RECORDS
 from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given

@@ -14,10 +14,10 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from dynamiq_operator.controller import verifying
+from dynamiq_operator.controller.background import verifying
+from dynamiq_operator.controller.background.verifying import OF_NAMESPACE, KeptSmokeTest, VerificationReader
 from dynamiq_operator.controller.execute.evaluations import create_evaluation_key
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.controller.verifying import OF_NAMESPACE, KeptSmokeTest, VerificationReader
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names

@@ -8,14 +8,14 @@ from typing import cast
 import pytest
 
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.execute.executor import Executor
-from dynamiq_operator.controller.metrics import OperatorMetrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
-from dynamiq_operator.controller.observe import Observer
-from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.settings_recorder import SettingsRecorder
-from dynamiq_operator.controller.workers import WORKERS, Workers
+from dynamiq_operator.controller.observing.observe import Observer
+from dynamiq_operator.controller.reconciling.reconcile import Reconciler
+from dynamiq_operator.controller.reconciling.workers import WORKERS, Workers
+from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
+from dynamiq_operator.controller.upkeep.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.settings import Settings

@@ -6,9 +6,9 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 
 from dynamiq_operator.controller.app_state import AppState, AppStates
-from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.metrics import OperatorMetrics
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
+from dynamiq_operator.controller.hostnames.claims import Claims
+from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS

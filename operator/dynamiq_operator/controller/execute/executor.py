@@ -9,13 +9,13 @@ from itertools import takewhile
 from typing import Any, cast
 
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.execute import children, evaluations, events, gate_keys, hostnames, records, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost
-from dynamiq_operator.controller.metrics import OperatorMetrics
-from dynamiq_operator.controller.turns import Turns
+from dynamiq_operator.controller.execute.turns import Turns
+from dynamiq_operator.controller.hostnames.claims import Claims
+from dynamiq_operator.controller.leading.leader import LeaderElection, LeadershipLost
+from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.plan import operations

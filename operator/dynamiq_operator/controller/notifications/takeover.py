@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, RECORDS

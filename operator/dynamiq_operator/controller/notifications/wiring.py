@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from dynamiq_operator.controller.cache import Cache
+from dynamiq_operator.controller.cached.cache import Cache
 from dynamiq_operator.controller.notifications.addresses import Network
 from dynamiq_operator.controller.notifications.cluster import ClusterAddresses
 from dynamiq_operator.controller.notifications.delivery import Delivery
