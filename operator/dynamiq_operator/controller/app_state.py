@@ -64,7 +64,7 @@ class SeenSettings:
 
 
 @dataclass
-class AppState:
+class KeptState:
     """The state of the App of this uid.
 
     `problems`: children that could not be written. `row_problems`: by name, rows that could not be written.
@@ -82,15 +82,15 @@ class AppState:
     gate_keys: str | None = None
     """The version of the Access Keys whose digests the gate has; empty if it has none, None if that is unread."""
     referenced_keys: CachedKeys = field(default_factory=dict)
-    readings: KeptActivity = field(default_factory=KeptActivity)
+    activity: KeptActivity = field(default_factory=KeptActivity)
     """The activity of its pods."""
     counts: RunCounts = field(default_factory=RunCounts)
     """Runs that have been counted, during the watch after a deploy."""
 
-    asking: KeptComparison = field(default_factory=KeptComparison)
+    comparison: KeptComparison = field(default_factory=KeptComparison)
     """The recorder's comparison of its row, during the watch after a deploy."""
 
-    archiving: KeptArchive = field(default_factory=KeptArchive)
+    archive: KeptArchive = field(default_factory=KeptArchive)
     """The answers of the archive about rows that retention is about to delete."""
 
     verification: KeptSmokeTest = field(default_factory=KeptSmokeTest)
@@ -112,7 +112,7 @@ class AppState:
 
     def stop_reads(self) -> None:
         """Ends what is read in the background."""
-        for kept in (self.readings, self.asking, self.archiving, self.verification):
+        for kept in (self.activity, self.comparison, self.archive, self.verification):
             kept.stop()
 
     def keep_problem(self, key: ChildKey, problem: ChildProblem, now: float) -> None:
@@ -144,16 +144,16 @@ class AppStates:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.clock = clock
-        self._by_app: dict[AppKey, AppState] = {}
+        self._by_app: dict[AppKey, KeptState] = {}
 
-    def of(self, app: AppKey) -> AppState:
+    def of(self, app: AppKey) -> KeptState:
         """Returns the App's state; an empty one if there is none yet."""
-        return self._by_app.setdefault(app, AppState())
+        return self._by_app.setdefault(app, KeptState())
 
     def __contains__(self, app: AppKey) -> bool:
         return app in self._by_app
 
-    def of_uid(self, app: AppKey, uid: str) -> AppState:
+    def of_uid(self, app: AppKey, uid: str) -> KeptState:
         """Returns the App's state; an empty one if the state is that of a deleted App with the same name."""
         if self.of(app).uid not in ("", uid):
             self.drop(app)

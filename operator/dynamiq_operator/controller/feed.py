@@ -170,7 +170,7 @@ class Feed:
         self._failed_lists, self.is_held = 0, True
         self.known.set()
         try:
-            await self._gateway_api.until_found()
+            await self._gateway_api.until_may_list()
         finally:
             self.is_held = False
 

@@ -231,13 +231,13 @@ async def test_what_a_pod_said_is_dropped_when_it_says_nothing_any_more_and_it_i
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).activity
     pods.answer = saying(b"", 503)
-    readings = process.states.of(KEY).readings
+    readings = process.states.of(KEY).activity
     async with asyncio.timeout(240):
         await process.queue.get()
     process.queue.done(KEY)
-    before = readings.wanted["uid-chat-0"].at
+    before = readings.requests["uid-chat-0"].at
     assert (await process.observer.observe(KEY)).activity == {}
-    assert (readings.wanted["uid-chat-0"].at - before).total_seconds() > 1.5
+    assert (readings.requests["uid-chat-0"].at - before).total_seconds() > 1.5
 
 
 async def test_answer_that_comes_when_the_address_is_another_pods_is_not_taken(process: Process, pods: Pods) -> None:

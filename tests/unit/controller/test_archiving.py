@@ -195,7 +195,7 @@ async def test_it_is_tried_again_after_a_while_and_not_before(process: Process, 
     assert (await observed(process)).problem
     recorder.answer = good
     await process.observer.observe(KEY)
-    assert process.states.of(KEY).archiving.task is None
+    assert process.states.of(KEY).archive.task is None
     process.clock.later(PAUSES.first + 1)
     assert (await observed(process)).acknowledged == set(UIDS[:3])
 
@@ -219,9 +219,9 @@ async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Pr
     found = await observed(process)
     assert (found.acknowledged, set(found.stored), recorder.bodies) == (frozenset(), set(UIDS[:3]), [])
     await process.observer.observe(KEY)
-    assert process.states.of(KEY).archiving.task is None
+    assert process.states.of(KEY).archive.task is None
 
-    process.states.of(KEY).archiving = KeptArchive()
+    process.states.of(KEY).archive = KeptArchive()
     recorder.keys = dict.fromkeys(UIDS[:2], SINCE)
     assert (await observed(process)).acknowledged == {UIDS[2]}
     async with asyncio.timeout(240):
@@ -258,10 +258,10 @@ async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_fo
 
     await send()
     assert (script.sent, len(recorder.bodies)) == ([], 1)
-    assert f"status {status}" in other.said.problem
+    assert f"status {status}" in other.answers.problem
     process.clock.later(max(AWAY_FOR, PAUSES.first) + 1)
     await send()
-    assert other.said == has(*UIDS[:1])
+    assert other.answers == has(*UIDS[:1])
 
 
 async def test_an_app_that_the_recorder_does_not_know_yet_keeps_no_other_from_it(process: Process, recorder: Recorder) -> None:
@@ -272,7 +272,7 @@ async def test_an_app_that_the_recorder_does_not_know_yet_keeps_no_other_from_it
     process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, Handover(ledger.in_order[:1], ledger.in_order[:1]))
     async with asyncio.timeout(240):
         await process.queue.get()
-    assert other.said == has(*UIDS[:1])
+    assert other.answers == has(*UIDS[:1])
 
 
 async def test_a_flow_is_taken_from_its_version_where_no_config_map_has_it(process: Process, script: Script, recorder: Recorder) -> None:

@@ -114,7 +114,7 @@ async def test_nothing_is_read_once_the_reader_is_closed() -> None:
 async def test_with_an_app_all_that_is_read_for_it_ends(read: Read) -> None:
     states = AppStates()
     state = states.of_uid(KEY, "first")
-    every = [state.readings, state.asking, state.archiving, state.verification]
+    every = [state.activity, state.comparison, state.archive, state.verification]
     for kept in every:
         kept.timer = asyncio.get_running_loop().call_later(600.0, print)
     timers = [kept.timer for kept in every]

@@ -129,7 +129,7 @@ async def test_what_the_recorder_says_of_the_watched_row_is_known(process: Proce
     assert (snapshot.comparison, snapshot.unanswered) == (READ, "")
     path = f"/v1/apps/{APP}/deployments/{ROW}/comparison"
     assert recorder.asked == [(path, "baseline=previous", f"Bearer {TOKEN}")]
-    assert process.states.of(KEY).asking.not_before == process.clock() + PAUSES.holds
+    assert process.states.of(KEY).comparison.not_before == process.clock() + PAUSES.holds
 
 
 def compared(made: Manifest) -> None:
@@ -185,7 +185,7 @@ async def test_answer_that_is_none_decides_nothing_and_is_asked_for_again_later(
     seen(process)
     snapshot = await answered(process)
     assert (snapshot.comparison, snapshot.unanswered, len(recorder.asked)) == (None, why, 1)
-    assert process.states.of(KEY).asking.not_before == process.clock() + PAUSES.first
+    assert process.states.of(KEY).comparison.not_before == process.clock() + PAUSES.first
     assert PAUSES.first < KNOWN_FOR, "what it may do is still remembered"
 
 

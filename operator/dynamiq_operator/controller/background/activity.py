@@ -59,12 +59,12 @@ class _Request:
 class KeptActivity(Kept):
     """The answers of one App's pods, by pod uid.
 
-    `silent`: how often in a row a pod gave no answer, and the time of the last request. `wanted`: requests to be made.
+    `silent`: how often in a row a pod gave no answer, and the time of the last request. `requests`: requests to be made.
     """
 
     answers: dict[str, Activity] = field(default_factory=dict)
     silent: dict[str, tuple[int, datetime]] = field(default_factory=dict)
-    wanted: dict[str, _Request] = field(default_factory=dict)
+    requests: dict[str, _Request] = field(default_factory=dict)
 
     def of(self, pods: Iterable[Pod]) -> Mapping[str, Activity]:
         """Returns the last answers of `pods`, and drops those of other pods."""
@@ -103,27 +103,25 @@ class ActivityReader(BackgroundReader):
         super().__init__(requeue, AT_ONCE, OF_NAMESPACE)
         self._now, self._port = now, port
 
-    def schedule(self, app: AppKey, readings: KeptActivity, pods: Iterable[Pod], due: Mapping[str, datetime]) -> None:
+    def schedule(self, app: AppKey, kept: KeptActivity, pods: Iterable[Pod], due: Mapping[str, datetime]) -> None:
         """Schedules reading the pods in `due`, by uid, at their times."""
-        readings.wanted = {
-            pod.uid: _Request(pod.name, pod.ip, readings.retry_at(pod.uid, due[pod.uid]))
-            for pod in pods
-            if pod.uid in due and _is_ip(pod.ip)
+        kept.requests = {
+            pod.uid: _Request(pod.name, pod.ip, kept.retry_at(pod.uid, due[pod.uid])) for pod in pods if pod.uid in due and _is_ip(pod.ip)
         }
-        if readings.wanted:
-            seconds = (min(request.at for request in readings.wanted.values()) - self._now()).total_seconds()
-            self._schedule(app, readings, partial(self._read_all, app, readings), seconds)
+        if kept.requests:
+            seconds = (min(request.at for request in kept.requests.values()) - self._now()).total_seconds()
+            self._schedule(app, kept, partial(self._read_all, app, kept), seconds)
         else:
-            readings.unschedule()
+            kept.unschedule()
 
-    async def _read_all(self, app: AppKey, readings: KeptActivity) -> bool:
+    async def _read_all(self, app: AppKey, kept: KeptActivity) -> bool:
         until = self._now() + TOGETHER
-        requests = {uid: each for uid, each in readings.wanted.items() if each.at <= until}
+        requests = {uid: each for uid, each in kept.requests.items() if each.at <= until}
         answers = await asyncio.gather(*(self._read(app, each) for each in requests.values()))
         for (uid, each), answer in zip(requests.items(), answers, strict=True):
-            newest = readings.wanted.get(uid)
+            newest = kept.requests.get(uid)
             if newest is not None and newest.ip == each.ip:  # else the pod may be deleted, and its address another pod's
-                readings.note(uid, answer, self._now())
+                kept.note(uid, answer, self._now())
         return True  # a pause after a failure is that of a pod
 
     async def _read(self, app: AppKey, request: _Request) -> Activity | None:

@@ -103,7 +103,7 @@ class _Progress:
 class KeptArchive(Kept):
     """The archive's answers for one App. `taken`: by uid, the monotonic time from which a row counts as acknowledged."""
 
-    said: Archive = field(default_factory=Archive)
+    answers: Archive = field(default_factory=Archive)
     taken: dict[str, float] = field(default_factory=dict)
 
 
@@ -121,36 +121,36 @@ class ArchiveWriter(RecorderReader):
         self._client, self._away, self._away_until = client, "", 0.0
         """`_away`: why the recorder did not answer last. `_away_until`: when it is asked again."""
 
-    def known(self, archiving: KeptArchive) -> Archive:
+    def known(self, kept: KeptArchive) -> Archive:
         """Returns the archive's answers, without expired acknowledgements."""
-        if archiving.taken:
+        if kept.taken:
             now = self._clock()
-            archiving.taken = {uid: since for uid, since in archiving.taken.items() if now - since < ACKNOWLEDGED_FOR}
-            archiving.said = replace(archiving.said, acknowledged=archiving.said.acknowledged & archiving.taken.keys())
-        return archiving.said
+            kept.taken = {uid: since for uid, since in kept.taken.items() if now - since < ACKNOWLEDGED_FOR}
+            kept.answers = replace(kept.answers, acknowledged=kept.answers.acknowledged & kept.taken.keys())
+        return kept.answers
 
-    def schedule(self, app: AppKey, app_uid: str, archiving: KeptArchive, handover: Handover) -> None:
+    def schedule(self, app: AppKey, app_uid: str, kept: KeptArchive, handover: Handover) -> None:
         """Starts to hand over the rows without an acknowledgement. Drops the answers about rows that are no longer handed over."""
-        if archiving.task is not None:
+        if kept.task is not None:
             return
-        awaited, answers, leaving = {row.uid for row in handover.asked}, archiving.said, {row.uid for row in handover.rows}
+        awaited, answers, leaving = {row.uid for row in handover.asked}, kept.answers, {row.uid for row in handover.rows}
         # Without access nothing is handed over, and the App's status has the reason.
         problem = answers.problem if self._access is not None else NO_ACCESS
-        archiving.said = replace(
+        kept.answers = replace(
             answers,
             acknowledged=answers.acknowledged & awaited,
             stored={uid: since for uid, since in answers.stored.items() if uid in leaving},
             problem=problem if awaited else "",
         )
-        unacknowledged = [row for row in handover.asked if row.uid not in archiving.said.acknowledged]
+        unacknowledged = [row for row in handover.asked if row.uid not in kept.answers.acknowledged]
         if unacknowledged and self._access is not None:
-            self._schedule(app, archiving, partial(self._hand_over, app, app_uid, archiving, unacknowledged))
+            self._schedule(app, kept, partial(self._hand_over, app, app_uid, kept, unacknowledged))
         else:
-            archiving.unschedule()
+            kept.unschedule()
 
-    async def bring_back(self, app_uid: str, archiving: KeptArchive, names_: Iterable[str], hashes: Iterable[str]) -> str:
+    async def read(self, app_uid: str, kept: KeptArchive, names_: Iterable[str], hashes: Iterable[str]) -> str:
         """Reads archived rows by name and archived flows by hash, and keeps only those. Returns why some cannot be read; empty if all can."""
-        row_names, answers, problem = list(names_), archiving.said, ""
+        row_names, answers, problem = list(names_), kept.answers, ""
         rows = {name: answers.rows[name] for name in row_names if name in answers.rows}
         texts = {*hashes, *_flows_of(rows)}
         flows = {each: answers.flows[each] for each in texts if each in answers.flows}
@@ -164,7 +164,7 @@ class ArchiveWriter(RecorderReader):
         except RecorderError as error:
             self._note(error)
             problem = f"the archive cannot be read: {error}"
-        archiving.said = replace(archiving.said, rows=rows, flows=flows)
+        kept.answers = replace(kept.answers, rows=rows, flows=flows)
         return problem
 
     async def _archived_row(self, app_uid: str, name: str) -> Record | None:
@@ -207,8 +207,8 @@ class ArchiveWriter(RecorderReader):
         if self._clock() < self._away_until:
             raise RecorderError(self._away)
 
-    async def _hand_over(self, app: AppKey, app_uid: str, archiving: KeptArchive, rows: Sequence[LedgerRow]) -> bool:
-        progress, problem = _Progress(dict(archiving.said.stored)), ""
+    async def _hand_over(self, app: AppKey, app_uid: str, kept: KeptArchive, rows: Sequence[LedgerRow]) -> bool:
+        progress, problem = _Progress(dict(kept.answers.stored)), ""
         try:
             async with self._slots.one_of(app[0]):
                 if unknown := {row.uid: row.sequence for row in rows if row.uid not in progress.stored}:
@@ -222,9 +222,9 @@ class ArchiveWriter(RecorderReader):
         except errors.ApiError as error:
             problem = "a row or its flow cannot be read"
             log.warning("App %s/%s: rows are not archived, since one, or its flow, cannot be read: %s", *app, error)
-        archiving.taken |= progress.taken
-        acknowledged = archiving.said.acknowledged | progress.taken.keys()
-        archiving.said = replace(archiving.said, acknowledged=acknowledged, stored=progress.stored, problem=problem)
+        kept.taken |= progress.taken
+        acknowledged = kept.answers.acknowledged | progress.taken.keys()
+        kept.answers = replace(kept.answers, acknowledged=acknowledged, stored=progress.stored, problem=problem)
         return not problem
 
     async def _stored(self, app_uid: str, sequences: Mapping[str, int]) -> dict[str, datetime | None]:

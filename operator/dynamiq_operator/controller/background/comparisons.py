@@ -32,14 +32,14 @@ class KeptComparison(Kept):
     """The last answer about one App's row. `row`: the row's uid. `problem`: why the last request had no answer."""
 
     row: str | None = None
-    said: Comparison | None = None
+    answer: Comparison | None = None
     problem: str = ""
 
     def about(self, row: str | None) -> None:
         """Sets the row, and drops what is known of another one. None changes nothing."""
         if row is not None and row != self.row:
             self.stop()
-            self.row, self.said, self.problem = row, None, ""
+            self.row, self.answer, self.problem = row, None, ""
 
 
 class ComparisonReader(RecorderReader):
@@ -50,15 +50,15 @@ class ComparisonReader(RecorderReader):
     ) -> None:
         super().__init__(requeue, (AT_ONCE, OF_NAMESPACE), PAUSES, access, clock, name="it")
 
-    def schedule(self, app: AppKey, app_uid: str, asking: KeptComparison, question: Question | None) -> None:
+    def schedule(self, app: AppKey, app_uid: str, kept: KeptComparison, question: Question | None) -> None:
         """Schedules the next request about a row; none without a question."""
-        asking.about(question.row if question is not None else None)
+        kept.about(question.row if question is not None else None)
         if question is None or self._access is None:
-            asking.unschedule()
+            kept.unschedule()
         else:
-            self._schedule(app, asking, partial(self._ask, app, app_uid, asking, question))
+            self._schedule(app, kept, partial(self._read, app, app_uid, kept, question))
 
-    async def _ask(self, app: AppKey, app_uid: str, asking: KeptComparison, question: Question) -> bool:
+    async def _read(self, app: AppKey, app_uid: str, kept: KeptComparison, question: Question) -> bool:
         # An older recorder refuses the second parameter, but none of its answers leads to a question with it.
         params = {"baseline": "previous"} | ({"unended": str(question.unended)} if question.unended is not None else {})
         path = f"{app_uid}/deployments/{question.row}/comparison"
@@ -66,11 +66,11 @@ class ComparisonReader(RecorderReader):
             async with self._slots.one_of(app[0]):
                 comparison = await self._call(path, lambda body: Comparison.of(body, question.unended), WITHIN, BYTES_MAX, params=params)
         except RecorderError as error:
-            asking.problem = f"status {error.status}" if error.status else str(error)
-            log.debug("App %s/%s: no comparison: %s", *app, asking.problem)
+            kept.problem = f"status {error.status}" if error.status else str(error)
+            log.debug("App %s/%s: no comparison: %s", *app, kept.problem)
             return False
         if comparison.row != question.row:
-            asking.problem = "it spoke of another row"
+            kept.problem = "it spoke of another row"
             return False
-        asking.said, asking.problem = comparison, ""
+        kept.answer, kept.problem = comparison, ""
         return True

@@ -67,13 +67,13 @@ class _Failed(Exception):  # noqa: N818 - it is the verification that failed
 @dataclass
 class KeptSmokeTest(Kept):
     """The smoke test of one App's row, as far as it is known. `key`: for its pods; empty if unknown. `offered`: the key that was made for
-    its Job, whose Secret may be missing. `told`: the Job's final message, as it came and as it may be shown.
+    its Job, whose Secret may be missing. `message`: the Job's final message, as it came and as it may be shown.
     """
 
     reading: Reading | None = None
     key: str = ""
     offered: str = ""
-    told: tuple[str, str] = ("", "")
+    message: tuple[str, str] = ("", "")
     attempts: int = 0
 
     def stop(self) -> None:
@@ -128,19 +128,19 @@ class VerificationReader(BackgroundReader):
     def wake(self, app: App) -> None:
         self._requeue((app.meta.namespace, app.meta.name))
 
-    async def told(self, app: App, verification: KeptSmokeTest, jobs: Iterable[EvaluationJob]) -> tuple[EvaluationJob, ...]:
+    async def redact_messages(self, app: App, verification: KeptSmokeTest, jobs: Iterable[EvaluationJob]) -> tuple[EvaluationJob, ...]:
         """Returns the Jobs with final messages that may be shown: the current Job's without secrets, of others none."""
         reading = verification.reading
         results = []
         for job in jobs:
             message = ""
             if job.pod is not None and job.pod.last_word and reading is not None and job.uid == reading.job:
-                if verification.told[0] != job.pod.last_word:
+                if verification.message[0] != job.pod.last_word:
                     policy = app.spec.runs
                     secrets = None if policy is not None and policy.redact is not None else await self.secrets_of(app)
                     shows = without_secrets(job.pod.last_word, None if secrets is None else (*secrets, verification.offered))
-                    verification.told = (job.pod.last_word, shows)
-                message = verification.told[1]
+                    verification.message = (job.pod.last_word, shows)
+                message = verification.message[1]
             results.append(job if job.pod is None else replace(job, pod=replace(job.pod, last_word=message)))
         return tuple(results)
 

@@ -32,11 +32,11 @@ class GatewayApi:
             log.info("the cluster serves HTTPRoutes" if served else "the cluster serves no HTTPRoutes")
         self.is_served = served
 
-    def look(self) -> None:
+    def allow_list(self) -> None:
         """Lets HTTPRoutes be listed once, without knowing that the cluster serves them."""
         self._may_list.set()
 
-    async def until_found(self) -> None:
+    async def until_may_list(self) -> None:
         """Returns when a list of HTTPRoutes may succeed."""
         self._may_list.clear()
         await self._may_list.wait()
@@ -50,7 +50,7 @@ class GatewayApi:
         if not self.is_served and (self._discovered_at is None or now - self._discovered_at >= DISCOVERY_PERIOD):
             self._discovered_at = now
             if await self._discover():
-                self.look()
+                self.allow_list()
         return self.is_served
 
     async def _discover(self) -> bool:

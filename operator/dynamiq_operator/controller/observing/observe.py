@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from dynamiq_operator.controller.app_state import AppState, AppStates
+from dynamiq_operator.controller.app_state import AppStates, KeptState
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
@@ -128,7 +128,7 @@ class Observer:
             access_keys=keys.result(),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
-            evaluations=await self._verifying.told(app, state.verification, cached.evaluations),
+            evaluations=await self._verifying.redact_messages(app, state.verification, cached.evaluations),
             unattended_until=self._election.unattended_until,
             claim=claim.result(),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
@@ -149,7 +149,7 @@ class Observer:
         snapshot = self._schedule(key, app, state, self._with_state(state, snapshot))
         return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
 
-    def _with_state(self, state: AppState, snapshot: Snapshot) -> Snapshot:
+    def _with_state(self, state: KeptState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with what is kept of the App from one reconcile to the next."""
         return replace(
             snapshot,
@@ -157,28 +157,28 @@ class Observer:
             row_problems={name: kept.at(self._clock()) for name, kept in state.row_problems.items()},
             verification=state.verification.reading,
             failure=state.failure,
-            activity=state.readings.of(snapshot.pods),
-            silent=state.readings.unanswering,
-            comparison=state.asking.said,
-            unanswered=state.asking.problem,
-            archive=self._archive.known(state.archiving),
+            activity=state.activity.of(snapshot.pods),
+            silent=state.activity.unanswering,
+            comparison=state.comparison.answer,
+            unanswered=state.comparison.problem,
+            archive=self._archive.known(state.archive),
         )
 
-    def _schedule(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
+    def _schedule(self, key: AppKey, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
         """Lets the background readers read what the snapshot calls for. Returns it with the verification that is due."""
-        self._activity.schedule(key, state.readings, snapshot.pods, readings.due(snapshot, app))
-        self._comparisons.schedule(key, app.meta.uid, state.asking, to_compare(snapshot, app))
+        self._activity.schedule(key, state.activity, snapshot.pods, readings.due(snapshot, app))
+        self._comparisons.schedule(key, app.meta.uid, state.comparison, to_compare(snapshot, app))
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
-        self._archive.schedule(key, app.meta.uid, state.archiving, hand_over(snapshot, app))
+        self._archive.schedule(key, app.meta.uid, state.archive, hand_over(snapshot, app))
         return replace(snapshot, verification=state.verification.reading)
 
-    async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
+    async def _with_named(self, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
         objects = references_to_read(snapshot, app)
         keys = await references.read_keys(self._client, snapshot.namespace, objects, state.referenced_keys, self._clock)
         return replace(snapshot, named=keys)
 
-    async def _counted(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
+    async def _counted(self, key: AppKey, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the counted runs, and with the history if a version is to be reverted."""
         state.counts = count(snapshot, app, state.counts)
         snapshot = replace(snapshot, counts=state.counts)
@@ -312,7 +312,7 @@ class Observer:
         return rows
 
     async def _read_archived(
-        self, app: App, state: AppState, watched: Iterable[Record], present: Container[str], flows: set[str]
+        self, app: App, state: KeptState, watched: Iterable[Record], present: Container[str], flows: set[str]
     ) -> dict[ChildKey, str]:
         """Reads the rows and flows that open rows need, and the cluster lacks, from the archive. Returns by row why it waits."""
         if app.spec.history is None or not app.spec.history.archive:
@@ -321,10 +321,10 @@ class Observer:
         restoring = [row for row in waiting if row.pinned is None and row.spec.restores and row.spec.restores not in present]
         lacking = {row.pinned.workflow_hash for row in waiting if row.pinned is not None} - flows
         archived = {row.spec.restores for row in restoring if row.spec.restores}
-        problem = await self._archive.bring_back(app.meta.uid, state.archiving, sorted(archived), lacking)
+        problem = await self._archive.read(app.meta.uid, state.archive, sorted(archived), lacking)
         if not problem:
             return {}
-        why, archive = f"the row that it restores is not in the cluster, and {problem}", state.archiving.said
+        why, archive = f"the row that it restores is not in the cluster, and {problem}", state.archive.answers
         whole = {name for name, row in archive.rows.items() if row.pinned is None or row.pinned.workflow_hash in {*flows, *archive.flows}}
         return {(RECORDS.kind, row.name): why for row in restoring if row.spec.restores not in whole}
 
@@ -356,7 +356,7 @@ class Observer:
                 else:
                     unknown[(VERSIONS.kind, name)] = f"WorkflowVersion {name} cannot be read: spec.version is {spec.get('version')!r}"
 
-    async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
+    async def _expire_problems(self, namespace: str, app: App, state: KeptState) -> None:
         """Reads a taken name again after `PROBLEM_TTL`: it may be free now."""
         state.forget_problems(self._clock())
         for child, kept in list(state.problems.items()):
@@ -372,7 +372,7 @@ class Observer:
             if not is_ours(raw, app) or (child_kind(child[0]).immutable and raw.get("immutable") is not True):
                 state.keep_problem(child, kept.problem, self._clock())
 
-    async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: AppState, *, needed: bool = False) -> Ledger:
+    async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: KeptState, *, needed: bool = False) -> Ledger:
         """Returns the whole history: read once, when a decision first needs it, and updated from then on."""
         if state.ledger is None:
             settled = all(record.pinned or record.outcome for record in records)

@@ -85,7 +85,7 @@ class Informers:
         """Lists every watched resource once more, to find what a watch missed. A list that fails is left to its feed."""
         for feed in self.feeds:
             if feed.is_held:
-                self._gateway_api.look()
+                self._gateway_api.allow_list()
                 continue
             try:
                 await feed.list_once()
