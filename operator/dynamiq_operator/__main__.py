@@ -14,10 +14,10 @@ from kubernetes.aio.config import ConfigException
 from kubernetes.config import ConfigException as NoConfig  # the client that is not asyncio's has one of its own
 
 from dynamiq_operator.arguments import parser
-from dynamiq_operator.controller.log_floods import FloodFilter
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions
 from dynamiq_operator.controller.run import OperatorOptions, run
-from dynamiq_operator.controller.watch_loop import NotRecovering
+from dynamiq_operator.controller.telemetry.log_floods import FloodFilter
+from dynamiq_operator.controller.watching.watch_loop import NotRecovering
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.kube.exposition import PortTaken
 from dynamiq_operator.model.policy import SinkFormat

@@ -10,7 +10,7 @@ from typing import Any
 
 from dynamiq_operator.controller.notifications.outbox import TRIED_FOR
 from dynamiq_operator.controller.run import RELIST_PERIOD
-from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN
+from dynamiq_operator.controller.watching.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN
 from dynamiq_operator.model.names import GATE_NAMESPACE, OPERATOR_NAMESPACE
 from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, PublicScheme

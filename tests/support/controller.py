@@ -14,36 +14,37 @@ from unittest import mock
 
 import yaml
 
-from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.archiving import ArchiveWriter
-from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.comparisons import ComparisonReader, RecorderAccess
-from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.controller.background.activity import ActivityReader
+from dynamiq_operator.controller.background.archiving import ArchiveWriter
+from dynamiq_operator.controller.background.comparisons import ComparisonReader
+from dynamiq_operator.controller.background.recorder_reader import RecorderAccess
+from dynamiq_operator.controller.background.verifying import VerificationReader
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
+from dynamiq_operator.controller.cached.denials import Denials
+from dynamiq_operator.controller.cached.gateway_api import GatewayApi
 from dynamiq_operator.controller.execute.executor import Executor
-from dynamiq_operator.controller.fenced import FencedClient
-from dynamiq_operator.controller.gate_keys import GateKeys
-from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.controller.informers import Informers
-from dynamiq_operator.controller.leader import LeaderElection, Timing
-from dynamiq_operator.controller.left_words import LeftWords
-from dynamiq_operator.controller.lost_claims import LostClaims
-from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.hostnames.claims import Claims
+from dynamiq_operator.controller.leading.fenced import FencedClient
+from dynamiq_operator.controller.leading.leader import LeaderElection, Timing
 from dynamiq_operator.controller.notifications.addresses import Network
 from dynamiq_operator.controller.notifications.cluster import ClusterAddresses
 from dynamiq_operator.controller.notifications.delivery import Delivery
-from dynamiq_operator.controller.notifications.figures import Figures
+from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.notifications.secrets import Secrets
-from dynamiq_operator.controller.notifications.sinks import Sink
+from dynamiq_operator.controller.notifications.sinks import SinkRef
 from dynamiq_operator.controller.notifications.takeover import Takeover
-from dynamiq_operator.controller.observe import Observer
-from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.settings_recorder import SettingsRecorder
-from dynamiq_operator.controller.stamps import Stamps
-from dynamiq_operator.controller.verifying import VerificationReader
-from dynamiq_operator.controller.workers import Workers
+from dynamiq_operator.controller.observing.observe import Observer
+from dynamiq_operator.controller.observing.stamps import Stamps
+from dynamiq_operator.controller.reconciling.reconcile import Reconciler
+from dynamiq_operator.controller.reconciling.workers import Workers
+from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
+from dynamiq_operator.controller.upkeep.gate_keys import GateKeys
+from dynamiq_operator.controller.upkeep.lost_claims import LostClaims
+from dynamiq_operator.controller.upkeep.orphan_approvals import OrphanApprovals
+from dynamiq_operator.controller.upkeep.settings_recorder import SettingsRecorder
+from dynamiq_operator.controller.watching.informers import Informers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import client as kube_client
 from dynamiq_operator.kube.client import Client
@@ -99,7 +100,7 @@ class Process:
     metrics_port: int = 0
     """The port of the pods' reports; by default no server listens there."""
     recorder: RecorderAccess | None = None
-    sink: Sink | None = None
+    sink: SinkRef | None = None
     """The receiver of every namespace."""
     sinks_in: tuple[Network, ...] = ()
     records_settings: bool = False
@@ -107,7 +108,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.cache, self.queue, self.states = Cache(self.settings.gate_namespace), WorkQueue[AppKey](), AppStates(self.clock)
-        self.metrics = Metrics(lambda: self.queue.depth, lambda: self.queue.oldest, lambda: self.election.leads)
+        self.metrics = OperatorMetrics(lambda: self.queue.depth, lambda: self.queue.oldest, lambda: self.election.leads)
         self.gateway_api = GatewayApi(self.client, self.clock)
         self.denials = Denials(self.namespaces)
         self.informers = Informers(
@@ -117,7 +118,7 @@ class Process:
         fenced = FencedClient(self.client, self.election)
         self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
         self.activity = ActivityReader(self.client.now, self.queue.add, self.metrics_port)
-        self.comparisons = ComparisonReader(self.client.now, self.queue.add, self.recorder)
+        self.comparisons = ComparisonReader(self.queue.add, self.recorder, self.clock)
         self.archive = ArchiveWriter(self.client, self.queue.add, self.recorder, self.clock)
         self.verifying = VerificationReader(self.client, self.client.now, self.queue.add, lambda: FIRST_KEY)
         self.observer = Observer(
@@ -138,7 +139,7 @@ class Process:
         delivery = Delivery(ClusterAddresses(self.client, self.sinks_in).allowed, plain_http=True)
         secrets = Secrets(self.client, SYSTEM, plain_http=True, clock=self.clock)
         takeover = Takeover(self.client, self.cache, self.observer.policies_in)
-        self.notifier = Notifier(secrets, delivery, takeover, Figures(self.metrics.registry), self.client.now, self.sink)
+        self.notifier = Notifier(secrets, delivery, takeover, NotificationMetrics(self.metrics.registry), self.client.now, self.sink)
         self.election.notes = self.notifier.notes
         self.settings_recorder = SettingsRecorder(
             fenced, self.cache, self.states, Stamps(self.client, self.clock), SYSTEM, self.client.now, lambda count: b"k" * count
@@ -146,9 +147,9 @@ class Process:
         settings = self.settings_recorder if self.records_settings else cast(SettingsRecorder, NothingRecorded())
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics, self.notifier, settings)
         self.gate_keys = GateKeys(fenced, self.cache, self.denials, self.settings.gate_namespace, self.namespaces, self.clock)
-        self.left_words = LeftWords(fenced, self.cache, self.denials, self.client.now, self.clock)
+        self.orphan_approvals = OrphanApprovals(fenced, self.cache, self.denials, self.client.now, self.clock)
         self.lost_claims = LostClaims(fenced, self.cache, self.claims, self.executor, SYSTEM, self.clock)
-        sweeps = self.gate_keys.sweep, self.left_words.sweep, self.lost_claims.sweep
+        sweeps = self.gate_keys.sweep, self.orphan_approvals.sweep, self.lost_claims.sweep
         answered, begin = self.client.until_answered, self.lost_claims.begin
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, answered, *sweeps, begin=begin)
 

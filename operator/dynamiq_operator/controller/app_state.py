@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 
-from dynamiq_operator.controller.activity import Readings
-from dynamiq_operator.controller.archiving import Archiving
-from dynamiq_operator.controller.cache import AppKey
-from dynamiq_operator.controller.comparisons import Asking
-from dynamiq_operator.controller.references import CachedKeys
-from dynamiq_operator.controller.verifying import Verification
+from dynamiq_operator.controller.background.activity import KeptActivity
+from dynamiq_operator.controller.background.archiving import KeptArchive
+from dynamiq_operator.controller.background.comparisons import KeptComparison
+from dynamiq_operator.controller.background.verifying import KeptSmokeTest
+from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Record
@@ -23,29 +22,32 @@ from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason,
 from dynamiq_operator.plan.observed.run_counts import RunCounts
 from dynamiq_operator.plan.observed.secrets import AccessKeys
 
+CachedKeys = dict[ChildKey, tuple[frozenset[str] | None, float]]
+"""The keys of an object, None if it is missing, and the monotonic time at which they were read."""
+
 PROBLEM_KEPT = 2 * errors.CHILD_MOST
 """Seconds after which a problem that did not recur is dropped."""
 
 
 @dataclass(frozen=True)
 class KeptProblem:
-    """A problem, and when it occurred. `since`: the monotonic time of the last time. `found`: how often in a row, for the same manifest."""
+    """A problem, and when it occurred. `since`: the monotonic time of the last time. `times`: how often in a row, for the same manifest."""
 
     problem: ChildProblem
     since: float
-    found: int = 1
+    times: int = 1
 
     @classmethod
     def after(cls, before: KeptProblem | None, problem: ChildProblem, now: float) -> KeptProblem:
         """Returns the problem as it occurred at `now`, after `before`."""
         again = before is not None and before.problem.is_of(problem.digest) and before.problem.reason is problem.reason
-        return cls(problem, now, before.found + 1 if before is not None and again else 1)
+        return cls(problem, now, before.times + 1 if before is not None and again else 1)
 
     def at(self, now: float) -> ChildProblem:
         """Returns the problem for a plan at a monotonic time. If it was refused or denied, it has the seconds until the next attempt."""
         if self.problem.reason not in (ProblemReason.REFUSED, ProblemReason.DENIED):
             return self.problem
-        return replace(self.problem, retry_in=max(self.since + errors.retry_child(self.found) - now, 0.0))
+        return replace(self.problem, retry_in=max(self.since + errors.retry_child(self.times) - now, 0.0))
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class SeenSettings:
 
 
 @dataclass
-class AppState:
+class KeptState:
     """The state of the App of this uid.
 
     `problems`: children that could not be written. `row_problems`: by name, rows that could not be written.
@@ -80,18 +82,18 @@ class AppState:
     gate_keys: str | None = None
     """The version of the Access Keys whose digests the gate has; empty if it has none, None if that is unread."""
     referenced_keys: CachedKeys = field(default_factory=dict)
-    readings: Readings = field(default_factory=Readings)
+    activity: KeptActivity = field(default_factory=KeptActivity)
     """The activity of its pods."""
     counts: RunCounts = field(default_factory=RunCounts)
     """Runs that have been counted, during the watch after a deploy."""
 
-    asking: Asking = field(default_factory=Asking)
+    comparison: KeptComparison = field(default_factory=KeptComparison)
     """The recorder's comparison of its row, during the watch after a deploy."""
 
-    archiving: Archiving = field(default_factory=Archiving)
+    archive: KeptArchive = field(default_factory=KeptArchive)
     """The answers of the archive about rows that retention is about to delete."""
 
-    verification: Verification = field(default_factory=Verification)
+    verification: KeptSmokeTest = field(default_factory=KeptSmokeTest)
     """The answers of the new pods of its row to the smoke test, before callers reach them."""
 
     seen_settings: SeenSettings | None = None
@@ -103,10 +105,15 @@ class AppState:
 
     failure: ReconcileFailure | None = None
     """The failure of the last reconcile, which the App's status reports."""
-    told_at: float = 0.0
+    reported_at: float = 0.0
     """The monotonic time since which it is reported with this message."""
     failed_passes: int = 0
     """Consecutive reconciles with a failure."""
+
+    def stop_reads(self) -> None:
+        """Ends what is read in the background."""
+        for kept in (self.activity, self.comparison, self.archive, self.verification):
+            kept.stop()
 
     def keep_problem(self, key: ChildKey, problem: ChildProblem, now: float) -> None:
         """Keeps why a child could not be written, with a monotonic time."""
@@ -137,16 +144,16 @@ class AppStates:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.clock = clock
-        self._by_app: dict[AppKey, AppState] = {}
+        self._by_app: dict[AppKey, KeptState] = {}
 
-    def of(self, app: AppKey) -> AppState:
+    def of(self, app: AppKey) -> KeptState:
         """Returns the App's state; an empty one if there is none yet."""
-        return self._by_app.setdefault(app, AppState())
+        return self._by_app.setdefault(app, KeptState())
 
     def __contains__(self, app: AppKey) -> bool:
         return app in self._by_app
 
-    def of_uid(self, app: AppKey, uid: str) -> AppState:
+    def of_uid(self, app: AppKey, uid: str) -> KeptState:
         """Returns the App's state; an empty one if the state is that of a deleted App with the same name."""
         if self.of(app).uid not in ("", uid):
             self.drop(app)
@@ -155,10 +162,10 @@ class AppStates:
         return state
 
     def drop(self, app: AppKey) -> None:
-        """Drops the state of a deleted App, and stops its smoke test."""
+        """Drops the state of a deleted App, and ends its reads."""
         dropped = self._by_app.pop(app, None)
         if dropped is not None:
-            dropped.verification.stop()
+            dropped.stop_reads()
 
     def clear(self) -> None:
         """Drops all states: another replica may have led in the meantime."""

@@ -13,9 +13,9 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from time import monotonic
 
-from dynamiq_operator.controller.cache import AppKey, Cache, key_of
-from dynamiq_operator.controller.denials import LACKING, Denials
-from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.cached.cache import AppKey, Cache, key_of
+from dynamiq_operator.controller.cached.denials import LACKING, Denials
+from dynamiq_operator.controller.cached.gateway_api import GatewayApi
 from dynamiq_operator.kube import errors, nesting, watching
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import GUARDS, ApiResource
@@ -170,7 +170,7 @@ class Feed:
         self._failed_lists, self.is_held = 0, True
         self.known.set()
         try:
-            await self._gateway_api.until_found()
+            await self._gateway_api.until_may_list()
         finally:
             self.is_held = False
 

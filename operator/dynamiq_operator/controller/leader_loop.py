@@ -9,10 +9,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from dynamiq_operator.controller.cache import Cache
-from dynamiq_operator.controller.leader import LeaderElection
+from dynamiq_operator.controller.cached.cache import Cache
+from dynamiq_operator.controller.leading.leader import LeaderElection
 from dynamiq_operator.controller.notifications.notifier import Notifier
-from dynamiq_operator.controller.workers import Workers
+from dynamiq_operator.controller.reconciling.workers import Workers
 
 log = logging.getLogger(__name__)
 

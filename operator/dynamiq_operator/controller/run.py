@@ -11,34 +11,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dynamiq_operator.controller.activity import ActivityReader
-from dynamiq_operator.controller.admission_policies import watch_admission_policies
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.archiving import ArchiveWriter
-from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.comparisons import ComparisonReader
-from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.controller.background.activity import ActivityReader
+from dynamiq_operator.controller.background.archiving import ArchiveWriter
+from dynamiq_operator.controller.background.comparisons import ComparisonReader
+from dynamiq_operator.controller.background.recorder_reader import RecorderAccess
+from dynamiq_operator.controller.background.verifying import VerificationReader
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
+from dynamiq_operator.controller.cached.denials import Denials
+from dynamiq_operator.controller.cached.gateway_api import GatewayApi
 from dynamiq_operator.controller.execute.executor import Executor
-from dynamiq_operator.controller.fenced import FencedClient
-from dynamiq_operator.controller.gate_keys import GateKeys
-from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.controller.informers import Informers
-from dynamiq_operator.controller.leader import EVERYWHERE, LeaderElection
+from dynamiq_operator.controller.hostnames.claims import Claims
 from dynamiq_operator.controller.leader_loop import lead
-from dynamiq_operator.controller.left_words import LeftWords
-from dynamiq_operator.controller.live_rows import LiveRows
-from dynamiq_operator.controller.lost_claims import LostClaims
-from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.leading.fenced import FencedClient
+from dynamiq_operator.controller.leading.leader import EVERYWHERE, LeaderElection
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions, notifier
-from dynamiq_operator.controller.observe import Observer
-from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.recorder_access import RecorderAccess
-from dynamiq_operator.controller.settings_recorder import SettingsRecorder
-from dynamiq_operator.controller.stamps import Stamps
-from dynamiq_operator.controller.verifying import VerificationReader
-from dynamiq_operator.controller.watch_loop import RECOVERS_WITHIN, WatchScope, handle_signals, supervise, watch
-from dynamiq_operator.controller.workers import NAMESPACE_SHARE, Workers
+from dynamiq_operator.controller.observing.observe import Observer
+from dynamiq_operator.controller.observing.stamps import Stamps
+from dynamiq_operator.controller.reconciling.reconcile import Reconciler
+from dynamiq_operator.controller.reconciling.workers import NAMESPACE_SHARE, Workers
+from dynamiq_operator.controller.telemetry.live_rows import LiveRows
+from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
+from dynamiq_operator.controller.upkeep.admission_policies import watch_admission_policies
+from dynamiq_operator.controller.upkeep.gate_keys import GateKeys
+from dynamiq_operator.controller.upkeep.lost_claims import LostClaims
+from dynamiq_operator.controller.upkeep.orphan_approvals import OrphanApprovals
+from dynamiq_operator.controller.upkeep.settings_recorder import SettingsRecorder
+from dynamiq_operator.controller.watching.informers import Informers
+from dynamiq_operator.controller.watching.watch_loop import RECOVERS_WITHIN, WatchScope, handle_signals, supervise, watch
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.exposition import bound, serve_metrics
@@ -85,7 +85,7 @@ async def run(options: OperatorOptions) -> None:
         await Client.connect(options.kubeconfig, options.context) as client,
         client.apart() as lease_client,
         ActivityReader(client.now, queue.add) as activity,
-        ComparisonReader(client.now, queue.add, _recorder(options)) as comparisons,
+        ComparisonReader(queue.add, _recorder(options)) as comparisons,
         ArchiveWriter(client, queue.add, _recorder(options)) as archive,
         VerificationReader(client, client.now, queue.add, lambda: secrets.token_urlsafe(32)) as verifying,
         contextlib.AsyncExitStack() as stack,
@@ -101,12 +101,12 @@ async def run(options: OperatorOptions) -> None:
         )
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
-        left_words = LeftWords(fenced, cache, denials, client.now)
+        orphan_approvals = OrphanApprovals(fenced, cache, denials, client.now)
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
         observer = Observer(
             client, cache, options.settings, claims, gateway_api, states, election, denials, activity, comparisons, verifying, archive
         )
-        metrics = Metrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
+        metrics = OperatorMetrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}", metrics)
         starting = notifier(options.notify, client, cache, options.settings.operator_namespace, observer.policies_in, metrics.registry)
@@ -117,7 +117,7 @@ async def run(options: OperatorOptions) -> None:
         )
         reconciler = Reconciler(queue, observer, executor, states, metrics, notifying, settings)
         lost_claims = LostClaims(fenced, cache, claims, executor, options.lease_namespace)
-        sweeps = gate_keys.sweep, left_words.sweep, lost_claims.sweep
+        sweeps = gate_keys.sweep, orphan_approvals.sweep, lost_claims.sweep
         workers = Workers(queue, cache, states, reconciler, client.until_answered, *sweeps, begin=lost_claims.begin)
         scope = WatchScope(tuple(sorted({*options.namespaces, gate_namespace})) if options.namespaces else (), options.health)
         tasks = [

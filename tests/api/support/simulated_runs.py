@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Mapping
 
-from dynamiq_operator.controller.activity import PATH
+from dynamiq_operator.controller.background.activity import PATH
 from dynamiq_operator.desired.exposure import METRICS_PORT
 from tests.support.scripted import HttpServer, Reply, Sent
 from tests.support.stage import Stage

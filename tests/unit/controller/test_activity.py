@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from dynamiq_operator.controller import activity
-from dynamiq_operator.controller.account import REVIEWS
-from dynamiq_operator.controller.activity import AT_ONCE, ActivityReader, Readings
-from dynamiq_operator.controller.cache import AppKey
+from dynamiq_operator.controller.background import activity
+from dynamiq_operator.controller.background.activity import AT_ONCE, ActivityReader, KeptActivity
+from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.controller.observing.account import REVIEWS
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.pod_template import CONTAINER
@@ -218,9 +218,9 @@ async def test_slow_pods_hold_up_no_other_namespace(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(activity, "WITHIN", 600.0)
     news: asyncio.Queue[AppKey] = asyncio.Queue()
     slow = [Pod.of(running(name=f"slow-{number}")) for number in range(2 * AT_ONCE)]
-    quick, readings = replace(Pod.of(running(name="quick")), ip="127.0.0.2"), Readings()
+    quick, readings = replace(Pod.of(running(name="quick")), ip="127.0.0.2"), KeptActivity()
     async with served(handle, "0.0.0.0") as port, ActivityReader(lambda: given.NOW, news.put_nowait, port) as reader:
-        reader.schedule(("slow", "chat"), Readings(), slow, dict.fromkeys((pod.uid for pod in slow), given.NOW))
+        reader.schedule(("slow", "chat"), KeptActivity(), slow, dict.fromkeys((pod.uid for pod in slow), given.NOW))
         reader.schedule(("quick", "chat"), readings, [quick], {quick.uid: given.NOW})
         async with asyncio.timeout(240):
             assert await news.get() == ("quick", "chat")
@@ -231,13 +231,13 @@ async def test_what_a_pod_said_is_dropped_when_it_says_nothing_any_more_and_it_i
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).pods.activity
     pods.answer = saying(b"", 503)
-    readings = process.states.of(KEY).readings
+    readings = process.states.of(KEY).activity
     async with asyncio.timeout(240):
         await process.queue.get()
     process.queue.done(KEY)
-    before = readings.wanted["uid-chat-0"].at
+    before = readings.requests["uid-chat-0"].at
     assert (await process.observer.observe(KEY)).pods.activity == {}
-    assert (readings.wanted["uid-chat-0"].at - before).total_seconds() > 1.5
+    assert (readings.requests["uid-chat-0"].at - before).total_seconds() > 1.5
 
 
 async def test_answer_that_comes_when_the_address_is_another_pods_is_not_taken(process: Process, pods: Pods) -> None:
@@ -256,8 +256,10 @@ async def test_answer_that_comes_when_the_address_is_another_pods_is_not_taken(p
     process.informers.on_watch_event(PODS, "ADDED", running(name="chat-1"))
     await process.observer.observe(KEY)
     go_on.set()
-    for _ in ("the watches", "one pod", "the other"):
+    for _ in ("the watches", "one pod"):
         process.queue.done(await process.queue.get())
+    assert (await process.observer.observe(KEY)).pods.activity == {}
+    process.queue.done(await process.queue.get())
     assert (await process.observer.observe(KEY)).pods.activity.keys() == {"uid-chat-1"}
 
 
@@ -291,13 +293,13 @@ async def test_row_that_may_take_a_version_back_is_asked_whose_it_is(process: Pr
 
 def test_a_pod_that_never_answers_is_asked_less_and_less_often() -> None:
     """With a thousand such Apps it would be most of the operator's work."""
-    readings, now = Readings(), given.NOW
+    readings, now = KeptActivity(), given.NOW
     pauses = []
     for _ in range(14):
         readings.note("uid", None, now)
-        pauses.append((readings.not_before("uid", now) - now).total_seconds())
+        pauses.append((readings.retry_at("uid", now) - now).total_seconds())
         now += timedelta(seconds=pauses[-1])
     assert pauses[:4] == [2, 4, 8, 8], "one that takes a while to start is not waited for"
     assert pauses[-3:] == [60, 60, 60]
     readings.note("uid", Activity(now, 1.0, 1.0, 0, False), now)
-    assert readings.not_before("uid", now) == now
+    assert readings.retry_at("uid", now) == now

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.admission_policies import AdmissionPolicies
+from dynamiq_operator.controller.upkeep.admission_policies import AdmissionPolicies
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import DEFINITIONS, EVENTS, POLICIES, VALIDATING_POLICIES

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from dynamiq_operator.controller import archiving
-from dynamiq_operator.controller.archiving import ACKNOWLEDGED_FOR, AGAIN_AFTER, AWAY_FOR, NO_ACCESS, Archiving
-from dynamiq_operator.controller.comparisons import RecorderAccess
+from dynamiq_operator.controller.background import archiving
+from dynamiq_operator.controller.background.archiving import ACKNOWLEDGED_FOR, AWAY_FOR, PAUSES, KeptArchive
+from dynamiq_operator.controller.background.recorder_reader import NO_ACCESS, RecorderAccess
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, child
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, SECRETS, VERSIONS
@@ -195,22 +195,9 @@ async def test_it_is_tried_again_after_a_while_and_not_before(process: Process, 
     assert (await observed(process)).problem
     recorder.answer = good
     await process.observer.observe(KEY)
-    assert not process.states.of(KEY).archiving.is_sending
-    process.clock.later(AGAIN_AFTER + 1)
+    assert process.states.of(KEY).archive.task is None
+    process.clock.later(PAUSES.first + 1)
     assert (await observed(process)).acknowledged == set(UIDS[:3])
-
-
-async def test_it_is_tried_less_and_less_often_and_at_once_again_after_it_went_well(process: Process, recorder: Recorder) -> None:
-    good, recorder.answer = recorder.answer, lambda _: web.Response(status=503)
-    for waited in (30, 30, 30, *[60] * 4, *[120] * 4, *[240] * 4, 480, 480):
-        assert (await observed(process)).problem
-        process.clock.later(waited - 1)
-        await process.observer.observe(KEY)
-        assert not process.states.of(KEY).archiving.is_sending
-        process.clock.later(2)
-    recorder.answer = good
-    assert (await observed(process)).acknowledged == set(UIDS[:3])
-    assert process.states.of(KEY).archiving.failures == 0
 
 
 async def test_an_acknowledgement_of_long_ago_counts_for_nothing(process: Process, recorder: Recorder) -> None:
@@ -232,9 +219,9 @@ async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Pr
     found = await observed(process)
     assert (found.acknowledged, set(found.stored), recorder.bodies) == (frozenset(), set(UIDS[:3]), [])
     await process.observer.observe(KEY)
-    assert not process.states.of(KEY).archiving.is_sending
+    assert process.states.of(KEY).archive.task is None
 
-    process.states.of(KEY).archiving = Archiving()
+    process.states.of(KEY).archive = KeptArchive()
     recorder.keys = dict.fromkeys(UIDS[:2], SINCE)
     assert (await observed(process)).acknowledged == {UIDS[2]}
     async with asyncio.timeout(240):
@@ -260,7 +247,7 @@ async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_fo
     """Thousands of Apps may wait for the recorder, and each would read a hundred objects in vain."""
     good, recorder.answer = recorder.answer, lambda _: web.Response(status=status)
     assert f"status {status}" in (await observed(process)).problem
-    ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
+    ledger, other = (await process.observer.observe(KEY)).ledger, KeptArchive()
     script.sent.clear()
     recorder.answer = good
 
@@ -271,21 +258,21 @@ async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_fo
 
     await send()
     assert (script.sent, len(recorder.bodies)) == ([], 1)
-    assert f"status {status}" in other.said.problem
-    process.clock.later(max(AWAY_FOR, AGAIN_AFTER) + 1)
+    assert f"status {status}" in other.answers.problem
+    process.clock.later(max(AWAY_FOR, PAUSES.first) + 1)
     await send()
-    assert other.said == has(*UIDS[:1])
+    assert other.answers == has(*UIDS[:1])
 
 
 async def test_an_app_that_the_recorder_does_not_know_yet_keeps_no_other_from_it(process: Process, recorder: Recorder) -> None:
     good, recorder.answer = recorder.answer, lambda _: web.Response(status=404)
     assert "status 404" in (await observed(process)).problem
-    ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
+    ledger, other = (await process.observer.observe(KEY)).ledger, KeptArchive()
     recorder.answer = good
     process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, Handover(ledger.in_order[:1], ledger.in_order[:1]))
     async with asyncio.timeout(240):
         await process.queue.get()
-    assert other.said == has(*UIDS[:1])
+    assert other.answers == has(*UIDS[:1])
 
 
 async def test_a_flow_is_taken_from_its_version_where_no_config_map_has_it(process: Process, script: Script, recorder: Recorder) -> None:
@@ -307,7 +294,7 @@ async def test_a_flow_that_is_nowhere_is_said_to_be_absent_and_one_that_cannot_b
     assert "cannot be read" in found.problem
 
     script.on("GET", version, failure(404, "NotFound"))
-    process.clock.later(AGAIN_AFTER + 1)
+    process.clock.later(PAUSES.first + 1)
     assert (await observed(process)).problem == ""
     assert recorder.bodies[0]["flows"][given.flow_hash("v2")] is None
 

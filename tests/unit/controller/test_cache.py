@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.cache import CONTENT_HASH, Cache
+from dynamiq_operator.controller.cached.cache import CONTENT_HASH, Cache
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.claims import CLAIMS, FAILED_TTL, OWN_CLAIM_TTL
-from dynamiq_operator.controller.foreign_routes import FOREIGN_ROUTE_TTL
+from dynamiq_operator.controller.hostnames.claims import CLAIMS, FAILED_TTL, OWN_CLAIM_TTL
+from dynamiq_operator.controller.hostnames.foreign_routes import FOREIGN_ROUTE_TTL
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS

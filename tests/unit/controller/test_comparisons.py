@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from dynamiq_operator.controller.comparisons import EVERY, EVERY_IN_VAIN, RecorderAccess
+from dynamiq_operator.controller.background.comparisons import PAUSES
+from dynamiq_operator.controller.background.recorder_reader import RecorderAccess
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, RECORDS, SECRETS
@@ -129,9 +129,7 @@ async def test_what_the_recorder_says_of_the_watched_row_is_known(process: Proce
     assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (READ, "")
     path = f"/v1/apps/{APP}/deployments/{ROW}/comparison"
     assert recorder.asked == [(path, "baseline=previous", f"Bearer {TOKEN}")]
-    asking = process.states.of(KEY).asking
-    assert asking.not_before is not None
-    assert EVERY / 2 < asking.not_before - process.client.now() <= EVERY
+    assert process.states.of(KEY).comparison.not_before == process.clock() + PAUSES.holds
 
 
 def compared(made: Manifest) -> None:
@@ -187,9 +185,8 @@ async def test_answer_that_is_none_decides_nothing_and_is_asked_for_again_later(
     seen(process)
     snapshot = await answered(process)
     assert (snapshot.trial.comparison, snapshot.trial.unanswered, len(recorder.asked)) == (None, why, 1)
-    asking = process.states.of(KEY).asking
-    assert asking.not_before is not None
-    assert EVERY_IN_VAIN / 2 < asking.not_before - process.client.now() < timedelta(seconds=KNOWN_FOR), "what it may do is still remembered"
+    assert process.states.of(KEY).comparison.not_before == process.clock() + PAUSES.first
+    assert PAUSES.first < KNOWN_FOR, "what it may do is still remembered"
 
 
 async def test_recorder_that_says_when_runs_count_is_told_of_those_that_have_not_ended(process: Process, recorder: Recorder) -> None:
@@ -198,8 +195,7 @@ async def test_recorder_that_says_when_runs_count_is_told_of_those_that_have_not
     seen(process)
     snapshot = await answered(process)
     assert snapshot.trial.comparison is not None
-    asking = process.states.of(KEY).asking
-    asking.not_before = None
+    process.clock.later(PAUSES.holds)
     await process.observer.observe(KEY)
     async with asyncio.timeout(240):
         assert await process.queue.get() == KEY
@@ -236,7 +232,7 @@ async def test_what_was_said_stays_while_there_is_no_new_answer(process: Process
     seen(process)
     assert (await answered(process)).trial.comparison == READ
     recorder.answer = saying(b"", 503)
-    process.states.of(KEY).asking.not_before = None
+    process.clock.later(PAUSES.holds)
     await process.observer.observe(KEY)
     async with asyncio.timeout(240):
         await process.queue.get()

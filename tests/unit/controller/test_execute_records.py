@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 
-from dynamiq_operator.controller.claims import CLAIMS
 from dynamiq_operator.controller.execute.executor import EXECUTE
-from dynamiq_operator.controller.leader import LeadershipLost
+from dynamiq_operator.controller.hostnames.claims import CLAIMS
+from dynamiq_operator.controller.leading.leader import LeadershipLost
 from dynamiq_operator.desired.base import owner
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPROVALS, APPS, EVENTS, PODS, RECORDS

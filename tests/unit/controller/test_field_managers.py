@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamiq_operator.controller.field_managers import adoption, is_adopted
+from dynamiq_operator.controller.execute.field_managers import adoption, is_adopted
 from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
 
 Entry = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.gate_keys import GateKeys
+from dynamiq_operator.controller.upkeep.gate_keys import GateKeys
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.desired.gate_keys import gate_keys
 from dynamiq_operator.desired.gate_slice import gate_slice

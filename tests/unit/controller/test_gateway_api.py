@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dynamiq_operator.controller.gateway_api import DISCOVERY_PERIOD
+from dynamiq_operator.controller.cached.gateway_api import DISCOVERY_PERIOD
 from dynamiq_operator.kube import errors
 from tests.support.controller import Process
 from tests.support.scripted import Script, failure
@@ -22,7 +22,7 @@ async def test_it_is_looked_for_at_intervals_until_it_is_installed(process: Proc
     assert len(script.sent) == 1
     process.clock.later(DISCOVERY_PERIOD)
     assert not await process.gateway_api.require()
-    found = asyncio.create_task(process.gateway_api.until_found())
+    found = asyncio.create_task(process.gateway_api.until_may_list())
     await asyncio.sleep(0)
     assert not found.done()
     process.clock.later(DISCOVERY_PERIOD)

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller import feed, informers
-from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.guard_index import WORDS_MAX
+from dynamiq_operator.controller import feed
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
+from dynamiq_operator.controller.cached.guard_index import APPROVALS_MAX
+from dynamiq_operator.controller.watching import informers
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, POLICIES, RECORDS, REJECTIONS, ApiResource
 from dynamiq_operator.model import names
@@ -272,7 +273,7 @@ async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(pro
         )
     assert watched.put(APPROVALS, approval_manifest("own", "row", by="ann", purpose="Withdraw")) == {APP}
     found = [each.meta.name for each in (await observed(process)).approvals]
-    assert len(found) == 2 + WORDS_MAX
+    assert len(found) == 2 + APPROVALS_MAX
     assert {"own", "again-299", "robot-299"} <= set(found), "of each person and purpose the newest"
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller import leader
-from dynamiq_operator.controller.fenced import FencedClient
-from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost, Timing
+from dynamiq_operator.controller.leading import leader
+from dynamiq_operator.controller.leading.fenced import FencedClient
+from dynamiq_operator.controller.leading.leader import LeaderElection, LeadershipLost, Timing
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import LEASES, PODS

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dynamiq_operator.controller.log_floods import KINDS_MAX, WINDOW, FloodFilter
+from dynamiq_operator.controller.telemetry.log_floods import KINDS_MAX, WINDOW, FloodFilter
 from tests.support.controller import Clock
 
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from dynamiq_operator.controller.claims import CLAIMS
-from dynamiq_operator.controller.lost_claims import LOOKED_EVERY
+from dynamiq_operator.controller.hostnames.claims import CLAIMS
+from dynamiq_operator.controller.upkeep.lost_claims import SEARCH_PERIOD
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS
 from dynamiq_operator.model import names, ownership
@@ -97,7 +97,7 @@ async def test_while_the_claims_cannot_be_read_nothing_of_hostnames_is_decided(p
     with pytest.raises(errors.Unavailable, match="not known yet"):
         await process.claims.of((given.NAMESPACE, given.NAME), app)
     script.on("GET", PATH, listed())
-    await process.lost_claims.look()
+    await process.lost_claims.search()
     assert (await process.claims.of((given.NAMESPACE, given.NAME), app)).state is ClaimState.FREE
 
 
@@ -129,7 +129,7 @@ async def test_one_that_nobody_answers_for_is_made_at_the_next_look(process: Pro
     with pytest.raises(errors.Unavailable):
         await process.lost_claims.begin()
     assert not process.claims.is_read
-    await process.lost_claims.look()
+    await process.lost_claims.search()
     assert len(made(script)) == 1
     assert process.claims.is_read
 
@@ -139,7 +139,7 @@ async def test_it_looks_again_now_and_then(process: Process, script: Script) -> 
     await process.lost_claims.begin()
     await process.lost_claims.sweep()
     assert len(script.sent) == 1
-    process.clock.later(LOOKED_EVERY)
+    process.clock.later(SEARCH_PERIOD)
     await process.lost_claims.sweep()
     assert len(script.sent) == 2
 

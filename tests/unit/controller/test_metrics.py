@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from dynamiq_operator.controller.live_rows import LiveRows
+from dynamiq_operator.controller.telemetry.live_rows import LiveRows
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.desired.base import owner
 from dynamiq_operator.desired.pins import Pins

@@ -13,7 +13,7 @@ import pytest
 
 from dynamiq_operator.controller.notifications.outbox import TRIED_FOR
 from dynamiq_operator.controller.notifications.secrets import SECRET_KEPT
-from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, Sink
+from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, SinkRef
 from dynamiq_operator.controller.notifications.takeover import Mark
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, EVENTS, RECORDS, SECRETS, SLICES
@@ -54,7 +54,7 @@ def script(receiver: Receiver) -> Script:
 
 @pytest.fixture
 def process(client: Client, script: Script) -> Process:
-    return Process(client, script, sink=Sink(OF_OPERATOR, "bus", SinkFormat.CLOUD_EVENTS), sinks_in=LOOPBACK)
+    return Process(client, script, sink=SinkRef(OF_OPERATOR, "bus", SinkFormat.CLOUD_EVENTS), sinks_in=LOOPBACK)
 
 
 def ending(name: str = "a", sequence: int = 1) -> operations.Plan:

@@ -14,7 +14,7 @@ import pytest
 
 from dynamiq_operator.controller.notifications import forms
 from dynamiq_operator.controller.notifications.delivery import Lost
-from dynamiq_operator.controller.notifications.sinks import Sink, UnusableError, sinks_of, target_of
+from dynamiq_operator.controller.notifications.sinks import SinkRef, UnusableError, sinks_of, target_of
 from dynamiq_operator.model.objects import DeployPolicy
 from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.plan.notifications import Notification
@@ -126,7 +126,7 @@ def test_who_hears_of_a_namespace_is_told_once_though_several_policies_name_it()
 
     chat = {"name": "chat", "secretName": "slack", "format": "Slack"}
     found = sinks_of(
-        [policy("b", chat, {"name": "bus", "secretName": "bus"}), policy("a", chat)], Sink("operator", "bus", SinkFormat.SLACK)
+        [policy("b", chat, {"name": "bus", "secretName": "bus"}), policy("a", chat)], SinkRef("operator", "bus", SinkFormat.SLACK)
     )
     assert [(each.name, each.secret, each.form.value) for each in found] == [
         ("operator", "bus", "Slack"),

@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from dynamiq_operator.controller.notifications.delivery import Lost, NotDeliveredError
-from dynamiq_operator.controller.notifications.figures import Figures
+from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
 from dynamiq_operator.controller.notifications.outbox import MOST, OF_SINK_MOST, SINKS_MOST, Outbox
-from dynamiq_operator.controller.notifications.sinks import Sink
+from dynamiq_operator.controller.notifications.sinks import SinkRef
 from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.plan.notifications import Notification
 from tests.support import factories as given
@@ -21,8 +21,8 @@ from tests.support.controller import Clock
 from tests.unit.support.sinks import until
 
 
-def sink(name: str) -> Sink:
-    return Sink(name, name, SinkFormat.CLOUD_EVENTS)
+def sink(name: str) -> SinkRef:
+    return SinkRef(name, name, SinkFormat.CLOUD_EVENTS)
 
 
 def notified(number: int, app: str = "chat") -> Notification:
@@ -35,10 +35,10 @@ class Sinks:
     def __init__(self) -> None:
         self.got: dict[str, list[str]] = {}
         self.tried: list[str] = []
-        self.says: Callable[[Sink, Notification], NotDeliveredError | None] = lambda _sink, _notification: None
+        self.says: Callable[[SinkRef, Notification], NotDeliveredError | None] = lambda _sink, _notification: None
         self.hangs: set[str] = set()
 
-    async def send(self, to: Sink, notification: Notification) -> None:
+    async def send(self, to: SinkRef, notification: Notification) -> None:
         self.tried.append(notification.id)
         if to.name in self.hangs:
             await asyncio.Event().wait()
@@ -65,7 +65,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def outbox(sinks: Sinks, registry: CollectorRegistry, clock: Clock) -> Outbox:
-    return Outbox(sinks.send, Figures(registry), tried_for=300, clock=clock, pause=lambda _attempts: 0.0)
+    return Outbox(sinks.send, NotificationMetrics(registry), tried_for=300, clock=clock, pause=lambda _attempts: 0.0)
 
 
 def lost(registry: CollectorRegistry, name: str, reason: Lost) -> float:
@@ -129,7 +129,7 @@ async def test_what_is_refused_is_counted_and_not_tried_again(outbox: Outbox, si
 async def test_after_a_time_it_is_given_up_with_why_it_failed_last_and_so_is_what_waited_behind_it(
     outbox: Outbox, sinks: Sinks, registry: CollectorRegistry, clock: Clock
 ) -> None:
-    def fails(_sink: Sink, notification: Notification) -> NotDeliveredError:
+    def fails(_sink: SinkRef, notification: Notification) -> NotDeliveredError:
         clock.later(301 if sinks.tried.count(notification.id) == 3 else 0)
         return NotDeliveredError(Lost.UNREACHABLE, "it cannot be reached")
 
@@ -207,7 +207,7 @@ async def test_sinks_beyond_a_number_are_not_told_and_that_is_counted(outbox: Ou
 async def test_a_bug_of_ours_costs_one_notification_and_not_those_behind_it(
     outbox: Outbox, sinks: Sinks, registry: CollectorRegistry
 ) -> None:
-    def breaks(_sink: Sink, notification: Notification) -> NotDeliveredError | None:
+    def breaks(_sink: SinkRef, notification: Notification) -> NotDeliveredError | None:
         if notification.row == "row-1":
             raise KeyError("a bug")
         return None

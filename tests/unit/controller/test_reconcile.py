@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.reconcile import CHANGES_BEFORE_THROTTLING
+from dynamiq_operator.controller.reconciling.reconcile import CHANGES_BEFORE_THROTTLING
 from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import format_time

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from dynamiq_operator.controller import row_window
-from dynamiq_operator.controller.row_window import ROWS_MOST
+from dynamiq_operator.controller.observing import row_window
+from dynamiq_operator.controller.observing.row_window import ROWS_MOST
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import kopf
 
-from dynamiq_operator.controller.watch_loop import TasksNotOfKopf
+from dynamiq_operator.controller.watching.watch_loop import TasksNotOfKopf
 from tests.support.waiting import IN_TIME
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller import reconcile, settings_recorder
+from dynamiq_operator.controller.reconciling import reconcile
+from dynamiq_operator.controller.upkeep import settings_recorder
 from dynamiq_operator.desired.base import owner
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APP_CHANGES, APPS, POLICIES, SECRETS

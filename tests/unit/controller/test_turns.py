@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from dynamiq_operator.controller.turns import AT_A_TIME, Turns
+from dynamiq_operator.controller.execute.turns import AT_A_TIME, Turns
 
 
 async def most_at_once(turns: Turns, namespace: str, *, backlog: bool = False) -> int:

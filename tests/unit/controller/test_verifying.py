@@ -14,10 +14,10 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from dynamiq_operator.controller import verifying
+from dynamiq_operator.controller.background import verifying
+from dynamiq_operator.controller.background.verifying import OF_NAMESPACE, KeptSmokeTest, VerificationReader
 from dynamiq_operator.controller.execute.evaluations import create_evaluation_key
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.controller.verifying import OF_NAMESPACE, Verification, VerificationReader
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names
@@ -58,7 +58,7 @@ class Asking:
     """The verification of one App, over two pods at 127.0.0.1."""
 
     def __init__(self, reader: VerificationReader, port: int, client: Client, news: asyncio.Event) -> None:
-        self.reader, self.port, self.client, self.news, self.found = reader, port, client, news, Verification()
+        self.reader, self.port, self.client, self.news, self.found = reader, port, client, news, KeptSmokeTest()
         self.app = given.an_app()
 
     def ask(self, *cases: Manifest, row: str = "row", job: str = "", began: datetime | None = None) -> None:
@@ -178,7 +178,7 @@ async def test_no_message_shows_what_is_secret(asking: Asking, pods: Pods, scrip
 
 
 async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking, pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifying, "TOLD_EVERY", 0.0)
+    monkeypatch.setattr(verifying, "REPORT_PERIOD", 0.0)
     never, cancelled = asyncio.Event(), asyncio.Event()
 
     async def waits(number: int) -> web.StreamResponse:
@@ -230,7 +230,7 @@ async def test_the_pods_are_asked_once_the_secret_of_a_jobs_key_is_made(asking: 
     made = Made(asking)
     script.on("POST", at(SECRETS), a_secret(KEY))
     asking.ask(CASE, job="judge")
-    asking.found.made(a_job("uid-of-judge"))
+    asking.found.note_created(a_job("uid-of-judge"))
     assert (await asking.until(lambda said: said.lacks_key)).digest == ""
     await soon(lambda: asking.found.task is None)
     await made.key()
@@ -244,7 +244,7 @@ async def test_a_secret_that_somebody_else_made_gives_no_key_that_pods_take(aski
     script.on("POST", at(SECRETS), failure(409, "AlreadyExists"))
     script.on("GET", at(SECRETS, "judge"), a_secret("of-a-tenant"), a_secret(KEY))
     asking.ask(CASE, job="judge")
-    asking.found.made(a_job("uid-of-judge"))
+    asking.found.note_created(a_job("uid-of-judge"))
     await asking.until(lambda said: said.lacks_key)
     await made.key()
     said = asking.found.reading
@@ -259,11 +259,11 @@ async def test_with_a_job_that_is_made_again_its_key_is_another_and_the_time_goe
     asking.ask(CASE, job="judge")
     began = asking.found.reading
     assert began is not None
-    asking.found.made(a_job("one", "another-row"))
+    asking.found.note_created(a_job("one", "another-row"))
     assert asking.found.reading == began
-    asking.found.made(a_job("one"))
+    asking.found.note_created(a_job("one"))
     asking.found.offered = asking.found.key = KEY
-    asking.found.made(a_job("two"))
+    asking.found.note_created(a_job("two"))
     reading = asking.found.reading
     assert (reading.job, reading.digest, reading.since) == ("two", "", began.since)
     assert (asking.found.key, asking.found.offered) == ("", "")
@@ -278,7 +278,7 @@ async def test_what_was_begun_by_another_operator_ends_when_that_said(asking: As
 async def told(asking: Asking, word: str, uid: str = "judge") -> str:
     asking.found.reading = Reading("row", frozenset(), given.NOW, job="judge")
     job = EvaluationJob("judge", uid, "row", False, None, "BackoffLimitExceeded", {}, EvaluationPod("judge", 1, word))
-    (found,) = await asking.reader.told(asking.app, asking.found, [job])
+    (found,) = await asking.reader.redact_messages(asking.app, asking.found, [job])
     assert found.pod is not None
     return found.pod.last_word
 

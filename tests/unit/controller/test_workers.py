@@ -8,14 +8,14 @@ from typing import cast
 import pytest
 
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.execute.executor import Executor
-from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
-from dynamiq_operator.controller.observe import Observer
-from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.settings_recorder import SettingsRecorder
-from dynamiq_operator.controller.workers import WORKERS, Workers
+from dynamiq_operator.controller.observing.observe import Observer
+from dynamiq_operator.controller.reconciling.reconcile import Reconciler
+from dynamiq_operator.controller.reconciling.workers import WORKERS, Workers
+from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
+from dynamiq_operator.controller.upkeep.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.settings import Settings
@@ -47,7 +47,7 @@ async def _answers() -> None:
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
     cache = Cache()
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None), NOTHING)
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, OperatorMetrics(), cast(Notifier, None), NOTHING)
     workers = Workers(queue, cache, states, reconciler, _answers, _answers)
     running = asyncio.create_task(workers.run())
     await asyncio.sleep(0.05)  # the workers wait for an App
@@ -93,7 +93,7 @@ class _CalledOff(_Observer):
 async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() -> None:
     queue, observer, states, cache = WorkQueue[AppKey](), _CalledOff(), AppStates(), Cache()
     cache.update(APPS, given.stored(given.app_manifest()))
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None), NOTHING)
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, OperatorMetrics(), cast(Notifier, None), NOTHING)
     workers = Workers(queue, cache, states, reconciler, _answers, _answers)
     running = asyncio.create_task(workers.run())
     for _ in range(WORKERS):
@@ -107,7 +107,7 @@ async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() ->
 async def test_apps_that_there_are_not_leave_nothing_behind() -> None:
     """Users choose these names."""
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None), NOTHING)
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, OperatorMetrics(), cast(Notifier, None), NOTHING)
     for number in range(100):
         app = ("demo", f"preview-{number}")
         queue.add(app)

@@ -32,17 +32,17 @@ child_kinds.CHILD_KINDS += (
     ),
 )
 
-from dynamiq_operator.controller.activity import ActivityReader
-from dynamiq_operator.controller.archiving import ArchiveWriter
-from dynamiq_operator.controller.comparisons import ComparisonReader
-from dynamiq_operator.controller.verifying import VerificationReader
+from dynamiq_operator.controller.background.activity import ActivityReader
+from dynamiq_operator.controller.background.archiving import ArchiveWriter
+from dynamiq_operator.controller.background.comparisons import ComparisonReader
+from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.cache import Cache
-from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.denials import Denials
-from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.controller.leader import LeaderElection
-from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.cached.cache import Cache
+from dynamiq_operator.controller.hostnames.claims import Claims
+from dynamiq_operator.controller.cached.denials import Denials
+from dynamiq_operator.controller.cached.gateway_api import GatewayApi
+from dynamiq_operator.controller.leading.leader import LeaderElection
+from dynamiq_operator.controller.observing.observe import Observer
 from dynamiq_operator.kube import resources
 from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
@@ -87,7 +87,7 @@ for (version, kind, _), found in world.objects.items():
         cache.update(resources.APPS if kind == "App" else resources.BY_KIND["Note"], found)
 claims = Claims(None, cache, Settings(), "system", None)
 election = LeaderElection(None, "system", "lease", "me")
-observer = Observer(SimpleNamespace(now=lambda: given.NOW), cache, Settings(), claims, GatewayApi(None), AppStates(), election, Denials(), ActivityReader(lambda: given.NOW, print), ComparisonReader(lambda: given.NOW, print), VerificationReader(SimpleNamespace(), lambda: given.NOW, print, str), ArchiveWriter(None, print))
+observer = Observer(SimpleNamespace(now=lambda: given.NOW), cache, Settings(), claims, GatewayApi(None), AppStates(), election, Denials(), ActivityReader(lambda: given.NOW, print), ComparisonReader(print), VerificationReader(SimpleNamespace(), lambda: given.NOW, print, str), ArchiveWriter(None, print))
 told_of["observed"] = list(asyncio.run(observer.observe((given.NAMESPACE, given.NAME))).children)
 
 set_name(None)

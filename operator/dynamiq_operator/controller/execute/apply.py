@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from dynamiq_operator.controller import field_managers
+from dynamiq_operator.controller.execute import field_managers
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import JSON_PATCH, Client
 from dynamiq_operator.kube.resources import ApiResource

@@ -35,7 +35,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
             await _adopt_existing(execution, operation.app, operation.manifest, error)
         else:
             execution.cache.update(resource, created)
-            execution.state.verification.made(created)
+            execution.state.verification.note_created(created)
             if entry.scaled and replicas > 1:
                 await _scale(execution, created, replicas)
         problem.resolve()

@@ -22,7 +22,7 @@ async def create_evaluation_key(execution: Execution, operation: operations.Crea
         existing = await execution.client.get(SECRETS, manifest["metadata"]["namespace"], operation.job)
         if (existing.get("data") or {}).get(KEY) != base64.b64encode(verification.offered.encode()).decode():
             problem = f"Secret {operation.job} is there, and its key is not of the operator's making: delete it"
-    verification.keyed(problem)
+    verification.note_key(problem)
 
 
 async def start_evaluation(execution: Execution, operation: operations.StartEvaluation) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 
-from dynamiq_operator.controller.app_state import AppState, AppStates
-from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.app_state import AppStates, KeptState
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
+from dynamiq_operator.controller.hostnames.claims import Claims
+from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS
@@ -29,13 +29,13 @@ class Execution:
     claims: Claims
     identity: str
     make_key: Callable[[], str]
-    metrics: Metrics
+    metrics: OperatorMetrics
     versions: MutableMapping[str, str] = field(default_factory=dict)
     there: set[str] = field(default_factory=set)
     """Uids of Apps that existed when this plan read them."""
 
     @property
-    def state(self) -> AppState:
+    def state(self) -> KeptState:
         return self.states.of(self.app)
 
     async def require_app(self, app: App, *, anew: bool = False) -> None:

@@ -9,13 +9,13 @@ from itertools import takewhile
 from typing import Any, cast
 
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.execute import children, evaluations, events, gate_keys, hostnames, records, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost
-from dynamiq_operator.controller.metrics import Metrics
-from dynamiq_operator.controller.turns import Turns
+from dynamiq_operator.controller.execute.turns import Turns
+from dynamiq_operator.controller.hostnames.claims import Claims
+from dynamiq_operator.controller.leading.leader import LeaderElection, LeadershipLost
+from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.plan import operations
@@ -52,7 +52,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
 }
 """The function of each operation. It raises errors.ApiError if nothing that relies on the operation may be done."""
 
-Tell = Callable[[Sequence[operations.Operation]], None]
+OnDone = Callable[[Sequence[operations.Operation]], None]
 """Called with operations that were done."""
 
 UNANSWERED_MOST = 2
@@ -79,17 +79,17 @@ class Executor:
         claims: Claims,
         election: LeaderElection,
         make_key: Callable[[], str],
-        metrics: Metrics,
+        metrics: OperatorMetrics,
     ) -> None:
         self._client, self._cache, self._states, self._claims = client, cache, states, claims
         self._election, self._make_key, self._metrics = election, make_key, metrics
         self._turns = Turns()
 
-    async def execute(self, app: AppKey, plan: operations.Plan, tell: Tell | None = None) -> tuple[Failure, ...]:
+    async def execute(self, app: AppKey, plan: operations.Plan, on_done: OnDone | None = None) -> tuple[Failure, ...]:
         """Executes a plan of an App: every group that relies on no failed one. Returns what failed. Raises LeadershipLost before an
         operation.
 
-        `tell`: called for each group with its operations that were done, in their order.
+        `on_done`: called for each group with its operations that were done, in their order.
         """
         execution = Execution(
             app, self._client, self._cache, self._states, self._claims, self._election.identity, self._make_key, self._metrics
@@ -108,8 +108,8 @@ class Executor:
                 try:
                     failure = await self._execute_group(execution, group, event_tasks, done, backlog=plan.backlog)
                 finally:
-                    if tell is not None:
-                        tell(done)
+                    if on_done is not None:
+                        on_done(done)
                 if failure is not None:
                     undone.add(group.name)
                     failures.append(failure)

@@ -10,7 +10,7 @@ from dynamiq_operator.model import ownership
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 
-SAID_MAX = 900
+MESSAGE_MAX = 900
 """Characters of the API server's message that are kept: an Event and a condition take a few more."""
 
 
@@ -39,7 +39,7 @@ class reporting:  # noqa: N801 - used like a function
 
 def refusal(what: str, error: errors.Invalid | errors.Denied, digest: str) -> ChildProblem:
     """Returns the problem of a refused write, with the API server's message."""
-    message = str(error)[:SAID_MAX]
+    message = str(error)[:MESSAGE_MAX]
     if isinstance(error, errors.Denied):
         return ChildProblem(ProblemReason.DENIED, f"{what} is not allowed: {message}", digest, may_pass=True)
     return ChildProblem(ProblemReason.REFUSED, f"the API server refuses {what}: {message}", digest, may_pass=not error.is_final)

@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 
 from dynamiq_operator.controller.notifications import forms
 from dynamiq_operator.controller.notifications.delivery import Delivery, Lost
-from dynamiq_operator.controller.notifications.figures import Figures
+from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
 from dynamiq_operator.controller.notifications.outbox import TRIED_FOR, Outbox
 from dynamiq_operator.controller.notifications.secrets import Secrets
-from dynamiq_operator.controller.notifications.sinks import Sink, sinks_of
+from dynamiq_operator.controller.notifications.sinks import SinkRef, sinks_of
 from dynamiq_operator.controller.notifications.takeover import Mark, Takeover
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import DeployPolicy
@@ -30,7 +30,7 @@ FLUSHED_WITHIN = 3.0
 """Seconds for which the end of the process waits for undelivered notifications."""
 UNSURE = timedelta(seconds=1)
 """The precision of times in rows: whole seconds."""
-TOLD_ANEW = timedelta(hours=1)
+TAKEOVER_MOST = timedelta(hours=1)
 """How far back a new leader searches for undelivered notifications. An older operator without notifications may have led for weeks."""
 ALL_SINKS = "*"
 """Replaces the sink in a metric if it is unknown which sinks were not notified."""
@@ -46,22 +46,22 @@ class Notifier:
         secrets: Secrets,
         delivery: Delivery,
         takeover: Takeover,
-        figures: Figures,
+        metrics: NotificationMetrics,
         now: Callable[[], datetime],
-        of_operator: Sink | None = None,
+        of_operator: SinkRef | None = None,
         tried_for: float = TRIED_FOR,
     ) -> None:
-        self._secrets, self._delivery, self._takeover, self._figures = secrets, delivery, takeover, figures
+        self._secrets, self._delivery, self._takeover, self._metrics = secrets, delivery, takeover, metrics
         self._now, self._of_operator = now, of_operator
-        self._outbox = Outbox(self._send, figures, tried_for)
+        self._outbox = Outbox(self._send, metrics, tried_for)
         self._under_way: dict[object, datetime] = {}
-        self._sinks_in: dict[str, tuple[Sink, ...]] = {}
+        self._sinks_in: dict[str, tuple[SinkRef, ...]] = {}
         """The last known sinks of namespaces, for namespaces with sinks."""
         self._taking_over: asyncio.Task[None] | None = None
         self._has_taken_over = self._is_noted = False
         if of_operator is not None:
-            figures.know(of_operator.name)
-        figures.know(ALL_SINKS)
+            metrics.know(of_operator.name)
+        metrics.know(ALL_SINKS)
 
     @contextlib.contextmanager
     def during(self, snapshot: Snapshot) -> Iterator[Callable[[Sequence[Operation]], None] | None]:
@@ -77,7 +77,7 @@ class Notifier:
         finally:
             del self._under_way[mark]
 
-    def _sinks(self, namespace: str, policies: Sequence[DeployPolicy], unknown: str) -> tuple[Sink, ...]:
+    def _sinks(self, namespace: str, policies: Sequence[DeployPolicy], unknown: str) -> tuple[SinkRef, ...]:
         """Returns the sinks of a namespace. If some of its policies are unreadable, the sinks known before stay."""
         sinks = sinks_of(policies, self._of_operator)
         before = self._sinks_in.get(namespace, ())
@@ -89,7 +89,7 @@ class Notifier:
             del self._sinks_in[namespace]
         return sinks
 
-    def _queue(self, snapshot: Snapshot, sinks: tuple[Sink, ...], done: Sequence[Operation]) -> None:
+    def _queue(self, snapshot: Snapshot, sinks: tuple[SinkRef, ...], done: Sequence[Operation]) -> None:
         """Queues the notifications of operations that were done."""
         try:
             for notification in notifications_of(snapshot, done):
@@ -97,9 +97,9 @@ class Notifier:
         except Exception:  # it must not fail a deploy
             log.exception("what was done could not be told")
             for sink in sinks:
-                self._figures.lost(sink.name, Lost.INTERNAL)
+                self._metrics.lost(sink.name, Lost.INTERNAL)
 
-    async def _send(self, sink: Sink, notification: Notification) -> None:
+    async def _send(self, sink: SinkRef, notification: Notification) -> None:
         target = await self._secrets.target(sink.secret)
         await self._delivery.post(target, forms.written(notification, sink.form))
 
@@ -125,25 +125,25 @@ class Notifier:
                 await self._deliver_since(mark)
             except Exception:  # nothing else tries it: the loss is counted
                 log.exception("what the leader before had not told could not be found")
-                self._figures.lost(ALL_SINKS, Lost.RESTART, max(mark.waiting, 1))
+                self._metrics.lost(ALL_SINKS, Lost.RESTART, max(mark.waiting, 1))
         self._has_taken_over = True
 
     async def _deliver_since(self, mark: Mark) -> None:
         """Queues the notifications since a mark, and counts those that are lost."""
-        sinks: dict[str, tuple[Sink, ...]] = {}
+        sinks: dict[str, tuple[SinkRef, ...]] = {}
 
         async def has_sinks(namespace: str) -> bool:
             if namespace not in sinks:
                 sinks[namespace] = self._sinks(namespace, await self._takeover.policies(namespace), "")
             return bool(sinks[namespace])
 
-        notifications, missed = await self._takeover.found(max(mark.until - UNSURE, self._now() - TOLD_ANEW), has_sinks)
+        notifications, missed = await self._takeover.undelivered(max(mark.until - UNSURE, self._now() - TAKEOVER_MOST), has_sinks)
         for notification in notifications:
             self._outbox.add(sinks[notification.namespace], notification)
         again = sum(len(sinks[notification.namespace]) for notification in notifications)
         # For example that a row waited: only its status had that, and it waits no longer.
         if lost := missed + max(mark.waiting - again, 0):
-            self._figures.lost(ALL_SINKS, Lost.RESTART, lost)
+            self._metrics.lost(ALL_SINKS, Lost.RESTART, lost)
         log.info("took over notifications since %s: %d told anew, %d lost", mark, again, lost)
 
     async def lose(self) -> None:

@@ -19,8 +19,8 @@ from datetime import datetime
 from operator import itemgetter
 
 from dynamiq_operator.controller.notifications.delivery import Lost, NotDeliveredError
-from dynamiq_operator.controller.notifications.figures import Figures
-from dynamiq_operator.controller.notifications.sinks import Sink
+from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
+from dynamiq_operator.controller.notifications.sinks import SinkRef
 from dynamiq_operator.plan.notifications import Notification
 
 LANES = 4
@@ -36,11 +36,11 @@ GIVES_WAY = "Waiting"
 """The reason of notifications that lose their place first: the row's status still has it."""
 REMEMBERED = 20_000
 """Notifications whose ids are kept, so that a repeated one is sent once."""
-SAID_AGAIN = 60.0
+WARNED_AGAIN_AFTER = 60.0
 """Seconds after which the log repeats that a sink accepts nothing."""
 
 log = logging.getLogger(__name__)
-Send = Callable[[Sink, Notification], Awaitable[None]]
+Send = Callable[[SinkRef, Notification], Awaitable[None]]
 """Delivers one notification once.
 
 Raises NotDeliveredError."""
@@ -80,7 +80,7 @@ class _Queue:
     accepts nothing. `failed`: why the last attempt failed.
     """
 
-    sink: Sink
+    sink: SinkRef
     lanes: tuple[_Lane, ...] = field(default_factory=lambda: tuple(_Lane() for _ in range(LANES)))
     shares: Counter[str] = field(default_factory=Counter)
     logged_at: float = float("-inf")
@@ -114,12 +114,12 @@ class Outbox:
     def __init__(
         self,
         send: Send,
-        figures: Figures,
+        metrics: NotificationMetrics,
         tried_for: float = TRIED_FOR,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[int], float] | None = None,
     ) -> None:
-        self._send, self._figures, self._tried_for, self._clock = send, figures, tried_for, clock
+        self._send, self._metrics, self._tried_for, self._clock = send, metrics, tried_for, clock
         self._pause = pause or _pause
         self._queues: dict[tuple[str, object], _Queue] = {}
         self._seen: OrderedDict[tuple[object, str], None] = OrderedDict()
@@ -137,12 +137,12 @@ class Outbox:
         """The time of the oldest event that a sink has not been notified of; None if there is none."""
         return min((each.notification.at for each in self._all()), default=None)
 
-    def add(self, sinks: Iterable[Sink], notification: Notification) -> None:
+    def add(self, sinks: Iterable[SinkRef], notification: Notification) -> None:
         """Queues a notification once for each sink, or counts it as lost. It never waits."""
         for sink in sinks:
             self._add(sink, notification)
 
-    def _add(self, sink: Sink, notification: Notification) -> None:
+    def _add(self, sink: SinkRef, notification: Notification) -> None:
         seen = (sink.place, notification.id)
         if seen in self._seen:
             return
@@ -151,7 +151,7 @@ class Outbox:
             self._seen.popitem(last=False)
         queue = self._queue_of(sink)
         if queue is None or not self._has_place(queue, notification):
-            self._figures.lost(sink.name, Lost.FULL)
+            self._metrics.lost(sink.name, Lost.FULL)
             return
         queue.sink = sink
         lane = queue.lanes[hash((notification.namespace, notification.app)) % LANES]
@@ -175,10 +175,10 @@ class Outbox:
         dropped = queue.drop_one(namespace, waits=waits)
         if dropped:
             self._changed(queue, namespace, -1)
-            self._figures.lost(queue.sink.name, Lost.FULL)
+            self._metrics.lost(queue.sink.name, Lost.FULL)
         return dropped
 
-    def _queue_of(self, sink: Sink) -> _Queue | None:
+    def _queue_of(self, sink: SinkRef) -> _Queue | None:
         """Returns the sink's queue; None if there are too many."""
         own = self._queues.get(sink.place)
         if own is None:
@@ -187,7 +187,7 @@ class Outbox:
             if len(self._queues) >= SINKS_MOST:
                 return None
             own = self._queues[sink.place] = _Queue(sink)
-        self._figures.know(sink.name)
+        self._metrics.know(sink.name)
         return own
 
     async def _empty(self, queue: _Queue, lane: _Lane) -> None:
@@ -211,7 +211,7 @@ class Outbox:
                 log.exception("a notification could not be made for sink %s", queue.sink.name)
                 failed = NotDeliveredError(Lost.INTERNAL, type(error).__name__, again=False)
             else:
-                self._figures.sent(queue.sink.name)
+                self._metrics.sent(queue.sink.name)
                 return
             attempts += 1
             queue.failed = failed.reason
@@ -220,10 +220,10 @@ class Outbox:
             if not failed.again or remaining <= 0:
                 break
             await asyncio.sleep(min(self._pause(attempts), remaining))
-        self._figures.lost(queue.sink.name, queue.failed)  # what waited too long behind others is not even tried
+        self._metrics.lost(queue.sink.name, queue.failed)  # what waited too long behind others is not even tried
 
     def _warn(self, queue: _Queue, failed: NotDeliveredError) -> None:
-        if self._clock() - queue.logged_at >= SAID_AGAIN:
+        if self._clock() - queue.logged_at >= WARNED_AGAIN_AFTER:
             queue.logged_at = self._clock()
             log.warning("sink %s was not told: %s", queue.sink.name, failed)
 
@@ -232,7 +232,7 @@ class Outbox:
         queue.shares[namespace] += by
         if not queue.shares[namespace]:
             del queue.shares[namespace]
-        self._figures.waiting(queue.sink.name, queue.count)
+        self._metrics.waiting(queue.sink.name, queue.count)
         if self._count:
             self._idle.clear()
         else:
@@ -263,7 +263,7 @@ class Outbox:
                 lane.waiting.clear()
                 lane.task = None  # one that was cancelled before it began has not done that itself
             queue.shares.clear()
-            self._figures.waiting(queue.sink.name, 0)
+            self._metrics.waiting(queue.sink.name, 0)
         self._idle.set()
         return dropped
 

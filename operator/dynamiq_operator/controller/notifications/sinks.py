@@ -24,7 +24,7 @@ OF_OPERATOR = "operator"
 
 
 @dataclass(frozen=True)
-class Sink:
+class SinkRef:
     """A receiver: a Secret in the operator's namespace, and the format. `name`: in metrics and in the log."""
 
     name: str
@@ -50,12 +50,12 @@ class Target:
     trust: ssl.SSLContext | None = None
 
 
-def sinks_of(policies: Iterable[DeployPolicy], of_operator: Sink | None) -> tuple[Sink, ...]:
+def sinks_of(policies: Iterable[DeployPolicy], of_operator: SinkRef | None) -> tuple[SinkRef, ...]:
     """Returns the sinks of a namespace that these policies select, each once."""
     sinks = [of_operator] if of_operator is not None else []
     for policy in sorted(policies, key=lambda each: each.meta.name):
         for sink in policy.spec.notifications:
-            sinks.append(Sink(f"{policy.meta.name}/{sink.name}", sink.secret_name, sink.format or SinkFormat.CLOUD_EVENTS))
+            sinks.append(SinkRef(f"{policy.meta.name}/{sink.name}", sink.secret_name, sink.format or SinkFormat.CLOUD_EVENTS))
     return tuple({sink.place: sink for sink in reversed(sinks)}.values())[::-1]
 
 

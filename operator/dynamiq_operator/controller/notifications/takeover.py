@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, RECORDS
@@ -55,12 +55,12 @@ class Takeover:
         self._client, self._cache, self.policies = client, cache, policies
         self._reads = 0
 
-    async def found(self, since: datetime, is_told: Callable[[str], Awaitable[bool]]) -> tuple[list[Notification], int]:
-        """Returns notifications since a moment, and how many Apps could not be read. `is_told`: whether a namespace has a sink."""
+    async def undelivered(self, since: datetime, has_sinks: Callable[[str], Awaitable[bool]]) -> tuple[list[Notification], int]:
+        """Returns notifications since a moment, and how many Apps could not be read. `has_sinks`: whether a namespace has a sink."""
         notifications: list[Notification] = []
         missed = self._reads = 0
         for key in sorted(self._cache.apps()):
-            if not await is_told(key[0]):
+            if not await has_sinks(key[0]):
                 continue
             try:
                 if await self._has_changed(key, since):

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from dynamiq_operator.controller.cache import Cache
+from dynamiq_operator.controller.cached.cache import Cache
 from dynamiq_operator.controller.notifications.addresses import Network
 from dynamiq_operator.controller.notifications.cluster import ClusterAddresses
 from dynamiq_operator.controller.notifications.delivery import Delivery
-from dynamiq_operator.controller.notifications.figures import Figures
+from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.notifications.outbox import TRIED_FOR
 from dynamiq_operator.controller.notifications.secrets import Secrets
-from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, Sink
+from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, SinkRef
 from dynamiq_operator.controller.notifications.takeover import Takeover
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.objects import DeployPolicy
@@ -34,9 +34,9 @@ class NotifyOptions:
     tried_for: float = TRIED_FOR
 
     @property
-    def sink(self) -> Sink | None:
+    def sink(self) -> SinkRef | None:
         """The sink of all namespaces."""
-        return Sink(OF_OPERATOR, self.secret, self.form) if self.secret is not None else None
+        return SinkRef(OF_OPERATOR, self.secret, self.form) if self.secret is not None else None
 
 
 @contextlib.asynccontextmanager
@@ -57,4 +57,4 @@ async def notifier(
     ):
         secrets = Secrets(apart, namespace, plain_http=options.plain_http)
         takeover = Takeover(apart, cache, policies)
-        yield Notifier(secrets, delivery, takeover, Figures(registry), client.now, options.sink, options.tried_for)
+        yield Notifier(secrets, delivery, takeover, NotificationMetrics(registry), client.now, options.sink, options.tried_for)

@@ -1,0 +1,105 @@
+"""Calls the recorder's API, for background readers. The recorder may be slow, away, or not ours: an answer counts only within limits of
+time and size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+import orjson
+
+from dynamiq_operator.controller.background.reader import BackgroundReader, Pauses, body_of
+from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.kube.trust import trust_of
+
+NO_ACCESS = "the operator was told of no recorder, or has no token for it"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RecorderAccess:
+    """The address of the recorder, and what a request needs.
+
+    `token_file`: the operator's token for it. The token changes, so the file is read for each request. `ca`: certificates that make an
+    https recorder trusted; None for those of the system.
+    """
+
+    url: str
+    token_file: Path
+    ca: Path | None = None
+
+
+class RecorderError(Exception):
+    """A request without a usable answer. The message is the reason, in words that stay the same.
+
+    `status`: of the answer; 0 for another reason. `is_away`: the recorder did not answer, or accepts nothing from this operator.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, is_away: bool = False) -> None:
+        super().__init__(message)
+        self.status, self.is_away = status, is_away
+
+
+class RecorderReader(BackgroundReader):
+    """A background reader that calls the recorder, if it has `access`. `name`: that of the recorder in messages."""
+
+    def __init__(
+        self,
+        requeue: Callable[[AppKey], None],
+        slots: tuple[int, int],
+        pauses: Pauses,
+        access: RecorderAccess | None,
+        clock: Callable[[], float] = monotonic,
+        name: str = "the recorder",
+    ) -> None:
+        super().__init__(requeue, *slots, pauses, clock)
+        self._at_once, self._access, self._name = slots[0], access, name
+
+    async def _call(
+        self,
+        path: str,
+        decode: Callable[[bytes], T],
+        within: float,
+        most: int,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> T:
+        """Returns a decoded answer of at most `most` bytes, to a POST if there is a body. Raises RecorderError."""
+        if self._access is None:
+            raise RecorderError(NO_ACCESS)
+        method, sent = ("GET", None) if body is None else ("POST", orjson.dumps(body))
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {self._token(self._access.token_file)}"}
+        headers |= {} if body is None else {"Content-Type": "application/json"}
+        url, timeout = f"{self._access.url}/v1/apps/{path}", aiohttp.ClientTimeout(total=within)
+        try:
+            async with self._opened().request(
+                method, url, params=params, data=sent, headers=headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                if (status := response.status) != 200:
+                    is_away = status in (401, 403) or status >= 500
+                    raise RecorderError(f"{self._name} answers with status {status}", status=status, is_away=is_away)
+                return decode(await body_of(response, most))
+        except TimeoutError:
+            raise RecorderError(f"{self._name} takes longer than {within:.0f} s", is_away=True) from None
+        except (aiohttp.ClientError, OSError):
+            raise RecorderError(f"{self._name} cannot be reached", is_away=True) from None
+        except (ValueError, KeyError, TypeError, msgspec.MsgspecError):
+            raise RecorderError(f"what {self._name} says cannot be read") from None
+
+    def _token(self, file: Path) -> str:
+        try:
+            return file.read_text().strip()
+        except (OSError, ValueError):
+            raise RecorderError(f"the operator has no token for {self._name}", is_away=True) from None
+
+    def _connector(self) -> aiohttp.TCPConnector:
+        ssl = trust_of(self._access.url, self._access.ca) if self._access is not None else True
+        return aiohttp.TCPConnector(limit=self._at_once, ssl=ssl)

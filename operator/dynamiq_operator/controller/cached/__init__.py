@@ -1,0 +1,1 @@
+"""Holds what the watches reported of the cluster: the objects, by App, and the kinds that cannot be listed. It sends no request of its own."""

@@ -1,0 +1,1 @@
+"""Reads and writes the claims by which an App holds its hostname."""

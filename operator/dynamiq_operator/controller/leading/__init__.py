@@ -1,0 +1,1 @@
+"""Elects the leader by a Lease, and stops the writes of a replica that no longer leads."""

@@ -1,0 +1,1 @@
+"""Reconciles: takes an App from the queue, observes, plans, executes, and reports what failed."""
