@@ -129,35 +129,3 @@ class WatchState:
         # A watch that broke once and resumes is no news.
         if self._failures > 1 or not self.version:
             log.warning("%s cannot be read, trying again: %s", self.path, error)
-
-
-def query(version: str, *, label: str = "", field: str = "") -> dict[str, str | int]:
-    """Returns the query of a watch from a resourceVersion on."""
-    parameters: dict[str, str | int] = {
-        "watch": "true",
-        "allowWatchBookmarks": "true",
-        "resourceVersion": version,
-        "timeoutSeconds": WATCH_FOR,
-    }
-    return parameters | {name: selector for name, selector in (("labelSelector", label), ("fieldSelector", field)) if selector}
-
-
-def event_of(line: bytes, path: str) -> Manifest:
-    """Parses the event of a line.
-
-    Raises errors.Unavailable with the status `EXPIRED` for an error of the API server, and for a line that is no event of an object.
-    """
-    try:
-        event = orjson.loads(line)
-    except ValueError as error:
-        raise errors.Unavailable(f"watch {path}: what came is not JSON", EXPIRED) from error
-    changed = event.get("object") if isinstance(event, dict) else None
-    if isinstance(changed, dict) and event.get("type") == "ERROR":
-        raise errors.Unavailable(f"watch {path}: {changed.get('message') or changed}", EXPIRED)
-    meta = changed.get("metadata") if isinstance(changed, dict) else None
-    if not isinstance(meta, dict) or event.get("type") not in TYPES or not str(meta.get("resourceVersion", "")).isdecimal():
-        raise errors.Unavailable(f"watch {path}: what came is no event", EXPIRED)
-    if event["type"] != "BOOKMARK" and not isinstance(meta.get("name"), str):
-        raise errors.Unavailable(f"watch {path}: an event is of no object", EXPIRED)
-    parsed: Manifest = event
-    return parsed
