@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from dynamiq_operator.desired.pins import Pins, digest_of
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.informer import Informer, Listing
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Outcome, Pinned, Result
-from dynamiq_recorder.cluster import Informer
 from dynamiq_recorder.model import MICROSECONDS, Row
-from dynamiq_recorder.store.interface import Store
+from dynamiq_recorder.store.interface import Store, Unavailable
 
 RESOURCE = replace(RECORDS, field_selector="", first_page=0)
 KNOWN_MOST = 200_000
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Attribution:
-    """A follower of rows.
+    """A receiver of rows.
 
     `app_uid`: returns the uid of an App by namespace and name; None if unknown. `look`: reads an App that the watch may not have delivered
     yet.
@@ -41,7 +41,7 @@ class Attribution:
         on_moved: Callable[[int], None],
     ) -> None:
         self._store, self._app_uid, self._look, self._on_moved = store, app_uid, look, on_moved
-        self.informer = Informer(client, RESOURCE, self)
+        self.informer = Informer(client, RESOURCE, self, also=Unavailable)
         self._noted: dict[str, int] = {}
         """Hashes of the rows in the store, by uid. Most events change nothing that the store keeps."""
 
@@ -49,25 +49,22 @@ class Attribution:
     def is_listed(self) -> bool:
         return self.informer.listed.is_set()
 
-    def begin(self) -> None:
+    async def replace(self, listing: Listing) -> None:
         """Keeps rows that are missing from the new list: their runs still belong to them."""
+        async for objects in listing:
+            await self._note(objects)
 
-    async def page(self, objects: Sequence[Manifest]) -> None:
-        await self._note([row for raw in objects if (row := row_of(raw, self._app_uid)) is not None])
-
-    async def end(self) -> None:
-        pass
-
-    async def changed(self, raw: Manifest) -> None:
+    async def change(self, raw: Manifest) -> None:
         app = (raw.get("spec") or {}).get("app")
         if isinstance(app, str) and (raw["spec"].get("sequence")):
             await self._look(raw["metadata"]["namespace"], app)  # the watch of Apps may be behind this one
-        await self.page([raw])
+        await self._note([raw])
 
-    async def deleted(self, raw: Manifest) -> None:
+    async def delete(self, raw: Manifest) -> None:
         self._noted.pop(str(raw["metadata"].get("uid")), None)
 
-    async def _note(self, rows: Sequence[Row]) -> None:
+    async def _note(self, objects: Sequence[Manifest]) -> None:
+        rows = [row for raw in objects if (row := row_of(raw, self._app_uid)) is not None]
         new = [row for row in rows if self._noted.get(row.uid) != hash(row)]
         if not new:
             return

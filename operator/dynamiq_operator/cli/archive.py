@@ -20,10 +20,10 @@ from dynamiq_operator.model.base import SEQUENCE_MAX
 from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.archived_row import WithArchivedRow
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.cli.patience import Patience
     from dynamiq_operator.kube.api import Api
-    from dynamiq_operator.kube.archived_row import WithArchivedRow
 
 PAGE = 200
 
@@ -112,7 +112,7 @@ def beside(context: CommandContext, api: Api, key: int | str) -> WithArchivedRow
 
     Raises Refusal if the archive cannot be read, and kube.errors.ApiError.
     """
-    from dynamiq_operator.kube.archived_row import WithArchivedRow
+    from dynamiq_operator.actions.archived_row import WithArchivedRow
 
     for archive in archives(context, context.namespace, context.options.app):
         row = archive.find(key)

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from dynamiq_operator.desired.gate_keys import DIGESTS, owner_of
 from dynamiq_operator.desired.gate_slice import leads_to_gate
@@ -21,6 +22,8 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.json_lines import FIELDS
 from dynamiq_operator.model.objects import Manifest
 
+OWN_SECRETS = replace(SECRETS, label_selector=names.MANAGED_SELECTOR)
+
 log = logging.getLogger(__name__)
 
 
@@ -32,7 +35,7 @@ class Directory:
         self._own = (namespace, names.GATE_SERVICE)
         self._listeners: list[Callable[[Key | None], None]] = []
         self._slices = Reflector(client, SLICES, "", self._slice_changed)
-        self._secrets = Reflector(client, SECRETS, namespace, lambda _: self._notify(None), names.MANAGED_SELECTOR)
+        self._secrets = Reflector(client, OWN_SECRETS, namespace, lambda _: self._notify(None))
         self._sleepers: dict[Key, Sleeper] = {}
         self._pods: dict[Key, dict[Key, tuple[Pod, ...]]] = {}
         """Pods by Service, then by slice."""
@@ -85,13 +88,13 @@ class Directory:
     async def run(self) -> None:
         """Watches until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._slices.run())
-            group.create_task(self._secrets.run())
+            group.create_task(self._slices.informer.run())
+            group.create_task(self._secrets.informer.run())
 
     async def until_known(self) -> None:
         """Returns once everything has been listed."""
-        await self._slices.listed.wait()
-        await self._secrets.listed.wait()
+        await self._slices.informer.listed.wait()
+        await self._secrets.informer.listed.wait()
 
     def note_slice(self, raw: Manifest) -> None:
         """Applies the API server's response to a write."""

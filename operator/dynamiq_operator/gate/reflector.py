@@ -11,26 +11,19 @@ from collections.abc import Callable, Iterator
 
 from dynamiq_operator.gate.slices import Key, key_of
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.following import Following
+from dynamiq_operator.kube.informer import Informer, Listing
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.objects import Manifest
 
-PAUSE_MAX = 2.0
-"""Most seconds between two attempts."""
 
-
-class Reflector(Following):
+class Reflector:
     """The objects of `resource` in a namespace; in all namespaces if that is empty.
 
     `on_changed` is called after each change with the object's key; after a list with None.
     """
 
-    def __init__(
-        self, client: Client, resource: ApiResource, namespace: str, on_changed: Callable[[Key | None], None], label: str | None = None
-    ) -> None:
-        chosen = resource.label_selector if label is None else label
-        super().__init__(client, resource.path(namespace), label=chosen, pause_max=PAUSE_MAX)
-        self._resource, self._namespace = resource, namespace
+    def __init__(self, client: Client, resource: ApiResource, namespace: str, on_changed: Callable[[Key | None], None]) -> None:
+        self.informer = Informer(client, resource, self, namespace)
         self._on_changed = on_changed
         self._objects: dict[Key, Manifest] = {}
 
@@ -42,35 +35,30 @@ class Reflector(Following):
 
     def note(self, raw: Manifest) -> None:
         """Applies the API server's response to a write, unless something newer is known, such as a deletion."""
-        if _version(raw) > int(self._version or 0) and self._keep(raw):
-            self._on_changed(key_of(raw))
+        if _version(raw) > int(self.informer.state.version or 0):
+            self._keep(raw)
 
-    async def _list(self) -> str:
-        listed_objects: dict[Key, Manifest] = {}
-        version = ""
-        async for page in self._client.pages(self._resource, self._namespace, label=self._label):
-            version = version or str(page["metadata"]["resourceVersion"])
-            listed_objects |= {key_of(raw): raw for raw in page["items"]}
+    async def replace(self, listing: Listing) -> None:
+        objects: dict[Key, Manifest] = {}
+        async for page in listing:
+            objects |= {key_of(raw): raw for raw in page}
             await asyncio.sleep(0)
         # Our own writes may have brought newer objects than the list.
-        newer = {key: raw for key, raw in self._objects.items() if _version(raw) > int(version)}
-        self._objects = listed_objects | newer
-        return version
-
-    async def _begin(self) -> None:
-        await super()._begin()
+        self._objects = objects | {key: raw for key, raw in self._objects.items() if _version(raw) > int(listing.version)}
         self._on_changed(None)
 
-    async def _carry_out(self, kind: str, raw: Manifest) -> None:
-        if self._objects.pop(key_of(raw), None) is not None if kind == "DELETED" else self._keep(raw):
+    async def change(self, raw: Manifest) -> None:
+        self._keep(raw)
+
+    async def delete(self, raw: Manifest) -> None:
+        if self._objects.pop(key_of(raw), None) is not None:
             self._on_changed(key_of(raw))
 
-    def _keep(self, raw: Manifest) -> bool:
+    def _keep(self, raw: Manifest) -> None:
         known = self._objects.get(key_of(raw))
-        if known is not None and _version(known) >= _version(raw):
-            return False
-        self._objects[key_of(raw)] = raw
-        return True
+        if known is None or _version(known) < _version(raw):
+            self._objects[key_of(raw)] = raw
+            self._on_changed(key_of(raw))
 
 
 def _version(raw: Manifest) -> int:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.informer import Informer, Listing
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_recorder.cluster import Informer
+from dynamiq_recorder.store.interface import Unavailable
 
 RESOURCE = replace(APPS, label_selector="")
 
@@ -34,10 +34,9 @@ class Apps:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.informer = Informer(client, RESOURCE, self)
+        self.informer = Informer(client, RESOURCE, self, also=Unavailable)
         self._by_uid: dict[str, KnownApp] = {}
         self._uids: dict[tuple[str, str], str] = {}
-        self._listing: dict[str, KnownApp] = {}
 
     @property
     def is_listed(self) -> bool:
@@ -56,30 +55,24 @@ class Apps:
         """
         if (known := self.named(namespace, name)) is None:
             try:
-                await self.changed(await self._client.get(APPS, namespace, name))
+                await self.change(await self._client.get(APPS, namespace, name))
             except errors.NotFound:
                 return None
             known = self.named(namespace, name)
         return known
 
-    def begin(self) -> None:
-        self._listing = {}
+    async def replace(self, listing: Listing) -> None:
+        apps: dict[str, KnownApp] = {}
+        async for objects in listing:
+            apps |= {app.uid: app for app in map(_app, objects) if app is not None}
+        self._by_uid, self._uids = apps, {(app.namespace, app.name): app.uid for app in apps.values()}
 
-    async def page(self, objects: Sequence[Manifest]) -> None:
-        for raw in objects:
-            if (app := _app(raw)) is not None:
-                self._listing[app.uid] = app
-
-    async def end(self) -> None:
-        self._by_uid, self._listing = self._listing, {}
-        self._uids = {(app.namespace, app.name): app.uid for app in self._by_uid.values()}
-
-    async def changed(self, raw: Manifest) -> None:
+    async def change(self, raw: Manifest) -> None:
         if (app := _app(raw)) is not None:
             self._by_uid[app.uid] = app
             self._uids[app.namespace, app.name] = app.uid
 
-    async def deleted(self, raw: Manifest) -> None:
+    async def delete(self, raw: Manifest) -> None:
         app = self._by_uid.pop(str(raw["metadata"].get("uid")), None)
         if app is not None and self._uids.get((app.namespace, app.name)) == app.uid:
             del self._uids[app.namespace, app.name]

@@ -56,7 +56,7 @@ def _watching(script: Script, *watches: Answer) -> Iterator[IdIndex]:
         came.set()
         return Reply(stream=(None for _ in iter(over.wait, True)))
 
-    script.on("GET", PATH, *watches, last, query={"watch": "1"})
+    script.on("GET", PATH, *watches, last, query={"watch": "true"})
     with ScriptedServer(script) as server:
         index = _index(server)
         thread = threading.Thread(target=index.of(APPS).keep, args=(ends,), daemon=True)
@@ -192,7 +192,7 @@ def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: Any, lists
     monkeypatch.setattr(id_index, "HEARD_SECONDS", 60)
     script = Script().on("GET", PATH, listed(_app("a"), version="5"), listed(_app("a"), _app("b", 9), version="9"))
     script.on("GET", PATH, listed(_app("a"), version="9"), query={"limit": "1"})
-    script.on("GET", PATH, _watch(told), query={"watch": "1"})
+    script.on("GET", PATH, _watch(told), query={"watch": "true"})
     with ScriptedServer(script) as server:
         index = _index(server)
         index.of(APPS).list()
@@ -265,7 +265,7 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
         _event("DELETED", _table(("c", "chat", 3, "Failed"), columns=False, version=14)),
     )
     script = Script().on("GET", path, _table(("a", "chat", 1, "Live"), ("c", "chat", 3, "Failed")))
-    script.on("GET", path, _watch(*events), last, query={"watch": "1"})
+    script.on("GET", path, _watch(*events), last, query={"watch": "true"})
     with ScriptedServer(script) as server:
         rows = _index(server).of(RECORDS)
         thread = threading.Thread(target=rows.keep, args=(ends,), daemon=True)

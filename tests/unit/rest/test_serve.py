@@ -56,7 +56,7 @@ def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None
         return Reply(stream=(None for _ in iter(over.wait, True)))
 
     for resource in INDEXED:
-        script.on("GET", resource.path(), watch, query={"watch": "1"})
+        script.on("GET", resource.path(), watch, query={"watch": "true"})
     url = f"http://127.0.0.1:{free_port()}"
 
     def ask_once_ready() -> None:

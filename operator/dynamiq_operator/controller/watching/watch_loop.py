@@ -69,7 +69,7 @@ async def supervise(client: Client, feeds: Iterable[Feed], within: float) -> Non
     the API server answers others. An error as the answer is no reason to end: another process would get the same.
     """
     pause = min(within / CHECKS, CHECK_PERIOD)
-    progress = {feed: (feed.answers, 0) for feed in feeds}
+    progress = {feed: (feed.state.answers, 0) for feed in feeds}
     refused, answers = 0, client.answers
     while True:
         await asyncio.sleep(pause)
@@ -78,8 +78,8 @@ async def supervise(client: Client, feeds: Iterable[Feed], within: float) -> Non
             raise NotRecovering(f"the API server has not accepted the operator's credentials for {within:.0f} s")
         is_down, answers = client.answers == answers, client.answers
         for feed, (last, silent) in progress.items():
-            has_progress = feed.is_held or feed.answers != last
-            progress[feed] = (feed.answers, 0 if has_progress else silent + (not is_down))
+            has_progress = feed.is_held or feed.state.answers != last
+            progress[feed] = (feed.state.answers, 0 if has_progress else silent + (not is_down))
             if progress[feed][1] * pause > within:
                 raise NotRecovering(f"nothing was heard of {feed.path} for {within:.0f} s, in which the API server answered others")
 

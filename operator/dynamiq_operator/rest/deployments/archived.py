@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from dynamiq_operator.actions.archived_row import WithArchivedRow
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.archived_row import WithArchivedRow
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext

@@ -8,9 +8,10 @@ answer yet: another replica may have made the object a moment ago. Therefore `fi
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -18,6 +19,7 @@ from dataclasses import replace
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.kube.watching import SHARES, WatchState
 from dynamiq_operator.model.names import PROJECT_LABEL, natural, workflow_and_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiClient
@@ -28,8 +30,6 @@ LOG = logging.getLogger(__name__)
 WATCH_SECONDS = 280
 SILENCE = 330.0
 """Seconds. A watch that is silent for longer than the API server lets it live is dead."""
-PAUSE_MOST = 5.0
-"""Seconds between two retries, at most. The index stays stale for that long after an API server is back."""
 INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
 SHUT_OUT_AFTER = 15.0
 """Seconds for which the API server may reject this replica's credentials before the replica reports that it is not ready."""
@@ -223,7 +223,10 @@ class KindIndex:
             target = int(now["metadata"]["resourceVersion"])
             if self._complete_to >= target:
                 return True
-            with closing(self._events(str(begin), HEARD_SECONDS, 2.0 * HEARD_SECONDS)) as versions:
+            state = self._state(HEARD_SECONDS)
+            state.version = str(begin)
+            state.begin(time.monotonic())
+            with closing(self._events(state, 2.0 * HEARD_SECONDS)) as versions:
                 return any(int(version) >= target for version in versions)
         except errors.ApiError as error:
             LOG.info("index of %s: a watch does not tell what is new, so everything is listed: %s", self.resource.plural, error)
@@ -233,50 +236,31 @@ class KindIndex:
 
     def keep(self, ends: threading.Event) -> None:
         """Lists and watches until `ends` is set. An error, or a watch without events, is retried with backoff."""
-        failures, version = 0, ""
-        while not ends.is_set():
+        state = self._state(WATCH_SECONDS)
+        while not ends.wait(state.wait(time.monotonic(), random.uniform(*SHARES))):  # noqa: S311
+            state.begin(time.monotonic())
             try:
-                began = version or self.list()
-                version = self._watch(began)
-                failures = failures + 1 if version == began else 0
+                if state.version:
+                    deque(self._events(state, SILENCE), maxlen=0)
+                else:
+                    state.version = self.list()
             except errors.ApiError as error:
-                failures += 1
-                if error.status in (400, 410):
-                    version = ""
                 if error.status == 401:
                     self._shut_out_since = self._shut_out_since or time.monotonic()
-                LOG.warning("index of %s: %s", self.resource.plural, error)
-            except Exception:
-                failures, version = failures + 1, ""
+                state.failed(error, time.monotonic())
+            except Exception as error:
                 LOG.exception("index of %s", self.resource.plural)
-            if failures:
-                ends.wait(min(errors.backoff(failures), PAUSE_MOST))
+                state.failed(error, time.monotonic())
 
-    def _watch(self, version: str) -> str:
-        """Consumes one watch until it ends; returns the resourceVersion to watch from next. Raises errors.ApiError."""
-        try:
-            for complete_to in self._events(version, WATCH_SECONDS, SILENCE):
-                version = complete_to
-        except errors.Unavailable as error:
-            if error.status:
-                raise
-            LOG.info("watch of %s ended: %s", self.resource.plural, error)
-        return version
+    def _state(self, lasts: int) -> WatchState:
+        return WatchState(self.resource, lasts=lasts, is_costly=True)
 
-    def _events(self, version: str, seconds: int, silence: float) -> Generator[str]:
-        """Applies the events of a watch of `seconds`; yields the resourceVersion up to which it is complete. Raises errors.ApiError."""
-        query: dict[str, str | int] = {
-            "watch": 1,
-            "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": seconds,
-        }
+    def _events(self, state: WatchState, silence: float) -> Generator[str]:
+        """Applies the events of a watch; yields the resourceVersion up to which it is complete. Raises errors.ApiError."""
         accept, reader = accepted(self.resource, kube_api.METADATA_ONE), Reader(self.resource)
-        with closing(self._api.stream(self.resource.path(), query, accept, silence, self._on_opened)) as events:
-            for event in events:
+        with closing(self._api.stream(state.path, state.query(), accept, silence, self._on_opened)) as events:
+            for event in map(state.check, events):
                 kind, raw = event["type"], event["object"]
-                if kind == "ERROR":
-                    raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
                 if kind == "BOOKMARK":
                     reader.columns(raw)
                 else:
@@ -285,10 +269,11 @@ class KindIndex:
                         self.remove(entry.uid)
                     else:
                         self.add(entry)
-                complete_to = raw["metadata"]["resourceVersion"]
+                state.delivered(event)
                 with self._changed:
-                    self._complete_to = max(self._complete_to, int(complete_to))
-                yield complete_to
+                    self._complete_to = max(self._complete_to, int(state.version))
+                yield state.version
+        state.ended(time.monotonic())
 
     def _on_opened(self) -> None:
         self._shut_out_since = None
