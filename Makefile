@@ -17,7 +17,7 @@ TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-all test-versions test-sdk flaky ci docs bench soak mutants end-waiting dist release release-check clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-all test-versions test-sdk flaky ci docs bench soak mutants end-waiting images dist release release-check clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -148,6 +148,9 @@ end-waiting: ## reject every row that waits, of the cluster that kubectl talks t
 
 docs: $(READY) $(DOCS_READY) ## the documentation as a site, in build/docs/site, with references made of the code; every link of it is checked
 	@$(BIN)/python -m local.docs
+
+images: $(READY) ## our images as archives that docker and kind load, in build/images; IMAGES=runtime-sdk is another one
+	@$(BIN)/python -m local.release images $(IMAGES)
 
 dist: $(READY) ## what a release consists of: the wheels of operator and plugin, the manifests in one file, and those of the recorder, in build/dist
 	@$(BIN)/python -m local.dist

@@ -21,6 +21,7 @@ from local.release import changelog, chart, layout, parts, sbom
 from local.release.layout import Archive, Index
 
 OUT = REPOSITORY / "build" / "release"
+IMAGES = REPOSITORY / "build" / "images"
 LOCKS = REPOSITORY / "locks"
 LOCK_OF_WHEEL = {layout.SERVERS: "operator.txt", layout.PLUGIN: "kubectl.txt"}
 """The lock by which a wheel's dependencies can be installed, by the beginning of the wheel's file name."""
@@ -74,8 +75,12 @@ def source() -> tuple[str, int]:
     if changed := _git("status", "--porcelain", "--", *_released()).splitlines():
         named = ", ".join(line[3:] for line in changed[:5])
         raise ReleaseError(f"a release is of a commit, and these files are in none as they are: {named}")
-    set_by_hand = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return _git("rev-parse", "HEAD").strip(), int(set_by_hand or _git("log", "-1", "--format=%ct"))
+    return _git("rev-parse", "HEAD").strip(), commit_time()
+
+
+def commit_time() -> int:
+    """Returns `SOURCE_DATE_EPOCH`, else the commit's time, in Unix seconds. Raises ReleaseError without both."""
+    return int(os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct"))
 
 
 def _released() -> Iterator[str]:
@@ -83,20 +88,27 @@ def _released() -> Iterator[str]:
     yield from ("CHANGELOG.md", "README.md", "pyproject.toml", "crds", "examples", "local", "locks", "manifests", "operator")
 
 
+def archive(image: Image, out: Path, epoch: int) -> Path:
+    """Copies the archive of an image into `out`, with files of this time in Unix seconds. Raises ImageError, BuildError."""
+    # Debian's Python has no tools that make a wheel: with such packages the base is this machine's.
+    recipe = images.FOR_THIS_MACHINE if image.built else Recipe(debian.DEBIAN, epoch)
+    (built,) = images.ensure([image], recipe).values()
+    out.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copyfile(built, out / layout.image(image.name, images.version(), images.architecture())))
+
+
 def _image(image: Image, out: Path, commit: str, epoch: int) -> Archive:
     """Makes an image with its bill of materials."""
-    (archive,) = images.ensure([image], Recipe(debian.DEBIAN, epoch)).values()
-    content = parts.of_image(archive)
+    path = archive(image, out, epoch)
+    content = parts.of_image(path)
     packages = debian_lock.parse(debian_lock.LOCK.read_text()).packages
     if unlocked := parts.unlocked(content.parts, parts.of_lock(image.lock.read_text()), packages):
         raise ReleaseError(f"image {image.name} has packages that no lock names: {', '.join(unlocked)}")
-    file = layout.image(image.name, images.version(), content.architecture)
-    beside = layout.beside(file, layout.SBOM)
+    beside = layout.beside(path.name, layout.SBOM)
     listed = [*parts.with_hashes(content.parts, packages), *(_console() if image.console else [])]
     subject = sbom.image(image.reference, content.architecture, content.digest)
     (out / beside).write_text(sbom.written(subject, listed, epoch=epoch, commit=commit))
-    shutil.copyfile(archive, out / file)
-    return Archive(file, content.digest, beside)
+    return Archive(path.name, content.digest, beside)
 
 
 def _beside_wheel(wheel: Path, distribution: str, index: Index) -> None:
@@ -132,7 +144,7 @@ def _git(*arguments: str) -> str:
     try:
         done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise ReleaseError("there is no git, which says what commit a release is of") from error
+        raise ReleaseError("there is no git, which names the commit of a release and its time") from error
     if done.returncode:
         raise ReleaseError(f"`git {' '.join(arguments[:2])}` failed, and a release is of a commit:\n{done.stderr.strip()}")
     return done.stdout
