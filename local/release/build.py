@@ -17,7 +17,7 @@ from pathlib import Path
 from local import console_build, debian, debian_lock, dist, images
 from local.images import REPOSITORY, Image, Recipe
 from local.progress import say
-from local.release import changelog, chart, layout, parts, sbom
+from local.release import changelog, layout, parts, sbom
 from local.release.layout import Archive, Index
 
 OUT = REPOSITORY / "build" / "release"
@@ -43,7 +43,6 @@ def build(version: str, out: Path = OUT) -> list[Path]:
     commit, epoch = source()
     shutil.rmtree(out, ignore_errors=True)
     dist.build(out)
-    chart.package(out, epoch)
     index = Index(version, commit, epoch, {image.reference: _image(image, out, commit, epoch) for image in images.ALWAYS})
     for distribution in layout.WHEELS:
         _beside_wheel(out / layout.wheel(distribution, version), distribution, index)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from local.chart.build import package_name
 from local.dist import BUNDLES, bundle_name
 
 SUMS = "SHA256SUMS"
@@ -65,17 +66,12 @@ def files(index: Index) -> list[str]:
     wheels = [wheel(distribution, version) for distribution in WHEELS]
     with_wheels = [beside(name, ending) for name in wheels for ending in (SBOM, REQUIREMENTS)]
     bundles = [bundle_name(version, suffix) for suffix in BUNDLES]
-    return sorted([*images, *wheels, *with_wheels, *bundles, chart(version), examples(version), NOTES, INDEX])
+    return sorted([*images, *wheels, *with_wheels, *bundles, package_name(version), examples(version), NOTES, INDEX])
 
 
 def wheel(distribution: str, version: str) -> str:
     """Returns the name of a wheel, which has the version in Python's form: `1.2.0rc1` for `1.2.0-rc1`."""
     return f"{distribution}-{Version(version)}-py3-none-any.whl"
-
-
-def chart(version: str) -> str:
-    """Returns the name of the Helm chart, as helm names its package."""
-    return f"dynamiq-{version}.tgz"
 
 
 def examples(version: str) -> str:

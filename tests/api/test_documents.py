@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dynamiq_operator.model import names
+from local.chart.build import build
 from local.clusters import Cluster
 from tests.support import chart, restores, velero
 from tests.support.api import Manifest
@@ -79,7 +80,10 @@ def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by
     assert set(built) == {"operator", "runtime", "recorder"}
     for folder in ("manifests", "crds"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    short = helmed(helm, install.replace("helm install ", "helm template ").partition("helm test")[0], cluster, tmp_path)
+    make, _, installed = install.partition("\n")
+    assert make == "make chart"
+    build(tmp_path / "build" / "chart")
+    short = helmed(helm, installed.replace("helm install ", "helm template ").partition("helm test")[0], cluster, tmp_path)
     full = helmed(helm, values.replace("helm upgrade --install ", "helm template "), cluster, tmp_path)
     three = {f"dynamiq-{name}": built["operator"] for name in ("operator", "api", "gate")}
     assert images_of(short) == three
@@ -103,7 +107,7 @@ def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Clust
     page = "".join(blocks(INSTALL))
     for command in ("helm test", "helm upgrade", "helm rollback", "helm uninstall"):
         assert re.search(f"^{command} dynamiq ", page, re.MULTILINE)
-    assert "helm show crds manifests/chart | kubectl apply --server-side --force-conflicts -f -\nhelm upgrade " in page
+    assert "helm show crds build/chart | kubectl apply --server-side --force-conflicts -f -\nhelm upgrade " in page
 
 
 def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of_it(cluster: Cluster, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from local import dist, images
+from local.chart.build import package_name
 from local.release import build, changelog, check, layout
 from local.release.build import ReleaseError
 from local.release.changelog import ChangelogError
@@ -93,7 +94,7 @@ def remove(folder: Path) -> None:
 
 def leave_out(folder: Path) -> None:
     """Removes the chart, with sums of the rest."""
-    (folder / layout.chart(VERSION)).unlink()
+    (folder / package_name(VERSION)).unlink()
     sum_up(folder)
 
 
@@ -169,7 +170,7 @@ def test_every_file_of_a_release() -> None:
 def test_a_candidates_files_are_named_as_each_tool_writes_its_version() -> None:
     """The workflow accepts tags such as v0.2.0-rc1. Helm keeps that form, and Python's packages have their own."""
     assert layout.wheel(layout.PLUGIN, "0.2.0-rc1") == "dynamiq_kubectl-0.2.0rc1-py3-none-any.whl"
-    assert layout.chart("0.2.0-rc1") == "dynamiq-0.2.0-rc1.tgz"
+    assert package_name("0.2.0-rc1") == "dynamiq-0.2.0-rc1.tgz"
 
 
 def test_what_belongs_to_a_file_is_named_after_it() -> None:
