@@ -8,7 +8,6 @@ cache, named by the digest of all its inputs. It refuses to pack a device or a s
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import platform
@@ -23,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from local import builds, console_build, debian, rootfs, steps
+from local.archives import add
 from local.steps import Step, Task
 
 REPOSITORY = Path(__file__).parent.parent
@@ -268,15 +268,17 @@ def write_image(
         )
         digest = _digest(manifest)
         with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive:
-            _put(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-            _put(archive, "index.json", _json(_index(manifest, name, tag)))
+            add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+            add(archive, "index.json", _json(_index(manifest, name, tag)))
             # Docker's own store reads only this file, and containerd only the two above.
             saved = {"Config": _blob(_digest(config)), "RepoTags": [name], "Layers": [_blob(layer_digest)]}
-            _put(archive, "manifest.json", _json([saved]))
-            _put(archive, _blob(digest), manifest)
-            _put(archive, _blob(_digest(config)), config)
+            add(archive, "manifest.json", _json([saved]))
+            add(archive, _blob(digest), manifest)
+            add(archive, _blob(_digest(config)), config)
+            entry = tarfile.TarInfo(_blob(layer_digest))
+            entry.size = layer.stat().st_size
             with layer.open("rb") as content:
-                archive.addfile(_sized(_blob(layer_digest), layer.stat().st_size), content)
+                archive.addfile(entry, content)
         partial.rename(out)
     finally:
         layer.unlink(missing_ok=True)
@@ -361,13 +363,3 @@ def _blob(digest: str) -> str:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _sized(name: str, size: int) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.size = size
-    return entry
-
-
-def _put(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    archive.addfile(_sized(name, len(content)), io.BytesIO(content))

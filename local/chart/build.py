@@ -10,9 +10,8 @@ import io
 import tarfile
 from pathlib import Path
 
-import yaml
-
 from local import builds, rootfs
+from local.archives import add
 from local.chart import templates, written
 from local.images import REPOSITORY, version
 from local.progress import say
@@ -21,23 +20,6 @@ CHART = REPOSITORY / "build" / "chart"
 MANIFESTS = REPOSITORY / "manifests"
 BY_HAND = MANIFESTS / "helm"
 NAME = "dynamiq"
-DESCRIPTION = (
-    "Deploys Dynamiq workflows on your own Kubernetes: every deploy of an App is a permanent row, and rolling back is one more row."
-)
-
-
-def chart_yaml() -> str:
-    """Returns the file that helm reads first. The chart has the version of the programs: they are released together."""
-    content = {
-        "apiVersion": "v2",
-        "name": NAME,
-        "description": DESCRIPTION,
-        "type": "application",
-        "version": version(),
-        "appVersion": version(),
-        "kubeVersion": ">=1.34.0-0",
-    }
-    return yaml.safe_dump(content, sort_keys=False, width=written.WIDTH)
 
 
 def files() -> dict[str, str]:
@@ -46,7 +28,8 @@ def files() -> dict[str, str]:
     values = written.of(made.defaults)
     texts = {path.relative_to(BY_HAND).as_posix(): path.read_text() for path in rootfs.sources(BY_HAND)}
     texts |= {
-        "Chart.yaml": chart_yaml(),
+        # The chart has the version of the programs: they are released together.
+        "Chart.yaml": texts["Chart.yaml"] + f"version: {version()}\nappVersion: {version()}\n",
         "values.yaml": written.values_yaml(values),
         "values.schema.json": written.schema_json(),
         "README.md": texts["README.md"] + written.table(values),
@@ -77,9 +60,7 @@ def pack(out: Path, epoch: int) -> Path:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, text in files().items():
-            entry, content = tarfile.TarInfo(f"{NAME}/{name}"), text.encode()
-            entry.size, entry.mtime = len(content), epoch
-            archive.addfile(entry, io.BytesIO(content))
+            add(archive, f"{NAME}/{name}", text.encode(), epoch)
     path.write_bytes(gzip.compress(packed.getvalue(), mtime=epoch))
     return path
 

@@ -37,7 +37,6 @@ OF_HELM = "app.kubernetes.io/managed-by"
 """Helm sets this label on all that it installs, whatever its value is."""
 KEPT = "helm.sh/resource-policy"
 END = "{{- end }}"
-HEADER = "# From manifests/{}.\n"
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def _template(source: Path, path: str, part: Part, kustomization: Manifest, defa
         _label(document, kustomization)
     kinds = {document.content["kind"].removesuffix("Binding") for document in documents}
     conditions = [each for each in (part.when, CONDITIONS.get(path, ""), STAMPS if kinds == {"MutatingAdmissionPolicy"} else "") if each]
-    return HEADER.format(path) + _when(conditions, marks.write(document.content for document in documents))
+    return _when(conditions, marks.write(document.content for document in documents))
 
 
 def _when(conditions: list[str], text: str) -> str:
@@ -215,7 +214,7 @@ def _dashboards(part: Part, kustomization: Manifest, defaults: dict[str, Any]) -
         _label(document, kustomization)
         document.add(content["metadata"]["labels"], _of(".Values.monitoring.dashboardLabels"))
         objects.append(content)
-    return HEADER.format(f"{part.folder}/kustomization.yaml") + _when([part.when], marks.write(objects))
+    return _when([part.when], marks.write(objects))
 
 
 def _pods(component: str, image: str, program: str = "") -> Edit:

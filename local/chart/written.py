@@ -47,7 +47,7 @@ def _written(part: Values, depth: int) -> Iterator[str]:
             yield f"{indent}{key}:"
             yield from _written(value, depth + 1)
         else:
-            yield from (indent + line for line in _entry(key, value))
+            yield f"{indent}{key}: {_inline(value)}"
 
 
 def _fields(part: Values) -> Iterator[tuple[str, FieldInfo]]:
@@ -55,13 +55,6 @@ def _fields(part: Values) -> Iterator[tuple[str, FieldInfo]]:
     fields = type(part).model_fields
     for base in type(part).__mro__:
         yield from ((name, fields[name]) for name in vars(base).get("__annotations__", {}) if name in fields)
-
-
-def _entry(key: str, value: Any) -> list[str]:
-    """Returns the lines of a value that contains none of ours: one line, or a line per entry for a mapping of mappings."""
-    if isinstance(value, Mapping) and any(isinstance(each, Mapping) for each in value.values()):
-        return [f"{key}:", *(f"  {name}: {_inline(each)}" for name, each in value.items())]
-    return [f"{key}: {_inline(value)}"]
 
 
 def _inline(value: Any) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from local import console_build, debian, debian_lock, dist, images
+from local.archives import add
 from local.images import REPOSITORY, Image, Recipe
 from local.progress import say
 from local.release import changelog, layout, parts, sbom
@@ -133,10 +134,7 @@ def _pack(folder: Path, out: Path, epoch: int) -> None:
     """Packs the files of a folder, below its name, without owners and with one time."""
     with tarfile.open(out, "w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            entry = tarfile.TarInfo(path.relative_to(folder.parent).as_posix())
-            entry.size, entry.mtime, entry.mode = path.stat().st_size, epoch, 0o644
-            with path.open("rb") as content:
-                archive.addfile(entry, content)
+            add(archive, path.relative_to(folder.parent).as_posix(), path.read_bytes(), epoch)
 
 
 def _git(*arguments: str) -> str:

@@ -354,13 +354,9 @@ def test_a_release_has_it_in_one_file_that_is_the_same_each_time_and_names_no_ot
 def test_every_value_is_documented_where_it_stands_and_in_the_schema(helm: Helm) -> None:
     schema = json.loads((helm.chart / "values.schema.json").read_text())
     values = helm("show", "values", str(helm.chart)).stdout.splitlines()
-    undocumented = [line for before, line in itertools.pairwise(values) if _names_a_value(line) and not before.strip().startswith("#")]
+    named = re.compile(r" *[a-zA-Z]+:")
+    undocumented = [line for before, line in itertools.pairwise(values) if named.match(line) and not before.strip().startswith("#")]
     assert undocumented == []
     parts = [schema, *schema["$defs"].values()]
     assert not [name for part in parts for name, each in part["properties"].items() if not each.get("description")]
     assert not [part for part in parts if part["additionalProperties"] is not False]
-
-
-def _names_a_value(line: str) -> bool:
-    """Returns False for a line of a mapping that is one value, such as requests and limits."""
-    return bool(re.match(r" *[a-zA-Z]+:", line)) and not re.match(r" *(requests|limits):", line)
