@@ -47,9 +47,19 @@ def build(out: Path) -> list[Path]:
     """Builds wheels, chart and bundles into `out`, with their SHA-256 sums in one more file. Raises DistError, BuildError."""
     out.mkdir(parents=True, exist_ok=True)
     paths = [build_wheel(out), build_plugin(out), pack(out, int(ZIP_EPOCH)), *(bundle(out, suffix) for suffix in BUNDLES)]
-    sums = out / SUMS
-    sums.write_text("".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in paths))
-    return [*paths, sums]
+    (out / SUMS).write_text(sums(paths))
+    return [*paths, out / SUMS]
+
+
+def sums(paths: Iterable[Path]) -> str:
+    """Returns the lines that `sha256sum --check` reads, sorted by name."""
+    return "".join(f"{sha256_of(path)}  {path.name}\n" for path in sorted(paths))
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the digest of a file's content, in hexadecimal."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def build_wheel(out: Path) -> Path:

@@ -24,8 +24,8 @@ NAME = "dynamiq"
 
 def files() -> dict[str, str]:
     """Returns the text of each file by its path in the chart, sorted."""
-    made = templates.made(MANIFESTS)
-    values = written.of(made.defaults)
+    rendered = templates.render(MANIFESTS)
+    values = written.values_with(rendered.defaults)
     texts = {path.relative_to(BY_HAND).as_posix(): path.read_text() for path in rootfs.sources(BY_HAND)}
     texts |= {
         # The chart has the version of the programs: they are released together.
@@ -34,7 +34,7 @@ def files() -> dict[str, str]:
         "values.schema.json": written.schema_json(),
         "README.md": texts["README.md"] + written.table(values),
     }
-    texts |= {f"templates/{path}": text for path, text in made.templates.items()} | made.files
+    texts |= {f"templates/{path}": text for path, text in rendered.templates.items()} | rendered.files
     definitions = (path for path in (REPOSITORY / "crds").glob("*.yaml") if path.name != "kustomization.yaml")
     return dict(sorted((texts | {f"crds/{path.name}": path.read_text() for path in definitions}).items()))
 

@@ -72,7 +72,7 @@ STAMPS = ".Values.admission.mutating"
 
 
 @dataclass
-class Made:
+class Rendered:
     """The templates by their path in the chart's folder `templates`, other files of the chart, and the defaults from the manifests."""
 
     templates: dict[str, str] = field(default_factory=dict)
@@ -128,9 +128,9 @@ class Document:
 Edit = Callable[[Document], None]
 
 
-def made(manifests: Path) -> Made:
+def render(manifests: Path) -> Rendered:
     """Returns all templates of the folder `manifests`."""
-    chart = Made()
+    chart = Rendered()
     for part in PARTS:
         folder = manifests / part.folder
         kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
@@ -230,19 +230,19 @@ def _pods(component: str, image: str, program: str = "") -> Edit:
     return edit
 
 
-def _given(value: str, text: str) -> str:
+def _if_set(value: str, text: str) -> str:
     """Returns lines that are rendered if the value is not empty; `.` is the value in them."""
     return f"{{{{- with {value} }}}}\n{text}\n{{{{- end }}}}"
 
 
 def _of(value: str, key: str = "") -> str:
     """Returns the content of the value as more lines, or as the lines of a key."""
-    return _given(value, f"{key}: {{{{- toYaml . | nindent +2 }}}}" if key else "{{- toYaml . | nindent +0 }}")
+    return _if_set(value, f"{key}: {{{{- toYaml . | nindent +2 }}}}" if key else "{{- toYaml . | nindent +0 }}")
 
 
 def _made_by(helper: str, arguments: str, key: str = "") -> str:
     """Returns the output of one of the chart's helpers, as more lines, or as the lines of a key."""
-    return _given(f'include "{helper}" (list . {arguments})', f"{key}: {{{{- . | nindent +2 }}}}" if key else "{{- . | nindent +0 }}")
+    return _if_set(f'include "{helper}" (list . {arguments})', f"{key}: {{{{- . | nindent +2 }}}}" if key else "{{- . | nindent +0 }}")
 
 
 def _pod_metadata(document: Document, metadata: Manifest, component: str) -> None:
@@ -266,7 +266,7 @@ def _container(document: Document, container: Manifest, component: str, image: s
     document.put(container, "imagePullPolicy", "images.pullPolicy")
     if program:
         arguments = f'args: {{{{- prepend . "{program}" | toYaml | nindent +2 }}}}'
-        document.add(container, _given(f"{values}.extraArgs", arguments))
+        document.add(container, _if_set(f"{values}.extraArgs", arguments))
     else:
         document.append(container["args"], _of(f"{values}.extraArgs"))
     reserved = " ".join(f'"{each["name"]}"' for each in container["env"])
@@ -316,7 +316,7 @@ def _client_secret(document: Document) -> None:
 
 def _api_service(document: Document) -> None:
     document.add(document.content["metadata"], _of(".Values.api.service.annotations", "annotations"))
-    document.add(document.content["spec"], _given('ne .Values.api.service.type "ClusterIP"', "type: {{ $.Values.api.service.type }}"))
+    document.add(document.content["spec"], _if_set('ne .Values.api.service.type "ClusterIP"', "type: {{ $.Values.api.service.type }}"))
 
 
 def _gate_namespace(document: Document) -> None:
@@ -347,7 +347,7 @@ def _prices(document: Document) -> None:
 def _volume(document: Document) -> None:
     (claim,) = document.content["spec"]["volumeClaimTemplates"]
     document.put(claim["spec"]["resources"]["requests"], "storage", "recorder.storage.size", ".Values.recorder.storage.size | quote")
-    document.add(claim["spec"], _given(".Values.recorder.storage.className", "storageClassName: {{ . | quote }}"))
+    document.add(claim["spec"], _if_set(".Values.recorder.storage.className", "storageClassName: {{ . | quote }}"))
 
 
 def _database(document: Document) -> None:

@@ -16,7 +16,7 @@ WIDTH = 140
 HEADER = "# All values with their defaults. A file of yours names what differs."
 
 
-def of(defaults: Mapping[str, Any]) -> Chart:
+def values_with(defaults: Mapping[str, Any]) -> Chart:
     """Returns all values, with these defaults by their dotted names.
 
     Raises pydantic.ValidationError if a value without a default of its own is missing.
@@ -33,10 +33,10 @@ def of(defaults: Mapping[str, Any]) -> Chart:
 
 def values_yaml(values: Chart) -> str:
     """Returns each value below a comment that describes it."""
-    return "\n".join([HEADER, *_written(values, 0)]) + "\n"
+    return "\n".join([HEADER, *_lines(values, 0)]) + "\n"
 
 
-def _written(part: Values, depth: int) -> Iterator[str]:
+def _lines(part: Values, depth: int) -> Iterator[str]:
     indent = "  " * depth
     for name, field in _fields(part):
         value, key = getattr(part, name), field.alias or name
@@ -45,7 +45,7 @@ def _written(part: Values, depth: int) -> Iterator[str]:
         yield from (f"{indent}# {line}" for line in textwrap.wrap(field.description or "", WIDTH - len(indent) - 2))
         if isinstance(value, Values):
             yield f"{indent}{key}:"
-            yield from _written(value, depth + 1)
+            yield from _lines(value, depth + 1)
         else:
             yield f"{indent}{key}: {_inline(value)}"
 

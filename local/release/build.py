@@ -40,7 +40,7 @@ def build(version: str, out: Path = OUT) -> list[Path]:
     log = (REPOSITORY / "CHANGELOG.md").read_text()
     changes = changelog.notes(log, version)
     if changelog.unreleased(log):
-        say("CHANGELOG.md has entries of no version yet; the release has them, and its notes say so")
+        say("CHANGELOG.md has unreleased entries: this release has them, and its notes list them")
     commit, epoch = source()
     shutil.rmtree(out, ignore_errors=True)
     dist.build(out)
@@ -50,31 +50,32 @@ def build(version: str, out: Path = OUT) -> list[Path]:
     _pack(EXAMPLES, out / layout.examples(version), epoch)
     (out / layout.NOTES).write_text(changes)
     (out / layout.INDEX).write_text(index.written())
-    paths = sorted(path for path in out.iterdir() if path.name != layout.SUMS)
+    paths = sorted(path for path in out.iterdir() if path.name != dist.SUMS)
     if differing := {path.name for path in paths} ^ set(layout.files(index)):
-        raise ReleaseError(f"what was made is not what a release has: {', '.join(sorted(differing))}")
-    (out / layout.SUMS).write_text(layout.sums(paths))
-    return [*paths, out / layout.SUMS]
+        raise ReleaseError(f"the files of a release differ from its list: {', '.join(sorted(differing))}")
+    (out / dist.SUMS).write_text(dist.sums(paths))
+    return [*paths, out / dist.SUMS]
 
 
 def require_version(version: str) -> None:
     """Refuses a version that the checkout does not have: its manifests, images and packages name another. Raises ReleaseError."""
     if version != images.version():
-        reason = f"VERSION={version} is asked for, and" if version else "VERSION names the version:"
-        raise ReleaseError(f"{reason} pyproject.toml says {images.version()}. CONTRIBUTING.md has the steps of a release")
+        raise ReleaseError(
+            f"VERSION must be {images.version()}, as in pyproject.toml, got {version!r}. CONTRIBUTING.md has the steps of a release"
+        )
 
 
 def require_own(out: Path) -> None:
     """Refuses a folder with anything but a release: all its content is deleted later. Raises ReleaseError."""
-    if out != OUT and out.exists() and any(out.iterdir()) and not (out / layout.SUMS).exists():
-        raise ReleaseError(f"{out} has files that are no release, and would lose them: name an empty folder, or a new one")
+    if out != OUT and out.exists() and any(out.iterdir()) and not (out / dist.SUMS).exists():
+        raise ReleaseError(f"{out} has files that are not a release, and they would be deleted: name an empty or a new folder")
 
 
 def source() -> tuple[str, int]:
     """Returns the commit, and its time in Unix seconds or `SOURCE_DATE_EPOCH`. Raises ReleaseError if files are uncommitted."""
     if changed := _git("status", "--porcelain", "--", *_released()).splitlines():
         named = ", ".join(line[3:] for line in changed[:5])
-        raise ReleaseError(f"a release is of a commit, and these files are in none as they are: {named}")
+        raise ReleaseError(f"a release is made from a commit: commit these files first: {named}")
     return _git("rev-parse", "HEAD").strip(), commit_time()
 
 
@@ -118,7 +119,7 @@ def _beside_wheel(wheel: Path, distribution: str, index: Index) -> None:
     """
     lock = (LOCKS / LOCK_OF_WHEEL[distribution]).read_text()
     listed = [*parts.of_lock(lock), *(_console() if distribution == layout.SERVERS else [])]
-    sha256 = layout.sums([wheel]).partition(" ")[0]
+    sha256 = dist.sha256_of(wheel)
     subject = sbom.wheel(distribution.replace("_", "-"), index.version, sha256)
     wheel.with_name(layout.beside(wheel.name, layout.SBOM)).write_text(
         sbom.written(subject, listed, epoch=index.epoch, commit=index.commit)
@@ -143,5 +144,5 @@ def _git(*arguments: str) -> str:
     except FileNotFoundError as error:
         raise ReleaseError("there is no git, which names the commit of a release and its time") from error
     if done.returncode:
-        raise ReleaseError(f"`git {' '.join(arguments[:2])}` failed, and a release is of a commit:\n{done.stderr.strip()}")
+        raise ReleaseError(f"`git {' '.join(arguments[:2])}` failed, which names a release's commit and its time:\n{done.stderr.strip()}")
     return done.stdout

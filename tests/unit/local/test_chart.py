@@ -64,7 +64,7 @@ def test_long_texts_and_those_of_several_lines_are_what_they_were() -> None:
 
 
 def test_every_object_of_an_installation_is_in_a_template_but_the_releases_own_namespace() -> None:
-    made = templates.made(MANIFESTS).templates
+    made = templates.render(MANIFESTS).templates
     beside = [MANIFESTS / name for name in ("helm", "argocd", "flux")]  # what other programs are told of ours
     every = (path for path in MANIFESTS.rglob("*.yaml") if path.name != "kustomization.yaml")
     paths = {path for path in every if not any(path.is_relative_to(folder) for folder in beside)}
@@ -82,7 +82,7 @@ def test_what_stands_in_a_manifest_is_the_default(tmp_path: Path) -> None:
     shutil.copytree(MANIFESTS, tmp_path / "manifests")
     path = tmp_path / "manifests" / "gate" / "deployment.yaml"
     path.write_text(path.read_text().replace("replicas: 2 #", "replicas: 5 #").replace("memory: 1Gi", "memory: 3Gi"))
-    values = yaml.safe_load(written.values_yaml(written.of(templates.made(tmp_path / "manifests").defaults)))
+    values = yaml.safe_load(written.values_yaml(written.values_with(templates.render(tmp_path / "manifests").defaults)))
     assert (values["gate"]["replicas"], values["gate"]["resources"]["limits"]) == (5, {"memory": "3Gi"})
     assert values["operator"]["replicas"] == 2
 
@@ -92,21 +92,21 @@ def test_two_manifests_that_say_two_things_of_one_value_are_refused(tmp_path: Pa
     path = tmp_path / "manifests" / "api" / "deployment.yaml"
     path.write_text(path.read_text().replace("imagePullPolicy: IfNotPresent", "imagePullPolicy: Always"))
     with pytest.raises(ValueError, match=r"do not agree on images\.pullPolicy: 'IfNotPresent' and 'Always'"):
-        templates.made(tmp_path / "manifests")
+        templates.render(tmp_path / "manifests")
 
 
 # Values.
 
 
 def test_a_value_without_a_default_anywhere_is_refused() -> None:
-    defaults = templates.made(MANIFESTS).defaults
+    defaults = templates.render(MANIFESTS).defaults
     del defaults["recorder.storage.size"]
     with pytest.raises(ValidationError, match="storage"):
-        written.of(defaults)
+        written.values_with(defaults)
 
 
 def test_what_is_written_of_the_values_are_the_values() -> None:
-    values = written.of(templates.made(MANIFESTS).defaults)
+    values = written.values_with(templates.render(MANIFESTS).defaults)
     assert yaml.safe_load(written.values_yaml(values)) == json.loads(values.model_dump_json(by_alias=True))
 
 
