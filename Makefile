@@ -17,7 +17,7 @@ TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-all test-versions test-sdk flaky ci docs bench soak mutants end-waiting dist release release-check clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-all test-versions test-sdk flaky ci docs bench soak mutants end-waiting images chart dist release release-check clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,9 +82,8 @@ cluster: $(READY) ## a real Kubernetes on this machine, or what runs already
 cluster-down: $(READY) ## stop it, and remove all that it took
 	@$(BIN)/python -m local down --name $(NAME)
 
-generate: $(READY) ## crds/ from the models, the OpenAPI document that the console's types are made of, and the Helm chart from manifests/
+generate: $(READY) ## crds/ from the models, the OpenAPI document that the console's types are made of
 	@$(BIN)/python -m dynamiq_operator.generate crds --openapi operator/console/openapi.json
-	@$(BIN)/python -m local.chart
 
 locks: $(READY) ## locks/*.txt from pyproject.toml and operator/kubectl/pyproject.toml, and locks/debian.txt from Debian's archives
 	$(LOCKED) pyproject.toml -o locks/operator.txt
@@ -104,7 +103,6 @@ lint: $(READY) ## style, types, layers, and that what is generated is fresh
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m dynamiq_operator.generate crds --openapi operator/console/openapi.json --check
-	@$(BIN)/python -m local.chart --check
 
 check: $(READY) ## lint, and those tests without a cluster that take no time: under a minute, before each commit
 	@$(BIN)/python -m tests.run check
@@ -149,7 +147,13 @@ end-waiting: ## reject every row that waits, of the cluster that kubectl talks t
 docs: $(READY) $(DOCS_READY) ## the documentation as a site, in build/docs/site, with references made of the code; every link of it is checked
 	@$(BIN)/python -m local.docs
 
-dist: $(READY) ## what a release consists of: the wheels of operator and plugin, the manifests in one file, and those of the recorder, in build/dist
+images: $(READY) ## our images as archives that docker and kind load, in build/images; IMAGES=runtime-sdk is another one
+	@$(BIN)/python -m local.release images $(IMAGES)
+
+chart: $(READY) ## the Helm chart in build/chart, from manifests/ and local/chart; helm installs it from there
+	@$(BIN)/python -m local.chart.build
+
+dist: $(READY) ## what a release consists of: the wheels of operator and plugin, the chart, and the manifests in one file each, in build/dist
 	@$(BIN)/python -m local.dist
 
 release: $(READY) ## the files of a release in build/release: wheels, images, chart, manifests, bills of materials, sums; VERSION=0.1.0 has to be the project's

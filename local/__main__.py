@@ -16,7 +16,6 @@ from local.images import ImageError
 from local.progress import say
 from local.resolver import FORCEABLE
 
-OURS = {image.name: image for image in (*images.ALWAYS, images.RUNTIME_SDK)}
 DESCRIPTION = """\
 A real Kubernetes on this machine. `up` chooses the best one possible, in this order, and says which and why:
   1. the kube context that CLUSTER names        (used as it is, never stopped or deleted)
@@ -66,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         run=_build
     )
     load = command("load", _load, "load images into a cluster")
-    load.add_argument("images", nargs="+", metavar="IMAGE", help=f"an OCI archive, or one of ours, built if missing: {', '.join(OURS)}")
+    load.add_argument(
+        "images", nargs="+", metavar="IMAGE", help=f"an OCI archive, or one of ours, built if missing: {', '.join(images.OURS)}"
+    )
     return parser
 
 
@@ -132,7 +133,7 @@ def _load(options: argparse.Namespace) -> None:
 
 
 def _archives(image: str) -> Iterable[Path]:
-    return images.ensure([OURS[image]]).values() if image in OURS else [Path(image)]
+    return images.ensure([images.OURS[image]]).values() if image in images.OURS else [Path(image)]
 
 
 def _running(name: str) -> clusters.Cluster:

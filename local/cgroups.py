@@ -56,14 +56,14 @@ def remove(folders: Iterable[str]) -> None:
     """Kills the processes in the folders and removes the folders with all below."""
     paths = [Path(folder) for folder in folders]
 
-    def gone() -> bool:
+    def is_empty() -> bool:
         for folder in paths:
             for child in sorted((path for path in folder.rglob("*/")), reverse=True):
                 _remove_one(child)
             _remove_one(folder)
         return not any(folder.exists() for folder in paths)
 
-    wait_for("its cgroups to empty", gone, seconds=60, every=0.02)
+    wait_for("its cgroups to empty", is_empty, seconds=60, every=0.02)
 
 
 def _remove_one(folder: Path) -> None:

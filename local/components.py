@@ -120,7 +120,7 @@ KUBERNETES_OF = {
 """Kubernetes by its minor version, oldest first: the newest patch of each that the Go module proxy has."""
 
 
-def asked_kubernetes(env: Mapping[str, str]) -> Component:
+def requested_kubernetes(env: Mapping[str, str]) -> Component:
     """Returns the Kubernetes that `$KUBERNETES` names, such as 1.36; the newest if unset. Raises LocalError for one that is not built here."""
     minor = env.get("KUBERNETES") or NEWEST
     if minor not in KUBERNETES_OF:
@@ -135,7 +135,7 @@ def kubernetes_among(builds: Iterable[str]) -> Component:
 
 
 try:
-    KUBERNETES = asked_kubernetes(os.environ)
+    KUBERNETES = requested_kubernetes(os.environ)
 except LocalError as error:  # a process has one Kubernetes, from its first line on
     raise SystemExit(f"error: {error}") from error
 ETCD = Component("etcd", "3.7.3", (("etcd", "go.etcd.io/etcd/server/v3"),))

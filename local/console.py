@@ -120,7 +120,7 @@ class Console:
         finally:
             _end(process)
 
-    def say_how(self, origin: str) -> None:
+    def print_instructions(self, origin: str) -> None:
         """Prints how to open it and to sign in."""
         heading("The console")
         say(f"open:       {origin}/console/")
@@ -184,7 +184,7 @@ def _serve(console: Console, address: Address) -> None:
     console.let_in()
     heading("The management API, which serves it")
     with console.serving(address, _settings(console)) as api:
-        console.say_how(address.origin)
+        console.print_instructions(address.origin)
         api.wait()
 
 
@@ -207,7 +207,7 @@ def _develop(console: Console, address: Address) -> None:
 
         try:
             wait_for("Vite", lambda: _answers(f"{address.origin}/console/"), seconds=STARTS_WITHIN, every=0.1, still=alive)
-            console.say_how(address.origin)
+            console.print_instructions(address.origin)
             vite.wait()
             alive()
         finally:

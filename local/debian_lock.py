@@ -106,7 +106,7 @@ def written(lock: Lock) -> str:
     return _HEADER + f"snapshot {lock.snapshot}\n" + "".join(lines)
 
 
-def found(uris: str) -> list[Package]:
+def packages_of(uris: str) -> list[Package]:
     """Parses the output of `apt-get download --print-uris`."""
     packages = []
     for each in _URI.finditer(uris):
@@ -130,7 +130,7 @@ def resolve() -> Lock:
         with tempfile.TemporaryDirectory(prefix="dynamiq-debian-") as folder:
             apt = _apt(Path(folder), architecture)
             _run([*apt, "update"])
-            packages |= {each.file: each for each in found(_run([*apt, "download", "--print-uris", *PACKAGES]))}
+            packages |= {each.file: each for each in packages_of(_run([*apt, "download", "--print-uris", *PACKAGES]))}
             lists = (path.read_text() for path in Path(folder, "state", "lists").glob("*Release"))
             dates += [line.partition(": ")[2] for text in lists for line in text.splitlines() if line.startswith("Date: ")]
     lock = Lock(snapshot_after(dates), tuple(packages.values()))

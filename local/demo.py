@@ -167,11 +167,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; run it again, or remove the cluster with `make cluster-down`", file=sys.stderr)
         return 130
-    _go_on(cluster, in_front, time.monotonic() - started)
+    _print_next_steps(cluster, in_front, time.monotonic() - started)
     return 0
 
 
-def _go_on(cluster: Cluster, in_front: Gateway | None, seconds: float) -> None:
+def _print_next_steps(cluster: Cluster, in_front: Gateway | None, seconds: float) -> None:
     suffix = "" if cluster.name == DEFAULT_NAME else f" --name {cluster.name}"
     heading(f"All as it should be, after {seconds:.0f} s. The cluster goes on running")
     say(f'use it:     eval "$(.venv/bin/python -m local env{suffix})"')

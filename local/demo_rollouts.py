@@ -31,12 +31,12 @@ class Answers:
     One thread writes them, another reads them.
     """
 
-    found: list[tuple[float, str]] = field(default_factory=list)
+    responses: list[tuple[float, str]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     def first(self, begins: str, after: float) -> float | None:
         """Returns the seconds from `after` to the start of the first call with such an answer; None if there is none yet."""
-        return next((at - after for at, text in self.found if at >= after and text.startswith(begins)), None)
+        return next((at - after for at, text in self.responses if at >= after and text.startswith(begins)), None)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class RolloutDemo:
             caller.join(timeout=10)
         self.kubectl.run("get", "pods", "-n", self.namespace, "-l", f"dynamiq.getdynamiq.ai/app={SWITCHER}")
         say(
-            f"{len(answers.found)} calls, {len(answers.failed)} failed; v1 answered {seconds:.2f} s after kubectl began, which took {typed - began:.2f} s"
+            f"{len(answers.responses)} calls, {len(answers.failed)} failed; v1 answered {seconds:.2f} s after kubectl began, which took {typed - began:.2f} s"
         )
         if answers.failed:
             raise LocalError(f"{len(answers.failed)} calls failed, and none should: {answers.failed[0]}")
@@ -102,7 +102,7 @@ class RolloutDemo:
             began = time.time()
             status, text = gateway.call(self.gateway, SWITCHERS_HOST, QUESTION, timeout=20)
             if status == 200:
-                answers.found.append((began, json.loads(text).get("answer", "")))
+                answers.responses.append((began, json.loads(text).get("answer", "")))
             else:
                 answers.failed.append(f"{status} {text}")
             time.sleep(EVERY)

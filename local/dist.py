@@ -1,7 +1,6 @@
-"""Builds the parts of a release: the wheels of operator and plugin, and the manifests of an installation for each range of Kubernetes
-versions.
+"""Builds the parts of a release: the wheels of operator and plugin, the Helm chart, and manifests.
 
-It also builds those of the gate and of the recorder. The version is that of pyproject.toml, the only place that names one. The same
+An installation has one file of manifests for each range of Kubernetes versions; gate and recorder have one each. The version is that of pyproject.toml, the only place that names one. The same
 checkout gives the same bytes: a wheel is built from a copy without leftovers of older builds, with fixed times and modes. It builds the
 console if the cache does not have it; only that may need a network. It pushes nowhere.
 """
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from local import borrowed, console_build, images, rootfs
 from local.builds import BuildError
+from local.chart.build import pack
 from local.images import REPOSITORY, version
 
 OUT = REPOSITORY / "build" / "dist"
@@ -44,12 +44,22 @@ class DistError(Exception):
 
 
 def build(out: Path) -> list[Path]:
-    """Builds the wheels and the bundles into `out`, with their SHA-256 sums in one more file. Raises DistError, BuildError."""
+    """Builds wheels, chart and bundles into `out`, with their SHA-256 sums in one more file. Raises DistError, BuildError."""
     out.mkdir(parents=True, exist_ok=True)
-    paths = [build_wheel(out), build_plugin(out), *(bundle(out, suffix) for suffix in BUNDLES)]
-    sums = out / SUMS
-    sums.write_text("".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in paths))
-    return [*paths, sums]
+    paths = [build_wheel(out), build_plugin(out), pack(out, int(ZIP_EPOCH)), *(bundle(out, suffix) for suffix in BUNDLES)]
+    (out / SUMS).write_text(sums(paths))
+    return [*paths, out / SUMS]
+
+
+def sums(paths: Iterable[Path]) -> str:
+    """Returns the lines that `sha256sum --check` reads, sorted by name."""
+    return "".join(f"{sha256_of(path)}  {path.name}\n" for path in sorted(paths))
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the digest of a file's content, in hexadecimal."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def build_wheel(out: Path) -> Path:

@@ -1,14 +1,13 @@
-"""Makes the images of operator, runtime and recorder with the standard library alone, for a cluster without Docker.
+"""Makes the images of operator, runtime and recorder with the standard library alone.
 
-An image is one uncompressed layer in an OCI layout, as `ctr images import` reads it. The same files give the same digest on every machine:
-owners, times and the umask's traces are left out. A finished image is kept in the cache, named by the digest of all its inputs. It refuses
-to pack a device or a socket, follows no symbolic link, and pushes nowhere.
+An image is one uncompressed layer in an OCI layout. `ctr images import`, `kind load image-archive` and `docker load` read its archive. The
+same files give the same digest on every machine: owners, times and the umask's traces are left out. A finished image is kept in the
+cache, named by the digest of all its inputs. It refuses to pack a device or a socket, follows no symbolic link, and pushes nowhere.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import platform
@@ -22,7 +21,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from local import builds, console_build, rootfs, steps
+from local import builds, console_build, debian, rootfs, steps
+from local.archives import add
 from local.steps import Step, Task
 
 REPOSITORY = Path(__file__).parent.parent
@@ -31,7 +31,6 @@ KEPT = 3  # finished archives of each image that stay in the cache: another chec
 
 NONROOT = "65532"
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MEDIA = "application/vnd.oci.image"
 
 
@@ -110,6 +109,7 @@ def version() -> str:
 
 ALWAYS = (RUNTIME, OPERATOR, RECORDER)
 """The images of every installation."""
+OURS = {image.name: image for image in (*ALWAYS, RUNTIME_SDK)}
 
 FOR_THIS_MACHINE = Recipe()
 
@@ -268,12 +268,17 @@ def write_image(
         )
         digest = _digest(manifest)
         with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive:
-            _put(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-            _put(archive, "index.json", _json(_index(manifest, name, tag)))
-            _put(archive, _blob(digest), manifest)
-            _put(archive, _blob(_digest(config)), config)
+            add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+            add(archive, "index.json", _json(_index(manifest, name, tag)))
+            # Docker's own store reads only this file, and containerd only the two above.
+            saved = {"Config": _blob(_digest(config)), "RepoTags": [name], "Layers": [_blob(layer_digest)]}
+            add(archive, "manifest.json", _json([saved]))
+            add(archive, _blob(digest), manifest)
+            add(archive, _blob(_digest(config)), config)
+            entry = tarfile.TarInfo(_blob(layer_digest))
+            entry.size = layer.stat().st_size
             with layer.open("rb") as content:
-                archive.addfile(_sized(_blob(layer_digest), layer.stat().st_size), content)
+                archive.addfile(entry, content)
         partial.rename(out)
     finally:
         layer.unlink(missing_ok=True)
@@ -317,7 +322,7 @@ def _config(
     if cmd:
         config["Cmd"] = list(cmd)
     return {
-        "architecture": _architecture(),
+        "architecture": architecture(),
         "os": "linux",
         "created": created,
         "config": config,
@@ -331,7 +336,7 @@ def _index(manifest: bytes, name: str, tag: str) -> dict[str, object]:
 
     An import makes no name with a digest by itself, and a pod may use that name.
     """
-    platform_ = {"architecture": _architecture(), "os": "linux"}
+    platform_ = {"architecture": architecture(), "os": "linux"}
     tagged = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag}
     digested = {"io.containerd.image.name": f"{name.removesuffix(':' + tag)}@{_digest(manifest)}"}
     entry = _descriptor("manifest.v1+json", manifest) | {"platform": platform_}
@@ -339,8 +344,9 @@ def _index(manifest: bytes, name: str, tag: str) -> dict[str, object]:
     return {"schemaVersion": 2, "mediaType": f"{_MEDIA}.index.v1+json", "manifests": manifests}
 
 
-def _architecture() -> str:
-    return ARCHITECTURES.get(platform.machine(), platform.machine())
+def architecture() -> str:
+    """Returns this machine's architecture, as images name it."""
+    return debian.ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
 def _descriptor(kind: str, content: bytes) -> dict[str, object]:
@@ -357,13 +363,3 @@ def _blob(digest: str) -> str:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _sized(name: str, size: int) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.size = size
-    return entry
-
-
-def _put(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    archive.addfile(_sized(name, len(content)), io.BytesIO(content))

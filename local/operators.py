@@ -83,14 +83,14 @@ def _overlay(cluster: Cluster, kubectl: Transcript, manifests: str, programs: Se
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(Path(kubectl.root).resolve() / manifests, folder.resolve())],
-        "patches": [_told(program, variables) for program in programs],
+        "patches": [_settings_patch(program, variables) for program in programs],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
     say(f"# {manifests} with {', '.join(f'{name}={value}' for name, value in variables.items())}")
     return str(folder)
 
 
-def _told(program: str, variables: Mapping[str, str]) -> dict[str, object]:
+def _settings_patch(program: str, variables: Mapping[str, str]) -> dict[str, object]:
     """Returns a patch that finds a program's Deployment and container by name: their order does not matter.
 
     It names its target without a namespace, and so also applies to a release's file, which has one.

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 MANIFESTS = Path(__file__).parents[1] / "manifests"
-FOLDERS = ("rbac", "api", "gate", "recorder", "chart/templates/hooks", "chart/templates/tests")
-"""Folders with roles; the chart's other templates are generated from the first ones."""
+FOLDERS = ("rbac", "api", "gate", "recorder", "helm/templates/hooks", "helm/templates/tests")
+"""Folders with roles; the chart's other templates are made from the first ones."""
 
 ROLES, BINDINGS = ("ClusterRole", "Role"), ("ClusterRoleBinding", "RoleBinding")
 _TEMPLATED = re.compile(r"^.*\{\{.*$", re.MULTILINE)

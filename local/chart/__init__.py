@@ -1,3 +1,1 @@
-"""Generates the Helm chart from `manifests/`, with marked places for values. `python -m local.chart` writes it; `--check` lists stale
-files.
-"""
+"""Builds the Helm chart from `manifests/`, with marked places for values. `python -m local.chart.build` writes it."""

@@ -1,5 +1,5 @@
 """Makes the reference of programs from their parsers: the plugin's commands, and every setting of operator, API, gate, recorder and
-runtime.
+runtime. The values of the Helm chart come from their models.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from local.chart import build, templates, written
 from local.docs.text import block, code, page, plain, table
 
 FOLDER = "reference"
@@ -21,7 +22,7 @@ IN_HELP_ALONE = " Each option can also be given by the environment variable in b
 def pages() -> dict[str, str]:
     """Returns each page by its path. It does not depend on the environment variables of the machine that builds it."""
     with _bare():
-        return {f"{FOLDER}/kubectl-dynamiq.md": _plugin(), f"{FOLDER}/settings.md": _settings()}
+        return {f"{FOLDER}/kubectl-dynamiq.md": _plugin(), f"{FOLDER}/settings.md": _settings(), f"{FOLDER}/chart.md": _chart()}
 
 
 @contextmanager
@@ -47,6 +48,11 @@ def _plugin() -> str:
     commands = [_command(name, each, usage=True) for name, each in arguments.commands_of(parser).items()]
     more = "[kubectl dynamiq](../plugin.md) says how it asks, what it prints for scripts, and how it logs in."
     return page("# kubectl dynamiq", plain(parser.description or ""), more, table(("command", ""), rows), *commands)
+
+
+def _chart() -> str:
+    intro = "Values of the Helm chart, and their defaults. [Install](../install.md#values) has a file with something of everything."
+    return page("# Values of the chart", intro, written.table(written.values_with(templates.render(build.MANIFESTS).defaults)))
 
 
 def _settings() -> str:

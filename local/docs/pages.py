@@ -120,7 +120,7 @@ def prepared(text: str, led: Callable[[str], str]) -> str:
                 lines.append("")
             continue
         line = _further_in(line, lines)
-        if lines and lines[-1].strip() and (fenced or (ITEM.match(line) and not _goes_on(lines))):
+        if lines and lines[-1].strip() and (fenced or (ITEM.match(line) and not _is_in_list(lines))):
             lines.append("")
         fence = fenced[1] if fenced else ""
         lines.append(line if fence else LINK.sub(lambda link: led(link[0]), line))
@@ -136,7 +136,7 @@ def _further_in(line: str, before: list[str]) -> str:
     return f"    {inside[1]}" if inside and (ITEM.match(inside[1]) or not (before and before[-1].strip())) else line
 
 
-def _goes_on(lines: list[str]) -> bool:
+def _is_in_list(lines: list[str]) -> bool:
     """Returns True if the last line is already in a list: indented lines belong to the item above them."""
     for line in reversed(lines):
         if not line.strip():

@@ -8,7 +8,7 @@ from typing import Any
 from dynamiq_operator.model import crd
 from dynamiq_operator.model.base import GROUP, RULES, VERSION
 from dynamiq_operator.model.kinds import KINDS, Kind
-from local.docs.schemas import Schema, type_of, words
+from local.docs.schemas import Schema, describe, type_of
 from local.docs.text import code, page, plain, table
 
 FOLDER = "reference/resources"
@@ -47,7 +47,7 @@ def _sections(path: str, schema: Schema, level: int = TOP) -> Iterator[str]:
     """Yields the section of an object, then those of the objects in it. A list adds `[]` to the path, and a map `.*`."""
     fields: Mapping[str, Schema] = schema.get("properties", {})
     required = schema.get("required", ())
-    rows = [(_name(path, name, field), _type(field), _said(field, name in required)) for name, field in fields.items()]
+    rows = [(_name(path, name, field), _type(field), _description(field, name in required)) for name, field in fields.items()]
     heading = f"{'#' * level} {code(path)} {{ #{path} }}"
     yield page(heading, plain(schema.get("description", "")) if level > TOP else "", table(("field", "type", ""), rows), _rules(schema))
     for name, field in fields.items():
@@ -74,11 +74,11 @@ def _inside(path: str, field: Schema) -> tuple[str, Schema]:
     return path, field
 
 
-def _said(field: Schema, required: bool) -> str:
+def _description(field: Schema, required: bool) -> str:
     """Returns the text for a field: if it is required, its description, and the values that the API server refuses."""
     _, inner = _inside("", field)
     refused = [] if "properties" in inner else [plain(message) for message in _messages(field, field.get("items", {}))]
-    return " ".join(filter(None, ["**Required.**" if required else "", words(field), *(f"Refused: *{message}*" for message in refused)]))
+    return " ".join(filter(None, ["**Required.**" if required else "", describe(field), *(f"Refused: *{message}*" for message in refused)]))
 
 
 def _rules(schema: Schema) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.docs.schemas import Schema, type_of, words
+from local.docs.schemas import Schema, describe, type_of
 from local.docs.text import block, code, page, paragraphs, plain, table
 
 DOCUMENT = Path(__file__).parents[2] / "operator" / "console" / "openapi.json"
@@ -57,7 +57,7 @@ def _section(path: str, method: str, operation: Mapping[str, Any]) -> str:
             code(each["name"]),
             each["in"],
             _never_null(each["schema"]),
-            _required(each) + words({"description": each.get("description", ""), **each["schema"]}),
+            _required(each) + describe({"description": each.get("description", ""), **each["schema"]}),
         )
         for each in operation.get("parameters", ())
     ]
@@ -65,7 +65,7 @@ def _section(path: str, method: str, operation: Mapping[str, Any]) -> str:
         heading,
         paragraphs(operation.get("description") or operation["summary"]),
         table(("parameter", "in", "type", ""), parameters),
-        _asked(operation),
+        _request(operation),
         _answers(operation["responses"]),
         _example(operation["responses"]),
     )
@@ -80,7 +80,7 @@ def _required(each: Mapping[str, Any]) -> str:
     return "**Required.** " if each.get("required") else ""
 
 
-def _asked(operation: Mapping[str, Any]) -> str:
+def _request(operation: Mapping[str, Any]) -> str:
     if (body := operation.get("requestBody")) is None:
         return ""
     (content,) = body["content"].values()
@@ -125,8 +125,8 @@ def _body(name: str, schema: Schema) -> str:
     required = schema.get("required", ())
     fields: Mapping[str, Schema] = schema.get("properties", {})
     rows = [
-        (code(field), type_of(inner), ("**Required.** " if field in required else "") + words(inner)) for field, inner in fields.items()
+        (code(field), type_of(inner), ("**Required.** " if field in required else "") + describe(inner)) for field, inner in fields.items()
     ]
     description = paragraphs(schema.get("description", ""))
-    alone = "" if fields else f"{type_of(schema)}. {words({**schema, 'description': ''})}"
+    alone = "" if fields else f"{type_of(schema)}. {describe({**schema, 'description': ''})}"
     return page(f"## {code(name)} {{ #{name} }}", description, alone, table(("field", "type", ""), rows))

@@ -33,7 +33,7 @@ def type_of(schema: Schema) -> str:
     return str(kind)
 
 
-def words(schema: Schema) -> str:
+def describe(schema: Schema) -> str:
     """Returns its description, and the values that it may have."""
     description = plain(schema.get("description", ""))
     limits = _limits(schema)

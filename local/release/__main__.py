@@ -1,4 +1,4 @@
-"""Runs the command line: `python -m local.release build VERSION` and `python -m local.release check`."""
+"""Runs the command line: `python -m local.release build VERSION`, `images [IMAGE…]` and `check`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local.builds import BuildError
 from local.debian_lock import LockError
 from local.dist import DistError
 from local.errors import LocalError
-from local.images import REPOSITORY, ImageError, version
+from local.images import ALWAYS, OURS, REPOSITORY, ImageError, version
 from local.progress import say
 from local.release import build, check
 from local.release.build import ReleaseError
@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     built = commands.add_parser("build", help="make the files of a release")
     built.add_argument("version", nargs="?", default="", help="the version, which has to be the project's")
     built.set_defaults(run=_build)
+    archives = commands.add_parser("images", help="make the archives of images that docker and kind load, in build/images")
+    archives.add_argument("images", nargs="*", metavar="IMAGE", help=f"one of {', '.join(OURS)} (default: those of every installation)")
+    archives.set_defaults(run=_images)
     checked = commands.add_parser("check", help="install from the files of a release alone on a fresh cluster, and run the demo")
     checked.set_defaults(run=_check)
     checked.add_argument("--profile", choices=FORCEABLE, help="force a profile; see `python -m local --help`")
@@ -70,6 +73,17 @@ def _build(options: argparse.Namespace) -> None:
     say(f"version {version()}, in {options.folder}:")
     for path in paths:
         say(f"  {path.name}  {path.stat().st_size:,} bytes")
+
+
+def _images(options: argparse.Namespace) -> None:
+    if unknown := set(options.images) - set(OURS):
+        raise ImageError(f"there is no image {', '.join(sorted(unknown))}: name {', '.join(OURS)}")
+    folder = build.IMAGES.relative_to(REPOSITORY)
+    for image in [OURS[name] for name in options.images] or ALWAYS:
+        path = build.archive(image, build.IMAGES, build.commit_time())
+        say(f"  {folder}/{path.name}  {path.stat().st_size:,} bytes  {image.reference}")
+    for command in ("docker load --input", "kind load image-archive"):
+        say(f"for each in {folder}/*-{version()}-*.oci.tar; do {command} $each; done")
 
 
 def _check(options: argparse.Namespace) -> None:

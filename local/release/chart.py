@@ -1,10 +1,9 @@
-"""Packs the Helm chart as one file of a release with the real helm, and reads it again."""
+"""Reads the Helm chart of a release with the real helm."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,23 +13,13 @@ from typing import Any
 import yaml
 
 from local import builds, components
-from local.chart.__main__ import CHART
 from local.chart.templates import SYSTEM
 
 RELEASE = "dynamiq"
 
 
 class ChartError(Exception):
-    """A chart that Helm did not pack, or refuses; the message is Helm's own."""
-
-
-def package(out: Path, epoch: int) -> None:
-    """Packs the chart into `out`. Its files get the time `epoch` in Unix seconds, so the same commit gives the same bytes. Raises ChartError, BuildError."""
-    with tempfile.TemporaryDirectory(prefix="dynamiq-chart-") as folder:
-        copied = Path(shutil.copytree(CHART, Path(folder) / CHART.name, ignore=shutil.ignore_patterns("__pycache__")))
-        for path in copied.rglob("*"):
-            os.utime(path, (epoch, epoch))
-        _helm("package", str(copied), "--destination", str(out))
+    """A chart that Helm refuses; the message is Helm's own."""
 
 
 def images(archive: Path, digests: Mapping[str, str]) -> set[str]:

@@ -21,6 +21,7 @@ from uv import find_uv_bin
 
 from local import clusters, dist, gateway, images, prepare
 from local.archives import extract
+from local.chart.build import package_name
 from local.clusters import Cluster
 from local.demo import Demo
 from local.errors import LocalError
@@ -60,11 +61,11 @@ class Release:
 
     def require_chart(self) -> None:
         """Refuses a chart that helm's lint refuses, or whose pods would run images of other digests. Raises LayoutError."""
-        archive = self.folder / layout.chart(self.index.version)
+        archive = self.folder / package_name(self.index.version)
         digests = {name.rpartition(":")[0]: each.digest for name, each in self.index.images.items()}
         used = chart.images(archive, {name.rpartition("/")[2]: digest for name, digest in digests.items()})
         if others := used - {f"{name}@{digest}" for name, digest in digests.items()}:
-            raise LayoutError(f"{archive.name} names images that the release has not: {', '.join(sorted(others))}")
+            raise LayoutError(f"{archive.name} names images that are not in the release: {', '.join(sorted(others))}")
 
 
 def verified(folder: Path) -> Release:
@@ -82,10 +83,10 @@ def check(folder: Path, work: Path, profile: str | None = None) -> None:
     """Installs the release in `folder` and runs the demo; `work` is emptied for its files. Raises LayoutError, LocalError, ChartError."""
     release = verified(folder)
     heading(
-        f"Release {release.index.version} of {release.index.commit[:12]}: {len(release.index.images)} images, every file as its sum says"
+        f"Release {release.index.version} of {release.index.commit[:12]}: {len(release.index.images)} images, and every file has its sum"
     )
     release.require_chart()
-    say(f"{layout.chart(release.index.version)}: helm lints and renders it, with these images by their digests")
+    say(f"{package_name(release.index.version)}: helm lints and renders it, with these images by their digests")
     shutil.rmtree(work, ignore_errors=True)
     release.lay_out(work / "installation")
     plugin = _install_plugin(release.wheel(), work / "plugin")
@@ -105,7 +106,7 @@ def check(folder: Path, work: Path, profile: str | None = None) -> None:
 
 def _require_pods(cluster: Cluster) -> None:
     if not cluster.real_pods:
-        raise LocalError("the pods of this machine are simulated, and a release is images: be root on Linux, or start Docker")
+        raise LocalError("pods of this machine are simulated and run no images: be root on Linux, or start Docker")
 
 
 def _install_plugin(wheel: Path, environment: Path) -> Path:

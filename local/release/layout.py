@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from packaging.version import Version
 
-from local.dist import BUNDLES, bundle_name
+from local.chart.build import package_name
+from local.dist import BUNDLES, SUMS, bundle_name, sha256_of
 
-SUMS = "SHA256SUMS"
 INDEX = "release.json"
 NOTES = "CHANGES.md"
 SBOM = ".cdx.json"
@@ -65,17 +64,12 @@ def files(index: Index) -> list[str]:
     wheels = [wheel(distribution, version) for distribution in WHEELS]
     with_wheels = [beside(name, ending) for name in wheels for ending in (SBOM, REQUIREMENTS)]
     bundles = [bundle_name(version, suffix) for suffix in BUNDLES]
-    return sorted([*images, *wheels, *with_wheels, *bundles, chart(version), examples(version), NOTES, INDEX])
+    return sorted([*images, *wheels, *with_wheels, *bundles, package_name(version), examples(version), NOTES, INDEX])
 
 
 def wheel(distribution: str, version: str) -> str:
     """Returns the name of a wheel, which has the version in Python's form: `1.2.0rc1` for `1.2.0-rc1`."""
     return f"{distribution}-{Version(version)}-py3-none-any.whl"
-
-
-def chart(version: str) -> str:
-    """Returns the name of the Helm chart, as helm names its package."""
-    return f"dynamiq-{version}.tgz"
 
 
 def examples(version: str) -> str:
@@ -95,11 +89,6 @@ def beside(file: str, ending: str) -> str:
     return file + ending
 
 
-def sums(paths: Iterable[Path]) -> str:
-    """Returns the lines that `sha256sum --check` reads."""
-    return "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(paths))
-
-
 def require_sums(folder: Path) -> None:
     """Refuses a release if a file is missing from its sums or from the folder, or differs. Raises LayoutError."""
     try:
@@ -112,7 +101,7 @@ def require_sums(folder: Path) -> None:
         if names:
             raise LayoutError(f"{', '.join(sorted(names))} {problem}")
     for name, sha256 in named.items():
-        if _sha256(folder / name) != sha256:
+        if sha256_of(folder / name) != sha256:
             raise LayoutError(f"{name} is not the file that {SUMS} names")
 
 
@@ -120,8 +109,3 @@ def require_complete(folder: Path, index: Index) -> None:
     """Refuses a release without a file that every release has. Raises LayoutError."""
     if absent := [name for name in files(index) if not (folder / name).is_file()]:
         raise LayoutError(f"{folder} is not a whole release: {', '.join(absent)} is missing")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -11,7 +11,7 @@ import pytest
 from local.clusters import Cluster
 from tests.api.support.dry_run import taken
 from tests.support.api import Api, Manifest
-from tests.support.chart import CHART, VALUE_SETS, Helm
+from tests.support.chart import VALUE_SETS, Helm
 from tests.support.cluster import Kubectl, parsed
 
 AGAINST_CLUSTER = "--dry-run=server", "--take-ownership"
@@ -40,14 +40,14 @@ def test_the_api_server_takes_all_that_it_renders(helm: Helm, api: Api, kubectl:
     objects = [as_template(each) if each["kind"] == "Pod" else each for each in rendered.values()]
     assert len(objects) > 100
     taken(api, kubectl, objects)
-    shown = parsed(helm("show", "crds", str(CHART)).stdout)
-    assert len(shown) == len(list((CHART / "crds").iterdir()))
+    shown = parsed(helm("show", "crds", str(helm.chart)).stdout)
+    assert len(shown) == len(list((helm.chart / "crds").iterdir()))
     assert {json.dumps(each) for each in shown} <= set(rendered)
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(CHART, tmp_path / "chart"))
+def copied(helm: Helm, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(helm.chart, tmp_path / "chart"))
 
 
 def fields_of_apps(chart: Path) -> tuple[Path, Manifest, Manifest]:

@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from dynamiq_operator.model import names
+from local.chart.build import build
 from local.clusters import Cluster
 from tests.support import chart, restores, velero
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY, parsed
-from tests.support.commands import blocks, shell
+from tests.support.commands import blocks, pushed, shell
 from tests.support.history_stage import APP as WORKFLOW
 from tests.support.history_stage import HistoryStage, specs
 from tests.support.operator import OPERATOR_ACCOUNT, install_rights
@@ -42,15 +43,6 @@ def test_the_programs_that_the_documents_name_say_what_they_are(cluster: Cluster
     assert "__start_kubectl" in shell("source <(kubectl completion bash); complete -p kubectl", cluster, tmp_path)
     output = shell(f'eval "$(python -m local env --name {cluster.name})" && kubectl get nodes -o name', cluster, REPOSITORY)
     assert output.startswith("node/")
-
-
-def pushed(block: str) -> dict[str, str]:
-    """Returns the images that a block builds and pushes, by target of the Dockerfile."""
-    built = dict(re.findall(r"docker build --target (\w+) -t (\S+) \.", block))
-    targets = re.findall(r"^FROM \S+ AS (\S+)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
-    assert set(built) <= set(targets)
-    assert re.findall(r"docker push (\S+)", block) == list(built.values())
-    return built
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +74,16 @@ def triggers_of(objects: list[Manifest]) -> set[str]:
 def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by_kustomize(
     cluster: Cluster, helm: Path, tmp_path: Path
 ) -> None:
-    """Docker is not needed: the targets are read from the Dockerfile."""
+    """Docker is not needed: its commands are only printed."""
     images, install, values, *_, by_kustomize = blocks(INSTALL)
-    built = pushed(images)
+    built = pushed(images, tmp_path)
     assert set(built) == {"operator", "runtime", "recorder"}
     for folder in ("manifests", "crds"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    short = helmed(helm, install.replace("helm install ", "helm template ").partition("helm test")[0], cluster, tmp_path)
+    make, _, installed = install.partition("\n")
+    assert make == "make chart"
+    build(tmp_path / "build" / "chart")
+    short = helmed(helm, installed.replace("helm install ", "helm template ").partition("helm test")[0], cluster, tmp_path)
     full = helmed(helm, values.replace("helm upgrade --install ", "helm template "), cluster, tmp_path)
     three = {f"dynamiq-{name}": built["operator"] for name in ("operator", "api", "gate")}
     assert images_of(short) == three
@@ -112,7 +107,7 @@ def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Clust
     page = "".join(blocks(INSTALL))
     for command in ("helm test", "helm upgrade", "helm rollback", "helm uninstall"):
         assert re.search(f"^{command} dynamiq ", page, re.MULTILINE)
-    assert "helm show crds manifests/chart | kubectl apply --server-side --force-conflicts -f -\nhelm upgrade " in page
+    assert "helm show crds build/chart | kubectl apply --server-side --force-conflicts -f -\nhelm upgrade " in page
 
 
 def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of_it(cluster: Cluster, tmp_path: Path) -> None:
@@ -122,8 +117,6 @@ def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of
     sqlite, postgres, gate = (
         next(each for each in page if name in each) for name in ("../manifests/recorder]", "recorder-postgres", "gate")
     )
-    pushed = dict(re.findall(r"docker build --target (\w+) -t (\S+) \. && docker push \2", sqlite))
-    assert re.search("^FROM .* AS recorder$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
     (written,) = re.findall("(kubectl create secret .*?)\nmkdir", postgres, re.DOTALL)
     (secret,) = yaml.safe_load_all(shell(f"{written} --dry-run=client -o yaml", cluster, tmp_path))
     rendered = {name: _rendered(block, cluster, tmp_path) for name, block in (("sqlite", sqlite), ("postgres", postgres), ("gate", gate))}
@@ -131,7 +124,7 @@ def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of
         (workload,) = [each for each in rendered[name] if each["kind"] in ("StatefulSet", "Deployment")]
         (service,) = [each for each in rendered[name] if each["kind"] == "Service"]
         (container,) = workload["spec"]["template"]["spec"]["containers"]
-        assert (workload["kind"], container["image"]) == (kind, pushed["recorder"])
+        assert (workload["kind"], container["image"]) == (kind, pushed(blocks(INSTALL)[0], tmp_path)["recorder"])
         assert service["spec"]["selector"].items() <= workload["spec"]["template"]["metadata"]["labels"].items()
         if name == "postgres":
             reference = container["env"][0]["valueFrom"]["secretKeyRef"]

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from local import builds, components
+from local.chart.build import build
 from tests.support.api import Manifest
-from tests.support.cluster import REPOSITORY, SHORT_LIVED, parsed
+from tests.support.cluster import SHORT_LIVED, parsed
 
-CHART = REPOSITORY / "manifests" / "chart"
 RELEASE = "dynamiq"
 NAMESPACE = "dynamiq-system"
 TIMEOUT = 600.0  # seconds: an installation waits until its pods are ready
@@ -146,11 +146,12 @@ VALUE_SETS: Mapping[str, Manifest] = {
 
 @dataclass(frozen=True)
 class Helm:
-    """Runs helm, which keeps its files in `home`; without a kubeconfig it has no cluster."""
+    """Runs helm, which keeps its files in `home`; without a kubeconfig it has no cluster. `chart`: built if it is not there."""
 
     home: Path
     kubeconfig: Path | None = None
     program: Path = field(default_factory=lambda: program())
+    chart: Path = field(default_factory=build)
     _rendered: dict[str, list[Manifest]] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, *arguments: str, values: Manifest | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -170,17 +171,17 @@ class Helm:
         assert done.returncode == 0 or not check, f"helm {' '.join(arguments)}: {done.stderr.strip()}\n{done.stdout.strip()}"
         return done
 
-    def rendered(self, values: Manifest, *arguments: str, chart: Path = CHART, namespace: str = NAMESPACE) -> list[Manifest]:
+    def rendered(self, values: Manifest, *arguments: str, chart: Path | None = None, namespace: str = NAMESPACE) -> list[Manifest]:
         """Returns the objects that it would install, including those of hooks and the definitions. It caches them by values."""
-        command = ("template", RELEASE, str(chart), "--namespace", namespace, "--include-crds", *arguments)
+        command = ("template", RELEASE, str(chart or self.chart), "--namespace", namespace, "--include-crds", *arguments)
         key = json.dumps([command, values])
         if key not in self._rendered:
             self._rendered[key] = parsed(self(*command, values=values).stdout)
         return list(self._rendered[key])
 
-    def refused(self, values: Manifest, *arguments: str, chart: Path = CHART, namespace: str = NAMESPACE) -> str:
+    def refused(self, values: Manifest, *arguments: str, chart: Path | None = None, namespace: str = NAMESPACE) -> str:
         """Returns helm's refusal of these values. Raises AssertionError if it accepts them."""
-        done = self("template", RELEASE, str(chart), "--namespace", namespace, *arguments, values=values, check=False)
+        done = self("template", RELEASE, str(chart or self.chart), "--namespace", namespace, *arguments, values=values, check=False)
         assert done.returncode != 0, f"these values are taken: {values}"
         return done.stderr
 

@@ -9,7 +9,7 @@ from dynamiq_operator.model.kinds import KINDS
 from local import images
 from local.clusters import Cluster
 from tests.support.api import Manifest
-from tests.support.chart import CHART, NAMESPACE, RELEASE, Helm
+from tests.support.chart import NAMESPACE, RELEASE, Helm
 from tests.support.cluster import Kubectl, parsed
 from tests.support.waiting import eventually
 
@@ -26,11 +26,13 @@ class Release:
 
     def install(self, values: Manifest | None = None, *flags: str) -> None:
         """Installs it, and returns once all of its pods are ready."""
-        self.helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace", *WAITED, *flags, values=values or {})
+        self.helm(
+            "install", RELEASE, str(self.helm.chart), "--namespace", NAMESPACE, "--create-namespace", *WAITED, *flags, values=values or {}
+        )
 
     def upgrade(self, values: Manifest, *flags: str) -> None:
         """Upgrades it to exactly these values: without the flag, no values would mean those of the previous revision."""
-        self.helm("upgrade", "--reset-values", RELEASE, str(CHART), "--namespace", NAMESPACE, *WAITED, *flags, values=values)
+        self.helm("upgrade", "--reset-values", RELEASE, str(self.helm.chart), "--namespace", NAMESPACE, *WAITED, *flags, values=values)
 
     def rollback(self, revision: int) -> None:
         self.helm("rollback", RELEASE, str(revision), "--namespace", NAMESPACE, *WAITED)

@@ -17,12 +17,11 @@ import yaml
 
 from dynamiq_operator.model import names
 from local import borrowed, images
+from local.chart.build import pack
 from local.release import chart as release_chart
-from local.release import layout
 from local.release.chart import ChartError
 from tests.support.api import Manifest
 from tests.support.chart import (
-    CHART,
     EVERYTHING,
     NAMESPACE,
     OF_ALL_PODS,
@@ -81,7 +80,7 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 @pytest.mark.parametrize("name", ["everything", "least"])
 def test_helm_finds_nothing_to_mend(helm: Helm, name: str) -> None:
     """tests/api/test_chart.py parses the output of the other sets, and sends it to an API server."""
-    output = helm("lint", "--strict", "--namespace", NAMESPACE, str(CHART), values=VALUE_SETS[name]).stdout
+    output = helm("lint", "--strict", "--namespace", NAMESPACE, str(helm.chart), values=VALUE_SETS[name]).stdout
     assert "1 chart(s) linted, 0 chart(s) failed" in output
 
 
@@ -94,8 +93,8 @@ def test_it_is_what_kustomize_makes_of_the_same_manifests(helm: Helm, values: Ma
     assert {f"{name}{path}" for name in ours for path in differences(theirs[name], ours[name])} == beside
 
 
-def test_every_value_is_in_a_set_that_is_tried() -> None:
-    values = re.findall(r"^\| `([\w.]+)` \|", (CHART / "README.md").read_text(), re.MULTILINE)
+def test_every_value_is_in_a_set_that_is_tried(helm: Helm) -> None:
+    values = re.findall(r"^\| `([\w.]+)` \|", (helm.chart / "README.md").read_text(), re.MULTILINE)
     tried = {path for each in VALUE_SETS.values() for path, _ in leaves(each)}
     missing = [value for value in values if not any(f"{path}.".startswith(f"{value}.") for path in tried)]
     assert len(values) > 100
@@ -188,7 +187,7 @@ SWITCHES = (
 
 def test_every_switch_changes_what_is_installed(helm: Helm) -> None:
     """The test leaves out crds.check, which needs a cluster: tests/api/test_chart.py."""
-    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    defaults = yaml.safe_load((helm.chart / "values.yaml").read_text())
     assert {path for path, value in leaves(defaults) if isinstance(value, bool)} == {*SWITCHES, "crds.check"}
     on = _nested(dict.fromkeys(SWITCHES, True))
     whole = helm.rendered(on)
@@ -241,7 +240,7 @@ def test_no_text_breaks_what_it_stands_in(helm: Helm, name: str) -> None:
 
 @pytest.mark.parametrize("release", ["123", "1e3", "true", "null"])
 def test_a_release_may_have_a_name_that_yaml_takes_for_something_else(helm: Helm, release: str) -> None:
-    rendered = parsed(helm("template", release, str(CHART), "--namespace", "456", values=VALUE_SETS["whole"]).stdout)
+    rendered = parsed(helm("template", release, str(helm.chart), "--namespace", "456", values=VALUE_SETS["whole"]).stdout)
     assert {each["metadata"]["labels"]["app.kubernetes.io/instance"] for each in rendered} == {release}
     assert {
         type(value) for each in rendered for value in [*each["metadata"]["labels"].values(), each["metadata"].get("namespace", "")]
@@ -319,7 +318,7 @@ def test_the_gate_ends_only_after_every_app_is_awake(helm: Helm) -> None:
     ],
 )
 def test_its_notes_name_the_next_three_commands(helm: Helm, values: Manifest, commands: tuple[str, ...]) -> None:
-    output = helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", values=values).stdout
+    output = helm("install", RELEASE, str(helm.chart), "--namespace", NAMESPACE, "--dry-run=client", values=values).stdout
     notes = output.partition("\nNOTES:\n")[2]
     assert tuple(re.findall(r"^   ((?:helm|kubectl) .*)$", notes, re.MULTILINE)) == commands
     runtime = yaml.safe_load(re.search(r"<<'END'\n(.*?)\n *END", notes, re.DOTALL)[1])  # type: ignore[index]
@@ -327,22 +326,22 @@ def test_its_notes_name_the_next_three_commands(helm: Helm, values: Manifest, co
 
 
 def test_what_it_says_of_itself_is_the_projects_version(helm: Helm, tmp_path: Path) -> None:
-    chart_metadata = yaml.safe_load(helm("show", "chart", str(CHART)).stdout)
+    chart_metadata = yaml.safe_load(helm("show", "chart", str(helm.chart)).stdout)
     assert (chart_metadata["version"], chart_metadata["appVersion"]) == (images.version(), images.version())
-    helm("package", str(CHART), "--destination", str(tmp_path))
-    (archive,) = tmp_path.iterdir()
-    assert archive.name == f"dynamiq-{images.version()}.tgz"
-    assert by_name(helm.rendered({}, chart=archive)) == by_name(helm.rendered({}))
+    helm("package", str(helm.chart), "--destination", str(tmp_path))
+    (by_helm,) = tmp_path.iterdir()
+    (tmp_path / "ours").mkdir()
+    ours = pack(tmp_path / "ours", 0)
+    assert ours.name == by_helm.name == f"dynamiq-{images.version()}.tgz"
+    assert by_name(helm.rendered({}, chart=ours)) == by_name(helm.rendered({}, chart=by_helm)) == by_name(helm.rendered({}))
 
 
 def test_a_release_has_it_in_one_file_that_is_the_same_each_time_and_names_no_other_images(tmp_path: Path) -> None:
     packed = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        release_chart.package(tmp_path / name, 1_700_000_000)
-        (archive,) = (tmp_path / name).iterdir()
+        archive = pack(tmp_path / name, 1_700_000_000)
         packed.append(archive.read_bytes())
-    assert archive.name == layout.chart(images.version())
     assert packed[0] == packed[1]
     with tarfile.open(archive) as files:
         assert {each.mtime for each in files} == {1_700_000_000}
@@ -353,15 +352,11 @@ def test_a_release_has_it_in_one_file_that_is_the_same_each_time_and_names_no_ot
 
 
 def test_every_value_is_documented_where_it_stands_and_in_the_schema(helm: Helm) -> None:
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    values = helm("show", "values", str(CHART)).stdout.splitlines()
-    undocumented = [line for before, line in itertools.pairwise(values) if _names_a_value(line) and not before.strip().startswith("#")]
+    schema = json.loads((helm.chart / "values.schema.json").read_text())
+    values = helm("show", "values", str(helm.chart)).stdout.splitlines()
+    named = re.compile(r" *[a-zA-Z]+:")
+    undocumented = [line for before, line in itertools.pairwise(values) if named.match(line) and not before.strip().startswith("#")]
     assert undocumented == []
     parts = [schema, *schema["$defs"].values()]
     assert not [name for part in parts for name, each in part["properties"].items() if not each.get("description")]
     assert not [part for part in parts if part["additionalProperties"] is not False]
-
-
-def _names_a_value(line: str) -> bool:
-    """Returns False for a line of a mapping that is one value, such as requests and limits."""
-    return bool(re.match(r" *[a-zA-Z]+:", line)) and not re.match(r" *(requests|limits):", line)

@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+import tarfile
 import zipfile
 from email.parser import BytesParser
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from local import borrowed, console_build, dist, images
+from local.chart import build as chart
 from tests.support.cluster import kustomized, parsed
 
 PATCHES = re.compile(r"^patches:\n(?:[- ].*\n)+", re.MULTILINE)
@@ -92,6 +94,12 @@ def test_what_the_documents_patch_is_found_in_a_bundle(dist_folder: Path, tmp_pa
 def test_the_plugin_has_a_wheel_of_its_own(dist_folder: Path) -> None:
     names = [f"dynamiq_{name}-{images.version()}-py3-none-any.whl" for name in ("kubectl", "operator")]
     assert sorted(path.name for path in dist_folder.glob("*.whl")) == names
+
+
+def test_the_chart_is_that_of_the_checkout(dist_folder: Path) -> None:
+    with tarfile.open(dist_folder / chart.package_name(images.version())) as packed:
+        texts = {each.name.removeprefix("dynamiq/"): packed.extractfile(each).read().decode() for each in packed}  # type: ignore[union-attr]
+    assert texts == chart.files()
 
 
 def test_the_sums_are_those_of_all_that_was_made(dist_folder: Path) -> None:

@@ -64,6 +64,7 @@ class Layout:
         listed = json.loads(self.files["index.json"])["manifests"]
         self.names = [entry["annotations"]["io.containerd.image.name"] for entry in listed]
         self.index = listed[0]
+        (self.saved,) = json.loads(self.files["manifest.json"])
         self.manifest = json.loads(self.blob(self.index))
         self.image = json.loads(self.blob(self.manifest["config"]))
         self.layer = self.blob(self.manifest["layers"][0])
@@ -91,6 +92,9 @@ def test_an_image_keeps_files_and_drops_the_traces_of_its_machine(tmp_path: Path
     layout = Layout(tmp_path / "i.tar")
     assert layout.index["digest"] == digest == images.digest_of(tmp_path / "i.tar")
     assert layout.names == ["x.test/app/web:v1", f"x.test/app/web@{digest}"]
+    assert layout.saved["RepoTags"] == ["x.test/app/web:v1"], "docker load reads no other file"
+    assert json.loads(layout.files[layout.saved["Config"]]) == layout.image
+    assert [layout.files[name] for name in layout.saved["Layers"]] == [layout.layer]
     assert layout.image["config"]["Entrypoint"] == ["/bin/program"]
     assert layout.image["config"]["User"] == "65532"
     assert layout.image["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(layout.layer).hexdigest()]

@@ -7,14 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from local.chart import __main__ as chart
+from local.archives import extract
+from local.chart import build as chart
 from local.chart import templates, written
 from local.chart.places import Marks
 from local.images import REPOSITORY
@@ -61,8 +64,8 @@ def test_long_texts_and_those_of_several_lines_are_what_they_were() -> None:
 
 
 def test_every_object_of_an_installation_is_in_a_template_but_the_releases_own_namespace() -> None:
-    made = templates.made(MANIFESTS).templates
-    beside = [MANIFESTS / name for name in ("chart", "argocd", "flux")]  # what other programs are told of ours
+    made = templates.render(MANIFESTS).templates
+    beside = [MANIFESTS / name for name in ("helm", "argocd", "flux")]  # what other programs are told of ours
     every = (path for path in MANIFESTS.rglob("*.yaml") if path.name != "kustomization.yaml")
     paths = {path for path in every if not any(path.is_relative_to(folder) for folder in beside)}
     left_out = {
@@ -71,54 +74,80 @@ def test_every_object_of_an_installation_is_in_a_template_but_the_releases_own_n
         if path.relative_to(MANIFESTS).as_posix().removeprefix("overlays/") not in made
     }
     assert left_out == {"base/namespace.yaml", "overlays/api-ingress/ingress.yaml", "overlays/api-ingress/console.yaml"}
-    by_hand = {path.name for path in (chart.CHART / "templates").glob("*.yaml")}
+    by_hand = {path.name for path in (chart.BY_HAND / "templates").glob("*.yaml")}
     assert {"ingress.yaml", "console.yaml"} <= by_hand
 
 
 def test_what_stands_in_a_manifest_is_the_default(tmp_path: Path) -> None:
-    shutil.copytree(MANIFESTS, tmp_path / "manifests", ignore=shutil.ignore_patterns("chart"))
+    shutil.copytree(MANIFESTS, tmp_path / "manifests")
     path = tmp_path / "manifests" / "gate" / "deployment.yaml"
     path.write_text(path.read_text().replace("replicas: 2 #", "replicas: 5 #").replace("memory: 1Gi", "memory: 3Gi"))
-    values = yaml.safe_load(written.values_yaml(written.of(templates.made(tmp_path / "manifests").defaults)))
+    values = yaml.safe_load(written.values_yaml(written.values_with(templates.render(tmp_path / "manifests").defaults)))
     assert (values["gate"]["replicas"], values["gate"]["resources"]["limits"]) == (5, {"memory": "3Gi"})
     assert values["operator"]["replicas"] == 2
 
 
 def test_two_manifests_that_say_two_things_of_one_value_are_refused(tmp_path: Path) -> None:
-    shutil.copytree(MANIFESTS, tmp_path / "manifests", ignore=shutil.ignore_patterns("chart"))
+    shutil.copytree(MANIFESTS, tmp_path / "manifests")
     path = tmp_path / "manifests" / "api" / "deployment.yaml"
     path.write_text(path.read_text().replace("imagePullPolicy: IfNotPresent", "imagePullPolicy: Always"))
     with pytest.raises(ValueError, match=r"do not agree on images\.pullPolicy: 'IfNotPresent' and 'Always'"):
-        templates.made(tmp_path / "manifests")
+        templates.render(tmp_path / "manifests")
 
 
 # Values.
 
 
 def test_a_value_without_a_default_anywhere_is_refused() -> None:
-    defaults = templates.made(MANIFESTS).defaults
+    defaults = templates.render(MANIFESTS).defaults
     del defaults["recorder.storage.size"]
     with pytest.raises(ValidationError, match="storage"):
-        written.of(defaults)
+        written.values_with(defaults)
 
 
 def test_what_is_written_of_the_values_are_the_values() -> None:
-    values = written.of(templates.made(MANIFESTS).defaults)
+    values = written.values_with(templates.render(MANIFESTS).defaults)
     assert yaml.safe_load(written.values_yaml(values)) == json.loads(values.model_dump_json(by_alias=True))
 
 
-def test_a_stale_file_and_one_that_nothing_is_generated_for_any_more_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(chart.CHART, tmp_path / "chart")
-    monkeypatch.setattr(chart, "CHART", tmp_path / "chart")
-    assert chart.main(["--check"]) == 0
-    (tmp_path / "chart" / "values.yaml").write_text("")
-    (tmp_path / "chart" / "templates" / "gate" / "gone.yaml").write_text("")
-    assert chart.main(["--check"]) == 1
-    assert "values.yaml, templates/gate/gone.yaml; run `make generate`" in capsys.readouterr().err
-    assert chart.main([]) == 0
-    assert chart.main(["--check"]) == 0
+# Its folder and its package.
+
+
+def read(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_build_writes_what_differs_and_removes_what_is_no_part_of_it_any_more(tmp_path: Path) -> None:
+    folder = chart.build(tmp_path / "chart")
+    assert read(folder) == chart.files()
+    written_first = (folder / "Chart.yaml").stat().st_mtime_ns
+    (folder / "values.yaml").write_text("")
+    (folder / "templates" / "gate" / "gone.yaml").write_text("")
+    assert read(chart.build(folder)) == chart.files()
+    assert (folder / "Chart.yaml").stat().st_mtime_ns == written_first, "another process may be reading it"
+
+
+def test_two_processes_may_build_it_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        built = list(pool.map(lambda _: read(chart.build(tmp_path / "chart")), range(8)))
+    assert all(each == chart.files() for each in built)
+
+
+def test_a_package_has_the_same_files_below_the_charts_name(tmp_path: Path) -> None:
+    with tarfile.open(chart.pack(tmp_path, 1_700_000_000)) as archive:
+        extract(archive, tmp_path, "data")
+        assert {(each.mode, each.mtime, each.uid) for each in archive} == {(0o644, 1_700_000_000, 0)}
+    assert read(tmp_path / "dynamiq") == chart.files()
+
+
+def test_definitions_and_dashboards_stand_once_in_the_repository() -> None:
+    files = chart.files()
+    for folder, source in (("crds", REPOSITORY / "crds"), ("dashboards", MANIFESTS / "monitoring" / "dashboards")):
+        texts = {path.name: path.read_text() for path in source.iterdir() if path.name != "kustomization.yaml"}
+        assert {name.partition("/")[2]: text for name, text in files.items() if name.startswith(f"{folder}/")} == texts
+    listed = subprocess.run(["git", "ls-files", "manifests", "crds"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    contents = [path.read_bytes() for name in listed.splitlines() if (path := REPOSITORY / name).exists()]
+    assert len(contents) == len(set(contents)) > 100
 
 
 # The requests of helm test.
@@ -146,7 +175,7 @@ def tried(server: ScriptedServer, account: Path, *, within: float = 240, **more:
     """Returns the exit code and the output."""
     urls = {"API": f"{server.url}/readyz", "CONSOLE": f"{server.url}/console/", "GATE": "", "RECORDER": ""}
     known = {"SERVER": server.url, "ACCOUNT": str(account), "ACCOUNT_NAME": "dynamiq-test", "STAMPED": "true", "WITHIN": str(within)}
-    program = (chart.CHART / "files" / "installed.py").read_text()
+    program = (chart.BY_HAND / "files" / "installed.py").read_text()
     environment = {**os.environ, **urls, **known, **more}
     done = subprocess.run([sys.executable, "-I", "-c", program], env=environment, capture_output=True, text=True, timeout=600, check=False)
     return done.returncode, done.stdout.splitlines()

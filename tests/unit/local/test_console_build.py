@@ -59,18 +59,6 @@ def test_an_image_that_serves_the_console_is_not_made_before_it() -> None:
     assert [step.title for step in images.missing([images.RUNTIME])] == ["image runtime"]
 
 
-def test_docker_takes_the_console_from_its_own_build_and_none_from_the_checkout() -> None:
-    dockerfile, ignored = (REPOSITORY / "Dockerfile").read_text(), (REPOSITORY / ".dockerignore").read_text().splitlines()
-    stage = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)
-    (build,) = (part for part in stage if part.startswith("build AS build-console\n"))
-    (operator,) = (part for part in stage if part.startswith("build AS build-operator\n"))
-    assert "--require-hashes --only-binary :all: -r /locks/console.txt" in build
-    assert "npm ci\n" in build
-    static = console_build.STATIC.relative_to(REPOSITORY)
-    assert f"COPY --from=build-console /src/{static} /app/{static.relative_to('operator')}\n" in operator
-    assert {str(static), "**/node_modules"} <= set(ignored)
-
-
 def test_the_lock_of_the_console_names_the_node_of_the_environment() -> None:
     pins = {
         name: dict(re.findall(r"^(nodejs-\S+)==(\S+)", (REPOSITORY / "locks" / name).read_text(), re.MULTILINE))

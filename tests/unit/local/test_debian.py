@@ -36,7 +36,7 @@ def test_the_lock_names_what_an_image_is_made_of_for_each_architecture_and_no_ad
 
 
 def test_what_apt_says_is_read_with_versions_as_debian_writes_them() -> None:
-    libcrypt, python = debian_lock.found(SAID)
+    libcrypt, python = debian_lock.packages_of(SAID)
     assert (libcrypt.archive, libcrypt.name, libcrypt.version, libcrypt.sha256) == ("debian", "libcrypt1", "1:4.4.33-2", "a" * 64)
     assert libcrypt.file == "libcrypt1_1%3a4.4.33-2_amd64.deb"
     assert python.path == "pool/updates/main/p/python3.11/python3.11-minimal_3.11.2-6+deb12u9_amd64.deb"

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from local import dist, images
+from local.chart.build import package_name
 from local.release import build, changelog, check, layout
 from local.release.build import ReleaseError
 from local.release.changelog import ChangelogError
@@ -61,8 +62,8 @@ def release(tmp_path: Path) -> Path:
 
 
 def sum_up(folder: Path) -> Path:
-    (folder / layout.SUMS).unlink(missing_ok=True)
-    (folder / layout.SUMS).write_text(layout.sums(folder.iterdir()))
+    (folder / dist.SUMS).unlink(missing_ok=True)
+    (folder / dist.SUMS).write_text(dist.sums(folder.iterdir()))
     return folder
 
 
@@ -74,7 +75,7 @@ def test_a_release_that_is_what_it_says_is_taken(release: Path) -> None:
 
 
 def test_its_sums_are_read_by_the_program_that_everybody_has(release: Path) -> None:
-    done = subprocess.run(["sha256sum", "--check", "--strict", layout.SUMS], cwd=release, capture_output=True, text=True, check=False)
+    done = subprocess.run(["sha256sum", "--check", "--strict", dist.SUMS], cwd=release, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(list(release.iterdir())) - 1
 
@@ -93,7 +94,7 @@ def remove(folder: Path) -> None:
 
 def leave_out(folder: Path) -> None:
     """Removes the chart, with sums of the rest."""
-    (folder / layout.chart(VERSION)).unlink()
+    (folder / package_name(VERSION)).unlink()
     sum_up(folder)
 
 
@@ -105,7 +106,7 @@ def swap(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "message"),
     [
         (change, r"release\.json is not the file that SHA256SUMS names"),
         (add, r"more\.yaml is not in SHA256SUMS"),
@@ -114,9 +115,9 @@ def swap(folder: Path) -> None:
         (swap, r"has the image sha256:.*, and release\.json says .* is sha256:"),
     ],
 )
-def test_a_release_with_another_file_than_it_says_is_refused(release: Path, harm: Callable[[Path], None], said: str) -> None:
+def test_a_release_with_another_file_than_it_says_is_refused(release: Path, harm: Callable[[Path], None], message: str) -> None:
     harm(release)
-    with pytest.raises(LayoutError, match=said):
+    with pytest.raises(LayoutError, match=message):
         check.verified(release)
 
 
@@ -169,7 +170,7 @@ def test_every_file_of_a_release() -> None:
 def test_a_candidates_files_are_named_as_each_tool_writes_its_version() -> None:
     """The workflow accepts tags such as v0.2.0-rc1. Helm keeps that form, and Python's packages have their own."""
     assert layout.wheel(layout.PLUGIN, "0.2.0-rc1") == "dynamiq_kubectl-0.2.0rc1-py3-none-any.whl"
-    assert layout.chart("0.2.0-rc1") == "dynamiq-0.2.0-rc1.tgz"
+    assert package_name("0.2.0-rc1") == "dynamiq-0.2.0-rc1.tgz"
 
 
 def test_what_belongs_to_a_file_is_named_after_it() -> None:
@@ -183,7 +184,7 @@ def test_what_belongs_to_a_file_is_named_after_it() -> None:
 def test_sums_are_of_the_content(tmp_path: Path) -> None:
     for name in ("b", "a"):
         (tmp_path / name).write_text(name)
-    assert layout.sums(tmp_path.iterdir()) == "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in "ab")
+    assert dist.sums(tmp_path.iterdir()) == "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in "ab")
 
 
 def test_the_notes_are_the_section_of_the_version() -> None:
@@ -204,7 +205,7 @@ def test_what_has_no_version_yet_is_told_with_the_release_that_has_it() -> None:
 
 @pytest.mark.parametrize("version", ["", "0.0.99", "latest"])
 def test_a_version_that_the_checkout_does_not_have_is_refused(version: str) -> None:
-    with pytest.raises(ReleaseError, match=r"pyproject\.toml says .*CONTRIBUTING\.md"):
+    with pytest.raises(ReleaseError, match=r"must be .*pyproject\.toml.*CONTRIBUTING\.md"):
         build.require_version(version)
     build.require_version(images.version())
 
@@ -212,9 +213,9 @@ def test_a_version_that_the_checkout_does_not_have_is_refused(version: str) -> N
 def test_a_folder_with_something_else_is_not_emptied_for_a_release(release: Path, tmp_path: Path) -> None:
     build.require_own(release)
     build.require_own(tmp_path / "new")
-    with pytest.raises(ReleaseError, match="has files that are no release"):
+    with pytest.raises(ReleaseError, match="has files that are not a release"):
         build.build(images.version(), release.parent)
-    assert (release / layout.SUMS).exists()
+    assert (release / dist.SUMS).exists()
 
 
 def test_a_release_is_of_a_commit_and_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +232,7 @@ def test_a_release_is_of_a_commit_and_of_its_time(tmp_path: Path, monkeypatch: p
     assert build.source() == (commit, 1_800_000_000)
     (tmp_path / "operator").mkdir()
     (tmp_path / "operator" / "module.py").write_text("")
-    with pytest.raises(ReleaseError, match=r"these files are in none as they are: operator/"):
+    with pytest.raises(ReleaseError, match=r"commit these files first: operator/"):
         build.source()
 
 

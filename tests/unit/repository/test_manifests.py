@@ -91,7 +91,7 @@ def test_every_file_is_part_of_an_installation() -> None:
         files = [*loaded.get("resources", ()), *(each["path"] for each in loaded.get("patches", ()) if "path" in each)]
         named |= {path, *((path.parent / each).resolve() for each in files)}
     elsewhere = {
-        path for path in MANIFESTS.rglob("*.yaml") if path.is_relative_to(MANIFESTS / "chart") or "resource_customizations" in path.parts
+        path for path in MANIFESTS.rglob("*.yaml") if path.is_relative_to(MANIFESTS / "helm") or "resource_customizations" in path.parts
     }
     assert set(MANIFESTS.rglob("*.yaml")) - elsewhere <= named
 

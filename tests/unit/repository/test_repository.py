@@ -18,10 +18,10 @@ import dynamiq_runtime
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from local import images
 from tests.support import documents
-from tests.support.commands import blocks
+from tests.support.commands import blocks, pushed
 
 REPOSITORY = Path(__file__).parents[3]
-IMAGES_NAMED_IN = ("Dockerfile", "README.md", "docs/**/*.md", "examples/**/*.yaml", "manifests/**/*.yaml")
+IMAGES_NAMED_IN = ("README.md", "docs/**/*.md", "examples/**/*.yaml", "manifests/**/*.yaml")
 TAG = re.compile(r"(?:dynamiq\.local|registry\.example/dynamiq)/(?:operator|runtime|runtime-sdk):([\w.-]+\w)")
 DOCUMENTS = (
     "CONTRIBUTING.md",
@@ -72,11 +72,14 @@ def _names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
 
 def test_every_image_that_a_text_names_has_the_version_of_the_project() -> None:
     found = [(path.relative_to(REPOSITORY).as_posix(), tag) for path, text in texts(*IMAGES_NAMED_IN) for tag in TAG.findall(text)]
-    assert {"Dockerfile", "docs/install.md", "manifests/base/deployment.yaml", "manifests/api/deployment.yaml"} <= {
-        path for path, _ in found
-    }
+    assert {"docs/install.md", "manifests/base/deployment.yaml", "manifests/api/deployment.yaml"} <= {path for path, _ in found}
     stale = sorted({path for path, tag in found if tag != images.version()})
     assert not stale, f"they name another version than {images.version()}: {', '.join(stale)}"
+
+
+def test_the_page_on_installing_pushes_each_image_that_make_images_builds(tmp_path: Path) -> None:
+    names = pushed(blocks(REPOSITORY / "docs/install.md")[0], tmp_path)
+    assert names == {image.name: f"registry.example/dynamiq/{image.name}:{images.version()}" for image in images.ALWAYS}
 
 
 def test_each_package_and_the_image_that_runs_triggers_have_the_version_of_the_project() -> None:

@@ -51,7 +51,7 @@ def test_every_rule_says_what_it_is_for() -> None:
 
 
 def test_every_role_is_found_and_whose_it_is() -> None:
-    written = [path for path in MANIFESTS.rglob("*.yaml") if "chart" not in path.parts and "kind: ClusterRole\n" in path.read_text()]
+    written = [path for path in MANIFESTS.rglob("*.yaml") if "helm" not in path.parts and "kind: ClusterRole\n" in path.read_text()]
     assert {role.file for role in roles()} >= {str(path.relative_to(MANIFESTS)) for path in written}
     holders = {role.holder for role in roles() if role.is_program}
     assert holders == {"dynamiq-operator", "dynamiq-api", "dynamiq-gate", "dynamiq-recorder", "dynamiq-retire-gate", "dynamiq-test"}
