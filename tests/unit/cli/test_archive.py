@@ -84,7 +84,7 @@ def test_whether_there_is_an_archive_that_may_not_be_known_is_said(plugin: Scrip
     plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), failure(403, "Forbidden", 'User "eve" cannot get'))
     done = plugin("verify", "chat")
     assert "4 rows fit" in done.out
-    assert "rows that left the cluster are not verified: " in done.err
+    assert "archived rows are not verified: " in done.err
 
 
 def test_history_shows_archived_rows_where_it_is_asked_to(plugin: ScriptedPlugin) -> None:

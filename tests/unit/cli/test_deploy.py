@@ -184,7 +184,7 @@ def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatc
         ),
         (
             row(),
-            f"({NEW}) is still Progressing after 0 s: no operator has looked at it yet: see `kubectl get pods -A -l app.kubernetes.io/name=dynamiq-operator`",
+            f"({NEW}) is still Progressing after 0 s: no operator has processed it yet: see `kubectl get pods -A -l app.kubernetes.io/name=dynamiq-operator`",
         ),
     ],
 )
@@ -228,7 +228,7 @@ def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(serving: ScriptedP
         (("--min", "5", "--max", "2"), "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"),
         (
             ("--serverless", "--min", "1"),
-            "chat is to be serverless, which has no --min and no --cpu: leave them out, or give --server-based",
+            "leave out --min and --cpu, or add --server-based: chat would be serverless",
         ),
     ],
 )
@@ -280,16 +280,16 @@ def test_a_first_row_says_its_type(serving: ScriptedPlugin) -> None:
 @pytest.mark.parametrize(
     ("live", "options", "sentence"),
     [
-        (SLEEPS, ("--min", "2"), "chat is to be serverless, which has no --min and no --cpu: leave them out, or give --server-based"),
+        (SLEEPS, ("--min", "2"), "leave out --min and --cpu, or add --server-based: chat would be serverless"),
         (
             given.CONFIG,
             ("--idle-seconds", "60"),
-            "chat is to be a server, which never sleeps: leave out --idle-seconds and --hold-seconds, or give --serverless",
+            "leave out --idle-seconds and --hold-seconds, or add --serverless: chat would be a server, which never sleeps",
         ),
         (
             given.CONFIG,
             ("--server-based", "--hold-seconds", "60"),
-            "chat is to be a server, which never sleeps: leave out --idle-seconds and --hold-seconds, or give --serverless",
+            "leave out --idle-seconds and --hold-seconds, or add --serverless: chat would be a server, which never sleeps",
         ),
     ],
 )

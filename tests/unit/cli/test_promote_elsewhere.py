@@ -112,7 +112,7 @@ def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(sta
     ("ready", "reason", "code", "err"),
     [
         ("True", "Live", 0, ""),
-        ("False", "HostnameTaken", 1, "error: chat is live and not ready: HostnameTaken: another App has it\n"),
+        ("False", "HostnameTaken", 1, "error: chat is live but not ready: HostnameTaken: another App has it\n"),
     ],
 )
 def test_the_rollout_is_followed_there(staging: ScriptedPlugin, prod: PluginScript, ready: str, reason: str, code: int, err: str) -> None:
@@ -140,9 +140,7 @@ def test_an_app_whose_status_does_not_come_in_time_is_not_taken_for_ready(stagin
     prod.on("GET", APPS.path(THERE, NAME), absent, absent, there)
     done = staging(*TO_PROD, "--yes", "--timeout", "10ms")
     assert "chat: v2 (#1, chat-p) is Live" in done.out
-    assert (done.code, done.err.endswith("error: chat is live, and its status does not say yet whether it is ready\n")) == (1, True), (
-        done.err
-    )
+    assert (done.code, done.err.endswith("error: chat is live, but its status has no condition Ready yet\n")) == (1, True), done.err
 
 
 def test_what_was_not_decided_in_time_is_looked_at_in_that_context(staging: ScriptedPlugin, prod: PluginScript) -> None:
@@ -247,10 +245,10 @@ def test_what_a_policy_there_would_refuse_is_refused_before_anything_is_made(
     ("typed", "says"),
     [
         (["--to-context", "prod", "--to-file", "x.yaml"], "not allowed with argument"),
-        (["--to-context", "prod", "--with-app"], "--with-app and --as-version are for --to-file"),
-        (["--from-cluster", "eu"], "--from-cluster is for --to-context and --to-file"),
-        (["--to-file", "x.yaml", "--hostname", "h"], "goes along with --with-app alone"),
-        (["--to-file", "x.yaml", "--as-version", "7"], "7 is no version"),
+        (["--to-context", "prod", "--with-app"], "--with-app and --as-version need --to-file"),
+        (["--from-cluster", "eu"], "--from-cluster needs --to-context or --to-file"),
+        (["--to-file", "x.yaml", "--hostname", "h"], "--hostname needs --with-app"),
+        (["--to-file", "x.yaml", "--as-version", "7"], "must be v and a number from 1"),
         (["--to-file", "-"], "--to-file takes the name of a file"),
     ],
 )
@@ -341,7 +339,7 @@ def test_a_file_that_is_there_is_not_written_over(staging: ScriptedPlugin, tmp_p
     file = tmp_path / "bundle.yaml"
     file.write_text("mine")
     done = staging("promote", NAME, "--to-file", str(file), "--yes")
-    assert (done.code, "is there already" in done.err, file.read_text()) == (1, True, "mine")
+    assert (done.code, "exists already" in done.err, file.read_text()) == (1, True, "mine")
     done = staging("promote", NAME, "--to-file", str(tmp_path / "none" / "b.yaml"), "--yes")
     assert (done.code, "cannot be written: No such file" in done.err) == (1, True)
 
