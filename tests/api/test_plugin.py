@@ -59,7 +59,7 @@ def test_what_is_deployed_and_rolled_back_is_what_was_previewed(module_stage: Hi
         return [(each["role"], each["version"], each["ready"]) for each in plugin.data("status", name)["beside"]]
 
     eventually("v1 is warm", lambda: warm() == [("warm", "v1", 1)])
-    assert "warm: 1 pod ready, no pod starts; calls move to them at once" in plugin.said("rollback", name, "--preview")
+    assert "standby: 1 pod ready, no pod starts; calls move to them at once" in plugin.said("rollback", name, "--preview")
     before = {pod["metadata"]["uid"] for pod in module_stage.pods(name)}
     assert "is Live after" in plugin.said("rollback", name, "--yes")
     assert {pod["metadata"]["uid"] for pod in module_stage.pods(name)} <= before, "no pod starts, and those of the version left end"

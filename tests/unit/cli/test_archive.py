@@ -102,8 +102,8 @@ def test_of_an_archived_row_it_is_not_said_that_it_cannot_be_brought_back(plugin
     by_sequence = {each["sequence"]: each["deployable"] for each in rows}
     assert by_sequence[9]["ok"] is False
     assert {by_sequence[number]["ok"] for number in range(1, 6)} == {None}
-    assert "it is in the archive" in by_sequence[1]["reasons"][0]
-    assert "unknown: it is in the archive" in plugin("history", "chat", "--archived", "-o", "wide").out
+    assert "it is archived" in by_sequence[1]["reasons"][0]
+    assert "unknown: it is archived" in plugin("history", "chat", "--archived", "-o", "wide").out
 
 
 def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) -> None:

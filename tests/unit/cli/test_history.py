@@ -191,7 +191,7 @@ def test_an_app_without_rows_is_told_from_no_app(plugin: ScriptedPlugin, how: tu
 @pytest.mark.parametrize(
     ("there", "sentence"),
     [
-        (listed(), "there is none at all: name another with -n"),
+        (listed(), "there are none: name another namespace with -n"),
         (listed({"metadata": {"name": "support"}}, {"metadata": {"name": "billing"}}), "Apps there: billing, support"),
         (failure(403, "Forbidden", "apps is forbidden"), "and you may not list the Apps there"),
     ],

@@ -97,7 +97,7 @@ def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(sta
         "chat in shop\n"
         "  version  (nothing) → v2\n"
     )
-    assert f"  nobody in context prod can verify where this comes from: the row says so, and names cluster {HERE_ID}\n" in done.err
+    assert f"  its source cannot be verified in context prod: the row says so, and names cluster {HERE_ID}\n" in done.err
     assert (made(staging.script), made(prod)) == ([], ["WorkflowVersion", "App", "Deployment"])
     claimed = {"namespace": NAMESPACE, "app": NAME, "row": "chat-a", "hash": given.flow_hash("v2"), "cluster": HERE_ID}
     assert the_row(prod)["promotedFrom"] == claimed
@@ -210,7 +210,7 @@ def test_a_runtime_of_the_same_name_that_is_another_one_is_told(staging: Scripte
     other = given.stored(given.runtime_manifest(given.with_image("registry.prod/runtime:1")))
     prod.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), other)
     output = staging(*TO_PROD, "--preview").out
-    assert f"Runtime {given.RUNTIME_NAME} is another one there: registry.prod/runtime:1 in place of {given.IMAGE}" in output
+    assert f"Runtime {given.RUNTIME_NAME} differs there: registry.prod/runtime:1 instead of {given.IMAGE}" in output
 
 
 def soak(seconds: int = 60, **more: Any) -> Manifest:
@@ -227,7 +227,7 @@ FROM_HERE = f"it comes from App chat in demo of cluster {HERE_ID}, and of other 
         (soak(), f"{FROM_HERE} from none (promotion.clusters)"),
         (soak(clusters=["us"]), f"{FROM_HERE} from us alone (promotion.clusters)"),
         (soak(clusters=[HERE_ID], namespaces=["qa"]), "policy production takes versions from qa alone, and not from demo"),
-        (soak(AGES, clusters=[HERE_ID]), "(policy production): promote it after that"),
+        (soak(AGES, clusters=[HERE_ID]), "it has to be live at its source (policy production)"),
         (soak(clusters=[HERE_ID]), ""),
     ],
 )
@@ -282,7 +282,7 @@ def test_a_bundle_has_the_version_and_the_row_and_whoever_applies_it_names_the_n
 def test_a_bundle_for_a_first_promotion_has_the_app_with_what_it_runs_on(staging: ScriptedPlugin, tmp_path: Path) -> None:
     file = tmp_path / "bundle.yaml"
     refused = staging("promote", NAME, "--to-file", str(file), "--with-app", "--yes")
-    assert (refused.code, refused.err) == (1, "error: App chat needs a hostname of its own there: give one: --hostname\n")
+    assert (refused.code, refused.err) == (1, "error: give a hostname: App chat needs its own there: --hostname\n")
     options = ("--with-app", "--hostname", "chat.example.com", "--target-namespace", THERE, "--as-version", "v7")
     assert staging("promote", NAME, "--to-file", str(file), *options, "--yes").code == 0
     version, app, row = written(file)

@@ -123,7 +123,7 @@ def test_nobody_is_asked_where_nothing_is_to_be_done(held: ScriptedPlugin) -> No
     approval = rules.approval(row(rules.awaiting(2), name="chat-b"), "otto")
     held.script.on("GET", APPROVALS.path(NAMESPACE), listed(approval))
     done = held("approve", "chat")
-    assert (done.code, done.out) == (0, "you have approved #2 (chat-b) already: nothing is to be done\n")
+    assert (done.code, done.out) == (0, "you have approved #2 (chat-b) already: nothing to do\n")
 
 
 def test_a_preview_of_a_word_gives_none(held: ScriptedPlugin) -> None:
