@@ -110,7 +110,7 @@ def test_what_is_written_to_an_object_never_reaches_another_of_its_name(acting: 
     with pytest.raises(Unknown, match="uid-of-another"):
         perform_draft(acting, plan_draft(namespace, name, "uid-of-another", {"description": "not here"}))
     other = {**app, "metadata": {**app["metadata"], "uid": "uid-of-another"}}
-    with pytest.raises(Unknown, match="another one by now"):
+    with pytest.raises(Unknown, match="was deleted or replaced"):
         perform_suspension(acting, SuspensionPlan(other, suspend=True))
     assert api.get(kinds.WORKFLOW.kind, name, namespace).body["spec"]["description"] != "not here"
     assert "suspend" not in api.get(kinds.APP.kind, name, namespace).body["spec"]

@@ -267,7 +267,7 @@ def test_the_commands_of_the_plugins_page(page: Page) -> None:
     assert re.search("^  config +.*serverless, .*asleep after 600 s", output, re.MULTILINE), output
     assert output.splitlines()[-1].strip() == "false"
     output = page.shell(rules)
-    assert "nothing would hold it" in output.partition("suspend")[0]
+    assert "it would not wait" in output.partition("suspend")[0]
     assert f"{page.app} is resumed" in output
     assert stage.get("App", page.app)["spec"].get("suspend") in (None, False)
 

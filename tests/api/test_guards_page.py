@@ -117,7 +117,7 @@ def page(module_stage: HistoryStage, app: str, tmp_path: Path) -> Iterator[Page]
 
 def test_production_with_one_approval_a_night_on_call_and_a_rejected_version(page: Page) -> None:
     on = page.on
-    assert "nothing would hold it" in page.run("anna", "kubectl dynamiq policy check")
+    assert "it would not wait" in page.run("anna", "kubectl dynamiq policy check")
     page.run("", "kubectl label --overwrite namespace demo")
     rest.until_granted(on.api, "bert@example.com", on.namespace, "dynamiq-approver")
     page.policy(freezes=[])  # as on a Tuesday, whenever the test runs

@@ -59,7 +59,7 @@ def test_what_is_deployed_and_rolled_back_is_what_was_previewed(module_stage: Hi
         return [(each["role"], each["version"], each["ready"]) for each in plugin.data("status", name)["beside"]]
 
     eventually("v1 is warm", lambda: warm() == [("warm", "v1", 1)])
-    assert "warm: 1 pod ready, no pod starts; calls move to them at once" in plugin.said("rollback", name, "--preview")
+    assert "standby: 1 pod ready, no pod starts; calls move to them at once" in plugin.said("rollback", name, "--preview")
     before = {pod["metadata"]["uid"] for pod in module_stage.pods(name)}
     assert "is Live after" in plugin.said("rollback", name, "--yes")
     assert {pod["metadata"]["uid"] for pod in module_stage.pods(name)} <= before, "no pod starts, and those of the version left end"
@@ -121,7 +121,7 @@ def test_what_kubectl_says_of_a_login_is_one_sentence_with_the_next_step(
     config = yaml.safe_load(module_stage.kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
     helper = {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-helper", "interactiveMode": "Never"}
     nowhere = "the API server does not answer: dial tcp 127.0.0.1:1: connect: connection refused"
-    contexts = 'context "none" does not exist: `kubectl config get-contexts` lists those that there are'
+    contexts = 'context "none" does not exist: `kubectl config get-contexts` lists the contexts'
     assert refused("--context", "none") == contexts
     assert refused("--server", "https://127.0.0.1:1").startswith(nowhere)
     assert refused(login({"token": "expired"})).startswith("the cluster does not accept your login: log in again")

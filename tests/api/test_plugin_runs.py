@@ -116,7 +116,7 @@ def test_the_commands_about_an_app_that_is_gone(at: Recorded, by: As, tmp_path: 
 
 def test_a_certificate_alone_asks_for_a_token(at: Recorded, tmp_path: Path) -> None:
     admin = Plugin(at.stage.cluster, at.stage.namespace, tmp_path)
-    assert 'give --token "$(kubectl create token ACCOUNT)"' in admin.refused("runs", APP)
+    assert 'add --token "$(kubectl create token ACCOUNT)"' in admin.refused("runs", APP)
     with_token = Plugin(at.stage.cluster, at.stage.namespace, tmp_path, (f"--token={at.token('viewer')}",))
     assert len(with_token.data("runs", APP, "--limit", "500")) >= RUNS
 
@@ -125,7 +125,7 @@ def test_without_a_recorder_it_says_so(at: Recorded, by: As) -> None:
     """It removes the plugin's way to the recorder, so it is the last test of the module."""
     within = f"namespaces/{RECORDER_NAMESPACE}"
     for path, says in (
-        (f"/apis/discovery.k8s.io/v1/{within}/endpointslices/{RECORDER_SERVICE}", "no recorder answers"),
+        (f"/apis/discovery.k8s.io/v1/{within}/endpointslices/{RECORDER_SERVICE}", "the recorder does not answer"),
         (
             f"/apis/rbac.authorization.k8s.io/v1/{within}/rolebindings/{RECORDER_SERVICE}-proxy",
             "no recorder is installed in this cluster, or you may not reach it",

@@ -64,7 +64,7 @@ def test_a_key_is_shown_once_kept_nowhere_and_revoked(stage: HistoryStage, new_a
     assert axe(page) == []
 
     page.keyboard.press("Escape")
-    expect(dialog.get_by_role("alert")).to_contain_text("You have not said that you stored it")
+    expect(dialog.get_by_role("alert")).to_contain_text("Confirm that you stored it")
     page.go_back()
     expect(dialog.get_by_text(value, exact=True)).to_be_visible()
     expect(button(dialog, "Done")).to_be_disabled()
@@ -195,7 +195,7 @@ def test_what_others_changed_meanwhile_is_shown_by_field_and_never_overwritten_u
     assert axe(page) == []
 
     button(form, "Save changes").click()
-    expect(notice).to_contain_text("Choose one of both")
+    expect(notice).to_contain_text("Choose one")
     notice.get_by_role("group", name=re.compile("^Description")).get_by_label("Take the new one").check()
     expect(form.get_by_label("Description")).to_have_value("Theirs")
     notice.get_by_role("group", name=re.compile("^Variable REGION")).get_by_label("Keep mine").check()
@@ -233,7 +233,7 @@ def test_while_the_api_is_away_the_form_stays_and_is_saved_once_it_is_back(stage
     form.get_by_label("Description").fill("Filled in before")
     window.context.set_offline(True)
     button(form, "Save changes").click()
-    expect(form.get_by_role("alert")).to_contain_text("Whether it was done is not known")
+    expect(form.get_by_role("alert")).to_contain_text("The result is unknown")
     expect(form.get_by_label("Description")).to_have_value("Filled in before")
     window.context.set_offline(False)
     button(form, "Save changes").click()
@@ -250,7 +250,7 @@ def test_a_save_whose_answer_was_lost_is_found_done_by_the_next_try(stage: Histo
     form.get_by_label("Description").fill("Saved at the first try")
     with answers_lost(page, "*/configuration"):
         button(form, "Save changes").click()
-        expect(form.get_by_role("alert")).to_contain_text("Whether it was done is not known")
+        expect(form.get_by_role("alert")).to_contain_text("The result is unknown")
     eventually("it is saved", lambda: spec(stage, app).get("description") == "Saved at the first try")
     button(form, "Save changes").click()
     expect(form).to_be_hidden()

@@ -128,7 +128,7 @@ def test_a_rollback_takes_two_keys_and_a_confirmation(page_as: PageAs, told: Tol
 
     def is_refused() -> bool:
         page.keyboard.press("r")
-        return page.get_by_text("cannot be brought back").count() > 0
+        return page.get_by_text("You cannot roll back to").count() > 0
 
     eventually("it is said, which it is for some seconds each time", is_refused)
     page.get_by_role("button", name="Keys").click()

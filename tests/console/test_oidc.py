@@ -144,7 +144,7 @@ def test_a_planted_link_with_somebody_elses_code_signs_nobody_in(window: Window,
     begun = windows.open(origin=SSO)
     to_provider(begun.goto("/console/"))
     begun.page.goto(planted)
-    expect(begun.page.get_by_role("alert")).to_contain_text("begun in another window")
+    expect(begun.page.get_by_role("alert")).to_contain_text("started in another window")
     assert SESSION not in cookies(begun)
 
 
@@ -166,7 +166,7 @@ def test_a_code_is_taken_once(window: Window, sso: Served) -> None:
 def test_a_changed_state_is_refused_and_the_attempt_is_over(window: Window, sso: Served) -> None:
     back = callback_of(window, ANNA)
     window.page.goto(re.sub(r"state=[^&]+", "state=" + "x" * 43, back))
-    expect(window.page.get_by_role("alert")).to_contain_text("begun in another window")
+    expect(window.page.get_by_role("alert")).to_contain_text("started in another window")
     assert cookies(window) == {}
     window.page.goto(back)
     expect(window.page.get_by_role("alert")).to_be_visible()
@@ -188,7 +188,7 @@ def test_a_user_whom_the_api_server_does_not_take_is_not_signed_in(window: Windo
     page = window.goto("/console/")
     to_provider(page)
     at_provider(page, UNVERIFIED)
-    expect(page.get_by_role("alert")).to_contain_text("The cluster does not take the token")
+    expect(page.get_by_role("alert")).to_contain_text("The cluster does not accept this provider's token")
     assert cookies(window) == {}
 
 

@@ -96,7 +96,7 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
     deploy(mine, "v2", "It would wait: someone else would have to approve it")
     mine.get_by_role("link", name="Withdraw…").click()
     own = dialog(mine, "Review v2 (#2)")
-    expect(own).to_contain_text("You asked for it: somebody else has to approve it")
+    expect(own).to_contain_text("You are its author: somebody else has to approve it")
     expect(own.get_by_role("button", name="Withdraw v2 (#2)")).to_be_visible()
     expect(own.get_by_role("button", name=re.compile("Approve"))).to_have_count(0)
     mine.keyboard.press("Escape")
@@ -110,7 +110,7 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
     expect(review.get_by_role("region", name="Flow: what changes")).to_contain_text("return 'v2'")
     expect(review.get_by_role("region", name="Preview")).to_contain_text("Pods restart")
     expect(review).to_contain_text(
-        f"the role dynamiq-approver, but for its author; of service accounts approver ({deploying.stage.namespace}), "
+        f"the role dynamiq-approver, except its author; of service accounts approver ({deploying.stage.namespace}), "
         f"by policy {deploying.stage.namespace}-rule"
     )
     waiting = review.page.url.rpartition("/history/")[2].partition("/")[0]
@@ -201,7 +201,7 @@ def test_after_a_rollback_what_git_asks_for_waits_until_it_is_resumed(page_as: P
 def test_a_hold_is_ended_before_anything_waits_and_can_be_left_out(page_as: PageAs, deploying: Deploying) -> None:
     page = rolled_back(page_as, deploying, "let-go")
     rules(page).get_by_role("button", name="Resume…").click()
-    form = dialog(page, "Resume what Git asks for")
+    form = dialog(page, "Resume changes from Git")
     assert axe(page) == []
     form.get_by_role("button", name="Resume", exact=True).click()
     expect(rules(page)).to_have_count(0)
@@ -256,7 +256,7 @@ def test_an_app_is_suspended_and_that_is_taken_off_by_who_may(page_as: PageAs, d
     expect(barred).to_have_attribute("aria-disabled", "true")
     expect(barred).to_have_accessible_description(re.compile("dynamiq-"))
     rules(page).get_by_role("button", name="Take it off…").click()
-    dialog(page, "Take the suspension off").get_by_role("button", name="Take it off", exact=True).click()
+    dialog(page, "End the suspension").get_by_role("button", name="Take it off", exact=True).click()
     for each in (page, theirs):
         expect(rules(each)).to_have_count(0)
     assert not deploying.stage.get(kinds.APP.kind, "stopped")["spec"].get("suspend")

@@ -61,7 +61,7 @@ def test_an_app_without_triggers_names_the_next_step_and_a_schedule_is_said_in_w
     dialog.get_by_label("Name").fill("Every working day")
     schedule = dialog.get_by_label("Schedule", exact=True)
     schedule.fill("0 9 * *")
-    expect(dialog.get_by_role("status").filter(has_text="This is no schedule yet")).to_be_visible()
+    expect(dialog.get_by_role("status").filter(has_text="This is not a schedule yet")).to_be_visible()
     schedule.fill("30 8,17 * * 1-5")
     expect(dialog.get_by_text("Monday to Friday at 08:30 and 17:30")).to_be_visible()
     dialog.get_by_label("Time zone").fill("Europe/Berlin")
@@ -142,7 +142,7 @@ def test_a_trigger_is_changed_to_run_once_and_deleted(stage: HistoryStage, new_a
     assert triggers(stage, app)[0]["runAt"] == "2126-01-01T09:30:00Z"
     assert "schedule" not in triggers(stage, app)[0]
     button(dialog, "Delete").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("cannot be brought back")
+    expect(dialog.get_by_role("alert")).to_contain_text("This cannot be undone")
     button(dialog, "Keep it").click()
     button(dialog, "Delete").click()
     button(dialog, "Delete the trigger").click()

@@ -194,7 +194,7 @@ def test_the_first_version_is_released_by_keyboard_alone(stage: HistoryStage, ne
 def test_an_address_of_no_workflow_or_version_says_so(stage: HistoryStage, new_workflow: NewWorkflow, page_as: PageAs) -> None:
     nothing = uuid.uuid4()
     window = page_as("viewer", f"/console/workflows/{nothing}")
-    expect(window.page.get_by_role("heading", level=1)).to_contain_text("There is no such thing")
+    expect(window.page.get_by_role("heading", level=1)).to_contain_text("It does not exist")
     page = window.goto(f"/console/workflows/{uid(stage, new_workflow('v1'))}/versions/{nothing}")
     expect(page.get_by_role("heading", level=1)).to_have_text("There is no such version")
     page.get_by_role("link", name=re.compile("^To w-")).click()

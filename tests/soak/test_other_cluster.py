@@ -119,7 +119,7 @@ def test_a_promotion_reads_with_one_context_and_writes_with_the_other(both: Both
     before = written(both.staging), written(production)
     shown = plugin.said("promote", APP, "--to-context", THERE, "--preview")
     assert f"App {APP} is made in {production.namespace}" in shown
-    assert f"nobody in context {THERE} can verify where this comes from: the row says so, and names cluster {both.cluster}" in shown
+    assert f"its source cannot be verified in context {THERE}: the row says so, and names cluster {both.cluster}" in shown
     assert (written(both.staging), written(production)) == before, "a preview writes nothing"
 
     output = plugin.said("promote", APP, "--to-context", THERE, "-m", "out", "--yes")

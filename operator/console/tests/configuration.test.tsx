@@ -9,7 +9,7 @@ const APP = `/console/apps/${cast.APP}`;
 const WRITE = "PATCH /v1/apps/{app_id}/configuration";
 const REVOKE = "DELETE /v1/apps/{app_id}/access-keys/{name}";
 const CREATE = "POST /v1/apps/{app_id}/access-keys";
-const UNKNOWN = "Whether it was done is not known";
+const UNKNOWN = "The result is unknown";
 const TOLD = one(cast.configuration({ managed_by: null, description: "Answers" }));
 
 /** The configuration, and the form that changes it. */

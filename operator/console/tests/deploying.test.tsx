@@ -252,7 +252,7 @@ describe("a filled form", () => {
     await act();
     await kit.button("Try again");
     await kit.pressEscape();
-    await kit.says("Whether it was done is not known", await kit.find("alertdialog", "Leave?"));
+    await kit.says("The result is unknown", await kit.find("alertdialog", "Leave?"));
     api.losesAnswers = false;
     await kit.press("Stay");
     await kit.press("Try again");
@@ -381,7 +381,7 @@ describe("a rollback", () => {
   it("brings scaling back where that is asked for, and asks for a hold where the App has another", async () => {
     const panel = await opened(BACK, cast.answer(cast.PREVIEW, one(cast.preview({ begins_hold: true }))));
     const call = await kit.region("API call", panel);
-    const [hold, scaling] = [await kit.field(/^Git waits afterwards/), await kit.field(/^Bring back its scaling/)];
+    const [hold, scaling] = [await kit.field(/^Git waits afterwards/), await kit.field(/^Deploy its scaling, too/)];
     expect(hold.checked).toBe(true);
     await user.click(hold);
     await kit.says('"hold":false', call);
@@ -396,7 +396,7 @@ describe("a rollback", () => {
     await user.keyboard(" ");
     expect(hold.checked).toBe(false);
     await kit.has(hold, "aria-disabled");
-    await kit.says("a deploy like any other, which begins no hold", panel);
+    await kit.says("a plain deploy, which begins no hold", panel);
     await kit.settled();
     await act();
     expect(await rolledOut()).toEqual(expect.objectContaining({ restores: cast.OLDER, with_config: true }));
@@ -405,7 +405,7 @@ describe("a rollback", () => {
 
   it("asks for nothing else where the caller may only bring a row back", async () => {
     const panel = await opened(BACK, cast.answer(cast.READ_RIGHTS, one(cast.rights("deploy"))));
-    for (const label of [/^Git waits afterwards/, /^Bring back its scaling/]) {
+    for (const label of [/^Git waits afterwards/, /^Deploy its scaling, too/]) {
       const box = await kit.field(label);
       await kit.has(box, "aria-disabled");
       expect(kit.textOf(box.closest("label") as HTMLElement)).toContain(cast.ROLE);
@@ -462,7 +462,7 @@ describe("a promotion", () => {
     api.refuse(409, "Secret openai is missing", cast.PREVIEW_PROMOTION, { details });
     const told = await kit.waitFor(() => kit.alertWith("First, "));
     await kit.says("kubectl create secret generic openai -n support-prod --from-literal=token=VALUE", told);
-    await kit.says("Whoever may write Secrets in namespace support-prod can do this", told);
+    await kit.says("Anyone who may write Secrets in namespace support-prod can do this", told);
     await waits("lacks Secret openai");
     api.answer();
     await kit.press("Look again", told);

@@ -72,7 +72,7 @@ it("who asked for a row is told that somebody else has to approve it, and withdr
   api.session = { data: { ...data, user: author } };
   await shown;
   const review = await kit.dialog();
-  await kit.says("You asked for it: somebody else has to approve it", review);
+  await kit.says("You are its author: somebody else has to approve it", review);
   await kit.button(/^Withdraw/, review);
   expect(kit.isThere("button", /^Approve/, review)).toBe(false);
 });

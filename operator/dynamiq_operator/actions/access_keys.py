@@ -141,7 +141,7 @@ def perform_key(api: Api, plan: KeyPlan) -> KeyPerformed:
             continue
         break
     else:
-        raise NotNow(f"others change the keys of App {plan.app} at this moment: try again")
+        raise NotNow(f"somebody else is changing the keys of App {plan.app}: try again")
     return KeyPerformed(_announce(api, plan))
 
 

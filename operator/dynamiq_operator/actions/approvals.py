@@ -166,7 +166,7 @@ def approvals_of(api: Api, namespace: str, row: Manifest) -> list[Manifest]:
 def said(plan: ApprovalPlan, approval: Manifest) -> list[str]:
     """Lists, in sentences, what was done and what the row still needs. `approval`: as stored."""
     if plan.said is not None:
-        return [f"you have {DONE[plan.request.purpose]} {plan.title} already: nothing is to be done"]
+        return [f"you have {DONE[plan.request.purpose]} {plan.title} already: nothing to do"]
     is_stamped = bool(approval["spec"].get("by"))
     done = f"{DONE[plan.request.purpose]} {plan.title} of {plan.request.app}"
     return [done, *([] if is_stamped else [UNSTAMPED]), *_missing(plan, counts=is_stamped)]
@@ -234,7 +234,7 @@ def _check_holds(api: Api, request: ApprovalRequest, row: Manifest) -> None:
     if request.purpose is Purpose.RESUME and runs_and_holds(row) and "holds" not in row["spec"]["pinned"]:
         holds = history.find_app(api, request.namespace, request.app).status.holds
         if holds is None or holds.row != row["metadata"]["name"]:
-            raise NotNow(f"row {title(row)} is live, and holds nothing")
+            raise NotNow(f"row {title(row)} is live, and nothing is on hold")
 
 
 def _only(waiting_rows: Sequence[Manifest], app: str) -> Manifest:

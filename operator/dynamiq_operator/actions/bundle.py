@@ -66,12 +66,12 @@ class Bundle:
         text = [f"promote {self.source.title} by {file}", f"  into     {target}"]
         text += [f"  {manifest['kind']} {manifest['metadata']['name']}" for manifest in self.objects]
         if not request.with_app:
-            text.append("  runtime and config stay as they are live there; where there is no App yet, add --with-app")
+            text.append("  runtime and config stay as they are live there; if there is no App yet, add --with-app")
         else:
             text += [f"  {each}" for each in _of_variables(self.source)]
         if request.bypass_reason is not None:
             text.append(f"  it goes past the rules: {request.bypass_reason}")
-        return [*text, f"  nobody can verify there where this comes from: the row says so, and names cluster {request.cluster}"]
+        return [*text, f"  its source cannot be verified there: the row says so, and names cluster {request.cluster}"]
 
     def as_json(self, file: str) -> dict[str, object]:
         return {"file": file, "apply": self.apply(file), "objects": list(self.objects)}
@@ -93,7 +93,7 @@ def plan_bundle(api: Api, request: BundleRequest) -> Bundle:
     source = served(api, request.namespace, request.app)
     check_not_rejected_at_source(api, source, bypass=request.bypass_reason is not None)
     if request.with_app and source.app.spec.hostname is not None and request.hostname is None:
-        raise NeedsHostname(f"App {request.app} needs a hostname of its own there: give one", "hostname")
+        raise NeedsHostname(f"give a hostname: App {request.app} needs its own there", "hostname")
     version = request.version or source.pinned.workflow_version
     origin = f"cluster {request.cluster}, {request.namespace}/{request.app}"
     app = [first_app(source.app, request.target_namespace, request.hostname)] if request.with_app else []

@@ -53,7 +53,7 @@ def changed_since(app: Manifest, version: str) -> list[str]:
     """
     digests = version.split("-")
     if len(digests) != len(FIELDS):
-        raise InvalidField("object_version", "this is of no configuration: send the one that you have read")
+        raise InvalidField("object_version", "must be the object_version of the configuration that you read")
     return [field for field, digest in zip(FIELDS, digests, strict=True) if digest != _digest(app, field)]
 
 
@@ -76,7 +76,7 @@ def perform_change(api: Api, app: Manifest, version: str, changes: Mapping[str, 
         except errors.Conflict:
             pause()
             app = read_same(api, "App", path, meta["uid"])
-    raise NotNow("others change this App at this moment: try again")
+    raise NotNow("somebody else is changing this App: try again")
 
 
 def managed_by(app: Manifest) -> str | None:

@@ -24,7 +24,7 @@ from dynamiq_operator.model.record import Source
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
 from dynamiq_operator.views.waiting import is_waiting, waits_of
 
-UNSTAMPED = "it counts for nothing: the API server did not stamp who said it, by no admission policy (Kubernetes 1.36 or later, manifests/admission)"
+UNSTAMPED = "it does not count: the API server did not stamp its author. That needs the policies of manifests/admission and Kubernetes 1.36 or later"
 
 
 def title(row: Manifest) -> str:
@@ -59,11 +59,11 @@ def check_open(row: Manifest, purpose: Purpose) -> None:
     if is_resume and runs_and_holds(row):
         return
     if is_resume and (row.get("status") or {}).get("phase") == Phase.LIVE:
-        raise NotNow(f"row {row_title} is live, and holds nothing: where a rollback is under way, resume once that is live")
+        raise NotNow(f"row {row_title} is live, and nothing is on hold. If a rollback is under way, resume once it is live")
     if "outcome" in spec:
         raise NotNow(f"row {_ended(row)}")
     if "pinned" not in spec:
-        raise NotNow(f"row {row_title} is not pinned yet, so nobody can say what it would do: try again in a moment")
+        raise NotNow(f"row {row_title} is not pinned yet, so its effect is unknown: try again in a moment")
     if not is_waiting(row):
         raise NotNow(f"row {row_title} waits for nothing: it is being deployed")
     waits = waits_of(row) or {}

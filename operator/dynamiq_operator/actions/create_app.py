@@ -209,7 +209,7 @@ def _made_as(api: Api, plan: AppPlan, name: str) -> tuple[Manifest, bool]:
             return requests.get(api, APPS, plan.request.namespace, name), True
         except errors.NotFound:
             idempotency.pause()
-    raise NotNow(f"others make and delete an App {name} at this moment: try again")
+    raise NotNow(f"somebody else is creating and deleting App {name}: try again")
 
 
 def _same(plan: AppPlan, app: Manifest) -> Manifest:
@@ -251,7 +251,7 @@ def _delete_again(api: Api, meta: Manifest, why: errors.ApiError | Refusal) -> N
     except errors.NotFound:
         pass
     except errors.ApiError as error:
-        leftover = f"App {meta['name']} is there without a deployment, and could not be deleted again: deploy or delete it"
+        leftover = f"deploy or delete App {meta['name']}: it exists without a deployment, and could not be deleted"
         raise LeftBehind(why, leftover, meta["uid"]) from error
 
 

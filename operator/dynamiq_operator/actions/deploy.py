@@ -234,7 +234,7 @@ def previewed(
     warnings = guards.check_not_rejected(api, request.namespace, then, rows.live, bypass=request.bypass_reason is not None)
     warnings += _warnings(api, plan) if arriving is None else ()
     if is_unread:
-        warnings += ("you may not read Runtimes, so this cannot say what the runtime is: ask for the ClusterRole dynamiq-runtimes",)
+        warnings += ("ask for the ClusterRole dynamiq-runtimes: you may not read Runtimes, so the runtime is unknown",)
     preview = preview_in(api, app, rows, then, flow, record, warnings)
     preview = replace(preview, **guards.said_of(api, app, draft.spec))
     preview = with_held_changes(preview, app, draft, [each.reason for each in preview.guards])

@@ -83,4 +83,4 @@ def perform_draft(api: Api, plan: DraftPlan) -> Manifest:
         except errors.Denied:
             read_same(api, "workflow", path, plan.uid, METADATA_ONE)
             raise
-    raise NotNow("others change this workflow at this moment: try again")
+    raise NotNow("somebody else is changing this workflow: try again")

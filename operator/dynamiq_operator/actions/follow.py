@@ -47,7 +47,7 @@ def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress
             uid = raw["metadata"]["uid"]
             pods = None if _ended(raw) else pods_of(api, namespace, app, raw)
         except errors.NotFound:
-            raise Unknown(f"row {row} is gone: somebody deleted App {app} or its namespace") from None
+            raise Unknown(f"row {row} was deleted, with App {app} or its namespace") from None
         except errors.Unavailable:
             if time.monotonic() - seen > PATIENCE:
                 raise

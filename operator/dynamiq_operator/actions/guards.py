@@ -145,7 +145,7 @@ def check_crossing(
             raise Refusal(f"policy {guard.policy} takes versions from {', '.join(guard.namespaces)} alone, and not from {namespace}")
         until = live_since + timedelta(seconds=guard.seconds or 0)
         if now < until:
-            raise NotNow(f"it has to be live where it comes from until {format_time(until)} (policy {guard.policy}): promote it after that")
+            raise NotNow(f"promote it after {format_time(until)}: until then it has to be live at its source (policy {guard.policy})")
 
 
 def not_of_crossings(guards: Sequence[StandingGuard]) -> tuple[StandingGuard, ...]:

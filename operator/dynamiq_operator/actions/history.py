@@ -46,7 +46,7 @@ def typed(kind: type[T], raw: Manifest) -> T:
     Raises NotNow if this version cannot read it.
     """
     if isinstance(parsed := read(kind, raw), Unreadable):
-        raise NotNow(f"{parsed.message}. Upgrade, or mend the object")
+        raise NotNow(f"{parsed.message}. Upgrade, or fix the object")
     return parsed
 
 
@@ -163,7 +163,7 @@ def _there_are(api: Api, namespace: str) -> str:
         app_names = requests.list_names(api, APPS, namespace)
     except errors.Denied:
         return "and you may not list the Apps there"
-    return f"Apps there: {_listed(app_names)}" if app_names else "there is none at all: name another with -n"
+    return f"Apps there: {_listed(app_names)}" if app_names else "there are none: name another namespace with -n"
 
 
 def _listed(items: list[str]) -> str:

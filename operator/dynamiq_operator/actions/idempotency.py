@@ -165,7 +165,7 @@ def note(api: Api, namespace: str, app: str, claim: KeyClaim) -> None:
             if error.status == 401:
                 raise
         return
-    raise NotNow(f"others change App {app} at this moment: try again")
+    raise NotNow(f"somebody else is changing App {app}: try again")
 
 
 def pause() -> None:

@@ -40,7 +40,7 @@ def cluster(api: Api) -> str:
         if error.status == 401:
             raise
         raise NotAllowed(
-            f"you may not read the namespace {OF_THE_CLUSTER}, whose uid tells which cluster this is: ask for the ClusterRole dynamiq-clusters"
+            f"you may not read the namespace {OF_THE_CLUSTER}, whose uid identifies this cluster: ask for the ClusterRole dynamiq-clusters"
         ) from None
     return str(namespace["metadata"]["uid"])
 
@@ -52,7 +52,7 @@ def crossed_from(api: Api, there: Api, name: str | None = None) -> str:
     """
     here = _if_readable(api) if name is not None else cluster(api)
     if here is not None and here == _if_readable(there):
-        raise Refusal("both contexts lead to the same cluster: promote without --to-context, and it is verified where the row comes from")
+        raise Refusal("both contexts lead to the same cluster: promote without --to-context, so that the source is verified")
     return name or here or ""
 
 

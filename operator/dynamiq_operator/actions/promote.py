@@ -129,7 +129,7 @@ def plan_promotion(
     _require_variables(there, target, deployed.spec, environment)
     if new_app is not None and source.app.spec.hostname is not None and request.hostname is None:
         # Checked last: nobody has to choose a hostname for an App that cannot be made for another reason.
-        raise NeedsHostname(f"App {app} is new in {environment} and needs a hostname of its own there: give one", "hostname")
+        raise NeedsHostname(f"give a hostname: App {app} is new in {environment} and needs its own there", "hostname")
     if new_app is not None and request.hostname is not None:
         unread += check_hostname(there, target, app, request.hostname)
     flow, new_version = release_there(there, target, source, origin(request))
@@ -177,9 +177,9 @@ def _check_source(request: PromotionRequest, source: Served, deployed: App, live
 
 
 def _of_crossing(crossing: Crossing, here: Pinned, then: Pinned, is_first: bool) -> Iterator[str]:
-    yield f"nobody in {crossing.place} can verify where this comes from: the row says so, and names cluster {crossing.cluster}"
+    yield f"its source cannot be verified in {crossing.place}: the row says so, and names cluster {crossing.cluster}"
     if is_first and then.runtime != here.runtime:
-        yield f"Runtime {here.runtime.name} is another one there: {then.runtime.image} in place of {here.runtime.image}"
+        yield f"Runtime {here.runtime.name} differs there: {then.runtime.image} instead of {here.runtime.image}"
 
 
 def perform_promotion(api: Api, plan: PromotionPlan, *, there: Api | None = None) -> Performed:
@@ -395,5 +395,5 @@ def _make(api: Api, resource: ApiResource, manifest: Manifest) -> None:
         existing = requests.get(api, resource, meta["namespace"], meta["name"])
         if resource is not VERSIONS or existing["spec"]["flow"] != manifest["spec"]["flow"]:
             raise Taken(
-                f"{manifest['kind']} {meta['name']} was made in {meta['namespace']} at this moment: look again, and promote again"
+                f"{manifest['kind']} {meta['name']} was just created in {meta['namespace']} by somebody else: preview and promote again"
             ) from None

@@ -28,18 +28,18 @@ def check_namespace(api: Api, target: str, environment: str, own: Mapping[str, s
     except errors.Denied as error:
         if error.status == 401:
             raise
-        return (f"could not look whether namespace {target} is {environment}: you may not read namespaces there",)
+        return (f"cannot check that namespace {target} is {environment}: you may not read namespaces there",)
     actual, project = labels.get(names.ENVIRONMENT_LABEL), labels.get(names.PROJECT_LABEL)
     if actual is None:
         raise Refusal(
-            f"namespace {target} is of no environment, so no policy for {environment} would hold there: "
+            f"namespace {target} is of no environment, so no policy for {environment} would apply there: "
             f"`kubectl label namespace {target} {names.ENVIRONMENT_LABEL}={environment}`",
             "target_namespace",
         )
     if actual != environment:
         raise Refusal(f"namespace {target} is {actual}, not {environment}", "target_namespace")
     if own is None:
-        return (f"could not look whether namespace {target} is of the same project: you may not read the namespace that you promote from",)
+        return (f"cannot check that namespace {target} is of the same project: you may not read the source namespace",)
     own_project = own.get(names.PROJECT_LABEL)
     if own_project and project and own_project != project:
         raise Refusal(f"namespace {target} belongs to project {project}, not to {own_project}", "target_namespace")
@@ -57,7 +57,7 @@ def check_hostname(api: Api, target: str, app: str, hostname: str) -> tuple[str,
     except errors.Denied as error:
         if error.status == 401:
             raise
-        warnings = (f"could not look whether an App of another namespace has hostname {hostname}: you may not list Apps there",)
+        warnings = (f"cannot check that hostname {hostname} is free: you may not list Apps of other namespaces there",)
         try:
             holder = _holder(api, target, target, app, hostname)
         except errors.Denied:

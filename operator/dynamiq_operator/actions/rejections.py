@@ -51,7 +51,7 @@ class RejectionPlan:
         return [
             *text,
             f"  reason   {self.manifest['spec']['reason']}",
-            "  nobody deploys this flow from then on, under whatever name, until it is withdrawn",
+            "  nobody can deploy this flow, under any name, until the rejection is withdrawn",
         ]
 
 
@@ -68,7 +68,7 @@ class WithdrawalPlan:
     def lines(self) -> list[str]:
         """Describes the plan in lines of text."""
         text = [f"withdraw the rejection of {self.version} of {self.app} in {self.namespace}"]
-        return [*text, *(f"  {sentence(each)}" for each in self.rejections), "  it may be deployed again from then on"]
+        return [*text, *(f"  {sentence(each)}" for each in self.rejections), "  it may be deployed again"]
 
 
 def sentence(rejection: Manifest, version: str = "") -> str:
@@ -97,7 +97,7 @@ def read_standing(api: Api, namespace: str, flow: str | None = None) -> list[Man
 
 def unread(namespace: str, version: str) -> str:
     """Returns the warning for a caller who may not read Rejections. `version`: it may be rejected."""
-    return f"you may not read Rejections in namespace {namespace}, so this cannot say whether {version} is rejected"
+    return f"you may not read Rejections in namespace {namespace}, so it is unknown if {version} is rejected"
 
 
 def hashes(api: Api, namespace: str) -> frozenset[str]:
@@ -120,7 +120,7 @@ def plan_rejection(api: Api, namespace: str, app: str, version: str | None, reas
 
     Raises Unknown, Refusal and kube.errors.ApiError.
     """
-    _check_reason(reason, "nobody is to deploy it")
+    _check_reason(reason, "for the rejection")
     workflow, version_name, hash_of_flow = _flow(api, namespace, app, version, row)
     spec = {"workflowHash": hash_of_flow, "workflow": workflow, "version": version_name, "reason": reason}
     manifest = {
@@ -147,7 +147,7 @@ def plan_withdrawal(
 
     `uid`: the id of one Rejection, in place of the version. Raises Unknown, Refusal and kube.errors.ApiError.
     """
-    _check_reason(reason, "it may be deployed again")
+    _check_reason(reason, "for the withdrawal")
     every = newest_first(requests.items(api, REJECTIONS, namespace))
     if uid is not None:
         # All Rejections of its flow are withdrawn: any other would still prevent deploys.
@@ -158,7 +158,7 @@ def plan_withdrawal(
         version_name, hashes = _name_and_hashes(api, namespace, app, version, row, every, workflow)
     in_force = [each for each in every if each["spec"]["workflowHash"] in hashes and not each["spec"].get("withdrawn")]
     if not in_force:
-        raise NotNow(f"{version_name} of {app} is not rejected in namespace {namespace} (any more): nothing is to be withdrawn")
+        raise NotNow(f"{version_name} of {app} is not rejected in namespace {namespace}: nothing to withdraw")
     return WithdrawalPlan(namespace, app, version_name, in_force, reason)
 
 
@@ -210,9 +210,9 @@ def _withdraw(api: Api, rejection: Manifest, reason: str) -> Manifest:
     try:
         return api.request("PATCH", REJECTIONS.path(meta["namespace"], meta["name"]), query=STRICT, body=patch, content_type=MERGE)
     except errors.NotFound:
-        raise Unknown("this rejection is gone", "rejection") from None
+        raise Unknown("this rejection was withdrawn or deleted", "rejection") from None
     except errors.Conflict:
-        raise NotNow("somebody else withdrew this rejection at this moment: look again") from None
+        raise NotNow("somebody else just withdrew this rejection: read it again") from None
 
 
 def _flow(api: Api, namespace: str, app: str, version: str | None, row: Manifest | None) -> tuple[str, str, str]:
@@ -250,4 +250,4 @@ def _pins(row: Manifest) -> Mapping[str, Any]:
 
 def _check_reason(reason: str, why: str) -> None:
     if not reason.strip():
-        raise Refusal(f"say why {why}: a reason is never empty", "reason")
+        raise Refusal(f"give a reason {why}: it must not be empty", "reason")

@@ -96,7 +96,7 @@ def perform_release(api: Api, plan: ReleasePlan) -> Manifest:
         except errors.AlreadyExists:
             version = _next(history.releases(api, plan.namespace, plan.workflow))
             manifest = version_manifest(plan.namespace, plan.workflow, version, spec["flow"], spec.get("description"))
-    raise NotNow(f"others release {plan.workflow} at this moment: try again")
+    raise NotNow(f"somebody else is releasing {plan.workflow}: try again")
 
 
 def version_manifest(namespace: str, workflow: str, version: str, flow: str, description: str | None) -> Manifest:
@@ -119,5 +119,5 @@ def _draft(api: Api, namespace: str, workflow: str) -> Manifest:
         return requests.get(api, WORKFLOWS, namespace, workflow)
     except errors.NotFound:
         workflows = requests.list_names(api, WORKFLOWS, namespace)
-        existing = f"workflows there: {', '.join(workflows)}" if workflows else "there is none at all: name another with -n"
+        existing = f"workflows there: {', '.join(workflows)}" if workflows else "there are none: name another namespace with -n"
         raise Unknown(f"no Workflow {workflow} in namespace {namespace}; {existing}", "workflow") from None

@@ -57,7 +57,7 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
         target = _newest_of(rows, version) if version is not None else last_good(rows, app, rejections.hashes(api, namespace))
     if target is None:
         if request.with_config:
-            raise Refusal(f"version {version} of {app} never ran, so it has no config to bring back: leave out --with-config")
+            raise Refusal(f"version {version} of {app} never ran, so it has no config: leave out --with-config")
         return DeployRequest(
             namespace, app, version=version, runtime=request.runtime, message=request.message, bypass_reason=request.bypass_reason
         )

@@ -31,8 +31,8 @@ class SuspensionPlan:
         if self.is_no_op:
             return [f"{title} is {'suspended' if self.suspend else 'not suspended'} already: nothing changes"]
         if self.suspend:
-            return [f"suspend {title}", "  nothing of it is deployed until this is taken off, a bypass included; what runs goes on"]
-        return [f"take the suspension of {title} off", "  what waits for that alone is deployed"]
+            return [f"suspend {title}", "  while suspended, nobody can deploy it, not even with a bypass; it keeps running"]
+        return [f"end the suspension of {title}", "  rows that wait only for it are deployed"]
 
 
 def plan_suspension(api: Api, namespace: str, app: str, *, suspend: bool) -> SuspensionPlan:
@@ -58,4 +58,4 @@ def perform_suspension(api: Api, plan: SuspensionPlan) -> Manifest:
     try:
         return api.request("PATCH", APPS.path(meta["namespace"], meta["name"]), query=STRICT, body=patch, content_type=MERGE)
     except (errors.NotFound, errors.Conflict):
-        raise Unknown(f"App {meta['name']} in namespace {meta['namespace']} is gone, or another one by now", "app") from None
+        raise Unknown(f"App {meta['name']} in namespace {meta['namespace']} was deleted or replaced", "app") from None

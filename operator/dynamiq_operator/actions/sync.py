@@ -66,11 +66,11 @@ class SyncPlan:
         asks = f"Git asks for {self.git.get('workflowVersion', 'the newest version')}" if self.git is not None else "Git deploys nothing"
         yield f"{meta.name} in {meta.namespace}: {asks}, and {self.title} is live"
         if self.version is not None:
-            yield f"WorkflowVersion {self.version['metadata']['name']} has to be in Git as well: what is live is in none that is there"
+            yield f"WorkflowVersion {self.version['metadata']['name']} has to be in Git as well: no other one has the live flow"
         if self.runtime_is_another:
             name = self.served.pinned.runtime.name
-            yield f"runtime is left out, so that it stays as it is live: Runtime {name} is another one by now"
-        yield "it is one more row, and no pod restarts"
+            yield f"runtime is left out, so that it stays as it is live: Runtime {name} has changed since"
+        yield "this adds a row, and no pod restarts"
         if (by := _holds(self.served)) is not None:
             yield f"changes from Git are on hold after the rollback in #{by.sequence}. To apply this one: {plugin_command(f'resume {meta.name}', meta.namespace)}"
 

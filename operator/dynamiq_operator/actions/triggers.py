@@ -139,7 +139,7 @@ def plan_activation(app: Manifest, trigger_id: str, now: datetime) -> TriggersPl
 
     def activate(trigger: Trigger, _: list[Trigger]) -> None:
         if triggers.status(trigger, now) is triggers.Status.EXPIRED:
-            raise NotNow("this trigger has expired: give it a config with a time to come first")
+            raise NotNow("give this trigger a time in the future first: it has expired")
         trigger.pop("suspend", None)
         trigger.pop("draft", None)
 
@@ -186,7 +186,7 @@ def perform_triggers(api: Api, plan: TriggersPlan) -> Trigger:
             plan = plan.again(read_same(api, "App", path, meta["uid"]))
             continue
         return plan.trigger
-    raise NotNow("others change this App at this moment: try again")
+    raise NotNow("somebody else is changing this App: try again")
 
 
 def plan_run(api: Api, app: Manifest, trigger_id: str, settings: Settings, now: datetime, key: Key | None = None) -> RunPlan:
@@ -249,9 +249,9 @@ def _checked(times: Times, now: datetime) -> Trigger:
     Raises InvalidField with the name of the wrong field, or `config` if not exactly one of `schedule` and `run_at` is set.
     """
     if (times.schedule is None) == (times.run_at is None):
-        raise InvalidField("config", "exactly one of schedule and run_at says when it runs")
+        raise InvalidField("config", "give exactly one of schedule and run_at")
     if times.timezone is not None and times.timezone not in triggers.zones():
-        raise InvalidField("timezone", "there is no such IANA time zone: use one such as Europe/Berlin")
+        raise InvalidField("timezone", "must be an IANA time zone such as Europe/Berlin")
     if times.schedule is not None:
         try:
             cron.check(times.schedule)
@@ -273,7 +273,7 @@ def _to_come(field: str, text: str | None, now: datetime) -> str | None:
         return None
     moment = triggers.moment(text)
     if moment is None:
-        raise InvalidField(field, "there is no such time")
+        raise InvalidField(field, "must be a time, such as 2026-11-24T22:22:45Z")
     if moment <= now:
-        raise InvalidField(field, f"it has passed: name a time after {format_time(now)}")
+        raise InvalidField(field, f"must be after {format_time(now)}")
     return format_time(moment)

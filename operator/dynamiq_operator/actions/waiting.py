@@ -23,14 +23,16 @@ def preview_of(api: Api, row: Manifest) -> Preview:
     if record.outcome is not None:
         raise NotNow(f"row {record.name} has ended: {record.outcome.reason}")
     if (pinned := record.pinned) is None:
-        raise NotNow(f"row {record.name} is not pinned yet, so nobody can say what it would do: try again in a moment")
+        raise NotNow(f"row {record.name} is not pinned yet, so its effect is unknown: try again in a moment")
     app_object = history.find_app(api, namespace, app)
     rows = history.open_rows(api, namespace, app, app_object.meta.uid)
     text = history.flow_of(api, namespace, app, pinned)
     base, live = pinned.base, rows.live
     warnings: tuple[str, ...] = ()
     if base is not None and live is not None and base.row != live.name:
-        warnings = (f"it was made while #{base.sequence} was live, and #{live.sequence} is now: what it left out is of #{base.sequence}",)
+        warnings = (
+            f"it was made while #{base.sequence} was live, and #{live.sequence} is now: fields that it leaves out come from #{base.sequence}",
+        )
     waits = record.status.waits
     preview = preview_in(api, app_object, rows, pinned, text, row, warnings)
     preview = with_held_changes(preview, app_object, record, [guard.reason for guard in pinned.guards or ()])

@@ -23,7 +23,7 @@ LOGS_IN_WITHIN = 300.0
 AUTHENTICATION = "client.authentication.k8s.io/"
 CLUSTER_FIELDS = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
 CLUSTER_CONFIG = f"{AUTHENTICATION.rstrip('/')}/exec"
-NEXT = 'give --token "$(kubectl create token ACCOUNT)" of a service account that may list the App\'s runs (dynamiq-view)'
+NEXT = 'add --token "$(kubectl create token ACCOUNT)" of a service account that may list the App\'s runs (dynamiq-view)'
 Fields = Mapping[str, Any]
 
 
@@ -35,7 +35,7 @@ def token(given: CommandLine) -> str:
     """Returns the token. Raises NoToken, and NotConnected if kubectl is missing."""
     for flag in ("--as", "--as-group", "--as-uid", "--as-user-extra"):
         if given.value_of(flag) is not None:
-            raise NoToken(f"{flag} does not reach the recorder, which is asked with a token of your own: leave it out, or {NEXT}")
+            raise NoToken(f"{flag} does not work with the recorder, which needs your own token: leave it out, or {NEXT}")
     if named := given.value_of("--token"):
         return named
     config = _config(given)
@@ -51,7 +51,7 @@ def token(given: CommandLine) -> str:
     if isinstance(program := user.get("exec"), Mapping):
         return _run_login(given, program, cluster)
     how = "a client certificate" if _has_certificate(user) else "no token"
-    raise NoToken(f"the recorder takes tokens, and your kubeconfig logs in with {how}: {NEXT}")
+    raise NoToken(f"the recorder needs a token, but your kubeconfig logs in with {how}: {NEXT}")
 
 
 def _config(given: CommandLine) -> Fields:
@@ -60,7 +60,7 @@ def _config(given: CommandLine) -> Fields:
     command = [kubectl(), "config", "view", "--raw", "--output=json", *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        raise NotConnected(f"kubectl cannot read your kubeconfig: {(done.stderr.splitlines() or ['it does not say why'])[-1]}")
+        raise NotConnected(f"kubectl cannot read your kubeconfig: {(done.stderr.splitlines() or ['it gave no reason'])[-1]}")
     try:
         parsed = json.loads(done.stdout)
     except ValueError:
@@ -113,12 +113,12 @@ def _run_login(given: CommandLine, program: Fields, cluster: Fields) -> str:
         )
     except (OSError, subprocess.SubprocessError) as error:
         hint = str(program.get("installHint") or "").strip().partition("\n")[0]
-        raise NoToken(f"the program of your kubeconfig that logs in, {command}, cannot be run: {hint or error}") from None
+        raise NoToken(f"the login program of your kubeconfig, {command}, cannot be run: {hint or error}") from None
     status = _status(done.stdout) if done.returncode == 0 else None
     if status is None:
-        raise NoToken(f"the program of your kubeconfig that logs in, {command}, ended with {done.returncode} and gave no credential")
+        raise NoToken(f"the login program of your kubeconfig, {command}, ended with {done.returncode} and gave no credential")
     if not (printed := status.get("token")):
-        raise NoToken(f"the recorder takes tokens, and the program of your kubeconfig that logs in, {command}, gives a certificate: {NEXT}")
+        raise NoToken(f"the recorder needs a token, but the login program of your kubeconfig, {command}, gives a certificate: {NEXT}")
     return str(printed)
 
 

@@ -88,7 +88,7 @@ def _argument(given: kubectl_flags.CommandLine, command: str) -> Candidates:
     if command == "keys":
         return _of_keys(given, before)
     if command == "policy":
-        return _get(given, "apps", APPS) if len(before) == 1 else () if before else [("check", "what would hold a deploy now")]
+        return _get(given, "apps", APPS) if len(before) == 1 else () if before else [("check", "what would block a deploy now")]
     if command in NAMELESS:
         return ()
     if command == "release":

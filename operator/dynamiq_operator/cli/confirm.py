@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 FOLLOW_SECONDS = 600.0
 DEPLOY_EXITS = (
     "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 3 it waits for an approval or"
-    " another rule, which is no failure, or is still under way after --timeout,"
-    " 4 what would be deployed has changed after the preview, and nothing was done, 130 interrupted: the deploy goes on"
+    " another guard, which is no failure, or is still under way after --timeout,"
+    " 4 the plan changed after the preview, and nothing was done, 130 interrupted: the deploy goes on"
 )
 NOTHING_DONE = "nothing was done"
 QUESTIONS = {
@@ -45,26 +45,26 @@ def add_runtime(command: parsing.Parser) -> None:
 
 
 def add_deploy_flags(command: parsing.Parser) -> None:
-    command.add_argument("-m", "--message", help="why: it stays in the history")
+    command.add_argument("-m", "--message", help="reason, kept in the history")
     parsing.add_preview_flags(command)
     command.add_argument(
         "--bypass",
         metavar="REASON",
-        help="go past approvals, freezes, holds and rejections; it takes the right to bypass, and the reason stays in the history",
+        help="skip approvals, freezes, holds and rejections, for this reason, kept in the history; needs the right to bypass",
     )
     ends = command.add_mutually_exclusive_group()
     ends.add_argument(
         "--wait",
         action="store_true",
-        help="where a rule holds the row, go on waiting until --timeout, in place of saying for what, and ending",
+        help="if the row waits, follow it until --timeout; otherwise this prints for what it waits, and ends",
     )
-    ends.add_argument("--no-wait", action="store_true", help="do not follow the rollout: print the row's name, and nothing else, and end")
+    ends.add_argument("--no-wait", action="store_true", help="do not follow the rollout: print only the row's name, and end")
     command.add_argument(
         "--timeout",
         type=parsing.duration,
         default=FOLLOW_SECONDS,
         metavar="TIME",
-        help="follow it for so long, such as 90s or 5m (default: 10m)",
+        help="how long to follow it, such as 90s or 5m (default: 10m)",
     )
 
 

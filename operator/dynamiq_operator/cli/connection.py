@@ -60,7 +60,7 @@ class Connection:
             self._folder = _make_folder()
         except OSError as error:
             self._why_not = (
-                f"there is no place for the socket of kubectl proxy, {error.strerror or error}: name a folder in the variable TMPDIR"
+                f"name a folder in the variable TMPDIR: the socket of kubectl proxy cannot be created, {error.strerror or error}"
             )
             return
         reading, self._guard_pipe = os.pipe()
@@ -159,8 +159,8 @@ def _read_all(pipe: int) -> str:
 
 def _error_message(stderr: str) -> str:
     """Returns the last line of kubectl's standard error, with the next step."""
-    last = stderr.splitlines()[-1] if stderr else "kubectl proxy ended and did not say why"
+    last = stderr.splitlines()[-1] if stderr else "kubectl proxy ended without a message"
     last = last.removeprefix("error: ")
     if "context" in last:
-        return f"{last}: `kubectl config get-contexts` lists those that there are"
+        return f"{last}: `kubectl config get-contexts` lists the contexts"
     return f"kubectl cannot connect: {last}"

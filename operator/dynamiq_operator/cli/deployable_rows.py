@@ -35,7 +35,7 @@ class DeployableRows:
         try:
             return cls(of_archive | deployables(context.api, context.namespace, context.options.app, rows))
         except (Refusal, ApiError) as error:
-            context.err.lines([safe(f"whether rows could be brought back is not known: {error}")])
+            context.err.lines([safe(f"DEPLOYABLE is unknown: {error}")])
             return cls({})
 
     def cell(self, row: str) -> str:

@@ -45,7 +45,7 @@ def parsed(template: str) -> tuple[Any, ...]:
         at = block.end()
     blocks.append((False, template[at:]))
     if any("{" in text or "}" in text for is_block, text in blocks if not is_block):
-        raise BadTemplate(f"{template} has a brace without its other one")
+        raise BadTemplate(f"{template} has an unmatched brace")
     remaining = iter(blocks)
     return _parts(remaining, inside=False)
 
@@ -62,7 +62,7 @@ def _parts(blocks: Iterator[tuple[bool, str]], *, inside: bool) -> tuple[Any, ..
             made += [_Text(text)] if text else []
         elif text == "end":
             if not inside:
-                raise BadTemplate("{end} stands without a {range}")
+                raise BadTemplate("{end} has no {range}")
             return tuple(made)
         elif text.startswith("range "):
             made.append(_Range(_path(text.removeprefix("range ").strip()), _parts(blocks, inside=True)))
@@ -71,7 +71,7 @@ def _parts(blocks: Iterator[tuple[bool, str]], *, inside: bool) -> tuple[Any, ..
         else:
             made.append(_path(text))
     if inside:
-        raise BadTemplate("{range} stands without its {end}")
+        raise BadTemplate("{range} has no {end}")
     return tuple(made)
 
 
@@ -83,7 +83,7 @@ def _path(text: str) -> _Path:
         if step is None:
             if rest[at:] == ".":
                 break
-            raise BadTemplate(f"{{{text}}} is more than a path of names and indices, such as {{.items[*].version}}: use -o json with jq")
+            raise BadTemplate(f"{{{text}}} is not a path of names and indices, such as {{.items[*].version}}: use -o json with jq")
         name, index = step.groups()
         if name is not None:
             steps.append(name)
@@ -97,7 +97,7 @@ def _unquoted(text: str) -> str:
     try:
         return text[1:-1] if text.startswith("'") else str(json.loads(text))
     except ValueError:
-        raise BadTemplate(f"{text} is no quoted text") from None
+        raise BadTemplate(f"{text} is not a quoted text") from None
 
 
 def _print(parts: Iterable[Any], data: Any) -> Iterator[str]:

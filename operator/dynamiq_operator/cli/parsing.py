@@ -128,10 +128,8 @@ def _whole(text: str, least: int, most: int, unit: str = "") -> int:
 
 
 def add_preview_flags(to: argparse.ArgumentParser) -> None:
-    to.add_argument(
-        "--preview", "--dry-run", action="store_true", help="show what would change, and end: it takes the right to read, and no more"
-    )
-    to.add_argument("-y", "--yes", action="store_true", help="do not ask; without a terminal nobody can be asked, and it is needed")
+    to.add_argument("--preview", "--dry-run", action="store_true", help="show what would change, and end; the right to read is enough")
+    to.add_argument("-y", "--yes", action="store_true", help="do not ask; needed without a terminal")
     output(to, "name")
 
 
@@ -140,7 +138,7 @@ def _format(text: str, known: tuple[str, ...]) -> str:
     if text in known:
         return text
     if not text.startswith("jsonpath="):
-        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(known)} and jsonpath=TEMPLATE")
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(known)} or jsonpath=TEMPLATE, got {text}")
     from dynamiq_operator.cli import jsonpath
 
     try:
@@ -152,7 +150,7 @@ def _format(text: str, known: tuple[str, ...]) -> str:
 
 def version(text: str) -> str:
     if not text.startswith("v") or not text[1:].isdecimal() or text[1] == "0":
-        raise argparse.ArgumentTypeError(f"{text} is no version: v and a number from 1, such as v7")
+        raise argparse.ArgumentTypeError(f"must be v and a number from 1, such as v7, got {text}")
     return text
 
 
@@ -161,7 +159,7 @@ def version_to_restore(text: str) -> str:
     number = text.removeprefix("#")
     if number.isdecimal():
         raise argparse.ArgumentTypeError(
-            f"{text} is no version: --to v{number} takes the newest row of v{number}, --to-row {number} takes row #{number}"
+            f"{text} is not a version: --to v{number} takes the newest row of v{number}, --to-row {number} takes row #{number}"
         )
     return version(text)
 
@@ -178,7 +176,7 @@ def duration(text: str) -> float:
     from dynamiq_operator.cli.transport import parse_duration
 
     if not (parsed := parse_duration(text)):
-        raise argparse.ArgumentTypeError(f"{text} is no duration, such as 90s or 5m")
+        raise argparse.ArgumentTypeError(f"must be a duration such as 90s or 5m, got {text}")
     return parsed
 
 
@@ -189,7 +187,7 @@ def moment(text: str, now: datetime | None = None) -> str:
     """
     from dynamiq_operator.cli.transport import parse_duration
 
-    problem = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z; without a zone it is UTC)"
+    problem = f"{text} is not a time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z; without a zone it is UTC)"
     # kubectl would take 2026 for seconds, but whoever writes it means a year.
     if text.isdecimal():
         raise argparse.ArgumentTypeError(problem)

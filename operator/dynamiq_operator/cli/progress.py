@@ -81,7 +81,7 @@ def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int
             )
         return 0
     ended = "Failed" if row.status == Phase.FAILED else "was not deployed"
-    context.err.lines([f"error: {safe(row.app)}: {safe(title(row))} {ended}: {safe(row.reason or 'it did not say why')}"])
+    context.err.lines([f"error: {safe(row.app)}: {safe(title(row))} {ended}: {safe(row.reason or 'it gave no reason')}"])
     return 1
 
 
@@ -101,7 +101,7 @@ def _report_waiting(context: CommandContext, namespace: str, row: HistoryRow) ->
 def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) -> int:
     waited = duration_in_words(context.options.timeout)
     if row.sequence is None:
-        why = f"no operator has looked at it yet: see `kubectl get pods -A -l app.kubernetes.io/name={names.FIELD_MANAGER}`"
+        why = f"no operator has processed it yet: see `kubectl get pods -A -l app.kubernetes.io/name={names.FIELD_MANAGER}`"
     else:
         why = f"it goes on; see {context.see(row.app, namespace)}"
     context.err.lines([f"error: {safe(title(row))} is still {safe(row.status)} after {waited}: {why}"])

@@ -73,7 +73,7 @@ class Recorder:
             raise
 
     def reach(self) -> None:
-        """Raises Refusal if no recorder answers."""
+        """Raises Refusal if the recorder does not answer."""
         # Without a token: nobody should have to log in where there is no recorder.
         status, raw = self._context.api.exchange("GET", f"{PROXY}/healthz", headers={})
         if status >= 300:
@@ -91,7 +91,7 @@ class Recorder:
         """Returns the `data` of a GET. Raises Refusal if there is none."""
         answer = self.ask("GET", path, query)
         if not isinstance(answer, dict) or "data" not in answer:
-            raise Refusal("the recorder's answer is none that this plugin knows: is it of another version?")
+            raise Refusal("this plugin cannot read the recorder's answer: compare their versions")
         return answer["data"]
 
     def score(self, run_id: str, query: Query, body: Mapping[str, Any]) -> Any:
@@ -119,7 +119,7 @@ class Recorder:
                 # A page may be short or empty if matches are rare, so only a missing cursor ends the list.
                 if cursor in ("", before):
                     return
-                patience.doing = f"looking through the runs, {count} found"
+                patience.doing = f"reading the runs, {count} found"
         finally:
             patience.doing = WAITING
 
@@ -159,7 +159,9 @@ def _refusal(status: int, raw: bytes) -> Refusal:
         return NoRecorder(f"no recorder is installed in this cluster, or you may not reach it ({message or status}): {HOW}")
     if status == 401:
         return NoRecorder(f"the cluster does not accept your login ({message or status}): log in again")
-    return NoRecorder(f"no recorder answers ({message or status}): `kubectl get pods -n {RECORDER_NAMESPACE}` shows its pods; {HOW}")
+    return NoRecorder(
+        f"the recorder does not answer ({message or status}): `kubectl get pods -n {RECORDER_NAMESPACE}` shows its pods; {HOW}"
+    )
 
 
 def _parsed(raw: bytes) -> Any:

@@ -9,7 +9,7 @@ from dynamiq_operator.model.manifests import TIME_END
 
 
 def add_apps(to: argparse.ArgumentParser) -> None:
-    to.add_argument("app", metavar="APP", nargs="?", help="of this App alone")
+    to.add_argument("app", metavar="APP", nargs="?", help="only of this App")
     to.add_argument("-A", "--all-namespaces", action="store_true", help="of every namespace")
 
 

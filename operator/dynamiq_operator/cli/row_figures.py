@@ -45,9 +45,9 @@ class RowFigures:
                 query = [("deployment_id", uid) for uid in uids[at : at + AT_ONCE]]
                 known |= {each["deployment_id"]: _cells(each) for each in recorder.data(f"{path}/verdicts", query)}
         except (Refusal, ApiError) as error:
-            context.err.lines([safe(f"no figures of runs: {error}")])
+            context.err.lines([safe(f"run figures are not shown: {error}")])
         except (KeyError, TypeError):
-            context.err.lines(["no figures of runs: the recorder is of another version than this plugin"])
+            context.err.lines(["run figures are not shown: the recorder and this plugin have different versions"])
         return cls(known)
 
     def cells(self, uid: str) -> Sequence[str]:

@@ -14,7 +14,7 @@ CONTENT = "with inputs, outputs and texts of errors, where the App records them 
 
 
 def add_app_id(to: argparse.ArgumentParser) -> None:
-    to.add_argument("--app-id", type=app_id, metavar="UID", help="of several Apps with a run of this id, the uid of the one that is meant")
+    to.add_argument("--app-id", type=app_id, metavar="UID", help="the uid of the App, needed if several Apps have a run of this id")
 
 
 def add_app_or_id(to: argparse.ArgumentParser) -> None:
@@ -23,13 +23,13 @@ def add_app_or_id(to: argparse.ArgumentParser) -> None:
         "--app-id",
         type=app_id,
         metavar="UID",
-        help="in place of APP, the uid of one that is gone: for those who may list, or delete, apps/runs in every namespace",
+        help="in place of APP, the uid of a deleted one; you need the right to list, or delete, apps/runs in every namespace",
     )
 
 
 def wrong_of_app(options: argparse.Namespace) -> str:
     if (options.app is None) is (options.app_id is None):
-        return "name the App, or one that is gone by --app-id" + ("" if options.app is None else ", and not both")
+        return "name the App, or a deleted one by --app-id" + ("" if options.app is None else ", not both")
     return ""
 
 
@@ -39,21 +39,19 @@ def add_callers(to: Any) -> None:
 
 
 def add_period(to: argparse.ArgumentParser) -> None:
-    to.add_argument(
-        "--since", type=parsing.moment, metavar="TIME", help="from so long ago on, such as 1h or 7d, or from this time or date on"
-    )
+    to.add_argument("--since", type=parsing.moment, metavar="TIME", help="since how long ago, such as 1h or 7d, or since a time or date")
     to.add_argument("--until", type=parsing.moment, metavar="TIME", help="before that")
 
 
 def run_id(text: str) -> str:
     if re.fullmatch(UID, text) is None:
-        raise argparse.ArgumentTypeError(f"{text} is no id of a run: `kubectl dynamiq runs APP` shows them")
+        raise argparse.ArgumentTypeError(f"{text} is not the id of a run: `kubectl dynamiq runs APP` shows them")
     return text.lower()
 
 
 def app_id(text: str) -> str:
     if re.fullmatch(UID, text) is None:
-        raise argparse.ArgumentTypeError(f"{text} is no id of an App: it was its metadata.uid, and is the app_id of each of its runs")
+        raise argparse.ArgumentTypeError(f"{text} is not the id of an App: it was its metadata.uid, and is the app_id of each of its runs")
     return text.lower()
 
 
@@ -63,5 +61,5 @@ def number(text: str) -> float:
     except ValueError:
         parsed = float("nan")
     if not abs(parsed) <= 1e12:
-        raise argparse.ArgumentTypeError(f"{text} is no number")
+        raise argparse.ArgumentTypeError(f"{text} is not a number")
     return parsed

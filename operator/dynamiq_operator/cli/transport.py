@@ -190,9 +190,7 @@ def _error_message(error: Exception) -> str:
         case NotInstalled():
             return "this cluster does not know Apps: install the operator (README.md, `kubectl apply -k`), or name another cluster by --context"
         case Expired():
-            return (
-                f"the cluster does not accept your login: log in again, `kubectl auth whoami` says as whom ({text.partition(chr(10))[0]})"
-            )
+            return f"the cluster does not accept your login: log in again; `kubectl auth whoami` shows your user ({text.partition(chr(10))[0]})"
         case errors.Denied() if by_policy := said_by_admission(error):
             return by_policy
         case errors.Denied() if "forbidden: User" in text:
@@ -200,7 +198,7 @@ def _error_message(error: Exception) -> str:
         case errors.Invalid():
             return str(refused(error))
         case errors.Conflict() | errors.AlreadyExists():
-            return f"{text}: somebody was faster, try again"
+            return f"{text}: somebody else changed it first, try again"
         case errors.Unavailable() if any(place in text for place in NO_CLUSTER_SERVERS):
             return "nothing answers at localhost:8080, where kubectl looks when it knows no cluster: set KUBECONFIG, or give --kubeconfig"
         case errors.Unavailable():

@@ -22,14 +22,14 @@ from dynamiq_operator.views.waiting import is_waiting
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
-ROW = "the row, by its sequence (13 or '#13') or its name (default: the one that waits)"
+ROW = "the row, by its sequence (13 or '#13') or its name (default: the waiting row)"
 
 
 def add_arguments(command: parsing.Parser, more: str, examples: tuple[str, ...]) -> None:
     parsing.describe(command, more, examples, parsing.NO_OP_EXITS)
     parsing.app(command)
     command.add_argument("row", metavar="ROW", nargs="?", help=ROW)
-    command.add_argument("-m", "--message", help="why: it stays beside the history")
+    command.add_argument("-m", "--message", help="reason, kept next to the history")
     parsing.add_preview_flags(command)
 
 
@@ -59,7 +59,7 @@ def _lines(plan: ApprovalPlan, preview: Preview | None) -> Iterator[str]:
     for approval in plan.given:
         spec = approval["spec"]
         why = f": {spec['message']}" if spec.get("message") else ""
-        yield f"  {DONE[Purpose(spec['purpose'])]} by {spec.get('by') or 'nobody that is known'}{why}"
+        yield f"  {DONE[Purpose(spec['purpose'])]} by {spec.get('by') or 'an unknown user'}{why}"
     if preview is not None:
         yield from preview.lines()[1:]
     yield ""

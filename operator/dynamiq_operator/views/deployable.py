@@ -80,7 +80,7 @@ class Deployable:
         return "; ".join((text, *self.notes))
 
 
-IN_ARCHIVE = Deployable(None, ("it is in the archive: a preview says whether it can be brought back now",))
+IN_ARCHIVE = Deployable(None, ("it is archived: a preview says if you can roll back to it now",))
 """The evaluation of a row that left the cluster: a list does not read for each if its flow is in the archive, too."""
 
 
@@ -138,7 +138,7 @@ def _notes(pinned: Pinned, stock: Stock) -> Iterator[str]:
     if runtime.name in stock.deprecated:
         yield f"Runtime {runtime.name} is deprecated"
     if not is_by_digest(runtime):
-        yield f"Runtime {runtime.name} names its image by a tag ({runtime.image}), which may be another image by now"
+        yield f"Runtime {runtime.name} names its image by a tag ({runtime.image}), which may be another image now"
     live = stock.pins
     if pinned.config.type is ConfigType.SERVERLESS and live is not None and live.config.type is not ConfigType.SERVERLESS:
         yield "it was serverless: with its own config (--with-config) it sleeps behind dynamiq-gate, which has to be installed"

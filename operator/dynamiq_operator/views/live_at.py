@@ -90,7 +90,7 @@ class Reading:
         if self._oldest is None or "previousDigest" not in self._oldest["spec"]["pinned"]:
             return None
         until = f"before {first}" if first is not None else "then"
-        return f"what was live {until} is not known: rows before #{_sequence(self._oldest)} are not kept any more"
+        return f"the live row {until} is unknown: rows before #{_sequence(self._oldest)} are not kept any more"
 
 
 def live_at(rows: Iterable[Manifest], time: str) -> LiveAt:

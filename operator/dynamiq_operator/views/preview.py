@@ -12,7 +12,7 @@ from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
-HOLDS = "what Git asks for waits after it, until somebody resumes it"
+HOLDS = "changes from Git are on hold after it, until somebody resumes them"
 SERVER, SERVERLESS = "server", "serverless"
 
 
@@ -152,11 +152,11 @@ class Preview:
         if self.no_op and self.under_way:
             lines.append("  nothing else changes: that row deploys exactly this")
         elif self.no_op:
-            lines.append("  nothing changes: the App runs exactly this already, and one more row says so")
+            lines.append("  nothing changes: the App runs exactly this already, and a new row records it")
         elif self.now is None:
             lines.append("  pods are started")
         elif self.restarts:
-            lines.append(f"  {self._moves() if self.switches else 'pods are replaced one by one; requests go on being answered'}")
+            lines.append(f"  {self._moves() if self.switches else 'pods are replaced one by one; requests are still answered'}")
         else:
             lines.append("  no pod restarts")
         return lines + [f"  {each}" for each in (*self._sleep(), *self._rules(), *self.warnings)]
@@ -172,10 +172,10 @@ class Preview:
         """Returns what a switch does, in one sentence."""
         ready, to_start = self.warm or (0, 0)
         if self.warm is None:
-            return "its pods start beside those that serve, unless they are warm; when all are ready, calls move to them at once"
+            return "its pods start beside those that serve, unless a standby is ready; when all are ready, calls move to them at once"
         if not ready:
             return f"{_pods(to_start)} beside those that serve; when all are ready, calls move to them at once"
-        warm = f"warm: {ready} pod{'s' if ready != 1 else ''} ready"
+        warm = f"standby: {ready} pod{'s' if ready != 1 else ''} ready"
         if not to_start:
             return f"{warm}, no pod starts; calls move to them at once"
         return f"{warm}, {_pods(to_start)} beside them; when all are ready, calls move to them at once"
@@ -187,8 +187,8 @@ class Preview:
         if then == SERVERLESS and now != SERVERLESS:
             lines.append("the App sleeps while nobody calls, and the next call wakes it")
         elif now == SERVERLESS and then != SERVERLESS:
-            lines.append("the App sleeps no more")
-        return [*lines, "the App is asleep, and is woken for this"] if self.asleep and not self.no_op else lines
+            lines.append("the App no longer sleeps")
+        return [*lines, "the App is asleep, and wakes for this"] if self.asleep and not self.no_op else lines
 
 
 def differences(before: Side, after: Side) -> list[str]:

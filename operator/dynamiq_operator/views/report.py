@@ -16,7 +16,7 @@ from dynamiq_operator.views.audited import COLUMNS, TABLE, AuditedRow, WentLive,
 from dynamiq_operator.views.sheets import Cell, csv_lines, escaped, markdown_table
 from dynamiq_operator.views.verdict import sentence
 
-NOT_ALL = "a digest that was written down elsewhere tells whether the newest rows are all there: kubectl dynamiq verify --expect"
+NOT_ALL = "a digest that was noted elsewhere shows if the newest rows are complete: kubectl dynamiq verify --expect"
 
 
 @dataclass(frozen=True)

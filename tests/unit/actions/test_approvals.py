@@ -108,7 +108,7 @@ def test_what_was_said_already_is_not_said_again() -> None:
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto")))
     plan = plan_approval(ScriptedApi(script), APPROVE)
     assert plan.said is not None
-    assert messages(plan) == ["you have approved #2 (chat-b) already: nothing is to be done"]
+    assert messages(plan) == ["you have approved #2 (chat-b) already: nothing to do"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_rollback_that_is_not_live_yet_is_not_resumed(live: Manifest, back: gi
     script = holding_back(live, given.row_manifest("chat-l", back), holds=holds)
     with pytest.raises(NotNow, match="rollback #12 is not live yet: resume once it is"):
         plan_approval(ScriptedApi(script), of(Purpose.RESUME))
-    with pytest.raises(NotNow, match="resume once that is live"):
+    with pytest.raises(NotNow, match="resume once it is live"):
         plan_approval(ScriptedApi(holding_back(LIVE)), of(Purpose.RESUME, "chat-a"))
 
 
@@ -243,7 +243,7 @@ def test_a_word_that_nobody_stamped_is_said_to_count_for_nothing(row: given.Modi
     api = ScriptedApi(stage(given.stored(given.row_manifest("chat-b", row))).on("POST", PATH, created))
     plan = plan_approval(api, of(purpose))
     _, nothing, still = said(plan, perform_approval(api, plan).made)
-    assert "the API server did not stamp who said it" in nothing
+    assert "the API server did not stamp its author" in nothing
     assert still == left
 
 
@@ -353,4 +353,4 @@ def test_an_approver_sees_what_the_author_saw() -> None:
     assert preview.now is not None
     assert (preview.now.sequence, preview.then.version, preview.then.sequence, preview.waits) == (2, "v2", 3, rules.AWAITS)
     assert any(line.startswith("+") for line in preview.flow_diff)
-    assert preview.warnings == ("it was made while #1 was live, and #2 is now: what it left out is of #1",)
+    assert preview.warnings == ("it was made while #1 was live, and #2 is now: fields that it leaves out come from #1",)

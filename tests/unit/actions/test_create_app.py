@@ -126,7 +126,7 @@ def test_a_row_under_the_key_that_goes_while_it_is_looked_at_is_in_nobodys_way()
 def test_an_app_that_could_not_be_deleted_again_is_told_of() -> None:
     script = holding().on("POST", ROWS, rows_refused).on("DELETE", APP_PATH, FORBIDDEN)
     api = ScriptedApi(script)
-    with pytest.raises(LeftBehind, match="you may not; App customer-support is there without a deployment") as left:
+    with pytest.raises(LeftBehind, match="you may not; deploy or delete App customer-support: it exists without a deployment") as left:
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
     assert isinstance(left.value.cause, errors.Denied)
     assert left.value.uid

@@ -53,7 +53,7 @@ def test_a_failure_is_told_with_its_reason() -> None:
 
 
 def test_a_row_that_goes() -> None:
-    with pytest.raises(Unknown, match="row chat-2 is gone"):
+    with pytest.raises(Unknown, match="row chat-2 was deleted"):
         list(follow(ScriptedApi(Script().on("GET", ROW, NOT_FOUND)), given.NAMESPACE, "chat-2", app=given.NAME))
 
 

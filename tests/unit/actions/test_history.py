@@ -25,7 +25,7 @@ def test_rows_are_the_newest_first() -> None:
         "chat-1",
     ]
     assert history.rows(api(holding(given.app_manifest())), NAMESPACE, given.NAME) == []
-    with pytest.raises(Unknown, match="no App chat in namespace demo; there is none at all"):
+    with pytest.raises(Unknown, match="no App chat in namespace demo; there are none"):
         history.rows(api(lacking(holding(), APPS.path(NAMESPACE, given.NAME))), NAMESPACE, given.NAME)
 
 

@@ -108,7 +108,7 @@ def test_a_row_that_is_made_again_under_the_name_is_not_followed(monkeypatch: py
     )
     progress = following.follow(ScriptedApi(script), NAMESPACE, "a", app=NAME)
     assert not next(progress).is_done
-    with pytest.raises(Unknown, match="row a is gone"):
+    with pytest.raises(Unknown, match="row a was deleted"):
         next(progress)
 
 

@@ -280,20 +280,17 @@ def test_what_may_not_be_read_of_the_target_is_said() -> None:
     script = staging(given.with_hostname("chat.staging.example"))
     script.on("GET", NAMESPACES.path("", QA), FORBIDDEN).on("GET", APPS.path(), FORBIDDEN).on("GET", APPS.path(QA), FORBIDDEN)
     plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=QA, hostname="chat.example"))
-    assert [each for each in plan.preview.warnings if each.startswith("could not look")] == [
-        "could not look whether namespace qa is production: you may not read namespaces there",
-        "could not look whether an App of another namespace has hostname chat.example: you may not list Apps there",
+    assert [each for each in plan.preview.warnings if each.startswith("cannot check")] == [
+        "cannot check that namespace qa is production: you may not read namespaces there",
+        "cannot check that hostname chat.example is free: you may not list Apps of other namespaces there",
     ]
 
 
 def test_whose_own_namespace_may_not_be_read_is_told_that_the_project_was_not_compared() -> None:
     script = staging().on("GET", NAMESPACES.path("", STAGING), FORBIDDEN)
     plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=PRODUCTION))
-    (warning,) = [each for each in plan.preview.warnings if each.startswith("could not look")]
-    assert (
-        warning
-        == "could not look whether namespace production is of the same project: you may not read the namespace that you promote from"
-    )
+    (warning,) = [each for each in plan.preview.warnings if each.startswith("cannot check")]
+    assert warning == "cannot check that namespace production is of the same project: you may not read the source namespace"
 
 
 def test_a_hostname_that_another_app_has_is_refused_before_anything_is_made() -> None:
@@ -431,7 +428,7 @@ def test_a_note_is_written_between_the_writes_of_others(monkeypatch: pytest.Monk
     once(script)
     assert len(app.noted) == 1
     app = KeptApp(script, conflicts=1000)
-    with pytest.raises(NotNow, match="others change App chat"):
+    with pytest.raises(NotNow, match="somebody else is changing App chat"):
         once(script)
 
 

@@ -59,7 +59,7 @@ def test_what_nobody_released_or_ran_is_unknown() -> None:
 
 
 def test_a_reason_is_never_empty() -> None:
-    with pytest.raises(Refusal, match="say why nobody is to deploy it"):
+    with pytest.raises(Refusal, match="give a reason for the rejection"):
         plan(stage(), reason="  ")
 
 
@@ -131,7 +131,7 @@ def test_what_is_not_rejected_cannot_be_withdrawn() -> None:
 def test_a_withdrawal_that_another_was_faster_with_says_so() -> None:
     script = stage(rules.rejection("v2")).on("PATCH", REJECTIONS.path(given.NAMESPACE, "chat-v2-1"), CONFLICT)
     api = ScriptedApi(script)
-    with pytest.raises(NotNow, match="somebody else withdrew"):
+    with pytest.raises(NotNow, match="somebody else just withdrew"):
         perform_withdrawal(api, plan_withdrawal(api, given.NAMESPACE, given.NAME, "v2", "it was the mail server"))
 
 
@@ -171,16 +171,14 @@ def test_what_runs_already_can_be_scaled_and_what_is_bypassed_is_bypassed() -> N
 def test_who_may_not_read_rejections_gets_a_preview_all_the_same() -> None:
     """The operator refuses a rejected row, so the preview only warns."""
     unread = deploying(stage().on("GET", PATH, FORBIDDEN), version="v2")
-    assert unread.preview.warnings == (
-        f"you may not read Rejections in namespace {given.NAMESPACE}, so this cannot say whether v2 is rejected",
-    )
+    assert unread.preview.warnings == (f"you may not read Rejections in namespace {given.NAMESPACE}, so it is unknown if v2 is rejected",)
     assert deploying(stage().on("GET", PATH, NOT_FOUND), version="v2").preview.warnings == ()
 
 
 def test_a_rollback_that_cannot_know_what_is_rejected_says_so() -> None:
     planned = plan_rollback(ScriptedApi(stage().on("GET", PATH, FORBIDDEN)), RollbackRequest(given.NAMESPACE, given.NAME))
     assert (planned.then.workflow_version, len(planned.preview.warnings)) == ("v2", 1)
-    assert "cannot say whether v2 is rejected" in planned.preview.warnings[0]
+    assert "it is unknown if v2 is rejected" in planned.preview.warnings[0]
 
 
 def test_a_rollback_that_names_nothing_passes_over_a_rejected_version() -> None:

@@ -69,12 +69,12 @@ def test_a_number_that_was_taken_meanwhile_is_passed_over() -> None:
     holding(given.version_manifest("v1"), script=script).on("POST", PATH, EXISTS, created)
     assert perform_release(api, plan)["metadata"]["name"] == "chat-v2"
     script.on("POST", PATH, EXISTS)
-    with pytest.raises(NotNow, match="others release chat at this moment"):
+    with pytest.raises(NotNow, match="somebody else is releasing chat"):
         perform_release(api, plan)
     assert len(script.bodies("POST", PATH)) == 2 + TRIES
 
 
-@pytest.mark.parametrize(("others", "says"), [(["other"], "workflows there: other"), ([], "there is none at all")])
+@pytest.mark.parametrize(("others", "says"), [(["other"], "workflows there: other"), ([], "there are none")])
 def test_a_workflow_that_is_not_there(others: list[str], says: str) -> None:
     script = holding(*(given.workflow_manifest(name=name) for name in others))
     with pytest.raises(Unknown, match=says):

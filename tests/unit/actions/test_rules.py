@@ -97,7 +97,7 @@ def test_who_approves_is_told_that_held_changes_take_effect() -> None:
     )
     lines = waiting_preview(ScriptedApi(script), given.stored(waiting)).lines()
     assert f"  {TAKES_EFFECT}" in lines
-    assert "  pods are replaced one by one; requests go on being answered" in lines
+    assert "  pods are replaced one by one; requests are still answered" in lines
 
 
 GIT = {"deploy": {"workflowVersion": "v2"}}
@@ -124,7 +124,7 @@ def test_a_rollback_says_so_where_git_deployed_before(row: given.Modifier) -> No
 def test_a_rollback_says_that_git_waits_after_it(spec: Manifest, asked: Manifest, holds: bool) -> None:
     preview = plan(stage(**spec), **asked).preview
     assert preview.begins_hold is holds
-    assert ("  what Git asks for waits after it, until somebody resumes it" in preview.lines()) is holds
+    assert ("  changes from Git are on hold after it, until somebody resumes them" in preview.lines()) is holds
 
 
 def test_what_is_asked_of_the_rules_is_in_the_row() -> None:
@@ -192,7 +192,7 @@ def test_what_is_so_already_is_not_written() -> None:
 
 def test_another_app_of_the_name_is_not_suspended() -> None:
     script = stage().on("PATCH", APP, CONFLICT)
-    with pytest.raises(Unknown, match="is gone, or another one by now"):
+    with pytest.raises(Unknown, match="was deleted or replaced"):
         perform_suspension(ScriptedApi(script), plan_suspension(ScriptedApi(script), given.NAMESPACE, given.NAME, suspend=True))
 
 

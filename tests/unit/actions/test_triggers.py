@@ -72,12 +72,12 @@ def test_a_new_trigger_is_a_draft() -> None:
     [
         (Times(), "config", "exactly one"),
         (Times(schedule="0 9 * * *", run_at=LATER), "config", "exactly one"),
-        (Times("Nowhere", "0 9 * * *"), "timezone", "no such IANA time zone"),
+        (Times("Nowhere", "0 9 * * *"), "timezone", "an IANA time zone"),
         (Times(schedule="0 25 * * *"), "schedule", ""),
         (Times(run_at=LATER, expires_at=LATER), "expiresAt", "it is for a schedule"),
-        (Times(run_at="2026-13-01T09:00:00Z"), "runAt", "there is no such time"),
-        (Times(run_at=BEFORE), "runAt", "it has passed: name a time after 2026-11-25T12:00:00Z"),
-        (Times(schedule="0 9 * * *", expires_at=BEFORE), "expiresAt", "it has passed"),
+        (Times(run_at="2026-13-01T09:00:00Z"), "runAt", "must be a time"),
+        (Times(run_at=BEFORE), "runAt", "must be after 2026-11-25T12:00:00Z"),
+        (Times(schedule="0 9 * * *", expires_at=BEFORE), "expiresAt", "must be after 2026-11-25T12:00:00Z"),
     ],
 )
 def test_times_that_cannot_be(times: Times, field: str, says: str) -> None:

@@ -84,7 +84,7 @@ def test_whether_there_is_an_archive_that_may_not_be_known_is_said(plugin: Scrip
     plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), failure(403, "Forbidden", 'User "eve" cannot get'))
     done = plugin("verify", "chat")
     assert "4 rows fit" in done.out
-    assert "rows that left the cluster are not verified: " in done.err
+    assert "archived rows are not verified: " in done.err
 
 
 def test_history_shows_archived_rows_where_it_is_asked_to(plugin: ScriptedPlugin) -> None:
@@ -102,8 +102,8 @@ def test_of_an_archived_row_it_is_not_said_that_it_cannot_be_brought_back(plugin
     by_sequence = {each["sequence"]: each["deployable"] for each in rows}
     assert by_sequence[9]["ok"] is False
     assert {by_sequence[number]["ok"] for number in range(1, 6)} == {None}
-    assert "it is in the archive" in by_sequence[1]["reasons"][0]
-    assert "unknown: it is in the archive" in plugin("history", "chat", "--archived", "-o", "wide").out
+    assert "it is archived" in by_sequence[1]["reasons"][0]
+    assert "unknown: it is archived" in plugin("history", "chat", "--archived", "-o", "wide").out
 
 
 def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) -> None:

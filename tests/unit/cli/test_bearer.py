@@ -126,7 +126,7 @@ def test_nobody_has_to_log_in_where_there_is_no_recorder(plugin: ScriptedPlugin)
 
 def test_nobody_is_asked_for_as_somebody_else(plugin: ScriptedPlugin) -> None:
     plugin.logs_in({"token": "mine"})
-    assert "--as does not reach the recorder" in refused(plugin, "--as", "eve")
+    assert "--as does not work with the recorder" in refused(plugin, "--as", "eve")
 
 
 def test_another_context_logs_in_as_another_user(plugin: ScriptedPlugin) -> None:

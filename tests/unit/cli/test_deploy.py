@@ -25,7 +25,7 @@ chat in demo
   runtime  1.0.0
   config   1 to 2 pods at 80 % CPU
   compute  100m CPU and 256Mi memory
-  pods are replaced one by one; requests go on being answered
+  pods are replaced one by one; requests are still answered
 
 --- v1
 +++ v2
@@ -119,7 +119,7 @@ def test_what_is_asked_is_what_the_row_says(serving: ScriptedPlugin, options: tu
 
 def test_the_same_again_is_said_to_change_nothing(serving: ScriptedPlugin) -> None:
     shown = serving("deploy", "chat", "--version", "v1", "--preview").out
-    assert "nothing changes: the App runs exactly this already, and one more row says so" in shown
+    assert "nothing changes: the App runs exactly this already, and a new row records it" in shown
 
 
 @pytest.mark.parametrize("typed", ["n\n", "\n", "", "nonsense\n"])
@@ -184,7 +184,7 @@ def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatc
         ),
         (
             row(),
-            f"({NEW}) is still Progressing after 0 s: no operator has looked at it yet: see `kubectl get pods -A -l app.kubernetes.io/name=dynamiq-operator`",
+            f"({NEW}) is still Progressing after 0 s: no operator has processed it yet: see `kubectl get pods -A -l app.kubernetes.io/name=dynamiq-operator`",
         ),
     ],
 )
@@ -205,7 +205,7 @@ def test_what_the_operator_says_of_a_row_that_waits_is_shown(serving: ScriptedPl
 def test_a_row_that_goes_while_it_is_followed(serving: ScriptedPlugin) -> None:
     rolling_out(serving, missing("deployments", NEW))
     done = serving("deploy", "chat", "--yes")
-    assert (done.code, done.err) == (1, f"error: row {NEW} is gone: somebody deleted App chat or its namespace\n")
+    assert (done.code, done.err) == (1, f"error: row {NEW} was deleted, with App chat or its namespace\n")
 
 
 def test_an_api_server_that_is_away_for_a_moment_is_waited_for(serving: ScriptedPlugin) -> None:
@@ -228,7 +228,7 @@ def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(serving: ScriptedP
         (("--min", "5", "--max", "2"), "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"),
         (
             ("--serverless", "--min", "1"),
-            "chat is to be serverless, which has no --min and no --cpu: leave them out, or give --server-based",
+            "leave out --min and --cpu, or add --server-based: chat would be serverless",
         ),
     ],
 )
@@ -280,16 +280,16 @@ def test_a_first_row_says_its_type(serving: ScriptedPlugin) -> None:
 @pytest.mark.parametrize(
     ("live", "options", "sentence"),
     [
-        (SLEEPS, ("--min", "2"), "chat is to be serverless, which has no --min and no --cpu: leave them out, or give --server-based"),
+        (SLEEPS, ("--min", "2"), "leave out --min and --cpu, or add --server-based: chat would be serverless"),
         (
             given.CONFIG,
             ("--idle-seconds", "60"),
-            "chat is to be a server, which never sleeps: leave out --idle-seconds and --hold-seconds, or give --serverless",
+            "leave out --idle-seconds and --hold-seconds, or add --serverless: chat would be a server, which never sleeps",
         ),
         (
             given.CONFIG,
             ("--server-based", "--hold-seconds", "60"),
-            "chat is to be a server, which never sleeps: leave out --idle-seconds and --hold-seconds, or give --serverless",
+            "leave out --idle-seconds and --hold-seconds, or add --serverless: chat would be a server, which never sleeps",
         ),
     ],
 )
@@ -305,8 +305,8 @@ SWITCHES = given.with_spec(rollout={"strategy": "Switch"})
 @pytest.mark.parametrize(
     ("workloads", "serves", "said"),
     [
-        ([of_pins("v2", 2, 2, serves=True), of_pins("v1", 2, 2, warm=True)], "v2", "warm: 2 pods ready, no pod starts"),
-        ([of_pins("v2", 2, 2, serves=True), of_pins("v1", 1, 1, warm=True)], "v2", "warm: 1 pod ready, 1 pod starts beside them"),
+        ([of_pins("v2", 2, 2, serves=True), of_pins("v1", 2, 2, warm=True)], "v2", "standby: 2 pods ready, no pod starts"),
+        ([of_pins("v2", 2, 2, serves=True), of_pins("v1", 1, 1, warm=True)], "v2", "standby: 1 pod ready, 1 pod starts beside them"),
         ([of_pins("v2", 2, 2, serves=True), of_pins("v3", 2, 2, warm=True)], "v2", "2 pods start beside those that serve"),
         ([of_pins("v2", 2, 2, serves=True), of_pins("v1", 2, 2, warm=True, app=given.an_app(given.public()))], "v2", "2 pods start beside"),
         ([rolling(2, 2, 2, 0)], None, "pods are replaced one by one"),
@@ -327,7 +327,7 @@ def test_a_preview_of_a_rollback_under_switch_says_whether_it_is_warm(
 def test_whoever_may_not_see_workloads_is_told_what_a_switch_does(serving: ScriptedPlugin) -> None:
     serving.app(given.stored(given.app_manifest(SWITCHES)))
     serving.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), failure(403, "Forbidden"))
-    assert "unless they are warm" in serving("deploy", "chat", "--preview").out
+    assert "unless a standby is ready" in serving("deploy", "chat", "--preview").out
 
 
 def test_whoever_may_only_read_gets_a_preview_with_a_warning(serving: ScriptedPlugin) -> None:
@@ -425,7 +425,7 @@ def test_it_asks_before_it_rolls_back(twice: ScriptedPlugin) -> None:
         (("--to-row", "9"), "no row #9 of chat in namespace demo; rows are #1 to #3"),
         (("--to-row", "none"), "no row none of chat in namespace demo; see `kubectl dynamiq history chat -o wide -n demo`"),
         (("--to-row", "3"), "row chat-c failed: only a row that went live can be restored"),
-        (("--to", "v9", "--with-config"), "version v9 of chat never ran, so it has no config to bring back: leave out --with-config"),
+        (("--to", "v9", "--with-config"), "version v9 of chat never ran, so it has no config: leave out --with-config"),
     ],
 )
 def test_there_may_be_nothing_to_go_back_to(twice: ScriptedPlugin, options: tuple[str, ...], sentence: str) -> None:

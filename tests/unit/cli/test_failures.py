@@ -16,7 +16,7 @@ from tests.support.waiting import IN_TIME, eventually
 
 PATH = RECORDS.path(given.NAMESPACE)
 INSTALL = "this cluster does not know Apps: install the operator (README.md, `kubectl apply -k`), or name another cluster by --context"
-LOG_IN = "the cluster does not accept your login: log in again, `kubectl auth whoami` says as whom"
+LOG_IN = "the cluster does not accept your login: log in again; `kubectl auth whoami` shows your user"
 NO_CLUSTER = "nothing answers at localhost:8080, where kubectl looks when it knows no cluster: set KUBECONFIG, or give --kubeconfig"
 
 
@@ -38,7 +38,7 @@ def text(status: int, said: str) -> Reply:
             " (`kubectl auth can-i --list`)",
         ),
         (failure(403, "Forbidden", "quota exceeded"), "quota exceeded"),
-        (failure(409, "Conflict", "the object was changed"), "the object was changed: somebody was faster, try again"),
+        (failure(409, "Conflict", "the object was changed"), "the object was changed: somebody else changed it first, try again"),
         (failure(503, "ServiceUnavailable", "etcd is gone"), "the API server does not answer: etcd is gone; see `kubectl cluster-info`"),
         (text(502, "dial tcp 127.0.0.1:8080: connect: connection refused"), NO_CLUSTER),
         (text(502, "dial tcp 10.0.0.1:443: i/o timeout"), "the API server does not answer: dial tcp 10.0.0.1:443: i/o timeout; see `kubectl cluster-info`"),
@@ -75,10 +75,10 @@ def test_an_api_server_that_is_silent_is_given_up(plugin: ScriptedPlugin) -> Non
     [
         (
             'error: context "none" does not exist\n',
-            'context "none" does not exist: `kubectl config get-contexts` lists those that there are',
+            'context "none" does not exist: `kubectl config get-contexts` lists the contexts',
         ),
         ("warning\nerror: stat /none: no such file\n", "kubectl cannot connect: stat /none: no such file"),
-        ("", "kubectl cannot connect: kubectl proxy ended and did not say why"),
+        ("", "kubectl cannot connect: kubectl proxy ended without a message"),
     ],
 )
 def test_kubectl_that_does_not_start(plugin: ScriptedPlugin, complaint: str, sentence: str) -> None:
@@ -147,16 +147,16 @@ def test_what_kubectl_says_while_it_serves_is_passed_on_but_not_its_log(plugin: 
     ("command", "sentence"),
     [
         ("histry x", "argument COMMAND: unknown: histry; did you mean history?"),
-        ("history x -o xml", "argument -o/--output: xml is none of wide, name, json, yaml and jsonpath=TEMPLATE"),
+        ("history x -o xml", "argument -o/--output: must be one of wide, name, json, yaml or jsonpath=TEMPLATE, got xml"),
         ("history", "the following arguments are required: APP"),
         ("status x --conf y", "unknown argument: --conf y"),
         ("deploy x --mesage why", "unknown argument: --mesage why; did you mean --message?"),
         ("runs x --status suceeded", "argument --status: unknown: suceeded; did you mean succeeded?"),
         ("policy chek x", "argument ACTION: unknown: chek; did you mean check?"),
-        ("rollback x --to 3", "argument --to: 3 is no version: --to v3 takes the newest row of v3, --to-row 3 takes row #3"),
+        ("rollback x --to 3", "argument --to: 3 is not a version: --to v3 takes the newest row of v3, --to-row 3 takes row #3"),
         ("deploy x --idle-seconds 2", "argument --idle-seconds: must be 5 to 86400 seconds, got 2"),
         ("deploy x --min none", "argument --min: must be 1 to 1000, got none"),
-        ("deploy x --timeout soon", "argument --timeout: soon is no duration, such as 90s or 5m"),
+        ("deploy x --timeout soon", "argument --timeout: must be a duration such as 90s or 5m, got soon"),
         ("history x -n", "argument -n: expected one argument"),
         ("history x --context", "argument --context: expected one argument"),
         ("rollback x --to v1 --to-row 2", "argument --to-row: not allowed with argument --to"),

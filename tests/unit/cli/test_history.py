@@ -115,7 +115,7 @@ def test_rows_of_an_app_that_is_gone_are_shown_without_it(plugin: ScriptedPlugin
     plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing("apps", "chat")).on("GET", APPS.path(given.NAMESPACE), listed())
     done = plugin("history", "chat", "-o", "wide")
     assert [line.split()[-1] for line in done.out.splitlines()] == ["DEPLOYABLE", "-", "-", "-"]
-    assert "whether rows could be brought back is not known: no App chat in namespace" in done.err
+    assert "DEPLOYABLE is unknown: no App chat in namespace" in done.err
     assert [row["deployable"] for row in json.loads(plugin("history", "chat", "-o", "json").out)] == [None] * 3
 
 
@@ -191,7 +191,7 @@ def test_an_app_without_rows_is_told_from_no_app(plugin: ScriptedPlugin, how: tu
 @pytest.mark.parametrize(
     ("there", "sentence"),
     [
-        (listed(), "there is none at all: name another with -n"),
+        (listed(), "there are none: name another namespace with -n"),
         (listed({"metadata": {"name": "support"}}, {"metadata": {"name": "billing"}}), "Apps there: billing, support"),
         (failure(403, "Forbidden", "apps is forbidden"), "and you may not list the Apps there"),
     ],
@@ -314,7 +314,7 @@ def test_changes_of_an_app_that_was_never_deployed_are_shown(changed_app: Script
 @pytest.mark.parametrize(
     ("reply", "sentence"),
     [
-        (failure(404, "NotFound", "the server could not find the requested resource"), "its definitions are older than this plugin"),
+        (failure(404, "NotFound", "the server could not find the requested resource"), "older than this plugin"),
         (failure(403, "Forbidden", 'forbidden: User "eve" cannot list appchanges'), 'User "eve" cannot list appchanges'),
     ],
 )

@@ -37,11 +37,11 @@ def test_a_template(template: str, data: Any, shown: str) -> None:
 @pytest.mark.parametrize(
     ("template", "why"),
     [
-        ("{.name", "a brace without its other one"),
+        ("{.name", "an unmatched brace"),
         ("{.items[?(@.x==1)].name}", "use -o json with jq"),
-        ("{range .items[*]}{.name}", "without its {end}"),
-        ("{end}", "without a {range}"),
-        ("{name}", "more than a path"),
+        ("{range .items[*]}{.name}", "{range} has no {end}"),
+        ("{end}", "{end} has no {range}"),
+        ("{name}", "not a path"),
     ],
 )
 def test_what_is_no_template_is_said(template: str, why: str) -> None:

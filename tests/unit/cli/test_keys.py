@@ -189,7 +189,7 @@ def test_who_may_not_read_the_keys_brings_one(keyed: ScriptedPlugin, pods: Scrip
 @pytest.mark.parametrize("given_", ["nonsense", "[1]", "1"])
 def test_an_input_that_is_no_object_is_not_sent(keyed: ScriptedPlugin, given_: str) -> None:
     done = keyed("invoke", NAME, given_)
-    assert (done.code, "the input is no JSON" in done.err) == (1, True)
+    assert (done.code, "the input must be a JSON object" in done.err) == (1, True)
 
 
 def test_an_app_without_pods_cannot_be_reached(keyed: ScriptedPlugin) -> None:
@@ -205,7 +205,7 @@ def test_an_app_that_is_asleep_is_woken_by_no_port_forward(keyed: ScriptedPlugin
     keyed.app(given.stored(given.app_manifest(given.with_status(live=LIVE, conditions=[asleep]))))
     workloads = BY_KIND[WORKLOAD.kind].path(NAMESPACE)
     keyed.script.on("GET", workloads, listed(rolling(0, 0, 0, 0)))
-    assert keyed("invoke", NAME, "{}").err == "error: chat is asleep, and a port-forward wakes nobody: give --by-hostname\n"
+    assert keyed("invoke", NAME, "{}").err == "error: chat is asleep, and a port-forward does not wake it: add --by-hostname\n"
     assert pods.sent == []
     for awake in (listed(rolling(1, 0, 1, 0)), failure(403, "Forbidden")):
         keyed.script.on("GET", workloads, awake)

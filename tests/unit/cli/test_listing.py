@@ -91,7 +91,7 @@ def test_no_app_at_all(apps: ScriptedPlugin) -> None:
 
 def test_a_template_that_is_none_is_refused_before_anything_is_asked(apps: ScriptedPlugin) -> None:
     done = apps("deploy", "chat", "--yes", "-o", "jsonpath={.name")
-    assert (done.code, "a brace without its other one" in done.err) == (2, True)
+    assert (done.code, "an unmatched brace" in done.err) == (2, True)
     assert apps.script.sent == []
 
 
@@ -108,7 +108,7 @@ def test_the_versions(plugin: ScriptedPlugin) -> None:
     data = json.loads(plugin("version", "-o", "json").out)
     assert (data["operator"], data["resources"], data["kubernetes"]) == (None, [], "v1.37.0")
     shown = plugin("version").out.splitlines()
-    assert [line.split(maxsplit=1)[1] for line in shown[1:3]] == ["you may not look (Deployments of its namespace)", "not installed"]
+    assert [line.split(maxsplit=1)[1] for line in shown[1:3]] == ["you may not read it (Deployments of its namespace)", "not installed"]
 
 
 def test_rows_by_name_and_by_a_template(plugin: ScriptedPlugin) -> None:

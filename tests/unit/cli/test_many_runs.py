@@ -66,7 +66,7 @@ def test_a_long_search_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: p
     def said_aloud() -> bool:
         done = plugin("runs", "chat", "-o", "name")
         assert (done.code, done.out) == (0, f"{RUN}\n")
-        return re.match(r"(looking through the runs, \d found, \d+ s so far\n)+", done.err) is not None
+        return re.match(r"(reading the runs, \d found, \d+ s so far\n)+", done.err) is not None
 
     eventually("it says how far it is", said_aloud)  # a machine at a stand may say it too late
 

@@ -94,13 +94,13 @@ def test_logs_of_pods_that_are_not_there(running: ScriptedPlugin) -> None:
             None,
             "chat.demo.svc",
             "http://chat.demo.svc\n",
-            "that is inside the cluster; from here: `kubectl port-forward -n demo service/chat 8080:80`\n",
+            "this address works only inside the cluster; from here: `kubectl port-forward -n demo service/chat 8080:80`\n",
         ),
         (
             {"type": "ClusterIP"},
             "chat.internal",
             "http://chat.internal\n",
-            "that is inside the cluster; from here: `kubectl port-forward -n demo service/chat 8080:80`\n",
+            "this address works only inside the cluster; from here: `kubectl port-forward -n demo service/chat 8080:80`\n",
         ),
     ],
 )

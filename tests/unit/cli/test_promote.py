@@ -84,7 +84,7 @@ def test_a_preview_makes_nothing(staging: ScriptedPlugin) -> None:
 
 def test_a_hostname_that_is_lacking_is_asked_for_at_a_terminal(staging: ScriptedPlugin) -> None:
     done = staging("promote", "chat", "--no-wait", typed="chat.example.com\ny\n")
-    question = "App chat is new in production and needs a hostname of its own there: give one"
+    question = "give a hostname: App chat is new in production and needs its own there"
     assert (done.code, done.out) == (0, "chat-p\n")
     assert done.err.startswith(f"{question}\nHostname: ")
     assert done.err.endswith("\nPromote? [y/N] ")
@@ -97,7 +97,7 @@ def test_a_hostname_that_is_lacking_is_asked_for_at_a_terminal(staging: Scripted
 def test_without_an_answer_the_option_is_named(staging: ScriptedPlugin, how: Manifest) -> None:
     done = staging("promote", "chat", *how.get("options", ()), typed=how.get("typed"))
     assert done.code == 1
-    assert done.err.endswith("needs a hostname of its own there: give one: --hostname\n")
+    assert done.err.endswith("needs its own there: --hostname\n")
     assert made(staging) == []
 
 

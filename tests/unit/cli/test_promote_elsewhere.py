@@ -97,7 +97,7 @@ def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(sta
         "chat in shop\n"
         "  version  (nothing) → v2\n"
     )
-    assert f"  nobody in context prod can verify where this comes from: the row says so, and names cluster {HERE_ID}\n" in done.err
+    assert f"  its source cannot be verified in context prod: the row says so, and names cluster {HERE_ID}\n" in done.err
     assert (made(staging.script), made(prod)) == ([], ["WorkflowVersion", "App", "Deployment"])
     claimed = {"namespace": NAMESPACE, "app": NAME, "row": "chat-a", "hash": given.flow_hash("v2"), "cluster": HERE_ID}
     assert the_row(prod)["promotedFrom"] == claimed
@@ -112,7 +112,7 @@ def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(sta
     ("ready", "reason", "code", "err"),
     [
         ("True", "Live", 0, ""),
-        ("False", "HostnameTaken", 1, "error: chat is live and not ready: HostnameTaken: another App has it\n"),
+        ("False", "HostnameTaken", 1, "error: chat is live but not ready: HostnameTaken: another App has it\n"),
     ],
 )
 def test_the_rollout_is_followed_there(staging: ScriptedPlugin, prod: PluginScript, ready: str, reason: str, code: int, err: str) -> None:
@@ -140,9 +140,7 @@ def test_an_app_whose_status_does_not_come_in_time_is_not_taken_for_ready(stagin
     prod.on("GET", APPS.path(THERE, NAME), absent, absent, there)
     done = staging(*TO_PROD, "--yes", "--timeout", "10ms")
     assert "chat: v2 (#1, chat-p) is Live" in done.out
-    assert (done.code, done.err.endswith("error: chat is live, and its status does not say yet whether it is ready\n")) == (1, True), (
-        done.err
-    )
+    assert (done.code, done.err.endswith("error: chat is live, but its status has no condition Ready yet\n")) == (1, True), done.err
 
 
 def test_what_was_not_decided_in_time_is_looked_at_in_that_context(staging: ScriptedPlugin, prod: PluginScript) -> None:
@@ -212,7 +210,7 @@ def test_a_runtime_of_the_same_name_that_is_another_one_is_told(staging: Scripte
     other = given.stored(given.runtime_manifest(given.with_image("registry.prod/runtime:1")))
     prod.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), other)
     output = staging(*TO_PROD, "--preview").out
-    assert f"Runtime {given.RUNTIME_NAME} is another one there: registry.prod/runtime:1 in place of {given.IMAGE}" in output
+    assert f"Runtime {given.RUNTIME_NAME} differs there: registry.prod/runtime:1 instead of {given.IMAGE}" in output
 
 
 def soak(seconds: int = 60, **more: Any) -> Manifest:
@@ -229,7 +227,7 @@ FROM_HERE = f"it comes from App chat in demo of cluster {HERE_ID}, and of other 
         (soak(), f"{FROM_HERE} from none (promotion.clusters)"),
         (soak(clusters=["us"]), f"{FROM_HERE} from us alone (promotion.clusters)"),
         (soak(clusters=[HERE_ID], namespaces=["qa"]), "policy production takes versions from qa alone, and not from demo"),
-        (soak(AGES, clusters=[HERE_ID]), "(policy production): promote it after that"),
+        (soak(AGES, clusters=[HERE_ID]), "it has to be live at its source (policy production)"),
         (soak(clusters=[HERE_ID]), ""),
     ],
 )
@@ -247,10 +245,10 @@ def test_what_a_policy_there_would_refuse_is_refused_before_anything_is_made(
     ("typed", "says"),
     [
         (["--to-context", "prod", "--to-file", "x.yaml"], "not allowed with argument"),
-        (["--to-context", "prod", "--with-app"], "--with-app and --as-version are for --to-file"),
-        (["--from-cluster", "eu"], "--from-cluster is for --to-context and --to-file"),
-        (["--to-file", "x.yaml", "--hostname", "h"], "goes along with --with-app alone"),
-        (["--to-file", "x.yaml", "--as-version", "7"], "7 is no version"),
+        (["--to-context", "prod", "--with-app"], "--with-app and --as-version need --to-file"),
+        (["--from-cluster", "eu"], "--from-cluster needs --to-context or --to-file"),
+        (["--to-file", "x.yaml", "--hostname", "h"], "--hostname needs --with-app"),
+        (["--to-file", "x.yaml", "--as-version", "7"], "must be v and a number from 1"),
         (["--to-file", "-"], "--to-file takes the name of a file"),
     ],
 )
@@ -284,7 +282,7 @@ def test_a_bundle_has_the_version_and_the_row_and_whoever_applies_it_names_the_n
 def test_a_bundle_for_a_first_promotion_has_the_app_with_what_it_runs_on(staging: ScriptedPlugin, tmp_path: Path) -> None:
     file = tmp_path / "bundle.yaml"
     refused = staging("promote", NAME, "--to-file", str(file), "--with-app", "--yes")
-    assert (refused.code, refused.err) == (1, "error: App chat needs a hostname of its own there: give one: --hostname\n")
+    assert (refused.code, refused.err) == (1, "error: give a hostname: App chat needs its own there: --hostname\n")
     options = ("--with-app", "--hostname", "chat.example.com", "--target-namespace", THERE, "--as-version", "v7")
     assert staging("promote", NAME, "--to-file", str(file), *options, "--yes").code == 0
     version, app, row = written(file)
@@ -341,7 +339,7 @@ def test_a_file_that_is_there_is_not_written_over(staging: ScriptedPlugin, tmp_p
     file = tmp_path / "bundle.yaml"
     file.write_text("mine")
     done = staging("promote", NAME, "--to-file", str(file), "--yes")
-    assert (done.code, "is there already" in done.err, file.read_text()) == (1, True, "mine")
+    assert (done.code, "exists already" in done.err, file.read_text()) == (1, True, "mine")
     done = staging("promote", NAME, "--to-file", str(tmp_path / "none" / "b.yaml"), "--yes")
     assert (done.code, "cannot be written: No such file" in done.err) == (1, True)
 

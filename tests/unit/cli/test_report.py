@@ -160,7 +160,7 @@ def test_at_of_a_time_when_nothing_was_live_has_an_exit_code_of_its_own(with_row
     assert (done.code, done.out.splitlines()[1]) == (3, "  nothing was live, the first row went live at 2026-11-24T12:00:00Z")
     holds(with_rows, [app_manifest()], history()[2:])
     done = with_rows("at", "chat", "2026-11-23")
-    assert (done.code, "is not known: rows before #3 are not kept any more" in done.out) == (3, True)
+    assert (done.code, "is unknown: rows before #3 are not kept any more" in done.out) == (3, True)
 
 
 def test_at_says_what_was_being_deployed_beside_it(with_rows: ScriptedPlugin) -> None:
@@ -180,7 +180,7 @@ def test_at_of_all_apps_is_a_table(plugin: ScriptedPlugin) -> None:
     header, *lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert header == "NAMESPACE APP VERSION ROW RUNTIME LIVE FROM LIVE UNTIL CREATED BY APPROVED BY"
     assert lines == ["demo chat v3 #3 1.0.0 2026-11-24T12:00:00Z - anna -", "other chat - - - - - - -"]
-    assert done.err == "other/chat: what was live before 2026-11-24T13:00:00Z is not known: rows before #3 are not kept any more\n"
+    assert done.err == "other/chat: the live row before 2026-11-24T13:00:00Z is unknown: rows before #3 are not kept any more\n"
     data = json.loads(plugin("at", "2026-11-24T12:30:00Z", "-A", "-o", "json").out)
     assert [(each["namespace"], each["app"], each["known"]) for each in data] == [("demo", "chat", True), ("other", "chat", False)]
     assert plugin("at", "2026-11-20T12:30:00Z").err == "nothing was live in namespace demo\n"
@@ -189,15 +189,15 @@ def test_at_of_all_apps_is_a_table(plugin: ScriptedPlugin) -> None:
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
-        (["report", "--since", "soon"], "soon is no time"),
+        (["report", "--since", "soon"], "soon is not a time"),
         (["report", "--since", "1h", "--until", "2h"], "--since is not before --until"),
-        (["report", "--since", "2999-01-01"], "--since is still to come"),
-        (["report", "--since", "2026"], "2026 is no time"),
-        (["at", "chat", "20261124"], "TIME: 20261124 is no time"),
+        (["report", "--since", "2999-01-01"], "--since is in the future"),
+        (["report", "--since", "2026"], "2026 is not a time"),
+        (["at", "chat", "20261124"], "TIME: 20261124 is not a time"),
         (["report", "--until", "3000-01-01"], "is not before 3000"),
         (["report", "chat", "-A"], "an App is in one namespace"),
-        (["report", "-o", "xml"], "none of csv, md, json, yaml"),
-        (["at", "chat", "2999-01-01"], "still to come"),
+        (["report", "-o", "xml"], "must be one of csv, md, json, yaml"),
+        (["at", "chat", "2999-01-01"], "in the future"),
         (["at"], "required: TIME"),
         (["at", "chat", "1h", "-A"], "an App is in one namespace"),
     ],
@@ -212,7 +212,7 @@ def test_no_such_app_is_a_refusal(plugin: ScriptedPlugin, typed: list[str]) -> N
     holds(plugin, [], [])
     plugin.script.on("GET", APPS.path(NAMESPACE, "nobodys"), missing("apps", "nobodys"))
     done = plugin(*typed)
-    assert (done.code, done.err) == (1, "error: no App nobodys in namespace demo; there is none at all: name another with -n\n")
+    assert (done.code, done.err) == (1, "error: no App nobodys in namespace demo; there are none: name another namespace with -n\n")
 
 
 def test_what_may_not_be_read_is_an_error_and_no_empty_report(plugin: ScriptedPlugin) -> None:

@@ -123,7 +123,7 @@ def test_nobody_is_asked_where_nothing_is_to_be_done(held: ScriptedPlugin) -> No
     approval = rules.approval(row(rules.awaiting(2), name="chat-b"), "otto")
     held.script.on("GET", APPROVALS.path(NAMESPACE), listed(approval))
     done = held("approve", "chat")
-    assert (done.code, done.out) == (0, "you have approved #2 (chat-b) already: nothing is to be done\n")
+    assert (done.code, done.out) == (0, "you have approved #2 (chat-b) already: nothing to do\n")
 
 
 def test_a_preview_of_a_word_gives_none(held: ScriptedPlugin) -> None:
@@ -183,7 +183,7 @@ def test_an_app_is_suspended_and_that_is_taken_off(held: ScriptedPlugin) -> None
 
     held.script.on("PATCH", APPS.path(NAMESPACE, NAME), patched)
     assert held("suspend", "chat", "--yes").out.splitlines()[-1] == (
-        "chat is suspended: `kubectl dynamiq suspend chat --off -n demo` takes that off"
+        "chat is suspended: `kubectl dynamiq suspend chat --off -n demo` ends that"
     )
     held.app(given.stored(given.app_manifest(given.with_spec(suspend=True))))
     assert held("suspend", "chat", "--off", "--yes").out.splitlines()[-1] == "chat is resumed"
@@ -198,7 +198,7 @@ def test_policy_check_says_what_would_hold_each_kind_of_row(held: ScriptedPlugin
         "chat in demo",
         f"  Deploy      {rules.WOULD_AWAIT['message']}",
         f"  Promotion   {rules.WOULD_AWAIT['message']}",
-        "  Rollback    nothing would hold it",
+        "  Rollback    it would not wait",
         f"  Git         {rules.WOULD_AWAIT['message']}",
         f"  waiting     v2 (#2, chat-b): {rules.AWAITS}",
     ]

@@ -166,7 +166,7 @@ def test_an_app_without_runs_says_so(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", RUNS, made.a_page())
     done = plugin("runs", "chat", "--status", "failed")
     assert (done.code, done.out) == (0, "")
-    assert "no run of chat is recorded that these options take" in done.err
+    assert "no run of chat is recorded that matches these options" in done.err
     assert plugin("runs", "chat", "-o", "json").out == "[]\n"
 
 
@@ -330,7 +330,7 @@ def test_a_history_without_a_recorder_is_whole_but_for_them(plugin: ScriptedPlug
     assert "--token" in plugin("history", "chat", "-o", "wide").err
     plugin.records()
     plugin.script.on("GET", f"{PROXY}/v1/apps/{UID}/verdicts", {"data": [{"deployment_id": uid_of("chat-b"), "of": "another version"}]})
-    assert "another version" in plugin("history", "chat", "-o", "wide").err
+    assert "different versions" in plugin("history", "chat", "-o", "wide").err
 
 
 # Sessions, scores, deletion.
@@ -420,11 +420,11 @@ def test_runs_of_an_app_that_is_gone_are_deleted_by_its_uid(plugin: ScriptedPlug
     [
         (failure(404, "NotFound", 'services "dynamiq-recorder" not found'), "no recorder is installed in this cluster"),
         (failure(403, "Forbidden", "forbidden"), "or you may not reach it"),
-        (failure(503, "ServiceUnavailable", "no endpoints available"), "no recorder answers (no endpoints available)"),
+        (failure(503, "ServiceUnavailable", "no endpoints available"), "the recorder does not answer (no endpoints available)"),
         (made.problem(401, "the token is not valid", "unauthorized"), "does not accept your token"),
         (made.problem(403, "this takes get apps/runs", "forbidden"), "this takes get apps/runs"),
-        (Reply(502, b"<html>"), "no recorder answers (502)"),
-        (Reply(200, b"null"), "another version"),
+        (Reply(502, b"<html>"), "the recorder does not answer (502)"),
+        (Reply(200, b"null"), "compare their versions"),
     ],
 )
 def test_an_error_is_one_sentence(plugin: ScriptedPlugin, reply: Reply, says: str) -> None:

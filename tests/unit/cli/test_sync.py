@@ -55,7 +55,7 @@ def test_after_a_rollback_by_hand_git_gets_the_version_that_is_live(cluster: Scr
     assert patch(done) == {"workflowVersion": "v1", "message": "v1 as it is live since #6: v2 loses invoices"}
     assert done.err.startswith(
         "chat in demo: Git asks for v2, and v1 (#6, chat-b) is live\n"
-        "it is one more row, and no pod restarts\n"
+        "this adds a row, and no pod restarts\n"
         "changes from Git are on hold after the rollback in #6. To apply this one: `kubectl dynamiq resume chat -n demo`\n"
     )
     assert "-  workflowVersion: v2\n" in done.err
@@ -176,7 +176,7 @@ def test_a_runtime_whose_name_another_one_has_by_now_is_left_out(cluster: Script
     declares(cluster, {"workflowVersion": "v2", "runtime": given.RUNTIME_NAME})
     done = cluster("sync", NAME, "--to-git")
     assert patch(done)["runtime"] is None
-    assert f"runtime is left out, so that it stays as it is live: Runtime {given.RUNTIME_NAME} is another one by now\n" in done.err
+    assert f"runtime is left out, so that it stays as it is live: Runtime {given.RUNTIME_NAME} has changed since\n" in done.err
 
 
 def test_where_nothing_is_live_there_is_nothing_to_say(cluster: ScriptedPlugin) -> None:

@@ -210,7 +210,7 @@ def test_a_write_of_others_at_the_same_moment_is_looked_at_again(configured: Res
     error = configured.call("PATCH", _path(configured), body).error(409)
     assert error["details"]["description"] == {"now": "Theirs"}
     configured.script.on("GET", APP, app).on("PATCH", APP, *[failure(409, "Conflict")] * TRIES)
-    assert "at this moment" in configured.call("PATCH", _path(configured), body).error(409)["message"]
+    assert "somebody else is changing" in configured.call("PATCH", _path(configured), body).error(409)["message"]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_it_says_that_the_row_to_roll_back_to_may_be_rejected_where_that_is_unre
     path = _path(stage, "/deployments/last-good")
     assert stage.get(path)["warnings"] == []
     stage.script.on("GET", REJECTIONS.path("demo"), failure(403, "Forbidden"))
-    assert stage.get(path)["warnings"] == ["you may not read Rejections in namespace demo, so this cannot say whether v1 is rejected"]
+    assert stage.get(path)["warnings"] == ["you may not read Rejections in namespace demo, so it is unknown if v1 is rejected"]
 
 
 def test_the_row_to_roll_back_to_is_found_where_it_is_old(stage: RestStage) -> None:

@@ -128,7 +128,7 @@ def test_the_same_word_twice_is_one(held: RestStage) -> None:
     row = held.object(RECORDS, "chat-c")
     held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, ANNA)))
     answer = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve"}).data
-    assert (answer["is_no_op"], answer["says"]) == (True, ["you have approved #3 (chat-c) already: nothing is to be done"])
+    assert (answer["is_no_op"], answer["says"]) == (True, ["you have approved #3 (chat-c) already: nothing to do"])
     assert held.created(APPROVALS) == []
 
 

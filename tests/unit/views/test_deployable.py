@@ -94,7 +94,7 @@ def test_notes_are_no_obstacle() -> None:
     assert found.ok is True
     assert found.notes == (
         "Runtime old is deprecated",
-        "Runtime old names its image by a tag (registry.test/old:1), which may be another image by now",
+        "Runtime old names its image by a tag (registry.test/old:1), which may be another image now",
     )
     assert found.in_words == f"yes; {'; '.join(found.notes)}"
     unread = deployable(row, replace(STOCK, deprecated=frozenset({"old"}), rejected=None))

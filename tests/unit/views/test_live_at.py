@@ -93,7 +93,7 @@ def test_what_retention_has_let_go_is_not_known() -> None:
     kept = HISTORY[2:]
     found = live_at(kept, at(12))
     assert found.row is None
-    assert found.says == f"what was live before {at(22)} is not known: rows before #3 are not kept any more"
+    assert found.says == f"the live row before {at(22)} is unknown: rows before #3 are not kept any more"
     assert as_data(found)["known"] is False
     assert live_at(kept, at(22)).unknown is None
 

@@ -23,7 +23,7 @@ def test_each_part_says_from_what_to_what() -> None:
         "  runtime  1.0.0 → 1.1.0",
         "  config   1 to 2 pods at 80 % CPU",
         "  compute  100m CPU and 256Mi memory",
-        "  pods are replaced one by one; requests go on being answered",
+        "  pods are replaced one by one; requests are still answered",
         "",
         "--- v1",
         "+++ v2",
@@ -39,7 +39,7 @@ def test_each_part_says_from_what_to_what() -> None:
             replace(PREVIEW, no_op=True, under_way="v2 (#2, chat-b)"),
             ["  v2 (#2, chat-b) is being deployed and would be overtaken", "  nothing else changes: that row deploys exactly this"],
         ),
-        (replace(PREVIEW, no_op=True), ["  nothing changes: the App runs exactly this already, and one more row says so"]),
+        (replace(PREVIEW, no_op=True), ["  nothing changes: the App runs exactly this already, and a new row records it"]),
         (
             replace(PREVIEW, restarts=False, under_way="v3 (#3, chat-c)", warnings=("Git deploys this App, too",)),
             ["  v3 (#3, chat-c) is being deployed and would be overtaken", "  no pod restarts", "  Git deploys this App, too"],
@@ -55,10 +55,10 @@ def test_what_comes_of_it(seen: Preview, said: list[str]) -> None:
     [
         ((0, 2), "  2 pods start beside those that serve; when all are ready, calls move to them at once"),
         ((0, 1), "  1 pod starts beside those that serve; when all are ready, calls move to them at once"),
-        ((2, 0), "  warm: 2 pods ready, no pod starts; calls move to them at once"),
-        ((1, 0), "  warm: 1 pod ready, no pod starts; calls move to them at once"),
-        ((1, 2), "  warm: 1 pod ready, 2 pods start beside them; when all are ready, calls move to them at once"),
-        (None, "  its pods start beside those that serve, unless they are warm; when all are ready, calls move to them at once"),
+        ((2, 0), "  standby: 2 pods ready, no pod starts; calls move to them at once"),
+        ((1, 0), "  standby: 1 pod ready, no pod starts; calls move to them at once"),
+        ((1, 2), "  standby: 1 pod ready, 2 pods start beside them; when all are ready, calls move to them at once"),
+        (None, "  its pods start beside those that serve, unless a standby is ready; when all are ready, calls move to them at once"),
     ],
 )
 def test_under_switch_it_says_whether_pods_are_warm(warm: tuple[int, int] | None, said: str) -> None:
@@ -77,7 +77,7 @@ SLEEPS = {"type": "serverless", "idleSeconds": 60, "maxReplicas": 3, "holdSecond
     ("before", "after", "types", "said"),
     [
         (given.CONFIG, SLEEPS, "server → serverless", ["  the App sleeps while nobody calls, and the next call wakes it"]),
-        (SLEEPS, given.CONFIG, "serverless → server", ["  the App sleeps no more"]),
+        (SLEEPS, given.CONFIG, "serverless → server", ["  the App no longer sleeps"]),
         (SLEEPS, SLEEPS, "serverless", []),
         (None, SLEEPS, "(nothing) → serverless", ["  the App sleeps while nobody calls, and the next call wakes it"]),
         (None, given.CONFIG, "(nothing) → server", []),
@@ -92,7 +92,7 @@ def test_the_type_is_said_and_whether_the_app_sleeps(before: Manifest | None, af
 
 def test_an_app_that_is_asleep_is_woken() -> None:
     seen = replace(PREVIEW, asleep=True, flow_diff=())
-    assert seen.lines()[-1] == "  the App is asleep, and is woken for this"
+    assert seen.lines()[-1] == "  the App is asleep, and wakes for this"
     assert "asleep" not in "".join(replace(seen, no_op=True).lines())
 
 

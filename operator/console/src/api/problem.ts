@@ -32,7 +32,7 @@ export class Problem extends Error {
 /** The problem of any thrown value. */
 export function problemOf(thrown: unknown): Problem {
   if (thrown instanceof Problem) return thrown;
-  return new Problem(0, "offline", "The API does not answer. Look at your connection; what you filled in stays here.");
+  return new Problem(0, "offline", "The API does not answer. Check your connection; what you filled in stays here.");
 }
 
 /** The problem of a response of the API: its own words, where it has any. */

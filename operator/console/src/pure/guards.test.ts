@@ -68,7 +68,7 @@ describe("who can approve", () => {
     policy,
     serviceAccounts,
   });
-  const PEOPLE = "Whoever has the role dynamiq-approver, but for its author";
+  const PEOPLE = "Anyone with the role dynamiq-approver, except its author";
   it("is told by role, and by the service accounts that each policy lists", () => {
     expect(approversOf({ waits, pinned: { guards: [asks("production", "ci", "bot")] } })).toBe(
       `${PEOPLE}; of service accounts ci, bot, by policy production`,

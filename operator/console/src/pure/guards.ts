@@ -67,7 +67,7 @@ export function approversOf({ waits, pinned }: Pick<OneDeployment, "waits" | "pi
   const accounts = listed[0]?.filter((account) => listed.every((each) => each.includes(account))) ?? [];
   const policies = asked.flatMap(({ policy }) => policy ?? []);
   const named = policies.length ? `, by policy ${policies.join(" and ")}` : "";
-  const people = "Whoever has the role dynamiq-approver, but for its author";
+  const people = "Anyone with the role dynamiq-approver, except its author";
   return accounts.length
     ? `${people}; of service accounts ${accounts.map(personOf).join(", ")}${named}`
     : `${people}${named}`;

@@ -41,7 +41,7 @@ describe("the rules for deploys", () => {
   it("are said in their own words, and that they are gone past", () => {
     const guards = [{ message: "somebody else would have to approve it (policy production)" }];
     expect(says({ guards })).toContain("It would wait: somebody else would have to approve it (policy production)");
-    expect(says({ begins_hold: true })).toContain("What Git asks for waits after it, until somebody resumes it");
+    expect(says({ begins_hold: true })).toContain("Changes from Git are on hold after it, until somebody resumes them");
     expect(says({ bypass_reason: "it loses invoices" })).toContain("It goes past the rules: it loses invoices");
     expect(consequencesOf(previewed({ guards })).at(-1)?.kind).toBe("attention");
   });
@@ -76,14 +76,14 @@ describe("from what to what", () => {
 
 describe("what happens", () => {
   it("says whether pods restart", () => {
-    expect(says({})).toEqual(["Pods restart: they are replaced one by one, and requests go on being answered"]);
+    expect(says({})).toEqual(["Pods restart: they are replaced one by one, and requests are still answered"]);
     expect(says({ pods_restart: false })).toEqual(["No pod restarts"]);
-    expect(says({ from: null })).toEqual(["Pods will be started"]);
+    expect(says({ from: null })).toEqual(["Pods will start"]);
   });
 
   it("says of a switch what is warm and what starts", () => {
     const warm = { strategy: "Switch", pods_restart: false, pods_warm: 2, pods_to_start: 0 };
-    expect(says(warm)).toEqual(["Warm: 2 pods ready, no pod starts; calls move to them at once"]);
+    expect(says(warm)).toEqual(["Standby: 2 pods ready, no pod starts; calls move to them at once"]);
     expect(says({ strategy: "Switch", pods_warm: 0, pods_to_start: 1 })).toEqual([
       "1 pod starts beside those that serve; when all are ready, calls move to them at once",
     ]);
@@ -103,8 +103,8 @@ describe("what happens", () => {
   it("says when an App goes to sleep, no more, or is woken", () => {
     const serverless: Side = { ...TO, config: { deployment_type: "serverless", config: {} } };
     expect(says({ to: serverless })[1]).toContain("sleeps while nobody calls");
-    expect(says({ from: serverless })[1]).toBe("The App sleeps no more");
-    expect(says({ asleep: true })[1]).toBe("The App is asleep, and is woken for this");
+    expect(says({ from: serverless })[1]).toBe("The App no longer sleeps");
+    expect(says({ asleep: true })[1]).toBe("The App is asleep, and wakes for this");
   });
 
   it("is one sentence for who hears it", () => {

@@ -84,18 +84,18 @@ export function consequencesOf(preview: Preview): Consequence[] {
       kind: "attention",
       says: preview.under_way
         ? "Nothing else changes: that row deploys exactly this"
-        : "Nothing changes: the App runs exactly this already, and one more row says so",
+        : "Nothing changes: the App runs exactly this already, and a new row records it",
     });
-  } else if (!from) said.push({ kind: "calm", says: "Pods will be started" });
+  } else if (!from) said.push({ kind: "calm", says: "Pods will start" });
   else if (preview.strategy === "Switch" && (preview.pods_restart || preview.pods_warm)) said.push(moves(preview));
   else if (preview.pods_restart) {
     said.push({
       kind: "restart",
-      says: "Pods restart: they are replaced one by one, and requests go on being answered",
+      says: "Pods restart: they are replaced one by one, and requests are still answered",
     });
   } else said.push({ kind: "calm", says: "No pod restarts" });
   said.push(...sleep(from, to), ...rulesOf(preview));
-  if (preview.asleep && !preview.no_op) said.push({ kind: "calm", says: "The App is asleep, and is woken for this" });
+  if (preview.asleep && !preview.no_op) said.push({ kind: "calm", says: "The App is asleep, and wakes for this" });
   return said;
 }
 
@@ -103,7 +103,7 @@ export function consequencesOf(preview: Preview): Consequence[] {
 function rulesOf({ bypass_reason: reason, guards, begins_hold: holds }: Preview): Consequence[] {
   const said = guards.map(({ message }) => `It would wait: ${message}`);
   if (reason !== null) said.unshift(`It goes past the rules: ${reason}`);
-  if (holds) said.push("What Git asks for waits after it, until somebody resumes it");
+  if (holds) said.push("Changes from Git are on hold after it, until somebody resumes them");
   return said.map((says) => ({ kind: "attention", says }));
 }
 
@@ -111,10 +111,10 @@ function moves({ pods_warm: warm, pods_to_start: toStart }: Preview): Consequenc
   if (warm === null) {
     return {
       kind: "restart",
-      says: "New pods start beside those that serve, unless they are warm; when all are ready, calls move to them at once",
+      says: "New pods start beside those that serve, unless a standby is ready; when all are ready, calls move to them at once",
     };
   }
-  const ready = `Warm: ${count(warm)} ready`;
+  const ready = `Standby: ${count(warm)} ready`;
   if (!toStart) return { kind: "calm", says: `${ready}, no pod starts; calls move to them at once` };
   const start = `${count(toStart)} start${toStart === 1 ? "s" : ""}`;
   return {
@@ -130,7 +130,7 @@ function sleep(from: Side | null, to: Side): Consequence[] {
   if (after === "serverless" && before !== "serverless") {
     return [{ kind: "calm", says: "The App sleeps while nobody calls, and the next call wakes it" }];
   }
-  if (before === "serverless" && after !== "serverless") return [{ kind: "calm", says: "The App sleeps no more" }];
+  if (before === "serverless" && after !== "serverless") return [{ kind: "calm", says: "The App no longer sleeps" }];
   return [];
 }
 

@@ -128,7 +128,7 @@ it("is a patch for kubectl of what changed alone", () => {
 });
 
 it("says how an App is reached", () => {
-  expect(exposureInWords(NO_EXPOSURE)).toBe("As the operator is set up");
+  expect(exposureInWords(NO_EXPOSURE)).toBe("The operator's default");
   const ingress = { ...NO_EXPOSURE, type: "Ingress" as const, class: "nginx", annotations: { a: "1" } };
   expect(exposureInWords(ingress)).toBe("Ingress, class nginx, 1 annotation");
   expect(

@@ -109,7 +109,7 @@ export function exposureInWords(exposure: Exposure): string {
     noted > 0 && (noted === 1 ? "1 annotation" : `${noted} annotations`),
   ].filter(Boolean);
   return [
-    type === "ClusterIP" ? "ClusterIP: inside of the cluster alone" : (type ?? "As the operator is set up"),
+    type === "ClusterIP" ? "ClusterIP: inside the cluster only" : (type ?? "The operator's default"),
     ...more,
   ].join(", ");
 }

@@ -11,19 +11,19 @@ export function targetOf(given: string | undefined): string {
 }
 
 const ERRORS: Record<string, string> = {
-  state: "This sign-in was begun in another window, or long ago. Try again.",
+  state: "This sign-in was started in another window, or long ago. Try again.",
   nonce: "The provider's answer belongs to another sign-in. Try again.",
   refused: "The provider did not let you in, or you cancelled it there.",
-  provider: "The provider did not answer as it should. Try again in a moment; a token works without it.",
+  provider: "The provider's answer is invalid. Try again in a moment; a token works without it.",
   expired: "The sign-in took longer than ten minutes. Try again.",
   cluster: "The cluster could not be asked who you are. Try again in a moment.",
-  token: "The cluster does not take the token of this provider: its API server has to know the provider too.",
+  token: "The cluster does not accept this provider's token: its API server has to know the provider too.",
 };
 
 /** Why a token was not taken, in the words of whoever pastes one: the API speaks to those who send headers. */
 export function refusalOf({ status, message }: { status: number; message: string }): string {
   if (status !== 401) return message;
-  return "The cluster does not take this token: it is not one of its own, or it has expired. Get a new one, and paste all of it.";
+  return "Get a new token, and paste all of it: this one is not of this cluster, or has expired.";
 }
 
 /** Why a sign-in with OIDC came back, in words; undefined where it did not. */

@@ -32,4 +32,4 @@ function ofExpected({ found, deployment_id, sequence }: NonNullable<Found["expec
 
 /** Of the rows that were never rolled out. */
 export const WITHOUT_DIGEST =
-  "Rows that were never rolled out have no digest of their own; once they have ended, that of their outcome covers them.";
+  "Rows that were never rolled out have no digest of their own; once they end, their outcome's digest covers them.";

@@ -4,7 +4,7 @@ import { Problem } from "../api/problem.ts";
 import { Failure, Skeleton } from "./states.tsx";
 
 const TRIES_AFTER = 1_000;
-const GONE = "This part of the console could not be loaded: the API is away, or has a newer console by now.";
+const GONE = "This part of the console could not be loaded: the API is down, or has a newer console.";
 
 /** Components whose code is not in the first file. */
 export interface Later<Parts> {

@@ -16,7 +16,7 @@ export function Leave({ leaving }: { leaving: Leaving }) {
     <div class="notice warn" role="alertdialog" aria-label="Leave?">
       <span>
         {leaving.isUncertain
-          ? "Leave? Whether it was done is not known, and only this form can try the same again."
+          ? "Leave? The result is unknown, and only this form can try the same again."
           : "Leave? What you filled in is lost then."}
       </span>
       <span class="buttons">

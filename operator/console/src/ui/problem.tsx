@@ -19,7 +19,7 @@ export function ProblemNotice({ problem, undone, gone, said = {} }: Props) {
     return (
       <div class="notice warn" role="alert">
         <span class="break">
-          <strong>Whether it was done is not known:</strong> look, then try again.{" "}
+          <strong>The result is unknown:</strong> look, then try again.{" "}
           <span class="small">
             (<Said text={problem.message} />)
           </span>
@@ -34,7 +34,7 @@ export function ProblemNotice({ problem, undone, gone, said = {} }: Props) {
     <div class="notice bad" role="alert">
       <div class="break">
         <strong>{(problem.isUnknown && gone) || undone}.</strong>{" "}
-        {isSaidBelow ? "Look at the fields that are marked." : <Said text={sentenceOf(problem)} />}
+        {isSaidBelow ? "Fix the marked fields." : <Said text={sentenceOf(problem)} />}
         {isSaidBelow && others.length > 0 && (
           <ul>
             {others.map(([field, what]) => (

@@ -42,7 +42,7 @@ export function Failure({ problem, level = 2, retry }: { problem: Problem; level
   const title = problem.isForbidden
     ? "You may not see this"
     : problem.isUnknown
-      ? "There is no such thing, or you may not see it"
+      ? "It does not exist, or you may not see it"
       : problem.isAway
         ? "The cluster does not answer at this moment"
         : problem.status === 401

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     words.add_arguments(
         command,
-        "It shows what the row would do, over what is live now, and asks. It takes the right to `approve` (the ClusterRole dynamiq-approver),"
-        " and the author of a row is none of those who approve it. A policy says how many have to, and for how long an approval counts.",
+        "It previews the row against what is live now, and asks. You need the right to `approve` (ClusterRole dynamiq-approver)."
+        " Authors cannot approve their own rows. A policy says how many approvals are needed, and for how long each counts.",
         ("support", "support 13 -m 'Read the diff'", "support --preview", "support '#13' --yes"),
     )
 

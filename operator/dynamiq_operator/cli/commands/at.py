@@ -25,21 +25,23 @@ NOTHING_LIVE = 3
 COLUMNS = ("APP", "VERSION", "ROW", "RUNTIME", "LIVE FROM", "LIVE UNTIL", "CREATED BY", "APPROVED BY")
 LiveByApp = dict[tuple[str, str], LiveAt]
 """The result for each App, by namespace and name."""
-EXITS = "exit codes: 0 done; 1 it failed or was refused; 2 wrong usage; 3 of one App, nothing was live then, or it is not known; 130 interrupted"
+EXITS = (
+    "exit codes: 0 done; 1 it failed or was refused; 2 wrong usage; 3 nothing of the App was live then, or it is unknown; 130 interrupted"
+)
 
 
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "A time is a date, 2026-11-24T22:22:45Z, or how long ago: 90m, 7d. What retention has let go is not known any more, and of an App that was"
-        " deleted nothing is. `verify` says whether the rows that tell it are what they were.",
+        "A time is a date, 2026-11-24T22:22:45Z, or how long ago: 90m, 7d. Rows that retention deleted are unknown, and so are"
+        " deleted Apps. `verify` checks that nobody changed the rows.",
         ("support 2026-11-24T18:20:50Z", "3h -A", "support 2026-11-24 -o jsonpath='{.row.version} {.row.flowHash}'"),
         EXITS,
     )
     command.check = _wrong
     report_arguments.add_apps(command)
-    command.add_argument("time", metavar="TIME", help="the time: so long ago, or a time or date")
-    parsing.limit(command, "show at most so many Apps (default: all)")
+    command.add_argument("time", metavar="TIME", help="the time: how long ago, or a time or date")
+    parsing.limit(command, "most Apps to show (default: all)")
     parsing.output(command)
 
 
@@ -51,7 +53,7 @@ def _wrong(options: argparse.Namespace) -> str:
     except argparse.ArgumentTypeError as error:
         return f"argument TIME: {error}"
     if parse_time(options.time) > datetime.now(UTC):
-        return "that time is still to come"
+        return "that time is in the future"
     return report_arguments.wrong_of_apps(options)
 
 

@@ -19,24 +19,23 @@ REGRESSED, UNDECIDED = 3, 4
 """Exit codes with --exit-code."""
 PREVIOUS = "previous"
 EXITS = (
-    "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 it regressed, 4 too few runs"
-    " to say, or nothing to compare it with"
+    "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 it regressed, 4 too few runs,"
+    " or no row to compare it with"
 )
 
 
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "Without a row it is the live one; without a second one it is compared with the row before it that went live. A ratio over 1 is more than"
-        " before; that of 1 within its 95 % interval may be chance. A row with fewer than 30 runs is not judged, nor its"
-        " p95 with fewer than 60.",
+        "The default row is the live one; the default baseline is the row that went live before it. A ratio over 1 is more than"
+        " before; one with 1 inside its 95 % interval may be chance. A row needs 30 runs to be compared, and 60 for its p95.",
         ("support", "support 12", "support 12 9", "support 12 --exit-code", "support -o jsonpath='{.verdict}'"),
         EXITS,
     )
     parsing.app(command)
-    command.add_argument("row", metavar="ROW", nargs="?", help="the row to judge, by its sequence or name (default: the live one)")
-    command.add_argument("baseline", metavar="ROW", nargs="?", help="the row to compare it with (default: the one before that went live)")
-    command.add_argument("--exit-code", action="store_true", help="end with 3 where it regressed, with 4 where nothing can be said")
+    command.add_argument("row", metavar="ROW", nargs="?", help="the row to compare, by its sequence or name (default: the live one)")
+    command.add_argument("baseline", metavar="ROW", nargs="?", help="the baseline (default: the row that went live before it)")
+    command.add_argument("--exit-code", action="store_true", help="exit with 3 if it regressed, with 4 if there are too few runs")
     parsing.output(command)
 
 

@@ -23,13 +23,16 @@ def add_arguments(command: parsing.Parser) -> None:
             "support --user-id u-7 --yes",
             "--app-id 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --user-id u-7",
         ),
-        f"{parsing.EXITS}; 2 also where there is no terminal and no --yes",
+        f"{parsing.EXITS}; 2 also without a terminal and --yes",
     )
     command.check = run_arguments.wrong_of_app
     run_arguments.add_app_or_id(command)
     chosen = command.add_mutually_exclusive_group(required=True)
     chosen.add_argument(
-        "--before", type=parsing.moment, metavar="TIME", help="that began before this time or date, or longer ago, such as 30d"
+        "--before",
+        type=parsing.moment,
+        metavar="TIME",
+        help="only runs that began before this time or date, or longer ago than this, such as 30d",
     )
     run_arguments.add_callers(chosen)
     parsing.add_preview_flags(command)
@@ -47,7 +50,7 @@ def run(context: CommandContext) -> int:
         f"delete {many} of {app} in {context.namespace}: {which}"
         if options.app
         else f"delete {many} of the App with the id {app}: {which}",
-        "  with their contents and scores; nothing brings them back",
+        "  with their contents and scores; they cannot be restored",
     ]
     named = {"namespace": context.namespace, "app": app} if options.app else {"app_id": app}
     data = {**named, "runs": count, chosen[0]: chosen[1]}

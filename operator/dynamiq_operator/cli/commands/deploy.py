@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "Without --version it is the newest release; runtime and config stay as they are live. It shows what would change, asks, and"
+        "The default version is the newest release; runtime and config stay as they are live. It shows what would change, asks, and"
         " follows the rollout until it is Live or Failed.",
         (
             "support --version v4 -m 'Answers in French'",
@@ -32,9 +32,7 @@ def add_arguments(command: parsing.Parser) -> None:
     command.add_argument("--version", metavar="VERSION", help="version to deploy, such as v4 (default: the newest release)")
     confirm.add_runtime(command)
     types = command.add_mutually_exclusive_group()
-    types.add_argument(
-        "--server-based", action="store_true", help="always running (default: the type that is live; of a first row, this one)"
-    )
+    types.add_argument("--server-based", action="store_true", help="always running (default: the live type; for a first row, this one)")
     types.add_argument("--serverless", action="store_true", help="asleep while nobody calls, and woken by the next call")
     command.add_argument("--min", type=parsing.count, metavar="PODS", help="fewest pods of a server")
     command.add_argument("--max", type=parsing.count, metavar="PODS", help="most pods")
@@ -43,13 +41,13 @@ def add_arguments(command: parsing.Parser) -> None:
         "--idle-seconds",
         type=parsing.seconds(5, 86400),
         metavar="SECONDS",
-        help="of a serverless App: without a call for so long it sleeps",
+        help="serverless only: how long without a call until it sleeps",
     )
     command.add_argument(
         "--hold-seconds",
         type=parsing.seconds(1, 3600),
         metavar="SECONDS",
-        help="of a serverless App: for so long a call waits for it to wake",
+        help="serverless only: how long a call waits for it to wake",
     )
     confirm.add_deploy_flags(command)
 
@@ -82,11 +80,11 @@ def _config(context: CommandContext) -> dict[str, Any] | None:
         return None
     if options.serverless or (not options.server_based and _is_serverless(context)):
         if _without_none(of_server):
-            raise Refusal(f"{options.app} is to be serverless, which has no --min and no --cpu: leave them out, or give --server-based")
+            raise Refusal(f"leave out --min and --cpu, or add --server-based: {options.app} would be serverless")
         return {"type": "serverless", **_without_none(of_serverless | limits)}
     if _without_none(of_serverless):
         raise Refusal(
-            f"{options.app} is to be a server, which never sleeps: leave out --idle-seconds and --hold-seconds, or give --serverless"
+            f"leave out --idle-seconds and --hold-seconds, or add --serverless: {options.app} would be a server, which never sleeps"
         )
     scaling = _without_none(of_server | limits)
     return {"type": "server", **({"autoscaling": scaling} if scaling else {})}

@@ -23,8 +23,8 @@ def add_arguments(command: parsing.Parser) -> None:
         command, "A row is named by its sequence (3 or '#3') or by its name.", ("support 1 3", "support support-9ml5c support-f8mmm")
     )
     parsing.app(command)
-    command.add_argument("before", metavar="ROW", help="the row to come from")
-    command.add_argument("after", metavar="ROW", help="the row to come to")
+    command.add_argument("before", metavar="ROW", help="the old row")
+    command.add_argument("after", metavar="ROW", help="the new row")
     parsing.output(command)
 
 

@@ -41,14 +41,14 @@ def add_arguments(command: parsing.Parser) -> None:
     parsing.app(command)
     parsing.output(command, "wide", "name")
     how = command.add_mutually_exclusive_group()
-    how.add_argument("-w", "--watch", action="store_true", help="go on, and print each row again when it changes")
+    how.add_argument("-w", "--watch", action="store_true", help="keep running, and print each row again when it changes")
     how.add_argument(
         "--all",
         action="store_true",
-        help="show among the rows what else of the App changed: variables, access, hostname, triggers and so on, by name, and who did it",
+        help="show changes of settings, too: of variables, access, hostname, triggers and others, with their authors",
     )
-    parsing.limit(command, "show the newest so many rows (default: all)")
-    command.add_argument("--archived", action="store_true", help="show the rows that left the cluster, too, of an App with history.archive")
+    parsing.limit(command, "most rows to show, the newest first (default: all)")
+    command.add_argument("--archived", action="store_true", help="show archived rows, too, of an App with history.archive")
 
 
 def _outputs_of_history() -> str:
@@ -56,10 +56,10 @@ def _outputs_of_history() -> str:
     *added, last = (column.spoken for column in of_plugin(wide=True) if column.wide)
     fields = ", ".join(f"{column.json_name} ({column.note})" if column.note else column.json_name for column in COLUMNS)
     return (
-        f"-o wide adds {', '.join(added)} and {last}, and where a recorder is installed how many runs a row had, how many of them failed, their"
-        " 95th percentile, their cost, and the verdict on it. DEPLOYABLE says whether a row could be brought back now, and why not."
+        f"-o wide adds {', '.join(added)} and {last}. With a recorder it adds the runs of a row, their"
+        " failures, 95th percentile and cost, and the comparison with the row before. DEPLOYABLE says whether you can roll back to a row now, and why not."
         f" -o json prints a list, the newest row first. Fields, null where a row has none: {fields}; and"
-        " deployable (whether it could be brought back now: ok, reasons, waits, notes and warm). With --all each has a kind, Deployment or"
+        " deployable (whether you can roll back to it now: ok, reasons, waits, notes and warm). With --all each has a kind, Deployment or"
         " AppChange; the fields of the latter: name, uid, app, sequence, reason, date, after (the sequence of the newest row then), by,"
         " byVerified, generation, changes (field, name, change, from, to), summary and digest."
     )
@@ -192,7 +192,9 @@ def _settings(context: CommandContext) -> list[ChangeRow]:
     try:
         manifests = [raw for page in pages_at(context.api, _path(context, "appchanges"), field=field) for raw in page["items"]]
     except (errors.NotFound, NotInstalled):
-        raise Refusal("this cluster records no changes of settings: its definitions are older than this plugin, leave --all out") from None
+        raise Refusal(
+            "leave out --all: the definitions of this cluster are older than this plugin, and record no changes of settings"
+        ) from None
     return app_changes.newest_first(only_of_app(context.api, context.namespace, context.options.app, manifests))
 
 

@@ -43,8 +43,8 @@ CALL_SECONDS = 300.0
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "It goes through a port-forward of kubectl, with the Access Key `default`, or the first there is, of the App's Secret; for whoever may not"
-        " read that, the variable DYNAMIQ_ACCESS_KEY has one.",
+        "It uses a port-forward of kubectl, and the Access Key `default`, or else the first, of the App's Secret. If you may not"
+        " read that, put a key into the variable DYNAMIQ_ACCESS_KEY.",
         (
             """support '{"question": "Where is my invoice?"}'""",
             "support - --timeout 10m",
@@ -58,7 +58,7 @@ def add_arguments(command: parsing.Parser) -> None:
     command.add_argument("--key", metavar="NAME", help="Access Key to call with, by its name")
     command.add_argument("--by-hostname", action="store_true", help="call the App by its hostname, in place of a port-forward")
     command.add_argument(
-        "--timeout", type=parsing.duration, default=CALL_SECONDS, metavar="TIME", help="wait so long for the answer (default: 5m)"
+        "--timeout", type=parsing.duration, default=CALL_SECONDS, metavar="TIME", help="how long to wait for the answer (default: 5m)"
     )
     parsing.output(command)
 
@@ -82,9 +82,9 @@ def _input(text: str) -> dict[str, Any]:
     try:
         parsed = json.loads(sys.stdin.read() if text == "-" else text)
     except (ValueError, RecursionError) as error:
-        raise Refusal(f"the input is no JSON: {error}") from None
+        raise Refusal(f"the input must be a JSON object: {error}") from None
     if not isinstance(parsed, dict):
-        raise Refusal('the input is no JSON object, such as \'{"question": "Hello?"}\'')
+        raise Refusal('the input must be a JSON object, such as \'{"question": "Hello?"}\'')
     return parsed
 
 
@@ -101,7 +101,7 @@ def _key(context: CommandContext, app: App) -> dict[str, str]:
                 raise
             raise Refusal(f"you may not read the Access Keys of {app.meta.name}: put one into the variable {KEY}") from None
     if not key.isascii() or not key.isprintable():
-        raise Refusal("this Access Key has letters that no header can have: name another with --key")
+        raise Refusal("name another key with --key: this one has letters that a header cannot have")
     return {"Authorization": f"Bearer {key}"}
 
 
@@ -115,7 +115,7 @@ def _address(context: CommandContext, app: App) -> Iterator[str]:
             )
         # The status may lag behind a wake-up, so the pods are checked as well.
         if is_asleep(app.status.as_json()) and _has_no_pod(context, app):
-            raise Refusal(f"{app.meta.name} is asleep, and a port-forward wakes nobody: give --by-hostname")
+            raise Refusal(f"{app.meta.name} is asleep, and a port-forward does not wake it: add --by-hostname")
         with _forwarded(context, app) as port:
             yield f"http://127.0.0.1:{port}/"
         return

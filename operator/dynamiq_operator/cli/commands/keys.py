@@ -75,7 +75,7 @@ def _revoke(context: CommandContext) -> int:
     if not confirm.agreed(context, _lines(plan), _data(plan)):
         return 0 if options.preview else confirm.declined(context)
     when = ANNOUNCED if perform_key(context.api, plan).is_announced else UNANNOUNCED
-    context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is revoked: whoever calls with it is refused {when}"])
+    context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is revoked: calls with it are refused {when}"])
     return 0
 
 

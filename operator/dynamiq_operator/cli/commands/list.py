@@ -26,11 +26,11 @@ UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "STATUS is Ready, or the reason why not; a deploy under way is said beside. -o wide adds the live row, its runtime and the address.",
+        "STATUS is Ready, or the reason why not; a deploy under way is shown, too. -o wide adds the live row, its runtime and the address.",
         ("", "-A", "-o wide", "-o name", "-A -o jsonpath='{range [*]}{.namespace}/{.name} {.version}{\"\\n\"}{end}'"),
     )
     command.add_argument("-A", "--all-namespaces", action="store_true", help="of every namespace")
-    parsing.limit(command, "show at most so many Apps (default: all)")
+    parsing.limit(command, "most Apps to show (default: all)")
     parsing.output(command, "wide", "name")
 
 

@@ -27,7 +27,7 @@ MOST_PODS = 50
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "Those of the pods of the live row, or of another one whose pods still run.",
+        "Logs of the live row's pods, or of another row whose pods still run.",
         ("support -f", "support --since 10m", "support --row 12 --tail 50"),
     )
     parsing.app(command)

@@ -37,7 +37,7 @@ def run(context: CommandContext) -> int:
     if (exposed is not None and exposed.type is ExposureType.CLUSTER_IP) or url.endswith(f".{app.meta.namespace}.svc"):
         context.err.lines(
             [
-                f"that is inside the cluster; from here: `kubectl port-forward -n {app.meta.namespace} service/{names.service(app.meta.name)} 8080:80`"
+                f"this address works only inside the cluster; from here: `kubectl port-forward -n {app.meta.namespace} service/{names.service(app.meta.name)} 8080:80`"
             ]
         )
     elif _is_desktop():

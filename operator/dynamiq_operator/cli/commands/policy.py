@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 WOULD_WAIT = 3
-NOTHING = "nothing would hold it"
+NOTHING = "it would not wait"
 KINDS = tuple(each.value for each in RowKind)
 
 
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "Of a deploy by hand, a promotion into it, a rollback, and what Git asks for; and what waits already. It takes the right to read the App,"
-        " and none on policies.",
+        "It covers a deploy by hand, a promotion to this App, a rollback and changes from Git, and lists the rows that already wait."
+        " You need the right to read the App, and none on policies.",
         ("check support", "check support --for Rollback", "check support -o json"),
-        "exit codes: 0 nothing would hold it, 1 it failed or was refused, 2 wrong usage, 3 it would wait, 130 interrupted",
+        "exit codes: 0 it would not wait, 1 it failed or was refused, 2 wrong usage, 3 it would wait, 130 interrupted",
     )
     command.add_argument("action", choices=("check",), metavar="ACTION", help="check")
     parsing.app(command)
@@ -36,7 +36,7 @@ def add_arguments(command: parsing.Parser) -> None:
         choices=KINDS,
         default=KINDS[0],
         metavar="KIND",
-        help=f"what the exit code is about: {', '.join(KINDS)} (default: {KINDS[0]})",
+        help=f"the kind of deploy that sets the exit code: {', '.join(KINDS)} (default: {KINDS[0]})",
     )
     parsing.output(command)
 
@@ -70,4 +70,4 @@ def _lines(evaluation: Standing) -> Iterator[str]:
         yield f"  {kind.value:<11} {first}"
         yield from (f"  {'':<11} {each}" for each in more)
     for row in map(HistoryRow.of, evaluation.waiting):
-        yield f"  {'waiting':<11} {title(row)}: {row.waits or 'the operator has not said for what yet'}"
+        yield f"  {'waiting':<11} {title(row)}: {row.waits or 'the operator has not evaluated it yet'}"

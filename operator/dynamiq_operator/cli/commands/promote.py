@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "The version goes as it is; the App there keeps its own config, hostname, keys and variables. Where the environment is in another"
-        " cluster, --to-context reads with this context of the kubeconfig and writes with that one; where the two never meet, --to-file writes what"
-        " `kubectl apply` takes there. Such a row says from which cluster and row it came, and that nobody could verify it.",
+        "The version is copied unchanged; the App there keeps its own config, hostname, keys and variables. To promote to"
+        " another cluster, --to-context writes with that context of the kubeconfig. If no context reaches it, --to-file writes a file"
+        " for `kubectl apply` there. Such a row names its cluster and its source row, and is marked as unverified.",
         (
             "support -n staging",
             "support -n staging --to production --hostname support.example.com",
@@ -53,25 +53,23 @@ def add_arguments(command: parsing.Parser) -> None:
     command.add_argument(
         "--target-namespace",
         metavar="NAMESPACE",
-        help="the target's namespace, for whoever may not list namespaces (default: found by its labels; of --to-file: of whoever applies it)",
+        help="the target's namespace, needed if you may not list namespaces (default: found by its labels; with --to-file: where it is applied)",
     )
     command.add_argument("--hostname", help="hostname there, for a first promotion")
     places = command.add_mutually_exclusive_group()
-    places.add_argument(
-        "--to-context", metavar="CONTEXT", help="context of the kubeconfig whose cluster the target is in (default: this cluster)"
-    )
+    places.add_argument("--to-context", metavar="CONTEXT", help="kubeconfig context of the target's cluster (default: this cluster)")
     places.add_argument("--to-file", metavar="FILE", help="write it into a file, for a cluster that cannot be reached from here")
     command.add_argument(
         "--from-cluster",
         metavar="NAME",
-        help="how the row names this cluster, for whoever may not read its identity (default: the uid of its namespace kube-system)",
+        help="name of this cluster in the row, needed if you may not read its identity (default: the uid of its namespace kube-system)",
     )
-    command.add_argument("--with-app", action="store_true", help="of --to-file: the App goes along, for a first promotion")
+    command.add_argument("--with-app", action="store_true", help="with --to-file: include the App, for a first promotion")
     command.add_argument(
         "--as-version",
         type=parsing.version,
         metavar="VERSION",
-        help="of --to-file: the version's name there, such as v7, where its own is taken by another flow",
+        help="with --to-file: the version's name there, such as v7, if another flow has its own",
     )
     confirm.add_deploy_flags(command)
 
@@ -79,13 +77,13 @@ def add_arguments(command: parsing.Parser) -> None:
 def _wrong(options: argparse.Namespace) -> str:
     if options.to_file is None:
         if options.with_app or options.as_version is not None:
-            return "--with-app and --as-version are for --to-file: elsewhere it is seen what is there"
+            return "--with-app and --as-version need --to-file: otherwise the target is read"
         if options.from_cluster is not None and options.to_context is None:
-            return "--from-cluster is for --to-context and --to-file: within a cluster a row needs no name of it"
+            return "--from-cluster needs --to-context or --to-file: within a cluster a row does not name it"
     elif options.to_file in ("", "-"):
         return "--to-file takes the name of a file"
     elif options.hostname is not None and not options.with_app:
-        return "--hostname is the App's: with --to-file it goes along with --with-app alone"
+        return "with --to-file, --hostname needs --with-app"
     return ""
 
 
@@ -130,9 +128,9 @@ def _report_unready(context: CommandContext, plan: PromotionPlan, row: str) -> i
     if ready is not None and ready.status == "True":
         return 0
     why = (
-        f"is live and not ready: {ready.reason}: {ready.message}"
+        f"is live but not ready: {ready.reason}: {ready.message}"
         if ready is not None
-        else "is live, and its status does not say yet whether it is ready"
+        else "is live, but its status has no condition Ready yet"
     )
     context.err.lines([safe(f"error: {plan.request.app} {why}")])
     return 1
@@ -161,7 +159,7 @@ def _ask_for_hostname(context: CommandContext, lacking: NeedsHostname) -> str:
 def _into_file(context: CommandContext, file: str) -> int:
     """Writes the confirmed bundle to a file, byte for byte as shown, for a cluster that this one cannot reach."""
     if Path(file).exists():
-        raise Taken(f"{file} is there already: name another file, or remove it")
+        raise Taken(f"{file} exists already: name another file, or remove it")
     bundle = _bundle(context)
     if not confirm.agreed(context, bundle.lines(file), bundle.as_json(file)):
         return 0 if context.options.preview else confirm.declined(context)
@@ -170,7 +168,7 @@ def _into_file(context: CommandContext, file: str) -> int:
     if how is not None:
         context.out.lines([output.named("Deployment", bundle.row) if how == "name" else output.formatted(bundle.as_json(file), how)])
     else:
-        context.out.lines([safe(f"{file} is written: `{bundle.apply(file)}`, where {bundle.row} is the row")])
+        context.out.lines([safe(f"{file} is written. To deploy row {bundle.row}: `{bundle.apply(file)}`")])
     return 0
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     words.add_arguments(
         command,
-        "The row ends Failed, with who said so and why. It takes the right to `approve`. To refuse a version for good, under whatever name:"
+        "The row ends Failed, with your name and reason. You need the right to `approve`. To reject a version for good, under any name:"
         " `kubectl dynamiq reject-version`.",
         ("support -m 'Not before the fair'", "support 13 -m 'Not before the fair'"),
     )

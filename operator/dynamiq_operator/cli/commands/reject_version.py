@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "It counts for the version's flow, under whatever name, in this namespace and in what is promoted from here: a WorkflowVersion that is"
-        " deleted and made again is rejected as well. One that is gone is found by the rows that ran it. It takes the right to `approve`.",
+        "It counts for the version's flow, under any name, in this namespace and for promotions from it. A WorkflowVersion that is deleted"
+        " and created again stays rejected. A deleted version is found by the rows that ran it. You need the right to `approve`.",
         (
             "support v5 -m 'It loses invoices'",
             "support --row 12 -m 'It loses invoices'",
@@ -30,16 +30,16 @@ def add_arguments(command: parsing.Parser) -> None:
     command.check = _wrong
     parsing.app(command)
     command.add_argument("workflow_version", metavar="VERSION", nargs="?", help="the version, such as v5")
-    command.add_argument("--row", metavar="ROW", help="in place of VERSION, what this row ran, by its sequence or name")
-    command.add_argument("--withdraw", action="store_true", help="take it back: the version may be deployed again")
-    command.add_argument("-m", "--message", required=True, metavar="REASON", help="why: everybody who would deploy it is told")
+    command.add_argument("--row", metavar="ROW", help="in place of VERSION: this row's version, by sequence or name")
+    command.add_argument("--withdraw", action="store_true", help="withdraw the rejection: the version may be deployed again")
+    command.add_argument("-m", "--message", required=True, metavar="REASON", help="reason, shown to everybody who tries to deploy it")
     parsing.add_preview_flags(command)
 
 
 def _wrong(options: argparse.Namespace) -> str:
     if (options.workflow_version is None) is (options.row is None):
-        return "name the version, such as v5, or by --row a row that ran it"
-    return "say why: a reason is never empty" if not options.message.strip() else ""
+        return "name the version, such as v5, or with --row a row that ran it"
+    return "give a reason: it must not be empty" if not options.message.strip() else ""
 
 
 def run(context: CommandContext) -> int:

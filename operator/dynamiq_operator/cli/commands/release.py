@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "A version never changes, so a flow that cannot run is refused. Where the draft is the newest version already, nothing is released, but for another --description.",
+        "A version never changes, so a flow that cannot run is refused. If the draft equals the newest version, a release needs another --description.",
         ("support", "support --description 'Answers in French'", "support --preview"),
     )
     command.add_argument("workflow", metavar="WORKFLOW", help="name of the workflow")
     command.add_argument("--description", help="what changed (default: the draft's description)")
-    command.add_argument(
-        "--force", action="store_true", help="release a flow that cannot run: what is wrong with it is said, and not refused"
-    )
+    command.add_argument("--force", action="store_true", help="release a flow that cannot run: its errors become warnings")
     parsing.add_preview_flags(command)
 
 

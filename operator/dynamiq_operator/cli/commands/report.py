@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DOES_NOT_FIT = 1
 EXITS = (
-    "exit codes: 0 done, and every history fits; 1 it failed or was refused, or a row of a history does not fit, which standard error says;"
+    "exit codes: 0 done, and every history fits; 1 it failed or was refused, or a row does not fit (named on standard error);"
     " 2 wrong usage; 130 interrupted"
 )
 
@@ -31,9 +31,9 @@ def add_arguments(command: parsing.Parser) -> None:
     fields = ", ".join(in_camel_case(column.key) for column in COLUMNS)
     parsing.describe(
         command,
-        "Every deploy that began in the time, the earliest first. Of each App whose rows are read, the digest of every row is computed anew, as"
-        " `verify` does; so those of other times count, too. -o csv is for spreadsheets: text that one would run as a formula has an apostrophe"
-        f" before it. -o md is a document. -o json has since, until, fits, says, histories, and deploys with these fields: {fields}.",
+        "It lists every deploy that began in the period, the earliest first. For each App in it, `report` computes every digest anew, as"
+        " `verify` does, also of rows outside the period. -o csv is for spreadsheets: text that they would run as a formula begins with an"
+        f" apostrophe. -o md is a document. -o json has since, until, fits, says, histories, and deploys with these fields: {fields}.",
         (
             "--since 2026-11-01 --until 2026-12-01",
             "--since 30d -A -o csv | tee deploys.csv",
@@ -48,15 +48,15 @@ def add_arguments(command: parsing.Parser) -> None:
         "--since",
         type=report_arguments.moment,
         metavar="TIME",
-        help="begun since so long ago, such as 7d, or at this time or date, or later",
+        help="start of the period: how long ago, such as 7d, or a time or date",
     )
-    command.add_argument("--until", type=report_arguments.moment, metavar="TIME", help="begun before that (default: now)")
+    command.add_argument("--until", type=report_arguments.moment, metavar="TIME", help="end of the period (default: now)")
     parsing.output(command, "csv", "md")
 
 
 def _wrong(options: argparse.Namespace) -> str:
     if options.since is not None and parse_time(options.since) > datetime.now(UTC):
-        return "--since is still to come"
+        return "--since is in the future"
     if options.since is not None and options.until is not None and parse_time(options.since) >= parse_time(options.until):
         return "--since is not before --until"
     return report_arguments.wrong_of_apps(options)

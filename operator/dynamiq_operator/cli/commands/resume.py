@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     words.add_arguments(
         command,
-        "What Git asks for waits after a rollback by hand: this deploys it, or, where nothing waits yet, lets Git deploy again. It takes the"
-        " right to `deploy`.",
+        "After a rollback, changes from Git are on hold: this deploys the row that waits, or lets Git deploy again. You need the right to"
+        " `deploy`.",
         ("support", "support 14 -m 'The fix is in'"),
     )
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "Without --to it is the last good row: the newest that went Live with another flow or runtime than what is live now. A version that a"
-        " rollback or a revert left, or that is rejected, is not good until somebody deploys it again. The runtime of the row comes back with it; scaling stays as it is live. What Git asks for waits afterwards: `kubectl dynamiq resume`.",
+        "The default is the last good row: the newest that went Live with another flow or runtime than the live row. A version that was"
+        " rolled back, reverted or rejected is not good until somebody deploys it again. The runtime of the row is deployed with it;"
+        " scaling stays as it is live. Changes from Git are then on hold: `kubectl dynamiq resume`.",
         ("support", "support --to v3", "support --to-row 12 --with-config", "support --no-hold", "support --preview"),
         confirm.DEPLOY_EXITS,
     )
@@ -25,10 +26,10 @@ def add_arguments(command: parsing.Parser) -> None:
     target = command.add_mutually_exclusive_group()
     target.add_argument("--to", type=parsing.version_to_restore, metavar="VERSION", help="the newest row of this version, such as v3")
     target.add_argument("--to-row", metavar="ROW", help="this row, by its sequence (12) or its name")
-    command.add_argument("--with-config", action="store_true", help="bring back the row's scaling, too; otherwise it stays as it is live")
+    command.add_argument("--with-config", action="store_true", help="deploy the row's scaling, too (default: scaling stays as it is live)")
     confirm.add_runtime(command)
     command.add_argument(
-        "--no-hold", action="store_true", help="go on deploying what Git asks for; otherwise that waits until somebody resumes it"
+        "--no-hold", action="store_true", help="keep deploying changes from Git (default: they are on hold until somebody resumes them)"
     )
     confirm.add_deploy_flags(command)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("NODE", "STATUS", "BEGAN", "TIME", "TOKENS", "COST", "MODEL")
 WHY_NOT = {
-    "denied": "you may not read inputs and outputs: that takes get apps/runcontents, which the role dynamiq-deployer has",
-    "not_recorded": "inputs, outputs and the texts of errors are not recorded: App.spec.runs.content turns that on",
+    "denied": "you may not read inputs and outputs: ask for the role dynamiq-deployer (get apps/runcontents)",
+    "not_recorded": "inputs, outputs and error texts are not recorded: set App.spec.runs.content to record them",
 }
 INDENT = 2
 
@@ -105,7 +105,7 @@ def _cost(run_: view.Data) -> str:
 def _nodes(context: CommandContext, run_: view.Data) -> Iterator[str]:
     if not run_["nodes_kept"]:
         yield ""
-        yield "its nodes are gone: retention keeps them for a shorter time than runs"
+        yield "its nodes were deleted: retention keeps them for a shorter time than runs"
         return
     rows = [_cells(depth, node) for depth, node in view.in_tree(run_["nodes"])]
     if rows:

@@ -27,10 +27,10 @@ SORTS = {sort.name.lower(): sort for sort in RunSort}
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "TOKENS are those of the input and of the output; a cost of which a part is not known begins with ≥. -o wide adds version, models,"
-        " session, user, tags and the reason of a failure. -o jsonl is an export, the oldest first: every run that the options take, whole and on a"
-        " line of its own, as it is read. --watch looks every two seconds, or waits as long as a look takes where that is more. It does not see a run that"
-        f" ends over a day after it began, or after {OVERTAKEN} that began later, nor more than {WATCHED_MOST} at a time.",
+        "TOKENS are those of input and output; a cost that is partly unknown begins with ≥. -o wide adds version, models,"
+        " session, user, tags and the reason of a failure. -o jsonl is an export, the oldest first: each matching run, complete, on a"
+        " line of its own. --watch reads every two seconds, or less often if a read takes longer. It misses a run that"
+        f" ends over a day after it began, or after {OVERTAKEN} later ones, and all but {WATCHED_MOST} at a time.",
         (
             "support --since 1h --status failed --status timed_out",
             "support --row 12 --sort slowest --limit 10",
@@ -46,37 +46,37 @@ def add_arguments(command: parsing.Parser) -> None:
     command.add_argument("--row", metavar="ROW", help="of this row, by its sequence (12) or its name")
     command.add_argument("--version", metavar="VERSION", help="of this version, such as v4")
     statuses = [each.value for each in RunStatus]
-    says = f"that ended so: {', '.join(statuses)}; repeatable"
+    says = f"with this status: {', '.join(statuses)}; repeatable"
     command.add_argument("--status", action="append", choices=statuses, metavar="STATUS", help=says)
     run_arguments.add_callers(command)
     command.add_argument("--trigger", metavar="NAME", help="started by this trigger")
-    command.add_argument("--tag", action="append", metavar="TAG", help="with this tag; repeatable: with each of them")
+    command.add_argument("--tag", action="append", metavar="TAG", help="with this tag; repeatable, for runs with all of them")
     command.add_argument("--model", metavar="MODEL", help="that called this model")
-    command.add_argument("--error", metavar="TEXT", help="with this in the error's text, of any case")
+    command.add_argument("--error", metavar="TEXT", help="with this in the error's text, in any case")
     run_arguments.add_period(command)
-    command.add_argument("--min-duration", type=parsing.duration, metavar="TIME", help="that took so long, or longer, such as 500ms or 5s")
-    command.add_argument("--min-cost", type=_amount, metavar="USD", help="that cost so much, or more, such as 0.05")
+    command.add_argument("--min-duration", type=parsing.duration, metavar="TIME", help="that took at least this long, such as 500ms or 5s")
+    command.add_argument("--min-cost", type=_amount, metavar="USD", help="that cost at least this much, such as 0.05")
     command.add_argument("--sort", choices=list(SORTS), metavar="ORDER", help=f"{', '.join(SORTS)} (default: newest)")
-    parsing.limit(command, f"show so many (default: {run_arguments.SHOWN}; of -o jsonl all)")
+    parsing.limit(command, f"most to show (default: {run_arguments.SHOWN}; of -o jsonl all)")
     command.add_argument("--content", action="store_true", help=f"of -o jsonl: {run_arguments.CONTENT}")
-    command.add_argument("-w", "--watch", action="store_true", help="go on, and print each run when it has ended")
+    command.add_argument("-w", "--watch", action="store_true", help="keep running, and print each run when it ends")
     parsing.output(command, "wide", "name", "jsonl")
 
 
 def _wrong(options: argparse.Namespace) -> str:
     is_export = options.output == "jsonl" and not options.watch
     if is_export and options.sort is not None:
-        return "-o jsonl has the oldest run first: it takes no --sort"
+        return "leave out --sort: -o jsonl lists the oldest run first"
     if options.content and not is_export:
-        return "--content is of an export: give -o jsonl, without --watch"
+        return "--content needs -o jsonl, without --watch"
     if options.app_id is not None and options.row is not None:
-        return "the rows of an App that is gone are gone, too: --app-id takes no --row"
+        return "leave out --row: the rows of a deleted App are deleted, too"
     return run_arguments.wrong_of_app(options)
 
 
 def _amount(text: str) -> float:
     if (amount := run_arguments.number(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than nothing")
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {text}")
     return amount
 
 
@@ -99,7 +99,7 @@ def run(context: CommandContext) -> int:
     elif output.is_data(options.output):
         context.out.lines([output.formatted(runs, options.output)])
     elif not runs:
-        context.err.lines([f"no run of {safe(options.app or options.app_id)} is recorded{' that these options take' if query else ''}"])
+        context.err.lines([f"no run of {safe(options.app or options.app_id)} is recorded{' that matches these options' if query else ''}"])
     else:
         _print(context, table, runs)
     return 0

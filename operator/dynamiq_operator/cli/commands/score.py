@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "A second score of the same name by you takes the first one's place. `compare` has their mean by row.",
+        "A second score of the same name by you replaces the first. `compare` shows their mean by row.",
         ("9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 helpful 1", "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 tone -0.5 --comment 'too short'"),
     )
     command.add_argument("run", type=run_arguments.run_id, metavar="RUN", help="id of the run")
-    command.add_argument("name", metavar="NAME", help="of what is scored, such as helpful")
+    command.add_argument("name", metavar="NAME", help="what the score measures, such as helpful")
     command.add_argument("value", type=run_arguments.number, metavar="VALUE", help="a number")
     command.add_argument("--comment", metavar="TEXT", help="why")
     run_arguments.add_app_id(command)

@@ -17,12 +17,12 @@ COLUMNS = ("SESSION", "USER", "RUNS", "FAILED", "FIRST", "LAST", "TOKENS", "COST
 
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
-        command, "A session is what callers named one, by X-Dynamiq-Session-Id.", ("support --since 24h", "support --user-id u-7 -o json")
+        command, "Callers name a session by the header X-Dynamiq-Session-Id.", ("support --since 24h", "support --user-id u-7 -o json")
     )
     parsing.app(command)
     command.add_argument("--user-id", metavar="USER", help="of this user")
     run_arguments.add_period(command)
-    parsing.limit(command, f"show so many (default: {run_arguments.SHOWN})")
+    parsing.limit(command, f"most to show (default: {run_arguments.SHOWN})")
     parsing.output(command, "name")
 
 
@@ -37,7 +37,7 @@ def run(context: CommandContext) -> int:
     elif output.is_data(options.output):
         context.out.lines([output.formatted(sessions, options.output)])
     elif not sessions:
-        context.err.lines([f"no run of {safe(options.app)} names a session{' that these options take' if query else ''}"])
+        context.err.lines([f"no run of {safe(options.app)} names a session{' that matches these options' if query else ''}"])
     else:
         rows = [_cells(each) for each in sessions]
         table = Table(COLUMNS, rows, context.out)

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "No row is deployed, a bypass included: it waits. What runs goes on, and is kept in order. It takes the right to `deploy`, and to change"
-        " the App.",
+        "New rows wait, even with a bypass. The live row keeps running. You need the rights to `deploy` and to change the App.",
         ("support", "support --off", "support --preview"),
         parsing.NO_OP_EXITS,
     )
     parsing.app(command)
-    command.add_argument("--off", action="store_true", help="take the suspension off: what waits for that alone is deployed")
+    command.add_argument("--off", action="store_true", help="end the suspension: rows that wait only for it are deployed")
     parsing.add_preview_flags(command)
 
 
@@ -40,6 +39,6 @@ def run(context: CommandContext) -> int:
     elif options.output is not None:
         context.out.lines([output.formatted(made, options.output)])
     else:
-        off = f": {context.hint(f'suspend {options.app} --off')} takes that off"
+        off = f": {context.hint(f'suspend {options.app} --off')} ends that"
         context.out.lines([safe(f"{options.app} {'is suspended' + off if plan.suspend else 'is resumed'}")])
     return 0

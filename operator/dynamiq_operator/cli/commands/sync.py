@@ -21,20 +21,20 @@ DIFFERS = 3
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "After a rollback by hand Git asks for something else than what runs. It changes nothing: the patch is on standard output, for the App's"
-        " file in Git, what is to be known beside it on standard error. What Git leaves out stays out. It takes the right to read.",
+        "After a rollback, Git and the live row differ. This changes nothing: it prints a patch for the App's file in Git, and notes on"
+        " standard error. Fields that Git leaves out stay out. You need the right to read.",
         (
             "support",
             "support --full -m 'As production is'",
             "support --exit-code",
         ),
-        "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 Git says something else",
+        "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 Git differs from what is live",
     )
     parsing.app(command)
     command.add_argument("--to-git", action="store_true", help="the default, and the only direction: this command does not write to Git")
-    command.add_argument("--full", action="store_true", help="with runtime and config, though Git names neither")
-    command.add_argument("-m", "--message", help="message of the row that it becomes (default: which row it is as)")
-    command.add_argument("--exit-code", action="store_true", help="end with 3 where Git says something else than what is live")
+    command.add_argument("--full", action="store_true", help="with runtime and config, even if Git names neither")
+    command.add_argument("-m", "--message", help="message of the new row (default: it names the row it equals)")
+    command.add_argument("--exit-code", action="store_true", help="exit with 3 if Git differs from what is live")
     parsing.output(command)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "Walks the chain of digests, oldest row first, and names the first row that does not fit; and so the records of what changed of the App.",
+        "Walks the chain of digests, oldest row first, and names the first row that does not fit. The same for records of settings.",
         ("support", "support --expect sha256:…", "support --file export.yaml --expect sha256:…"),
         "exit codes: 0 every row and record fits, 1 one does not, 2 wrong usage, or no answer from the cluster or the file, 3 no row",
     )
@@ -40,10 +40,9 @@ def add_arguments(command: parsing.Parser) -> None:
     command.add_argument(
         "--file",
         metavar="FILE",
-        help="an export (`kubectl get deployments.dynamiq,appchanges -o yaml`) in place of the cluster, which is not asked then;"
-        " its rows may be of any namespace where no -n is given",
+        help="read this export (`kubectl get deployments.dynamiq,appchanges -o yaml`), not the cluster; without -n, rows may be of any namespace",
     )
-    command.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row or record must still have")
+    command.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which one row or record must still have")
     parsing.output(command)
 
 
@@ -75,7 +74,7 @@ def _archived(context: CommandContext, in_cluster: InCluster) -> Iterator[Manife
     try:
         app_archives = archives(context, context.namespace, context.options.app)
     except errors.Denied as error:
-        context.err.lines([safe(f"rows that left the cluster are not verified: {error}")])
+        context.err.lines([safe(f"archived rows are not verified: {error}")])
         return
     for archive in app_archives:
         yield from in_cluster.others(archive.walk())

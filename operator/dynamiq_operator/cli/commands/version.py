@@ -34,7 +34,7 @@ def run(context: CommandContext) -> int:
         context.out.lines([output.formatted(versions, context.options.output)])
         return 0
     operator = ", ".join(f"{each['image']} in {each['namespace']}" for each in versions["operator"] or ())
-    unseen = "you may not look (Deployments of its namespace)" if versions["operator"] is None else "not found"
+    unseen = "you may not read it (Deployments of its namespace)" if versions["operator"] is None else "not found"
     texts = {
         "plugin": versions["plugin"],
         "operator": operator or unseen,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     words.add_arguments(
         command,
-        "The row ends, and is not deployed. Whoever made it can withdraw it, and nobody else: others reject it.",
+        "The row ends, and is not deployed. Only its author can withdraw it; others reject it.",
         ("support", "support 13 -m 'I have a better one'"),
     )
 

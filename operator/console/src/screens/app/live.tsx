@@ -50,7 +50,7 @@ export function LiveNow({ app, live, row, rights }: Props) {
       {found ? (
         <Facts app={app} row={found} />
       ) : !id ? (
-        <p class="inside muted">Its row is not there any more, or you may not read it.</p>
+        <p class="inside muted">Its row was deleted, or you may not read it.</p>
       ) : problem ? (
         <Failure problem={problem} retry={() => void row.refresh()} />
       ) : (

@@ -42,9 +42,9 @@ function NotLive({ app, rights }: { app: App; rights?: AppRights }) {
       <Empty title="Nothing is live">
         <p class="muted">
           {app.waiting.length > 0
-            ? "Calls are answered as soon as the first deployment is let go on."
+            ? "Calls are answered as soon as the first deployment is admitted."
             : app.under_way
-              ? "Calls are answered as soon as the first deployment is."
+              ? "Calls are answered as soon as the first deployment is live."
               : "Deploy a version of its workflow, and calls are answered."}
         </p>
         {!app.under_way && app.waiting.length === 0 && (

@@ -26,9 +26,7 @@ export function Changes({ app, from, to, changed }: Props) {
         ))}
       </dl>
       <ul class="small notes">
-        {hasNewPods && app.live && (
-          <li>The live version's pods are replaced one by one; calls go on being answered.</li>
-        )}
+        {hasNewPods && app.live && <li>The live version's pods are replaced one by one; calls are still answered.</li>}
         {hasNewAddress && from.hostname && from.hostname !== to.hostname && (
           <li>Whoever calls {from.hostname} gets no answer from this App any more.</li>
         )}

@@ -28,10 +28,10 @@ export function DescriptionField({ settings, wrong, onChange }: FieldsProps) {
 }
 
 const TYPES: [value: string, says: string][] = [
-  ["", "As the operator is set up"],
+  ["", "The operator's default"],
   ["Ingress", "Ingress"],
   ["Gateway", "Gateway"],
-  ["ClusterIP", "ClusterIP: inside of the cluster alone"],
+  ["ClusterIP", "ClusterIP: inside the cluster only"],
 ];
 
 /** How callers reach the App: its hostname, and what serves it. */

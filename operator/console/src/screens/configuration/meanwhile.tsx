@@ -97,7 +97,7 @@ function Both({
           </code>
         </span>
       </label>
-      {isOpen && <span class="wrong small">Choose one of both</span>}
+      {isOpen && <span class="wrong small">Choose one</span>}
     </fieldset>
   );
 }

@@ -124,7 +124,7 @@ function Shown({ made, isStored, isLeaving, onStored, onClose }: ShownProps) {
       <footer>
         {isLeaving && !isStored && (
           <div class="notice warn" role="alert">
-            <span>You have not said that you stored it. Once this is closed, nobody can read it again.</span>
+            <span>Confirm that you stored it. Once this is closed, nobody can read it again.</span>
             <Action tiny onClick={onClose}>
               Close without storing it
             </Action>

@@ -38,7 +38,7 @@ export function RevokeDialog({ app, doomed, keys, onClose, onRevoked }: Props) {
               (<code>{doomed.begins}…</code>)
             </>
           )}{" "}
-          is refused in a few seconds, 90 at most. It cannot be brought back.
+          is refused in a few seconds, 90 at most. This cannot be undone.
         </p>
         <ul class="notes">
           <li>{says(left)}</li>

@@ -49,8 +49,8 @@ export function AdvancedConfiguration({ edits, live, wrong, onChange }: Props) {
             legend="Sleep and replicas"
             fields={{ idle: "Idle seconds", most: "Max replicas", hold: "Hold seconds" }}
             hints={{
-              idle: "Without a call for so long it sleeps",
-              hold: "For so long a call waits for it to wake",
+              idle: "How long without a call until it sleeps",
+              hold: "How long a call waits for it to wake",
             }}
             {...{ edits, live, wrong, onChange }}
           />
@@ -133,7 +133,7 @@ function ComputeFields({ edits, live, wrong, onChange }: Props) {
           />
         ))}
       </div>
-      <p class="hint small muted">Such as 100m CPU and 256Mi memory. What is emptied keeps what is live.</p>
+      <p class="hint small muted">Such as 100m CPU and 256Mi memory. Empty fields stay as they are live.</p>
     </fieldset>
   );
 }

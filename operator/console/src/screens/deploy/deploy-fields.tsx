@@ -83,7 +83,7 @@ function NewFields({ panel, deploying, change }: ChangeProps) {
         first={panel.first.mode === "new"}
         value={edits.name ?? ""}
         wrong={deploying.wrong.name}
-        hint="What people call it; its address is made of it"
+        hint="Its display name; its address is made of it"
         onChange={(name) => change({ name })}
       />
       <TextField
@@ -98,7 +98,7 @@ function NewFields({ panel, deploying, change }: ChangeProps) {
         value={
           project ? [project.name, project.environment && `(${project.environment})`].filter(Boolean).join(" ") : ""
         }
-        hint="The workflow's own; Promote brings it to another environment"
+        hint="The workflow's own; use Promote for another environment"
       />
       <Switch
         label="Access"

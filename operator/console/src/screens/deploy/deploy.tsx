@@ -132,9 +132,7 @@ function WithoutVersions({ workflow }: { workflow: Workflow }) {
 function WithoutWorkflow() {
   return (
     <Empty title="The workflow of this App was deleted">
-      <p class="muted">
-        It has no version to deploy any more. What the App ran before can be brought back from its History.
-      </p>
+      <p class="muted">It has no version to deploy any more. Roll back from the App's History.</p>
     </Empty>
   );
 }

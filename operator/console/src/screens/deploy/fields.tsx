@@ -24,7 +24,7 @@ export function MessageField(props: Pick<TextProps, "value" | "wrong"> & { onCha
     <LinesField
       {...props}
       label="Message (optional)"
-      hint={isLong ? `${[...value].length} of ${MESSAGE_MOST} characters` : "Why: it stays in the history"}
+      hint={isLong ? `${[...value].length} of ${MESSAGE_MOST} characters` : "Reason, kept in the history"}
     />
   );
 }
@@ -71,7 +71,7 @@ export function BypassField({ value, wrong, onChange }: BypassProps) {
     <div class={is ? "bypass on" : "bypass"}>
       <Check
         label="Bypass the rules"
-        hint="It waits for nothing. History says so for ever, with the reason and your name"
+        hint="It does not wait. History keeps the reason and your name"
         checked={is}
         onChange={(checked) => onChange(checked ? "" : undefined)}
       />

@@ -25,7 +25,7 @@ export function LackingNotice({ lacking, place, look }: Props) {
         ))}
       </ul>
       <span class="small">
-        Whoever may write {kinds} in namespace {lacking[0]?.namespace} can do this. Nothing is copied from here.
+        Anyone who may write {kinds} in namespace {lacking[0]?.namespace} can do this. Nothing is copied from here.
       </span>
       <Action tiny onClick={look}>
         Look again

@@ -155,7 +155,7 @@ function Choices({ app, row, filled, lacks, withConfig, hold, usual, change }: C
   return (
     <>
       <Check
-        label="Bring back its scaling"
+        label="Deploy its scaling, too"
         hint={
           (itsScaling === liveScaling
             ? `The same as what is live: ${liveScaling}`
@@ -170,8 +170,8 @@ function Choices({ app, row, filled, lacks, withConfig, hold, usual, change }: C
           label="Git waits afterwards"
           hint={
             withConfig
-              ? "With its scaling it is a deploy like any other, which begins no hold"
-              : `What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this${lacks}`
+              ? "With its scaling it is a plain deploy, which begins no hold"
+              : `Changes from Git are on hold until somebody resumes them; otherwise the next one replaces this${lacks}`
           }
           checked={!withConfig && (hold ?? usual)}
           isOut={withConfig || lacks !== ""}
@@ -205,7 +205,7 @@ function Doubts({ row: { deployable, ending } }: { row: Deployment }) {
   const said = [...reverted, ...(deployable ? [...deployable.reasons, ...deployable.notes] : [])];
   if (said.length === 0) return null;
   return (
-    <ul class="warnings" aria-label="Whether it can be brought back">
+    <ul class="warnings" aria-label="Can you roll back to it">
       {said.map((each) => (
         <li key={each} class={deployable?.ok === false ? "notice bad small" : "notice warn small"}>
           <span class="break">

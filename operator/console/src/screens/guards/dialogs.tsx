@@ -16,7 +16,7 @@ export function SuspendDialog({ app, onClose }: Props) {
   const is = app.suspended;
   return (
     <SayDialog
-      title={is ? "Take the suspension off" : `Suspend ${app.name}`}
+      title={is ? "End the suspension" : `Suspend ${app.name}`}
       action={is ? "Take it off" : "Suspend"}
       isDanger={!is}
       right={useRights(app.id).data.value?.suspend}
@@ -30,7 +30,7 @@ export function SuspendDialog({ app, onClose }: Props) {
     >
       <p>
         {is
-          ? `What waited for that alone is deployed: of ${app.name}, ${app.waiting.length || "no"} deployment${app.waiting.length === 1 ? " waits" : "s wait"} now.`
+          ? `Rows that wait only for it are deployed: of ${app.name}, ${app.waiting.length || "no"} deployment${app.waiting.length === 1 ? " waits" : "s wait"} now.`
           : `While suspended, nobody can deploy ${app.name} or roll it back, not even past the rules. It keeps running.`}
       </p>
     </SayDialog>
@@ -42,7 +42,7 @@ export function ResumeDialog({ app, onClose }: Props) {
   const row = app.live?.deployment_id as string;
   return (
     <SayDialog
-      title="Resume what Git asks for"
+      title="Resume changes from Git"
       action="Resume"
       label="Message (optional)"
       right={useRights(app.id).data.value?.resume}
@@ -56,8 +56,8 @@ export function ResumeDialog({ app, onClose }: Props) {
       }}
     >
       <p>
-        {app.live?.version} (#{app.holds?.sequence}) was brought back, and what Git asks for waits since. Nothing waits
-        at this moment. Once this is resumed, what Git asks for next is deployed.
+        Changes from Git are on hold since the rollback to {app.live?.version} (#{app.holds?.sequence}). Nothing waits
+        now. Once resumed, the next change from Git is deployed.
       </p>
     </SayDialog>
   );
@@ -102,8 +102,8 @@ export function RejectDialog({ app, version, of, rejections, onClose }: VersionP
         ))
       ) : (
         <p>
-          Nobody deploys its flow from then on, under whatever name, here or by a promotion from here, until somebody
-          withdraws this. What runs goes on.
+          Nobody can deploy its flow, under any name, here or by a promotion from here, until somebody withdraws this.
+          The live version keeps running.
         </p>
       )}
     </SayDialog>

@@ -105,7 +105,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
     sending.send({ purpose, digest: preview.data?.digest ?? row.digest, ...(text ? { message: text } : {}) });
   };
   const main = sending.isUncertain ? chosen : first;
-  const why = isAuthor && waits.approvals_needed !== null ? "You asked for it: somebody else has to approve it" : "";
+  const why = isAuthor && waits.approvals_needed !== null ? "You are its author: somebody else has to approve it" : "";
   return (
     <ActingForm
       leaving={leaving}
@@ -116,7 +116,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
       says={why}
       waits={blocked || (first && waitsForPreview(preview))}
       sending={sending}
-      what={`Your word on ${title}: ${chosen}`}
+      what={`Your decision on ${title}: ${chosen}`}
       look={preview.refresh}
       onAct={() => first && give(first)}
       others={

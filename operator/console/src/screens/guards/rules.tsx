@@ -53,7 +53,7 @@ function useFreshWaits(app: App): void {
 
 const TITLES: Record<string, string> = {
   Suspended: "Suspended",
-  Held: "What Git asks for waits",
+  Held: "Changes from Git are on hold",
   GuardsUnknown: "The rules cannot be read",
 };
 

@@ -239,10 +239,10 @@ function Released({ row }: { row: WholeRow }) {
 function Back({ back }: { back: NonNullable<WholeRow["deployable"]> }) {
   const word =
     back.ok === null
-      ? "Whether it can be brought back is not known"
+      ? "Unknown if you can roll back to it"
       : back.ok
-        ? "Can be brought back"
-        : "Cannot be brought back";
+        ? "You can roll back to it"
+        : "You cannot roll back to it";
   const said = [...back.reasons, ...back.waits.map((each) => `it would wait: ${each}`), ...back.notes];
   return (
     <>

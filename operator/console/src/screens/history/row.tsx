@@ -158,7 +158,7 @@ function Details({
       )}
       {not && (
         <span class="small muted clamp" title={not}>
-          Cannot be brought back: <Said text={not} isPart />
+          You cannot roll back to it: <Said text={not} isPart />
         </span>
       )}
       {misfit && (

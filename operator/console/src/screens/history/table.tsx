@@ -141,8 +141,8 @@ function useTableKeys(
     open: (row) => route(addressOf(row)),
     rollBack: (row) => {
       if (!canComeBack(row))
-        toast(`${titleOf(row)} cannot be brought back: only a row that was live, and is not now.`, "bad");
-      else if (whyNot(row)) toast(`${titleOf(row)} cannot be brought back: ${whyNot(row)}.`, "bad");
+        toast(`You cannot roll back to ${titleOf(row)}: only to a row that was live, and is not now.`, "bad");
+      else if (whyNot(row)) toast(`You cannot roll back to ${titleOf(row)}: ${whyNot(row)}.`, "bad");
       else if (rights?.roll_back.allowed === false) toast(rights.roll_back.needs ?? "You may not roll back.", "bad");
       else route(addressOf(row, "/roll-back"));
     },

@@ -72,7 +72,7 @@ function NoPods({ app, row }: { app: App; row: OneDeployment }) {
         ? "None: it sleeps, and the next call wakes it."
         : row.status === "Pending"
           ? "None yet: they start when the rollout does."
-          : "None: those of this row are gone."}
+          : "None: this row's pods have ended."}
     </p>
   );
 }

@@ -4,7 +4,7 @@ import { Copy } from "../../ui/copy.tsx";
 
 const WHY: Record<string, string> = {
   denied: "You may not see inputs and outputs.",
-  not_recorded: "Inputs, outputs and the texts of errors are not recorded: the App's spec.runs.content turns that on.",
+  not_recorded: "Inputs, outputs and error texts are not recorded: set the App's spec.runs.content.",
 };
 
 /** What a run was given and gave, or why it is not here. */

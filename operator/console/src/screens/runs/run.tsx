@@ -118,7 +118,7 @@ function Foot({ runId, right, onDeleted }: { runId: string; right?: Right; onDel
       <div class="buttons end">
         {isAsking ? (
           <>
-            <span>It goes for good, with its content and scores.</span>
+            <span>It is deleted for good, with its content and scores.</span>
             <Action onClick={() => ask(false)}>Cancel</Action>
             <Action kind="danger" disabled={write.isBusy} onClick={() => void remove()}>
               Delete this run

@@ -100,8 +100,8 @@ function Deletion({ app, trigger, onKeep, onDone }: DeletionProps) {
   return (
     <div class="notice bad" role="alert">
       <span>
-        Delete <strong>{trigger.name}</strong>? It does not run any more, and cannot be brought back. To stop it for a
-        while, deactivate it.
+        Delete <strong>{trigger.name}</strong>? It stops running. This cannot be undone. To stop it for a while,
+        deactivate it.
       </span>
       <ProblemNotice problem={write.problem} undone="It stays" gone="It is gone" />
       <div class="buttons">

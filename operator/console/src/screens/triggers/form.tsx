@@ -102,6 +102,6 @@ async function activated(app: App, made: Trigger, isWished: boolean): Promise<vo
     await activateTrigger(app.id, made.id);
     toast(`Trigger ${made.name} is made and active`);
   } catch (thrown) {
-    toast(`Trigger ${made.name} is made, and is a draft still: ${(thrown as Error).message}`, "bad");
+    toast(`Trigger ${made.name} is made, and still a draft: ${(thrown as Error).message}`, "bad");
   }
 }

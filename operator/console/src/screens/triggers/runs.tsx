@@ -57,7 +57,7 @@ export function Runs({ app, trigger }: { app: App; trigger: Trigger }) {
     <Loaded query={query} lines={3}>
       {(found) =>
         found.length === 0 ? (
-          <p class="muted">It has run nothing yet, or its runs are too long ago: the last of each outcome are kept.</p>
+          <p class="muted">No runs yet, or they were deleted: only the last of each outcome are kept.</p>
         ) : (
           <table class="lines cards" aria-label="Runs">
             <Columns of={["STATUS", "BEGAN", "TOOK", "JOB"]} />

@@ -131,7 +131,7 @@ function Said({ schedule, zone }: { schedule: string; zone: string }) {
   const due = nextRun(schedule, zone, now.value);
   return (
     <p class="small" role="status">
-      {words ? <strong>{words}</strong> : <span class="muted">This is no schedule yet.</span>}
+      {words ? <strong>{words}</strong> : <span class="muted">This is not a schedule yet.</span>}
       {words &&
         (due ? (
           <>
@@ -139,7 +139,7 @@ function Said({ schedule, zone }: { schedule: string; zone: string }) {
             · next <Time at={new Date(due).toISOString()} isPlanned />
           </>
         ) : (
-          <span class="muted"> · no time to come in this zone</span>
+          <span class="muted"> · no future time in this zone</span>
         ))}
     </p>
   );

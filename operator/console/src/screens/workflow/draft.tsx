@@ -32,7 +32,7 @@ export function Draft({ workflow, versions, namespace, right }: Props) {
       <div class="inside column near">
         {newest && <SinceNewest workflow={workflow} newest={newest} />}
         <p class="small muted">
-          Changed <Time at={workflow.updated_at} />. Nothing that runs depends on it: an App serves a version.
+          Changed <Time at={workflow.updated_at} />. Apps do not run it: they serve versions.
         </p>
       </div>
       {isReleasing && (
