@@ -28,8 +28,8 @@ from dynamiq_operator.rest.environments import routes as environments
 from dynamiq_operator.rest.guards import rejection_routes as rejections
 from dynamiq_operator.rest.guards import routes as guards
 from dynamiq_operator.rest.http import openapi
-from dynamiq_operator.rest.http.exception_handlers import HANDLERS
-from dynamiq_operator.rest.http.metrics import Metrics
+from dynamiq_operator.rest.http.errors import HANDLERS
+from dynamiq_operator.rest.http.metrics import ApiMetrics
 from dynamiq_operator.rest.http.middleware import Middleware
 from dynamiq_operator.rest.http.recorder import Recorder, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
@@ -91,7 +91,7 @@ def create_app(
 
     `metrics_socket`: where /metrics is served; it is not a path of the API.
     """
-    index, metrics = IdIndex(server.own), Metrics()
+    index, metrics = IdIndex(server.own), ApiMetrics()
     context = ApiContext(server, settings, index, Sessions(server), recorder=Recorder(recorder))
 
     @asynccontextmanager

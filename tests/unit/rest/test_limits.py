@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.kube.resources import APPS, RECORDS, WORKFLOWS
-from dynamiq_operator.rest.http import body, middleware, request_log, reviews, sessions
+from dynamiq_operator.rest.http import body, middleware, reviews, sessions
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.kube import client
+from dynamiq_operator.serving import request_log
 from dynamiq_operator.serving.lanes import Lane
 from tests.support.rest_stage import ANNA, TOKEN, RestStage
 from tests.support.scripted import Reply, Sent, failure
@@ -111,7 +112,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
     """Yields the lines of the log, as they are written."""
     lines: list[dict[str, Any]] = []
     handler = logging.Handler()
-    formatter = request_log.JsonLines()
+    formatter = request_log.RequestJsonLines()
     handler.emit = lambda record: lines.append(json.loads(formatter.format(record)))  # type: ignore[method-assign]
     caplog.set_level(logging.INFO)
     logging.getLogger().addHandler(handler)

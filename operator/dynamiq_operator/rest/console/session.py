@@ -19,12 +19,12 @@ from dynamiq_operator.rest.context import ApiContext, ContextOf
 from dynamiq_operator.rest.http import cookies
 from dynamiq_operator.rest.http.cookie_rules import SESSION
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem, invalid_field
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import User, expires_at
 from dynamiq_operator.rest.shared.serialize import Data
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(tags=["console"], route_class=StrictRoute)
 ANYBODY = {"security": list[dict[str, list[str]]]()}
