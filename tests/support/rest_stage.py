@@ -232,7 +232,7 @@ def _app_over(context: ApiContext, console: Console) -> FastAPI:
     app.middleware_stack = None
     app.state.console = console
     app.state.metrics = ApiMetrics()
-    app.add_middleware(Middleware, reviews=context.reviews, index=context.index, rules=console.options.rules, metrics=app.state.metrics)
+    app.add_middleware(Middleware, sessions=context.sessions, index=context.index, rules=console.options.rules, metrics=app.state.metrics)
     return app
 
 

@@ -107,7 +107,7 @@ def create_app(
     app = _with_routes(lifespan)
     app.state.context, app.state.metrics = context, metrics
     app.state.console = Console.of(console or ConsoleOptions(), Assets.load(pages.STATIC))
-    app.add_middleware(Middleware, reviews=context.reviews, index=index, rules=app.state.console.options.rules, metrics=metrics)
+    app.add_middleware(Middleware, sessions=context.sessions, index=index, rules=app.state.console.options.rules, metrics=metrics)
     for handled, handler in HANDLERS.items():
         app.add_exception_handler(handled, handler)
     return app

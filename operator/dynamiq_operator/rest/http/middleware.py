@@ -22,8 +22,7 @@ from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthori
 from dynamiq_operator.rest.http.metrics import ApiMetrics
 from dynamiq_operator.rest.http.page_headers import PAGE_HEADERS
 from dynamiq_operator.rest.http.recorder import EXPORTS, EXPORTS_EACH, RUNS, RUNS_EACH, is_about_runs, is_export
-from dynamiq_operator.rest.http.reviews import TOKEN_MAX, Reviews
-from dynamiq_operator.rest.http.sessions import CallerSession, token_of
+from dynamiq_operator.rest.http.sessions import CallerSession, Sessions, token_of
 from dynamiq_operator.rest.http.streams import STREAMS, STREAMS_EACH, is_stream
 from dynamiq_operator.rest.kube.client import CONNECTIONS, begin_deadline
 from dynamiq_operator.rest.kube.id_index import IdIndex
@@ -31,6 +30,7 @@ from dynamiq_operator.serving.lanes import Lane
 from dynamiq_operator.serving.middleware import HEADERS, Exchange, RequestMiddleware
 from dynamiq_operator.serving.problems import CLOSES
 from dynamiq_operator.serving.request_log import log_access
+from dynamiq_operator.serving.tokens import TOKEN_MAX
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 PUBLIC = PROBES | {"/openapi.json", "/docs"}
@@ -56,9 +56,9 @@ class Middleware(RequestMiddleware):
 
     ended_early = "a request failed"
 
-    def __init__(self, app: ASGIApp, reviews: Reviews, index: IdIndex, rules: CookieRules, metrics: ApiMetrics) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, index: IdIndex, rules: CookieRules, metrics: ApiMetrics) -> None:
         super().__init__(app, problem_of, PROBES)
-        self._reviews, self._index, self._rules, self._metrics = reviews, index, rules, metrics
+        self._sessions, self._index, self._rules, self._metrics = sessions, index, rules, metrics
         self._requests = Lane(CONNECTIONS, EACH, WAITING)
         self._arriving = Lane(ARRIVING, ARRIVING_EACH, WAITING)
         self._bodies = Lane(BODIES, BODIES_EACH, WAITING)
@@ -161,7 +161,7 @@ class Middleware(RequestMiddleware):
     async def _session(self, scope: Scope, headers: Headers) -> CallerSession:
         token = self._token(scope, headers)
         begin_deadline()  # a pipelined request would have only the time that the one before it had left
-        session = await self._reviews.session(token)
+        session = await self._sessions.session(token)
         if not self._index.is_ready:
             raise unavailable("this replica is starting")
         return session
