@@ -20,7 +20,6 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN
 from dynamiq_operator.rest.http.recorder import Recorder
-from dynamiq_operator.rest.http.reviews import Reviews
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.kube.client import ApiServer
@@ -64,11 +63,10 @@ class ApiContext:
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
     recorder: Recorder = field(default_factory=Recorder)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
-    reviews: Reviews = field(init=False)
     streams: Streams = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reviews, self.streams = Reviews(self.sessions), Streams(self.index)
+        self.streams = Streams(self.index)
 
     def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
         """Returns the index entry of an id. Raises HttpProblem 404 and errors.ApiError.

@@ -1,4 +1,4 @@
-"""Serializes JSON as bytes. It parses nothing."""
+"""Serializes JSON as bytes and as responses. It parses nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import orjson
+from starlette.responses import Response
 
 
 def dumps(content: Any) -> bytes:
@@ -14,3 +15,12 @@ def dumps(content: Any) -> bytes:
         return orjson.dumps(content)
     except TypeError:  # a lone surrogate, or a number of more than 64 bits
         return json.dumps(content, separators=(",", ":")).encode()
+
+
+class Json(Response):
+    """A JSON response that no model validates. Bytes are JSON already."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return content if isinstance(content, bytes) else dumps(content)

@@ -11,9 +11,10 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dynamiq_operator.serving.encoding import Json
 from dynamiq_recorder.http import app_routes, archive_routes, compared_routes, run_routes, traces
 from dynamiq_recorder.http.context import Context, context_of
-from dynamiq_recorder.http.errors import HANDLERS, Json
+from dynamiq_recorder.http.errors import HANDLERS
 from dynamiq_recorder.http.middleware import Middleware
 
 probes = APIRouter()

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from dynamiq_operator.model.runs import DeletedRuns, MetricsGroup
-from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.encoding import Json, dumps
+from dynamiq_operator.serving.problems import HttpProblem, invalid_field
 from dynamiq_recorder.http.context import Context, context_of
-from dynamiq_recorder.http.errors import HttpProblem, Json, invalid
 from dynamiq_recorder.http.queries import DeleteQueryOf, ExportQueryOf, MetricsQueryOf, RunsQueryOf, SessionsQueryOf
 from dynamiq_recorder.http.readers import ExporterOf, ReaderOf
 from dynamiq_recorder.model import Run
@@ -37,7 +37,7 @@ async def list_runs(request: Request, user: ReaderOf, uid: str, query: RunsQuery
             lambda: context.store.page(selection, query.order, limit=query.page_size, offset=offset, cursor=query.cursor)
         )
     except ValueError:
-        raise invalid("cursor", "this is none that a page gave") from None
+        raise invalid_field("cursor", "this is none that a page gave") from None
 
     def encode() -> bytes:
         summaries = [runs.summary(run, with_error=shows).model_dump(mode="json") for run in page.runs]

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
-from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.encoding import Json, dumps
+from dynamiq_operator.serving.problems import HttpProblem, invalid_field, unavailable
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, context_of
-from dynamiq_recorder.http.errors import FULL_FOR, HttpProblem, Json, invalid, unavailable, unknown
+from dynamiq_recorder.http.errors import FULL_FOR, unknown
 from dynamiq_recorder.http.queries import ArchiveAtQueryOf, ArchiveKeysQueryOf, ArchiveQueryOf
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
@@ -69,7 +70,7 @@ async def list_rows(request: Request, user: ReaderOf, uid: str, query: ArchiveQu
             )
         )
     except ValueError:
-        raise invalid("cursor", "this is none that a page gave") from None
+        raise invalid_field("cursor", "this is none that a page gave") from None
     return await context.ask(_written, [row.content for row in page.rows], page.total, page.cursor)
 
 

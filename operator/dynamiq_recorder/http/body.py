@@ -9,7 +9,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
-from dynamiq_recorder.http.errors import CLOSES, HttpProblem
+from dynamiq_operator.serving.problems import CLOSES, HttpProblem
 
 BODY_MAX = 8 * 1024 * 1024
 """Most bytes of a body, decompressed."""

@@ -9,10 +9,10 @@ from itertools import islice, takewhile
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_recorder.compare import compare, figures_of, verdict_of
 from dynamiq_recorder.http.context import Context, context_of
-from dynamiq_recorder.http.errors import Json, unknown
+from dynamiq_recorder.http.errors import unknown
 from dynamiq_recorder.http.queries import ComparisonQueryOf, VerdictsQueryOf
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.maturity import is_open, matured, matures_after, told

@@ -13,9 +13,10 @@ from fastapi import Request
 
 from dynamiq_operator.model.runs import TOKEN_HEADER
 from dynamiq_operator.serving.lanes import Lane
+from dynamiq_operator.serving.problems import HttpProblem
 from dynamiq_recorder.attribution import Attribution
 from dynamiq_recorder.http.arriving import Arriving
-from dynamiq_recorder.http.errors import HttpProblem, unauthorized, unknown
+from dynamiq_recorder.http.errors import unauthorized, unknown
 from dynamiq_recorder.identity.apps import Apps, KnownApp
 from dynamiq_recorder.identity.rights import CONTENTS, RUNS, Rights
 from dynamiq_recorder.identity.tokens import NotNow, Tokens, User

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.encoding import Json, dumps
+from dynamiq_operator.serving.problems import HttpProblem, unavailable
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, context_of, lane_of
-from dynamiq_recorder.http.errors import FULL_FOR, HttpProblem, Json, unavailable, unknown
+from dynamiq_recorder.http.errors import FULL_FOR, unknown
 from dynamiq_recorder.http.queries import OneRunQueryOf, RunQueryOf
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp

@@ -14,10 +14,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dynamiq_operator.model.runs import APP_ID_HEADER
+from dynamiq_operator.serving.encoding import Json
+from dynamiq_operator.serving.problems import CLOSES, HttpProblem, unavailable
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE
 from dynamiq_recorder.http.context import Context, context_of, lane_of
-from dynamiq_recorder.http.errors import CLOSES, FULL_FOR, HttpProblem, Json, unavailable
+from dynamiq_recorder.http.errors import FULL_FOR
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.identity.writers import Forbidden

@@ -13,11 +13,11 @@ import orjson
 import pytest
 from starlette.datastructures import Headers
 
+from dynamiq_operator.serving.problems import CLOSES, HttpProblem
 from dynamiq_recorder.http import body as bodies
 from dynamiq_recorder.http import context
 from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE, Arriving
 from dynamiq_recorder.http.body import BODY_MAX, LARGE
-from dynamiq_recorder.http.errors import CLOSES, HttpProblem
 from dynamiq_recorder.ingest.shares import Full, Source
 from tests.support.otlp_runs import a_run, request, sdk_runs
 from tests.support.recorder_stage import (

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.kube.resources import APPS, RECORDS, WORKFLOWS
-from dynamiq_operator.rest.http import body, middleware, request_log, reviews, sessions
+from dynamiq_operator.rest.http import body, middleware, sessions
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.kube import client
+from dynamiq_operator.serving import request_log
 from dynamiq_operator.serving.lanes import Lane
+from dynamiq_operator.serving.tokens import AT_ONCE, TOKEN_MAX
 from tests.support.rest_stage import ANNA, TOKEN, RestStage
 from tests.support.scripted import Reply, Sent, failure
 from tests.support.waiting import IN_TIME, eventually
@@ -111,7 +113,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
     """Yields the lines of the log, as they are written."""
     lines: list[dict[str, Any]] = []
     handler = logging.Handler()
-    formatter = request_log.JsonLines()
+    formatter = request_log.RequestJsonLines()
     handler.emit = lambda record: lines.append(json.loads(formatter.format(record)))  # type: ignore[method-assign]
     caplog.set_level(logging.INFO)
     logging.getLogger().addHandler(handler)
@@ -151,7 +153,7 @@ def test_a_caller_whose_requests_hang_is_told_to_wait_and_others_are_served(stag
 
 
 def test_tokens_that_nobody_knows_do_not_keep_out_those_that_are_known(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "KNOWN_FOR", 0.0)  # each request is the first of its minute
+    monkeypatch.setattr(sessions.Sessions, "known_for", 0.0)  # each request is the first of its minute
     may_answer = threading.Event()
 
     def slow(sent: Sent) -> Reply:
@@ -164,12 +166,12 @@ def test_tokens_that_nobody_knows_do_not_keep_out_those_that_are_known(stage: Re
 
     async def scenario() -> None:
         assert (await stage.ask("GET", "/v1/me")).status == 200
-        most = reviews.AT_ONCE + reviews.WAITING_MOST
+        most = sessions.Sessions.pending_most
         unknown = [asyncio.create_task(stage.ask("GET", "/v1/me", token=f"made-up-{number}")) for number in range(most + 5)]
         done, _ = await asyncio.wait(unknown, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         assert {task.result().status for task in done} == {503}
         assert (await stage.ask("GET", "/v1/me")).status == 200, "whose minute is over is not behind them"
-        assert len(stage.script.bodies("POST", sessions.REVIEWS)) <= reviews.AT_ONCE + 2
+        assert len(stage.script.bodies("POST", sessions.REVIEWS)) <= AT_ONCE + 2
         may_answer.set()
         assert {answered.status for answered in await asyncio.gather(*unknown)} == {401, 503}
 
@@ -180,7 +182,7 @@ def test_a_token_that_was_refused_is_not_asked_about_again_at_once(stage: RestSt
     for _ in range(5):
         stage.call("GET", "/v1/me", token="made-up").error(401)
     assert len(stage.script.bodies("POST", sessions.REVIEWS)) == 1
-    stage.call("GET", "/v1/me", token="x" * (reviews.TOKEN_MAX + 1)).error(401)
+    stage.call("GET", "/v1/me", token="x" * (TOKEN_MAX + 1)).error(401)
     assert len(stage.script.bodies("POST", sessions.REVIEWS)) == 1
 
 

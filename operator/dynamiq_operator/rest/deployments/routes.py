@@ -17,7 +17,6 @@ from dynamiq_operator.rest.deployments import archived, confirmations, parse, pr
 from dynamiq_operator.rest.deployments.pins import config_to_be, kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
@@ -25,6 +24,7 @@ from dynamiq_operator.rest.shared.parse import check_config
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
 ERRORS = (404, 409, 413, 415, 422)

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
-from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.serving.problems import CLOSES, HttpProblem
 
 BODY_MAX = 2 * 1024 * 1024
 SMALL = 16 * 1024
@@ -33,8 +33,6 @@ SILENT_MOST = 15.0
 BODY_WITHIN = 60.0
 """Seconds from a body's first part to its last."""
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-CLOSES = {"Connection": "close"}
-"""Header of a response that is sent before the body was read to its end: the connection cannot serve another request."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """A string, or everything after an unclosed quote. Each byte is examined once, whatever is sent."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))

@@ -6,8 +6,8 @@ from typing import Any, cast, get_origin
 
 from pydantic import BaseModel
 
-from dynamiq_operator.rest.http import request_log
 from dynamiq_operator.rest.http.models import Error
+from dynamiq_operator.serving import request_log
 from dynamiq_operator.serving.problems import CODES
 
 Responses = dict[int | str, dict[str, Any]]

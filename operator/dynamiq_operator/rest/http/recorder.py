@@ -22,9 +22,9 @@ from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from dynamiq_operator.kube.trust import trust_of
-from dynamiq_operator.rest.http import request_log
 from dynamiq_operator.rest.http.errors import HttpProblem, unauthorized, unavailable
 from dynamiq_operator.rest.kube.client import ANSWERED_WITHIN
+from dynamiq_operator.serving import request_log
 from dynamiq_operator.serving.encoding import dumps
 
 LOG = logging.getLogger(__name__)

@@ -13,10 +13,9 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import workflow_and_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.serialize import Data, Ids, changed_at
-from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.views.flow_diff import flow_diff
 
 
