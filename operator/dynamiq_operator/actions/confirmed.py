@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from dynamiq_operator.actions import idempotency
-from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, record_of, runtime_named
+from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, record_of
+from dynamiq_operator.actions.history import runtime_named
 from dynamiq_operator.actions.idempotency import Performed
 from dynamiq_operator.actions.refusals import Changed, Difference
 from dynamiq_operator.kube.api import Api

@@ -13,24 +13,24 @@ from typing import Any
 from pydantic import ValidationError
 
 from dynamiq_operator.actions import guards, history, idempotency
+from dynamiq_operator.actions.history import DeployInputs, Flow, Surroundings
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import InvalidField, Refusal, Unknown
 from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
-from dynamiq_operator.actions.workloads import warm, workloads_of
+from dynamiq_operator.actions.workloads import warm
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import RECORDS, RUNTIMES, VERSIONS
-from dynamiq_operator.model import kinds, names
+from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.guards import GuardReason
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.objects import App, Manifest, Record
 from dynamiq_operator.model.record import Pinned, Source
-from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.model.wrong_fields import in_words
 from dynamiq_operator.plan.history.lifecycle import History, applies_once_admitted
@@ -38,14 +38,11 @@ from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
 from dynamiq_operator.views.sleep import is_asleep
 
-NEWEST = "(the newest)"
 REVERTED = "Reverted"
 """Reason of the condition of an App whose live row is a revert."""
 NOT_ONLY_BACK = ("workflowVersion", "runtime", "config", "promotedFrom", "hold")
 """Fields of a row with `restores` that make it a deploy for RBAC, not a plain rollback (manifests/admission/guard-deploys.yaml)."""
 TAKES_EFFECT = "changed variables, access or runs of the App take effect with this row: the condition VariablesHeld names them"
-UNREAD_IMAGE = "(unknown)@sha256:"
-"""Placeholder for the image of a Runtime that the caller may not read."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +91,6 @@ class PreviewedDeploy(DeployPlan):
     preview: Preview
     then: Pinned
     is_runtime_unread: bool = False
-
-
-@dataclass(frozen=True)
-class Flow:
-    """A release with the text of its flow. It may be missing in the App's namespace."""
-
-    version: Version
-    text: str
-
-    @classmethod
-    def of(cls, raw: Manifest) -> Flow:
-        spec = raw["spec"]
-        version = Version(raw["metadata"]["name"], spec["workflow"], spec["version"], spec.get("description"), flow_hash(spec["flow"]))
-        return cls(version, spec["flow"])
 
 
 def plan_deploy(api: Api, request: DeployRequest, *, key: Key | None = None) -> PreviewedDeploy:
@@ -199,30 +182,37 @@ def previewed(
 
     `policy`: the operator's image policy, for an App whose status has none yet. Raises Refusal and kube.errors.ApiError.
     """
-    request, record = plan.request, plan.record
+    draft = _draft(plan.record)
+    inputs = history.read_inputs(api, app, rows, draft.spec, arriving)
+    return _with_preview(plan, draft, inputs, policy, _warnings(api, plan) if arriving is None else ())
+
+
+def _draft(record: Manifest) -> Record:
+    """Parses the row. Raises InvalidField and Refusal."""
     try:
-        draft = Record.of({**record, "metadata": {**record["metadata"], "name": "(new)"}})
+        return Record.of({**record, "metadata": {**record["metadata"], "name": "(new)"}})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InvalidField(field, in_words(first)) if field else Refusal(in_words(first)) from None
-    restored = _restored(api, request)
-    release = arriving or (release_of(api, request.namespace, app.spec.workflow, request.version) if restored is None else None)
-    flow = release.text if release is not None else _flow_text(api, request, restored)
-    kept = restored or rows.live
-    runtimes, is_unread = _runtimes(api, request.runtime, kept.pinned.runtime if kept is not None and kept.pinned is not None else None)
+
+
+def _with_preview(
+    plan: DeployPlan, draft: Record, inputs: DeployInputs, policy: ImagePolicy | None, warnings: tuple[str, ...]
+) -> PreviewedDeploy:
+    met, restored, version = inputs.surroundings, inputs.restored, inputs.version
     then = complete(
         draft,
         Known(
-            app=app,
-            live=rows.live,
-            versions=[release.version] if release is not None else [],
-            runtimes=runtimes,
+            app=met.app,
+            live=met.rows.live,
+            versions=[version] if version is not None else [],
+            runtimes=inputs.runtimes,
             rows={restored.name: restored} if restored is not None else {},
-            flows=frozenset([flow_hash(flow)] if flow is not None else []),
-            settings=Settings(image_policy=policy or app.status.image_policy or ImagePolicy.ANY),
+            flows=frozenset([flow_hash(met.text)] if met.text is not None else []),
+            settings=Settings(image_policy=policy or met.app.status.image_policy or ImagePolicy.ANY),
         ),
-        sequence=max([row.sequence for row in rows.rows], default=0) + 1,
+        sequence=max([row.sequence for row in met.rows.rows], default=0) + 1,
         source=Source.RECORD,
         previous_digest=None,
         now=datetime.now(UTC),
@@ -231,33 +221,28 @@ def previewed(
         raise Unknown(then.message)
     if isinstance(then, Refused):
         raise Refusal(then.message)
-    warnings = guards.check_not_rejected(api, request.namespace, then, rows.live, bypass=request.bypass_reason is not None)
-    warnings += _warnings(api, plan) if arriving is None else ()
-    if is_unread:
+    namespace, bypass = plan.request.namespace, plan.request.bypass_reason is not None
+    warnings = (*guards.check_not_rejected(inputs.rejections, namespace, then, met.rows.live, bypass=bypass), *warnings)
+    if inputs.is_runtime_unread:
         warnings += ("ask for the ClusterRole dynamiq-runtimes: you may not read Runtimes, so the runtime is unknown",)
-    preview = preview_in(api, app, rows, then, flow, record, warnings)
-    preview = replace(preview, **guards.said_of(api, app, draft.spec))
-    preview = with_held_changes(preview, app, draft, [each.reason for each in preview.guards])
-    return PreviewedDeploy(request, record, plan.claim, preview=preview, then=then, is_runtime_unread=is_unread)
+    preview = preview_in(met, then, plan.record, warnings)
+    preview = replace(preview, **guards.fields_of_preview(met.app, draft.spec, is_from_git=met.is_from_git))
+    preview = with_held_changes(preview, met.app, draft, [each.reason for each in preview.guards])
+    return PreviewedDeploy(plan.request, plan.record, plan.claim, preview=preview, then=then, is_runtime_unread=inputs.is_runtime_unread)
 
 
-def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None, record: Manifest, warnings: tuple[str, ...]) -> Preview:
-    live, target = rows.live, rows.target
+def preview_in(met: Surroundings, then: Pinned, record: Manifest, warnings: tuple[str, ...]) -> Preview:
+    app, live, target = met.app, met.rows.live, met.rows.target
     now = live.pinned if live is not None else None
-    before = history.flow_of(api, app.meta.namespace, app.meta.name, now) if now and now.workflow_hash != then.workflow_hash else text
-    diff = flow_diff(before, text, now.workflow_version, then.workflow_version) if now and text is not None else ()
-    if now is not None and (before is None or text is None):
+    diff = flow_diff(met.live_text, met.text, now.workflow_version, then.workflow_version) if now and met.text is not None else ()
+    if now is not None and None in (met.live_text, met.text):
         warnings += ("the flows cannot be compared: one of them is in no ConfigMap and no WorkflowVersion that you may read",)
     if app.spec.deploy is not None:
         warnings += ("Git deploys this App, too: this row stays until spec.deploy of the App changes",)
     warnings += tuple(each.message for each in app.status.conditions if each.reason == REVERTED)
     running = target.pinned if target is not None else None
     same = running is not None and template_digest(app, Pins.of(running)) == template_digest(app, Pins.of(then))
-    workloads = (
-        workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
-        if running is not None and not same and app.spec.rollout.switches
-        else None
-    )
+    workloads = met.workloads if not same else None
     switches = app.spec.rollout.switches if workloads is None else workloads.switches
     pods = warm(workloads, app, then) if workloads is not None and switches else None
     return Preview(
@@ -269,7 +254,7 @@ def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None
         restarts=running is not None and not same,
         no_op=running is not None and same and running.config == then.config,
         record=record,
-        under_way=_under_way(rows),
+        under_way=_under_way(met.rows),
         warnings=warnings,
         switches=switches,
         warm=(pods.ready, pods.to_start) if pods is not None else None,
@@ -304,69 +289,3 @@ def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:
     if plan.claim is not None and idempotency.find_claimed_row(api, [namespace], plan.claim) is not None:
         return ("this was deployed before under the same key: no row is added",)
     return tuple(f"you could not do this: {why}" for why in lacking(api, namespace, RECORDS, verbs=plan.verbs))
-
-
-def release_of(api: Api, namespace: str, workflow: str, version: str | None) -> Flow | None:
-    """Returns the release of this version; without one the newest, None if there is none. Raises Unknown and kube.errors.ApiError."""
-    if version is not None:
-        try:
-            return Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(workflow, version)))
-        except errors.NotFound:
-            raise history.unknown_version(namespace, workflow, version, history.releases(api, namespace, workflow)) from None
-    released = history.releases(api, namespace, workflow)
-    return Flow.of(requests.get(api, VERSIONS, namespace, released[-1].name)) if released else None
-
-
-def _restored(api: Api, request: DeployRequest) -> Record | None:
-    if request.restores is None:
-        return None
-    return history.typed(Record, history.find_row(api, request.namespace, request.app, request.restores))
-
-
-def _flow_text(api: Api, request: DeployRequest, restored: Record | None) -> str | None:
-    if restored is None or restored.pinned is None:
-        return None
-    return history.flow_of(api, request.namespace, request.app, restored.pinned)
-
-
-def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tuple[dict[str, Runtime], bool]:
-    """Returns the Runtimes to choose from: the requested one, none if the row keeps its Runtime, else all.
-
-    The flag is True if the only one is a placeholder for a Runtime that the caller may not read.
-    """
-    if requested is None and kept is not None:
-        return {}, False
-    is_kept = kept is not None and requested == kept.name  # it outlives its Runtime
-    try:
-        raws = [requests.get(api, RUNTIMES, "", requested)] if requested is not None else requests.items(api, RUNTIMES)
-    except errors.NotFound:
-        if is_kept:
-            return {}, False
-        raise _unknown_runtime(api, requested) from None
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
-        return ({}, False) if is_kept else (_unread(requested or NEWEST), True)
-    if requested is not None:
-        return {requested: history.typed(Runtime, raws[0])}, False
-    # The operator does not choose an unreadable Runtime, either.
-    return {each.meta.name: each for raw in raws if not isinstance(each := read(Runtime, raw), Unreadable)}, False
-
-
-def runtime_named(api: Api, kept: PinnedRuntime) -> str | None:
-    """Returns the name of a Runtime that a row pinned; None if another Runtime has this name now."""
-    try:
-        runtime = history.typed(Runtime, requests.get(api, RUNTIMES, "", kept.name))
-    except (errors.NotFound, errors.Denied):
-        return kept.name
-    return kept.name if runtime.spec.pins(kept.name) == kept else None
-
-
-def _unread(name: str) -> dict[str, Runtime]:
-    """Returns a placeholder for a Runtime that the caller may not read."""
-    return {name: Runtime.of({"metadata": {"name": name}, "spec": {"version": name, "image": UNREAD_IMAGE}})}
-
-
-def _unknown_runtime(api: Api, name: str | None) -> Unknown:
-    runtimes = ", ".join(requests.list_names(api, RUNTIMES)) or "none"
-    return Unknown(f"no Runtime {name}; there are: {runtimes}", "runtime")

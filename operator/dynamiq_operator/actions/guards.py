@@ -14,9 +14,8 @@ from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.guards import GuardReason, RowKind, RowOf, StandingGuard
 from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, format_time, read
-from dynamiq_operator.model.record import Pinned, RecordSpec, Source
+from dynamiq_operator.model.record import Pinned, RecordSpec
 from dynamiq_operator.plan.guards import sentences
-from dynamiq_operator.plan.guards.kinds import is_automation
 
 
 @dataclass(frozen=True)
@@ -73,28 +72,12 @@ def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
     return tuple(each for other in others for each in other.status.guards if each.reason not in (GuardReason.HELD, GuardReason.SUSPENDED))
 
 
-def said_of(api: Api, app: App, spec: RecordSpec) -> dict[str, Any]:
-    """Returns the fields of a preview on guards, hold and bypass of the row."""
+def fields_of_preview(app: App, spec: RecordSpec, *, is_from_git: bool) -> dict[str, Any]:
+    """Returns the fields of a preview on guards, hold and bypass of the row. `is_from_git`: as read for its surroundings."""
     guards = holding(app, kind_of(spec))
     if spec.bypass is not None:
         guards = [each for each in guards if each.reason is GuardReason.SUSPENDED]
-    holds = spec.is_rollback and (app.spec.rollout.hold_after_rollback if spec.hold is None else spec.hold) is not False
-    holds = holds and deploys_from_git(api, app)
-    return {"guards": tuple(guards), "begins_hold": holds, "bypass_reason": spec.bypass.reason if spec.bypass is not None else None}
-
-
-def deploys_from_git(api: Api, app: App) -> bool:
-    """Returns True if the App has `spec.deploy`, or a row by Git or automation of the usual namespaces, or unreadable rows."""
-    if app.spec.deploy is not None:
-        return True
-    try:
-        rows = history.rows(api, app.meta.namespace, app.meta.name, app.meta.uid)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
-        return True
-    specs = [row["spec"] for row in rows]
-    return any((spec.get("pinned") or {}).get("source") == Source.APP or is_automation((), spec.get("createdBy") or "") for spec in specs)
+    return {"guards": tuple(guards), "begins_hold": is_from_git, "bypass_reason": spec.bypass.reason if spec.bypass is not None else None}
 
 
 def yet_to_soak(guards: Sequence[StandingGuard], live_since: datetime, now: datetime) -> tuple[StandingGuard, ...]:
@@ -107,14 +90,15 @@ def yet_to_soak(guards: Sequence[StandingGuard], live_since: datetime, now: date
     )
 
 
-def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> tuple[str, ...]:
+def check_not_rejected(
+    rejected: Sequence[Manifest] | None, namespace: str, then: Pinned, live: Record | None, *, bypass: bool
+) -> tuple[str, ...]:
     """Returns a warning if the caller may not read Rejections there. Does nothing with `bypass`, or if flow and runtime are live there.
 
-    Raises Rejected if the flow is rejected in the namespace.
+    `rejected`: the Rejections in force for the flow; None if they may not be read. Raises Rejected if there is one.
     """
     if bypass or is_live(then, live):
         return ()
-    rejected = rejections.read_standing(api, namespace, then.workflow_hash)
     if rejected:
         raise rejections.Rejected(rejected[0], then.workflow_version, namespace)
     return (rejections.unread(namespace, then.workflow_version),) if rejected is None else ()

@@ -1,4 +1,7 @@
-"""Reads an App, its rows and the releases of its workflow. A missing one raises Unknown, whose message lists those that exist."""
+"""Reads what actions plan from: an App, its rows, releases, flows, Rejections, and all that one deploy needs. It decides nothing.
+
+A missing one raises Unknown, whose message lists those that exist.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,29 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dynamiq_operator.actions.refusals import NotNow, Unknown
+from dynamiq_operator.actions.workloads import Workloads, workloads_of
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.app_objects import only_of_app
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, REJECTIONS, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Runtime, Unreadable, read
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.record import Pinned, RecordSpec, Source
+from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.text import plugin_command
+from dynamiq_operator.plan.guards.kinds import is_automation
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.history import newest_first
 from dynamiq_operator.views.waiting import is_waiting
 
 NAMED_MOST = 10
+NEWEST = "(the newest)"
+UNREAD_IMAGE = "(unknown)@sha256:"
+"""Placeholder for the image of a Runtime that the caller may not read."""
 T = TypeVar("T", App, Record, Runtime, Rejection)
 
 
@@ -38,6 +47,95 @@ class Released:
     @property
     def number(self) -> int:
         return int(self.version.removeprefix("v"))
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A release with the text of its flow. It may be missing in the App's namespace."""
+
+    version: Version
+    text: str
+
+    @classmethod
+    def of(cls, raw: Manifest) -> Flow:
+        spec = raw["spec"]
+        version = Version(raw["metadata"]["name"], spec["workflow"], spec["version"], spec.get("description"), flow_hash(spec["flow"]))
+        return cls(version, spec["flow"])
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The state that a row meets when it is deployed. `app`: may not be created yet. `rows`: the App's live and undecided rows.
+
+    - `text`, `live_text`: the row's flow and the live row's; None for one that cannot be read.
+    - `workloads`: None if the strategy is Rolling, or they may not be read.
+    - `is_from_git`: True if Git deploys the App, too. It is read for a row that may begin a hold.
+    """
+
+    app: App
+    rows: History
+    text: str | None
+    live_text: str | None
+    workloads: Workloads | None
+    is_from_git: bool
+
+
+@dataclass(frozen=True)
+class DeployInputs:
+    """The state that one deploy is planned from. `restored`: the row that it deploys again. `version`: its release, if it restores none.
+
+    - `runtimes`: those to choose from. `is_runtime_unread`: the only one is a placeholder for one that the caller may not read.
+    - `rejections`: in force for the flow; None if they may not be read.
+    """
+
+    surroundings: Surroundings
+    restored: Record | None
+    version: Version | None
+    runtimes: Mapping[str, Runtime]
+    is_runtime_unread: bool
+    rejections: list[Manifest] | None
+
+
+def read_inputs(api: Api, app: App, rows: History, spec: RecordSpec, arriving: Flow | None = None) -> DeployInputs:
+    """Reads what a deploy of this spec is planned from. `arriving`: a release that its namespace lacks.
+
+    Raises Unknown, NotNow and kube.errors.ApiError.
+    """
+    namespace, name = app.meta.namespace, app.meta.name
+    restored = typed(Record, find_row(api, namespace, name, spec.restores)) if spec.restores is not None else None
+    release = arriving or (release_of(api, namespace, app.spec.workflow, spec.workflow_version) if restored is None else None)
+    kept = restored or rows.live
+    runtimes, is_unread = _runtimes(api, spec.runtime, kept.pinned.runtime if kept is not None and kept.pinned is not None else None)
+    pinned = restored.pinned if restored is not None else None
+    hash_of_flow = release.version.flow_hash if release is not None else pinned.workflow_hash if pinned is not None else ""
+    text = release.text if release is not None else flow_of(api, namespace, name, pinned) if pinned is not None else None
+    may_hold = spec.is_rollback and (app.spec.rollout.hold_after_rollback if spec.hold is None else spec.hold) is not False
+    return DeployInputs(
+        read_surroundings(api, app, rows, hash_of_flow, text, may_hold=may_hold),
+        restored,
+        release.version if release is not None else None,
+        runtimes,
+        is_unread,
+        rejections_in_force(api, namespace, hash_of_flow) if spec.bypass is None else [],
+    )
+
+
+def read_surroundings(api: Api, app: App, rows: History, hash_of_flow: str, text: str | None, *, may_hold: bool) -> Surroundings:
+    """Reads what a row of this flow meets. `may_hold`: changes from Git may be on hold after it.
+
+    Raises kube.errors.ApiError.
+    """
+    namespace, name = app.meta.namespace, app.meta.name
+    live = rows.live.pinned if rows.live is not None else None
+    is_running = rows.target is not None and rows.target.pinned is not None
+    return Surroundings(
+        app,
+        rows,
+        text,
+        flow_of(api, namespace, name, live) if live is not None and live.workflow_hash != hash_of_flow else text,
+        workloads_of(api, namespace, name, app.meta.uid) if is_running and app.spec.rollout.switches else None,
+        may_hold and _deploys_from_git(api, app),
+    )
 
 
 def typed(kind: type[T], raw: Manifest) -> T:
@@ -55,10 +153,9 @@ def find_app(api: Api, namespace: str, name: str) -> App:
 
     Raises Unknown, whose message lists the Apps of the namespace, NotNow if this version cannot read it, and kube.errors.ApiError.
     """
-    try:
-        return typed(App, requests.get(api, APPS, namespace, name))
-    except errors.NotFound:
-        raise Unknown(f"no App {name} in namespace {namespace}; {_there_are(api, namespace)}", "app") from None
+    if (app := _find(api, APPS, namespace, name)) is None:
+        raise Unknown(f"no App {name} in namespace {namespace}; {_there_are(api, namespace)}", "app")
+    return typed(App, app)
 
 
 def rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
@@ -91,8 +188,7 @@ def waiting_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> 
 
 
 def _rows_of(api: Api, namespace: str, app: str, uid: str | None, selector: str = "") -> list[Manifest]:
-    raws = requests.items(api, RECORDS, namespace, field=f"spec.app={app}{selector}")
-    return only_of_app(api, namespace, app, raws, uid)
+    return only_of_app(api, namespace, app, _list(api, RECORDS, namespace, f"spec.app={app}{selector}"), uid)
 
 
 def find_row(api: Api, namespace: str, app: str, number_or_name: str | int) -> Manifest:
@@ -102,10 +198,7 @@ def find_row(api: Api, namespace: str, app: str, number_or_name: str | int) -> M
     """
     text = str(number_or_name).removeprefix("#")
     if not text.isdecimal():
-        try:
-            row_of_name = requests.get(api, RECORDS, namespace, text)
-        except errors.NotFound:
-            row_of_name = None
+        row_of_name = _find(api, RECORDS, namespace, text)
         if row_of_name is not None and row_of_name["spec"]["app"] == app and only_of_app(api, namespace, app, [row_of_name]):
             return row_of_name
         raise Unknown(f"no row {text} of {app} in namespace {namespace}; see {plugin_command(f'history {app} -o wide', namespace)}")
@@ -125,6 +218,17 @@ def releases(api: Api, namespace: str, workflow: str) -> list[Released]:
     return sorted(released, key=lambda release: release.number)
 
 
+def release_of(api: Api, namespace: str, workflow: str, version: str | None) -> Flow | None:
+    """Returns the release of this version; without one the newest, None if there is none. Raises Unknown and kube.errors.ApiError."""
+    if version is not None:
+        if (release := _find(api, VERSIONS, namespace, names.workflow_version(workflow, version))) is None:
+            raise unknown_version(namespace, workflow, version, releases(api, namespace, workflow))
+        return Flow.of(release)
+    released = releases(api, namespace, workflow)
+    newest = _find(api, VERSIONS, namespace, released[-1].name) if released else None
+    return Flow.of(newest) if newest is not None else None
+
+
 def unknown_version(namespace: str, workflow: str, version: str, released: Iterable[Released]) -> Unknown:
     """Returns the refusal of an unknown version: `no version v9 of support; released are v1 to v7`."""
     listed = list(released)
@@ -140,18 +244,100 @@ def unknown_version(namespace: str, workflow: str, version: str, released: Itera
 
 def flow_of(api: Api, namespace: str, app: str, pinned: Pinned) -> str | None:
     """Returns the flow that a row pinned, from its ConfigMap or its WorkflowVersion; None if it is in neither, or may not be read."""
+    config_map = _find(api, BY_KIND[CONFIG_MAP.kind], namespace, names.flow(app, pinned.workflow_hash), or_denied=True)
+    if config_map is not None and flow_hash(text := _data(config_map).get(FLOW_KEY, "")) == pinned.workflow_hash:
+        return text
+    version = _find(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version), or_denied=True)
+    return version["spec"]["flow"] if version is not None and flow_hash(version["spec"]["flow"]) == pinned.workflow_hash else None
+
+
+def rejections_in_force(api: Api, namespace: str, flow: str | None = None) -> list[Manifest] | None:
+    """Lists the Rejections in force in a namespace, newest first; None if the caller may not read them. `flow`: the hash of one flow."""
     try:
-        config_map = requests.get(api, BY_KIND[CONFIG_MAP.kind], namespace, names.flow(app, pinned.workflow_hash))
-        if flow_hash(text := _data(config_map).get(FLOW_KEY, "")) == pinned.workflow_hash:
-            return text
-    except (errors.NotFound, errors.Denied):
-        pass
-    try:
-        version = requests.get(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version))
-    except (errors.NotFound, errors.Denied):
+        rejections = _list(api, REJECTIONS, namespace, f"spec.workflowHash={flow}" if flow is not None else "")
+    except errors.NotFound:  # a cluster whose definitions are older
+        return []
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
         return None
-    text = version["spec"]["flow"]
-    return text if flow_hash(text) == pinned.workflow_hash else None
+    in_force = (each for each in rejections if not each["spec"].get("withdrawn") and flow in (None, each["spec"]["workflowHash"]))
+    return newest_rejections_first(in_force)
+
+
+def rejected_hashes(api: Api, namespace: str) -> frozenset[str]:
+    """Returns the hashes of the flows that are rejected in a namespace; none if the caller may not read them."""
+    return frozenset(each["spec"]["workflowHash"] for each in rejections_in_force(api, namespace) or ())
+
+
+def newest_rejections_first(rejections: Iterable[Manifest]) -> list[Manifest]:
+    """Sorts Rejections, the newest first."""
+    return sorted(rejections, key=lambda each: (each["metadata"].get("creationTimestamp") or "", each["metadata"]["name"]), reverse=True)
+
+
+def runtime_named(api: Api, kept: PinnedRuntime) -> str | None:
+    """Returns the name of a Runtime that a row pinned; None if another Runtime has this name now."""
+    runtime = _find(api, RUNTIMES, "", kept.name, or_denied=True)
+    return kept.name if runtime is None or typed(Runtime, runtime).spec.pins(kept.name) == kept else None
+
+
+def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tuple[dict[str, Runtime], bool]:
+    """Returns the Runtimes to choose from: the requested one, none if the row keeps its Runtime, else all.
+
+    The flag is True if the only one is a placeholder for a Runtime that the caller may not read.
+    """
+    if requested is None and kept is not None:
+        return {}, False
+    is_kept = kept is not None and requested == kept.name  # it outlives its Runtime
+    try:
+        if requested is None:
+            # The operator does not choose an unreadable Runtime, either.
+            return {each.meta.name: each for raw in _list(api, RUNTIMES) if not isinstance(each := read(Runtime, raw), Unreadable)}, False
+        runtime = _find(api, RUNTIMES, "", requested)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return ({}, False) if is_kept else (_unread(requested or NEWEST), True)
+    if runtime is not None:
+        return {requested: typed(Runtime, runtime)}, False
+    if is_kept:
+        return {}, False
+    raise Unknown(f"no Runtime {requested}; there are: {', '.join(requests.list_names(api, RUNTIMES)) or 'none'}", "runtime")
+
+
+def _unread(name: str) -> dict[str, Runtime]:
+    """Returns a placeholder for a Runtime that the caller may not read."""
+    return {name: Runtime.of({"metadata": {"name": name}, "spec": {"version": name, "image": UNREAD_IMAGE}})}
+
+
+def _deploys_from_git(api: Api, app: App) -> bool:
+    """Returns True if the App has `spec.deploy`, or a row by Git or automation of the usual namespaces, or unreadable rows."""
+    if app.spec.deploy is not None:
+        return True
+    try:
+        of_app = rows(api, app.meta.namespace, app.meta.name, app.meta.uid)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return True
+    specs = [row["spec"] for row in of_app]
+    return any((spec.get("pinned") or {}).get("source") == Source.APP or is_automation((), spec.get("createdBy") or "") for spec in specs)
+
+
+def _find(api: Api, resource: ApiResource, namespace: str, name: str, *, or_denied: bool = False) -> Manifest | None:
+    """Reads one object; returns None if it is missing. `or_denied`: also if the caller may not read it."""
+    try:
+        return requests.get(api, resource, namespace, name)
+    except errors.NotFound:
+        return None
+    except errors.Denied:
+        if not or_denied:
+            raise
+        return None
+
+
+def _list(api: Api, resource: ApiResource, namespace: str = "", field: str = "") -> list[Manifest]:
+    return requests.items(api, resource, namespace, field=field)
 
 
 def _data(config_map: Manifest) -> Mapping[str, str]:

@@ -79,35 +79,12 @@ def sentence(rejection: Manifest, version: str = "") -> str:
 
 def standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:
     """Lists the Rejections in force in a namespace, newest first; none if the caller may not read them. `flow`: the hash of one flow."""
-    return read_standing(api, namespace, flow) or []
-
-
-def read_standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest] | None:
-    """Lists the same; returns None if the caller may not read them."""
-    try:
-        rejections = requests.items(api, REJECTIONS, namespace, field=f"spec.workflowHash={flow}" if flow is not None else "")
-    except errors.NotFound:  # a cluster whose definitions are older
-        return []
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
-        return None
-    return newest_first(each for each in rejections if not each["spec"].get("withdrawn") and flow in (None, each["spec"]["workflowHash"]))
+    return history.rejections_in_force(api, namespace, flow) or []
 
 
 def unread(namespace: str, version: str) -> str:
     """Returns the warning for a caller who may not read Rejections. `version`: it may be rejected."""
     return f"you may not read Rejections in namespace {namespace}, so it is unknown if {version} is rejected"
-
-
-def hashes(api: Api, namespace: str) -> frozenset[str]:
-    """Returns the hashes of the flows that are rejected in a namespace; none if the caller may not read them."""
-    return frozenset(each["spec"]["workflowHash"] for each in standing(api, namespace))
-
-
-def newest_first(rejections: Iterable[Manifest]) -> list[Manifest]:
-    """Sorts Rejections, the newest first."""
-    return sorted(rejections, key=lambda each: (each["metadata"].get("creationTimestamp") or "", each["metadata"]["name"]), reverse=True)
 
 
 def by_hash(rejections: Iterable[Manifest]) -> dict[str, Manifest]:
@@ -148,7 +125,7 @@ def plan_withdrawal(
     `uid`: the id of one Rejection, in place of the version. Raises Unknown, Refusal and kube.errors.ApiError.
     """
     _check_reason(reason, "for the withdrawal")
-    every = newest_first(requests.items(api, REJECTIONS, namespace))
+    every = history.newest_rejections_first(requests.items(api, REJECTIONS, namespace))
     if uid is not None:
         # All Rejections of its flow are withdrawn: any other would still prevent deploys.
         spec = _of_id(every, uid)

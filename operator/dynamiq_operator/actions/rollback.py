@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions import history, rejections
+from dynamiq_operator.actions import history
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
@@ -41,7 +41,8 @@ def plan_rollback(api: Api, request: RollbackRequest) -> PreviewedDeploy:
 
     Raises Refusal if there is no row to roll back to, and kube.errors.ApiError.
     """
-    return plan_deploy(api, resolve(api, request))
+    deploy = resolve(api, request)
+    return plan_deploy(api, deploy)
 
 
 def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
@@ -54,7 +55,7 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
         target: Manifest | None = history.find_row(api, namespace, app, request.row)
     else:
         rows = history.rows(api, namespace, app)
-        target = _newest_of(rows, version) if version is not None else last_good(rows, app, rejections.hashes(api, namespace))
+        target = _newest_of(rows, version) if version is not None else last_good(rows, app, history.rejected_hashes(api, namespace))
     if target is None:
         if request.with_config:
             raise Refusal(f"version {version} of {app} never ran, so it has no config: leave out --with-config")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dynamiq_operator.actions import guards, history
-from dynamiq_operator.actions.deploy import Flow
+from dynamiq_operator.actions.history import Flow
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.actions.release import version_manifest
 from dynamiq_operator.kube import api as requests
@@ -49,7 +49,9 @@ def served(api: Api, namespace: str, name: str) -> Served:
 
 def check_not_rejected_at_source(api: Api, source: Served, *, bypass: bool) -> None:
     """Raises Rejected if the live version is rejected in its own namespace, unless `bypass` is set."""
-    guards.check_not_rejected(api, source.app.meta.namespace, source.pinned, None, bypass=bypass)
+    namespace, pinned = source.app.meta.namespace, source.pinned
+    rejected = history.rejections_in_force(api, namespace, pinned.workflow_hash) if not bypass else []
+    guards.check_not_rejected(rejected, namespace, pinned, None, bypass=bypass)
 
 
 def release_there(api: Api, namespace: str, source: Served, origin: str | None = None) -> tuple[Flow, Manifest | None]:

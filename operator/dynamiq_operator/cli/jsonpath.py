@@ -41,8 +41,9 @@ def parsed(template: str) -> tuple[Any, ...]:
     blocks: list[tuple[bool, str]] = []
     at = 0
     for block in _BLOCK.finditer(template):
-        blocks += [(False, template[at : block.start()]), (True, block.group(1).strip())]
-        at = block.end()
+        begin, end = block.span()
+        blocks += [(False, template[at:begin]), (True, block.group(1).strip())]
+        at = end
     blocks.append((False, template[at:]))
     if any("{" in text or "}" in text for is_block, text in blocks if not is_block):
         raise BadTemplate(f"{template} has an unmatched brace")

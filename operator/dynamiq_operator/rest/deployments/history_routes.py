@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from dynamiq_operator.actions import rejections
 from dynamiq_operator.actions.comparison import compare
 from dynamiq_operator.actions.deployable import deployables
-from dynamiq_operator.actions.history import flow_of
+from dynamiq_operator.actions.history import flow_of, rejections_in_force
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest, Record, Unreadable, read
 from dynamiq_operator.rest.context import ContextOf, SessionOf
@@ -85,7 +85,7 @@ def last_good_deployment(context: ContextOf, session: SessionOf, app_id: AppId) 
     """Returns the deployment that a rollback restores by default, or why there is none."""
     app = context.find(APPS, app_id)
     with hidden_as_unknown("App", app_id):
-        rejected = rejections.read_standing(session.api, app.namespace)
+        rejected = rejections_in_force(session.api, app.namespace)
         row, why_none = last_good(context, session, app, {each["spec"]["workflowHash"] for each in rejected or ()})
     serialized = serialize_deployment(row, app.uid, context) if row is not None else None
     warnings = (

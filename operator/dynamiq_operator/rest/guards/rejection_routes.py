@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from dynamiq_operator.actions import history
 from dynamiq_operator.actions import rejections as actions
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
@@ -40,7 +41,7 @@ def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Js
         if error.status == 401:
             raise
         manifests = []
-    return Json({"data": [serialize.rejection(each) for each in actions.newest_first(manifests)]})
+    return Json({"data": [serialize.rejection(each) for each in history.newest_rejections_first(manifests)]})
 
 
 @router.post(
