@@ -33,7 +33,7 @@ from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.model.wrong_fields import in_words
-from dynamiq_operator.plan.history.lifecycle import History, applies_once_admitted
+from dynamiq_operator.plan.history.lifecycle import RowHistory, applies_once_admitted
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
 from dynamiq_operator.views.sleep import is_asleep
@@ -193,7 +193,7 @@ def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
 
 
 def previewed(
-    api: Api, plan: DeployPlan, app: App, rows: History, arriving: Flow | None = None, policy: ImagePolicy | None = None
+    api: Api, plan: DeployPlan, app: App, rows: RowHistory, arriving: Flow | None = None, policy: ImagePolicy | None = None
 ) -> PreviewedDeploy:
     """Adds the preview to a plan. `app`: may not be created yet. `rows`: its rows. `arriving`: a release that its namespace lacks.
 
@@ -241,7 +241,9 @@ def previewed(
     return PreviewedDeploy(request, record, plan.claim, preview=preview, then=then, is_runtime_unread=is_unread)
 
 
-def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None, record: Manifest, warnings: tuple[str, ...]) -> Preview:
+def preview_in(
+    api: Api, app: App, rows: RowHistory, then: Pinned, text: str | None, record: Manifest, warnings: tuple[str, ...]
+) -> Preview:
     live, target = rows.live, rows.target
     now = live.pinned if live is not None else None
     before = history.flow_of(api, app.meta.namespace, app.meta.name, now) if now and now.workflow_hash != then.workflow_hash else text
@@ -287,7 +289,7 @@ def with_held_changes(preview: Preview, app: App, row: Record, waits_for: Collec
     return replace(preview, no_op=False, restarts=restarts, switches=switches, warnings=(TAKES_EFFECT, *preview.warnings))
 
 
-def _under_way(rows: History) -> str | None:
+def _under_way(rows: RowHistory) -> str | None:
     """Returns the name of the deploy under way, as messages have it; None without one."""
     if rows.candidate is None:
         return None

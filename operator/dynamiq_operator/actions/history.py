@@ -19,7 +19,7 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Runtime, Unreadable, read
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.model.text import plugin_command
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.views.history import newest_first
 from dynamiq_operator.views.waiting import is_waiting
 
@@ -72,9 +72,9 @@ def rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Man
     return newest_first(of_app)
 
 
-def open_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> History:
+def open_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> RowHistory:
     """Reads the rows that are live or undecided: few, however long the history. `uid`: the App's, if known."""
-    return History.of(typed(Record, raw) for raw in undecided(api, namespace, app, uid))
+    return RowHistory.of(typed(Record, raw) for raw in undecided(api, namespace, app, uid))
 
 
 def undecided(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:

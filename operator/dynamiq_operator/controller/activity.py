@@ -21,7 +21,7 @@ from dynamiq_operator.controller.background import Background, body_of
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.desired.exposure import METRICS_PORT
 from dynamiq_operator.plan.observed.activity import Activity
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 
 PATH = "/activity"
 WITHIN = 1.0
@@ -67,7 +67,7 @@ class Readings:
     reading: set[str] = field(default_factory=set)
     timer: asyncio.TimerHandle | None = None
 
-    def of(self, pods: Iterable[Pod]) -> Mapping[str, Activity]:
+    def of(self, pods: Iterable[ObservedPod]) -> Mapping[str, Activity]:
         """Returns the last answers of `pods`, and drops those of other pods."""
         uids = {pod.uid for pod in pods}
         self.answers = {uid: activity for uid, activity in self.answers.items() if uid in uids}
@@ -107,7 +107,7 @@ class ActivityReader(Background):
         self._now, self._requeue, self._port = now, requeue, port
         super().__init__(AT_ONCE, OF_NAMESPACE)
 
-    def schedule(self, app: AppKey, readings: Readings, pods: Iterable[Pod], due: Mapping[str, datetime]) -> None:
+    def schedule(self, app: AppKey, readings: Readings, pods: Iterable[ObservedPod], due: Mapping[str, datetime]) -> None:
         """Schedules reading the pods in `due`, by uid, at their times. It replaces what was scheduled for the App before."""
         readings.wanted = {
             pod.uid: _Request(pod.name, pod.ip, readings.not_before(pod.uid, due[pod.uid]))

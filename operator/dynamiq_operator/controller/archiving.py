@@ -33,7 +33,7 @@ from dynamiq_operator.model import chain, names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import Manifest, Record, read
 from dynamiq_operator.plan.history.ledger import LedgerRow
-from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.rows.retention import Handover
 
 WITHIN = 30.0
@@ -115,7 +115,7 @@ class Archiving:
     monotonic time until which nothing is sent, after `failures` in a row.
     """
 
-    said: Archive = field(default_factory=Archive)
+    said: ArchiveAnswers = field(default_factory=ArchiveAnswers)
     taken: dict[str, float] = field(default_factory=dict)
     not_before: float = 0.0
     failures: int = 0
@@ -138,7 +138,7 @@ class ArchiveWriter(Background):
         """Why the recorder did not answer last, and until when it is not asked again."""
         super().__init__(AT_ONCE, OF_NAMESPACE)
 
-    def known(self, archiving: Archiving) -> Archive:
+    def known(self, archiving: Archiving) -> ArchiveAnswers:
         """Returns the archive's answers, without expired acknowledgements."""
         if archiving.taken:
             now = self._clock()

@@ -19,7 +19,7 @@ from dynamiq_operator.controller.background import Background, body_of
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.recorder_access import RecorderAccess as RecorderAccess
 from dynamiq_operator.kube.trust import trust_of
-from dynamiq_operator.plan.observed.comparison import Comparison
+from dynamiq_operator.plan.observed.comparison import RecordedComparison
 from dynamiq_operator.plan.revert.comparing import Question
 
 WITHIN = 2.0
@@ -45,7 +45,7 @@ class Asking:
     """The last answer about one App's row. `row`: the row's uid. `problem`: why the last request had no answer."""
 
     row: str | None = None
-    said: Comparison | None = None
+    said: RecordedComparison | None = None
     problem: str = ""
     not_before: datetime | None = None
     is_asking: bool = False
@@ -103,7 +103,7 @@ class ComparisonReader(Background):
             asking.not_before = self._now() + (EVERY_IN_VAIN if problem else EVERY)
         self._requeue(app)
 
-    async def _answer(self, url: str, unended: int | None, access: RecorderAccess) -> Comparison:
+    async def _answer(self, url: str, unended: int | None, access: RecorderAccess) -> RecordedComparison:
         # An older recorder refuses the second parameter, but none of its answers leads to a question with it.
         params = {"baseline": "previous"} | ({"unended": str(unended)} if unended is not None else {})
         headers = {"Accept": "application/json", "Authorization": f"Bearer {_token(access.token_file)}"}
@@ -111,7 +111,7 @@ class ComparisonReader(Background):
             async with self._opened(access).get(url, params=params, headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
                     raise _NoAnswerError(f"status {response.status}")
-                return Comparison.of(await body_of(response, BYTES_MAX), unended)
+                return RecordedComparison.of(await body_of(response, BYTES_MAX), unended)
         except TimeoutError:
             raise _NoAnswerError(f"it takes longer than {WITHIN:.0f} s") from None
         except (aiohttp.ClientError, OSError):

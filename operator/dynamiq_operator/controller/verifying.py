@@ -36,11 +36,11 @@ from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.verification import CASE_SECONDS, Case
-from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.verification import EvaluationJob, Reading
-from dynamiq_operator.plan.verification.asking import Asked
-from dynamiq_operator.plan.verification.expectations import JSON_MAX, Answer, Miss, in_words, missed
-from dynamiq_operator.plan.verification.last_word import without_secrets
+from dynamiq_operator.plan.observed.pods import ObservedPod
+from dynamiq_operator.plan.observed.verification import EvaluationJob, VerificationProgress
+from dynamiq_operator.plan.verification.expectations import JSON_MAX, Miss, PodAnswer, in_words, missed
+from dynamiq_operator.plan.verification.requests import VerificationRequest
+from dynamiq_operator.plan.verification.termination_message import without_secrets
 from dynamiq_operator.plan.verification.text import HIDDEN, redacted, shown
 
 HEADER = "X-Dynamiq-Verification"
@@ -73,7 +73,7 @@ class Verification:
     its Job, whose Secret may be missing. `told`: the Job's final message, as it came and as it may be shown.
     """
 
-    reading: Reading | None = None
+    reading: VerificationProgress | None = None
     key: str = ""
     offered: str = ""
     told: tuple[str, str] = ("", "")
@@ -93,7 +93,7 @@ class Verification:
             return
         if reading.job:
             self.stop()
-        self.reading = Reading(reading.row, reading.pods, reading.since, waited=reading.waited) if reading.job else reading
+        self.reading = VerificationProgress(reading.row, reading.pods, reading.since, waited=reading.waited) if reading.job else reading
         self.reading = replace(self.reading, job=meta["uid"])
 
     def keyed(self, problem: str = "") -> None:
@@ -119,7 +119,7 @@ class VerificationReader(Background):
         await super().__aexit__(kind, error, trace)
         self._judge.shutdown(wait=False, cancel_futures=True)
 
-    def schedule(self, app: App, verification: Verification, request: Asked | None) -> None:
+    def schedule(self, app: App, verification: Verification, request: VerificationRequest | None) -> None:
         """Begins or continues a smoke test. Calls to other pods, or for another row, end at once."""
         reading = verification.reading
         if request is None or reading is None or (reading.row, reading.pods) != (request.row, request.uids):
@@ -128,7 +128,9 @@ class VerificationReader(Background):
             return
         if verification.reading is None:
             verification.key = "" if request.job else self._make_key()
-            verification.reading = Reading(request.row, request.uids, request.began or self.now(), digest=_digest(verification.key))
+            verification.reading = VerificationProgress(
+                request.row, request.uids, request.began or self.now(), digest=_digest(verification.key)
+            )
         if verification.task is None and not verification.reading.done and not verification.reading.failure:
             verification.task = self._start(_SmokeTest(self, app, verification, request).run())
 
@@ -151,7 +153,7 @@ class VerificationReader(Background):
             results.append(job if job.pod is None else replace(job, pod=replace(job.pod, last_word=message)))
         return tuple(results)
 
-    async def judged(self, case: Case, answer: Answer) -> Miss | None:
+    async def judged(self, case: Case, answer: PodAnswer) -> Miss | None:
         """Returns what is wrong with an answer, or None. A thread of its own finds that."""
         return await asyncio.get_running_loop().run_in_executor(self._judge, missed, case.expect, answer)
 
@@ -179,7 +181,7 @@ class VerificationReader(Background):
             values += [_decoded(value).strip() for key, value in data.items() if selected is None or key in selected]
         return tuple(values)
 
-    async def look(self, pod: Pod, port: int, key: str) -> int:
+    async def look(self, pod: ObservedPod, port: int, key: str) -> int:
         """Returns the status by which a pod shows whether it knows a key. It takes no slot. Raises the same as `ask`."""
         address, headers = f"{url(pod.ip, port)}v1/verification", {"Authorization": f"Bearer {key}", HEADER: "true"}
         async with asyncio.timeout(LOOK_WITHIN), self._opened().get(address, headers=headers, allow_redirects=False) as response:
@@ -189,12 +191,12 @@ class VerificationReader(Background):
         """Returns a slot, to be taken before `ask`: the time for an answer begins with it."""
         return self._slots.one_of(app.meta.namespace)
 
-    async def ask(self, pod: Pod, port: int, key: str, body: bytes, within: float) -> Answer:
+    async def ask(self, pod: ObservedPod, port: int, key: str, body: bytes, within: float) -> PodAnswer:
         """Makes a call. Raises TimeoutError, aiohttp.ClientError, OSError, and ValueError for an answer that is too long."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", HEADER: "true"}
         async with asyncio.timeout(within):
             async with self._opened().post(url(pod.ip, port), data=body, headers=headers, allow_redirects=False) as response:
-                return Answer(response.status, await _body(response))
+                return PodAnswer(response.status, await _body(response))
 
     def _opened(self) -> aiohttp.ClientSession:
         """Returns the HTTP session, which the first call opens."""
@@ -211,7 +213,7 @@ class VerificationReader(Background):
 class _SmokeTest:
     """A smoke test that is under way."""
 
-    def __init__(self, reader: VerificationReader, app: App, verification: Verification, request: Asked) -> None:
+    def __init__(self, reader: VerificationReader, app: App, verification: Verification, request: VerificationRequest) -> None:
         self._reader, self._app, self._verification, self._request = reader, app, verification, request
         self._calls = iter(_calls_of(request.verify.cases))
         self._needed = {case.name: case.repeat or 1 for case in request.verify.cases}
@@ -252,7 +254,7 @@ class _SmokeTest:
         self._note(lacks_key=True)
         return False
 
-    async def _until_known(self, pod: Pod) -> None:
+    async def _until_known(self, pod: ObservedPod) -> None:
         """Waits until a pod knows the key. Raises _Failed if its runtime knows no smoke tests."""
         while True:
             try:
@@ -314,7 +316,7 @@ class _SmokeTest:
             await asyncio.sleep(PAUSE)
         return Miss(in_words(case), why)
 
-    async def _answer(self, pod: Pod, body: bytes, seconds: float) -> Answer:
+    async def _answer(self, pod: ObservedPod, body: bytes, seconds: float) -> PodAnswer:
         """Returns the answer of a pod that knows the key. If the key was removed from the pod, it is added again, and the call repeated."""
         while True:
             async with self._slot():

@@ -15,7 +15,7 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.pods import ObservedPods, Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 from dynamiq_operator.plan.operations import AnnotatePod, DeleteChild, Operation, ScaleWorkload
 from dynamiq_operator.plan.workloads import endpoints
 from dynamiq_operator.plan.workloads.wanted import (
@@ -110,17 +110,17 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
     }
 
 
-def unaware_pods(context: Context) -> tuple[Pod, ...]:
+def unaware_pods(context: Context) -> tuple[ObservedPod, ...]:
     """Returns the pods of a runtime without standby: callers' open connections stay at them."""
     return tuple(pod for pod, moment in _left_pods(context) if _is_unaware(context.snapshot.pods, pod, moment))
 
 
-def _is_unaware(pods: ObservedPods, pod: Pod, moment: datetime) -> bool:
+def _is_unaware(pods: ObservedPods, pod: ObservedPod, moment: datetime) -> bool:
     activity = pods.activity.get(pod.uid)
     return pod.uid in pods.silent or (activity is not None and activity.at >= moment and not activity.standby)
 
 
-def _left_pods(context: Context) -> Iterator[tuple[Pod, datetime]]:
+def _left_pods(context: Context) -> Iterator[tuple[ObservedPod, datetime]]:
     """Yields the annotated pods, each with the time from which it has to know that."""
     since = context.workloads.served_since(context.serving) if context.serving is not None else None
     if since is not None:

@@ -13,7 +13,7 @@ from dynamiq_operator.model.objects import Record, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.trial import ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.observed.run_counts import Begun, RunCounts
 from dynamiq_operator.plan.revert.chance import Rate, is_beyond_chance
 from dynamiq_operator.plan.revert.watch import is_running
@@ -51,7 +51,7 @@ def counts_until(watched: Trial) -> datetime:
     return parse_time(watched.until) + (GRACE if is_worse else timedelta())
 
 
-def silent_pods(context: Context) -> tuple[Pod, ...]:
+def silent_pods(context: Context) -> tuple[ObservedPod, ...]:
     """Returns the ready pods of the live row if all of them repeatedly failed to report runs; else none."""
     ready = tuple(pod for pod in context.pods if pod.ready and not pod.deleting)
     return ready if all(pod.uid in context.snapshot.pods.silent for pod in ready) else ()
@@ -128,7 +128,7 @@ def _crashing(context: Context) -> str:
     return f"pod {crashed.name} crashed {times} times, the last time with {how}{killed}"
 
 
-def _loops(counts: RunCounts, pod: Pod) -> int:
+def _loops(counts: RunCounts, pod: ObservedPod) -> int:
     """Returns how often a pod in a crash loop was restarted since the row began; 0 if it is in none."""
     if pod.container is None or pod.container.waiting_reason != CRASH_LOOP or pod.ready:
         return 0

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from dynamiq_operator.model.objects import App, Record, format_time, parse_time
 from dynamiq_operator.model.trial import Trial
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.plan.observed.run_counts import Begun
 
 END = 0.05
@@ -16,7 +16,7 @@ END_LEAST = timedelta(seconds=4)
 """The least duration of that part, so that pods are read within it."""
 
 
-def counts_runs(app: App, history: History, now: datetime) -> bool:
+def counts_runs(app: App, history: RowHistory, now: datetime) -> bool:
     """Returns True if runs are counted: of the watched row, and during a deploy over a live row of both."""
     if app.spec.rollout.revert is None or history.live is None:
         return False
@@ -26,7 +26,7 @@ def counts_runs(app: App, history: History, now: datetime) -> bool:
     return is_running(app.status.trial, history.live, now)
 
 
-def is_near_end(app: App, history: History, now: datetime) -> bool:
+def is_near_end(app: App, history: RowHistory, now: datetime) -> bool:
     """Returns True if the watch of the live row is about to end."""
     watched, live, policy = app.status.trial, history.live, app.spec.rollout.revert
     if watched is None or policy is None or not is_running(watched, live, now):

@@ -20,7 +20,7 @@ from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.rollout import clock
 from dynamiq_operator.plan.rows.outcomes import end_row, verify_row
-from dynamiq_operator.plan.verification.verdict import Verdict, verdict
+from dynamiq_operator.plan.verification.result import VerificationResult, result_of
 from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.verified import needs_switch
 from dynamiq_operator.plan.workloads.wanted import lacks_room, room_note
@@ -66,7 +66,7 @@ def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
     if row is None or pinned is None:
         return Step(context), None
     written: tuple[Operation, ...] = ()
-    if (result := verdict(context)) is not None and result.passed is not None:
+    if (result := result_of(context)) is not None and result.passed is not None:
         row, written = verify_row(context, row, result.passed)
         context = context.having(row)
     status = evaluate(context, pinned)
@@ -88,7 +88,7 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
         return RolloutStatus(RolloutState.COMPLETE)
     if needs_switch(context):
         return RolloutStatus(RolloutState.BROKEN, Cause(Gravity.AT_ONCE, "VerifyNeedsSwitch", _NEEDS_SWITCH))
-    if (result := verdict(context)) is not None:
+    if (result := result_of(context)) is not None:
         return _verifying(result)
     cause = _refusal(context) or _no_room(context, state) or find_cause(context.pods, state)
     waited = context.snapshot.now - clock.running_since(context, pinned, state)
@@ -96,7 +96,7 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     return _standing(waits_for, waited) if waits_for else _running(context, cause, waited)
 
 
-def _verifying(result: Verdict) -> RolloutStatus:
+def _verifying(result: VerificationResult) -> RolloutStatus:
     """Returns the status of a rollout whose ready pods are being verified. Only the verification's own time limit counts."""
     if result.has_failed:
         cause = Cause(Gravity.AT_ONCE, "VerificationFailed", result.message)

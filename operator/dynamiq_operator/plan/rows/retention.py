@@ -19,7 +19,7 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
-from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.operations import DeleteChild, DeleteRecord, Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -93,7 +93,7 @@ def _resting(context: Context, limit: int) -> tuple[LedgerRow, ...]:
     return expired(context, limit, RESTING_MOST + DELETED_PER_RECONCILE)
 
 
-def _rested(archive: Archive, rows: Sequence[LedgerRow], now: datetime) -> tuple[LedgerRow, ...]:
+def _rested(archive: ArchiveAnswers, rows: Sequence[LedgerRow], now: datetime) -> tuple[LedgerRow, ...]:
     """Returns the oldest archived rows that have rested for long enough, up to the first that has not."""
     surplus = _surplus(archive, rows)
 
@@ -108,7 +108,7 @@ def _rested(archive: Archive, rows: Sequence[LedgerRow], now: datetime) -> tuple
     return tuple(row for _, row in takewhile(lambda each: has_rested(*each), enumerate(rows)))
 
 
-def _surplus(archive: Archive, rows: Sequence[LedgerRow]) -> int:
+def _surplus(archive: ArchiveAnswers, rows: Sequence[LedgerRow]) -> int:
     """Returns the number of archived rows beyond those that may rest; negative if there are fewer."""
     return sum(row.uid in archive.stored for row in rows) - RESTING_MOST
 

@@ -17,7 +17,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.causes import Gravity, find_cause
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.endpoints import own_slices
@@ -101,7 +101,7 @@ def own_since(context: Context) -> datetime | None:
     return max(each.changed for each in own)
 
 
-def serving_pods(context: Context) -> tuple[Pod, ...]:
+def serving_pods(context: Context) -> tuple[ObservedPod, ...]:
     """Returns the pods of the serving workload that are not terminating."""
     return tuple(pod for pod in context.snapshot.pods.observed if pod.pins == (context.serving or "") and not pod.deleting)
 

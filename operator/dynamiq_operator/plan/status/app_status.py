@@ -44,7 +44,7 @@ from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep
 from dynamiq_operator.plan.status.strategy import strategy_conditions
 from dynamiq_operator.plan.status.trial import trial_condition
 from dynamiq_operator.plan.triggers import run_statuses, schedules
-from dynamiq_operator.plan.verification.asking import asked
+from dynamiq_operator.plan.verification.requests import request_of
 from dynamiq_operator.plan.workloads import environment
 
 _ONE_POD = (
@@ -185,7 +185,7 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
     history, waits = context.history, context.waits
     waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
     if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
-        if asked(context) is not None:
+        if request_of(context) is not None:
             message = f"{events.title(history.candidate)} is being verified: its pods are asked before a caller reaches them"
             return condition(PROGRESSING, True, "Verifying", message)
         return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")

@@ -22,7 +22,7 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.workloads import Workloads
+from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 
 NO_ROOM = "exceeded quota"
 """A part of the API server's message for every ResourceQuota that is used up."""
@@ -95,7 +95,7 @@ def standby(context: Context) -> str | None:
 
 def standby_to_make(app: App, children: Mapping[ChildKey, Manifest], now: datetime) -> str | None:
     """Returns the name of the last good row if its pins have to be read: its workload is the standby and does not exist yet. Else None."""
-    good, warm, observed = app.status.last_good, app.spec.rollout.warm, Workloads.of(app, children)
+    good, warm, observed = app.status.last_good, app.spec.rollout.warm, ObservedWorkloads.of(app, children)
     if good is None or good.row is None or warm.replicas == 0 or not app.spec.rollout.switches:
         return None
     since = observed.served_since(observed.selected or PLAIN)
