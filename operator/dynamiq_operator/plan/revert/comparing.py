@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from dynamiq_operator.model.objects import App, Record, format_time, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.runs import FEWEST_FOR_P95, FEWEST_RUNS
+from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.model.trial import Compared, ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.plan.observed.comparison import Figure, RecordedComparison
+from dynamiq_operator.plan.observed.trial import ObservedTrial
 from dynamiq_operator.plan.revert.watch import is_running, trial
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -62,9 +65,9 @@ def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
     return unended
 
 
-def too_short(context: Context, policy: RevertPolicy) -> str:
+def too_short(observed: ObservedTrial, live: Record | None, policy: RevertPolicy) -> str:
     """Returns why p95 and cost cannot be compared within the watch; empty if they can, or if that is unknown."""
-    live, comparison = context.history.live, context.snapshot.trial.comparison
+    comparison = observed.comparison
     if live is None or comparison is None or comparison.row != live.meta.uid or comparison.matures_seconds is None:
         return ""
     if not policy.compares or comparison.matures_seconds < policy.seconds:
@@ -86,7 +89,7 @@ def noted_trial(context: Context) -> Trial | None:
         comparison = None
     is_over = not is_running(watched, live, context.snapshot.now)
     if comparison is not None and (_is_decisive(comparison, policy) or (is_over and _is_known_bad(comparison, policy))):
-        return watched.model_copy(update={"compared": _decided(context, policy, comparison)})
+        return watched.model_copy(update={"compared": _decided(context.snapshot.now, policy, comparison)})
     return watched.model_copy(update={"compared": _not_compared(context, policy, comparison)}) if is_over else watched
 
 
@@ -143,10 +146,10 @@ def faults(comparison: RecordedComparison, policy: RevertPolicy) -> list[str]:
     return [fault for fault in (_fault(comparison, P95, policy.max_p95_ratio), _fault(comparison, COST, policy.max_cost_ratio)) if fault]
 
 
-def _decided(context: Context, policy: RevertPolicy, comparison: RecordedComparison) -> Compared:
+def _decided(now: datetime, policy: RevertPolicy, comparison: RecordedComparison) -> Compared:
     faulty = faults(comparison, policy)
     return Compared(
-        at=format_time(context.snapshot.now),
+        at=format_time(now),
         result=ComparisonResult.REGRESSED if faulty else ComparisonResult.KEPT,
         runs=comparison.runs,
         p95_ratio=_rounded(comparison.p95),
@@ -206,15 +209,15 @@ def _not_compared(context: Context, policy: RevertPolicy, comparison: RecordedCo
         at=format_time(context.snapshot.now),
         result=ComparisonResult.NOT_COMPARED,
         runs=comparison.runs if comparison is not None else None,
-        message=_why_not(context, policy, comparison)[:512],
+        message=_why_not(context.snapshot.trial, context.snapshot.settings, policy, comparison)[:512],
     )
 
 
-def _why_not(context: Context, policy: RevertPolicy, comparison: RecordedComparison | None) -> str:
-    if context.snapshot.settings.recorder is None:
+def _why_not(observed: ObservedTrial, settings: Settings, policy: RevertPolicy, comparison: RecordedComparison | None) -> str:
+    if settings.recorder is None:
         return "the operator was told of no recorder"
     if comparison is None:
-        return f"the recorder gave no answer{f': {context.snapshot.trial.unanswered}' if context.snapshot.trial.unanswered else ''}"
+        return f"the recorder gave no answer{f': {observed.unanswered}' if observed.unanswered else ''}"
     if comparison.runs < runs_needed(policy):
         return f"the recorder had {comparison.runs} of its runs{_that_count(comparison)}, and it takes {runs_needed(policy)}"
     if comparison.too_few:

@@ -57,7 +57,7 @@ def _begun_trial(context: Context) -> Trial | None:
         return None
     if status.live is not None and status.live.row == live.name:
         return status.trial if status.trial is not None and status.trial.row == live.name else None
-    if is_rollback_or_revert(live) or _ran_before(context, live):
+    if is_rollback_or_revert(live) or _ran_before(context.history, context.app, live):
         return None
     until = parse_time(live.outcome.at) + timedelta(seconds=policy.seconds)
     if context.snapshot.now >= until:
@@ -82,10 +82,10 @@ def is_rollback_or_revert(row: Record) -> bool:
     return row.spec.restores is not None or (row.pinned is not None and row.pinned.restores is not None)
 
 
-def _ran_before(context: Context, live: Record) -> bool:
+def _ran_before(history: RowHistory, app: App, live: Record) -> bool:
     """Returns True if the row that was live before ran the same flow on the same runtime."""
-    previous = context.app.status.live
-    before = next((row for row in context.history.rows if previous is not None and row.name == previous.row), None)
+    previous = app.status.live
+    before = next((row for row in history.rows if previous is not None and row.name == previous.row), None)
     if before is None or before.pinned is None or live.pinned is None:
         return False
     return (before.pinned.workflow_hash, before.pinned.runtime) == (live.pinned.workflow_hash, live.pinned.runtime)

@@ -67,7 +67,7 @@ def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
         return Step(context), None
     written: tuple[Operation, ...] = ()
     if (result := result_of(context)) is not None and result.passed is not None:
-        row, written = verify_row(context, row, result.passed)
+        row, written = verify_row(context.app, row, result.passed)
         context = context.having(row)
     status = evaluate(context, pinned)
     if status.state is RolloutState.ROLLING:
@@ -136,7 +136,7 @@ def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
 
 def _no_room(context: Context, state: WorkloadState | None) -> Cause | None:
     """Returns the cause if a quota has no room for the new pods beside the serving ones; else None."""
-    if state is None or not context.switches or context.label == context.serving or not (lacking := lacks_room(context)):
+    if state is None or not context.switches or context.label == context.serving or not (lacking := lacks_room(context.workload)):
         return None
     # Once other workloads were deleted to make room, only the deadline ends the rollout.
     is_made = len(context.workloads.of_pins) > 2 or room_note(context, context.label) is not None

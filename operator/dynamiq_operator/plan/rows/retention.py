@@ -20,6 +20,7 @@ from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
 from dynamiq_operator.plan.observed.archive import ArchiveAnswers
+from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 from dynamiq_operator.plan.operations import DeleteChild, DeleteRecord, Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -115,10 +116,11 @@ def _surplus(archive: ArchiveAnswers, rows: Sequence[LedgerRow]) -> int:
 
 def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     app, ledger = context.app.meta.name, context.ledger
-    kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.children.flows if ledger.names_flow(flow_hash)} | _mounted(context)
+    children = context.snapshot.children
+    kept = {names.flow(app, flow_hash) for flow_hash in children.flows if ledger.names_flow(flow_hash)} | _mounted(context.workloads)
     unneeded = [
         raw
-        for (kind, name), raw in context.snapshot.children.observed.items()
+        for (kind, name), raw in children.observed.items()
         if kind == CONFIG_MAP.kind and name not in kept and is_owned(raw, context.app) and names.is_flow(app, name)
     ]
     # A flow whose content does not match its name is judged by its name: that needs every flow of the history.
@@ -126,9 +128,9 @@ def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     yield from (DeleteChild(raw) for raw in unneeded if raw["metadata"]["name"] not in named)
 
 
-def _mounted(context: Context) -> set[str]:
+def _mounted(workloads: ObservedWorkloads) -> set[str]:
     """Returns the names of flows that the App's workloads mount: the row of a standby may be deleted already."""
-    volumes = [each for raw in context.workloads.by_label.values() for each in raw["spec"]["template"]["spec"].get("volumes") or ()]
+    volumes = [each for raw in workloads.by_label.values() for each in raw["spec"]["template"]["spec"].get("volumes") or ()]
     return {str(each["configMap"].get("name")) for each in volumes if "configMap" in each}
 
 

@@ -12,6 +12,7 @@ from dynamiq_operator.model.objects import App, Record, parse_time
 from dynamiq_operator.model.verification import Verify
 from dynamiq_operator.plan.children import selection
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.operator import OperatorState
 from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.workloads.verified import to_verify
@@ -47,7 +48,7 @@ def due(snapshot: Snapshot, app: App) -> VerificationRequest | None:
 
 def request_of(context: Context) -> VerificationRequest | None:
     """Returns the verification that the new pods get now. Once begun, it continues with the same pods, ready or not."""
-    unverified = to_verify(context)
+    unverified = to_verify(context.history)
     if unverified is None or not context.switches or context.label == context.serving or context.app.meta.deleting:
         return None
     row, verify = unverified
@@ -58,13 +59,13 @@ def request_of(context: Context) -> VerificationRequest | None:
         return None
     port = context.target_pins.runtime.port if context.target_pins is not None else None
     job = names.evaluation(context.app.meta.name, row.meta.uid, uids) if verify.job is not None else ""
-    return VerificationRequest(row.meta.uid, verify, pods, port or DEFAULT_PORT, job, _began(context, row, verify))
+    return VerificationRequest(row.meta.uid, verify, pods, port or DEFAULT_PORT, job, _began(context.snapshot.operator, row, verify))
 
 
-def _began(context: Context, row: Record, verify: Verify) -> datetime | None:
+def _began(operator: OperatorState, row: Record, verify: Verify) -> datetime | None:
     """Returns when the verification began, according to the row. Times in which no operator could work do not count."""
     waits = row.status.waits
     if waits is None or waits.reason is not GuardReason.VERIFYING or not waits.until:
         return None
     since = parse_time(waits.until) - timedelta(seconds=verify.seconds)
-    return max(since, context.snapshot.operator.unattended_until or since)
+    return max(since, operator.unattended_until or since)
