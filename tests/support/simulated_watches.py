@@ -17,7 +17,7 @@ import orjson
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.runs import Verdict
 from dynamiq_operator.plan.observed.activity import Activity, Runs
-from dynamiq_operator.plan.observed.comparison import Comparison
+from dynamiq_operator.plan.observed.comparison import RecordedComparison
 from dynamiq_operator.plan.observed.run_counts import RunCounts, updated
 from dynamiq_operator.plan.readings import WATCHED_EVERY
 from dynamiq_operator.plan.revert.comparing import faults, is_enough, runs_needed
@@ -136,7 +136,7 @@ def looked(chance: random.Random, before: Load, load: Load, policy: RevertPolicy
             continue
         every = _figures(2, [takes for began, takes in runs if began + takes <= now])
         compared = told(compare(matured(every, _figures(2, ended), unended, matures), other), every, matures)
-        comparison = Comparison.of(orjson.dumps({"data": compared.model_dump(mode="json")}))
+        comparison = RecordedComparison.of(orjson.dumps({"data": compared.model_dump(mode="json")}))
         if is_enough(comparison, policy):
             assert compared.p95_ms is not None
             return Looked(bool(faults(comparison, policy)), compared.p95_ms.verdict, now)

@@ -32,25 +32,25 @@ from dynamiq_operator.plan.children.access_keys import are_read
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity, Runs
-from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.observed.children import ObservedChildren
-from dynamiq_operator.plan.observed.comparison import Comparison
+from dynamiq_operator.plan.observed.comparison import RecordedComparison
 from dynamiq_operator.plan.observed.endpoints import Gate, ObservedEndpoints, Slice
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.operator import OperatorState
-from dynamiq_operator.plan.observed.pods import ObservedPods, Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.observed.rows import ObservedRows
 from dynamiq_operator.plan.observed.run_counts import RunCounts
 from dynamiq_operator.plan.observed.secrets import AccessKeys, KeysPresence, ObservedSecrets
 from dynamiq_operator.plan.observed.sources import PinSources
 from dynamiq_operator.plan.observed.trial import ObservedTrial
-from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, ObservedVerification, Reading
+from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, ObservedVerification, VerificationProgress
 from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.snapshot import Snapshot
-from dynamiq_operator.plan.verification.asking import due
+from dynamiq_operator.plan.verification.requests import due
 from dynamiq_operator.plan.workloads.wanted import standby_to_make
 from tests.support import factories as given
 from tests.support import managed_fields, slices
@@ -103,17 +103,17 @@ class World(Objects):
         """Ports that other Apps use."""
         self.counts = RunCounts()
         """The operator's counts, which it loses at a restart."""
-        self.comparison: Comparison | None = None
+        self.comparison: RecordedComparison | None = None
         """The recorder's comparison of a row."""
         self.unanswered = ""
         """Why the recorder gave no answer."""
-        self.archive = Archive()
+        self.archive = ArchiveAnswers()
         """The archive's answers about rows."""
         self.guards = ObservedGuards()
         """Guards that may make rows wait."""
         self.promotions: dict[str, Record] = {}
         """Promoted rows, by the name of the promoting row."""
-        self.verification: Reading | None = None
+        self.verification: VerificationProgress | None = None
         """The answers of pods that the operator verifies before callers reach them, which it loses at a restart."""
         self.evaluators: dict[str, EvaluationPod] = {}
         """The pod of each Job that evaluates them."""
@@ -194,7 +194,7 @@ class World(Objects):
             ),
             secrets=ObservedSecrets(self._keys(app), self.gate_keys),
             pods=ObservedPods(
-                tuple(Pod.of(pod) for pod in self.pods),
+                tuple(ObservedPod.of(pod) for pod in self.pods),
                 {pod["metadata"]["uid"]: self.activity[uid] for pod in self.pods if (uid := pod["metadata"]["uid"]) in self.activity},
                 frozenset(self.silent),
             ),
@@ -219,7 +219,7 @@ class World(Objects):
         if question is None:
             self.verification = None
         elif reading is None or (reading.row, reading.pods) != (question.row, question.uids):
-            self.verification = Reading(question.row, question.uids, question.began or self.now)
+            self.verification = VerificationProgress(question.row, question.uids, question.began or self.now)
         if question is not None and self.verification is not None:
             lacks_key = bool(question.job) and not self._has_key(question.job)
             self.verification = replace(self.verification, lacks_key=lacks_key, digest="" if lacks_key else VERIFICATION_KEY)
@@ -438,7 +438,7 @@ class World(Objects):
             self.add(managed_fields.applied(without_creation(manifest), manifest) if name[0] not in _POSTED else manifest)
             reading, row = self.verification, manifest["metadata"].get("labels", {}).get(names.VERIFICATION_LABEL)
             if name[0] == JOB.kind and reading is not None and reading.row == row:
-                next_reading = Reading(reading.row, reading.pods, reading.since) if reading.job else reading
+                next_reading = VerificationProgress(reading.row, reading.pods, reading.since) if reading.job else reading
                 self.verification = replace(next_reading, job=self.objects[key_of(manifest)]["metadata"]["uid"])
             if name[0] == ENDPOINT_SLICE.kind:
                 self.lead_to()
@@ -541,8 +541,8 @@ _POSTED = (CONFIG_MAP.kind, SECRET.kind, JOB.kind, ENDPOINT_SLICE.kind)
 _ROW = (API_VERSION, kinds.RECORD.kind)
 
 
-def _with_reading(snapshot: Snapshot, reading: Reading | None) -> Snapshot:
-    return replace(snapshot, verification=replace(snapshot.verification, reading=reading))
+def _with_reading(snapshot: Snapshot, reading: VerificationProgress | None) -> Snapshot:
+    return replace(snapshot, verification=replace(snapshot.verification, progress=reading))
 
 
 def stamped(snapshot: Snapshot, since: datetime) -> Snapshot:

@@ -33,7 +33,7 @@ from dynamiq_operator.model.objects import App, Manifest, Record
 from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.model.wrong_fields import in_words
-from dynamiq_operator.plan.history.lifecycle import History, applies_once_admitted
+from dynamiq_operator.plan.history.lifecycle import RowHistory, applies_once_admitted
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
 from dynamiq_operator.views.sleep import is_asleep
@@ -176,7 +176,7 @@ def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
 
 
 def previewed(
-    api: Api, plan: DeployPlan, app: App, rows: History, arriving: Flow | None = None, policy: ImagePolicy | None = None
+    api: Api, plan: DeployPlan, app: App, rows: RowHistory, arriving: Flow | None = None, policy: ImagePolicy | None = None
 ) -> PreviewedDeploy:
     """Adds the preview to a plan. `app`: may not be created yet. `rows`: its rows. `arriving`: a release that its namespace lacks.
 
@@ -272,7 +272,7 @@ def with_held_changes(preview: Preview, app: App, row: Record, waits_for: Collec
     return replace(preview, no_op=False, restarts=restarts, switches=switches, warnings=(TAKES_EFFECT, *preview.warnings))
 
 
-def _under_way(rows: History) -> str | None:
+def _under_way(rows: RowHistory) -> str | None:
     """Returns the name of the deploy under way, as messages have it; None without one."""
     if rows.candidate is None:
         return None

@@ -25,7 +25,7 @@ from dynamiq_operator.model.record import Pinned, RecordSpec, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.guards.kinds import is_automation
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.views.history import newest_first
 from dynamiq_operator.views.waiting import is_waiting
 
@@ -73,7 +73,7 @@ class Surroundings:
     """
 
     app: App
-    rows: History
+    rows: RowHistory
     text: str | None
     live_text: str | None
     workloads: Workloads | None
@@ -96,7 +96,7 @@ class DeployInputs:
     rejections: list[Manifest] | None
 
 
-def read_inputs(api: Api, app: App, rows: History, spec: RecordSpec, arriving: Flow | None = None) -> DeployInputs:
+def read_inputs(api: Api, app: App, rows: RowHistory, spec: RecordSpec, arriving: Flow | None = None) -> DeployInputs:
     """Reads what a deploy of this spec is planned from. `arriving`: a release that its namespace lacks.
 
     Raises Unknown, NotNow and kube.errors.ApiError.
@@ -120,7 +120,7 @@ def read_inputs(api: Api, app: App, rows: History, spec: RecordSpec, arriving: F
     )
 
 
-def read_surroundings(api: Api, app: App, rows: History, hash_of_flow: str, text: str | None, *, may_hold: bool) -> Surroundings:
+def read_surroundings(api: Api, app: App, rows: RowHistory, hash_of_flow: str, text: str | None, *, may_hold: bool) -> Surroundings:
     """Reads what a row of this flow meets. `may_hold`: changes from Git may be on hold after it.
 
     Raises kube.errors.ApiError.
@@ -169,9 +169,9 @@ def rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Man
     return newest_first(of_app)
 
 
-def open_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> History:
+def open_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> RowHistory:
     """Reads the rows that are live or undecided: few, however long the history. `uid`: the App's, if known."""
-    return History.of(typed(Record, raw) for raw in undecided(api, namespace, app, uid))
+    return RowHistory.of(typed(Record, raw) for raw in undecided(api, namespace, app, uid))
 
 
 def undecided(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:

@@ -31,7 +31,7 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.guards import StandingGuard
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.views.preview import Preview
 
 PRODUCTION = "production"
@@ -133,7 +133,7 @@ def plan_promotion(
     if new_app is not None and request.hostname is not None:
         unread += check_hostname(there, target, app, request.hostname)
     flow, new_version = release_there(there, target, source, origin(request))
-    rows = history.open_rows(there, target, app, existing.meta.uid) if existing is not None else History(())
+    rows = history.open_rows(there, target, app, existing.meta.uid) if existing is not None else RowHistory(())
     _check_source(request, source, deployed, rows.live)
     # After a promotion whose row is missing or failed, the App exists without a live row to keep runtime and config from.
     request_there = _deploy_request(source, request, target, flow.version.version, is_first=rows.live is None)

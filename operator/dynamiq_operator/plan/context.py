@@ -16,9 +16,9 @@ from dynamiq_operator.model.guards import Waits
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
-from dynamiq_operator.plan.history.lifecycle import History, applies_environment, approved_environment, noted_environment, waits
-from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.workloads import Workloads
+from dynamiq_operator.plan.history.lifecycle import RowHistory, applies_environment, approved_environment, noted_environment, waits
+from dynamiq_operator.plan.observed.pods import ObservedPod
+from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -37,7 +37,7 @@ class Context:
 
     snapshot: Snapshot
     app: App
-    history: History
+    history: RowHistory
     ledger: Ledger
     waits: Mapping[str, str] = field(default_factory=dict)
     guarded: Mapping[str, Waits] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Context:
 
     @classmethod
     def of(cls, snapshot: Snapshot, app: App) -> Context:
-        history = History.of(snapshot.rows.observed)
+        history = RowHistory.of(snapshot.rows.observed)
         return cls(snapshot, app, history, snapshot.ledger.having(history.rows))
 
     def having(self, *changed: Record) -> Context:
@@ -106,9 +106,9 @@ class Context:
         return Pins.of(live.pinned) if live is not None and live.pinned is not None else None
 
     @cached_property
-    def workloads(self) -> Workloads:
+    def workloads(self) -> ObservedWorkloads:
         """Every workload of the App, as observed."""
-        return Workloads.of(self.app, self.snapshot.children.observed)
+        return ObservedWorkloads.of(self.app, self.snapshot.children.observed)
 
     @cached_property
     def unverified(self) -> str | None:
@@ -277,7 +277,7 @@ class Context:
         return self.template_digest is not None and self.workload is not None and workloads.runs(self.workload, self.template_digest)
 
     @cached_property
-    def pods(self) -> tuple[Pod, ...]:
+    def pods(self) -> tuple[ObservedPod, ...]:
         """The pods of the target's workload and template. Other pods neither advance nor fail the rollout."""
         return tuple(pod for pod in self.snapshot.pods.observed if (pod.pins, pod.template_digest) == (self.label, self.template_digest))
 

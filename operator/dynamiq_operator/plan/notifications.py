@@ -22,7 +22,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import approvals
 from dynamiq_operator.plan.guards.evaluation import evaluate_guards
 from dynamiq_operator.plan.guards.hold import deploys_from_git
-from dynamiq_operator.plan.history.lifecycle import History, completed
+from dynamiq_operator.plan.history.lifecycle import RowHistory, completed
 from dynamiq_operator.plan.operations import (
     CompleteRecord,
     Emit,
@@ -135,7 +135,7 @@ def notifications_of(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Not
 
 def told_since(app: App, rows: Iterable[Record], since: datetime) -> tuple[Notification, ...]:
     """Returns the notifications since a moment that the rows themselves show, for a sender who does not know which were sent."""
-    history = History.of(rows)
+    history = RowHistory.of(rows)
     notifications = [each for row in history.rows for each in _of_life(app, row)]
     went_live = [row for row in history.rows if row.outcome is not None and row.outcome.result is Result.SUCCEEDED]
     for before, after in pairwise(went_live):

@@ -165,17 +165,17 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
         times.append(RETRY_PROBLEMS)
     if rollout is not None and rollout.requeue_after is not None:
         times.append(rollout.requeue_after)
-    in_the_way = (*problems.children.values(), *problems.triggers.values(), *refused_rows(context).values())
+    in_the_way = (*problems.children.values(), *problems.triggers.values(), *refused_rows(context.snapshot.rows, context.history).values())
     times += [RETRY_PROBLEMS if problem.retry_in is None else problem.retry_in for problem in in_the_way]
     if problems.variables:
-        times.append(retry_missing(context))
+        times.append(retry_missing(context.app, context.snapshot.now))
     times += [seconds for seconds in [standby_seconds(context)] if seconds is not None]
     times += [
         *trial_times(context),
         *guard_times(context),
         *sleep.seconds_to_look(context),
         *seconds_to_look(context),
-        *schedules.trigger_times(context),
+        *schedules.trigger_times(context.app, context.snapshot.now),
         *run_statuses.run_times(context),
         *seconds_to_rest(context),
     ]

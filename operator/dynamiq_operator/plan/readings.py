@@ -9,8 +9,8 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import ConfigType
 from dynamiq_operator.plan.children import standby
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.history.lifecycle import History
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.history.lifecycle import RowHistory
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.revert.watch import counts_runs
 from dynamiq_operator.plan.sleep.decisions import readings_due
 from dynamiq_operator.plan.snapshot import Snapshot
@@ -22,7 +22,7 @@ WATCHED_EVERY = timedelta(seconds=2)
 def due(snapshot: Snapshot, app: App) -> Mapping[str, datetime]:
     """Returns when to read each pod whose activity is needed, by uid."""
     pods = [pod for pod in snapshot.pods.observed if pod.container is not None and pod.container.running and pod.displaced is None]
-    history = History.of(snapshot.rows.observed)
+    history = RowHistory.of(snapshot.rows.observed)
     if counts_runs(app, history, snapshot.now):
         return {pod.uid: _after(snapshot, pod, WATCHED_EVERY) for pod in pods}
     was_left, may_sleep = app.spec.rollout.switches and any(pod.standby for pod in pods), _may_sleep(history)
@@ -32,12 +32,12 @@ def due(snapshot: Snapshot, app: App) -> Mapping[str, datetime]:
     return {**(standby.readings_due(context) if was_left else {}), **(readings_due(context) if may_sleep else {})}
 
 
-def _may_sleep(history: History) -> bool:
+def _may_sleep(history: RowHistory) -> bool:
     """Returns True if the App has a serverless live row, so that its sleep needs readings."""
     live = history.live.pinned if history.live is not None else None
     return live is not None and live.config.type is ConfigType.SERVERLESS
 
 
-def _after(snapshot: Snapshot, pod: Pod, pause: timedelta) -> datetime:
+def _after(snapshot: Snapshot, pod: ObservedPod, pause: timedelta) -> datetime:
     activity = snapshot.pods.activity.get(pod.uid)
     return activity.at + pause if activity is not None else snapshot.now

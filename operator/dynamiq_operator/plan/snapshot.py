@@ -12,7 +12,7 @@ from dynamiq_operator.model.kinds import APP
 from dynamiq_operator.model.objects import App, Unreadable
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.claim import HostnameClaim
 from dynamiq_operator.plan.observed.endpoints import ObservedEndpoints
@@ -48,7 +48,7 @@ class Snapshot:
     endpoints: ObservedEndpoints = field(default_factory=ObservedEndpoints)
     verification: ObservedVerification = field(default_factory=ObservedVerification)
     trial: ObservedTrial = field(default_factory=ObservedTrial)
-    archive: Archive = field(default_factory=Archive)
+    archive: ArchiveAnswers = field(default_factory=ArchiveAnswers)
     operator: OperatorState = field(default_factory=OperatorState)
 
     @property

@@ -25,7 +25,7 @@ from dynamiq_operator.kube.resources import APPS, PODS, POLICIES, RECORDS, SECRE
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.activity import Activity, Runs
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
@@ -99,7 +99,7 @@ def seen(process: Process, *rows: Manifest, app: given.Modifier = REVERTS) -> No
 
 def running(*modifiers: given.Modifier, name: str = "chat-0") -> Manifest:
     made: Manifest = {
-        "kind": "Pod",
+        "kind": "ObservedPod",
         "metadata": {"name": name, "namespace": given.NAMESPACE, "uid": f"uid-{name}", "labels": OF_LIVE},
         "spec": {"containers": [{"name": CONTAINER, "image": given.IMAGE}]},
         "status": {"podIP": "127.0.0.1", "containerStatuses": [{"name": CONTAINER, "ready": True, "state": {"running": {}}}]},
@@ -217,8 +217,8 @@ async def test_slow_pods_hold_up_no_other_namespace(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(activity, "WITHIN", 600.0)
     news: asyncio.Queue[AppKey] = asyncio.Queue()
-    slow = [Pod.of(running(name=f"slow-{number}")) for number in range(2 * AT_ONCE)]
-    quick, readings = replace(Pod.of(running(name="quick")), ip="127.0.0.2"), KeptActivity()
+    slow = [ObservedPod.of(running(name=f"slow-{number}")) for number in range(2 * AT_ONCE)]
+    quick, readings = replace(ObservedPod.of(running(name="quick")), ip="127.0.0.2"), KeptActivity()
     async with served(handle, "0.0.0.0") as port, ActivityReader(lambda: given.NOW, news.put_nowait, port) as reader:
         reader.schedule(("slow", "chat"), KeptActivity(), slow, dict.fromkeys((pod.uid for pod in slow), given.NOW))
         reader.schedule(("quick", "chat"), readings, [quick], {quick.uid: given.NOW})

@@ -22,7 +22,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.rows.retention import Handover
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
@@ -55,9 +55,9 @@ SINCE = "2020-01-01T12:00:00.000001Z"
 STORED = datetime(2020, 1, 1, 12, 0, 0, 1, UTC)
 
 
-def has(*uids: str, problem: str = "") -> Archive:
+def has(*uids: str, problem: str = "") -> ArchiveAnswers:
     """Returns an archive that stored and acknowledged these rows."""
-    return Archive(frozenset(uids), dict.fromkeys(uids, STORED), problem)
+    return ArchiveAnswers(frozenset(uids), dict.fromkeys(uids, STORED), problem)
 
 
 def acknowledged(rows: list[Body], **changes: Any) -> list[Body]:
@@ -126,7 +126,7 @@ async def process(client: Client, script: Script, recorder: Recorder, tmp_path: 
             yield made
 
 
-async def observed(process: Process) -> Archive:
+async def observed(process: Process) -> ArchiveAnswers:
     """Returns the archive's state after a background hand-over has ended."""
     first = await process.observer.observe(KEY)
     assert first.archive.acknowledged == frozenset()
@@ -345,7 +345,7 @@ async def test_without_a_token_nothing_is_sent_and_the_app_hears_why(client: Cli
     process.informers.on_watch_event(APPS, "ADDED", given.stored(APP))
     process.informers.on_watch_event(RECORDS, "ADDED", ROWS[-1])
     await process.observer.observe(KEY)
-    assert (await process.observer.observe(KEY)).archive == Archive(problem=NO_ACCESS)
+    assert (await process.observer.observe(KEY)).archive == ArchiveAnswers(problem=NO_ACCESS)
     assert recorder.bodies == []
 
 

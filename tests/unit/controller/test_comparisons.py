@@ -20,7 +20,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.runs import ComparedFigure, ComparedRow, Figures, NodeShare, RunComparison, Verdict
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan.observed.comparison import Comparison, Figure
+from dynamiq_operator.plan.observed.comparison import Figure, RecordedComparison
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_recorder.identity.rights import KNOWN_FOR
 from tests.support import factories as given
@@ -58,7 +58,9 @@ COMPARISON = RunComparison(
     sentence="p95 went up",
 )
 SAID: dict[str, Any] = {"data": COMPARISON.model_dump(mode="json")}
-READ = Comparison(ROW, 120, too_few=False, baseline=11, p95=Figure(1.42, regressed=True), cost=Figure(), node=("p95_ms", "Rank", 0.8))
+READ = RecordedComparison(
+    ROW, 120, too_few=False, baseline=11, p95=Figure(1.42, regressed=True), cost=Figure(), node=("p95_ms", "Rank", 0.8)
+)
 
 
 class Recorder:
@@ -242,7 +244,7 @@ async def test_what_was_said_stays_while_there_is_no_new_answer(process: Process
 
 def test_a_figure_with_too_few_runs_is_read_as_one_though_the_rows_have_a_verdict() -> None:
     few = COMPARISON.model_copy(update={"p95_ms": figure(1.42, Verdict.TOO_FEW_RUNS), "cost_usd": figure(1.5, Verdict.REGRESSED)})
-    read = Comparison.of(json.dumps({"data": few.model_dump(mode="json")}).encode())
+    read = RecordedComparison.of(json.dumps({"data": few.model_dump(mode="json")}).encode())
     assert (read.too_few, read.p95.too_few, read.cost) == (False, True, Figure(1.5, regressed=True))
 
 

@@ -23,11 +23,11 @@ from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.verification import Verify
-from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, Reading
+from dynamiq_operator.plan.observed.pods import ObservedPod
+from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, VerificationProgress
 from dynamiq_operator.plan.operations import CreateEvaluationKey
-from dynamiq_operator.plan.verification import last_word
-from dynamiq_operator.plan.verification.asking import Asked
+from dynamiq_operator.plan.verification import termination_message
+from dynamiq_operator.plan.verification.requests import VerificationRequest
 from tests.support import factories as given
 from tests.support.controller import at
 from tests.support.scripted import Script, failure, missing
@@ -62,11 +62,11 @@ class Asking:
         self.app = given.an_app()
 
     def ask(self, *cases: Manifest, row: str = "row", job: str = "", began: datetime | None = None) -> None:
-        pods = tuple(Pod(f"chat-{n}", f"uid-{n}", "1", given.NOW, "", "", False, True, None, None, ip="127.0.0.1") for n in (1, 2))
+        pods = tuple(ObservedPod(f"chat-{n}", f"uid-{n}", "1", given.NOW, "", "", False, True, None, None, ip="127.0.0.1") for n in (1, 2))
         made = Verify.model_validate({"cases": cases, **({"job": {"image": "registry.test/judge"}} if job else {})})
-        self.reader.schedule(self.app, self.found, Asked(row, made, pods, self.port, job, began))
+        self.reader.schedule(self.app, self.found, VerificationRequest(row, made, pods, self.port, job, began))
 
-    async def until(self, what: Callable[[Reading], bool]) -> Reading:
+    async def until(self, what: Callable[[VerificationProgress], bool]) -> VerificationProgress:
         async with asyncio.timeout(WITHIN):
             while self.found.reading is None or not what(self.found.reading):
                 await self.news.wait()
@@ -276,7 +276,7 @@ async def test_what_was_begun_by_another_operator_ends_when_that_said(asking: As
 
 
 async def told(asking: Asking, word: str, uid: str = "judge") -> str:
-    asking.found.reading = Reading("row", frozenset(), given.NOW, job="judge")
+    asking.found.reading = VerificationProgress("row", frozenset(), given.NOW, job="judge")
     job = EvaluationJob("judge", uid, "row", False, None, "BackoffLimitExceeded", {}, EvaluationPod("judge", 1, word))
     (found,) = await asking.reader.redact_messages(asking.app, asking.found, [job])
     assert found.pod is not None
@@ -289,17 +289,17 @@ async def test_the_last_word_of_a_job_shows_nothing_secret(asking: Asking, scrip
     data = {"key": base64.b64encode(b"sk-very-secret").decode()}
     script.on("GET", at(SECRETS, "model"), {"metadata": {"name": "model"}, "data": data})
     output = f"Traceback\nAssertionError: got sk-very-secret by {KEY}"
-    assert last_word.said_by(await told(asking, output)) == (None, "AssertionError: got [redacted] by [redacted]")
+    assert termination_message.score_and_message(await told(asking, output)) == (None, "AssertionError: got [redacted] by [redacted]")
     scored = json.dumps({"score": 0.5, "message": "sk\\u002dvery-secret"}).replace("\\\\", "\\")
-    assert last_word.said_by(await told(asking, scored)) == (0.5, "[redacted]")
+    assert termination_message.score_and_message(await told(asking, scored)) == (0.5, "[redacted]")
     assert await told(asking, output, uid="of-somebody-else") == ""
     script.on("GET", at(SECRETS, "model"), failure(403, "Forbidden"))
-    assert last_word.said_by(await told(asking, '{"score": 0.5, "message": "sk-very-secret!"}')) == (0.5, "[redacted]")
+    assert termination_message.score_and_message(await told(asking, '{"score": 0.5, "message": "sk-very-secret!"}')) == (0.5, "[redacted]")
 
 
 async def test_where_runs_are_redacted_a_job_s_message_is_hidden(asking: Asking) -> None:
     asking.app = given.an_app(given.with_spec(runs={"content": True, "redact": {"fields": ["iban"]}}))
-    assert last_word.said_by(await told(asking, '{"score": 0.5, "message": "DE123"}')) == (0.5, "[redacted]")
+    assert termination_message.score_and_message(await told(asking, '{"score": 0.5, "message": "DE123"}')) == (0.5, "[redacted]")
 
 
 async def test_apps_that_answer_late_take_no_place_of_another_namespace(asking: Asking, pods: Pods) -> None:

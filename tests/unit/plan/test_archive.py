@@ -11,7 +11,7 @@ import pytest
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.rows import retention
 from dynamiq_operator.plan.rows.retention import RESTS, RESTS_LEAST, hand_over
 from tests.support import factories as given
@@ -46,7 +46,7 @@ def acknowledge(world: World, *sequences: int, ago: timedelta = RESTS, by: bool 
     uids = {row.meta.uid for row in world.rows.values() if row.sequence in sequences}
     stored = dict.fromkeys(uids, world.snapshot().now - ago)
     archive = world.archive
-    world.archive = Archive(frozenset(uids if by else ()), {**archive.stored, **stored}, archive.problem)
+    world.archive = ArchiveAnswers(frozenset(uids if by else ()), {**archive.stored, **stored}, archive.problem)
 
 
 def kept(world: World) -> list[int]:
@@ -122,7 +122,7 @@ def test_rows_go_from_the_oldest_on_up_to_the_first_that_is_not_there(world: Wor
 
 
 def test_while_the_archive_does_not_answer_the_history_grows_and_deploys_go_on(world: World) -> None:
-    world.archive = Archive(problem="the recorder cannot be reached")
+    world.archive = ArchiveAnswers(problem="the recorder cannot be reached")
     for number in range(5):
         world.deploy(f"night{number}", f"v{number % 2 + 1}")
         world.run()
@@ -142,7 +142,7 @@ def test_an_app_with_an_archive_says_how_it_stands(world: World) -> None:
 
 
 def test_who_gives_the_archive_up_lets_rows_go_as_before(world: World) -> None:
-    world.archive = Archive(problem="the recorder cannot be reached")
+    world.archive = ArchiveAnswers(problem="the recorder cannot be reached")
     keep(world, limit=10, archive=False)
     world.run()
     assert kept(world) == list(range(5, 15))
@@ -171,7 +171,7 @@ def let_go(world: World) -> None:
     world.run()
     del world.objects[(API_VERSION, kinds.WORKFLOW_VERSION.kind, f"{given.NAME}-v3")]
     assert first.name not in world.rows
-    world.archive = Archive(rows={first.name: first}, flows={given.flow_hash("v3"): given.flow("v3")})
+    world.archive = ArchiveAnswers(rows={first.name: first}, flows={given.flow_hash("v3"): given.flow("v3")})
 
 
 def test_a_row_is_brought_back_from_the_archive_with_its_flow(world: World) -> None:
@@ -190,7 +190,7 @@ def test_a_row_is_brought_back_from_the_archive_with_its_flow(world: World) -> N
 
 def test_a_row_whose_flow_is_nowhere_is_not_brought_back(world: World) -> None:
     let_go(world)
-    world.archive = Archive(rows=world.archive.rows)
+    world.archive = ArchiveAnswers(rows=world.archive.rows)
     world.deploy("back", restores="a")
     world.run()
     assert world.rows["back"].pinned is None

@@ -8,12 +8,12 @@ import pytest
 
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.plan.observed.causes import Gravity, find_cause
-from dynamiq_operator.plan.observed.pods import Container, Pod
+from dynamiq_operator.plan.observed.pods import Container, ObservedPod
 from tests.support import factories as given
 
 
-def a_pod(container: Container) -> Pod:
-    return Pod(
+def a_pod(container: Container) -> ObservedPod:
+    return ObservedPod(
         name="chat-1",
         uid="1",
         version="1",

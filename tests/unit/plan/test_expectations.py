@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model.verification import Expectation
-from dynamiq_operator.plan.verification.expectations import Answer, missed
+from dynamiq_operator.plan.verification.expectations import PodAnswer, missed
 from dynamiq_operator.plan.verification.text import redacted, shown
 
 
 def looked_at(body: Any, code: int = 200, /, **expect: Any) -> tuple[str, str] | None:
     """Returns the expectation and the answer; None if they match."""
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    found = missed(Expectation.model_validate(expect), Answer(code, sent))
+    found = missed(Expectation.model_validate(expect), PodAnswer(code, sent))
     return (found.expected, found.got) if found is not None else None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dynamiq_operator.model import names
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.observed.comparison import Comparison, Figure
+from dynamiq_operator.plan.observed.comparison import Figure, RecordedComparison
 from dynamiq_operator.plan.operations import Plan, SetAppStatus
 from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.revert.comparing import to_compare
@@ -43,13 +43,13 @@ def watched(*, recorder: str | None = RECORDER, **policy: Any) -> World:
 def answer_comparison(world: World, *, runs: int = 100, p95: Figure = SAME, cost: Figure = SAME, **more: Any) -> None:
     """Sets the recorder's comparison of row `b`, and lets the operator act on it."""
     figures = {"too_few": False, "baseline": 1, **more}
-    world.comparison = Comparison(world.rows["b"].meta.uid, runs, p95=p95, cost=cost, **figures)
+    world.comparison = RecordedComparison(world.rows["b"].meta.uid, runs, p95=p95, cost=cost, **figures)
     world.settle()
 
 
 def noted(world: World) -> None:
     """Lets the operator note that row `b` is worse, before it acts on it."""
-    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.comparison = RecordedComparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.perform(world.plan().operations)
 
 
@@ -187,7 +187,7 @@ def test_a_figure_that_is_worse_counts_in_the_end_though_of_another_one_nothing_
 
 def test_what_is_found_in_the_last_second_of_the_watch_takes_it_back_all_the_same() -> None:
     world = watched()
-    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.comparison = RecordedComparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.later(UNTIL - 30)
     world.perform(world.plan().operations)
     assert (compared(world)[0], BACK in world.rows, world.condition("Trial")) == ("Regressed", False, ("False", "Reverting"))
@@ -200,7 +200,7 @@ def test_what_is_found_in_the_last_second_of_the_watch_takes_it_back_all_the_sam
 def test_what_was_found_counts_for_nothing_when_the_watch_is_long_over(later: float) -> None:
     """Otherwise an operator that was down, or the first that acts on it, would revert a version that has served for weeks."""
     world = watched()
-    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.comparison = RecordedComparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.later(UNTIL - 30)
     world.perform(world.plan().operations)
     world.later(later)
@@ -215,7 +215,7 @@ def with_nothing_before() -> World:
     world.settings = world.settings.model_copy(update={"recorder": RECORDER})
     world.deploy("a", "v1")
     world.run()
-    world.comparison = Comparison(world.rows["a"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.comparison = RecordedComparison(world.rows["a"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.settle()
     world.later(UNTIL)
     world.settle()
@@ -277,7 +277,7 @@ def test_it_is_looked_at_once() -> None:
 
 def test_what_the_recorder_says_of_another_row_counts_for_nothing() -> None:
     world = watched()
-    world.comparison = Comparison("another", 500, too_few=False, baseline=1, p95=WORSE)
+    world.comparison = RecordedComparison("another", 500, too_few=False, baseline=1, p95=WORSE)
     world.settle()
     assert set(world.rows) == {"a", "b"}
     world.later(UNTIL)

@@ -9,7 +9,7 @@ import pytest
 from dynamiq_operator.desired.base import JOB, SECRET, SERVICE, WORKLOAD
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.observed.verification import EvaluationPod
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, VerifyRecord
 from tests.support import factories as given
@@ -48,7 +48,7 @@ def succeeded(world: World, row: str) -> tuple[str, str]:
 
 def verified_workloads(world: World) -> set[str]:
     """Returns the workloads of the pods that accept the key of a verification."""
-    return {world._workload_of(pod) for pod in world.pods if Pod.of(pod).verification == VERIFICATION_KEY}
+    return {world._workload_of(pod) for pod in world.pods if ObservedPod.of(pod).verification == VERIFICATION_KEY}
 
 
 def evaluation(world: World) -> str:
@@ -69,7 +69,7 @@ def reached_unverified(world: World) -> list[str]:
             passed = any(row.spec.verified or (row.pinned and row.pinned.verify is None) for row in rows)
             if not pod["metadata"]["labels"].get(names.PINS_LABEL):
                 continue  # of strategy Rolling, which knows no verification
-            if world.selector.items() <= pod["metadata"]["labels"].items() and Pod.of(pod).ready and not passed:
+            if world.selector.items() <= pod["metadata"]["labels"].items() and ObservedPod.of(pod).ready and not passed:
                 found.append(pod["metadata"]["name"])
 
     world.checks.append(look)

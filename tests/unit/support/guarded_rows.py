@@ -16,7 +16,7 @@ from dynamiq_operator.model.record import CLOSED, Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.rows import ObservedRows
@@ -102,8 +102,8 @@ class GuardedRows:
         return self._records[name]
 
     @property
-    def history(self) -> History:
-        return History.of(self.records)
+    def history(self) -> RowHistory:
+        return RowHistory.of(self.records)
 
     @property
     def live(self) -> str | None:

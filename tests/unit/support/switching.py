@@ -10,7 +10,7 @@ from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from tests.support import factories as given
 from tests.support.world import World, begun, serving
 from tests.unit.support.plan_lines import shown
@@ -50,7 +50,7 @@ def selected(world: World) -> str:
 
 def standby(world: World) -> set[str]:
     """Returns the workloads with a pod that is annotated as standby."""
-    left = [pod for pod in world.pods if Pod.of(pod).standby]
+    left = [pod for pod in world.pods if ObservedPod.of(pod).standby]
     return {names.workload(given.NAME, pod["metadata"]["labels"].get(names.PINS_LABEL, "")) for pod in left}
 
 
@@ -100,7 +100,7 @@ def hold_safety(world: World) -> None:
 def _has_ready_pod(world: World) -> None:
     """Asserts that the Service has a pod that is Ready, not ending, and of an existing workload: the pods of others end soon."""
     selector = world.selector.items()
-    found = [pod for pod in world.pods if selector <= pod["metadata"]["labels"].items() and Pod.of(pod).ready]
+    found = [pod for pod in world.pods if selector <= pod["metadata"]["labels"].items() and ObservedPod.of(pod).ready]
     staying = [pod for pod in found if names.workload(given.NAME, pod["metadata"]["labels"].get(names.PINS_LABEL, "")) in world.workloads]
     assert staying, f"the Service selects {dict(selector)}, and no Ready pod has that: {world.written[-1]!r}"
 
@@ -113,7 +113,7 @@ def _counts_one(world: World) -> None:
     counted = {
         pod["metadata"]["labels"].get(names.PINS_LABEL, "")
         for pod in world.pods
-        if selector <= pod["metadata"]["labels"].items() and not Pod.of(pod).deleting
+        if selector <= pod["metadata"]["labels"].items() and not ObservedPod.of(pod).deleting
     }
     assert len(counted) <= 1, f"the autoscaler counts the pods of {counted}: {world.written[-1]!r}"
 

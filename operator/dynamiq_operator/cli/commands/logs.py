@@ -15,7 +15,7 @@ from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -59,7 +59,7 @@ def _row(context: CommandContext, app: App) -> Manifest:
             raise Refusal(f"row {row['metadata']['name']} was never rolled out, so it had no pods")
         return row
     undecided = reading.undecided(context.api, context.namespace, app.meta.name, app.meta.uid)
-    rows = History.of(reading.typed(Record, raw) for raw in undecided)
+    rows = RowHistory.of(reading.typed(Record, raw) for raw in undecided)
     if (chosen := rows.live or rows.candidate) is None or chosen.pinned is None:
         raise Refusal(
             f"nothing of {app.meta.name} is live in namespace {context.namespace}: see {context.hint(f'history {app.meta.name}')}"

@@ -22,7 +22,7 @@ from dynamiq_operator.controller.background.reader import BackgroundReader, Kept
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.exposure import METRICS_PORT
 from dynamiq_operator.plan.observed.activity import Activity
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 
 PATH = "/activity"
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -66,7 +66,7 @@ class KeptActivity(Kept):
     silent: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     requests: dict[str, _Request] = field(default_factory=dict)
 
-    def of(self, pods: Iterable[Pod]) -> Mapping[str, Activity]:
+    def of(self, pods: Iterable[ObservedPod]) -> Mapping[str, Activity]:
         """Returns the last answers of `pods`, and drops those of other pods."""
         uids = {pod.uid for pod in pods}
         self.answers = {uid: activity for uid, activity in self.answers.items() if uid in uids}
@@ -103,7 +103,7 @@ class ActivityReader(BackgroundReader):
         super().__init__(requeue, AT_ONCE, OF_NAMESPACE)
         self._now, self._port = now, port
 
-    def schedule(self, app: AppKey, kept: KeptActivity, pods: Iterable[Pod], due: Mapping[str, datetime]) -> None:
+    def schedule(self, app: AppKey, kept: KeptActivity, pods: Iterable[ObservedPod], due: Mapping[str, datetime]) -> None:
         """Schedules reading the pods in `due`, by uid, at their times."""
         kept.requests = {
             pod.uid: _Request(pod.name, pod.ip, kept.retry_at(pod.uid, due[pod.uid])) for pod in pods if pod.uid in due and _is_ip(pod.ip)

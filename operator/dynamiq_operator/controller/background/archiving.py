@@ -31,7 +31,7 @@ from dynamiq_operator.model import chain, names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import Manifest, Record, read
 from dynamiq_operator.plan.history.ledger import LedgerRow
-from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.rows.retention import Handover
 
 WITHIN = 30.0
@@ -103,7 +103,7 @@ class _Progress:
 class KeptArchive(Kept):
     """The archive's answers for one App. `taken`: by uid, the monotonic time from which a row counts as acknowledged."""
 
-    answers: Archive = field(default_factory=Archive)
+    answers: ArchiveAnswers = field(default_factory=ArchiveAnswers)
     taken: dict[str, float] = field(default_factory=dict)
 
 
@@ -121,7 +121,7 @@ class ArchiveWriter(RecorderReader):
         self._client, self._away, self._away_until = client, "", 0.0
         """`_away`: why the recorder did not answer last. `_away_until`: when it is asked again."""
 
-    def known(self, kept: KeptArchive) -> Archive:
+    def known(self, kept: KeptArchive) -> ArchiveAnswers:
         """Returns the archive's answers, without expired acknowledgements."""
         if kept.taken:
             now = self._clock()

@@ -13,7 +13,7 @@ from time import monotonic
 from dynamiq_operator.controller.background.reader import Kept, Pauses
 from dynamiq_operator.controller.background.recorder_reader import RecorderAccess, RecorderError, RecorderReader
 from dynamiq_operator.controller.cached.cache import AppKey
-from dynamiq_operator.plan.observed.comparison import Comparison
+from dynamiq_operator.plan.observed.comparison import RecordedComparison
 from dynamiq_operator.plan.revert.comparing import Question
 
 WITHIN = 2.0
@@ -32,7 +32,7 @@ class KeptComparison(Kept):
     """The last answer about one App's row. `row`: the row's uid. `problem`: why the last request had no answer."""
 
     row: str | None = None
-    answer: Comparison | None = None
+    answer: RecordedComparison | None = None
     problem: str = ""
 
     def about(self, row: str | None) -> None:
@@ -64,7 +64,9 @@ class ComparisonReader(RecorderReader):
         path = f"{app_uid}/deployments/{question.row}/comparison"
         try:
             async with self._slots.one_of(app[0]):
-                comparison = await self._call(path, lambda body: Comparison.of(body, question.unended), WITHIN, BYTES_MAX, params=params)
+                comparison = await self._call(
+                    path, lambda body: RecordedComparison.of(body, question.unended), WITHIN, BYTES_MAX, params=params
+                )
         except RecorderError as error:
             kept.problem = f"status {error.status}" if error.status else str(error)
             log.debug("App %s/%s: no comparison: %s", *app, kept.problem)

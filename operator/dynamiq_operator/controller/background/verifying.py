@@ -35,11 +35,11 @@ from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.verification import CASE_SECONDS, Case
-from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.verification import EvaluationJob, Reading
-from dynamiq_operator.plan.verification.asking import Asked
-from dynamiq_operator.plan.verification.expectations import JSON_MAX, Answer, Miss, in_words, missed
-from dynamiq_operator.plan.verification.last_word import without_secrets
+from dynamiq_operator.plan.observed.pods import ObservedPod
+from dynamiq_operator.plan.observed.verification import EvaluationJob, VerificationProgress
+from dynamiq_operator.plan.verification.expectations import JSON_MAX, Miss, PodAnswer, in_words, missed
+from dynamiq_operator.plan.verification.requests import VerificationRequest
+from dynamiq_operator.plan.verification.termination_message import without_secrets
 from dynamiq_operator.plan.verification.text import HIDDEN, redacted, shown
 
 HEADER = "X-Dynamiq-Verification"
@@ -70,7 +70,7 @@ class KeptSmokeTest(Kept):
     its Job, whose Secret may be missing. `message`: the Job's final message, as it came and as it may be shown.
     """
 
-    reading: Reading | None = None
+    reading: VerificationProgress | None = None
     key: str = ""
     offered: str = ""
     message: tuple[str, str] = ("", "")
@@ -88,7 +88,7 @@ class KeptSmokeTest(Kept):
             return
         if reading.job:
             self.stop()
-        self.reading = Reading(reading.row, reading.pods, reading.since, waited=reading.waited) if reading.job else reading
+        self.reading = VerificationProgress(reading.row, reading.pods, reading.since, waited=reading.waited) if reading.job else reading
         self.reading = replace(self.reading, job=meta["uid"])
 
     def note_key(self, problem: str = "") -> None:
@@ -112,7 +112,7 @@ class VerificationReader(BackgroundReader):
         await super().__aexit__(kind, error, trace)
         self._judge.shutdown(wait=False, cancel_futures=True)
 
-    def schedule(self, app: App, verification: KeptSmokeTest, request: Asked | None) -> None:
+    def schedule(self, app: App, verification: KeptSmokeTest, request: VerificationRequest | None) -> None:
         """Begins or continues a smoke test. Calls to other pods, or for another row, end at once."""
         reading = verification.reading
         if request is None or reading is None or (reading.row, reading.pods) != (request.row, request.uids):
@@ -121,7 +121,9 @@ class VerificationReader(BackgroundReader):
             return
         if verification.reading is None:
             verification.key = "" if request.job else self._make_key()
-            verification.reading = Reading(request.row, request.uids, request.began or self.now(), digest=_digest(verification.key))
+            verification.reading = VerificationProgress(
+                request.row, request.uids, request.began or self.now(), digest=_digest(verification.key)
+            )
         if not verification.reading.done and not verification.reading.failure:
             self._schedule((app.meta.namespace, app.meta.name), verification, _SmokeTest(self, app, verification, request).run)
 
@@ -144,7 +146,7 @@ class VerificationReader(BackgroundReader):
             results.append(job if job.pod is None else replace(job, pod=replace(job.pod, last_word=message)))
         return tuple(results)
 
-    async def judge(self, case: Case, answer: Answer) -> Miss | None:
+    async def judge(self, case: Case, answer: PodAnswer) -> Miss | None:
         """Returns what is wrong with an answer, or None. A thread of its own finds that."""
         return await asyncio.get_running_loop().run_in_executor(self._judge, missed, case.expect, answer)
 
@@ -172,7 +174,7 @@ class VerificationReader(BackgroundReader):
             values += [_decoded(value).strip() for key, value in data.items() if selected is None or key in selected]
         return tuple(values)
 
-    async def key_status(self, pod: Pod, port: int, key: str) -> int:
+    async def key_status(self, pod: ObservedPod, port: int, key: str) -> int:
         """Returns the status by which a pod shows whether it knows a key. It takes no slot. Raises the same as `call`."""
         address, headers = f"{url(pod.ip, port)}v1/verification", {"Authorization": f"Bearer {key}", HEADER: "true"}
         async with asyncio.timeout(KEY_CHECK_WITHIN), self._opened().get(address, headers=headers, allow_redirects=False) as response:
@@ -182,18 +184,18 @@ class VerificationReader(BackgroundReader):
         """Returns a slot, to be taken before `call`: the time for an answer begins with it."""
         return self._slots.one_of(app.meta.namespace)
 
-    async def call(self, pod: Pod, port: int, key: str, body: bytes, within: float) -> Answer:
+    async def call(self, pod: ObservedPod, port: int, key: str, body: bytes, within: float) -> PodAnswer:
         """Makes a call. Raises TimeoutError, aiohttp.ClientError, OSError, and ValueError for an answer that is too long."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", HEADER: "true"}
         async with asyncio.timeout(within):
             async with self._opened().post(url(pod.ip, port), data=body, headers=headers, allow_redirects=False) as response:
-                return Answer(response.status, await body_of(response, BYTES_MAX))
+                return PodAnswer(response.status, await body_of(response, BYTES_MAX))
 
 
 class _SmokeTest:
     """A smoke test that is under way."""
 
-    def __init__(self, reader: VerificationReader, app: App, verification: KeptSmokeTest, request: Asked) -> None:
+    def __init__(self, reader: VerificationReader, app: App, verification: KeptSmokeTest, request: VerificationRequest) -> None:
         self._reader, self._app, self._verification, self._request = reader, app, verification, request
         self._calls = iter(_calls_of(request.verify.cases))
         self._needed = {case.name: case.repeat or 1 for case in request.verify.cases}
@@ -228,7 +230,7 @@ class _SmokeTest:
         self._note(lacks_key=True)
         return False
 
-    async def _until_known(self, pod: Pod) -> None:
+    async def _until_known(self, pod: ObservedPod) -> None:
         """Waits until a pod knows the key. Raises _Failed if its runtime knows no smoke tests."""
         while True:
             try:
@@ -290,7 +292,7 @@ class _SmokeTest:
             await asyncio.sleep(PAUSE)
         return Miss(in_words(case), why)
 
-    async def _answer(self, pod: Pod, body: bytes, seconds: float) -> Answer:
+    async def _answer(self, pod: ObservedPod, body: bytes, seconds: float) -> PodAnswer:
         """Returns the answer of a pod that knows the key. If the key was removed from the pod, it is added again, and the call repeated."""
         while True:
             async with self._slot():

@@ -10,7 +10,7 @@ from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable
 from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.jobs import TriggerJob
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.observed.rows import LeftRow
 from dynamiq_operator.plan.observed.verification import EvaluationJob
 
@@ -21,7 +21,7 @@ class CachedObjects:
 
     records: dict[str, Record] = field(default_factory=dict)
     children: dict[ChildKey, Manifest] = field(default_factory=dict)
-    pods: list[Pod] = field(default_factory=list)
+    pods: list[ObservedPod] = field(default_factory=list)
     runs: list[TriggerJob] = field(default_factory=list)
     evaluations: list[EvaluationJob] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)

@@ -41,7 +41,7 @@ from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.endpoints import Gate, ObservedEndpoints, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.operator import OperatorState
-from dynamiq_operator.plan.observed.pods import ObservedPods, Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.observed.rows import LeftRow, ObservedRows
 from dynamiq_operator.plan.observed.secrets import ObservedSecrets
@@ -53,7 +53,7 @@ from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.revert.revert_row import needs_history
 from dynamiq_operator.plan.rows.retention import hand_over
 from dynamiq_operator.plan.snapshot import Snapshot
-from dynamiq_operator.plan.verification.asking import due as verification_due
+from dynamiq_operator.plan.verification.requests import due as verification_due
 from dynamiq_operator.plan.workloads.wanted import standby_to_make
 
 PROBLEM_TTL = 14.0
@@ -156,7 +156,7 @@ class Observer:
         self._comparisons.schedule(key, app.meta.uid, state.comparison, to_compare(snapshot, app))
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
         self._archive.schedule(key, app.meta.uid, state.archive, hand_over(snapshot, app))
-        return replace(snapshot, verification=replace(snapshot.verification, reading=state.verification.reading))
+        return replace(snapshot, verification=replace(snapshot.verification, progress=state.verification.reading))
 
     async def _with_named(self, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
@@ -246,7 +246,7 @@ class Observer:
                 evaluator = EvaluationPod.of(raw)
                 evaluators[evaluator.owner] = evaluator
             elif resource is PODS:
-                cached.pods.append(Pod.of(raw))
+                cached.pods.append(ObservedPod.of(raw))
         held = self._held(key)
         left_rows, rows = self._left(key, rows, app)
         cached.left = [row for row in left_rows if row.meta.name not in held][: row_window.ROWS_MOST]

@@ -20,7 +20,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.endpoints import Slice
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.operations import AnnotatePod, CreateAccessKeys
 from dynamiq_operator.plan.workloads import environment
@@ -35,7 +35,7 @@ FIRST_LOOK = 15.0
 """Seconds for which a pod waits for its mounts before the Secret is read again. Each later wait is twice as long."""
 
 
-def pointers(app: App, pods: Iterable[Pod], slices: Iterable[Slice], now: datetime) -> frozenset[tuple[str, str]]:
+def pointers(app: App, pods: Iterable[ObservedPod], slices: Iterable[Slice], now: datetime) -> frozenset[tuple[str, str]]:
     """Returns the hints to read the Secret: an earlier reading is valid until a hint appears that did not exist then.
 
     The gate sometimes notes a refused key in its own endpoint: it may be a new key.
@@ -102,12 +102,12 @@ def annotate_pods(context: Context) -> Iterator[AnnotatePod]:
                 yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, names.KEYS_ANNOTATION, version)
 
 
-def _looks(pod: Pod, now: datetime) -> int:
+def _looks(pod: ObservedPod, now: datetime) -> int:
     """Returns how often a pod's wait has doubled."""
     return int(_age(pod, now) // FIRST_LOOK).bit_length()
 
 
-def _age(pod: Pod, now: datetime) -> float:
+def _age(pod: ObservedPod, now: datetime) -> float:
     return max((now - pod.created).total_seconds(), 0.0)
 
 

@@ -8,12 +8,13 @@ from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, ChildKey, is_ending, is_owned
 from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest, noted
 from dynamiq_operator.desired.inputs import scale_of
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import access_keys, hostnames, selection, standby
 from dynamiq_operator.plan.children.manifests import desired_children
 from dynamiq_operator.plan.children.workload_inputs import awaits_policy
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
 from dynamiq_operator.plan.sleep.decisions import sleep_operations, wake
 from dynamiq_operator.plan.sleep.state import Sleep, sleep_of
@@ -40,7 +41,7 @@ def _converge_target(context: Context, desired: Mapping[ChildKey, Manifest]) -> 
         *access_keys.key_creation(context),
         *_create_flow(context),
         *converge_to(context, desired, of_triggers=False),
-        *_own_restored(context),
+        *_own_restored(context.app, context.snapshot.children),
         *_scale(context),
         *standby.scale_target(context),
     )
@@ -108,16 +109,16 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
     yield ApplyChild(context.app, noted(manifest, digest), observed, digest, difference)
 
 
-def _own_restored(context: Context) -> Iterator[OwnChild]:
+def _own_restored(app: App, children: ObservedChildren) -> Iterator[OwnChild]:
     """Yields the adoption of restored children without an owner, of kinds that are not applied, such as flows.
 
     Only immutable ones are adopted.
     """
-    for key, observed in context.snapshot.children.observed.items():
+    for key, observed in children.observed.items():
         # A mutable one is not ours.
         is_kept = child_kinds.child_kind(key[0]).immutable and observed.get("immutable") is True
-        if is_kept and not is_owned(observed, context.app) and not is_ending(observed):
-            yield OwnChild(context.app, observed)
+        if is_kept and not is_owned(observed, app) and not is_ending(observed):
+            yield OwnChild(app, observed)
 
 
 def _create_flow(context: Context) -> Iterator[CreateFlow]:

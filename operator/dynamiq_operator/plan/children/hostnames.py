@@ -19,7 +19,7 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children.route_annotations import annotation_problems, serving_ingress
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.claim import ClaimState
+from dynamiq_operator.plan.observed.claim import ClaimState, HostnameClaim
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.operations import ClaimHostname, KeepClaim, Operation, ReleaseClaim
 
@@ -74,7 +74,7 @@ def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
         message = f"whose hostname {host} is, is not known: {claim.unread}; what serves it stays as it is, and a new route waits"
         return {_route_key(context.app): ChildProblem(ProblemReason.UNREAD, message)}
     if claim.state is ClaimState.CONTESTED:
-        return {_route_key(context.app): ChildProblem(ProblemReason.CONTESTED, _contested(context, host))}
+        return {_route_key(context.app): ChildProblem(ProblemReason.CONTESTED, _contested(context.app, context.snapshot.claim, host))}
     if claim.state is ClaimState.STALE:
         message = f"hostname {host} was claimed by another App after this one began to serve it: this one goes on; one of them has to choose another"
     elif _is_reserved(context):
@@ -90,9 +90,9 @@ def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     return {_route_key(context.app): ChildProblem(ProblemReason.HOSTNAME, message)}
 
 
-def _contested(context: Context, host: str) -> str:
-    holder = context.snapshot.claim.holder
-    other = f"App {holder[1]} in this namespace" if holder is not None and holder[0] == context.app.meta.namespace else "another App"
+def _contested(app: App, claim: HostnameClaim, host: str) -> str:
+    holder = claim.holder
+    other = f"App {holder[1]} in this namespace" if holder is not None and holder[0] == app.meta.namespace else "another App"
     return f"hostname {host} is served by {other} as well, whose it is: this one goes on; one of them has to choose another"
 
 

@@ -11,6 +11,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.record import ConfigType
 from dynamiq_operator.plan.children.workload_inputs import is_noted, workload_manifest
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.pods import ObservedPods
 from dynamiq_operator.plan.workloads import endpoints
 from dynamiq_operator.plan.workloads.verified import may_be_reached
 from dynamiq_operator.plan.workloads.wanted import (
@@ -30,7 +31,11 @@ def selected_label(context: Context) -> str:
     """
     chosen = _chosen(context)
     reaches_all = chosen == PLAIN and context.workloads.selected == names.UNVERIFIED
-    return names.UNVERIFIED if reaches_all and (context.history.target is None or has_pods_of_pins(context)) else chosen
+    return (
+        names.UNVERIFIED
+        if reaches_all and (context.history.target is None or has_pods_of_pins(context.workloads, context.snapshot.pods))
+        else chosen
+    )
 
 
 def _chosen(context: Context) -> str:
@@ -61,7 +66,7 @@ def _converted(context: Context, serving: str) -> str:
         reached = endpoints.lead_to_all(context, other, needed_replicas(context))
         return other if reached and is_ready(context, other) else serving
     if context.history.candidate is not None and live is not None and live.label != serving and serving != PLAIN:
-        return live.label if not _ready_pods(context, serving) and is_ready(context, live.label) else serving
+        return live.label if not _ready_pods(context.snapshot.pods, serving) and is_ready(context, live.label) else serving
     return serving
 
 
@@ -85,7 +90,7 @@ def scaled_label(context: Context) -> str:
         other in context.workloads.by_label or WORKLOAD.key(context.app.meta.name, other) not in context.snapshot.children.problems
     ):
         return other
-    return _scaled_now(context) if has_pods_of_pins(context) else PLAIN
+    return _scaled_now(context) if has_pods_of_pins(context.workloads, context.snapshot.pods) else PLAIN
 
 
 def guarded_label(context: Context) -> str:
@@ -121,14 +126,11 @@ def is_ready(context: Context, label: str) -> bool:
     digest = context.digest_of(desired.pins, observed)
     if not state.complete or state.replicas < needed_replicas(context) or not workloads.runs(observed, digest):
         return False
-    if _ready_pods(context, label, digest) < state.replicas:
+    if _ready_pods(context.snapshot.pods, label, digest) < state.replicas:
         return False
     manifest = workload_manifest(context, desired)
     return manifest is observed or (manifest is not None and drift(manifest, observed) is None)
 
 
-def _ready_pods(context: Context, label: str, digest: str | None = None) -> int:
-    return sum(
-        pod.ready and not pod.deleting and pod.pins == label and digest in (None, pod.template_digest)
-        for pod in context.snapshot.pods.observed
-    )
+def _ready_pods(pods: ObservedPods, label: str, digest: str | None = None) -> int:
+    return sum(pod.ready and not pod.deleting and pod.pins == label and digest in (None, pod.template_digest) for pod in pods.observed)

@@ -15,7 +15,8 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.pods import ObservedPods, Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
+from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 from dynamiq_operator.plan.operations import AnnotatePod, DeleteChild, Operation, ScaleWorkload
 from dynamiq_operator.plan.workloads import endpoints
 from dynamiq_operator.plan.workloads.wanted import (
@@ -69,14 +70,14 @@ def delete_left(context: Context) -> Iterator[Operation]:
         if label in labels or is_ending(observed) or not is_owned(observed, context.app) or not _may_go(context, label):
             continue
         if gives_up_standby(context) and label == context.workloads.newest_served(but=labels):
-            yield events.standby_given_up(context.app, observed, lacks_room(context))
+            yield events.standby_given_up(context.app, observed, lacks_room(context.workload))
         yield DeleteChild(observed)
 
 
 def _may_go(context: Context, label: str) -> bool:
     if context.history.target is None or context.serving in (None, label):
-        return context.history.target is None or not _is_selected(context, label)
-    if _is_selected(context, label):
+        return context.history.target is None or not _is_selected(context.workloads, label)
+    if _is_selected(context.workloads, label):
         serving = context.workloads.get(context.serving)
         state = WorkloadState.of(serving) if serving is not None else None
         enough = state is not None and state.available >= state.replicas > 0
@@ -84,8 +85,8 @@ def _may_go(context: Context, label: str) -> bool:
     return endpoints.lead_away_from(context, label)
 
 
-def _is_selected(context: Context, label: str) -> bool:
-    return context.workloads.selected in (PLAIN, label)
+def _is_selected(workloads: ObservedWorkloads, label: str) -> bool:
+    return workloads.selected in (PLAIN, label)
 
 
 def standby_annotations(context: Context) -> Iterator[AnnotatePod]:
@@ -110,17 +111,17 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
     }
 
 
-def unaware_pods(context: Context) -> tuple[Pod, ...]:
+def unaware_pods(context: Context) -> tuple[ObservedPod, ...]:
     """Returns the pods of a runtime without standby: callers' open connections stay at them."""
     return tuple(pod for pod, moment in _left_pods(context) if _is_unaware(context.snapshot.pods, pod, moment))
 
 
-def _is_unaware(pods: ObservedPods, pod: Pod, moment: datetime) -> bool:
+def _is_unaware(pods: ObservedPods, pod: ObservedPod, moment: datetime) -> bool:
     activity = pods.activity.get(pod.uid)
     return pod.uid in pods.silent or (activity is not None and activity.at >= moment and not activity.standby)
 
 
-def _left_pods(context: Context) -> Iterator[tuple[Pod, datetime]]:
+def _left_pods(context: Context) -> Iterator[tuple[ObservedPod, datetime]]:
     """Yields the annotated pods, each with the time from which it has to know that."""
     since = context.workloads.served_since(context.serving) if context.serving is not None else None
     if since is not None:

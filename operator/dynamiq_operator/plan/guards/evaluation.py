@@ -90,7 +90,7 @@ def evaluate_guards(context: Context, row: Record, pinned: Pinned) -> GuardEvalu
     today = tuple(required_guards(context, row, pinned, kind))
     noted = pinned.guards or ()
     counted: list[Approval] = []
-    passed = tuple(_passed(context, row, pinned, kind))
+    passed = tuple(_passed(context.snapshot.guards, context.snapshot.now, row, pinned, kind))
     blocking = (
         *_suspended(context.app),
         *_unknown(observed, today),
@@ -140,12 +140,12 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
         yield Open(GuardReason.FROZEN, sentences.staggered(last, until), starts, starts)
 
 
-def _passed(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
+def _passed(guards: ObservedGuards, now: datetime, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
     """Yields the freezes that ended while the row waited, whether it was pinned during them or before."""
     if passes_rules(row, pinned):
         return
-    for policy in context.snapshot.guards.policies:
-        over = freezes.last_end(policy.spec.freezes, parse_time(pinned.created_at), context.snapshot.now) if applies(policy, kind) else None
+    for policy in guards.policies:
+        over = freezes.last_end(policy.spec.freezes, parse_time(pinned.created_at), now) if applies(policy, kind) else None
         if over is not None:
             after = policy.spec.after_freeze or AfterFreeze.HOLD
             until = format_time(over.until)

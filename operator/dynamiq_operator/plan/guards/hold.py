@@ -72,7 +72,7 @@ def holds(context: Context, row: Record) -> RowOf | None:
     if pinned is None:
         return None
     # Older operators noted no hold on a row that reverted another one.
-    if pinned.holds is None and pinned.source is Source.REVERT and _is_on(context, row):
+    if pinned.holds is None and pinned.source is Source.REVERT and _is_on(context.app, row):
         return RowOf(row=row.name, sequence=row.sequence)
     return pinned.holds
 
@@ -82,7 +82,7 @@ def holds_of_new(context: Context, row: Record, pinned: Pinned, kind: RowKind) -
     if kind is RowKind.GIT:
         return None
     if kind is RowKind.ROLLBACK:
-        return RowOf(row=row.name, sequence=row.sequence) if _is_on(context, row) else None
+        return RowOf(row=row.name, sequence=row.sequence) if _is_on(context.app, row) else None
     runs = context.history.target.pinned if context.history.target is not None else None
     return _of_target(context) if runs is not None and runs_alike(runs, pinned) else None
 
@@ -92,6 +92,6 @@ def runs_alike(row: Pinned, other: Pinned) -> bool:
     return (row.workflow_hash, row.runtime) == (other.workflow_hash, other.runtime)
 
 
-def _is_on(context: Context, row: Record) -> bool:
+def _is_on(app: App, row: Record) -> bool:
     """Returns the row's own setting of holds, else the App's. The default is True."""
-    return (context.app.spec.rollout.hold_after_rollback if row.spec.hold is None else row.spec.hold) is not False
+    return (app.spec.rollout.hold_after_rollback if row.spec.hold is None else row.spec.hold) is not False

@@ -15,6 +15,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.hold import shown_hold
 from dynamiq_operator.plan.guards.requirements import applies
+from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 MOST = 64
 
@@ -25,9 +26,9 @@ def standing_guards(context: Context) -> tuple[StandingGuard, ...]:
     return tuple(_guards(context))[:MOST]
 
 
-def freeze_change(context: Context) -> datetime | None:
+def freeze_change(guards: ObservedGuards, now: datetime) -> datetime | None:
     """Returns when a freeze of one of the App's policies begins or ends next; None if none does."""
-    changes = (freezes.next_change(policy.spec.freezes, context.snapshot.now) for policy in context.snapshot.guards.policies)
+    changes = (freezes.next_change(policy.spec.freezes, now) for policy in guards.policies)
     return min((each for each in changes if each is not None), default=None)
 
 

@@ -18,6 +18,7 @@ from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.model.record import Phase, Pinned, PromotedFrom, Result, Source
 from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.hold import hold, runs_alike
+from dynamiq_operator.plan.observed.sources import PinSources
 
 if TYPE_CHECKING:
     from dynamiq_operator.plan.context import Context
@@ -37,7 +38,7 @@ def required_guards(context: Context, row: Record, pinned: Pinned, kind: RowKind
         yield Guard(reason=GuardReason.UNKNOWN)
     for policy in context.snapshot.guards.policies:
         if applies(policy, kind):
-            yield from _of_policy(context, row, policy)
+            yield from _of_policy(context.snapshot.sources, context.snapshot.now, row, policy)
     if kind is RowKind.GIT and (held_by := hold(context)) is not None:
         yield Guard(reason=GuardReason.HELD, held_by=held_by)
 
@@ -52,17 +53,17 @@ def applies(policy: DeployPolicy, kind: RowKind) -> bool:
     return kind is not RowKind.ROLLBACK or not policy.spec.exempts_rollbacks
 
 
-def _of_policy(context: Context, row: Record, policy: DeployPolicy) -> Iterator[Guard]:
+def _of_policy(sources: PinSources, now: datetime, row: Record, policy: DeployPolicy) -> Iterator[Guard]:
     name, spec = policy.meta.name, policy.spec
-    if (frozen := freezes.frozen(spec.freezes, context.snapshot.now)) is not None:
+    if (frozen := freezes.frozen(spec.freezes, now)) is not None:
         after = spec.after_freeze or AfterFreeze.HOLD
         until = format_time(frozen.until)
         yield Guard(reason=GuardReason.FROZEN, policy=name, window=frozen.name, until=until, after_freeze=after)
     if spec.promotion is not None and row.spec.promoted_from is not None:
-        source = context.snapshot.sources.promotions.get(row.name)
+        source = sources.promotions.get(row.name)
         if source is not None and source.outcome is not None:
             until = format_time(parse_time(source.outcome.at) + timedelta(seconds=spec.promotion.min_live_seconds))
-            if context.snapshot.now < parse_time(until):
+            if now < parse_time(until):
                 yield Guard(reason=GuardReason.SOAKING, policy=name, until=until)
     if spec.approvals is not None:
         yield Guard(

@@ -33,13 +33,13 @@ def arrival(row: Record) -> tuple[datetime, tuple[tuple[int, int, str], ...]]:
 
 
 @dataclass(frozen=True)
-class History:
+class RowHistory:
     """The rows of an App, oldest first: by sequence, then those without one in order of arrival."""
 
     rows: tuple[Record, ...]
 
     @classmethod
-    def of(cls, rows: Iterable[Record]) -> History:
+    def of(cls, rows: Iterable[Record]) -> RowHistory:
         return cls(tuple(sorted(rows, key=lambda row: (row.sequence or float("inf"), *arrival(row)))))
 
     @cached_property
@@ -94,12 +94,12 @@ class History:
             return Phase.FAILED
         return Phase.LIVE if row is self.live else Phase.SUPERSEDED
 
-    def having(self, *changed: Record) -> History:
+    def having(self, *changed: Record) -> RowHistory:
         """Returns this history with each of `changed` in place of the row of its name. It sorts again only if a sequence changed."""
         by_name = {row.name: row for row in changed}
         rows = tuple(by_name.get(row.name, row) for row in self.rows)
         moved = any(row.sequence != before.sequence for row, before in zip(rows, self.rows, strict=True))
-        return History.of(rows) if moved else History(rows)
+        return RowHistory.of(rows) if moved else RowHistory(rows)
 
 
 def waits(row: Record) -> bool:

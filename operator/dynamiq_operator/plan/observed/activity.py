@@ -52,7 +52,7 @@ class Activity:
 
         Raises ValueError if the answer is no report, or another pod's: after a pod ended, its address may belong to another one.
         """
-        report = _Answer.model_validate_json(answer)
+        report = _Report.model_validate_json(answer)
         if report.pod is not None and report.pod != pod[:HOSTNAME_MAX].rstrip("-."):
             raise ValueError(f"it is the answer of another pod than {pod}")
         runs = Runs(report.runs.succeeded, report.runs.failed, report.runs.refused)
@@ -74,7 +74,7 @@ class _Runs(_Strict):
     refused: _Count = 0
 
 
-class _Answer(_Strict):
+class _Report(_Strict):
     ready_seconds: _Seconds | None
     idle_seconds: _Seconds | None
     in_flight: _Count

@@ -10,7 +10,7 @@ from dynamiq_operator.model.objects import Record
 
 
 @dataclass(frozen=True)
-class Archive:
+class ArchiveAnswers:
     """The archive's answers about an App.
 
     - `acknowledged`: uids of rows that the archive just confirmed, by their digests.

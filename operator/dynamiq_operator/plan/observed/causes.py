@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from dynamiq_operator.desired.workload_state import WorkloadState
-from dynamiq_operator.plan.observed.pods import Container, Pod
+from dynamiq_operator.plan.observed.pods import Container, ObservedPod
 
 CONFIGURATION_ERROR = 2
 """The exit code of a runtime that can never serve this flow with these settings."""
@@ -37,7 +37,7 @@ _NOT_SEEN_YET = "failed to sync"
 """The beginning of a busy kubelet's message while it has not read a Secret or ConfigMap yet: this alone fails no deploy at once."""
 
 
-def find_cause(pods: Iterable[Pod], workload: WorkloadState | None) -> Cause | None:
+def find_cause(pods: Iterable[ObservedPod], workload: WorkloadState | None) -> Cause | None:
     """Returns the gravest cause that keeps these new pods from being ready; None if no status shows one."""
     causes = [cause for pod in pods if not pod.deleting and not pod.ready and (cause := _of_pod(pod)) is not None]
     if workload is not None and workload.failure is not None:
@@ -45,7 +45,7 @@ def find_cause(pods: Iterable[Pod], workload: WorkloadState | None) -> Cause | N
     return max(causes, key=lambda cause: cause.gravity, default=None)
 
 
-def _of_pod(pod: Pod) -> Cause | None:
+def _of_pod(pod: ObservedPod) -> Cause | None:
     if pod.displaced is not None:
         return Cause(Gravity.UNTIL_DEADLINE, "Displaced", f"pod {pod.name} was taken off its node: {pod.displaced}")
     if pod.unschedulable is not None:
@@ -56,7 +56,7 @@ def _of_pod(pod: Pod) -> Cause | None:
     return _waiting(pod, container) or _ended(pod, container) or _beside(pod) or _not_ready(pod, container)
 
 
-def _beside(pod: Pod) -> Cause | None:
+def _beside(pod: ObservedPod) -> Cause | None:
     """Returns the cause if a container that admission injected keeps the pod from being ready; else None."""
     if pod.beside is None:
         return None
@@ -65,7 +65,7 @@ def _beside(pod: Pod) -> Cause | None:
     )
 
 
-def _waiting(pod: Pod, container: Container) -> Cause | None:
+def _waiting(pod: ObservedPod, container: Container) -> Cause | None:
     reason = container.waiting_reason or ""
     details = f": {container.waiting_message}" if container.waiting_message else ""
     if reason == "InvalidImageName":
@@ -80,7 +80,7 @@ def _waiting(pod: Pod, container: Container) -> Cause | None:
     return None
 
 
-def _ended(pod: Pod, container: Container) -> Cause | None:
+def _ended(pod: ObservedPod, container: Container) -> Cause | None:
     if container.exit_code is None or (container.running and container.ready):
         return None
     if (container.exit_code == 0 and not container.restarts) or container.exit_reason in _LOST:
@@ -94,7 +94,7 @@ def _ended(pod: Pod, container: Container) -> Cause | None:
     return Cause(Gravity.A_MINUTE, "Crashed", f"the runtime of pod {pod.name} ends with exit code {container.exit_code}{details}")
 
 
-def _not_ready(pod: Pod, container: Container) -> Cause | None:
+def _not_ready(pod: ObservedPod, container: Container) -> Cause | None:
     if container.running and not container.ready:
         return Cause(
             Gravity.UNTIL_DEADLINE, "NotReady", f"the readiness probe of pod {pod.name} does not succeed: it runs and is not ready"

@@ -25,7 +25,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RecordedComparison:
     """A comparison of two rows by their runs.
 
     - `row`: the row's uid. `runs`: its recorded runs.
@@ -47,13 +47,13 @@ class Comparison:
     unended: int | None = None
 
     @classmethod
-    def of(cls, body: bytes, unended: int | None = None) -> Comparison:
+    def of(cls, body: bytes, unended: int | None = None) -> RecordedComparison:
         """Returns the comparison in a recorder's answer.
 
         Raises ValueError if the body is no comparison.
         """
         try:
-            answer = _Answer.model_validate_json(body).data
+            answer = _Body.model_validate_json(body).data
         except ValidationError as error:
             raise ValueError("no comparison") from error
         node = answer.node
@@ -78,7 +78,7 @@ class _Figures(_Part):
     runs: int = Field(ge=0)
 
 
-class _Row(_Part):
+class _ComparedRow(_Part):
     deployment_id: str
     sequence: int
     figures: _Figures
@@ -96,8 +96,8 @@ class _Node(_Part):
 
 
 class _Comparison(_Part):
-    deployment: _Row
-    baseline: _Row | None = None
+    deployment: _ComparedRow
+    baseline: _ComparedRow | None = None
     verdict: str
     p95_ms: _Figure | None = None
     cost_usd: _Figure | None = None
@@ -105,7 +105,7 @@ class _Comparison(_Part):
     matures_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class _Answer(_Part):
+class _Body(_Part):
     data: _Comparison
 
 

@@ -31,7 +31,7 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Pod:
+class ObservedPod:
     """A pod of an App.
 
     - `version`: its resourceVersion.
@@ -75,7 +75,7 @@ class Pod:
         return not self.deleting and not self.ready and self.displaced is None and not begun
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Pod:
+    def of(cls, raw: Mapping[str, Any]) -> ObservedPod:
         status = raw.get("status") or {}
         conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
         scheduled = conditions.get("PodScheduled", {})
@@ -105,7 +105,7 @@ class Pod:
 class ObservedPods:
     """The pods of one App, and their reports."""
 
-    observed: tuple[Pod, ...] = ()
+    observed: tuple[ObservedPod, ...] = ()
     activity: Mapping[str, Activity] = field(default_factory=dict)
     """The last report of each pod, by uid. A pod without a report is unknown."""
     silent: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dynamiq_operator.plan.observed.comparison import Comparison
+from dynamiq_operator.plan.observed.comparison import RecordedComparison
 from dynamiq_operator.plan.observed.run_counts import RunCounts
 
 
@@ -14,7 +14,7 @@ class ObservedTrial:
 
     counts: RunCounts = field(default_factory=RunCounts)
     """Runs that were counted while a version is watched."""
-    comparison: Comparison | None = None
+    comparison: RecordedComparison | None = None
     """The recorder's last comparison of a row with the one before."""
     unanswered: str = ""
     """Why the recorder gave no answer, if it had to compare."""

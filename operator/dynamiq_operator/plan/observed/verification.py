@@ -15,7 +15,7 @@ from dynamiq_operator.plan.observed.pods import named
 
 
 @dataclass(frozen=True)
-class Reading:
+class VerificationProgress:
     """The answers of `pods`, by uid, of the row of this uid, which have been verified since `since`.
 
     - `job`: uid of the evaluation Job that this operator made; empty before. Other people's Jobs can have its name, labels and owner, but
@@ -109,7 +109,7 @@ class EvaluationJob:
 class ObservedVerification:
     """The verification of new pods before callers reach them."""
 
-    reading: Reading | None = None
+    progress: VerificationProgress | None = None
     """The answers so far of the pods that are verified now."""
     evaluations: tuple[EvaluationJob, ...] = ()
     """Jobs that evaluate those pods."""

@@ -15,14 +15,14 @@ DIGITS_MOST = 15
 
 
 @dataclass(frozen=True)
-class Workloads:
+class ObservedWorkloads:
     """Workloads by their pins label. `selected`: the label that the Service selects; None without a Service."""
 
     by_label: Mapping[str, Manifest]
     selected: str | None
 
     @classmethod
-    def of(cls, app: App, children: Mapping[ChildKey, Manifest]) -> Workloads:
+    def of(cls, app: App, children: Mapping[ChildKey, Manifest]) -> ObservedWorkloads:
         name = app.meta.name
         service = children.get(SERVICE.key(name))
         return cls(

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from dynamiq_operator.model.objects import App, Record, format_time, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.runs import FEWEST_FOR_P95, FEWEST_RUNS
+from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.model.trial import Compared, ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.history.lifecycle import History
-from dynamiq_operator.plan.observed.comparison import Comparison, Figure
+from dynamiq_operator.plan.history.lifecycle import RowHistory
+from dynamiq_operator.plan.observed.comparison import Figure, RecordedComparison
+from dynamiq_operator.plan.observed.trial import ObservedTrial
 from dynamiq_operator.plan.revert.watch import is_running, trial
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -38,7 +41,7 @@ def to_compare(snapshot: Snapshot, app: App) -> Question | None:
     policy, watched = app.spec.rollout.revert, app.status.trial
     if policy is None or not policy.compares or snapshot.settings.recorder is None or watched is None or watched.compared is not None:
         return None
-    live = History.of(snapshot.rows.observed).live
+    live = RowHistory.of(snapshot.rows.observed).live
     if live is None or not is_running(watched, live, snapshot.now):
         return None
     return Question(live.meta.uid, _unended(snapshot, app, live))
@@ -62,9 +65,9 @@ def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
     return unended
 
 
-def too_short(context: Context, policy: RevertPolicy) -> str:
+def too_short(observed: ObservedTrial, live: Record | None, policy: RevertPolicy) -> str:
     """Returns why p95 and cost cannot be compared within the watch; empty if they can, or if that is unknown."""
-    live, comparison = context.history.live, context.snapshot.trial.comparison
+    comparison = observed.comparison
     if live is None or comparison is None or comparison.row != live.meta.uid or comparison.matures_seconds is None:
         return ""
     if not policy.compares or comparison.matures_seconds < policy.seconds:
@@ -86,11 +89,11 @@ def noted_trial(context: Context) -> Trial | None:
         comparison = None
     is_over = not is_running(watched, live, context.snapshot.now)
     if comparison is not None and (_is_decisive(comparison, policy) or (is_over and _is_known_bad(comparison, policy))):
-        return watched.model_copy(update={"compared": _decided(context, policy, comparison)})
+        return watched.model_copy(update={"compared": _decided(context.snapshot.now, policy, comparison)})
     return watched.model_copy(update={"compared": _not_compared(context, policy, comparison)}) if is_over else watched
 
 
-def _is_decisive(comparison: Comparison, policy: RevertPolicy) -> bool:
+def _is_decisive(comparison: RecordedComparison, policy: RevertPolicy) -> bool:
     """Returns True if one look is enough."""
     # Until runs in flight count, a row whose runs hang looks no worse than the one before.
     counts_unended = comparison.matures_seconds is None or comparison.unended is not None
@@ -116,16 +119,16 @@ def compared_figures(policy: RevertPolicy) -> str:
     return " and ".join(named)
 
 
-def _that_count(comparison: Comparison) -> str:
+def _that_count(comparison: RecordedComparison) -> str:
     return f" that began {comparison.matures_seconds:.0f} s before or earlier" if comparison.matures_seconds is not None else ""
 
 
-def is_enough(comparison: Comparison, policy: RevertPolicy) -> bool:
+def is_enough(comparison: RecordedComparison, policy: RevertPolicy) -> bool:
     """Returns True if each figure that has a limit has enough runs for a result."""
     return comparison.runs >= runs_needed(policy) and not comparison.too_few and not any(_too_few(comparison, policy))
 
 
-def _too_few(comparison: Comparison, policy: RevertPolicy) -> Iterator[str]:
+def _too_few(comparison: RecordedComparison, policy: RevertPolicy) -> Iterator[str]:
     """Yields which runs are missing, for each figure that has a limit and too few runs."""
     if policy.max_p95_ratio is not None and comparison.p95.too_few:
         yield f"a verdict on p95 takes {FEWEST_FOR_P95} runs of each version that were neither refused nor abandoned"
@@ -133,20 +136,20 @@ def _too_few(comparison: Comparison, policy: RevertPolicy) -> Iterator[str]:
         yield f"a verdict on cost takes {FEWEST_RUNS} runs of each version whose price is known"
 
 
-def _is_known_bad(comparison: Comparison, policy: RevertPolicy) -> bool:
+def _is_known_bad(comparison: RecordedComparison, policy: RevertPolicy) -> bool:
     """Returns True if one figure exceeds its limit, even if another one has too few runs."""
     return comparison.runs >= policy.min_runs and not comparison.too_few and any(faults(comparison, policy))
 
 
-def faults(comparison: Comparison, policy: RevertPolicy) -> list[str]:
+def faults(comparison: RecordedComparison, policy: RevertPolicy) -> list[str]:
     """Returns a sentence for each figure that exceeds its limit."""
     return [fault for fault in (_fault(comparison, P95, policy.max_p95_ratio), _fault(comparison, COST, policy.max_cost_ratio)) if fault]
 
 
-def _decided(context: Context, policy: RevertPolicy, comparison: Comparison) -> Compared:
+def _decided(now: datetime, policy: RevertPolicy, comparison: RecordedComparison) -> Compared:
     faulty = faults(comparison, policy)
     return Compared(
-        at=format_time(context.snapshot.now),
+        at=format_time(now),
         result=ComparisonResult.REGRESSED if faulty else ComparisonResult.KEPT,
         runs=comparison.runs,
         p95_ratio=_rounded(comparison.p95),
@@ -155,7 +158,7 @@ def _decided(context: Context, policy: RevertPolicy, comparison: Comparison) -> 
     )
 
 
-def _fault(comparison: Comparison, figure: str, limit: float | None) -> str:
+def _fault(comparison: RecordedComparison, figure: str, limit: float | None) -> str:
     """Returns why a figure exceeds its limit; empty if it does not."""
     measured = _figure(comparison, figure)
     if limit is None or measured.ratio is None or measured.ratio <= limit or not measured.regressed:
@@ -163,7 +166,7 @@ def _fault(comparison: Comparison, figure: str, limit: float | None) -> str:
     return f"{_described(comparison, figure, _above(measured.ratio, limit))} (at most {limit:.2f}){_node(comparison, figure)}"
 
 
-def _kept(comparison: Comparison, policy: RevertPolicy) -> Iterator[str]:
+def _kept(comparison: RecordedComparison, policy: RevertPolicy) -> Iterator[str]:
     for figure, name, limit in ((P95, "p95", policy.max_p95_ratio), (COST, "cost", policy.max_cost_ratio)):
         ratio = _figure(comparison, figure).ratio
         if limit is None:
@@ -176,18 +179,18 @@ def _kept(comparison: Comparison, policy: RevertPolicy) -> Iterator[str]:
             yield _described(comparison, figure, f"{ratio:.2f}") + (", which chance may explain" if ratio > limit else "")
 
 
-def _described(comparison: Comparison, figure: str, ratio: str) -> str:
+def _described(comparison: RecordedComparison, figure: str, ratio: str) -> str:
     if figure == P95:
         return f"p95 of its first {comparison.runs} runs is {ratio} times that of #{comparison.baseline}"
     return f"one of its first {comparison.runs} runs costs {ratio} times what one of #{comparison.baseline} did"
 
 
-def _node(comparison: Comparison, figure: str) -> str:
+def _node(comparison: RecordedComparison, figure: str) -> str:
     of, name, share = comparison.node or ("", "", 0.0)
     return f", {100 * share:.0f} % of the change by node {name[:64]}" if of == figure else ""
 
 
-def _figure(comparison: Comparison, figure: str) -> Figure:
+def _figure(comparison: RecordedComparison, figure: str) -> Figure:
     return comparison.p95 if figure == P95 else comparison.cost
 
 
@@ -201,20 +204,20 @@ def _rounded(figure: Figure) -> float | None:
     return round(figure.ratio, 4) if figure.ratio is not None else None
 
 
-def _not_compared(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> Compared:
+def _not_compared(context: Context, policy: RevertPolicy, comparison: RecordedComparison | None) -> Compared:
     return Compared(
         at=format_time(context.snapshot.now),
         result=ComparisonResult.NOT_COMPARED,
         runs=comparison.runs if comparison is not None else None,
-        message=_why_not(context, policy, comparison)[:512],
+        message=_why_not(context.snapshot.trial, context.snapshot.settings, policy, comparison)[:512],
     )
 
 
-def _why_not(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> str:
-    if context.snapshot.settings.recorder is None:
+def _why_not(observed: ObservedTrial, settings: Settings, policy: RevertPolicy, comparison: RecordedComparison | None) -> str:
+    if settings.recorder is None:
         return "the operator was told of no recorder"
     if comparison is None:
-        return f"the recorder gave no answer{f': {context.snapshot.trial.unanswered}' if context.snapshot.trial.unanswered else ''}"
+        return f"the recorder gave no answer{f': {observed.unanswered}' if observed.unanswered else ''}"
     if comparison.runs < runs_needed(policy):
         return f"the recorder had {comparison.runs} of its runs{_that_count(comparison)}, and it takes {runs_needed(policy)}"
     if comparison.too_few:

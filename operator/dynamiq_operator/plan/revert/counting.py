@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dynamiq_operator.model.objects import App, parse_time
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.plan.observed.run_counts import RunCounts, updated
 from dynamiq_operator.plan.revert.watch import counts_runs, is_near_end
 from dynamiq_operator.plan.snapshot import Snapshot
@@ -16,7 +16,7 @@ def count(snapshot: Snapshot, app: App, counted: RunCounts) -> RunCounts:
     """Returns the counts of before, updated with this snapshot; empty if nothing is watched."""
     if app.spec.rollout.revert is None:
         return RunCounts()
-    history = History.of(snapshot.rows.observed)
+    history = RowHistory.of(snapshot.rows.observed)
     if not counts_runs(app, history, snapshot.now) or history.target is None or history.target.pinned is None:
         return RunCounts()
     context = Context.of(snapshot, app)

@@ -7,13 +7,14 @@ no runs revert no version.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model.objects import Record, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.trial import ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.observed.run_counts import Begun, RunCounts
 from dynamiq_operator.plan.revert.chance import Rate, is_beyond_chance
 from dynamiq_operator.plan.revert.watch import is_running
@@ -32,7 +33,9 @@ def fault(context: Context) -> str:
         return ""
     why = ""
     if is_running(watched, live, context.snapshot.now):
-        why = _crashing(context) or _failing(context, policy, watched, parse_time(live.outcome.at))
+        why = _crashing(context.pods, context.snapshot.trial.counts) or _failing(
+            context.snapshot.trial.counts, context.snapshot.now, policy, watched, parse_time(live.outcome.at)
+        )
     # The rate is tested every few seconds. Without the test against chance a version with nearly the limit would be reverted some day:
     # after 20 runs, two failures are 10 %.
     return why or regressed(policy, watched, context.snapshot.now)
@@ -51,7 +54,7 @@ def counts_until(watched: Trial) -> datetime:
     return parse_time(watched.until) + (GRACE if is_worse else timedelta())
 
 
-def silent_pods(context: Context) -> tuple[Pod, ...]:
+def silent_pods(context: Context) -> tuple[ObservedPod, ...]:
     """Returns the ready pods of the live row if all of them repeatedly failed to report runs; else none."""
     ready = tuple(pod for pod in context.pods if pod.ready and not pod.deleting)
     return ready if all(pod.uid in context.snapshot.pods.silent for pod in ready) else ()
@@ -74,11 +77,11 @@ def is_newest(context: Context, live: Record) -> bool:
     return bool(after) and all(row.unreleased for row in after) and context.last_sequence <= after[-1].sequence
 
 
-def _failing(context: Context, policy: RevertPolicy, watched: Trial, since: datetime) -> str:
-    runs = failing(context.snapshot.trial.counts, policy, watched)
+def _failing(counts: RunCounts, now: datetime, policy: RevertPolicy, watched: Trial, since: datetime) -> str:
+    runs = failing(counts, policy, watched)
     if runs is None:
         return ""
-    seconds, before = max(int((context.snapshot.now - since).total_seconds()), 1), watched.previous_failed_percent
+    seconds, before = max(int((now - since).total_seconds()), 1), watched.previous_failed_percent
     percent = _above(runs.failed_percent, max(policy.max_failed_percent, before or 0.0))
     known = f"{before:.0f} %" if before is not None else "is not known"
     return (
@@ -114,21 +117,21 @@ def _above(percent: float, limit: float) -> str:
     return str(int(percent)) if int(percent) > limit else f"{percent:.1f}"
 
 
-def _crashing(context: Context) -> str:
+def _crashing(pods: Sequence[ObservedPod], counts: RunCounts) -> str:
     """Returns which pod crashes, and how; empty if none is in a crash loop. A pod that was evicted or drained has not crashed."""
-    pods = [pod for pod in context.pods if not pod.deleting and pod.displaced is None]
-    looping = [pod for pod in pods if _loops(context.snapshot.trial.counts, pod) >= 1]
-    often = next((pod for pod in looping if _loops(context.snapshot.trial.counts, pod) >= CRASHES), None)
+    pods = [pod for pod in pods if not pod.deleting and pod.displaced is None]
+    looping = [pod for pod in pods if _loops(counts, pod) >= 1]
+    often = next((pod for pod in looping if _loops(counts, pod) >= CRASHES), None)
     crashed = often or (looping[0] if looping and len(looping) == len(pods) else None)
     if crashed is None or crashed.container is None:
         return ""
-    times = _loops(context.snapshot.trial.counts, crashed) + 1
+    times = _loops(counts, crashed) + 1
     how = f"exit code {crashed.container.exit_code}" if crashed.container.exit_code is not None else "an unknown exit code"
     killed = ": it used more memory than its limit" if crashed.container.exit_reason == "OOMKilled" else ""
     return f"pod {crashed.name} crashed {times} times, the last time with {how}{killed}"
 
 
-def _loops(counts: RunCounts, pod: Pod) -> int:
+def _loops(counts: RunCounts, pod: ObservedPod) -> int:
     """Returns how often a pod in a crash loop was restarted since the row began; 0 if it is in none."""
     if pod.container is None or pod.container.waiting_reason != CRASH_LOOP or pod.ready:
         return 0

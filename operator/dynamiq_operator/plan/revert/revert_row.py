@@ -7,6 +7,9 @@ from dynamiq_operator.model.last_good import Ran, last_good
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.history.ledger import Ledger
+from dynamiq_operator.plan.observed.guards import ObservedGuards
+from dynamiq_operator.plan.observed.operator import OperatorState
 from dynamiq_operator.plan.operations import CreateRecord, Operation
 from dynamiq_operator.plan.revert.fault import fault, is_newest
 from dynamiq_operator.plan.snapshot import Snapshot
@@ -26,7 +29,7 @@ def revert(context: Context) -> tuple[Operation, ...]:
     live, why = context.history.live, fault(context)
     if live is None or not why or not context.snapshot.operator.account or not is_newest(context, live):
         return ()
-    name, good = names.revert_row(context.app.meta.name, live.name), good_row(context)
+    name, good = names.revert_row(context.app.meta.name, live.name), good_row(context.ledger, context.snapshot.guards)
     if good is None or context.ledger.get(name) is not None:
         return ()
     message = f"{events.title(live)} was taken back: {why}"[:1024]
@@ -35,23 +38,27 @@ def revert(context: Context) -> tuple[Operation, ...]:
     return (*events.reverted(context.app, live, message, good.name), create)
 
 
-def good_row(context: Context) -> Ran | None:
+def good_row(ledger: Ledger, guards: ObservedGuards) -> Ran | None:
     """Returns the last good row, which a revert deploys again; None if there is none or the history is unknown."""
-    if not context.ledger.known:
+    if not ledger.known:
         return None
-    bad = context.snapshot.guards.rejections
-    return last_good(context.ledger.ran, {row.name for row in context.ledger.all() if row.flow_hash in bad} if bad else ())
+    bad = guards.rejections
+    return last_good(ledger.ran, {row.name for row in ledger.all() if row.flow_hash in bad} if bad else ())
 
 
-def is_by_operator(context: Context, record: Record) -> bool:
+def is_by_operator(operator: OperatorState, app: App, record: Record) -> bool:
     """Returns True for an unpinned row that the operator made as a revert: the API server stamps who creates a row."""
-    account = context.snapshot.operator.account
-    return bool(account) and record.spec.created_by == account and names.may_revert(context.app.meta.name, record.name)
+    account = operator.account
+    return bool(account) and record.spec.created_by == account and names.may_revert(app.meta.name, record.name)
 
 
 def reverts_live(context: Context, record: Record) -> bool:
     """Returns True if this row reverts the live row, and no row was rolled out between the two."""
     live = context.history.live
-    if live is None or not is_by_operator(context, record) or record.name != names.revert_row(context.app.meta.name, live.name):
+    if (
+        live is None
+        or not is_by_operator(context.snapshot.operator, context.app, record)
+        or record.name != names.revert_row(context.app.meta.name, live.name)
+    ):
         return False
     return not any(live.sequence < row.sequence < record.sequence and not row.unreleased for row in context.ledger.all())

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from dynamiq_operator.model.objects import App, Record, format_time, parse_time
 from dynamiq_operator.model.trial import Trial
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.plan.observed.run_counts import Begun
 
 END = 0.05
@@ -16,7 +16,7 @@ END_LEAST = timedelta(seconds=4)
 """The least duration of that part, so that pods are read within it."""
 
 
-def counts_runs(app: App, history: History, now: datetime) -> bool:
+def counts_runs(app: App, history: RowHistory, now: datetime) -> bool:
     """Returns True if runs are counted: of the watched row, and during a deploy over a live row of both."""
     if app.spec.rollout.revert is None or history.live is None:
         return False
@@ -26,7 +26,7 @@ def counts_runs(app: App, history: History, now: datetime) -> bool:
     return is_running(app.status.trial, history.live, now)
 
 
-def is_near_end(app: App, history: History, now: datetime) -> bool:
+def is_near_end(app: App, history: RowHistory, now: datetime) -> bool:
     """Returns True if the watch of the live row is about to end."""
     watched, live, policy = app.status.trial, history.live, app.spec.rollout.revert
     if watched is None or policy is None or not is_running(watched, live, now):
@@ -57,7 +57,7 @@ def _begun_trial(context: Context) -> Trial | None:
         return None
     if status.live is not None and status.live.row == live.name:
         return status.trial if status.trial is not None and status.trial.row == live.name else None
-    if is_rollback_or_revert(live) or _ran_before(context, live):
+    if is_rollback_or_revert(live) or _ran_before(context.history, context.app, live):
         return None
     until = parse_time(live.outcome.at) + timedelta(seconds=policy.seconds)
     if context.snapshot.now >= until:
@@ -82,10 +82,10 @@ def is_rollback_or_revert(row: Record) -> bool:
     return row.spec.restores is not None or (row.pinned is not None and row.pinned.restores is not None)
 
 
-def _ran_before(context: Context, live: Record) -> bool:
+def _ran_before(history: RowHistory, app: App, live: Record) -> bool:
     """Returns True if the row that was live before ran the same flow on the same runtime."""
-    previous = context.app.status.live
-    before = next((row for row in context.history.rows if previous is not None and row.name == previous.row), None)
+    previous = app.status.live
+    before = next((row for row in history.rows if previous is not None and row.name == previous.row), None)
     if before is None or before.pinned is None or live.pinned is None:
         return False
     return (before.pinned.workflow_hash, before.pinned.runtime) == (live.pinned.workflow_hash, live.pinned.runtime)

@@ -20,7 +20,7 @@ from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.rollout import clock
 from dynamiq_operator.plan.rows.outcomes import end_row, verify_row
-from dynamiq_operator.plan.verification.verdict import Verdict, verdict
+from dynamiq_operator.plan.verification.result import VerificationResult, result_of
 from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.verified import needs_switch
 from dynamiq_operator.plan.workloads.wanted import lacks_room, room_note
@@ -66,8 +66,8 @@ def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
     if row is None or pinned is None:
         return Step(context), None
     written: tuple[Operation, ...] = ()
-    if (result := verdict(context)) is not None and result.passed is not None:
-        row, written = verify_row(context, row, result.passed)
+    if (result := result_of(context)) is not None and result.passed is not None:
+        row, written = verify_row(context.app, row, result.passed)
         context = context.having(row)
     status = evaluate(context, pinned)
     if status.state is RolloutState.ROLLING:
@@ -88,7 +88,7 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
         return RolloutStatus(RolloutState.COMPLETE)
     if needs_switch(context):
         return RolloutStatus(RolloutState.BROKEN, Cause(Gravity.AT_ONCE, "VerifyNeedsSwitch", _NEEDS_SWITCH))
-    if (result := verdict(context)) is not None:
+    if (result := result_of(context)) is not None:
         return _verifying(result)
     cause = _refusal(context) or _no_room(context, state) or find_cause(context.pods, state)
     waited = context.snapshot.now - clock.running_since(context, pinned, state)
@@ -96,7 +96,7 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     return _standing(waits_for, waited) if waits_for else _running(context, cause, waited)
 
 
-def _verifying(result: Verdict) -> RolloutStatus:
+def _verifying(result: VerificationResult) -> RolloutStatus:
     """Returns the status of a rollout whose ready pods are being verified. Only the verification's own time limit counts."""
     if result.has_failed:
         cause = Cause(Gravity.AT_ONCE, "VerificationFailed", result.message)
@@ -136,7 +136,7 @@ def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
 
 def _no_room(context: Context, state: WorkloadState | None) -> Cause | None:
     """Returns the cause if a quota has no room for the new pods beside the serving ones; else None."""
-    if state is None or not context.switches or context.label == context.serving or not (lacking := lacks_room(context)):
+    if state is None or not context.switches or context.label == context.serving or not (lacking := lacks_room(context.workload)):
         return None
     # Once other workloads were deleted to make room, only the deadline ends the rollout.
     is_made = len(context.workloads.of_pins) > 2 or room_note(context, context.label) is not None

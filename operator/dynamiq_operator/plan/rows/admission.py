@@ -10,7 +10,7 @@ from dynamiq_operator.desired.workload import environment_digest
 from dynamiq_operator.model.completion import base_lost
 from dynamiq_operator.model.endings import REJECTED_BY, WITHDRAWN_BY
 from dynamiq_operator.model.guards import RowKind, Waits
-from dynamiq_operator.model.objects import Approval, Record
+from dynamiq_operator.model.objects import App, Approval, Record
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
@@ -61,7 +61,7 @@ def admit_rows(context: Context) -> Step:
 
 def guard_times(context: Context) -> tuple[float, ...]:
     """Returns the seconds until time alone may admit a row, or change the guards of the next one."""
-    changes = (context.guards_change_at, freeze_change(context))
+    changes = (context.guards_change_at, freeze_change(context.snapshot.guards, context.snapshot.now))
     return tuple((each - context.snapshot.now).total_seconds() for each in changes if each is not None)
 
 
@@ -75,19 +75,18 @@ def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[
         return Result.FAILED, f"{WITHDRAWN_BY}{_author_and_message(decision)}"
     if why := why_never(context, row, pinned, kind):
         return Result.FAILED, why
-    if (lost := _lost_base(context, row, pinned)) is not None:
+    if (lost := _lost_base(context.app, context.history.live, row, pinned)) is not None:
         return Result.OVERTAKEN, lost
     return None
 
 
-def _lost_base(context: Context, row: Record, pinned: Pinned) -> str | None:
+def _lost_base(app: App, live: Record | None, row: Record, pinned: Pinned) -> str | None:
     """Returns why a row is never rolled out: it would no longer run what was approved. None if it would.
 
     The row that filled in its missing fields is not live any more, or the App's environment has changed.
     """
-    live = context.history.live
     brings = applies_once_admitted(row, [guard.reason for guard in pinned.guards or ()]) or not row.spec.is_rollback
-    if brings and pinned.environment not in (None, environment_digest(context.app)):
+    if brings and pinned.environment not in (None, environment_digest(app)):
         return f"variables, access or what is recorded of the App were changed since it was asked for{DEPLOY_AGAIN}"
     if not base_lost(row, pinned, live):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dynamiq_operator.model import names
@@ -33,7 +34,7 @@ def name_taken(context: Context) -> str | None:
 
 def override(context: Context) -> tuple[LedgerRow, Record] | None:
     """Returns the last row made from `deploy`, and the newer manual row that runs instead; None if none does."""
-    last = _last(context) if context.app.spec.deploy is not None and context.ledger.known else None
+    last = _last(context.deploy_rows) if context.app.spec.deploy is not None and context.ledger.known else None
     waits = last is not None and last.unreleased and last.result is None
     if last is None or context.history.target is None or (context.history.target.sequence <= last.sequence and not waits):
         return None
@@ -75,7 +76,7 @@ def _declared(context: Context) -> tuple[str, dict[str, Any]] | None:
     content = _content(context.app)
     if content is None or not context.ledger.known:
         return None
-    last = _last(context)
+    last = _last(context.deploy_rows)
     if last is not None and last.asked == content and not _is_due_again(context, last):
         return None
     return names.declared_row(context.app.meta.name, content, last.sequence if last else 0), content
@@ -96,5 +97,5 @@ def _is_due_again(context: Context, last: LedgerRow) -> bool:
     return overtook is None or overtook.holds
 
 
-def _last(context: Context) -> LedgerRow | None:
-    return context.deploy_rows[-1] if context.deploy_rows else None
+def _last(rows: Sequence[LedgerRow]) -> LedgerRow | None:
+    return rows[-1] if rows else None

@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model.completion import Known, Missing, Refused, Unknown, complete
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.guards.pins import guarded
-from dynamiq_operator.plan.history.lifecycle import arrival, completed
+from dynamiq_operator.plan.history.lifecycle import RowHistory, arrival, completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
+from dynamiq_operator.plan.observed.rows import ObservedRows
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
 from dynamiq_operator.plan.revert.revert_row import is_by_operator, reverts_live
 from dynamiq_operator.plan.rows.deploy_spec import is_of_former_spec, source_of
@@ -35,7 +36,7 @@ def complete_rows(context: Context) -> Step:
 
     A row whose write was refused lately is skipped until it is due again; the rows after it continue.
     """
-    refused = refused_rows(context)
+    refused = refused_rows(context.snapshot.rows, context.history)
     held = {name: problem.message for name, problem in refused.items() if problem.holds_back("")}
     unnumbered = [row for row in context.history.unnumbered if row.name not in held]
     numbers = {row.name: context.last_sequence + place for place, row in enumerate(unnumbered, 1)}
@@ -52,10 +53,10 @@ def complete_rows(context: Context) -> Step:
     return Step(completion.context, (*completion.operations(), *others))
 
 
-def refused_rows(context: Context) -> dict[str, ChildProblem]:
+def refused_rows(observed: ObservedRows, history: RowHistory) -> dict[str, ChildProblem]:
     """Returns the problems of open rows that may not be written, by name."""
-    problems = context.snapshot.rows.problems
-    return {row.name: problems[row.name] for row in context.history.rows if row.name in problems and row.outcome is None}
+    problems = observed.problems
+    return {row.name: problems[row.name] for row in history.rows if row.name in problems and row.outcome is None}
 
 
 def waits_until(row: Record, rollout: Rollout, known_since: datetime | None = None) -> datetime:
@@ -101,7 +102,7 @@ class _Completion:
         context, app, number = self._context, self._context.app, self._numbers.get(row.name)
         late = context.snapshot.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
         completion = (
-            _too_late(context, row)
+            _too_late(context.app, row)
             or _no_longer_asked(context, row)
             or self._hindrance(row, late)
             or _awaits_switch(context, row)
@@ -150,19 +151,19 @@ class _Completion:
         self._operations[row.name] = operations
 
 
-def _too_late(context: Context, row: Record) -> Refused | None:
+def _too_late(app: App, row: Record) -> Refused | None:
     """Returns why a row fails that is much older than its App: its deploy would surprise people by then."""
-    app, rollout = context.app.meta, context.app.spec.rollout
-    if app.created <= waits_until(row, rollout):
+    rollout = app.spec.rollout
+    if app.meta.created <= waits_until(row, rollout):
         return None
-    return Refused(f"App {app.name} was created more than {rollout.progress_deadline_seconds} s after the row")
+    return Refused(f"App {app.meta.name} was created more than {rollout.progress_deadline_seconds} s after the row")
 
 
 def _no_longer_asked(context: Context, row: Record) -> Refused | None:
     """Returns why a row of the operator fails: its `deploy` was changed, or a person deployed over the bad version."""
     if is_of_former_spec(context, row):
         return Refused("App.spec.deploy was changed before the row arrived")
-    if is_by_operator(context, row) and not reverts_live(context, row):
+    if is_by_operator(context.snapshot.operator, context.app, row) and not reverts_live(context, row):
         return Refused("a row was made after the version that it was to take back")
     return None
 
@@ -174,7 +175,7 @@ def _awaits_switch(context: Context, row: Record) -> Missing | None:
     verify = context.app.spec.rollout.verify
     if verify is None or context.history.live is None or context.switches or row.spec.bypass is not None:
         return None
-    if (row.spec.is_rollback and not verify.rollbacks) or is_by_operator(context, row):
+    if (row.spec.is_rollback and not verify.rollbacks) or is_by_operator(context.snapshot.operator, context.app, row):
         return None
     return Missing(
         "the App is being brought to strategy Switch, by which its new pods are verified before a caller reaches them; a bypass does not wait"

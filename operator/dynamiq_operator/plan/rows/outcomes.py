@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.guards import Verified
-from dynamiq_operator.model.objects import Record, format_time
+from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Outcome, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
@@ -28,9 +28,9 @@ def end_overtaken(context: Context) -> Step:
     return Step(context.having(*(row for row, _ in ended)), tuple(operation for _, operations in ended for operation in operations))
 
 
-def verify_row(context: Context, row: Record, verified: Verified) -> tuple[Record, tuple[Operation, ...]]:
+def verify_row(app: App, row: Record, verified: Verified) -> tuple[Record, tuple[Operation, ...]]:
     """Returns the row with its passed verification, and the operations that write it."""
-    return completed(row, verified=verified), (*events.verified(context.app, row, verified), VerifyRecord(row, verified))
+    return completed(row, verified=verified), (*events.verified(app, row, verified), VerifyRecord(row, verified))
 
 
 def end_row(

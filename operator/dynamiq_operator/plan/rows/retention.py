@@ -19,7 +19,8 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
-from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
+from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 from dynamiq_operator.plan.operations import DeleteChild, DeleteRecord, Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -93,7 +94,7 @@ def _resting(context: Context, limit: int) -> tuple[LedgerRow, ...]:
     return expired(context, limit, RESTING_MOST + DELETED_PER_RECONCILE)
 
 
-def _rested(archive: Archive, rows: Sequence[LedgerRow], now: datetime) -> tuple[LedgerRow, ...]:
+def _rested(archive: ArchiveAnswers, rows: Sequence[LedgerRow], now: datetime) -> tuple[LedgerRow, ...]:
     """Returns the oldest archived rows that have rested for long enough, up to the first that has not."""
     surplus = _surplus(archive, rows)
 
@@ -108,17 +109,18 @@ def _rested(archive: Archive, rows: Sequence[LedgerRow], now: datetime) -> tuple
     return tuple(row for _, row in takewhile(lambda each: has_rested(*each), enumerate(rows)))
 
 
-def _surplus(archive: Archive, rows: Sequence[LedgerRow]) -> int:
+def _surplus(archive: ArchiveAnswers, rows: Sequence[LedgerRow]) -> int:
     """Returns the number of archived rows beyond those that may rest; negative if there are fewer."""
     return sum(row.uid in archive.stored for row in rows) - RESTING_MOST
 
 
 def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     app, ledger = context.app.meta.name, context.ledger
-    kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.children.flows if ledger.names_flow(flow_hash)} | _mounted(context)
+    children = context.snapshot.children
+    kept = {names.flow(app, flow_hash) for flow_hash in children.flows if ledger.names_flow(flow_hash)} | _mounted(context.workloads)
     unneeded = [
         raw
-        for (kind, name), raw in context.snapshot.children.observed.items()
+        for (kind, name), raw in children.observed.items()
         if kind == CONFIG_MAP.kind and name not in kept and is_owned(raw, context.app) and names.is_flow(app, name)
     ]
     # A flow whose content does not match its name is judged by its name: that needs every flow of the history.
@@ -126,9 +128,9 @@ def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     yield from (DeleteChild(raw) for raw in unneeded if raw["metadata"]["name"] not in named)
 
 
-def _mounted(context: Context) -> set[str]:
+def _mounted(workloads: ObservedWorkloads) -> set[str]:
     """Returns the names of flows that the App's workloads mount: the row of a standby may be deleted already."""
-    volumes = [each for raw in context.workloads.by_label.values() for each in raw["spec"]["template"]["spec"].get("volumes") or ()]
+    volumes = [each for raw in workloads.by_label.values() for each in raw["spec"]["template"]["spec"].get("volumes") or ()]
     return {str(each["configMap"].get("name")) for each in volumes if "configMap" in each}
 
 

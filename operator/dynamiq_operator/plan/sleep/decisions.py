@@ -11,9 +11,10 @@ from dynamiq_operator.desired.drift import manifest_digest
 from dynamiq_operator.desired.gate_slice import gate_slice as make_slice
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.gates import PORTS, GateState
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.endpoints import ObservedEndpoints, Slice
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.observed.secrets import KeysPresence
@@ -47,7 +48,7 @@ def wake(context: Context, minimum: int) -> Iterator[Operation]:
 
 def is_to_wake(context: Context) -> bool:
     """Returns True if an App without a pod needs one again."""
-    blocking, leads = hindrance(context), gate_slice(context)
+    blocking, leads = hindrance(context), gate_slice(context.snapshot.endpoints, context.app)
     match sleep_of(context):
         case Sleep.ASLEEP:
             return (blocking is not None and blocking.wakes) or leads is None or not is_current(context, leads)
@@ -59,7 +60,7 @@ def is_to_wake(context: Context) -> bool:
 
 def sleep_operations(context: Context) -> Iterator[Operation]:
     """Yields the operations by which an App falls asleep, and those that remove the gate's slice once pods serve again."""
-    leads, observed = gate_slice(context), context.serving_workload
+    leads, observed = gate_slice(context.snapshot.endpoints, context.app), context.serving_workload
     yield from _write_keys(context)
     if leads is not None and is_to_go(context, leads):
         yield events.straight_to_pods(context.app, context.snapshot.now)
@@ -73,14 +74,14 @@ def sleep_operations(context: Context) -> Iterator[Operation]:
 
 def is_idle(context: Context) -> bool:
     """Returns True if an awake App may sleep and all of its pods are idle."""
-    config = sleeping_config(context)
+    config = sleeping_config(context.history.live)
     is_awake = config is not None and sleep_of(context) is Sleep.AWAKE and hindrance(context) is None
     return is_awake and config is not None and idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0)
 
 
 def may_fall_asleep(context: Context, leads: Slice) -> bool:
     """Returns True if every caller may already reach the gate, and the pods have stayed idle since then."""
-    config, since = sleeping_config(context), settled_at(leads)
+    config, since = sleeping_config(context.history.live), settled_at(leads)
     if config is None or sleep_of(context) is not Sleep.LEADING or hindrance(context) is not None or context.snapshot.now < since:
         return False
     return (
@@ -124,19 +125,19 @@ def settled_at(leads: Slice) -> datetime:
 
 def seconds_to_look(context: Context) -> Iterator[float]:
     """Yields the seconds until time alone may change these decisions."""
-    leads = gate_slice(context)
-    moments = [*ends_of_patience(context)] if sleeping_config(context) is not None else []
+    leads = gate_slice(context.snapshot.endpoints, context.app)
+    moments = [*ends_of_patience(context)] if sleeping_config(context.history.live) is not None else []
     if leads is not None:
         since = own_since(context)
         moments += [leads.changed + UNANSWERED, settled_at(leads), *([since + SETTLED] if since is not None else [])]
-    elif (problem := slice_problem(context)) is not None and problem.retry_in is not None:
+    elif (problem := slice_problem(context.snapshot.children, context.app)) is not None and problem.retry_in is not None:
         yield problem.retry_in
     yield from ((moment - context.snapshot.now).total_seconds() for moment in moments if moment > context.snapshot.now)
 
 
 def readings_due(context: Context) -> Mapping[str, datetime]:
     """Returns when to read each pod's calls, by uid: about once in the time for which pods have to be idle."""
-    config, state, leads = sleeping_config(context), sleep_of(context), gate_slice(context)
+    config, state, leads = sleeping_config(context.history.live), sleep_of(context), gate_slice(context.snapshot.endpoints, context.app)
     if config is None or state not in (Sleep.AWAKE, Sleep.LEADING) or hindrance(context) is not None:
         return {}
     observed = context.snapshot.pods
@@ -145,14 +146,14 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
     return idle.next_readings(observed.activity, pods, context.snapshot.now, config.idle_seconds or 0, since)
 
 
-def slice_problem(context: Context) -> ChildProblem | None:
+def slice_problem(children: ObservedChildren, app: App) -> ChildProblem | None:
     """Returns why the gate's slice could not be made; None if it could."""
-    return context.snapshot.children.problems.get(ENDPOINT_SLICE.key(context.app.meta.name))
+    return children.problems.get(ENDPOINT_SLICE.key(app.meta.name))
 
 
 def _falls_asleep(context: Context, leads: Slice) -> bool:
     """Returns True if the pods were idle at the last reading: the slice then leads to sleep, and not out of it."""
-    config = sleeping_config(context)
+    config = sleeping_config(context.history.live)
     if config is None or hindrance(context) is not None or not is_current(context, leads):
         return False
     return idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0)
@@ -162,7 +163,7 @@ def _write_keys(context: Context) -> Iterator[WriteGateKeys]:
     """Yields the write of digests of the Access Keys, before the App can sleep and after each change of them."""
     keys, gate_version = context.snapshot.secrets.access_keys, context.snapshot.secrets.gate_keys
     is_there = context.snapshot.endpoints.gate.state in (GateState.READY, GateState.DOWN)
-    if sleeping_config(context) is None or knows_keys(context) or gate_version is None or not is_there:
+    if sleeping_config(context.history.live) is None or knows_keys(context) or gate_version is None or not is_there:
         return
     if keys.presence is KeysPresence.PRESENT and keys.version:
         yield WriteGateKeys(context.app, context.snapshot.settings.gate_namespace, keys.version)
@@ -172,18 +173,18 @@ def _create_slice(context: Context) -> Iterator[CreateChild]:
     note = wanted_note(context)
     if note is None:
         return
-    manifest = make_slice(context.app, note, _port(context), _address_type(context.snapshot.endpoints))
+    manifest = make_slice(context.app, note, _port(context.snapshot.endpoints, context.app), _address_type(context.snapshot.endpoints))
     digest = manifest_digest(manifest)
-    problem = slice_problem(context)
+    problem = slice_problem(context.snapshot.children, context.app)
     if problem is None or not problem.holds_back(digest):
         yield CreateChild(context.app, manifest, digest)
 
 
-def _port(context: Context) -> int:
+def _port(endpoints: ObservedEndpoints, app: App) -> int:
     """Returns a free port of the gate: the first free one after the port derived from the App's uid."""
     # Two Apps that choose at the same time may get the same port: see `_leads_nowhere`.
-    first = zlib.crc32(context.app.meta.uid.encode()) % len(PORTS)
-    used = context.snapshot.endpoints.gate_ports
+    first = zlib.crc32(app.meta.uid.encode()) % len(PORTS)
+    used = endpoints.gate_ports
     return next(
         (PORTS[(first + step) % len(PORTS)] for step in range(len(PORTS)) if PORTS[(first + step) % len(PORTS)] not in used), PORTS[first]
     )

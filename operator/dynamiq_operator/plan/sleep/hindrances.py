@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from dynamiq_operator.desired.base import ENDPOINT_SLICE
 from dynamiq_operator.model.gates import GateState
-from dynamiq_operator.model.objects import parse_time
+from dynamiq_operator.model.objects import App, Record, parse_time
 from dynamiq_operator.model.record import Config, ConfigType
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.secrets import KeysPresence
@@ -41,15 +42,14 @@ _UNREAD = Hindrance("Denied", "the operator cannot list EndpointSlices, so it ne
 _KEYS = Hindrance("KeysUnknown", "dynamiq-gate does not know yet who may call it, so it does not fall asleep", wakes=False)
 
 
-def sleeping_config(context: Context) -> Config | None:
+def sleeping_config(live: Record | None) -> Config | None:
     """Returns the config of the live row if that is serverless; else None."""
-    live = context.history.live
     return live.pinned.config if live is not None and live.pinned is not None and live.pinned.config.type is ConfigType.SERVERLESS else None
 
 
 def hindrance(context: Context) -> Hindrance | None:
     """Returns the first hindrance; None if only callers keep the App awake."""
-    if sleeping_config(context) is None:
+    if sleeping_config(context.history.live) is None:
         return _SERVER  # most Apps, at no cost
     return next((each for each in _hindrances(context) if each is not None), None)
 
@@ -61,7 +61,8 @@ def _hindrances(context: Context) -> Iterator[Hindrance | None]:
     """
     network = context.app.spec.network
     yield _LIMITED if network is not None and network.ingress_from is not None else None
-    yield _DEPLOYING if context.history.candidate is not None or _is_watched(context) else None
+    is_watched = _is_watched(context.app, context.history.live, context.snapshot.now)
+    yield _DEPLOYING if context.history.candidate is not None or is_watched else None
     yield _CHANGING if conversion(context) is not None or not runs_what_it_is_to(context) else None
     yield _UNREAD if ENDPOINT_SLICE.kind in context.snapshot.children.denied else None
     yield {GateState.ABSENT: _MISSING, GateState.DOWN: _DOWN, GateState.UNKNOWN: _UNKNOWN}.get(context.snapshot.endpoints.gate.state)
@@ -76,11 +77,11 @@ def knows_keys(context: Context) -> bool:
     )
 
 
-def _is_watched(context: Context) -> bool:
+def _is_watched(app: App, live: Record | None, now: datetime) -> bool:
     """Returns True if the live row is being watched, which needs reports of its pods."""
-    trial, live = context.app.status.trial, context.history.live
+    trial = app.status.trial
     is_live = trial is not None and live is not None and trial.row == live.name
-    return is_live and trial is not None and context.snapshot.now < parse_time(trial.until)
+    return is_live and trial is not None and now < parse_time(trial.until)
 
 
 def runs_what_it_is_to(context: Context) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from dynamiq_operator.plan.observed.activity import Activity
-from dynamiq_operator.plan.observed.pods import ObservedPods, Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 
 FRESH = timedelta(seconds=15)
 """The age up to which a pod's report decides anything."""
@@ -18,7 +18,7 @@ IDLE_MOST = 2 * 86400.0
 """Seconds. `idleSeconds` is always less."""
 
 
-def working_pods(pods: ObservedPods) -> tuple[Pod, ...]:
+def working_pods(pods: ObservedPods) -> tuple[ObservedPod, ...]:
     """Returns the pods that may have calls, standby pods included. Terminating and displaced pods finish their calls by themselves."""
     return tuple(pod for pod in pods.observed if not pod.deleting and pod.displaced is None)
 
@@ -32,13 +32,13 @@ def are_idle(pods: ObservedPods, now: datetime, seconds: int, since: datetime | 
     return bool(working) and all(_is_idle(pods.activity.get(pod.uid), now, seconds, since) for pod in working)
 
 
-def silent_pods(pods: ObservedPods) -> tuple[Pod, ...]:
+def silent_pods(pods: ObservedPods) -> tuple[ObservedPod, ...]:
     """Returns the pods that repeatedly failed to report their calls."""
     return tuple(pod for pod in working_pods(pods) if pod.uid in pods.silent)
 
 
 def next_readings(
-    activity: Mapping[str, Activity], pods: Iterable[Pod], now: datetime, seconds: int, since: datetime | None
+    activity: Mapping[str, Activity], pods: Iterable[ObservedPod], now: datetime, seconds: int, since: datetime | None
 ) -> Mapping[str, datetime]:
     """Returns when to read each of `pods`, by uid: all when the last one may have been idle for long enough, and not before `since`.
 

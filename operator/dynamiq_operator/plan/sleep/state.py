@@ -13,11 +13,11 @@ from dynamiq_operator.desired.pod_template import DEFAULT_PORT
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.model.gates import AT_ONCE, GateNote
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.causes import Gravity, find_cause
-from dynamiq_operator.plan.observed.endpoints import Gate, Slice
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.endpoints import Gate, ObservedEndpoints, Slice
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.endpoints import own_slices
@@ -43,8 +43,8 @@ class Sleep(Enum):
 
 def sleep_of(context: Context) -> Sleep:
     """Returns the state of an App's sleep, from its serving workload and from the gate's slice."""
-    observed, leads = context.serving_workload, gate_slice(context)
-    if observed is None or (sleeping_config(context) is None and leads is None):
+    observed, leads = context.serving_workload, gate_slice(context.snapshot.endpoints, context.app)
+    if observed is None or (sleeping_config(context.history.live) is None and leads is None):
         return Sleep.NEVER
     if observed["spec"].get("replicas", 1) == 0:
         return Sleep.ASLEEP if leads is not None and is_answered(context.snapshot.endpoints.gate, leads) else Sleep.LEFT
@@ -53,12 +53,10 @@ def sleep_of(context: Context) -> Sleep:
     return Sleep.LEADING if WorkloadState.of(observed).available else Sleep.WAKING
 
 
-def gate_slice(context: Context) -> Slice | None:
+def gate_slice(endpoints: ObservedEndpoints, app: App) -> Slice | None:
     """Returns the slice by which callers reach the gate; None if there is none."""
-    service = names.service(context.app.meta.name)
-    return next(
-        (each for each in context.snapshot.endpoints.slices if each.is_gates and each.service == service and not each.deleting), None
-    )
+    service = names.service(app.meta.name)
+    return next((each for each in endpoints.slices if each.is_gates and each.service == service and not each.deleting), None)
 
 
 def is_answered(gate: Gate, leads: Slice) -> bool:
@@ -68,7 +66,7 @@ def is_answered(gate: Gate, leads: Slice) -> bool:
 
 def wanted_note(context: Context) -> GateNote | None:
     """Returns what the gate has to know of the App; None if the App must not sleep."""
-    config, live, serving = sleeping_config(context), context.history.live, context.serving_workload
+    config, live, serving = sleeping_config(context.history.live), context.history.live, context.serving_workload
     if config is None or live is None or live.pinned is None or serving is None:
         return None
     runtime = live.pinned.runtime
@@ -101,7 +99,7 @@ def own_since(context: Context) -> datetime | None:
     return max(each.changed for each in own)
 
 
-def serving_pods(context: Context) -> tuple[Pod, ...]:
+def serving_pods(context: Context) -> tuple[ObservedPod, ...]:
     """Returns the pods of the serving workload that are not terminating."""
     return tuple(pod for pod in context.snapshot.pods.observed if pod.pins == (context.serving or "") and not pod.deleting)
 
@@ -117,7 +115,7 @@ def wakes_in_vain(context: Context, observed: Manifest) -> bool:
 
 def ends_of_patience(context: Context) -> tuple[datetime, ...]:
     """Returns, for each pod that is not ready, when every caller of it has stopped waiting."""
-    config = sleeping_config(context)
+    config = sleeping_config(context.history.live)
     patience = timedelta(seconds=(config.hold_seconds if config is not None else None) or 0)
     return tuple(pod.created + patience for pod in serving_pods(context) if not pod.ready)
 
@@ -125,7 +123,7 @@ def ends_of_patience(context: Context) -> tuple[datetime, ...]:
 def keeps_template(context: Context, observed: Manifest, pins: Pins) -> bool:
     """Returns True if the serving workload keeps its old template while it has no available pod."""
     # A bad version then leaves callers what they had. Once the old template cannot serve any more, it is replaced.
-    if observed is not context.workloads.get(context.serving) or is_ending(observed) or sleeping_config(context) is None:
+    if observed is not context.workloads.get(context.serving) or is_ending(observed) or sleeping_config(context.history.live) is None:
         return False
     if WorkloadState.of(observed).available or workloads.runs(observed, context.digest_of(pins, observed)):
         return False

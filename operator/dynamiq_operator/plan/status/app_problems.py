@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from dynamiq_operator.desired.base import ChildKey
-from dynamiq_operator.model.objects import parse_time
+from dynamiq_operator.model.objects import App, parse_time
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children.manifests import child_problems
 from dynamiq_operator.plan.children.variables import missing_variables
@@ -47,10 +48,10 @@ def problem_events(context: Context, problems: AppProblems) -> tuple[Emit, ...]:
     return tuple(emits)
 
 
-def retry_missing(context: Context) -> float:
+def retry_missing(app: App, now: datetime) -> float:
     """Returns the seconds until the next read of a missing key: a tenth of the time for which it has been missing."""
-    unresolved = next((each for each in context.app.status.conditions if each.type == VARIABLES and each.status == "False"), None)
-    seconds = (context.snapshot.now - parse_time(unresolved.last_transition_time)).total_seconds() if unresolved is not None else 0.0
+    unresolved = next((each for each in app.status.conditions if each.type == VARIABLES and each.status == "False"), None)
+    seconds = (now - parse_time(unresolved.last_transition_time)).total_seconds() if unresolved is not None else 0.0
     return min(max(seconds / 10, RETRY_FIRST), RETRY_MOST)
 
 

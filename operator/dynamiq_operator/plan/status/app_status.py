@@ -44,7 +44,7 @@ from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep
 from dynamiq_operator.plan.status.strategy import strategy_conditions
 from dynamiq_operator.plan.status.trial import trial_condition
 from dynamiq_operator.plan.triggers import run_statuses, schedules
-from dynamiq_operator.plan.verification.asking import asked
+from dynamiq_operator.plan.verification.requests import request_of
 from dynamiq_operator.plan.workloads import environment
 
 _ONE_POD = (
@@ -58,7 +58,13 @@ _NO_POD_READY = condition(AVAILABLE, False, "NoPodReady", "no pod is ready to an
 
 def app_status(context: Context, problems: AppProblems) -> AppStatus:
     """Returns the App's whole status."""
-    app, failed = context.app, _failed(context)
+    app, settings, failed = context.app, context.snapshot.settings, _failed(context)
+    possible = (
+        trial_condition(context),
+        recorded_condition(context),
+        archived_condition(app, context.snapshot.archive, settings),
+        redaction_condition(app, settings),
+    )
     conditions = [
         _live(context, failed),
         _children(problems.children),
@@ -70,10 +76,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         *([_overridden(context)] if app.spec.deploy is not None else []),
         *_variables_held(context),
         *strategy_conditions(context),
-        *([watch] if (watch := trial_condition(context)) is not None else []),
-        *([recorded] if (recorded := recorded_condition(context)) is not None else []),
-        *([archived] if (archived := archived_condition(context)) is not None else []),
-        *([refused] if (refused := redaction_condition(context)) is not None else []),
+        *(each for each in possible if each is not None),
         *([failed_condition(failure)] if (failure := failure_of(context)) is not None else []),
     ]
     return AppStatus(
@@ -85,9 +88,9 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         trial=noted_trial(context),
         holds=shown_hold(context) if not context.snapshot.guards.outdated else None,
         guards=standing_guards(context),
-        hostname=exposure.hostname(app, context.snapshot.settings),
-        url=exposure.url(app, context.snapshot.settings),
-        image_policy=context.snapshot.settings.image_policy if context.snapshot.settings.image_policy is not ImagePolicy.ANY else None,
+        hostname=exposure.hostname(app, settings),
+        url=exposure.url(app, settings),
+        image_policy=settings.image_policy if settings.image_policy is not ImagePolicy.ANY else None,
         triggers=run_statuses.last_runs(context),
         settings=app.status.settings,  # written by the controller's settings recorder: no plan relies on it
         conditions=dated([ready(conditions), *conditions], app.status.conditions, context.snapshot.now, app.meta.generation),
@@ -115,7 +118,7 @@ def _last_good(context: Context) -> LastGood | None:
         return status.last_good
     if not context.ledger.known or context.history.candidate is not None:
         return None
-    good = good_row(context)
+    good = good_row(context.ledger, context.snapshot.guards)
     return LastGood(live=live.sequence, row=good.name, pair=good.pair) if good is not None else LastGood(live=live.sequence)
 
 
@@ -170,7 +173,8 @@ def _available(context: Context, lacks: str) -> Condition:
     if state.available:
         row = context.history.live if context.switches and context.history.live is not None else context.history.target
         # A serverless App has one pod while it has few calls, and the gate holds calls if that pod ends.
-        alone = row is not None and row.pinned is not None and scale_of(row.pinned).min_replicas == 1 and sleeping_config(context) is None
+        has_one_pod = row is not None and row.pinned is not None and scale_of(row.pinned).min_replicas == 1
+        alone = has_one_pod and sleeping_config(context.history.live) is None
         return (
             condition(AVAILABLE, True, ONE_POD, _ONE_POD) if alone else condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
         )
@@ -185,7 +189,7 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
     history, waits = context.history, context.waits
     waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
     if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
-        if asked(context) is not None:
+        if request_of(context) is not None:
             message = f"{events.title(history.candidate)} is being verified: its pods are asked before a caller reaches them"
             return condition(PROGRESSING, True, "Verifying", message)
         return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
@@ -241,7 +245,7 @@ def _triggers(context: Context, problems: Mapping[ChildKey, ChildProblem]) -> Co
         return _not_made(TRIGGERS, problems)
     if context.history.target is None:
         return condition(TRIGGERS, False, "NotDeployed", "no trigger runs before something is deployed")
-    active = ", ".join(trigger.name for trigger in schedules.active(context))
+    active = ", ".join(trigger.name for trigger in schedules.active(context.app, context.snapshot.now))
     return condition(TRIGGERS, True, "Scheduled", f"active: {active}" if active else "none of the triggers is active")
 
 

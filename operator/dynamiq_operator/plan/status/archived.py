@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dynamiq_operator.model.base import Condition
-from dynamiq_operator.plan.context import Context
+from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.status.conditions import ARCHIVED, condition
 
 _STAY = "rows beyond history.limit stay in the cluster"
 
 
-def archived_condition(context: Context) -> Condition | None:
+def archived_condition(app: App, archive: ArchiveAnswers, settings: Settings) -> Condition | None:
     """Returns the condition Archived; None for an App without an archive."""
-    history = context.app.spec.history
+    history = app.spec.history
     if history is None or not history.archive:
         return None
-    if context.snapshot.settings.recorder is None:
+    if settings.recorder is None:
         return condition(ARCHIVED, False, "NoRecorder", f"{_STAY}: the operator was told of no recorder")
-    if context.snapshot.archive.problem:
-        return condition(ARCHIVED, False, "NotAcknowledged", f"{_STAY} until the archive has them: {context.snapshot.archive.problem}")
+    if archive.problem:
+        return condition(ARCHIVED, False, "NotAcknowledged", f"{_STAY} until the archive has them: {archive.problem}")
     return condition(ARCHIVED, True, "HandedOver", "rows leave the cluster once the archive has them")

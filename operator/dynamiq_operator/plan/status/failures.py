@@ -23,7 +23,7 @@ def failure_of(context: Context) -> ReconcileFailure | None:
     """Returns the failure of the App: the missing live row, rows that may not be written, or the failure of the last reconcile. None if
     none.
     """
-    refused, failure = refused_rows(context).values(), context.snapshot.operator.failure
+    refused, failure = refused_rows(context.snapshot.rows, context.history).values(), context.snapshot.operator.failure
     if context.lost is not None:
         return ReconcileFailure(LOST, lost_message(context.lost))
     if not refused:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dynamiq_operator.desired.pod_template import recorder_of
 from dynamiq_operator.model.base import Condition
+from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.children.recording import RECORDED
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.status.conditions import REDACTION, condition
@@ -12,16 +14,10 @@ _FROM_NOW = "they are recorded from their next restart, which a deploy of anothe
 _ASLEEP = "the App has no pod: the next one sends its runs to the recorder"
 
 
-def redaction_condition(context: Context) -> Condition | None:
+def redaction_condition(app: App, settings: Settings) -> Condition | None:
     """Returns the condition RedactionReady if pods cannot use a redaction pattern: they run, and record no content. Else None."""
-    policy = context.app.spec.runs
-    if (
-        context.snapshot.settings.recorder is None
-        or policy is None
-        or not policy.content
-        or policy.redact is None
-        or not policy.redact.refused
-    ):
+    policy = app.spec.runs
+    if settings.recorder is None or policy is None or not policy.content or policy.redact is None or not policy.redact.refused:
         return None
     return condition(REDACTION, False, "PatternRefused", f"no input, output or error text is recorded: {'; '.join(policy.redact.refused)}")
 

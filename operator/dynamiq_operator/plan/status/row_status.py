@@ -15,7 +15,7 @@ from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.groups import by_object
 from dynamiq_operator.plan.guards.reworded import with_former_message
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.plan.operations import Group, LeaveRecord, Operation, Plan, SetRecordStatus
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus
 from dynamiq_operator.plan.rows.numbering import seconds_left, waits_until
@@ -75,7 +75,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
     policy = Rollout()
     operations: list[Operation] = []
     seconds: list[float] = []
-    for row in History.of(snapshot.rows.observed).rows:
+    for row in RowHistory.of(snapshot.rows.observed).rows:
         if row.meta.owners:
             continue  # its App was deleted: the garbage collector deletes the row
         message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
@@ -97,7 +97,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
 def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operation, ...]:
     """Returns the writes for rows that are not being deployed yet: they wait without a deadline. Other rows keep their status."""
     operations: list[Operation] = []
-    for row in History.of(snapshot.rows.observed).rows:
+    for row in RowHistory.of(snapshot.rows.observed).rows:
         status = row_status(row, Phase.PENDING, snapshot.now, waits=app.message)
         if row.pinned is None and row.outcome is None and not says_nothing_new(row, status):
             operations += [*events.waits(None, row, app.message), SetRecordStatus(row, status)]

@@ -18,7 +18,7 @@ _SILENT = "its runtime reports no idle time, so it never sleeps: deploy it on a 
 
 def sleep_condition(context: Context) -> Iterator[Condition]:
     """Yields the condition Asleep of a serverless App. Ready ignores it."""
-    config = sleeping_config(context)
+    config = sleeping_config(context.history.live)
     if config is None:
         return
     state, blocking = sleep_of(context), hindrance(context)
@@ -26,7 +26,7 @@ def sleep_condition(context: Context) -> Iterator[Condition]:
         yield condition(SLEEP, True, ASLEEP, "no pod runs: the next call wakes it")
     elif blocking is not None:
         yield condition(SLEEP, False, blocking.reason, blocking.message)
-    elif (problem := slice_problem(context)) is not None:
+    elif (problem := slice_problem(context.snapshot.children, context.app)) is not None:
         yield condition(SLEEP, False, problem.reason.value, problem.message)
     elif _is_unanswered(context):
         yield condition(SLEEP, False, "GateSilent", "dynamiq-gate is ready, and none of its pods answers for this App yet: it stays awake")
@@ -44,7 +44,7 @@ def available_though_asleep(context: Context) -> Condition | None:
     blocking = hindrance(context)
     if state is Sleep.ASLEEP and (blocking is None or not blocking.wakes):
         return condition(AVAILABLE, True, ASLEEP, "it is asleep: the next call wakes it")
-    leads = gate_slice(context)
+    leads = gate_slice(context.snapshot.endpoints, context.app)
     if state is not Sleep.WAKING or leads is None or observed is None or wakes_in_vain(context, observed):
         return None
     held = condition(AVAILABLE, True, "Waking", "it is waking: dynamiq-gate holds calls until a pod is ready")
@@ -52,7 +52,7 @@ def available_though_asleep(context: Context) -> Condition | None:
 
 
 def _is_unanswered(context: Context) -> bool:
-    leads = gate_slice(context)
+    leads = gate_slice(context.snapshot.endpoints, context.app)
     return (
         leads is not None and not is_answered(context.snapshot.endpoints.gate, leads) and context.snapshot.now - leads.changed >= UNANSWERED
     )

@@ -37,7 +37,7 @@ def _warm(context: Context) -> Condition:
         warm = context.app.spec.rollout.warm
         why = "keepWarm.replicas is 0" if warm.replicas == 0 else "none has been left, or its time is over"
         return condition(WARM, False, "NothingWarm", f"no version is kept warm: {why}; a rollback starts its pods first")
-    state, pins, seconds = WorkloadState.of(observed), noted_pins(context, label), standby_seconds(context)
+    state, pins, seconds = WorkloadState.of(observed), noted_pins(context.workloads, label), standby_seconds(context)
     version = pins.version if pins is not None else observed["metadata"]["name"]
     if state.replicas == 0:
         return condition(WARM, False, "NothingWarm", f"{version} sleeps like the version that is live; a rollback starts its pods first")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import Condition
-from dynamiq_operator.model.objects import Record, parse_time
+from dynamiq_operator.model.objects import App, Record, parse_time
 from dynamiq_operator.model.record import Source
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.trial import ComparisonResult, Trial
@@ -51,7 +51,7 @@ def trial_events(context: Context, shown: Condition | None) -> tuple[Emit, ...]:
     live, policy, watched = context.history.live, context.app.spec.rollout.revert, noted_trial(context)
     if shown is None or live is None or policy is None or watched is None:
         return ()
-    if shown.reason != NOTHING_TO_RESTORE or _reason_before(context) == NOTHING_TO_RESTORE:
+    if shown.reason != NOTHING_TO_RESTORE or _reason_before(context.app) == NOTHING_TO_RESTORE:
         return ()
     return events.not_reverted(context.app, live, f"{shown.message}: {fault(context) or regressed(policy, watched, context.snapshot.now)}")
 
@@ -71,14 +71,16 @@ def _reverted(context: Context, live: Record) -> str:
     return f"{live.spec.message or ''}; {events.title(live)} runs in its place{held}"
 
 
-def _reason_before(context: Context) -> str:
+def _reason_before(app: App) -> str:
     """Returns the reason of the condition in the App's status; empty if there is none."""
-    return next((each.reason for each in context.app.status.conditions if each.type == TRIAL), "")
+    return next((each.reason for each in app.status.conditions if each.type == TRIAL), "")
 
 
 def _has_no_good_row(context: Context) -> bool:
     """Returns True if a revert has no good row. While the history is unknown, the App's status counts."""
-    return good_row(context) is None if context.ledger.known else _reason_before(context) == NOTHING_TO_RESTORE
+    if not context.ledger.known:
+        return _reason_before(context.app) == NOTHING_TO_RESTORE
+    return good_row(context.ledger, context.snapshot.guards) is None
 
 
 def _being_reverted(context: Context, live: Record) -> Condition | None:
@@ -123,7 +125,7 @@ def _watching(context: Context, policy: RevertPolicy, live: Record, watched: Tri
         return condition(
             TRIAL, None, "NoRecorder", f"{text}; its {compared_figures(policy)} cannot be compared: the operator was told of no recorder"
         )
-    more = watched.compared.message if watched.compared is not None else too_short(context, policy)
+    more = watched.compared.message if watched.compared is not None else too_short(context.snapshot.trial, context.history.live, policy)
     return condition(TRIAL, True, "Watching", text + (f"; {more}" if more else ""))
 
 

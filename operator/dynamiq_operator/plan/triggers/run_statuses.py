@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dynamiq_operator.desired.base import JOB
 from dynamiq_operator.desired.job import single_run_name
 from dynamiq_operator.model import triggers
 from dynamiq_operator.model.app_status import RUNS_KEPT, RunOutcome, TriggerRun
 from dynamiq_operator.model.objects import App, format_time, parse_time
+from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.model.text import on_one_line
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.jobs import TriggerJob
@@ -36,7 +37,11 @@ def last_runs(context: Context) -> tuple[TriggerRun, ...]:
             by_job[run.job] = before if before is not None and before.ended_at else _shown(context, run, before)
     for job, run_before in known.items():
         if job not in by_job:
-            by_job[job] = run_before if run_before.ended_at or _may_be_unseen(context, run_before) else _deleted(context, run_before)
+            by_job[job] = (
+                run_before
+                if run_before.ended_at or _may_be_unseen(context.snapshot.now, run_before)
+                else _deleted(context.snapshot.now, run_before)
+            )
     for missed in _missed(context):
         by_job.setdefault(missed.job, missed)
     newest = sorted(by_job.values(), key=lambda run: (run.started_at, run.job), reverse=True)
@@ -63,11 +68,11 @@ def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
 def run_times(context: Context) -> Iterator[float]:
     """Yields the seconds until time alone changes the status of a run."""
     for run in context.snapshot.children.runs:
-        if run.ended_at and _awaits_message(context, run):
+        if run.ended_at and _awaits_message(context.snapshot.now, run):
             yield (run.ended_at + LAST_WORD - context.snapshot.now).total_seconds()
     seen = {run.job for run in context.snapshot.children.runs}
     for known in context.app.status.triggers:
-        if not known.ended_at and known.job not in seen and _may_be_unseen(context, known):
+        if not known.ended_at and known.job not in seen and _may_be_unseen(context.snapshot.now, known):
             yield (parse_time(known.started_at) + UNSEEN - context.snapshot.now).total_seconds()
 
 
@@ -77,9 +82,9 @@ def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> Trig
         job=run.job,
         started_at=format_time(run.made_at),
         outcome=RunOutcome.RUNNING,
-        message=_hindered(context, run) or (before.message if before else None),
+        message=_hindered(context.snapshot.settings, run) or (before.message if before else None),
     )
-    if run.ended_at is None or _awaits_message(context, run):
+    if run.ended_at is None or _awaits_message(context.snapshot.now, run):
         return shown
     message, flow_hash = _message_of(run)
     ended = {
@@ -91,16 +96,16 @@ def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> Trig
     return shown.model_copy(update=ended)
 
 
-def _awaits_message(context: Context, run: TriggerJob) -> bool:
+def _awaits_message(now: datetime, run: TriggerJob) -> bool:
     """Returns True if the Job has ended, and its pod is not known to have ended."""
-    return bool(run.pod and not run.pod.ended and run.ended_at and context.snapshot.now < run.ended_at + LAST_WORD)
+    return bool(run.pod and not run.pod.ended and run.ended_at and now < run.ended_at + LAST_WORD)
 
 
-def _hindered(context: Context, run: TriggerJob) -> str | None:
+def _hindered(settings: Settings, run: TriggerJob) -> str | None:
     if run.pod is None or not run.pod.waits or run.pod.waits in ("ContainerCreating", "PodInitializing"):
         return None
     if run.pod.waits in _NO_IMAGE:
-        return f"its image {context.snapshot.settings.trigger_image} cannot be pulled: see the operator's --trigger-image"[:MESSAGE_MAX]
+        return f"its image {settings.trigger_image} cannot be pulled: see the operator's --trigger-image"[:MESSAGE_MAX]
     return f"its pod cannot start: {run.pod.waits}"[:MESSAGE_MAX]
 
 
@@ -125,13 +130,13 @@ def _version(context: Context, flow_hash: str | None) -> str | None:
     return next(deployed, None) or (release.version if release is not None else None)
 
 
-def _may_be_unseen(context: Context, run: TriggerRun) -> bool:
-    return context.snapshot.now < parse_time(run.started_at) + UNSEEN
+def _may_be_unseen(now: datetime, run: TriggerRun) -> bool:
+    return now < parse_time(run.started_at) + UNSEEN
 
 
-def _deleted(context: Context, run: TriggerRun) -> TriggerRun:
+def _deleted(now: datetime, run: TriggerRun) -> TriggerRun:
     ended = {
-        "ended_at": format_time(context.snapshot.now),
+        "ended_at": format_time(now),
         "outcome": RunOutcome.FAILED,
         "message": "its Job was deleted before it had ended",
     }

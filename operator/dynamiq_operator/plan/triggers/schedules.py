@@ -19,6 +19,7 @@ from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.children.convergence import converge_to
 from dynamiq_operator.plan.children.manifests import denied_problems, digests_of, made_of, still_hindering
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import Operation, OwnChild, RunOnce
 from dynamiq_operator.plan.workloads import environment
@@ -29,7 +30,11 @@ def trigger_operations(context: Context) -> tuple[Operation, ...]:
     due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)] if JOB.kind not in context.snapshot.children.denied else []
     return (
         *converge_to(context, _scheduled(context), of_triggers=True),
-        *(RunOnce(context.app, manifest, digest) for manifest, digest in due if not _is_hindered(context, manifest, digest)),
+        *(
+            RunOnce(context.app, manifest, digest)
+            for manifest, digest in due
+            if not _is_hindered(context.snapshot.children, manifest, digest)
+        ),
         *_own_orphaned(context),
     )
 
@@ -37,7 +42,10 @@ def trigger_operations(context: Context) -> tuple[Operation, ...]:
 def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """Returns what prevents desired CronJobs and Jobs from being made."""
     if any(child_kinds.child_kind(kind).of_triggers for kind in context.snapshot.children.denied):
-        desired = (*_scheduled(context), *((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context)))
+        desired = (
+            *_scheduled(context),
+            *((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context.app, context.snapshot.now)),
+        )
         return denied_problems(context.snapshot.children, desired)
     if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.children.problems):
         return {}
@@ -49,19 +57,19 @@ def invalid(app: App) -> dict[str, str]:
     return {trigger.name: why for trigger in app.spec.triggers if (why := why_not(trigger))}
 
 
-def active(context: Context) -> list[Trigger]:
+def active(app: App, now: datetime) -> list[Trigger]:
     """Returns the triggers that are neither suspended nor expired."""
-    return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.snapshot.now) is triggers.Status.ACTIVE]
+    return [trigger for trigger in app.spec.triggers if _status(trigger, now) is triggers.Status.ACTIVE]
 
 
-def trigger_times(context: Context) -> Iterator[float]:
+def trigger_times(app: App, now: datetime) -> Iterator[float]:
     """Yields the seconds until each moment at which a trigger starts, ends or is missed."""
-    for trigger in context.app.spec.triggers:
+    for trigger in app.spec.triggers:
         if trigger.suspend:
             continue
         for at in _times(trigger):
-            if at >= context.snapshot.now:
-                yield (at - context.snapshot.now).total_seconds()
+            if at >= now:
+                yield (at - now).total_seconds()
 
 
 def _times(trigger: Trigger) -> Iterator[datetime]:
@@ -76,20 +84,20 @@ def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
     """Returns the CronJobs of an App that serves something."""
     if context.history.target is None:
         return {}
-    scheduled = [trigger for trigger in active(context) if trigger.schedule is not None and not why_not(trigger)]
-    schedules = {_cron_job_name(context, trigger): trigger for trigger in scheduled}
+    scheduled = [trigger for trigger in active(context.app, context.snapshot.now) if trigger.schedule is not None and not why_not(trigger)]
+    schedules = {_cron_job_name(context.app, context.snapshot.children, trigger): trigger for trigger in scheduled}
     return made_of(
         Inputs(environment.app_as_served(context), context.snapshot.settings, pinned=context.pinned, schedules=schedules), of_triggers=True
     )
 
 
-def _cron_job_name(context: Context, trigger: Trigger) -> str:
+def _cron_job_name(app: App, children: ObservedChildren, trigger: Trigger) -> str:
     """Returns the plain name of a CronJob, or another one if a CronJob of another App has that. An existing CronJob keeps its name."""
-    plain = CRON_JOB.key(context.app.meta.name, trigger.name)
-    apart = CRON_JOB.kind, names.trigger_apart(context.app.meta.name, trigger.name)
-    children, problem = context.snapshot.children.observed, context.snapshot.children.problems.get(plain)
-    is_taken = apart in children or (problem is not None and bool(problem.other_app))
-    return apart[1] if is_taken and plain not in children else plain[1]
+    plain = CRON_JOB.key(app.meta.name, trigger.name)
+    apart = CRON_JOB.kind, names.trigger_apart(app.meta.name, trigger.name)
+    problem = children.problems.get(plain)
+    is_taken = apart in children.observed or (problem is not None and bool(problem.other_app))
+    return apart[1] if is_taken and plain not in children.observed else plain[1]
 
 
 def _due(context: Context) -> Iterator[Manifest]:
@@ -110,8 +118,8 @@ def _due(context: Context) -> Iterator[Manifest]:
             yield job.single_run(environment.app_as_served(context), trigger, context.snapshot.settings, hold_of(context.pinned))
 
 
-def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:
-    problem = context.snapshot.children.problems.get(key_of(manifest))
+def _is_hindered(children: ObservedChildren, manifest: Manifest, digest: str) -> bool:
+    problem = children.problems.get(key_of(manifest))
     return problem is not None and problem.holds_back(digest)
 
 

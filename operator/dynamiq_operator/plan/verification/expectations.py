@@ -22,7 +22,7 @@ _TOO_LONG = f"an answer of more than {JSON_MAX >> 10} KiB, which is not read as 
 
 
 @dataclass(frozen=True)
-class Answer:
+class PodAnswer:
     """The result of one call."""
 
     status: int
@@ -55,7 +55,7 @@ class Miss:
     got: str
 
 
-def missed(expect: Expectation, answer: Answer) -> Miss | None:
+def missed(expect: Expectation, answer: PodAnswer) -> Miss | None:
     """Returns the part of an expectation that an answer misses; None if it meets all."""
     status = expect.status
     if answer.status != status if status is not None else not 200 <= answer.status < 300:
@@ -78,7 +78,7 @@ def in_words(case: Case) -> str:
     return f"{' and '.join(parts)} within {case.seconds or CASE_SECONDS} s"
 
 
-def _contains(answer: Answer, text: str) -> bool:
+def _contains(answer: PodAnswer, text: str) -> bool:
     """Returns True if the text is in the answer as sent, or in a string of its JSON, where it may be escaped."""
     return text in answer.text or any(text in each for each in _strings(answer.json))
 
@@ -93,7 +93,7 @@ def _strings(value: Any) -> Iterator[str]:
             pending += each.values() if isinstance(each, dict) else each
 
 
-def _missed_at(expectation: JsonPathExpectation, answer: Answer) -> Miss | None:
+def _missed_at(expectation: JsonPathExpectation, answer: PodAnswer) -> Miss | None:
     expected, data = _at(expectation), answer.json
     if answer.is_long:
         return Miss(expected, _TOO_LONG)

@@ -60,7 +60,7 @@ def not_approved(context: Context) -> str | None:
 
 
 def _awaits_row(context: Context, applied: App | None) -> str:
-    how = f"To apply them: {_deploy(context)}" if context.snapshot.guards.asks_approvals else _BY_THEMSELVES
+    how = f"To apply them: {_deploy(context.app)}" if context.snapshot.guards.asks_approvals else _BY_THEMSELVES
     return f"Not in force yet: {_changed(context.app, applied)}. {how}. Else set them back"
 
 
@@ -70,14 +70,14 @@ def _not_approved(context: Context, target: Record) -> str:
     known = (workloads.as_applied(context.app, each) for each in context.workloads_with(context.workload))
     changed = _changed(context.app, next((each for each in known if each is not None), None))
     if noted_environment(target) is None:
-        return f"No pod is made: nothing tells what its pods had of {changed}. To go on: {_deploy(context)}"
+        return f"No pod is made: nothing tells what its pods had of {changed}. To go on: {_deploy(context.app)}"
     title = f"{target.pinned.workflow_version if target.pinned else ''} (#{target.sequence}, {target.name})"
     differs = "did not run with" if approved_environment(target) is None else "was not approved with"
-    return f"No new pod is made: {title} {differs} these: {changed}. Set them back, or {_deploy(context)}"
+    return f"No new pod is made: {title} {differs} these: {changed}. Set them back, or {_deploy(context.app)}"
 
 
-def _deploy(context: Context) -> str:
-    return f"`kubectl dynamiq deploy {context.app.meta.name} -n {context.app.meta.namespace}`"
+def _deploy(app: App) -> str:
+    return f"`kubectl dynamiq deploy {app.meta.name} -n {app.meta.namespace}`"
 
 
 def _changed(app: App, applied: App | None) -> str:

@@ -22,7 +22,8 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.workloads import Workloads
+from dynamiq_operator.plan.observed.pods import ObservedPods
+from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 
 NO_ROOM = "exceeded quota"
 """A part of the API server's message for every ResourceQuota that is used up."""
@@ -54,9 +55,9 @@ def wanted_workloads(context: Context) -> tuple[WantedWorkload, ...]:
         if live is not None and (live.label in context.workloads.by_label or context.serving == live.label):
             by_label.setdefault(live.label, live)
         if context.serving and context.serving not in by_label:
-            by_label[context.serving] = noted_pins(context, context.serving)
+            by_label[context.serving] = noted_pins(context.workloads, context.serving)
         if (kept := standby(context)) is not None:
-            by_label[kept] = noted_pins(context, kept) or _good_pins(context)
+            by_label[kept] = noted_pins(context.workloads, kept) or _good_pins(context)
     if (other := conversion(context)) is not None:
         by_label.setdefault(other, pins)
     return tuple(WantedWorkload(label, each, context.workloads.get(label)) for label, each in by_label.items())
@@ -85,7 +86,7 @@ def standby(context: Context) -> str | None:
     if good is None or context.history.live is None or good.live != context.history.live.sequence:
         return context.workloads.newest_served(but=excluded)
     for label in context.workloads.of_pins:
-        pins = noted_pins(context, label) if label not in excluded else None
+        pins = noted_pins(context.workloads, label) if label not in excluded else None
         if pins is not None and pins.pair == good.pair and not is_ending(context.workloads.by_label[label]):
             return label
     # Its pods ended in favour of a later standby: they start again, but not during a deploy.
@@ -95,7 +96,7 @@ def standby(context: Context) -> str | None:
 
 def standby_to_make(app: App, children: Mapping[ChildKey, Manifest], now: datetime) -> str | None:
     """Returns the name of the last good row if its pins have to be read: its workload is the standby and does not exist yet. Else None."""
-    good, warm, observed = app.status.last_good, app.spec.rollout.warm, Workloads.of(app, children)
+    good, warm, observed = app.status.last_good, app.spec.rollout.warm, ObservedWorkloads.of(app, children)
     if good is None or good.row is None or warm.replicas == 0 or not app.spec.rollout.switches:
         return None
     since = observed.served_since(observed.selected or PLAIN)
@@ -130,12 +131,12 @@ def standby_seconds(context: Context) -> float | None:
 
 def gives_up_standby(context: Context) -> bool:
     """Returns True if a quota has no room for the target's pods beside the serving and the standby ones."""
-    return context.history.candidate is not None and context.label != context.serving and bool(lacks_room(context))
+    return context.history.candidate is not None and context.label != context.serving and bool(lacks_room(context.workload))
 
 
-def lacks_room(context: Context) -> str:
+def lacks_room(workload: Manifest | None) -> str:
     """Returns the API server's message about a quota that prevents the target's pods; empty if there is none."""
-    state = WorkloadState.of(context.workload) if context.workload is not None else None
+    state = WorkloadState.of(workload) if workload is not None else None
     return state.failure if state is not None and state.failure is not None and NO_ROOM in state.failure else ""
 
 
@@ -149,7 +150,7 @@ def room_note(context: Context, label: str) -> str | None:
     noted: str = (observed["metadata"].get("annotations") or {}).get(names.ROOM_ANNOTATION, "")
     noted = noted if noted.startswith(f"{row.sequence} ") else ""
     leaving = sum(pod.deleting and pod.pins != label for pod in context.snapshot.pods.observed)
-    return f"{row.sequence} {leaving}" if lacks_room(context) and (noted or leaving) else noted or None
+    return f"{row.sequence} {leaving}" if lacks_room(context.workload) and (noted or leaving) else noted or None
 
 
 def needed_replicas(context: Context) -> int:
@@ -176,16 +177,16 @@ def are_others_gone(context: Context) -> bool:
     return not others and all(pod.deleting or pod.pins in (PLAIN, context.serving) for pod in context.snapshot.pods.observed)
 
 
-def has_pods_of_pins(context: Context) -> bool:
+def has_pods_of_pins(workloads: ObservedWorkloads, pods: ObservedPods) -> bool:
     """Returns True if a workload of strategy Switch, or a pod of one, exists and is not terminating: the selector `{app}` counts these
     pods.
     """
-    made = any(not is_ending(context.workloads.by_label[label]) for label in context.workloads.of_pins)
-    return made or any(pod.pins != PLAIN and not pod.deleting for pod in context.snapshot.pods.observed)
+    made = any(not is_ending(workloads.by_label[label]) for label in workloads.of_pins)
+    return made or any(pod.pins != PLAIN and not pod.deleting for pod in pods.observed)
 
 
-def noted_pins(context: Context, label: str) -> Pins | None:
+def noted_pins(made: ObservedWorkloads, label: str) -> Pins | None:
     """Returns the pins in a workload's own note; None if the note was not written by the operator."""
-    observed = context.workloads.get(label)
+    observed = made.get(label)
     pins = workloads.noted_pins(observed) if observed is not None else None
     return pins if pins is not None and pins.label == label else None

@@ -11,7 +11,7 @@ from dynamiq_operator.desired.base import is_ending
 from dynamiq_operator.desired.pins import label_of
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.causes import find_cause
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.rest.shared.serialize import Data
 
 EVENTS_MOST = 20
@@ -24,7 +24,7 @@ def pod(raw: Manifest, selected: str, events: Iterable[Manifest]) -> Data:
 
     `selected`: the pins label by which the App's Service selects, empty if it selects any pod. `events`: the pod's own.
     """
-    meta, seen = raw["metadata"], Pod.of(raw)
+    meta, seen = raw["metadata"], ObservedPod.of(raw)
     reason, message = _why(raw, seen)
     return {
         "name": meta["name"],
@@ -40,7 +40,7 @@ def pod(raw: Manifest, selected: str, events: Iterable[Manifest]) -> Data:
     }
 
 
-def _why(raw: Manifest, seen: Pod) -> tuple[str | None, str | None]:
+def _why(raw: Manifest, seen: ObservedPod) -> tuple[str | None, str | None]:
     """Returns why a pod is not Ready: as a deploy that fails for it reports it, else in the pod's own words."""
     if is_ending(raw):
         return "Terminating", None

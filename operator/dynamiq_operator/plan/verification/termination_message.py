@@ -11,7 +11,7 @@ from dynamiq_operator.plan.verification.text import HIDDEN, redacted
 MESSAGE_MAX = 512
 
 
-def said_by(text: str) -> tuple[float | None, str]:
+def score_and_message(text: str) -> tuple[float | None, str]:
     """Returns score and message of the last line, which is JSON with these two, or plain text."""
     lines = text.strip().splitlines()
     if not lines:
@@ -29,6 +29,6 @@ def said_by(text: str) -> tuple[float | None, str]:
 
 def without_secrets(text: str, secrets: Iterable[str] | None) -> str:
     """Returns the same message without these values; without any message text if they are unknown."""
-    score, message = said_by(text)
+    score, message = score_and_message(text)
     kept = message and (HIDDEN if secrets is None else redacted(message, secrets))
     return json.dumps({"score": score, "message": kept}) if text.strip() else ""

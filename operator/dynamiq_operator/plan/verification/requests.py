@@ -12,13 +12,14 @@ from dynamiq_operator.model.objects import App, Record, parse_time
 from dynamiq_operator.model.verification import Verify
 from dynamiq_operator.plan.children import selection
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.operator import OperatorState
+from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.workloads.verified import to_verify
 
 
 @dataclass(frozen=True)
-class Asked:
+class VerificationRequest:
     """The verification of these pods of the row of this uid. `job`: name of its evaluation Job, and of the Secret of its key, if it has
     one.
 
@@ -27,7 +28,7 @@ class Asked:
 
     row: str
     verify: Verify
-    pods: tuple[Pod, ...]
+    pods: tuple[ObservedPod, ...]
     port: int
     job: str = ""
     began: datetime | None = None
@@ -37,34 +38,34 @@ class Asked:
         return frozenset(pod.uid for pod in self.pods)
 
 
-def due(snapshot: Snapshot, app: App) -> Asked | None:
+def due(snapshot: Snapshot, app: App) -> VerificationRequest | None:
     """Returns the verification that is due for an App; None for most."""
     # Checked first, so that most Apps cost nothing.
     if not any(row.pinned is not None and row.pinned.verify is not None and row.outcome is None for row in snapshot.rows.observed):
         return None
-    return asked(Context.of(snapshot, app))
+    return request_of(Context.of(snapshot, app))
 
 
-def asked(context: Context) -> Asked | None:
+def request_of(context: Context) -> VerificationRequest | None:
     """Returns the verification that the new pods get now. Once begun, it continues with the same pods, ready or not."""
-    unverified = to_verify(context)
+    unverified = to_verify(context.history)
     if unverified is None or not context.switches or context.label == context.serving or context.app.meta.deleting:
         return None
     row, verify = unverified
     pods = tuple(pod for pod in context.pods if not pod.deleting and pod.ip)
-    uids, reading = frozenset(pod.uid for pod in pods), context.snapshot.verification.reading
-    has_begun = reading is not None and reading.row == row.meta.uid and reading.pods == uids
+    uids, progress = frozenset(pod.uid for pod in pods), context.snapshot.verification.progress
+    has_begun = progress is not None and progress.row == row.meta.uid and progress.pods == uids
     if not pods or not (has_begun or selection.is_ready(context, context.label)):
         return None
     port = context.target_pins.runtime.port if context.target_pins is not None else None
     job = names.evaluation(context.app.meta.name, row.meta.uid, uids) if verify.job is not None else ""
-    return Asked(row.meta.uid, verify, pods, port or DEFAULT_PORT, job, _began(context, row, verify))
+    return VerificationRequest(row.meta.uid, verify, pods, port or DEFAULT_PORT, job, _began(context.snapshot.operator, row, verify))
 
 
-def _began(context: Context, row: Record, verify: Verify) -> datetime | None:
+def _began(operator: OperatorState, row: Record, verify: Verify) -> datetime | None:
     """Returns when the verification began, according to the row. Times in which no operator could work do not count."""
     waits = row.status.waits
     if waits is None or waits.reason is not GuardReason.VERIFYING or not waits.until:
         return None
     since = parse_time(waits.until) - timedelta(seconds=verify.seconds)
-    return max(since, context.snapshot.operator.unattended_until or since)
+    return max(since, operator.unattended_until or since)
