@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller import feed
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.guard_index import APPROVALS_MAX
-from dynamiq_operator.controller.watching import informers
+from dynamiq_operator.controller.watching import feed, informers
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, POLICIES, RECORDS, REJECTIONS, ApiResource
 from dynamiq_operator.model import names

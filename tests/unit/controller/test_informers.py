@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.feed import GONE
 from dynamiq_operator.controller.watching import informers
+from dynamiq_operator.controller.watching.feed import GONE
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS, RUNTIMES, SLICES, WATCHED

@@ -1,1 +1,4 @@
-"""Holds what the watches reported of the cluster: the objects, by App, and the kinds that cannot be listed. It sends no request of its own."""
+"""Holds what the watches reported of the cluster: the objects, by App, and the kinds that cannot be listed.
+
+Its only request discovers the Gateway API.
+"""

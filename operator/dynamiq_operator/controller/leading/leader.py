@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dynamiq_operator.controller.lease_watch import LeaseWatch
+from dynamiq_operator.controller.leading.lease_watch import LeaseWatch
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import LEASES

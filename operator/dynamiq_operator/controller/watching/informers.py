@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
 from dynamiq_operator.controller.cached.gateway_api import GatewayApi
-from dynamiq_operator.controller.feed import Feed
+from dynamiq_operator.controller.watching.feed import Feed
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client

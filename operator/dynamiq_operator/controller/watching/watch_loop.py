@@ -12,8 +12,8 @@ from typing import Any
 
 import kopf
 
-from dynamiq_operator.controller.feed import Feed
 from dynamiq_operator.controller.watching import handlers, kopf_settings
+from dynamiq_operator.controller.watching.feed import Feed
 from dynamiq_operator.controller.watching.informers import Informers
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.errors import backoff
