@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 class Attribution:
     """A receiver of rows.
 
-    `app_uid`: returns the uid of an App by namespace and name; None if unknown. `look`: reads an App that the watch may not have delivered
-    yet.
+    `app_uid`: returns the uid of an App by namespace and name; None if unknown. `read_app`: reads an App that the watch may not have
+    delivered yet.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class Attribution:
         client: Client,
         store: Store,
         app_uid: Callable[[str, str], str | None],
-        look: Callable[[str, str], Awaitable[object]],
+        read_app: Callable[[str, str], Awaitable[object]],
         on_moved: Callable[[int], None],
     ) -> None:
-        self._store, self._app_uid, self._look, self._on_moved = store, app_uid, look, on_moved
+        self._store, self._app_uid, self._read_app, self._on_moved = store, app_uid, read_app, on_moved
         self.informer = Informer(client, RESOURCE, self, also=Unavailable)
         self._noted: dict[str, int] = {}
         """Hashes of the rows in the store, by uid. Most events change nothing that the store keeps."""
@@ -57,7 +57,7 @@ class Attribution:
     async def change(self, raw: Manifest) -> None:
         app = (raw.get("spec") or {}).get("app")
         if isinstance(app, str) and (raw["spec"].get("sequence")):
-            await self._look(raw["metadata"]["namespace"], app)  # the watch of Apps may be behind this one
+            await self._read_app(raw["metadata"]["namespace"], app)  # the watch of Apps may be behind this one
         await self._note([raw])
 
     async def delete(self, raw: Manifest) -> None:

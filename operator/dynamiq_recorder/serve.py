@@ -124,7 +124,7 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
         apps=apps,
         rights=rights,
         writers=Writers(client, apps, rights, options.gate),
-        attribution=Attribution(client, options.store, app_uid, apps.look, metrics.attributed_later.inc),
+        attribution=Attribution(client, options.store, app_uid, apps.read, metrics.attributed_later.inc),
         metrics=metrics,
         prices=prices,
         health=Health(),

@@ -24,6 +24,6 @@ async def readyz(context: ContextOf) -> Json:
     # An unreachable API server is no reason: with no replica ready, callers would get no connection instead of a 503 with the reason.
     if not context.index.is_ready:
         raise unavailable("this replica is starting")
-    if context.index.is_shut_out:
+    if context.index.is_rejected:
         raise unavailable("the API server does not take the credentials of this replica")
     return Json({"status": "ok"})

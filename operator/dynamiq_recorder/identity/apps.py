@@ -48,7 +48,7 @@ class Apps:
     def named(self, namespace: str, name: str) -> KnownApp | None:
         return self._by_uid.get(self._uids.get((namespace, name), ""))
 
-    async def look(self, namespace: str, name: str) -> KnownApp | None:
+    async def read(self, namespace: str, name: str) -> KnownApp | None:
         """Returns an App, which it reads if the watch has not delivered it yet; None if it is missing.
 
         Raises errors.ApiError.

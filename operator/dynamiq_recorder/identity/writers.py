@@ -89,7 +89,7 @@ class Writers:
         Raises NotNow.
         """
         try:
-            return await self._apps.look(namespace, name)
+            return await self._apps.read(namespace, name)
         except errors.ApiError as error:
             raise NotNow(f"the API server does not say which App it is: {error}") from error
 

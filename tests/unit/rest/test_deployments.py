@@ -128,7 +128,7 @@ def test_rows_that_a_list_has_no_place_for_are_there_all_the_same(stage: RestSta
 
 
 def test_a_row_of_which_nothing_was_heard_yet_is_there(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(id_index, "HEARD_WITHIN", 0.01)
+    monkeypatch.setattr(id_index, "REPORTED_WITHIN", 0.01)
     made = make.stored(row("chat-c", make.superseded(3), make.created(9)))
     known = [stage.object(RECORDS, name) for name in ("chat-a", "chat-b")]
     stage.script.on("GET", RECORDS.path("demo"), {"metadata": {"remainingItemCount": 2, "continue": "x"}, "items": [made]})

@@ -290,9 +290,9 @@ def _kept(stage: RestStage, reply: Reply, monkeypatch: pytest.MonkeyPatch) -> in
         tried.release()
         return reply
 
-    monkeypatch.setattr(id_index, "SHUT_OUT_AFTER", 0.0)
+    monkeypatch.setattr(id_index, "REJECTED_AFTER", 0.0)
     stage.script.on("GET", APPS.path(), answer)
-    keeping = threading.Thread(target=stage.context.index.of(APPS).keep, args=(ends,), daemon=True)
+    keeping = threading.Thread(target=stage.context.index.of(APPS).run, args=(ends,), daemon=True)
     keeping.start()
     assert all(tried.acquire(timeout=PATIENCE) for _ in range(2))
     status = stage.call("GET", "/readyz", token=None).status

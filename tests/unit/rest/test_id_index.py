@@ -59,7 +59,7 @@ def _watching(script: Script, *watches: Answer) -> Iterator[IdIndex]:
     script.on("GET", PATH, *watches, last, query={"watch": "true"})
     with ScriptedServer(script) as server:
         index = _index(server)
-        thread = threading.Thread(target=index.of(APPS).keep, args=(ends,), daemon=True)
+        thread = threading.Thread(target=index.of(APPS).run, args=(ends,), daemon=True)
         thread.start()
         try:
             assert came.wait(PATIENCE), script.sent
@@ -189,7 +189,7 @@ def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage
 def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: Any, lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index of many objects reads the missed changes in one short watch. If that does not reach the end, it lists."""
     monkeypatch.setattr(id_index, "LISTED_MOST", 0)
-    monkeypatch.setattr(id_index, "HEARD_SECONDS", 60)
+    monkeypatch.setattr(id_index, "CATCH_UP_SECONDS", 60)
     script = Script().on("GET", PATH, listed(_app("a"), version="5"), listed(_app("a"), _app("b", 9), version="9"))
     script.on("GET", PATH, listed(_app("a"), version="9"), query={"limit": "1"})
     script.on("GET", PATH, _watch(told), query={"watch": "true"})
@@ -268,7 +268,7 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
     script.on("GET", path, _watch(*events), last, query={"watch": "true"})
     with ScriptedServer(script) as server:
         rows = _index(server).of(RECORDS)
-        thread = threading.Thread(target=rows.keep, args=(ends,), daemon=True)
+        thread = threading.Thread(target=rows.run, args=(ends,), daemon=True)
         thread.start()
         try:
             assert came.wait(PATIENCE), script.sent
@@ -286,7 +286,7 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
 def test_who_listens_hears_of_each_change_once(stage: RestStage) -> None:
     heard: list[tuple[str, int, bool]] = []
     index = stage.context.index.of(APPS)
-    index.listen(lambda entry, is_gone: heard.append((entry.name, entry.version, is_gone)))
+    index.listen(lambda entry, is_deleted: heard.append((entry.name, entry.version, is_deleted)))
     for version in (7, 7, 6, 8):
         index.put(_app("new", version))
     index.remove("uid-of-new")

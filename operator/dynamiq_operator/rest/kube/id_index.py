@@ -31,17 +31,17 @@ WATCH_SECONDS = 280
 SILENCE = 330.0
 """Seconds. A watch that is silent for longer than the API server lets it live is dead."""
 INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
-SHUT_OUT_AFTER = 15.0
+REJECTED_AFTER = 15.0
 """Seconds for which the API server may reject this replica's credentials before the replica reports that it is not ready."""
-GONE_KEPT = 10_000
+DELETED_KEPT = 10_000
 WAITING_MOST = 48
 """Requests that wait at once for a relist that may have their id, at most."""
 FIND_WITHIN = 10.0  # seconds
-HEARD_WITHIN = 0.5
+REPORTED_WITHIN = 0.5
 """Seconds within which a working watch reports a change."""
 LISTED_MOST = 2_000
 """Objects up to which a list is quicker than a watch of what was missed. A list of 60,000 rows takes half a minute."""
-HEARD_SECONDS = 3
+CATCH_UP_SECONDS = 3
 """Seconds of a watch that catches up. The API server reports how far a watch is two seconds before it ends."""
 RELIST_PAUSE_FACTOR = 4.0
 """The pause after a relist for unknown ids, in multiples of its duration: half of FIND_WITHIN at most, so that requests get an answer."""
@@ -60,7 +60,7 @@ class KindIndex:
         self._by_name: dict[tuple[str, str], Entry] = {}
         self._groups = Groups()
         self._counts: Counter[str] = Counter()
-        self._gone: dict[str, None] = {}
+        self._deleted: dict[str, None] = {}
         self._complete_to = 0
         """The resourceVersion up to which nothing is missing."""
         self.listed = threading.Event()
@@ -69,12 +69,12 @@ class KindIndex:
         self._may_relist_at = 0.0
         self._failure: errors.ApiError | None = None
         self._listeners: list[Listener] = []
-        self._shut_out_since: float | None = None
+        self._rejected_since: float | None = None
 
     @property
-    def is_shut_out(self) -> bool:
+    def is_rejected(self) -> bool:
         """True if the API server answers, but has rejected this replica's credentials for a while. Each replica has its own token."""
-        return (since := self._shut_out_since) is not None and time.monotonic() - since >= SHUT_OUT_AFTER
+        return (since := self._rejected_since) is not None and time.monotonic() - since >= REJECTED_AFTER
 
     def listen(self, listener: Listener) -> None:
         """Calls `listener` for every change from now on."""
@@ -135,7 +135,7 @@ class KindIndex:
                 known = self._counts[namespace]
                 return known >= count if is_behind else known <= count
 
-            if self._changed.wait_for(is_caught_up, HEARD_WITHIN):
+            if self._changed.wait_for(is_caught_up, REPORTED_WITHIN):
                 return
         self.relist()
 
@@ -223,10 +223,10 @@ class KindIndex:
             target = int(now["metadata"]["resourceVersion"])
             if self._complete_to >= target:
                 return True
-            state = self._state(HEARD_SECONDS)
+            state = self._state(CATCH_UP_SECONDS)
             state.version = str(begin)
             state.begin(time.monotonic())
-            with closing(self._events(state, 2.0 * HEARD_SECONDS)) as versions:
+            with closing(self._events(state, 2.0 * CATCH_UP_SECONDS)) as versions:
                 return any(int(version) >= target for version in versions)
         except errors.ApiError as error:
             LOG.info("index of %s: a watch does not tell what is new, so everything is listed: %s", self.resource.plural, error)
@@ -234,7 +234,7 @@ class KindIndex:
             LOG.exception("index of %s: everything is listed", self.resource.plural)
         return False
 
-    def keep(self, ends: threading.Event) -> None:
+    def run(self, ends: threading.Event) -> None:
         """Lists and watches until `ends` is set. An error, or a watch without events, is retried with backoff."""
         state = self._state(WATCH_SECONDS)
         while not ends.wait(state.wait(time.monotonic(), random.uniform(*SHARES))):  # noqa: S311
@@ -246,7 +246,7 @@ class KindIndex:
                     state.version = self.list()
             except errors.ApiError as error:
                 if error.status == 401:
-                    self._shut_out_since = self._shut_out_since or time.monotonic()
+                    self._rejected_since = self._rejected_since or time.monotonic()
                 state.failed(error, time.monotonic())
             except Exception as error:
                 LOG.exception("index of %s", self.resource.plural)
@@ -276,7 +276,7 @@ class KindIndex:
         state.ended(time.monotonic())
 
     def _on_opened(self) -> None:
-        self._shut_out_since = None
+        self._rejected_since = None
 
     def _replace(self, entries: Iterable[Entry], version: int) -> None:
         listed = {entry.uid: entry for entry in entries}
@@ -287,7 +287,7 @@ class KindIndex:
 
     def _put(self, entry: Entry) -> None:
         known = self._by_id.get(entry.uid)
-        if entry.uid in self._gone or (known is not None and known.version >= entry.version):
+        if entry.uid in self._deleted or (known is not None and known.version >= entry.version):
             return
         if known is not None:
             entry = replace(entry, first=known.first)
@@ -304,9 +304,9 @@ class KindIndex:
             listener(entry, False)
 
     def _remove(self, uid: str) -> None:
-        self._gone[uid] = None
-        if len(self._gone) > GONE_KEPT:
-            del self._gone[next(iter(self._gone))]
+        self._deleted[uid] = None
+        if len(self._deleted) > DELETED_KEPT:
+            del self._deleted[next(iter(self._deleted))]
         if (entry := self._by_id.pop(uid, None)) is None:
             return
         self._counts[entry.namespace] -= 1
@@ -329,7 +329,7 @@ class IdIndex:
 
     def start(self) -> None:
         for kind in self._kinds.values():
-            threading.Thread(target=kind.keep, args=(self._ends,), daemon=True, name=f"index-{kind.resource.plural}").start()
+            threading.Thread(target=kind.run, args=(self._ends,), daemon=True, name=f"index-{kind.resource.plural}").start()
 
     def stop(self) -> None:
         self._ends.set()
@@ -340,9 +340,9 @@ class IdIndex:
         return all(kind.listed.is_set() for kind in self._kinds.values())
 
     @property
-    def is_shut_out(self) -> bool:
+    def is_rejected(self) -> bool:
         """True if the API server has rejected this replica's credentials for a while."""
-        return any(kind.is_shut_out for kind in self._kinds.values())
+        return any(kind.is_rejected for kind in self._kinds.values())
 
     def of(self, resource: ApiResource) -> KindIndex:
         return self._kinds[resource.kind]
