@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from local import builds, clusters, gateway, images, metrics, prepare, processes, state
+from local import clusters, gateway, images, metrics, prepare, processes, state
 from local.errors import LocalError
-from local.images import ImageError
 from local.progress import say
 from local.resolver import FORCEABLE
 
@@ -31,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options) or 0)
-    except (LocalError, builds.BuildError, ImageError) as error:
+    except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -17,13 +17,14 @@ from pathlib import Path
 
 from local import steps
 from local.components import Component, GoError, folder_of, go_environment, modules_of, number_of_packages
+from local.errors import LocalError
 from local.progress import say
 from local.steps import Step, Task
 
 GO_AT_LEAST = (1, 26)
 
 
-class BuildError(Exception):
+class BuildError(LocalError):
     """A component that could not be built; the message names it and the remedy."""
 
 

@@ -22,10 +22,9 @@ from pathlib import Path
 import yaml
 
 from local import clusters, console_build, controlplane, demo, gateway, pki, prepare, recorder, steps
-from local.builds import BuildError
 from local.clusters import Cluster
 from local.errors import LocalError
-from local.images import REPOSITORY, ImageError
+from local.images import REPOSITORY
 from local.operators import NAMESPACE as SYSTEM
 from local.progress import say, wait_for
 from local.state import DEFAULT_NAME
@@ -146,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
             _develop(Console.on(cluster), Address(options.port or DEV_PORT))
         else:
             _serve(Console.on(cluster), Address(options.port or PORT, options.tls))
-    except (LocalError, BuildError, ImageError) as error:
+    except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -17,6 +17,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from local.errors import LocalError
+
 LOCK = Path(__file__).parent.parent / "locks" / "debian.txt"
 SUITE = "bookworm"
 PYTHON = "3.11"
@@ -45,7 +47,7 @@ _URI = re.compile(r"^'[^']*/(?P<archive>[^/']+)/(?P<path>pool/[^']+)' (?P<file>\
 _HEADER = "# The packages of Debian that a release's images are made of, written by `make locks`. A line: archive, architecture, name, version, file, hash.\n"
 
 
-class LockError(Exception):
+class LockError(LocalError):
     """A lock that is wrong, or could not be written; the message explains why."""
 
 

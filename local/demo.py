@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from local import clusters, gateway, images, operators, prepare
-from local.builds import BuildError
 from local.caller import Responses, following, wait_for_response
 from local.clusters import Cluster
 from local.demo_rollouts import RolloutDemo
 from local.errors import LocalError
 from local.gateway import Gateway
-from local.images import REPOSITORY, ImageError
+from local.images import REPOSITORY
 from local.progress import say, wait_for
 from local.state import DEFAULT_NAME
 from local.transcript import Transcript, heading
@@ -161,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
         cluster = clusters.start(options.name, options.profile, prepared=prepare.for_demo)
         in_front = gateway.start(cluster) if cluster.profile == "node" else None
         Demo(cluster, Transcript(cluster, REPOSITORY), in_front).run()
-    except (LocalError, BuildError, ImageError) as error:
+    except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from local import borrowed, console_build, images, rootfs
-from local.builds import BuildError
 from local.chart.build import pack
+from local.errors import LocalError
 from local.images import REPOSITORY, version
 
 OUT = REPOSITORY / "build" / "dist"
@@ -39,7 +39,7 @@ ZIP_EPOCH = "315532800"
 BUILD_WHEEL = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 
 
-class DistError(Exception):
+class DistError(LocalError):
     """A part of the release that could not be built; the message names it, and shows the output of the program."""
 
 
@@ -129,7 +129,7 @@ def main() -> int:
     shutil.rmtree(OUT, ignore_errors=True)
     try:
         paths = build(OUT)
-    except (DistError, BuildError) as error:
+    except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"version {version()}, in {OUT.relative_to(REPOSITORY)}/:")

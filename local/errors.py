@@ -1,5 +1,5 @@
-"""Defines the one error of this package, for problems that a user can act on."""
+"""Defines the error of this package, for problems that a user can act on."""
 
 
 class LocalError(Exception):
-    """A cluster that could not be started, found or stopped; the message names the remedy."""
+    """A cluster, an image or a file that could not be started, made or found; the message names the remedy."""

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from local import builds, console_build, debian, rootfs, steps
 from local.archives import add
+from local.errors import LocalError
 from local.steps import Step, Task
 
 REPOSITORY = Path(__file__).parent.parent
@@ -34,7 +35,7 @@ SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 _MEDIA = "application/vnd.oci.image"
 
 
-class ImageError(Exception):
+class ImageError(LocalError):
     """An image that could not be made; the message names the part, and the remedy."""
 
 
@@ -195,16 +196,11 @@ def _build(image: Image, recipe: Recipe, task: Task) -> str:
             if image.console:
                 console_build.build(task)  # it exists, unless builds of another checkout have replaced it meanwhile
                 console_build.copy(console_build.folder(), root / rootfs.APP / console_build.STATIC.relative_to(image.source.parent))
-            _pack(archive, image, root, recipe)
+            entrypoint, environment = ["/usr/local/bin/python3", "-m", image.package], recipe.base.environment
+            write_image(archive, image.reference, root, entrypoint=entrypoint, cmd=[image.command], env=environment, epoch=recipe.epoch)
             shutil.rmtree(root)
             _forget(base.parent, f"{stem}-{version()}-*.tar", KEPT)
         return f"{archive.stat().st_size / 1e6:.0f} MB"
-
-
-def _pack(archive: Path, image: Image, root: Path, recipe: Recipe) -> None:
-    entrypoint = ["/usr/local/bin/python3", "-m", image.package]
-    environment = recipe.base.environment
-    write_image(archive, image.reference, root, entrypoint=entrypoint, cmd=[image.command], env=environment, epoch=recipe.epoch)
 
 
 def _make_base(base: Path, image: Image, origin: rootfs.Base, task: Task) -> None:

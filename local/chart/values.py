@@ -24,84 +24,90 @@ class Values(BaseModel):
 
 
 class Image(Values):
-    repository: Annotated[str, Field(description="Its name below images.registry.", min_length=1)]
-    tag: Annotated[str, Field(description="Left out: the version of the chart's programs.")] = ""
+    repository: Annotated[str, Field(description="Its name in images.registry.", min_length=1)]
+    tag: Annotated[str, Field(description="Default: the version of the chart.")] = ""
     digest: Annotated[
-        str, Field(description="sha256:…, in place of the tag: what is pulled is then what was tested.", pattern="^(sha256:[0-9a-f]{64})?$")
+        str,
+        Field(
+            description="sha256:…, used instead of the tag, so that nodes pull exactly the tested image.",
+            pattern="^(sha256:[0-9a-f]{64})?$",
+        ),
     ] = ""
 
 
 class Images(Values):
-    registry: Annotated[str, Field(description="Where the cluster pulls all of them from, such as registry.example/dynamiq.", min_length=1)]
+    registry: Annotated[
+        str, Field(description="Registry from which the cluster pulls all images, such as registry.example/dynamiq.", min_length=1)
+    ]
     pull_policy: Annotated[Literal["Always", "IfNotPresent", "Never"], Field(description="When a node pulls an image.")]
     pull_secrets: Annotated[
         tuple[str, ...],
         Field(
-            description="Names of Secrets with which they are pulled. They have to be there, in each namespace that pods of the chart are in: that of the "
-            "release, gate.namespace, and dynamiq-recorder. Pods of Apps pull theirs with those of their own namespaces."
+            description="Names of Secrets for pulling. They must exist in each namespace with pods of the chart: the release's, gate.namespace and "
+            "dynamiq-recorder. Pods of Apps use the Secrets of their own namespaces."
         ),
     ] = ()
-    operator: Annotated[Image, Field(description="Of the operator, the API with the console, and the gate.")]
-    runtime: Annotated[Image, Field(description="The reference runtime, whose pods call Apps for their triggers.")]
-    recorder: Annotated[Image, Field(description="Of the recorder of runs.")]
+    operator: Annotated[Image, Field(description="Image of the operator, the API with the console, and the gate.")]
+    runtime: Annotated[Image, Field(description="Image of the reference runtime, which also calls Apps for their triggers.")]
+    recorder: Annotated[Image, Field(description="Image of the recorder.")]
 
 
 class Pods(Values):
     """Values for all pods of the chart."""
 
-    node_selector: Annotated[Labels, Field(description="Labels of the nodes that they may run on.")] = {}
-    tolerations: Annotated[Objects, Field(description="Taints of nodes that they tolerate.")] = ()
-    affinity: Annotated[Mapping[str, Any], Field(description="Where they would rather, or must, run.")] = {}
-    priority_class_name: Annotated[str, Field(description="Their PriorityClass: who is evicted for whom.")] = ""
+    node_selector: Annotated[Labels, Field(description="Labels of the nodes that pods may run on.")] = {}
+    tolerations: Annotated[Objects, Field(description="Taints of nodes that pods tolerate.")] = ()
+    affinity: Annotated[Mapping[str, Any], Field(description="Preferred and required places of pods.")] = {}
+    priority_class_name: Annotated[str, Field(description="PriorityClass of pods, which decides about eviction.")] = ""
 
 
 class Component(Pods):
     """Values for the pods of one program. A setting of `Pods` that is set here replaces the one for all pods."""
 
-    resources: Annotated[Mapping[str, Any], Field(description="Requests and limits of its container.")]
-    topology_spread_constraints: Annotated[
-        Objects, Field(description="How its pods are spread. Left out: apart by node and by zone where that can be.")
-    ] = ()
-    pod_labels: Annotated[Labels, Field(description="More labels of its pods.")] = {}
-    pod_annotations: Annotated[Labels, Field(description="Annotations of its pods.")] = {}
-    extra_args: Annotated[tuple[str, ...], Field(description="More options of its program.")] = ()
+    resources: Annotated[Mapping[str, Any], Field(description="Requests and limits of the container.")]
+    topology_spread_constraints: Annotated[Objects, Field(description="Spread of pods. Default: over nodes and zones if possible.")] = ()
+    pod_labels: Annotated[Labels, Field(description="Additional labels of pods.")] = {}
+    pod_annotations: Annotated[Labels, Field(description="Annotations of pods.")] = {}
+    extra_args: Annotated[tuple[str, ...], Field(description="Additional options of the program.")] = ()
     extra_env: Annotated[
         Objects,
         Field(
-            description="More variables of its container, as {name, value} or {name, valueFrom}; one that the chart sets itself is refused."
+            description="Additional variables of the container, as {name, value} or {name, valueFrom}. The chart refuses variables that it sets itself."
         ),
     ] = ()
-    extra_env_from: Annotated[Objects, Field(description="ConfigMaps and Secrets that are there already, whose keys are variables.")] = ()
-    extra_volumes: Annotated[Objects, Field(description="More volumes of its pods, such as a Secret with certificates.")] = ()
-    extra_volume_mounts: Annotated[Objects, Field(description="Where its container has them.")] = ()
+    extra_env_from: Annotated[Objects, Field(description="Existing ConfigMaps and Secrets whose keys become variables.")] = ()
+    extra_volumes: Annotated[Objects, Field(description="Additional volumes of pods, such as a Secret with certificates.")] = ()
+    extra_volume_mounts: Annotated[Objects, Field(description="Mounts of these volumes in the container.")] = ()
 
 
-Replicas = Annotated[int, Field(ge=0, description="How many pods.")]
+Replicas = Annotated[int, Field(ge=0, description="Number of pods.")]
 
 
 class Operator(Component):
-    replicas: Annotated[int, Field(ge=0, description="How many pods. One works, by a Lease; another has its caches warm and takes over.")]
+    replicas: Annotated[
+        int, Field(ge=0, description="Number of pods. One leads by a Lease; another follows with synced caches and takes over.")
+    ]
 
 
 class Service(Values):
-    type: Annotated[Literal["ClusterIP", "NodePort", "LoadBalancer"], Field(description="Its type.")] = "ClusterIP"
-    annotations: Annotated[Labels, Field(description="Its annotations, such as a cloud's for its load balancer.")] = {}
+    type: Annotated[Literal["ClusterIP", "NodePort", "LoadBalancer"], Field(description="Type of the Service.")] = "ClusterIP"
+    annotations: Annotated[Labels, Field(description="Annotations of the Service, such as those for a cloud's load balancer.")] = {}
 
 
 class Ingress(Values):
-    hostname: Annotated[str, Field(description="Left out: there is none.")] = ""
-    class_name: Annotated[str, Field(description="Its IngressClass. Left out: the cluster's own.")] = ""
+    hostname: Annotated[str, Field(description="Hostname of the Ingress. Default: no Ingress.")] = ""
+    class_name: Annotated[str, Field(description="IngressClass. Default: that of the cluster.")] = ""
     tls_secret: Annotated[
         str,
         Field(
-            description="Secret of the release's namespace with the certificate. Tokens travel here: leave it out only where TLS ends before."
+            description="Secret of the release's namespace with the certificate. Leave it empty only if TLS ends before the Ingress: requests have tokens."
         ),
     ] = ""
-    annotations: Annotated[Labels, Field(description="Its annotations, such as cert-manager's.")] = {}
+    annotations: Annotated[Labels, Field(description="Annotations of the Ingress, such as those of cert-manager.")] = {}
 
 
 class Api(Component):
-    enabled: Annotated[bool, Field(description="Whether there is a REST API, and with it the console.")] = True
+    enabled: Annotated[bool, Field(description="Installs the REST API, which serves the console.")] = True
     replicas: Replicas
     service: Annotated[Service, Field(description="The Service dynamiq-api.")] = Service()
     ingress: Annotated[Ingress, Field(description="A hostname for API and console.")] = Ingress()
@@ -109,117 +115,107 @@ class Api(Component):
 
 class Oidc(Values):
     issuer: Annotated[
-        str, Field(description="URL of the provider, which the API server trusts too. Left out: people sign in with a token.")
+        str, Field(description="URL of the provider, which the API server must trust, too. Default: people sign in with a token.")
     ] = ""
-    client_id: Annotated[str, Field(description="The console's client at the provider.")] = ""
-    scopes: Annotated[str, Field(description="What is asked for. Left out: openid email profile.")] = ""
-    name: Annotated[str, Field(description="What the button calls the provider. Left out: its host.")] = ""
-    existing_secret: Annotated[str, Field(description="Secret of the release's namespace with the two below.", min_length=1)]
+    client_id: Annotated[str, Field(description="Client of the console at the provider.")] = ""
+    scopes: Annotated[str, Field(description="Requested scopes. Default: openid email profile.")] = ""
+    name: Annotated[str, Field(description="Name of the provider on the button. Default: its host.")] = ""
+    existing_secret: Annotated[str, Field(description="Secret of the release's namespace with the two keys below.", min_length=1)]
     client_secret_key: Annotated[
-        str, Field(description="Its key with the client's secret, such as client-secret. Left out: a public client.")
+        str, Field(description="Key with the client's secret, such as client-secret. Default: a public client.")
     ] = ""
-    ca_key: Annotated[
-        str, Field(description="Its key with the provider's certificates, such as ca.crt. Left out: those of the system.")
-    ] = ""
+    ca_key: Annotated[str, Field(description="Key with the provider's certificates, such as ca.crt. Default: those of the system.")] = ""
 
 
 class Console(Values):
-    enabled: Annotated[bool, Field(description="Whether the API serves the web console.")] = True
+    enabled: Annotated[bool, Field(description="Makes the API serve the web console.")] = True
     url: Annotated[
         str,
-        Field(description="Where browsers find it, such as https://console.example.com. Left out: by a port-forward, at localhost alone."),
+        Field(description="URL for browsers, such as https://console.example.com. Default: localhost, by a port-forward."),
     ] = ""
-    oidc: Annotated[Oidc, Field(description="Signing in with an OpenID Connect provider.")]
+    oidc: Annotated[Oidc, Field(description="Sign-in with an OpenID Connect provider.")]
 
 
 class Retire(Values):
     enabled: Annotated[
         bool,
         Field(
-            description="Whether `helm uninstall` wakes every App that sleeps before the gate goes, by a Job: asleep, Apps are served by nobody without it."
+            description="Makes `helm uninstall` run a Job that wakes every sleeping App before the gate is deleted. Without the gate nothing serves a sleeping App."
         ),
     ] = True
     timeout_seconds: Annotated[
-        int, Field(ge=1, description="For how long it waits for them. After that the gate is back, and the release stays as it was.")
+        int, Field(ge=1, description="Time limit of that Job. After it the gate is restored, and the release stays as it was.")
     ] = 240
 
 
 class Gate(Component):
-    enabled: Annotated[
-        bool, Field(description="Whether there is a gate. Without it no App sleeps, and one of type serverless is refused.")
-    ] = True
+    enabled: Annotated[bool, Field(description="Installs the gate. Without it no App sleeps, and Apps of type serverless are refused.")] = (
+        True
+    )
     namespace: Annotated[
         str,
         Field(
-            description="Its namespace, in which nothing else is. To change it, switch the gate off by one upgrade, and on by the next.",
+            description="Namespace of the gate, with nothing else in it. To change it, disable the gate by one upgrade and enable it by the next.",
             min_length=1,
         ),
     ]
-    create_namespace: Annotated[
-        bool, Field(description="Whether the chart makes that namespace. It stays when the release ends, empty.")
-    ] = True
+    create_namespace: Annotated[bool, Field(description="Creates that namespace. An uninstallation leaves it empty.")] = True
     replicas: Replicas
     termination_grace_period_seconds: Annotated[
         int,
-        Field(
-            ge=1, description="For how long its calls may go on when a pod of it ends. Longer runs need more, and DYNAMIQ_FINISH_WITHIN."
-        ),
+        Field(ge=1, description="Time that calls have when a pod of the gate ends. Longer runs need more, and DYNAMIQ_FINISH_WITHIN."),
     ]
-    retire: Annotated[Retire, Field(description="What an uninstallation does for Apps that sleep.")] = Retire()
+    retire: Annotated[Retire, Field(description="What an uninstallation does for sleeping Apps.")] = Retire()
 
 
 class Storage(Values):
-    size: Annotated[str, Field(description="Of its volume. It can't be changed later by the chart.", min_length=1)]
-    class_name: Annotated[str, Field(description="StorageClass of its volume. Left out: the cluster's own.")] = ""
+    size: Annotated[str, Field(description="Size of the volume. The chart cannot change it later.", min_length=1)]
+    class_name: Annotated[str, Field(description="StorageClass of the volume. Default: that of the cluster.")] = ""
 
 
 class Recorder(Component):
-    enabled: Annotated[bool, Field(description="Whether there is a recorder of runs, and operator, API and gate are told of it.")] = False
+    enabled: Annotated[bool, Field(description="Installs the recorder of runs, and configures operator, API and gate to use it.")] = False
     url: Annotated[
-        str, Field(description="URL of a recorder that is installed otherwise, or of this one by another name, such as https://….")
+        str, Field(description="URL of a recorder that this chart did not install, or another URL of this one, such as https://….")
     ] = ""
     create_namespace: Annotated[
-        bool, Field(description="Whether the chart makes the namespace dynamiq-recorder. It stays when the release ends: runs are in it.")
+        bool, Field(description="Creates the namespace dynamiq-recorder. An uninstallation leaves it, with all runs.")
     ] = True
     store: Annotated[
-        Literal["sqlite", "postgresql"], Field(description="sqlite: one pod with a volume. postgresql: several, and a database of yours.")
+        Literal["sqlite", "postgresql"], Field(description="sqlite: one pod with a volume. postgresql: several pods and your database.")
     ]
-    replicas: Annotated[int, Field(ge=0, description="How many pods, with postgresql.")]
-    storage: Annotated[Storage, Field(description="Of sqlite.")]
+    replicas: Annotated[int, Field(ge=0, description="Number of pods, with postgresql.")]
+    storage: Annotated[Storage, Field(description="Volume, with sqlite.")]
     existing_secret: Annotated[
-        str, Field(description="Of postgresql: Secret in dynamiq-recorder whose key dsn says where the database is.", min_length=1)
+        str, Field(description="Secret in dynamiq-recorder whose key dsn has the database's address, with postgresql.", min_length=1)
     ]
     prices: Annotated[
         Objects,
-        Field(description="What calls of models cost, where nobody reports it. Left out: examples. docs/runs.md has what an entry says."),
+        Field(description="Prices of models whose calls report no cost. Default: examples. docs/runs.md describes an entry."),
     ] = ()
 
 
 class Notifications(Values):
     existing_secret: Annotated[
         str,
-        Field(
-            description="Secret of the release's namespace with the url, and key, of who is told what becomes of rows in every namespace."
-        ),
+        Field(description="Secret of the release's namespace with the url and the key of a sink for the rows of every namespace."),
     ] = ""
-    format: Annotated[Literal["CloudEvents", "Slack"], Field(description="How it is told.")] = "CloudEvents"
+    format: Annotated[Literal["CloudEvents", "Slack"], Field(description="Format of notifications.")] = "CloudEvents"
     allow_networks: Annotated[
-        tuple[str, ...], Field(description="Private ranges of addresses that receivers may be in, such as 10.20.0.0/16.")
+        tuple[str, ...], Field(description="Private address ranges that receivers may be in, such as 10.20.0.0/16.")
     ] = ()
 
 
 class Apps(Values):
     domain: Annotated[str, Field(description="Apps without a hostname get <app>.<namespace>.<domain>.")] = ""
-    public_scheme: Annotated[Literal["", "http", "https"], Field(description="How Apps are called from outside. Left out: https.")] = ""
-    public_port: Annotated[int, Field(ge=0, le=65535, description="Port at which they are. 0: the scheme's own.")] = 0
+    public_scheme: Annotated[Literal["", "http", "https"], Field(description="Scheme of Apps' public URLs. Default: https.")] = ""
+    public_port: Annotated[int, Field(ge=0, le=65535, description="Port of Apps' public URLs. 0: that of the scheme.")] = 0
     ingress_class: Annotated[str, Field(description="IngressClass of Apps that name none.")] = ""
-    gateway: Annotated[str, Field(description="NAMESPACE/NAME of the Gateway of Apps of type Gateway that name none.")] = ""
-    image_policy: Annotated[Literal["any", "digest"], Field(description="digest: a Runtime whose image names no digest is refused.")] = (
-        "any"
-    )
+    gateway: Annotated[str, Field(description="NAMESPACE/NAME of the Gateway for Apps of type Gateway that name none.")] = ""
+    image_policy: Annotated[Literal["any", "digest"], Field(description="digest: a Runtime whose image has no digest is refused.")] = "any"
     metrics_from: Annotated[
         tuple[str, ...],
-        Field(description="Who reads the metrics of Apps that say who may call them: NAMESPACE, or NAMESPACE/LABEL=VALUE."),
+        Field(description="Readers of the metrics of Apps that restrict their callers: NAMESPACE, or NAMESPACE/LABEL=VALUE."),
     ] = ()
 
 
@@ -227,7 +223,7 @@ class Admission(Values):
     mutating: Annotated[
         bool,
         Field(
-            description="Whether policies stamp who did what. They need Kubernetes 1.36; for 1.34 and 1.35 false, and read manifests/overlays/before-1.36."
+            description="Installs the policies that stamp who did what. They need Kubernetes 1.36: for 1.34 and 1.35 set false, and read manifests/overlays/before-1.36."
         ),
     ] = True
 
@@ -236,35 +232,35 @@ class Crds(Values):
     check: Annotated[
         bool,
         Field(
-            description="Whether an install and an upgrade are refused where the cluster's definitions are older than the chart's. It reads them, for which who "
-            "installs needs the right."
+            description="Refuses an install or upgrade if the cluster's definitions are older than the chart's. The installing user needs the right to read "
+            "them."
         ),
     ] = True
 
 
 class Monitoring(Values):
     enabled: Annotated[
-        bool, Field(description="Whether there are PodMonitors and alerts, for the Prometheus Operator, and dashboards, for Grafana.")
+        bool, Field(description="Installs PodMonitors and alerts for the Prometheus Operator, and dashboards for Grafana.")
     ] = False
-    labels: Annotated[Labels, Field(description="Labels by which your Prometheus takes them, such as release: kube-prometheus-stack.")] = {}
-    dashboard_labels: Annotated[Labels, Field(description="Labels by which your Grafana takes dashboards.")]
+    labels: Annotated[Labels, Field(description="Labels that your Prometheus selects, such as release: kube-prometheus-stack.")] = {}
+    dashboard_labels: Annotated[Labels, Field(description="Labels that your Grafana selects dashboards by.")]
 
 
 class Chart(Values):
     """All values."""
 
-    images: Annotated[Images, Field(description="Images, and where they come from.")]
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Of all programs.")] = "info"
-    pods: Annotated[Pods, Field(description="Of all pods: what a part below sets itself holds in its place.")] = Pods()
+    images: Annotated[Images, Field(description="Images and their registry.")]
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Log level of all programs.")] = "info"
+    pods: Annotated[Pods, Field(description="Settings of all pods. A setting of one program below replaces them.")] = Pods()
     operator: Annotated[Operator, Field(description="The operator.")]
     api: Annotated[Api, Field(description="The REST API, which serves the console.")]
     console: Annotated[Console, Field(description="The web console.")]
     gate: Annotated[Gate, Field(description="The gate, behind which serverless Apps sleep.")]
     recorder: Annotated[Recorder, Field(description="The recorder of runs. docs/runs.md says what it keeps.")]
-    apps: Annotated[Apps, Field(description="What holds for every App.")] = Apps()
-    notifications: Annotated[Notifications, Field(description="Who is told what becomes of rows.")] = Notifications()
-    admission: Annotated[Admission, Field(description="The policies that guard the ledger. They are always there.")] = Admission()
-    crds: Annotated[Crds, Field(description="The definitions of our kinds, which helm installs, and neither upgrades nor deletes.")] = (
+    apps: Annotated[Apps, Field(description="Settings for every App.")] = Apps()
+    notifications: Annotated[Notifications, Field(description="Notifications about rows.")] = Notifications()
+    admission: Annotated[Admission, Field(description="The policies that guard the ledger. They are always installed.")] = Admission()
+    crds: Annotated[Crds, Field(description="The definitions of our kinds. Helm installs them, and neither upgrades nor deletes them.")] = (
         Crds()
     )
     monitoring: Annotated[Monitoring, Field(description="Metrics, alerts and dashboards.")]

@@ -42,7 +42,7 @@ def _lines(part: Values, depth: int) -> Iterator[str]:
         value, key = getattr(part, name), field.alias or name
         if depth == 0:
             yield ""
-        yield from (f"{indent}# {line}" for line in textwrap.wrap(field.description or "", WIDTH - len(indent) - 2))
+        yield from (f"{indent}# {line}" for line in textwrap.wrap(field.description or "", WIDTH - len(indent) - 2, break_on_hyphens=False))
         if isinstance(value, Values):
             yield f"{indent}{key}:"
             yield from _lines(value, depth + 1)

@@ -51,7 +51,7 @@ def _plugin() -> str:
 
 
 def _chart() -> str:
-    intro = "Values of the Helm chart, and their defaults. [Install](../install.md#values) has a file with something of everything."
+    intro = "Values of the Helm chart, and their defaults. [Install](../install.md#values) has an example."
     return page("# Values of the chart", intro, written.table(written.values_with(templates.render(build.MANIFESTS).defaults)))
 
 

@@ -6,35 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from local.builds import BuildError
-from local.debian_lock import LockError
-from local.dist import DistError
 from local.errors import LocalError
 from local.images import ALWAYS, OURS, REPOSITORY, ImageError, version
 from local.progress import say
 from local.release import build, check
-from local.release.build import ReleaseError
-from local.release.changelog import ChangelogError
-from local.release.chart import ChartError
-from local.release.layout import LayoutError
-from local.release.parts import PartsError
-from local.release.sbom import SbomError
 from local.resolver import FORCEABLE
 
 WORK = REPOSITORY / "build" / "release-check"
-ERRORS = (
-    BuildError,
-    ChangelogError,
-    ChartError,
-    DistError,
-    ImageError,
-    LayoutError,
-    LocalError,
-    LockError,
-    PartsError,
-    ReleaseError,
-    SbomError,
-)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except ERRORS as error:
+    except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

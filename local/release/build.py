@@ -16,6 +16,7 @@ from pathlib import Path
 
 from local import console_build, debian, debian_lock, dist, images
 from local.archives import add
+from local.errors import LocalError
 from local.images import REPOSITORY, Image, Recipe
 from local.progress import say
 from local.release import changelog, layout, parts, sbom
@@ -29,7 +30,7 @@ LOCK_OF_WHEEL = {layout.SERVERS: "operator.txt", layout.PLUGIN: "kubectl.txt"}
 EXAMPLES = REPOSITORY / "examples"
 
 
-class ReleaseError(Exception):
+class ReleaseError(LocalError):
     """A checkout from which a release can't be built; the message explains why."""
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from local.errors import LocalError
+
 UNRELEASED = "Unreleased"
 _HEADING = re.compile(r"^## \[(?P<name>[^\]]+)\].*$", re.MULTILINE)
 
 
-class ChangelogError(Exception):
+class ChangelogError(LocalError):
     """A changelog without the version."""
 
 

@@ -14,11 +14,12 @@ import yaml
 
 from local import builds, components
 from local.chart.templates import SYSTEM
+from local.errors import LocalError
 
 RELEASE = "dynamiq"
 
 
-class ChartError(Exception):
+class ChartError(LocalError):
     """A chart that Helm refuses; the message is Helm's own."""
 
 

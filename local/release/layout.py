@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from local.chart.build import package_name
 from local.dist import BUNDLES, SUMS, bundle_name, sha256_of
+from local.errors import LocalError
 
 INDEX = "release.json"
 NOTES = "CHANGES.md"
@@ -21,7 +22,7 @@ WHEELS = (SERVERS, PLUGIN)
 """The distributions, as the file names of wheels begin."""
 
 
-class LayoutError(Exception):
+class LayoutError(LocalError):
     """A file of the release that is missing, superfluous, or different from the release's sums."""
 
 

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from local.debian_lock import PYTHON, Package
+from local.errors import LocalError
 
 Kind = Literal["deb", "npm", "pypi"]
 STATUS = "var/lib/dpkg/status"
@@ -35,7 +36,7 @@ IN_A_POD = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "pos
 """Markers of a lock that decide which packages an image gets."""
 
 
-class PartsError(Exception):
+class PartsError(LocalError):
     """An archive or a lock that can't be read, or has forbidden content; the message names it."""
 
 

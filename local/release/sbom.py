@@ -18,6 +18,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
 from packageurl import PackageURL
 
+from local.errors import LocalError
 from local.release.parts import Part
 
 SCHEMA = SchemaVersion.V1_6
@@ -27,7 +28,7 @@ NUMBERS = uuid.UUID("b0b4a3a1-5d0f-4a5c-9a2f-6f6a1a0f4b3e")
 """The namespace of the serial numbers, which are derived from a document's subject."""
 
 
-class SbomError(Exception):
+class SbomError(LocalError):
     """A document that CycloneDX's schema refuses."""
 
 
