@@ -6,14 +6,13 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions.confirmed import perform_confirmed
-from dynamiq_operator.actions.deploy import PreviewedDeploy
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.context import NobodyToAsk
 from dynamiq_operator.cli.progress import followed
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.deploy import PreviewedDeploy
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
 
@@ -73,6 +72,8 @@ def show_and_deploy(context: CommandContext, plan: PreviewedDeploy, api: Api | N
 
     `api`: the one that made the plan, if it knows more than the API server.
     """
+    from dynamiq_operator.actions.confirmed import perform_confirmed
+
     preview = plan.preview
     return perform_and_follow(
         context, preview.lines(), preview.as_json(), lambda: perform_confirmed(api or context.api, plan).made, preview.namespace

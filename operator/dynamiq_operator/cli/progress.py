@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.follow import Progress, follow
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.errors import ApiError
-from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model import names
+from dynamiq_operator.model.manifests import Phase
 from dynamiq_operator.model.needs import asks_somebody
-from dynamiq_operator.model.record import Phase
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow, duration_in_words, title
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.follow import Progress
     from dynamiq_operator.cli.context import CommandContext
 
 UNDER_WAY = 3
@@ -27,6 +26,9 @@ ERASE = "\r\x1b[K"
 
 def followed(context: CommandContext, namespace: str, name: str, app: str) -> int:
     """Follows a row until it ends, and prints the result; returns the exit code. Raises Refusal and ApiError."""
+    from dynamiq_operator.actions.follow import follow
+    from dynamiq_operator.kube.resources import RECORDS
+
     began = time.monotonic()
     line = _ProgressLine(context.err)
     done = False

@@ -9,15 +9,7 @@ from pydantic import Field
 
 from dynamiq_operator.model.base import SEQUENCE_MAX, ClusterName, Moment, ObjectName, Part, never_empty
 from dynamiq_operator.model.manifests import GuardReason as GuardReason
-
-
-class RowKind(StrEnum):
-    """The kind of a row for a policy: a deploy, promotion or rollback by hand, or an automated one, by Git for example."""
-
-    DEPLOY = "Deploy"
-    PROMOTION = "Promotion"
-    ROLLBACK = "Rollback"
-    GIT = "Git"
+from dynamiq_operator.model.manifests import RowKind as RowKind
 
 
 class AfterFreeze(StrEnum):

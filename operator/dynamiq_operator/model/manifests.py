@@ -24,6 +24,15 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
+class RowKind(StrEnum):
+    """The kind of a row for a policy: a deploy, promotion or rollback by hand, or an automated one, by Git for example."""
+
+    DEPLOY = "Deploy"
+    PROMOTION = "Promotion"
+    ROLLBACK = "Rollback"
+    GIT = "Git"
+
+
 class GuardReason(StrEnum):
     """Why a row waits."""  # `kubectl explain` shows it
 

@@ -137,9 +137,21 @@ def _imported(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
+HEAVY = {"pydantic", "asyncio", "aiohttp", "kubernetes", "kopf", "fastapi", "uvicorn", "click", "yaml"}
+
+
 def test_history_starts_without_models_and_without_an_async_stack() -> None:
     loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.commands.history")
-    assert not loaded & {"pydantic", "asyncio", "aiohttp", "kubernetes", "kopf", "fastapi", "uvicorn", "click", "yaml", "subprocess"}
+    assert not loaded & (HEAVY | {"subprocess"})
+
+
+def test_the_arguments_of_every_command_are_read_without_models() -> None:
+    """Neither `--help` nor the completion of a command needs what only its run does."""
+    loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.arguments as it; it.commands_of(it.parser())")
+    assert {name.rpartition(".")[2].replace("_", "-") for name in loaded if name.startswith("dynamiq_operator.cli.commands.")} == set(
+        arguments.COMMANDS
+    )
+    assert not loaded & HEAVY
 
 
 def test_a_command_line_imports_the_module_of_its_command_alone() -> None:
@@ -148,8 +160,8 @@ def test_a_command_line_imports_the_module_of_its_command_alone() -> None:
 
 
 def test_a_deploy_starts_without_what_decides_in_the_operator_and_without_the_answers_of_the_recorder() -> None:
-    loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.commands.deploy")
-    assert "dynamiq_operator.actions.deploy" in loaded
+    of_run = [f"dynamiq_operator.actions.{name}" for name in ("deploy", "confirmed", "follow")]
+    loaded = _imported(", ".join(("dynamiq_operator.cli.program", "dynamiq_operator.cli.commands.deploy", *of_run)))
     unneeded = {"planner", "snapshot", "context", "operations", "status", "rollout"}
     assert not loaded & ({f"dynamiq_operator.plan.{name}" for name in unneeded} | {"dynamiq_operator.model.runs", "asyncio"})
 

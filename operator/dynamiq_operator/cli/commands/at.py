@@ -8,10 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.audits import audited_rows
-from dynamiq_operator.actions.history import find_app
 from dynamiq_operator.cli import output, parsing, report_arguments
-from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.views.audited import AuditedRow
@@ -58,6 +55,8 @@ def _wrong(options: argparse.Namespace) -> str:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions.history import find_app
+
     options = context.options
     namespace = "" if options.all_namespaces else context.namespace
     live_by_app = _read(context, namespace)
@@ -71,6 +70,8 @@ def run(context: CommandContext) -> int:
 
 
 def _read(context: CommandContext, namespace: str) -> LiveByApp:
+    from dynamiq_operator.actions.audits import audited_rows
+
     readings: dict[tuple[str, str], Reading] = {}
     for row in audited_rows(context.api, namespace, context.options.app):
         key = row["metadata"]["namespace"], row["spec"]["app"]
@@ -85,6 +86,8 @@ def _add_archived(
     context: CommandContext, namespace: str, readings: dict[tuple[str, str], Reading], unknown: list[tuple[str, str]]
 ) -> None:
     """Adds archived rows to the readings of Apps whose rows in the cluster do not decide the answer. Counts a row that both have once."""
+    from dynamiq_operator.cli.archive import archives
+
     for archive in archives(context, namespace, context.options.app):
         if (key := (archive.namespace, archive.app)) in unknown:
             for row in archive.around(context.options.time):

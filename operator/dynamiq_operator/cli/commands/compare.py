@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.history import find_row
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import Table, safe
@@ -61,6 +60,8 @@ def _live(context: CommandContext, recorder: Recorder) -> str:
 
 
 def _uid(context: CommandContext, row: str) -> str:
+    from dynamiq_operator.actions.history import find_row
+
     uid: str = find_row(context.api, context.namespace, context.options.app, row)["metadata"]["uid"]
     return uid
 

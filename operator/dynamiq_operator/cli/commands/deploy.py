@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions import history as reading
-from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import confirm, parsing
-from dynamiq_operator.model.record import ConfigType
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -53,6 +50,8 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
+
     options = context.options
     request = DeployRequest(
         context.namespace,
@@ -96,5 +95,8 @@ def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _is_serverless(context: CommandContext) -> bool:
     """Returns True if the live row is serverless. The confirmation reports a live row that changed meanwhile."""
+    from dynamiq_operator.actions import history as reading
+    from dynamiq_operator.model.record import ConfigType
+
     live = reading.open_rows(context.api, context.namespace, context.options.app).live
     return live is not None and live.pinned is not None and live.pinned.config.type is ConfigType.SERVERLESS

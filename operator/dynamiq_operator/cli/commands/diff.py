@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions import history as reading
-from dynamiq_operator.actions.comparison import UNREAD, Comparison, compare
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.cli import output, parsing
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow
-from dynamiq_operator.views.preview import differences
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.comparison import Comparison
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
 
@@ -29,6 +27,8 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions.comparison import compare
+
     before, api = _find(context, context.api, context.options.before)
     after, api = _find(context, api, context.options.after)
     compared = compare(api, before, after)
@@ -41,6 +41,8 @@ def run(context: CommandContext) -> int:
 
 def _data(before: Manifest, after: Manifest, compared: Comparison) -> dict[str, Any]:
     """Returns both rows as `history -o json` has them, and what changed; `flowDiff` is None if a flow cannot be read."""
+    from dynamiq_operator.views.preview import differences
+
     diff = compared.flow_diff
     return {
         "before": as_data(HistoryRow.of(before)),
@@ -56,6 +58,8 @@ def _find(context: CommandContext, api: Api, row: str) -> tuple[Manifest, Api]:
 
     Also returns the API for the comparison: the flow of an archived row may be only there.
     """
+    from dynamiq_operator.actions import history as reading
+
     try:
         return reading.find_row(context.api, context.namespace, context.options.app, row), api
     except Unknown:
@@ -69,6 +73,9 @@ def _find(context: CommandContext, api: Api, row: str) -> tuple[Manifest, Api]:
 
 def _lines(before: Manifest, after: Manifest, compared: Comparison) -> list[str]:
     """Returns what changed between two rows, as lines of a preview."""
+    from dynamiq_operator.actions.comparison import UNREAD
+    from dynamiq_operator.views.preview import differences
+
     old, new = HistoryRow.of(before), HistoryRow.of(after)
     lines = [f"{old.app}: #{old.sequence} {old.name} → #{new.sequence} {new.name}"]
     lines += differences(compared.before, compared.after) if compared.before is not None else []

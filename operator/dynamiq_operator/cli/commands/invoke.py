@@ -16,21 +16,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from dynamiq_operator.actions import history as reading
-from dynamiq_operator.actions.access_keys import key_of
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.actions.workloads import app_as_served, workloads_of
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.connection import GUARD_SCRIPT, kubectl
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.desired import exposure
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App
 from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.model.objects import App
 
 KEY = "DYNAMIQ_ACCESS_KEY"
 """A variable with an Access Key, for callers who may not read the App's Secret."""
@@ -64,6 +60,8 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions import history as reading
+
     options = context.options
     payload = _input(options.input)
     app = reading.find_app(context.api, context.namespace, options.app)
@@ -90,6 +88,9 @@ def _input(text: str) -> dict[str, Any]:
 
 def _key(context: CommandContext, app: App) -> dict[str, str]:
     """Returns the header with an Access Key; empty for a public App. Raises Refusal."""
+    from dynamiq_operator.actions.access_keys import key_of
+    from dynamiq_operator.actions.workloads import app_as_served
+
     if not app_as_served(context.api, app).spec.is_private:
         return {}
     key = os.environ.get(KEY, "").strip()
@@ -108,6 +109,8 @@ def _key(context: CommandContext, app: App) -> dict[str, str]:
 @contextlib.contextmanager
 def _address(context: CommandContext, app: App) -> Iterator[str]:
     """Yields the URL at which the App is called. Raises Refusal if there is none."""
+    from dynamiq_operator.desired import exposure
+
     if not context.options.by_hostname:
         if app.status.live is None:
             raise Refusal(
@@ -126,6 +129,8 @@ def _address(context: CommandContext, app: App) -> Iterator[str]:
 
 def _has_no_pod(context: CommandContext, app: App) -> bool:
     """Returns True if no pod of the App is planned: kubectl would wait a minute for one."""
+    from dynamiq_operator.actions.workloads import workloads_of
+
     workloads = workloads_of(context.api, context.namespace, app.meta.name, app.meta.uid)
     pods = workloads.pods_of(None) if workloads is not None else None
     return pods is not None and pods.wanted == 0

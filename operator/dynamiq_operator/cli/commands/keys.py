@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.access_keys import KeyPlan, known_keys, perform_key, plan_key, plan_revocation
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.output import Table, safe
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.access_keys import KeyPlan
     from dynamiq_operator.cli.context import CommandContext
 
 ANNOUNCED, UNANNOUNCED = "in a few seconds, a minute at most", "within 60 to 90 s"
@@ -36,6 +36,8 @@ def run(context: CommandContext) -> int:
 
 
 def _list(context: CommandContext) -> int:
+    from dynamiq_operator.actions.access_keys import known_keys
+
     how = context.options.output
     keys = known_keys(context.api, context.namespace, context.options.app)
     if how == "name":
@@ -50,6 +52,8 @@ def _list(context: CommandContext) -> int:
 
 
 def _create(context: CommandContext) -> int:
+    from dynamiq_operator.actions.access_keys import perform_key, plan_key
+
     plan = plan_key(context.api, context.namespace, context.options.app, context.options.name)
     if context.options.preview:
         confirm.agreed(context, [f"create key {plan.name} of {plan.app} in {plan.namespace}"], _data(plan))
@@ -68,6 +72,8 @@ def _create(context: CommandContext) -> int:
 
 
 def _revoke(context: CommandContext) -> int:
+    from dynamiq_operator.actions.access_keys import perform_key, plan_revocation
+
     options = context.options
     if options.name is None:
         raise Refusal(f"name the key to revoke: {context.hint(f'keys list {options.app}')} lists them")

@@ -6,19 +6,16 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions import history as reading
-from dynamiq_operator.actions.pods import pods_of_row
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import parsing
 from dynamiq_operator.cli.connection import kubectl
 from dynamiq_operator.kube import api as requests
-from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, Record
-from dynamiq_operator.plan.history.lifecycle import RowHistory
+from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.model.objects import App
 
 MOST_PODS = 50
 """Pods that kubectl may follow at a time. Its own default is five."""
@@ -39,6 +36,8 @@ def add_arguments(command: parsing.Parser) -> None:
 
 def run(context: CommandContext) -> int:
     """Replaces this process by `kubectl logs`, with the selector of the pods of one row."""
+    from dynamiq_operator.actions import history as reading
+
     options = context.options
     app = reading.find_app(context.api, context.namespace, options.app)
     selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL} in ({','.join(_templates(context, _row(context, app)))})"
@@ -53,6 +52,10 @@ def run(context: CommandContext) -> int:
 
 def _row(context: CommandContext, app: App) -> Manifest:
     """Returns the row of --row, else the live one, else the candidate. Raises Refusal."""
+    from dynamiq_operator.actions import history as reading
+    from dynamiq_operator.model.objects import Record
+    from dynamiq_operator.plan.history.lifecycle import RowHistory
+
     if context.options.row is not None:
         row = reading.find_row(context.api, context.namespace, app.meta.name, context.options.row)
         if "pinned" not in row["spec"]:
@@ -69,6 +72,9 @@ def _row(context: CommandContext, app: App) -> Manifest:
 
 def _templates(context: CommandContext, row: Manifest) -> list[str]:
     """Returns the template digests of the row's pods. Raises Refusal if none runs."""
+    from dynamiq_operator.actions.pods import pods_of_row
+    from dynamiq_operator.kube.resources import APPS
+
     app = context.options.app
     # Read from the pods: while variables are held, the App's spec would give other digests.
     pods = pods_of_row(context.api, requests.get(context.api, APPS, context.namespace, app), row)

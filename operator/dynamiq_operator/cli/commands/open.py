@@ -6,13 +6,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.desired import exposure
 from dynamiq_operator.model import names
-from dynamiq_operator.model.app import ExposureType
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -26,6 +23,10 @@ def add_arguments(command: parsing.Parser) -> None:
 
 def run(context: CommandContext) -> int:
     """Prints the address; opens it if it is reachable from here and there is a desktop."""
+    from dynamiq_operator.actions import history as reading
+    from dynamiq_operator.desired import exposure
+    from dynamiq_operator.model.app import ExposureType
+
     app = reading.find_app(context.api, context.namespace, context.options.app)
     url, exposed = exposure.address(app), app.spec.exposure
     if url is None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions.guards import Standing, standing
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.model.guards import RowKind
+from dynamiq_operator.model.manifests import RowKind
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow, title
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.guards import Standing
     from dynamiq_operator.cli.context import CommandContext
 
 WOULD_WAIT = 3
@@ -42,6 +42,8 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions.guards import standing
+
     options = context.options
     evaluation = standing(context.api, context.namespace, options.app)
     if output.is_data(options.output):

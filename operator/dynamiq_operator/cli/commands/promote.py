@@ -8,27 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.bundle import Bundle, BundleRequest, plan_bundle
-from dynamiq_operator.actions.follow import served_app
-from dynamiq_operator.actions.identity import cluster, crossed_from
-from dynamiq_operator.actions.promote import (
-    Crossing,
-    NeedsHostname,
-    PromotionPlan,
-    PromotionRequest,
-    perform_confirmed_promotion,
-    plan_promotion,
-)
 from dynamiq_operator.actions.refusals import Refusal, Taken
 from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.connection import Connection
 from dynamiq_operator.cli.kubectl_flags import in_context
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import TransportElsewhere
-from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.status.conditions import READY
+from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.bundle import Bundle
+    from dynamiq_operator.actions.promote import Crossing, NeedsHostname, PromotionPlan
     from dynamiq_operator.cli.context import CommandContext
 
 
@@ -99,12 +89,17 @@ def run(context: CommandContext) -> int:
 
 def _into_cluster(context: CommandContext, connection: Connection, name: str) -> int:
     """Reads from this cluster and writes to the other, each with the login of its own context."""
+    from dynamiq_operator.actions.identity import crossed_from
+    from dynamiq_operator.actions.promote import Crossing
+
     target = TransportElsewhere(connection, context.api.patience, f"context {name}")
     crossing = Crossing(crossed_from(context.api, target, context.options.from_cluster), f"context {name}")
     return _promote(context, replace(context, connection=connection, api=target, elsewhere=name), crossing)
 
 
 def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | None) -> int:
+    from dynamiq_operator.actions.promote import perform_confirmed_promotion
+
     plan = _plan(here, there, crossing)
     made: list[str] = []
 
@@ -123,6 +118,9 @@ def _report_unready(context: CommandContext, plan: PromotionPlan, row: str) -> i
 
     Examples are a hostname that is taken, and a status that lacks the condition.
     """
+    from dynamiq_operator.actions.follow import served_app
+    from dynamiq_operator.plan.status.conditions import READY
+
     app = served_app(context.api, plan.target_namespace, plan.request.app, row, context.options.timeout)
     ready = next((each for each in app.status.conditions if each.type == READY), None) if app is not None else None
     if ready is not None and ready.status == "True":
@@ -138,6 +136,8 @@ def _report_unready(context: CommandContext, plan: PromotionPlan, row: str) -> i
 
 def _plan(here: CommandContext, there: CommandContext, crossing: Crossing | None) -> PromotionPlan:
     """Plans the promotion; on a terminal it asks for a missing hostname. Raises Refusal, which names the option, if there is none."""
+    from dynamiq_operator.actions.promote import NeedsHostname, PromotionRequest, plan_promotion
+
     options = here.options
     hostname = options.hostname
     while True:
@@ -173,6 +173,10 @@ def _into_file(context: CommandContext, file: str) -> int:
 
 
 def _bundle(context: CommandContext) -> Bundle:
+    from dynamiq_operator.actions.bundle import BundleRequest, plan_bundle
+    from dynamiq_operator.actions.identity import cluster
+    from dynamiq_operator.actions.promote import NeedsHostname
+
     options = context.options
     request = BundleRequest(
         context.namespace,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import parsing, words
-from dynamiq_operator.model.approval import Purpose
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -21,4 +20,6 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.model.approval import Purpose
+
     return words.give(context, Purpose.REJECT)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions.history import find_row
-from dynamiq_operator.actions.rejections import perform_rejection, perform_withdrawal, plan_rejection, plan_withdrawal, sentence
 from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -47,11 +45,15 @@ def run(context: CommandContext) -> int:
 
 
 def _row(context: CommandContext) -> Manifest | None:
+    from dynamiq_operator.actions.history import find_row
+
     options = context.options
     return find_row(context.api, context.namespace, options.app, options.row) if options.row is not None else None
 
 
 def _reject(context: CommandContext) -> int:
+    from dynamiq_operator.actions.rejections import perform_rejection, plan_rejection, sentence
+
     options = context.options
     plan = plan_rejection(context.api, context.namespace, options.app, options.workflow_version, options.message, row=_row(context))
     data = {"version": plan.version, "flowHash": plan.flow_hash, "noOp": plan.standing is not None}
@@ -66,6 +68,8 @@ def _reject(context: CommandContext) -> int:
 
 
 def _withdraw(context: CommandContext) -> int:
+    from dynamiq_operator.actions.rejections import perform_withdrawal, plan_withdrawal
+
     options = context.options
     plan = plan_withdrawal(context.api, context.namespace, options.app, options.workflow_version, options.message, row=_row(context))
     data = {"version": plan.version, "rejections": [each["metadata"]["name"] for each in plan.rejections]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import BrokenFlow, Refusal
-from dynamiq_operator.actions.release import perform_release, plan_release
 from dynamiq_operator.cli import confirm, output, parsing
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions.release import perform_release, plan_release
+
     options, api = context.options, context.api
     try:
         planned = plan_release(api, context.namespace, options.workflow, description=options.description, force=options.force)

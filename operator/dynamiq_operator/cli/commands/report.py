@@ -6,10 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.audits import audited_rows
-from dynamiq_operator.actions.history import find_app
 from dynamiq_operator.cli import output, parsing, report_arguments
-from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.model.archive import InCluster
 from dynamiq_operator.model.manifests import format_time, parse_time
@@ -63,6 +60,10 @@ def _wrong(options: argparse.Namespace) -> str:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions.audits import audited_rows
+    from dynamiq_operator.actions.history import find_app
+    from dynamiq_operator.cli.archive import archives
+
     options = context.options
     namespace = "" if options.all_namespaces else context.namespace
     reading = view.Reading(options.since, options.until)

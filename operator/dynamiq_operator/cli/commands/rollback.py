@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
 from dynamiq_operator.cli import confirm, parsing
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
+
     options = context.options
     row = int(number) if options.to_row and (number := options.to_row.removeprefix("#")).isdecimal() else options.to_row
     request = RollbackRequest(

@@ -6,20 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions import history as reading
-from dynamiq_operator.actions.workloads import Beside, Pods, workloads_of
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import Screen, safe
-from dynamiq_operator.model.guards import RowKind
-from dynamiq_operator.model.objects import App
-from dynamiq_operator.model.record import Phase, Source
-from dynamiq_operator.model.rollout import Rollout
+from dynamiq_operator.model.manifests import Phase, RowKind
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow, compute_in_words, config_in_words, newest_first, title
 from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.workloads import Beside, Pods
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.model.objects import App
+    from dynamiq_operator.model.rollout import Rollout
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,9 @@ def run(context: CommandContext) -> int:
 
 
 def _read(context: CommandContext, name: str) -> _State:
+    from dynamiq_operator.actions import history as reading
+    from dynamiq_operator.actions.workloads import workloads_of
+
     app = reading.find_app(context.api, context.namespace, name)
     manifests = newest_first(reading.undecided(context.api, context.namespace, name, app.meta.uid))
     rows = [(raw, HistoryRow.of(raw)) for raw in manifests]
@@ -95,6 +96,8 @@ def _data(namespace: str, state: _State) -> dict[str, Any]:
 
 
 def _lines(screen: Screen, state: _State, *, is_wide: bool) -> Iterator[str]:
+    from dynamiq_operator.model.record import Source
+
     status = state.status
     if (live := state.live) is not None:
         more = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
 from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.output import safe
 
@@ -25,6 +24,8 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
+
     options = context.options
     plan = plan_suspension(context.api, context.namespace, options.app, suspend=not options.off)
     if plan.is_no_op and not options.preview:

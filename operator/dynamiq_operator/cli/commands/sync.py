@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.sync import SyncPlan, plan_sync
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.views.flow_diff import flow_diff
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.sync import SyncPlan
     from dynamiq_operator.cli.context import CommandContext
 
 DIFFERS = 3
@@ -39,6 +39,8 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.actions.sync import plan_sync
+
     options = context.options
     plan = plan_sync(context.api, context.namespace, options.app, message=options.message, full=options.full)
     if options.output is not None:

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output, parsing
-from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.app_objects import only_of_app
-from dynamiq_operator.kube.resources import APP_CHANGES, RECORDS
 from dynamiq_operator.model.archive import InCluster
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.ownership import is_nobodys
@@ -59,6 +57,8 @@ def run(context: CommandContext) -> int:
 
 def _stored(context: CommandContext) -> Iterable[Manifest]:
     """Returns the rows in the cluster and those in the App's archive, read page by page. They are one chain: its seam is verified, too."""
+    from dynamiq_operator.kube.resources import RECORDS
+
     app, in_cluster = context.options.app, InCluster()
     manifests = requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={app}")
     rows = only_of_app(context.api, context.namespace, app, manifests)
@@ -71,6 +71,8 @@ def _stored(context: CommandContext) -> Iterable[Manifest]:
 
 def _archived(context: CommandContext, in_cluster: InCluster) -> Iterator[Manifest]:
     """Yields rows that only the archive has; if it cannot be read, a sentence on standard error says so."""
+    from dynamiq_operator.cli.archive import archives
+
     try:
         app_archives = archives(context, context.namespace, context.options.app)
     except errors.Denied as error:
@@ -82,6 +84,8 @@ def _archived(context: CommandContext, in_cluster: InCluster) -> Iterator[Manife
 
 def _changes(context: CommandContext) -> list[Manifest]:
     """Returns the records of the App's settings; if they may not be read, a sentence on standard error says so."""
+    from dynamiq_operator.kube.resources import APP_CHANGES
+
     app = context.options.app
     try:
         manifests = requests.items(context.api, APP_CHANGES, context.namespace, field=f"spec.app={app}")
