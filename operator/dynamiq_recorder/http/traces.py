@@ -18,7 +18,7 @@ from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.serving.problems import CLOSES, HttpProblem, unavailable
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE
-from dynamiq_recorder.http.context import Context, context_of, lane_of
+from dynamiq_recorder.http.context import Context, ContextOf, lane_of
 from dynamiq_recorder.http.errors import FULL_FOR
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.identity.tokens import User
@@ -35,8 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @router.post("/v1/traces")
-async def take(request: Request) -> Response:
-    context = context_of(request)
+async def take(request: Request, context: ContextOf) -> Response:
     user = await context.user(request)
     named = request.headers.get(APP_ID_HEADER)
     sender = await context.writers.sender(user, named)
