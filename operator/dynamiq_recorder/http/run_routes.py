@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
 from dynamiq_operator.serving.encoding import Json
-from dynamiq_operator.serving.problems import HttpProblem, unavailable
+from dynamiq_operator.serving.problems import HttpProblem, invalid_fields, unavailable
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, ContextOf, lane_of
 from dynamiq_recorder.http.errors import FULL_FOR, unknown
@@ -133,7 +133,7 @@ async def _scored(context: Context, user: User, run_id: str, raw: bytes, app_id:
         score_body = ScoreBody.model_validate_json(raw)
     except ValidationError as error:
         wrong = {".".join(map(str, each["loc"])) or "body": each["msg"] for each in error.errors(include_url=False)[:20]}
-        raise HttpProblem(422, "; ".join(f"{where}: {says}" for where, says in wrong.items()), wrong) from None
+        raise invalid_fields(wrong) from None
     by = clean.text(user.username) or "-"
     score = Score(
         name=clean.cleaned(score_body.name),

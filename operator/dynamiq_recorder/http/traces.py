@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dynamiq_operator.model.runs import APP_ID_HEADER
+from dynamiq_operator.serving.bodies import announced
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.serving.problems import CLOSES, HttpProblem, unavailable
 from dynamiq_recorder.http import body
@@ -74,7 +75,7 @@ async def _read_body(context: Context, request: Request, user: User, sender: Sen
     with context.arriving.coming((user.username, user.pod, sender.app_uid if sender else ""), most):
         if sender is not None:
             return await body.read(request.headers, request.receive, came=came)
-        if (body.announced(request.headers) or 0) > body.LARGE:
+        if (announced(request.headers) or 0) > body.LARGE:
             raise _unnamed()
         return await body.read(request.headers, request.receive, body.LARGE, came)
 
