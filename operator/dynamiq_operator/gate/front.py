@@ -28,11 +28,11 @@ from dynamiq_operator.gate.forwarding import Forwarder, NotSent, bounded, keep_a
 from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.metrics import Metrics
 from dynamiq_operator.gate.relay import Relay
-from dynamiq_operator.gate.shares import Shares
 from dynamiq_operator.gate.slices import Key, Sleeper
 from dynamiq_operator.gate.waking import Waker
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.json_lines import FIELDS
+from dynamiq_operator.serving.shares import Shares
 
 LINGERING = 2.0
 """Seconds for which the rest of a refused body is read, so that its sender sees the response."""

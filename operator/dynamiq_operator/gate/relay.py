@@ -20,10 +20,10 @@ from yarl import URL
 
 from dynamiq_operator.gate import answers
 from dynamiq_operator.gate.forwarding import Body
-from dynamiq_operator.gate.shares import Shares
 from dynamiq_operator.gate.slices import Sleeper
 from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.model.runs import APP_ID_HEADER
+from dynamiq_operator.serving.shares import Shares
 
 PATH = "/v1/traces"
 BODY_MAX = 8 << 20

@@ -58,8 +58,13 @@ def unavailable(message: str, after: int | None = None) -> HttpProblem:
     return HttpProblem(503, message, headers={"Retry-After": str(after or RETRY_AFTER)})
 
 
+def invalid_fields(wrong: Mapping[str, Any], *more: str) -> HttpProblem:
+    """Returns a 422 for fields of a request, each with its problem. `more`: further sentences."""
+    return HttpProblem(422, "; ".join([*(f"{field}: {problem}" for field, problem in wrong.items()), *more]), wrong)
+
+
 def invalid_field(field: str, message: str) -> HttpProblem:
-    return HttpProblem(422, f"{field}: {message}", {field: message})
+    return invalid_fields({field: message})
 
 
 def handlers(

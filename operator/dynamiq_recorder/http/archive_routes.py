@@ -15,7 +15,7 @@ from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
 from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field, unavailable
 from dynamiq_recorder.http import body
-from dynamiq_recorder.http.context import Context, context_of
+from dynamiq_recorder.http.context import Context, ContextOf
 from dynamiq_recorder.http.errors import FULL_FOR, unknown
 from dynamiq_recorder.http.queries import ArchiveAtQueryOf, ArchiveKeysQueryOf, ArchiveQueryOf
 from dynamiq_recorder.http.readers import ReaderOf
@@ -32,8 +32,7 @@ router = APIRouter(prefix="/v1/apps/{uid}/archive")
 
 
 @router.post("")
-async def take(request: Request, uid: str) -> Response:
-    context = context_of(request)
+async def take(request: Request, context: ContextOf, uid: str) -> Response:
     user = await context.user(request)
     if not user.is_of_recorder or user.username != context.operator:
         raise HttpProblem(403, "the operator alone hands rows over")
@@ -59,9 +58,8 @@ async def take(request: Request, uid: str) -> Response:
 
 
 @router.get("")
-async def list_rows(request: Request, user: ReaderOf, uid: str, query: ArchiveQueryOf) -> Response:
+async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: ArchiveQueryOf) -> Response:
     """Lists rows as they were stored, newest first by default."""
-    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
     try:
         page = await context.ask(
@@ -75,36 +73,27 @@ async def list_rows(request: Request, user: ReaderOf, uid: str, query: ArchiveQu
 
 
 @router.get("/keys")
-async def list_keys(request: Request, user: ReaderOf, uid: str, query: ArchiveKeysQueryOf) -> Response:
+async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: ArchiveKeysQueryOf) -> Response:
     """Lists the identities of rows from a sequence on, newest first, including rows that may still be in the cluster."""
-    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
     keys = await context.ask(context.store.archived_keys, uid, query.first)
-
-    def encode() -> bytes:
-        return dumps(
-            {
-                "data": [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in keys.keys],
-                "pagination": {"total_count": keys.total},
-            }
-        )
-
-    return Json(await context.ask(encode))
+    return await context.answer(
+        lambda: [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in keys.keys],
+        pagination={"total_count": keys.total},
+    )
 
 
 @router.get("/at")
-async def list_around(request: Request, user: ReaderOf, uid: str, query: ArchiveAtQueryOf) -> Response:
+async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: ArchiveAtQueryOf) -> Response:
     """Lists the rows that show what was live at a time, oldest first."""
-    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
     around = await context.ask(context.store.archived_around, uid, parsed(query.time))
     return await context.ask(_written, [row.content for row in around], len(around), None)
 
 
 @router.get("/rows/{wanted}")
-async def get_row(request: Request, user: ReaderOf, uid: str, wanted: str) -> Response:
+async def get_row(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a row by its uid, or the newest of a name."""
-    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "get")
     row: ArchivedRow | None = await context.ask(context.store.archived_row, uid, wanted)
     if row is None:
@@ -113,9 +102,8 @@ async def get_row(request: Request, user: ReaderOf, uid: str, wanted: str) -> Re
 
 
 @router.get("/flows/{wanted}")
-async def get_flow(request: Request, user: ReaderOf, uid: str, wanted: str) -> Response:
+async def get_flow(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a flow by its hash, for users who may read workflow versions in the App's namespace."""
-    context = context_of(request)
     await _readable(context, user, uid, WORKFLOW_VERSION.plural, "get")
     flow = await context.ask(context.store.archived_flow, uid, wanted)
     if flow is None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
+from dynamiq_operator.serving import bodies
 from dynamiq_operator.serving.problems import CLOSES, HttpProblem
 
 BODY_MAX = 8 * 1024 * 1024
@@ -16,14 +16,7 @@ BODY_MAX = 8 * 1024 * 1024
 LARGE = 1024 * 1024
 RATE, WITHIN = 64 * 1024, 10.0
 """Fewest bytes a second of a body, over any `WITHIN` seconds."""
-
-
-def announced(headers: Headers) -> int | None:
-    """Returns the bytes that a request announces, 0 without a body; None if the number is unknown or invalid."""
-    if "transfer-encoding" in headers:
-        return None
-    length = headers.get("content-length", "0")
-    return int(length) if length.isdecimal() and len(length) < 16 else None
+TOO_LARGE = "a body is at most {} bytes, decompressed: send fewer runs at once"
 
 
 async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: Callable[[int], None] = lambda _: None) -> bytes:
@@ -31,27 +24,8 @@ async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: C
 
     Raises HttpProblem 400, 408, 413, and the errors of `came`.
     """
-    if (announced(headers) or 0) > most:
-        raise too_large(most)
-    body, due, loop = bytearray(), RATE * WITHIN, asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(WITHIN) as patience:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise HttpProblem(400, "the body ended early", headers=CLOSES)
-                part = message.get("body", b"")
-                if len(body) + len(part) > most:
-                    raise too_large(most)
-                came(len(part))
-                body += part
-                if len(body) >= due:
-                    due = len(body) + RATE * WITHIN
-                    patience.reschedule(loop.time() + WITHIN)
-                if not message.get("more_body"):
-                    return bytes(body)
-    except TimeoutError:
-        raise HttpProblem(408, f"the body came too slowly: send at least {RATE} bytes a second", headers=CLOSES) from None
+    pace, too_slow = bodies.Pace(WITHIN, RATE * WITHIN), f"the body came too slowly: send at least {RATE} bytes a second"
+    return await bodies.read(headers, receive, most, pace, TOO_LARGE.format(most), too_slow, came)
 
 
 def unpacked_if_small(headers: Headers, body: bytes) -> bytes | None:
@@ -93,4 +67,4 @@ def _unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
 
 
 def too_large(most: int) -> HttpProblem:
-    return HttpProblem(413, f"a body is at most {most} bytes, decompressed: send fewer runs at once", headers=CLOSES)
+    return HttpProblem(413, TOO_LARGE.format(most), headers=CLOSES)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice, takewhile
+from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_recorder.compare import compare, figures_of, verdict_of
-from dynamiq_recorder.http.context import Context, context_of
+from dynamiq_recorder.http.context import Context, ContextOf
 from dynamiq_recorder.http.errors import unknown
 from dynamiq_recorder.http.queries import ComparisonQueryOf, VerdictsQueryOf
 from dynamiq_recorder.http.readers import ReaderOf
@@ -28,8 +28,7 @@ router = APIRouter(prefix="/v1/apps/{uid}")
 
 
 @router.get("/deployments/{row_uid}/comparison")
-async def get_comparison(request: Request, user: ReaderOf, uid: str, row_uid: str, query: ComparisonQueryOf) -> Response:
-    context = context_of(request)
+async def get_comparison(context: ContextOf, user: ReaderOf, uid: str, row_uid: str, query: ComparisonQueryOf) -> Response:
     await context.app(user, uid, "get")
     rows = await context.ask(context.store.rows, uid)
     row = _row(rows, row_uid)
@@ -39,17 +38,12 @@ async def get_comparison(request: Request, user: ReaderOf, uid: str, row_uid: st
     by_uid = {each.row.uid: each for each in figures}
     before = _figures(by_uid, baseline)
     counting, matures = await _counting(context, rows, by_uid[row.uid], before, nodes=True, unended=query.unended or 0)
-
-    def encode() -> bytes:
-        return dumps({"data": told(compare(counting, before), by_uid[row.uid], matures).model_dump(mode="json")})
-
-    return Json(await context.ask(encode))
+    return await context.answer(lambda: told(compare(counting, before), by_uid[row.uid], matures).model_dump(mode="json"))
 
 
 @router.get("/verdicts")
-async def list_verdicts(request: Request, user: ReaderOf, uid: str, query: VerdictsQueryOf) -> Response:
+async def list_verdicts(context: ContextOf, user: ReaderOf, uid: str, query: VerdictsQueryOf) -> Response:
     """Returns the result for each requested row that is known here, in the requested order."""
-    context = context_of(request)
     await context.app(user, uid, "get")
     rows = await context.ask(context.store.rows, uid)
     known = {row.uid: row for row in rows}
@@ -63,13 +57,12 @@ async def list_verdicts(request: Request, user: ReaderOf, uid: str, query: Verdi
     others = {row.uid: _figures(by_uid, before[row.uid]) for row in requested}
     counting = {row.uid: (await _counting(context, rows, by_uid[row.uid], others[row.uid]))[0] for row in requested}
 
-    def encode() -> bytes:
+    def verdicts() -> list[dict[str, Any]]:
         results = [(row, verdict_of(counting[row.uid], others[row.uid])) for row in requested]
         # The figures cover all runs of a row, including those that do not count yet.
-        payload = [each.model_copy(update={"figures": figures_of(by_uid[row.uid].sums)}).model_dump(mode="json") for row, each in results]
-        return dumps({"data": payload})
+        return [each.model_copy(update={"figures": figures_of(by_uid[row.uid].sums)}).model_dump(mode="json") for row, each in results]
 
-    return Json(await context.ask(encode))
+    return await context.answer(verdicts)
 
 
 async def _counting(

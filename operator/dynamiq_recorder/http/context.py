@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from fastapi import Request
+from fastapi import Depends, Request
+from starlette.responses import Response
 
 from dynamiq_operator.model.runs import TOKEN_HEADER
+from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.serving.lanes import Lane
 from dynamiq_operator.serving.problems import HttpProblem
 from dynamiq_recorder.attribution import Attribution
@@ -112,6 +114,10 @@ class Context:
         """Executes a read's call, of the store or on its result, in a thread."""
         return await anyio.to_thread.run_sync(lambda: call(*arguments), limiter=self.reading)
 
+    async def answer(self, data: Callable[[], Any], **beside: Any) -> Response:
+        """Returns the answer with what a call makes, executed and encoded in a thread. `beside`: other members of the answer."""
+        return Json(await self.ask(lambda: dumps({"data": data(), **beside})))
+
     async def ask_apart(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """Executes a sender's call of the store, in a thread that no read uses."""
         return await anyio.to_thread.run_sync(lambda: call(*arguments), limiter=self.apart)
@@ -196,6 +202,10 @@ def token_of(request: Request) -> str:
     return str(token.strip())
 
 
-def context_of(request: Request) -> Context:
+# A coroutine: FastAPI would run a plain function in a worker thread.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
+
+
+ContextOf = Annotated[Context, Depends(_context)]

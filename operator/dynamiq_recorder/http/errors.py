@@ -7,7 +7,7 @@ import logging
 from fastapi.exceptions import RequestValidationError
 
 from dynamiq_operator.serving import problems
-from dynamiq_operator.serving.problems import HttpProblem, handlers, unavailable
+from dynamiq_operator.serving.problems import HttpProblem, handlers, invalid_fields, unavailable
 from dynamiq_recorder.identity.tokens import NotNow, Unauthorized
 from dynamiq_recorder.identity.writers import Forbidden
 from dynamiq_recorder.ingest.queue import Closed
@@ -63,7 +63,7 @@ def _invalid_request(error: RequestValidationError) -> HttpProblem:
         where = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
         says = "there is no such field or query parameter" if problem["type"] == "extra_forbidden" else problem["msg"]
         details.setdefault(where[:SHOWN_MOST], says[:SHOWN_MOST])
-    return HttpProblem(422, "; ".join(f"{where}: {says}" for where, says in details.items()), details)
+    return invalid_fields(details)
 
 
 HANDLERS = handlers(

@@ -34,7 +34,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.model.wrong_fields import in_words
 from dynamiq_operator.serving import problems
 from dynamiq_operator.serving.problems import HttpProblem as HttpProblem
-from dynamiq_operator.serving.problems import handlers
+from dynamiq_operator.serving.problems import handlers, invalid_fields
 from dynamiq_operator.serving.problems import invalid_field as invalid_field
 from dynamiq_operator.serving.problems import unavailable as unavailable
 
@@ -76,7 +76,7 @@ def invalid_request(wrong: Sequence[tuple[str, str]]) -> HttpProblem:
     for where, problem in wrong[:TOLD_MOST]:
         details.setdefault(_shortened(where), _shortened(problem))
     more = [f"and {len(wrong) - TOLD_MOST} more are wrong"] if len(wrong) > TOLD_MOST else []
-    return HttpProblem(422, "; ".join([*(f"{where}: {problem}" for where, problem in details.items()), *more]), details)
+    return invalid_fields(details, *more)
 
 
 def _shortened(text: str) -> str:

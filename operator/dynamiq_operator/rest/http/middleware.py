@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube import errors
 from dynamiq_operator.rest.http import cookies
-from dynamiq_operator.rest.http.body import SMALL, WITH_BODY, announced, parse_body, read_body
+from dynamiq_operator.rest.http.body import SMALL, WITH_BODY, parse_body, read_body
 from dynamiq_operator.rest.http.cookie_rules import SESSION, CookieRules, is_console
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
 from dynamiq_operator.rest.http.metrics import ApiMetrics
@@ -26,6 +26,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession, Sessions, token_o
 from dynamiq_operator.rest.http.streams import STREAMS, STREAMS_EACH, is_stream
 from dynamiq_operator.rest.kube.client import CONNECTIONS, begin_deadline
 from dynamiq_operator.rest.kube.id_index import IdIndex
+from dynamiq_operator.serving.bodies import announced
 from dynamiq_operator.serving.lanes import Lane
 from dynamiq_operator.serving.middleware import HEADERS, Exchange, RequestMiddleware
 from dynamiq_operator.serving.problems import CLOSES
