@@ -211,7 +211,7 @@ class Apps(Values):
     public_scheme: Annotated[Literal["", "http", "https"], Field(description="Scheme of Apps' public URLs. Default: https.")] = ""
     public_port: Annotated[int, Field(ge=0, le=65535, description="Port of Apps' public URLs. 0: that of the scheme.")] = 0
     ingress_class: Annotated[str, Field(description="IngressClass of Apps that name none.")] = ""
-    gateway: Annotated[str, Field(description="NAMESPACE/NAME of the Gateway for Apps of type Gateway that name none.")] = ""
+    gateway: Annotated[str, Field(description="NAMESPACE/NAME of the Gateway of Apps of type Gateway that name no other.")] = ""
     image_policy: Annotated[Literal["any", "digest"], Field(description="digest: a Runtime whose image has no digest is refused.")] = "any"
     metrics_from: Annotated[
         tuple[str, ...],

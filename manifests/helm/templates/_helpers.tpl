@@ -103,7 +103,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- range (index $root.Values $component).extraEnv }}
 {{- if has .name $taken }}
-{{- fail (printf "%s.extraEnv has %s, which the chart sets itself: there is a value for it, or nobody should change it" $component .name) }}
+{{- fail (printf "%s.extraEnv has %s, which the chart sets itself: use its value instead, if it has one" $component .name) }}
 {{- end }}
 {{- $taken = append $taken .name }}
 {{- $variables = append $variables . }}

@@ -14,6 +14,7 @@ import yaml
 from local import dist, images
 from local.chart.build import package_name
 from local.release import build, changelog, check, layout
+from local.release.__main__ import main
 from local.release.build import ReleaseError
 from local.release.changelog import ChangelogError
 from local.release.layout import Archive, Index, LayoutError
@@ -234,6 +235,11 @@ def test_a_release_is_of_a_commit_and_of_its_time(tmp_path: Path, monkeypatch: p
     (tmp_path / "operator" / "module.py").write_text("")
     with pytest.raises(ReleaseError, match=r"commit these files first: operator/"):
         build.source()
+
+
+def test_an_unknown_image_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["images", "operator", "gate"]) == 1
+    assert capsys.readouterr().err == "error: there is no image gate: name runtime, operator, recorder, runtime-sdk\n"
 
 
 def test_each_wheel_of_a_release_has_a_lock_for_what_it_needs() -> None:
