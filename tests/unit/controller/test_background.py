@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from dynamiq_operator.controller.app_state import AppStates
-from dynamiq_operator.controller.background import archiving, comparisons
+from dynamiq_operator.controller.background import archiving, comparisons, verifying
 from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, Pauses
 from dynamiq_operator.controller.cached.cache import AppKey
 from tests.support.controller import Clock
@@ -127,8 +127,10 @@ async def test_with_an_app_all_that_is_read_for_it_ends(read: Read) -> None:
     [
         (archiving.PAUSES, [0, 30, 30, 30, *[60] * 4, *[120] * 4, *[240] * 4, 480, 480]),
         (comparisons.PAUSES, [5, 8, 8, 8]),
+        (verifying.PAUSES, [0, 0.25, 0.5, 1, 2, 4, 8, 8]),
     ],
-    ids=["archive", "comparison"],
+    ids=["archive", "comparison", "verification"],
 )
 def test_pauses_grow_with_consecutive_failures(pauses: Pauses, seconds: list[float]) -> None:
     assert [pauses.after(failures) for failures in range(len(seconds))] == seconds
+    assert pauses.after(100_000) == seconds[-1]

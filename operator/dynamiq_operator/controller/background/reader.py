@@ -57,7 +57,7 @@ class Pauses:
     patience: int = 1
 
     def after(self, failures: int) -> float:
-        return min(self.first * 2.0 ** (failures // self.patience), self.most) if failures else self.holds
+        return min(self.first * 2.0 ** min(failures // self.patience, 16), self.most) if failures else self.holds
 
 
 class BackgroundReader:

@@ -25,7 +25,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, body_of
+from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, Pauses, body_of
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import JOB
 from dynamiq_operator.desired.evaluation import url
@@ -54,7 +54,7 @@ TRIES = 3
 PAUSE = 1.0
 KEY_CHECK_PERIOD, KEY_CHECK_WITHIN = 0.2, 2.0
 """Seconds between two checks whether a pod knows its key, and seconds for the answer."""
-RETRY_FIRST, RETRY_MOST = 0.25, 8.0
+PAUSES = Pauses(first=0.125, most=8.0)
 REPORT_PERIOD = 5.0
 """Seconds between two reports of how many cases have passed: each is a write."""
 TRY_AGAIN = (429, 503)
@@ -74,12 +74,11 @@ class KeptSmokeTest(Kept):
     key: str = ""
     offered: str = ""
     message: tuple[str, str] = ("", "")
-    attempts: int = 0
 
     def stop(self) -> None:
         """Ends all calls, and drops what is known."""
         super().stop()
-        self.reading, self.key, self.offered, self.attempts = None, "", "", 0
+        self.reading, self.key, self.offered = None, "", ""
 
     def note_created(self, created: Manifest) -> None:
         """Notes an object that this operator has just created, if it is the Job. A new Job begins everything anew but the time."""
@@ -96,7 +95,7 @@ class KeptSmokeTest(Kept):
         if self.reading is None:
             return
         if not problem:
-            self.key = self.offered
+            self.key, self.not_before, self.failures = self.offered, 0.0, 0
         self.reading = replace(self.reading, lacks_key=False, digest=_digest(self.key), problem=problem)
 
 
@@ -104,7 +103,7 @@ class VerificationReader(BackgroundReader):
     """A background runner of smoke tests. `make_key`: makes a key."""
 
     def __init__(self, client: Client, now: Callable[[], datetime], requeue: Callable[[AppKey], None], make_key: Callable[[], str]) -> None:
-        super().__init__(requeue, AT_ONCE, OF_NAMESPACE)
+        super().__init__(requeue, AT_ONCE, OF_NAMESPACE, PAUSES)
         self._client, self.now, self._make_key = client, now, make_key
         self._judge = ThreadPoolExecutor(1, "verification")  # answers are a tenant's: one at a time, and none in the loop's way
 
@@ -204,31 +203,19 @@ class _SmokeTest:
         self._waiting = self._under_way = 0
 
     async def run(self) -> bool:
+        """Returns False if it has to begin again: the Secret of the Job's key is requested, later after each time."""
+        if not self._verification.key:
+            self._note(lacks_key=True)
+            return False
         try:
-            if await self._has_key():
-                for pod in self._request.pods:
-                    await self._until_known(pod)
-                self._note(known=True, problem="")
-                self._reader.wake(self._app)
-                await self._call_all()
+            for pod in self._request.pods:
+                await self._until_known(pod)
+            self._note(known=True, problem="")
+            self._reader.wake(self._app)
+            await self._call_all()
         except _Failed as failed:
             self._note(failure=str(failed))
-        except errors.ApiError as error:
-            self._note(problem=f"its key cannot be read: {shown(str(error))}")
-            return False
         return True
-
-    async def _has_key(self) -> bool:
-        """Returns True if there is a key. Otherwise it requests the Secret of the Job's key, later after each time."""
-        if self._verification.key:
-            return True
-        if self._verification.attempts:
-            await asyncio.sleep(min(RETRY_FIRST * 2 ** min(self._verification.attempts - 1, 8), RETRY_MOST))
-        self._verification.attempts += 1
-        if self._verification.key:
-            return True  # it was made meanwhile
-        self._note(lacks_key=True)
-        return False
 
     async def _until_known(self, pod: ObservedPod) -> None:
         """Waits until a pod knows the key. Raises _Failed if its runtime knows no smoke tests."""
