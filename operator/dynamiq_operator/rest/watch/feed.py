@@ -29,8 +29,8 @@ ANEW_EVERY = 2.0
 """Seconds between two events by which a reader has to read everything anew."""
 RETRY_FIRST, RETRY_MOST = 1.0, 10.0
 """Seconds until a read is repeated that the API server did not answer: the first time, and at most."""
-CHECK_EVERY, CHECK_LATER, QUICK_CHECKS = 1.0, 5.0, 60
-"""Seconds between two checks of what is under way: for the first QUICK_CHECKS checks, and later."""
+CHECK_EVERY, CHECK_LATER, CHECKS = 1.0, 5.0, 60
+"""Seconds between two checks of what is under way: for the first CHECKS checks, and later."""
 PING = b": ping\n\n"
 READY, ENDING = event("ready", {}), event("ending", {})
 
@@ -61,7 +61,7 @@ class Subject(Protocol):
 
 
 @dataclass(eq=False)
-class Subscription:
+class EventFeed:
     """The events of one stream. For the event loop."""
 
     streams: Streams
@@ -144,7 +144,7 @@ class Subscription:
         elif self._unread:
             actions.append((self._read_at, self._read))
         if self.subject.is_under_way():
-            actions.append((self._checked_at + (CHECK_EVERY if self._checks < QUICK_CHECKS else CHECK_LATER), self._check))
+            actions.append((self._checked_at + (CHECK_EVERY if self._checks < CHECKS else CHECK_LATER), self._check))
         return min(actions, key=itemgetter(0))
 
     async def _ping(self) -> Round:
