@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -108,16 +107,6 @@ def create(api: Api, resource: ApiResource, manifest: Manifest, *, dry_run: bool
     """
     query = {**STRICT, **({"dryRun": "All"} if dry_run else {})}
     return api.request("POST", resource.path(manifest["metadata"].get("namespace", "")), query=query, body=manifest)
-
-
-def serialized(body: Any) -> bytes:
-    """Returns a body as compact JSON in UTF-8."""
-    # Escapes would make a flow in a non-Latin script larger than a request may be. And the API server parses an apply as YAML, which has no
-    # surrogate escapes: only a lone surrogate is escaped.
-    try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(body, separators=(",", ":")).encode()
 
 
 def in_a_pod() -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,10 +20,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import orjson
 from yarl import URL
 
 from dynamiq_operator.kube import errors, nesting
-from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN, serialized
+from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN
 from dynamiq_operator.kube.credentials import Credentials, Login
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.names import FIELD_MANAGER
@@ -128,11 +130,7 @@ class Client:
         `within`: seconds after which the request is given up, even if a part of the answer has arrived. Raises errors.ApiError.
         """
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
-        return _parsed(
-            await self._answer(method, path, query, headers, None if body is None else serialized(body), within),
-            f"{method} {path}",
-            required,
-        )
+        return _parsed(await self._answer(method, path, query, headers, _written(body), within), f"{method} {path}", required)
 
     async def _answer(
         self,
@@ -324,8 +322,22 @@ class Client:
         return answer.get("kind") == "Status"
 
 
+def _written(body: Any) -> bytes | None:
+    """Serializes a body as JSON in UTF-8."""
+    # The API server parses an apply as YAML, which has no surrogate escapes: 🦊 is sent unescaped, and only a lone surrogate is escaped.
+    if body is None:
+        return None
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":")).encode()
+
+
 def _parsed(raw: bytes, request_name: str, required: str) -> Manifest:
-    parsed = nesting.parse(raw, request_name)
+    try:
+        parsed = orjson.loads(raw)
+    except ValueError:
+        parsed = nesting.parse(raw, request_name)
     if not isinstance(parsed, dict) or not isinstance(parsed.get(required), dict | list):
         raise errors.Unavailable(f"{request_name}: the answer is no object with {required}")
     return parsed

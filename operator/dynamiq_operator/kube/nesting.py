@@ -1,11 +1,10 @@
-"""Parses JSON of an API server, also if it is nested too deeply for other parsers: one such object does not hide the others.
+"""Parses JSON of an API server that is nested too deeply for other parsers, so one such object does not hide the others.
 
 No field of an object needs such nesting. But a caller who may write an object may write anything into its managedFields.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any
 
@@ -20,12 +19,10 @@ _PARTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
 def parse(raw: bytes, request_name: str) -> Any:
-    """Parses an answer, without the parts that are nested too deeply.
+    """Parses an answer that another parser refused, without the parts that are nested too deeply.
 
     Raises errors.Unavailable if it is no JSON.
     """
-    with contextlib.suppress(ValueError):
-        return orjson.loads(raw)
     try:
         return orjson.loads(bounded(raw))
     except ValueError as error:

@@ -71,13 +71,13 @@ class Change:
 
     kind: str
     entry: Entry
-    is_deleted: bool = False
+    is_gone: bool = False
 
 
 class Stream(Protocol):
     """One stream. Both methods are called in the event loop, and return at once."""
 
-    def note(self, change: Change) -> None: ...
+    def hear(self, change: Change) -> None: ...
 
     def end(self) -> None: ...
 
@@ -143,15 +143,15 @@ class Streams:
         for stream in [each for some in self._by_namespace.values() for each in some]:
             stream.end()
 
-    def _on_change(self, kind: str, entry: Entry, is_deleted: bool) -> None:
+    def _on_change(self, kind: str, entry: Entry, is_gone: bool) -> None:
         """Schedules a notification. A thread of the index calls this with the index locked."""
         if entry.namespace in self._by_namespace or EVERYWHERE in self._by_namespace:
-            self._later(self._notify, Change(kind, entry, is_deleted))
+            self._later(self._notify, Change(kind, entry, is_gone))
 
     def _notify(self, change: Change) -> None:
         for namespace in (change.entry.namespace, EVERYWHERE):
             for stream in self._by_namespace.get(namespace, ()):
-                stream.note(change)
+                stream.hear(change)
 
     def _later(self, call: Callable[..., None], *arguments: Any) -> None:
         if self._loop is not None:

@@ -6,6 +6,7 @@ The pool for callers' requests holds no certificate and no token of this program
 from __future__ import annotations
 
 import functools
+import json
 import math
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 import urllib3
 from kubernetes import client as kubernetes
 from kubernetes import config as kubernetes_config
 
 from dynamiq_operator.kube import errors, nesting
-from dynamiq_operator.kube.api import PLAIN, in_a_pod, serialized
+from dynamiq_operator.kube.api import PLAIN, in_a_pod
 from dynamiq_operator.model.objects import Manifest
 
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -151,7 +153,7 @@ class ApiClient:
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
-            data = serialized(body)
+            data = _written(body)
         connections, prefix = _connections(self._pool, self._host)
         url = f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
         options: dict[str, Any] = {"retries": False, "redirect": False, "preload_content": not stream}
@@ -195,8 +197,20 @@ def _pool(configuration: Any, *, with_certificate: bool) -> urllib3.PoolManager:
     return urllib3.PoolManager(num_pools=2, maxsize=POOL, block=True, **trust)
 
 
+def _written(body: Any) -> bytes:
+    """Returns compact JSON in UTF-8."""
+    # Not ASCII: escaping every letter would make a flow in a non-Latin script larger than a request may be.
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return json.dumps(body, separators=(",", ":")).encode()
+
+
 def _parsed(raw: bytes, request: str) -> Manifest:
-    parsed = nesting.parse(raw, request)
+    try:
+        parsed = orjson.loads(raw)
+    except ValueError:
+        parsed = nesting.parse(raw, request)
     return parsed if isinstance(parsed, dict) else {}
 
 

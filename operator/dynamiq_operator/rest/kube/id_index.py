@@ -235,7 +235,7 @@ class KindIndex:
         return False
 
     def run(self, ends: threading.Event) -> None:
-        """Lists and watches until `ends` is set. An error, or a watch without events, is retried with backoff."""
+        """Lists and watches until `ends` is set. After an error it tries again with backoff."""
         state = self._state(WATCH_SECONDS)
         while not ends.wait(state.wait(time.monotonic(), random.uniform(*SHARES))):  # noqa: S311
             state.begin(time.monotonic())

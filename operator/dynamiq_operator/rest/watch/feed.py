@@ -29,17 +29,17 @@ ANEW_EVERY = 2.0
 """Seconds between two events by which a reader has to read everything anew."""
 RETRY_FIRST, RETRY_MOST = 1.0, 10.0
 """Seconds until a read is repeated that the API server did not answer: the first time, and at most."""
-CHECK_EVERY, CHECK_LATER, QUICK_CHECKS = 1.0, 5.0, 60
-"""Seconds between two checks of what is under way: for the first QUICK_CHECKS checks, and later."""
+LOOK_EVERY, LOOK_LATER, LOOKS = 1.0, 5.0, 60
+"""Seconds between two checks of what is under way: for the first LOOKS checks, and later."""
 PING = b": ping\n\n"
 READY, ENDING = event("ready", {}), event("ending", {})
 
 
 class Subject(Protocol):
-    """The objects that a stream is about. `is_deleted`: they are deleted, so the stream ends."""
+    """The objects that a stream is about. `is_gone`: they are deleted, so the stream ends."""
 
     namespace: str
-    is_deleted: bool
+    is_gone: bool
 
     def begin(self) -> None:
         """Reads the present state from the index. For a worker thread: the index may be locked for a moment."""
@@ -56,12 +56,12 @@ class Subject(Protocol):
     def read(self, changes: Sequence[Change]) -> Round:
         """Reads with the caller's token what changed. For a worker thread."""
 
-    def check(self) -> Round:
+    def look(self) -> Round:
         """Reads what is under way; returns events if that has changed. For a worker thread."""
 
 
 @dataclass(eq=False)
-class Subscription:
+class Feed:
     """The events of one stream. For the event loop."""
 
     streams: Streams
@@ -73,24 +73,24 @@ class Subscription:
     _has_lost: bool = False
     _read_at: float = 0.0
     """The time before which no further round begins, by the loop's clock."""
-    _checked_at: float = 0.0
-    _checks: int = 0
+    _looked_at: float = 0.0
+    _looks: int = 0
     _failures: int = 0
 
     def __post_init__(self) -> None:
         self._expires = self.session.expires_at
 
-    def note(self, change: Change) -> None:
+    def hear(self, change: Change) -> None:
         """Notes a change. A reader who is too far behind has to read everything anew."""
         if (relevant := self.subject.concerns(change)) is None:
             return
         key = _key(relevant)
-        if key not in self._unread or not self._unread[key].is_deleted:
+        if key not in self._unread or not self._unread[key].is_gone:
             self._unread[key] = relevant
         if len(self._unread) > UNREAD_MOST:
             self._unread.clear()
             self._has_lost = True
-        self._checks = 0
+        self._looks = 0
         self._woken.set()
 
     def end(self) -> None:
@@ -103,12 +103,12 @@ class Subscription:
             await self.streams.ask(self.subject.begin)
             if not self._ended.is_set():
                 yield READY
-            sent_at = _now()
+            spoke = _now()
             while (last := self._last()) is None:
-                round_ = await self._next(sent_at + PING_EVERY)
+                round_ = await self._next(spoke + PING_EVERY)
                 for data in round_.events:
                     yield data
-                    sent_at = _now()
+                    spoke = _now()
                 if round_.is_last:
                     return
             yield last
@@ -119,7 +119,7 @@ class Subscription:
             return ENDING
         if self._seconds_left() <= 0:
             return EXPIRED
-        return DELETED if self.subject.is_deleted else None
+        return DELETED if self.subject.is_gone else None
 
     def _seconds_left(self) -> float:
         """Returns the seconds until the token expires."""
@@ -144,7 +144,7 @@ class Subscription:
         elif self._unread:
             actions.append((self._read_at, self._read))
         if self.subject.is_under_way():
-            actions.append((self._checked_at + (CHECK_EVERY if self._checks < QUICK_CHECKS else CHECK_LATER), self._check))
+            actions.append((self._looked_at + (LOOK_EVERY if self._looks < LOOKS else LOOK_LATER), self._look))
         return min(actions, key=itemgetter(0))
 
     async def _ping(self) -> Round:
@@ -163,9 +163,9 @@ class Subscription:
         self._failures = min(self._failures + 1, 10) if round_.left else 0
         return round_
 
-    async def _check(self) -> Round:
-        round_ = await self._in_a_thread(self.subject.check)
-        self._checked_at, self._checks = _now(), self._checks + 1
+    async def _look(self) -> Round:
+        round_ = await self._in_a_thread(self.subject.look)
+        self._looked_at, self._looks = _now(), self._looks + 1
         return round_
 
     async def _in_a_thread(self, call: Callable[[], Round], changes: Sequence[Change] = ()) -> Round:

@@ -33,7 +33,7 @@ class AppSubject:
 
     def __init__(self, context: ApiContext, session: CallerSession, app: Entry) -> None:
         self._context, self._session, self._app = context, session, app
-        self.namespace, self.is_deleted = app.namespace, False
+        self.namespace, self.is_gone = app.namespace, False
         self._groups = owned_by(app.namespace, app.uid), f"{app.namespace}/{app.name}"
         self._rolling: dict[str, Entry] = {}
         """The rows that are being rolled out, by their ids."""
@@ -49,11 +49,11 @@ class AppSubject:
         if change.kind == APPS.kind:
             if entry.uid != self._app.uid:
                 return None
-            self.is_deleted |= change.is_deleted
+            self.is_gone |= change.is_gone
             return change
         if entry.group not in self._groups:
             return None
-        if _is_rolling(entry) and not change.is_deleted:
+        if _is_rolling(entry) and not change.is_gone:
             self._rolling[entry.uid] = entry
         else:
             self._rolling.pop(entry.uid, None)
@@ -66,15 +66,15 @@ class AppSubject:
         # The App last: its status is then not older than its rows.
         return read_each(sorted(changes, key=lambda change: change.kind == APPS.kind), self._read)
 
-    def check(self) -> Round:
-        return read_each([Change(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._check)
+    def look(self) -> Round:
+        return read_each([Change(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._look)
 
     def _read(self, change: Change) -> Iterator[bytes]:
         if change.kind == APPS.kind:
             yield event("app", self._read_app())
             return
         row = read_object(self._session, RECORDS, change.entry)
-        if change.is_deleted or row is None:
+        if change.is_gone or row is None:
             yield removed(change.entry)
         else:
             yield self._row_event(row)
@@ -87,7 +87,7 @@ class AppSubject:
                 raise Over from None
             raise
 
-    def _check(self, change: Change) -> Iterator[bytes]:
+    def _look(self, change: Change) -> Iterator[bytes]:
         if self._last is not None and self._last[0]["metadata"]["uid"] == change.entry.uid:
             row, app, ready_before = self._last
             if self._ready(row, app) == ready_before:
@@ -136,7 +136,7 @@ def _is_rolling(entry: Entry) -> bool:
 class ProjectSubject:
     """The Apps of a project. A change of a row counts as one of its App, whose state may have changed with it."""
 
-    is_deleted = False
+    is_gone = False
 
     def __init__(self, context: ApiContext, session: CallerSession, namespace: str) -> None:
         self._context, self._session, self.namespace = context, session, namespace
@@ -157,13 +157,13 @@ class ProjectSubject:
     def read(self, changes: Sequence[Change]) -> Round:
         return read_each(changes, self._read)
 
-    def check(self) -> Round:
+    def look(self) -> Round:
         return Round()
 
     def _read(self, change: Change) -> Iterator[bytes]:
         # For a deleted App, too, the API server decides if the caller may read it.
         app = read_object(self._session, APPS, change.entry)
-        if change.is_deleted or app is None:
+        if change.is_gone or app is None:
             yield removed(change.entry)
         else:
             yield event("app", read_details(self._context, self._session, change.entry))
