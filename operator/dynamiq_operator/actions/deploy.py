@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dynamiq_operator.actions import guards, history, idempotency
-from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
+from dynamiq_operator.actions.idempotency import IdempotencyKey, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import InvalidField, Refusal, Unknown
 from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
 from dynamiq_operator.actions.workloads import warm, workloads_of
@@ -110,7 +110,7 @@ class Flow:
         return cls(version, spec["flow"])
 
 
-def plan_deploy(api: Api, request: DeployRequest, *, key: Key | None = None) -> PreviewedDeploy:
+def plan_deploy(api: Api, request: DeployRequest, *, key: IdempotencyKey | None = None) -> PreviewedDeploy:
     """Plans a deploy with its preview. The caller needs rights to read.
 
     Raises Refusal if it cannot be done, and kube.errors.ApiError.
@@ -134,7 +134,9 @@ def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> Deploy
     return DeployPlan(request, claim.marked(record) if claim else record, claim)
 
 
-def deploy_claim(request: DeployRequest, app_uid: str, key: Key | None, confirmed: Mapping[str, Any] | None = None) -> KeyClaim | None:
+def deploy_claim(
+    request: DeployRequest, app_uid: str, key: IdempotencyKey | None, confirmed: Mapping[str, Any] | None = None
+) -> KeyClaim | None:
     """Returns the claim of a deploy under an idempotency key; None without a key. `confirmed`: the confirmed values, if any."""
     return KeyClaim.of(key, "deploy", app_uid, request, request.app, confirmed) if key else None
 
@@ -236,7 +238,7 @@ def previewed(
     if is_unread:
         warnings += ("ask for the ClusterRole dynamiq-runtimes: you may not read Runtimes, so the runtime is unknown",)
     preview = preview_in(api, app, rows, then, flow, record, warnings)
-    preview = replace(preview, **guards.said_of(api, app, draft.spec))
+    preview = replace(preview, **guards.guards_of_preview(api, app, draft.spec))
     preview = with_held_changes(preview, app, draft, [each.reason for each in preview.guards])
     return PreviewedDeploy(request, record, plan.claim, preview=preview, then=then, is_runtime_unread=is_unread)
 

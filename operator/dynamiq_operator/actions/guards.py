@@ -20,7 +20,7 @@ from dynamiq_operator.plan.guards.kinds import is_automation
 
 
 @dataclass(frozen=True)
-class Standing:
+class AppGuards:
     """An App with its guards and its waiting rows, newest first. `holds`: the rollback after which changes from Git are on hold."""
 
     app: App
@@ -35,13 +35,13 @@ class Standing:
         return holding(self.app, kind)
 
 
-def standing(api: Api, namespace: str, app: str) -> Standing:
+def read_guards(api: Api, namespace: str, app: str) -> AppGuards:
     """Reads the App with its guards and waiting rows.
 
     Raises Unknown and kube.errors.ApiError.
     """
     app_object = history.find_app(api, namespace, app)
-    return Standing(app_object, history.waiting_rows(api, namespace, app, app_object.meta.uid))
+    return AppGuards(app_object, history.waiting_rows(api, namespace, app, app_object.meta.uid))
 
 
 def kind_of(spec: RecordSpec) -> RowKind:
@@ -73,7 +73,7 @@ def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
     return tuple(each for other in others for each in other.status.guards if each.reason not in (GuardReason.HELD, GuardReason.SUSPENDED))
 
 
-def said_of(api: Api, app: App, spec: RecordSpec) -> dict[str, Any]:
+def guards_of_preview(api: Api, app: App, spec: RecordSpec) -> dict[str, Any]:
     """Returns the fields of a preview on guards, hold and bypass of the row."""
     guards = holding(app, kind_of(spec))
     if spec.bypass is not None:
@@ -114,7 +114,7 @@ def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | No
     """
     if bypass or is_live(then, live):
         return ()
-    rejected = rejections.read_standing(api, namespace, then.workflow_hash)
+    rejected = rejections.rejections_or_none(api, namespace, then.workflow_hash)
     if rejected:
         raise rejections.Rejected(rejected[0], then.workflow_version, namespace)
     return (rejections.unread(namespace, then.workflow_version),) if rejected is None else ()

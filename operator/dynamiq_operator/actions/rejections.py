@@ -34,20 +34,20 @@ class Rejected(NotNow):
 
 @dataclass(frozen=True)
 class RejectionPlan:
-    """A Rejection that has not been made. `standing`: the one in force for the same flow; then none is made."""
+    """A Rejection that has not been made. `existing`: the one in force for the same flow; then none is made."""
 
     namespace: str
     app: str
     version: str
     flow_hash: str
     manifest: Manifest
-    standing: Manifest | None = None
+    existing: Manifest | None = None
 
     def lines(self) -> list[str]:
         """Describes the plan in lines of text."""
         text = [f"reject {self.version} of {self.app} in {self.namespace}", f"  flow     {self.flow_hash}"]
-        if self.standing is not None:
-            return [*text, f"  nothing changes: {sentence(self.standing)}"]
+        if self.existing is not None:
+            return [*text, f"  nothing changes: {sentence(self.existing)}"]
         return [
             *text,
             f"  reason   {self.manifest['spec']['reason']}",
@@ -77,12 +77,12 @@ def sentence(rejection: Manifest, version: str = "") -> str:
     return rejection_said(version or spec.get("version") or spec["workflowHash"], history.typed(Rejection, rejection))
 
 
-def standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:
+def list_rejections(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:
     """Lists the Rejections in force in a namespace, newest first; none if the caller may not read them. `flow`: the hash of one flow."""
-    return read_standing(api, namespace, flow) or []
+    return rejections_or_none(api, namespace, flow) or []
 
 
-def read_standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest] | None:
+def rejections_or_none(api: Api, namespace: str, flow: str | None = None) -> list[Manifest] | None:
     """Lists the same; returns None if the caller may not read them."""
     try:
         rejections = requests.items(api, REJECTIONS, namespace, field=f"spec.workflowHash={flow}" if flow is not None else "")
@@ -102,7 +102,7 @@ def unread(namespace: str, version: str) -> str:
 
 def hashes(api: Api, namespace: str) -> frozenset[str]:
     """Returns the hashes of the flows that are rejected in a namespace; none if the caller may not read them."""
-    return frozenset(each["spec"]["workflowHash"] for each in standing(api, namespace))
+    return frozenset(each["spec"]["workflowHash"] for each in list_rejections(api, namespace))
 
 
 def newest_first(rejections: Iterable[Manifest]) -> list[Manifest]:
@@ -129,7 +129,9 @@ def plan_rejection(api: Api, namespace: str, app: str, version: str | None, reas
         "metadata": {"namespace": namespace, "name": f"{names.workflow_version(workflow, version_name)}-{secrets.token_hex(4)}"},
         "spec": spec,
     }
-    return RejectionPlan(namespace, app, version_name, hash_of_flow, manifest, next(iter(standing(api, namespace, hash_of_flow)), None))
+    return RejectionPlan(
+        namespace, app, version_name, hash_of_flow, manifest, next(iter(list_rejections(api, namespace, hash_of_flow)), None)
+    )
 
 
 def perform_rejection(api: Api, plan: RejectionPlan) -> Manifest:
@@ -137,7 +139,7 @@ def perform_rejection(api: Api, plan: RejectionPlan) -> Manifest:
 
     Raises kube.errors.ApiError.
     """
-    return plan.standing if plan.standing is not None else requests.create(api, REJECTIONS, plan.manifest)
+    return plan.existing if plan.existing is not None else requests.create(api, REJECTIONS, plan.manifest)
 
 
 def plan_withdrawal(

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.patience import WAITING
-from dynamiq_operator.cli.recorder import NotThere, Recorder, path_of
+from dynamiq_operator.cli.recorder import NotThere, RecorderClient, path_of
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 PAGE = 200
 
 
-class Archive:
+class ArchivedRows:
     """The archive of one App.
 
     Each call raises Refusal, which names the archive as what cannot be read, and kube.errors.ApiError.
     """
 
-    def __init__(self, recorder: Recorder, patience: Patience, app: Manifest) -> None:
+    def __init__(self, recorder: RecorderClient, patience: Patience, app: Manifest) -> None:
         self._recorder, self._patience, meta = recorder, patience, app["metadata"]
         self.namespace, self.app = meta["namespace"], meta["name"]
         self._path = f"{path_of(meta['uid'])}/archive"
@@ -93,21 +93,21 @@ class Archive:
         return Refusal(f"older rows of {self.app} are in the archive, which cannot be read: {refusal}")
 
 
-def archives(context: CommandContext, namespace: str, app: str | None = None) -> list[Archive]:
+def archives(context: CommandContext, namespace: str, app: str | None = None) -> list[ArchivedRows]:
     """Lists the archives of an App, of a namespace, or of all namespaces.
 
     Raises kube.errors.ApiError: Denied if the caller may not read the Apps.
     """
-    recorder = Recorder(context)
+    recorder = RecorderClient(context)
     try:
         chosen = requests.get(context.api, APPS, namespace, app) if app is not None else None
         apps = [chosen] if chosen is not None else requests.items(context.api, APPS, namespace)
     except errors.NotFound:
         return []
-    return [Archive(recorder, context.api.patience, each) for each in apps if has_archive(each)]
+    return [ArchivedRows(recorder, context.api.patience, each) for each in apps if has_archive(each)]
 
 
-def beside(context: CommandContext, api: Api, key: int | str) -> WithArchivedRow | None:
+def with_archived_row(context: CommandContext, api: Api, key: int | str) -> WithArchivedRow | None:
     """Returns `api` with a row, by sequence or name, from the App's archive; None if the archive does not have it.
 
     Raises Refusal if the archive cannot be read, and kube.errors.ApiError.

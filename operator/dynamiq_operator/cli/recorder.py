@@ -33,7 +33,7 @@ class NotThere(Refusal):
     """The recorder does not have this, or the caller may not see it."""
 
 
-class Recorder:
+class RecorderClient:
     """The recorder's API, called with the caller's token.
 
     Each call raises Refusal with the recorder's message, NoRecorder, NotConnected and kube.errors.ApiError.

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from dynamiq_operator.actions.refusals import refused, said_by_admission
+from dynamiq_operator.actions.refusals import admission_message, refused
 from dynamiq_operator.cli.connection import Connection, NotConnected
 from dynamiq_operator.cli.patience import Patience
 from dynamiq_operator.kube import errors
@@ -191,7 +191,7 @@ def _error_message(error: Exception) -> str:
             return "this cluster does not know Apps: install the operator (README.md, `kubectl apply -k`), or name another cluster by --context"
         case Expired():
             return f"the cluster does not accept your login: log in again; `kubectl auth whoami` shows your user ({text.partition(chr(10))[0]})"
-        case errors.Denied() if by_policy := said_by_admission(error):
+        case errors.Denied() if by_policy := admission_message(error):
             return by_policy
         case errors.Denied() if "forbidden: User" in text:
             return f"{text}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"

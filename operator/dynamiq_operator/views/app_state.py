@@ -39,7 +39,7 @@ class AppWord(StrEnum):
 
 
 @dataclass(frozen=True)
-class AppState:
+class ExplainedState:
     """The state of an App. `reason`: one CamelCase word of a condition; `message`: its sentence. None if there is none."""
 
     word: AppWord
@@ -52,7 +52,7 @@ def rows_under_way(rows: Iterable[Manifest]) -> list[Manifest]:
     return [row for row in newest_first(rows) if _phase(row) in UNDER_WAY and not row["spec"].get("outcome")]
 
 
-def app_state(app: Manifest, under_way: Manifest | None, waiting: Manifest | None = None) -> AppState:
+def app_state(app: Manifest, under_way: Manifest | None, waiting: Manifest | None = None) -> ExplainedState:
     """Returns the state of the App. `under_way`: its newest row in a rollout; `waiting`: its newest blocked row.
 
     None: there is none, or the caller may not read rows. `waiting` counts only while nothing is live.
@@ -63,7 +63,7 @@ def app_state(app: Manifest, under_way: Manifest | None, waiting: Manifest | Non
         return deploying
     if not status.get("live"):
         if waiting is not None and (waits := waits_of(waiting)) is not None:
-            return AppState(AppWord.PENDING, waits["reason"], waits["message"])
+            return ExplainedState(AppWord.PENDING, waits["reason"], waits["message"])
         word = AppWord.FAILED if status.get("failed") else AppWord.NOT_DEPLOYED
         return _state(word, live)
     if ready.get("status") == "True":
@@ -85,7 +85,7 @@ def condition_of(status: Mapping[str, Any], type_: str) -> Mapping[str, Any]:
     return next(conditions, {})
 
 
-def _deploying(status: Mapping[str, Any], under_way: Manifest | None) -> AppState | None:
+def _deploying(status: Mapping[str, Any], under_way: Manifest | None) -> ExplainedState | None:
     progressing = condition_of(status, PROGRESSING)
     is_progressing = progressing.get("status") == "True"
     if under_way is None:
@@ -100,8 +100,8 @@ def _deploying(status: Mapping[str, Any], under_way: Manifest | None) -> AppStat
     return _state(word, of_row if of_row.get("message") else progressing if is_progressing else {})
 
 
-def _state(word: AppWord, condition: Mapping[str, Any]) -> AppState:
-    return AppState(word, condition.get("reason") or None, condition.get("message") or None)
+def _state(word: AppWord, condition: Mapping[str, Any]) -> ExplainedState:
+    return ExplainedState(word, condition.get("reason") or None, condition.get("message") or None)
 
 
 def _phase(row: Manifest) -> str:

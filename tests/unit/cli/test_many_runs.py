@@ -13,7 +13,7 @@ import pytest
 from dynamiq_operator.cli import new_runs, patience
 from dynamiq_operator.cli.commands import runs
 from dynamiq_operator.cli.new_runs import NewRuns
-from dynamiq_operator.cli.recorder import PROXY, Query, Recorder
+from dynamiq_operator.cli.recorder import PROXY, Query, RecorderClient
 from tests.support import factories as given
 from tests.support import scripted_recorder as made
 from tests.support.scripted import Reply
@@ -145,7 +145,7 @@ def test_watching_a_rare_filter_looks_no_further_back_the_longer_it_goes_on(sinc
     """A run that started a day ago and has ended since the last read is still found."""
     began = now = datetime(2026, 11, 27, 10, tzinfo=UTC)
     recorder = ListingRecorder()
-    new = NewRuns(cast(Recorder, recorder), "/runs", since, now=lambda: now)
+    new = NewRuns(cast(RecorderClient, recorder), "/runs", since, now=lambda: now)
     for hours in (1, 2, 48):
         now = began + timedelta(hours=hours)
         assert new.look() == []

@@ -7,7 +7,7 @@ import pytest
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.views.app_state import AppState, AppWord, app_state, is_as_declared, rows_under_way
+from dynamiq_operator.views.app_state import AppWord, ExplainedState, app_state, is_as_declared, rows_under_way
 from tests.support import factories as given
 from tests.support.world import BAD_NAME, World, a_world, serving
 
@@ -20,7 +20,7 @@ def _rows(world: World) -> list[Manifest]:
     return [made for (version, kind, _), made in world.objects.items() if (version, kind) == (API_VERSION, kinds.RECORD.kind)]
 
 
-def _state(world: World) -> AppState:
+def _state(world: World) -> ExplainedState:
     return app_state(_app(world), next(iter(rows_under_way(_rows(world))), None))
 
 
@@ -32,7 +32,7 @@ def _word_and_reason(world: World) -> tuple[str, str | None]:
 
 def test_from_nothing_to_live() -> None:
     world = a_world()
-    assert _state(world) == AppState(AppWord.NOT_DEPLOYED), "the operator has not seen it"
+    assert _state(world) == ExplainedState(AppWord.NOT_DEPLOYED), "the operator has not seen it"
     world.settle()
     assert _word_and_reason(world) == ("NotDeployed", "NotDeployed")
     world.deploy("a", "v1")
@@ -90,7 +90,7 @@ def test_an_app_that_sleeps_is_told_so() -> None:
     """The reason is the operator's: `test_sleep` of the views compares the two."""
     ready = {"type": "Ready", "status": "True", "reason": "Asleep", "message": "v1 is live; it is asleep: the next call wakes it"}
     app = given.app_manifest(given.with_status(conditions=[ready], live={"row": "a"}))
-    assert app_state(app, None) == AppState(AppWord.ASLEEP, "Asleep", ready["message"])
+    assert app_state(app, None) == ExplainedState(AppWord.ASLEEP, "Asleep", ready["message"])
 
 
 def test_an_outcome_decides_before_the_phase_does() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import confirm, output, parsing, run_arguments
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.cli.recorder import Recorder
+from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.model.recorder import COUNTED
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def add_arguments(command: parsing.Parser) -> None:
 
 def run(context: CommandContext) -> int:
     options = context.options
-    recorder = Recorder(context)
+    recorder = RecorderClient(context)
     path = f"{recorder.chosen_app()}/runs"
     app = options.app or options.app_id
     chosen, counted, which = _chosen(context)

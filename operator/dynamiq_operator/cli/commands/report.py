@@ -66,7 +66,7 @@ def run(context: CommandContext) -> int:
 
     options = context.options
     namespace = "" if options.all_namespaces else context.namespace
-    reading = view.Reading(options.since, options.until)
+    reading = view.ReportBuilder(options.since, options.until)
     in_cluster = InCluster()
     for row in audited_rows(context.api, namespace, options.app):
         in_cluster.add(row)

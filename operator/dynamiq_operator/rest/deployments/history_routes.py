@@ -85,7 +85,7 @@ def last_good_deployment(context: ContextOf, session: SessionOf, app_id: AppId) 
     """Returns the deployment that a rollback restores by default, or why there is none."""
     app = context.find(APPS, app_id)
     with hidden_as_unknown("App", app_id):
-        rejected = rejections.read_standing(session.api, app.namespace)
+        rejected = rejections.rejections_or_none(session.api, app.namespace)
         row, why_none = last_good(context, session, app, {each["spec"]["workflowHash"] for each in rejected or ()})
     serialized = serialize_deployment(row, app.uid, context) if row is not None else None
     warnings = (
