@@ -25,7 +25,7 @@ class NobodyToAsk(Refusal):
 class CommandContext:
     """One call of a command: its options, the API server, and where to print."""
 
-    given: CommandLine
+    command_line: CommandLine
     options: argparse.Namespace
     connection: Connection
     api: Transport
@@ -36,11 +36,11 @@ class CommandContext:
 
     def see(self, app: str, namespace: str) -> str:
         """Returns the command that shows an App."""
-        return plugin_command(f"status {app}", namespace, self.elsewhere or self.given.value_of("--context"))
+        return plugin_command(f"status {app}", namespace, self.elsewhere or self.command_line.value_of("--context"))
 
     def hint(self, words: str) -> str:
         """Returns a command of the plugin for the namespace and the context of this call. Raises NotConnected."""
-        return plugin_command(words, self.namespace, self.given.value_of("--context"))
+        return plugin_command(words, self.namespace, self.command_line.value_of("--context"))
 
     @cached_property
     def namespace(self) -> str:

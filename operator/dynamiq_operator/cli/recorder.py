@@ -133,7 +133,7 @@ class RecorderClient:
     def _sent(self) -> dict[str, str]:
         if not self._headers:
             try:
-                self._headers = {TOKEN_HEADER: bearer.token(self._context.given)}
+                self._headers = {TOKEN_HEADER: bearer.token(self._context.command_line)}
             except bearer.NoToken as error:
                 self.reach()
                 raise NoRecorder(str(error)) from None

@@ -43,7 +43,7 @@ class Transport:
     def __init__(self, connection: Connection, patience: Patience) -> None:
         self._connection = connection
         self.patience = patience
-        self._timeout = parse_duration(connection.given.value_of("--request-timeout") or "") or TIMEOUT
+        self._timeout = parse_duration(connection.command_line.value_of("--request-timeout") or "") or TIMEOUT
         self._http: _UnixConnection | None = None
 
     def request(
@@ -194,7 +194,7 @@ def _error_message(error: Exception) -> str:
         case errors.Denied() if by_policy := admission_message(error):
             return by_policy
         case errors.Denied() if "forbidden: User" in text:
-            return f"{text}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
+            return f"{text}: ask for the ClusterRole that allows it, view to read and edit to deploy (`kubectl auth can-i --list`)"
         case errors.Invalid():
             return str(refused(error))
         case errors.Conflict() | errors.AlreadyExists():

@@ -108,7 +108,7 @@ def _lines(live_at: LiveAt) -> Iterator[str]:
     if live_at.row is not None:
         yield from _facts(live_at.row)
     if (other := live_at.rolling_out) is not None:
-        yield f"  {'deploying':<11} {title(other.row)}, begun at {other.row.date}"
+        yield f"  {'deploying':<11} {title(other.row)}, started at {other.row.date}"
 
 
 def _facts(audited: AuditedRow) -> Iterator[str]:

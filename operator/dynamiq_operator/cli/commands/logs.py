@@ -41,7 +41,7 @@ def run(context: CommandContext) -> int:
     options = context.options
     app = reading.find_app(context.api, context.namespace, options.app)
     selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL} in ({','.join(_templates(context, _row(context, app)))})"
-    command = [kubectl(), "logs", *context.given.kubectl, f"--namespace={context.namespace}", f"--selector={selector}", "--prefix"]
+    command = [kubectl(), "logs", *context.command_line.kubectl, f"--namespace={context.namespace}", f"--selector={selector}", "--prefix"]
     command += [f"--max-log-requests={MOST_PODS}"]
     command += ["--follow"] if options.follow else []
     command += [f"--since={options.since}"] if options.since else []
