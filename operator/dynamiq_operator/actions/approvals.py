@@ -22,7 +22,7 @@ from dynamiq_operator.actions.consequences import (
     runs_and_holds,
     title,
 )
-from dynamiq_operator.actions.idempotency import IdempotencyKey, KeyClaim, Performed
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.identity import username
 from dynamiq_operator.actions.refusals import Changed, Difference, NotAllowed, NotNow
 from dynamiq_operator.actions.rights import APPROVE, DEPLOY, lacking
@@ -96,7 +96,7 @@ class ApprovalPlan:
         return outcome_lines(self, self.existing) if self.existing is not None else [*_missing(self, counts=True), *self.warnings]
 
 
-def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None, key: IdempotencyKey | None = None) -> ApprovalPlan:
+def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None, key: CallerKey | None = None) -> ApprovalPlan:
     """Plans an Approval. `user`: the giver; if None, the API server is queried. A repeat under the same key is planned again.
 
     Raises NotNow if the row is not waiting, Changed if its digest has changed, and NotAllowed if the giver's Approval would not count.

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from dynamiq_operator.actions import idempotency, rejections
 from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen, release_of
-from dynamiq_operator.actions.idempotency import IdempotencyKey, KeyClaim
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -71,7 +71,7 @@ def plan_app(
     request: AppRequest,
     author: str,
     project_uid: str,
-    key: IdempotencyKey | None = None,
+    key: CallerKey | None = None,
     *,
     default_config: Mapping[str, Any] | None = None,
 ) -> AppPlan:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dynamiq_operator.actions import guards, history, idempotency
-from dynamiq_operator.actions.idempotency import IdempotencyKey, KeyClaim, Performed
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import InvalidField, Refusal, Unknown
 from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
 from dynamiq_operator.actions.workloads import warm, workloads_of
@@ -110,7 +110,7 @@ class Flow:
         return cls(version, spec["flow"])
 
 
-def plan_deploy(api: Api, request: DeployRequest, *, key: IdempotencyKey | None = None) -> PreviewedDeploy:
+def plan_deploy(api: Api, request: DeployRequest, *, key: CallerKey | None = None) -> PreviewedDeploy:
     """Plans a deploy with its preview. The caller needs rights to read.
 
     Raises Refusal if it cannot be done, and kube.errors.ApiError.
@@ -135,7 +135,7 @@ def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> Deploy
 
 
 def deploy_claim(
-    request: DeployRequest, app_uid: str, key: IdempotencyKey | None, confirmed: Mapping[str, Any] | None = None
+    request: DeployRequest, app_uid: str, key: CallerKey | None, confirmed: Mapping[str, Any] | None = None
 ) -> KeyClaim | None:
     """Returns the claim of a deploy under an idempotency key; None without a key. `confirmed`: the confirmed values, if any."""
     return KeyClaim.of(key, "deploy", app_uid, request, request.app, confirmed) if key else None

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model.manifests import Purpose
 from dynamiq_operator.views.waiting import is_waiting
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.approvals import ApprovalPlan
     from dynamiq_operator.cli.context import CommandContext
-    from dynamiq_operator.model.approval import Purpose
     from dynamiq_operator.views.preview import Preview
 
 ROW = "the row, by its sequence (13 or '#13') or its name (default: the waiting row)"
@@ -29,7 +29,6 @@ def add_arguments(command: parsing.Parser, more: str, examples: tuple[str, ...])
 def create_approval(context: CommandContext, purpose: Purpose) -> int:
     """Creates an Approval with this purpose for a row; returns the exit code. Raises Refusal and ApiError."""
     from dynamiq_operator.actions.approvals import ApprovalRequest, perform_approval, plan_approval
-    from dynamiq_operator.model.approval import Purpose
 
     options = context.options
     request = ApprovalRequest(context.namespace, options.app, purpose, options.row, options.message)
@@ -48,7 +47,6 @@ def create_approval(context: CommandContext, purpose: Purpose) -> int:
 
 def _lines(plan: ApprovalPlan, preview: Preview | None) -> Iterator[str]:
     from dynamiq_operator.actions.approvals import DONE
-    from dynamiq_operator.model.approval import Purpose
 
     yield f"{plan.request.purpose.value.lower()} {plan.title} of {plan.request.app} in {plan.request.namespace}"
     if (author := plan.row["spec"].get("createdBy")) is not None:

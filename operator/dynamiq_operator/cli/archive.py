@@ -44,7 +44,7 @@ class ArchivedRows:
         cursor, count = "", 0
         try:
             while True:
-                page = self._ask("", [("limit", str(PAGE)), *([("cursor", cursor)] if cursor else [])])
+                page = self._read("", [("limit", str(PAGE)), *([("cursor", cursor)] if cursor else [])])
                 count += len(page["data"])
                 self._patience.doing = f"reading the archive of {self.app}, {count} of {page['pagination']['total_count']} rows"
                 yield from page["data"]
@@ -61,7 +61,7 @@ class ArchivedRows:
             return row
         if (sequence := int(text)) > SEQUENCE_MAX:
             return None
-        rows = self._ask("", [("cursor", f"{sequence + 1}.0"), ("limit", "1")])["data"]
+        rows = self._read("", [("cursor", f"{sequence + 1}.0"), ("limit", "1")])["data"]
         return next((row for row in rows if row["spec"]["sequence"] == sequence), None)
 
     def flow(self, flow_hash: str) -> str | None:
@@ -72,7 +72,7 @@ class ArchivedRows:
     def _entry(self, path: str) -> Any:
         """Returns the data at a path; None if it is missing, or the caller may not read it."""
         try:
-            return self._recorder.ask("GET", f"{self._path}{path}")["data"]
+            return self._recorder.request("GET", f"{self._path}{path}")["data"]
         except NotThere:
             return None
         except Refusal as refusal:
@@ -80,12 +80,12 @@ class ArchivedRows:
 
     def around(self, time: str) -> list[Manifest]:
         """Returns the rows that decide what was live at a time."""
-        rows: list[Manifest] = self._ask("/at", [("time", time)])["data"]
+        rows: list[Manifest] = self._read("/at", [("time", time)])["data"]
         return rows
 
-    def _ask(self, path: str, query: list[tuple[str, str]]) -> Any:
+    def _read(self, path: str, query: list[tuple[str, str]]) -> Any:
         try:
-            return self._recorder.ask("GET", f"{self._path}{path}", query)
+            return self._recorder.request("GET", f"{self._path}{path}", query)
         except Refusal as refusal:
             raise self._unread(refusal) from None
 

@@ -153,15 +153,8 @@ def _rows(command_line: kubectl_flags.CommandLine, app: str) -> Candidates:
 def _get(command_line: kubectl_flags.CommandLine, plural: str, template: str, *names: str, selector: str = "") -> Candidates:
     """Returns names and descriptions from `kubectl get`. Raises NotConnected, OSError and SubprocessError."""
     resource = plural if plural in ("namespaces", "secrets") else f"{plural}.{GROUP}"
-    command = [
-        kubectl(),
-        "get",
-        resource,
-        *names,
-        f"--output=go-template={template}",
-        f"--request-timeout={TIMEOUT}s",
-        *command_line.kubectl,
-    ]
+    command = [kubectl(), "get", resource, *names, f"--output=go-template={template}", f"--request-timeout={TIMEOUT}s"]
+    command += command_line.kubectl
     command += [f"--field-selector={selector}"] if selector else []
     command += [f"--namespace={command_line.namespace}"] if command_line.namespace else []
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT + 1, check=True, stdin=subprocess.DEVNULL)

@@ -40,7 +40,7 @@ class NewRuns:
         """Marks runs as known: they are no longer new."""
         self._seen.update((each["id"], each["started_at"]) for each in runs)
 
-    def look(self) -> list[dict[str, Any]]:
+    def read(self) -> list[dict[str, Any]]:
         """Returns the runs that are new since the last check, oldest first."""
         fresh: list[dict[str, Any]] = []
         known, oldest = 0, moment(LONGEST, self._now())

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from dynamiq_operator.actions.approvals import ApprovalPlan, ApprovalRequest, outcome_lines, perform_approval, plan_approval
-from dynamiq_operator.actions.idempotency import IdempotencyKey, KeyClaim, KeyReused
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, KeyReused
 from dynamiq_operator.actions.identity import REVIEWS
 from dynamiq_operator.actions.refusals import Changed, NotAllowed, NotNow
 from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPACES
@@ -323,16 +323,16 @@ def test_another_digest_than_the_caller_saw_is_refused() -> None:
 
 def test_a_key_makes_one_word_and_another_request_under_it_is_refused() -> None:
     row = waits()
-    name = KeyClaim.of(IdempotencyKey("otto", "once"), "Approve", row["metadata"]["uid"], APPROVE, "chat-b").row
+    name = KeyClaim.of(CallerKey("otto", "once"), "Approve", row["metadata"]["uid"], APPROVE, "chat-b").row
     path = APPROVALS.path(given.NAMESPACE, name)
     api = ScriptedApi(lacking(stage(row), path))
-    plan = plan_approval(api, APPROVE, key=IdempotencyKey("otto", "once"))
+    plan = plan_approval(api, APPROVE, key=CallerKey("otto", "once"))
     made = perform_approval(api, plan).made
     assert made["metadata"]["name"] == name
     api.script.on("POST", PATH, EXISTS).on("GET", path, made)
-    assert perform_approval(api, plan_approval(api, APPROVE, key=IdempotencyKey("otto", "once"))).is_replayed
+    assert perform_approval(api, plan_approval(api, APPROVE, key=CallerKey("otto", "once"))).is_replayed
     with pytest.raises(KeyReused):
-        plan_approval(api, of(Purpose.APPROVE, None, "another"), key=IdempotencyKey("otto", "once"))
+        plan_approval(api, of(Purpose.APPROVE, None, "another"), key=CallerKey("otto", "once"))
 
 
 def test_a_word_whose_answer_was_lost_is_found_again() -> None:

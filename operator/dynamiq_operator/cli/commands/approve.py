@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import approvals, parsing
+from dynamiq_operator.model.manifests import Purpose
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -20,6 +21,4 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
-    from dynamiq_operator.model.approval import Purpose
-
     return approvals.create_approval(context, Purpose.APPROVE)

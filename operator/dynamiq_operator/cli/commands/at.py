@@ -55,14 +55,12 @@ def _wrong(options: argparse.Namespace) -> str:
 
 
 def run(context: CommandContext) -> int:
-    from dynamiq_operator.actions.history import find_app
-
     options = context.options
     namespace = "" if options.all_namespaces else context.namespace
     live_by_app = _read(context, namespace)
     if options.app is not None:
         if not live_by_app:
-            find_app(context.api, namespace, options.app)
+            context.find_app()
         return _print_app(context, live_by_app.get((namespace, options.app)) or LiveAtSearch(options.time).found())
     shown = {app: each for app, each in live_by_app.items() if each.row or each.rolling_out or each.unknown}
     _print_table(context, dict(islice(shown.items(), options.limit)))

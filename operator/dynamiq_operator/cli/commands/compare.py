@@ -60,10 +60,7 @@ def _live(context: CommandContext, recorder: RecorderClient) -> str:
 
 
 def _uid(context: CommandContext, row: str) -> str:
-    from dynamiq_operator.actions.history import find_row
-
-    uid: str = find_row(context.api, context.namespace, context.options.app, row)["metadata"]["uid"]
-    return uid
+    return str(context.find_row(row)["metadata"]["uid"])
 
 
 def _print(context: CommandContext, comparison: view.Data) -> None:

@@ -29,10 +29,7 @@ def add_arguments(command: parsing.Parser) -> None:
     run_arguments.add_app_or_id(command)
     chosen = command.add_mutually_exclusive_group(required=True)
     chosen.add_argument(
-        "--before",
-        type=parsing.moment,
-        metavar="TIME",
-        help="only runs that began before this time or date, or longer ago than this, such as 30d",
+        "--before", type=parsing.moment, metavar="TIME", help="runs before this time or date, or longer ago than this, such as 30d"
     )
     run_arguments.add_callers(chosen)
     parsing.add_preview_flags(command)

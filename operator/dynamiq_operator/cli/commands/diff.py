@@ -58,10 +58,8 @@ def _find(context: CommandContext, api: Api, row: str) -> tuple[Manifest, Api]:
 
     Also returns the API for the comparison: the flow of an archived row may be only there.
     """
-    from dynamiq_operator.actions import history as reading
-
     try:
-        return reading.find_row(context.api, context.namespace, context.options.app, row), api
+        return context.find_row(row), api
     except Unknown:
         from dynamiq_operator.cli.archive import with_archived_row
 

@@ -60,11 +60,9 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
-    from dynamiq_operator.actions import history as reading
-
     options = context.options
     payload = _input(options.input)
-    app = reading.find_app(context.api, context.namespace, options.app)
+    app = context.find_app()
     headers = {"Content-Type": "application/json", **_key(context, app)}
     with _address(context, app) as address:
         status, answer = _call(address, json.dumps({"input": payload}).encode(), headers, options.timeout)

@@ -45,10 +45,8 @@ def run(context: CommandContext) -> int:
 
 
 def _row(context: CommandContext) -> Manifest | None:
-    from dynamiq_operator.actions.history import find_row
-
     options = context.options
-    return find_row(context.api, context.namespace, options.app, options.row) if options.row is not None else None
+    return context.find_row(options.row) if options.row is not None else None
 
 
 def _reject(context: CommandContext) -> int:

@@ -128,10 +128,7 @@ def _query(context: CommandContext) -> Query:
 def _row_id(context: CommandContext) -> str | None:
     if context.options.row is None:
         return None
-    from dynamiq_operator.actions.history import find_row  # imports the models
-
-    uid: str = find_row(context.api, context.namespace, context.options.app, context.options.row)["metadata"]["uid"]
-    return uid
+    return str(context.find_row(context.options.row)["metadata"]["uid"])
 
 
 def _export(context: CommandContext, recorder: RecorderClient, path: str, query: Query) -> int:
@@ -193,6 +190,6 @@ def _follow(context: CommandContext, new: NewRuns, table: Table) -> None:
         # Waits as long as a check took, so that the recorder is busy with it half of the time at most.
         time.sleep(max(EVERY, took))
         began = time.monotonic()
-        runs = new.look()
+        runs = new.read()
         took = time.monotonic() - began
         context.out.lines(_line(context, table, each) for each in runs)

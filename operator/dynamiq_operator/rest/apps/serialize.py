@@ -73,7 +73,7 @@ def state(raw: Manifest, rows: Sequence[Manifest] | None, environment: str | Non
         "namespace": namespace,
         "resource_name": meta["name"],
         "environment": environment,
-        "status": {"word": summary.word.value, "reason": summary.reason, "message": summary.message},
+        "status": {"word": summary.state.value, "reason": summary.reason, "message": summary.message},
         "live": _live(raw, rows, ids),
         "under_way": _under_way(under_way) if under_way is not None else None,
         "waiting": [_under_way(row) | {"waits": waits(waits_of(row))} for row in held],
