@@ -287,7 +287,7 @@ def test_the_commands_of_the_page_on_gitops(page: Page) -> None:
     stage.until_served("v1", app, rows=4)
     assert stage.workload(app)["spec"]["template"] == template, "no pod restarts"
     stage.until_condition(app, "DeploySpecOverridden", "False", reason="AsDeclared")
-    assert page.shell(looked) == "", "Git says what is live"
+    assert page.shell(looked) == "", "Git matches what is live"
     (folder,) = re.findall(r"^kubectl apply --server-side --field-manager=dynamiq -k (\S+)$", checks, re.MULTILINE)
     assert (REPOSITORY / folder / "kustomization.yaml").exists()
 

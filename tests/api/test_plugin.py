@@ -243,7 +243,7 @@ def test_ctrl_c_at_the_question_does_nothing_and_while_it_follows_stops_nothing(
         terminal.press("\x03")
         assert terminal.end() == 130
     row = module_stage.rows("stuck")[0]
-    assert f"interrupted: the deploy of {row['metadata']['name']} goes on; see `kubectl dynamiq status stuck" in terminal.shown
+    assert f"interrupted: the deploy of {row['metadata']['name']} continues; see `kubectl dynamiq status stuck" in terminal.shown
     assert "Traceback" not in terminal.shown
     assert row["status"]["phase"] == "Progressing"
 

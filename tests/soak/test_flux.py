@@ -87,7 +87,7 @@ def test_the_image_of_a_runtime_comes_from_git_and_a_rollback_by_hand_comes_back
             git.until_applied(git.push(runtime, on.declared("v1", runtime=runtime["metadata"]["name"])))
             eventually("its image runs", lambda runtime=runtime: image(on) == runtime["spec"]["image"])  # type: ignore[misc]
         on.until_served("v1", rows=2)
-        assert "Git says what is live" in plugin("sync", APP, "--to-git", "--exit-code").stderr
+        assert "Git matches what is live" in plugin("sync", APP, "--to-git", "--exit-code").stderr
 
         back = _by_hand(on, restores=on.rows(APP)[0]["metadata"]["name"], message="the newer image is slow")
         on.until(back, "Live")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from dynamiq_operator.actions import history, waiting
 from dynamiq_operator.actions.consequences import (
     UNSTAMPED,
-    approvals_asked,
+    approval_guards,
     check_counts,
     check_open,
     is_resumable,
@@ -22,7 +22,7 @@ from dynamiq_operator.actions.consequences import (
     runs_and_holds,
     title,
 )
-from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.identity import username
 from dynamiq_operator.actions.refusals import Changed, Difference, NotAllowed, NotNow
 from dynamiq_operator.actions.rights import APPROVE, DEPLOY, lacking
@@ -65,17 +65,17 @@ class ApprovalRequest:
 
 @dataclass(frozen=True)
 class ApprovalPlan:
-    """An Approval that has not been created. `given`: the row's Approvals so far, oldest first. `by`: the giver, None if unknown.
+    """An Approval that has not been created. `approvals`: the row's Approvals so far, oldest first. `by`: the giver, None if unknown.
 
-    `said`: the giver's earlier Approval of this purpose, if it still counts: then none is created. `warnings`: sentences for the giver.
+    `existing`: the giver's earlier Approval of this purpose, if it still counts: then none is created. `warnings`: sentences for the giver.
     """
 
     request: ApprovalRequest
     row: Manifest
     manifest: Manifest
-    given: Sequence[Manifest]
+    approvals: Sequence[Manifest]
     by: str | None
-    said: Manifest | None = None
+    existing: Manifest | None = None
     warnings: tuple[str, ...] = ()
     claim: KeyClaim | None = None
 
@@ -93,10 +93,10 @@ class ApprovalPlan:
 
     def consequences(self) -> list[str]:
         """Lists, in sentences, the effect of the Approval and what the row still needs after it."""
-        return said(self, self.said) if self.said is not None else [*_missing(self, counts=True), *self.warnings]
+        return outcome_lines(self, self.existing) if self.existing is not None else [*_missing(self, counts=True), *self.warnings]
 
 
-def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None, key: Key | None = None) -> ApprovalPlan:
+def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None, key: CallerKey | None = None) -> ApprovalPlan:
     """Plans an Approval. `user`: the giver; if None, the API server is queried. A repeat under the same key is planned again.
 
     Raises NotNow if the row is not waiting, Changed if its digest has changed, and NotAllowed if the giver's Approval would not count.
@@ -163,9 +163,9 @@ def approvals_of(api: Api, namespace: str, row: Manifest) -> list[Manifest]:
     return sorted(of_row, key=lambda each: (each["metadata"].get("creationTimestamp") or "", each["metadata"]["name"]))
 
 
-def said(plan: ApprovalPlan, approval: Manifest) -> list[str]:
+def outcome_lines(plan: ApprovalPlan, approval: Manifest) -> list[str]:
     """Lists, in sentences, what was done and what the row still needs. `approval`: as stored."""
-    if plan.said is not None:
+    if plan.existing is not None:
         return [f"you have {DONE[plan.request.purpose]} {plan.title} already: nothing to do"]
     is_stamped = bool(approval["spec"].get("by"))
     done = f"{DONE[plan.request.purpose]} {plan.title} of {plan.request.app}"
@@ -284,7 +284,7 @@ def _still_counting(row: Manifest, approvals: Iterable[Manifest], purpose: Purpo
     Only the purpose Approve expires.
     """
     pinned = row["spec"]["pinned"]
-    seconds = min((guard.get("expiresSeconds") or EXPIRES_SECONDS for guard in approvals_asked(row)), default=EXPIRES_SECONDS)
+    seconds = min((guard.get("expiresSeconds") or EXPIRES_SECONDS for guard in approval_guards(row)), default=EXPIRES_SECONDS)
     since = datetime.now(UTC) - timedelta(seconds=seconds)
     return [
         each

@@ -17,7 +17,7 @@ UNREAD = "one of them is in no ConfigMap and no WorkflowVersion that you may rea
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RowDiff:
     """The changes from `before` to `after`. `before`: None for the App's first row. `flow_diff`: None if a flow cannot be read."""
 
     before: Side | None
@@ -26,7 +26,7 @@ class Comparison:
     flow_diff: tuple[str, ...] | None
 
 
-def compare(api: Api, before: Manifest | None, after: Manifest) -> Comparison:
+def compare(api: Api, before: Manifest | None, after: Manifest) -> RowDiff:
     """Compares two rows of one App as they are stored.
 
     Raises Refusal if one was never rolled out, NotNow if this version cannot read one, and kube.errors.ApiError.
@@ -34,16 +34,16 @@ def compare(api: Api, before: Manifest | None, after: Manifest) -> Comparison:
     then = pinned_of(after)
     side = _side(then, after)
     if before is None:
-        return Comparison(None, side, is_same_flow=False, flow_diff=())
+        return RowDiff(None, side, is_same_flow=False, flow_diff=())
     now = pinned_of(before)
     old = _side(now, before)
     if now.workflow_hash == then.workflow_hash:
-        return Comparison(old, side, is_same_flow=True, flow_diff=())
+        return RowDiff(old, side, is_same_flow=True, flow_diff=())
     namespace, app = after["metadata"]["namespace"], after["spec"]["app"]
     texts = [history.flow_of(api, namespace, app, pinned) for pinned in (now, then)]
     if texts[0] is None or texts[1] is None:
-        return Comparison(old, side, is_same_flow=False, flow_diff=None)
-    return Comparison(old, side, is_same_flow=False, flow_diff=flow_diff(texts[0], texts[1], _title(old), _title(side)))
+        return RowDiff(old, side, is_same_flow=False, flow_diff=None)
+    return RowDiff(old, side, is_same_flow=False, flow_diff=flow_diff(texts[0], texts[1], _title(old), _title(side)))
 
 
 def pinned_of(row: Manifest) -> Pinned:

@@ -46,7 +46,7 @@ def is_resumable(row: Manifest) -> bool:
     return is_waiting(row) and bool((waits_of(row) or {}).get("resumable"))
 
 
-def approvals_asked(row: Manifest) -> list[Mapping[str, Any]]:
+def approval_guards(row: Manifest) -> list[Mapping[str, Any]]:
     """Lists the guards of a pinned row that require approvals."""
     guards = row["spec"]["pinned"].get("guards") or ()
     return [guard for guard in guards if guard["reason"] == GuardReason.AWAITING_APPROVAL]
@@ -70,7 +70,7 @@ def check_open(row: Manifest, purpose: Purpose) -> None:
     why = waits.get("message") or ", ".join(sorted({guard["reason"] for guard in spec["pinned"]["guards"]}))
     if is_resume and not is_resumable(row):
         raise NotNow(f"Nobody has to resume row {row_title}: {why}")
-    if purpose is Purpose.APPROVE and not approvals_asked(row) and not waits.get("approvalsNeeded"):
+    if purpose is Purpose.APPROVE and not approval_guards(row) and not waits.get("approvalsNeeded"):
         raise NotNow(f"Row {row_title} needs no approval: {why}")
 
 
@@ -123,7 +123,7 @@ def check_counts(api: Api, purpose: Purpose, row: Manifest, by: str | None) -> N
 def _check_approves(row: Manifest, by: str) -> None:
     if by == row["spec"].get("createdBy"):
         raise NotAllowed(f"{by} is the author of row {title(row)}: someone else has to approve it, with the role dynamiq-approver")
-    service_accounts = [frozenset(guard.get("serviceAccounts") or ()) for guard in approvals_asked(row)]
+    service_accounts = [frozenset(guard.get("serviceAccounts") or ()) for guard in approval_guards(row)]
     # Without such a guard in the pins, an approval may still be required since: that is unknown here.
     if is_service_account(by) and service_accounts and by not in frozenset.intersection(*service_accounts):
         raise NotAllowed(f"service account {by} is not listed by every policy: its approval of row {title(row)} does not count")

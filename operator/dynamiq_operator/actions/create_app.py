@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from dynamiq_operator.actions import idempotency, rejections
 from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen
 from dynamiq_operator.actions.history import release_of
-from dynamiq_operator.actions.idempotency import Key, KeyClaim
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -72,7 +72,7 @@ def plan_app(
     request: AppRequest,
     author: str,
     project_uid: str,
-    key: Key | None = None,
+    key: CallerKey | None = None,
     *,
     default_config: Mapping[str, Any] | None = None,
 ) -> AppPlan:
@@ -105,7 +105,7 @@ def plan_app(
 def _check_not_rejected(api: Api, request: AppRequest) -> None:
     """Raises Rejected if the release of the first row is rejected: the row would fail at once."""
     # Releases are read only if there is any Rejection.
-    rejected = rejections.by_hash(rejections.standing(api, request.namespace))
+    rejected = rejections.by_hash(rejections.list_rejections(api, request.namespace))
     try:
         flow = release_of(api, request.namespace, request.workflow, request.version) if rejected else None
     except errors.Denied as error:
@@ -228,7 +228,7 @@ def _first_row(api: Api, app: Manifest, plan: AppPlan) -> Manifest:
     meta = app["metadata"]
     row = perform_deploy(api, plan_unseen(replace(plan.deploy, app=meta["name"]), plan.claim)).made
     if not may_be_of(meta["uid"], row):
-        raise NotNow("the App that this Idempotency-Key made was deleted a moment ago: use a new key, or try again")
+        raise NotNow("the App that this Idempotency-CallerKey made was deleted a moment ago: use a new key, or try again")
     return row
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from dynamiq_operator.actions import guards, history, idempotency
 from dynamiq_operator.actions.history import DeployInputs, Flow, Surroundings
-from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import InvalidField, Refusal, Unknown
 from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
 from dynamiq_operator.actions.workloads import warm
@@ -93,7 +93,7 @@ class PreviewedDeploy(DeployPlan):
     is_runtime_unread: bool = False
 
 
-def plan_deploy(api: Api, request: DeployRequest, *, key: Key | None = None) -> PreviewedDeploy:
+def plan_deploy(api: Api, request: DeployRequest, *, key: CallerKey | None = None) -> PreviewedDeploy:
     """Plans a deploy with its preview. The caller needs rights to read.
 
     Raises Refusal if it cannot be done, and kube.errors.ApiError.
@@ -117,7 +117,9 @@ def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> Deploy
     return DeployPlan(request, claim.marked(record) if claim else record, claim)
 
 
-def deploy_claim(request: DeployRequest, app_uid: str, key: Key | None, confirmed: Mapping[str, Any] | None = None) -> KeyClaim | None:
+def deploy_claim(
+    request: DeployRequest, app_uid: str, key: CallerKey | None, confirmed: Mapping[str, Any] | None = None
+) -> KeyClaim | None:
     """Returns the claim of a deploy under an idempotency key; None without a key. `confirmed`: the confirmed values, if any."""
     return KeyClaim.of(key, "deploy", app_uid, request, request.app, confirmed) if key else None
 
@@ -226,7 +228,7 @@ def _with_preview(
     if inputs.is_runtime_unread:
         warnings += ("ask for the ClusterRole dynamiq-runtimes: you may not read Runtimes, so the runtime is unknown",)
     preview = preview_in(met, then, plan.record, warnings)
-    preview = replace(preview, **guards.fields_of_preview(met.app, draft.spec, is_from_git=met.is_from_git))
+    preview = replace(preview, **guards.guards_of_preview(met.app, draft.spec, is_from_git=met.is_from_git))
     preview = with_held_changes(preview, met.app, draft, [each.reason for each in preview.guards])
     return PreviewedDeploy(plan.request, plan.record, plan.claim, preview=preview, then=then, is_runtime_unread=inputs.is_runtime_unread)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.workloads import Workloads, warm, workloads_of
+from dynamiq_operator.actions.workloads import AppWorkloads, warm, workloads_of
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -17,7 +17,7 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Unreadable, read
 from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.plan.children.variables import references
-from dynamiq_operator.views.deployable import Deployable, Stock, brought_back, deployable
+from dynamiq_operator.views.deployable import Deployable, Stock, deployable, rollback_pins
 
 
 def deployables(api: Api, namespace: str, name: str, rows: Iterable[Manifest]) -> dict[str, Deployable]:
@@ -51,10 +51,10 @@ def _stock(api: Api, app: App, rows: Iterable[Record]) -> Stock:
     )
 
 
-def _is_warm(row: Record, stock: Stock, workloads: Workloads | None) -> bool | None:
+def _is_warm(row: Record, stock: Stock, workloads: AppWorkloads | None) -> bool | None:
     if workloads is None or row.pinned is None or not workloads.switches:
         return None
-    pods = warm(workloads, stock.app, brought_back(row.pinned, stock.pins))
+    pods = warm(workloads, stock.app, rollback_pins(row.pinned, stock.pins))
     return pods.ready > 0 and pods.to_start == 0
 
 

@@ -19,7 +19,7 @@ from dynamiq_operator.plan.guards import sentences
 
 
 @dataclass(frozen=True)
-class Standing:
+class AppGuards:
     """An App with its guards and its waiting rows, newest first. `holds`: the rollback after which changes from Git are on hold."""
 
     app: App
@@ -34,13 +34,13 @@ class Standing:
         return holding(self.app, kind)
 
 
-def standing(api: Api, namespace: str, app: str) -> Standing:
+def read_guards(api: Api, namespace: str, app: str) -> AppGuards:
     """Reads the App with its guards and waiting rows.
 
     Raises Unknown and kube.errors.ApiError.
     """
     app_object = history.find_app(api, namespace, app)
-    return Standing(app_object, history.waiting_rows(api, namespace, app, app_object.meta.uid))
+    return AppGuards(app_object, history.waiting_rows(api, namespace, app, app_object.meta.uid))
 
 
 def kind_of(spec: RecordSpec) -> RowKind:
@@ -72,7 +72,7 @@ def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
     return tuple(each for other in others for each in other.status.guards if each.reason not in (GuardReason.HELD, GuardReason.SUSPENDED))
 
 
-def fields_of_preview(app: App, spec: RecordSpec, *, is_from_git: bool) -> dict[str, Any]:
+def guards_of_preview(app: App, spec: RecordSpec, *, is_from_git: bool) -> dict[str, Any]:
     """Returns the fields of a preview on guards, hold and bypass of the row. `is_from_git`: as read for its surroundings."""
     guards = holding(app, kind_of(spec))
     if spec.bypass is not None:

@@ -62,7 +62,7 @@ class KeyReused(Refusal):
 
 
 @dataclass(frozen=True)
-class Key:
+class CallerKey:
     """An idempotency key of a caller."""
 
     user: str
@@ -83,7 +83,7 @@ class KeyClaim:
 
     @classmethod
     def of(
-        cls, key: Key, action: str, owner: str, request: DataclassInstance, prefix: str, confirmed: Mapping[str, Any] | None = None
+        cls, key: CallerKey, action: str, owner: str, request: DataclassInstance, prefix: str, confirmed: Mapping[str, Any] | None = None
     ) -> KeyClaim:
         """Claims a key for a request. `owner`: the uid of the App, or of the project if the App is not created yet.
 

@@ -15,7 +15,7 @@ from typing import Any
 from dynamiq_operator.actions import guards, history, idempotency
 from dynamiq_operator.actions.confirmed import check, shown, spelled_out
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perform_deploy, plan_unseen, previewed
-from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.promotion_target import check_hostname, check_namespace, labels_of
 from dynamiq_operator.actions.refusals import Lacks, Need, NotAllowed, Refusal, Taken, Unknown, refused
 from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
@@ -250,7 +250,7 @@ def promote_once(
 
 
 def promotion_claim(
-    request: PromotionRequest, app_uid: str, key: Key | None, confirmed: Mapping[str, Any] | None = None
+    request: PromotionRequest, app_uid: str, key: CallerKey | None, confirmed: Mapping[str, Any] | None = None
 ) -> KeyClaim | None:
     """Returns the claim of a promotion under an idempotency key, for any target; None without a key. `app_uid`: of the promoted App."""
     return KeyClaim.of(key, "promote", app_uid, request, request.app, confirmed) if key else None

@@ -113,14 +113,14 @@ def unknown_object(what: str, uid: str) -> Unknown:
     return Unknown(f"no {what} has the id {uid}, or you may not see it")
 
 
-def said_by_admission(error: ApiError) -> str:
+def admission_message(error: ApiError) -> str:
     """Returns the message of the admission policy that refused a request; empty if none did."""
     return str(error).partition(" denied request: ")[2]
 
 
 def refused(error: ApiError) -> Refusal:
     """Returns the refusal of a request that the API server found invalid, without the name of an object that was never created."""
-    if message := said_by_admission(error):
+    if message := admission_message(error):
         return Refusal(message)
     _, separator, reason = str(error).partition(" is invalid: ")
     return Refusal(reason if separator else str(error))

@@ -34,20 +34,20 @@ class Rejected(NotNow):
 
 @dataclass(frozen=True)
 class RejectionPlan:
-    """A Rejection that has not been made. `standing`: the one in force for the same flow; then none is made."""
+    """A Rejection that has not been made. `existing`: the one in force for the same flow; then none is made."""
 
     namespace: str
     app: str
     version: str
     flow_hash: str
     manifest: Manifest
-    standing: Manifest | None = None
+    existing: Manifest | None = None
 
     def lines(self) -> list[str]:
         """Describes the plan in lines of text."""
         text = [f"reject {self.version} of {self.app} in {self.namespace}", f"  flow     {self.flow_hash}"]
-        if self.standing is not None:
-            return [*text, f"  nothing changes: {sentence(self.standing)}"]
+        if self.existing is not None:
+            return [*text, f"  nothing changes: {sentence(self.existing)}"]
         return [
             *text,
             f"  reason   {self.manifest['spec']['reason']}",
@@ -77,7 +77,7 @@ def sentence(rejection: Manifest, version: str = "") -> str:
     return rejection_sentence(version or spec.get("version") or spec["workflowHash"], history.typed(Rejection, rejection))
 
 
-def standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:
+def list_rejections(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:
     """Lists the Rejections in force in a namespace, newest first; none if the caller may not read them. `flow`: the hash of one flow."""
     return history.rejections_in_force(api, namespace, flow) or []
 
@@ -106,7 +106,9 @@ def plan_rejection(api: Api, namespace: str, app: str, version: str | None, reas
         "metadata": {"namespace": namespace, "name": f"{names.workflow_version(workflow, version_name)}-{secrets.token_hex(4)}"},
         "spec": spec,
     }
-    return RejectionPlan(namespace, app, version_name, hash_of_flow, manifest, next(iter(standing(api, namespace, hash_of_flow)), None))
+    return RejectionPlan(
+        namespace, app, version_name, hash_of_flow, manifest, next(iter(list_rejections(api, namespace, hash_of_flow)), None)
+    )
 
 
 def perform_rejection(api: Api, plan: RejectionPlan) -> Manifest:
@@ -114,7 +116,7 @@ def perform_rejection(api: Api, plan: RejectionPlan) -> Manifest:
 
     Raises kube.errors.ApiError.
     """
-    return plan.standing if plan.standing is not None else requests.create(api, REJECTIONS, plan.manifest)
+    return plan.existing if plan.existing is not None else requests.create(api, REJECTIONS, plan.manifest)
 
 
 def plan_withdrawal(

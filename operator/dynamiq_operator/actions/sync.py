@@ -61,7 +61,7 @@ class SyncPlan:
         """Yields the plan in sentences."""
         meta = self.served.app.meta
         if self.is_in_sync:
-            yield f"{meta.name} in {meta.namespace}: Git says what is live, {self.title}"
+            yield f"{meta.name} in {meta.namespace}: Git matches what is live, {self.title}"
             return
         asks = f"Git asks for {self.git.get('workflowVersion', 'the newest version')}" if self.git is not None else "Git deploys nothing"
         yield f"{meta.name} in {meta.namespace}: {asks}, and {self.title} is live"

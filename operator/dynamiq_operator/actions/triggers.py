@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.idempotency import TRIES, Key, Performed, pause
+from dynamiq_operator.actions.idempotency import TRIES, CallerKey, Performed, pause
 from dynamiq_operator.actions.refusals import InvalidField, NotNow, Taken, unknown_object
 from dynamiq_operator.actions.rights import read_same
 from dynamiq_operator.actions.workloads import app_as_served
@@ -189,7 +189,7 @@ def perform_triggers(api: Api, plan: TriggersPlan) -> Trigger:
     raise NotNow("somebody else is changing this App: try again")
 
 
-def plan_run(api: Api, app: Manifest, trigger_id: str, settings: Settings, now: datetime, key: Key | None = None) -> RunPlan:
+def plan_run(api: Api, app: Manifest, trigger_id: str, settings: Settings, now: datetime, key: CallerKey | None = None) -> RunPlan:
     """Plans a run that starts now. With a key, a repeat is the same run.
 
     Raises Unknown, NotNow if the trigger cannot run, and kube.errors.ApiError.

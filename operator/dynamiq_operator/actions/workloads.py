@@ -48,7 +48,7 @@ WARM, STARTING = "warm", "starting"
 
 
 @dataclass(frozen=True)
-class Beside:
+class IdleWorkload:
     """A workload of strategy Switch that does not serve. `role`: `starting`, or `warm` for a standby, which served before."""
 
     role: str
@@ -63,7 +63,7 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class ReadyPods:
+class PodReadiness:
     """The number of a row's Ready pods, and of those that it should have."""
 
     ready: int
@@ -71,7 +71,7 @@ class ReadyPods:
 
 
 @dataclass(frozen=True)
-class Workloads:
+class AppWorkloads:
     """The workloads of an App by their pins label. `serving`: the label that the Service selects."""
 
     by_label: dict[str, Manifest]
@@ -102,14 +102,14 @@ class Workloads:
         """Returns True if the Service ever selected this workload of strategy Switch."""
         return names.SERVED_ANNOTATION in (self.by_label[label]["metadata"].get("annotations") or {})
 
-    def beside(self, under_way: Iterable[Manifest]) -> Iterator[Beside]:
+    def beside(self, under_way: Iterable[Manifest]) -> Iterator[IdleWorkload]:
         """Yields the workloads that do not serve. `under_way`: the undecided rows."""
         starting = {self.of_row(raw) for raw in under_way}
         for label, raw in sorted(self.by_label.items()):
             if label != self.serving:
                 pods = Pods.of(raw)
                 role = WARM if self.has_served(label) and label not in starting else STARTING
-                yield Beside(role, raw["metadata"]["name"], self.version(label), pods.ready, pods.wanted)
+                yield IdleWorkload(role, raw["metadata"]["name"], self.version(label), pods.ready, pods.wanted)
 
     def pods_of(self, raw: Manifest | None) -> Pods | None:
         """Counts the pods of a row, and those that serve until it does; returns None if there are neither."""
@@ -124,14 +124,14 @@ class Workloads:
             return pods
         return Pods(pods.wanted, pods.ready, pods.new, pods.old + before.new + before.old)
 
-    def ready_of(self, raw: Manifest) -> ReadyPods | None:
+    def ready_of(self, raw: Manifest) -> PodReadiness | None:
         """Counts the Ready pods of a row's own pins; returns None if the row is closed, or has no workload."""
         own, pins = self.by_label.get(self.of_row(raw)), raw["spec"].get("pinned")
         if own is None or pins is None or (raw.get("status") or {}).get("phase") in CLOSED:
             return None
         pods = Pods.of(own)
         # All older pods in the same workload are taken for Ready: the row's own count may be too low, but never too high.
-        return ReadyPods(min(max(pods.ready - pods.old, 0), pods.new) if _runs_row(own, raw) else 0, pods.wanted)
+        return PodReadiness(min(max(pods.ready - pods.old, 0), pods.new) if _runs_row(own, raw) else 0, pods.wanted)
 
 
 def _runs_row(workload: Manifest, raw: Manifest) -> bool:
@@ -161,7 +161,7 @@ def may_serve_otherwise(status: Mapping[str, Any]) -> bool:
     return any(each["type"] == VARIABLES_HELD and each["status"] == "True" for each in status.get("conditions") or ())
 
 
-def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> Workloads | None:
+def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
     """Reads the workloads of an App; returns None if there are none, or they may not be read. `uid`: the App's, if known.
 
     Raises kube.errors.ApiError.
@@ -174,7 +174,7 @@ def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> Workloa
         return None
 
 
-def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> Workloads | None:
+def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
     """Reads the workloads of an App; returns None if there are none. `uid`: the App's, if known.
 
     Raises kube.errors.ApiError: Denied if they may not be read.
@@ -185,7 +185,7 @@ def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> Workl
         serving = selected_label(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
     except errors.NotFound:
         return None
-    return Workloads(labelled, serving) if labelled else None
+    return AppWorkloads(labelled, serving) if labelled else None
 
 
 def app_as_served(api: Api, app: App) -> App:
@@ -200,7 +200,7 @@ def app_as_served(api: Api, app: App) -> App:
     return with_access_of(app, serving) if serving is not None else app
 
 
-def warm(workloads: Workloads, app: App, then: Pinned) -> Warm:
+def warm(workloads: AppWorkloads, app: App, then: Pinned) -> Warm:
     """Counts the Ready pods for the pins to deploy, and those still to start."""
     pins = Pins.of(then)
     serving, own = workloads.by_label.get(workloads.serving), workloads.by_label.get(pins.label)

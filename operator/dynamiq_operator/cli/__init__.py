@@ -10,14 +10,14 @@ from dynamiq_operator.cli.connection import Connection
 
 def main() -> int:
     """Runs the plugin; returns the exit code."""
-    given = kubectl_flags.split(sys.argv[1:])
+    command_line = kubectl_flags.split(sys.argv[1:])
     # kubectl starts while Python imports the rest: import nothing more above this line.
     try:
-        with Connection(given) as connection:
-            if given.needs_cluster:
+        with Connection(command_line) as connection:
+            if command_line.needs_cluster:
                 connection.start()
             from dynamiq_operator.cli import program
 
-            return program.run(given, connection)
+            return program.run(command_line, connection)
     except KeyboardInterrupt:
         return 130

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.patience import WAITING
-from dynamiq_operator.cli.recorder import NotThere, Recorder, path_of
+from dynamiq_operator.cli.recorder import NotThere, RecorderClient, path_of
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 PAGE = 200
 
 
-class Archive:
+class ArchivedRows:
     """The archive of one App.
 
     Each call raises Refusal, which names the archive as what cannot be read, and kube.errors.ApiError.
     """
 
-    def __init__(self, recorder: Recorder, patience: Patience, app: Manifest) -> None:
+    def __init__(self, recorder: RecorderClient, patience: Patience, app: Manifest) -> None:
         self._recorder, self._patience, meta = recorder, patience, app["metadata"]
         self.namespace, self.app = meta["namespace"], meta["name"]
         self._path = f"{path_of(meta['uid'])}/archive"
@@ -44,7 +44,7 @@ class Archive:
         cursor, count = "", 0
         try:
             while True:
-                page = self._ask("", [("limit", str(PAGE)), *([("cursor", cursor)] if cursor else [])])
+                page = self._read("", [("limit", str(PAGE)), *([("cursor", cursor)] if cursor else [])])
                 count += len(page["data"])
                 self._patience.doing = f"reading the archive of {self.app}, {count} of {page['pagination']['total_count']} rows"
                 yield from page["data"]
@@ -61,7 +61,7 @@ class Archive:
             return row
         if (sequence := int(text)) > SEQUENCE_MAX:
             return None
-        rows = self._ask("", [("cursor", f"{sequence + 1}.0"), ("limit", "1")])["data"]
+        rows = self._read("", [("cursor", f"{sequence + 1}.0"), ("limit", "1")])["data"]
         return next((row for row in rows if row["spec"]["sequence"] == sequence), None)
 
     def flow(self, flow_hash: str) -> str | None:
@@ -72,7 +72,7 @@ class Archive:
     def _entry(self, path: str) -> Any:
         """Returns the data at a path; None if it is missing, or the caller may not read it."""
         try:
-            return self._recorder.ask("GET", f"{self._path}{path}")["data"]
+            return self._recorder.request("GET", f"{self._path}{path}")["data"]
         except NotThere:
             return None
         except Refusal as refusal:
@@ -80,12 +80,12 @@ class Archive:
 
     def around(self, time: str) -> list[Manifest]:
         """Returns the rows that decide what was live at a time."""
-        rows: list[Manifest] = self._ask("/at", [("time", time)])["data"]
+        rows: list[Manifest] = self._read("/at", [("time", time)])["data"]
         return rows
 
-    def _ask(self, path: str, query: list[tuple[str, str]]) -> Any:
+    def _read(self, path: str, query: list[tuple[str, str]]) -> Any:
         try:
-            return self._recorder.ask("GET", f"{self._path}{path}", query)
+            return self._recorder.request("GET", f"{self._path}{path}", query)
         except Refusal as refusal:
             raise self._unread(refusal) from None
 
@@ -93,21 +93,21 @@ class Archive:
         return Refusal(f"older rows of {self.app} are in the archive, which cannot be read: {refusal}")
 
 
-def archives(context: CommandContext, namespace: str, app: str | None = None) -> list[Archive]:
+def archives(context: CommandContext, namespace: str, app: str | None = None) -> list[ArchivedRows]:
     """Lists the archives of an App, of a namespace, or of all namespaces.
 
     Raises kube.errors.ApiError: Denied if the caller may not read the Apps.
     """
-    recorder = Recorder(context)
+    recorder = RecorderClient(context)
     try:
         chosen = requests.get(context.api, APPS, namespace, app) if app is not None else None
         apps = [chosen] if chosen is not None else requests.items(context.api, APPS, namespace)
     except errors.NotFound:
         return []
-    return [Archive(recorder, context.api.patience, each) for each in apps if has_archive(each)]
+    return [ArchivedRows(recorder, context.api.patience, each) for each in apps if has_archive(each)]
 
 
-def beside(context: CommandContext, api: Api, key: int | str) -> WithArchivedRow | None:
+def with_archived_row(context: CommandContext, api: Api, key: int | str) -> WithArchivedRow | None:
     """Returns `api` with a row, by sequence or name, from the App's archive; None if the archive does not have it.
 
     Raises Refusal if the archive cannot be read, and kube.errors.ApiError.

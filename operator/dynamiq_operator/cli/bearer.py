@@ -31,32 +31,32 @@ class NoToken(Exception):  # noqa: N818 - named as NotConnected
     """The caller has no token for the recorder. The message is for the user."""
 
 
-def token(given: CommandLine) -> str:
+def token(command_line: CommandLine) -> str:
     """Returns the token. Raises NoToken, and NotConnected if kubectl is missing."""
     for flag in ("--as", "--as-group", "--as-uid", "--as-user-extra"):
-        if given.value_of(flag) is not None:
+        if command_line.value_of(flag) is not None:
             raise NoToken(f"{flag} does not work with the recorder, which needs your own token: leave it out, or {NEXT}")
-    if named := given.value_of("--token"):
+    if named := command_line.value_of("--token"):
         return named
-    config = _config(given)
-    user, cluster = _login(given, config)
+    config = _config(command_line)
+    user, cluster = _login(command_line, config)
     if not user and IN_A_POD.is_file() and not config.get("current-context"):
         return IN_A_POD.read_text().strip()
     if name := user.get("tokenFile"):
-        path = next((place for place in _places(given, str(name)) if place.is_file()), None)
+        path = next((place for place in _places(command_line, str(name)) if place.is_file()), None)
         if path is not None and (read := path.read_text().strip()):
             return read
     if text := user.get("token"):
         return str(text)
     if isinstance(program := user.get("exec"), Mapping):
-        return _run_login(given, program, cluster)
+        return _run_login(command_line, program, cluster)
     how = "a client certificate" if _has_certificate(user) else "no token"
     raise NoToken(f"the recorder needs a token, but your kubeconfig logs in with {how}: {NEXT}")
 
 
-def _config(given: CommandLine) -> Fields:
+def _config(command_line: CommandLine) -> Fields:
     """Returns the kubeconfig as kubectl reads it, secrets included. Raises NotConnected."""
-    flags = [f"--kubeconfig={path}"] if (path := given.value_of("--kubeconfig")) else []
+    flags = [f"--kubeconfig={path}"] if (path := command_line.value_of("--kubeconfig")) else []
     command = [kubectl(), "config", "view", "--raw", "--output=json", *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
@@ -68,11 +68,11 @@ def _config(given: CommandLine) -> Fields:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def _login(given: CommandLine, config: Fields) -> tuple[Fields, Fields]:
+def _login(command_line: CommandLine, config: Fields) -> tuple[Fields, Fields]:
     """Returns the user and the cluster of the context, or of the flags that override them."""
-    context = _entry(config, "contexts", "context", given.value_of("--context") or config.get("current-context"))
-    user = _entry(config, "users", "user", given.value_of("--user") or context.get("user"))
-    return user, _entry(config, "clusters", "cluster", given.value_of("--cluster") or context.get("cluster"))
+    context = _entry(config, "contexts", "context", command_line.value_of("--context") or config.get("current-context"))
+    user = _entry(config, "users", "user", command_line.value_of("--user") or context.get("user"))
+    return user, _entry(config, "clusters", "cluster", command_line.value_of("--cluster") or context.get("cluster"))
 
 
 def _entry(config: Fields, kind: str, field: str, name: Any) -> Fields:
@@ -80,10 +80,10 @@ def _entry(config: Fields, kind: str, field: str, name: Any) -> Fields:
     return entry if isinstance(entry, dict) else {}
 
 
-def _places(given: CommandLine, name: str) -> Iterator[Path]:
+def _places(command_line: CommandLine, name: str) -> Iterator[Path]:
     """Yields the paths at which a file of the kubeconfig may be."""
     # A relative path is relative to the file that names it, and kubectl does not tell which one that is.
-    listed = given.value_of("--kubeconfig") or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    listed = command_line.value_of("--kubeconfig") or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     yield from (Path(each).parent / name for each in listed.split(os.pathsep) if each)
 
 
@@ -91,11 +91,11 @@ def _has_certificate(user: Fields) -> bool:
     return any(user.get(field) for field in ("client-certificate", "client-certificate-data"))
 
 
-def _run_login(given: CommandLine, program: Fields, cluster: Fields) -> str:
+def _run_login(command_line: CommandLine, program: Fields, cluster: Fields) -> str:
     """Runs a login program; returns the token that it prints. Raises NoToken."""
     command = str(program.get("command") or "")
     if os.sep in command:
-        command = str(next((place for place in _places(given, command) if place.is_file()), command))
+        command = str(next((place for place in _places(command_line, command) if place.is_file()), command))
     is_interactive = program.get("interactiveMode") != "Never" and sys.stdin is not None and sys.stdin.isatty()
     request: dict[str, Any] = {
         "apiVersion": program.get("apiVersion") or f"{AUTHENTICATION}v1",

@@ -69,49 +69,49 @@ def candidates(typed: list[str], prefix: str) -> Candidates:
     last = typed[-1] if typed else ""
     if last in kubectl_flags.WITH_VALUE | kubectl_flags.NAMESPACE:
         return _from_kubectl(last, prefix)
-    given = kubectl_flags.split(typed)
-    if not given.rest:
+    command_line = kubectl_flags.split(typed)
+    if not command_line.rest:
         return _flags() if prefix.startswith("-") else arguments.COMMANDS.items()
-    command = given.rest[0]
+    command = command_line.rest[0]
     if command not in arguments.COMMANDS:
         return ()
     if last in kubectl_flags.OWN_WITH_VALUE:
-        return _value(given, command, last, prefix)
+        return _value(command_line, command, last, prefix)
     if prefix.startswith("-"):
         return [*arguments.options(arguments.parser_of(command)).items(), *_flags()]
-    return _argument(given, command)
+    return _argument(command_line, command)
 
 
-def _argument(given: kubectl_flags.CommandLine, command: str) -> Candidates:
+def _argument(command_line: kubectl_flags.CommandLine, command: str) -> Candidates:
     """Returns candidates for a positional argument: an App, a workflow, or a row. Ids of runs are not offered."""
-    before = _positional(given)
+    before = _positional(command_line)
     if command == "keys":
-        return _of_keys(given, before)
+        return _of_keys(command_line, before)
     if command == "policy":
-        return _get(given, "apps", APPS) if len(before) == 1 else () if before else [("check", "what would block a deploy now")]
+        return _get(command_line, "apps", APPS) if len(before) == 1 else () if before else [("check", "what would block a deploy now")]
     if command in NAMELESS:
         return ()
     if command == "release":
-        return _get(given, "workflows", WORKFLOWS) if not before else ()
+        return _get(command_line, "workflows", WORKFLOWS) if not before else ()
     if not before:
-        return _get(given, "apps", APPS)
+        return _get(command_line, "apps", APPS)
     if command == "reject-version" and len(before) == 1:
-        return _versions(given, before[0])
-    return _rows(given, before[0]) if len(before) < WITH_ROWS.get(command, 0) else ()
+        return _versions(command_line, before[0])
+    return _rows(command_line, before[0]) if len(before) < WITH_ROWS.get(command, 0) else ()
 
 
-def _value(given: kubectl_flags.CommandLine, command: str, option: str, prefix: str) -> Candidates:
+def _value(command_line: kubectl_flags.CommandLine, command: str, option: str, prefix: str) -> Candidates:
     """Returns candidates for the value of an option."""
-    app = (_positional(given) or [""])[0]
+    app = (_positional(command_line) or [""])[0]
     choices: dict[str, Callable[[], Candidates]] = {
-        "--version": lambda: _versions(given, app),
-        "--to": lambda: _get(given, "namespaces", ENVIRONMENTS) if command == "promote" else _versions(given, app),
-        "--to-row": lambda: _rows(given, app),
+        "--version": lambda: _versions(command_line, app),
+        "--to": lambda: _get(command_line, "namespaces", ENVIRONMENTS) if command == "promote" else _versions(command_line, app),
+        "--to-row": lambda: _rows(command_line, app),
         "--to-context": lambda: _from_kubectl("--context", prefix),
-        "--as-version": lambda: _versions(given, app),
-        "--row": lambda: _rows(given, app),
-        "--key": lambda: _get(given, "secrets", KEYS, access_keys(app)),
-        "--runtime": lambda: _get(given, "runtimes", RUNTIMES),
+        "--as-version": lambda: _versions(command_line, app),
+        "--row": lambda: _rows(command_line, app),
+        "--key": lambda: _get(command_line, "secrets", KEYS, access_keys(app)),
+        "--runtime": lambda: _get(command_line, "runtimes", RUNTIMES),
         "-o": lambda: _formats(command),
         "--output": lambda: _formats(command),
     }
@@ -128,7 +128,7 @@ def _formats(command: str) -> Candidates:
     return [(str(choice), "") for action in arguments.parser_of(command)._actions for choice in getattr(action, "choices_shown", ())]
 
 
-def _of_keys(given: kubectl_flags.CommandLine, before: list[str]) -> Candidates:
+def _of_keys(command_line: kubectl_flags.CommandLine, before: list[str]) -> Candidates:
     """Returns candidates for the arguments of `keys`: the action, the App, and for `revoke` the names of its keys.
 
     It does not read the keys themselves.
@@ -136,26 +136,27 @@ def _of_keys(given: kubectl_flags.CommandLine, before: list[str]) -> Candidates:
     if not before:
         return [("list", "show the names"), ("create", "make a new one"), ("revoke", "take one away")]
     if len(before) == 1:
-        return _get(given, "apps", APPS)
-    return _get(given, "secrets", KEYS, access_keys(before[1])) if before[0] == "revoke" and len(before) == 2 else ()
+        return _get(command_line, "apps", APPS)
+    return _get(command_line, "secrets", KEYS, access_keys(before[1])) if before[0] == "revoke" and len(before) == 2 else ()
 
 
-def _versions(given: kubectl_flags.CommandLine, app: str) -> Candidates:
-    workflow = next(iter(_get(given, "apps", WORKFLOW_OF, app)), ("", ""))[0] if app else ""
-    return list(_get(given, "workflowversions", VERSIONS, selector=f"spec.workflow={workflow}"))[::-1] if workflow else ()
+def _versions(command_line: kubectl_flags.CommandLine, app: str) -> Candidates:
+    workflow = next(iter(_get(command_line, "apps", WORKFLOW_OF, app)), ("", ""))[0] if app else ""
+    return list(_get(command_line, "workflowversions", VERSIONS, selector=f"spec.workflow={workflow}"))[::-1] if workflow else ()
 
 
-def _rows(given: kubectl_flags.CommandLine, app: str) -> Candidates:
-    rows = [row for row in _get(given, "deployments", ROWS, selector=f"spec.app={app}") if row[0].isdecimal()]
+def _rows(command_line: kubectl_flags.CommandLine, app: str) -> Candidates:
+    rows = [row for row in _get(command_line, "deployments", ROWS, selector=f"spec.app={app}") if row[0].isdecimal()]
     return sorted(rows, key=lambda row: -int(row[0]))
 
 
-def _get(given: kubectl_flags.CommandLine, plural: str, template: str, *names: str, selector: str = "") -> Candidates:
+def _get(command_line: kubectl_flags.CommandLine, plural: str, template: str, *names: str, selector: str = "") -> Candidates:
     """Returns names and descriptions from `kubectl get`. Raises NotConnected, OSError and SubprocessError."""
     resource = plural if plural in ("namespaces", "secrets") else f"{plural}.{GROUP}"
-    command = [kubectl(), "get", resource, *names, f"--output=go-template={template}", f"--request-timeout={TIMEOUT}s", *given.kubectl]
+    command = [kubectl(), "get", resource, *names, f"--output=go-template={template}", f"--request-timeout={TIMEOUT}s"]
+    command += command_line.kubectl
     command += [f"--field-selector={selector}"] if selector else []
-    command += [f"--namespace={given.namespace}"] if given.namespace else []
+    command += [f"--namespace={command_line.namespace}"] if command_line.namespace else []
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT + 1, check=True, stdin=subprocess.DEVNULL)
     rows = [line.split("\t") for line in done.stdout.split("\n") if line]
     return list(
@@ -187,10 +188,10 @@ def _flags() -> Candidates:
     ]
 
 
-def _positional(given: kubectl_flags.CommandLine) -> list[str]:
+def _positional(command_line: kubectl_flags.CommandLine) -> list[str]:
     """Returns the arguments after the command that are neither options nor their values."""
     positional: list[str] = []
-    remaining = iter(given.rest[1:])
+    remaining = iter(command_line.rest[1:])
     for argument in remaining:
         if argument in kubectl_flags.OWN_WITH_VALUE:
             next(remaining, None)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 FOLLOW_SECONDS = 600.0
 DEPLOY_EXITS = (
-    "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 3 it waits for an approval or"
-    " another guard, which is no failure, or is still under way after --timeout,"
-    " 4 the plan changed after the preview, and nothing was done, 130 interrupted: the deploy goes on"
+    "exit codes: 0 done; 1 it failed or was refused; 2 wrong usage, or no terminal and no --yes; 3 it waits for an approval or"
+    " another guard, which is no failure, or is still under way after --timeout;"
+    " 4 the plan changed after the preview, and nothing was done; 130 interrupted: the deploy continues"
 )
 NOTHING_DONE = "nothing was done"
 QUESTIONS = {

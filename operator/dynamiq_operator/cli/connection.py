@@ -43,8 +43,8 @@ class _Child:
 class Connection:
     """`kubectl proxy`, started early and awaited by the first request. Leaving its context ends the proxy."""
 
-    def __init__(self, given: CommandLine) -> None:
-        self.given = given
+    def __init__(self, command_line: CommandLine) -> None:
+        self.command_line = command_line
         self._folder = self._why_not = ""
         self._guard_pipe = -1
         self._proxy: _Child | None = None
@@ -65,12 +65,12 @@ class Connection:
             return
         reading, self._guard_pipe = os.pipe()
         terminal = "/dev/tty" if os.isatty(0) else "/dev/null"  # for helpers that ask for a password
-        proxy = [program, "proxy", *self.given.kubectl, f"--unix-socket={self.socket}"]
+        proxy = [program, "proxy", *self.command_line.kubectl, f"--unix-socket={self.socket}"]
         self._proxy = _spawn(["/bin/sh", "-c", GUARD_SCRIPT, "sh", self._folder, terminal, *proxy], reading)
         os.close(reading)
-        if self.given.namespace is None:
+        if self.command_line.namespace is None:
             view = ["config", "view", "--minify", "--output=jsonpath={..namespace}"]
-            self._namespace_query = _spawn([program, *view, *self.given.kubectl], None)
+            self._namespace_query = _spawn([program, *view, *self.command_line.kubectl], None)
 
     @property
     def socket(self) -> str:
@@ -91,12 +91,12 @@ class Connection:
 
     def namespace(self) -> str:
         """Returns the namespace of the flag, else of the kubeconfig's context, else `default`. Raises NotConnected."""
-        if self.given.namespace is None:
+        if self.command_line.namespace is None:
             if self._namespace_query is None:
                 self.wait()
             assert self._namespace_query is not None  # noqa: S101 - for the type checker
             return _read_all(self._namespace_query.stdout) or DEFAULT_NAMESPACE
-        return self.given.namespace
+        return self.command_line.namespace
 
     def __enter__(self) -> Connection:
         return self

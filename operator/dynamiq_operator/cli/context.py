@@ -16,6 +16,8 @@ from dynamiq_operator.model.text import plugin_command
 if TYPE_CHECKING:
     import argparse
 
+    from dynamiq_operator.model.objects import App, Manifest
+
 
 class NobodyToAsk(Refusal):
     """The command needs a confirmation, and standard input is not a terminal."""
@@ -25,7 +27,7 @@ class NobodyToAsk(Refusal):
 class CommandContext:
     """One call of a command: its options, the API server, and where to print."""
 
-    given: CommandLine
+    command_line: CommandLine
     options: argparse.Namespace
     connection: Connection
     api: Transport
@@ -36,11 +38,23 @@ class CommandContext:
 
     def see(self, app: str, namespace: str) -> str:
         """Returns the command that shows an App."""
-        return plugin_command(f"status {app}", namespace, self.elsewhere or self.given.value_of("--context"))
+        return plugin_command(f"status {app}", namespace, self.elsewhere or self.command_line.value_of("--context"))
 
     def hint(self, words: str) -> str:
         """Returns a command of the plugin for the namespace and the context of this call. Raises NotConnected."""
-        return plugin_command(words, self.namespace, self.given.value_of("--context"))
+        return plugin_command(words, self.namespace, self.command_line.value_of("--context"))
+
+    def find_app(self) -> App:
+        """Returns the App that the command names. Raises Unknown and kube.errors.ApiError."""
+        from dynamiq_operator.actions.history import find_app  # imports the models
+
+        return find_app(self.api, self.namespace, self.options.app)
+
+    def find_row(self, row: str) -> Manifest:
+        """Returns a row of that App by its sequence or name. Raises Unknown and kube.errors.ApiError."""
+        from dynamiq_operator.actions.history import find_row  # imports the models
+
+        return find_row(self.api, self.namespace, self.options.app, row)
 
     @cached_property
     def namespace(self) -> str:

@@ -91,18 +91,18 @@ class CommandLine:
         return value
 
 
-def in_context(given: CommandLine, context: str) -> CommandLine:
+def in_context(command_line: CommandLine, context: str) -> CommandLine:
     """Returns the same call for another context of the kubeconfig.
 
     It keeps who acts and the timeouts; cluster and login are the context's own.
     """
     kept: list[str] = []
-    remaining = iter(given.kubectl)
+    remaining = iter(command_line.kubectl)
     for argument in remaining:
         name, has_value, _ = argument.partition("=")
         whole = [argument] if has_value or name not in WITH_VALUE else [argument, *_next(remaining)]
         kept += whole if name not in OF_ONE_CLUSTER else []
-    return CommandLine((*kept, f"--context={context}"), given.namespace, given.rest)
+    return CommandLine((*kept, f"--context={context}"), command_line.namespace, command_line.rest)
 
 
 def split(arguments: list[str]) -> CommandLine:

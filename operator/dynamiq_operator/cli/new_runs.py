@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dynamiq_operator.cli.parsing import moment
-from dynamiq_operator.cli.recorder import Query, Recorder
+from dynamiq_operator.cli.recorder import Query, RecorderClient
 from dynamiq_operator.model.recorder import RunSort
 
 OVERTAKEN, WATCHED_MOST = 500, 5_000
@@ -26,7 +26,7 @@ class NewRuns:
     follows the checks at a distance of LONGEST: otherwise each check of a rare filter would read more than the one before.
     """
 
-    def __init__(self, recorder: Recorder, path: str, query: Query, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, recorder: RecorderClient, path: str, query: Query, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._recorder, self._path, self._now = recorder, path, now
         self._query = [(name, value) for name, value in query if name != "from"]
         self._since = max(dict(query).get("from", ""), moment(LONGEST, now()))
@@ -40,7 +40,7 @@ class NewRuns:
         """Marks runs as known: they are no longer new."""
         self._seen.update((each["id"], each["started_at"]) for each in runs)
 
-    def look(self) -> list[dict[str, Any]]:
+    def read(self) -> list[dict[str, Any]]:
         """Returns the runs that are new since the last check, oldest first."""
         fresh: list[dict[str, Any]] = []
         known, oldest = 0, moment(LONGEST, self._now())

@@ -19,19 +19,19 @@ REFUSED, USAGE, CHANGED, CLOSED_PIPE = 1, 2, 4, 141
 TRACEBACK = "KUBECTL_DYNAMIQ_TRACEBACK"
 
 
-def run(given: CommandLine, connection: Connection) -> int:
+def run(command_line: CommandLine, connection: Connection) -> int:
     """Parses the arguments and runs the command; returns the exit code."""
     # Searching for plugins of pydantic takes as long as a request.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     parser = arguments.parser()
-    rest = list(given.rest)
+    rest = list(command_line.rest)
     if not rest or rest[0] == "help":
         parser.parse_args([*rest[1:2], "--help"])
     options = parser.parse_args(rest)
-    if given.lacks_value is not None:
-        parser.error(f"argument {given.lacks_value}: expected one argument")
+    if command_line.lacks_value is not None:
+        parser.error(f"argument {command_line.lacks_value}: expected one argument")
     err = Screen.err()
-    context = CommandContext(given, options, connection, Transport(connection, Patience(err)), Screen.out(), err)
+    context = CommandContext(command_line, options, connection, Transport(connection, Patience(err)), Screen.out(), err)
     try:
         return int(arguments.module_of(options.command).run(context))
     except (Refusal, ApiError, NotConnected) as error:

@@ -44,11 +44,11 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
                 break
     except KeyboardInterrupt:
         line.end()
-        context.err.lines([f"interrupted: the deploy of {name} goes on; see {context.see(app, namespace)}"])
+        context.err.lines([f"interrupted: the deploy of {name} continues; see {context.see(app, namespace)}"])
         return 130
     except ApiError:
         line.end()
-        context.err.lines([f"the deploy of {name} goes on; see {context.see(app, namespace)}"])
+        context.err.lines([f"the deploy of {name} continues; see {context.see(app, namespace)}"])
         raise
     finally:
         line.end()
@@ -94,7 +94,7 @@ def _report_waiting(context: CommandContext, namespace: str, row: HistoryRow) ->
         context.out.lines([output.named("Deployment", row.name) if how == "name" else output.formatted(as_data(row), how)])
     lines = [
         f"{row.app}: {title(row)} waits: {row.waits}",
-        f"{'it goes on after that' if asks_somebody(row.waits or '') else 'nobody has to act'}; see {context.see(row.app, namespace)}",
+        f"{'it continues after that' if asks_somebody(row.waits or '') else 'nobody has to act'}; see {context.see(row.app, namespace)}",
     ]
     (context.out if how is None else context.err).lines(safe(line) for line in lines)
     return UNDER_WAY
@@ -105,7 +105,7 @@ def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) ->
     if row.sequence is None:
         why = f"no operator has processed it yet: see `kubectl get pods -A -l app.kubernetes.io/name={names.FIELD_MANAGER}`"
     else:
-        why = f"it goes on; see {context.see(row.app, namespace)}"
+        why = f"it continues; see {context.see(row.app, namespace)}"
     context.err.lines([f"error: {safe(title(row))} is still {safe(row.status)} after {waited}: {why}"])
     return UNDER_WAY
 

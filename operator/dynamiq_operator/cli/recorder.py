@@ -33,7 +33,7 @@ class NotThere(Refusal):
     """The recorder does not have this, or the caller may not see it."""
 
 
-class Recorder:
+class RecorderClient:
     """The recorder's API, called with the caller's token.
 
     Each call raises Refusal with the recorder's message, NoRecorder, NotConnected and kube.errors.ApiError.
@@ -79,7 +79,7 @@ class Recorder:
         if status >= 300:
             raise _refusal(status, raw)
 
-    def ask(self, method: str, path: str, query: Query = (), body: Any = None) -> Any:
+    def request(self, method: str, path: str, query: Query = (), body: Any = None) -> Any:
         """Returns the JSON of a response; None if it has no body."""
         sent = json.dumps(body).encode() if body is not None else None
         status, raw = self._context.api.exchange(method, f"{PROXY}{path}", query=query, body=sent, headers=self._sent())
@@ -89,22 +89,22 @@ class Recorder:
 
     def data(self, path: str, query: Query = ()) -> Any:
         """Returns the `data` of a GET. Raises Refusal if there is none."""
-        answer = self.ask("GET", path, query)
+        answer = self.request("GET", path, query)
         if not isinstance(answer, dict) or "data" not in answer:
             raise Refusal("this plugin cannot read the recorder's answer: compare their versions")
         return answer["data"]
 
     def score(self, run_id: str, query: Query, body: Mapping[str, Any]) -> Any:
         """Stores the caller's score of a run; returns it as stored."""
-        return self.ask("POST", f"/v1/runs/{run_id}/scores", query, body)["data"]
+        return self.request("POST", f"/v1/runs/{run_id}/scores", query, body)["data"]
 
     def count(self, path: str, query: Query) -> int:
         """Returns the number of runs, counted up to COUNTED."""
-        return int(self.ask("GET", path, [*query, ("page_size", "1")])["pagination"]["total_count"])
+        return int(self.request("GET", path, [*query, ("page_size", "1")])["pagination"]["total_count"])
 
     def delete(self, path: str, chosen: tuple[str, str]) -> int:
         """Deletes runs; returns how many."""
-        return int(self.ask("DELETE", path, [chosen])["data"]["deleted"])
+        return int(self.request("DELETE", path, [chosen])["data"]["deleted"])
 
     def listed(self, path: str, query: Query, most: int) -> Iterator[dict[str, Any]]:
         """Yields at most `most` items of a list."""
@@ -112,7 +112,7 @@ class Recorder:
         try:
             while count < most:
                 size = min(most - count, PAGE_MOST)
-                answer = self.ask("GET", path, [*query, ("page_size", str(size)), *([("cursor", cursor)] if cursor else [])])
+                answer = self.request("GET", path, [*query, ("page_size", str(size)), *([("cursor", cursor)] if cursor else [])])
                 page, before, cursor = answer["data"][:size], cursor, answer["pagination"].get("next_cursor") or ""
                 yield from page
                 count += len(page)
@@ -133,7 +133,7 @@ class Recorder:
     def _sent(self) -> dict[str, str]:
         if not self._headers:
             try:
-                self._headers = {TOKEN_HEADER: bearer.token(self._context.given)}
+                self._headers = {TOKEN_HEADER: bearer.token(self._context.command_line)}
             except bearer.NoToken as error:
                 self.reach()
                 raise NoRecorder(str(error)) from None

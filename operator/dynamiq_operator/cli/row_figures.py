@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.cli.recorder import Recorder, path_of
+from dynamiq_operator.cli.recorder import RecorderClient, path_of
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model import ownership
 from dynamiq_operator.model.manifests import Manifest
@@ -36,7 +36,7 @@ class RowFigures:
     def of(cls, context: CommandContext, rows: Sequence[Manifest]) -> RowFigures:
         """Reads the figures of rows as the API server lists them. If that fails, one sentence on standard error gives the reason."""
         known: dict[str, list[str]] = {}
-        recorder = Recorder(context)
+        recorder = RecorderClient(context)
         uids = [raw["metadata"]["uid"] for raw in newest_first(rows)][:MOST]
         try:
             recorder.reach()
@@ -63,7 +63,7 @@ def _cells(row: view.Data) -> list[str]:
     return [str(figures["runs"]), str(figures["failed"]), view.milliseconds(figures["p95_ms"]), cost, view.verdict(row["verdict"])]
 
 
-def _path(context: CommandContext, recorder: Recorder, rows: Sequence[Manifest]) -> str:
+def _path(context: CommandContext, recorder: RecorderClient, rows: Sequence[Manifest]) -> str:
     """Returns the App's path at the recorder, from the uid of the rows' owner if a row has one."""
     uid = next(filter(None, map(ownership.app_uid, rows)), None)
     return path_of(uid) if uid is not None else recorder.app(context.options.app)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from dynamiq_operator.actions.refusals import refused, said_by_admission
+from dynamiq_operator.actions.refusals import admission_message, refused
 from dynamiq_operator.cli.connection import Connection, NotConnected
 from dynamiq_operator.cli.patience import Patience
 from dynamiq_operator.kube import errors
@@ -43,7 +43,7 @@ class Transport:
     def __init__(self, connection: Connection, patience: Patience) -> None:
         self._connection = connection
         self.patience = patience
-        self._timeout = parse_duration(connection.given.value_of("--request-timeout") or "") or TIMEOUT
+        self._timeout = parse_duration(connection.command_line.value_of("--request-timeout") or "") or TIMEOUT
         self._http: _UnixConnection | None = None
 
     def request(
@@ -191,10 +191,10 @@ def _error_message(error: Exception) -> str:
             return "this cluster does not know Apps: install the operator (README.md, `kubectl apply -k`), or name another cluster by --context"
         case Expired():
             return f"the cluster does not accept your login: log in again; `kubectl auth whoami` shows your user ({text.partition(chr(10))[0]})"
-        case errors.Denied() if by_policy := said_by_admission(error):
+        case errors.Denied() if by_policy := admission_message(error):
             return by_policy
         case errors.Denied() if "forbidden: User" in text:
-            return f"{text}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
+            return f"{text}: ask for the ClusterRole that allows it, view to read and edit to deploy (`kubectl auth can-i --list`)"
         case errors.Invalid():
             return str(refused(error))
         case errors.Conflict() | errors.AlreadyExists():

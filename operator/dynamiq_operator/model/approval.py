@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from dynamiq_operator.model.base import Digest, ObjectName, Part, rule, validated
-
-
-class Purpose(StrEnum):
-    """The decision. Approve: deploy the row. Resume: deploy a held row. Reject: never deploy it. Withdraw: its author retracts it."""
-
-    APPROVE = "Approve"
-    RESUME = "Resume"
-    REJECT = "Reject"
-    WITHDRAW = "Withdraw"
+from dynamiq_operator.model.manifests import Purpose as Purpose
 
 
 @validated(

@@ -51,7 +51,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Unknown(Missing):
+class NotReadable(Missing):
     """Something that exists and cannot be read: the row waits for it without a limit."""
 
 
@@ -107,7 +107,7 @@ def complete(
     if known.app is None:
         return Missing(f"App {record.spec.app} does not exist in namespace {record.meta.namespace}")
     if (why := known.unknown.get((RECORD.kind, record.name))) is not None:
-        return Unknown(why)
+        return NotReadable(why)
     live = known.live.pinned if known.live else None
     release = _release(record, known.app, known)
     if not isinstance(release, _Release):
@@ -163,7 +163,7 @@ def _release(record: Record, app: App, known: Known) -> _Release | Missing | Ref
     requested = record.spec.workflow_version
     unknown = [why for (kind, name), why in known.unknown.items() if kind == WORKFLOW_VERSION.kind and _may_be(name, app, requested)]
     if unknown:
-        return Unknown(unknown[0])
+        return NotReadable(unknown[0])
     if requested is None:
         if not releases:
             return Missing(f"workflow {app.spec.workflow} has no released version yet")
@@ -265,7 +265,7 @@ def _runtime(record: Record, known: Known, live: Pinned | None, ran_on: PinnedRu
             return Missing("there is no Runtime that is not deprecated")
         runtime = newest.spec.pins(newest.meta.name)
     elif (why := known.unknown.get((RUNTIME.kind, requested))) is not None:
-        return Unknown(why)
+        return NotReadable(why)
     elif named is None:
         return Missing(f"Runtime {requested} does not exist")
     else:
@@ -334,7 +334,7 @@ def _sleep(requested: Config, kept: Config) -> Config | Refused:
     )
 
 
-def _cannot_sleep(app: App, live: Pinned | None, gate: GateState) -> Refused | Unknown | None:
+def _cannot_sleep(app: App, live: Pinned | None, gate: GateState) -> Refused | NotReadable | None:
     """Returns why no row of this App can be serverless; None if one can."""
     if app.spec.network is not None and app.spec.network.ingress_from is not None:
         return Refused(LIMITED_CALLERS)
@@ -343,7 +343,7 @@ def _cannot_sleep(app: App, live: Pinned | None, gate: GateState) -> Refused | U
         return None
     if gate is GateState.ABSENT:
         return Refused(NO_GATE)
-    return Unknown(UNREAD_GATE) if gate is GateState.UNKNOWN else None
+    return NotReadable(UNREAD_GATE) if gate is GateState.UNKNOWN else None
 
 
 _Part = TypeVar("_Part", Autoscaling, ResourceList)

@@ -33,6 +33,15 @@ class RowKind(StrEnum):
     GIT = "Git"
 
 
+class Purpose(StrEnum):
+    """The decision. Approve: deploy the row. Resume: deploy a held row. Reject: never deploy it. Withdraw: its author retracts it."""
+
+    APPROVE = "Approve"
+    RESUME = "Resume"
+    REJECT = "Reject"
+    WITHDRAW = "Withdraw"
+
+
 class GuardReason(StrEnum):
     """Why a row waits."""  # `kubectl explain` shows it
 

@@ -23,7 +23,7 @@ DEPLOYING = "Deploying"
 """Reason of the App's condition Progressing while a row is rolled out; with any other reason, a row waits."""
 
 
-class AppWord(StrEnum):
+class ServingState(StrEnum):
     """The state of an App.
 
     Asleep: no pod, on purpose. Degraded: a row is live, but not as it should be. NotDeployed: nothing is live, and nothing failed.
@@ -39,10 +39,10 @@ class AppWord(StrEnum):
 
 
 @dataclass(frozen=True)
-class AppState:
+class ExplainedState:
     """The state of an App. `reason`: one CamelCase word of a condition; `message`: its sentence. None if there is none."""
 
-    word: AppWord
+    state: ServingState
     reason: str | None = None
     message: str | None = None
 
@@ -52,7 +52,7 @@ def rows_under_way(rows: Iterable[Manifest]) -> list[Manifest]:
     return [row for row in newest_first(rows) if _phase(row) in UNDER_WAY and not row["spec"].get("outcome")]
 
 
-def app_state(app: Manifest, under_way: Manifest | None, waiting: Manifest | None = None) -> AppState:
+def app_state(app: Manifest, under_way: Manifest | None, waiting: Manifest | None = None) -> ExplainedState:
     """Returns the state of the App. `under_way`: its newest row in a rollout; `waiting`: its newest blocked row.
 
     None: there is none, or the caller may not read rows. `waiting` counts only while nothing is live.
@@ -63,12 +63,12 @@ def app_state(app: Manifest, under_way: Manifest | None, waiting: Manifest | Non
         return deploying
     if not status.get("live"):
         if waiting is not None and (waits := waits_of(waiting)) is not None:
-            return AppState(AppWord.PENDING, waits["reason"], waits["message"])
-        word = AppWord.FAILED if status.get("failed") else AppWord.NOT_DEPLOYED
+            return ExplainedState(ServingState.PENDING, waits["reason"], waits["message"])
+        word = ServingState.FAILED if status.get("failed") else ServingState.NOT_DEPLOYED
         return _state(word, live)
     if ready.get("status") == "True":
-        return _state(AppWord.ASLEEP if is_asleep(status) else AppWord.LIVE, ready)
-    return _state(AppWord.DEGRADED, ready)
+        return _state(ServingState.ASLEEP if is_asleep(status) else ServingState.LIVE, ready)
+    return _state(ServingState.DEGRADED, ready)
 
 
 def is_as_declared(app: Manifest, live: Manifest | None) -> bool:
@@ -85,23 +85,23 @@ def condition_of(status: Mapping[str, Any], type_: str) -> Mapping[str, Any]:
     return next(conditions, {})
 
 
-def _deploying(status: Mapping[str, Any], under_way: Manifest | None) -> AppState | None:
+def _deploying(status: Mapping[str, Any], under_way: Manifest | None) -> ExplainedState | None:
     progressing = condition_of(status, PROGRESSING)
     is_progressing = progressing.get("status") == "True"
     if under_way is None:
         # Only the App's condition, for callers who may not read rows. It may lag behind the rows.
         return (
-            _state(AppWord.PROGRESSING if progressing.get("reason") == DEPLOYING else AppWord.PENDING, progressing)
+            _state(ServingState.PROGRESSING if progressing.get("reason") == DEPLOYING else ServingState.PENDING, progressing)
             if is_progressing
             else None
         )
-    word = AppWord.PENDING if _phase(under_way) == Phase.PENDING else AppWord.PROGRESSING
+    word = ServingState.PENDING if _phase(under_way) == Phase.PENDING else ServingState.PROGRESSING
     of_row = condition_of(under_way.get("status") or {}, "Succeeded")
     return _state(word, of_row if of_row.get("message") else progressing if is_progressing else {})
 
 
-def _state(word: AppWord, condition: Mapping[str, Any]) -> AppState:
-    return AppState(word, condition.get("reason") or None, condition.get("message") or None)
+def _state(word: ServingState, condition: Mapping[str, Any]) -> ExplainedState:
+    return ExplainedState(word, condition.get("reason") or None, condition.get("message") or None)
 
 
 def _phase(row: Manifest) -> str:

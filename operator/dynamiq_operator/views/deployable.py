@@ -97,7 +97,7 @@ def deployable(row: Record, stock: Stock, warm: bool | None = None) -> Deployabl
     return Deployable(ok, obstacles + doubts, waits, tuple(_notes(pinned, stock)), warm)
 
 
-def brought_back(row: Pinned, live: Pinned | None) -> Pinned:
+def rollback_pins(row: Pinned, live: Pinned | None) -> Pinned:
     """Returns the pins of a rollback to a row: its flow on its runtime, scaled as the live row."""
     config = complete_config(None, live.config if live is not None else None, row.runtime)
     return row.model_copy(update={"config": config}) if isinstance(config, Config) else row
@@ -105,7 +105,7 @@ def brought_back(row: Pinned, live: Pinned | None) -> Pinned:
 
 def _same(row: Pinned, live: Pinned) -> bool:
     """Returns True if a rollback to the row would run on the pods that serve, without starting new ones."""
-    return Pins.of(brought_back(row, live)).label == Pins.of(live).label
+    return Pins.of(rollback_pins(row, live)).label == Pins.of(live).label
 
 
 def _obstacles(name: str, pinned: Pinned, stock: Stock, runs: bool) -> Iterator[str]:

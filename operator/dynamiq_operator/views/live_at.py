@@ -45,7 +45,7 @@ class LiveAt:
         return f"{title(self.row.row)} was live, from {self.row.live_from} {until}"
 
 
-class Reading:
+class LiveAtSearch:
     """A search that takes the rows of an App in any order, and holds few of them."""
 
     def __init__(self, time: str) -> None:
@@ -95,7 +95,7 @@ class Reading:
 
 def live_at(rows: Iterable[Manifest], time: str) -> LiveAt:
     """Returns what was live at a time, RFC 3339, from all rows of an App. Raises ValueError if it is not a time."""
-    reading = Reading(time)
+    reading = LiveAtSearch(time)
     for raw in rows:
         reading.add(raw)
     return reading.found()

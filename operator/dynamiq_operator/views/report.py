@@ -86,7 +86,7 @@ class _History:
     reverts: set[str] = field(default_factory=set)
 
 
-class Reading:
+class ReportBuilder:
     """A report in the making. It takes rows of any Apps in any order, and keeps little of those outside the period."""
 
     def __init__(self, since: str | None, until: str | None) -> None:

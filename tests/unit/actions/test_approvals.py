@@ -6,8 +6,8 @@ import contextlib
 
 import pytest
 
-from dynamiq_operator.actions.approvals import ApprovalPlan, ApprovalRequest, perform_approval, plan_approval, said
-from dynamiq_operator.actions.idempotency import Key, KeyClaim, KeyReused
+from dynamiq_operator.actions.approvals import ApprovalPlan, ApprovalRequest, outcome_lines, perform_approval, plan_approval
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, KeyReused
 from dynamiq_operator.actions.identity import REVIEWS
 from dynamiq_operator.actions.refusals import Changed, NotAllowed, NotNow
 from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPACES
@@ -40,7 +40,7 @@ def waits(name: str = "chat-b", sequence: int = 2, needed: int = 1) -> Manifest:
 
 def messages(plan: ApprovalPlan) -> list[str]:
     """Returns the messages about an Approval that the API server stamped."""
-    return said(plan, {"spec": {"by": plan.by}})
+    return outcome_lines(plan, {"spec": {"by": plan.by}})
 
 
 def test_an_approval_names_what_the_row_pins() -> None:
@@ -52,7 +52,7 @@ def test_an_approval_names_what_the_row_pins() -> None:
     (sent,) = script.bodies("POST", PATH)
     assert sent["spec"] == {"row": "chat-b", "digest": row["spec"]["pinned"]["digest"], "purpose": "Approve", "message": "read it"}
     assert performed.made["metadata"]["name"] == sent["metadata"]["name"]
-    assert said(plan, performed.made) == ["approved #2 (chat-b) of chat", "nothing else holds it: it is deployed"]
+    assert outcome_lines(plan, performed.made) == ["approved #2 (chat-b) of chat", "nothing else holds it: it is deployed"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_was_said_already_is_not_said_again() -> None:
     row = waits(needed=2)
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto")))
     plan = plan_approval(ScriptedApi(script), APPROVE)
-    assert plan.said is not None
+    assert plan.existing is not None
     assert messages(plan) == ["you have approved #2 (chat-b) already: nothing to do"]
 
 
@@ -120,14 +120,14 @@ def test_what_counts_for_nothing_is_no_word_of_before(before: Manifest) -> None:
     row = waits(needed=2)
     made = rules.approval(row, "otto")
     made["spec"] |= before
-    assert plan_approval(ScriptedApi(stage(row).on("GET", PATH, listed(made))), APPROVE).said is None
+    assert plan_approval(ScriptedApi(stage(row).on("GET", PATH, listed(made))), APPROVE).existing is None
 
 
 def test_an_approval_that_has_expired_can_be_given_again() -> None:
     row = waits(needed=2)
     made = rules.approval(row, "otto")
     made["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
-    assert plan_approval(ScriptedApi(stage(row).on("GET", PATH, listed(made))), APPROVE).said is None
+    assert plan_approval(ScriptedApi(stage(row).on("GET", PATH, listed(made))), APPROVE).existing is None
 
 
 def test_of_several_rows_that_wait_one_has_to_be_named() -> None:
@@ -212,9 +212,9 @@ def test_a_resume_of_a_freeze_does_not_stand_for_the_one_after_it() -> None:
     row = given.stored(given.row_manifest("chat-b", rules.held(2)))
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto", "Resume")))
     plan = plan_approval(ScriptedApi(script), of(Purpose.RESUME))
-    assert (plan.said, messages(plan)[0]) == (None, "resumed #2 (chat-b) of chat")
+    assert (plan.existing, messages(plan)[0]) == (None, "resumed #2 (chat-b) of chat")
     lifted = holding_back(BACK).on("GET", PATH, listed(rules.approval(BACK, "otto", "Resume")))
-    assert plan_approval(ScriptedApi(lifted), of(Purpose.RESUME)).said is not None
+    assert plan_approval(ScriptedApi(lifted), of(Purpose.RESUME)).existing is not None
 
 
 # Approvals without effect.
@@ -242,7 +242,7 @@ def test_of_a_row_whose_author_nobody_stamped_no_approval_counts_and_it_is_not_w
 def test_a_word_that_nobody_stamped_is_said_to_count_for_nothing(row: given.Modifier, purpose: Purpose, left: str) -> None:
     api = ScriptedApi(stage(given.stored(given.row_manifest("chat-b", row))).on("POST", PATH, created))
     plan = plan_approval(api, of(purpose))
-    _, nothing, still = said(plan, perform_approval(api, plan).made)
+    _, nothing, still = outcome_lines(plan, perform_approval(api, plan).made)
     assert "the API server did not stamp its author" in nothing
     assert still == left
 
@@ -323,16 +323,16 @@ def test_another_digest_than_the_caller_saw_is_refused() -> None:
 
 def test_a_key_makes_one_word_and_another_request_under_it_is_refused() -> None:
     row = waits()
-    name = KeyClaim.of(Key("otto", "once"), "Approve", row["metadata"]["uid"], APPROVE, "chat-b").row
+    name = KeyClaim.of(CallerKey("otto", "once"), "Approve", row["metadata"]["uid"], APPROVE, "chat-b").row
     path = APPROVALS.path(given.NAMESPACE, name)
     api = ScriptedApi(lacking(stage(row), path))
-    plan = plan_approval(api, APPROVE, key=Key("otto", "once"))
+    plan = plan_approval(api, APPROVE, key=CallerKey("otto", "once"))
     made = perform_approval(api, plan).made
     assert made["metadata"]["name"] == name
     api.script.on("POST", PATH, EXISTS).on("GET", path, made)
-    assert perform_approval(api, plan_approval(api, APPROVE, key=Key("otto", "once"))).is_replayed
+    assert perform_approval(api, plan_approval(api, APPROVE, key=CallerKey("otto", "once"))).is_replayed
     with pytest.raises(KeyReused):
-        plan_approval(api, of(Purpose.APPROVE, None, "another"), key=Key("otto", "once"))
+        plan_approval(api, of(Purpose.APPROVE, None, "another"), key=CallerKey("otto", "once"))
 
 
 def test_a_word_whose_answer_was_lost_is_found_again() -> None:

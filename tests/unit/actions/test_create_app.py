@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.actions import idempotency
 from dynamiq_operator.actions.create_app import AppRequest, perform_app, plan_app
-from dynamiq_operator.actions.idempotency import Key, KeyReused
+from dynamiq_operator.actions.idempotency import CallerKey, KeyReused
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.actions.rejections import Rejected
 from dynamiq_operator.kube import errors
@@ -21,7 +21,7 @@ from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, creat
 from tests.unit.support import rules
 
 REQUEST = AppRequest(given.NAMESPACE, "Customer support", given.NAME, version="v1", description="Answers", access="public")
-KEY = Key("anna", "once")
+KEY = CallerKey("anna", "once")
 PROJECT = "uid-of-the-project"
 ROWS, APP_LIST = RECORDS.path(given.NAMESPACE), APPS.path(given.NAMESPACE)
 APP_PATH = APPS.path(given.NAMESPACE, "customer-support")
@@ -32,7 +32,7 @@ def rows_refused(sent: Sent) -> Reply:
     return created(sent) if "dryRun" in sent.query else FORBIDDEN
 
 
-def made_under(key: Key | None = KEY, request: AppRequest = REQUEST) -> tuple[Manifest, Manifest]:
+def made_under(key: CallerKey | None = KEY, request: AppRequest = REQUEST) -> tuple[Manifest, Manifest]:
     """Returns the App and the row that a request created."""
     api = ScriptedApi(holding())
     performed = perform_app(api, plan_app(api, request, "anna", PROJECT, key))

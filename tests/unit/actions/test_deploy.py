@@ -6,7 +6,7 @@ import pytest
 
 from dynamiq_operator.actions.confirmed import perform_confirmed
 from dynamiq_operator.actions.deploy import DeployRequest, deploy_claim, perform_deploy, plan_deploy, plan_unseen
-from dynamiq_operator.actions.idempotency import Key, KeyReused
+from dynamiq_operator.actions.idempotency import CallerKey, KeyReused
 from dynamiq_operator.actions.refusals import Changed, Refusal, Unknown
 from dynamiq_operator.actions.rights import REVIEWS
 from dynamiq_operator.desired.flow import FLOW_KEY
@@ -18,7 +18,7 @@ from tests.support.scripted import Reply, Script, ScriptedApi, Sent
 from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking, permitting
 
 ROWS = RECORDS.path(given.NAMESPACE)
-KEY = Key("anna", "once")
+KEY = CallerKey("anna", "once")
 MADE_AGAIN = given.stored(given.runtime_manifest(given.with_image("registry.test/other@sha256:" + "2" * 64)))
 REQUEST = DeployRequest(given.NAMESPACE, given.NAME, version="v2", message="why")
 ANY = DeployRequest(given.NAMESPACE, given.NAME)
@@ -43,7 +43,7 @@ def written(script: Script) -> list[Manifest]:
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-def test_what_is_previewed_is_what_is_written(script: Script, key: Key | None) -> None:
+def test_what_is_previewed_is_what_is_written(script: Script, key: CallerKey | None) -> None:
     api = ScriptedApi(script)
     plan = plan_deploy(api, REQUEST, key=key)
     assert (plan.preview.now, plan.preview.then.version) == (plan.preview.now, "v2")
@@ -287,8 +287,8 @@ def test_without_a_key_a_conflict_stays_one(script: Script) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        deploy_claim(REQUEST, "uid", Key("bo", "once")),
-        deploy_claim(REQUEST, "uid", Key("anna", "twice")),
+        deploy_claim(REQUEST, "uid", CallerKey("bo", "once")),
+        deploy_claim(REQUEST, "uid", CallerKey("anna", "twice")),
         deploy_claim(REQUEST, "uid of another App", KEY),
     ],
 )

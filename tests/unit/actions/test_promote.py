@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.actions import idempotency
-from dynamiq_operator.actions.idempotency import NOTED_MOST, Key, KeyClaim, KeyReused, Performed
+from dynamiq_operator.actions.idempotency import NOTED_MOST, CallerKey, KeyClaim, KeyReused, Performed
 from dynamiq_operator.actions.promote import (
     NeedsHostname,
     PromotionRequest,
@@ -336,7 +336,7 @@ def test_what_the_api_server_finds_invalid_is_a_refusal() -> None:
         perform_promotion(api, plan)
 
 
-KEY = Key("anna", "once")
+KEY = CallerKey("anna", "once")
 UID = given.an_app().meta.uid
 
 
@@ -362,13 +362,13 @@ class KeptApp:
         return found
 
 
-def claim(request: PromotionRequest = REQUEST, key: Key = KEY) -> KeyClaim:
+def claim(request: PromotionRequest = REQUEST, key: CallerKey = KEY) -> KeyClaim:
     made = promotion_claim(request, UID, key)
     assert made is not None
     return made
 
 
-def once(script: Script, request: PromotionRequest = REQUEST, key: Key = KEY, target: str = PRODUCTION) -> Performed:
+def once(script: Script, request: PromotionRequest = REQUEST, key: CallerKey = KEY, target: str = PRODUCTION) -> Performed:
     lacking(script, *(RECORDS.path(place, claim(request, key).row) for place in (STAGING, PRODUCTION, QA)))
     return promote_once(
         ScriptedApi(script), request, claim(request, key), target_of=lambda: target, places_of=lambda: [STAGING, PRODUCTION, QA]
@@ -386,7 +386,7 @@ def test_a_key_covers_the_promotion_whatever_its_target() -> None:
     with pytest.raises(KeyReused):
         once(script, replace(REQUEST, environment=QA), target=QA)
     assert posted(script) == before
-    assert once(script, replace(REQUEST, environment=QA), Key("anna", "another"), QA).made["metadata"]["namespace"] == QA
+    assert once(script, replace(REQUEST, environment=QA), CallerKey("anna", "another"), QA).made["metadata"]["namespace"] == QA
 
 
 def test_a_repeat_gives_the_row_of_before_wherever_it_is_found() -> None:

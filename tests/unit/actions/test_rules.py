@@ -6,7 +6,7 @@ import pytest
 
 from dynamiq_operator.actions.confirmed import perform_confirmed
 from dynamiq_operator.actions.deploy import TAKES_EFFECT, DeployRequest, PreviewedDeploy, plan_deploy
-from dynamiq_operator.actions.guards import standing
+from dynamiq_operator.actions.guards import read_guards
 from dynamiq_operator.actions.promote import PromotionRequest, plan_promotion
 from dynamiq_operator.actions.refusals import Changed, Unknown
 from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
@@ -150,7 +150,7 @@ def test_a_guard_that_came_after_the_preview_is_told_before_anything_is_made() -
 
 def test_what_would_hold_each_kind_of_row_now() -> None:
     script = stage(rules.WOULD_AWAIT, rules.IS_SUSPENDED)
-    found = standing(ScriptedApi(script), given.NAMESPACE, given.NAME)
+    found = read_guards(ScriptedApi(script), given.NAMESPACE, given.NAME)
     assert {kind: len(found.of(kind)) for kind in RowKind} == {
         RowKind.DEPLOY: 2,
         RowKind.PROMOTION: 2,

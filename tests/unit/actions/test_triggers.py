@@ -10,7 +10,7 @@ import pytest
 
 from dynamiq_operator.actions import idempotency
 from dynamiq_operator.actions import triggers as actions
-from dynamiq_operator.actions.idempotency import Key
+from dynamiq_operator.actions.idempotency import CallerKey
 from dynamiq_operator.actions.refusals import InvalidField, NotNow, Refusal, Taken, Unknown
 from dynamiq_operator.actions.triggers import Times, TriggersPlan
 from dynamiq_operator.desired.base import WORKLOAD
@@ -207,7 +207,7 @@ def test_a_run_brings_a_key_where_pods_check_one_while_a_change_of_access_is_hel
 def test_a_run_under_a_key_is_one() -> None:
     script = Script().on("POST", JOBS.path(given.NAMESPACE), created, EXISTS)
     api = ScriptedApi(script)
-    plans = [actions.plan_run(api, app(DAILY), id_of("daily"), Settings(), NOW, Key("anna", "once")) for _ in range(2)]
+    plans = [actions.plan_run(api, app(DAILY), id_of("daily"), Settings(), NOW, CallerKey("anna", "once")) for _ in range(2)]
     first = actions.perform_run(api, plans[0]).made
     script.on("GET", JOBS.path(given.NAMESPACE, first["metadata"]["name"]), first)
     assert actions.perform_run(api, plans[1]) == (first, True)

@@ -59,7 +59,7 @@ def known(plugin: ScriptedPlugin) -> ScriptedPlugin:
         (["score", ""], []),
         (
             ["delete-runs", "chat", "--bef"],
-            ["--before\tonly runs that began before this time or date, or longer ago than this, such as 30d"],
+            ["--before\truns before this time or date, or longer ago than this, such as 30d"],
         ),
         (["diff", "chat", "1", "2", ""], []),
         (["deploy", "chat", "--runtime", ""], ["tiny-1\t1.0.0"]),

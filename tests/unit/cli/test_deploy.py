@@ -180,7 +180,7 @@ def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatc
     [
         (
             row(given.progressing(2, "v2")),
-            f"v2 (#2, {NEW}) is still Progressing after 0 s: it goes on; see `kubectl dynamiq status chat -n demo`",
+            f"v2 (#2, {NEW}) is still Progressing after 0 s: it continues; see `kubectl dynamiq status chat -n demo`",
         ),
         (
             row(),
@@ -217,7 +217,7 @@ def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(serving: ScriptedP
     rolling_out(serving, row(given.progressing(2, "v2")), ctrl_c(row(given.progressing(2, "v2"))))
     done = serving("deploy", "chat", "--yes")
     assert done.code == 130
-    assert done.err.splitlines()[-1] == f"interrupted: the deploy of {NEW} goes on; see `kubectl dynamiq status chat -n demo`"
+    assert done.err.splitlines()[-1] == f"interrupted: the deploy of {NEW} continues; see `kubectl dynamiq status chat -n demo`"
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_whoever_may_only_read_gets_a_preview_with_a_warning(serving: ScriptedPl
         assert (shown.code, "you could not do this: you may not create deployments" in shown.out) == (0, True)
     done = serving("deploy", "chat", "--yes")
     assert done.code == 1
-    assert done.err.endswith("ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)\n")
+    assert done.err.endswith("ask for the ClusterRole that allows it, view to read and edit to deploy (`kubectl auth can-i --list`)\n")
 
 
 # Rollbacks.

@@ -34,7 +34,7 @@ def text(status: int, said: str) -> Reply:
         (text(500, "getting credentials: exec: executable helper not found\nmore"), f"{LOG_IN} (getting credentials: exec: executable helper not found)"),
         (
             failure(403, "Forbidden", 'deployments is forbidden: User "eve" cannot list'),
-            'deployments is forbidden: User "eve" cannot list: ask for the ClusterRole that allows it, view to look and edit to deploy'
+            'deployments is forbidden: User "eve" cannot list: ask for the ClusterRole that allows it, view to read and edit to deploy'
             " (`kubectl auth can-i --list`)",
         ),
         (failure(403, "Forbidden", "quota exceeded"), "quota exceeded"),

@@ -13,7 +13,7 @@ import pytest
 from dynamiq_operator.cli import new_runs, patience
 from dynamiq_operator.cli.commands import runs
 from dynamiq_operator.cli.new_runs import NewRuns
-from dynamiq_operator.cli.recorder import PROXY, Query, Recorder
+from dynamiq_operator.cli.recorder import PROXY, Query, RecorderClient
 from tests.support import factories as given
 from tests.support import scripted_recorder as made
 from tests.support.scripted import Reply
@@ -145,13 +145,13 @@ def test_watching_a_rare_filter_looks_no_further_back_the_longer_it_goes_on(sinc
     """A run that started a day ago and has ended since the last read is still found."""
     began = now = datetime(2026, 11, 27, 10, tzinfo=UTC)
     recorder = ListingRecorder()
-    new = NewRuns(cast(Recorder, recorder), "/runs", since, now=lambda: now)
+    new = NewRuns(cast(RecorderClient, recorder), "/runs", since, now=lambda: now)
     for hours in (1, 2, 48):
         now = began + timedelta(hours=hours)
-        assert new.look() == []
+        assert new.read() == []
     recorder.runs = [made.a_run(started_at="2026-11-28T10:00:01.000000Z")]
     now += timedelta(seconds=2)
-    assert new.look() == recorder.runs
+    assert new.read() == recorder.runs
     assert [begin[:16] for begin in recorder.asked] == [
         "2026-11-26T10:00",
         "2026-11-26T10:00",
@@ -178,13 +178,13 @@ class SlowTime:
 
 
 def test_a_slow_recorder_is_asked_at_most_half_of_the_time(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
-    time, looks = SlowTime(waits=4), iter((30.0, 0.5, 7.0))
+    time, reads = SlowTime(waits=4), iter((30.0, 0.5, 7.0))
 
-    def look(_: NewRuns) -> list[dict[str, Any]]:
-        time.now += next(looks, 0.0)
+    def read(_: NewRuns) -> list[dict[str, Any]]:
+        time.now += next(reads, 0.0)
         return []
 
     monkeypatch.setattr(runs, "time", time)
-    monkeypatch.setattr(NewRuns, "look", look)
+    monkeypatch.setattr(NewRuns, "read", read)
     plugin.script.on("GET", RUNS, made.a_page())
     assert (plugin("runs", "chat", "--watch").code, time.waited) == (130, [2.0, 30.0, 2.0, 7.0])

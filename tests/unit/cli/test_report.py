@@ -167,7 +167,7 @@ def test_at_says_what_was_being_deployed_beside_it(with_rows: ScriptedPlugin) ->
     holds(with_rows, [app_manifest()], [*history(), owned(given.stored(given.row_manifest("chat-d", given.progressing(4, "v4"))))])
     assert (
         with_rows("at", "chat", "2026-11-24T12:00:05Z").out.splitlines()[-1]
-        == "  deploying   v4 (#4, chat-d), begun at 2026-11-24T12:00:00Z"
+        == "  deploying   v4 (#4, chat-d), started at 2026-11-24T12:00:00Z"
     )
 
 

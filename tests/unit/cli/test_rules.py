@@ -55,7 +55,7 @@ def test_a_deploy_that_ends_up_waiting_says_for_what_and_ends(held: ScriptedPlug
     done = held("deploy", "chat", "--yes")
     assert done.code == 3
     assert f"chat: v2 (#3, chat-new) waits: {rules.AWAITS}" in done.out
-    assert "it goes on after that; see `kubectl dynamiq status chat -n demo`" in done.out
+    assert "it continues after that; see `kubectl dynamiq status chat -n demo`" in done.out
     assert "error" not in done.err
     assert f"  it would wait: {rules.WOULD_AWAIT['message']}" in done.out, "the preview said so before"
 

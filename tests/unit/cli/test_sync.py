@@ -126,7 +126,7 @@ def test_merged_into_git_it_is_what_is_live(cluster: ScriptedPlugin, options: tu
 def test_where_git_says_it_already_nothing_is_printed(cluster: ScriptedPlugin, deploy: Manifest) -> None:
     declares(cluster, deploy)
     done = cluster("sync", NAME, "--to-git", "--exit-code")
-    assert (done.code, done.out, done.err) == (0, "", "chat in demo: Git says what is live, v1 (#6, chat-b)\n")
+    assert (done.code, done.out, done.err) == (0, "", "chat in demo: Git matches what is live, v1 (#6, chat-b)\n")
 
 
 def test_a_row_of_git_that_is_live_is_what_git_says_though_it_named_no_version(cluster: ScriptedPlugin) -> None:

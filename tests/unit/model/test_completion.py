@@ -10,7 +10,7 @@ import pytest
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.model import digests
-from dynamiq_operator.model.completion import LIMITED_CALLERS, NO_GATE, UNREAD_GATE, Known, Missing, Refused, Unknown, complete
+from dynamiq_operator.model.completion import LIMITED_CALLERS, NO_GATE, UNREAD_GATE, Known, Missing, NotReadable, Refused, complete
 from dynamiq_operator.model.gates import GateState
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
 from dynamiq_operator.model.record import Pinned, Promoted, Restored, Source
@@ -444,7 +444,7 @@ def test_serverless_needs_a_gate_and_waits_where_it_is_not_known_whether_there_i
     row = new(asking(config={"type": "serverless"}))
     assert why_refused(row, gate=GateState.ABSENT) == NO_GATE
     assert "kubectl apply -k manifests/gate" in NO_GATE
-    assert completed(row, gate=GateState.UNKNOWN) == Unknown(UNREAD_GATE)
+    assert completed(row, gate=GateState.UNKNOWN) == NotReadable(UNREAD_GATE)
     assert isinstance(completed(row, gate=GateState.DOWN), Pinned), "the App is awake until the gate is back"
     assert isinstance(completed(new(), gate=GateState.ABSENT), Pinned), "a server needs none"
 

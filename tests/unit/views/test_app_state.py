@@ -7,7 +7,7 @@ import pytest
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.views.app_state import AppState, AppWord, app_state, is_as_declared, rows_under_way
+from dynamiq_operator.views.app_state import ExplainedState, ServingState, app_state, is_as_declared, rows_under_way
 from tests.support import factories as given
 from tests.support.world import BAD_NAME, World, a_world, serving
 
@@ -20,19 +20,19 @@ def _rows(world: World) -> list[Manifest]:
     return [made for (version, kind, _), made in world.objects.items() if (version, kind) == (API_VERSION, kinds.RECORD.kind)]
 
 
-def _state(world: World) -> AppState:
+def _state(world: World) -> ExplainedState:
     return app_state(_app(world), next(iter(rows_under_way(_rows(world))), None))
 
 
 def _word_and_reason(world: World) -> tuple[str, str | None]:
     """Returns word and reason."""
     state = _state(world)
-    return state.word.value, state.reason
+    return state.state.value, state.reason
 
 
 def test_from_nothing_to_live() -> None:
     world = a_world()
-    assert _state(world) == AppState(AppWord.NOT_DEPLOYED), "the operator has not seen it"
+    assert _state(world) == ExplainedState(ServingState.NOT_DEPLOYED), "the operator has not seen it"
     world.settle()
     assert _word_and_reason(world) == ("NotDeployed", "NotDeployed")
     world.deploy("a", "v1")
@@ -50,7 +50,7 @@ def test_a_row_that_waits_is_pending_and_says_for_what() -> None:
     world.settle()
     assert _word_and_reason(world)[0] == "Pending"
     assert "chat-v9 does not exist" in (_state(world).message or "")
-    assert app_state(_app(world), None).word is AppWord.PENDING, "for who may not read rows the App alone says so"
+    assert app_state(_app(world), None).state is ServingState.PENDING, "for who may not read rows the App alone says so"
 
 
 def test_a_first_row_that_failed_leaves_nothing_live() -> None:
@@ -90,7 +90,7 @@ def test_an_app_that_sleeps_is_told_so() -> None:
     """The reason is the operator's: `test_sleep` of the views compares the two."""
     ready = {"type": "Ready", "status": "True", "reason": "Asleep", "message": "v1 is live; it is asleep: the next call wakes it"}
     app = given.app_manifest(given.with_status(conditions=[ready], live={"row": "a"}))
-    assert app_state(app, None) == AppState(AppWord.ASLEEP, "Asleep", ready["message"])
+    assert app_state(app, None) == ExplainedState(ServingState.ASLEEP, "Asleep", ready["message"])
 
 
 def test_an_outcome_decides_before_the_phase_does() -> None:
@@ -102,7 +102,7 @@ def test_an_outcome_decides_before_the_phase_does() -> None:
 @pytest.mark.parametrize("status", [None, {}, {"conditions": None}, {"conditions": [{"type": "Ready"}], "live": {"row": "a"}}])
 def test_a_status_of_another_version_is_told_as_far_as_it_can_be(status: Manifest | None) -> None:
     app = {**given.app_manifest(), **({"status": status} if status is not None else {})}
-    assert app_state(app, None).word.value == ("Degraded" if status and "live" in status else "NotDeployed")
+    assert app_state(app, None).state.value == ("Degraded" if status and "live" in status else "NotDeployed")
 
 
 def test_what_git_asks_is_live_where_its_own_row_is() -> None:

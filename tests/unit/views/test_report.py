@@ -10,7 +10,7 @@ import pytest
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time
-from dynamiq_operator.views.report import Reading, Report, as_csv, as_data, as_markdown
+from dynamiq_operator.views.report import Report, ReportBuilder, as_csv, as_data, as_markdown
 from tests.support import factories as given
 
 HOSTILE = "=cmd|'/C calc'!A0 | <img src=x>\n# no heading"
@@ -47,7 +47,7 @@ def history() -> list[Manifest]:
 
 
 def report(*rows: Manifest, since: str | None = None, until: str | None = None) -> Report:
-    reading = Reading(since, until)
+    reading = ReportBuilder(since, until)
     for each in rows:
         reading.add(each)
     return reading.report(at(60))

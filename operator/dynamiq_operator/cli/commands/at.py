@@ -13,7 +13,7 @@ from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.views.audited import AuditedRow
 from dynamiq_operator.views.history import compute_in_words, config_in_words, title
-from dynamiq_operator.views.live_at import LiveAt, Reading, as_data
+from dynamiq_operator.views.live_at import LiveAt, LiveAtSearch, as_data
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -55,15 +55,13 @@ def _wrong(options: argparse.Namespace) -> str:
 
 
 def run(context: CommandContext) -> int:
-    from dynamiq_operator.actions.history import find_app
-
     options = context.options
     namespace = "" if options.all_namespaces else context.namespace
     live_by_app = _read(context, namespace)
     if options.app is not None:
         if not live_by_app:
-            find_app(context.api, namespace, options.app)
-        return _print_app(context, live_by_app.get((namespace, options.app)) or Reading(options.time).found())
+            context.find_app()
+        return _print_app(context, live_by_app.get((namespace, options.app)) or LiveAtSearch(options.time).found())
     shown = {app: each for app, each in live_by_app.items() if each.row or each.rolling_out or each.unknown}
     _print_table(context, dict(islice(shown.items(), options.limit)))
     return 0
@@ -72,10 +70,10 @@ def run(context: CommandContext) -> int:
 def _read(context: CommandContext, namespace: str) -> LiveByApp:
     from dynamiq_operator.actions.audits import audited_rows
 
-    readings: dict[tuple[str, str], Reading] = {}
+    readings: dict[tuple[str, str], LiveAtSearch] = {}
     for row in audited_rows(context.api, namespace, context.options.app):
         key = row["metadata"]["namespace"], row["spec"]["app"]
-        readings.setdefault(key, Reading(context.options.time)).add(row)
+        readings.setdefault(key, LiveAtSearch(context.options.time)).add(row)
     live_by_app = {app: reading.found() for app, reading in sorted(readings.items())}
     if unknown := [app for app, each in live_by_app.items() if each.unknown is not None]:
         _add_archived(context, namespace, readings, unknown)
@@ -83,7 +81,7 @@ def _read(context: CommandContext, namespace: str) -> LiveByApp:
 
 
 def _add_archived(
-    context: CommandContext, namespace: str, readings: dict[tuple[str, str], Reading], unknown: list[tuple[str, str]]
+    context: CommandContext, namespace: str, readings: dict[tuple[str, str], LiveAtSearch], unknown: list[tuple[str, str]]
 ) -> None:
     """Adds archived rows to the readings of Apps whose rows in the cluster do not decide the answer. Counts a row that both have once."""
     from dynamiq_operator.cli.archive import archives
@@ -108,7 +106,7 @@ def _lines(live_at: LiveAt) -> Iterator[str]:
     if live_at.row is not None:
         yield from _facts(live_at.row)
     if (other := live_at.rolling_out) is not None:
-        yield f"  {'deploying':<11} {title(other.row)}, begun at {other.row.date}"
+        yield f"  {'deploying':<11} {title(other.row)}, started at {other.row.date}"
 
 
 def _facts(audited: AuditedRow) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.output import Table, safe
-from dynamiq_operator.cli.recorder import Recorder
+from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.model.recorder import Verdict
 from dynamiq_operator.views import runs as view
 
@@ -40,7 +40,7 @@ def add_arguments(command: parsing.Parser) -> None:
 
 def run(context: CommandContext) -> int:
     options = context.options
-    recorder = Recorder(context)
+    recorder = RecorderClient(context)
     row = _uid(context, options.row if options.row is not None else _live(context, recorder))
     baseline = _uid(context, options.baseline) if options.baseline is not None else PREVIOUS
     comparison = recorder.data(f"{recorder.app(options.app)}/deployments/{row}/comparison", [("baseline", baseline)])
@@ -53,17 +53,14 @@ def run(context: CommandContext) -> int:
     return {Verdict.REGRESSED: REGRESSED, Verdict.IMPROVED: 0, Verdict.UNCHANGED: 0}.get(comparison["verdict"], UNDECIDED)
 
 
-def _live(context: CommandContext, recorder: Recorder) -> str:
+def _live(context: CommandContext, recorder: RecorderClient) -> str:
     if (row := recorder.live_row(context.options.app)) is None:
         raise Refusal(f"nothing of {context.options.app} is live: name a row of {context.hint(f'history {context.options.app} -o wide')}")
     return row
 
 
 def _uid(context: CommandContext, row: str) -> str:
-    from dynamiq_operator.actions.history import find_row
-
-    uid: str = find_row(context.api, context.namespace, context.options.app, row)["metadata"]["uid"]
-    return uid
+    return str(context.find_row(row)["metadata"]["uid"])
 
 
 def _print(context: CommandContext, comparison: view.Data) -> None:

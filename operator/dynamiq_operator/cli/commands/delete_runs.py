@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import confirm, output, parsing, run_arguments
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.cli.recorder import Recorder
+from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.model.recorder import COUNTED
 
 if TYPE_CHECKING:
@@ -29,10 +29,7 @@ def add_arguments(command: parsing.Parser) -> None:
     run_arguments.add_app_or_id(command)
     chosen = command.add_mutually_exclusive_group(required=True)
     chosen.add_argument(
-        "--before",
-        type=parsing.moment,
-        metavar="TIME",
-        help="only runs that began before this time or date, or longer ago than this, such as 30d",
+        "--before", type=parsing.moment, metavar="TIME", help="runs before this time or date, or longer ago than this, such as 30d"
     )
     run_arguments.add_callers(chosen)
     parsing.add_preview_flags(command)
@@ -40,7 +37,7 @@ def add_arguments(command: parsing.Parser) -> None:
 
 def run(context: CommandContext) -> int:
     options = context.options
-    recorder = Recorder(context)
+    recorder = RecorderClient(context)
     path = f"{recorder.chosen_app()}/runs"
     app = options.app or options.app_id
     chosen, counted, which = _chosen(context)

@@ -11,7 +11,7 @@ from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow
 
 if TYPE_CHECKING:
-    from dynamiq_operator.actions.comparison import Comparison
+    from dynamiq_operator.actions.comparison import RowDiff
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
 
@@ -39,7 +39,7 @@ def run(context: CommandContext) -> int:
     return 0
 
 
-def _data(before: Manifest, after: Manifest, compared: Comparison) -> dict[str, Any]:
+def _data(before: Manifest, after: Manifest, compared: RowDiff) -> dict[str, Any]:
     """Returns both rows as `history -o json` has them, and what changed; `flowDiff` is None if a flow cannot be read."""
     from dynamiq_operator.views.preview import differences
 
@@ -58,20 +58,18 @@ def _find(context: CommandContext, api: Api, row: str) -> tuple[Manifest, Api]:
 
     Also returns the API for the comparison: the flow of an archived row may be only there.
     """
-    from dynamiq_operator.actions import history as reading
-
     try:
-        return reading.find_row(context.api, context.namespace, context.options.app, row), api
+        return context.find_row(row), api
     except Unknown:
-        from dynamiq_operator.cli.archive import beside
+        from dynamiq_operator.cli.archive import with_archived_row
 
-        archived = beside(context, api, row)
+        archived = with_archived_row(context, api, row)
         if archived is None:
             raise
         return archived.row, archived
 
 
-def _lines(before: Manifest, after: Manifest, compared: Comparison) -> list[str]:
+def _lines(before: Manifest, after: Manifest, compared: RowDiff) -> list[str]:
     """Returns what changed between two rows, as lines of a preview."""
     from dynamiq_operator.actions.comparison import UNREAD
     from dynamiq_operator.views.preview import differences

@@ -153,10 +153,8 @@ def _document(how: str) -> Callable[[dict[str, Any]], str]:
 
 def _report_empty(context: CommandContext) -> int:
     """Reports that the App has no rows yet. Raises Unknown if there is no such App."""
-    from dynamiq_operator.actions.history import find_app
-
     app = context.options.app
-    find_app(context.api, context.namespace, app)
+    context.find_app()
     if output.is_data(context.options.output):
         context.out.lines([output.formatted([], context.options.output)])
     context.err.lines([f"nothing of {app} was deployed yet: {context.hint(f'deploy {app}')}"])

@@ -60,11 +60,9 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
-    from dynamiq_operator.actions import history as reading
-
     options = context.options
     payload = _input(options.input)
-    app = reading.find_app(context.api, context.namespace, options.app)
+    app = context.find_app()
     headers = {"Content-Type": "application/json", **_key(context, app)}
     with _address(context, app) as address:
         status, answer = _call(address, json.dumps({"input": payload}).encode(), headers, options.timeout)
@@ -140,7 +138,7 @@ def _has_no_pod(context: CommandContext, app: App) -> bool:
 def _forwarded(context: CommandContext, app: App) -> Iterator[int]:
     """Yields a local port that leads to the App while the block lasts. Raises Refusal with kubectl's message."""
     # The API server's service proxy is no alternative: it consumes the header in which an Access Key is sent.
-    command = [kubectl(), "port-forward", *context.given.kubectl, f"--namespace={context.namespace}"]
+    command = [kubectl(), "port-forward", *context.command_line.kubectl, f"--namespace={context.namespace}"]
     command += [f"service/{names.service(app.meta.name)}", ":80", "--address=127.0.0.1"]
     guarded = ["/bin/sh", "-c", GUARD_SCRIPT, "sh", "", os.devnull, *command]  # it ends with the plugin, however that ends
     process = subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -36,12 +36,10 @@ def add_arguments(command: parsing.Parser) -> None:
 
 def run(context: CommandContext) -> int:
     """Replaces this process by `kubectl logs`, with the selector of the pods of one row."""
-    from dynamiq_operator.actions import history as reading
-
     options = context.options
-    app = reading.find_app(context.api, context.namespace, options.app)
+    app = context.find_app()
     selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL} in ({','.join(_templates(context, _row(context, app)))})"
-    command = [kubectl(), "logs", *context.given.kubectl, f"--namespace={context.namespace}", f"--selector={selector}", "--prefix"]
+    command = [kubectl(), "logs", *context.command_line.kubectl, f"--namespace={context.namespace}", f"--selector={selector}", "--prefix"]
     command += [f"--max-log-requests={MOST_PODS}"]
     command += ["--follow"] if options.follow else []
     command += [f"--since={options.since}"] if options.since else []
@@ -57,7 +55,7 @@ def _row(context: CommandContext, app: App) -> Manifest:
     from dynamiq_operator.plan.history.lifecycle import RowHistory
 
     if context.options.row is not None:
-        row = reading.find_row(context.api, context.namespace, app.meta.name, context.options.row)
+        row = context.find_row(context.options.row)
         if "pinned" not in row["spec"]:
             raise Refusal(f"row {row['metadata']['name']} was never rolled out, so it had no pods")
         return row

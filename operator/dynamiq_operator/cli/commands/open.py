@@ -23,11 +23,10 @@ def add_arguments(command: parsing.Parser) -> None:
 
 def run(context: CommandContext) -> int:
     """Prints the address; opens it if it is reachable from here and there is a desktop."""
-    from dynamiq_operator.actions import history as reading
     from dynamiq_operator.desired import exposure
     from dynamiq_operator.model.app import ExposureType
 
-    app = reading.find_app(context.api, context.namespace, context.options.app)
+    app = context.find_app()
     url, exposed = exposure.address(app), app.spec.exposure
     if url is None:
         raise Refusal(f"{app.meta.name} has no address yet: see {context.hint(f'status {app.meta.name}')}")

@@ -12,7 +12,7 @@ from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow, title
 
 if TYPE_CHECKING:
-    from dynamiq_operator.actions.guards import Standing
+    from dynamiq_operator.actions.guards import AppGuards
     from dynamiq_operator.cli.context import CommandContext
 
 WOULD_WAIT = 3
@@ -42,10 +42,10 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
-    from dynamiq_operator.actions.guards import standing
+    from dynamiq_operator.actions.guards import read_guards
 
     options = context.options
-    evaluation = standing(context.api, context.namespace, options.app)
+    evaluation = read_guards(context.api, context.namespace, options.app)
     if output.is_data(options.output):
         context.out.lines([output.formatted(_data(context.namespace, evaluation), options.output)])
     else:
@@ -54,7 +54,7 @@ def run(context: CommandContext) -> int:
     return WOULD_WAIT if evaluation.of(RowKind(options.kind)) else 0
 
 
-def _data(namespace: str, evaluation: Standing) -> dict[str, Any]:
+def _data(namespace: str, evaluation: AppGuards) -> dict[str, Any]:
     app = evaluation.app
     return {
         "app": app.meta.name,
@@ -66,7 +66,7 @@ def _data(namespace: str, evaluation: Standing) -> dict[str, Any]:
     }
 
 
-def _lines(evaluation: Standing) -> Iterator[str]:
+def _lines(evaluation: AppGuards) -> Iterator[str]:
     for kind in RowKind:
         first, *more = [each.message for each in evaluation.of(kind)] or [NOTHING]
         yield f"  {kind.value:<11} {first}"

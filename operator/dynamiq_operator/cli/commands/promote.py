@@ -81,7 +81,7 @@ def run(context: CommandContext) -> int:
     if context.options.to_file is not None:
         return _into_file(context, context.options.to_file)
     if context.options.to_context is not None:
-        with Connection(in_context(context.given, context.options.to_context)) as connection:
+        with Connection(in_context(context.command_line, context.options.to_context)) as connection:
             connection.start()
             return _into_cluster(context, connection, context.options.to_context)
     return _promote(context, context, None)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import parsing, words
+from dynamiq_operator.cli import approvals, parsing
+from dynamiq_operator.model.manifests import Purpose
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:
-    words.add_arguments(
+    approvals.add_arguments(
         command,
         "The row ends Failed, with your name and reason. You need the right to `approve`. To reject a version for good, under any name:"
         " `kubectl dynamiq reject-version`.",
@@ -20,6 +21,4 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
-    from dynamiq_operator.model.approval import Purpose
-
-    return words.give(context, Purpose.REJECT)
+    return approvals.create_approval(context, Purpose.REJECT)

@@ -45,10 +45,8 @@ def run(context: CommandContext) -> int:
 
 
 def _row(context: CommandContext) -> Manifest | None:
-    from dynamiq_operator.actions.history import find_row
-
     options = context.options
-    return find_row(context.api, context.namespace, options.app, options.row) if options.row is not None else None
+    return context.find_row(options.row) if options.row is not None else None
 
 
 def _reject(context: CommandContext) -> int:
@@ -56,8 +54,8 @@ def _reject(context: CommandContext) -> int:
 
     options = context.options
     plan = plan_rejection(context.api, context.namespace, options.app, options.workflow_version, options.message, row=_row(context))
-    data = {"version": plan.version, "flowHash": plan.flow_hash, "noOp": plan.standing is not None}
-    if plan.standing is not None and not options.preview:
+    data = {"version": plan.version, "flowHash": plan.flow_hash, "noOp": plan.existing is not None}
+    if plan.existing is not None and not options.preview:
         context.err.lines(safe(line) for line in plan.lines())
         return 0
     if not _agreed(context, plan.lines(), data):

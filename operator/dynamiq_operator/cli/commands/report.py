@@ -61,12 +61,11 @@ def _wrong(options: argparse.Namespace) -> str:
 
 def run(context: CommandContext) -> int:
     from dynamiq_operator.actions.audits import audited_rows
-    from dynamiq_operator.actions.history import find_app
     from dynamiq_operator.cli.archive import archives
 
     options = context.options
     namespace = "" if options.all_namespaces else context.namespace
-    reading = view.Reading(options.since, options.until)
+    reading = view.ReportBuilder(options.since, options.until)
     in_cluster = InCluster()
     for row in audited_rows(context.api, namespace, options.app):
         in_cluster.add(row)
@@ -76,7 +75,7 @@ def run(context: CommandContext) -> int:
             reading.add(row)
     report = reading.report(format_time(datetime.now(UTC)))
     if options.app is not None and not report.histories:
-        find_app(context.api, namespace, options.app)
+        context.find_app()
     _print(context, report)
     context.err.lines(safe(f"error: {each}") for each in report.wrong)
     return 0 if report.fits else DOES_NOT_FIT

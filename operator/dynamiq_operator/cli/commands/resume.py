@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import parsing, words
+from dynamiq_operator.cli import approvals, parsing
+from dynamiq_operator.model.manifests import Purpose
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:
-    words.add_arguments(
+    approvals.add_arguments(
         command,
         "After a rollback, changes from Git are on hold: this deploys the row that waits, or lets Git deploy again. You need the right to"
         " `deploy`.",
@@ -20,6 +21,4 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
-    from dynamiq_operator.model.approval import Purpose
-
-    return words.give(context, Purpose.RESUME)
+    return approvals.create_approval(context, Purpose.RESUME)

@@ -53,9 +53,9 @@ def run(context: CommandContext) -> int:
     try:
         plan = plan_rollback(api, request)
     except Unknown:
-        from dynamiq_operator.cli.archive import beside
+        from dynamiq_operator.cli.archive import with_archived_row
 
-        if row is None or (archived := beside(context, api, row)) is None:
+        if row is None or (archived := with_archived_row(context, api, row)) is None:
             raise
         api, plan = archived, plan_rollback(archived, request)
     return confirm.show_and_deploy(context, plan, api)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from dynamiq_operator.cli import output, parsing, run_arguments
 from dynamiq_operator.cli.output import Table, safe
-from dynamiq_operator.cli.recorder import Recorder
+from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.kube.api import METADATA, pages_at
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.manifests import API_VERSION
@@ -46,7 +46,7 @@ def run(context: CommandContext) -> int:
     options = context.options
     query = [("include", "content")] if options.content else []
     query += [("app_id", options.app_id)] if options.app_id is not None else []
-    run_ = Recorder(context).data(f"/v1/runs/{options.run}", query)
+    run_ = RecorderClient(context).data(f"/v1/runs/{options.run}", query)
     if output.is_data(options.output):
         context.out.lines([output.formatted(run_, options.output)])
         return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dynamiq_operator.cli import output, parsing, run_arguments
 from dynamiq_operator.cli.new_runs import OVERTAKEN, WATCHED_MOST, NewRuns
 from dynamiq_operator.cli.output import Table, safe
-from dynamiq_operator.cli.recorder import Query, Recorder
+from dynamiq_operator.cli.recorder import Query, RecorderClient
 from dynamiq_operator.model.recorder import RunSort, RunStatus
 from dynamiq_operator.views import runs as view
 
@@ -82,7 +82,7 @@ def _amount(text: str) -> float:
 
 def run(context: CommandContext) -> int:
     options = context.options
-    recorder = Recorder(context)
+    recorder = RecorderClient(context)
     query = _query(context)
     path = f"{recorder.chosen_app()}/runs"
     if options.output == "jsonl" and not options.watch:
@@ -128,13 +128,10 @@ def _query(context: CommandContext) -> Query:
 def _row_id(context: CommandContext) -> str | None:
     if context.options.row is None:
         return None
-    from dynamiq_operator.actions.history import find_row  # imports the models
-
-    uid: str = find_row(context.api, context.namespace, context.options.app, context.options.row)["metadata"]["uid"]
-    return uid
+    return str(context.find_row(context.options.row)["metadata"]["uid"])
 
 
-def _export(context: CommandContext, recorder: Recorder, path: str, query: Query) -> int:
+def _export(context: CommandContext, recorder: RecorderClient, path: str, query: Query) -> int:
     """Prints each run as it arrives; holds none in memory."""
     options = context.options
     lines = recorder.lines(f"{path}.jsonl", [*query, *([("include", "content")] if options.content else [])])
@@ -193,6 +190,6 @@ def _follow(context: CommandContext, new: NewRuns, table: Table) -> None:
         # Waits as long as a check took, so that the recorder is busy with it half of the time at most.
         time.sleep(max(EVERY, took))
         began = time.monotonic()
-        runs = new.look()
+        runs = new.read()
         took = time.monotonic() - began
         context.out.lines(_line(context, table, each) for each in runs)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import output, parsing, run_arguments
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.cli.recorder import Recorder
+from dynamiq_operator.cli.recorder import RecorderClient
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -30,7 +30,7 @@ def run(context: CommandContext) -> int:
     options = context.options
     body = {"name": options.name, "value": options.value, **({"comment": options.comment} if options.comment is not None else {})}
     query = [("app_id", options.app_id)] if options.app_id is not None else []
-    made = Recorder(context).score(options.run, query, body)
+    made = RecorderClient(context).score(options.run, query, body)
     if output.is_data(options.output):
         context.out.lines([output.formatted(made, options.output)])
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import output, parsing, run_arguments
 from dynamiq_operator.cli.output import Table, safe
-from dynamiq_operator.cli.recorder import PAGE_MOST, Recorder
+from dynamiq_operator.cli.recorder import PAGE_MOST, RecorderClient
 from dynamiq_operator.views import runs as view
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def add_arguments(command: parsing.Parser) -> None:
 
 def run(context: CommandContext) -> int:
     options = context.options
-    recorder = Recorder(context)
+    recorder = RecorderClient(context)
     filters = {"user_id": options.user_id, "from": options.since, "to": options.until}
     query = [(name, value) for name, value in filters.items() if value is not None]
     sessions = _read_sessions(recorder, f"{recorder.app(options.app)}/sessions", query, options.limit or run_arguments.SHOWN)
@@ -45,7 +45,7 @@ def run(context: CommandContext) -> int:
     return 0
 
 
-def _read_sessions(recorder: Recorder, path: str, query: list[tuple[str, str]], most: int) -> list[view.Data]:
+def _read_sessions(recorder: RecorderClient, path: str, query: list[tuple[str, str]], most: int) -> list[view.Data]:
     """Reads up to `most` sessions. Their pages have numbers and no cursor."""
     sessions: list[view.Data] = []
     size = min(most, PAGE_MOST)

@@ -14,7 +14,7 @@ from dynamiq_operator.views.history import HistoryRow, compute_in_words, config_
 from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
-    from dynamiq_operator.actions.workloads import Beside, Pods
+    from dynamiq_operator.actions.workloads import IdleWorkload, Pods
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.model.objects import App
     from dynamiq_operator.model.rollout import Rollout
@@ -29,7 +29,7 @@ class _State:
     live: HistoryRow | None
     under_way: tuple[HistoryRow, ...]
     pods: Pods | None
-    beside: tuple[Beside, ...]
+    beside: tuple[IdleWorkload, ...]
 
 
 def add_arguments(command: parsing.Parser) -> None:

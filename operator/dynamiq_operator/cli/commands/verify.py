@@ -104,6 +104,6 @@ def _exported(context: CommandContext) -> Exported:
     from dynamiq_operator.cli import export
 
     try:
-        return export.read(Path(context.options.file), context.given.namespace, context.options.app)
+        return export.read(Path(context.options.file), context.command_line.namespace, context.options.app)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise Refusal(f"the history cannot be read: {' '.join(str(error).split())}") from error

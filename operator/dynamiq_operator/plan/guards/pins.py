@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dynamiq_operator.desired.workload import environment_digest
-from dynamiq_operator.model.completion import Refused, Unknown, sealed
+from dynamiq_operator.model.completion import NotReadable, Refused, sealed
 from dynamiq_operator.model.guards import RowKind, RowOf
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Pinned
@@ -18,7 +18,7 @@ from dynamiq_operator.plan.guards.requirements import passes_rules, required_gua
 from dynamiq_operator.plan.history.lifecycle import applies_once_admitted
 
 
-def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused | Unknown:
+def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused | NotReadable:
     """Returns the pins with the parts that guards add; unchanged if no guard applies, which saves a write.
 
     Refused if the rules never allow the row. Unknown if it would wait but the cluster cannot store why.
@@ -29,7 +29,7 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
     added: dict[str, Any] = {}
     guards = tuple(required_guards(context, row, pinned, kind))
     if context.snapshot.guards.outdated:  # the cluster would drop the notes, and the digest would not match the stored row
-        return Unknown(sentences.unknown(context.snapshot.guards.unknown)) if guards else pinned
+        return NotReadable(sentences.unknown(context.snapshot.guards.unknown)) if guards else pinned
     if guards:
         live = context.history.live
         base = RowOf(row=live.name, sequence=live.sequence) if live is not None else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from dynamiq_operator.model.completion import Known, Missing, Refused, Unknown, complete
+from dynamiq_operator.model.completion import Known, Missing, NotReadable, Refused, complete
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.rollout import Rollout
@@ -115,7 +115,7 @@ class _Completion:
             self._last = max(self._last or (0, ""), (row.sequence, completion.digest))
             self._change(pinned, CompleteRecord(app, row, number, completion))
             return
-        if isinstance(completion, Unknown) or (isinstance(completion, Missing) and not late):
+        if isinstance(completion, NotReadable) or (isinstance(completion, Missing) and not late):
             self._waits[row.name] = completion.message
             self._operations[row.name] = self._numbering(row, number)
             return

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from dynamiq_operator.actions.workloads import Workloads, may_serve_otherwise, workloads_of
+from dynamiq_operator.actions.workloads import AppWorkloads, may_serve_otherwise, workloads_of
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
@@ -89,14 +89,14 @@ def _described(session: CallerSession, namespace: str, workflow: str) -> str | N
     return description
 
 
-def _access(raw: Manifest, workloads: Workloads | None) -> Data:
+def _access(raw: Manifest, workloads: AppWorkloads | None) -> Data:
     """Returns the access that pods enforce while a change of it waits for a row; else empty."""
     if workloads is None or workloads.checks_keys is None or not may_serve_otherwise(raw.get("status") or {}):
         return {}
     return serialize.access(workloads.checks_keys)
 
 
-def _workloads(session: CallerSession, raw: Manifest) -> Workloads | None:
+def _workloads(session: CallerSession, raw: Manifest) -> AppWorkloads | None:
     """Returns the workloads of an App with strategy Switch, or whose pods may enforce another access than its spec has; else None."""
     # Without strategy Switch an App has one workload, and nothing beside it to show.
     if (raw["spec"].get("rollout") or {}).get("strategy") != Strategy.SWITCH and not may_serve_otherwise(raw.get("status") or {}):

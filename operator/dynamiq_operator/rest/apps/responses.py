@@ -22,7 +22,7 @@ from dynamiq_operator.rest.shared.examples import (
     WORKFLOW,
 )
 from dynamiq_operator.rest.shared.responses import Access, Author, Condition, ConfigShape, Guard, RowRef, RuntimeShape, VersionRef, Waits
-from dynamiq_operator.views.app_state import AppWord
+from dynamiq_operator.views.app_state import ServingState
 
 
 class WorkflowRef(ResponseModel):
@@ -41,7 +41,7 @@ class AppStatus(ResponseModel):
     word: Annotated[
         str,
         Field(
-            json_schema_extra={"enum": [word.value for word in AppWord]},
+            json_schema_extra={"enum": [state.value for state in ServingState]},
             description="Asleep: scaled to zero on purpose. Progressing, Pending: a deployment is under way, with or without one that is live. "
             "Degraded: something is live, and not as it should be. Failed: nothing is live, and the newest deployment failed.",
         ),

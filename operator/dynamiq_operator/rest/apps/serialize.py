@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dynamiq_operator.actions.workloads import Beside
+from dynamiq_operator.actions.workloads import IdleWorkload
 from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import AUTHOR_ANNOTATION, workflow_version
 from dynamiq_operator.model.objects import Manifest
@@ -73,7 +73,7 @@ def state(raw: Manifest, rows: Sequence[Manifest] | None, environment: str | Non
         "namespace": namespace,
         "resource_name": meta["name"],
         "environment": environment,
-        "status": {"word": summary.word.value, "reason": summary.reason, "message": summary.message},
+        "status": {"word": summary.state.value, "reason": summary.reason, "message": summary.message},
         "live": _live(raw, rows, ids),
         "under_way": _under_way(under_way) if under_way is not None else None,
         "waiting": [_under_way(row) | {"waits": waits(waits_of(row))} for row in held],
@@ -82,7 +82,7 @@ def state(raw: Manifest, rows: Sequence[Manifest] | None, environment: str | Non
     }
 
 
-def details(raw: Manifest, row: Manifest | None, warm: Iterable[Beside]) -> Data:
+def details(raw: Manifest, row: Manifest | None, warm: Iterable[IdleWorkload]) -> Data:
     """Serializes what an App has only when it is read by itself.
 
     `row`: the row that it serves; `warm`: standby workloads that are ready beside it.

@@ -15,7 +15,7 @@ from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.archive import archive_of
 from dynamiq_operator.rest.shared.rows import groups_of
 from dynamiq_operator.views.audited import AuditedRow, WentLive
-from dynamiq_operator.views.live_at import LiveAt, Reading
+from dynamiq_operator.views.live_at import LiveAt, LiveAtSearch
 
 AT_ONCE = 20
 """Rows to read before it decides if more are needed."""
@@ -43,7 +43,7 @@ def live_at(context: ApiContext, session: CallerSession, app: Entry, time: str) 
     members = context.index.of(RECORDS).members(groups_of(app), newest_first=True)
     pinned = [entry for entry in members if entry.row is not None and entry.row.version]
     begun = next((at for at, entry in enumerate(pinned) if entry.row is not None and entry.row.began <= moment.timestamp()), len(pinned))
-    reading, by_name = Reading(time), dict[str, Manifest]()
+    reading, by_name = LiveAtSearch(time), dict[str, Manifest]()
 
     def read_until(entries: Sequence[Entry], is_enough: Callable[[Manifest], bool]) -> None:
         for at in range(0, len(entries), AT_ONCE):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.actions import promote as promoting
-from dynamiq_operator.actions.idempotency import Key, Performed
+from dynamiq_operator.actions.idempotency import CallerKey, Performed
 from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model.names import PROJECT_LABEL
 from dynamiq_operator.rest.context import ApiContext
@@ -37,7 +37,7 @@ def target_of(context: ApiContext, session: CallerSession, app: Entry, body: Pro
     return promoting.target_among(candidates, app.namespace, own, body.environment)
 
 
-def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promotion, key: Key | None) -> Performed:
+def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promotion, key: CallerKey | None) -> Performed:
     """Promotes; returns the row. Raises HttpProblem, Refusal and errors.ApiError."""
     request = request_of(context, app, body)
     confirmation = body.confirmed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.actions.comparison import UNREAD, Comparison
+from dynamiq_operator.actions.comparison import UNREAD, RowDiff
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG
 from dynamiq_operator.rest.shared.serialize import SERVER, SERVERLESS, Data, author, condition, config, guard
@@ -84,7 +84,7 @@ def live_at(answer: LiveAt, row: Data | None, rolling_out: Data | None) -> Data:
     }
 
 
-def comparison(result: Comparison, before: Manifest | None, after: Manifest) -> Data:
+def comparison(result: RowDiff, before: Manifest | None, after: Manifest) -> Data:
     """Serializes what changed from one row to another. `before`, `after`: the rows as stored."""
     return {
         "from": _compared(result.before, before) if result.before is not None and before is not None else None,

@@ -97,8 +97,8 @@ def approve(
     _, row = read_row(context, session, app, deployment_id)
     request = ApprovalRequest(app.namespace, app.name, Purpose(body.purpose), row["metadata"]["name"], body.message, body.digest)
     plan = actions.plan_approval(session.api, request, user=session.user.username, key=key)
-    made, is_replayed = (plan.said, False) if plan.said is not None else actions.perform_approval(session.api, plan)
-    summary = {"says": actions.said(plan, made), "is_no_op": plan.said is not None, "warnings": list(plan.warnings)}
+    made, is_replayed = (plan.existing, False) if plan.existing is not None else actions.perform_approval(session.api, plan)
+    summary = {"says": actions.outcome_lines(plan, made), "is_no_op": plan.existing is not None, "warnings": list(plan.warnings)}
     return Json({"data": serialize.approval(made, row) | summary}, 201, REPLAYED if is_replayed else None)
 
 

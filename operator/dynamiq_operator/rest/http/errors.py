@@ -26,8 +26,8 @@ from dynamiq_operator.actions.refusals import (
     Refusal,
     Taken,
     Unknown,
+    admission_message,
     refused,
-    said_by_admission,
     unknown_object,
 )
 from dynamiq_operator.kube import errors
@@ -136,7 +136,7 @@ def _api_error(status: int, error: errors.ApiError) -> HttpProblem:
     if isinstance(error, errors.Invalid):
         return HttpProblem(status, str(refused(error)), {_field(field): cause for field, cause in error.causes})
     if status != 503:
-        return HttpProblem(status, said_by_admission(error) or str(error))
+        return HttpProblem(status, admission_message(error) or str(error))
     if any(text in str(error) for text in _TOO_LARGE):
         return invalid_body("this is more than the cluster stores in one object, where each quote counts twice: make it smaller")
     return unavailable(str(error), error.retry_after)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from dynamiq_operator.actions.idempotency import HEADER, Key
+from dynamiq_operator.actions.idempotency import HEADER, CallerKey
 
 KEY_MAX = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
@@ -24,8 +24,8 @@ async def _key(
             description="The same request with the same key gives the same row; another request with it is refused with 422.",
         ),
     ] = None,
-) -> Key | None:
-    return Key(request.state.session.user.username, value) if value is not None else None
+) -> CallerKey | None:
+    return CallerKey(request.state.session.user.username, value) if value is not None else None
 
 
-KeyOf = Annotated[Key | None, Depends(_key)]
+KeyOf = Annotated[CallerKey | None, Depends(_key)]

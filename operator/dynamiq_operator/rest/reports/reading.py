@@ -17,7 +17,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.archive import Archive, InCluster
 from dynamiq_operator.rest.shared.row_pages import rows
-from dynamiq_operator.views.report import Reading
+from dynamiq_operator.views.report import ReportBuilder
 
 READ_MOST = 20_000
 """Rows that are read, at most. They are of all times, since a history is verified whole."""
@@ -26,7 +26,7 @@ TOLD_MOST = 5_000
 NARROWER = "ask for one project, or make the report with kubectl dynamiq, which has no such limit"
 
 
-def read(context: ApiContext, session: CallerSession, project: Entry | None, reading: Reading) -> None:
+def read(context: ApiContext, session: CallerSession, project: Entry | None, reading: ReportBuilder) -> None:
     """Adds the rows of a project, or of every project whose rows the caller may list, to a report.
 
     Raises HttpProblem 422 if there are too many, and errors.ApiError: Denied if the caller may not list those of the project.

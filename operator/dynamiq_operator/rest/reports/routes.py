@@ -75,7 +75,7 @@ async def report(
     project = context.find(NAMESPACES, project_id, "project_id") if project_id is not None else None
     # Thousands of rows take seconds of a processor: few requests at once, and one for each caller.
     async with context.verifications.slot(session.user.id):
-        made = await run_in_threadpool(_make, context, session, project, view.Reading(begin, end))
+        made = await run_in_threadpool(_make, context, session, project, view.ReportBuilder(begin, end))
         return await run_in_threadpool(_respond, made, form)
 
 
@@ -93,7 +93,7 @@ def _span(since: str | None, until: str | None) -> tuple[str, str | None]:
     return _text(begin), _text(end) if end is not None and end <= now else None
 
 
-def _make(context: ApiContext, session: CallerSession, project: Entry | None, reading: view.Reading) -> view.Report:
+def _make(context: ApiContext, session: CallerSession, project: Entry | None, reading: view.ReportBuilder) -> view.Report:
     try:
         read(context, session, project, reading)
     except errors.Denied as error:

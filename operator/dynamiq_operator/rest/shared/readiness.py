@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamiq_operator.actions.workloads import Workloads, workloads_of
+from dynamiq_operator.actions.workloads import AppWorkloads, workloads_of
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import app_uid
@@ -22,7 +22,7 @@ def read_ready(api: Api, row: Manifest, app: Manifest | None) -> Data | None:
     return ready(workloads_of(api, row["metadata"]["namespace"], row["spec"]["app"], app_uid(row)), row, app)
 
 
-def ready(workloads: Workloads | None, row: Manifest, app: Manifest | None) -> Data | None:
+def ready(workloads: AppWorkloads | None, row: Manifest, app: Manifest | None) -> Data | None:
     """Returns the pods of a row from workloads that were read, as `read_ready` does."""
     pods = workloads.ready_of(row) if workloads is not None else None
     if pods is None:

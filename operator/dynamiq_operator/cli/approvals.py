@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model.manifests import Purpose
 from dynamiq_operator.views.waiting import is_waiting
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.approvals import ApprovalPlan
     from dynamiq_operator.cli.context import CommandContext
-    from dynamiq_operator.model.approval import Purpose
     from dynamiq_operator.views.preview import Preview
 
 ROW = "the row, by its sequence (13 or '#13') or its name (default: the waiting row)"
@@ -26,36 +26,34 @@ def add_arguments(command: parsing.Parser, more: str, examples: tuple[str, ...])
     parsing.add_preview_flags(command)
 
 
-def give(context: CommandContext, purpose: Purpose) -> int:
+def create_approval(context: CommandContext, purpose: Purpose) -> int:
     """Creates an Approval with this purpose for a row; returns the exit code. Raises Refusal and ApiError."""
     from dynamiq_operator.actions.approvals import ApprovalRequest, perform_approval, plan_approval
-    from dynamiq_operator.model.approval import Purpose
 
     options = context.options
     request = ApprovalRequest(context.namespace, options.app, purpose, options.row, options.message)
     plan = plan_approval(context.api, request)
-    if plan.said is not None and not options.preview:
-        _print(context, plan, plan.said)
+    if plan.existing is not None and not options.preview:
+        _print_outcome(context, plan, plan.existing)
         return 0
     # A rejection needs no preview, and must be possible even if the preview fails.
     shows = is_waiting(plan.row) and purpose in (Purpose.APPROVE, Purpose.RESUME)
     preview = plan.preview(context.api) if shows else None
     if not confirm.agreed(context, _lines(plan, preview), _data(plan, preview)):
         return 0 if options.preview else confirm.declined(context)
-    _print(context, plan, perform_approval(context.api, plan).made)
+    _print_outcome(context, plan, perform_approval(context.api, plan).made)
     return 0
 
 
 def _lines(plan: ApprovalPlan, preview: Preview | None) -> Iterator[str]:
     from dynamiq_operator.actions.approvals import DONE
-    from dynamiq_operator.model.approval import Purpose
 
     yield f"{plan.request.purpose.value.lower()} {plan.title} of {plan.request.app} in {plan.request.namespace}"
     if (author := plan.row["spec"].get("createdBy")) is not None:
         yield f"  by       {author}"
     if (message := plan.row["spec"].get("message")) is not None:
         yield f"  message  {message}"
-    for approval in plan.given:
+    for approval in plan.approvals:
         spec = approval["spec"]
         why = f": {spec['message']}" if spec.get("message") else ""
         yield f"  {DONE[Purpose(spec['purpose'])]} by {spec.get('by') or 'an unknown user'}{why}"
@@ -72,16 +70,16 @@ def _data(plan: ApprovalPlan, preview: Preview | None) -> dict[str, Any]:
         "digest": plan.manifest["spec"]["digest"],
         "preview": preview.as_json() if preview is not None else None,
         "says": plan.consequences(),
-        "noOp": plan.said is not None,
+        "noOp": plan.existing is not None,
     }
 
 
-def _print(context: CommandContext, plan: ApprovalPlan, made: dict[str, Any]) -> None:
-    from dynamiq_operator.actions.approvals import said
+def _print_outcome(context: CommandContext, plan: ApprovalPlan, made: dict[str, Any]) -> None:
+    from dynamiq_operator.actions.approvals import outcome_lines
 
     how = context.options.output
     if how == "name":
         context.out.lines([output.named("Approval", made["metadata"]["name"])])
     elif how is not None:
         context.out.lines([output.formatted(made, how)])
-    (context.out if how is None else context.err).lines(safe(line) for line in [*said(plan, made), *plan.warnings])
+    (context.out if how is None else context.err).lines(safe(line) for line in [*outcome_lines(plan, made), *plan.warnings])
