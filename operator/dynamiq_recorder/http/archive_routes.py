@@ -6,9 +6,11 @@ operator keeps those.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import anyio.to_thread
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
@@ -17,7 +19,7 @@ from dynamiq_operator.serving.problems import HttpProblem, invalid_field, unavai
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, ContextOf
 from dynamiq_recorder.http.errors import FULL_FOR, unknown
-from dynamiq_recorder.http.queries import ArchiveAtQueryOf, ArchiveKeysQueryOf, ArchiveQueryOf
+from dynamiq_recorder.http.queries import ArchiveAtQuery, ArchiveKeysQuery, ArchiveQuery
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import NotNow, User
@@ -58,7 +60,7 @@ async def take(request: Request, context: ContextOf, uid: str) -> Response:
 
 
 @router.get("")
-async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: ArchiveQueryOf) -> Response:
+async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveQuery, Query()]) -> Response:
     """Lists rows as they were stored, newest first by default."""
     await _readable(context, user, uid, RECORD.plural, "list")
     try:
@@ -73,7 +75,7 @@ async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Archive
 
 
 @router.get("/keys")
-async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: ArchiveKeysQueryOf) -> Response:
+async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveKeysQuery, Query()]) -> Response:
     """Lists the identities of rows from a sequence on, newest first, including rows that may still be in the cluster."""
     await _readable(context, user, uid, RECORD.plural, "list")
     keys = await context.ask(context.store.archived_keys, uid, query.first)
@@ -84,7 +86,7 @@ async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Archive
 
 
 @router.get("/at")
-async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: ArchiveAtQueryOf) -> Response:
+async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveAtQuery, Query()]) -> Response:
     """Lists the rows that show what was live at a time, oldest first."""
     await _readable(context, user, uid, RECORD.plural, "list")
     around = await context.ask(context.store.archived_around, uid, parsed(query.time))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice, takewhile
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from dynamiq_recorder.compare import compare, figures_of, verdict_of
 from dynamiq_recorder.http.context import Context, ContextOf
 from dynamiq_recorder.http.errors import unknown
-from dynamiq_recorder.http.queries import ComparisonQueryOf, VerdictsQueryOf
+from dynamiq_recorder.http.queries import ComparisonQuery, VerdictsQuery
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.maturity import is_open, matured, matures_after, told
 from dynamiq_recorder.model import Row, RowFigures
@@ -28,7 +28,9 @@ router = APIRouter(prefix="/v1/apps/{uid}")
 
 
 @router.get("/deployments/{row_uid}/comparison")
-async def get_comparison(context: ContextOf, user: ReaderOf, uid: str, row_uid: str, query: ComparisonQueryOf) -> Response:
+async def get_comparison(
+    context: ContextOf, user: ReaderOf, uid: str, row_uid: str, query: Annotated[ComparisonQuery, Query()]
+) -> Response:
     await context.app(user, uid, "get")
     rows = await context.ask(context.store.rows, uid)
     row = _row(rows, row_uid)
@@ -42,7 +44,7 @@ async def get_comparison(context: ContextOf, user: ReaderOf, uid: str, row_uid: 
 
 
 @router.get("/verdicts")
-async def list_verdicts(context: ContextOf, user: ReaderOf, uid: str, query: VerdictsQueryOf) -> Response:
+async def list_verdicts(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[VerdictsQuery, Query()]) -> Response:
     """Returns the result for each requested row that is known here, in the requested order."""
     await context.app(user, uid, "get")
     rows = await context.ask(context.store.rows, uid)

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
@@ -15,7 +15,7 @@ from dynamiq_operator.serving.problems import HttpProblem, invalid_fields, unava
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, ContextOf, lane_of
 from dynamiq_recorder.http.errors import FULL_FOR, unknown
-from dynamiq_recorder.http.queries import OneRunQueryOf, RunQuery, RunQueryOf
+from dynamiq_recorder.http.queries import OneRunQuery, RunQuery
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import User
@@ -95,19 +95,19 @@ async def _with_content(context: Context, user: User, run_id: str, query: RunQue
 
 
 @router.get("")
-async def get_run(context: ContextOf, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
+async def get_run(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[RunQuery, Query()]) -> Response:
     run, content = await _with_content(context, user, run_id, query)
     return await context.answer(lambda: runs.detail(run, context.store.scores(run.app_uid, run.id), content))
 
 
 @router.get("/trace")
-async def get_trace(context: ContextOf, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
+async def get_trace(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[RunQuery, Query()]) -> Response:
     run, content = await _with_content(context, user, run_id, query)
     return await context.answer(lambda: trace(run, shows=content is Content.INCLUDED))
 
 
 @router.delete("")
-async def delete_run(context: ContextOf, user: ReaderOf, run_id: str, query: OneRunQueryOf) -> Response:
+async def delete_run(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[OneRunQuery, Query()]) -> Response:
     run, _ = await _visible_run(context, user, run_id, "delete", query.app_id)
     if not await context.ask(context.store.delete_run, run.app_uid, run.id):
         raise unknown("run", run_id)
@@ -115,7 +115,7 @@ async def delete_run(context: ContextOf, user: ReaderOf, run_id: str, query: One
 
 
 @router.post("/scores")
-async def add_score(request: Request, context: ContextOf, run_id: str, query: OneRunQueryOf) -> Response:
+async def add_score(request: Request, context: ContextOf, run_id: str, query: Annotated[OneRunQuery, Query()]) -> Response:
     user = await context.user(request)
     source = Source(lane_of(user), user.username, is_pod=False)
     with context.arriving.coming(("scores", user.username), SCORES), context.arriving.room(source) as came:

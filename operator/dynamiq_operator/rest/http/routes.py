@@ -37,7 +37,8 @@ class StrictRoute(APIRoute):
             counts = Counter(name for name, _ in request.query_params.multi_items())
             if wrong := [(name, _says(name, known)) for name, times in counts.items() if name not in known or (times > 1 and name in once)]:
                 raise invalid_request(wrong)
-            # The middleware has parsed the body: Starlette would do it again, on the event loop.
+            # The middleware has read and parsed the body: Starlette would do it again, on the event loop.
+            request._body = getattr(request.state, "body", b"")
             if hasattr(request.state, "json"):
                 if _has_too_many_fields(request.state.json):
                     raise invalid_body(f"the body has more than {FIELDS_MAX} fields besides the flow and its layout, which no call has")
