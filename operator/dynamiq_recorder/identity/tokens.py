@@ -77,7 +77,7 @@ class Tokens(TokenReviews[User]):
 
         Raises Unauthorized and NotNow.
         """
-        recent = self._known.get(hash_of(token), longer=GOES_ON)
+        recent = self._known.get(hash_of(token), self._clock() - GOES_ON)
         try:
             return await super().user(token)
         except NotNow:
