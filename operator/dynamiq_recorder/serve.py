@@ -17,8 +17,7 @@ from starlette.applications import Starlette
 
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.json_lines import FIELDS
-from dynamiq_operator.serving.connections import LimitedProtocol
-from dynamiq_operator.serving.connections import Limits as ConnectionLimits
+from dynamiq_operator.serving.connections import ConnectionLimits, LimitedProtocol
 from dynamiq_recorder.attribution import Attribution
 from dynamiq_recorder.cluster import connect
 from dynamiq_recorder.http.app import create_app, create_metrics, create_probes

@@ -19,7 +19,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN
-from dynamiq_operator.rest.http.recorder import Recorder
+from dynamiq_operator.rest.http.recorder import RecorderClient
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.kube.client import ApiServer
@@ -63,7 +63,7 @@ class ApiContext:
     """Pins of rows, by the hash of the token that read them, and the row's uid."""
     flow_hashes: FlowHashes = field(default_factory=FlowHashes)
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
-    recorder: Recorder = field(default_factory=Recorder)
+    recorder: RecorderClient = field(default_factory=RecorderClient)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
     streams: Streams = field(init=False)
 

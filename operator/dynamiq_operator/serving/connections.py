@@ -1,4 +1,4 @@
-"""Limits the cost of a connection to uvicorn's HTTP protocol while its caller is unknown. uvicorn itself has no such limits:
+"""ConnectionLimits the cost of a connection to uvicorn's HTTP protocol while its caller is unknown. uvicorn itself has no such limits:
 
 - bytes and headers of a head, and bytes of trailers
 - seconds until a head is complete, and until a client takes an answer
@@ -22,6 +22,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from dynamiq_operator.serving.limits import HEAD_WITHIN, HEADERS_MAX, TAKEN_WITHIN
 from dynamiq_operator.serving.problems import HttpProblem
 
 STREAM = "dynamiq.stream"
@@ -29,27 +30,27 @@ STREAM = "dynamiq.stream"
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits in seconds, bytes and counts. `address`, `total`: connections. `ahead`: requests sent before the answers to those before them.
+class ConnectionLimits:
+    """ConnectionLimits in seconds, bytes and counts. `address`, `total`: connections. `ahead`: requests sent before the answers to those before them.
 
-    `head_bytes`: of a head, and of all between two parts of a body, such as trailers. `headers`: of a head; a short one takes thirty times
-    its bytes. `untaken`: bytes of answers, of all connections together, that clients have not taken.
+    `head_bytes`: of a head, and of all between two parts of a body, such as trailers. `untaken`: bytes of answers, of all connections
+    together, that clients have not taken.
     """
 
-    head_within: float = 10.0
+    head_within: float = HEAD_WITHIN
     head_bytes: int = 32 * 1024
-    headers: int = 128
+    headers: int = HEADERS_MAX
     address: int = 256
     total: int = 2048
     ahead: int = 8
-    taken_within: float = 30.0
+    taken_within: float = TAKEN_WITHIN
     untaken: int = 64 * 1024 * 1024
 
 
 class Connections:
     """The connections of a server, by address. The first one of an address has been without a whole request the longest."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
         self._count = 0
         self._by_address: dict[str, dict[LimitedProtocol, None]] = {}
@@ -113,7 +114,7 @@ class Connections:
 class LimitedProtocol(HttpToolsProtocol):
     """One connection, within its limits."""
 
-    limits: ClassVar[Limits] = Limits()
+    limits: ClassVar[ConnectionLimits] = ConnectionLimits()
     _servers: ClassVar[weakref.WeakKeyDictionary[ServerState, Connections]] = weakref.WeakKeyDictionary()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

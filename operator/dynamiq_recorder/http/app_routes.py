@@ -42,7 +42,7 @@ async def list_runs(context: ContextOf, user: ReaderOf, uid: str, query: Annotat
     shows = await _shows_content(context, user, uid, query)
     selection, offset = query.filter(uid), 0 if query.cursor else query.offset
     try:
-        page = await context.ask(
+        page = await context.run_for_reader(
             lambda: context.store.page(selection, query.order, limit=query.page_size, offset=offset, cursor=query.cursor)
         )
     except ValueError:
@@ -83,7 +83,7 @@ async def _lines(context: Context, stream: Iterator[Run], with_content: bool, sh
 @router.delete("/runs")
 async def delete_runs(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[DeleteQuery, Query()]) -> Response:
     await context.app(user, uid, "delete")
-    deleted = await context.ask(context.store.delete, query.filter(uid))
+    deleted = await context.run_for_reader(context.store.delete, query.filter(uid))
     return Json({"data": DeletedRuns(deleted=deleted).model_dump(mode="json")})
 
 
@@ -91,16 +91,18 @@ async def delete_runs(context: ContextOf, user: ReaderOf, uid: str, query: Annot
 async def get_metrics(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[MetricsQuery, Query()]) -> Response:
     await context.app(user, uid, "get")
     since, until, interval = query.window()
-    points = await context.ask(context.store.metrics, uid, since, until, interval, query.group_by)
+    points = await context.run_for_reader(context.store.metrics, uid, since, until, interval, query.group_by)
     is_by_row = query.group_by is MetricsGroup.DEPLOYMENT
-    rows = {row.uid: row for row in await context.ask(context.store.rows, uid)} if is_by_row else {}
+    rows = {row.uid: row for row in await context.run_for_reader(context.store.rows, uid)} if is_by_row else {}
     return await context.answer(lambda: figures.metrics(points, since, until, interval, query.group_by, rows).model_dump(mode="json"))
 
 
 @router.get("/sessions")
 async def list_sessions(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[SessionsQuery, Query()]) -> Response:
     await context.app(user, uid, "list")
-    sessions, total = await context.ask(lambda: context.store.sessions(query.filter(uid), limit=query.page_size, offset=query.offset))
+    sessions, total = await context.run_for_reader(
+        lambda: context.store.sessions(query.filter(uid), limit=query.page_size, offset=query.offset)
+    )
     return await context.answer(
         lambda: [figures.session(each).model_dump(mode="json") for each in sessions], pagination=query.pagination(total)
     )
@@ -110,5 +112,5 @@ async def list_sessions(context: ContextOf, user: ReaderOf, uid: str, query: Ann
 async def get_state(context: ContextOf, user: ReaderOf, uid: str) -> Response:
     app = await context.app(user, uid, "get")
     alive = await context.writers.pods.alive(app.namespace, app.name) if app.name else ()
-    wholeness = await context.ask(context.store.wholeness, uid, alive)
+    wholeness = await context.run_for_reader(context.store.wholeness, uid, alive)
     return Json({"data": figures.state(wholeness).model_dump(mode="json")})

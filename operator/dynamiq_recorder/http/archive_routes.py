@@ -45,9 +45,9 @@ async def take(request: Request, context: ContextOf, uid: str) -> Response:
     raw = await body.read(request.headers, request.receive)
     async with context.archives:
         handed_over = await anyio.to_thread.run_sync(rows.from_json, raw)
-        known_flows = await context.ask_apart(context.store.archived_flows, uid, list(rows.named_flows(handed_over)))
+        known_flows = await context.run_for_sender(context.store.archived_flows, uid, list(rows.named_flows(handed_over)))
         checked = await anyio.to_thread.run_sync(rows.checked, handed_over, Owner(uid, app.namespace, app.name), known_flows)
-        outcome = await context.ask_apart(context.store.archive, checked.rows, checked.flows)
+        outcome = await context.run_for_sender(context.store.archive, checked.rows, checked.flows)
     by_uid = {row.uid: row for row in checked.rows}
     archived = [
         {"uid": uid, "digest": by_uid[uid].digest, "outcome_digest": by_uid[uid].outcome_digest, "archived_at": shown(since)}
@@ -64,21 +64,21 @@ async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Annotat
     """Lists rows as they were stored, newest first by default."""
     await _readable(context, user, uid, RECORD.plural, "list")
     try:
-        page = await context.ask(
+        page = await context.run_for_reader(
             lambda: context.store.archived(
                 uid, limit=query.limit, offset=query.offset, cursor=query.cursor, newest_first=query.order == "newest"
             )
         )
     except ValueError:
         raise invalid_field("cursor", "this is none that a page gave") from None
-    return await context.ask(_written, [row.content for row in page.rows], page.total, page.cursor)
+    return await context.run_for_reader(_written, [row.content for row in page.rows], page.total, page.cursor)
 
 
 @router.get("/keys")
 async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveKeysQuery, Query()]) -> Response:
     """Lists the identities of rows from a sequence on, newest first, including rows that may still be in the cluster."""
     await _readable(context, user, uid, RECORD.plural, "list")
-    keys = await context.ask(context.store.archived_keys, uid, query.first)
+    keys = await context.run_for_reader(context.store.archived_keys, uid, query.first)
     return await context.answer(
         lambda: [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in keys.keys],
         pagination={"total_count": keys.total},
@@ -89,15 +89,15 @@ async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Annotat
 async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveAtQuery, Query()]) -> Response:
     """Lists the rows that show what was live at a time, oldest first."""
     await _readable(context, user, uid, RECORD.plural, "list")
-    around = await context.ask(context.store.archived_around, uid, parsed(query.time))
-    return await context.ask(_written, [row.content for row in around], len(around), None)
+    around = await context.run_for_reader(context.store.archived_around, uid, parsed(query.time))
+    return await context.run_for_reader(_written, [row.content for row in around], len(around), None)
 
 
 @router.get("/rows/{wanted}")
 async def get_row(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a row by its uid, or the newest of a name."""
     await _readable(context, user, uid, RECORD.plural, "get")
-    row: ArchivedRow | None = await context.ask(context.store.archived_row, uid, wanted)
+    row: ArchivedRow | None = await context.run_for_reader(context.store.archived_row, uid, wanted)
     if row is None:
         raise unknown("archived row", wanted)
     return Response(b'{"data":' + row.content.encode() + b"}", media_type=Json.media_type)
@@ -107,7 +107,7 @@ async def get_row(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> 
 async def get_flow(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a flow by its hash, for users who may read workflow versions in the App's namespace."""
     await _readable(context, user, uid, WORKFLOW_VERSION.plural, "get")
-    flow = await context.ask(context.store.archived_flow, uid, wanted)
+    flow = await context.run_for_reader(context.store.archived_flow, uid, wanted)
     if flow is None:
         raise unknown("archived flow", wanted)
     return Json({"data": {"hash": wanted, "flow": flow}})

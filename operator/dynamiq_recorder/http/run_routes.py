@@ -53,7 +53,7 @@ async def _visible_run(context: Context, user: User, run_id: str, verb: str, app
     uid = clean.run_id(run_id)
     if uid is None:
         raise unknown("run", run_id)
-    for app_uid in await context.ask(context.store.apps_with, uid):
+    for app_uid in await context.run_for_reader(context.store.apps_with, uid):
         if app_id not in (None, app_uid):
             continue
         try:
@@ -64,7 +64,7 @@ async def _visible_run(context: Context, user: User, run_id: str, verb: str, app
             if matches:
                 raise _several(run_id) from None
             raise
-        run = await context.ask(partial(context.store.run, app_uid, uid, content=False))
+        run = await context.run_for_reader(partial(context.store.run, app_uid, uid, content=False))
         if run is not None and matches:
             raise _several(run_id)
         if run is not None:
@@ -87,7 +87,7 @@ async def _with_content(context: Context, user: User, run_id: str, query: RunQue
     allowed = asked and await context.shows_content(user, app)
     content = runs.content_of(run, asked=asked, allowed=allowed)
     if content is Content.INCLUDED or (allowed and content is Content.NOT_RECORDED):
-        whole = await context.ask(lambda: context.store.run(run.app_uid, run.id, content=True))
+        whole = await context.run_for_reader(lambda: context.store.run(run.app_uid, run.id, content=True))
         if whole is None:
             raise unknown("run", run.id)
         run, content = whole, runs.content_of(whole, asked=asked, allowed=allowed)
@@ -109,7 +109,7 @@ async def get_trace(context: ContextOf, user: ReaderOf, run_id: str, query: Anno
 @router.delete("")
 async def delete_run(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[OneRunQuery, Query()]) -> Response:
     run, _ = await _visible_run(context, user, run_id, "delete", query.app_id)
-    if not await context.ask(context.store.delete_run, run.app_uid, run.id):
+    if not await context.run_for_reader(context.store.delete_run, run.app_uid, run.id):
         raise unknown("run", run_id)
     return Response(status_code=204)
 
@@ -142,6 +142,6 @@ async def _scored(context: Context, user: User, run_id: str, raw: bytes, app_id:
         by=by,
         at=time.time_ns() // 1000,
     )
-    if not await context.ask(context.store.add_score, run.app_uid, run.id, score):
+    if not await context.run_for_reader(context.store.add_score, run.app_uid, run.id, score):
         raise unknown("run", run_id)
     return Json({"data": runs.score_of(score).model_dump(mode="json")}, 201)
