@@ -19,12 +19,15 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import httptools
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from dynamiq_operator.serving.limits import HEAD_WITHIN, HEADERS_MAX, TAKEN_WITHIN
 from dynamiq_operator.serving.problems import HttpProblem
 
+KEEP_ALIVE = 75
+"""Seconds of keep-alive: longer than that of an ingress, so that the server never closes a connection first."""
 STREAM = "dynamiq.stream"
 """The extension of the ASGI scope whose `begin` is called when a stream begins on the connection."""
 
@@ -248,3 +251,26 @@ class LimitedProtocol(HttpToolsProtocol):
         lines = [name + b": " + value + b"\r\n" for name, value in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(answered.body)]))
         self.transport.close()
+
+
+def server_config(
+    app: Any, host: str | None, port: int, drain: int, protocol: type[LimitedProtocol] = LimitedProtocol, **more: Any
+) -> Config:
+    """Returns uvicorn's configuration of a server within these limits. `host`: None for every address. `drain`: seconds for its last requests.
+
+    `more`: uvicorn's own options.
+    """
+    return Config(
+        app,
+        host=host,  # type: ignore[arg-type] # None is every address of every family
+        port=port,
+        http=protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=drain,
+        **more,
+    )
