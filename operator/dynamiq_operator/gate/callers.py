@@ -258,7 +258,7 @@ class Caller(web.RequestHandler, SharedBufferProtocol):
         self._head, self._is_over = None, True
         if self.transport is not None:
             self.transport.write(_TOO_LARGE)
-            # SharedBufferProtocol goes on, or the sender would see a reset in place of the response. The time limit of a head ends the connection.
+            # Reading goes on, or the sender would see a reset in place of the response. The time limit of a head ends the connection.
             self.transport.write_eof()
 
     def handle_error(

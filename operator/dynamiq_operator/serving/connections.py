@@ -1,4 +1,4 @@
-"""ConnectionLimits the cost of a connection to uvicorn's HTTP protocol while its caller is unknown. uvicorn itself has no such limits:
+"""Limits the cost of a connection to uvicorn's HTTP protocol while its caller is unknown. uvicorn itself has no such limits:
 
 - bytes and headers of a head, and bytes of trailers
 - seconds until a head is complete, and until a client takes an answer
@@ -34,7 +34,7 @@ STREAM = "dynamiq.stream"
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """ConnectionLimits in seconds, bytes and counts. `address`, `total`: connections. `ahead`: requests sent before the answers to those before them.
+    """Limits in seconds, bytes and counts. `address`, `total`: connections. `ahead`: requests sent before the answers to those before them.
 
     `head_bytes`: of a head, and of all between two parts of a body, such as trailers. `untaken`: bytes of answers, of all connections
     together, that clients have not taken.

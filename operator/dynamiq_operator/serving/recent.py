@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -19,13 +20,13 @@ class Recent(Generic[_K, _V]):
         self._results: OrderedDict[_K, tuple[_V, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: _K, now: float) -> _V | None:
+    def get(self, key: _K, now: float = 0.0) -> _V | None:
         """Returns the result of a key if it is valid at this time; else None."""
         with self._lock:
             value, until = self._results.get(key, (None, 0.0))
         return value if until > now else None
 
-    def put(self, key: _K, value: _V, until: float) -> None:
+    def put(self, key: _K, value: _V, until: float = math.inf) -> None:
         with self._lock:
             self._results[key] = (value, until)
             self._results.move_to_end(key)

