@@ -24,7 +24,7 @@ _V = TypeVar("_V")
 
 
 class TokenReviews(Generic[_V]):
-    """The users of tokens, for one event loop. A server's own class reviews a token, and has its errors.
+    """The users of tokens, for one event loop. A server's own class reviews a token.
 
     `known_for`, `refused_for`: seconds for which a result counts. `pending_most`, `pending_again_most`: reviews that are sent or wait; the
     second one of tokens that were valid before.
@@ -36,7 +36,9 @@ class TokenReviews(Generic[_V]):
     pending_most: ClassVar[int]
     pending_again_most: ClassVar[float] = math.inf
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, refused: Callable[[], Exception], busy: Callable[[], Exception], clock: Callable[[], float] = monotonic) -> None:
+        """`refused`, `busy`: make the errors for a token that is not valid, and for one that cannot be reviewed now for too many others."""
+        self.refused, self.busy = refused, busy
         self._clock = clock
         self._known = Recent[str, _V](self.known_most)
         self._refused = Recent[str, bool](REFUSED_MOST)
@@ -46,14 +48,6 @@ class TokenReviews(Generic[_V]):
 
     async def review(self, token: str) -> _V | None:
         """Asks the API server for the user of a token; None if it does not know the token."""
-        raise NotImplementedError
-
-    def refused(self) -> Exception:
-        """Returns the error for a token that is not valid."""
-        raise NotImplementedError
-
-    def busy(self) -> Exception:
-        """Returns the error for a token that cannot be reviewed now, since too many others are."""
         raise NotImplementedError
 
     async def user(self, token: str) -> _V:

@@ -13,9 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from dynamiq_operator.model.runs import DeletedRuns, MetricsGroup
 from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field
-from dynamiq_recorder.http.context import Context, ContextOf
+from dynamiq_recorder.http.context import Context, ContextOf, ExporterOf, ReaderOf
 from dynamiq_recorder.http.queries import DeleteQuery, ExportQuery, MetricsQuery, RunFilter, RunsQuery, SessionsQuery
-from dynamiq_recorder.http.readers import ExporterOf, ReaderOf
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.model import Run
 from dynamiq_recorder.reads import figures, runs

@@ -17,10 +17,9 @@ from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
 from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field, unavailable
 from dynamiq_recorder.http import body
-from dynamiq_recorder.http.context import Context, ContextOf
+from dynamiq_recorder.http.context import Context, ContextOf, ReaderOf
 from dynamiq_recorder.http.errors import FULL_FOR, unknown
 from dynamiq_recorder.http.queries import ArchiveAtQuery, ArchiveKeysQuery, ArchiveQuery
-from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import NotNow, User
 from dynamiq_recorder.ingest import rows

@@ -11,10 +11,9 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from dynamiq_recorder.compare import compare, figures_of, verdict_of
-from dynamiq_recorder.http.context import Context, ContextOf
+from dynamiq_recorder.http.context import Context, ContextOf, ReaderOf
 from dynamiq_recorder.http.errors import unknown
 from dynamiq_recorder.http.queries import ComparisonQuery, VerdictsQuery
-from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.maturity import is_open, matured, matures_after, told
 from dynamiq_recorder.model import Row, RowFigures
 from dynamiq_recorder.reads.figures import together

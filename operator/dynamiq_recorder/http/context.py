@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -209,3 +209,21 @@ async def _context(request: Request) -> Context:
 
 
 ContextOf = Annotated[Context, Depends(_context)]
+
+
+async def _reader(request: Request, context: ContextOf) -> AsyncIterator[User]:
+    user = await context.user(request)
+    async with context.reads.slot(lane_of(user)):
+        yield user
+
+
+async def _exporter(request: Request, context: ContextOf) -> AsyncIterator[User]:
+    user = await context.user(request)
+    async with context.exports.slot(lane_of(user)):
+        yield user
+
+
+ReaderOf = Annotated[User, Depends(_reader, scope="function")]
+"""A user with a slot until the answer is built; it is sent without one."""
+ExporterOf = Annotated[User, Depends(_exporter)]
+"""A user with a slot until the answer was sent, or its reader has disconnected."""

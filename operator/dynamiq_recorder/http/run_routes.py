@@ -13,10 +13,9 @@ from starlette.responses import Response
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.serving.problems import HttpProblem, invalid_fields, unavailable
 from dynamiq_recorder.http import body
-from dynamiq_recorder.http.context import Context, ContextOf, lane_of
+from dynamiq_recorder.http.context import Context, ContextOf, ReaderOf, lane_of
 from dynamiq_recorder.http.errors import FULL_FOR, unknown
 from dynamiq_recorder.http.queries import OneRunQuery, RunQuery
-from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.ingest import clean

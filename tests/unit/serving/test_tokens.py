@@ -26,7 +26,7 @@ class Reviewed(TokenReviews[str]):
 
     def __init__(self) -> None:
         self.now = 1000.0
-        super().__init__(lambda: self.now)
+        super().__init__(RefusedError, BusyError, lambda: self.now)
         self.valid, self.sent = {"ada", "eve"}, list[str]()
         self.may_end = asyncio.Event()
         self.may_end.set()
@@ -37,12 +37,6 @@ class Reviewed(TokenReviews[str]):
         if token == "broken":
             raise ConnectionError
         return f"user {token}" if token in self.valid else None
-
-    def refused(self) -> Exception:
-        return RefusedError()
-
-    def busy(self) -> Exception:
-        return BusyError()
 
 
 async def test_a_token_is_reviewed_once_at_a_time_and_once_a_minute() -> None:
