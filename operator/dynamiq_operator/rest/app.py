@@ -31,7 +31,7 @@ from dynamiq_operator.rest.http import openapi
 from dynamiq_operator.rest.http.errors import HANDLERS
 from dynamiq_operator.rest.http.metrics import ApiMetrics
 from dynamiq_operator.rest.http.middleware import Middleware
-from dynamiq_operator.rest.http.recorder import Recorder, RecorderOptions
+from dynamiq_operator.rest.http.recorder import RecorderClient, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.identity import routes as identity
 from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
@@ -92,7 +92,7 @@ def create_app(
     `metrics_socket`: where /metrics is served; it is not a path of the API.
     """
     index, metrics = IdIndex(server.own), ApiMetrics()
-    context = ApiContext(server, settings, index, Sessions(server), recorder=Recorder(recorder))
+    context = ApiContext(server, settings, index, Sessions(server), recorder=RecorderClient(recorder))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

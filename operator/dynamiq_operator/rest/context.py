@@ -19,16 +19,16 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN
-from dynamiq_operator.rest.http.recorder import Recorder
+from dynamiq_operator.rest.http.recorder import RecorderClient
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
 from dynamiq_operator.rest.kube.flow_hashes import FlowHashes
 from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
-from dynamiq_operator.rest.kube.pin_cache import PinCache
 from dynamiq_operator.rest.kube.row_cache import RowCache
 from dynamiq_operator.serving.lanes import Lane
+from dynamiq_operator.serving.recent import Recent
 
 WORDS = {
     APPS: "App",
@@ -39,6 +39,7 @@ WORDS = {
     RUNTIMES: "runtime",
 }
 AT_ONCE = 64
+PINS_MOST = 2_000
 VERIFIED_AT_ONCE, WAITING_TO_VERIFY = 2, 4
 """Histories that are verified at a time, and requests of one caller that may wait for that."""
 WIDTH = 5
@@ -58,10 +59,11 @@ class ApiContext:
     index: IdIndex
     sessions: Sessions
     rows: RowCache = field(default_factory=RowCache)
-    pins: PinCache = field(default_factory=PinCache)
+    pins: Recent[tuple[str, str], Mapping[str, Any]] = field(default_factory=lambda: Recent(PINS_MOST))
+    """Pins of rows, by the hash of the token that read them, and the row's uid."""
     flow_hashes: FlowHashes = field(default_factory=FlowHashes)
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
-    recorder: Recorder = field(default_factory=Recorder)
+    recorder: RecorderClient = field(default_factory=RecorderClient)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
     streams: Streams = field(init=False)
 

@@ -24,7 +24,7 @@ def announced(headers: Headers) -> int | None:
     return int(length[-LENGTH_DIGITS:]) if length.isdecimal() and not length[:-LENGTH_DIGITS].strip("0") else None
 
 
-class Pace(NamedTuple):
+class BodyPace(NamedTuple):
     """The slowest that a body may come: `size` bytes in any `seconds`, and all of it in `whole` seconds."""
 
     seconds: float
@@ -33,7 +33,13 @@ class Pace(NamedTuple):
 
 
 async def read(
-    headers: Headers, receive: Receive, most: int, pace: Pace, too_large: str, too_slow: str, came: Callable[[int], None] = lambda _: None
+    headers: Headers,
+    receive: Receive,
+    most: int,
+    pace: BodyPace,
+    too_large: str,
+    too_slow: str,
+    came: Callable[[int], None] = lambda _: None,
 ) -> bytes:
     """Reads a body of at most `most` bytes. `came` is called with the bytes of each part; `too_large`, `too_slow` are messages.
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.limits import error_body
 
 CODES = {
     400: "bad_request",
@@ -45,8 +46,8 @@ class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of 
         self.status, self.details, self.headers = status, dict(details or {}), dict(headers or {})
 
     def response(self) -> Response:
-        error = {"code": CODES.get(self.status, "error"), "message": str(self), "details": self.details}
-        return Response(dumps({"error": error}), self.status, self.headers, "application/json")
+        body = error_body(CODES.get(self.status, "error"), str(self), self.details)
+        return Response(dumps(body), self.status, self.headers, "application/json")
 
 
 def unauthorized(message: str) -> HttpProblem:

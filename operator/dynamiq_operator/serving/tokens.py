@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import ClassVar, Generic, TypeVar
+
+from dynamiq_operator.serving.recent import Recent
 
 TOKEN_MAX = 16 * 1024
 """Bytes of a token, at most. The API server itself accepts no longer header."""
@@ -21,34 +23,8 @@ REFUSED_MOST = 10_000
 _V = TypeVar("_V")
 
 
-class Recent(Generic[_V]):
-    """The results of a while, by key. The oldest ones are dropped if there are more than `most`."""
-
-    def __init__(self, most: int, clock: Callable[[], float]) -> None:
-        self._most, self._clock = most, clock
-        self._results: OrderedDict[str, tuple[_V, float]] = OrderedDict()
-
-    def get(self, key: str, longer: float = 0.0) -> _V | None:
-        """Returns the result of a key while it is valid, and for `longer` seconds more; else None."""
-        value, until = self._results.get(key, (None, 0.0))
-        return value if until + longer > self._clock() else None
-
-    def put(self, key: str, value: _V, seconds: float) -> None:
-        self._results.pop(key, None)
-        self._results[key] = (value, self._clock() + seconds)
-        if len(self._results) > self._most:
-            self._results.popitem(last=False)
-
-    def drop(self, key: str) -> None:
-        self._results.pop(key, None)
-
-    def __contains__(self, key: str) -> bool:
-        """Returns True if there was a result that is not dropped, even if it is no longer valid."""
-        return key in self._results
-
-
 class TokenReviews(Generic[_V]):
-    """The users of tokens, for one event loop. A server's own class reviews a token, and has its errors.
+    """The users of tokens, for one event loop. A server's own class reviews a token.
 
     `known_for`, `refused_for`: seconds for which a result counts. `pending_most`, `pending_again_most`: reviews that are sent or wait; the
     second one of tokens that were valid before.
@@ -60,9 +36,12 @@ class TokenReviews(Generic[_V]):
     pending_most: ClassVar[int]
     pending_again_most: ClassVar[float] = math.inf
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._known = Recent[_V](self.known_most, clock)
-        self._refused = Recent[bool](REFUSED_MOST, clock)
+    def __init__(self, refused: Callable[[], Exception], busy: Callable[[], Exception], clock: Callable[[], float] = monotonic) -> None:
+        """`refused`, `busy`: make the errors for a token that is not valid, and for one that cannot be reviewed now for too many others."""
+        self.refused, self.busy = refused, busy
+        self._clock = clock
+        self._known = Recent[str, _V](self.known_most)
+        self._refused = Recent[str, bool](REFUSED_MOST)
         self._tasks: dict[str, asyncio.Task[_V]] = {}
         self._pending = Counter[bool]()
         self._slots = {was_valid: asyncio.Semaphore(AT_ONCE) for was_valid in (False, True)}
@@ -71,22 +50,14 @@ class TokenReviews(Generic[_V]):
         """Asks the API server for the user of a token; None if it does not know the token."""
         raise NotImplementedError
 
-    def refused(self) -> Exception:
-        """Returns the error for a token that is not valid."""
-        raise NotImplementedError
-
-    def busy(self) -> Exception:
-        """Returns the error for a token that cannot be reviewed now, since too many others are."""
-        raise NotImplementedError
-
     async def user(self, token: str) -> _V:
         """Returns the user of a token. Raises `refused()`, `busy()`, and the errors of `review`."""
         if not token or len(token) > TOKEN_MAX:
             raise self.refused()
-        digest = hash_of(token)
-        if (known := self._known.get(digest)) is not None:
+        digest, now = hash_of(token), self._clock()
+        if (known := self._known.get(digest, now)) is not None:
             return known
-        if self._refused.get(digest):
+        if self._refused.get(digest, now):
             raise self.refused()
         if (task := self._tasks.get(digest)) is None:
             was_valid = digest in self._known
@@ -105,9 +76,9 @@ class TokenReviews(Generic[_V]):
             del self._tasks[digest]
         if user is None:
             self._known.drop(digest)
-            self._refused.put(digest, True, self.refused_for)
+            self._refused.put(digest, True, self._clock() + self.refused_for)
             raise self.refused()
-        self._known.put(digest, user, self.known_for)
+        self._known.put(digest, user, self._clock() + self.known_for)
         return user
 
 

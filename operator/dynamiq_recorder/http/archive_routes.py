@@ -6,19 +6,20 @@ operator keeps those.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import anyio.to_thread
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
 from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field, unavailable
 from dynamiq_recorder.http import body
-from dynamiq_recorder.http.context import Context, ContextOf
+from dynamiq_recorder.http.context import Context, ContextOf, ReaderOf
 from dynamiq_recorder.http.errors import FULL_FOR, unknown
-from dynamiq_recorder.http.queries import ArchiveAtQueryOf, ArchiveKeysQueryOf, ArchiveQueryOf
-from dynamiq_recorder.http.readers import ReaderOf
+from dynamiq_recorder.http.queries import ArchiveAtQuery, ArchiveKeysQuery, ArchiveQuery
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import NotNow, User
 from dynamiq_recorder.ingest import rows
@@ -43,9 +44,9 @@ async def take(request: Request, context: ContextOf, uid: str) -> Response:
     raw = await body.read(request.headers, request.receive)
     async with context.archives:
         handed_over = await anyio.to_thread.run_sync(rows.from_json, raw)
-        known_flows = await context.ask_apart(context.store.archived_flows, uid, list(rows.named_flows(handed_over)))
+        known_flows = await context.run_for_sender(context.store.archived_flows, uid, list(rows.named_flows(handed_over)))
         checked = await anyio.to_thread.run_sync(rows.checked, handed_over, Owner(uid, app.namespace, app.name), known_flows)
-        outcome = await context.ask_apart(context.store.archive, checked.rows, checked.flows)
+        outcome = await context.run_for_sender(context.store.archive, checked.rows, checked.flows)
     by_uid = {row.uid: row for row in checked.rows}
     archived = [
         {"uid": uid, "digest": by_uid[uid].digest, "outcome_digest": by_uid[uid].outcome_digest, "archived_at": shown(since)}
@@ -58,25 +59,25 @@ async def take(request: Request, context: ContextOf, uid: str) -> Response:
 
 
 @router.get("")
-async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: ArchiveQueryOf) -> Response:
+async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveQuery, Query()]) -> Response:
     """Lists rows as they were stored, newest first by default."""
     await _readable(context, user, uid, RECORD.plural, "list")
     try:
-        page = await context.ask(
+        page = await context.run_for_reader(
             lambda: context.store.archived(
                 uid, limit=query.limit, offset=query.offset, cursor=query.cursor, newest_first=query.order == "newest"
             )
         )
     except ValueError:
         raise invalid_field("cursor", "this is none that a page gave") from None
-    return await context.ask(_written, [row.content for row in page.rows], page.total, page.cursor)
+    return await context.run_for_reader(_written, [row.content for row in page.rows], page.total, page.cursor)
 
 
 @router.get("/keys")
-async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: ArchiveKeysQueryOf) -> Response:
+async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveKeysQuery, Query()]) -> Response:
     """Lists the identities of rows from a sequence on, newest first, including rows that may still be in the cluster."""
     await _readable(context, user, uid, RECORD.plural, "list")
-    keys = await context.ask(context.store.archived_keys, uid, query.first)
+    keys = await context.run_for_reader(context.store.archived_keys, uid, query.first)
     return await context.answer(
         lambda: [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in keys.keys],
         pagination={"total_count": keys.total},
@@ -84,18 +85,18 @@ async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Archive
 
 
 @router.get("/at")
-async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: ArchiveAtQueryOf) -> Response:
+async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveAtQuery, Query()]) -> Response:
     """Lists the rows that show what was live at a time, oldest first."""
     await _readable(context, user, uid, RECORD.plural, "list")
-    around = await context.ask(context.store.archived_around, uid, parsed(query.time))
-    return await context.ask(_written, [row.content for row in around], len(around), None)
+    around = await context.run_for_reader(context.store.archived_around, uid, parsed(query.time))
+    return await context.run_for_reader(_written, [row.content for row in around], len(around), None)
 
 
 @router.get("/rows/{wanted}")
 async def get_row(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a row by its uid, or the newest of a name."""
     await _readable(context, user, uid, RECORD.plural, "get")
-    row: ArchivedRow | None = await context.ask(context.store.archived_row, uid, wanted)
+    row: ArchivedRow | None = await context.run_for_reader(context.store.archived_row, uid, wanted)
     if row is None:
         raise unknown("archived row", wanted)
     return Response(b'{"data":' + row.content.encode() + b"}", media_type=Json.media_type)
@@ -105,7 +106,7 @@ async def get_row(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> 
 async def get_flow(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a flow by its hash, for users who may read workflow versions in the App's namespace."""
     await _readable(context, user, uid, WORKFLOW_VERSION.plural, "get")
-    flow = await context.ask(context.store.archived_flow, uid, wanted)
+    flow = await context.run_for_reader(context.store.archived_flow, uid, wanted)
     if flow is None:
         raise unknown("archived flow", wanted)
     return Json({"data": {"hash": wanted, "flow": flow}})

@@ -9,46 +9,30 @@ from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from dynamiq_operator.serving import bodies
+from dynamiq_operator.serving.limits import RUNS_MAX, RUNS_RATE
 from dynamiq_operator.serving.problems import CLOSES, HttpProblem
 
-BODY_MAX = 8 * 1024 * 1024
-"""Most bytes of a body, decompressed."""
 LARGE = 1024 * 1024
-RATE, WITHIN = 64 * 1024, 10.0
-"""Fewest bytes a second of a body, over any `WITHIN` seconds."""
+"""Bytes of a large body. Parsed data takes ten times the memory of its text, so few large bodies are parsed at a time."""
+WITHIN = 10.0
+"""Seconds over any of which a body comes at `RUNS_RATE`."""
 TOO_LARGE = "a body is at most {} bytes, decompressed: send fewer runs at once"
 
 
-async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: Callable[[int], None] = lambda _: None) -> bytes:
+async def read(headers: Headers, receive: Receive, most: int = RUNS_MAX, came: Callable[[int], None] = lambda _: None) -> bytes:
     """Reads a body as it arrives. `came`: called with the number of bytes of each part.
 
     Raises HttpProblem 400, 408, 413, and the errors of `came`.
     """
-    pace, too_slow = bodies.Pace(WITHIN, RATE * WITHIN), f"the body came too slowly: send at least {RATE} bytes a second"
+    pace, too_slow = bodies.BodyPace(WITHIN, RUNS_RATE * WITHIN), f"the body came too slowly: send at least {RUNS_RATE} bytes a second"
     return await bodies.read(headers, receive, most, pace, TOO_LARGE.format(most), too_slow, came)
 
 
-def unpacked_if_small(headers: Headers, body: bytes) -> bytes | None:
-    """Decompresses a body; returns None if it has more than `LARGE` bytes.
+def unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
+    """Decompresses a body; returns None if it has more than `most` bytes, of which it makes no more.
 
     Raises HttpProblem 400, 415.
     """
-    # Parsed data takes ten times the memory of its text, so few large bodies are parsed at a time.
-    return _unpacked(headers, body, LARGE)
-
-
-def unpacked(headers: Headers, body: bytes, most: int = BODY_MAX) -> bytes:
-    """Decompresses a body, never to more than `most` bytes.
-
-    Raises HttpProblem 400, 413, 415.
-    """
-    data = _unpacked(headers, body, most)
-    if data is None:
-        raise too_large(most)
-    return data
-
-
-def _unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
         return body if len(body) <= most else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -110,15 +110,15 @@ class Context:
             return "the cluster's Apps and rows were not read yet"
         return ""
 
-    async def ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
+    async def run_for_reader(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """Executes a read's call, of the store or on its result, in a thread."""
         return await anyio.to_thread.run_sync(lambda: call(*arguments), limiter=self.reading)
 
     async def answer(self, data: Callable[[], Any], **beside: Any) -> Response:
         """Returns the answer with what a call makes, executed and encoded in a thread. `beside`: other members of the answer."""
-        return Json(await self.ask(lambda: dumps({"data": data(), **beside})))
+        return Json(await self.run_for_reader(lambda: dumps({"data": data(), **beside})))
 
-    async def ask_apart(self, call: Callable[..., _T], *arguments: Any) -> _T:
+    async def run_for_sender(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """Executes a sender's call of the store, in a thread that no read uses."""
         return await anyio.to_thread.run_sync(lambda: call(*arguments), limiter=self.apart)
 
@@ -140,7 +140,7 @@ class Context:
         if app is None:
             if not self.apps.is_listed:
                 raise NotNow("the recorder is starting")
-            if await self.rights.may(user, verb, RUNS, "", "") and (await self.ask(self.store.page, Filter(app_uid=uid))).total:
+            if await self.rights.may(user, verb, RUNS, "", "") and (await self.run_for_reader(self.store.page, Filter(app_uid=uid))).total:
                 return KnownApp(uid, "", "", records_content=False)
             raise unknown("App", uid)
         if await self.rights.may(user, verb, RUNS, app.namespace, app.name):
@@ -160,7 +160,7 @@ class Context:
         """Returns the pod that an instance belongs to: the first that used it, so `pod` if there is none."""
         if (known := self.instances.get(instance)) is not None:
             return known
-        known = await self.ask_apart(self.store.instance_pod, instance) or pod
+        known = await self.run_for_sender(self.store.instance_pod, instance) or pod
         # Of two pods that claim it at once the first one gets it.
         if (other := self.instances.get(instance)) is not None:
             return other
@@ -209,3 +209,21 @@ async def _context(request: Request) -> Context:
 
 
 ContextOf = Annotated[Context, Depends(_context)]
+
+
+async def _reader(request: Request, context: ContextOf) -> AsyncIterator[User]:
+    user = await context.user(request)
+    async with context.reads.slot(lane_of(user)):
+        yield user
+
+
+async def _exporter(request: Request, context: ContextOf) -> AsyncIterator[User]:
+    user = await context.user(request)
+    async with context.exports.slot(lane_of(user)):
+        yield user
+
+
+ReaderOf = Annotated[User, Depends(_reader, scope="function")]
+"""A user with a slot until the answer is built; it is sent without one."""
+ExporterOf = Annotated[User, Depends(_exporter)]
+"""A user with a slot until the answer was sent, or its reader has disconnected."""

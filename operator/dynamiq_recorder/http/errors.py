@@ -15,7 +15,7 @@ from dynamiq_recorder.ingest.shares import Full
 from dynamiq_recorder.ingest.spans import NotReadable
 from dynamiq_recorder.store.interface import Unavailable
 
-TOLD_MOST, SHOWN_MOST = 20, 300
+LISTED_MOST, SHOWN_MOST = 20, 300
 FULL_FOR = 60
 """Seconds after which senders retry while the disk is full."""
 
@@ -59,7 +59,7 @@ def problem_of(error: Exception) -> HttpProblem:
 
 def _invalid_request(error: RequestValidationError) -> HttpProblem:
     details: dict[str, str] = {}
-    for problem in error.errors()[:TOLD_MOST]:
+    for problem in error.errors()[:LISTED_MOST]:
         where = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
         says = "there is no such field or query parameter" if problem["type"] == "extra_forbidden" else problem["msg"]
         details.setdefault(where[:SHOWN_MOST], says[:SHOWN_MOST])

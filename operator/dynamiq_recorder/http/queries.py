@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunStatus
@@ -196,17 +195,3 @@ class OneRunQuery(_Query):
 
 class RunQuery(OneRunQuery):
     include: Literal["content"] | None = None
-
-
-ArchiveAtQueryOf = Annotated[ArchiveAtQuery, Query()]
-ArchiveKeysQueryOf = Annotated[ArchiveKeysQuery, Query()]
-ArchiveQueryOf = Annotated[ArchiveQuery, Query()]
-RunsQueryOf = Annotated[RunsQuery, Query()]
-ExportQueryOf = Annotated[ExportQuery, Query()]
-SessionsQueryOf = Annotated[SessionsQuery, Query()]
-DeleteQueryOf = Annotated[DeleteQuery, Query()]
-MetricsQueryOf = Annotated[MetricsQuery, Query()]
-ComparisonQueryOf = Annotated[ComparisonQuery, Query()]
-VerdictsQueryOf = Annotated[VerdictsQuery, Query()]
-OneRunQueryOf = Annotated[OneRunQuery, Query()]
-RunQueryOf = Annotated[RunQuery, Query()]

@@ -6,17 +6,16 @@ import time
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.serving.problems import HttpProblem, invalid_fields, unavailable
 from dynamiq_recorder.http import body
-from dynamiq_recorder.http.context import Context, ContextOf, lane_of
+from dynamiq_recorder.http.context import Context, ContextOf, ReaderOf, lane_of
 from dynamiq_recorder.http.errors import FULL_FOR, unknown
-from dynamiq_recorder.http.queries import OneRunQueryOf, RunQuery, RunQueryOf
-from dynamiq_recorder.http.readers import ReaderOf
+from dynamiq_recorder.http.queries import OneRunQuery, RunQuery
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.ingest import clean
@@ -53,7 +52,7 @@ async def _visible_run(context: Context, user: User, run_id: str, verb: str, app
     uid = clean.run_id(run_id)
     if uid is None:
         raise unknown("run", run_id)
-    for app_uid in await context.ask(context.store.apps_with, uid):
+    for app_uid in await context.run_for_reader(context.store.apps_with, uid):
         if app_id not in (None, app_uid):
             continue
         try:
@@ -64,7 +63,7 @@ async def _visible_run(context: Context, user: User, run_id: str, verb: str, app
             if matches:
                 raise _several(run_id) from None
             raise
-        run = await context.ask(partial(context.store.run, app_uid, uid, content=False))
+        run = await context.run_for_reader(partial(context.store.run, app_uid, uid, content=False))
         if run is not None and matches:
             raise _several(run_id)
         if run is not None:
@@ -87,7 +86,7 @@ async def _with_content(context: Context, user: User, run_id: str, query: RunQue
     allowed = asked and await context.shows_content(user, app)
     content = runs.content_of(run, asked=asked, allowed=allowed)
     if content is Content.INCLUDED or (allowed and content is Content.NOT_RECORDED):
-        whole = await context.ask(lambda: context.store.run(run.app_uid, run.id, content=True))
+        whole = await context.run_for_reader(lambda: context.store.run(run.app_uid, run.id, content=True))
         if whole is None:
             raise unknown("run", run.id)
         run, content = whole, runs.content_of(whole, asked=asked, allowed=allowed)
@@ -95,27 +94,27 @@ async def _with_content(context: Context, user: User, run_id: str, query: RunQue
 
 
 @router.get("")
-async def get_run(context: ContextOf, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
+async def get_run(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[RunQuery, Query()]) -> Response:
     run, content = await _with_content(context, user, run_id, query)
     return await context.answer(lambda: runs.detail(run, context.store.scores(run.app_uid, run.id), content))
 
 
 @router.get("/trace")
-async def get_trace(context: ContextOf, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
+async def get_trace(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[RunQuery, Query()]) -> Response:
     run, content = await _with_content(context, user, run_id, query)
     return await context.answer(lambda: trace(run, shows=content is Content.INCLUDED))
 
 
 @router.delete("")
-async def delete_run(context: ContextOf, user: ReaderOf, run_id: str, query: OneRunQueryOf) -> Response:
+async def delete_run(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[OneRunQuery, Query()]) -> Response:
     run, _ = await _visible_run(context, user, run_id, "delete", query.app_id)
-    if not await context.ask(context.store.delete_run, run.app_uid, run.id):
+    if not await context.run_for_reader(context.store.delete_run, run.app_uid, run.id):
         raise unknown("run", run_id)
     return Response(status_code=204)
 
 
 @router.post("/scores")
-async def add_score(request: Request, context: ContextOf, run_id: str, query: OneRunQueryOf) -> Response:
+async def add_score(request: Request, context: ContextOf, run_id: str, query: Annotated[OneRunQuery, Query()]) -> Response:
     user = await context.user(request)
     source = Source(lane_of(user), user.username, is_pod=False)
     with context.arriving.coming(("scores", user.username), SCORES), context.arriving.room(source) as came:
@@ -142,6 +141,6 @@ async def _scored(context: Context, user: User, run_id: str, raw: bytes, app_id:
         by=by,
         at=time.time_ns() // 1000,
     )
-    if not await context.ask(context.store.add_score, run.app_uid, run.id, score):
+    if not await context.run_for_reader(context.store.add_score, run.app_uid, run.id, score):
         raise unknown("run", run_id)
     return Json({"data": runs.score_of(score).model_dump(mode="json")}, 201)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from dynamiq_operator.model.runs import APP_ID_HEADER
 from dynamiq_operator.serving.bodies import announced
 from dynamiq_operator.serving.encoding import Json
+from dynamiq_operator.serving.limits import RUNS_MAX
 from dynamiq_operator.serving.problems import CLOSES, HttpProblem, unavailable
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE
@@ -51,7 +52,7 @@ async def take(request: Request, context: ContextOf) -> Response:
         packed = await _read_body(context, request, user, sender, came)
         began = time.monotonic()
         async with context.parsers.slot(source.namespace):
-            small = await anyio.to_thread.run_sync(body.unpacked_if_small, request.headers, packed)
+            small = await anyio.to_thread.run_sync(body.unpacked, request.headers, packed, body.LARGE)
         if small is None and sender is None:
             raise _unnamed()
         async with contextlib.nullcontext() if small is not None else context.large.slot(source.namespace):
@@ -90,7 +91,9 @@ async def _stored(
 ) -> Parsed:
     """Parses a body and commits its runs. Returns the result. `small`: the body unpacked, if it is small."""
     async with context.parsers.slot(source.namespace):
-        raw = await anyio.to_thread.run_sync(body.unpacked, request.headers, packed) if small is None else small
+        raw = small if small is not None else await anyio.to_thread.run_sync(body.unpacked, request.headers, packed, RUNS_MAX)
+        if raw is None:
+            raise body.too_large(RUNS_MAX)
         size = len(raw)
         decoded = await anyio.to_thread.run_sync(_read, raw, kind)
         del raw

@@ -63,21 +63,15 @@ class Tokens(TokenReviews[User]):
     known_most, refused_for, pending_most = 20_000, 10.0, 256
 
     def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
-        super().__init__(clock)
+        super().__init__(Unauthorized, lambda: NotNow("too many tokens are looked at in this moment"), clock)
         self._client = client
-
-    def refused(self) -> Exception:
-        return Unauthorized()
-
-    def busy(self) -> Exception:
-        return NotNow("too many tokens are looked at in this moment")
 
     async def user(self, token: str) -> User:
         """Returns the user of a token.
 
         Raises Unauthorized and NotNow.
         """
-        recent = self._known.get(hash_of(token), longer=GOES_ON)
+        recent = self._known.get(hash_of(token), self._clock() - GOES_ON)
         try:
             return await super().user(token)
         except NotNow:

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from dynamiq_operator.serving.tokens import AT_ONCE, TOKEN_MAX, Recent, TokenReviews
+from dynamiq_operator.serving.recent import Recent
+from dynamiq_operator.serving.tokens import AT_ONCE, TOKEN_MAX, TokenReviews
 from tests.support.waiting import IN_TIME
 
 
@@ -25,7 +26,7 @@ class Reviewed(TokenReviews[str]):
 
     def __init__(self) -> None:
         self.now = 1000.0
-        super().__init__(lambda: self.now)
+        super().__init__(RefusedError, BusyError, lambda: self.now)
         self.valid, self.sent = {"ada", "eve"}, list[str]()
         self.may_end = asyncio.Event()
         self.may_end.set()
@@ -36,12 +37,6 @@ class Reviewed(TokenReviews[str]):
         if token == "broken":
             raise ConnectionError
         return f"user {token}" if token in self.valid else None
-
-    def refused(self) -> Exception:
-        return RefusedError()
-
-    def busy(self) -> Exception:
-        return BusyError()
 
 
 async def test_a_token_is_reviewed_once_at_a_time_and_once_a_minute() -> None:
@@ -120,11 +115,9 @@ async def test_a_caller_who_leaves_does_not_end_a_review_that_others_await() -> 
     assert reviews.sent == ["ada"]
 
 
-def test_the_oldest_results_are_dropped() -> None:
-    now = 0.0
-    recent = Recent[int](2, lambda: now)
+def test_the_oldest_results_are_dropped_and_others_are_valid_until_their_time() -> None:
+    recent = Recent[str, int](2)
     for number, key in enumerate(("a", "b", "a", "c")):
         recent.put(key, number, 10.0)
-    assert (recent.get("a"), recent.get("b"), recent.get("c")) == (2, None, 3)
-    now = 12.0
-    assert (recent.get("a"), recent.get("a", longer=5.0), "a" in recent, "b" in recent) == (None, 2, True, False)
+    assert [recent.get(key, 9.9) for key in ("a", "b", "c")] == [2, None, 3]
+    assert (recent.get("a", 10.0), "a" in recent, "b" in recent) == (None, True, False)

@@ -42,7 +42,7 @@ async def read_body(headers: Headers, receive: Receive, most: int = BODY_MAX) ->
     """Reads the whole body, at most `most` bytes. Raises HttpProblem 400, 408, 413, 415."""
     if (bodies.announced(headers) or 0) <= most:
         _check_type(headers)
-    pace = bodies.Pace(SILENT_MOST, 1, BODY_WITHIN)
+    pace = bodies.BodyPace(SILENT_MOST, 1, BODY_WITHIN)
     return await bodies.read(headers, receive, most, pace, f"a body is at most {most} bytes", "the body came too slowly: send it at once")
 
 

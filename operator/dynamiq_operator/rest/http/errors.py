@@ -57,7 +57,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 """The status of each kind of error. The first line that matches counts. `LeftBehind` has its cause's status."""
 PASSED_ON = frozenset({401, 413, 429})
 """Statuses of the API server that are passed on, whatever the kind of error."""
-TOLD_MOST, SHOWN_MOST = 20, 300
+LISTED_MOST, SHOWN_MOST = 20, 300
 """Wrong fields that a response lists, and letters of each, at most."""
 
 
@@ -73,9 +73,9 @@ def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
 def invalid_request(wrong: Sequence[tuple[str, str]]) -> HttpProblem:
     """Returns a 422 for fields or query parameters, each with its problem. It lists only the first ones, shortened."""
     details: dict[str, Any] = {}
-    for where, problem in wrong[:TOLD_MOST]:
+    for where, problem in wrong[:LISTED_MOST]:
         details.setdefault(_shortened(where), _shortened(problem))
-    more = [f"and {len(wrong) - TOLD_MOST} more are wrong"] if len(wrong) > TOLD_MOST else []
+    more = [f"and {len(wrong) - LISTED_MOST} more are wrong"] if len(wrong) > LISTED_MOST else []
     return invalid_fields(details, *more)
 
 

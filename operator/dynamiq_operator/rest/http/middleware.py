@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube import errors
@@ -20,7 +20,6 @@ from dynamiq_operator.rest.http.body import SMALL, WITH_BODY, parse_body, read_b
 from dynamiq_operator.rest.http.cookie_rules import SESSION, CookieRules, is_console
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
 from dynamiq_operator.rest.http.metrics import ApiMetrics
-from dynamiq_operator.rest.http.page_headers import PAGE_HEADERS
 from dynamiq_operator.rest.http.recorder import EXPORTS, EXPORTS_EACH, RUNS, RUNS_EACH, is_about_runs, is_export
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions, token_of
 from dynamiq_operator.rest.http.streams import STREAMS, STREAMS_EACH, is_stream
@@ -35,6 +34,17 @@ from dynamiq_operator.serving.tokens import TOKEN_MAX
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 PUBLIC = PROBES | {"/openapi.json", "/docs"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+PAGE_HEADERS = HEADERS | {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+"""Headers of every response under /console: nothing of another origin is loaded, requested, framed, or shares its window."""
 EACH = 16
 """Requests of one caller that are served at once; `WAITING` more may wait."""
 WAITING = 48
@@ -70,7 +80,7 @@ class Middleware(RequestMiddleware):
         self._signing_in = Lane(SIGNING_IN, ARRIVING_EACH, WAITING)
 
     def headers(self, exchange: Exchange) -> Mapping[str, str]:
-        return HEADERS | PAGE_HEADERS if is_console(exchange.scope["path"]) else HEADERS
+        return PAGE_HEADERS if is_console(exchange.scope["path"]) else HEADERS
 
     def closes(self, exchange: Exchange) -> bool:
         # Where a body is expected and left unread, its problem has the header.
@@ -157,7 +167,7 @@ class Middleware(RequestMiddleware):
         scope["state"]["body"] = body
         if body:
             scope["state"]["json"] = await parse_body(body)
-        await self._app(scope, _replayed(body, receive), send)
+        await self._app(scope, receive, send)
 
     async def _session(self, scope: Scope, headers: Headers) -> CallerSession:
         token = self._token(scope, headers)
@@ -178,17 +188,3 @@ class Middleware(RequestMiddleware):
         if token is None:
             raise unauthorized("send `Authorization: Bearer <token>` with a token of this cluster, once")
         return token
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Returns a `receive` that replays the body, which was read here, to the application."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again

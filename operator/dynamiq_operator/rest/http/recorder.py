@@ -71,7 +71,7 @@ class RecorderOptions:
     ca: Path | None = None
 
 
-class Recorder:
+class RecorderClient:
     """The client of this installation's recorder, if there is one. For one event loop."""
 
     def __init__(self, options: RecorderOptions | None = None) -> None:

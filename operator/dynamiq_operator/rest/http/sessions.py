@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from dynamiq_operator.actions.refusals import NotAllowed
 from dynamiq_operator.kube import errors
-from dynamiq_operator.rest.http.errors import HttpProblem, unauthorized
+from dynamiq_operator.rest.http.errors import HttpProblem, unauthorized, unavailable
 from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
 from dynamiq_operator.serving.tokens import AT_ONCE, TokenReviews, hash_of
 
@@ -76,7 +76,7 @@ class Sessions(TokenReviews[User]):
     pending_most = pending_again_most = 72
 
     def __init__(self, server: ApiServer) -> None:
-        super().__init__()
+        super().__init__(unauthorized, _busy)
         self._server = server
         self._threads = anyio.CapacityLimiter(2 * AT_ONCE)
 
@@ -84,12 +84,6 @@ class Sessions(TokenReviews[User]):
         """Returns the session of a token. Raises HttpProblem 401 and 503, NotAllowed, errors.ApiError."""
         user = await self.user(token)
         return CallerSession(self._server.of(token), user, hash_of(token))
-
-    def refused(self) -> Exception:
-        return unauthorized()
-
-    def busy(self) -> Exception:
-        return HttpProblem(503, "too many tokens are looked at in this moment: try again", headers={"Retry-After": "1"})
 
     async def review(self, token: str) -> User | None:
         return await anyio.to_thread.run_sync(self._review, token, limiter=self._threads)
@@ -103,6 +97,10 @@ class Sessions(TokenReviews[User]):
             raise NotAllowed(f"you may not ask who you are, which this API does for every caller: {error}") from None
         extra = user_info.get("extra") or {}
         return User(str(user_info["username"]), (_first(extra, "given_name"), _first(extra, "family_name")))
+
+
+def _busy() -> HttpProblem:
+    return unavailable("too many tokens are looked at in this moment: try again", 1)
 
 
 def token_of(header: str | None) -> str | None:
