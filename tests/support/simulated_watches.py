@@ -16,10 +16,10 @@ import orjson
 
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.runs import Verdict
+from dynamiq_operator.plan.background.readings import WATCHED_EVERY
 from dynamiq_operator.plan.observed.activity import Activity, Runs
 from dynamiq_operator.plan.observed.comparison import RecordedComparison
 from dynamiq_operator.plan.observed.run_counts import RunCounts, updated
-from dynamiq_operator.plan.readings import WATCHED_EVERY
 from dynamiq_operator.plan.revert.comparing import faults, is_enough, runs_needed
 from dynamiq_operator.plan.revert.fault import failing
 from dynamiq_operator.plan.revert.watch import END, END_LEAST, new_trial

@@ -279,7 +279,7 @@ def _under_way(rows: RowHistory) -> str | None:
     if rows.candidate is None:
         return None
     # Imported here: `events` imports all operations of a plan, which would slow down each start of the plugin.
-    from dynamiq_operator.plan import events
+    from dynamiq_operator.plan.output import events
 
     return events.title(rows.candidate)
 

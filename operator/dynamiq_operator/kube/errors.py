@@ -26,7 +26,7 @@
     |                                |               | and then raises Unavailable.
     | 429, 5xx, any other, no answer | Unavailable   | Ends the group. The App is requeued with backoff.
 
-An error ends the group of operations that relies on the failed one (`plan.groups`); the others are performed. An error that the table
+An error ends the group of operations that relies on the failed one (`plan.output.groups`); the others are performed. An error that the table
 does not list for a kind of object is reported in the App's condition ReconcileFailed. It requeues the App with `backoff`, without limit.
 A conflict or a missing answer is reported only after it has recurred a few times. No error ends the process. A failed write of an Event
 ends nothing.

@@ -7,7 +7,7 @@ The order of operations is what makes a crash between any two of them harmless:
 - A row is closed after its App's status shows it, since closed rows are not watched.
 - An Event is created before its transition, since the same Event created twice is one.
 
-A failed operation stops only the groups that rely on it by these rules (`groups`).
+A failed operation stops only the groups that rely on it by these rules (`output.groups`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from collections.abc import Iterable
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Unreadable
-from dynamiq_operator.plan import groups
 from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
 from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.children.standby import standby_annotations
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatus
+from dynamiq_operator.plan.output import groups
 from dynamiq_operator.plan.revert.revert_row import revert
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.rows.admission import admit_rows, guard_times

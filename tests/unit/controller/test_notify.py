@@ -21,7 +21,8 @@ from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan import events, operations
+from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.support.controller import LEASE, SYSTEM, Process, at, stored

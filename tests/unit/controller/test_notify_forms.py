@@ -17,7 +17,7 @@ from dynamiq_operator.controller.notifications.delivery import Lost
 from dynamiq_operator.controller.notifications.sinks import SinkRef, UnusableError, sinks_of, target_of
 from dynamiq_operator.model.objects import DeployPolicy
 from dynamiq_operator.model.policy import SinkFormat
-from dynamiq_operator.plan.notifications import Notification
+from dynamiq_operator.plan.background.notifications import Notification
 from tests.support import factories as given
 
 REPOSITORY = Path(__file__).parents[3]
@@ -157,7 +157,9 @@ def test_the_document_shows_what_is_sent_and_how_a_receiver_knows_the_operator()
 
 def test_the_document_has_every_type_and_every_reason() -> None:
     page = (REPOSITORY / "docs" / "notifications.md").read_text()
-    reasons = set(re.findall(r'_tell\(\s*app, row, "(\w+)"', (REPOSITORY / "operator/dynamiq_operator/plan/events.py").read_text()))
+    reasons = set(
+        re.findall(r'_about_both\(\s*app, row, "(\w+)"', (REPOSITORY / "operator/dynamiq_operator/plan/output/events.py").read_text())
+    )
     reasons |= {"Progressing", "Live", "Failed", "Overtaken", "HoldBegun", "HoldEnded", "Approved", "Resumed", "Rejected", "Withdrawn"}
     assert {"Waiting", "Superseded", "Reverted"} <= reasons
     assert not [reason for reason in reasons if f"`{reason.lower()}`" not in page]

@@ -15,7 +15,7 @@ from dynamiq_operator.controller.notifications.notification_metrics import Notif
 from dynamiq_operator.controller.notifications.outbox import MOST, OF_SINK_MOST, SINKS_MOST, Outbox
 from dynamiq_operator.controller.notifications.sinks import SinkRef
 from dynamiq_operator.model.policy import SinkFormat
-from dynamiq_operator.plan.notifications import Notification
+from dynamiq_operator.plan.background.notifications import Notification
 from tests.support import factories as given
 from tests.support.controller import Clock
 from tests.unit.support.sinks import until

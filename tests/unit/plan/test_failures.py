@@ -9,10 +9,10 @@ import pytest
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Record, Unreadable, read
-from dynamiq_operator.plan.groups import FAILURE
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.operations import SetAppStatus
+from dynamiq_operator.plan.output.groups import FAILURE
 from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given

@@ -9,10 +9,10 @@ import pytest
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.guards import GuardReason, RowOf
+from dynamiq_operator.plan.background.notifications import notifications_of
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.hold import shown_hold
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.notifications import notifications_of
 from tests.support import factories as given
 from tests.support.world import World, serving
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.observed.serving import Age, AppKey, LostClaim, Serving, lost_claims
+from dynamiq_operator.plan.output import events
 from tests.support import factories as given
 
 A, B, C = (("a", "chat"), ("b", "chat"), ("c", "chat"))

@@ -9,7 +9,7 @@ import pytest
 
 from dynamiq_operator.model.objects import Approval, DeployPolicy
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.notifications import Notification, notifications_of, told_since
+from dynamiq_operator.plan.background.notifications import Notification, notifications_of, notifications_since
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
@@ -91,7 +91,7 @@ def test_what_is_told_again_has_its_id_and_no_two_things_have_one(world: World) 
     notifications += deploy(world, "c", workflowVersion="v9")
     assert "Bypassed" in {each.reason for each in notifications}
     assert len({each.id for each in notifications}) == len(notifications)
-    again = told_since(world.app, world.rows.values(), given.NOW)
+    again = notifications_since(world.app, world.rows.values(), given.NOW)
     assert {each.id: (each.type, each.at) for each in again} == {
         each.id: (each.type, each.at) for each in notifications if each.reason not in ("Waiting",)
     }, "what rows say themselves is found again after a restart, as it was told"
@@ -101,7 +101,7 @@ def test_only_what_came_after_a_moment_is_found_again(world: World) -> None:
     deploy(world, "a", workflowVersion="v1")
     since = world.now + timedelta(seconds=1)
     deploy(world, "b", workflowVersion="v2")
-    assert reasons(list(told_since(world.app, world.rows.values(), since))) == ["b Progressing", "b Live", "a Superseded"]
+    assert reasons(list(notifications_since(world.app, world.rows.values(), since))) == ["b Progressing", "b Live", "a Superseded"]
 
 
 def test_what_was_not_written_is_not_told(world: World) -> None:

@@ -13,10 +13,10 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.gates import PORTS, GateNote, GateState
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.background.readings import due
 from dynamiq_operator.plan.observed.activity import SECONDS_MAX
 from dynamiq_operator.plan.observed.endpoints import Gate
 from dynamiq_operator.plan.operations import CreateChild, Group, Plan
-from dynamiq_operator.plan.readings import due
 from tests.support import factories as given
 from tests.support.world import World, a_world, begun
 from tests.unit.support.plan_lines import shown, told

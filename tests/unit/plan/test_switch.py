@@ -11,9 +11,9 @@ import pytest
 from dynamiq_operator.desired.base import AUTOSCALER, ENDPOINT_SLICE, SERVICE
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, Rejection
+from dynamiq_operator.plan.background.readings import due
 from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.operations import CreateChild, EndRecord, ScaleWorkload
-from dynamiq_operator.plan.readings import due
 from tests.support import factories as given
 from tests.support.world import World, serving
 from tests.unit.support.plan_lines import shown, told

@@ -19,7 +19,7 @@ from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.groups import NUMBERS
+from dynamiq_operator.plan.output.groups import NUMBERS
 
 EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.Emit: events.emit,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.model.text import on_one_line
-from dynamiq_operator.plan.notifications import Notification
+from dynamiq_operator.plan.background.notifications import Notification
 
 SIGNATURE = "Dynamiq-Signature"
 """Header: `t=<seconds since 1970>,v1=<hex>`, the HMAC-SHA256 with the sink's key over the seconds, a dot, and the body."""

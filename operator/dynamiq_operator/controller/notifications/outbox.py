@@ -21,7 +21,7 @@ from operator import itemgetter
 from dynamiq_operator.controller.notifications.delivery import Lost, NotDeliveredError
 from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
 from dynamiq_operator.controller.notifications.sinks import SinkRef
-from dynamiq_operator.plan.notifications import Notification
+from dynamiq_operator.plan.background.notifications import Notification
 
 LANES = 4
 """Requests to one sink at a time."""

@@ -18,7 +18,7 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model import ownership
 from dynamiq_operator.model.objects import App, DeployPolicy, Record, Unreadable, format_time, parse_time, read
-from dynamiq_operator.plan.notifications import Notification, told_since
+from dynamiq_operator.plan.background.notifications import Notification, notifications_since
 
 READS_MOST = 500
 """Requests for a takeover; Apps beyond them are counted."""
@@ -93,7 +93,7 @@ class Takeover:
         self._count()
         async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
             rows += [read(Record, each) for each in ownership.only_of(app.meta.uid, page["items"])]
-        return told_since(app, (row for row in rows if isinstance(row, Record)), since)
+        return notifications_since(app, (row for row in rows if isinstance(row, Record)), since)
 
     def _count(self) -> None:
         self._reads += 1

@@ -33,7 +33,7 @@ from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS,
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Meta, Record, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan import readings
+from dynamiq_operator.plan.background import readings
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.guards.hold import needs_history as hold_needs_history
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow

@@ -18,9 +18,9 @@ from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
 from dynamiq_operator.controller.upkeep.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import errors
-from dynamiq_operator.plan.groups import FAILURE
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Plan
+from dynamiq_operator.plan.output.groups import FAILURE
 from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.status.failures import failure_operations
 

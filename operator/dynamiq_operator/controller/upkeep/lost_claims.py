@@ -21,9 +21,9 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Unreadable, read
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.observed.serving import LostClaim, lost_claims
 from dynamiq_operator.plan.operations import ClaimHostname, Group, Plan
+from dynamiq_operator.plan.output import events
 
 SEARCH_PERIOD = 60.0
 """Seconds between two searches, at least."""

@@ -9,13 +9,13 @@ from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, ChildKey, is_end
 from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest, noted
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import access_keys, hostnames, selection, standby
 from dynamiq_operator.plan.children.manifests import desired_children
 from dynamiq_operator.plan.children.workload_inputs import awaits_policy
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.sleep.decisions import sleep_operations, wake
 from dynamiq_operator.plan.sleep.state import Sleep, sleep_of
 

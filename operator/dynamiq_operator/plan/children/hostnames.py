@@ -16,12 +16,12 @@ from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import HTTP_ROUTE, ChildKey
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.model.objects import App
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children.route_annotations import annotation_problems, serving_ingress
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.claim import ClaimState, HostnameClaim
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.operations import ClaimHostname, KeepClaim, Operation, ReleaseClaim
+from dynamiq_operator.plan.output import events
 
 GRACE = timedelta(seconds=60)
 """How long a deleted App, or one that no longer wants its hostname, keeps it after another App wants it."""

@@ -13,11 +13,11 @@ from dynamiq_operator.desired.base import is_ending, is_owned
 from dynamiq_operator.desired.pins import PLAIN
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 from dynamiq_operator.plan.operations import AnnotatePod, DeleteChild, Operation, ScaleWorkload
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.workloads import endpoints
 from dynamiq_operator.plan.workloads.wanted import (
     conversion,

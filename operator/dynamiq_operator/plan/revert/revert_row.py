@@ -5,12 +5,12 @@ from __future__ import annotations
 from dynamiq_operator.model import names
 from dynamiq_operator.model.last_good import Ran, last_good
 from dynamiq_operator.model.objects import App, Record
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.operator import OperatorState
 from dynamiq_operator.plan.operations import CreateRecord, Operation
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.revert.fault import fault, is_newest
 from dynamiq_operator.plan.snapshot import Snapshot
 

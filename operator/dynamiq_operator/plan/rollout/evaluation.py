@@ -12,12 +12,12 @@ from dynamiq_operator.model.app_status import VARIABLES_HELD
 from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.model.record import Pinned, Result
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import convergence, manifests, variables
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import Operation
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.rollout import clock
 from dynamiq_operator.plan.rows.outcomes import end_row, verify_row
 from dynamiq_operator.plan.verification.result import VerificationResult, result_of

@@ -12,7 +12,6 @@ from dynamiq_operator.model.endings import REJECTED_BY, WITHDRAWN_BY
 from dynamiq_operator.model.guards import RowKind, Waits
 from dynamiq_operator.model.objects import App, Approval, Record
 from dynamiq_operator.model.record import Pinned, Result
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.guards import approvals
 from dynamiq_operator.plan.guards.evaluation import evaluate_guards
@@ -21,6 +20,7 @@ from dynamiq_operator.plan.guards.now import freeze_change
 from dynamiq_operator.plan.guards.requirements import why_never
 from dynamiq_operator.plan.history.lifecycle import applies_once_admitted, completed
 from dynamiq_operator.plan.operations import Operation, ReleaseRecord
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.rows.outcomes import end_row
 
 DEPLOY_AGAIN = ": deploy again"

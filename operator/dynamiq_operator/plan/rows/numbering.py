@@ -10,13 +10,13 @@ from dynamiq_operator.model.completion import Known, Missing, NotReadable, Refus
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.rollout import Rollout
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.guards.pins import guarded
 from dynamiq_operator.plan.history.lifecycle import RowHistory, arrival, completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.observed.rows import ObservedRows
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.revert.revert_row import is_by_operator, reverts_live
 from dynamiq_operator.plan.rows.deploy_spec import is_of_former_spec, source_of
 from dynamiq_operator.plan.rows.outcomes import end_row

@@ -9,10 +9,10 @@ from dynamiq_operator.model import digests
 from dynamiq_operator.model.guards import Verified
 from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Outcome, Result
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.history.lifecycle import completed
 from dynamiq_operator.plan.operations import EndRecord, Operation, VerifyRecord
+from dynamiq_operator.plan.output import events
 
 
 def end_overtaken(context: Context) -> Step:

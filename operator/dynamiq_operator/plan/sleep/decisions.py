@@ -12,13 +12,13 @@ from dynamiq_operator.desired.gate_slice import gate_slice as make_slice
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.gates import PORTS, GateState
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.endpoints import ObservedEndpoints, Slice
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.operations import CreateChild, DeleteChild, Operation, ScaleWorkload, WriteGateKeys
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.sleep import idle
 from dynamiq_operator.plan.sleep.hindrances import hindrance, knows_keys, sleeping_config
 from dynamiq_operator.plan.sleep.state import (

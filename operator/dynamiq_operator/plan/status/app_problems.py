@@ -8,12 +8,12 @@ from datetime import datetime
 
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.model.objects import App, parse_time
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children.manifests import child_problems
 from dynamiq_operator.plan.children.variables import missing_variables
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import Emit
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.status.conditions import CHILDREN, RECONCILE_FAILED, TRIGGERS, VARIABLES
 from dynamiq_operator.plan.status.failures import failure_of
 from dynamiq_operator.plan.triggers.schedules import trigger_problems

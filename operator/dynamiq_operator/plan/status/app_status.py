@@ -13,13 +13,13 @@ from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Result, Source
 from dynamiq_operator.model.settings import ImagePolicy
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import variables
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.hold import hold, shown_hold
 from dynamiq_operator.plan.guards.now import standing_guards
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ChildProblem
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.revert.comparing import noted_trial
 from dynamiq_operator.plan.revert.revert_row import good_row
 from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row, name_taken, override

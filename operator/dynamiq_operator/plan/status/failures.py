@@ -9,10 +9,10 @@ from typing import Any
 from dynamiq_operator.model.app_status import LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Manifest, Unreadable
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Operation, SetAppConditions
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.rows.numbering import refused_rows
 from dynamiq_operator.plan.status.conditions import RECONCILE_FAILED, condition, dated
 

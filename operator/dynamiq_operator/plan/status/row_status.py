@@ -11,12 +11,12 @@ from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.objects import Record, Unreadable
 from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
 from dynamiq_operator.model.rollout import Rollout
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.groups import by_object
 from dynamiq_operator.plan.guards.reworded import with_former_message
 from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.plan.operations import Group, LeaveRecord, Operation, Plan, SetRecordStatus
+from dynamiq_operator.plan.output import events
+from dynamiq_operator.plan.output.groups import by_object
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus
 from dynamiq_operator.plan.rows.numbering import seconds_left, waits_until
 from dynamiq_operator.plan.snapshot import Snapshot

@@ -8,10 +8,10 @@ from dynamiq_operator.model.objects import App, Record, parse_time
 from dynamiq_operator.model.record import Source
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.trial import ComparisonResult, Trial
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.hold import shown_hold
 from dynamiq_operator.plan.operations import Emit
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.revert.comparing import compared_figures, limits, noted_trial, too_short
 from dynamiq_operator.plan.revert.fault import counts_until, fault, is_newest, regressed, silent_pods
 from dynamiq_operator.plan.revert.revert_row import good_row

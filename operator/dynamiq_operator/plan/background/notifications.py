@@ -17,7 +17,6 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.guards import RowOf
 from dynamiq_operator.model.objects import App, Approval, Record, parse_time
 from dynamiq_operator.model.record import Phase, Result
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import approvals
 from dynamiq_operator.plan.guards.evaluation import evaluate_guards
@@ -33,6 +32,7 @@ from dynamiq_operator.plan.operations import (
     SetRecordStatus,
     VerifyRecord,
 )
+from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.snapshot import Snapshot
 
 TYPE = "ai.dynamiq.deployment"
@@ -133,7 +133,7 @@ def notifications_of(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Not
     )
 
 
-def told_since(app: App, rows: Iterable[Record], since: datetime) -> tuple[Notification, ...]:
+def notifications_since(app: App, rows: Iterable[Record], since: datetime) -> tuple[Notification, ...]:
     """Returns the notifications since a moment that the rows themselves show, for a sender who does not know which were sent."""
     history = RowHistory.of(rows)
     notifications = [each for row in history.rows for each in _of_life(app, row)]

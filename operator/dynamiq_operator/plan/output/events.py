@@ -27,24 +27,24 @@ def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
     text = f"deploying {title(row)} on runtime {pinned.runtime.version}{restores}"
     image = pinned.runtime.image
     unpinned = "" if "@sha256:" in image else f"; its image {image} names a tag, which can change: name a digest to pin it"
-    return (*_bypassed(app, row), *_tell(app, row, BEGINNING, text + unpinned))
+    return (*_bypassed(app, row), *_about_both(app, row, BEGINNING, text + unpinned))
 
 
 def _bypassed(app: App, row: Record) -> tuple[Emit, ...]:
     if row.spec.bypass is None:
         return ()
     text = f"{title(row)} goes past the rules for deploys, by {row.spec.created_by or 'nobody known'}: {row.spec.bypass.reason}"
-    return _tell(app, row, "Bypassed", text, warning=True)
+    return _about_both(app, row, "Bypassed", text, warning=True)
 
 
 def released(app: App, row: Record, released: Released) -> tuple[Emit, ...]:
     waited = ", ".join(reason.value for reason in released.guards)
     by = f", by {', '.join(released.by)}" if released.by else ""
-    return _tell(app, row, "Released", f"{title(row)} waits no more (it waited: {waited}){by}")
+    return _about_both(app, row, "Released", f"{title(row)} waits no more (it waited: {waited}){by}")
 
 
 def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:
-    return _tell(app, row, "Waiting", f"{title(row)} waits: {message}", key=message)
+    return _about_both(app, row, "Waiting", f"{title(row)} waits: {message}", key=message)
 
 
 def ended(app: App, row: Record, outcome: Outcome, *, is_warning: bool = False) -> tuple[Emit, ...]:
@@ -54,34 +54,34 @@ def ended(app: App, row: Record, outcome: Outcome, *, is_warning: bool = False) 
     reason = "Live" if result == "Succeeded" else result
     # A row may be pinned and overtaken in one plan: only its first Event shows whether its deploy began.
     slots = {"Succeeded": (END,), "Failed": (END if row.pinned else BEGINNING,), "Overtaken": (BEGINNING, END)}
-    return _tell(app, row, reason, f"{title(row)} {phrases[result]}", warning=is_warning or result == "Failed", slots=slots[result])
+    return _about_both(app, row, reason, f"{title(row)} {phrases[result]}", warning=is_warning or result == "Failed", slots=slots[result])
 
 
 def verifying(app: App, row: Record) -> tuple[Emit, ...]:
-    return _tell(app, row, "Verifying", f"the new pods of {title(row)} are asked before a caller reaches them")
+    return _about_both(app, row, "Verifying", f"the new pods of {title(row)} are asked before a caller reaches them")
 
 
 def verified(app: App, row: Record, result: Verified) -> tuple[Emit, ...]:
     cases = f"{result.cases} case{'s' if result.cases != 1 else ''} by {result.calls} call{'s' if result.calls != 1 else ''}"
     passed = [cases] if result.cases else []
     passed += [f"an evaluation of {result.score:g}"] if result.score is not None else ["its evaluation"] if not result.cases else []
-    return _tell(app, row, "Verified", f"{title(row)} passed {' and '.join(passed)} in {result.seconds:g} s")
+    return _about_both(app, row, "Verified", f"{title(row)} passed {' and '.join(passed)} in {result.seconds:g} s")
 
 
 def verification_failed(app: App, row: Record, message: str) -> tuple[Emit, ...]:
-    return _tell(app, row, "VerificationFailed", f"no caller has reached {title(row)}: {message}", warning=True)
+    return _about_both(app, row, "VerificationFailed", f"no caller has reached {title(row)}: {message}", warning=True)
 
 
 def reverted(app: App, row: Record, message: str, restored: str) -> tuple[Emit, ...]:
-    return _tell(app, row, "Reverted", f"{message}; row {restored} is restored", warning=True)
+    return _about_both(app, row, "Reverted", f"{message}; row {restored} is restored", warning=True)
 
 
 def not_reverted(app: App, row: Record, message: str) -> tuple[Emit, ...]:
-    return _tell(app, row, "NotReverted", message, warning=True)
+    return _about_both(app, row, "NotReverted", message, warning=True)
 
 
 def superseded(app: App, row: Record, by: Record) -> tuple[Emit, ...]:
-    return _tell(app, row, "Superseded", f"{title(row)} was superseded by {title(by)}")
+    return _about_both(app, row, "Superseded", f"{title(row)} was superseded by {title(by)}")
 
 
 def repaired(app: App, kind: str, name: str, field: str, version: str) -> Emit:
@@ -135,7 +135,7 @@ def lacking(app: App, lacks: str) -> Emit:
     return Emit(app, "VariableMissing", lacks, key=lacks, warning=True)
 
 
-def _tell(
+def _about_both(
     app: App | None, row: Record, reason: str, message: str, *, key: str = "", warning: bool = False, slots: tuple[str, ...] = ()
 ) -> tuple[Emit, ...]:
     about = (row, app) if app is not None else (row,)
