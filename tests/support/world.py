@@ -387,7 +387,7 @@ class World(Objects):
                 keys = self.objects[(SECRET.api_version, SECRET.kind, names.access_keys(given.NAME))]
                 assert keys["metadata"]["resourceVersion"] == version
                 self.gate_keys = version
-            case operations.CreateRecord(app=app, name=name, asked=asked, created_by=author):
+            case operations.CreateRecord(app=app, name=name, content=asked, created_by=author):
                 if (*_ROW, name) not in self.objects:
                     owned = given.with_meta(ownerReferences=[owner(app)])
                     self.add(given.row_manifest(name, given.with_spec(app=app.meta.name, createdBy=author, **asked), owned))

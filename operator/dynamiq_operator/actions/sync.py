@@ -18,7 +18,7 @@ from dynamiq_operator.model.guards import RowOf
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Source
 from dynamiq_operator.model.text import plugin_command
-from dynamiq_operator.plan.history.ledger import ASKED_IN_APP
+from dynamiq_operator.plan.history.ledger import DEPLOY_FIELDS
 
 Deploy = Mapping[str, Any]
 MESSAGE_MOST = 1024
@@ -95,7 +95,7 @@ def plan_sync(api: Api, namespace: str, app: str, *, message: str | None = None,
     """
     live = served(api, namespace, app)
     declared = live.app.spec.deploy
-    git = {name: value for name, value in declared.as_json().items() if name in ASKED_IN_APP} if declared is not None else None
+    git = {name: value for name, value in declared.as_json().items() if name in DEPLOY_FIELDS} if declared is not None else None
     if git is not None and not full and live.pinned.source is Source.APP and _fields_of_row(live) == git:
         return SyncPlan(live, git, git, None, False)
     flow, new_version = release_there(api, namespace, live)
@@ -120,7 +120,7 @@ def _merging(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fields_of_row(live: Served) -> Deploy:
-    return {name: live.row.raw_spec[name] for name in ASKED_IN_APP if name in live.row.raw_spec}
+    return {name: live.row.raw_spec[name] for name in DEPLOY_FIELDS if name in live.row.raw_spec}
 
 
 def _as_live(declared: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class CreateRecord:
 
     app: App
     name: str
-    asked: Mapping[str, Any]
+    content: Mapping[str, Any]
     created_by: str | None
 
 
@@ -139,13 +139,13 @@ class CreateChild:
 
 @dataclass(frozen=True)
 class ApplyChild:
-    """An existing child's new manifest; `found` names the first field that differs."""
+    """An existing child's new manifest; `changed_field`: the first that differs."""
 
     app: App
     manifest: Manifest
     observed: Manifest
     digest: str
-    found: str
+    changed_field: str
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from dynamiq_operator.model.app_status import PROGRESSING
 from dynamiq_operator.model.manifests import Manifest, Phase
-from dynamiq_operator.plan.history.ledger import ASKED_IN_APP
+from dynamiq_operator.plan.history.ledger import DEPLOY_FIELDS
 from dynamiq_operator.plan.status.conditions import LIVE, READY
 from dynamiq_operator.views.history import newest_first
 from dynamiq_operator.views.sleep import is_asleep
@@ -76,7 +76,7 @@ def is_as_declared(app: Manifest, live: Manifest | None) -> bool:
     deploy, spec = app["spec"].get("deploy") or {}, live["spec"] if live is not None else {}
     if (spec.get("pinned") or {}).get("source") != "App":
         return False
-    return {key: deploy[key] for key in ASKED_IN_APP if key in deploy} == {key: spec[key] for key in ASKED_IN_APP if key in spec}
+    return {key: deploy[key] for key in DEPLOY_FIELDS if key in deploy} == {key: spec[key] for key in DEPLOY_FIELDS if key in spec}
 
 
 def condition_of(status: Mapping[str, Any], type_: str) -> Mapping[str, Any]:

@@ -56,7 +56,7 @@ async def observe(process: Process) -> Snapshot:
 
 def names_of(snapshot: Snapshot) -> tuple[list[str], list[tuple[str, str]]]:
     """Returns the rows of the App, and the left rows with the uid of the App that they belong to."""
-    return [each.name for each in snapshot.rows.observed], [(each.meta.name, each.app_uid) for each in snapshot.rows.left]
+    return [each.name for each in snapshot.rows.observed], [(each.meta.name, each.app_uid) for each in snapshot.rows.orphaned]
 
 
 async def test_rows_that_it_had_not_numbered_yet_go_with_it_and_wait_for_no_other(process: Process) -> None:

@@ -38,7 +38,7 @@ def world() -> World:
 
 def requested(world: World) -> list[int]:
     """Returns the sequences of the rows that the archive should acknowledge."""
-    return [row.sequence for row in hand_over(world.snapshot(), world.app).asked]
+    return [row.sequence for row in hand_over(world.snapshot(), world.app).to_acknowledge]
 
 
 def acknowledge(world: World, *sequences: int, ago: timedelta = RESTS, by: bool = True) -> None:

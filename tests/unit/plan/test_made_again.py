@@ -7,7 +7,7 @@ from dataclasses import replace
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD, child
 from dynamiq_operator.model import ownership
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.observed.rows import LeftRow, ObservedRows
+from dynamiq_operator.plan.observed.rows import ObservedRows, OrphanedRow
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
 from tests.support.world import World, a_world, serving
@@ -15,17 +15,17 @@ from tests.support.world import World, a_world, serving
 FIRST = given.an_app(given.with_meta(uid="uid-first"))
 
 
-def left(world: World, name: str) -> LeftRow:
+def left(world: World, name: str) -> OrphanedRow:
     """Adds a row that the deleted App had not numbered."""
     world.add(given.row_manifest(name))
-    return LeftRow(world.rows[name].meta, FIRST.meta.uid)
+    return OrphanedRow(world.rows[name].meta, FIRST.meta.uid)
 
 
 def test_rows_that_are_left_get_the_owner_that_is_gone_and_no_number() -> None:
     world = a_world()
     found = left(world, "old")
     rows = tuple(row for row in world.snapshot().rows.observed if row.name != "old")
-    plan = make_plan(replace(world.snapshot(), rows=ObservedRows(rows, left=(found,))))
+    plan = make_plan(replace(world.snapshot(), rows=ObservedRows(rows, orphaned=(found,))))
     assert plan.of(operations.LeaveRecord) == (operations.LeaveRecord(found.meta, given.NAME, "uid-first"),)
     assert not plan.of(operations.CompleteRecord)
     world.perform(plan.of(operations.LeaveRecord))
@@ -35,7 +35,7 @@ def test_rows_that_are_left_get_the_owner_that_is_gone_and_no_number() -> None:
 def test_they_do_so_too_where_no_app_has_the_name() -> None:
     world = a_world()
     found = left(world, "old")
-    plan = make_plan(replace(world.snapshot(), app=None, rows=ObservedRows(left=(found,))))
+    plan = make_plan(replace(world.snapshot(), app=None, rows=ObservedRows(orphaned=(found,))))
     assert plan.operations == (operations.LeaveRecord(found.meta, given.NAME, "uid-first"),)
 
 
@@ -48,7 +48,7 @@ def test_nothing_waits_for_rows_that_are_left() -> None:
     world.add(ask)
     snapshot = world.snapshot()
     rows = tuple(row for row in snapshot.rows.observed if row.name != "old")
-    plan = make_plan(replace(snapshot, rows=ObservedRows(rows, left=(found,))))
+    plan = make_plan(replace(snapshot, rows=ObservedRows(rows, orphaned=(found,))))
     (group,) = (each for each in plan.groups if isinstance(each.operations[0], operations.LeaveRecord))
     assert all(group.name not in each.after for each in plan.groups)
     assert [each.record.name for each in plan.of(operations.CompleteRecord)] == ["new"]

@@ -187,7 +187,7 @@ class GuardedRows:
                 self._set_once(record.name, released=released.as_json())
             case EndRecord(record=record, outcome=outcome):
                 self._set_once(record.name, outcome=outcome.as_json())
-            case CreateRecord(name=name, asked=asked, created_by=by):
+            case CreateRecord(name=name, content=asked, created_by=by):
                 if name not in self.rows:
                     self._keep(name, {"app": given.NAME, "createdBy": by, **asked})
 

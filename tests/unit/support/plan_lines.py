@@ -39,7 +39,7 @@ def _line(action: operations.Operation) -> str:
             return f"{record.name} reads {row_status.phase.value if row_status.phase else '-'}"
         case operations.CreateChild(manifest=manifest):
             return f"create {manifest['kind']}"
-        case operations.ApplyChild(manifest=manifest, found=found):
+        case operations.ApplyChild(manifest=manifest, changed_field=found):
             return f"apply {manifest['kind']} for {found}"
         case operations.DeleteChild(observed=observed):
             return f"delete {observed['kind']}"

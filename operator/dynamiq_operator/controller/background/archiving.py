@@ -133,7 +133,7 @@ class ArchiveWriter(RecorderReader):
         """Starts to hand over the rows without an acknowledgement. Drops the answers about rows that are no longer handed over."""
         if kept.task is not None:
             return
-        awaited, answers, leaving = {row.uid for row in handover.asked}, kept.answers, {row.uid for row in handover.rows}
+        awaited, answers, leaving = {row.uid for row in handover.to_acknowledge}, kept.answers, {row.uid for row in handover.rows}
         # Without access nothing is handed over, and the App's status has the reason.
         problem = answers.problem if self._access is not None else NO_ACCESS
         kept.answers = replace(
@@ -142,7 +142,7 @@ class ArchiveWriter(RecorderReader):
             stored={uid: since for uid, since in answers.stored.items() if uid in leaving},
             problem=problem if awaited else "",
         )
-        unacknowledged = [row for row in handover.asked if row.uid not in kept.answers.acknowledged]
+        unacknowledged = [row for row in handover.to_acknowledge if row.uid not in kept.answers.acknowledged]
         if unacknowledged and self._access is not None:
             self._schedule(app, kept, partial(self._hand_over, app, app_uid, kept, unacknowledged))
         else:

@@ -24,7 +24,7 @@ async def create_record(execution: Execution, operation: operations.CreateRecord
         "apiVersion": API_VERSION,
         "kind": kinds.RECORD.kind,
         "metadata": {"name": operation.name, "namespace": meta.namespace, "ownerReferences": [owner(operation.app)]},
-        "spec": {"app": meta.name, **operation.asked, **author},
+        "spec": {"app": meta.name, **operation.content, **author},
     }
     try:
         created = await execution.client.create(RECORDS, manifest)

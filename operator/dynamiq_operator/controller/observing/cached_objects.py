@@ -11,13 +11,13 @@ from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable
 from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import ObservedPod
-from dynamiq_operator.plan.observed.rows import LeftRow
+from dynamiq_operator.plan.observed.rows import OrphanedRow
 from dynamiq_operator.plan.observed.verification import EvaluationJob
 
 
 @dataclass
 class CachedObjects:
-    """The cached objects of one App. `left`: rows of an App of the same name that was deleted."""
+    """The cached objects of one App. `orphaned`: rows of an App of the same name that was deleted."""
 
     records: dict[str, Record] = field(default_factory=dict)
     children: dict[ChildKey, Manifest] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class CachedObjects:
     evaluations: list[EvaluationJob] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     more_rows: bool = False
-    left: list[LeftRow] = field(default_factory=list)
+    orphaned: list[OrphanedRow] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
 
     @property

@@ -43,7 +43,7 @@ from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.operator import OperatorState
 from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 from dynamiq_operator.plan.observed.problems import ProblemReason
-from dynamiq_operator.plan.observed.rows import LeftRow, ObservedRows
+from dynamiq_operator.plan.observed.rows import ObservedRows, OrphanedRow
 from dynamiq_operator.plan.observed.secrets import ObservedSecrets
 from dynamiq_operator.plan.observed.sources import PinSources
 from dynamiq_operator.plan.observed.trial import ObservedTrial
@@ -131,7 +131,7 @@ class Observer:
             self._settings,
             app=app,
             unreadable=tuple(cached.unreadable),
-            rows=ObservedRows(tuple(records.values()), cached.more_rows, row_problems, tuple(cached.left)),
+            rows=ObservedRows(tuple(records.values()), cached.more_rows, row_problems, tuple(cached.orphaned)),
             ledger=ledger.result(),
             sources=PinSources(versions, self._runtimes(unknown), promotions.result(), unknown, stamped.result()),
             guards=guards.result(),
@@ -186,7 +186,7 @@ class Observer:
             self._client.now(),
             self._settings,
             unreadable=(app,) if app is not None else (),
-            rows=ObservedRows(tuple(waiting.records.values()), waiting.more_rows, left=tuple(waiting.left) if app is None else ()),
+            rows=ObservedRows(tuple(waiting.records.values()), waiting.more_rows, orphaned=tuple(waiting.orphaned) if app is None else ()),
         )
 
     def _gate(self) -> Gate:
@@ -248,8 +248,8 @@ class Observer:
             elif resource is PODS:
                 cached.pods.append(ObservedPod.of(raw))
         held = self._held(key)
-        left_rows, rows = self._left(key, rows, app)
-        cached.left = [row for row in left_rows if row.meta.name not in held][: row_window.ROWS_MOST]
+        orphans, rows = self._orphans(key, rows, app)
+        cached.orphaned = [row for row in orphans if row.meta.name not in held][: row_window.ROWS_MOST]
         window = row_window.of_app(rows, held) if app is not None else row_window.without_app(rows)
         for raw in window.rows:
             cached.add(read(Record, raw))
@@ -260,7 +260,7 @@ class Observer:
         cached.evaluations = [EvaluationJob.of(job, evaluators.get(job["metadata"].get("uid", "-"))) for job in evaluations]
         return cached
 
-    def _left(self, key: AppKey, rows: list[Manifest], app: App | None) -> tuple[list[LeftRow], list[Manifest]]:
+    def _orphans(self, key: AppKey, rows: list[Manifest], app: App | None) -> tuple[list[OrphanedRow], list[Manifest]]:
         """Returns the unowned rows of a deleted App of this name; and the other rows."""
         former = self._cache.former(key)
         if former is None or (app is not None and app.meta.uid == former.uid):
@@ -268,7 +268,7 @@ class Observer:
         # The version first seen counts: a later status makes the row seem newer than the deletion of its App.
         orphans = [row for row in rows if _is_new(row) and self._cache.first_seen(row) < former.version]
         names_ = {row["metadata"]["name"] for row in orphans}
-        return [LeftRow(Meta.of(row), former.uid) for row in orphans], [row for row in rows if row["metadata"]["name"] not in names_]
+        return [OrphanedRow(Meta.of(row), former.uid) for row in orphans], [row for row in rows if row["metadata"]["name"] not in names_]
 
     def _held(self, key: AppKey) -> frozenset[str]:
         """Returns the names of rows whose write was refused lately."""

@@ -15,7 +15,7 @@ from dynamiq_operator.model.last_good import Ran, pair_of
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Result, Source
 
-ASKED_IN_APP = ("workflowVersion", "runtime", "config", "message")
+DEPLOY_FIELDS = ("workflowVersion", "runtime", "config", "message")
 """The fields that `App.spec.deploy` and a row made from it share."""
 
 
@@ -23,7 +23,7 @@ ASKED_IN_APP = ("workflowVersion", "runtime", "config", "message")
 class LedgerRow:
     """The summary of a row.
 
-    - `asked`: its content, as far as `App.spec.deploy` has these fields.
+    - `content`: its fields, as far as `App.spec.deploy` has these fields.
     - `source`: None for an unpinned row.
     - `pair`: a digest of its flow and its runtime.
     - `restored`: the sequence of the row to which it rolled back.
@@ -35,7 +35,7 @@ class LedgerRow:
     name: str
     uid: str
     sequence: int
-    asked: Mapping[str, Any]
+    content: Mapping[str, Any]
     restores: str | None = None
     result: Result | None = None
     flow_hash: str | None = None
@@ -70,7 +70,7 @@ class LedgerRow:
             name=name,
             uid=uid,
             sequence=spec.get("sequence") or 0,
-            asked={key: spec[key] for key in ASKED_IN_APP if key in spec},
+            content={key: spec[key] for key in DEPLOY_FIELDS if key in spec},
             restores=spec.get("restores"),
             result=Result(result) if result in set(Result) else None,
             flow_hash=pinned.get("workflowHash"),
@@ -254,4 +254,4 @@ def _of_deploy_spec(rows: Iterable[LedgerRow], app: str, before: tuple[LedgerRow
 def _has_name_of_deploy_spec(row: LedgerRow, app: str, last: LedgerRow | None) -> bool:
     """Returns True if a row has the name of a row made from `App.spec.deploy`."""
     # The form of the name is compared first: a hash for each row of a long history would cost more than the rest of a plan.
-    return names.may_be_declared(app, row.name) and row.name == names.declared_row(app, row.asked, last.sequence if last else 0)
+    return names.may_be_declared(app, row.name) and row.name == names.declared_row(app, row.content, last.sequence if last else 0)

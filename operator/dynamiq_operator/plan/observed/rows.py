@@ -10,7 +10,7 @@ from dynamiq_operator.plan.observed.problems import ChildProblem
 
 
 @dataclass(frozen=True)
-class LeftRow:
+class OrphanedRow:
     """A row that a deleted App of this uid had not numbered. It is deleted with that App; a later App of the same name does not own it."""
 
     meta: Meta
@@ -27,5 +27,5 @@ class ObservedRows:
     """True if further rows wait for a number; the next reconciles handle those."""
     problems: Mapping[str, ChildProblem] = field(default_factory=dict)
     """Why a row may not be written, by the row's name."""
-    left: tuple[LeftRow, ...] = ()
+    orphaned: tuple[OrphanedRow, ...] = ()
     """Rows of a deleted App of the same name, which no App owns yet."""

@@ -10,7 +10,7 @@ from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Result, Source
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.kinds import is_automation
-from dynamiq_operator.plan.history.ledger import ASKED_IN_APP, LedgerRow
+from dynamiq_operator.plan.history.ledger import DEPLOY_FIELDS, LedgerRow
 from dynamiq_operator.plan.operations import CreateRecord
 from dynamiq_operator.plan.revert.revert_row import reverts_live
 
@@ -29,7 +29,7 @@ def name_taken(context: Context) -> str | None:
     """Returns the name of the row for `deploy` if another row has this name; else None."""
     declared = _declared(context)
     row = context.ledger.get(declared[0]) if declared else None
-    return row.name if row is not None and declared is not None and row.asked != declared[1] else None
+    return row.name if row is not None and declared is not None and row.content != declared[1] else None
 
 
 def override(context: Context) -> tuple[LedgerRow, Record] | None:
@@ -47,7 +47,7 @@ def source_of(context: Context, record: Record) -> Source:
         return Source.REVERT
     row = LedgerRow.of(record)
     before = next((each for each in reversed(context.deploy_rows) if each.sequence < row.sequence), None)
-    name_of_spec = names.declared_row(context.app.meta.name, row.asked, before.sequence if before else 0)
+    name_of_spec = names.declared_row(context.app.meta.name, row.content, before.sequence if before else 0)
     return Source.APP if record.name == name_of_spec else Source.RECORD
 
 
@@ -60,7 +60,7 @@ def is_of_former_spec(context: Context, record: Record) -> bool:
         return False
     row = LedgerRow.of(record)
     before = (0, *(each.sequence for each in context.deploy_rows if each.sequence < row.sequence))
-    return any(names.declared_row(context.app.meta.name, row.asked, sequence) == row.name for sequence in before[:-1])
+    return any(names.declared_row(context.app.meta.name, row.content, sequence) == row.name for sequence in before[:-1])
 
 
 def _content(app: App) -> dict[str, Any] | None:
@@ -68,7 +68,7 @@ def _content(app: App) -> dict[str, Any] | None:
     if app.spec.deploy is None:
         return None
     deploy = app.spec.deploy.as_json()
-    return {name: deploy[name] for name in ASKED_IN_APP if name in deploy}
+    return {name: deploy[name] for name in DEPLOY_FIELDS if name in deploy}
 
 
 def _declared(context: Context) -> tuple[str, dict[str, Any]] | None:
@@ -77,7 +77,7 @@ def _declared(context: Context) -> tuple[str, dict[str, Any]] | None:
     if content is None or not context.ledger.known:
         return None
     last = _last(context.deploy_rows)
-    if last is not None and last.asked == content and not _is_due_again(context, last):
+    if last is not None and last.content == content and not _is_due_again(context, last):
         return None
     return names.declared_row(context.app.meta.name, content, last.sequence if last else 0), content
 

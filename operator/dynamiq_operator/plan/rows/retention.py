@@ -51,12 +51,12 @@ def delete_expired(context: Context) -> tuple[Operation, ...]:
 class Handover:
     """The rows that retention moves from the cluster to the archive, oldest first.
 
-    `rows`: all of them. `asked`: those that the archive has to acknowledge, because it is not known to have them, or because they have
+    `rows`: all of them. `to_acknowledge`: those that the archive has to acknowledge, because it is not known to have them, or because they have
     rested.
     """
 
     rows: tuple[LedgerRow, ...] = ()
-    asked: tuple[LedgerRow, ...] = ()
+    to_acknowledge: tuple[LedgerRow, ...] = ()
 
 
 def hand_over(snapshot: Snapshot, app: App) -> Handover:

@@ -259,7 +259,7 @@ def _overridden(context: Context) -> Condition:
     if running is None:
         return condition(OVERRIDDEN, False, "AsDeclared", "no row made by hand is newer than what spec.deploy asks")
     last, instead = running
-    version = last.asked.get("workflowVersion", "the newest version")
+    version = last.content.get("workflowVersion", "the newest version")
     request = f"spec.deploy asks {version} (#{last.sequence}, {last.name})"
     if instead.pinned is not None and instead.pinned.source is Source.REVERT:
         return condition(OVERRIDDEN, True, "Reverted", f"{request}, and {events.title(instead)} took a version back{_until(context)}")

@@ -63,7 +63,7 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
 
 def leave_rows(snapshot: Snapshot) -> tuple[Group, ...]:
     """Returns the groups that give rows of an earlier App of this name their owner: they belong to that App, and to no later one."""
-    return by_object(LeaveRecord(row.meta, snapshot.name, row.app_uid) for row in snapshot.rows.left)
+    return by_object(LeaveRecord(row.meta, snapshot.name, row.app_uid) for row in snapshot.rows.orphaned)
 
 
 def rows_without_app(snapshot: Snapshot) -> Plan:
