@@ -166,10 +166,10 @@ class Context:
         """True if changed variables, access and recording wait for the next row."""
         # They change what runs, and no row shows it: so they wait where a row would need an approval, in a freeze, during a suspension, and
         # while policies are unreadable.
-        return self._stands_still or self.snapshot.guards.asks_approvals
+        return self._needs_new_row or self.snapshot.guards.asks_approvals
 
     @cached_property
-    def _stands_still(self) -> bool:
+    def _needs_new_row(self) -> bool:
         """True if even an approved environment needs a new row: in a freeze, while suspended, or while the guards are unknown."""
         observed = self.snapshot.guards
         is_frozen = any(freezes.frozen(each.spec.freezes, self.snapshot.now) for each in observed.policies)
@@ -184,7 +184,7 @@ class Context:
             return False
         if self.target_pins is None or pins.digest != self.target_pins.digest:
             return True
-        if not self._stands_still and approved_environment(self.history.target) == workloads.environment_digest(self.app):
+        if not self._needs_new_row and approved_environment(self.history.target) == workloads.environment_digest(self.app):
             return False
         noted = workloads.template_row(observed)
         return noted is None or self.history.target.sequence <= noted or not applies_environment(self.history.target)

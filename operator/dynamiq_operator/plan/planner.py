@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Unreadable
-from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
+from dynamiq_operator.plan.children.access_keys import annotate_pods, key_times
 from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.children.standby import standby_annotations
 from dynamiq_operator.plan.context import Context, Step
@@ -29,7 +29,7 @@ from dynamiq_operator.plan.rows.admission import admit_rows, guard_times
 from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row
 from dynamiq_operator.plan.rows.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
 from dynamiq_operator.plan.rows.outcomes import end_overtaken
-from dynamiq_operator.plan.rows.retention import delete_expired, seconds_to_rest
+from dynamiq_operator.plan.rows.retention import delete_expired, rest_times
 from dynamiq_operator.plan.sleep import decisions as sleep
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_problems import AppProblems, problem_events, retry_missing
@@ -173,10 +173,10 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
     times += [
         *trial_times(context),
         *guard_times(context),
-        *sleep.seconds_to_look(context),
-        *seconds_to_look(context),
+        *sleep.sleep_times(context),
+        *key_times(context),
         *schedules.trigger_times(context.app, context.snapshot.now),
         *run_statuses.run_times(context),
-        *seconds_to_rest(context),
+        *rest_times(context),
     ]
     return min((seconds for seconds in times if seconds > 0), default=None)  # what is due now is in this plan

@@ -31,7 +31,7 @@ ones.
 """
 
 
-FIRST_LOOK = 15.0
+FIRST_ATTEMPT = 15.0
 """Seconds for which a pod waits for its mounts before the Secret is read again. Each later wait is twice as long."""
 
 
@@ -41,7 +41,7 @@ def pointers(app: App, pods: Iterable[ObservedPod], slices: Iterable[Slice], now
     The gate sometimes notes a refused key in its own endpoint: it may be a new key.
     """
     announced = app.meta.annotations.get(names.KEYS_CHANGED_ANNOTATION, "")
-    waiting = ((pod.uid, str(_looks(pod, now))) for pod in pods if pod.awaits_mounts)
+    waiting = ((pod.uid, str(_attempts(pod, now))) for pod in pods if pod.awaits_mounts)
     refused = (("refused", endpoint.note) for each in slices if each.is_gates for endpoint in each.endpoints if endpoint.note)
     return frozenset({("generation", str(app.meta.generation)), ("announced", announced), *waiting, *refused})
 
@@ -51,21 +51,19 @@ def are_read(app: App, workloads: Iterable[Manifest]) -> bool:
     return app.spec.is_private or any(checks_keys(each["spec"]["template"]) for each in workloads)
 
 
-def seconds_to_look(context: Context) -> Iterator[float]:
+def key_times(context: Context) -> Iterator[float]:
     """Yields the seconds until each pod that cannot start is the next hint."""
     if not environment.needs_keys(context):
         return
     for pod in context.snapshot.pods.observed:
         if pod.awaits_mounts:
-            yield FIRST_LOOK * 2 ** _looks(pod, context.snapshot.now) - _age(pod, context.snapshot.now)
+            yield FIRST_ATTEMPT * 2 ** _attempts(pod, context.snapshot.now) - _age(pod, context.snapshot.now)
 
 
 def key_creation(context: Context) -> Iterator[CreateAccessKeys]:
     """Yields the creation of the Secret if it is missing."""
-    problem = context.snapshot.children.problems.get(SECRET.key(context.app.meta.name))
-    if problem is not None and problem.holds_back(""):
-        return
-    if environment.needs_keys(context) and context.snapshot.secrets.access_keys.presence is KeysPresence.ABSENT:
+    is_held_back = context.snapshot.children.holds_back(SECRET.key(context.app.meta.name), "")
+    if not is_held_back and are_awaited(context):
         yield CreateAccessKeys(context.app)
 
 
@@ -102,9 +100,9 @@ def annotate_pods(context: Context) -> Iterator[AnnotatePod]:
                 yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, names.KEYS_ANNOTATION, version)
 
 
-def _looks(pod: ObservedPod, now: datetime) -> int:
+def _attempts(pod: ObservedPod, now: datetime) -> int:
     """Returns how often a pod's wait has doubled."""
-    return int(_age(pod, now) // FIRST_LOOK).bit_length()
+    return int(_age(pod, now) // FIRST_ATTEMPT).bit_length()
 
 
 def _age(pod: ObservedPod, now: datetime) -> float:

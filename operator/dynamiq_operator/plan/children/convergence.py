@@ -28,7 +28,7 @@ def converge_children(context: Context) -> tuple[Operation, ...]:
         *_converge_target(context, {key: manifest for key, manifest in desired.items() if key not in beside}),
         *converge_each(context, beside),
         *standby.scale_standby(context),
-        *standby.delete_left(context),
+        *standby.delete_unneeded(context),
         *sleep_operations(context),
     )
 
@@ -74,7 +74,7 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
         if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and routes_stay):
             continue
         if observed in context.workloads.by_label.values():
-            continue  # `standby.delete_left`
+            continue  # `standby.delete_unneeded`
         if key not in desired and key[0] not in denied and is_owned(observed, context.app) and not is_ending(observed):
             yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
 
@@ -98,8 +98,7 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
     if observed is not None and difference is None:
         return
     digest = manifest_digest(manifest)  # the most expensive step: only for manifests that are sent
-    problem = context.snapshot.children.problems.get(key)
-    if problem is not None and problem.holds_back(digest):
+    if context.snapshot.children.holds_back(key, digest):
         return
     if observed is None or difference is None:
         yield CreateChild(context.app, noted(manifest, digest), digest)
@@ -129,8 +128,7 @@ def _create_flow(context: Context) -> Iterator[CreateFlow]:
     text = context.snapshot.archive.flows.get(pinned.workflow_hash) if release is None else None
     if release is None and text is None:
         return
-    problem = children.problems.get(CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash))
-    if problem is None or not problem.holds_back(pinned.workflow_hash):
+    if not children.holds_back(CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash), pinned.workflow_hash):
         yield CreateFlow(context.app, pinned.workflow_hash, release.name if release is not None else "", text)
 
 

@@ -15,7 +15,7 @@ from dynamiq_operator.plan.observed.pods import ObservedPods
 from dynamiq_operator.plan.workloads import endpoints
 from dynamiq_operator.plan.workloads.verified import may_be_reached
 from dynamiq_operator.plan.workloads.wanted import (
-    are_others_gone,
+    are_others_deleted,
     conversion,
     has_pods_of_pins,
     needed_replicas,
@@ -60,7 +60,7 @@ def _converted(context: Context, serving: str) -> str:
     """
     other, live = conversion(context), context.live_pins
     if other == PLAIN:
-        return PLAIN if are_others_gone(context) and is_ready(context, PLAIN) else serving
+        return PLAIN if are_others_deleted(context) and is_ready(context, PLAIN) else serving
     if other is not None:
         # Its pods are selected already: narrowing the Service to them moves no caller to other pods.
         reached = endpoints.lead_to_all(context, other, needed_replicas(context))

@@ -63,7 +63,7 @@ def scale_standby(context: Context) -> Iterator[ScaleWorkload]:
         yield ScaleWorkload(observed, replicas)
 
 
-def delete_left(context: Context) -> Iterator[Operation]:
+def delete_unneeded(context: Context) -> Iterator[Operation]:
     """Yields the deletion of workloads that are no longer needed, once no caller can reach their pods."""
     labels = {each.label for each in wanted_workloads(context)}
     for label, observed in context.workloads.by_label.items():

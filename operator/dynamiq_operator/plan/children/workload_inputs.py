@@ -16,7 +16,7 @@ from dynamiq_operator.plan.children.recording import renews_template
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.sleep.state import keeps_template
 from dynamiq_operator.plan.workloads.verified import needs_switch, verifies
-from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_gone, conversion, replicas_now, room_note
+from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_deleted, conversion, replicas_now, room_note
 
 
 def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInputs:
@@ -110,7 +110,7 @@ def _awaits_others(context: Context, label: str) -> bool:
         return False
     # The Service of strategy Rolling selects every pod of the App, also standby pods: these end first.
     if label == PLAIN:
-        return not are_others_gone(context)
+        return not are_others_deleted(context)
     if AUTOSCALER.kind in context.snapshot.children.denied:
         return True  # what it scales now is not known
     # The workload of strategy Rolling selects every pod of the App: the autoscaler has to leave it first.

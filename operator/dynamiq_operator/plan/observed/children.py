@@ -27,3 +27,8 @@ class ObservedChildren:
     """Why the operator may not list a kind, by kind. Children of such a kind are not created, changed or deleted."""
     has_gateway_api: bool = True
     """True if HTTPRoutes can be created."""
+
+    def holds_back(self, key: ChildKey, digest: str) -> bool:
+        """Returns True if a manifest of this digest must not be sent now: this child could not be made of it lately."""
+        problem = self.problems.get(key)
+        return problem is not None and problem.holds_back(digest)

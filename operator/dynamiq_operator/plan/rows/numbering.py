@@ -103,7 +103,7 @@ class _Completion:
         late = context.snapshot.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
         completion = (
             _too_late(context.app, row)
-            or _no_longer_asked(context, row)
+            or _outdated(context, row)
             or self._hindrance(row, late)
             or _awaits_switch(context, row)
             or self._pins(row)
@@ -159,7 +159,7 @@ def _too_late(app: App, row: Record) -> Refused | None:
     return Refused(f"App {app.meta.name} was created more than {rollout.progress_deadline_seconds} s after the row")
 
 
-def _no_longer_asked(context: Context, row: Record) -> Refused | None:
+def _outdated(context: Context, row: Record) -> Refused | None:
     """Returns why a row of the operator fails: its `deploy` was changed, or a person deployed over the bad version."""
     if is_of_former_spec(context, row):
         return Refused("App.spec.deploy was changed before the row arrived")

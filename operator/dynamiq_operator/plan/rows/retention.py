@@ -69,7 +69,7 @@ def hand_over(snapshot: Snapshot, app: App) -> Handover:
     return Handover(rows, tuple(row for row in rows if row.uid not in snapshot.archive.stored or row.uid in rested))
 
 
-def seconds_to_rest(context: Context) -> Iterator[float]:
+def rest_times(context: Context) -> Iterator[float]:
     """Yields the seconds until the oldest resting row may be deleted."""
     history, archive = context.app.spec.history, context.snapshot.archive
     if history is None or history.limit is None or not archive.stored or not context.ledger.known:

@@ -62,7 +62,7 @@ def sleep_operations(context: Context) -> Iterator[Operation]:
     """Yields the operations by which an App falls asleep, and those that remove the gate's slice once pods serve again."""
     leads, observed = gate_slice(context.snapshot.endpoints, context.app), context.serving_workload
     yield from _write_keys(context)
-    if leads is not None and is_to_go(context, leads):
+    if leads is not None and may_delete_slice(context, leads):
         yield events.straight_to_pods(context.app, context.snapshot.now)
         yield DeleteChild(leads.raw)
     elif leads is not None and observed is not None and may_fall_asleep(context, leads) and not is_ending(observed):
@@ -91,7 +91,7 @@ def may_fall_asleep(context: Context, leads: Slice) -> bool:
     )
 
 
-def is_to_go(context: Context, leads: Slice) -> bool:
+def may_delete_slice(context: Context, leads: Slice) -> bool:
     """Returns True if the gate's slice can be deleted without a caller losing its call."""
     # Without a ready pod the slice stays, even if the gate does not answer: nothing else would, and the gate's pods may still run.
     if ENDPOINT_SLICE.kind in context.snapshot.children.denied or not is_ours(leads.raw, context.app):
@@ -123,7 +123,7 @@ def settled_at(leads: Slice) -> datetime:
     return leads.changed + SETTLED
 
 
-def seconds_to_look(context: Context) -> Iterator[float]:
+def sleep_times(context: Context) -> Iterator[float]:
     """Yields the seconds until time alone may change these decisions."""
     leads = gate_slice(context.snapshot.endpoints, context.app)
     moments = [*ends_of_patience(context)] if sleeping_config(context.history.live) is not None else []
@@ -175,8 +175,7 @@ def _create_slice(context: Context) -> Iterator[CreateChild]:
         return
     manifest = make_slice(context.app, note, _port(context.snapshot.endpoints, context.app), _address_type(context.snapshot.endpoints))
     digest = manifest_digest(manifest)
-    problem = slice_problem(context.snapshot.children, context.app)
-    if problem is None or not problem.holds_back(digest):
+    if not context.snapshot.children.holds_back(ENDPOINT_SLICE.key(context.app.meta.name), digest):
         yield CreateChild(context.app, manifest, digest)
 
 

@@ -63,7 +63,7 @@ def _hindrances(context: Context) -> Iterator[Hindrance | None]:
     yield _LIMITED if network is not None and network.ingress_from is not None else None
     is_watched = _is_watched(context.app, context.history.live, context.snapshot.now)
     yield _DEPLOYING if context.history.candidate is not None or is_watched else None
-    yield _CHANGING if conversion(context) is not None or not runs_what_it_is_to(context) else None
+    yield _CHANGING if conversion(context) is not None or not runs_target(context) else None
     yield _UNREAD if ENDPOINT_SLICE.kind in context.snapshot.children.denied else None
     yield {GateState.ABSENT: _MISSING, GateState.DOWN: _DOWN, GateState.UNKNOWN: _UNKNOWN}.get(context.snapshot.endpoints.gate.state)
     yield _KEYS if not knows_keys(context) else None
@@ -84,6 +84,6 @@ def _is_watched(app: App, live: Record | None, now: datetime) -> bool:
     return is_live and trial is not None and now < parse_time(trial.until)
 
 
-def runs_what_it_is_to(context: Context) -> bool:
+def runs_target(context: Context) -> bool:
     """Returns True if the serving workload makes the target's pods."""
     return context.serving == context.label and (context.is_rolled or context.workload is None)

@@ -48,7 +48,7 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
         under_way = rollout if row is history.candidate else None
         status = row_status(row, phase, context.snapshot.now, waits=waits, guard=guard, rollout=under_way, reverts=reverts)
         status = with_former_message(row.status, status, app.meta.name, app.meta.namespace)
-        if says_nothing_new(row, status):
+        if is_unchanged(row, status):
             continue
         operations = closing if phase in CLOSED else opening
         if phase is Phase.SUPERSEDED and row.phase is Phase.LIVE and history.live is not None:
@@ -88,7 +88,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
         else:
             status = row_status(row, Phase.PENDING, snapshot.now, waits=message)
             seconds += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
-        if not says_nothing_new(row, status):
+        if not is_unchanged(row, status):
             operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
     groups = (*leave_rows(snapshot), *by_object(operations))
     return Plan(groups, 0.0 if snapshot.rows.more else min(seconds, default=None), snapshot.rows.more)
@@ -99,7 +99,7 @@ def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operati
     operations: list[Operation] = []
     for row in RowHistory.of(snapshot.rows.observed).rows:
         status = row_status(row, Phase.PENDING, snapshot.now, waits=app.message)
-        if row.pinned is None and row.outcome is None and not says_nothing_new(row, status):
+        if row.pinned is None and row.outcome is None and not is_unchanged(row, status):
             operations += [*events.waits(None, row, app.message), SetRecordStatus(row, status)]
     return tuple(operations)
 
@@ -151,7 +151,7 @@ def _is_given_up(row: Record) -> bool:
     return any(each.type == SUCCEEDED and each.reason == "AppMissing" for each in row.status.conditions)
 
 
-def says_nothing_new(row: Record, status: RecordStatus) -> bool:
+def is_unchanged(row: Record, status: RecordStatus) -> bool:
     """Returns True if the row already has this status. The schema's default means that a row is under way, so that is not written."""
     if row.status == status:
         return True

@@ -30,7 +30,7 @@ def sleep_condition(context: Context) -> Iterator[Condition]:
         yield condition(SLEEP, False, problem.reason.value, problem.message)
     elif _is_unanswered(context):
         yield condition(SLEEP, False, "GateSilent", "dynamiq-gate is ready, and none of its pods answers for this App yet: it stays awake")
-    elif _says_nothing(context):
+    elif _is_silent(context):
         yield condition(SLEEP, False, NO_IDLE_TIME, _SILENT)
     else:
         yield condition(SLEEP, False, "InUse", f"it is called, or was within {config.idle_seconds} s")
@@ -58,7 +58,7 @@ def _is_unanswered(context: Context) -> bool:
     )
 
 
-def _says_nothing(context: Context) -> bool:
+def _is_silent(context: Context) -> bool:
     """Returns True if a pod is known to report nothing. While reports are missing, the reason in the last status counts."""
     if idle.silent_pods(context.snapshot.pods):
         return True

@@ -33,7 +33,7 @@ def trigger_operations(context: Context) -> tuple[Operation, ...]:
         *(
             RunOnce(context.app, manifest, digest)
             for manifest, digest in due
-            if not _is_hindered(context.snapshot.children, manifest, digest)
+            if not context.snapshot.children.holds_back(key_of(manifest), digest)
         ),
         *_own_orphaned(context),
     )
@@ -116,11 +116,6 @@ def _due(context: Context) -> Iterator[Manifest]:
             continue
         if job.single_run_name(context.app, trigger) not in made:
             yield job.single_run(environment.app_as_served(context), trigger, context.snapshot.settings, hold_of(context.pinned))
-
-
-def _is_hindered(children: ObservedChildren, manifest: Manifest, digest: str) -> bool:
-    problem = children.problems.get(key_of(manifest))
-    return problem is not None and problem.holds_back(digest)
 
 
 def _own_orphaned(context: Context) -> Iterator[OwnChild]:

@@ -52,8 +52,7 @@ def _evaluate(context: Context, request: VerificationRequest) -> Iterator[Operat
             context.app, request.job, request.row, job_spec, request.verify.seconds, [pod.ip for pod in request.pods], request.port
         )
         digest = manifest_digest(manifest)
-        problem = context.snapshot.children.problems.get((JOB.kind, request.job))
-        if problem is None or not problem.holds_back(digest):
+        if not context.snapshot.children.holds_back((JOB.kind, request.job), digest):
             yield CreateChild(context.app, manifest, digest)
     elif progress is not None and progress.row == request.row and not is_ending(job.raw):
         if progress.lacks_key:

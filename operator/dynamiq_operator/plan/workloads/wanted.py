@@ -171,7 +171,7 @@ def replicas_now(context: Context, observed: Manifest | None) -> int:
     return min(needed, available + max(AT_ONCE, ceil(needed * SURGE)))
 
 
-def are_others_gone(context: Context) -> bool:
+def are_others_deleted(context: Context) -> bool:
     """Returns True if only pods of the serving workload exist or are terminating: Service `{app}` would select all others."""
     others = [label for label in context.workloads.of_pins if label != context.serving]
     return not others and all(pod.deleting or pod.pins in (PLAIN, context.serving) for pod in context.snapshot.pods.observed)
