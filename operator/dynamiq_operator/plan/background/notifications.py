@@ -185,11 +185,8 @@ def _approvals(snapshot: Snapshot, row: Record) -> Iterator[Notification]:
     agreed = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
     shown = (row.status.waits.approvals or 0) if row.status.waits is not None else 0
     others = [each for each in counted if each.spec.purpose is not Purpose.APPROVE]
-    ending = [
-        each
-        for each in (approvals.find_rejection(snapshot.guards, row), approvals.find_withdrawal(snapshot.guards, row))
-        if each is not None
-    ]
+    guards = snapshot.guards
+    ending = [each for each in (approvals.find_rejection(guards, row), approvals.find_withdrawal(guards, row)) if each is not None]
     for approval in (*sorted(agreed, key=lambda each: each.meta.created)[shown:], *others, *ending[:1]):
         yield _of_approval(row, approval)
 

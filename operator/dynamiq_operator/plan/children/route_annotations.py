@@ -39,9 +39,8 @@ def serving_ingress(context: Context) -> Manifest | None:
         return None
     exposure, ingress_class = context.app.spec.exposure, ingress["spec"].get("ingressClassName")
     desired_class = (exposure.class_name if exposure is not None else None) or context.snapshot.settings.ingress_class
-    filled_in = (
-        desired_class is None and ingress_class not in context.snapshot.settings.ingress_annotations
-    )  # by the API server, with the cluster's default
+    # The API server fills in the cluster's default class.
+    filled_in = desired_class is None and ingress_class not in context.snapshot.settings.ingress_annotations
     return ingress if ingress_class == desired_class or filled_in else None
 
 
@@ -52,8 +51,5 @@ def kept_annotations(context: Context) -> dict[str, str]:
         return {}
     observed = ingress["metadata"].get("annotations") or {}
     desired = exposure.annotations or {}
-    return {
-        name: desired[name]
-        for name in ingress_annotations.refused(exposure, context.snapshot.settings)
-        if observed.get(name) == desired[name]
-    }
+    refused = ingress_annotations.refused(exposure, context.snapshot.settings)
+    return {name: desired[name] for name in refused if observed.get(name) == desired[name]}

@@ -55,10 +55,8 @@ def is_by_operator(operator: OperatorState, app: App, record: Record) -> bool:
 def reverts_live(context: Context, record: Record) -> bool:
     """Returns True if this row reverts the live row, and no row was rolled out between the two."""
     live = context.history.live
-    if (
-        live is None
-        or not is_by_operator(context.snapshot.operator, context.app, record)
-        or record.name != names.revert_row(context.app.meta.name, live.name)
-    ):
+    if live is None or record.name != names.revert_row(context.app.meta.name, live.name):
+        return False
+    if not is_by_operator(context.snapshot.operator, context.app, record):
         return False
     return not any(live.sequence < row.sequence < record.sequence and not row.unreleased for row in context.ledger.all())

@@ -27,6 +27,7 @@ _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "
 
 def last_runs(context: Context) -> tuple[TriggerRun, ...]:
     """Returns the newest runs, newest first. An ended run stays in the status after its Job is deleted."""
+    now = context.snapshot.now
     if JOB.kind in context.snapshot.children.denied:
         return tuple(context.app.status.triggers)
     known = {run.job: run for run in context.app.status.triggers}
@@ -37,11 +38,8 @@ def last_runs(context: Context) -> tuple[TriggerRun, ...]:
             by_job[run.job] = before if before is not None and before.ended_at else _shown(context, run, before)
     for job, run_before in known.items():
         if job not in by_job:
-            by_job[job] = (
-                run_before
-                if run_before.ended_at or _may_be_unseen(context.snapshot.now, run_before)
-                else _deleted(context.snapshot.now, run_before)
-            )
+            is_kept = run_before.ended_at or _may_be_unseen(now, run_before)
+            by_job[job] = run_before if is_kept else _deleted(now, run_before)
     for missed in _missed(context):
         by_job.setdefault(missed.job, missed)
     newest = sorted(by_job.values(), key=lambda run: (run.started_at, run.job), reverse=True)
@@ -67,13 +65,12 @@ def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
 
 def run_times(context: Context) -> Iterator[float]:
     """Yields the seconds until time alone changes the status of a run."""
-    for run in context.snapshot.children.runs:
-        if run.ended_at and _awaits_message(context.snapshot.now, run):
-            yield (run.ended_at + LAST_WORD - context.snapshot.now).total_seconds()
-    seen = {run.job for run in context.snapshot.children.runs}
+    runs, now = context.snapshot.children.runs, context.snapshot.now
+    yield from ((run.ended_at + LAST_WORD - now).total_seconds() for run in runs if run.ended_at and _awaits_message(now, run))
+    seen = {run.job for run in runs}
     for known in context.app.status.triggers:
-        if not known.ended_at and known.job not in seen and _may_be_unseen(context.snapshot.now, known):
-            yield (parse_time(known.started_at) + UNSEEN - context.snapshot.now).total_seconds()
+        if not known.ended_at and known.job not in seen and _may_be_unseen(now, known):
+            yield (parse_time(known.started_at) + UNSEEN - now).total_seconds()
 
 
 def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> TriggerRun:
@@ -135,11 +132,7 @@ def _may_be_unseen(now: datetime, run: TriggerRun) -> bool:
 
 
 def _deleted(now: datetime, run: TriggerRun) -> TriggerRun:
-    ended = {
-        "ended_at": format_time(now),
-        "outcome": RunOutcome.FAILED,
-        "message": "its Job was deleted before it had ended",
-    }
+    ended = {"ended_at": format_time(now), "outcome": RunOutcome.FAILED, "message": "its Job was deleted before it had ended"}
     return run.model_copy(update=ended)
 
 

@@ -27,29 +27,24 @@ from dynamiq_operator.plan.workloads import environment
 
 def trigger_operations(context: Context) -> tuple[Operation, ...]:
     """Returns the operations that converge CronJobs and Jobs to the App's triggers; nothing runs for an App that serves nothing."""
-    due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)] if JOB.kind not in context.snapshot.children.denied else []
+    app, children = context.app, context.snapshot.children
+    due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)] if JOB.kind not in children.denied else []
     return (
         *converge_to(context, _scheduled(context), of_triggers=True),
-        *(
-            RunOnce(context.app, manifest, digest)
-            for manifest, digest in due
-            if not context.snapshot.children.holds_back(key_of(manifest), digest)
-        ),
+        *(RunOnce(app, manifest, digest) for manifest, digest in due if not children.holds_back(key_of(manifest), digest)),
         *_own_orphaned(context),
     )
 
 
 def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """Returns what prevents desired CronJobs and Jobs from being made."""
-    if any(child_kinds.child_kind(kind).of_triggers for kind in context.snapshot.children.denied):
-        desired = (
-            *_scheduled(context),
-            *((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context.app, context.snapshot.now)),
-        )
-        return denied_problems(context.snapshot.children, desired)
-    if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.children.problems):
+    children = context.snapshot.children
+    if any(child_kinds.child_kind(kind).of_triggers for kind in children.denied):
+        jobs = ((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context.app, context.snapshot.now))
+        return denied_problems(children, (*_scheduled(context), *jobs))
+    if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in children.problems):
         return {}
-    return still_hindering(context.snapshot.children, digests_of((*_scheduled(context).values(), *_due(context))))
+    return still_hindering(children, digests_of((*_scheduled(context).values(), *_due(context))))
 
 
 def invalid(app: App) -> dict[str, str]:
