@@ -36,7 +36,7 @@ COMMANDS = {
     "policy": "show which guards would block a deploy of an App now, and until when",
     "runs": "show the runs of an App, the newest first",
     "run": "show one run: its figures, and its nodes with their times, tokens and cost",
-    "compare": "compare the runs of two rows: is an App slower, more expensive or less reliable?",
+    "compare": "compare two rows by their runs: slower, more expensive or less reliable",
     "sessions": "show the sessions of an App, the one with the newest run first",
     "score": "score a run, as a number",
     "delete-runs": "delete runs of an App for good, with their contents and scores",

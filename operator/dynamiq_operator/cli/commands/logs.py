@@ -24,11 +24,11 @@ MOST_PODS = 50
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "Logs of the live row's pods, or of another row whose pods still run.",
+        "They come from the pods of the live row, or of another row whose pods still run.",
         ("support -f", "support --since 10m", "support --row 12 --tail 50"),
     )
     parsing.app(command)
-    command.add_argument("-f", "--follow", action="store_true", help="go on")
+    command.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     command.add_argument("--since", metavar="TIME", help="only what is newer than this, such as 10m")
     command.add_argument("--tail", metavar="LINES", help="only the last lines of each pod (default: 10; -1: all)")
     command.add_argument("--row", metavar="ROW", help="pods of this row, by its sequence or name (default: the live one)")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "Walks the chain of digests, oldest row first, and names the first row that does not fit. The same for records of settings.",
+        "Walks the chain of digests, oldest row first, and names the first row that does not fit. It checks the records of settings, too.",
         ("support", "support --expect sha256:…", "support --file export.yaml --expect sha256:…"),
         "exit codes: 0 every row and record fits, 1 one does not, 2 wrong usage, or no answer from the cluster or the file, 3 no row",
     )
