@@ -18,12 +18,13 @@ _BY_FOLDER = {
     ],
     "repository": ["child_kinds", "cost", "ending", "health_checks", "history_columns", "layers", "run"],
     "rest": [
-        "access_keys", "apps", "archive", "configuration", "connections", "console_oidc", "console_session", "deployments", "history", "hostile", "http",
+        "access_keys", "apps", "archive", "configuration", "console_oidc", "console_session", "deployments", "history", "hostile", "http",
         "id_index", "limits", "runs", "triggers", "watch", "workflows",
     ],
     "runtime": [
         "activity", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces", "trigger",
     ],
+    "serving": ["bodies", "connections"],
 }  # fmt: skip
 FILES = tuple(f"tests/unit/{folder}/test_{name}.py" for folder, names in _BY_FOLDER.items() for name in names)
 """They start servers, processes or databases, wait for time, or try thousands of cases; paths from the folder of the repository."""

@@ -41,7 +41,7 @@ def not_served() -> CallRefusal:
     return CallRefusal(503, "starting", "no App is known at this port of the gate: try again", retry_after=2)
 
 
-def over(seconds: float) -> CallRefusal:
+def not_woken(seconds: float) -> CallRefusal:
     return CallRefusal(503, "starting", f"the App sleeps, and could not be woken within {seconds:g} s: try again", retry_after=5)
 
 

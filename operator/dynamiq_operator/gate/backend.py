@@ -145,7 +145,7 @@ class Backend:
         except TimeoutError:
             if _is_given(place):
                 return place.result()
-            raise answers.over(self.sleeper.note.hold_seconds) from None
+            raise answers.not_woken(self.sleeper.note.hold_seconds) from None
         except asyncio.CancelledError:
             if _is_given(place):
                 self._release(place.result())

@@ -76,21 +76,21 @@ class Callers:
         for line in (self._waiting, self._heads, self._untaken):
             line.remove(caller)
 
-    def grown(self, caller: Caller, by: int) -> None:
+    def count_head(self, caller: Caller, by: int) -> None:
         """Counts `by` more bytes of an unfinished head. Another connection may have to end for them."""
         self._heads.add(caller, by)
         self._shrink(self._heads, self._heads_most)
 
-    def read(self, caller: Caller) -> None:
+    def forget_head(self, caller: Caller) -> None:
         """Stops counting the bytes of a head that is complete or refused."""
         self._heads.remove(caller)
 
-    def blocked(self, caller: Caller) -> None:
+    def count_untaken(self, caller: Caller) -> None:
         """Counts a response that its caller does not take. Another connection may have to end for it."""
         self._untaken.add(caller, UNTAKEN)
         self._shrink(self._untaken, self._untaken_most)
 
-    def taken(self, caller: Caller) -> None:
+    def forget_untaken(self, caller: Caller) -> None:
         """Stops counting a response once its caller takes some of it."""
         self._untaken.remove(caller)
 
@@ -197,12 +197,12 @@ class Caller(web.RequestHandler, SharedBufferProtocol):
     def pause_writing(self) -> None:
         """Notes that the caller takes nothing of its response."""
         super().pause_writing()
-        self._among.blocked(self)
+        self._among.count_untaken(self)
 
     def resume_writing(self) -> None:
         """Notes that the caller has taken some of it."""
         super().resume_writing()
-        self._among.taken(self)
+        self._among.forget_untaken(self)
 
     def _forget(self) -> None:
         if self.is_counted:
@@ -233,10 +233,10 @@ class Caller(web.RequestHandler, SharedBufferProtocol):
                 self._refuse()
                 return
             if end is None:
-                self._among.grown(self, len(data))
+                self._among.count_head(self, len(data))
                 return
         self.head = size
-        self._among.read(self)
+        self._among.forget_head(self)
         self._head = None
         super().data_received(bytes(head[: self.head]))
         self._payload = self._messages[-1][1] if self._messages else None
@@ -254,7 +254,7 @@ class Caller(web.RequestHandler, SharedBufferProtocol):
         return not self._allows(None if match is None else match[1].decode("utf-8", "surrogateescape"))
 
     def _refuse(self) -> None:
-        self._among.read(self)
+        self._among.forget_head(self)
         self._head, self._is_over = None, True
         if self.transport is not None:
             self.transport.write(_TOO_LARGE)
@@ -273,7 +273,7 @@ class Caller(web.RequestHandler, SharedBufferProtocol):
 
 
 @asynccontextmanager
-async def while_there(request: web.BaseRequest) -> AsyncIterator[None]:
+async def while_connected(request: web.BaseRequest) -> AsyncIterator[None]:
     """Cancels the call when its caller has left."""
     # The server detects this itself, unless it has paused reading a body that is not consumed yet.
     if not request.body_exists or request.content.is_eof():

@@ -71,7 +71,7 @@ class Forwarder:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_WITHIN),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=ADDED_BY_CLIENT,
-            middlewares=(_once,),
+            middlewares=(_send_once,),
             auto_decompress=False,
             read_bufsize=BUFFER,
             max_line_size=LINE_MAX,
@@ -107,7 +107,7 @@ class Forwarder:
             response = await self._session.request(
                 request.method,
                 _url(pod, request),
-                headers=_kept(request.headers),
+                headers=_end_to_end(request.headers),
                 data=body.chunks() if request.body_exists else None,
                 allow_redirects=False,
             )
@@ -116,7 +116,7 @@ class Forwarder:
         except (aiohttp.ClientError, OSError) as error:
             raise (answers.too_large(self._body_limit) if body.is_too_large else answers.broken()) from error
         async with response:
-            return await _passed_on(request, response, self._taken_within)
+            return await _forward_response(request, response, self._taken_within)
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -153,7 +153,7 @@ class _Pod(ResponseHandler, SharedBufferProtocol):
         return self._beside <= BESIDE_MAX
 
 
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Sends a call. Raises instead of letting aiohttp retry idempotent requests."""
     try:
         return await send(request)
@@ -184,8 +184,8 @@ class Body:
             yield chunk
 
 
-async def _passed_on(request: web.BaseRequest, response: aiohttp.ClientResponse, taken_within: float) -> web.StreamResponse:
-    answer = web.StreamResponse(status=response.status, reason=response.reason, headers=_kept(response.headers))
+async def _forward_response(request: web.BaseRequest, response: aiohttp.ClientResponse, taken_within: float) -> web.StreamResponse:
+    answer = web.StreamResponse(status=response.status, reason=response.reason, headers=_end_to_end(response.headers))
     answer.force_close()  # the next call must reach the pods, not this connection
     await answer.prepare(request)
     try:
@@ -197,7 +197,7 @@ async def _passed_on(request: web.BaseRequest, response: aiohttp.ClientResponse,
     return answer
 
 
-def _kept(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """Returns the end-to-end headers in their order. A header may occur more than once."""
     named = {name.strip().lower() for line in headers.getall("Connection", ()) for name in line.split(",")}
     dropped = HOP_BY_HOP | {name for name in named if not name.startswith(END_TO_END)}
@@ -218,7 +218,7 @@ def keep_alive(connection: socket.socket | asyncio.trsock.TransportSocket) -> No
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def bounded(connection: socket.socket | asyncio.trsock.TransportSocket) -> None:
+def bound_buffers(connection: socket.socket | asyncio.trsock.TransportSocket) -> None:
     """Limits the kernel's buffers for when one end sends faster than the other reads. Accepted connections inherit it."""
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         connection.setsockopt(socket.SOL_SOCKET, option, KERNEL)
@@ -227,5 +227,5 @@ def bounded(connection: socket.socket | asyncio.trsock.TransportSocket) -> None:
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     made = socket.socket(address[0], address[1], address[2])
     keep_alive(made)
-    bounded(made)
+    bound_buffers(made)
     return made

@@ -21,9 +21,9 @@ from aiohttp import web
 from dynamiq_operator.gate import answers
 from dynamiq_operator.gate.answers import CallRefusal
 from dynamiq_operator.gate.backend import Backend
-from dynamiq_operator.gate.callers import BUFFER, HEAD_MAX, Caller, Callers, while_there
+from dynamiq_operator.gate.callers import BUFFER, HEAD_MAX, Caller, Callers, while_connected
 from dynamiq_operator.gate.directory import Directory
-from dynamiq_operator.gate.forwarding import Forwarder, NotSent, bounded, keep_alive
+from dynamiq_operator.gate.forwarding import Forwarder, NotSent, bound_buffers, keep_alive
 from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.metrics import GateMetrics
 from dynamiq_operator.gate.probing import Pace
@@ -154,7 +154,7 @@ class Front:
             return
         for listening in server.sockets:
             keep_alive(listening)  # accepted connections inherit it: a lost node never closes its connections
-            bounded(listening)
+            bound_buffers(listening)
         self._doors[app.port] = _Door(backend, calls, server)
         for call in self._changed:
             call()
@@ -264,7 +264,7 @@ class Front:
         while True:
             if is_probe and not backend.has_room:
                 return _asleep()
-            async with while_there(request), backend.place(deadline) as pod:
+            async with while_connected(request), backend.place(deadline) as pod:
                 is_sent = True
                 try:
                     return await self._forwarder.forward(request, pod, take)

@@ -98,19 +98,19 @@ class Relay:
         with self._slots.lease(*path) as enter, self._room.lease(*path) as take:
             if not enter(1):
                 raise answers.too_many_runs()
-            return await self._send(self._recorder, request, app, await _read(request, take))
+            return await self._send(self._recorder, request, app, await _read_body(request, take))
 
     async def _send(self, recorder: RecorderAddress, request: web.BaseRequest, app: Sleeper, body: bytearray) -> web.Response:
         headers = {name: request.headers[name] for name in ABOUT_THE_BODY if name in request.headers}
         headers |= {APP_ID_HEADER: app.note.app_id, "Authorization": f"Bearer {_token(recorder)}", "Content-Length": str(len(body))}
         try:
             async with self._session.post(URL(recorder.url + PATH), headers=headers, data=_parts(body), allow_redirects=False) as response:
-                return await _answered(response)
+                return await _response_of(response)
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is one
             raise answers.recorder_away() from error
 
 
-async def _read(request: web.BaseRequest, take: Callable[[int], bool]) -> bytearray:
+async def _read_body(request: web.BaseRequest, take: Callable[[int], bool]) -> bytearray:
     """Returns the whole body. Raises answers.CallRefusal, also if `take` returns False for a part."""
     body, coming = bytearray(), Body(request, RUNS_MAX)
     parts = coming.chunks()
@@ -146,7 +146,7 @@ def _token(recorder: RecorderAddress) -> str:
         raise answers.recorder_away() from None
 
 
-async def _answered(response: aiohttp.ClientResponse) -> web.Response:
+async def _response_of(response: aiohttp.ClientResponse) -> web.Response:
     """Returns the recorder's response, for the caller."""
     # A 401 is about the gate's token, so it is no error of the caller's key.
     if response.status == 401 or response.status >= 500 or 300 <= response.status < 400:

@@ -81,14 +81,14 @@ class Connections:
             if not of_address:
                 del self._by_address[connection.address]
 
-    def served(self, connection: LimitedProtocol) -> None:
+    def mark_served(self, connection: LimitedProtocol) -> None:
         """Moves a connection to the end: it has had a whole request."""
         of_address = self._by_address.get(connection.address, {})
         if connection in of_address:
             del of_address[connection]
             of_address[connection] = None
 
-    def not_taken(self, connection: LimitedProtocol, size: int) -> None:
+    def count_untaken(self, connection: LimitedProtocol, size: int) -> None:
         """Notes the bytes that wait for a client. Above the limit of all, the address with the most loses connections, the oldest first."""
         self._untaken[connection] = size
         while sum(self._untaken.values()) > self._limits.untaken:
@@ -97,10 +97,10 @@ class Connections:
                 sizes[each.address] += bytes_of_it
             most = max(sizes, key=lambda address: (sizes[address], address == connection.address))
             oldest = next(each for each in self._untaken if each.address == most)
-            self.taken(oldest)
+            self.forget_untaken(oldest)
             oldest.transport.abort()
 
-    def taken(self, connection: LimitedProtocol) -> None:
+    def forget_untaken(self, connection: LimitedProtocol) -> None:
         self._untaken.pop(connection, None)
 
     def _close_one(self, address: str, new: LimitedProtocol) -> bool:
@@ -145,7 +145,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         self._among.remove(self)
-        self._among.taken(self)
+        self._among.forget_untaken(self)
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
 
@@ -203,7 +203,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_head, self._kept = True, 0
 
     def on_response_complete(self) -> None:
-        self._among.served(self)
+        self._among.mark_served(self)
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -214,14 +214,14 @@ class LimitedProtocol(HttpToolsProtocol):
         super().pause_writing()
         if self._write_timer is None:
             self._write_timer = self.loop.call_later(self.limits.taken_within, self.transport.abort)
-        self._among.not_taken(self, self.transport.get_write_buffer_size())
+        self._among.count_untaken(self, self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
-        self._among.taken(self)
+        self._among.forget_untaken(self)
 
     def _expect_head(self) -> None:
         self._head_timer = self.loop.call_later(self.limits.head_within, self._too_late)

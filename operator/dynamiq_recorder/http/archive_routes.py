@@ -37,7 +37,7 @@ async def take(request: Request, context: ContextOf, uid: str) -> Response:
     user = await context.user(request)
     if not user.is_of_recorder or user.username != context.operator:
         raise HttpProblem(403, "the operator alone hands rows over")
-    app = _known(context, uid)
+    app = _require_app(context, uid)
     if context.health.fullness is not None and context.health.fullness >= max(context.full_at, FULL_AT):
         raise unavailable("the disk of the store is full: rows are taken again once there is room", FULL_FOR)
     # The operator sends few bodies at a time, so they need no lane. They are parsed one by one, as large bodies of runs are.
@@ -61,7 +61,7 @@ async def take(request: Request, context: ContextOf, uid: str) -> Response:
 @router.get("")
 async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveQuery, Query()]) -> Response:
     """Lists rows as they were stored, newest first by default."""
-    await _readable(context, user, uid, RECORD.plural, "list")
+    await _require_readable(context, user, uid, RECORD.plural, "list")
     try:
         page = await context.run_for_reader(
             lambda: context.store.archived(
@@ -70,13 +70,13 @@ async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Annotat
         )
     except ValueError:
         raise invalid_field("cursor", "this is none that a page gave") from None
-    return await context.run_for_reader(_written, [row.content for row in page.rows], page.total, page.cursor)
+    return await context.run_for_reader(_rows_answer, [row.content for row in page.rows], page.total, page.cursor)
 
 
 @router.get("/keys")
 async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveKeysQuery, Query()]) -> Response:
     """Lists the identities of rows from a sequence on, newest first, including rows that may still be in the cluster."""
-    await _readable(context, user, uid, RECORD.plural, "list")
+    await _require_readable(context, user, uid, RECORD.plural, "list")
     keys = await context.run_for_reader(context.store.archived_keys, uid, query.first)
     return await context.answer(
         lambda: [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in keys.keys],
@@ -87,15 +87,15 @@ async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Annotat
 @router.get("/at")
 async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveAtQuery, Query()]) -> Response:
     """Lists the rows that show what was live at a time, oldest first."""
-    await _readable(context, user, uid, RECORD.plural, "list")
+    await _require_readable(context, user, uid, RECORD.plural, "list")
     around = await context.run_for_reader(context.store.archived_around, uid, parsed(query.time))
-    return await context.run_for_reader(_written, [row.content for row in around], len(around), None)
+    return await context.run_for_reader(_rows_answer, [row.content for row in around], len(around), None)
 
 
 @router.get("/rows/{wanted}")
 async def get_row(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a row by its uid, or the newest of a name."""
-    await _readable(context, user, uid, RECORD.plural, "get")
+    await _require_readable(context, user, uid, RECORD.plural, "get")
     row: ArchivedRow | None = await context.run_for_reader(context.store.archived_row, uid, wanted)
     if row is None:
         raise unknown("archived row", wanted)
@@ -105,14 +105,14 @@ async def get_row(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> 
 @router.get("/flows/{wanted}")
 async def get_flow(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a flow by its hash, for users who may read workflow versions in the App's namespace."""
-    await _readable(context, user, uid, WORKFLOW_VERSION.plural, "get")
+    await _require_readable(context, user, uid, WORKFLOW_VERSION.plural, "get")
     flow = await context.run_for_reader(context.store.archived_flow, uid, wanted)
     if flow is None:
         raise unknown("archived flow", wanted)
     return Json({"data": {"hash": wanted, "flow": flow}})
 
 
-def _known(context: Context, uid: str) -> KnownApp:
+def _require_app(context: Context, uid: str) -> KnownApp:
     """Returns an App that exists.
 
     Raises HttpProblem 404, and NotNow.
@@ -125,20 +125,20 @@ def _known(context: Context, uid: str) -> KnownApp:
     return app
 
 
-async def _readable(context: Context, user: User, uid: str, resource: str, verb: str) -> None:
+async def _require_readable(context: Context, user: User, uid: str, resource: str, verb: str) -> None:
     """Checks that a user may read a resource in an App's namespace; of an App that is missing, in all namespaces.
 
     Raises HttpProblem 404, the same for a missing App and for a missing right.
     """
     try:
-        namespace = _known(context, uid).namespace
+        namespace = _require_app(context, uid).namespace
     except HttpProblem:
         namespace = ""
     if not await context.rights.may_in(user, verb, resource, namespace):
         raise unknown("App", uid)
 
 
-def _written(contents: list[str], total: int, cursor: str | None) -> Response:
+def _rows_answer(contents: list[str], total: int, cursor: str | None) -> Response:
     """Builds an answer of rows, which are JSON already."""
     pagination = dumps({"total_count": total, "next_cursor": cursor})
     text = b'{"data":[' + ",".join(contents).encode() + b'],"pagination":' + pagination + b"}"

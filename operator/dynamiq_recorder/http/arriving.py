@@ -23,23 +23,23 @@ class Arriving:
 
     def __init__(self, most: int = BYTES_MOST, bodies: int = BODIES_MOST) -> None:
         self._bytes, self._bodies = shares_of(most), shares_of(bodies)
-        self._coming: Counter[object] = Counter()
+        self._bodies_of: Counter[object] = Counter()
 
     @contextlib.contextmanager
-    def coming(self, sender: object, most: int) -> Iterator[None]:
+    def count_body(self, sender: object, most: int) -> Iterator[None]:
         """Counts a sender's body while it is received.
 
         Raises Full if `most` of the sender's bodies are already being received.
         """
-        if self._coming[sender] >= most:
+        if self._bodies_of[sender] >= most:
             raise Full
-        self._coming[sender] += 1
+        self._bodies_of[sender] += 1
         try:
             yield
         finally:
-            self._coming[sender] -= 1
-            if not self._coming[sender]:
-                del self._coming[sender]
+            self._bodies_of[sender] -= 1
+            if not self._bodies_of[sender]:
+                del self._bodies_of[sender]
 
     @contextlib.contextmanager
     def room(self, source: Source) -> Iterator[Callable[[int], None]]:

@@ -117,14 +117,14 @@ async def delete_run(context: ContextOf, user: ReaderOf, run_id: str, query: Ann
 async def add_score(request: Request, context: ContextOf, run_id: str, query: Annotated[OneRunQuery, Query()]) -> Response:
     user = await context.user(request)
     source = Source(lane_of(user), user.username, is_pod=False)
-    with context.arriving.coming(("scores", user.username), SCORES), context.arriving.room(source) as came:
+    with context.arriving.count_body(("scores", user.username), SCORES), context.arriving.room(source) as came:
         # Before the slot is taken: anyone with a token may send, and slowly.
         raw = await body.read(request.headers, request.receive, SCORE_MAX, came)
     async with context.reads.slot(lane_of(user)):
-        return await _scored(context, user, run_id, raw, query.app_id)
+        return await _add_score(context, user, run_id, raw, query.app_id)
 
 
-async def _scored(context: Context, user: User, run_id: str, raw: bytes, app_id: str | None) -> Response:
+async def _add_score(context: Context, user: User, run_id: str, raw: bytes, app_id: str | None) -> Response:
     run, _ = await _visible_run(context, user, run_id, "update", app_id)
     if context.is_full(run.app_uid):
         raise unavailable("the disk of the store is full: scores are taken again once there is room", FULL_FOR)

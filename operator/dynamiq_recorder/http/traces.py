@@ -56,7 +56,7 @@ async def take(request: Request, context: ContextOf) -> Response:
         if small is None and sender is None:
             raise _unnamed()
         async with contextlib.nullcontext() if small is not None else context.large.slot(source.namespace):
-            parsed = await _stored(context, request, packed, small, kind, user, sender, source)
+            parsed = await _store(context, request, packed, small, kind, user, sender, source)
     context.metrics.ack_seconds.observe(time.monotonic() - began)
     if parsed.rejected:
         context.metrics.refused.inc(parsed.rejected)
@@ -73,7 +73,7 @@ def _source(user: User, sender: Sender | None) -> Source:
 async def _read_body(context: Context, request: Request, user: User, sender: Sender | None, came: Callable[[int], None]) -> bytes:
     """Reads a body. A sender whose right is not yet known may send only a small one."""
     most = OF_A_POD if user.is_of_recorder and sender is not None else OF_ONE
-    with context.arriving.coming((user.username, user.pod, sender.app_uid if sender else ""), most):
+    with context.arriving.count_body((user.username, user.pod, sender.app_uid if sender else ""), most):
         if sender is not None:
             return await body.read(request.headers, request.receive, came=came)
         if (announced(request.headers) or 0) > body.LARGE:
@@ -86,7 +86,7 @@ def _unnamed() -> HttpProblem:
     return HttpProblem(413, says, headers=CLOSES)
 
 
-async def _stored(
+async def _store(
     context: Context, request: Request, packed: bytes, small: bytes | None, kind: str, user: User, sender: Sender | None, source: Source
 ) -> Parsed:
     """Parses a body and commits its runs. Returns the result. `small`: the body unpacked, if it is small."""
@@ -98,13 +98,13 @@ async def _stored(
         decoded = await anyio.to_thread.run_sync(_read, raw, kind)
         del raw
         if sender is None:
-            sender = await context.writers.account(user, _claimed(decoded))
+            sender = await context.writers.account(user, _claimed_app(decoded))
             _require_room(context, sender)
         await _check_instance(context, sender, decoded, user)
         parsed = await anyio.to_thread.run_sync(_parse, decoded, sender, context)
         del decoded
     if parsed.batch.runs or parsed.batch.instances:
-        refused = await context.queue.put(_fitting(context, sender, parsed.batch), size, source)
+        refused = await context.queue.put(_without_spans_if_full(context, sender, parsed.batch), size, source)
         context.active[sender.app_uid] = None
         if refused:
             parsed.rejected += refused
@@ -147,7 +147,7 @@ def _parse(decoded: _Decoded, sender: Sender, context: Context) -> Parsed:
     return sdk.parse(decoded.runs, sender, context.prices, now, oldest)
 
 
-def _claimed(decoded: _Decoded) -> str | None:
+def _claimed_app(decoded: _Decoded) -> str | None:
     """Returns the one App that the resources name; None if they name none or several."""
     app_ids = {group.resource.get("dynamiq.app.id") for group in decoded.groups}
     only = app_ids.pop() if len(app_ids) == 1 else None
@@ -184,7 +184,7 @@ def _require_room(context: Context, sender: Sender | None) -> None:
         )
 
 
-def _fitting(context: Context, sender: Sender, batch: Batch) -> Batch:
+def _without_spans_if_full(context: Context, sender: Sender, batch: Batch) -> Batch:
     """Returns the batch, without spans and content while the disk is nearly full. If Apps exceed their share, only their runs lose them."""
     fullness, over = context.health.fullness, context.health.over
     if fullness is None or fullness < context.no_spans_at or (over and sender.app_uid not in over):
