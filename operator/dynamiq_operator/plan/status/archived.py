@@ -15,7 +15,7 @@ def archived_condition(context: Context) -> Condition | None:
     if history is None or not history.archive:
         return None
     if context.settings.recorder is None:
-        return condition(ARCHIVED, False, "NoRecorder", f"{_STAY}: the operator was told of no recorder")
+        return condition(ARCHIVED, False, "NoRecorder", f"{_STAY}: the operator has no recorder, set --recorder")
     if context.snapshot.archive.problem:
         return condition(ARCHIVED, False, "NotAcknowledged", f"{_STAY} until the archive has them: {context.snapshot.archive.problem}")
     return condition(ARCHIVED, True, "HandedOver", "rows leave the cluster once the archive has them")

@@ -138,7 +138,7 @@ def _missing(context: Context, question: Asked, reading: Reading, job: Evaluatio
     if not reading.done and question.verify.cases:
         return f"{reading.passed} of {len(question.verify.cases)} cases had passed"
     if job is None and of_name(context, question) is not None:
-        return f"Job {question.job} is there, and is not the one that the operator made: delete it"
+        return f"delete Job {question.job}: it is not the one that the operator created"
     if job is None or job.is_suspended:
         return "its evaluation could not begin"
     waits = f": it waits for {shown(job.pod.waits, SHOWN)}" if job.pod is not None and job.pod.waits else ""
