@@ -28,19 +28,19 @@ def no_key() -> Refusal:
 
 
 def wrong_key() -> Refusal:
-    return Refusal(401, "unauthorized", "the Access Key is not one of this App's")
+    return Refusal(401, "unauthorized", "this App has no such Access Key")
 
 
 def keys_unknown() -> Refusal:
-    return Refusal(503, "starting", "who may call this App is not known yet: try again", retry_after=2)
+    return Refusal(503, "starting", "the gate does not know yet who may call this App: try again", retry_after=2)
 
 
 def not_served() -> Refusal:
-    return Refusal(503, "starting", "no App is known at this port of the gate: try again", retry_after=2)
+    return Refusal(503, "starting", "the gate knows no App at this port: try again", retry_after=2)
 
 
 def over(seconds: float) -> Refusal:
-    return Refusal(503, "starting", f"the App sleeps, and could not be woken within {seconds:g} s: try again", retry_after=5)
+    return Refusal(503, "starting", f"the App sleeps, and did not wake within {seconds:g} s: try again", retry_after=5)
 
 
 def too_many_of_app(most: int) -> Refusal:
@@ -48,12 +48,12 @@ def too_many_of_app(most: int) -> Refusal:
 
 
 def too_many() -> Refusal:
-    return Refusal(503, "busy", "the gate has as many calls under way for this App's namespace as it may have: try again", retry_after=2)
+    return Refusal(503, "busy", "this App's namespace has reached its limit of calls at the gate: try again", retry_after=2)
 
 
 def too_many_runs() -> Refusal:
     return Refusal(
-        429, "too_many_requests", "runs of this App and of its namespace are on their way already: send them later", retry_after=5
+        429, "too_many_requests", "too many runs of this App or its namespace are being sent already: send them later", retry_after=5
     )
 
 
@@ -66,7 +66,7 @@ def too_large(limit: int) -> Refusal:
 
 
 def malformed() -> Refusal:
-    return Refusal(400, "bad_request", "the path and the headers have to be UTF-8")
+    return Refusal(400, "bad_request", "the path and the headers must be UTF-8")
 
 
 def public_app() -> Refusal:
@@ -74,7 +74,7 @@ def public_app() -> Refusal:
 
 
 def no_recorder() -> Refusal:
-    return Refusal(501, "no_recorder", "no recorder is installed: runs that are sent here are kept nowhere")
+    return Refusal(501, "no_recorder", "no recorder is installed, so runs that are sent here are not stored")
 
 
 def recorder_away() -> Refusal:
@@ -90,6 +90,4 @@ def no_path() -> Refusal:
 
 
 def broken() -> Refusal:
-    return Refusal(
-        502, "bad_gateway", "the App's pod ended the connection before it answered: whether the call was carried out is not known"
-    )
+    return Refusal(502, "bad_gateway", "the App's pod ended the connection before it answered: the call may have been carried out")
