@@ -30,14 +30,14 @@ async def list_runs(request: Request, user: ReaderOf, uid: str, query: RunsQuery
     app = await context.app(user, uid, "list")
     shows = await context.shows_content(user, app)
     if query.error is not None and not shows:
-        raise HttpProblem(403, "to search in errors is to read them: ask for the right to get apps/runcontents")
+        raise HttpProblem(403, "you need the right to get apps/runcontents: to search in errors is to read them")
     selection, offset = query.filter(uid), 0 if query.cursor else query.offset
     try:
         page = await context.ask(
             lambda: context.store.page(selection, query.order, limit=query.page_size, offset=offset, cursor=query.cursor)
         )
     except ValueError:
-        raise invalid("cursor", "this is none that a page gave") from None
+        raise invalid("cursor", "use a cursor that a page returned") from None
 
     def encode() -> bytes:
         summaries = [runs.summary(run, with_error=shows).model_dump(mode="json") for run in page.runs]
@@ -52,7 +52,7 @@ async def export_runs(request: Request, user: ExporterOf, uid: str, query: Expor
     app = await context.app(user, uid, "list")
     shows = await context.shows_content(user, app)
     if query.error is not None and not shows:
-        raise HttpProblem(403, "to search in errors is to read them: ask for the right to get apps/runcontents")
+        raise HttpProblem(403, "you need the right to get apps/runcontents: to search in errors is to read them")
     with_content = query.include is not None
     stream = context.store.every(query.filter(uid), content=with_content and shows)
     return StreamingResponse(_lines(context, stream, with_content, shows), media_type="application/jsonl")

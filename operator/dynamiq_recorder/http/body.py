@@ -51,7 +51,7 @@ async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: C
                 if not message.get("more_body"):
                     return bytes(body)
     except TimeoutError:
-        raise HttpProblem(408, f"the body came too slowly: send at least {RATE} bytes a second", headers=CLOSES) from None
+        raise HttpProblem(408, f"the body arrived too slowly: send at least {RATE} bytes a second", headers=CLOSES) from None
 
 
 def unpacked_if_small(headers: Headers, body: bytes) -> bytes | None:
@@ -79,7 +79,7 @@ def _unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
     if encoding in ("identity", ""):
         return body if len(body) <= most else None
     if encoding not in ("gzip", "deflate"):
-        raise HttpProblem(415, f"Content-Encoding is {encoding[:32]}, and has to be gzip or none")
+        raise HttpProblem(415, f"Content-Encoding must be gzip or absent, got {encoding[:32]}")
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
         data = unpacker.decompress(body, most + 1)

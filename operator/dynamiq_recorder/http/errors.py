@@ -38,7 +38,7 @@ class Json(Response):
 
 
 def unauthorized() -> HttpProblem:
-    message = "send `Authorization: Bearer <token>`, or X-Dynamiq-Token in its place, with a token of this cluster"
+    message = "send `Authorization: Bearer <token>` or X-Dynamiq-Token with a token of this cluster"
     return HttpProblem(401, message, headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -69,24 +69,24 @@ def problem_of(error: Exception) -> HttpProblem:
         case NotNow():
             return unavailable(f"{error}: try again")
         case Full():
-            return HttpProblem(429, "more runs come than are stored in this moment: try again", headers={"Retry-After": "1"})
+            return HttpProblem(429, "more runs arrive than can be stored now: try again", headers={"Retry-After": "1"})
         case Closed():
-            return unavailable("this recorder ends: try again", 1)
+            return unavailable("this recorder is stopping: try again", 1)
         case Unavailable():
-            log.warning("the store cannot be asked: %s", error)
+            log.warning("the store cannot be read: %s", error)
             return unavailable("the store of runs is not available: try again", 5)
         case RequestValidationError():
             return _invalid_request(error)
         case _:
             log.error("a request failed", exc_info=error)
-            return HttpProblem(500, "something went wrong here, and was logged")
+            return HttpProblem(500, "the recorder failed; its log has the error")
 
 
 def _invalid_request(error: RequestValidationError) -> HttpProblem:
     details: dict[str, str] = {}
     for problem in error.errors()[:TOLD_MOST]:
         where = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
-        says = "there is no such field or query parameter" if problem["type"] == "extra_forbidden" else problem["msg"]
+        says = "this field or query parameter does not exist" if problem["type"] == "extra_forbidden" else problem["msg"]
         details.setdefault(where[:SHOWN_MOST], says[:SHOWN_MOST])
     return HttpProblem(422, "; ".join(f"{where}: {says}" for where, says in details.items()), details)
 
@@ -98,7 +98,7 @@ async def answer(_: Request, error: Exception) -> Response:
 async def answer_http(request: Request, error: Exception) -> Response:
     """Handles an unknown path, or a method that the path does not have."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    says = {404: "there is no such path", 405: f"this path has no {request.method}: see the header Allow"}
+    says = {404: "this path does not exist", 405: f"this path has no {request.method}: see the header Allow"}
     return HttpProblem(error.status_code, says.get(error.status_code, str(error.detail)), headers=error.headers).response()
 
 

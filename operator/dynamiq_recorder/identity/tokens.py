@@ -94,7 +94,7 @@ class Tokens:
             raise Unauthorized
         if (task := self._pending.get(digest)) is None:
             if len(self._pending) >= WAITING_MOST and known is None:
-                raise NotNow("too many tokens are looked at in this moment")
+                raise NotNow("too many tokens are being checked now")
             task = self._pending[digest] = asyncio.create_task(self._resolve(token, digest))
         try:
             return await asyncio.shield(task)
@@ -133,7 +133,7 @@ class Tokens:
         try:
             answer = await self._client.request("POST", REVIEWS, body=review, required="status", within=WITHIN)
         except errors.ApiError as error:
-            raise NotNow(f"the API server does not say whose token it is: {error}") from error
+            raise NotNow(f"the API server did not answer whose token it is: {error}") from error
         status = answer["status"]
         if status.get("authenticated") is not True or (is_of_recorder and RECORDER_AUDIENCE not in (status.get("audiences") or ())):
             return None
