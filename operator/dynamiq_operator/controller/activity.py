@@ -151,7 +151,7 @@ class ActivityReader(Background):
                 async with self._opened().get(url, allow_redirects=False) as response:
                     return Activity.of(await body_of(response, BYTES_MAX), request.pod, at)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            log.debug("App %s/%s: pod %s says nothing of its calls: %s", *app, request.pod, type(error).__name__)
+            log.debug("App %s/%s: pod %s does not report its calls: %s", *app, request.pod, type(error).__name__)
             return None
 
     def _opened(self) -> aiohttp.ClientSession:

@@ -97,7 +97,7 @@ class ComparisonReader(Background):
         finally:
             asking.is_asking = False
         if comparison is not None and comparison.row != row:
-            comparison, problem = None, "it spoke of another row"
+            comparison, problem = None, "it answered for another row"
         if asking.row == row:
             asking.said, asking.problem = comparison or asking.said, problem
             asking.not_before = self._now() + (EVERY_IN_VAIN if problem else EVERY)
@@ -117,7 +117,7 @@ class ComparisonReader(Background):
         except (aiohttp.ClientError, OSError):
             raise _NoAnswerError("it cannot be reached") from None
         except ValueError:
-            raise _NoAnswerError("what it says cannot be read") from None
+            raise _NoAnswerError("its answer cannot be read") from None
 
     def _opened(self, access: RecorderAccess) -> aiohttp.ClientSession:
         """Returns the HTTP session, which the first request opens."""

@@ -132,7 +132,7 @@ class Feed:
             self._watched()
         except errors.ApiError as error:
             if isinstance(error, errors.Unavailable) and self._clock() - began >= WATCH_FOR:
-                log.warning("%s: the API server did not end its watch, which may have gone silent: watching anew", self.path)
+                log.warning("%s: the API server did not end its watch, which may be stuck: watching again", self.path)
                 return
             self._failed_watches += 1
             self._count_answer(error)

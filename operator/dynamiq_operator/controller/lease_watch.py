@@ -36,7 +36,7 @@ class LeaseWatch:
                 await self._watch()
             except errors.ApiError as error:
                 if not self._is_reported:
-                    log.warning("the lease %s/%s cannot be watched, so it is asked for instead: %s", self._namespace, self._name, error)
+                    log.warning("the lease %s/%s cannot be watched, so it is polled instead: %s", self._namespace, self._name, error)
                 self._is_reported = True
             except Exception:
                 log.exception("the watch of the lease %s/%s ended", self._namespace, self._name)

@@ -233,7 +233,7 @@ class _SmokeTest:
             self._note(problem=f"its key cannot be read: {shown(str(error))}")
             await asyncio.sleep(RETRY_MOST)
         except Exception:
-            log.exception("App %s/%s: its verification is begun anew", self._app.meta.namespace, self._app.meta.name)
+            log.exception("App %s/%s: its smoke test starts again", self._app.meta.namespace, self._app.meta.name)
             await asyncio.sleep(RETRY_MOST)
         finally:
             if self._verification.task is asyncio.current_task():
@@ -263,7 +263,7 @@ class _SmokeTest:
                 if status == 204:
                     return
                 if status in (404, 405):
-                    raise _Failed(f"it cannot be verified: the runtime of pod {pod.name} knows no verification: take a newer Runtime")
+                    raise _Failed(f"deploy on a newer Runtime: that of pod {pod.name} has no smoke tests")
                 self._note(problem=f"pod {pod.name} has not heard of the key of its verification yet")
             await asyncio.sleep(LOOK_PERIOD)
 

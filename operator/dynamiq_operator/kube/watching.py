@@ -36,14 +36,14 @@ def event_of(line: bytes, path: str) -> Manifest:
     try:
         event = orjson.loads(line)
     except ValueError as error:
-        raise errors.Unavailable(f"watch {path}: what came is not JSON", EXPIRED) from error
+        raise errors.Unavailable(f"watch {path}: a line is not JSON", EXPIRED) from error
     changed = event.get("object") if isinstance(event, dict) else None
     if isinstance(changed, dict) and event.get("type") == "ERROR":
         raise errors.Unavailable(f"watch {path}: {changed.get('message') or changed}", EXPIRED)
     meta = changed.get("metadata") if isinstance(changed, dict) else None
     if not isinstance(meta, dict) or event.get("type") not in TYPES or not str(meta.get("resourceVersion", "")).isdecimal():
-        raise errors.Unavailable(f"watch {path}: what came is no event", EXPIRED)
+        raise errors.Unavailable(f"watch {path}: a line is not an event", EXPIRED)
     if event["type"] != "BOOKMARK" and not isinstance(meta.get("name"), str):
-        raise errors.Unavailable(f"watch {path}: an event is of no object", EXPIRED)
+        raise errors.Unavailable(f"watch {path}: an event has no object", EXPIRED)
     parsed: Manifest = event
     return parsed

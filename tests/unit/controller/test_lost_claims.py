@@ -94,7 +94,7 @@ async def test_while_the_claims_cannot_be_read_nothing_of_hostnames_is_decided(p
     await process.lead()
     with pytest.raises(errors.Unavailable):
         await process.lost_claims.begin()
-    with pytest.raises(errors.Unavailable, match="not known yet"):
+    with pytest.raises(errors.Unavailable, match="not been read yet"):
         await process.claims.of((given.NAMESPACE, given.NAME), app)
     script.on("GET", PATH, listed())
     await process.lost_claims.look()
