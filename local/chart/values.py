@@ -213,7 +213,7 @@ class Apps(Values):
     public_scheme: Annotated[Literal["", "http", "https"], Field(description="How Apps are called from outside. Left out: https.")] = ""
     public_port: Annotated[int, Field(ge=0, le=65535, description="Port at which they are. 0: the scheme's own.")] = 0
     ingress_class: Annotated[str, Field(description="IngressClass of Apps that name none.")] = ""
-    gateway: Annotated[str, Field(description="NAMESPACE/NAME of the Gateway of Apps of type Gateway that name none.")] = ""
+    gateway: Annotated[str, Field(description="NAMESPACE/NAME of the Gateway of Apps of type Gateway that name no other.")] = ""
     image_policy: Annotated[Literal["any", "digest"], Field(description="digest: a Runtime whose image names no digest is refused.")] = (
         "any"
     )

@@ -30,7 +30,7 @@ async def _http(request: Request, error: Exception) -> Response:
     """Answers for an unknown path, or a method that the path does not have."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     says = {
-        404: "there is no such path: see /openapi.json",
+        404: "this path does not exist: see /openapi.json",
         405: f"this path has no {request.method}: see the header Allow",
     }
     headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers

@@ -46,7 +46,7 @@ class Reviews:
         if (task := self._tasks.get(digest)) is None:
             is_known = self._sessions.was_known(digest)
             if self._pending[is_known] >= AT_ONCE + WAITING_MOST:
-                raise HttpProblem(503, "too many tokens are looked at in this moment: try again", headers={"Retry-After": "1"})
+                raise HttpProblem(503, "too many tokens are being checked now: try again", headers={"Retry-After": "1"})
             self._pending[is_known] += 1
             task = self._tasks[digest] = asyncio.create_task(self._ask(token, digest, is_known))
         return await asyncio.shield(task)

@@ -102,7 +102,9 @@ class Sessions:
                 with self._lock:
                     self._known.pop(hash_of(token), None)
                 raise
-            raise NotAllowed(f"you may not ask who you are, which this API does for every caller: {error}") from None
+            raise NotAllowed(
+                f"you need the right to create SelfSubjectReviews, by which this API identifies every caller: {error}"
+            ) from None
         extra = user_info.get("extra") or {}
         user = User(str(user_info["username"]), (_first(extra, "given_name"), _first(extra, "family_name")))
         digest = hash_of(token)
