@@ -18,7 +18,9 @@ _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _KEY = rf"^({_PART}(\.{_PART})*/)?{_NAME}$"
 """A label's key: a name, optionally after a DNS name and a slash."""
 _SHORT = "{key}.indexOf('/') <= 253"
-_KEY_SAID = "the key of a label is a name of at most 63 letters, digits, '-', '_' and '.', maybe after a DNS name and '/', such as app or example.com/app"
+_KEY_SAID = (
+    "the key of a label has at most 63 letters, digits, '-', '_' and '.'; a DNS name and '/' may precede it, such as app or example.com/app"
+)
 
 # OpenAPI's pattern costs nothing. As rules, so many nested lists would exceed CEL's budget.
 LabelKey = Annotated[

@@ -66,7 +66,7 @@ class RevertPolicy(Part):
         Field(
             ge=1.05,
             le=100,
-            description="Most p95 of its first recorded runs, divided by that of the version before. It takes minRuns runs, at least 60. If more, and not by chance, it is reverted. Left out: not compared.",
+            description="Highest p95 of its first recorded runs, as a multiple of that of the version before. It needs minRuns runs, at least 60. Beyond it, and not by chance, the version is reverted. Left out: not compared.",
         ),
     ] = None
     max_cost_ratio: Annotated[
@@ -74,7 +74,7 @@ class RevertPolicy(Part):
         Field(
             ge=1.05,
             le=100,
-            description="Most cost per run, compared in the same way. It takes at least 30 runs with a known price. Left out: not compared.",
+            description="Highest cost per run, compared in the same way. It needs at least 30 runs with a known price. Left out: not compared.",
         ),
     ] = None
 

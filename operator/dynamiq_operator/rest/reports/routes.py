@@ -35,8 +35,8 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """No deploy is as old as this."""
 
 SAYS = (
-    f"Every deploy that began in a period of at most {SPAN_MOST.days} days, in whatever project the caller may list deployments, and whether the"
-    f" histories that they are of verify, each over all of its rows. At most {TOLD_MOST:,} deploys, of histories with {READ_MOST:,} rows together."
+    f"Every deploy that began in a period of at most {SPAN_MOST.days} days, of each project whose deployments the caller may list. It shows"
+    f" whether their whole histories verify. At most {TOLD_MOST:,} deploys, of histories with {READ_MOST:,} rows together."
 )
 
 

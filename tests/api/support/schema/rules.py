@@ -57,7 +57,9 @@ POSIX = "write \\d for [[:digit:]]: the pods read POSIX classes differently"
 MIN_MAX = "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"
 MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
 
-LABEL_KEY = "the key of a label is a name of at most 63 letters, digits, '-', '_' and '.', maybe after a DNS name and '/', such as app or example.com/app"
+LABEL_KEY = (
+    "the key of a label has at most 63 letters, digits, '-', '_' and '.'; a DNS name and '/' may precede it, such as app or example.com/app"
+)
 NAME_63, PREFIX = "a" * 63, ".".join(["b" * 63] * 3 + ["b" * 61])
 ONE_KIND_OF_PEER = "a peer has either ipBlock, or podSelector, namespaceSelector or both"
 NO_RANGE = "this is not a range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32"
