@@ -39,7 +39,7 @@ def main() -> int:
     options = parser()
     args = options.parse_args()
     if args.command == "api" and (args.tls_cert is None) != (args.tls_key is None):
-        options.error("--tls-cert and --tls-key belong together")
+        options.error("give both --tls-cert and --tls-key, or neither")
     if "recorder_ca" in args and args.recorder_ca is not None and not os.access(args.recorder_ca, os.R_OK):
         options.error(f"{args.recorder_ca} cannot be read")
     if args.command == "api" and (wrong := _wrong_console(args)):

@@ -38,13 +38,13 @@ def main() -> int:
     options = parser()
     arguments = options.parse_args()
     if arguments.store is None:
-        options.error("--store is missing: where are runs kept? such as sqlite:///var/lib/dynamiq-recorder/runs.db; see serve --help")
+        options.error("--store is missing: give a store for runs, such as sqlite:///var/lib/dynamiq-recorder/runs.db; see serve --help")
     if arguments.command == TABLES_BACK:
         return _downgrade_tables(arguments)
     if (arguments.tls_cert is None) != (arguments.tls_key is None):
-        options.error("--tls-cert and --tls-key belong together")
+        options.error("give both --tls-cert and --tls-key, or neither")
     if arguments.disk_no_spans > arguments.disk_full:
-        options.error("--disk-no-spans is at most --disk-full")
+        options.error("--disk-no-spans must be at most --disk-full")
     _log(arguments.log_level)
     kind = arguments.store.partition(":")[0].partition("+")[0]
     try:
@@ -67,7 +67,7 @@ def _downgrade_tables(arguments: argparse.Namespace) -> int:
         print(f"the tables of the store {without_password(arguments.store)} stay as they are: {error}", file=sys.stderr)
         return 1
     print(
-        f"the tables have version {arguments.to}; {lost} runs are deleted, since another App's run has their id. Start the older recorder now"
+        f"the tables have version {arguments.to}; {lost} runs were deleted, since runs of other Apps have the same ids. Start the older recorder now"
     )
     return 0
 

@@ -73,7 +73,7 @@ class Attribution:
             self._noted.clear()
         self._noted |= {row.uid: hash(row) for row in new}
         if moved:
-            log.info("%d runs were attributed to rows that came later", moved)
+            log.info("%d runs were attributed to rows that arrived after them", moved)
             self._on_moved(moved)
 
 

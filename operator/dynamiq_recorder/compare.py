@@ -170,7 +170,7 @@ def _inconclusive(row: RowFigures, baseline: RowFigures | None) -> _Outcome:
         return _Outcome({}, frozenset(), Verdict.UNKNOWN, None, f"there is no row to compare row #{row.row.sequence} with")
     few = row if row.sums.counted < FEWEST_RUNS else baseline
     count = f"{few.sums.counted} run{'' if few.sums.counted == 1 else 's'} that ended by themselves"
-    sentence = f"{_named(few)} {'has' if few.oldest is None else 'have'} {count}, and a verdict takes {FEWEST_RUNS}"
+    sentence = f"{_named(few)} {'has' if few.oldest is None else 'have'} {count}, and a comparison needs {FEWEST_RUNS}"
     return _Outcome({}, frozenset(), Verdict.TOO_FEW_RUNS, None, sentence)
 
 

@@ -20,11 +20,11 @@ class Metrics:
         ProcessCollector(registry=registry)
         self.requests = Counter("dynamiq_recorder_requests", "Requests, by route and status.", ["route", "code"], registry=registry)
         self.request_seconds = Histogram(
-            "dynamiq_recorder_request_duration_seconds", "Time of a request that reads.", ["route"], buckets=BUCKETS, registry=registry
+            "dynamiq_recorder_request_duration_seconds", "Time of a reading request.", ["route"], buckets=BUCKETS, registry=registry
         )
         self.ack_seconds = Histogram(
             "dynamiq_recorder_ack_duration_seconds",
-            "Time from a request with runs, its body there, to its acknowledgement, which is after the commit.",
+            "Time from the whole body of a request with runs to its acknowledgement, which is after the commit.",
             buckets=BUCKETS,
             registry=registry,
         )
@@ -32,42 +32,44 @@ class Metrics:
             "dynamiq_recorder_commit_duration_seconds", "Time of a commit, of many requests at once.", buckets=BUCKETS, registry=registry
         )
         self.stored = Counter("dynamiq_recorder_runs_stored", "Runs that are new in the store.", registry=registry)
-        self.repeated = Counter("dynamiq_recorder_runs_repeated", "Runs that were sent again, and were there.", registry=registry)
+        self.repeated = Counter("dynamiq_recorder_runs_repeated", "Runs that were sent again and are already stored.", registry=registry)
         self.refused = Counter(
-            "dynamiq_recorder_runs_refused", "Spans and runs that were not taken, such as for a clock that is wrong.", registry=registry
+            "dynamiq_recorder_runs_refused", "Spans and runs that were refused, such as for a wrong clock.", registry=registry
         )
         self.archived = Counter(
-            "dynamiq_recorder_rows_archived", "Rows that are in the archive, each time that they were handed over.", registry=registry
+            "dynamiq_recorder_rows_archived", "Archived rows, counted each time that they were handed over.", registry=registry
         )
         self.not_archived = Counter(
-            "dynamiq_recorder_rows_refused", "Rows that the archive did not take, such as for a digest that is wrong.", registry=registry
+            "dynamiq_recorder_rows_refused", "Rows that the archive refused, such as for a wrong digest.", registry=registry
         )
-        self.spans_left_out = Counter("dynamiq_recorder_spans_left_out", "Spans that a disk too full had left out.", registry=registry)
+        self.spans_left_out = Counter(
+            "dynamiq_recorder_spans_left_out", "Spans that were left out since the disk was nearly full.", registry=registry
+        )
         self.trimmed = Counter(
             "dynamiq_recorder_runs_trimmed",
-            "Runs that lost nodes and content, or went, since the Apps of a namespace take more than their share of a disk that is nearly full.",
+            "Runs that lost nodes and content or were deleted, since the Apps of a namespace exceed their share of a nearly full disk.",
             registry=registry,
         )
         self.unattributed = Gauge(
-            "dynamiq_recorder_unattributed_runs", "Runs of an App's pods that are of no row.", ["namespace", "app"], registry=registry
+            "dynamiq_recorder_unattributed_runs", "Runs of an App's pods that belong to no row.", ["namespace", "app"], registry=registry
         )
         self.attributed_later = Counter(
-            "dynamiq_recorder_runs_attributed_later", "Runs that moved to a row that came after them.", registry=registry
+            "dynamiq_recorder_runs_attributed_later", "Runs that were attributed to a row that arrived after them.", registry=registry
         )
         self.lost = Gauge(
             "dynamiq_recorder_lost_runs",
-            "Runs of an App that ended and did not arrive: numbers that are missing, and those that pods dropped.",
+            "Runs of an App that ended but did not arrive: missing numbers, and those that pods dropped.",
             ["namespace", "app"],
             registry=registry,
         )
         self.queue_depth = Gauge("dynamiq_recorder_queue_depth", "Runs that wait for their commit.", registry=registry)
-        self.store_bytes = Gauge("dynamiq_recorder_store_bytes", "What the store takes on its disk.", registry=registry)
-        self._fullness = Gauge("dynamiq_recorder_store_fullness", "How full the store's disk is, from 0 to 1.", registry=None)
+        self.store_bytes = Gauge("dynamiq_recorder_store_bytes", "Bytes of the store on its disk.", registry=registry)
+        self._fullness = Gauge("dynamiq_recorder_store_fullness", "Fullness of the store's disk, from 0 to 1.", registry=None)
         self._is_fullness_registered = False
         self.store_is_ready = Gauge("dynamiq_recorder_store_ready", "1 while the store can be written.", registry=registry)
-        self.rows_are_known = Gauge("dynamiq_recorder_rows_read", "1 once all rows of the cluster were read.", registry=registry)
+        self.rows_are_known = Gauge("dynamiq_recorder_rows_read", "1 once all rows of the cluster have been read.", registry=registry)
         self.retained_at = Gauge(
-            "dynamiq_recorder_retention_last_success_timestamp_seconds", "When retention last went through; 0 before.", registry=registry
+            "dynamiq_recorder_retention_last_success_timestamp_seconds", "When retention last completed; 0 before.", registry=registry
         )
         self.retained = Counter("dynamiq_recorder_retention_deleted_rows", "Rows of tables that retention deleted.", registry=registry)
         info = Gauge("dynamiq_recorder_build_info", "Always 1.", ["version", "python", "store"], registry=registry)

@@ -24,11 +24,11 @@ be used, or a port is taken; 2 for a wrong option
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m dynamiq_recorder", description="Records the runs of Apps, and answers what they did.")
+    made = argparse.ArgumentParser(prog="python -m dynamiq_recorder", description="Records the runs of Apps, and serves them.")
     commands = made.add_subparsers(dest="command", required=True)
     serving = commands.add_parser(
         "serve",
-        help="take runs, and answer what is asked of them",
+        help="take runs and serve them",
         description="Takes the runs of Apps, stores them, and answers lists, traces, metrics and comparisons of deploys, until SIGTERM. Each "
         "option can also be given by the environment variable in brackets.",
         epilog=EPILOG,
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     setting(serving, "--log-level", "info", "debug, info, warning or error", choices=("debug", "info", "warning", "error"))
     back = commands.add_parser(
         TABLES_BACK,
-        help="take the store's tables back to an older version, before an older recorder starts",
+        help="convert the store's tables back to an older version, before an older recorder starts",
         description="Takes the store's tables back to the version that an older recorder knows, while no recorder runs. Of runs of several Apps "
         "that have one id it leaves the one that was stored first; docs/recorder.md says how it is run.",
     )
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _store(to: argparse.ArgumentParser) -> None:
     setting(to, "--store", None, "sqlite:///PATH or postgresql://USER@HOST/DATABASE", kind=str)
-    setting(to, "--store-password-file", None, "file with the password of PostgreSQL, read at start; it is in no log", kind=Path)
+    setting(to, "--store-password-file", None, "file with the password of PostgreSQL, read at start and never logged", kind=Path)
 
 
 def _serving(to: argparse.ArgumentParser) -> None:
@@ -71,8 +71,8 @@ def _serving(to: argparse.ArgumentParser) -> None:
         to, "--gate-account", None, "user name of a gate's account that may relay for every App, also without the right to create apps/runs"
     )
     setting(to, "--operator-account", None, "user name of the operator's account, which alone hands rows over to the archive")
-    setting(to, "--queue-runs", "4000", "runs that wait for their commit at most; beyond them senders get 429", kind=count)
-    setting(to, "--queue-bytes", str(12 << 20), "bytes of bodies that wait for their commit at most", kind=count)
+    setting(to, "--queue-runs", "4000", "most runs that wait for their commit; beyond them senders get 429", kind=count)
+    setting(to, "--queue-bytes", str(12 << 20), "most bytes of bodies that wait for their commit", kind=count)
 
 
 def _keeping(to: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def _keeping(to: argparse.ArgumentParser) -> None:
     setting(to, "--keep-rollups", "400", "days for which figures are kept", kind=days)
     setting(to, "--keep-spans-ratio", "1", "part of the runs whose nodes are kept at all, from 0 to 1", kind=ratio)
     setting(to, "--keep-slowest", "0.01", "part of an App's runs of an hour that are its slowest, from 0 to 1", kind=ratio)
-    setting(to, "--retention-every", "600", "seconds between two looks for what is too old", kind=count)
+    setting(to, "--retention-every", "600", "seconds between two deletions of what is too old", kind=count)
     setting(to, "--disk-no-spans", "0.85", "fullness of the disk from which on runs are stored without nodes and content", kind=ratio)
     setting(
         to, "--disk-full", "0.9", "fullness of the disk from which on runs are answered by 503; what is left is for the archive", kind=ratio

@@ -75,7 +75,7 @@ class Prices:
                 raise ValueError(f"price {number} ({line.model}): {error}") from error
             known = self._prices.setdefault(line.model, [])
             if any(since == other for other, _ in known):
-                raise ValueError(f"price {number} ({line.model}): there are two from the same time")
+                raise ValueError(f"price {number} ({line.model}): there are two prices from the same time")
             known.append((since, price))
         for known in self._prices.values():
             known.sort(key=lambda each: each[0])
@@ -112,7 +112,7 @@ def _lines(text: str) -> list[_Line]:
     try:
         made = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"the price table is no YAML: {error}") from error
+        raise ValueError(f"the price table is not YAML: {error}") from error
     if isinstance(made, dict) and set(made) == {"prices"}:
         made = made["prices"]
     if made is None:
@@ -131,7 +131,7 @@ def _lines(text: str) -> list[_Line]:
 def _price(line: _Line) -> Price:
     def nano(dollars: float) -> int:
         if not 0 <= dollars <= PER:
-            raise ValueError(f"{dollars} is no price of a million tokens in dollars")
+            raise ValueError(f"{dollars} is not a price of a million tokens in dollars")
         return round(dollars * NANO_USD)
 
     return Price(
@@ -150,5 +150,5 @@ def _time(since: object) -> int:
     if isinstance(since, datetime.date) and not isinstance(since, datetime.datetime):
         since = datetime.datetime(since.year, since.month, since.day, tzinfo=datetime.UTC)
     if not isinstance(since, datetime.datetime):
-        raise ValueError(f"{since} is no date")  # noqa: TRY004 - of a text
+        raise ValueError(f"{since} is not a date")  # noqa: TRY004 - of a text
     return int((since if since.tzinfo is not None else since.replace(tzinfo=datetime.UTC)).timestamp() * MICROSECONDS)

@@ -196,7 +196,7 @@ async def _read_again(options: Options, context: ssl.SSLContext | None, prices: 
                 context.load_cert_chain(*options.tls)
                 read_at = now
             except (OSError, ssl.SSLError) as error:
-                log.warning("the certificate cannot be read, so the one of before is used: %s", error)
+                log.warning("the certificate cannot be read, so the previous one stays in use: %s", error)
 
 
 def _changed_at(files: tuple[Path, Path] | None) -> tuple[float, ...]:

@@ -31,7 +31,7 @@ class PriceFile:
             self._prices, self._text = Prices(text), text
             log.info("the price table %s is read", self._path)
         except (OSError, ValueError) as error:
-            log.warning("the price table %s cannot be read, so the one of before is used: %s", self._path, error)
+            log.warning("the price table %s cannot be read, so the previous one stays in use: %s", self._path, error)
 
     def cost(self, model: str | None, tokens: Tokens, at: int, reported: float | None = None) -> tuple[int | None, CostSource | None]:
         """Returns what pricing.Prices.cost returns."""

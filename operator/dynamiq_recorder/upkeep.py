@@ -54,7 +54,7 @@ class Upkeep:
         except Unavailable as error:
             wrong = str(error) or "it is not available"
         except Exception as error:
-            log.exception("the store cannot be looked at")
+            log.exception("the store cannot be checked")
             wrong = type(error).__name__
         if bool(wrong) != bool(health.wrong):
             log.warning("the store cannot be written: %s", wrong) if wrong else log.info("the store can be written")
@@ -95,16 +95,16 @@ class Upkeep:
                 app = context.apps.get(uid)
                 name = f"{app.namespace}/{app.name}" if app is not None else uid
                 log.warning(
-                    "the disk is nearly full, and App %s takes most of its namespace's share: the oldest of its data is deleted, of %d runs",
+                    "the disk is nearly full, and App %s takes most of its namespace's share: its oldest data is deleted, of %d runs",
                     name,
                     runs,
                 )
                 context.metrics.trimmed.inc(runs)
                 self._check_disk()
         except Unavailable as error:
-            log.warning("nothing can be deleted from a disk that is nearly full: %s", error)
+            log.warning("the disk is nearly full, and nothing can be deleted: %s", error)
         except Exception:
-            log.exception("nothing can be deleted from a disk that is nearly full")
+            log.exception("the disk is nearly full, and nothing can be deleted")
 
     def retain(self) -> bool:
         """Deletes data past its retention. Returns True on success."""

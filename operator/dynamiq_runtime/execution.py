@@ -165,7 +165,7 @@ class RunExecutor:
         if isinstance(error, CutOffError):
             message = f"this pod stops, and the run did not end within the {self._settings.drain:g} s that it had left: try again"
             return "cut_off", HttpError(503, "stopping", message, retry_after=RETRY_AFTER)
-        return "failed", HttpError(500, "output_not_json", f"the workflow's output has no form in JSON: {error}")
+        return "failed", HttpError(500, "output_not_json", f"the workflow's output cannot be serialized as JSON: {error}")
 
 
 def _cause(nodes: list[NodeRun]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def parse(text: str) -> JsonPath:
     while rest:
         match = STEP.match(rest)
         if match is None:
-            raise PathError(f"the path {text!r} is not one it reads (it reads $.a.b, $['a'], $.a[0], $.a[*], $.a.*)")
+            raise PathError(f"the path {text!r} is not supported (supported are $.a.b, $['a'], $.a[0], $.a[*], $.a.*)")
         steps.append(_step(match))
         rest = rest[match.end() :]
     return JsonPath(tuple(steps))

@@ -62,12 +62,12 @@ class Metrics:
         )
         self._unpriced = Counter(
             "dynamiq_runtime_unpriced_calls",
-            "Calls of models whose price nobody knows, by the flow's node.",
+            "Calls of models without a known price, by the flow's node.",
             ["node"],
             registry=self.registry,
         )
         self._dropped = Counter(
-            "dynamiq_runtime_records_dropped", "Runs that no recorder took, and whose records were dropped.", registry=self.registry
+            "dynamiq_runtime_records_dropped", "Runs whose records were dropped, since no recorder took them.", registry=self.registry
         )
         self._triggers: set[str] = set()
         Info("dynamiq_runtime", "What is served, and by what.", registry=self.registry).info(

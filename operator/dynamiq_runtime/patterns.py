@@ -42,7 +42,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
             compiled = re.compile(pattern)
             parsed = re._parser.parse(pattern)  # type: ignore[attr-defined]
     except (re.error, RecursionError, OverflowError, FutureWarning) as error:
-        raise PatternError(f"{pattern!r} is no regular expression of Python: {error}") from None
+        raise PatternError(f"{pattern!r} is not a regular expression of Python: {error}") from None
     if _has_nested_repeats(parsed, inside=False):
         raise PatternError(
             f"{pattern!r} repeats a repeat, which may take for ever: give one of them a fixed count, or the outer a bound below {MANY}"

@@ -79,7 +79,7 @@ def require_key(request: web.Request, keys: AccessKeys | None) -> None:
         error.headers["WWW-Authenticate"] = "Bearer"
         raise error
     if not keys.allow(key.strip()):
-        raise HttpError(403, "forbidden", "the Access Key is not one of this App's")
+        raise HttpError(403, "forbidden", "this App has no such Access Key")
 
 
 async def parse_run_request(request: web.Request, bodies: Bodies) -> RunRequest:

@@ -148,7 +148,7 @@ class Server:
         verifies = self._verification.takes(request)
         if not verifies:
             if HEADER in request.headers:
-                raise HttpError(403, "not_verified", "this is not the key of a verification of this pod's")
+                raise HttpError(403, "not_verified", "this key is not for a smoke test of this pod")
             require_key(request, self._keys)
         with self._activity.call():
             return await deliver(request, await self._respond(request, partial(self._execute, serialize=serialize, verifies=verifies)))

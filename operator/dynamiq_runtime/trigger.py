@@ -71,9 +71,9 @@ def run_trigger(options: argparse.Namespace, environment: Mapping[str, str]) -> 
         answer = connection.getresponse()
         return _result(answer, time.monotonic() - began)
     except TimeoutError:
-        return CallResult(False, f"the App did not answer within {options.timeout:g} s; whether it ran to its end is not known")
+        return CallResult(False, f"the App did not answer within {options.timeout:g} s; it may have run to its end")
     except (OSError, http.client.HTTPException) as error:
-        return CallResult(False, f"the connection ended before the answer ({type(error).__name__}); whether it ran to its end is not known")
+        return CallResult(False, f"the connection ended before the answer ({type(error).__name__}); it may have run to its end")
     finally:
         connection.close()
 

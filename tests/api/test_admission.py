@@ -366,7 +366,7 @@ def test_who_changed_settings(api: Api, namespace: str) -> None:
 
 @pytest.mark.parametrize("user", [ADMIN, *SYSTEM])
 def test_a_change_of_settings_is_recorded_by_the_operator_alone(api: Api, namespace: str, user: str) -> None:
-    refused(admin(api, user).create(change(namespace)), f"AppChanges are written by the operator, not by {user}", "change the App")
+    refused(admin(api, user).create(change(namespace)), f"only the operator writes AppChanges, not {user}", "change the App")
     owner = made(api.create(app(namespace)))
     assert made(operator(api).create(change(namespace, with_meta(ownerReferences=[owned_by(owner)]))))["metadata"]["ownerReferences"]
 
@@ -435,9 +435,9 @@ def test_the_configmap_of_a_flow_stays(api: Api, namespace: str, owned: bool) ->
     owner = made(api.create(app(namespace)))
     found = made(operator(api).create(flow_map(namespace, **({"ownerReferences": [owned_by(owner)]} if owned else {}))))
     for change in FLOW_CHANGES.values():
-        refused(api.merge(found, change), "holds a flow that rows name")
+        refused(api.merge(found, change), "has a flow that rows name")
     for options in ({}, {"gracePeriodSeconds": 0}, {"propagationPolicy": "Orphan"}):
-        refused(api.delete(found, **options), "holds a flow that rows name")
+        refused(api.delete(found, **options), "has a flow that rows name")
     assert api.merge(found, {"data": {"flow": "other"}}).status == 422
     assert made(api.read(found)) == found
     made(operator(api).merge(found, {"metadata": {"annotations": {"a": "b"}}}))
@@ -507,7 +507,7 @@ def test_where_nothing_stamps_nothing_is_forged(cluster: Cluster, api: Api, name
     with without_stamps(cluster):
         assert "createdBy" not in made(creates())["spec"]
         assert made(creates(with_spec(createdBy=ADMIN)))["spec"]["createdBy"] == ADMIN
-        refused(creates(with_spec(createdBy="mallory")), "createdBy of a row is whoever creates it, which is admin: leave it out")
+        refused(creates(with_spec(createdBy="mallory")), "leave createdBy of a row out: it must be its author, admin")
         for metadata in ({"ownerReferences": [STRANGER]}, {"finalizers": ["a.test/b"]}):
             refused(creates(with_meta(**metadata)), "leave them out")
         deploy = {"workflowVersion": "v1"}

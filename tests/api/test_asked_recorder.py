@@ -182,9 +182,9 @@ def test_version_whose_pods_send_slower_runs_is_taken_back_once(
         back = stage.until_served("v1", app, rows=3, seconds=WATCHED)
     assert back == names.revert_row(app, row)
     message = stage.row(back)["spec"]["message"]
-    assert message.startswith(f"v2 (#2, {row}) was taken back: p95 of its first 160 runs is ")
-    assert "one of its first 160 runs costs 2.00 times what one of #1 did (at most 1.50)" in message
-    assert "was taken back" in stage.until_condition(app, "Trial", "False", reason="Reverted")["message"]
+    assert message.startswith(f"v2 (#2, {row}) was reverted: p95 of its first 160 runs is ")
+    assert "the cost per run of its first 160 runs is 2.00 times that of #1 (at most 1.50)" in message
+    assert "was reverted" in stage.until_condition(app, "Trial", "False", reason="Reverted")["message"]
     operator.restart()
     stage.quiet(app)
     assert len(stage.rows(app)) == 3

@@ -139,7 +139,7 @@ def test_a_repair_is_told(children: Children) -> None:
     on = children.on
     on.change("Service", APP, spec={"ports": [{"name": "http", "port": 83, "targetPort": "http", "protocol": "TCP"}]})
     message = eventually("the user is told", lambda: on.events(APP).get("Repaired"))
-    assert f"{APP} had been changed at " in message
+    assert f"{APP} was changed at " in message
 
 
 # The hostname.

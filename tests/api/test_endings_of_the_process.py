@@ -94,7 +94,7 @@ def test_the_process_ends_where_it_could_recover_anew_and_lives_on_otherwise(api
     assert end_of(refused.operator) == NOT_RECOVERING
     assert refused.operator.said(f"the API server has not accepted the operator's credentials for {PATIENCE:.0f} s")
     assert end_of(unheard.operator) == NOT_RECOVERING
-    assert unheard.operator.said(f"/pods for {PATIENCE:.0f} s, in which the API server answered others")
+    assert unheard.operator.said(f"/pods was silent for {PATIENCE:.0f} s, while the API server answered others")
 
     # These operators had faults as long, and run on: a new process would not have helped, or they recovered.
     assert rotated.operator.alive

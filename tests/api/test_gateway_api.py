@@ -70,7 +70,7 @@ def test_the_gateway_api_may_come_and_go_and_while_it_is_there_routes_are_made_k
     app(stage)
     condition = stage.until_condition("chat", "ChildrenApplied", "False", reason="NoGateway")
     advice = "install the Gateway API (gateway.networking.k8s.io/v1), or use type Ingress"
-    assert condition["message"] == f"exposure.type is Gateway, and the cluster does not serve HTTPRoutes: {advice}"
+    assert condition["message"] == f"exposure.type is Gateway, but the cluster does not serve HTTPRoutes: {advice}"
     assert stage.condition("chat", "Ready")["status"] == "False"
     with gateway_api(cluster):
         is_made_and_kept(stage)

@@ -66,7 +66,7 @@ def test_a_rollback_by_hand_stays_until_somebody_resumes_what_git_asks_for_next(
     first, declared = (row["metadata"]["name"] for row in stage.rows(app))
     by_hand = stage.live(app, restores=first, message="v2 answers nonsense")
     message = stage.until_condition(app, OVERRIDDEN, "True", reason="NewerRow")["message"]
-    assert f"asks v2 (#2, {declared})" in message
+    assert f"has v2 (#2, {declared})" in message
     assert by_hand in message
     stage.apply(stage.declared("v2", name=app))
     stage.quiet(app)

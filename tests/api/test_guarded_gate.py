@@ -54,7 +54,7 @@ def test_it_writes_the_endpoints_of_its_slices(api: Api, slice_: Manifest) -> No
     ids=["label", "annotation", "finalizer", "owner", "port"],
 )
 def test_it_changes_nothing_else_of_them(api: Api, slice_: Manifest, patch: Manifest) -> None:
-    refused(gate(api).merge(slice_, patch), "changes nothing else")
+    refused(gate(api).merge(slice_, patch), "only the endpoints of a slice")
     made(api.merge(slice_, patch, dry_run=True))  # whom it is no concern of
 
 
@@ -65,7 +65,7 @@ def test_it_changes_nothing_else_of_them(api: Api, slice_: Manifest, patch: Mani
 )
 def test_it_leads_callers_to_its_own_pods_alone(api: Api, slice_: Manifest, target: Manifest | None) -> None:
     endpoint = {key: value for key, value in {**ENDPOINT, "targetRef": target}.items() if value is not None}
-    refused(gate(api).merge(slice_, {"endpoints": [endpoint]}), "own namespace alone")
+    refused(gate(api).merge(slice_, {"endpoints": [endpoint]}), "only to pods of its own namespace")
 
 
 @pytest.mark.parametrize("label", [names.GATE_LABEL, names.SLICE_MANAGER_LABEL])
@@ -73,7 +73,7 @@ def test_it_writes_no_slices_of_others(api: Api, namespace: str, label: str) -> 
     manifest = gates.gate_slice(namespace, "theirs", 20002)
     del manifest["metadata"]["labels"][label]
     other = made(api.create(manifest))
-    refused(gate(api).merge(other, {"endpoints": [ENDPOINT]}), "sleeping Apps alone")
+    refused(gate(api).merge(other, {"endpoints": [ENDPOINT]}), "only slices of sleeping Apps")
     made(api.merge(other, {"endpoints": [ENDPOINT]}, dry_run=True))
 
 
@@ -107,16 +107,16 @@ def test_it_scales_no_app_otherwise(api: Api, namespace: str, before: int, after
     app = made(api.create(workload(namespace, "chat", before, **names.pod_selector("chat"))))
     answer = gate(api).merge(app, {"spec": {"replicas": after}}, subresource="/scale")
     assert (answer.status, answer.body["reason"]) == (422, "Invalid")  # by which the gate knows that it is awake
-    assert "from 0 to 1 alone" in answer.message
+    assert "only from 0 to 1" in answer.message
     scale(api, app, after, dry_run=True)  # whom it is no concern of
 
 
 def test_it_scales_no_workload_of_others(api: Api, namespace: str) -> None:
     other = made(api.create(workload(namespace, "theirs", 0, app="theirs")))
-    refused(gate(api).merge(other, {"spec": {"replicas": 1}}, subresource="/scale"), "of Apps alone")
+    refused(gate(api).merge(other, {"spec": {"replicas": 1}}, subresource="/scale"), "only workloads of Apps")
     refused(
         gate(api).merge(other, {"spec": {"replicas": 1}, "status": {"selector": f"{names.APP_LABEL}=x"}}, subresource="/scale"),
-        "of Apps alone",
+        "only workloads of Apps",
     )
 
 

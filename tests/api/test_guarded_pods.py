@@ -13,7 +13,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded")
 
-NOTHING_ELSE = "changes nothing else of it"
+NOTHING_ELSE = "only three annotations of a pod"
 
 
 def a_pod(namespace: str, name: str = "one", **labels: str) -> Manifest:
@@ -88,4 +88,4 @@ def test_it_changes_no_image(api: Api, pod: Manifest) -> None:
 def test_it_writes_no_pods_of_others(api: Api, namespace: str, labels: dict[str, str]) -> None:
     other = create(api, a_pod(namespace, **labels))
     noted = {"metadata": {"annotations": {names.KEYS_ANNOTATION: "1"}}}
-    refused(operator(api).merge(other, noted), "pods of Apps alone")
+    refused(operator(api).merge(other, noted), "only pods of Apps")

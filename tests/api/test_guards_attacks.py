@@ -135,7 +135,7 @@ def test_each_role_does_what_it_is_for(api: Api, place: Place) -> None:
 
 def test_who_may_bypass_and_deploy_deploys_past_the_rules(api: Api, place: Place) -> None:
     sent = row_manifest("past", in_namespace(place.namespace), asking(workflowVersion="v1"), with_spec(bypass={"reason": "prod is down"}))
-    refused(api.acting_as("bruno").create(sent, dry_run=True), "bruno may not deploy", "only go back")
+    refused(api.acting_as("bruno").create(sent, dry_run=True), "bruno may not deploy", "only roll back")
     made(api.apply(rest.of_user("bruno", place.namespace, "dynamiq-deployer")))
     try:
         eventually("bruno deploys past the rules", lambda: api.acting_as("bruno").create(sent, dry_run=True).ok)
@@ -229,7 +229,7 @@ def test_other_labels_of_a_namespace_are_its_owners(api: Api, place: Place) -> N
     nora = api.acting_as("nora")
     assert nora.merge(place.project, {"metadata": {"labels": {"team": "a"}, "annotations": {"a": "b"}}}, dry_run=True).ok
     answer = nora.merge(place.project, {"metadata": {"labels": {names.ENVIRONMENT_LABEL: "dev"}}})
-    refused(answer, "decide which DeployPolicies hold in it, and nora may not change them", "ClusterRole dynamiq-policies gives")
+    refused(answer, "decide which DeployPolicies apply in it, and nora may not change them", "ClusterRole dynamiq-policies gives")
     found = made(nora.merge(place.project, {"metadata": {"labels": {"kubernetes.io/metadata.name": "other"}}}, dry_run=True))
     assert found["metadata"]["labels"]["kubernetes.io/metadata.name"] == place.namespace
 
@@ -257,10 +257,10 @@ def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Clust
     with without_stamps(cluster):
         for make in (approval_manifest, rejection_manifest):
             for by in (None, "eve", ""):
-                refused(grace.create(make(here, with_spec(by=by), name="word"), dry_run=True), "set spec.by to grace")
+                refused(grace.create(make(here, with_spec(by=by), name="word"), dry_run=True), "set it to grace")
             assert made(grace.create(make(here, with_spec(by="grace"), name="word"), dry_run=True))
         backup = with_spec(by="dora")
-        refused(restorer.create(approval_manifest(here, backup, name="word"), dry_run=True), "true for members of dynamiq:restorers")
+        refused(restorer.create(approval_manifest(here, backup, name="word"), dry_run=True), "only members of dynamiq:restorers set it")
         assert made(restorer.create(approval_manifest(here, backup, with_spec(restored=True), name="word"), dry_run=True))
         withdrawn = {"reason": "fine"}
         for spec in (withdrawn, {**withdrawn, "by": "eve"}):

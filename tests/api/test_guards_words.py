@@ -165,7 +165,7 @@ def test_in_a_freeze_nothing_that_runs_changes_but_by_who_may_go_past_the_rules(
         past = with_spec(app="frozen", workflowVersion="v1", bypass={"reason": "I am in a hurry"})
         refused(
             staged.api.acting_as("dora").create(row_manifest("hurry", in_namespace(staged.namespace), past)),
-            "dora may not go past the rules",
+            "dora may not bypass the guards",
         )
         staged.live("frozen", "v1", runtime=staged.default_runtime, bypass={"reason": "prod is down"})
         assert staged.mounted("frozen") != runs

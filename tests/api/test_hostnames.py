@@ -69,8 +69,8 @@ def test_the_second_claimant_gets_a_condition_and_no_route(two: Stages, operator
     eventually("the first has its route", lambda: routes(ours, "first"))
     ours.app("second", given.with_hostname(host(two)))
     theirs.app("third", given.with_hostname(host(two)))
-    assert refused(ours, "second") == f"hostname {host(two)} is that of App first in this namespace: choose another"
-    assert refused(theirs, "third") == f"hostname {host(two)} is another App's: choose another"
+    assert refused(ours, "second") == f"hostname {host(two)} belongs to App first in this namespace: choose another"
+    assert refused(theirs, "third") == f"hostname {host(two)} belongs to another App: choose another"
     assert ours.namespace not in str(theirs.get(kinds.APP.kind, "third")["status"]).replace(host(two), "")
     assert ours.get("Ingress", "first")["spec"]["rules"][0]["host"] == host(two)
     theirs.change(kinds.APP.kind, "third", spec={"hostname": host(two, "other")})
@@ -105,7 +105,7 @@ def test_a_holder_made_again_within_the_grace_period_keeps_it(two: Stages, opera
     theirs.app("waiting", given.with_hostname(host(two)))
     refused(theirs, "waiting")
     ours.delete(kinds.APP.kind, "holder")
-    message = f"hostname {host(two)} was another App's until lately: it is free 60 s after it was asked for"
+    message = f"hostname {host(two)} belonged to another App until recently: this App gets it 60 s after it asked"
     eventually("the other is told", lambda: message in theirs.condition("waiting", "ChildrenApplied")["message"])
     asked_later(theirs, host(two))
     eventually("the route is gone", lambda: not routes(ours, "holder"))
@@ -115,7 +115,7 @@ def test_a_holder_made_again_within_the_grace_period_keeps_it(two: Stages, opera
     eventually(
         "nothing is noted on the claim", lambda: noted not in (ours.api.read(claim(host(two))).body["metadata"].get("annotations") or {})
     )
-    assert "another App's" in refused(theirs, "waiting")
+    assert "to another App" in refused(theirs, "waiting")
 
 
 # Lost claims.
@@ -165,7 +165,7 @@ def test_claims_that_are_lost_are_made_again_and_no_route_is(two: Stages, operat
         eventually("the other was looked at", lambda app=app: theirs.seen(app))  # type: ignore[misc]
         refused(theirs, app)
     assert {app: identity(ours, app) for app in hosts} == before
-    assert f"the claim of hostname {hosts['lost-0']} was lost: it is made again" in ours.events("lost-0")["HostnameClaimed"]
+    assert f"the claim of hostname {hosts['lost-0']} was lost and is created again" in ours.events("lost-0")["HostnameClaimed"]
     print(f"{LOST} claims lost, the operator restarted: {LOST} made again, 0 routes touched")
 
 
@@ -206,12 +206,12 @@ def test_the_operators_namespace_deleted_and_made_again_touches_no_route(
         running.start()
         for name in hosts.values():
             eventually(f"the claim of {name} is there again", lambda name=name: ours.api.get("ConfigMap", names.claim(name), home).ok)  # type: ignore[misc]
-        message = f"hostname {hosts['app-3']} was another App's until lately: it is free 60 s after it was asked for"
+        message = f"hostname {hosts['app-3']} belonged to another App until recently: this App gets it 60 s after it asked"
         eventually("it is kept for a while", lambda: message in theirs.condition("app-3", "ChildrenApplied")["message"])
         assert not routes(theirs, "app-3")
         theirs.until_condition("app-0", "ChildrenApplied", "False", reason="HostnameContested")
         for app in list(hosts)[1:3]:
-            assert "is another App's" in refused(theirs, app)
+            assert "belongs to another App" in refused(theirs, app)
         assert {(stage, app): identity(stage, app) for stage, app in before} == before
     print(f"the operator's namespace lost with {len(hosts)} claims: {len(hosts)} made again, 0 routes touched, 1 contested and served")
 

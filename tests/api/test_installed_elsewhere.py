@@ -73,7 +73,7 @@ def test_it_works_there_and_is_nobody_elsewhere(cluster: Cluster, stage: History
             refused(admin(api, user).delete(found), "is history")
             refused(admin(api, user).create(row_manifest("b", in_namespace(stage.namespace), numbered(9))), "are written by the operator")
         (flow,) = stage.flows()
-        refused(admin(api, account(OPERATOR_NAMESPACE)).delete(stage.named("ConfigMap", flow)), "holds a flow that rows name")
+        refused(admin(api, account(OPERATOR_NAMESPACE)).delete(stage.named("ConfigMap", flow)), "has a flow that rows name")
         made(admission.set_status(admin(api, account(namespace)), found, dry_run=True))
         for user, may in (
             (f"system:serviceaccount:{namespace}:dynamiq-api", "yes"),

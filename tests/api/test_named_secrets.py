@@ -86,7 +86,7 @@ def test_many_at_once(api: Api, author: Api, place: str) -> None:
     def naming(*secrets: str) -> Manifest:
         return an_app(place, taking(*secrets), name="many")
 
-    refused(author.create(naming(*every)), "in several steps")
+    refused(author.create(naming(*every)), "name at most 8 new Secrets at once")
     made(author.create(naming(*every[:MOST])))
     made(author.apply(naming(*every)))
     made(api.apply(naming(*(f"x{number}" for number in range(100)))))

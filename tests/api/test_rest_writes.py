@@ -124,10 +124,10 @@ def test_the_limits_of_schema_and_store_are_said(place: Place) -> None:
     # Each quote takes two bytes in the store, whose objects have at most 1.5 MiB: that is no outage.
     quotes = {"flow": {"nodes": [{"id": "a"}], "list": [""] * 300_000}, "flow_ui": [""] * 85_000}
     for path, more in ((f"{place.workflow('quotes')}/save", {}), ("/v1/workflows", {"name": "quotes-2", "project_id": place.project})):
-        assert "more than the cluster stores in one object" in problem(_send(anna, path, {**quotes, **more}), 422)["message"]
+        assert "the cluster does not store this much in one object" in problem(_send(anna, path, {**quotes, **more}), 422)["message"]
     large = {"selector": {str(number): "\0" * 4096 for number in range(64)}}
     triggers = {"name": "first", "provider": "schedule", "config": DAILY, "input_transformer": large}
-    problem(anna("POST", place.triggers("large"), triggers), 422, "more than the cluster stores")
+    problem(anna("POST", place.triggers("large"), triggers), 422, "the cluster does not store this much")
 
 
 def test_writes_at_once_lose_nothing(place: Place) -> None:

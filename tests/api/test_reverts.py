@@ -56,7 +56,7 @@ def test_bad_version_is_taken_back_once_and_what_git_asks_for_next_waits_for_som
     spec = stage.row(back)["spec"]
     assert (spec["restores"], spec["pinned"]["source"]) == (first, "Revert")
     assert (spec["createdBy"], spec["pinned"]["createdByVerified"]) == (USER, True)
-    assert f"v2 (#2, {row}) was taken back: 40 of 40 runs failed within" in spec["message"]
+    assert f"v2 (#2, {row}) was reverted: 40 of 40 runs failed within" in spec["message"]
     assert stage.row(row)["spec"]["outcome"]["result"] == "Succeeded"
     assert "40 of 40" in stage.until_condition(app, "Trial", "False", reason="Reverted")["message"]
     assert "40 of 40" in eventually(

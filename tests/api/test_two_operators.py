@@ -109,11 +109,11 @@ def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides
     there.app(holder, given.with_hostname(hostname))
     eventually("the holder has its route", lambda: routes(there, holder))
     here.app(waiting, given.with_hostname(hostname))
-    assert refused(here, waiting) == f"hostname {hostname} is another App's: choose another"
+    assert refused(here, waiting) == f"hostname {hostname} belongs to another App: choose another"
     second.stop()
     asks_again(here, waiting)
     eventually("it was looked at", lambda: here.seen(waiting))
-    assert "is another App's" in refused(here, waiting), "the holder is there, and serves"
+    assert "belongs to another App" in refused(here, waiting), "the holder is there, and serves"
     if gives_up == "deleted":
         there.delete(kinds.APP.kind, holder)
     else:
@@ -123,7 +123,7 @@ def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides
     if gives_up == "renamed":
         asks_again(here, waiting)
         eventually("the claim is given up", lambda: not here.api.read(claim(hostname)).ok)
-        eventually("its route serves on", lambda: "is another App's" in refused(here, waiting))
+        eventually("its route serves on", lambda: "belongs to another App" in refused(here, waiting))
         assert routes(there, holder)
         second.start()
         eventually("its operator takes the claim for lost, and makes it again", lambda: here.api.read(claim(hostname)).ok)
@@ -142,7 +142,7 @@ def test_without_its_own_lease_a_second_operator_waits_and_says_why(account: Pat
         try:
             eventually(
                 "it says that it needs a lease of its own",
-                lambda: "need a lease each (--lease-name)" in waiting.log.read_text() if waiting.log.exists() else False,
+                lambda: "a lease each (--lease-name)" in waiting.log.read_text() if waiting.log.exists() else False,
             )
         finally:
             first.stop()  # it leads now, and can be ended

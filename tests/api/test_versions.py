@@ -43,7 +43,7 @@ def test_an_author_is_stamped_or_missing_and_never_forged(cluster: Cluster, api:
     if stamps:
         assert made(forged)["spec"]["createdBy"] == "ada"
     else:
-        refused(forged, "createdBy of a row is whoever creates it, which is ada: leave it out")
+        refused(forged, "leave createdBy of a row out: it must be its author, ada")
     app = made(admin(api, "ada").create(app_manifest(here, with_deploy(workflowVersion="v1"))))["spec"]
     assert app["deploy"].get("changedBy") == ("ada" if stamps else None)
     assert app.get("settingsChangedBy") == ("ada" if stamps else None)

@@ -274,7 +274,7 @@ def test_what_was_live_at_a_time(page_as: PageAs, told: Told) -> None:
     expect(dialog.get_by_role("status")).to_contain_text("Nothing was live, the first row went live at")
     dialog.get_by_label("Time").fill("2999-01-01T00:00:00")
     dialog.get_by_role("button", name="Show").click()
-    expect(dialog).to_contain_text("still to come")
+    expect(dialog).to_contain_text("in the future")
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Live at…")).to_be_focused()
 

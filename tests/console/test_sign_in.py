@@ -54,7 +54,7 @@ def test_a_token_that_the_cluster_does_not_take_is_refused_in_words_and_leaves_n
     page = window.goto("/console/sign-in")
     token = page.get_by_label("Token")
     expect(token).to_be_focused()
-    for wrong, words in (("not-a-token", "Get a new token"), ("with a space", "a token has no spaces")):
+    for wrong, words in (("not-a-token", "Get a new token"), ("with a space", "it has no spaces")):
         token.fill(wrong)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_text(words)).to_be_visible()

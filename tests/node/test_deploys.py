@@ -161,7 +161,7 @@ def test_an_operator_that_asks_for_digests_and_its_upgrade_that_restarts_no_pod(
             tagged, pinned = on.runtime("tagged"), on.runtime("pinned", image=by_digest)
             failed = on.until(on.deploy("strict", "v1", runtime=tagged), "Failed")
             assert said(failed) == (
-                f"Runtime {tagged} names its image by a tag ({images.RUNTIME.reference}), and this cluster's policy asks for a digest"
+                f"Runtime {tagged} names its image by a tag ({images.RUNTIME.reference}), but this cluster requires a digest"
             )
             on.live("strict", "v1", runtime=pinned)
             on.until_answer("strict", "v1")

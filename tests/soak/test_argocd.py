@@ -95,7 +95,7 @@ def _rollbacks_by_hand_stay(on: HistoryStage, git: Argo) -> None:
             assert git.status()["sync"]["status"] == "Synced"
     back = on.live(APP, restores=live["v1"], message="v2 loses invoices")
     git.refresh()
-    until_healthy(git, "Healthy", "made by hand, runs in its place")
+    until_healthy(git, "Healthy", "deployed manually, runs")
     assert on.served()["row"] == back
     print(f"Argo CD: {ROUNDS + 1} rollbacks by hand, {LOOKS} looks at each: 0 undone")
 

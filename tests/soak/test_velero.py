@@ -48,7 +48,7 @@ def test_what_velero_brings_back_is_as_it_was_and_no_pod_is_another(cluster: Clu
 
         on.until_settled(APP)
         for refusal in program.restore_in_part("once-more", "nightly", "--existing-resource-policy=update"):
-            assert "this ConfigMap holds a flow that rows name" in refusal
+            assert "this ConfigMap has a flow that rows name" in refusal
         on.until_settled(APP)
         assert (state(on), pods_of(on)) == (before, pods)
 

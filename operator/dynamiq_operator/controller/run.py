@@ -139,7 +139,7 @@ async def _until_stopped(tasks: Sequence[asyncio.Task[None]], stopping: asyncio.
     ended, _ = await asyncio.wait([signalled, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in ended:
         task.result()
-    log.info("stopping: finishing what is under way")
+    log.info("stopping: finishing work in progress")
     await tasks[-1]
     for task in (signalled, *tasks):
         task.cancel()

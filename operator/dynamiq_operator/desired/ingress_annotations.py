@@ -68,7 +68,7 @@ def refused(exposure: Exposure, settings: Settings) -> dict[str, str]:
         elif name not in SAFE.get(ingress_class or ANY_CLASS, SAFE[ANY_CLASS]):
             problems[name] = not_allowed
         elif not _PLAIN.fullmatch(value):
-            problems[name] = "allowed with a value of letters, digits, spaces and . _ : / , = + * - alone"
+            problems[name] = "allowed only with a value of letters, digits, spaces and . _ : / , = + * -"
     return problems
 
 

@@ -30,19 +30,19 @@ def no_key() -> CallRefusal:
 
 
 def wrong_key() -> CallRefusal:
-    return CallRefusal(401, "unauthorized", "the Access Key is not one of this App's")
+    return CallRefusal(401, "unauthorized", "this App has no such Access Key")
 
 
 def keys_unknown() -> CallRefusal:
-    return CallRefusal(503, "starting", "who may call this App is not known yet: try again", retry_after=2)
+    return CallRefusal(503, "starting", "the gate does not know yet who may call this App: try again", retry_after=2)
 
 
 def not_served() -> CallRefusal:
-    return CallRefusal(503, "starting", "no App is known at this port of the gate: try again", retry_after=2)
+    return CallRefusal(503, "starting", "the gate knows no App at this port: try again", retry_after=2)
 
 
 def not_woken(seconds: float) -> CallRefusal:
-    return CallRefusal(503, "starting", f"the App sleeps, and could not be woken within {seconds:g} s: try again", retry_after=5)
+    return CallRefusal(503, "starting", f"the App sleeps, and did not wake within {seconds:g} s: try again", retry_after=5)
 
 
 def too_many_of_app(most: int) -> CallRefusal:
@@ -50,14 +50,12 @@ def too_many_of_app(most: int) -> CallRefusal:
 
 
 def too_many() -> CallRefusal:
-    return CallRefusal(
-        503, "busy", "the gate has as many calls under way for this App's namespace as it may have: try again", retry_after=2
-    )
+    return CallRefusal(503, "busy", "this App's namespace has reached its limit of calls at the gate: try again", retry_after=2)
 
 
 def too_many_runs() -> CallRefusal:
     return CallRefusal(
-        429, "too_many_requests", "runs of this App and of its namespace are on their way already: send them later", retry_after=5
+        429, "too_many_requests", "too many runs of this App or its namespace are being sent already: send them later", retry_after=5
     )
 
 
@@ -70,7 +68,7 @@ def too_large(limit: int) -> CallRefusal:
 
 
 def malformed() -> CallRefusal:
-    return CallRefusal(400, "bad_request", "the path and the headers have to be UTF-8")
+    return CallRefusal(400, "bad_request", "the path and the headers must be UTF-8")
 
 
 def public_app() -> CallRefusal:
@@ -80,7 +78,7 @@ def public_app() -> CallRefusal:
 
 
 def no_recorder() -> CallRefusal:
-    return CallRefusal(501, "no_recorder", "no recorder is installed: runs that are sent here are kept nowhere")
+    return CallRefusal(501, "no_recorder", "no recorder is installed, so runs that are sent here are not stored")
 
 
 def recorder_away() -> CallRefusal:
@@ -96,6 +94,4 @@ def no_path() -> CallRefusal:
 
 
 def broken() -> CallRefusal:
-    return CallRefusal(
-        502, "bad_gateway", "the App's pod ended the connection before it answered: whether the call was carried out is not known"
-    )
+    return CallRefusal(502, "bad_gateway", "the App's pod ended the connection before it answered: the call may have been carried out")

@@ -20,17 +20,15 @@ class GateMetrics:
         ProcessCollector(registry=self.registry)
         app = ["namespace", "app"]
         self._held = Gauge("dynamiq_gate_held", "Calls that wait for a pod of their App.", app, registry=self.registry)
-        self._in_flight = Gauge(
-            "dynamiq_gate_in_flight", "Calls that a pod has been given and that have not ended.", app, registry=self.registry
-        )
+        self._in_flight = Gauge("dynamiq_gate_in_flight", "Calls in progress at a pod.", app, registry=self.registry)
         self._woken = Counter("dynamiq_gate_woken", "Scales from 0 to 1 that the API server has carried out.", app, registry=self.registry)
-        self._forwarded = Counter("dynamiq_gate_forwarded", "Calls that a pod was given.", app, registry=self.registry)
+        self._forwarded = Counter("dynamiq_gate_forwarded", "Calls that were forwarded to a pod.", app, registry=self.registry)
         self._refused = Counter(
             "dynamiq_gate_refused", "Calls that the gate itself answered, by the error's code.", [*app, "code"], registry=self.registry
         )
         self._ended = Counter(
             "dynamiq_gate_ended",
-            "Connections that were ended since all together were too many, or their unfinished heads or untaken answers too large.",
+            "Connections that were closed since there were too many, or since unfinished heads or unread answers took too much memory.",
             ["namespace"],
             registry=self.registry,
         )
@@ -40,7 +38,7 @@ class GateMetrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.apps = Gauge("dynamiq_gate_apps", "Apps whose callers are led here.", registry=self.registry)
+        self.apps = Gauge("dynamiq_gate_apps", "Apps whose calls come to this pod.", registry=self.registry)
 
     def held(self, namespace: str, app: str, by: int) -> None:
         self._held.labels(label(namespace), label(app)).inc(by)

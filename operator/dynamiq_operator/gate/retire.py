@@ -71,7 +71,7 @@ async def retire(
                 await _scale(client, namespace, before)
                 log.info("the gate is back, with %d replicas", before)
         if retired:
-            log.info("no App's callers are led to the gate: it may go")
+            log.info("no App needs the gate any more: it can be deleted")
         else:
             log.error("%d Apps still need the gate after %.0f s, such as %s. Does the operator run?", len(asleep), within, asleep[0])
         return retired
@@ -104,7 +104,7 @@ async def _routes_to_gate(client: Client, namespace: str) -> list[str]:
         apps = [each async for page in client.pages(SLICES, label=names.GATE_LABEL) for each in page["items"]]
         own = [each async for page in client.pages(SLICES, namespace, label=OWN) for each in page["items"]]
     except errors.ApiError as error:
-        log.warning("it cannot be read what leads to the gate, trying again: %s", error)
+        log.warning("cannot read which Apps need the gate, trying again: %s", error)
         return [str(error)]
     return [_service(each) for each in apps if leads_to_gate(each)] + [_service(each) for each in own if _has_ready(each)]
 

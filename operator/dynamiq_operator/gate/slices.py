@@ -85,9 +85,9 @@ def sleeper(raw: Manifest) -> Sleeper:
     note = (meta.get("annotations") or {}).get(names.GATE_ANNOTATION)
     app, service = labels_of(raw).get(names.APP_LABEL, ""), service_of(raw)
     if note is None or not app or not service[1]:
-        raise Unusable("it names no App, no Service, or says nothing about the App")
+        raise Unusable("it names no App or no Service, or has no facts about the App")
     if len(ports) != 1 or not isinstance(ports[0].get("port"), int):
-        raise Unusable("it has not exactly one port")
+        raise Unusable("it does not have exactly one port")
     if ports[0]["port"] not in PORTS:
         raise Unusable(f"the gate has no port {ports[0]['port']}: from {PORTS[0]} to {PORTS[-1]}")
     try:

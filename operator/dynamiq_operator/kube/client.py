@@ -256,7 +256,7 @@ class Client:
             answer = await self._answer("GET", path, query)
             page = _parsed(answer, f"GET {path}", "metadata")
             if "items" not in page or not _has_version(page) or not all(map(_is_object, page["items"] or ())):
-                raise errors.Unavailable(f"GET {path}: the answer is no list")  # as an empty list it would delete what exists
+                raise errors.Unavailable(f"GET {path}: the answer is not a list")  # as an empty list it would delete what exists
             # The items of a list have neither field, and an empty list is null.
             page["items"] = [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"] or ()]
             query["limit"] = min(PAGE, len(page["items"]) * PAGE_BYTES // len(answer) + 1)
@@ -339,7 +339,7 @@ def _parsed(raw: bytes, request_name: str, required: str) -> Manifest:
     except ValueError:
         parsed = nesting.parse(raw, request_name)
     if not isinstance(parsed, dict) or not isinstance(parsed.get(required), dict | list):
-        raise errors.Unavailable(f"{request_name}: the answer is no object with {required}")
+        raise errors.Unavailable(f"{request_name}: the answer is not an object with {required}")
     return parsed
 
 

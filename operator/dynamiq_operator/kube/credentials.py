@@ -45,7 +45,7 @@ class PodConfiguration:
         """
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "")
         if not host or not port:
-            raise OSError("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is no pod")
+            raise OSError("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is not a pod")
         token = (ACCOUNT / "token").read_text().strip()
         return cls(f"https://{f'[{host}]' if ':' in host else host}:{port}", token, str(ACCOUNT / "ca.crt"))
 

@@ -38,7 +38,7 @@ def bound(host: str | None, port: int, of: str = "/metrics") -> socket.socket:
     try:
         return socket.create_server((host or "", port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except OSError as error:
-        raise PortTaken(f"port {port} of {of} cannot be listened on: {error.strerror or error}") from error
+        raise PortTaken(f"cannot listen on port {port} of {of}: {error.strerror or error}") from error
 
 
 async def served(app: web.Application, listening: socket.socket, idle: float) -> web.AppRunner:

@@ -118,7 +118,7 @@ class WatchState:
         status = error.status if isinstance(error, errors.ApiError) else EXPIRED
         is_unavailable = isinstance(error, errors.Unavailable) and status != EXPIRED
         if self.version and is_unavailable and now - self._began >= self.lasts:
-            log.warning("%s: the API server did not end its watch, which may have gone silent: watching anew", self.path)
+            log.warning("%s: the API server did not end its watch, which may be stuck: watching again", self.path)
             return
         self._failures += 1
         self.answers += status not in (0, EXPIRED)  # of an expired version, the list after it counts

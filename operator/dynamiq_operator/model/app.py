@@ -44,7 +44,7 @@ class ParentRef(Part):
     """A Gateway of the Gateway API, which also decides on TLS."""
 
     name: Annotated[ObjectName, Field(description="Name of the Gateway.")]
-    namespace: Annotated[ObjectName | None, Field(description="Its namespace. Left out: the App's.")] = None
+    namespace: Annotated[ObjectName | None, Field(description="Namespace of the Gateway. Left out: the App's.")] = None
     section_name: Annotated[ObjectName | None, Field(description="One of its listeners. Left out: all that take the route.")] = None
 
 
@@ -78,7 +78,7 @@ class AccessType(StrEnum):
 class Access(Part):
     """Who may call the App: holders of an Access Key, or everybody."""
 
-    type: Annotated[AccessType, Field(description="private: callers send an Access Key; public: nobody needs one.")]
+    type: Annotated[AccessType, Field(description="private: callers send an Access Key. public: callers need none.")]
 
 
 KEY = matching("^[-._a-zA-Z0-9]+$", "no Secret or ConfigMap has such a key: use letters, digits, '-', '_' and '.'")
@@ -115,7 +115,7 @@ class Variable(Part):
             ),
         ),
     ]
-    value: Annotated[str | None, Field(max_length=32768, description="Its value, in plain sight.")] = None
+    value: Annotated[str | None, Field(max_length=32768, description="Its value, readable by whoever reads the App.")] = None
     secret: Annotated[KeyOf | None, Field(description="Take the value from a key of a Secret.")] = None
     config_map: Annotated[KeyOf | None, Field(description="Take the value from a key of a ConfigMap.")] = None
 
@@ -126,7 +126,7 @@ class InputTransformer(Part):
     path: Annotated[str | None, Field(max_length=1024, description="JSONPath of the part to take.")] = None
     selector: Annotated[
         dict[str, Annotated[str, Field(max_length=4096)]] | None,
-        Field(max_length=64, description="By field of the input: a JSONPath, or a text that is taken as it is."),
+        Field(max_length=64, description="Values by field of the input: a JSONPath, or a text that is used unchanged."),
     ] = None
 
 
@@ -135,7 +135,7 @@ class InputTransformer(Part):
     rule("!has(self.expiresAt) || has(self.schedule)", "expiresAt is for a trigger with a schedule: remove it"),
     rule(
         "!has(self.draft) || !self.draft || (has(self.suspend) && self.suspend)",
-        "a draft does not run: set suspend to true beside it, or remove draft",
+        "a draft does not run: set suspend to true, too, or remove draft",
     ),
 )
 class Trigger(Part):
@@ -154,7 +154,7 @@ class Trigger(Part):
         str | None,
         Field(
             max_length=36,
-            description="Its id on the management API, which gives each trigger a new one. Left out: made of the App's uid and name.",
+            description="Its id on the management API, which creates one for each trigger. Left out: derived from the App's uid and its name.",
             json_schema_extra=matching("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "a uid is a UUID in lower case"),
         ),
     ] = None
@@ -170,9 +170,13 @@ class Trigger(Part):
     timezone: Annotated[str | None, Field(max_length=64, description="IANA time zone of the schedule. Left out: UTC.")] = None
     expires_at: Annotated[Moment | None, Field(description="No run after this time.")] = None
     suspend: Annotated[bool | None, Field(description="True: do not run.")] = None
-    draft: Annotated[bool | None, Field(description="True: it was never active. Only beside suspend; activating it removes both.")] = None
+    draft: Annotated[
+        bool | None, Field(description="True: it was never active. It needs suspend; activating the trigger removes both.")
+    ] = None
     input: Annotated[str | None, Field(max_length=65536, description="Input of the run, as JSON text.")] = None
-    input_transformer: Annotated[InputTransformer | None, Field(description="Makes the input of the run. Left out: as it is.")] = None
+    input_transformer: Annotated[
+        InputTransformer | None, Field(description="Transforms the input of the run. Left out: the input is unchanged.")
+    ] = None
 
 
 _PROTECTED = "!(oldSelf.?protect.orValue(false) && self.?protect.orValue(false))"
@@ -181,12 +185,12 @@ _PROTECTED = "!(oldSelf.?protect.orValue(false) && self.?protect.orValue(false))
 @validated(
     rule(
         f"{_PROTECTED} || !has(self.limit) || (has(oldSelf.limit) && self.limit >= oldSelf.limit)",
-        "this history is protected: limit may rise or be left out; to lower it set protect to false first",
+        "to lower limit, set protect to false first: the history is protected",
         fieldPath=".limit",
     ),
     rule(
         f"{_PROTECTED} || !oldSelf.?archive.orValue(false) || self.?archive.orValue(false)",
-        "this history is protected, and archive stays true: to take it away set protect to false first",
+        "to turn archive off, set protect to false first: the history is protected",
     ),
 )
 class HistoryPolicy(Part):
@@ -195,13 +199,11 @@ class HistoryPolicy(Part):
     limit: Annotated[int | None, Field(ge=10, le=100000, description="Rows to keep. Left out: all.")] = None
     archive: Annotated[
         bool | None,
-        Field(
-            description="True: rows beyond the limit are handed to the recorder's archive first, and stay until that has them. Left out: they are gone."
-        ),
+        Field(description="True: rows beyond the limit stay until the recorder's archive has them. Left out: they are deleted."),
     ] = None
     protect: Annotated[
         bool | None,
-        Field(description="True: the App, and with it its history, cannot be deleted; nor may limit fall, or archive be taken away."),
+        Field(description="True: the App and its history cannot be deleted, limit cannot be lowered, and archive cannot be turned off."),
     ] = None
 
 
@@ -215,7 +217,7 @@ class DeploySpec(Part):
     config: Annotated[Config | None, Field(description="Deployment config. What is left out keeps the live row's.")] = None
     message: Annotated[str | None, Field(max_length=1024, description="Why this is deployed.")] = None
     changed_by: Annotated[
-        str | None, Field(max_length=1024, description="Who changed it last; stamped by the API server, whatever was sent.")
+        str | None, Field(max_length=1024, description="Who changed it last. The API server stamps it and ignores what was sent.")
     ] = None
 
 
@@ -293,26 +295,26 @@ class AppSpec(Part):
         ),
     ] = ()
     network: Annotated[
-        Network | None, Field(description="Who may reach the App's pods, and whom they may reach. Left out: nothing is limited.")
+        Network | None, Field(description="Who may reach the App's pods, and what they may reach. Left out: everything.")
     ] = None
     runs: Annotated[
         RunsPolicy | None,
-        Field(description="What of its runs is recorded. Left out: how they went, and nothing of what callers sent or got."),
+        Field(description="What is recorded of its runs. Left out: figures, but no input, output or error text."),
     ] = None
     rollout: Annotated[Rollout, Field(description="How a deploy proceeds.")] = Rollout()
     suspend: Annotated[
         bool | None,
         Field(
-            description="True: nothing of the App is deployed until it is taken off, a bypass included. What runs is kept in order. Left out: false."
+            description="True: while suspended, nobody can deploy the App, not even by a bypass. It keeps running, and the operator repairs it. Left out: false."
         ),
     ] = None
     history: Annotated[HistoryPolicy | None, Field(description="What is kept of the history.")] = None
     deploy: Annotated[
-        DeploySpec | None, Field(description="Deploy from Git: a change of it is one row. Left out: rows are created by hand.")
+        DeploySpec | None, Field(description="Deploy from Git: each change creates one row. Left out: rows are created manually.")
     ] = None
     settings_changed_by: Annotated[
         str | None,
-        Field(max_length=1024, description="Who changed anything but deploy last; stamped by the API server, whatever was sent."),
+        Field(max_length=1024, description="Who last changed anything but deploy. The API server stamps it and ignores what was sent."),
     ] = None
 
     @property

@@ -41,9 +41,10 @@ class SettingChange(Part):
     name: Annotated[str | None, Field(max_length=NAME_MAX, description="Of variables and triggers, the name.")] = None
     change: Annotated[ChangeKind, Field(description="Added, Removed or Changed.")]
     from_: Annotated[
-        str | None, Field(alias="from", max_length=SHOWN_MAX, description="The value before, of what callers of the App see anyway.")
+        str | None,
+        Field(alias="from", max_length=SHOWN_MAX, description="The value before; only for fields that callers of the App see anyway."),
     ] = None
-    to: Annotated[str | None, Field(max_length=SHOWN_MAX, description="The value from then on.")] = None
+    to: Annotated[str | None, Field(max_length=SHOWN_MAX, description="The value after.")] = None
 
 
 class SettingState(Part):
@@ -51,21 +52,23 @@ class SettingState(Part):
 
     field: Annotated[str, Field(max_length=NAME_MAX, description="Field of the App's spec.")]
     name: Annotated[str | None, Field(max_length=NAME_MAX, description="Of variables and triggers, the name.")] = None
-    value: Annotated[str | None, Field(max_length=SHOWN_MAX, description="The value, where it is told.")] = None
+    value: Annotated[
+        str | None, Field(max_length=SHOWN_MAX, description="The value; only for fields that callers of the App see anyway.")
+    ] = None
     mac: Annotated[str | None, Field(max_length=32, description="Half of an HMAC-SHA-256 of the value, in hexadecimal digits.")] = None
 
 
 class Generations(Part):
     """Versions of the App's spec, by its metadata.generation."""
 
-    from_: Annotated[int | None, Field(alias="from", description="The one that the record before is about; none for the first record.")] = (
-        None
-    )
-    to: Annotated[int, Field(description="The one that this record is about.")]
+    from_: Annotated[
+        int | None, Field(alias="from", description="The generation that the record before describes; none for the first record.")
+    ] = None
+    to: Annotated[int, Field(description="The generation that this record describes.")]
 
 
 @validated(
-    rule("self == oldSelf", "an AppChange never changes: it says what was so", reason="FieldValueForbidden"),
+    rule("self == oldSelf", "an AppChange never changes", reason="FieldValueForbidden"),
 )
 class AppChangeSpec(Part):
     """The changes of an App since the previous AppChange."""
@@ -77,22 +80,24 @@ class AppChangeSpec(Part):
     at: Annotated[Moment, Field(description="When the operator saw the change.")]
     after: Annotated[
         int | None,
-        Field(ge=1, le=SEQUENCE_MAX, description="Sequence of the newest row that there was then; none where there was no row yet."),
+        Field(ge=1, le=SEQUENCE_MAX, description="Sequence of the newest row at that time; none if there was no row yet."),
     ] = None
-    generation: Annotated[Generations, Field(description="Which versions of the App it is about.")]
+    generation: Annotated[Generations, Field(description="The generations of the App that it describes.")]
     by: Annotated[
         str | None,
-        Field(max_length=1024, description="Who changed the App's settings last, as the API server stamped it; none where it did not."),
+        Field(max_length=1024, description="Who changed the App's settings last, as the API server stamped it; none without a stamp."),
     ] = None
     by_verified: Annotated[
         bool,
-        Field(description="True where the API server stamped who changes settings since before the change. Not so before Kubernetes 1.36."),
+        Field(
+            description="True if the API server stamped who changed settings, from before the change on. Always false before Kubernetes 1.36."
+        ),
     ] = False
     changes: Annotated[
         tuple[SettingChange, ...], Field(max_length=2 * SETTINGS_MAX, description="What changed; nothing in the first record.")
     ] = ()
-    summary: Annotated[str, Field(max_length=1024, description="That, in a sentence.")]
-    states: Annotated[tuple[SettingState, ...], Field(max_length=SETTINGS_MAX, description="Every setting as it was then.")] = ()
-    key: Annotated[str, Field(max_length=16, description="Which key the HMACs are by.")]
+    summary: Annotated[str, Field(max_length=1024, description="The change as a sentence.")]
+    states: Annotated[tuple[SettingState, ...], Field(max_length=SETTINGS_MAX, description="Every setting at that time.")] = ()
+    key: Annotated[str, Field(max_length=16, description="Id of the key of the HMACs.")]
     previous_digest: Annotated[Digest | None, Field(description="Digest of the record before; none for the first.")] = None
     digest: Annotated[Digest, Field(description="SHA-256 over the canonical JSON (RFC 8785) of the spec without this field.")]

@@ -25,7 +25,7 @@ class LiveRow(Part):
 class LastGood(Part):
     """The standby behind the live row: the target of a rollback. Without a row there is none."""
 
-    live: Annotated[int, Field(description="Sequence of the live row that it is of.")]
+    live: Annotated[int, Field(description="Sequence of the live row that it belongs to.")]
     row: Annotated[str | None, Field(description="Name of the last good row.")] = None
     pair: Annotated[str | None, Field(max_length=64, description="Digest of its flow and its runtime.")] = None
 
@@ -59,11 +59,11 @@ class TriggerRun(Part):
 
     trigger: Annotated[str, Field(description="Name of the trigger.")]
     job: Annotated[str, Field(description="Name of the Job that ran it, or would have.")]
-    started_at: Annotated[Timestamp, Field(description="When the Job was made; of a missed run, when it was due.")]
+    started_at: Annotated[Timestamp, Field(description="When the Job was created; of a missed run, when it was due.")]
     ended_at: Annotated[Timestamp | None, Field(description="When it ended.")] = None
     outcome: Annotated[RunOutcome, Field(description="Running, Succeeded, Failed or Missed.")]
-    message: Annotated[str | None, Field(max_length=256, description="How it went, without what the App answered.")] = None
-    workflow_version: Annotated[str | None, Field(description="The version that answered, where it is known.")] = None
+    message: Annotated[str | None, Field(max_length=256, description="Its result, without the App's answer.")] = None
+    workflow_version: Annotated[str | None, Field(description="The version that answered, if known.")] = None
 
 
 RUNS_KEPT = 10
@@ -77,30 +77,30 @@ class AppStatus(Part):
     """The observed state of the App."""
 
     observed_generation: Annotated[
-        int | None, Field(description="Generation that this status is about; 0 until the operator has seen the App.")
+        int | None, Field(description="Generation that this status describes; 0 until the operator has seen the App.")
     ] = None
-    last_sequence: Annotated[int | None, Field(description="Highest sequence that was ever given to a row.")] = None
+    last_sequence: Annotated[int | None, Field(description="Highest sequence that any row has had.")] = None
     live: Annotated[LiveRow | None, Field(description="What the App serves.")] = None
-    failed: Annotated[FailedRow | None, Field(description="The newest deploy, where it failed.")] = None
+    failed: Annotated[FailedRow | None, Field(description="The newest deploy, if it failed.")] = None
     last_good: Annotated[
         LastGood | None,
-        Field(description="Under strategy Switch, what is kept warm. Left out of an App whose live row is from before this field."),
+        Field(description="Under strategy Switch, the standby. Missing if the live row is older than this field."),
     ] = None
-    trial: Annotated[Trial | None, Field(description="The live row while it is watched, where the App takes bad versions back.")] = None
-    holds: Annotated[RowOf | None, Field(description="The rollback after which what Git asks for waits.")] = None
-    guards: Annotated[tuple[StandingGuard, ...], Field(max_length=64, description="What would hold a deploy that is asked for now.")] = ()
+    trial: Annotated[Trial | None, Field(description="The live row while it is watched, if the App reverts bad versions.")] = None
+    holds: Annotated[RowOf | None, Field(description="The rollback since which changes from Git are on hold.")] = None
+    guards: Annotated[tuple[StandingGuard, ...], Field(max_length=64, description="What would block a deploy that is requested now.")] = ()
     hostname: Annotated[str | None, Field(description="Name that callers use.")] = None
     url: Annotated[
-        str | None, Field(description="What callers outside the cluster call, where the operator was told how its gateway is reached.")
+        str | None, Field(description="What callers outside the cluster call, if the operator knows how its gateway is reached.")
     ] = None
     image_policy: Annotated[
-        ImagePolicy | None, Field(description="What the operator asks of a Runtime's image, where that is anything: previews heed it.")
+        ImagePolicy | None, Field(description="What the operator requires of a Runtime's image, if anything. Previews use it.")
     ] = None
     triggers: Annotated[
         tuple[TriggerRun, ...], Field(max_length=RUNS_KEPT, description="The last runs of the App's triggers, the newest first.")
     ] = ()
     settings: Annotated[
-        RecordedSettings | None, Field(description="Up to where changes of the App's settings have been recorded, as AppChanges.")
+        RecordedSettings | None, Field(description="Up to which generation changes of the App's settings are recorded as AppChanges.")
     ] = None
     conditions: tuple[Condition, ...] = conditions_field()
 

@@ -13,7 +13,7 @@ from dynamiq_operator.model.manifests import Purpose as Purpose
 @validated(
     rule(
         "self == oldSelf",
-        "an Approval never changes: create another one, of purpose Reject where the row is not to be deployed",
+        "an Approval never changes: create another one, of purpose Reject to stop the row",
         reason="FieldValueForbidden",
     )
 )
@@ -21,10 +21,10 @@ class ApprovalSpec(Part):
     """A decision on a waiting row."""
 
     row: Annotated[ObjectName, Field(description="Name of the row, in the same namespace.")]
-    digest: Annotated[Digest, Field(description="Its pinned.digest: the word counts for what the row pins, and nothing else.")]
+    digest: Annotated[Digest, Field(description="The row's pinned.digest: the Approval counts only for what the row pins.")]
     purpose: Annotated[Purpose, Field(description="Approve, Resume, Reject or Withdraw.")]
     message: Annotated[str | None, Field(max_length=1024, description="Why.")] = None
-    by: Annotated[str | None, Field(max_length=1024, description="Who says it; stamped by the API server, whatever was sent.")] = None
+    by: Annotated[str | None, Field(max_length=1024, description="Its author. The API server stamps it and ignores what was sent.")] = None
     restored: Annotated[
-        bool | None, Field(description="True: it came back from a backup, and counts for nothing. Stamped by the API server.")
+        bool | None, Field(description="True: it was restored from a backup, and does not count. Stamped by the API server.")
     ] = None

@@ -104,7 +104,7 @@ Quantity = Annotated[
         max_length=32,
         json_schema_extra=matching(
             r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$",
-            "an amount is a number and, where needed, a unit: such as 100m or 2 of cpu, 256Mi or 1Gi of memory",
+            "an amount is a number, maybe with a unit: such as 100m or 2 of cpu, 256Mi or 1Gi of memory",
         ),
     ),
 ]
@@ -147,18 +147,18 @@ def name_rule(what: str) -> dict[str, Any]:
 class Condition(Part):
     """One condition, like Kubernetes' `metav1.Condition`."""
 
-    type: Annotated[str, Field(max_length=316, description="What is said, in CamelCase.")]
+    type: Annotated[str, Field(max_length=316, description="The condition's type, in CamelCase.")]
     status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]}, description="True, False or Unknown.")]
     reason: Annotated[str, Field(max_length=1024, description="Why, as one CamelCase word.")] = ""
-    message: Annotated[str, Field(max_length=32768, description="Why, as a sentence for a person.")] = ""
+    message: Annotated[str, Field(max_length=32768, description="Why, as a sentence for people.")] = ""
     last_transition_time: Annotated[Timestamp, Field(description="When status last changed.")]
-    observed_generation: Annotated[int | None, Field(description="The generation of the object that this was said of.")] = None
+    observed_generation: Annotated[int | None, Field(description="The generation of the object that this describes.")] = None
 
 
 def conditions_field() -> Any:
     """Returns a `conditions` list, merged by type under server-side apply."""
     return Field(
         default=(),
-        description="What is true of the object now, each with its reason.",
+        description="The object's current conditions, each with its reason.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )

@@ -165,7 +165,7 @@ def _change_alone(spec: Mapping[str, Any]) -> str:
     try:
         digest = digests.change_digest(spec)
     except (rfc8785.CanonicalizationError, TypeError, ValueError):
-        return "its content is no JSON: it was changed"
+        return "its content is not JSON: it was changed"
     return "" if spec.get("digest") == digest else "its content does not have its digest: it was changed"
 
 
@@ -203,13 +203,13 @@ def _alone(spec: Mapping[str, Any]) -> Iterator[str]:
     """Yields the problems of a row by itself."""
     pinned, outcome = _part(spec, "pinned"), _part(spec, "outcome")
     if (pinned is None and "pinned" in spec) or (outcome is None and "outcome" in spec):
-        yield "its pins or its outcome are no object: it was changed"
+        yield "its pins or its outcome are not an object: it was changed"
         return
     try:
         digest = digests.row_digest(spec)
         ended = digests.outcome_digest(pinned.get("digest", "") if pinned else digest, outcome, spec) if outcome else ""
     except (rfc8785.CanonicalizationError, TypeError, ValueError):
-        yield "its content is no JSON: it was changed"
+        yield "its content is not JSON: it was changed"
         return
     if pinned is not None and pinned.get("digest") != digest:
         yield "its content does not have its digest: it was changed"

@@ -239,7 +239,7 @@ def _other_flow(record: Record, release: _Release) -> Refused | None:
         return None
     return Refused(
         f"{release.workflow} {release.version} has another flow here than the one that was promoted ({claimed.hash[:19]}…): "
-        "bring that one along under another version"
+        "promote it under another version"
     )
 
 
@@ -279,7 +279,7 @@ def why_no_image(runtime: PinnedRuntime, policy: ImagePolicy | None, live: Pinne
     """Returns why the policy refuses a runtime's image; None if it does not. `live`: the running image, which no policy refuses."""
     if policy is not ImagePolicy.DIGEST or is_by_digest(runtime) or runtime == live:
         return None
-    return f"Runtime {runtime.name} names its image by a tag ({runtime.image}), and this cluster's policy asks for a digest"
+    return f"Runtime {runtime.name} names its image by a tag ({runtime.image}), but this cluster requires a digest"
 
 
 def is_by_digest(runtime: PinnedRuntime) -> bool:

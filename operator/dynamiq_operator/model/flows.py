@@ -37,7 +37,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
                 if key.value in seen:
-                    raise FlowError(f"line {key.start_mark.line + 1}: the key {key.value[:100]!r} is there twice")
+                    raise FlowError(f"line {key.start_mark.line + 1}: the key {key.value[:100]!r} occurs twice")
                 seen.add(key.value)
         made: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return made
@@ -68,9 +68,9 @@ def as_json(text: str) -> str:
         raise
     # Safe loaders raise other errors, too, for a tag that does not fit its value.
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError) as error:
-        raise FlowError(" ".join(f"the flow cannot be told as JSON: {error}".split())[:500]) from None
+        raise FlowError(" ".join(f"the flow cannot be written as JSON: {error}".split())[:500]) from None
     if not isinstance(data, dict):
-        raise FlowError("the flow is no mapping")
+        raise FlowError("the flow is not a mapping")
     return made
 
 
@@ -119,4 +119,4 @@ class _Measured:
 
 
 def _refused(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

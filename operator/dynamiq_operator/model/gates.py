@@ -30,11 +30,9 @@ class GateNote(Part):
     workload: Annotated[str, Field(description="Name of the apps/v1 Deployment to scale, in the slice's namespace.")]
     app_id: Annotated[str, Field(description="Uid of the App.")]
     hold_seconds: Annotated[int, Field(ge=1, le=3600, description="Seconds that a call waits for the App to wake.")]
-    private: Annotated[bool, Field(description="Whether callers need an Access Key.")]
+    private: Annotated[bool, Field(description="True: callers need an Access Key.")]
     port: Annotated[int, Field(ge=1, le=65535, description="Port at which the pods answer.")]
-    ready_path: Annotated[
-        str, Field(pattern=r"^/[!-~]*$", max_length=1024, description="Where a pod says whether it is ready, as its readiness probe asks.")
-    ] = "/readyz"
+    ready_path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024, description="Path of the pod's readiness probe.")] = "/readyz"
     at_once: Annotated[
-        int, Field(ge=1, description="Calls that all replicas of the gate have under way at one pod at most; others wait for one to end.")
+        int, Field(ge=1, description="Most calls in progress at one pod, of all replicas of the gate together. Others wait until one ends.")
     ] = AT_ONCE

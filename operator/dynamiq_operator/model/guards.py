@@ -27,8 +27,8 @@ class Bypass(Part):
         Field(
             min_length=1,
             max_length=1024,
-            description="Why the rules are gone past.",
-            json_schema_extra=never_empty("say why the rules are gone past: bypass.reason is never empty"),
+            description="Why the guards are bypassed.",
+            json_schema_extra=never_empty("bypass.reason must not be empty: write why the guards are bypassed"),
         ),
     ]
 
@@ -44,10 +44,10 @@ class Guard(Part):
     """A guard of a row, as evaluated when the row was pinned. Each reason has its own fields."""
 
     reason: Annotated[GuardReason, Field(description="AwaitingApproval, Frozen, Soaking, Held, Suspended or GuardsUnknown.")]
-    policy: Annotated[ObjectName | None, Field(description="The DeployPolicy that asks for it.")] = None
-    approvals: Annotated[int | None, Field(ge=1, le=16, description="AwaitingApproval: how many people have to agree.")] = None
+    policy: Annotated[ObjectName | None, Field(description="The DeployPolicy that requires it.")] = None
+    approvals: Annotated[int | None, Field(ge=1, le=16, description="AwaitingApproval: how many people must approve.")] = None
     expires_seconds: Annotated[
-        int | None, Field(ge=60, le=31536000, description="AwaitingApproval: seconds for which an Approval counts.")
+        int | None, Field(ge=60, le=31536000, description="AwaitingApproval: seconds until an Approval expires.")
     ] = None
     service_accounts: Annotated[
         tuple[str, ...] | None,
@@ -55,15 +55,15 @@ class Guard(Part):
     ] = None
     window: Annotated[str | None, Field(max_length=63, description="Frozen: name of the freeze.")] = None
     until: Annotated[Moment | None, Field(description="Frozen and Soaking: the moment until which the row waits.")] = None
-    after_freeze: Annotated[AfterFreeze | None, Field(description="Frozen: Hold where somebody has to resume the row after it.")] = None
-    held_by: Annotated[RowOf | None, Field(description="Held: the rollback after which Git waits.")] = None
+    after_freeze: Annotated[AfterFreeze | None, Field(description="Frozen: Hold if somebody must resume the row after it.")] = None
+    held_by: Annotated[RowOf | None, Field(description="Held: the rollback since which changes from Git are on hold.")] = None
 
 
 class Released(Part):
     """The admission of the row, and the guards that blocked it before."""
 
-    at: Annotated[Moment, Field(description="When the row's deploy could begin.")]
-    guards: Annotated[tuple[GuardReason, ...], Field(min_length=1, max_length=16, description="What it had waited for.")]
+    at: Annotated[Moment, Field(description="When the row was admitted.")]
+    guards: Annotated[tuple[GuardReason, ...], Field(min_length=1, max_length=16, description="The guards that it had waited for.")]
     approvals: Annotated[tuple[ObjectName, ...] | None, Field(max_length=32, description="Names of the Approvals that counted.")] = None
     by: Annotated[tuple[str, ...] | None, Field(max_length=32, description="Who approved or resumed it.")] = None
 
@@ -72,41 +72,39 @@ class Verified(Part):
     """The proof that the row's new pods passed its cases before a caller reached them."""
 
     at: Annotated[Moment, Field(description="When the last one passed.")]
-    cases: Annotated[int, Field(ge=0, le=1000, description="Cases that were asked.")]
-    calls: Annotated[int, Field(ge=0, le=1000000, description="Calls that were made for them, repeats included.")]
-    seconds: Annotated[float, Field(ge=0, le=1000000, description="Seconds that all of them took.")]
-    score: Annotated[float | None, Field(description="What the evaluation Job gave, where it gave one.")] = None
-    message: Annotated[str | None, Field(max_length=512, description="What the evaluation Job said last.")] = None
+    cases: Annotated[int, Field(ge=0, le=1000, description="Number of cases.")]
+    calls: Annotated[int, Field(ge=0, le=1000000, description="Number of calls for them, repeats included.")]
+    seconds: Annotated[float, Field(ge=0, le=1000000, description="Seconds of the whole smoke test.")]
+    score: Annotated[float | None, Field(description="Score of the evaluation Job, if it gave one.")] = None
+    message: Annotated[str | None, Field(max_length=512, description="Last message of the evaluation Job.")] = None
 
 
 class Waits(Part):
     """The guards that block a row now, as in its status."""
 
     reason: Annotated[GuardReason, Field(description="The first thing that it waits for.")]
-    message: Annotated[str, Field(max_length=2048, description="All of it, as a sentence for a person.")]
-    until: Annotated[Moment | None, Field(description="Until when, where time alone ends it.")] = None
+    message: Annotated[str, Field(max_length=2048, description="Everything that it waits for, as a sentence for people.")]
+    until: Annotated[Moment | None, Field(description="Until when, if time alone ends it.")] = None
     approvals: Annotated[int | None, Field(description="Approvals that count already.")] = None
-    approvals_needed: Annotated[int | None, Field(description="Approvals that it takes.")] = None
-    resumable: Annotated[bool | None, Field(description="True: who may deploy can resume it now.")] = None
+    approvals_needed: Annotated[int | None, Field(description="Approvals that it needs.")] = None
+    resumable: Annotated[bool | None, Field(description="True: whoever may deploy can resume it now.")] = None
 
 
 class StandingGuard(Part):
     """A guard that would block a deploy of the App now."""
 
     reason: Annotated[GuardReason, Field(description="Why it would wait.")]
-    message: Annotated[str, Field(max_length=1024, description="That, as a sentence for a person.")]
+    message: Annotated[str, Field(max_length=1024, description="The same as a sentence for people.")]
     applies_to: Annotated[
-        tuple[RowKind, ...], Field(max_length=4, description="Rows that it would hold: Deploy, Promotion, Rollback, Git.")
+        tuple[RowKind, ...], Field(max_length=4, description="Rows that it would block: Deploy, Promotion, Rollback, Git.")
     ]
-    policy: Annotated[ObjectName | None, Field(description="The DeployPolicy that asks for it.")] = None
-    until: Annotated[Moment | None, Field(description="Until when, where time alone ends it.")] = None
-    seconds: Annotated[
-        int | None, Field(description="Soaking: for how long a promoted version has to be live at its source, in seconds.")
-    ] = None
+    policy: Annotated[ObjectName | None, Field(description="The DeployPolicy that requires it.")] = None
+    until: Annotated[Moment | None, Field(description="Until when, if time alone ends it.")] = None
+    seconds: Annotated[int | None, Field(description="Soaking: seconds for which a promoted version must be live at its source.")] = None
     namespaces: Annotated[
-        tuple[ObjectName, ...] | None, Field(max_length=32, description="Soaking: where its source has to be. Left out: anywhere.")
+        tuple[ObjectName, ...] | None, Field(max_length=32, description="Soaking: namespaces of the source. Left out: any.")
     ] = None
     clusters: Annotated[
         tuple[ClusterName, ...] | None,
-        Field(max_length=32, description="Soaking: other clusters in which its source may be. Left out: none."),
+        Field(max_length=32, description="Soaking: other clusters that the source may be in. Left out: none."),
     ] = None

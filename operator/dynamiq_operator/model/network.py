@@ -18,7 +18,9 @@ _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _KEY = rf"^({_PART}(\.{_PART})*/)?{_NAME}$"
 """A label's key: a name, optionally after a DNS name and a slash."""
 _SHORT = "{key}.indexOf('/') <= 253"
-_KEY_SAID = "the key of a label is a name of at most 63 letters, digits, '-', '_' and '.', maybe after a DNS name and '/', such as app or example.com/app"
+_KEY_SAID = (
+    "the key of a label has at most 63 letters, digits, '-', '_' and '.'; a DNS name and '/' may precede it, such as app or example.com/app"
+)
 
 # OpenAPI's pattern costs nothing. As rules, so many nested lists would exceed CEL's budget.
 LabelKey = Annotated[
@@ -70,12 +72,12 @@ class Selector(Part):
 @validated(
     rule(
         "isCIDR(self.cidr) && cidr(self.cidr) == cidr(self.cidr).masked()",
-        "this is no range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32",
+        "this is not a range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32",
         fieldPath=".cidr",
     ),
     rule(
         "!has(self.except) || !isCIDR(self.cidr) || self.except.all(each, isCIDR(each) && cidr(self.cidr).containsCIDR(each) && each != self.cidr)",
-        "except has ranges inside of cidr",
+        "the ranges of except must be inside of cidr",
         fieldPath=".except",
     ),
 )
@@ -128,12 +130,12 @@ class Port(Part):
     end_port: Annotated[int | None, Field(ge=1, le=65535, description="Last port, where there are several in a row.")] = None
 
 
-@validated(rule("has(self.to) || has(self.ports)", "an egress rule has to, ports or both: to limit nothing, leave egress out"))
+@validated(rule("has(self.to) || has(self.ports)", "an egress rule needs to, ports or both: to limit nothing, leave egress out"))
 class Egress(Part):
     """Allowed targets of the pods: any of `to`, at any of `ports`."""
 
-    to: Annotated[tuple[Peer, ...] | None, Field(min_length=1, max_length=MOST, description="Whom. Left out: everybody.")] = None
-    ports: Annotated[tuple[Port, ...] | None, Field(min_length=1, max_length=MOST, description="At which ports. Left out: all.")] = None
+    to: Annotated[tuple[Peer, ...] | None, Field(min_length=1, max_length=MOST, description="Peers. Left out: all.")] = None
+    ports: Annotated[tuple[Port, ...] | None, Field(min_length=1, max_length=MOST, description="Ports of the peers. Left out: all.")] = None
 
 
 class Network(Part):
@@ -143,7 +145,7 @@ class Network(Part):
         tuple[Peer, ...] | None,
         Field(
             max_length=MOST,
-            description="Who may call the App's pods, its gateway included; its own triggers always may. Empty: nobody else. Left out: everybody.",
+            description="Who may call the App's pods, the gateway included. The App's own triggers always may. Empty: nobody else. Left out: everybody.",
         ),
     ] = None
     egress: Annotated[

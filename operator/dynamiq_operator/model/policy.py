@@ -41,7 +41,7 @@ _Value = Annotated[str, Field(max_length=63)]
 @validated(
     rule(
         "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0 : !has(self.values) || size(self.values) == 0",
-        "values are for In and NotIn: give at least one there, and none with Exists and DoesNotExist",
+        "give at least one value with In and NotIn, and none with Exists and DoesNotExist",
     )
 )
 class LabelRequirement(Part):
@@ -71,7 +71,7 @@ class Approvals(Part):
 
     count: Annotated[int, Field(ge=1, le=16, description="How many.")]
     expires_seconds: Annotated[
-        int | None, Field(ge=60, le=31536000, description="Seconds for which an Approval counts. Left out: 86400, a day.")
+        int | None, Field(ge=60, le=31536000, description="Seconds until an Approval expires. Left out: 86400, a day.")
     ] = None
     service_accounts: Annotated[
         tuple[
@@ -94,7 +94,7 @@ class Approvals(Part):
 @validated(
     rule(
         "has(self.cron) ? has(self.duration) && !has(self.from) && !has(self.to) : has(self.from) && has(self.to) && !has(self.duration) && !has(self.timeZone)",
-        "a freeze has either from and to, or cron, duration and, where it is not UTC, timeZone",
+        "a freeze has either from and to, or cron and duration, and timeZone if it is not UTC",
     ),
     rule("!has(self.from) || !has(self.to) || self.from < self.to", "a freeze ends after it begins: to is later than from"),
 )
@@ -122,7 +122,7 @@ class Freeze(Part):
         str | None,
         Field(
             max_length=128,
-            description="When it begins, again and again: a five-field cron expression, such as 0 17 * * 5.",
+            description="When it begins each time: a five-field cron expression, such as 0 17 * * 5.",
             json_schema_extra=matching(r"^[^\s]+( +[^\s]+){4}$", "cron is a cron expression of five fields, such as 0 17 * * 5"),
         ),
     ] = None
@@ -130,7 +130,7 @@ class Freeze(Part):
         str | None,
         Field(
             max_length=16,
-            description="How long it takes each time, such as 62h or 90m; real time, so that a change of the clocks adds no hour and takes none. Where there is no gap by the clock there is none.",
+            description="How long it lasts each time, such as 62h or 90m. It is real time: a change of the clocks does not change it, and opens no gap.",
             json_schema_extra={
                 RULES: [
                     rule(
@@ -155,16 +155,16 @@ class Promotion(Part):
     """The requirement for versions promoted into the namespaces of the policy."""
 
     min_live_seconds: Annotated[
-        int, Field(ge=1, le=31536000, description="Seconds for which the source's row has to be live before it is deployed here.")
+        int, Field(ge=1, le=31536000, description="Seconds for which the source's row must be live before it is deployed here.")
     ]
     namespaces: Annotated[
-        tuple[ObjectName, ...], Field(max_length=32, description="Namespaces from where versions are promoted. Left out: any.")
+        tuple[ObjectName, ...], Field(max_length=32, description="Namespaces from which versions may be promoted. Left out: any.")
     ] = ()
     clusters: Annotated[
         tuple[ClusterName, ...],
         Field(
             max_length=32,
-            description="Other clusters from where versions are promoted, as rows name them: by the uid of their namespace kube-system. What such a "
+            description="Other clusters from which versions may be promoted, as rows name them: the uid of their namespace kube-system. What such a "
             "row says of its source, how long it was live included, is not verified. Left out: none.",
         ),
     ] = ()
@@ -182,7 +182,7 @@ class Automation(Part):
                     max_length=340,
                     json_schema_extra=matching(
                         "^system:serviceaccounts(:[a-z0-9][-a-z0-9]*)?$",
-                        "a row names its author, and not their groups: use system:serviceaccounts:<namespace>, or users",
+                        "use system:serviceaccounts:<namespace>, or users: a row names its author, not the author's groups",
                     ),
                 ),
             ],
@@ -226,7 +226,7 @@ class DeployPolicySpec(Part):
     """Rules for deploys into some namespaces. Several policies that select a namespace add up."""
 
     namespace_selector: Annotated[NamespaceSelector, Field(description="The namespaces. {}: every one.")]
-    approvals: Annotated[Approvals | None, Field(description="Who has to agree. Left out: nobody.")] = None
+    approvals: Annotated[Approvals | None, Field(description="Who must approve. Left out: nobody.")] = None
     freezes: Annotated[
         tuple[Freeze, ...],
         Field(
@@ -242,25 +242,25 @@ class DeployPolicySpec(Part):
             "within a minute. Left out: Hold."
         ),
     ] = None
-    promotion: Annotated[Promotion | None, Field(description="What promoted versions have to have done before.")] = None
+    promotion: Annotated[Promotion | None, Field(description="Requirements for promoted versions.")] = None
     automation: Annotated[
         Automation | None,
         Field(
-            description="Whose rows are held after a rollback as those of Git. Left out: the service accounts of the namespaces flux-system and argocd."
+            description="Whose rows count as Git's, and are on hold after a rollback. Left out: service accounts of the namespaces flux-system and argocd."
         ),
     ] = None
     exempt: Annotated[
         tuple[Exempt, ...] | None,
         Field(
             max_length=1,
-            description="Rollback: rollbacks by hand need no Approval and pass freezes. Left out: [Rollback]; []: they wait as others do.",
+            description="Rollback: manual rollbacks need no Approval and pass freezes. Left out: [Rollback]. []: they wait like other rows.",
         ),
     ] = None
     notifications: Annotated[
         tuple[Sink, ...],
         Field(
             max_length=8,
-            description="Who hears of rows of these namespaces.",
+            description="Where notifications about rows of these namespaces are sent.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()

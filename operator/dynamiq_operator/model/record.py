@@ -109,7 +109,7 @@ class Config(Part):
     """Deployment config. A field left out keeps the live row's value."""
 
     type: Annotated[
-        ConfigType | None, Field(description="server: always running. serverless: asleep while nobody calls, woken by the next call.")
+        ConfigType | None, Field(description="server: always running. serverless: asleep while nobody calls; the next call wakes it.")
     ] = None
     autoscaling: Annotated[Autoscaling | None, Field(description="Only for type server: replicas and target CPU.")] = None
     resources: Annotated[Resources | None, Field(description="Compute for each pod.")] = None
@@ -154,37 +154,40 @@ class Promoted(Part):
     verified: Annotated[
         bool,
         Field(
-            description="True where that row was found, is of that App, and ran the flow that this one runs. Never so of one in another cluster."
+            description="True if that row exists, belongs to that App, and ran the same flow as this one. Never true for another cluster."
         ),
     ]
-    sequence: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, description="Its sequence, where verified.")] = None
+    sequence: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, description="Its sequence, if verified.")] = None
 
 
 class Pinned(Part):
     """Everything that a row runs, frozen when its deploy began."""
 
-    created_at: Annotated[Moment, Field(description="When the deploy began; unlike the object's age it survives a restore.")]
+    created_at: Annotated[Moment, Field(description="When the deploy began. Unlike the object's age, it survives a restore.")]
     workflow: Annotated[DnsLabel, Field(description="Workflow that is run.")]
     workflow_version: Annotated[VersionName, Field(description="Its version.")]
     workflow_hash: Annotated[Digest, Field(description="SHA-256 of the bytes of its flow.")]
     description: Annotated[str | None, Field(max_length=512, description="Description of the version.")] = None
     runtime: Annotated[PinnedRuntime, Field(description="The whole Runtime, as it was.")]
     config: Annotated[Config, Field(description="The whole config, with nothing left out.")]
-    restores: Annotated[Restored | None, Field(description="The row that was brought back.")] = None
-    promoted_from: Annotated[Promoted | None, Field(description="What was found of the row that spec.promotedFrom names.")] = None
+    restores: Annotated[Restored | None, Field(description="The row whose version this rollback or revert deploys.")] = None
+    promoted_from: Annotated[Promoted | None, Field(description="The row that spec.promotedFrom names, and whether it was verified.")] = (
+        None
+    )
     created_by_verified: Annotated[
         bool | None,
-        Field(description="True where the API server stamped createdBy. Not so before Kubernetes 1.36 or without our admission policies."),
+        Field(description="True if the API server stamped createdBy. False before Kubernetes 1.36, and without our admission policies."),
     ] = None
     source: Annotated[
-        Source, Field(description="App for a row made from App.spec.deploy, Revert for one that took a bad version back, else Record.")
+        Source,
+        Field(description="App for a row of App.spec.deploy, Revert for one by which the operator reverted a bad version, else Record."),
     ]
     guards: Annotated[
         tuple[Guard, ...] | None,
-        Field(min_length=1, max_length=128, description="What the row waited for when it was pinned; none where it did not wait."),
+        Field(min_length=1, max_length=128, description="The guards that blocked the row when it was pinned; none if it did not wait."),
     ] = None
     base: Annotated[
-        RowOf | None, Field(description="Beside guards: the row that was live then, which what is left out was taken from.")
+        RowOf | None, Field(description="Only with guards: the row that was live then. Missing fields were filled in from it.")
     ] = None
     environment: Annotated[
         Digest | None,
@@ -196,10 +199,10 @@ class Pinned(Part):
     holds: Annotated[
         RowOf | None,
         Field(
-            description="The rollback after which what Git asks for waits while this row is live: this row, or one before it with the same pins."
+            description="The rollback since which changes from Git are on hold while this row is live: this row, or an earlier one with the same pins."
         ),
     ] = None
-    verify: Annotated[Verify | None, Field(description="What its new pods have to answer before a caller reaches them.")] = None
+    verify: Annotated[Verify | None, Field(description="The smoke test that its new pods must pass before a caller reaches them.")] = None
     previous_digest: Annotated[Digest | None, Field(description="Digest of the row before this one; none for the first.")] = None
     digest: Annotated[
         Digest, Field(description="SHA-256 over the canonical JSON (RFC 8785) of the spec without digest, released, verified and outcome.")
@@ -213,7 +216,7 @@ class Outcome(Part):
     reason: Annotated[str, Field(max_length=1024, description="Why, in a sentence.")]
     at: Annotated[Moment, Field(description="When it ended.")]
     digest: Annotated[
-        Digest, Field(description="SHA-256 over the row's digest, this outcome, and released and verified where there are any.")
+        Digest, Field(description="SHA-256 over the row's digest, this outcome, and released and verified if the row has them.")
     ]
 
 
@@ -242,7 +245,7 @@ SET_ONCE = ("sequence", "pinned", "released", "verified", "outcome")
     ),
     rule(
         "!has(self.workflowVersion) || !has(self.restores)",
-        "name either workflowVersion or restores: restores already takes the version of the row that it names",
+        "give either workflowVersion or restores: restores already selects the version of the row that it names",
     ),
 )
 class RecordSpec(Part):
@@ -255,33 +258,33 @@ class RecordSpec(Part):
     restores: Annotated[
         ObjectName | None,
         Field(
-            description="Name of a row of the App that went live: its workflow version and its runtime are brought back. In place of "
+            description="Name of a row of the App that went live: its workflow version and its runtime are deployed. Instead of "
             "workflowVersion."
         ),
     ] = None
     runtime: Annotated[
         ObjectName | None,
-        Field(description="Runtime to run on. Left out: that of the row that is restored, else the live row's, else the newest."),
+        Field(description="Runtime to run on. Left out: that of the row in restores, else the live row's, else the newest."),
     ] = None
     config: Annotated[Config | None, Field(description="Deployment config. What is left out keeps the live row's.")] = None
     message: Annotated[str | None, Field(max_length=1024, description="Why this is deployed.")] = None
     promoted_from: Annotated[PromotedFrom | None, Field(description="The row of another App that this promotes.")] = None
     hold: Annotated[
         bool | None,
-        Field(description="Of a rollback, false: what Git asks for is deployed on. Left out: as the App's rollout.holdAfterRollback."),
+        Field(description="Of a rollback, false: changes from Git are not put on hold. Left out: as the App's rollout.holdAfterRollback."),
     ] = None
-    bypass: Annotated[Bypass | None, Field(description="Deploy past every rule; for who has the right to bypass.")] = None
+    bypass: Annotated[Bypass | None, Field(description="Bypass all guards; needs the right to bypass.")] = None
     created_by: Annotated[
-        str | None, Field(max_length=1024, description="Who created the row; stamped by the API server, whatever was sent.")
+        str | None, Field(max_length=1024, description="Who created the row. The API server stamps it and ignores what was sent.")
     ] = None
     sequence: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, description="Place in the App's history. Set once by the operator.")] = (
         None
     )
     pinned: Annotated[Pinned | None, Field(description="What is run, in full. Set once by the operator.")] = None
     released: Annotated[
-        Released | None, Field(description="When nothing held it any more. Set once by the operator, of rows that waited.")
+        Released | None, Field(description="When and by whom the row was admitted. Set once by the operator, for rows that waited.")
     ] = None
-    verified: Annotated[Verified | None, Field(description="That its new pods passed its cases. Set once by the operator.")] = None
+    verified: Annotated[Verified | None, Field(description="The result of its smoke test. Set once by the operator.")] = None
     outcome: Annotated[Outcome | None, Field(description="How the deploy ended. Set once by the operator.")] = None
 
     @property
@@ -297,12 +300,12 @@ class RecordStatus(Part):
     ending: Annotated[
         Ending | None,
         Field(
-            description="How it ended, where phase does not tell: Rejected, Withdrawn, Overtaken or Reverted. Rows that ended earlier have none."
+            description="How it ended, if phase does not show it: Rejected, Withdrawn, Overtaken or Reverted. Rows of older versions have none."
         ),
     ] = None
-    waits: Annotated[Waits | None, Field(description="What the row waits for, where a rule holds it.")] = None
+    waits: Annotated[Waits | None, Field(description="What the row waits for, if a guard blocks it.")] = None
     observed_generation: Annotated[
-        int | None, Field(description="Generation that this status is about; 0 until the operator has seen the row.")
+        int | None, Field(description="Generation that this status describes; 0 until the operator has seen the row.")
     ] = None
     conditions: tuple[Condition, ...] = conditions_field()
 

@@ -21,8 +21,8 @@ Pattern = Annotated[
         max_length=200,
         json_schema_extra={
             RULES: [
-                rule("''.matches(self) in [true, false]", "this is no regular expression that RE2 takes"),
-                rule(f'!self.matches(r"{POSIX_CLASS}")', "POSIX classes are read otherwise by the pods: write \\d for [[:digit:]]"),
+                rule("''.matches(self) in [true, false]", "this is not a regular expression of RE2"),
+                rule(f'!self.matches(r"{POSIX_CLASS}")', "write \\d for [[:digit:]]: the pods read POSIX classes differently"),
             ]
         },
     ),
@@ -34,13 +34,13 @@ class Redaction(Part):
 
     fields: Annotated[
         tuple[FieldName, ...] | None,
-        Field(max_length=100, description="Names of fields, at any depth and in texts that are JSON, whose values are taken out."),
+        Field(max_length=100, description="Names of fields whose values are removed, at any depth and in texts that are JSON."),
     ] = None
     patterns: Annotated[
         tuple[Pattern, ...] | None,
         Field(
             max_length=20,
-            description="Regular expressions that RE2 and Python both read: what matches in a text is taken out. Where pods cannot use one, no content is recorded.",
+            description="Regular expressions for both RE2 and Python. Matches in texts are removed. If pods cannot use one, no content is recorded.",
         ),
     ] = None
 
@@ -56,9 +56,9 @@ class RunsPolicy(Part):
 
     content: Annotated[
         bool | None,
-        Field(description="True: inputs, outputs and the texts of errors are recorded, too. Left out: they never leave the pod."),
+        Field(description="True: inputs, outputs and error texts are recorded, too. Left out: they never leave the pod."),
     ] = None
-    redact: Annotated[Redaction | None, Field(description="What is taken out of content. Left out: nothing.")] = None
+    redact: Annotated[Redaction | None, Field(description="What is removed from content. Left out: nothing.")] = None
 
     @property
     def is_default(self) -> bool:

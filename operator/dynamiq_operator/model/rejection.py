@@ -12,14 +12,16 @@ from dynamiq_operator.model.base import Digest, DnsLabel, Part, VersionName, nev
 class Withdrawn(Part):
     """The withdrawal of a rejection: the version may be deployed again."""
 
-    by: Annotated[str | None, Field(max_length=1024, description="Who withdrew it; stamped by the API server, whatever was sent.")] = None
+    by: Annotated[
+        str | None, Field(max_length=1024, description="Who withdrew it. The API server stamps it and ignores what was sent.")
+    ] = None
     reason: Annotated[
         str,
         Field(
             min_length=1,
             max_length=1024,
             description="Why it may be deployed again.",
-            json_schema_extra=never_empty("say why it may be deployed again: withdrawn.reason is never empty"),
+            json_schema_extra=never_empty("withdrawn.reason must not be empty: write why it may be deployed again"),
         ),
     ]
 
@@ -55,9 +57,11 @@ class RejectionSpec(Part):
         Field(
             min_length=1,
             max_length=1024,
-            description="Why nobody is to deploy it.",
-            json_schema_extra=never_empty("say why nobody is to deploy it: reason is never empty"),
+            description="Why nobody may deploy it.",
+            json_schema_extra=never_empty("reason must not be empty: write why nobody may deploy it"),
         ),
     ]
-    by: Annotated[str | None, Field(max_length=1024, description="Who rejected it; stamped by the API server, whatever was sent.")] = None
-    withdrawn: Annotated[Withdrawn | None, Field(description="Set once: from then on the version may be deployed again.")] = None
+    by: Annotated[
+        str | None, Field(max_length=1024, description="Who rejected it. The API server stamps it and ignores what was sent.")
+    ] = None
+    withdrawn: Annotated[Withdrawn | None, Field(description="Set once: after that the version may be deployed again.")] = None

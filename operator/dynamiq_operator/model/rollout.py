@@ -42,7 +42,7 @@ class KeepWarm(Part):
         ),
     ] = AS_LIVE
     seconds: Annotated[
-        int | None, Field(ge=1, le=31536000, description="Seconds for which they stay. Left out: until another version is left.")
+        int | None, Field(ge=1, le=31536000, description="Seconds for which they stay. Left out: until another version is replaced.")
     ] = None
 
 
@@ -57,16 +57,16 @@ class RevertPolicy(Part):
         Field(
             ge=0,
             le=99,
-            description="Runs in percent that may fail, those that callers sent wrong not counted. More, and more than the version before: it is taken back. Left out: 20.",
+            description="Percent of runs that may fail, not counting wrong requests. If more fail, and more than of the version before, it is reverted. Left out: 20.",
         ),
     ] = 20
-    min_runs: Annotated[int, Field(ge=1, le=100000, description="Runs before anything is decided from them. Left out: 20.")] = 20
+    min_runs: Annotated[int, Field(ge=1, le=100000, description="Runs that are needed for a decision. Left out: 20.")] = 20
     max_p95_ratio: Annotated[
         float | None,
         Field(
             ge=1.05,
             le=100,
-            description="How many times p95 of the version before its own may be, by its first minRuns runs, 60 at least, as the recorder has them. More, and not by chance: it is taken back. Left out: not looked at.",
+            description="Highest p95 of its first recorded runs, as a multiple of that of the version before. It needs minRuns runs, at least 60. Beyond it, and not by chance, the version is reverted. Left out: not compared.",
         ),
     ] = None
     max_cost_ratio: Annotated[
@@ -74,7 +74,7 @@ class RevertPolicy(Part):
         Field(
             ge=1.05,
             le=100,
-            description="How many times what a run of the version before cost one of its own may, in the same way, by 30 runs whose price is known at least. Left out: not looked at.",
+            description="Highest cost per run, compared in the same way. It needs at least 30 runs with a known price. Left out: not compared.",
         ),
     ] = None
 
@@ -100,7 +100,7 @@ class Rollout(Part):
     """How a deploy proceeds."""
 
     progress_deadline_seconds: Annotated[
-        int, Field(ge=10, le=86400, description="Seconds that a deploy may go without progress before it has failed. Left out: 300.")
+        int, Field(ge=10, le=86400, description="Seconds that a deploy may make no progress before it fails. Left out: 300.")
     ] = 300
     strategy: Annotated[
         Strategy,
@@ -111,18 +111,18 @@ class Rollout(Part):
     ] = Strategy.ROLLING
     keep_warm: Annotated[
         KeepWarm | None,
-        Field(description="For strategy Switch: what stays of the version that was left. Left out: as many pods as the live one has."),
+        Field(description="For strategy Switch: the standby of the version that was replaced. Left out: as many pods as the live one has."),
     ] = None
-    revert: Annotated[RevertPolicy | None, Field(description="Take a bad version back by itself. Left out: never.")] = None
+    revert: Annotated[RevertPolicy | None, Field(description="Revert a bad version automatically. Left out: never.")] = None
 
     verify: Annotated[
         Verify | None,
-        Field(description="For strategy Switch: what new pods have to answer before a caller reaches them. Left out: nothing."),
+        Field(description="For strategy Switch: the smoke test that new pods must pass before a caller reaches them. Left out: none."),
     ] = None
     hold_after_rollback: Annotated[
         bool | None,
         Field(
-            description="False: what Git asks for is deployed after a rollback by hand, too. Left out: it waits until somebody resumes it."
+            description="False: changes from Git are deployed after a manual rollback, too. Left out: they are on hold until somebody resumes them."
         ),
     ] = None
 

@@ -90,7 +90,7 @@ class RunSummary(RunTokens):
     duration_ms: float
     first_chunk_ms: Annotated[float | None, Field(description="Until the first part of a streamed answer.")]
     cost_usd: Annotated[float | None, Field(description="Of the calls whose price is known; null where no price is.")]
-    unpriced_calls: Annotated[int, Field(description="Calls of models whose price nobody knows.")]
+    unpriced_calls: Annotated[int, Field(description="Calls of models without a known price.")]
     models: tuple[str, ...]
     node_count: int
     error: Annotated[
@@ -175,7 +175,7 @@ class RunDetail(RunSummary):
     content: Annotated[str, Field(description="included, left_out (ask with include=content), denied, or not_recorded.")]
     input: Any = None
     output: Any = None
-    metadata: Annotated[dict[str, Any] | None, Field(description="What the SDK sent beside.")] = None
+    metadata: Annotated[dict[str, Any] | None, Field(description="Other fields that the SDK sent.")] = None
 
 
 class RunTrace(Shape):
@@ -337,7 +337,7 @@ class RecorderState(Shape):
     missing: Annotated[
         int, Field(description="Runs that ended and did not arrive: numbers that are missing, and those that pods counted as dropped.")
     ]
-    cut_off: Annotated[int, Field(description="Processes that said no goodbye: what they had in their queues is not known.")]
+    cut_off: Annotated[int, Field(description="Processes that ended without notice: the runs in their queues are unknown.")]
     unattributed: Annotated[int, Field(description="Runs of pods that are of no row.")]
     first_at: str | None
     last_at: str | None

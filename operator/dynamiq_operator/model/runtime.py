@@ -34,12 +34,10 @@ class ResourceList(Part):
 class Resources(Part):
     """The requests and limits of a container."""
 
-    requests: Annotated[ResourceList | None, Field(description="What the scheduler reserves.")] = None
+    requests: Annotated[ResourceList | None, Field(description="Resources that the scheduler reserves.")] = None
     limits: Annotated[
         ResourceList | None,
-        Field(
-            description="What the container may use at most. Memory left out: 1Gi, with engine sdk 2Gi, or the request where that is more."
-        ),
+        Field(description="What the container may use at most. Memory left out: 1Gi, with engine sdk 2Gi, or the request if that is more."),
     ] = None
 
 
@@ -58,9 +56,9 @@ class Probe(Part):
 class Probes(Part):
     """The probes by which the kubelet decides that a pod may get requests, or must be restarted."""
 
-    readiness: Annotated[Probe | None, Field(description="Answers when the pod may get requests. Default: /readyz.")] = None
-    liveness: Annotated[Probe | None, Field(description="Fails when the container must be restarted. Default: /healthz.")] = None
-    startup: Annotated[Probe | None, Field(description="Answers once the runtime has started. Default: none.")] = None
+    readiness: Annotated[Probe | None, Field(description="Succeeds once the pod may get requests. Default: /readyz.")] = None
+    liveness: Annotated[Probe | None, Field(description="Fails if the container must be restarted. Default: /healthz.")] = None
+    startup: Annotated[Probe | None, Field(description="Succeeds once the runtime has started. Default: none.")] = None
 
 
 class RuntimePins(Part):
@@ -70,17 +68,17 @@ class RuntimePins(Part):
     label: Annotated[str | None, Field(max_length=128, description="Name for people, such as Python 3.11, stable.")] = None
     image: Annotated[
         str,
-        Field(min_length=1, max_length=512, description="Container image. Name a digest (…@sha256:…): a tag can change under you."),
+        Field(min_length=1, max_length=512, description="Container image. Use a digest (…@sha256:…): a tag can change."),
     ]
     port: Annotated[int | None, Field(ge=1, le=65535, description="Port that the runtime listens on. Default 8080.")] = None
     probes: Annotated[Probes | None, Field(description="Probes of the pod.")] = None
-    resources: Annotated[Resources | None, Field(description="Compute for each pod; a record's config goes before it.")] = None
+    resources: Annotated[Resources | None, Field(description="Compute for each pod. The config of a row overrides it.")] = None
     drain_seconds: Annotated[
-        int | None, Field(ge=0, le=3600, description="Seconds a pod may take to finish its requests before it ends. Default 30.")
+        int | None, Field(ge=0, le=3600, description="Seconds for which a pod may finish its requests before it ends. Default 30.")
     ] = None
     engine: Annotated[Engine | None, Field(description="What runs the flow: tiny or sdk. Default tiny.")] = None
     run_timeout_seconds: Annotated[
-        int | None, Field(ge=1, le=86400, description="Seconds before a run is given up. Default: the image's, 300 in ours.")
+        int | None, Field(ge=1, le=86400, description="Seconds after which a run times out. Default: the image's, 300 in ours.")
     ] = None
     max_concurrent_runs: Annotated[
         int | None,
@@ -97,7 +95,7 @@ _FROZEN = tuple(RuntimePins.model_fields)
             f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
             for name in (RuntimePins.model_fields[field].alias or field for field in _FROZEN)
         ),
-        "a Runtime never changes, but for deprecated: create a Runtime of another name for the new version",
+        "only deprecated of a Runtime can change: create a Runtime with another name for the new version",
         reason="FieldValueForbidden",
     )
 )
@@ -105,7 +103,7 @@ class RuntimeSpec(RuntimePins):
     """An approved runtime version that rows can name."""
 
     deprecated: Annotated[
-        bool | None, Field(description="New Apps no longer get this runtime by default; rows that name it still run.")
+        bool | None, Field(description="True: new Apps do not get this runtime by default. Rows that name it still run.")
     ] = None
 
     def pins(self, name: str) -> PinnedRuntime:

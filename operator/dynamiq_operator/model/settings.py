@@ -50,10 +50,10 @@ class Settings(Part):
             description="By ingress class, or * for every other: the annotations of an Ingress that Apps may set. Left out: those that are safe."
         ),
     ] = {}
-    gateway: Annotated[ParentRef | None, Field(description="Gateway of Apps of type Gateway that name none.")] = None
+    gateway: Annotated[ParentRef | None, Field(description="Gateway of Apps of type Gateway that name no other.")] = None
     image_policy: Annotated[ImagePolicy, Field(description="digest: refuse a Runtime whose image names no digest.")] = ImagePolicy.ANY
     operator_namespace: Annotated[
-        str, Field(description="Namespace of the operator's pods, which read the metrics of Apps that say who may call them.")
+        str, Field(description="Namespace of the operator's pods, which read the metrics of Apps with spec.network.ingressFrom.")
     ] = OPERATOR_NAMESPACE
     gate_namespace: Annotated[str, Field(description="Namespace of the gate, behind which serverless Apps sleep.")] = GATE_NAMESPACE
     trigger_image: Annotated[str, Field(description="Image whose `python -m dynamiq_runtime trigger` calls an App for its triggers.")] = (
@@ -61,5 +61,5 @@ class Settings(Part):
     )
     recorder: Annotated[str | None, Field(description="URL of the recorder, which pods of Apps send their runs to.")] = None
     metrics_from: Annotated[
-        tuple[MetricsPeer, ...], Field(description="Who, beside the operator, reads the metrics of Apps that say who may call them.")
+        tuple[MetricsPeer, ...], Field(description="Who else reads the metrics of Apps with spec.network.ingressFrom.")
     ] = ()

@@ -21,11 +21,11 @@ class ComparisonResult(StrEnum):
 class Compared(Part):
     """The recorder's comparison of the watched row, read once."""
 
-    at: Annotated[Timestamp, Field(description="When it was looked at.")]
+    at: Annotated[Timestamp, Field(description="When the comparison was made.")]
     result: Annotated[ComparisonResult, Field(description="Kept, Regressed or NotCompared.")]
     runs: Annotated[int | None, Field(ge=0, description="Runs of the row that had been recorded by then.")] = None
-    p95_ratio: Annotated[float | None, Field(description="Its p95, as a part of that of the row before.")] = None
-    cost_ratio: Annotated[float | None, Field(description="What one of its runs costs, as a part of what one did before.")] = None
+    p95_ratio: Annotated[float | None, Field(description="Its p95 divided by that of the row before.")] = None
+    cost_ratio: Annotated[float | None, Field(description="Its cost per run divided by that of the row before.")] = None
     message: Annotated[str, Field(max_length=512, description="The same for people.")]
 
 
@@ -35,17 +35,17 @@ class Trial(Part):
     row: Annotated[str, Field(description="Name of the row that is watched.")]
     until: Annotated[Timestamp, Field(description="When the watch ends.")]
     previous_failed_percent: Annotated[
-        float | None, Field(ge=0, le=100, description="Failed runs of the version before, in percent, where they are known.")
+        float | None, Field(ge=0, le=100, description="Failed runs of the version before, in percent, if known.")
     ] = None
     previous_runs: Annotated[
-        int | None, Field(ge=0, description="Runs of the version before by which that is known, those in flight among them.")
+        int | None, Field(ge=0, description="Runs of the version before behind that percentage, including those in flight.")
     ] = None
     unended_percent: Annotated[
         float | None,
         Field(
             ge=0,
             le=100,
-            description="Runs in percent that had not ended when its failures were looked at last, where that was most of them.",
+            description="Percent of runs that had not ended when failures were last counted, if that was most of them.",
         ),
     ] = None
-    compared: Annotated[Compared | None, Field(description="What the recorder said of it, once that has been looked at.")] = None
+    compared: Annotated[Compared | None, Field(description="The recorder's comparison, once it was made.")] = None

@@ -30,9 +30,7 @@ class JsonPathExpectation(Part):
             json_schema_extra=matching(PLACE, "a path names one place of the answer: $, then .name, ['any name'], [0], [*] or .*"),
         ),
     ]
-    equals: Annotated[
-        str | None, Field(max_length=INPUT_MAX, description="The value there, as JSON text. Left out: something is there.")
-    ] = None
+    equals: Annotated[str | None, Field(max_length=INPUT_MAX, description="The value there, as JSON text. Left out: any value.")] = None
 
 
 @validated(
@@ -63,11 +61,11 @@ class Case(Part):
         ),
     ]
     input: Annotated[str, Field(max_length=INPUT_MAX, description="Input of the run, as JSON text.")]
-    repeat: Annotated[int | None, Field(ge=1, le=1000, description="How often it is asked; each answer has to hold. Left out: once.")] = (
-        None
-    )
-    seconds: Annotated[int | None, Field(ge=1, le=600, description="Seconds within which each answer comes. Left out: 30.")] = None
-    expect: Annotated[Expectation, Field(description="What the answer has to be.")]
+    repeat: Annotated[
+        int | None, Field(ge=1, le=1000, description="How often it is called; each answer must be as expected. Left out: once.")
+    ] = None
+    seconds: Annotated[int | None, Field(ge=1, le=600, description="Seconds within which each answer must come. Left out: 30.")] = None
+    expect: Annotated[Expectation, Field(description="The expected answer.")]
 
 
 class VerifyJob(Part):
@@ -104,14 +102,14 @@ class Verify(Part):
         ),
     ] = ()
     job: Annotated[
-        VerifyJob | None, Field(description="A program that evaluates the new pods; whoever sets it needs the right to create Jobs.")
+        VerifyJob | None, Field(description="A program that evaluates the new pods. To set it takes the right to create Jobs.")
     ] = None
     timeout_seconds: Annotated[
         int | None,
-        Field(ge=5, le=86400, description="Seconds after which it has failed, counted from the new pods being ready. Left out: 300."),
+        Field(ge=5, le=86400, description="Seconds from ready pods after which it fails. Left out: 300."),
     ] = None
     rollbacks: Annotated[
-        bool | None, Field(description="True: rollbacks are verified, too. Left out: they are not, so nothing slows them down.")
+        bool | None, Field(description="True: rollbacks are smoke-tested, too. Left out: they are not, so that they are fast.")
     ] = None
 
     @property

@@ -21,7 +21,7 @@ def in_words(error: ErrorDetails) -> str:
         bound, count = length
         return f"{bound.format(**context)}, and this has {count(error['input']):,}"
     if error["type"] == "extra_forbidden":
-        return "there is no such field"
+        return "this field does not exist"
     if error["type"] == "string_pattern_mismatch" and str(context.get("pattern", "")).lstrip("^").startswith(UUID):
-        return "this is no id, which is a UUID such as 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11"
+        return "this is not an id, which is a UUID such as 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11"
     return error["msg"]

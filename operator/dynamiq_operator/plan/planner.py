@@ -64,7 +64,7 @@ def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
     """Returns a plan that changes nothing but conditions and row statuses: they show what is unreadable."""
     unread = "; ".join(each.message for each in snapshot.unreadable)
     failure = ReconcileFailure(
-        "Unreadable", f"{unread}. Until then nothing of this App is changed: upgrade the operator, or mend the object"
+        "Unreadable", f"{unread}. Upgrade the operator, or correct the object: until then nothing of this App is changed"
     )
     rows = rows_of_unreadable_app(snapshot, app) if isinstance(app, Unreadable) else ()
     return Plan((*_group(groups.FAILURE, failure_operations(app, failure, snapshot.now)), *groups.row_statuses(rows)))

@@ -25,5 +25,5 @@ async def readyz(context: ContextOf) -> Json:
     if not context.index.is_ready:
         raise unavailable("this replica is starting")
     if context.index.is_rejected:
-        raise unavailable("the API server does not take the credentials of this replica")
+        raise unavailable("the API server does not accept the credentials of this replica")
     return Json({"status": "ok"})

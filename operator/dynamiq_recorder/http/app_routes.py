@@ -32,7 +32,7 @@ async def _shows_content(context: Context, user: User, uid: str, query: RunFilte
     """
     shows = await context.shows_content(user, await context.app(user, uid, "list"))
     if query.error is not None and not shows:
-        raise HttpProblem(403, "to search in errors is to read them: ask for the right to get apps/runcontents")
+        raise HttpProblem(403, "you need the right to get apps/runcontents: to search in errors is to read them")
     return shows
 
 
@@ -45,7 +45,7 @@ async def list_runs(context: ContextOf, user: ReaderOf, uid: str, query: Annotat
             lambda: context.store.page(selection, query.order, limit=query.page_size, offset=offset, cursor=query.cursor)
         )
     except ValueError:
-        raise invalid_field("cursor", "this is none that a page gave") from None
+        raise invalid_field("cursor", "use a cursor that a page returned") from None
     return await context.answer(
         lambda: [runs.summary(run, with_error=shows).model_dump(mode="json") for run in page.runs],
         pagination={**query.pagination(page.total), "next_cursor": page.cursor},

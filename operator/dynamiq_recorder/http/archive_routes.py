@@ -36,10 +36,10 @@ router = APIRouter(prefix="/v1/apps/{uid}/archive")
 async def take(request: Request, context: ContextOf, uid: str) -> Response:
     user = await context.user(request)
     if not user.is_of_recorder or user.username != context.operator:
-        raise HttpProblem(403, "the operator alone hands rows over")
+        raise HttpProblem(403, "only the operator may hand over rows")
     app = _require_app(context, uid)
     if context.health.fullness is not None and context.health.fullness >= max(context.full_at, FULL_AT):
-        raise unavailable("the disk of the store is full: rows are taken again once there is room", FULL_FOR)
+        raise unavailable("the disk of the store is full: rows are accepted again once there is room", FULL_FOR)
     # The operator sends few bodies at a time, so they need no lane. They are parsed one by one, as large bodies of runs are.
     raw = await body.read(request.headers, request.receive)
     async with context.archives:
@@ -69,7 +69,7 @@ async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Annotat
             )
         )
     except ValueError:
-        raise invalid_field("cursor", "this is none that a page gave") from None
+        raise invalid_field("cursor", "use a cursor that a page returned") from None
     return await context.run_for_reader(_rows_answer, [row.content for row in page.rows], page.total, page.cursor)
 
 

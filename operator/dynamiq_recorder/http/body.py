@@ -37,7 +37,7 @@ def unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
     if encoding in ("identity", ""):
         return body if len(body) <= most else None
     if encoding not in ("gzip", "deflate"):
-        raise HttpProblem(415, f"Content-Encoding is {encoding[:32]}, and has to be gzip or none")
+        raise HttpProblem(415, f"Content-Encoding must be gzip or absent, got {encoding[:32]}")
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
         data = unpacker.decompress(body, most + 1)

@@ -52,7 +52,7 @@ class Health:
 
     fullness: float | None = None
     over: Mapping[str, int] = field(default_factory=dict)
-    wrong: str = "it was not looked at yet"
+    wrong: str = "it was not checked yet"
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Context:
         if self.health.wrong or self.queue.failed:
             return f"the store cannot be written: {self.health.wrong or self.queue.failed}"
         if not self.apps.is_listed or not self.attribution.is_listed:
-            return "the cluster's Apps and rows were not read yet"
+            return "the cluster's Apps and rows are not read yet"
         return ""
 
     async def run_for_reader(self, call: Callable[..., _T], *arguments: Any) -> _T:
@@ -146,7 +146,7 @@ class Context:
         if await self.rights.may(user, verb, RUNS, app.namespace, app.name):
             return app
         if verb not in ("get", "list") and await self.rights.may(user, "list", RUNS, app.namespace, app.name):
-            raise HttpProblem(403, f"you may see the runs of this App, and not {verb} them: ask for the right to {verb} apps/runs")
+            raise HttpProblem(403, f"you need the right to {verb} apps/runs: you may only see the runs of this App")
         raise unknown("App", uid)
 
     async def shows_content(self, user: User, app: KnownApp) -> bool:

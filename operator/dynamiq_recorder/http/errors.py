@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def unauthorized() -> HttpProblem:
-    return problems.unauthorized("send `Authorization: Bearer <token>`, or X-Dynamiq-Token in its place, with a token of this cluster")
+    return problems.unauthorized("send `Authorization: Bearer <token>` or X-Dynamiq-Token with a token of this cluster")
 
 
 def unknown(what: str, uid: str) -> HttpProblem:
@@ -45,23 +45,23 @@ def problem_of(error: Exception) -> HttpProblem:
         case NotNow():
             return unavailable(f"{error}: try again")
         case Full():
-            return HttpProblem(429, "more runs come than are stored in this moment: try again", headers={"Retry-After": "1"})
+            return HttpProblem(429, "more runs arrive than can be stored now: try again", headers={"Retry-After": "1"})
         case Closed():
-            return unavailable("this recorder ends: try again", 1)
+            return unavailable("this recorder is stopping: try again", 1)
         case Unavailable():
-            log.warning("the store cannot be asked: %s", error)
+            log.warning("the store cannot be read: %s", error)
             return unavailable("the store of runs is not available: try again", 5)
         case RequestValidationError():
             return _invalid_request(error)
         case _:
-            return HttpProblem(500, "something went wrong here, and was logged")
+            return HttpProblem(500, "the recorder failed; its log has the error")
 
 
 def _invalid_request(error: RequestValidationError) -> HttpProblem:
     details: dict[str, str] = {}
     for problem in error.errors()[:LISTED_MOST]:
         where = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
-        says = "there is no such field or query parameter" if problem["type"] == "extra_forbidden" else problem["msg"]
+        says = "this field or query parameter does not exist" if problem["type"] == "extra_forbidden" else problem["msg"]
         details.setdefault(where[:SHOWN_MOST], says[:SHOWN_MOST])
     return invalid_fields(details)
 
@@ -69,5 +69,5 @@ def _invalid_request(error: RequestValidationError) -> HttpProblem:
 HANDLERS = handlers(
     problem_of,
     (Unauthorized, Forbidden, NotReadable, NotNow, Full, Closed, Unavailable, RequestValidationError),
-    "there is no such path",
+    "this path does not exist",
 )

@@ -24,7 +24,7 @@ def _time(text: str) -> str:
     try:
         parsed(text)
     except (ValueError, OverflowError):
-        raise ValueError("this is no time as RFC 3339 has it, such as 2026-11-27T10:00:00Z") from None
+        raise ValueError("write a time as in RFC 3339, such as 2026-11-27T10:00:00Z") from None
     return text
 
 
@@ -126,7 +126,7 @@ class DeleteQuery(_Query):
         Raises HttpProblem 422 unless exactly one parameter is set.
         """
         if sum(each is not None for each in (self.before, self.session_id, self.user_id)) != 1:
-            raise HttpProblem(422, "say which runs to delete by exactly one of before, session_id and user_id")
+            raise HttpProblem(422, "give exactly one of before, session_id and user_id")
         until = parsed(self.before) if self.before else None
         return Filter(app_uid=app_uid, until=until, session_id=self.session_id, user_id=self.user_id)
 
@@ -144,13 +144,15 @@ class MetricsQuery(_Query):
         until = parsed(self.until) if self.until else time.time_ns() // 1000
         since = parsed(self.since) if self.since else until - DAY
         if since >= until:
-            raise invalid_field("from", "this is not before `to`")
+            raise invalid_field("from", "this must be before `to`")
         interval = self.interval
         if interval is None:
             long = until - since
             interval = MetricsInterval.MINUTE if long <= DAY // 8 else MetricsInterval.HOUR if long <= 14 * DAY else MetricsInterval.DAY
         if (until - since) / (WIDTHS[interval] * MICROSECONDS) > POINTS_MOST:
-            raise invalid_field("interval", f"more than {POINTS_MOST} points would be between `from` and `to`: choose a longer interval")
+            raise invalid_field(
+                "interval", f"choose a longer interval: this one gives more than {POINTS_MOST} points between `from` and `to`"
+            )
         return since, until, interval
 
 

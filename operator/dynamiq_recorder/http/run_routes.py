@@ -76,7 +76,7 @@ async def _visible_run(context: Context, user: User, run_id: str, verb: str, app
 
 
 def _several(run_id: str) -> HttpProblem:
-    return HttpProblem(409, f"several Apps have a run {run_id}: say by app_id whose is meant")
+    return HttpProblem(409, f"choose the App by app_id: several Apps have a run {run_id}")
 
 
 async def _with_content(context: Context, user: User, run_id: str, query: RunQuery) -> tuple[Run, Content]:
@@ -127,7 +127,7 @@ async def add_score(request: Request, context: ContextOf, run_id: str, query: An
 async def _add_score(context: Context, user: User, run_id: str, raw: bytes, app_id: str | None) -> Response:
     run, _ = await _visible_run(context, user, run_id, "update", app_id)
     if context.is_full(run.app_uid):
-        raise unavailable("the disk of the store is full: scores are taken again once there is room", FULL_FOR)
+        raise unavailable("the disk of the store is full: scores are accepted again once there is room", FULL_FOR)
     try:
         score_body = ScoreBody.model_validate_json(raw)
     except ValidationError as error:

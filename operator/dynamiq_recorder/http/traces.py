@@ -31,7 +31,7 @@ from dynamiq_recorder.ingest.shares import Source
 from dynamiq_recorder.model import Batch
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
-NOT_TAKEN = "a run of this id is there from its App's pod or another sender, or was deleted: it stays as it is"
+NOT_TAKEN = "a run of this id exists from its App's pod or another sender, or was deleted: it is not changed"
 router = APIRouter()
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ async def _read_body(context: Context, request: Request, user: User, sender: Sen
 
 
 def _unnamed() -> HttpProblem:
-    says = f"name the App by the header {APP_ID_HEADER} to send more than {body.LARGE} bytes, decompressed, at once"
+    says = f"send the header {APP_ID_HEADER} to send more than {body.LARGE} bytes, decompressed, at once"
     return HttpProblem(413, says, headers=CLOSES)
 
 
@@ -162,12 +162,12 @@ async def _check_instance(context: Context, sender: Sender, decoded: _Decoded, u
     if sender.pod_uid is None or not (instances := otlp.instances_of(decoded.groups)):
         return
     if len(instances) > 1:
-        raise spans.NotReadable("a pod sends the runs of one process at once")
+        raise spans.NotReadable("send the runs of each process of a pod in a request of its own")
     instance = instances.pop()
     owner = await context.owner_of(instance, sender.pod_uid)
     if owner != sender.pod_uid:
-        log.warning("a pod of %s sends as a process of another one", user.username)
-        raise Forbidden(f"the instance {instance} is another pod's")
+        log.warning("a pod of %s sends in the name of another pod's process", user.username)
+        raise Forbidden(f"the instance {instance} belongs to another pod")
 
 
 def _require_room(context: Context, sender: Sender | None) -> None:
@@ -176,10 +176,10 @@ def _require_room(context: Context, sender: Sender | None) -> None:
     Raises HttpProblem 503.
     """
     if context.is_full():
-        raise unavailable("the disk of the store is full: runs are taken again once there is room", FULL_FOR)
+        raise unavailable("the disk of the store is full: runs are accepted again once there is room", FULL_FOR)
     if sender is not None and context.is_full(sender.app_uid):
         raise unavailable(
-            "the Apps of this namespace take more than their share of a store that is nearly full: the oldest runs of those that take most are deleted",
+            "the store is nearly full, and the Apps of this namespace exceed their share of it: the oldest runs of the largest are deleted",
             FULL_FOR,
         )
 

@@ -52,7 +52,7 @@ class Pods:
         except errors.NotFound:
             return KnownPod(namespace)
         except errors.ApiError as error:
-            raise NotNow(f"the API server does not say whose pod it is: {error}") from error
+            raise NotNow(f"the API server did not answer to which App the pod belongs: {error}") from error
         self._known.put(uid, pod)
         return pod
 
@@ -67,7 +67,7 @@ class Pods:
                 [str(pod["metadata"]["uid"]) async for page in self._client.pages(PODS, namespace, label=label) for pod in page["items"]]
             )
         except errors.ApiError as error:
-            raise NotNow(f"the API server does not say which pods there are: {error}") from error
+            raise NotNow(f"the API server did not list pods: {error}") from error
 
     async def _read(self, namespace: str, name: str, uid: str) -> KnownPod:
         pod = await self._client.get(PODS, namespace, name)

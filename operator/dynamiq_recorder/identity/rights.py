@@ -74,5 +74,5 @@ class Rights:
         try:
             answer = await self._client.request("POST", REVIEWS, body=review, required="status", within=WITHIN)
         except errors.ApiError as error:
-            raise NotNow(f"the API server does not say what you may do: {error}") from error
+            raise NotNow(f"the API server did not answer what you may do: {error}") from error
         return answer["status"].get("allowed") is True

@@ -63,7 +63,7 @@ class Tokens(TokenReviews[User]):
     known_most, refused_for, pending_most = 20_000, 10.0, 256
 
     def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
-        super().__init__(Unauthorized, lambda: NotNow("too many tokens are looked at in this moment"), clock)
+        super().__init__(Unauthorized, lambda: NotNow("too many tokens are being checked now"), clock)
         self._client = client
 
     async def user(self, token: str) -> User:
@@ -95,7 +95,7 @@ class Tokens(TokenReviews[User]):
         try:
             answer = await self._client.request("POST", REVIEWS, body=review, required="status", within=WITHIN)
         except errors.ApiError as error:
-            raise NotNow(f"the API server does not say whose token it is: {error}") from error
+            raise NotNow(f"the API server did not answer whose token it is: {error}") from error
         status = answer["status"]
         if status.get("authenticated") is not True or (is_of_recorder and RECORDER_AUDIENCE not in (status.get("audiences") or ())):
             return None

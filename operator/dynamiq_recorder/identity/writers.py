@@ -38,7 +38,7 @@ class Writers:
         if user.username == self._gate:
             if not named or (app := self._apps.get(named)) is None:
                 self._check_listed()
-                raise Forbidden("the gate names an App by X-Dynamiq-App-Id that there is not")
+                raise Forbidden("the App in the gate's X-Dynamiq-App-Id does not exist")
             return _not_own(app)
         if user.pod is None or not user.namespace:
             return None
@@ -47,7 +47,7 @@ class Writers:
             return None
         app = self._apps.get(pod.app_uid) or await self._read(pod.namespace, pod.app)
         if app is None or (app.uid, app.namespace, app.name) != (pod.app_uid, pod.namespace, pod.app):
-            raise Forbidden("the pod is of an App that there is not")
+            raise Forbidden("the App of the pod does not exist")
         if named is None:
             return Sender(
                 app_uid=app.uid,
@@ -60,7 +60,7 @@ class Writers:
                 workflow_hash=pod.workflow_hash,
             )
         if named != app.uid:
-            raise Forbidden("a pod sends runs of its own App alone")
+            raise Forbidden("a pod may send only runs of its own App")
         return _not_own(app)
 
     async def account(self, user: User, named: str | None) -> Sender:
@@ -69,15 +69,13 @@ class Writers:
         Raises Forbidden and NotNow.
         """
         if not named:
-            raise Forbidden(
-                "name the App that the runs are of: its id in the header X-Dynamiq-App-Id, or as dynamiq.app.id of the resource"
-            )
+            raise Forbidden("send the id of the runs' App in the header X-Dynamiq-App-Id, or as dynamiq.app.id of the resource")
         app = self._apps.get(named)
         if app is None:
             self._check_listed()
         elif await self._rights.may(user, "create", RUNS, app.namespace, app.name):
             return _not_own(app)
-        raise Forbidden(f"there is no App {named[:64]} whose runs you may send: ask for the right to create apps/runs in its namespace")
+        raise Forbidden(f"you need the right to create apps/runs in the namespace of App {named[:64]}, if that App exists")
 
     def _check_listed(self) -> None:
         if not self._apps.is_listed:
@@ -91,7 +89,7 @@ class Writers:
         try:
             return await self._apps.read(namespace, name)
         except errors.ApiError as error:
-            raise NotNow(f"the API server does not say which App it is: {error}") from error
+            raise NotNow(f"the API server did not answer which App it is: {error}") from error
 
 
 def _not_own(app: KnownApp) -> Sender:

@@ -84,12 +84,12 @@ class _Reader:
                 continue
             if len(below) > SPANS_OF_A_RUN:
                 self._refusals.add(
-                    len(below) - SPANS_OF_A_RUN, f"a run has more than {SPANS_OF_A_RUN} spans: those that began first are kept"
+                    len(below) - SPANS_OF_A_RUN, f"a run has more than {SPANS_OF_A_RUN} spans: only those that began first are stored"
                 )
                 below = below[:SPANS_OF_A_RUN]
             made.append(self._run(root, below))
         if taken < len(self._spans):
-            self._refusals.add(len(self._spans) - taken, "spans are each other's parents: they are of no run")
+            self._refusals.add(len(self._spans) - taken, "spans are each other's parents: they belong to no run")
         return made
 
     def _tree(self, root: InSpan) -> list[InSpan]:

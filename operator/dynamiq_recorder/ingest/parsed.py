@@ -51,7 +51,7 @@ def wrong_time(started_at: int, now: int, oldest: int) -> str:
     if started_at > now + AHEAD_MAX:
         return "a run began more than ten minutes from now: the sender's clock is wrong"
     if started_at < oldest:
-        return "a run began longer ago than runs are kept, or says no time: it is not recorded any more, or the sender's clock is wrong"
+        return "a run has no time, or began longer ago than runs are kept: it was sent too late, or the sender's clock is wrong"
     return ""
 
 

@@ -63,7 +63,7 @@ def from_json(raw: bytes) -> Given:
     except (orjson.JSONDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise NotReadable(f"the body is not rows with their flows: {str(error)[:200]}") from None
     if not 1 <= len(parsed.rows) <= ROWS_MOST:
-        raise NotReadable(f"a body has from 1 to {ROWS_MOST} rows, and this one {len(parsed.rows)}")
+        raise NotReadable(f"send 1 to {ROWS_MOST} rows, got {len(parsed.rows)}")
     for row in parsed.rows:
         if not isinstance(row.get("metadata"), dict) or not _is_name(row["metadata"].get("uid"), 64):
             raise NotReadable("a row has no metadata.uid")
@@ -106,21 +106,21 @@ def _row(raw: Mapping[str, Any], owner: Owner, flows: Iterable[str]) -> Archived
         or (meta.get("namespace"), spec.get("app")) != (owner.namespace, owner.name)
         or owner.uid not in owners
     ):
-        raise _RefusedError("it is no row of this App")
+        raise _RefusedError("it is not a row of this App")
     sequence = spec.get("sequence")
     if not _is_name(meta.get("name"), 253) or not isinstance(sequence, int) or not 0 < sequence < 1 << 62:
-        raise _RefusedError("it has no name, or no sequence")
+        raise _RefusedError("it has no name or no sequence")
     if not outcome:
         raise _RefusedError("it has not ended")
     if not chain.fits_alone(spec):
-        raise _RefusedError("its content does not have its digests: it was changed")
+        raise _RefusedError("its digests do not match its content: it was changed")
     named = pinned.get("workflowHash") if pinned else None
     if named is not None and named not in flows:
-        raise _RefusedError("the flow that it names is not here, and did not come along with the hash that the row says")
+        raise _RefusedError("its flow is not stored, and was not sent with the hash that the row has")
     try:
         ended = round(parse_time(outcome["at"]).timestamp() * MICROSECONDS)
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise _RefusedError("it does not say when it ended") from None
+        raise _RefusedError("it has no time of its end") from None
     return ArchivedRow(
         uid=meta["uid"],
         app_uid=owner.uid,

@@ -37,19 +37,19 @@ def from_json(body: bytes) -> list[_Node]:
     if clean.depth(body) > clean.DEPTH_MAX:
         raise NotReadable(f"the body is nested deeper than {clean.DEPTH_MAX} levels")
     if clean.is_heavy(body):
-        raise NotReadable("the body has more values, lists and objects than are read at once: send fewer runs")
+        raise NotReadable("send fewer runs: the body has too many values, lists and objects")
     try:
         parsed = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         try:
             parsed = json.loads(body.decode(errors="replace"))
         except ValueError as error:
-            raise NotReadable(f"the body is no JSON: {error}") from None
+            raise NotReadable(f"the body is not JSON: {error}") from None
     runs = parsed.get("runs") if isinstance(parsed, dict) else None
     if not isinstance(runs, list) or not all(isinstance(each, dict) for each in runs):
         raise NotReadable('the body has neither "resourceSpans" nor "runs", a list of objects')
     if len(runs) > RUNS_MAX:
-        raise NotReadable(f"the request has {len(runs)} runs: send at most {RUNS_MAX} at once")
+        raise NotReadable(f"send at most {RUNS_MAX} runs at once, got {len(runs)}")
     return runs
 
 
@@ -80,10 +80,10 @@ def parse(nodes: list[_Node], sender: Sender, prices: Prices, now: int, oldest: 
             refusals.add(1 + len(tree), says)
             continue
         if len(tree) > SPANS_OF_A_RUN:
-            refusals.add(len(tree) - SPANS_OF_A_RUN, f"a run has more than {SPANS_OF_A_RUN} nodes: those that began first are kept")
+            refusals.add(len(tree) - SPANS_OF_A_RUN, f"a run has more than {SPANS_OF_A_RUN} nodes: only those that began first are stored")
         runs.append(_run(root, tree[:SPANS_OF_A_RUN], sender, prices))
     if taken < len(by_id):
-        refusals.add(len(by_id) - taken, "runs are each other's parents: they belong to nothing")
+        refusals.add(len(by_id) - taken, "runs are each other's parents: they are not stored")
     return Parsed(Batch(runs=tuple(runs)), refusals.count, refusals.says)
 
 

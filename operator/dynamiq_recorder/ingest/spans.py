@@ -110,7 +110,7 @@ def from_json(body: bytes) -> list[Group]:
     try:
         request = _DECODER.decode(body)
     except msgspec.ValidationError as error:
-        raise NotReadable(f"the body is no ExportTraceServiceRequest: {error}") from None
+        raise NotReadable(f"the body is not an ExportTraceServiceRequest: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         request = _leniently(body, error)
     resources = request.resource_spans or []
@@ -135,11 +135,11 @@ def _leniently(body: bytes, error: Exception) -> _Request:
     if clean.depth(body) > clean.DEPTH_MAX:
         raise NotReadable(f"the body is nested deeper than {clean.DEPTH_MAX} levels")
     if clean.is_heavy(body):
-        raise NotReadable(f"the body has more values than are read at once, and half of a surrogate pair: {FEWER}")
+        raise NotReadable(f"the body has too many values, and half of a surrogate pair: {FEWER}")
     try:
         return msgspec.convert(json.loads(body.decode(errors="replace")), _Request)
     except (ValueError, msgspec.ValidationError):
-        raise NotReadable(f"the body is no JSON: {error}") from None
+        raise NotReadable(f"the body is not JSON: {error}") from None
 
 
 def _span(span: _Span) -> InSpan:
@@ -196,7 +196,7 @@ def from_protobuf(body: bytes) -> list[Group]:
             for resource, spans in places
         ]
     except DecodeError:
-        raise NotReadable("the body is no ExportTraceServiceRequest of protobuf") from None
+        raise NotReadable("the body is not an ExportTraceServiceRequest of protobuf") from None
     except TooMuch as error:
         raise NotReadable(f"{error}: {FEWER}") from None
 

@@ -111,7 +111,7 @@ class Walk:
             if kind == _BYTES:
                 size, at = (body[at], at + 1) if at < end and body[at] < 0x80 else self._varint(at, end)
                 if size > end - at:
-                    raise DecodeError("a field ends after what it is in")
+                    raise DecodeError("a field is longer than its message")
                 yield tag >> 3, start, at, at + size
                 at += size
             elif kind == _VARINT:
@@ -119,9 +119,9 @@ class Walk:
             elif kind in (_FIXED32, _FIXED64):
                 at += 4 if kind == _FIXED32 else 8
             else:
-                raise DecodeError("there is no such kind of field")
+                raise DecodeError("a field has an unknown wire type")
         if at > end:
-            raise DecodeError("a field ends after what it is in")
+            raise DecodeError("a field is longer than its message")
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
         value = shift = 0

@@ -36,7 +36,7 @@ KEYS_MOST = 5_000
 DIGITS_MOST = 18
 """Most digits of each part of a cursor: no database takes a larger number."""
 _OTHER = -1
-ANOTHER = "the archive has a row of this uid with another content, and keeps it"
+ANOTHER = "the archive has a row with this uid and other content, and keeps that"
 
 
 def put(database: Database, rows: Sequence[ArchivedRow], flows: Mapping[str, str], now: int) -> Archived:
@@ -156,7 +156,7 @@ def _place(cursor: str) -> Cell:
     sequence, _, key = cursor.partition(".")
     is_number = all(part.isascii() and part.isdecimal() and len(part) <= DIGITS_MOST for part in (sequence, key))
     if not is_number:
-        raise ValueError("this is no cursor of an archive")
+        raise ValueError("this is not a cursor of an archive")
     return int(sequence), int(key)
 
 

@@ -87,7 +87,7 @@ def _clean(database: Database, now: int) -> None:
             scrub(database, now)
         database.deleted()
     except Unavailable as error:
-        log.warning("what is left of deleted runs is not overwritten yet: %s", error)
+        log.warning("remains of deleted runs are not overwritten yet: %s", error)
 
 
 def _is_due(database: Database, now: int) -> bool:
@@ -125,7 +125,7 @@ def scrub(database: Database, now: int) -> bool:
     tries = notes.get(_TRIES, 0)
     if database.bytes() > SMALL and 0 <= now - notes.get(_BEGAN, now - EVERY) < EVERY:
         if tries >= TRIES:
-            log.error("copies of deleted text in gaps of pages stay for a day: to write them anew failed %d times", tries)
+            log.error("copies of deleted text in gaps of pages stay for a day: overwriting them failed %d times", tries)
         if not 0 < tries < TRIES:
             return False
     begun = [(_BEGAN, now), (_TRIES, tries % TRIES + 1)]

@@ -39,4 +39,4 @@ def _database(address: str) -> tuple[Database, list[Migration]]:
         return SqliteDatabase(Path(address.removeprefix("sqlite://"))), migrations("sqlite")
     if scheme in ("postgresql", "postgres"):
         return PostgresDatabase(address), migrations("postgres")
-    raise WrongStore(f"a store is sqlite:///PATH or postgresql://…, and this is {scheme or 'neither'}")
+    raise WrongStore(f"a store must be sqlite:///PATH or postgresql://…, got {scheme or 'neither'}")

@@ -67,7 +67,7 @@ class _Search(msgspec.Struct, frozen=True):
 def page(database: Database, connection: Connection, selection: Filter, sort: Sort, *, limit: int, offset: int, cursor: str | None) -> Page:
     """Implements Store.page."""
     if sort.by not in (STARTED, DURATION, COST):
-        raise ValueError(f"{sort.by} is nothing to sort by: {STARTED}, {DURATION}, {COST}")
+        raise ValueError(f"sort by {STARTED}, {DURATION} or {COST}, got {sort.by}")
     after = _read(cursor, sort) if cursor is not None else None
     search = _new_search(connection, selection, sort)
     if search is None:
@@ -216,7 +216,7 @@ def _read(text: str, sort: Sort) -> Place:
     try:
         cursor = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True), type=_Cursor)
     except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
-        raise ValueError("the cursor is none that a page gave") from error
+        raise ValueError("use a cursor that a page returned") from error
     if (cursor.by, cursor.descending) != (sort.by, sort.descending):
-        raise ValueError("the cursor is of a page that was sorted otherwise")
+        raise ValueError("the cursor belongs to a page with another order")
     return cursor.place

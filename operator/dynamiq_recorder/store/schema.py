@@ -82,7 +82,7 @@ def _downgrade(database: Database, connection: Connection, known: list[Migration
         raise WrongStore(f"the tables have version {version}, which is older than {to}")
     undone = [migration for migration in reversed(known) if to < migration.version <= version]
     if to < OLDEST or not all(migration.back for migration in undone):
-        raise WrongStore(f"the tables cannot be taken back to version {to}: the oldest is {OLDEST}")
+        raise WrongStore(f"the tables cannot be converted back to version {to}: the oldest is {OLDEST}")
     lost = one_of_each_id(database, connection) if any(migration.version == APP_AND_ID for migration in undone) else 0
     for migration in undone:
         for statement in migration.back:
@@ -100,6 +100,6 @@ def _version(connection: Connection, known: list[Migration]) -> int:
     connection.do("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
     version, newest = int(connection.all("SELECT max(version) FROM schema_version")[0][0] or 0), known[-1].version
     if version > newest:
-        way = f"run the newer one again, or have it take the tables back by `tables-back --to {newest}`"
+        way = f"run the newer recorder again, or its command `tables-back --to {newest}`"
         raise WrongStore(f"the store has version {version} of its tables, and this recorder knows up to {newest}: {way}")
     return version

@@ -152,7 +152,7 @@ class SqliteDatabase:
     def id_in(self, run_id: str) -> bytes:
         data = bytes.fromhex(run_id.replace("-", ""))
         if len(data) != 16:
-            raise ValueError(f"{run_id} is no UUID")
+            raise ValueError(f"{run_id} is not a UUID")
         return data
 
     def id_out(self, value: Any) -> str:
@@ -272,9 +272,7 @@ def _locked(path: Path) -> IO[bytes]:
     except OSError as error:
         held.close()
         if error.errno in (errno.EACCES, errno.EAGAIN):
-            raise WrongStore(
-                f"{path} is used by another recorder; SQLite is for one: wait for its end, or use PostgreSQL for several"
-            ) from error
+            raise WrongStore(f"{path} is used by another recorder: wait for its end, or use PostgreSQL for several") from error
         raise WrongStore(f"{path} cannot be locked: {error}") from error
     return held
 

@@ -18,7 +18,7 @@ from tests.support.recorder_runs import Row, moment, text
 OF_THE_RECORDER = re.compile(
     r"^https?://[^/]+/v1/(runs/.*|apps/[^/]+/(runs|metrics|verdicts|recorder|deployments/[^/]+/comparison))(\\?.*)?$"
 )
-NO_RECORDER = "No recorder is installed, so there are no runs to be told."
+NO_RECORDER = "No recorder is installed, so no runs are recorded."
 
 
 def given(page: Page | BrowserContext, recorded: Recorded) -> None:

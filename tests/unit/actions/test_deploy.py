@@ -105,7 +105,7 @@ def test_that_a_bad_version_was_taken_back_is_a_warning(script: Script) -> None:
         "type": "Trial",
         "status": "False",
         "reason": "Reverted",
-        "message": "v2 (#2, chat-2) was taken back: 14 of 20 runs failed",
+        "message": "v2 (#2, chat-2) was reverted: 14 of 20 runs failed",
     }
     reverted = given.with_status(conditions=[{**condition, "lastTransitionTime": "2026-11-24T12:00:00Z"}])
     script.on("GET", APPS.path(given.NAMESPACE, given.NAME), given.stored(given.app_manifest(reverted)))
@@ -185,7 +185,7 @@ def test_what_the_image_policy_refuses_is_refused_by_the_preview(script: Script)
     assert plan_deploy(ScriptedApi(script), request).preview.then.runtime_name == "tagged"
     app = given.app_manifest(given.with_status(imagePolicy="digest"))
     script.on("GET", APPS.path(given.NAMESPACE, given.NAME), given.stored(app))
-    with pytest.raises(Refusal, match="policy asks for a digest"):
+    with pytest.raises(Refusal, match="cluster requires a digest"):
         plan_deploy(ScriptedApi(script), request)
 
 

@@ -218,14 +218,14 @@ def soak(seconds: int = 60, **more: Any) -> Manifest:
 
 
 AGES = 100 * 365 * 86400
-FROM_HERE = f"it comes from App chat in demo of cluster {HERE_ID}, and of other clusters policy production takes versions"
+FROM_HERE = f"it comes from App chat in demo of cluster {HERE_ID}, but policy production accepts versions of other clusters"
 
 
 @pytest.mark.parametrize(
     ("guard", "says"),
     [
         (soak(), f"{FROM_HERE} from none (promotion.clusters)"),
-        (soak(clusters=["us"]), f"{FROM_HERE} from us alone (promotion.clusters)"),
+        (soak(clusters=["us"]), f"{FROM_HERE} only from us (promotion.clusters)"),
         (soak(clusters=[HERE_ID], namespaces=["qa"]), "policy production takes versions from qa alone, and not from demo"),
         (soak(AGES, clusters=[HERE_ID]), "it has to be live at its source (policy production)"),
         (soak(clusters=[HERE_ID]), ""),

@@ -63,7 +63,7 @@ async def test_what_is_missing_is_said_once_and_that_it_is_back(client: Client, 
     ((reason, about, message),) = events(script)
     assert (reason, about) == ("Unprotected", ROWS)
     assert "ValidatingAdmissionPolicyBinding dynamiq-rows, MutatingAdmissionPolicy dynamiq-apps; apply manifests/admission again" in message
-    assert [record.levelno for record in caplog.records if "not in place" in record.message] == [logging.ERROR]
+    assert [record.levelno for record in caplog.records if "missing or changed" in record.message] == [logging.ERROR]
     installed(script)
     await guards.check()
     assert [event[0] for event in events(script)] == ["Unprotected", "Protected"]

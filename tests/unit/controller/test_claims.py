@@ -389,7 +389,7 @@ async def test_of_two_routes_of_one_second_the_one_that_was_deployed_first_has_t
 async def test_before_it_is_known_which_claims_there_are_nothing_is_decided(process: Process, script: Script) -> None:
     serves(process, given.NAME, OLD)
     process.claims.is_read = False
-    with pytest.raises(errors.Unavailable, match="not known yet"):
+    with pytest.raises(errors.Unavailable, match="not been read yet"):
         await of(process)
     assert (await of(process, given.an_app())).state is ClaimState.NOT_NEEDED
     assert script.sent == []
@@ -443,7 +443,10 @@ async def test_a_claim_that_names_no_app_is_unknown_and_says_what_to_do(process:
     script.on("GET", PATH, {**claim(), "data": data})
     found = await of(process)
     assert found.state is ClaimState.UNKNOWN
-    assert found.unread == f"its claim, ConfigMap {names.claim(HOST)} in namespace {SYSTEM}, names no App: delete it, and it is made again"
+    assert (
+        found.unread
+        == f"its claim, ConfigMap {names.claim(HOST)} in namespace {SYSTEM}, names no App: delete it, and the operator creates it again"
+    )
 
 
 async def test_times_that_nobody_can_read_are_no_times(process: Process, script: Script) -> None:

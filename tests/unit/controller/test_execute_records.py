@@ -168,7 +168,7 @@ async def test_row_that_nobody_owns_never_gets_an_owner_that_is_gone(process: Pr
 async def test_app_that_may_not_be_read_gives_nothing_an_owner_and_that_is_told(process: Process, script: Script) -> None:
     """It may lack the right with the rights of an older release."""
     script.on("GET", APP_PATH, failure(403, "Forbidden", "apps is forbidden"))
-    with pytest.raises(errors.Unavailable, match="cannot be read: apps is forbidden"):
+    with pytest.raises(errors.Unavailable, match="may have been deleted: apps is forbidden"):
         await execute(process, APP, operations.OwnRecord(given.an_app(), restored()))
     assert process.states.of(APP).row_problems == {}
 

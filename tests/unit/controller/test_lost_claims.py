@@ -74,7 +74,7 @@ async def test_each_hostname_that_is_served_and_that_nobody_has_claimed_is_the_o
     events = script.bodies("POST", at(EVENTS))
     assert {each["reason"] for each in events} == {"HostnameClaimed"}
     assert len(events) == len(HOSTS) - 5
-    assert "another App serves it as well, not for as long" in events[0]["message"]
+    assert "another App has served it for a shorter time" in events[0]["message"]
 
 
 async def test_where_none_is_lost_one_list_is_all(process: Process, script: Script) -> None:
@@ -94,7 +94,7 @@ async def test_while_the_claims_cannot_be_read_nothing_of_hostnames_is_decided(p
     await process.lead()
     with pytest.raises(errors.Unavailable):
         await process.lost_claims.begin()
-    with pytest.raises(errors.Unavailable, match="not known yet"):
+    with pytest.raises(errors.Unavailable, match="not been read yet"):
         await process.claims.of((given.NAMESPACE, given.NAME), app)
     script.on("GET", PATH, listed())
     await process.lost_claims.search()

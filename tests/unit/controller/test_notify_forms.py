@@ -104,7 +104,7 @@ def test_a_secret_says_where_to_and_by_which_key() -> None:
         ({"url": "ftp://hooks.example.com/"}, "https"),
         ({"url": "file:///etc/passwd"}, "https"),
         ({"url": "https://"}, "host"),
-        ({"url": "https://hooks.example.com:99999/"}, "none"),
+        ({"url": "https://hooks.example.com:99999/"}, "not a URL"),
         ({"url": "https://anna:t0psecret@hooks.example.com/"}, "password"),
         ({"url": "https://hooks.example.com/\r\nHost: other"}, "white space"),
         ({"url": "https://hooks.example.com/\x7f"}, "ASCII"),

@@ -84,7 +84,7 @@ async def test_plan_that_never_ends_is_throttled(leading: Process, script: Scrip
         (failure(409, "Conflict", "modified"), "INFO", "another manager"),
         (failure(503, "ServiceUnavailable", "overloaded"), "WARNING", "overloaded"),
         (Reply(cut=True), "WARNING", STATUS),
-        (Reply(200, ["no object"]), "WARNING", "no object"),
+        (Reply(200, ["no object"]), "WARNING", "not an object"),
         (Reply(200, {"metadata": {"name": "a"}}), "ERROR", "could not be reconciled"),
     ],
 )

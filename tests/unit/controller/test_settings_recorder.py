@@ -184,7 +184,7 @@ async def test_a_secret_that_holds_no_key_is_said_and_nothing_is_recorded_by_it(
     script.on("GET", KEY_PATH, {**SECRET, "data": data})
     assert await see(process, app_manifest(1)) == 60
     assert made(script) == []
-    assert "dynamiq-settings-key in namespace dynamiq-system holds no key" in caplog.text
+    assert "dynamiq-settings-key in namespace dynamiq-system has no key" in caplog.text
 
 
 async def test_a_key_that_may_not_be_read_is_said(process: Process, script: Script, caplog: pytest.LogCaptureFixture) -> None:

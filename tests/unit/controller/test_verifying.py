@@ -118,7 +118,7 @@ async def test_nothing_is_asked_of_pods_that_have_not_heard_of_the_key(asking: A
 
 async def test_a_runtime_that_knows_no_verification_fails_it_with_that_sentence(asking: Asking, pods: Pods) -> None:
     pods.knows = 404
-    assert await asking.fails(CASE) == "it cannot be verified: the runtime of pod chat-1 knows no verification: take a newer Runtime"
+    assert await asking.fails(CASE) == "deploy on a newer Runtime: that of pod chat-1 has no smoke tests"
 
 
 async def test_a_wrong_answer_is_told_with_its_case_input_and_what_was_expected(asking: Asking, pods: Pods) -> None:
@@ -250,7 +250,7 @@ async def test_a_secret_that_somebody_else_made_gives_no_key_that_pods_take(aski
     said = asking.found.reading
     assert said is not None
     assert (said.digest, asking.found.key) == ("", "")
-    assert said.problem == "Secret judge is there, and its key is not of the operator's making: delete it"
+    assert said.problem == "delete Secret judge: its key is not the operator's"
     await made.key()  # what was written, and whose answer was lost, is ours
     assert asking.found.key == KEY
 

@@ -255,7 +255,7 @@ def test_a_restored_runtime_is_under_the_image_policy_but_what_runs_already_is_n
     tagged = a_runtime(with_image("registry.test/runtime:latest"), name="tagged")
     old, served = a_row("old", superseded(1, "v1", runtime=tagged)), a_row("served", live(2, "v2", runtime=OLD_RUNTIME))
     row, policy = new(asking(restores="old")), ImagePolicy.DIGEST
-    assert "policy asks for a digest" in why_refused(row, old, served=served, image_policy=policy)
+    assert "cluster requires a digest" in why_refused(row, old, served=served, image_policy=policy)
     still = a_row("served", live(2, "v2", runtime=tagged))
     assert pins(row, old, served=still, image_policy=policy).runtime.name == "tagged"
 
@@ -298,7 +298,7 @@ def test_a_flow_to_restore_may_still_come() -> None:
             "row old is of App other: a row can restore only a row of its own App",
         ),
     ],
-    ids=["itself", "another App's"],
+    ids=["itself", "to another App"],
 )
 def test_a_restore_that_can_never_be_is_refused(row: Record, old: Record, message: str) -> None:
     assert why_refused(row, old) == message
@@ -351,7 +351,7 @@ def test_a_tag_is_taken_where_the_policy_allows_it() -> None:
 
 def test_a_tag_is_refused_where_the_policy_asks_for_a_digest() -> None:
     assert why_refused(new(), runtimes=(TAGGED,), image_policy=ImagePolicy.DIGEST) == (
-        "Runtime tagged names its image by a tag (registry.test/runtime:1), and this cluster's policy asks for a digest"
+        "Runtime tagged names its image by a tag (registry.test/runtime:1), but this cluster requires a digest"
     )
     assert pins(new(), image_policy=ImagePolicy.DIGEST).runtime.name == "tiny-1"
 

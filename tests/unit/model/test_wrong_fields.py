@@ -24,8 +24,8 @@ class Asked(BaseModel):
     [
         ({"message": "x" * 3012}, "at most 1,024 characters, and this has 3,012"),
         ({"message": ""}, "at least 1 characters, and this has 0"),
-        ({"workflow_id": "support"}, "this is no id, which is a UUID such as 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11"),
-        ({"mesage": "x"}, "there is no such field"),
+        ({"workflow_id": "support"}, "this is not an id, which is a UUID such as 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11"),
+        ({"mesage": "x"}, "this field does not exist"),
         ({"count": "many"}, "Input should be a valid integer, unable to parse string as an integer"),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_row_that_goes_past_the_rules_is_told_of_with_its_reason() -> None:
     world.settle()
     events = {(kind, message) for kind, reason, message in world.events.values() if reason == "Bypassed"}
     assert {kind for kind, _ in events} == {"App", "Deployment"}
-    assert {message.partition(")")[2] for _, message in events} == {" goes past the rules for deploys, by dora: the shop is down"}
+    assert {message.partition(")")[2] for _, message in events} == {" bypasses all guards, by dora: the shop is down"}
 
 
 def test_a_first_row_is_numbered_and_pinned_before_anything_runs_it() -> None:
@@ -232,7 +232,7 @@ def test_what_is_missing_at_the_deadline_fails_the_row_and_moves_nothing() -> No
         ({"restores": "b"}, Settings(), "row b has not ended yet: only a row that went live can be restored"),
         ({"config": {"type": "serverless"}}, Settings(), "kubectl apply -k manifests/gate"),
         ({"config": {"autoscaling": {"minReplicas": 9}}}, Settings(), "above maxReplicas"),
-        ({"runtime": "tagged"}, Settings(image_policy=ImagePolicy.DIGEST), "policy asks for a digest"),
+        ({"runtime": "tagged"}, Settings(image_policy=ImagePolicy.DIGEST), "cluster requires a digest"),
     ],
 )
 def test_what_can_never_be_deployed_fails_at_once(asked: Manifest, settings: Settings, why: str) -> None:

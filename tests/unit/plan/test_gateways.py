@@ -111,14 +111,14 @@ def test_an_app_that_can_have_no_gateway_is_told_what_to_do_and_keeps_its_ingres
     assert planned(snapshot) == []
     ((reason, message),) = problems(snapshot)
     assert reason == "NoGateway"
-    assert message.startswith("exposure.type is Gateway, and ")
+    assert message.startswith("exposure.type is Gateway, but ")
     assert message.endswith(says)
 
 
 def test_the_hostname_of_another_app_gets_no_route_either() -> None:
     snapshot = a_snapshot(an_app(), claim=HostnameClaim(ClaimState.HELD, ("other", "web"), None, OURS.raw))
     assert planned(snapshot) == []
-    assert problems(snapshot) == [("HostnameTaken", f"hostname {HOST} is another App's: choose another")]
+    assert problems(snapshot) == [("HostnameTaken", f"hostname {HOST} belongs to another App: choose another")]
 
 
 DEFAULTED: Manifest = {

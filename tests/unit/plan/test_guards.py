@@ -183,7 +183,7 @@ def test_what_was_agreed_to_is_what_runs() -> None:
     rows.app["variables"] = [{"name": "TONE", "value": "rude"}]
     rows.say(row, "Approve", CARA)
     rows.settle()
-    ended = "Overtaken: variables, access or what is recorded of the App were changed since it was asked for: deploy again"
+    ended = "Overtaken: variables, access or recording of the App were changed after it was requested: deploy again"
     assert (rows.ended(row), version_of(rows, rows.live)) == (ended, "v1")
 
 
@@ -233,7 +233,7 @@ def test_two_rows_that_wait_lose_nothing_in_either_order(first_is_released: bool
         assert rows.live == scaled
         assert (
             rows.ended(plain)
-            == "Overtaken: its base row-0001 (#1) is no longer live, v2 (#2, row-0002) is, and what it left out would be another now: deploy again"
+            == "Overtaken: its base row-0001 (#1) is no longer live, v2 (#2, row-0002) is, and the fields that it leaves out would have other values now: deploy again"
         )
     else:
         rows.say(plain, "Approve")
@@ -605,11 +605,11 @@ def test_row_from_another_cluster_is_deployed_where_every_policy_names_that() ->
 @pytest.mark.parametrize(
     ("promotion", "says"),
     [
-        ({}, "it comes from App chat in staging of cluster eu, and of other clusters policy production takes versions from none"),
-        ({"clusters": ["us", "ap"]}, "of other clusters policy production takes versions from us, ap alone (promotion.clusters)"),
+        ({}, "it comes from App chat in staging of cluster eu, but policy production accepts versions of other clusters from none"),
+        ({"clusters": ["us", "ap"]}, "policy production accepts versions of other clusters only from us, ap (promotion.clusters)"),
         (
             {"clusters": ["eu"], "namespaces": ["qa"]},
-            "it was promoted from App chat in staging of cluster eu, and a policy takes versions from qa alone",
+            "it was promoted from App chat in staging of cluster eu, but a policy accepts versions only from qa",
         ),
     ],
 )
@@ -629,7 +629,7 @@ def test_one_policy_of_several_that_does_not_name_the_cluster_is_enough() -> Non
     rows.set_policy("stricter", promotion={"minLiveSeconds": 60})
     refused = rows.ask(**promoted_from("eu"))
     rows.settle()
-    assert "policy stricter takes versions from none" in (rows.ended(refused) or "")
+    assert "policy stricter accepts versions of other clusters from none" in (rows.ended(refused) or "")
 
 
 def test_an_app_says_which_clusters_versions_may_come_from() -> None:

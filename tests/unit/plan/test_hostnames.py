@@ -57,17 +57,17 @@ def abandoned(seconds: float | None) -> HostnameClaim:
         (HostnameClaim(ClaimState.FREE), ["ClaimHostname"], ""),
         (HostnameClaim(ClaimState.OURS, (given.NAMESPACE, given.NAME), None, RAW), [], ""),
         (HostnameClaim(ClaimState.OURS, (given.NAMESPACE, given.NAME), given.NOW, RAW), ["KeepClaim"], ""),
-        (HostnameClaim(ClaimState.HELD, ("secret-team", "web"), None, RAW), [], "is another App's"),
-        (HostnameClaim(ClaimState.HELD, (given.NAMESPACE, "web"), None, RAW), [], "is that of App web in this namespace"),
-        (HostnameClaim(ClaimState.HELD), [], "is served by an Ingress that is not ours"),
+        (HostnameClaim(ClaimState.HELD, ("secret-team", "web"), None, RAW), [], "belongs to another App"),
+        (HostnameClaim(ClaimState.HELD, (given.NAMESPACE, "web"), None, RAW), [], "belongs to App web in this namespace"),
+        (HostnameClaim(ClaimState.HELD), [], "an Ingress of no App serves"),
         (
             HostnameClaim(ClaimState.HELD, stranger="HTTPRoute"),
             [],
-            "is served by an HTTPRoute that is not ours: choose another, or delete that HTTPRoute",
+            "choose another, or delete that HTTPRoute",
         ),
-        (abandoned(None), ["KeepClaim"], "was another App's until lately: it is free 60 s after it was asked for"),
-        (abandoned(59), [], "was another App's until lately"),
-        (abandoned(60), ["ReleaseClaim"], "was another App's until lately"),
+        (abandoned(None), ["KeepClaim"], "belonged to another App until recently: this App gets it 60 s after it asked"),
+        (abandoned(59), [], "belonged to another App until recently"),
+        (abandoned(60), ["ReleaseClaim"], "belonged to another App until recently"),
     ],
     ids=lambda value: value.state.name + (f" {value.released_at}" if value.released_at else "") if isinstance(value, HostnameClaim) else "",
 )
@@ -105,7 +105,7 @@ def test_the_status_says_what_callers_outside_call_where_the_operator_was_told(t
 def test_names_made_of_app_and_namespace_are_reserved(hostname: str | None, reserved: bool) -> None:
     snapshot = a_snapshot(hostname, HostnameClaim(ClaimState.FREE))
     assert planned(snapshot) == ([] if reserved else ["ClaimHostname"])
-    assert ("is reserved" in problem_messages(snapshot)) == reserved
+    assert ("is the default hostname" in problem_messages(snapshot)) == reserved
     assert routed(a_snapshot(hostname, HostnameClaim(ClaimState.OURS))) is not reserved
 
 
@@ -170,7 +170,7 @@ def test_a_contested_route_serves_on_and_says_so(holder: tuple[str, str], other:
     assert planned(snapshot) == []
     assert (
         problem_messages(snapshot)
-        == f"hostname {HOST} is served by {other} as well, whose it is: this one goes on; one of them has to choose another"
+        == f"hostname {HOST} belongs to {other}, which serves it, too: this one keeps serving it, and one of the two must choose another"
     )
     (written,) = make_plan(snapshot).of(SetAppStatus)
     found = {each.type: (each.status, each.reason) for each in written.status.conditions}
@@ -187,17 +187,14 @@ def test_a_younger_claim_is_released_where_its_app_is_known_not_to_serve() -> No
     assert planned(serving(HostnameClaim(ClaimState.STALE, THEIRS, raw=RAW))) == ["ReleaseClaim"]
     left = serving(HostnameClaim(ClaimState.STALE, THEIRS))
     assert planned(left) == []
-    assert "claimed by another App after this one began to serve it: this one goes on" in problem_messages(left)
+    assert "after this one began to serve it: this one keeps serving it" in problem_messages(left)
 
 
 def test_what_is_not_known_makes_no_new_route_and_says_so() -> None:
     snapshot = a_snapshot(HOST, UNKNOWN)
     assert not routed(snapshot)
     assert planned(snapshot) == []
-    assert (
-        problem_messages(snapshot)
-        == f"whose hostname {HOST} is, is not known: forbidden; what serves it stays as it is, and a new route waits"
-    )
+    assert problem_messages(snapshot) == f"the owner of hostname {HOST} is unknown: forbidden; existing routes stay, and a new one waits"
 
 
 def test_a_domain_that_is_set_later_takes_no_hostname_that_is_served() -> None:

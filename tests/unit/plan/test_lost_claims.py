@@ -70,7 +70,7 @@ def test_the_oldest_is_made_first_whatever_the_order_in_which_they_are_found() -
 
 @pytest.mark.parametrize(
     ("contested", "tied", "says"),
-    [(False, False, ""), (True, False, "not for as long"), (True, True, "for as long: this one comes first by namespace and name")],
+    [(False, False, ""), (True, False, "for a shorter time"), (True, True, "for as long: this one comes first by namespace and name")],
 )
 def test_what_is_told_names_no_other_app(contested: bool, tied: bool, says: str) -> None:
     """The reader of one App may not be allowed to know of the other."""

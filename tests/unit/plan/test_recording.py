@@ -67,7 +67,7 @@ def test_pods_of_before_are_recorded_from_the_next_deploy_on_and_the_app_says_so
     world.run()
     status, reason, message = recorded(world) or ("", "", "")
     assert (status, reason) == ("False", "PodsNotRestarted")
-    assert message.startswith("1 of 1 pods were made before the recorder was installed: they are recorded from their next restart")
+    assert message.startswith("1 of 1 pods were made before the recorder was installed: deploy another version")
     assert world.condition("Ready")[0] == "True"
     world.deploy("b", "v2")
     world.run()

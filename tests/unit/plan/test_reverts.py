@@ -53,7 +53,7 @@ def test_version_whose_runs_fail_is_taken_back_with_its_figures() -> None:
     world.run()
     back = world.rows[BACK]
     assert back.spec.message == (
-        "v2 (#2, b) was taken back: 23 of 40 runs failed within 30 s (57 %), at most 20 % may; the version before: 2 %"
+        "v2 (#2, b) was reverted: 23 of 40 runs failed within 30 s (57 %), more than 20 %; the version before: 2 %"
     )
     assert back.pinned is not None
     assert (back.spec.restores, back.pinned.source, back.spec.created_by) == ("a", Source.REVERT, OPERATOR)
@@ -141,7 +141,7 @@ def test_limit_alone_counts_where_nothing_is_known_of_the_version_before() -> No
     world.later(30)
     world.answered(failed=40)
     world.run()
-    assert "the version before: is not known" in (world.rows[BACK].spec.message or "")
+    assert "the version before: unknown" in (world.rows[BACK].spec.message or "")
 
 
 @pytest.mark.parametrize(("failed", "reverted"), [(6, False), (10, True)], ids=["may be chance", "is beyond chance"])

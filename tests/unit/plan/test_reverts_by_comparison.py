@@ -73,12 +73,12 @@ def compared(world: World) -> tuple[str, int | None]:
     ("figures", "why"),
     [
         ({"p95": WORSE}, "p95 of its first 107 runs is 1.42 times that of #1 (at most 1.20)"),
-        ({"cost": Figure(2.0, regressed=True)}, "one of its first 107 runs costs 2.00 times what one of #1 did (at most 1.50)"),
+        ({"cost": Figure(2.0, regressed=True)}, "the cost per run of its first 107 runs is 2.00 times that of #1 (at most 1.50)"),
         ({"p95": Figure(1.2004, regressed=True)}, "p95 of its first 107 runs is 1.2004 times that of #1 (at most 1.20)"),
         (
             {"p95": WORSE, "cost": Figure(1.61, regressed=True), "node": ("p95_ms", "Rank", 0.8)},
             "p95 of its first 107 runs is 1.42 times that of #1 (at most 1.20), 80 % of the change by node Rank; "
-            "one of its first 107 runs costs 1.61 times what one of #1 did (at most 1.50)",
+            "the cost per run of its first 107 runs is 1.61 times that of #1 (at most 1.50)",
         ),
     ],
     ids=["p95", "cost", "barely", "both"],
@@ -87,7 +87,7 @@ def test_version_that_is_worse_is_taken_back_with_the_recorders_figures(figures:
     world = watched()
     answer_comparison(world, runs=107, **figures)
     world.run()
-    assert world.rows[BACK].spec.message == f"v2 (#2, b) was taken back: {why}"
+    assert world.rows[BACK].spec.message == f"v2 (#2, b) was reverted: {why}"
     assert (world.rows[BACK].spec.restores, world.serving) == ("a", "v1")
     assert world.condition("Trial") == ("False", "Reverted")
 
@@ -162,8 +162,8 @@ def test_a_figure_that_has_no_limit_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     ("figures", "why"),
     [
-        ({"p95": FEW}, "a verdict on p95 takes 60 runs of each version that were neither refused nor abandoned"),
-        ({"cost": FEW}, "a verdict on cost takes 30 runs of each version whose price is known"),
+        ({"p95": FEW}, "comparing p95 needs 60 runs of each version that were neither refused nor abandoned"),
+        ({"cost": FEW}, "comparing cost needs 30 runs of each version whose price is known"),
     ],
     ids=["p95", "cost"],
 )
@@ -206,7 +206,7 @@ def test_what_was_found_counts_for_nothing_when_the_watch_is_long_over(later: fl
     world.later(later)
     world.settle()
     assert (set(world.rows), world.serving, world.condition("Trial")) == ({"a", "b"}, "v2", ("False", "Kept"))
-    assert "it is worse, and was not taken back in time; p95 of its first 100 runs is 1.42 times" in message(world)
+    assert "it is worse, and was not reverted in time; p95 of its first 100 runs is 1.42 times" in message(world)
 
 
 def with_nothing_before() -> World:
@@ -239,7 +239,7 @@ def test_nothing_is_said_to_be_watched_after_the_watch() -> None:
     noted(world)
     world.later(UNTIL)
     world.perform(one for one in planned_before_the_history_is_read(world).operations if isinstance(one, SetAppStatus))
-    assert (world.condition("Trial"), "is to be taken back: p95" in message(world)) == (("False", "Reverting"), True)
+    assert (world.condition("Trial"), "is to be reverted: p95" in message(world)) == (("False", "Reverting"), True)
 
 
 def test_that_there_is_nothing_to_restore_is_said_until_the_grace_is_over() -> None:
@@ -297,10 +297,10 @@ def test_operator_that_is_killed_after_the_look_takes_it_back_by_what_was_noted(
 @pytest.mark.parametrize(
     ("found", "why"),
     [
-        ({}, "the recorder gave no answer"),
-        ({"unanswered": "it takes longer than 2 s"}, "the recorder gave no answer: it takes longer than 2 s"),
-        ({"runs": 12}, "the recorder had 12 of its runs, and it takes 100"),
-        ({"runs": 400, "too_few": True}, "the recorder had less than 30 runs of the version before"),
+        ({}, "the recorder did not answer"),
+        ({"unanswered": "it takes longer than 2 s"}, "the recorder did not answer: it takes longer than 2 s"),
+        ({"runs": 12}, "the recorder had 12 of its runs, and comparing needs 100"),
+        ({"runs": 400, "too_few": True}, "the recorder had fewer than 30 runs of the version before"),
     ],
     ids=["none", "slow", "too few", "too few before"],
 )
@@ -322,7 +322,7 @@ def test_without_a_recorder_the_app_says_so_at_once_and_is_watched_by_its_failur
     world = watched(recorder=None)
     world.settle()
     assert (compared_row(world), world.condition("Trial")) == (None, ("Unknown", "NoRecorder"))
-    assert "its p95 and cost cannot be compared: the operator was told of no recorder" in message(world)
+    assert "its p95 and cost cannot be compared: the operator has no recorder, set --recorder" in message(world)
     world.answered(succeeded=10, failed=190)
     world.settle()
     assert BACK in world.rows
@@ -348,11 +348,11 @@ def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
     world = watched(maxCostRatio=None, minRuns=20)
     world.settle()
     assert message(world).endswith(
-        ": where more than 20 % of at least 20 runs fail, its pods crash again and again, or p95 of its first 60 runs is more than 1.20 "
-        "times that of the version before, what ran before comes back"
+        ": it is reverted if more than 20 % of at least 20 runs fail, its pods crash again and again, or p95 of its first 60 runs is more than 1.20 "
+        "times that of the version before"
     )
     answer_comparison(world, runs=61)
-    assert message(world).endswith("comes back; p95 of its first 61 runs is 1.02 times that of #1")
+    assert message(world).endswith("or its pods crash again and again; p95 of its first 61 runs is 1.02 times that of #1")
 
 
 # Runs that have not ended.
@@ -413,7 +413,7 @@ def test_a_row_of_whose_runs_it_is_never_known_how_many_have_not_ended_was_not_c
     world.later(UNTIL)
     world.settle()
     assert (world.condition("Trial"), compared(world)) == (("False", "NotCompared"), ("NotCompared", 100))
-    assert message(world).endswith("could not be compared: not each of its pods said how many of its runs have not ended")
+    assert message(world).endswith("could not be compared: not every pod of it reported how many of its runs have not ended")
 
 
 def test_watch_in_which_no_run_counts_is_told_of_while_it_runs_and_when_it_is_over() -> None:
@@ -421,12 +421,12 @@ def test_watch_in_which_no_run_counts_is_told_of_while_it_runs_and_when_it_is_ov
     answer_comparison(world, runs=0, too_few=True, matures_seconds=120.0)
     assert world.condition("Trial") == ("True", "Watching")
     assert message(world).endswith(
-        "; its p95 and cost cannot be compared: a run counts 120 s after it began, three times p99 of #1, so revert.seconds has to be more than that"
+        "; its p95 and cost cannot be compared: set revert.seconds to more than 120 s. A run counts only that long after it began, three times p99 of #1"
     )
     world.later(UNTIL)
     world.settle()
     assert (world.condition("Trial"), set(world.rows)) == (("False", "NotCompared"), {"a", "b"})
-    assert message(world).endswith("the recorder had 0 of its runs that began 120 s before or earlier, and it takes 100")
+    assert message(world).endswith("the recorder had 0 of its runs that began 120 s before or earlier, and comparing needs 100")
 
 
 def test_newer_row_is_never_passed() -> None:

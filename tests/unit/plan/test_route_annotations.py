@@ -112,7 +112,7 @@ def test_what_names_others_or_configures_the_controller_is_not(ingress_class: st
 def test_nor_a_value_that_could_end_a_directive(value: str) -> None:
     app = an_app({TIMEOUT: value})
     assert ingress(snapshot(app)) is None
-    assert f"annotation {TIMEOUT} is allowed with a value of letters, digits, spaces and" in refusal(snapshot(app))
+    assert f"annotation {TIMEOUT} is allowed only with a value of letters, digits, spaces and" in refusal(snapshot(app))
 
 
 def test_of_another_controller_is_named_with_the_class() -> None:

@@ -150,7 +150,7 @@ def test_after_a_rollback_the_one_before_is_kept_warm() -> None:
     world.deploy("d", restores="b")
     world.run()
     assert (world.phases["d"], set(world.workloads)) == ("#4 Live", {of(world, "a"), of(world, "b")})
-    assert said_of_warm(world) == ("True", "KeptWarm", "v1 is kept warm: 1 pod")
+    assert said_of_warm(world) == ("True", "KeptWarm", "v1 is the standby: 1 pod")
     pods = {pod["metadata"]["uid"] for pod in world.pods}
     world.deploy("e", restores="a")
     world.run()
@@ -496,16 +496,16 @@ def said_of_warm(world: World) -> tuple[str, str, str]:
 
 def test_the_app_says_what_is_warm() -> None:
     world = serving("v1", switching())
-    assert said_of_warm(world) == ("False", "NothingWarm", "no version is kept warm: none has been left, or its time is over")
+    assert said_of_warm(world) == ("False", "NothingWarm", "there is no standby: no version was replaced yet, or its time is over")
     world.deploy("b", "v2")
     world.run()
-    assert said_of_warm(world) == ("True", "KeptWarm", "v1 is kept warm: 1 pod")
+    assert said_of_warm(world) == ("True", "KeptWarm", "v1 is the standby: 1 pod")
     world.stall(CRASHED, of=of(world, "a"))
     world.settle()
     assert said_of_warm(world)[:2] == ("False", "NotReady")
     edit_app(world, switching(replicas=0))
     world.run()
-    assert said_of_warm(world)[2] == "no version is kept warm: keepWarm.replicas is 0"
+    assert said_of_warm(world)[2] == "there is no standby: keepWarm.replicas is 0"
     assert world.condition("Ready") == ("True", "Serving")
 
 
@@ -527,5 +527,5 @@ def test_the_app_says_where_a_runtime_knows_no_standby(knows: bool | None) -> No
     world.settle()
     assert due(world.snapshot(), world.app) == {}
     message = next(each.message for each in world.app.status.conditions if each.type == "Warm")
-    assert message.startswith("v1 is kept warm: 1 pod")
-    assert bool(knows) is not ("does not close connections" in message)
+    assert message.startswith("v1 is the standby: 1 pod")
+    assert bool(knows) is not ("does not close the connections" in message)

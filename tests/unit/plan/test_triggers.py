@@ -157,7 +157,7 @@ WRONG: list[tuple[Manifest, str]] = [
     ({"schedule": "0 24 * * *"}, "hour 24: use 0 to 23"),
     ({"schedule": "0 0 30 2 *"}, "no month 2 has such a day"),
     ({"timezone": "Mars/Base"}, "there is no time zone Mars/Base"),
-    ({"expiresAt": "0000-01-01T00:00:00Z"}, "is no time"),
+    ({"expiresAt": "0000-01-01T00:00:00Z"}, "is not a time"),
     ({"input": "{"}, "input is not JSON"),
     ({"input": "[" * 60000}, "input is not JSON"),
     ({"input": "[1]"}, "input is not an object"),
@@ -244,7 +244,7 @@ def test_a_moment_that_passed_without_a_leader_runs_for_an_hour(late: float, run
     world.run()
     assert bool(jobs(world)) is runs
     if not runs:
-        assert told(world) == [("once", "Missed", f"it was to run at {at(HOUR)}, and did not within 60 min", None)]
+        assert told(world) == [("once", "Missed", f"it was due at {at(HOUR)}, and did not run within 60 min", None)]
         assert [reason for reason, _ in said(world)] == ["TriggerMissed"]
         world.later(24 * HOUR)
         world.run()

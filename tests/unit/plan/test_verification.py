@@ -431,7 +431,7 @@ def test_a_job_that_the_operator_did_not_make_verifies_nothing(is_owned: bool) -
     outcome = world.rows["b"].outcome
     assert outcome is not None
     if not is_owned:
-        assert outcome.reason.endswith("is there, and is not the one that the operator made: delete it")
+        assert outcome.reason.endswith(": it is not the one that the operator created")
 
 
 def test_an_operator_that_starts_anew_makes_the_job_anew() -> None:

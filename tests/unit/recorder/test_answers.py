@@ -259,6 +259,6 @@ def test_a_row_that_only_scales_is_one_baseline_with_those_of_its_flow_and_runti
     assert compared.baseline is not None
     assert (compared.baseline.sequence, compared.baseline.figures.runs) == (4, 105)
     assert compared.sentence.startswith("row #5 raised p95 by 3×, against rows #2 to #4")
-    assert (alone.verdict, alone.sentence) == ("too_few_runs", "row #4 has 5 runs that ended by themselves, and a verdict takes 30")
+    assert (alone.verdict, alone.sentence) == ("too_few_runs", "row #4 has 5 runs that ended by themselves, and a comparison needs 30")
     (verdict,) = stage.get(f"/v1/apps/{APP_UID}/verdicts?deployment_id=uid-of-new")
     assert compared.sentence.startswith(verdict["sentence"])

@@ -110,10 +110,10 @@ def _changed(change: Callable[[Manifest], None]) -> Manifest:
         pytest.param(_changed(lambda row: row["spec"].pop("pinned")), "digest", id="its pins"),
         pytest.param(_changed(lambda row: row["spec"].pop("outcome")), "not ended", id="its end"),
         pytest.param(_changed(lambda row: row["spec"].pop("sequence")), "sequence", id="no place"),
-        pytest.param(_changed(lambda row: row["metadata"].update(namespace="rivals")), "no row of this App", id="its namespace"),
-        pytest.param(_changed(lambda row: row["spec"].update(app="other")), "no row of this App", id="its App"),
-        pytest.param(_changed(lambda row: row["metadata"].update(ownerReferences=[])), "no row of this App", id="its owner"),
-        pytest.param(_changed(lambda row: row.update(kind="AppChange")), "no row of this App", id="its kind"),
+        pytest.param(_changed(lambda row: row["metadata"].update(namespace="rivals")), "not a row of this App", id="its namespace"),
+        pytest.param(_changed(lambda row: row["spec"].update(app="other")), "not a row of this App", id="its App"),
+        pytest.param(_changed(lambda row: row["metadata"].update(ownerReferences=[])), "not a row of this App", id="its owner"),
+        pytest.param(_changed(lambda row: row.update(kind="AppChange")), "not a row of this App", id="its kind"),
     ],
 )
 def test_what_does_not_fit_is_not_taken(recorder: RecorderStage, row: Manifest, says: str) -> None:

@@ -238,7 +238,7 @@ def test_content_is_cut_to_its_limit_in_bytes() -> None:
     [
         (3600, "ten minutes from now"),
         (-400 * 86400, "than runs are kept"),
-        (None, "says no time"),
+        (None, "has no time"),
         (2**30, "ten minutes from now"),
     ],
 )

@@ -91,13 +91,13 @@ def test_no_tokens_no_price() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: [", "no YAML"),
+        ("a: [", "not YAML"),
         ("a: b", "a list of prices"),
         ("- {model: m, input: 1}", "price 1: Object missing required field `output`"),
         ("- {model: m, input: 1, output: 1, per: token}", "price 1: Object contains unknown field `per`"),
-        ("- {model: m, input: -1, output: 1}", r"price 1 \(m\): -1.0 is no price"),
+        ("- {model: m, input: -1, output: 1}", r"price 1 \(m\): -1.0 is not a price"),
         ("- {model: m, input: 1, output: 1, from: soon}", r"price 1 \(m\): Invalid isoformat string: 'soon'"),
-        ("- {model: m, input: 1, output: 1}\n- {model: m, input: 2, output: 1}", r"price 2 \(m\): there are two from the same time"),
+        ("- {model: m, input: 1, output: 1}\n- {model: m, input: 2, output: 1}", r"price 2 \(m\): there are two prices from the same time"),
     ],
 )
 def test_a_table_that_cannot_be_read_says_where(text: str, says: str) -> None:

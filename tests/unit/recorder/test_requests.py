@@ -87,7 +87,7 @@ def test_whoever_has_a_key_does_not_change_what_a_pod_said(recorder: RecorderSta
     forged = [sdk_runs()[0] | {"id": run_id_of(run)}]
     for body in ({"runs": forged}, request(a_run(run_id_of(run)))):
         result = recorder.send(body, X_Dynamiq_App_Id=APP_UID).json()["partialSuccess"]
-        assert (int(result["rejectedSpans"]) > 0, "stays as it is" in result["errorMessage"]) == (True, True)
+        assert (int(result["rejectedSpans"]) > 0, "it is not changed" in result["errorMessage"]) == (True, True)
     found = recorder.get(f"/v1/runs/{run_id_of(run)}")
     assert (found["status"], found["source"], len(found["nodes"])) == ("failed", "runtime", 2)
 
@@ -132,8 +132,8 @@ def test_bodies_that_are_refused(recorder: RecorderStage) -> None:
     bomb = gzip.compress(b" " * (RUNS_MAX * 20))
     assert len(bomb) < RUNS_MAX // 20
     refused: list[tuple[bytes, dict[str, str], int, str]] = [
-        (b"{", {}, 400, "no JSON"),
-        (b"", {}, 400, "no JSON"),
+        (b"{", {}, 400, "not JSON"),
+        (b"", {}, 400, "not JSON"),
         (b"{}", {}, 400, "runs"),
         (b"\xff" * 9, {"Content_Type": "application/x-protobuf"}, 400, "protobuf"),
         (b"{}", {"Content_Type": "text/plain"}, 415, "application/json"),
@@ -143,7 +143,7 @@ def test_bodies_that_are_refused(recorder: RecorderStage) -> None:
         (bomb, packed, 413, "decompressed"),
         (gzip.compress(bomb), packed, 400, "JSON"),
         (b"x" * (RUNS_MAX + 1), {}, 413, "decompressed"),
-        (b'{"resourceSpans": ' + b"[" * 1_000_000, {}, 400, "no ExportTraceServiceRequest"),
+        (b'{"resourceSpans": ' + b"[" * 1_000_000, {}, 400, "not an ExportTraceServiceRequest"),
         (b'{"runs": ' + b"[" * 1_000_000, {}, 400, "nested"),
     ]
     for body, headers, status, says in refused:
@@ -219,7 +219,7 @@ def test_a_pod_is_one_process_at_once_and_as_many_as_it_is_restarted(recorder: R
     monkeypatch.setattr(context, "INSTANCES_OF_A_POD", 5)
     monkeypatch.setattr(context, "INSTANCES_MOST", 7)
     one, other = request(a_run()), request(a_run(), instance=str(uuid.uuid4()))
-    problem(recorder.send({"resourceSpans": one["resourceSpans"] + other["resourceSpans"]}), 400, "one process")
+    problem(recorder.send({"resourceSpans": one["resourceSpans"] + other["resourceSpans"]}), 400, "each process")
     assert recorder.send({"resourceSpans": one["resourceSpans"] * 2}).status_code == 200
     for number in [*range(2, 9), 2, 8]:
         assert recorder.send(request(instance=str(number))).status_code == 200
@@ -261,7 +261,7 @@ def test_runs_of_an_app_that_is_gone_are_for_those_who_may_everywhere(recorder: 
     recorder.users["everywhere"] = {"username": "admin", "groups": ["fresh"]}
     assert [each["id"] for each in recorder.get(RUNS, "everywhere")] == [run_id_of(run)]
     problem(recorder.call("GET", f"/v1/apps/{uuid.uuid4()}/runs", "everywhere"), 404)
-    problem(recorder.send(request(a_run(seq=2))), 403, "that there is not")
+    problem(recorder.send(request(a_run(seq=2))), 403, "does not exist")
 
 
 def test_the_gate_relays_for_an_app_that_it_names(recorder: RecorderStage) -> None:
@@ -271,7 +271,7 @@ def test_the_gate_relays_for_an_app_that_it_names(recorder: RecorderStage) -> No
     assert recorder.send({"runs": sent}, GATE, X_Dynamiq_App_Id=APP_UID).status_code == 200
     problem(recorder.send({"runs": sent}, POD_TOKEN, X_Dynamiq_App_Id=OTHER_UID), 403, "its own App")
     problem(recorder.send({"runs": sent}, VIEWER, X_Dynamiq_App_Id=APP_UID), 403, "create apps/runs")
-    problem(recorder.send({"runs": sent}, VIEWER), 403, "name the App")
+    problem(recorder.send({"runs": sent}, VIEWER), 403, "send the id of the runs' App")
     assert recorder.send({"runs": sdk_runs()}, ADMIN, X_Dynamiq_App_Id=APP_UID).status_code == 200
     assert recorder.send(request(a_run(), dynamiq__app__id=APP_UID), ADMIN).status_code == 200
     problem(recorder.send(request(a_run(), dynamiq__app__id=OTHER_UID), ADMIN), 403)

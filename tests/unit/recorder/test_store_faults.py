@@ -122,7 +122,7 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     wrong = {
         f"sqlite://{tmp_path}/text.db": "cannot be opened",
         "sqlite:///proc/nowhere/runs.db": "cannot be opened",
-        "mysql://somewhere": "a store is sqlite",
+        "mysql://somewhere": "a store must be sqlite",
     }
     for address, says in wrong.items():
         with pytest.raises(WrongStore, match=says):

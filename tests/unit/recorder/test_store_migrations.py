@@ -108,7 +108,7 @@ def test_a_migration_is_carried_out_once(first: str) -> None:
     with database.reading() as connection:
         assert connection.all("SELECT count(*) FROM more")[0][0] == len(first_store.held().runs)
     database.close()
-    with pytest.raises(WrongStore, match="run the newer one again"):
+    with pytest.raises(WrongStore, match="run the newer recorder again"):
         opened(first)
 
 
@@ -174,7 +174,7 @@ def test_an_older_recorder_goes_on_with_the_tables_once_they_are_taken_back(
     for to, code, lost in (("1", 1, None), ("2", 0, 1), ("2", 0, 0), ("3", 1, None)):
         monkeypatch.setattr("sys.argv", ["dynamiq_recorder", "tables-back", "--store", first, "--to", to])
         assert main() == code
-        assert lost is None or f"{lost} runs are deleted" in capsys.readouterr().out
+        assert lost is None or f"{lost} runs were deleted" in capsys.readouterr().out
 
     assert _tables(first) == before
     database = _database(first)

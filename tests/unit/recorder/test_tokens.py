@@ -174,7 +174,7 @@ async def test_a_pod_says_who_it_is_by_its_own_account_without_the_large_client(
         found = credentials.PodConfiguration.read()
         assert (found.host, await found.get_api_key_with_prefix("BearerToken", "authorization")) == (shown, "Bearer of-the-pod")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
-    with pytest.raises(OSError, match="no pod"):
+    with pytest.raises(OSError, match="not a pod"):
         await Credentials.of_pod().login()
 
 

@@ -260,7 +260,7 @@ def test_help_teaches(ran: Callable[..., tuple[int, str]]) -> None:
         (["serve"], 2, "--store is missing"),
         (["serve", "--store", "mysql://user:hunter2@host/db"], 1, "cannot be used"),
         (["serve", "--store", "sqlite:///dev/null/runs.db"], 1, "cannot be used"),
-        (["serve", "--store", "sqlite:///tmp/x.db", "--tls-cert", "a"], 2, "belong together"),
+        (["serve", "--store", "sqlite:///tmp/x.db", "--tls-cert", "a"], 2, "or neither"),
         (["serve", "--store", "sqlite:///tmp/x.db", "--port", "0"], 2, "port"),
         (["serve", "--store", "sqlite:///tmp/x.db", "--keep-runs", "-1"], 2, "days"),
         (["serve", "--store", "sqlite:///tmp/x.db", "--disk-full", "0.5"], 2, "at most"),

@@ -219,4 +219,4 @@ def test_an_app_without_an_archive_asks_no_recorder(archived: Archived) -> None:
 def test_an_archive_that_is_too_long_for_one_request_says_so(archived: Archived, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "ARCHIVED_MOST", COUNT - 1)
     error = archived.stage.call("GET", archived.path("/verify")).error(422)
-    assert "too many" in error["message"]
+    assert "one request verifies no more" in error["message"]

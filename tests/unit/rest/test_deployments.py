@@ -303,7 +303,7 @@ def test_a_rollback_needs_no_workflow(stage: RestStage) -> None:
     for call in ("deploy/preview", "deploy"):
         assert stage.call("POST", _path(stage, call), {"restores": stage.uid(RECORDS, "chat-a")}).status < 300
         refused = stage.call("POST", _path(stage, call), {"message": "which?"}).error(422)
-        assert "name the workflow" in refused["details"]["workflow_id"]
+        assert "add the workflow" in refused["details"]["workflow_id"]
     assert [made["spec"] for made in stage.created(RECORDS)] == [{"app": "chat", "restores": "chat-a"}]
 
 
@@ -336,7 +336,7 @@ def test_a_rollback_can_bring_back_the_scaling_and_the_compute_of_its_row(stage:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({}, "name the deployment"),
+        ({}, "add restores"),
         ({"restores": "chat-a", "deployment_config": {"deployment_type": "serverless"}}, "leave out deployment_config"),
     ],
 )
@@ -449,8 +449,8 @@ def test_ids_that_do_not_fit_together(stage: RestStage) -> None:
         ({"workflow_id": elsewhere}, 404, "no workflow has the id"),
         ({"workflow_version_id": version}, 422, "is a version of workflow other, not of chat"),
         ({"workflow_version_id": hidden}, 404, "no workflow version has the id"),
-        ({"restores": of_other}, 422, "is of another App"),
-        ({"restores": of_former["metadata"]["uid"]}, 422, "is of another App"),
+        ({"restores": of_other}, 422, "belongs to another App"),
+        ({"restores": of_former["metadata"]["uid"]}, 422, "belongs to another App"),
         ({"restores": far_row}, 404, "no deployment has the id"),
     ]:
         assert says in stage.call("POST", _path(stage, "deploy"), {**_body(stage), **fields}).error(status)["message"]

@@ -123,7 +123,7 @@ def test_what_is_not_kept_any_more_is_not_known(stage: RestStage) -> None:
     assert at(stage, "2026-11-24T12:00:00Z", "old")["deployment"]["sequence"] == 7
 
 
-@pytest.mark.parametrize(("time", "says"), [("2999-01-01", "still to come"), ("yesterday", "pattern"), ("2026-02-30", "no time")])
+@pytest.mark.parametrize(("time", "says"), [("2999-01-01", "in the future"), ("yesterday", "pattern"), ("2026-02-30", "write a time")])
 def test_a_time_that_is_none_is_refused(days: RestStage, time: str, says: str) -> None:
     details = days.call("GET", f"/v1/apps/{days.uid(APPS, 'chat')}/at?time={time}").error(422)["details"]
     assert says in details["time"]

@@ -315,4 +315,4 @@ def test_policies_are_for_those_who_may_read_them(held: RestStage) -> None:
     Policy.model_validate(answer)
     assert (answer["name"], answer["spec"]) == ("production", {"namespaceSelector": {}})
     held.script.on("GET", DEPLOY_POLICIES.path(), failure(403, "Forbidden", "you may not"))
-    assert "told by its guards" in held.call("GET", "/v1/deploy-policies").error(403)["message"]
+    assert "guards show what blocks it" in held.call("GET", "/v1/deploy-policies").error(403)["message"]

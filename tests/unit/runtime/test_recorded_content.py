@@ -189,7 +189,7 @@ def test_a_pattern_that_is_slow_after_all_takes_out_every_text_and_ends_in_time(
 
 
 REFUSED = [
-    ("(", "'(' is no regular expression"),
+    ("(", "'(' is not a regular expression"),
     ("(a+)+b", "'(a+)+b' repeats a repeat"),
     ("(x|xx){1,31}y", "takes too long"),
     ("[[:digit:]]{16}", "has a POSIX class"),

@@ -106,7 +106,7 @@ def test_a_run_is_known_by_its_triggers_name(tmp_path: Path, name: str) -> None:
     [
         ("{", "", "the trigger's input is not JSON"),
         ("[1]", "", "a run's input is an object, and the trigger gives list"),
-        ("{}", '{"path": "$..a"}', "inputTransformer: the path '$..a' is not one it reads"),
+        ("{}", '{"path": "$..a"}', "inputTransformer: the path '$..a' is not supported"),
         ("1", '{"selector": {"a": "$.b"}}', "inputTransformer: a selector needs an object"),
     ],
 )
@@ -190,7 +190,7 @@ def test_what_may_have_been_sent_is_never_sent_again(tmp_path: Path, answer: byt
     with listening(answer=answer) as heard:
         done = triggered(tmp_path, heard.url)
         assert done.code == 1
-        assert "whether it ran to its end is not known" in done.message
+        assert "it may have run to its end" in done.message
         assert heard.connections == 1
 
 

@@ -105,7 +105,7 @@ class Client:
 @pytest.fixture
 def client(noted: Noted) -> Client:
     app = Starlette(routes=[Route("/a/{what}", _serve, methods=["GET", "POST"]), Route("/probe", _probe)])
-    for kind, handler in handlers(_problem, (), "there is no such path").items():
+    for kind, handler in handlers(_problem, (), "this path does not exist").items():
         app.add_exception_handler(kind, handler)
     app.add_middleware(Wrapped, noted=noted)
     return Client(app)
@@ -165,7 +165,7 @@ def test_errors_have_one_form(client: Client) -> None:
             "message": "a: too long; b: too short; and more",
             "details": {"a": "too long", "b": "too short"},
         },
-        "/nothing": {"code": "not_found", "message": "there is no such path", "details": {}},
+        "/nothing": {"code": "not_found", "message": "this path does not exist", "details": {}},
         "/a/broken": {"code": "internal_error", "message": "something went wrong", "details": {}},
     }
     assert answers["/a/busy"].headers["retry-after"] == "7"

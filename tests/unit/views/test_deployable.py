@@ -54,7 +54,7 @@ def test_every_obstacle_is_a_sentence() -> None:
     flow, rejected, image, key = found.reasons
     assert "is in no ConfigMap and no WorkflowVersion" in flow
     assert rejected == "v1 was rejected by anna: loses invoices"
-    assert "names its image by a tag (registry.test/old:1), and this cluster's policy asks for a digest" in image
+    assert "names its image by a tag (registry.test/old:1), but this cluster requires a digest" in image
     assert key == "variable TOKEN takes key token of Secret model, which does not exist"
     assert found.in_words.startswith("no: the flow of row chat-a")
 

@@ -135,7 +135,7 @@ class ActivityReader(BackgroundReader):
                 ) as response:
                     return Activity.of(await body_of(response, BYTES_MAX), request.pod, at) if response.status == 200 else None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            log.debug("App %s/%s: pod %s says nothing of its calls: %s", *app, request.pod, type(error).__name__)
+            log.debug("App %s/%s: pod %s does not report its calls: %s", *app, request.pod, type(error).__name__)
             return None
 
 

@@ -72,7 +72,7 @@ class ComparisonReader(RecorderReader):
             log.debug("App %s/%s: no comparison: %s", *app, kept.problem)
             return False
         if comparison.row != question.row:
-            kept.problem = "it spoke of another row"
+            kept.problem = "it answered for another row"
             return False
         kept.answer, kept.problem = comparison, ""
         return True

@@ -228,7 +228,7 @@ class _SmokeTest:
                 if status == 204:
                     return
                 if status in (404, 405):
-                    raise _Failed(f"it cannot be verified: the runtime of pod {pod.name} knows no verification: take a newer Runtime")
+                    raise _Failed(f"deploy on a newer Runtime: that of pod {pod.name} has no smoke tests")
                 self._note(problem=f"pod {pod.name} has not heard of the key of its verification yet")
             await asyncio.sleep(KEY_CHECK_PERIOD)
 

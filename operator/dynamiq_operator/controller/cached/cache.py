@@ -102,7 +102,7 @@ class Cache:
             kept = slim(resource, raw)
             places, affected = list(self._indexed(resource, kept)), self._affected_by(resource, kept)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            log.error("%s %s/%s is of no form that is known, and left out: %r", resource.kind, *key, error)  # noqa: TRY400 - no bug of ours
+            log.error("%s %s/%s has an unknown form, and is left out: %r", resource.kind, *key, error)  # noqa: TRY400 - no bug of ours
             return set()
         if resource is APPS and cached is not None and cached["metadata"].get("uid") != uid:
             self._note_former(key, cached)  # its deletion was missed

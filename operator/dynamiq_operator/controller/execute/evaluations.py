@@ -21,7 +21,7 @@ async def create_evaluation_key(execution: Execution, operation: operations.Crea
     except errors.AlreadyExists:
         existing = await execution.client.get(SECRETS, manifest["metadata"]["namespace"], operation.job)
         if (existing.get("data") or {}).get(KEY) != base64.b64encode(verification.offered.encode()).decode():
-            problem = f"Secret {operation.job} is there, and its key is not of the operator's making: delete it"
+            problem = f"delete Secret {operation.job}: its key is not the operator's"
     verification.note_key(problem)
 
 

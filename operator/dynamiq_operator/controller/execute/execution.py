@@ -52,7 +52,7 @@ class Execution:
         except errors.NotFound as error:
             raise errors.Conflict(f"App {meta.name} was deleted") from error
         except errors.Denied as error:  # a refusal of the App, and of nothing that is written after it
-            raise errors.Unavailable(f"whether App {meta.name} is there still cannot be read: {error}", error.status) from error
+            raise errors.Unavailable(f"App {meta.name} cannot be read, so it may have been deleted: {error}", error.status) from error
         if raw["metadata"]["uid"] != meta.uid:
             raise errors.Conflict(f"App {meta.name} was deleted, and another one has its name")
         self.there.add(meta.uid)

@@ -19,7 +19,7 @@ async def write_gate_keys(execution: Execution, operation: operations.WriteGateK
     secret = await client.get(SECRETS, app.meta.namespace, names.access_keys(app.meta.name))
     if secret["metadata"]["resourceVersion"] != operation.version:
         execution.state.access_keys = None
-        raise errors.Conflict(f"the Access Keys of App {app.meta.name} were changed meanwhile")
+        raise errors.Conflict(f"the Access Keys of App {app.meta.name} were changed at the same time")
     manifest = gate_keys(app, operation.namespace, operation.version, secret.get("data") or {})
     meta = manifest["metadata"]
     try:

@@ -77,7 +77,7 @@ class Claims:
             return HostnameClaim()
         identity = (host, app.meta.uid)  # an App that was created again may have another holder
         if not self.is_read:
-            raise errors.Unavailable("which hostnames are claimed is not known yet: nothing of them is decided before")
+            raise errors.Unavailable("claims of hostnames have not been read yet")
         cached = self._own.get(key)
         if cached is not None and cached[0] == identity and self._clock() - cached[2] < OWN_CLAIM_TTL:
             return cached[1]
@@ -106,9 +106,7 @@ class Claims:
             return await self._unclaimed(key, host, serving)
         holder = _holder(raw)
         if holder is None:
-            problem = (
-                f"its claim, ConfigMap {names.claim(host)} in namespace {self._namespace}, names no App: delete it, and it is made again"
-            )
+            problem = f"its claim, ConfigMap {names.claim(host)} in namespace {self._namespace}, names no App: delete it, and the operator creates it again"
             return HostnameClaim(ClaimState.UNKNOWN, unread=problem)
         if holder == key:
             rival = _oldest(serving, but=key)

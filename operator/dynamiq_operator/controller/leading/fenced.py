@@ -34,7 +34,7 @@ class FencedClient(Client):
             async with asyncio.timeout(self._election.left_to_write()):
                 return await self._client.request(method, path, **options)
         except TimeoutError as error:
-            raise errors.Unavailable(f"{method} {path}: no answer before another replica may lead") from error
+            raise errors.Unavailable(f"{method} {path}: the API server did not answer before another replica may lead") from error
 
     def pages(self, resource: ApiResource, namespace: str = "", **selectors: str) -> AsyncIterator[Manifest]:
         return self._client.pages(resource, namespace, **selectors)

@@ -139,8 +139,8 @@ class LeaderElection:
         serves = self.annotations.get(names.SERVES_ANNOTATION, self._serves)  # an older version notes none
         if serves != self._serves:
             log.error(
-                "%s serves other namespaces (%s) than this replica is to (%s): of these two only one works at a time. Operators of"
-                " different namespaces need a lease each (--lease-name)",
+                "%s serves other namespaces (%s) than this replica (%s), so only one of the two works at a time. Give operators of"
+                " different namespaces a lease each (--lease-name)",
                 *(leader, serves, self._serves),
             )
 
@@ -191,9 +191,9 @@ class LeaderElection:
                 if leader == self.identity:
                     continue
                 if not leader and remaining > 0:
-                    log.warning("the lease was written by another meanwhile, trying again")
+                    log.warning("another replica wrote the lease at the same time, trying again")
                     continue
-                log.error("the lease is held by %s now", leader or "nobody that is known")
+                log.error("the lease is held by %s now", leader or "an unknown holder")
             except (errors.ApiError, TimeoutError) as error:
                 if self._since_renewal() < self._timing.renew_deadline:
                     log.warning("the lease could not be renewed, trying again: %s", error)

@@ -42,16 +42,16 @@ class Allowed:
         try:
             address = _plain(ipaddress.ip_address(text))
         except ValueError:
-            return "it is no address"
+            return "it is not an address"
         if address in self.cluster:
             return "it is one of the cluster's own"
         if address.is_unspecified or address.is_multicast or address.is_link_local or _has(_METADATA, address):
             return "it is unspecified, multicast, link-local or of a cloud's metadata"
         if _has(_TUNNELS, address):
-            return "it leads to another one by a tunnel"
+            return "it is a tunnel to another address"
         if self.names(address) or (address.is_global and not address.is_reserved and (address.version == 4 or address in _PUBLIC)):
             return ""
-        return "it is of no public network, and --notify-allow-networks does not name it"
+        return "it is not public, and --notify-allow-networks does not name its network"
 
     def names(self, address: Address) -> bool:
         """Returns True if one of `networks` has the address."""

@@ -65,7 +65,7 @@ class ClusterAddresses:
                 host, port = server.hostname or "", server.port or 443
                 return addresses([host]) or addresses(await asyncio.to_thread(self._resolve, host, port))
         except Exception as error:  # such as a login that cannot be renewed: known addresses stay known
-            log.debug("the API server's address is not known: %s", type(error).__name__)
+            log.debug("the API server's address is unknown: %s", type(error).__name__)
             return frozenset()
 
     async def _of_slice(self) -> Iterable[str]:
@@ -73,6 +73,6 @@ class ClusterAddresses:
         try:
             raw = await self._client.request("GET", SLICES.path("default", "kubernetes"), within=WITHIN)
         except errors.ApiError as error:
-            log.debug("the API server's addresses are not known: %s", error)
+            log.debug("the API server's addresses are unknown: %s", error)
             return ()
         return [address for endpoint in raw.get("endpoints") or () for address in endpoint.get("addresses") or ()]

@@ -98,7 +98,7 @@ class Delivery:
         except aiohttp.ClientSSLError:
             raise NotDeliveredError(Lost.UNREACHABLE, "its certificate is not trusted, or TLS failed") from None
         except (aiohttp.ClientError, OSError, ValueError):
-            raise NotDeliveredError(Lost.UNREACHABLE, "it cannot be reached, or answers no HTTP") from None
+            raise NotDeliveredError(Lost.UNREACHABLE, "it cannot be reached, or does not answer by HTTP") from None
         if not 200 <= status < 300:
             again = status in (408, 425, 429) or status >= 500
             raise NotDeliveredError(Lost.STATUS if again else Lost.REFUSED, f"it answered {status}", again=again)
@@ -112,9 +112,9 @@ class Delivery:
         allowed, addresses = await self._allowed(), await self._looked_up(host, port)
         for address in addresses:
             if why := allowed.refusal(address):
-                raise NotDeliveredError(Lost.FORBIDDEN, f"an address of its host is none to send to: {why}")
+                raise NotDeliveredError(Lost.FORBIDDEN, f"an address of its host is not allowed: {why}")
             if port not in self._ports and not allowed.named(address):
-                raise NotDeliveredError(Lost.FORBIDDEN, f"port {port} is none to send to")
+                raise NotDeliveredError(Lost.FORBIDDEN, f"port {port} is not allowed")
         if not addresses:
             raise NotDeliveredError(Lost.UNREACHABLE, "its host has no address")
         return addresses

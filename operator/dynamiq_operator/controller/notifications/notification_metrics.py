@@ -11,9 +11,9 @@ class NotificationMetrics:
     """The metrics of one operator's notifications."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._sent = Counter("dynamiq_notifications_sent", "Notifications that a sink took.", ["sink"], registry=registry)
+        self._sent = Counter("dynamiq_notifications_sent", "Notifications that a sink accepted.", ["sink"], registry=registry)
         self._lost = Counter(
-            "dynamiq_notifications_lost", "Notifications that were given up, by why that was.", ["sink", "reason"], registry=registry
+            "dynamiq_notifications_lost", "Notifications that were given up, by reason.", ["sink", "reason"], registry=registry
         )
         self._waiting = Gauge("dynamiq_notifications_waiting", "Notifications that wait for their sink.", ["sink"], registry=registry)
         self._known: set[str] = set()

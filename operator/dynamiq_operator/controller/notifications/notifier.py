@@ -95,7 +95,7 @@ class Notifier:
             for notification in notifications_of(snapshot, done):
                 self._outbox.add(sinks, notification)
         except Exception:  # it must not fail a deploy
-            log.exception("what was done could not be told")
+            log.exception("notifications could not be sent")
             for sink in sinks:
                 self._metrics.lost(sink.name, Lost.INTERNAL)
 
@@ -124,7 +124,7 @@ class Notifier:
             try:
                 await self._deliver_since(mark)
             except Exception:  # nothing else tries it: the loss is counted
-                log.exception("what the leader before had not told could not be found")
+                log.exception("notifications that the previous leader had not sent could not be found")
                 self._metrics.lost(ALL_SINKS, Lost.RESTART, max(mark.waiting, 1))
         self._has_taken_over = True
 
@@ -144,7 +144,7 @@ class Notifier:
         # For example that a row waited: only its status had that, and it waits no longer.
         if lost := missed + max(mark.waiting - again, 0):
             self._metrics.lost(ALL_SINKS, Lost.RESTART, lost)
-        log.info("took over notifications since %s: %d told anew, %d lost", mark, again, lost)
+        log.info("took over notifications since %s: %d sent again, %d lost", mark, again, lost)
 
     async def lose(self) -> None:
         """Ends to notify: the next leader delivers what waits."""
@@ -153,7 +153,7 @@ class Notifier:
             await asyncio.gather(self._taking_over, return_exceptions=True)
         self._has_taken_over, self._taking_over = False, None
         if dropped := await self._outbox.drop():
-            log.warning("%d notifications have not been told: the next leader tells what it finds of them", dropped)
+            log.warning("%d notifications have not been sent: the next leader sends those that it finds", dropped)
 
     async def close(self) -> None:
         """Waits a little for undelivered notifications, once another replica may lead. The other one delivers the rest."""

@@ -208,7 +208,7 @@ class Outbox:
             except NotDeliveredError as error:
                 failed = error
             except Exception as error:  # whatever it is, it must not affect those that wait behind
-                log.exception("a notification could not be made for sink %s", queue.sink.name)
+                log.exception("a notification for sink %s could not be created", queue.sink.name)
                 failed = NotDeliveredError(Lost.INTERNAL, type(error).__name__, again=False)
             else:
                 self._metrics.sent(queue.sink.name)
@@ -225,7 +225,7 @@ class Outbox:
     def _warn(self, queue: _Queue, failed: NotDeliveredError) -> None:
         if self._clock() - queue.logged_at >= WARNED_AGAIN_AFTER:
             queue.logged_at = self._clock()
-            log.warning("sink %s was not told: %s", queue.sink.name, failed)
+            log.warning("sink %s was not notified: %s", queue.sink.name, failed)
 
     def _changed(self, queue: _Queue, namespace: str, by: int) -> None:
         self._count += by

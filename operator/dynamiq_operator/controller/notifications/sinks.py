@@ -67,7 +67,7 @@ def target_of(secret: Manifest, *, plain_http: bool) -> Target:
     url = _url(_decoded(secret, "url") or b"", plain_http=plain_http)
     key = _decoded(secret, "key")
     if key is not None and len(key) < KEY_MIN:
-        raise UnusableError(f"its key has less than {KEY_MIN} bytes")
+        raise UnusableError(f"its key has fewer than {KEY_MIN} bytes")
     return Target(url, key, _trust(_decoded(secret, "ca")))
 
 
@@ -82,13 +82,13 @@ def _url(raw: bytes, *, plain_http: bool) -> URL:
         url = URL(raw.decode())
         port = url.port
     except ValueError:
-        raise UnusableError("its url is none") from None
+        raise UnusableError("its url is not a URL") from None
     if url.scheme != "https" and not (plain_http and url.scheme == "http"):
-        raise UnusableError("its url is not https, or, with --notify-http, http")
+        raise UnusableError("its url must be https, or http with --notify-http")
     if not url.host or port is None:
         raise UnusableError("its url has no host")
     if url.raw_user is not None or url.raw_password is not None:
-        raise UnusableError("its url has a user or a password: a receiver knows the operator by its signature, or by a secret path")
+        raise UnusableError("its url has a user or a password: let the receiver check the signature or a secret path instead")
     return url.with_fragment(None)
 
 

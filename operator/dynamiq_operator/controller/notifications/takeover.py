@@ -67,7 +67,7 @@ class Takeover:
                     notifications += await self._of(key, since)
             except (errors.ApiError, _TooManyError) as error:
                 missed += 1
-                log.warning("App %s/%s: what was not told of its rows could not be read: %s", *key, error)
+                log.warning("App %s/%s: its rows without a notification could not be read: %s", *key, error)
         return notifications, missed
 
     async def _has_changed(self, key: AppKey, since: datetime) -> bool:

@@ -215,7 +215,7 @@ class Observer:
                 needed.add(VERSIONS)  # its flow is in one of them: without that its deploy would fail
         for resource, reason in denials.items():
             if resource in needed:
-                raise errors.Denied(f"the operator cannot list {resource.plural}, without which nothing can be decided: {reason}")
+                raise errors.Denied(f"the operator cannot list {resource.plural}, and can decide nothing without: {reason}")
         return {resource.kind: reason for resource, reason in denials.items() if resource in BY_KIND.values()}
 
     def _from_cache(self, key: AppKey, app: App | None) -> CachedObjects:

@@ -36,7 +36,7 @@ def of_pass(error: Exception, passes: int) -> ReconcileFailure | None:
     """Returns the failure of a pass that ended before its plan was executed; None if it is not to be reported yet."""
     if passes < REPORTED_AFTER and _may_pass(error):
         return None
-    return ReconcileFailure(reason(error), f"the App could not be reconciled: {_message(error)}: tried again")
+    return ReconcileFailure(reason(error), f"the App could not be reconciled, and is tried again: {_message(error)}")
 
 
 def reference(error: BaseException) -> str:
@@ -76,4 +76,4 @@ def reason(error: Exception) -> str:
 def _message(error: Exception) -> str:
     if isinstance(error, errors.ApiError):
         return str(error)[:MESSAGE_MAX]
-    return f"an error in the operator, {type(error).__name__}: look for reference {reference(error)} in its log"
+    return f"search reference {reference(error)} in the operator's log: {type(error).__name__} is an error in the operator"

@@ -87,7 +87,7 @@ class Reconciler:
         try:
             failed = await self._process(app)
         except Exception:
-            log.exception("App %s/%s: what failed could not be noted", *app)
+            log.exception("App %s/%s: a failure could not be noted", *app)
         finally:
             self._metrics.reconciled(monotonic() - began)
             self._queue.done(app, failed=failed)
@@ -125,7 +125,7 @@ class Reconciler:
             log.info("App %s/%s: %s", *app, type(operation).__name__)
         changes = self._changes[app] = _Changes.after(self._changes.get(app), plan)
         if changes.alike == CHANGES_BEFORE_THROTTLING:
-            log.warning("App %s/%s: %d reconciles in a row changed the same, and it is not as it should be yet", *app, changes.alike)
+            log.warning("App %s/%s: %d consecutive reconciles changed the same, and the App is not as desired yet", *app, changes.alike)
         with self._notifier.during(snapshot) as notify:
             failures = await self._executor.execute(app, plan, notify)
         if failures:
@@ -144,7 +144,7 @@ class Reconciler:
         try:
             later = await self._settings.record(app)
         except errors.ApiError as error:
-            log.warning("App %s/%s: what changed of its settings is recorded later: %s", *app, error)
+            log.warning("App %s/%s: a change of its settings is recorded later: %s", *app, error)
             later = RECORDED_LATER
         if later is not None:
             self._queue.add_after(app, later)
@@ -186,4 +186,4 @@ class Reconciler:
         except LeadershipLost:
             return  # the next leader fails and reports by itself
         except Exception:
-            log.exception("App %s/%s: what failed could not be written to its status", *app)
+            log.exception("App %s/%s: a failure could not be written to its status", *app)

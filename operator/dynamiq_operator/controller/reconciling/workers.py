@@ -60,7 +60,7 @@ class Workers:
             ended, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
             for task in running.keys() & ended if not self._stopping.is_set() else ():
                 # For example by a cancelled wait. A leader that does less and less would keep the others from leading.
-                log.error("a task of the leader ended, and is begun again", exc_info=None if task.cancelled() else task.exception())
+                log.error("a task of the leader ended, and is started again", exc_info=None if task.cancelled() else task.exception())
                 part = running.pop(task)
                 running[asyncio.create_task(part())] = part
         for task, part in running.items():
@@ -81,9 +81,9 @@ class Workers:
             try:
                 return await self._begin()
             except (errors.ApiError, LeadershipLost) as error:
-                log.warning("what a leader begins with could not be done, trying again: %s", error)
+                log.warning("the first tasks of a leader failed, trying again: %s", error)
             except Exception:
-                log.exception("what a leader begins with could not be done, trying again")
+                log.exception("the first tasks of a leader failed, trying again")
             finally:
                 tried.set()
             failures += 1
@@ -112,9 +112,7 @@ class Workers:
                 try:
                     await sweep()
                 except (errors.ApiError, LeadershipLost) as error:
-                    log.warning(
-                        "what is left of Apps or rows that are gone could not be deleted, or a claim not be made, trying again: %s", error
-                    )
+                    log.warning("remains of deleted Apps or rows could not be deleted, or a claim not be created, trying again: %s", error)
             for app in sorted(self._cache.apps()):
                 self._states.invalidate(app)
                 self._queue.add(app)

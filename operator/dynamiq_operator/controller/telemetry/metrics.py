@@ -31,7 +31,7 @@ class OperatorMetrics:
         self._deploys = Counter("dynamiq_deploys", "Deploys that ended, by their outcome.", ["result"], registry=self.registry)
         self._deploy_seconds = Histogram(
             "dynamiq_deploy_duration_seconds",
-            "Time from when a deploy began, so that all it runs was settled, to its outcome.",
+            "Time from the begin of a deploy, when it was pinned, to its outcome.",
             ["result"],
             buckets=DEPLOY_BUCKETS,
             registry=self.registry,
@@ -41,27 +41,27 @@ class OperatorMetrics:
         )
         self._errors = Counter(
             "dynamiq_reconcile_errors",
-            "Errors of reconciles, by what the API server said, or InternalError for a bug of ours: each is tried again.",
+            "Errors of reconciles, by the API server's reason, or InternalError for a bug of ours. Each is tried again.",
             ["reason"],
             registry=self.registry,
         )
-        self._reverts = Counter("dynamiq_reverts", "Bad versions that the operator has taken back.", registry=self.registry)
-        self._bypasses = Counter("dynamiq_bypasses", "Rows that went past the rules for deploys.", registry=self.registry)
+        self._reverts = Counter("dynamiq_reverts", "Bad versions that the operator has reverted.", registry=self.registry)
+        self._bypasses = Counter("dynamiq_bypasses", "Rows that bypassed the guards.", registry=self.registry)
         for name, text, of in (
             ("dynamiq_workqueue_depth", "Apps that wait to be reconciled.", depth),
-            ("dynamiq_workqueue_oldest_seconds", "How long the App has waited that has waited longest; 0 where none does.", oldest),
+            ("dynamiq_workqueue_oldest_seconds", "How long the App has waited that has waited longest; 0 if none waits.", oldest),
             ("dynamiq_leader", "1 while this replica leads, else 0.", leads),
         ):
             Gauge(name, text, registry=self.registry).set_function(of)
         self._verifications = Counter(
             "dynamiq_verifications",
-            "Verifications of new pods before a caller reached them, by how they ended.",
+            "Smoke tests of new pods before a caller reached them, by result.",
             ["result"],
             registry=self.registry,
         )
         self._verification_seconds = Histogram(
             "dynamiq_verification_duration_seconds",
-            "Time from when the new pods were all ready until they had passed, or failed.",
+            "Time from when all new pods were ready until their smoke test had passed or failed.",
             ["result"],
             buckets=DEPLOY_BUCKETS,
             registry=self.registry,

@@ -58,9 +58,7 @@ class AdmissionPolicies:
         self._unknown = ""
         if lacking == self._lacking:
             return
-        message = (
-            f"not in place, so that history is not protected as it is meant to be: {', '.join(lacking)}; apply manifests/admission again"
-        )
+        message = f"missing or changed, so that history is not fully protected: {', '.join(lacking)}; apply manifests/admission again"
         if lacking:
             log.error("admission policies are %s", message)
             await self._report(definitions[0], "Unprotected", f"admission policies are {message}")
@@ -73,7 +71,7 @@ class AdmissionPolicies:
         """Logs, once for each reason, that the state of the policies is unknown."""
         if why != self._unknown:
             self._unknown = why
-            log.warning("whether the admission policies are in place cannot be read: %s", why)
+            log.warning("admission policies cannot be read, so it is unknown whether they are in place: %s", why)
 
     async def _missing(self, resource: ApiResource) -> str:
         """Returns a kind with the names of its missing objects; empty if none is missing."""
@@ -97,9 +95,7 @@ class AdmissionPolicies:
         except ValueError:
             return  # the policy allows nothing by it
         if over:
-            message = (
-                f"the time until which it could lose what {names.WEAKENING_ANNOTATION} names is over ({until}): take both annotations off"
-            )
+            message = f"remove both annotations: the time for the losses of {names.WEAKENING_ANNOTATION} ended at {until}"
             await self._report(definition, "WeakeningExpired", message, warning=False)
         elif losses:
             await self._report(definition, "WeakeningAllowed", f"until {until} this schema may lose: {'; '.join(losses.splitlines())}")

@@ -108,4 +108,4 @@ class LostClaims:
             if isinstance(each.error, errors.Conflict):
                 return  # it exists: another replica has created it, or it lacks our label
             raise each.error
-        log.info("App %s/%s: the claim of hostname %s was lost, and is made again", *lost.app, lost.hostname)
+        log.info("App %s/%s: the claim of hostname %s was lost, and is created again", *lost.app, lost.hostname)

@@ -57,7 +57,7 @@ class OrphanApprovals:
                 for raw in approvals:
                     await self._client.delete(APPROVALS, key[0], raw["metadata"]["name"], raw["metadata"]["uid"])
                 budget -= len(approvals)
-                log.info("%d Approvals of a row that is not there are deleted: %s/%s", len(approvals), *key)
+                log.info("%d Approvals of a missing row are deleted: %s/%s", len(approvals), *key)
             if budget <= 0:
                 return  # more of this row may remain: it is searched again
             self._after = key

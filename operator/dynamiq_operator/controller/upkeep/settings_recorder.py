@@ -125,7 +125,7 @@ class SettingsRecorder:
             return seconds
         except (errors.Invalid, ValueError) as error:
             state.settings_refused_until = self._states.clock() + UNAVAILABLE_FOR
-            log.warning("App %s/%s: what changed of its settings is not recorded for %.0f s: %s", *key, UNAVAILABLE_FOR, error)
+            log.warning("App %s/%s: changes of its settings are not recorded for %.0f s: %s", *key, UNAVAILABLE_FOR, error)
             return UNAVAILABLE_FOR
         if self._unavailable:
             self._unavailable = {each: pause for each, pause in self._unavailable.items() if each not in (EVERYWHERE, key[0])}
@@ -269,7 +269,9 @@ class SettingsRecorder:
         except binascii.Error:
             secret = b""
         if len(secret) < KEY_BYTES:
-            raise _NoKeyError(f"Secret {names.SETTINGS_KEY} in namespace {self._namespace} holds no key: delete it, and it is made again")
+            raise _NoKeyError(
+                f"Secret {names.SETTINGS_KEY} in namespace {self._namespace} has no key: delete it, and the operator creates it again"
+            )
         self._key = SettingsKey(secret)
         return self._key
 

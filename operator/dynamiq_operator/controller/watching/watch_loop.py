@@ -58,7 +58,7 @@ async def watch(scope: WatchScope, informers: Informers, stopping: asyncio.Event
             stopping.set()  # kopf ends without an error only for a signal, which came before its handlers were replaced
             return
         failures = failures + 1 if asyncio.get_running_loop().time() - began < HEALTHY_AFTER else 1
-        log.warning("the watches are started anew")
+        log.warning("the watches are started again")
         await asyncio.sleep(backoff(failures))
 
 
@@ -81,7 +81,7 @@ async def supervise(client: Client, feeds: Iterable[Feed], within: float) -> Non
             has_progress = feed.is_held or feed.state.answers != last
             progress[feed] = (feed.state.answers, 0 if has_progress else silent + (not is_down))
             if progress[feed][1] * pause > within:
-                raise NotRecovering(f"nothing was heard of {feed.path} for {within:.0f} s, in which the API server answered others")
+                raise NotRecovering(f"the watch of {feed.path} was silent for {within:.0f} s, while the API server answered others")
 
 
 def handle_signals(stopping: asyncio.Event) -> None:

@@ -35,7 +35,7 @@ class WatchSession:
         """Returns the answer to a GET: kopf is set up to send nothing else."""
         parts = urlsplit(url)
         if method.lower() != "get":
-            raise RuntimeError(f"kopf is to write nothing: {method} {parts.path}")
+            raise RuntimeError(f"kopf must write nothing: {method} {parts.path}")
         if parts.path in self._discovery:
             return WatchResponse(self._discovery[parts.path])
         query = parse_qs(parts.query)

@@ -144,7 +144,7 @@ def _scale(context: Context) -> Iterator[Operation]:
     yield Emit(
         context.app,
         "Scaled",
-        f"the workload had been scaled to 0, which stops its autoscaler for ever: back to {minimum}",
+        f"the workload was scaled to 0, which stops its autoscaler: it is scaled to {minimum} again",
         key=f"scale/{observed['metadata'].get('resourceVersion', '')}",
     )
     yield ScaleWorkload(observed, minimum)

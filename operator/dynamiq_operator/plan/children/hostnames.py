@@ -71,29 +71,29 @@ def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     if claim.state is ClaimState.STALE and claim.raw is not None:
         return {}
     if claim.state is ClaimState.UNKNOWN:
-        message = f"whose hostname {host} is, is not known: {claim.unread}; what serves it stays as it is, and a new route waits"
+        message = f"the owner of hostname {host} is unknown: {claim.unread}; existing routes stay, and a new one waits"
         return {_route_key(context.app): ChildProblem(ProblemReason.UNREAD, message)}
     if claim.state is ClaimState.CONTESTED:
         return {_route_key(context.app): ChildProblem(ProblemReason.CONTESTED, _contested(context.app, context.snapshot.claim, host))}
     if claim.state is ClaimState.STALE:
-        message = f"hostname {host} was claimed by another App after this one began to serve it: this one goes on; one of them has to choose another"
+        message = f"another App claimed hostname {host} after this one began to serve it: this one keeps serving it, and one of the two must choose another"
     elif _is_reserved(context):
-        message = f"hostname {host} is reserved for the App whose name and namespace it is made of: choose another"
+        message = f"{host} is the default hostname of the App with that name and namespace: choose another hostname"
     elif claim.state is ClaimState.ABANDONED:
-        message = f"hostname {host} was another App's until lately: it is free {GRACE.seconds} s after it was asked for"
+        message = f"hostname {host} belonged to another App until recently: this App gets it {GRACE.seconds} s after it asked"
     elif claim.holder is not None and claim.holder[0] == context.app.meta.namespace:
-        message = f"hostname {host} is that of App {claim.holder[1]} in this namespace: choose another"
+        message = f"hostname {host} belongs to App {claim.holder[1]} in this namespace: choose another"
     elif claim.holder is None:
-        message = f"hostname {host} is served by an {claim.stranger} that is not ours: choose another, or delete that {claim.stranger}"
+        message = f"an {claim.stranger} of no App serves hostname {host}: choose another, or delete that {claim.stranger}"
     else:
-        message = f"hostname {host} is another App's: choose another"
+        message = f"hostname {host} belongs to another App: choose another"
     return {_route_key(context.app): ChildProblem(ProblemReason.HOSTNAME, message)}
 
 
 def _contested(app: App, claim: HostnameClaim, host: str) -> str:
     holder = claim.holder
     other = f"App {holder[1]} in this namespace" if holder is not None and holder[0] == app.meta.namespace else "another App"
-    return f"hostname {host} is served by {other} as well, whose it is: this one goes on; one of them has to choose another"
+    return f"hostname {host} belongs to {other}, which serves it, too: this one keeps serving it, and one of the two must choose another"
 
 
 def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
@@ -102,10 +102,10 @@ def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
         return {}
     if not context.snapshot.children.has_gateway_api:
         message = (
-            f"{_WANTED}, and the cluster does not serve HTTPRoutes: install the Gateway API ({HTTP_ROUTE.api_version}), or use type Ingress"
+            f"{_WANTED}, but the cluster does not serve HTTPRoutes: install the Gateway API ({HTTP_ROUTE.api_version}), or use type Ingress"
         )
     elif exposure.gateway(context.app, context.snapshot.settings) is None:
-        message = f"{_WANTED}, and nobody names one: set exposure.parentRef, or start the operator with --gateway NAMESPACE/NAME"
+        message = f"{_WANTED}, but no Gateway is named: set exposure.parentRef, or start the operator with --gateway NAMESPACE/NAME"
     else:
         return {}
     return {_route_key(context.app): ChildProblem(ProblemReason.GATEWAY, message)}

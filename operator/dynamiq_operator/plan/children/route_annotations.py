@@ -25,9 +25,7 @@ def annotation_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     named = "; ".join(f"annotation {name} is {why}" for name, why in sorted(wrong.items()))
     observed = context.snapshot.children.observed.get(INGRESS.key(context.app.meta.name))
     then = "its Ingress stays as it is" if observed is not None and is_owned(observed, context.app) else "no Ingress is made"
-    message = (
-        f"{named}: remove it from spec.exposure.annotations, or have it allowed by the operator's --ingress-annotations; until then {then}"
-    )
+    message = f"{named}: remove it from spec.exposure.annotations, or allow it by the operator's --ingress-annotations; until then {then}"
     return {INGRESS.key(context.app.meta.name): ChildProblem(ProblemReason.ANNOTATION, message)}
 
 

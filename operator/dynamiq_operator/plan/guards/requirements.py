@@ -113,23 +113,17 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
     if claimed.cluster is not None:
         return _why_not_from(context.snapshot.guards, claimed, f"{where} of cluster {claimed.cluster}")
     if pinned.promoted_from is None or not pinned.promoted_from.verified:
-        return (
-            f"it says that it was promoted from {where}, which cannot be verified: a policy asks how long the version has been live there"
-        )
+        return f"its promotion from {where} cannot be verified: a policy requires that the version was live there long enough"
     if why := _why_not_namespace(context.snapshot.guards, claimed, where):
         return why
     if source is None:
         is_gone = (RECORD.kind, row.name) not in context.snapshot.sources.unknown and _soaks(context.snapshot.now, pinned)
-        return (
-            f"the row of {where} that it was promoted from is gone: a policy asks that it is live until it has been long enough"
-            if is_gone
-            else ""
-        )
+        return f"its source row in {where} was deleted: a policy requires it to stay live there until it has soaked" if is_gone else ""
     if source.outcome is None or source.outcome.result is not Result.SUCCEEDED:
-        return f"its version is not live in {where}: a policy asks how long it has been"
+        return f"its version is not live in {where}, as a policy requires"
     if source.phase in (Phase.LIVE, None) or (row.pinned is not None and not _soaks(context.snapshot.now, pinned)):
         return ""
-    return f"its version is no longer live in {where}: a policy asks that it is live there until it has been long enough"
+    return f"its version is no longer live in {where}: a policy requires it to stay live there until it has soaked"
 
 
 def _why_not_from(guards: ObservedGuards, claimed: PromotedFrom, where: str) -> str:
@@ -143,7 +137,7 @@ def _why_not_from(guards: ObservedGuards, claimed: PromotedFrom, where: str) -> 
 
 def _why_not_namespace(guards: ObservedGuards, claimed: PromotedFrom, where: str) -> str:
     if (allowed := _sources(guards)) and claimed.namespace not in allowed:
-        return f"it was promoted from {where}, and a policy takes versions from {', '.join(sorted(allowed))} alone"
+        return f"it was promoted from {where}, but a policy accepts versions only from {', '.join(sorted(allowed))}"
     return ""
 
 

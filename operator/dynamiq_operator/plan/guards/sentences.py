@@ -44,8 +44,8 @@ def soaking(row: Record, guard: Guard, until: datetime) -> str:
 
 def not_from_cluster(where: str, policy: str, clusters: Sequence[str]) -> str:
     """Returns why a version from another cluster is refused, for rows and for previews."""
-    origins = f"from {', '.join(clusters)} alone" if clusters else "from none"
-    return f"it comes from {where}, and of other clusters policy {policy} takes versions {origins} (promotion.clusters)"
+    origins = f"only from {', '.join(clusters)}" if clusters else "from none"
+    return f"it comes from {where}, but policy {policy} accepts versions of other clusters {origins} (promotion.clusters)"
 
 
 def awaiting(

@@ -54,7 +54,7 @@ class Activity:
         """
         report = _Report.model_validate_json(answer)
         if report.pod is not None and report.pod != pod[:HOSTNAME_MAX].rstrip("-."):
-            raise ValueError(f"it is the answer of another pod than {pod}")
+            raise ValueError(f"another pod than {pod} answered")
         runs = Runs(report.runs.succeeded, report.runs.failed, report.runs.refused)
         running = tuple(report.running_seconds) if report.running_seconds is not None else None
         return cls(at, report.ready_seconds, report.idle_seconds, report.in_flight, report.standby, runs, running, report.failed_seconds)

@@ -23,7 +23,7 @@ def title(row: Record) -> str:
 
 
 def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
-    restores = f", bringing back row {pinned.restores.row}" if pinned.restores else ""
+    restores = f", with the version of row {pinned.restores.row}" if pinned.restores else ""
     text = f"deploying {title(row)} on runtime {pinned.runtime.version}{restores}"
     image = pinned.runtime.image
     unpinned = "" if "@sha256:" in image else f"; its image {image} names a tag, which can change: name a digest to pin it"
@@ -33,14 +33,14 @@ def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
 def _bypassed(app: App, row: Record) -> tuple[Emit, ...]:
     if row.spec.bypass is None:
         return ()
-    text = f"{title(row)} goes past the rules for deploys, by {row.spec.created_by or 'nobody known'}: {row.spec.bypass.reason}"
+    text = f"{title(row)} bypasses all guards, by {row.spec.created_by or 'an unknown user'}: {row.spec.bypass.reason}"
     return _about_both(app, row, "Bypassed", text, warning=True)
 
 
 def released(app: App, row: Record, released: Released) -> tuple[Emit, ...]:
     waited = ", ".join(reason.value for reason in released.guards)
     by = f", by {', '.join(released.by)}" if released.by else ""
-    return _about_both(app, row, "Released", f"{title(row)} waits no more (it waited: {waited}){by}")
+    return _about_both(app, row, "Released", f"{title(row)} is admitted (it waited: {waited}){by}")
 
 
 def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:
@@ -58,7 +58,7 @@ def ended(app: App, row: Record, outcome: Outcome, *, is_warning: bool = False) 
 
 
 def verifying(app: App, row: Record) -> tuple[Emit, ...]:
-    return _about_both(app, row, "Verifying", f"the new pods of {title(row)} are asked before a caller reaches them")
+    return _about_both(app, row, "Verifying", f"the new pods of {title(row)} are smoke-tested before a caller reaches them")
 
 
 def verified(app: App, row: Record, result: Verified) -> tuple[Emit, ...]:
@@ -85,12 +85,14 @@ def superseded(app: App, row: Record, by: Record) -> tuple[Emit, ...]:
 
 
 def repaired(app: App, kind: str, name: str, field: str, version: str) -> Emit:
-    return Emit(app, "Repaired", f"{kind} {name} had been changed at {field.lstrip('.')}: it is as it was", key=f"{kind}/{name}/{version}")
+    return Emit(
+        app, "Repaired", f"{kind} {name} was changed at {field.lstrip('.')}: the operator changed it back", key=f"{kind}/{name}/{version}"
+    )
 
 
 def standby_given_up(app: App, workload: Manifest, why: str) -> Emit:
     name = workload["metadata"]["name"]
-    text = f"Deployment {name}, kept warm, is given up: a quota has no room for it beside the new pods and the live ones: {why}"
+    text = f"standby Deployment {name} is given up: a quota has no room for it beside the new and the live pods: {why}"
     return Emit(app, "StandbyGivenUp", text, key=f"{name}/{workload['metadata'].get('uid', '')}", warning=True)
 
 
@@ -100,7 +102,7 @@ def asleep(app: App, now: datetime) -> Emit:
 
 
 def straight_to_pods(app: App, now: datetime) -> Emit:
-    return Emit(app, "Awake", "its pods are ready: calls go straight to them, and no longer to the gate", key=_hour(now))
+    return Emit(app, "Awake", "its pods are ready: calls go directly to them, and no longer to the gate", key=_hour(now))
 
 
 def woken(app: App, now: datetime, why: str) -> Emit:
@@ -115,11 +117,11 @@ def claimed_again(app: App, host: str, since: datetime, *, contested: bool = Fal
     """Returns the Event that a lost claim is made again. `contested`: another App serves the hostname, too. `tied`: it has served it for as
     long.
     """
-    text = f"the claim of hostname {host} was lost: it is made again, as of {format_time(since)}, from when on the App has served it"
+    text = f"the claim of hostname {host} was lost and is created again, dated {format_time(since)}, since when the App has served it"
     if tied:
         text += "; another App has served it for as long: this one comes first by namespace and name"
     elif contested:
-        text += "; another App serves it as well, not for as long: one of them has to choose another"
+        text += "; another App has served it for a shorter time: one of the two must choose another"
     return Emit(app, "HostnameClaimed", text, key=f"{host}/{format_time(since)}", warning=True)
 
 

@@ -73,8 +73,8 @@ def too_short(observed: ObservedTrial, live: Record | None, policy: RevertPolicy
     if not policy.compares or comparison.matures_seconds < policy.seconds:
         return ""
     return (
-        f"its {compared_figures(policy)} cannot be compared: a run counts {comparison.matures_seconds:.0f} s after it began, three times p99 "
-        f"of #{comparison.baseline}, so revert.seconds has to be more than that"
+        f"its {compared_figures(policy)} cannot be compared: set revert.seconds to more than {comparison.matures_seconds:.0f} s. A run counts only that long after it began, three times p99 "
+        f"of #{comparison.baseline}"
     )
 
 
@@ -110,7 +110,7 @@ def limits(policy: RevertPolicy) -> Iterator[str]:
     if policy.max_p95_ratio is not None:
         yield f"p95 of its first {runs_needed(policy)} runs is more than {policy.max_p95_ratio:.2f} times that of the version before"
     if policy.max_cost_ratio is not None:
-        yield f"one of its first {runs_needed(policy)} runs costs more than {policy.max_cost_ratio:.2f} times what one did before"
+        yield f"the cost per run of its first {runs_needed(policy)} runs is more than {policy.max_cost_ratio:.2f} times that of the version before"
 
 
 def compared_figures(policy: RevertPolicy) -> str:
@@ -131,9 +131,9 @@ def is_enough(comparison: RecordedComparison, policy: RevertPolicy) -> bool:
 def _too_few(comparison: RecordedComparison, policy: RevertPolicy) -> Iterator[str]:
     """Yields which runs are missing, for each figure that has a limit and too few runs."""
     if policy.max_p95_ratio is not None and comparison.p95.too_few:
-        yield f"a verdict on p95 takes {FEWEST_FOR_P95} runs of each version that were neither refused nor abandoned"
+        yield f"comparing p95 needs {FEWEST_FOR_P95} runs of each version that were neither refused nor abandoned"
     if policy.max_cost_ratio is not None and comparison.cost.too_few:
-        yield f"a verdict on cost takes {FEWEST_RUNS} runs of each version whose price is known"
+        yield f"comparing cost needs {FEWEST_RUNS} runs of each version whose price is known"
 
 
 def _is_known_bad(comparison: RecordedComparison, policy: RevertPolicy) -> bool:
@@ -172,9 +172,9 @@ def _kept(comparison: RecordedComparison, policy: RevertPolicy) -> Iterator[str]
         if limit is None:
             continue
         if comparison.baseline is None:
-            yield f"its {name} is compared with none: no version was live before"
+            yield f"its {name} has no earlier version to compare with"
         elif ratio is None:
-            yield f"its {name} is not known"
+            yield f"its {name} is unknown"
         else:
             yield _described(comparison, figure, f"{ratio:.2f}") + (", which chance may explain" if ratio > limit else "")
 
@@ -182,7 +182,7 @@ def _kept(comparison: RecordedComparison, policy: RevertPolicy) -> Iterator[str]
 def _described(comparison: RecordedComparison, figure: str, ratio: str) -> str:
     if figure == P95:
         return f"p95 of its first {comparison.runs} runs is {ratio} times that of #{comparison.baseline}"
-    return f"one of its first {comparison.runs} runs costs {ratio} times what one of #{comparison.baseline} did"
+    return f"the cost per run of its first {comparison.runs} runs is {ratio} times that of #{comparison.baseline}"
 
 
 def _node(comparison: RecordedComparison, figure: str) -> str:
@@ -215,11 +215,11 @@ def _not_compared(context: Context, policy: RevertPolicy, comparison: RecordedCo
 
 def _why_not(observed: ObservedTrial, settings: Settings, policy: RevertPolicy, comparison: RecordedComparison | None) -> str:
     if settings.recorder is None:
-        return "the operator was told of no recorder"
+        return "the operator has no recorder, set --recorder"
     if comparison is None:
         return f"the recorder gave no answer{f': {observed.unanswered}' if observed.unanswered else ''}"
     if comparison.runs < runs_needed(policy):
-        return f"the recorder had {comparison.runs} of its runs{_that_count(comparison)}, and it takes {runs_needed(policy)}"
+        return f"the recorder had {comparison.runs} of its runs{_that_count(comparison)}, and comparing needs {runs_needed(policy)}"
     if comparison.too_few:
-        return f"the recorder had less than {FEWEST_RUNS} runs of the version before"
-    return "; ".join(_too_few(comparison, policy)) or "not each of its pods said how many of its runs have not ended"
+        return f"the recorder had fewer than {FEWEST_RUNS} runs of the version before"
+    return "; ".join(_too_few(comparison, policy)) or "not every pod of it reported how many of its runs have not ended"

@@ -83,10 +83,10 @@ def _failing(counts: RunCounts, now: datetime, policy: RevertPolicy, watched: Tr
         return ""
     seconds, before = max(int((now - since).total_seconds()), 1), watched.previous_failed_percent
     percent = _above(runs.failed_percent, max(policy.max_failed_percent, before or 0.0))
-    known = f"{before:.0f} %" if before is not None else "is not known"
+    known = f"{before:.0f} %" if before is not None else "unknown"
     return (
         f"{runs.failed} of {runs.count} runs failed within {seconds} s ({percent} %), "
-        f"at most {policy.max_failed_percent} % may; the version before: {known}"
+        f"more than {policy.max_failed_percent} %; the version before: {known}"
     )
 
 

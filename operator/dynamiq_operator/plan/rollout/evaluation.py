@@ -34,8 +34,8 @@ UNMENTIONED = timedelta(seconds=60)
 
 
 _NEEDS_SWITCH = (
-    "it is to be verified before a caller reaches it, and the App is served by strategy Rolling still, where callers reach each new pod at "
-    "once: deploy it again when the App has come to strategy Switch"
+    "its smoke test needs strategy Switch, and the App still has strategy Rolling, where callers reach each new pod at "
+    "once: deploy it again once the App has strategy Switch"
 )
 
 
@@ -114,7 +114,7 @@ def _running(context: Context, cause: Cause | None, waited: timedelta) -> Rollou
         reported = cause is not None and (cause.gravity > Gravity.UNTIL_DEADLINE or waited >= QUIET)
         changes_at = limit if reported or cause is None else min(QUIET, limit)
         return RolloutStatus(RolloutState.ROLLING, cause if reported else None, (changes_at - waited).total_seconds())
-    silent = Cause(Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {int(deadline.total_seconds())} s, and no pod says why")
+    silent = Cause(Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {int(deadline.total_seconds())} s, and no pod shows why")
     return RolloutStatus(RolloutState.BROKEN, cause or silent)
 
 

@@ -68,7 +68,7 @@ def guard_times(context: Context) -> tuple[float, ...]:
 def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:
     """Returns how a waiting row ends, whatever blocks it; None if it keeps waiting or is admitted."""
     if (newer := next(_newer_from_git(context, row, kind), None)) is not None:
-        return Result.OVERTAKEN, f"{events.title(newer)} was asked for after it"
+        return Result.OVERTAKEN, f"{events.title(newer)} was requested after it"
     if (decision := approvals.find_rejection(context.snapshot.guards, row)) is not None:
         return Result.FAILED, f"{REJECTED_BY}{_author_and_message(decision)}"
     if (decision := approvals.find_withdrawal(context.snapshot.guards, row)) is not None:
@@ -87,11 +87,11 @@ def _lost_base(app: App, live: Record | None, row: Record, pinned: Pinned) -> st
     """
     brings = applies_once_admitted(row, [guard.reason for guard in pinned.guards or ()]) or not row.spec.is_rollback
     if brings and pinned.environment not in (None, environment_digest(app)):
-        return f"variables, access or what is recorded of the App were changed since it was asked for{DEPLOY_AGAIN}"
+        return f"variables, access or recording of the App were changed after it was requested{DEPLOY_AGAIN}"
     if not base_lost(row, pinned, live):
         return None
     base = f"its base {pinned.base.row} (#{pinned.base.sequence}) is no longer live" if pinned.base else "nothing was live when it was made"
-    return f"{base}, {events.title(live) if live is not None else 'nothing'} is, and what it left out would be another now{DEPLOY_AGAIN}"
+    return f"{base}, {events.title(live) if live is not None else 'nothing'} is, and the fields that it leaves out would have other values now{DEPLOY_AGAIN}"
 
 
 def _newer_from_git(context: Context, row: Record, kind: RowKind) -> Iterator[Record]:

@@ -164,7 +164,7 @@ def _outdated(context: Context, row: Record) -> Refused | None:
     if is_of_former_spec(context, row):
         return Refused("App.spec.deploy was changed before the row arrived")
     if is_by_operator(context.snapshot.operator, context.app, row) and not reverts_live(context, row):
-        return Refused("a row was made after the version that it was to take back")
+        return Refused("a newer row exists, so the version that it was to revert stays")
     return None
 
 

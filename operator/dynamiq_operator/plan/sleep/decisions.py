@@ -197,4 +197,4 @@ def _address_type(endpoints: ObservedEndpoints) -> str:
 
 def _why(context: Context) -> str:
     blocking = hindrance(context)
-    return blocking.message if blocking is not None else "no gate answers for it, or what the gate knows of it is not true any more"
+    return blocking.message if blocking is not None else "no gate answers for it, or the facts that the gate has are outdated"

@@ -26,19 +26,21 @@ class Hindrance:
 
 
 _SERVER = Hindrance("NotServerless", "its type is server")
-_DEPLOYING = Hindrance("InUse", "a row is being deployed, or is watched so that it can be taken back")
-_CHANGING = Hindrance("InUse", "what its pods are made of changes")
+_DEPLOYING = Hindrance("InUse", "a row is being deployed, or is watched and may be reverted")
+_CHANGING = Hindrance("InUse", "its pods are being replaced")
 _LIMITED = Hindrance(
     "CallersLimited",
-    "spec.network.ingressFrom limits who may call it, and while it sleeps the gate calls it for everybody: it stays awake; remove "
+    "it stays awake: spec.network.ingressFrom limits its callers, and to a sleeping App the gate forwards the calls of everybody. Remove "
     "ingressFrom, or deploy type server",
 )
 _MISSING = Hindrance("GateMissing", "dynamiq-gate is not installed in this cluster, so it stays awake: kubectl apply -k manifests/gate")
 _DOWN = Hindrance("GateDown", "no pod of dynamiq-gate is ready, so it stays awake until one is")
 _UNKNOWN = Hindrance(
-    "GateUnknown", "whether dynamiq-gate is there cannot be read, so it neither falls asleep nor is woken for it", wakes=False
+    "GateUnknown",
+    "the operator cannot read whether dynamiq-gate is installed, so the App neither falls asleep nor is woken for it",
+    wakes=False,
 )
-_UNREAD = Hindrance("Denied", "the operator cannot list EndpointSlices, so it neither falls asleep nor is woken for them", wakes=False)
+_UNREAD = Hindrance("Denied", "the operator cannot list EndpointSlices, so the App neither falls asleep nor is woken for them", wakes=False)
 _KEYS = Hindrance("KeysUnknown", "dynamiq-gate does not know yet who may call it, so it does not fall asleep", wakes=False)
 
 

@@ -47,12 +47,8 @@ from dynamiq_operator.plan.triggers import run_statuses, schedules
 from dynamiq_operator.plan.verification.requests import request_of
 from dynamiq_operator.plan.workloads import environment
 
-_ONE_POD = (
-    "one pod may be all that answers, and while its node is drained nobody does: autoscaling.minReplicas 2 in the config keeps another"
-)
-_CHANGED_WHILE_LOST = (
-    "the App was changed while the row that it serves is not there: what it asks of its pods is compared once that is back"
-)
+_ONE_POD = "only one pod serves this App, so it is down while its node is drained: set autoscaling.minReplicas of the config to 2"
+_CHANGED_WHILE_LOST = "the App was changed while its live row is missing: the change is compared once that row is restored"
 _NO_POD_READY = condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
 
 
@@ -143,7 +139,7 @@ def _live(context: Context, failed: FailedRow | None) -> Condition:
     if context.history.live is not None:
         return condition(LIVE, True, "Serving", f"{events.title(context.history.live)} is live")
     if failed is not None:
-        return condition(LIVE, False, "DeployFailed", f"the deploy {failed.row} failed, and there is nothing to return to: {failed.reason}")
+        return condition(LIVE, False, "DeployFailed", f"the deploy {failed.row} failed, and nothing was live before: {failed.reason}")
     return condition(LIVE, False, "NotDeployed", "nothing has been deployed yet: create a Deployment (ddep) that names this App")
 
 
@@ -190,12 +186,12 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
     waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
     if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
         if request_of(context) is not None:
-            message = f"{events.title(history.candidate)} is being verified: its pods are asked before a caller reaches them"
+            message = f"{events.title(history.candidate)} is being smoke-tested before a caller reaches its pods"
             return condition(PROGRESSING, True, "Verifying", message)
         return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
     if context.lost is None and create_deploy_row(context):
         # Otherwise GitOps tools, which wait for the change, would see it as done before it has begun.
-        return condition(PROGRESSING, True, "Deploying", "what spec.deploy asks becomes a row")
+        return condition(PROGRESSING, True, "Deploying", "a row for spec.deploy is being created")
     guarded = next((row for row in reversed(history.rows) if row.name in context.guarded), None)
     if guarded is not None and (waiting is None or waiting.sequence < guarded.sequence):
         guard = context.guarded[guarded.name]
@@ -224,7 +220,7 @@ def _variables(context: Context, lacks: str) -> Iterator[Condition]:
     if lacks:
         yield condition(VARIABLES, False, variables.reason_of(lacks), held_back(lacks))
     else:
-        yield condition(VARIABLES, True, "Resolved", "every key that variables name was there when the pods began")
+        yield condition(VARIABLES, True, "Resolved", "every key that variables name existed when the pods started")
 
 
 def _variables_held(context: Context) -> Iterator[Condition]:
@@ -244,39 +240,35 @@ def _triggers(context: Context, problems: Mapping[ChildKey, ChildProblem]) -> Co
     if problems:
         return _not_made(TRIGGERS, problems)
     if context.history.target is None:
-        return condition(TRIGGERS, False, "NotDeployed", "no trigger runs before something is deployed")
+        return condition(TRIGGERS, False, "NotDeployed", "no trigger runs before the first deploy")
     active = ", ".join(trigger.name for trigger in schedules.active(context.app, context.snapshot.now))
     return condition(TRIGGERS, True, "Scheduled", f"active: {active}" if active else "none of the triggers is active")
 
 
 def _overridden(context: Context) -> Condition:
     if (name := name_taken(context)) is not None:
-        message = (
-            f"row {name}, made by hand, has the name of the row that spec.deploy asks for: change spec.deploy.message, and it gets another"
-        )
+        message = f"change spec.deploy.message: somebody created row {name}, which has the name that the row of spec.deploy would get"
         return condition(OVERRIDDEN, True, "NameTaken", message)
     running = override(context)
     if running is None:
-        return condition(OVERRIDDEN, False, "AsDeclared", "no row made by hand is newer than what spec.deploy asks")
+        return condition(OVERRIDDEN, False, "AsDeclared", "no manual row is newer than the row of spec.deploy")
     last, instead = running
     version = last.content.get("workflowVersion", "the newest version")
-    request = f"spec.deploy asks {version} (#{last.sequence}, {last.name})"
+    request = f"spec.deploy has {version} (#{last.sequence}, {last.name})"
     if instead.pinned is not None and instead.pinned.source is Source.REVERT:
-        return condition(OVERRIDDEN, True, "Reverted", f"{request}, and {events.title(instead)} took a version back{_until(context)}")
-    runs = (
-        f"{events.title(instead)}, made by hand, runs in its place" if instead.sequence > last.sequence else f"{events.title(instead)} runs"
-    )
+        return condition(
+            OVERRIDDEN, True, "Reverted", f"{request}, but {events.title(instead)} reverted a version and runs{_until(context)}"
+        )
+    runs = f"{events.title(instead)}, deployed manually, runs" if instead.sequence > last.sequence else f"{events.title(instead)} runs"
     return condition(
-        OVERRIDDEN, True, "NewerRow" if instead.sequence > last.sequence else "Waits", f"{request}, and {runs}{_until(context)}"
+        OVERRIDDEN, True, "NewerRow" if instead.sequence > last.sequence else "Waits", f"{request}, but {runs}{_until(context)}"
     )
 
 
 def _until(context: Context) -> str:
     """Returns how long the running row stays in place of `spec.deploy`."""
     if shown_hold(context) is not None:
-        return (
-            f": what spec.deploy asks waits until `kubectl dynamiq resume {context.app.meta.name}`, or a deploy by hand of another version"
-        )
+        return f". Changes from Git are on hold. To apply them again: `kubectl dynamiq resume {context.app.meta.name} -n {context.app.meta.namespace}`"
     return " until spec.deploy changes" if not context.guarded and hold(context) is None else ""
 
 

@@ -17,7 +17,7 @@ def archived_condition(app: App, archive: ArchiveAnswers, settings: Settings) ->
     if history is None or not history.archive:
         return None
     if settings.recorder is None:
-        return condition(ARCHIVED, False, "NoRecorder", f"{_STAY}: the operator was told of no recorder")
+        return condition(ARCHIVED, False, "NoRecorder", f"{_STAY}: the operator has no recorder, set --recorder")
     if archive.problem:
         return condition(ARCHIVED, False, "NotAcknowledged", f"{_STAY} until the archive has them: {archive.problem}")
     return condition(ARCHIVED, True, "HandedOver", "rows leave the cluster once the archive has them")

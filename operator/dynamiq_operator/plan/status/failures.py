@@ -35,8 +35,8 @@ def failure_of(context: Context) -> ReconcileFailure | None:
 def lost_message(lost: LiveRow) -> str:
     """Returns the message that the live row is missing."""
     return (
-        f"row {lost.row} (#{lost.sequence}), which this App serves, is not there any more: "
-        "what runs stays as it is, and nothing of it is repaired; bring the row back from a backup, or deploy"
+        f"live row {lost.row} (#{lost.sequence}) is missing: restore it from a backup, or deploy. "
+        "Until then its pods keep running, and nothing of them is repaired"
     )
 
 

@@ -10,7 +10,7 @@ from dynamiq_operator.plan.children.recording import RECORDED
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.status.conditions import REDACTION, condition
 
-_FROM_NOW = "they are recorded from their next restart, which a deploy of another version brings, or `kubectl rollout restart`"
+_FROM_NOW = "deploy another version or run `kubectl rollout restart` to record their runs"
 _ASLEEP = "the App has no pod: the next one sends its runs to the recorder"
 
 
@@ -34,9 +34,7 @@ def recorded_condition(context: Context) -> Condition | None:
         return condition(RECORDED, True, "PodsRecorded", f"its pods send their runs to {recorder}" if sends else _ASLEEP)
     moved = next((each for each in others if each is not None), None)
     if moved is not None:
-        message = (
-            f"{len(others)} of {len(pods)} pods do not send their runs to {recorder} yet, such as to {moved} in its place: {_FROM_NOW}"
-        )
+        message = f"{len(others)} of {len(pods)} pods do not send their runs to {recorder} yet, but for example to {moved}: {_FROM_NOW}"
         return condition(RECORDED, False, "RecorderMoved", message)
     message = f"{len(others)} of {len(pods)} pods were made before the recorder was installed: {_FROM_NOW}"
     return condition(RECORDED, False, "PodsNotRestarted", message)

@@ -29,11 +29,11 @@ def sleep_condition(context: Context) -> Iterator[Condition]:
     elif (problem := slice_problem(context.snapshot.children, context.app)) is not None:
         yield condition(SLEEP, False, problem.reason.value, problem.message)
     elif _is_unanswered(context):
-        yield condition(SLEEP, False, "GateSilent", "dynamiq-gate is ready, and none of its pods answers for this App yet: it stays awake")
+        yield condition(SLEEP, False, "GateSilent", "it stays awake: dynamiq-gate is ready, but none of its pods answers for this App yet")
     elif _is_silent(context):
         yield condition(SLEEP, False, NO_IDLE_TIME, _SILENT)
     else:
-        yield condition(SLEEP, False, "InUse", f"it is called, or was within {config.idle_seconds} s")
+        yield condition(SLEEP, False, "InUse", f"it was called within the last {config.idle_seconds} s")
 
 
 def available_though_asleep(context: Context) -> Condition | None:
@@ -47,7 +47,7 @@ def available_though_asleep(context: Context) -> Condition | None:
     leads = gate_slice(context.snapshot.endpoints, context.app)
     if state is not Sleep.WAKING or leads is None or observed is None or wakes_in_vain(context, observed):
         return None
-    held = condition(AVAILABLE, True, "Waking", "it is waking: dynamiq-gate holds calls until a pod is ready")
+    held = condition(AVAILABLE, True, "Waking", "it is waking: dynamiq-gate queues calls until a pod is ready")
     return held if is_answered(context.snapshot.endpoints.gate, leads) else None
 
 

@@ -16,8 +16,8 @@ from dynamiq_operator.plan.status.conditions import STRATEGY_CHANGING, WARM, con
 from dynamiq_operator.plan.workloads.wanted import conversion, noted_pins, standby, standby_seconds
 
 _UNAWARE = (
-    "its runtime does not close connections that callers keep open, so who holds one to the ClusterIP stays at that version: "
-    "runtimes from before this version of Dynamiq do not"
+    "its runtime does not close the connections of callers, so who keeps one open to the ClusterIP stays at that version: "
+    "deploy a runtime image of this version of Dynamiq"
 )
 
 
@@ -35,19 +35,17 @@ def _warm(context: Context) -> Condition:
     observed = context.workloads.get(label)
     if label is None or observed is None:
         warm = context.app.spec.rollout.warm
-        why = "keepWarm.replicas is 0" if warm.replicas == 0 else "none has been left, or its time is over"
-        return condition(WARM, False, "NothingWarm", f"no version is kept warm: {why}; a rollback starts its pods first")
+        why = "keepWarm.replicas is 0" if warm.replicas == 0 else "no version was replaced yet, or its time is over"
+        return condition(WARM, False, "NothingWarm", f"there is no standby: {why}; a rollback starts its pods first")
     state, pins, seconds = WorkloadState.of(observed), noted_pins(context.workloads, label), standby_seconds(context)
     version = pins.version if pins is not None else observed["metadata"]["name"]
     if state.replicas == 0:
-        return condition(WARM, False, "NothingWarm", f"{version} sleeps like the version that is live; a rollback starts its pods first")
+        return condition(WARM, False, "NothingWarm", f"standby {version} sleeps like the live version; a rollback starts its pods first")
     until = f", until {format_time(context.snapshot.now + timedelta(seconds=seconds))}" if seconds is not None else ""
     if state.available < state.replicas or not state.observed:
-        return condition(
-            WARM, False, "NotReady", f"{version} is to be kept warm{until}, and not all of its {state.replicas} pods are ready"
-        )
+        return condition(WARM, False, "NotReady", f"{version} is the standby{until}, but not all of its {state.replicas} pods are ready")
     unaware = f"; {_UNAWARE}" if unaware_pods(context) else ""
-    return condition(WARM, True, "KeptWarm", f"{version} is kept warm{until}: {_pods(state.replicas)}{unaware}")
+    return condition(WARM, True, "KeptWarm", f"{version} is the standby{until}: {_pods(state.replicas)}{unaware}")
 
 
 def _changing(context: Context) -> tuple[str, str] | None:
@@ -60,7 +58,7 @@ def _changing(context: Context) -> tuple[str, str] | None:
     other = conversion(context)
     observed = context.workloads.get(other)
     state = WorkloadState.of(observed) if observed is not None else None
-    begun = f"the App changes to strategy {strategy}: pods of the live version are started beside those that serve, and take their place"
+    begun = f"the App changes to strategy {strategy}: new pods of the live version start beside those that serve, and replace them"
     problem = context.snapshot.children.problems.get(WORKLOAD.key(context.app.meta.name, other or ""))
     if problem is not None and observed is None:
         return problem.reason.value, f"{begun}; until then nothing changes for callers: {problem.message}"

@@ -37,12 +37,12 @@ def trial_condition(context: Context) -> Condition | None:
     if is_over and not why:
         return _kept(policy, live, watched)
     if not is_newest(context, live):
-        return condition(TRIAL, False, "Overtaken", f"a row was made after {events.title(live)}: it is not taken back")
+        return condition(TRIAL, False, "Overtaken", f"a newer row exists, so {events.title(live)} is not reverted")
     if why and _has_no_good_row(context):
-        message = f"{events.title(live)} would be taken back, and no older row ran another version: deploy one by hand"
+        message = f"{events.title(live)} cannot be reverted, since no older row ran another version; deploy one manually"
         return condition(TRIAL, False, NOTHING_TO_RESTORE, message)
     if is_over:
-        return condition(TRIAL, False, "Reverting", f"{events.title(live)} is to be taken back: {why}")
+        return condition(TRIAL, False, "Reverting", f"{events.title(live)} is to be reverted: {why}")
     return _watching(context, policy, live, watched)
 
 
@@ -67,7 +67,11 @@ def trial_times(context: Context) -> tuple[float, ...]:
 
 def _reverted(context: Context, live: Record) -> str:
     waits = context.app.spec.deploy is not None and shown_hold(context) is not None
-    held = f"; what Git asks for waits until `kubectl dynamiq resume {context.app.meta.name}`" if waits else ""
+    held = (
+        f". Changes from Git are on hold. To apply them again: `kubectl dynamiq resume {context.app.meta.name} -n {context.app.meta.namespace}`"
+        if waits
+        else ""
+    )
     return f"{live.spec.message or ''}; {events.title(live)} runs in its place{held}"
 
 
@@ -89,10 +93,10 @@ def _being_reverted(context: Context, live: Record) -> Condition | None:
         return None
     name = names.revert_row(context.app.meta.name, live.name)
     if any(row.name == name for row in context.history.rows):
-        return condition(TRIAL, False, "Reverting", f"{events.title(live)} is being taken back by row {name}")
+        return condition(TRIAL, False, "Reverting", f"{events.title(live)} is being reverted by row {name}")
     failed = context.app.status.failed
     if failed is not None and failed.row == name:
-        return condition(TRIAL, False, "NotReverted", f"{events.title(live)} could not be taken back: row {name} failed: {failed.reason}")
+        return condition(TRIAL, False, "NotReverted", f"{events.title(live)} could not be reverted: row {name} failed: {failed.reason}")
     return None
 
 
@@ -106,7 +110,7 @@ def _kept(policy: RevertPolicy, live: Record, watched: Trial) -> Condition:
     if compared is not None and compared.result is ComparisonResult.NOT_COMPARED:
         return condition(TRIAL, False, "NotCompared", f"{text}; its {compared_figures(policy)} could not be compared: {compared.message}")
     if compared is not None and compared.result is ComparisonResult.REGRESSED:
-        return condition(TRIAL, False, "Kept", f"{text}: it is worse, and was not taken back in time; {compared.message}")
+        return condition(TRIAL, False, "Kept", f"{text}: it is worse, and was not reverted in time; {compared.message}")
     return condition(TRIAL, False, "Kept", text + (f"; {compared.message}" if compared is not None else ""))
 
 
@@ -118,12 +122,15 @@ def _watching(context: Context, policy: RevertPolicy, live: Record, watched: Tri
             TRIAL,
             None,
             "NoRuns",
-            f"the runtime of {title} reports no runs at port 9090: until {watched.until} it is taken back only where its pods crash{others}",
+            f"the runtime of {title} reports no runs at port 9090: until {watched.until} it is reverted only if its pods crash{others}",
         )
     text = f"{title} is watched until {watched.until}: {_limits(policy, watched)}"
     if policy.compares and context.snapshot.settings.recorder is None:
         return condition(
-            TRIAL, None, "NoRecorder", f"{text}; its {compared_figures(policy)} cannot be compared: the operator was told of no recorder"
+            TRIAL,
+            None,
+            "NoRecorder",
+            f"{text}; its {compared_figures(policy)} cannot be compared: the operator has no recorder, set --recorder",
         )
     more = watched.compared.message if watched.compared is not None else too_short(context.snapshot.trial, context.history.live, policy)
     return condition(TRIAL, True, "Watching", text + (f"; {more}" if more else ""))
@@ -133,4 +140,4 @@ def _limits(policy: RevertPolicy, watched: Trial) -> str:
     """Returns what reverts the row from now on. The comparison is made once: after that its limits are left out."""
     bad = [f"more than {policy.max_failed_percent} % of at least {policy.min_runs} runs fail", "its pods crash again and again"]
     bad += limits(policy) if watched.compared is None else ()
-    return f"where {', '.join(bad[:-1])}, or {bad[-1]}, what ran before comes back"
+    return f"it is reverted if {', '.join(bad[:-1])}, or {bad[-1]}"

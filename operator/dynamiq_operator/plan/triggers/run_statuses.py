@@ -148,5 +148,5 @@ def _missed(context: Context) -> Iterator[TriggerRun]:
             started_at=format_time(at),
             ended_at=format_time(at + triggers.GRACE),
             outcome=RunOutcome.MISSED,
-            message=f"it was to run at {format_time(at)}, and did not within {int(triggers.GRACE.total_seconds() // 60)} min",
+            message=f"it was due at {format_time(at)}, and did not run within {int(triggers.GRACE.total_seconds() // 60)} min",
         )

@@ -129,7 +129,7 @@ def why_not(trigger: Trigger) -> str | None:
     """Returns why a trigger can never run as it is written; None if it can."""
     for field, text in (("runAt", trigger.run_at), ("expiresAt", trigger.expires_at)):
         if text is not None and triggers.moment(text) is None:
-            return f"{field} {text} is no time"
+            return f"{field} {text} is not a time"
     if trigger.schedule is not None:
         if trigger.timezone and trigger.timezone not in triggers.zones():
             return f"there is no time zone {trigger.timezone}: use an IANA name, such as Europe/Berlin"
@@ -148,5 +148,5 @@ def _why_not_input(trigger: Trigger) -> str | None:
     except (ValueError, RecursionError) as error:
         return f"input is not JSON: {error}" if isinstance(error, json.JSONDecodeError) else "input is not JSON"
     if trigger.input_transformer is None and not isinstance(value, dict):
-        return "input is not an object, which a run's input is: use one, or make one of it by inputTransformer"
+        return "input is not an object: use one, or make one of it by inputTransformer"
     return None

@@ -19,7 +19,7 @@ NOT_APPROVED = "NotApproved"
 """Reason of VariablesHeld if the target has no environment with which its pods may be made."""
 _MOST_NAMES = 10
 _BY_THEMSELVES = (
-    "They take effect without a deploy once the App is not suspended, no freeze is on, and its policies can be read and ask for no approval"
+    "They take effect without a deploy once the App is not suspended, no freeze is on, and its policies are readable and need no approval"
 )
 
 

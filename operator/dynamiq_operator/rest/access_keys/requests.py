@@ -19,6 +19,6 @@ class NewAccessKey(RequestModel):
         Field(
             min_length=1,
             max_length=253,
-            description="Letters, digits, '-', '_' and '.', and no '.' at the begin. Left out: one is made up.",
+            description="Letters, digits, '-', '_' and '.', not beginning with '.'. Left out: a generated one.",
         ),
     ] = None

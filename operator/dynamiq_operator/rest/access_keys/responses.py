@@ -26,5 +26,7 @@ class MadeAccessKey(AccessKey):
     value: str
     is_announced: Annotated[
         bool,
-        Field(description="It works in a few seconds, a minute at most; else, where the caller may not change the App, within 60 to 90 s."),
+        Field(
+            description="True: it works in a few seconds, at most a minute. False: within 60 to 90 s, since the caller may not change the App."
+        ),
     ]

@@ -53,7 +53,7 @@ class AppStatus(ResponseModel):
 class LiveRef(ResponseModel):
     """The deployment that the App serves."""
 
-    deployment_id: Annotated[Id | None, Field(description="None where the row is not there any more, or may not be read.")]
+    deployment_id: Annotated[Id | None, Field(description="None if the row was deleted, or the caller may not read it.")]
     name: str
     sequence: int
     version: str
@@ -65,8 +65,8 @@ class UnderWayRef(ResponseModel):
 
     deployment_id: Id
     name: str
-    sequence: Annotated[int | None, Field(description="None until the operator has taken the row up.")]
-    version: Annotated[str | None, Field(description="None where it is decided with the rest of the row.")]
+    sequence: Annotated[int | None, Field(description="None until the operator has numbered the row.")]
+    version: Annotated[str | None, Field(description="None until the row is pinned.")]
     status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing"]})]
 
 
@@ -80,10 +80,10 @@ class GitAsks(ResponseModel):
     """The deployment that Git declares: `App.spec.deploy`."""
 
     workflow_version: Annotated[str | None, Field(description="None: the newest release at the time of the change.")]
-    runtime: Annotated[str | None, Field(description="Name of a Runtime; none: that which is live.")]
+    runtime: Annotated[str | None, Field(description="Name of a Runtime; none: the live row's.")]
     message: str | None
     changed_by: Annotated[str | None, Field(description="Who changed it last.")]
-    is_live: Annotated[bool, Field(description="Whether the App serves the deployment that was made of it.")]
+    is_live: Annotated[bool, Field(description="True: the App serves the deployment of this spec.deploy.")]
 
 
 class WarmRef(ResponseModel):
@@ -149,7 +149,7 @@ class App(ResponseModel):
     description: str | None
     project_id: Id | None
     hostname: Annotated[
-        str, Field(description="What callers use: a name to call by https, or a URL, where the gateway is called otherwise.")
+        str, Field(description="What callers use: a name to call by https, or a URL if the gateway is called in another way.")
     ]
     runtime_id: Id | None
     workflow_id: Id | None
@@ -157,7 +157,7 @@ class App(ResponseModel):
     deployment_config: ConfigShape
     access_control: Access
     created_at: Time
-    created_by: Annotated[Author | None, Field(description="None for an App that was not made through this API.")]
+    created_by: Annotated[Author | None, Field(description="None for an App that was not created through this API.")]
     updated_at: Time
     updated_by: Author | None
     archived_at: Time | None
@@ -171,10 +171,10 @@ class App(ResponseModel):
     environment: Annotated[str | None, Field(description="The namespace's label dynamiq.getdynamiq.ai/environment.")]
     status: AppStatus
     live: LiveRef | None
-    under_way: Annotated[UnderWayRef | None, Field(description="None, too, where the caller may not list deployments.")]
-    waiting: Annotated[list[WaitingRef], Field(description="Deployments that a rule for deploys holds, newest first.")]
-    holds: Annotated[RowRef | None, Field(description="The rollback after which what Git asks for waits.")]
-    suspended: Annotated[bool, Field(description="Nothing of it is deployed until that is taken off.")]
+    under_way: Annotated[UnderWayRef | None, Field(description="Also none if the caller may not list deployments.")]
+    waiting: Annotated[list[WaitingRef], Field(description="Deployments that a guard blocks, newest first.")]
+    holds: Annotated[RowRef | None, Field(description="The rollback since which changes from Git are on hold.")]
+    suspended: Annotated[bool, Field(description="While suspended, nobody can deploy the App. It keeps running.")]
 
 
 class AppDetails(App):
@@ -204,5 +204,5 @@ class AppDetails(App):
 
     conditions: list[Condition]
     git: Annotated[GitAsks | None, Field(description="None for an App that Git does not deploy.")]
-    warm: Annotated[list[WarmRef], Field(description="Of strategy Switch: what is kept ready, as far as the caller may read workloads.")]
-    guards: Annotated[list[Guard], Field(description="What would hold a deployment that is asked for now.")]
+    warm: Annotated[list[WarmRef], Field(description="Of strategy Switch: the standby, if the caller may read workloads.")]
+    guards: Annotated[list[Guard], Field(description="What would block a deployment that is requested now.")]

@@ -41,9 +41,9 @@ def every_app(
     context: ContextOf,
     session: SessionOf,
     paging: PagingOf,
-    project_id: Annotated[Id | None, Query(description="Apps of this project alone.")] = None,
-    workflow_id: Annotated[Id | None, Query(description="Apps of this workflow alone.")] = None,
-    include_archived: Annotated[bool, Query(description="No App is ever archived here.")] = False,  # noqa: ARG001 - clients send it
+    project_id: Annotated[Id | None, Query(description="Only Apps of this project.")] = None,
+    workflow_id: Annotated[Id | None, Query(description="Only Apps of this workflow.")] = None,
+    include_archived: Annotated[bool, Query(description="Has no effect: no App is archived.")] = False,  # noqa: ARG001 - clients send it
 ) -> Json:
     """Returns the Apps that the caller may list."""
     field, namespaces = "", [""]
@@ -55,7 +55,7 @@ def every_app(
         workflow = context.find(WORKFLOWS, workflow_id, "workflow_id")
         if namespaces not in ([""], [workflow.namespace]):
             _check_readable(session, workflow.namespace, "workflow", workflow_id)
-            raise invalid_field("workflow_id", "this workflow is of another project than project_id")
+            raise invalid_field("workflow_id", "this workflow belongs to another project than project_id")
         field, namespaces = f"spec.workflow={workflow.name}", [workflow.namespace]
     try:
         apps = kube_api.items(session.api, APPS, namespaces[0], field=field)

@@ -22,10 +22,10 @@ router = APIRouter(prefix="/v1", tags=["catalog"], route_class=StrictRoute)
 
 @router.get("/resource-profiles", responses=documented(Many[ResourceProfile], 422))
 def resource_profiles(
-    purpose: Annotated[str, Query(max_length=64, description="What for: service, inference or fine_tuning.")] = "service",  # noqa: ARG001 - clients send it
+    purpose: Annotated[str, Query(max_length=64, description="Purpose: service, inference or fine_tuning.")] = "service",  # noqa: ARG001 - clients send it
     page: PageOf = 1,
     page_size: PageSizeOf = PAGE_SIZE,
-    sort: Annotated[Literal["sort_order", "created_at", "-created_at"], Query(description="Taken, and without effect.")] = "sort_order",  # noqa: ARG001
+    sort: Annotated[Literal["sort_order", "created_at", "-created_at"], Query(description="Accepted, without effect.")] = "sort_order",  # noqa: ARG001
 ) -> Json:
     """Returns the sizes of machines that the product rents out: always none. Here a deployment's `resources` limit a pod."""
     return Paging(page=page, page_size=page_size).of((), str)
@@ -36,7 +36,7 @@ def services(
     context: ContextOf,
     session: SessionOf,
     paging: PagingOf,
-    project_id: Annotated[Id | None, Query(description="Services of this project alone.")] = None,
+    project_id: Annotated[Id | None, Query(description="Only services of this project.")] = None,
 ) -> Json:
     """Returns the containers that the product runs beside Apps: always none. Here they are Deployments of Kubernetes."""
     if project_id is not None and not may_read(session.api, context.find(NAMESPACES, project_id, "project_id").name):

@@ -26,8 +26,8 @@ class VariableInput(RequestModel):
     """An environment variable: exactly one of value, secret and config_map."""
 
     name: Annotated[str, Field(min_length=1, max_length=128)]
-    value: Annotated[str | None, Field(max_length=32768, description="Its value, in plain sight.")] = None
-    secret: Annotated[KeyRef | None, Field(description="Take the value from a Secret, which the caller has to be allowed to read.")] = None
+    value: Annotated[str | None, Field(max_length=32768, description="Its value, readable by whoever reads the App.")] = None
+    secret: Annotated[KeyRef | None, Field(description="Take the value from a Secret, which the caller must be allowed to read.")] = None
     config_map: Annotated[KeyRef | None, Field(description="Take the value from a ConfigMap.")] = None
 
     @model_validator(mode="after")
@@ -49,7 +49,7 @@ class ExposureInput(RequestModel):
 
     type: Annotated[
         Literal["Ingress", "Gateway", "ClusterIP"] | None,
-        Field(description="null: an Ingress where there is a hostname or the operator has a domain, else inside the cluster only."),
+        Field(description="null: an Ingress if there is a hostname or the operator has a domain, else only inside the cluster."),
     ] = None
     class_name: Annotated[Name | None, Field(alias="class", description="IngressClass, for type Ingress.")] = None
     tls_secret: Annotated[Name | None, Field(description="Secret with the certificate, for type Ingress.")] = None
@@ -59,15 +59,15 @@ class ExposureInput(RequestModel):
     gateway_section: Annotated[Name | None, Field(description="One of the Gateway's listeners.")] = None
     annotations: Annotated[
         dict[str, Annotated[str, Field(max_length=1024)]] | None,
-        Field(max_length=16, description="Annotations of the Ingress, of those that the operator allows."),
+        Field(max_length=16, description="Annotations of the Ingress; only those that the operator allows."),
     ] = None
 
     @model_validator(mode="after")
     def _of_a_type(self) -> Self:
         if self.type is None and any(value is not None for name, value in self if name != "type"):
-            raise PydanticCustomError("exposure", "name a type beside the rest: Ingress or Gateway")
+            raise PydanticCustomError("exposure", "add a type: Ingress or Gateway")
         if self.gateway_section is not None and self.gateway is None:
-            raise PydanticCustomError("exposure", "gateway_section is a listener of gateway: name that, too")
+            raise PydanticCustomError("exposure", "gateway_section is a listener of gateway: add gateway, too")
         return self
 
     def as_spec(self) -> dict[str, Any] | None:
@@ -103,7 +103,7 @@ class ConfigurationChange(RequestModel):
         }
     )
 
-    object_version: Annotated[str, Field(pattern=OBJECT_VERSION, description="Of the configuration that was read.")]
+    object_version: Annotated[str, Field(pattern=OBJECT_VERSION, description="Version of the configuration that was read.")]
     hostname: Annotated[str | None, Field(min_length=1, max_length=253, description="null: the one in the operator's domain.")] = None
     exposure: Annotated[ExposureInput | None, Field(description="null: left to the operator.")] = None
     variables: Annotated[list[VariableInput] | None, Field(max_length=VARIABLES_MOST, description="All of them; null: none.")] = None

@@ -53,12 +53,10 @@ class Configuration(ResponseModel):
         problems=[],
     )
 
-    object_version: Annotated[
-        str, Field(description="Changes with this configuration, and with nothing else of the App; a change has to name it.")
-    ]
+    object_version: Annotated[str, Field(description="Changes only with this configuration. A change must name it.")]
     name: str
     description: str | None
-    hostname: Annotated[str | None, Field(description="None: the one in the operator's domain, where it has one.")]
+    hostname: Annotated[str | None, Field(description="None: the one in the operator's domain, if it has a domain.")]
     exposure: ExposureShape
     access_type: Annotated[str, Field(json_schema_extra={"enum": [each.value for each in AccessType]})]
     variables: list[Variable]
@@ -66,11 +64,13 @@ class Configuration(ResponseModel):
         str | None,
         Field(
             json_schema_extra={"enum": ["argocd", "flux", "helm", None]},
-            description="Who writes the App again from what they keep elsewhere: a change here may not last.",
+            description="Who writes the App from elsewhere, such as from Git: they may overwrite a change made here.",
         ),
     ]
-    is_applied: Annotated[bool, Field(description="Whether the operator has seen the App as it is: `problems` is of before, where not.")]
+    is_applied: Annotated[
+        bool, Field(description="True: the operator has seen the current App. False: `problems` describes an earlier one.")
+    ]
     problems: Annotated[
         list[Condition],
-        Field(description="The App's conditions about it that are not True: a hostname that another App has, a key that is missing."),
+        Field(description="The App's conditions about it that are not True, such as a hostname of another App or a missing key."),
     ]

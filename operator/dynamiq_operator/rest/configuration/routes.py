@@ -47,4 +47,4 @@ def _outdated(error: Outdated) -> HttpProblem:
     now = serialize.configuration(error.app)
     fields = [serialize.NAMES.get(field, field) for field in error.fields]
     details = {**{field: {"now": now[field]} for field in fields}, "object_version": now["object_version"]}
-    return HttpProblem(409, f"{error}: {', '.join(fields)}; nothing was written, so read it again and change that", details)
+    return HttpProblem(409, f"{error}: {', '.join(fields)}; nothing was written. Read it again, and change that", details)

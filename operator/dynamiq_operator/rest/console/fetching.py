@@ -35,7 +35,7 @@ class Fetch:
         """Returns the JSON object at a URL. Raises ProviderError."""
         status, answer = self._send("GET", url, {}, None)
         if status != 200 or answer is None:
-            raise ProviderError(f"{url} answered {status}, and has to answer 200 with a JSON object")
+            raise ProviderError(f"{url} answered {status} instead of 200 with a JSON object")
         return answer
 
     def post(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[int, dict[str, Any] | None]:
@@ -55,7 +55,7 @@ class Fetch:
                 while piece := response.read1(65536, decode_content=False):
                     read += piece
                     if len(read) > ANSWER_MOST or time.monotonic() > deadline:
-                        raise ProviderError(f"{url} answers with more than {ANSWER_MOST} bytes, or for longer than {ANSWERED_WITHIN:g} s")
+                        raise ProviderError(f"{url} answered with more than {ANSWER_MOST} bytes, or took longer than {ANSWERED_WITHIN:g} s")
             finally:
                 response.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -38,16 +38,16 @@ def verify(token: str, keys: Iterable[Mapping[str, Any]], issuer: str, client_id
     claims = _claims(token, [key for key in keys if _fits(key, _header(token))], issuer, client_id)
     audience, party = claims["aud"], claims.get("azp")
     if party is not None and party != client_id:
-        raise WrongToken("its azp is another client")
+        raise WrongToken("its azp names another client")
     if party is None and isinstance(audience, list) and len(audience) > 1:
-        raise WrongToken("it is for several audiences, and names no azp")
+        raise WrongToken("it is for several audiences, and has no azp")
     token_nonce = claims.get("nonce")
     if not isinstance(token_nonce, str) or not hmac.compare_digest(token_nonce.encode(), nonce.encode()):
-        raise WrongNonce("its nonce is not that of this sign-in")
+        raise WrongNonce("its nonce belongs to another sign-in")
 
 
 def _claims(token: str, keys: Iterable[Mapping[str, Any]], issuer: str, client_id: str) -> dict[str, Any]:
-    algorithm, why = _header(token)["alg"], "no key of the provider fits it"
+    algorithm, why = _header(token)["alg"], "no key of the provider verifies it"
     for key in keys:
         try:
             claims: dict[str, Any] = jwt.decode(
@@ -72,7 +72,7 @@ def _header(token: str) -> dict[str, Any]:
     except (jwt.PyJWTError, RecursionError) as error:
         raise WrongToken(type(error).__name__) from None
     if header.get("alg") not in ALGORITHMS:
-        raise WrongToken("its algorithm is not one that is taken")
+        raise WrongToken("its algorithm is not accepted")
     return header
 
 

@@ -60,11 +60,11 @@ def _sign_in(request: Request, console: Console) -> SignIn:
     Raises HttpProblem if there is no provider, at another address than the console's, and for requests that do not open a window.
     """
     if console.sign_in is None or console.options.address is None:
-        raise HttpProblem(404, "no provider is set up here: start the API with --oidc-issuer, or sign in with a token")
+        raise HttpProblem(404, "no OIDC provider is set up: start the API with --oidc-issuer, or sign in with a token")
     if not console.options.address.has_host(request.headers.get("host", "")):
-        raise HttpProblem(403, f"the console is at {console.options.address.origin}/console/, and was called by another name")
+        raise HttpProblem(403, f"open the console at {console.options.address.origin}/console/: this request used another name")
     if any(request.headers.get(name, value) != value for name, value in WINDOW):
-        raise HttpProblem(403, "one signs in by going to this page in a window: a script, a frame or an image cannot")
+        raise HttpProblem(403, "open this page in a window to sign in: a script, a frame or an image cannot")
     return console.sign_in
 
 
@@ -81,11 +81,11 @@ async def _judge(context: ApiContext, token: str) -> None:
     try:
         await context.sessions.session(token)
     except NotAllowed as error:
-        raise Failed("token", "its user may not ask the API server who they are") from error
+        raise Failed("token", "its user may not create SelfSubjectReviews") from error
     except (HttpProblem, errors.ApiError) as error:
         if error.status == 401:
             raise Failed("token", "the API server does not accept it: see its OIDC settings (issuer, client id, claims)") from error
-        raise Failed("cluster", "the API server cannot be asked about it") from error
+        raise Failed("cluster", "the API server did not answer whether it is valid") from error
 
 
 def _failed(console: Console, why: Failed, target: str) -> Response:

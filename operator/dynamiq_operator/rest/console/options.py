@@ -58,7 +58,7 @@ def check_issuer(text: str) -> str:
         or parts.fragment
         or "@" in parts.netloc
     ):
-        raise ValueError(f"{text} is not an issuer's URL, such as https://accounts.example.com (by plain HTTP at localhost alone)")
+        raise ValueError(f"{text} is not an issuer's URL, such as https://accounts.example.com (plain HTTP only at localhost)")
     return text
 
 

@@ -48,13 +48,13 @@ class Metadata:
     def of(cls, document: Mapping[str, Any], issuer: str) -> Metadata:
         """Returns the checked metadata. Raises ProviderError."""
         if document.get("issuer") != issuer:
-            raise ProviderError(f"what is at {issuer}{WELL_KNOWN} is of another issuer")
+            raise ProviderError(f"{issuer}{WELL_KNOWN} describes another issuer")
         urls = [document.get(f"{each}_endpoint") for each in ("authorization", "token")] + [document.get("jwks_uri")]
         for url in urls:
             if not isinstance(url, str) or not _URL.fullmatch(url) or "#" in url or not is_safe(url):
-                raise ProviderError(f"what is at {issuer}{WELL_KNOWN} lacks an endpoint, or one of them is not HTTPS")
+                raise ProviderError(f"{issuer}{WELL_KNOWN} lacks an endpoint, or one of them is not HTTPS")
             if issuer.startswith("https:") and not url.startswith("https:"):
-                raise ProviderError(f"what is at {issuer}{WELL_KNOWN} has an endpoint that is not HTTPS")
+                raise ProviderError(f"{issuer}{WELL_KNOWN} has an endpoint that is not HTTPS")
         methods = document.get("token_endpoint_auth_methods_supported")
         known = tuple(str(each) for each in methods) if isinstance(methods, list) else ("client_secret_basic",)
         announced = document.get("authorization_response_iss_parameter_supported") is True
@@ -112,7 +112,7 @@ class Provider:
     def check_issuer(self, issuer: str | None) -> None:
         """Raises ProviderError if a response is another issuer's, or names none although this provider does (RFC 9207)."""
         if issuer != self._options.issuer and (issuer is not None or self._metadata.get().is_announced):
-            raise ProviderError("the answer is not of this issuer")
+            raise ProviderError("the answer came from another issuer")
 
     def exchange(self, code: str, attempt: Attempt) -> str:
         """Returns the verified ID token for a code. Raises ProviderError and id_token.WrongToken.
@@ -129,7 +129,7 @@ class Provider:
             raise ProviderError(f"it answered {status}{suffix} to the code")
         token = answer.get("id_token")
         if not isinstance(token, str) or len(token) > TOKEN_MAX or not cookies.TOKEN.fullmatch(token):
-            raise id_token.WrongToken(f"there is none, or it has more than {TOKEN_MAX} bytes")
+            raise id_token.WrongToken(f"it is missing, or has more than {TOKEN_MAX} bytes")
         self._verify(token, attempt.nonce)
         return token
 
@@ -155,7 +155,7 @@ class Provider:
         if "client_secret_post" in metadata.methods:
             fields |= {"client_id": options.client_id, "client_secret": secret}
             return {}
-        raise ProviderError("it takes a client's secret neither by client_secret_basic nor by client_secret_post")
+        raise ProviderError("it supports neither client_secret_basic nor client_secret_post")
 
     def _fetch_metadata(self) -> Metadata:
         return Metadata.of(self._fetch.get(f"{self._options.issuer.rstrip('/')}{WELL_KNOWN}"), self._options.issuer)

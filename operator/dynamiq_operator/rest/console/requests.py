@@ -15,4 +15,4 @@ class NewSession(RequestModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"token": "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2ln"}]})
 
-    token: Annotated[str, Field(min_length=1, max_length=TOKEN_MAX, description="Such as `kubectl create token` prints, or an ID token.")]
+    token: Annotated[str, Field(min_length=1, max_length=TOKEN_MAX, description="A token of `kubectl create token`, or an ID token.")]

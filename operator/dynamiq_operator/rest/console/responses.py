@@ -12,12 +12,12 @@ from dynamiq_operator.rest.shared.responses import Author
 
 
 class OidcSignIn(ResponseModel):
-    name: Annotated[str, Field(description="The provider, as the button calls it.")]
+    name: Annotated[str, Field(description="Name of the provider, for the button.")]
 
 
 class SignIn(ResponseModel):
-    token: Annotated[bool, Field(description="Whether a token can be given.")]
-    oidc: Annotated[OidcSignIn | None, Field(description="The provider of OIDC; null where none is set up.")]
+    token: Annotated[bool, Field(description="True: one can sign in with a token.")]
+    oidc: Annotated[OidcSignIn | None, Field(description="The OIDC provider; null if none is set up.")]
 
 
 class ConsoleSession(ResponseModel):
@@ -25,7 +25,7 @@ class ConsoleSession(ResponseModel):
 
     model_config = example(user=ANNA, expires_at="2026-11-25T06:19:23Z", sign_in={"token": True, "oidc": {"name": "Dex"}}, version="0.1.0")
 
-    user: Annotated[Author | None, Field(description="None where nobody is signed in, or the token is not valid any more.")]
-    expires_at: Annotated[Time | None, Field(description="When the token ends, where it says so.")]
+    user: Annotated[Author | None, Field(description="None if nobody is signed in, or the token has expired.")]
+    expires_at: Annotated[Time | None, Field(description="When the token expires, if it shows that.")]
     sign_in: SignIn
     version: Annotated[str, Field(description="Of this API.")]

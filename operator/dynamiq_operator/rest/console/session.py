@@ -55,7 +55,7 @@ async def sign_in(context: ContextOf, console: ConsoleOf, body: NewSession) -> J
     """Signs in with a token. 401 if the API server does not accept it. For pages of the console alone."""
     token = body.token.strip()
     if not cookies.TOKEN.fullmatch(token):
-        raise invalid_field("token", "a token has no spaces, quotes, commas, semicolons or backslashes: copy it whole, and nothing else")
+        raise invalid_field("token", "copy the whole token and nothing else: it has no spaces, quotes, commas, semicolons or backslashes")
     user = (await context.sessions.session(token)).user
     return _answer(console, user, token, 201, cookies.of_token(token, expires_at(token)))
 

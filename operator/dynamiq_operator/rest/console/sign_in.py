@@ -51,11 +51,11 @@ class SignIn:
     async def finish(self, parameters: Sequence[tuple[str, str]], attempt: Attempt | None, address: str) -> str:
         """Returns the ID token for the provider's response, sent by the browser at `address`. Raises Failed."""
         if attempt is None:
-            raise Failed("expired", "there is no attempt of this browser, or it took too long")
+            raise Failed("expired", "this browser has no sign-in attempt, or the attempt took too long")
         values = dict(parameters)
         is_single = max(Counter(name for name, _ in parameters).values(), default=0) <= 1
         if not is_single or not hmac.compare_digest(values.get("state", "").encode(), attempt.state.encode()):
-            raise Failed("state", "the answer is not to this browser's attempt")
+            raise Failed("state", "the answer belongs to another browser's attempt")
         self._spend(attempt.state)
         return await self._in_a_thread(address, partial(self._token, values, attempt))
 
@@ -91,4 +91,4 @@ class SignIn:
         except TimeoutError:
             raise Failed("provider", f"it took more than {WITHIN:g} s") from None
         except HttpProblem:
-            raise Failed("provider", "too many sign in at this moment") from None
+            raise Failed("provider", "too many people are signing in now") from None

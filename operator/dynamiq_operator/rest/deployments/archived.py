@@ -18,7 +18,7 @@ from dynamiq_operator.rest.kube.entries import Accepts, Entry
 from dynamiq_operator.rest.shared.archive import Archive, Key, archive_of
 from dynamiq_operator.rest.shared.rows import groups_of, is_id, read_row
 
-FILTERED = "filters look at the rows in the cluster alone: those in the archive are not among these"
+FILTERED = "filters apply only to rows in the cluster: archived rows are not listed"
 UNREACHED = "older rows are in the archive, which cannot be read now: "
 AWAY = (501, 503)
 

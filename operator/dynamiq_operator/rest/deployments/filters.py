@@ -70,11 +70,11 @@ async def _filters(
         str | None,
         Query(pattern=f"^({_PHASES})(,({_PHASES}))*$", description="One status, or several with commas between them."),
     ] = None,
-    created_by: Annotated[str | None, Query(max_length=_USER_MAX, description="The username of who made the row.")] = None,
+    created_by: Annotated[str | None, Query(max_length=_USER_MAX, description="The username of the row's author.")] = None,
     version: Annotated[str | None, Query(max_length=_NAME_MAX, description="The workflow version, such as v3.")] = None,
     runtime: Annotated[str | None, Query(max_length=_NAME_MAX, description="The version of the runtime.")] = None,
     since: Annotated[
-        str | None, Query(pattern=TIME, description="Rows whose deploy began at this time, or later; or at this date, UTC.")
+        str | None, Query(pattern=TIME, description="Rows whose deploy began at this time or later. A date is its begin in UTC.")
     ] = None,
     until: Annotated[str | None, Query(pattern=TIME, description="Rows whose deploy began before this time or date.")] = None,
     q: Annotated[
@@ -82,7 +82,7 @@ async def _filters(
         Query(
             max_length=SEARCH_MAX,
             description="Letters, of any case, in the version, the description, the message, the author, the status or the name of the row; "
-            f"or its sequence, as 8 or #8. Of a description and of a message the first {SEARCHED_MOST} letters are searched.",
+            f"or its sequence, as 8 or #8. Only the first {SEARCHED_MOST} letters of a description and of a message are searched.",
         ),
     ] = None,
 ) -> Filters:

@@ -39,7 +39,7 @@ from dynamiq_operator.views.deployable import IN_ARCHIVE
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["apps"], route_class=StrictRoute)
 DIGEST = "^sha256:[0-9a-f]{64}$"
 DeployableFlag = Annotated[
-    bool, Query(description="Say of each, in `deployable`, whether it could be brought back now, which takes some reads more.")
+    bool, Query(description="Adds `deployable` to each: whether it can be rolled back to now. It takes some more reads.")
 ]
 
 
@@ -121,9 +121,7 @@ def difference(
     session: SessionOf,
     app_id: AppId,
     deployment_id: DeploymentId,
-    other: Annotated[
-        Id | None, Query(alias="with", description="The deployment to compare from. Left out: the one that was rolled out before.")
-    ] = None,
+    other: Annotated[Id | None, Query(alias="with", description="The deployment to compare from. Left out: the one before.")] = None,
 ) -> Json:
     """Returns what changed from one deployment of the App to another, with the diff of their flows.
 
@@ -148,7 +146,7 @@ def live_at(
     app, now = context.find(APPS, app_id), datetime.now(UTC)
     when = moment("time", time) or now
     if when > now:
-        raise invalid_request([("time", "this time is still to come")])
+        raise invalid_request([("time", "this time is in the future")])
     with hidden_as_unknown("App", app_id):
         answer = live.live_at(context, session, app, when.isoformat().replace("+00:00", "Z"))
         reverts = rows.reverts(context, session, app, answer.rows.values())
@@ -178,7 +176,7 @@ async def verify(
     session: SessionOf,
     app_id: AppId,
     expect: Annotated[
-        str | None, Query(pattern=DIGEST, description="A digest that some row or record must have, as it was told earlier.")
+        str | None, Query(pattern=DIGEST, description="A digest from an earlier verification, which some row or record must have.")
     ] = None,
 ) -> Json:
     """Verifies that nobody changed or removed a row of the App's history or a record of its settings. Every digest is computed anew."""

@@ -24,11 +24,11 @@ def deploy_request(
     `archived`: the row that it restores, if only the archive has it.
     """
     if body.restores is not None and body.workflow_version_id is not None:
-        raise invalid_field("restores", "leave out workflow_version_id: restores takes the version of the deployment that it names")
+        raise invalid_field("restores", "leave out workflow_version_id: restores already selects the version")
     if body.with_config and body.restores is None:
-        raise invalid_field("with_config", "it is for restores: name the deployment whose scaling and resources come back")
+        raise invalid_field("with_config", "add restores: the deployment whose scaling and resources are deployed")
     if body.with_config and body.deployment_config is not None:
-        raise invalid_field("with_config", "leave out deployment_config: the config of the deployment that restores names comes back")
+        raise invalid_field("with_config", "leave out deployment_config: the config of the deployment in restores is deployed")
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
     if body.workflow_id is not None:
         resolved = resolve(context, session, namespace, body.workflow_id, body)
@@ -36,7 +36,7 @@ def deploy_request(
         runtime = context.find(RUNTIMES, body.runtime_id, "runtime_id").name if body.runtime_id is not None else None
         resolved = Named(app["spec"]["workflow"], None, runtime)
     else:
-        raise invalid_field("workflow_id", "name the workflow that the App runs: only with restores it may be left out")
+        raise invalid_field("workflow_id", "add the workflow of the App: it may be left out only with restores")
     if resolved.workflow != app["spec"]["workflow"]:
         raise invalid_field("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {resolved.workflow}")
     restored = _restored(context, session, app, body.restores, archived) if body.restores is not None else None
@@ -71,5 +71,5 @@ def _in_cluster(context: ApiContext, session: CallerSession, app: Manifest, row_
     if row["metadata"]["uid"] != entry.uid:
         raise unknown_id("deployment", row_id, "restores")
     if row["spec"]["app"] != app["metadata"]["name"] or not may_be_of(app["metadata"]["uid"], row):
-        raise invalid_field("restores", "this deployment is of another App")
+        raise invalid_field("restores", "this deployment belongs to another App")
     return row

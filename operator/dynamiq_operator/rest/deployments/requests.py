@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from dynamiq_operator.rest.http.models import IdInput, RequestModel
 from dynamiq_operator.rest.shared.requests import DeploymentConfig
 
-Message = Annotated[str | None, Field(max_length=1024, description="Why; it stands in the history.")]
+Message = Annotated[str | None, Field(max_length=1024, description="Why. The history shows it.")]
 
 
 class ConfirmedSide(RequestModel):
@@ -35,20 +35,22 @@ class Confirmed(ConfirmedSide):
     then also leads to 409.
     """
 
-    row: Annotated[str | None, Field(description="Not compared: what would be made has no row yet.")] = None
+    row: Annotated[str | None, Field(description="Not compared: the new row does not exist yet.")] = None
     sequence: Annotated[int | None, Field(description="Not compared.")] = None
     from_: Annotated[
         ConfirmedSide | None,
-        Field(alias="from", description="What was live: `from` of the preview, whole or in part; null where nothing was."),
+        Field(alias="from", description="What was live: `from` of the preview, whole or in part; null if nothing was."),
     ] = None
-    under_way: Annotated[
-        str | None, Field(description="What was being rolled out: `under_way` of the preview; null where nothing was.")
-    ] = None
+    under_way: Annotated[str | None, Field(description="What was being rolled out: `under_way` of the preview; null if nothing was.")] = (
+        None
+    )
 
     guards: Annotated[
-        list[dict[str, Any]] | None, Field(max_length=64, description="What would hold it: `guards` of the preview, all of them.")
+        list[dict[str, Any]] | None, Field(max_length=64, description="What would block it: all `guards` of the preview.")
     ] = None
-    begins_hold: Annotated[bool | None, Field(description="Whether what Git asks for waits after it: `begins_hold` of the preview.")] = None
+    begins_hold: Annotated[bool | None, Field(description="True: changes from Git are on hold after it: `begins_hold` of the preview.")] = (
+        None
+    )
 
     def given(self) -> dict[str, Any]:
         """Returns the parts that were sent."""
@@ -61,14 +63,14 @@ BypassReason = Annotated[
         min_length=1,
         max_length=1024,
         pattern=r"\S",
-        description="Why the rules for deploys are gone past: it waits for nothing then. It takes the right to bypass, and stays in the history.",
+        description="Why the guards are bypassed: the row then waits for none. It takes the right to bypass, and the history shows it.",
     ),
 ]
 Confirms = Annotated[
     Confirmed | None,
     Field(
-        description="`to` of the preview that was confirmed, with its `from` and `under_way` where they may not be others, either. "
-        "Left out: what is live at the moment of the deploy is kept."
+        description="`to` of the preview that was confirmed, with its `from` and `under_way` if they must not differ, either. "
+        "Left out: missing fields are those live at the deploy."
     ),
 ]
 
@@ -90,24 +92,20 @@ class NewDeployment(RequestModel):
 
     workflow_id: Annotated[
         IdInput | None,
-        Field(
-            description="The App's. With `restores` it may be left out: what a deployment pinned can be brought back without its workflow."
-        ),
+        Field(description="The App's. With `restores` it may be left out: a rollback needs no workflow."),
     ] = None
     workflow_version_id: Annotated[IdInput | None, Field(description="Left out: the newest release.")] = None
     runtime_id: IdInput | None = None
     deployment_config: DeploymentConfig | None = None
     message: Message = None
-    restores: Annotated[IdInput | None, Field(description="Id of a deployment to bring back, in place of workflow_version_id.")] = None
+    restores: Annotated[IdInput | None, Field(description="Id of a deployment to roll back to, instead of workflow_version_id.")] = None
     with_config: Annotated[
         bool,
-        Field(description="With restores: also bring back that deployment's scaling and resources, in place of deployment_config."),
+        Field(description="With restores: also deploy that deployment's scaling and resources, instead of deployment_config."),
     ] = False
     hold: Annotated[
         bool | None,
-        Field(
-            description="Of a rollback, false: what Git asks for is deployed on. Left out: it waits, as the App's holdAfterRollback says."
-        ),
+        Field(description="Of a rollback, false: changes from Git are not put on hold. Left out: as the App's holdAfterRollback."),
     ] = None
     bypass_reason: BypassReason = None
     confirmed: Confirms = None
@@ -121,9 +119,7 @@ class Promotion(RequestModel):
     environment: Annotated[
         str, Field(min_length=1, max_length=63, description="Environment of the same project: a label of its namespace.")
     ] = "production"
-    project_id: Annotated[IdInput | None, Field(description="The one to promote to, where several namespaces are of this environment.")] = (
-        None
-    )
+    project_id: Annotated[IdInput | None, Field(description="The target, if several namespaces belong to this environment.")] = None
     hostname: Annotated[str | None, Field(max_length=253, description="For a first promotion: the App's hostname there.")] = None
     message: Message = None
     bypass_reason: BypassReason = None

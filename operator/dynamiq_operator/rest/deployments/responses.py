@@ -45,12 +45,12 @@ class LastGood(ResponseModel):
     deployment: Annotated[
         Deployment | None,
         Field(
-            description="The newest that was live with another flow or runtime, and that no rollback, revert or rejection has left since; none where "
+            description="The newest that was live with another flow or runtime, without a rollback, revert or rejection since. None if "
             "there is no such one."
         ),
     ]
-    reason: Annotated[str | None, Field(description="Why there is none.")]
-    warnings: Annotated[list[str], Field(description="That you may not read Rejections, so it may be a rejected one.")]
+    reason: Annotated[str | None, Field(description="Why none is offered.")]
+    warnings: Annotated[list[str], Field(description="A warning that the caller may not read Rejections, so it may be a rejected one.")]
 
 
 class PreviewSide(ResponseModel):
@@ -63,9 +63,9 @@ class PreviewSide(ResponseModel):
     image: Annotated[str, Field(description="Image that pods run.")]
     config: ConfigShape
     resources: Annotated[
-        ResourcesShape | None, Field(description="The same as in `config`, whatever the type: what each pod asks for and may use at most.")
+        ResourcesShape | None, Field(description="The same as in `config`, for both types: each pod's requests and limits.")
     ]
-    restores: Annotated[str | None, Field(description="Name of the deployment that is brought back.")]
+    restores: Annotated[str | None, Field(description="Name of the deployment that this rolls back to.")]
 
 
 class PreviewShape(ResponseModel):
@@ -79,16 +79,14 @@ class PreviewShape(ResponseModel):
     pods_restart: bool
     no_op: Annotated[bool, Field(description="The App would run exactly what it runs now, or what is under way.")]
     strategy: Annotated[str, Field(json_schema_extra={"enum": ["Rolling", "Switch"]}, description="How pods that restart are replaced.")]
-    pods_warm: Annotated[
-        int | None, Field(description="Of Switch: pods of this version that are ready already; none where it is not known.")
-    ]
+    pods_warm: Annotated[int | None, Field(description="Of Switch: pods of this version that are ready already; none if unknown.")]
     pods_to_start: Annotated[int | None, Field(description="Of Switch: pods that start before calls move to this version.")]
     asleep: Annotated[bool, Field(description="The App is asleep now.")]
-    under_way: Annotated[str | None, Field(description="A row that is being rolled out, and would be overtaken.")]
-    guards: Annotated[list[Guard], Field(description="What would hold it, so that it would wait.")]
-    waits: Annotated[str | None, Field(description="Of a deployment that is there, what it waits for.")]
-    begins_hold: Annotated[bool, Field(description="What Git asks for waits after it, until somebody resumes it.")]
-    bypass_reason: Annotated[str | None, Field(description="Why the rules for deploys are gone past.")]
+    under_way: Annotated[str | None, Field(description="A row that is being rolled out and would be overtaken.")]
+    guards: Annotated[list[Guard], Field(description="What would block it, so that it would wait.")]
+    waits: Annotated[str | None, Field(description="Of an existing deployment, what it waits for.")]
+    begins_hold: Annotated[bool, Field(description="True: changes from Git are on hold after it, until somebody resumes them.")]
+    bypass_reason: Annotated[str | None, Field(description="Why the guards are bypassed.")]
     warnings: list[str]
 
 
@@ -100,7 +98,7 @@ class PromotionPreview(PreviewShape):
     project_id: Annotated[Id | None, Field(description="The target.")]
     environment: str
     new_app: Annotated[bool, Field(description="The target has no such App yet.")]
-    new_version: Annotated[str | None, Field(description="The version that would be put into the target.")]
+    new_version: Annotated[str | None, Field(description="The version that would be created in the target.")]
 
 
 class Count(ResponseModel):
@@ -123,7 +121,7 @@ class HistoryFilters(ResponseModel):
 
     statuses: Annotated[list[Count], Field(description="The most first.")]
     authors: Annotated[list[Count], Field(description="Usernames, the most first.")]
-    versions: Annotated[list[Count], Field(description="The newest first; of rows that are not pinned yet none.")]
+    versions: Annotated[list[Count], Field(description="Newest first; without rows that are not pinned yet.")]
     runtimes: Annotated[list[Count], Field(description="Versions of runtimes, the newest first.")]
     total: Annotated[int, Field(description="Rows of the App.")]
     first_at: Annotated[Time | None, Field(description="When the earliest deploy began.")]
@@ -164,16 +162,16 @@ class DeploymentDetail(Deployment):
 
     namespace: str
     app_name: Annotated[str, Field(description="The App's name in its namespace.")]
-    asked: Annotated[dict[str, Any], Field(description="What the row asked for: its spec as it was created, in the fields of the record.")]
+    asked: Annotated[dict[str, Any], Field(description="What the row requested: its spec as it was created, in the resource's fields.")]
     pinned: Annotated[
-        dict[str, Any] | None, Field(description="All that it runs, as it is stored in the record; none until its deploy began.")
+        dict[str, Any] | None, Field(description="Everything that it runs, as stored in the resource; none until its deploy began.")
     ]
-    outcome: Annotated[dict[str, Any] | None, Field(description="How it ended, as it is stored in the record.")]
+    outcome: Annotated[dict[str, Any] | None, Field(description="How it ended, as stored in the resource.")]
     conditions: list[Condition]
     ready: Annotated[
-        ReadyPods | None, Field(description="Its pods, until it has ended; none where it has no workload, or the caller may not read that.")
+        ReadyPods | None, Field(description="Its pods, until it has ended; none if it has no workload, or the caller may not read it.")
     ]
-    flow: Annotated[str | None, Field(description="The text of its flow; none where it is not kept any more, or may not be read.")]
+    flow: Annotated[str | None, Field(description="The text of its flow; none if it was deleted, or the caller may not read it.")]
 
 
 class ComparedSide(PreviewSide):
@@ -224,20 +222,20 @@ class ComparisonShape(ResponseModel):
     to: ComparedSide
     flow_diff: Annotated[str, Field(description="A unified diff of the flows.")]
     changes: list[Change]
-    warnings: Annotated[list[str], Field(description="That a flow cannot be read, so that there is no diff.")]
+    warnings: Annotated[list[str], Field(description="Why there is no diff: a flow cannot be read.")]
 
 
 class ArchiveShape(ResponseModel):
     """Facts about the archive of an App that has one."""
 
-    rows: Annotated[int | None, Field(description="Rows that are in it; none where they are not among these.")]
-    says: Annotated[str | None, Field(description="Why its rows are not among these; none where they are.")]
+    rows: Annotated[int | None, Field(description="Rows in the archive; none if they are not listed here.")]
+    says: Annotated[str | None, Field(description="Why archived rows are not listed; none if they are.")]
 
 
 class History(Many[Deployment]):
     """Rows of a history, in the cluster and in the archive."""
 
-    archive: Annotated[ArchiveShape | None, Field(description="Of an App with an archive alone.")] = None
+    archive: Annotated[ArchiveShape | None, Field(description="Only for an App with an archive.")] = None
 
 
 class LiveAtShape(ResponseModel):
@@ -254,10 +252,10 @@ class LiveAtShape(ResponseModel):
     )
 
     time: Time
-    known: Annotated[bool, Field(description="False where rows that would say it are not kept any more.")]
-    deployment: Annotated[Deployment | None, Field(description="What was live, as its row is now; none where nothing was.")]
+    known: Annotated[bool, Field(description="False if the rows that would show it were deleted.")]
+    deployment: Annotated[Deployment | None, Field(description="What was live, as its row is now; none if nothing was.")]
     live_from: Time | None
-    live_until: Annotated[Time | None, Field(description="When another row took its place; none where it is live still.")]
+    live_until: Annotated[Time | None, Field(description="When another row replaced it; none if it is still live.")]
     rolling_out: Annotated[
         Deployment | None, Field(description="A row that was being rolled out: by strategy Rolling it answered calls as well.")
     ]
@@ -268,7 +266,7 @@ class SettingChangeShape(ResponseModel):
     field: Annotated[str, Field(description="The field of the App's spec, such as variables or hostname.")]
     name: Annotated[str | None, Field(description="Of variables and triggers, the name.")]
     change: Literal["Added", "Removed", "Changed"]
-    from_: Annotated[str | None, Field(alias="from", description="The value before, of what callers see anyway.")]
+    from_: Annotated[str | None, Field(alias="from", description="The value before; only for fields that callers see anyway.")]
     to: str | None
 
 
@@ -297,12 +295,12 @@ class AppChangeShape(ResponseModel):
     sequence: Annotated[int, Field(description="Its place among these records, from 1.")]
     reason: Annotated[
         Literal["First", "Changed", "Rekeyed"],
-        Field(description="First: later ones are compared with it. Rekeyed: which values changed is not known, since the key was lost."),
+        Field(description="First: later ones are compared with it. Rekeyed: the key was lost, so it is unknown which values changed."),
     ]
     created_at: Annotated[Time, Field(description="When the operator saw the change.")]
-    after: Annotated[int | None, Field(description="Sequence of the row that was the newest then; none where there was none.")]
-    by: Annotated[Author | None, Field(description="Who changed it last; none where nobody is known.")]
-    by_verified: Annotated[bool, Field(description="Whether the API server stamped who changes it since before the change.")]
+    after: Annotated[int | None, Field(description="Sequence of the newest row at that time; none if there was none.")]
+    by: Annotated[Author | None, Field(description="Who changed it last; none if unknown.")]
+    by_verified: Annotated[bool, Field(description="True: the API server stamped who changed it, from before the change on.")]
     changes: list[SettingChangeShape]
     says: Annotated[str, Field(description="The same in a sentence.")]
     digest: str
@@ -334,7 +332,7 @@ class SettingsMisfit(ResponseModel):
 
 
 class SettingsVerification(ResponseModel):
-    records: Annotated[int, Field(description="Records of what changed of the App that were verified.")]
+    records: Annotated[int, Field(description="Number of verified records of the App's settings.")]
     fits: bool
     newest_digest: Annotated[str | None, Field(description="Keep it, and expect it later.")]
     misfit_count: int
@@ -365,13 +363,13 @@ class Verification(ResponseModel):
 
     rows: Annotated[int, Field(description="Rows that were verified.")]
     fits: Annotated[
-        bool, Field(description="Every row and record of settings fits, and one has the expected digest, where one is expected.")
+        bool, Field(description="True: every row and record of settings fits, and one has the expected digest, if one was given.")
     ]
-    newest: Annotated[NewestRow | None, Field(description="The newest row that was rolled out: keep its digest, and expect it later.")]
-    expected: Annotated[ExpectedRow | None, Field(description="Where a digest is expected.")]
+    newest: Annotated[NewestRow | None, Field(description="The newest row that was rolled out. Keep its digest for a later verification.")]
+    expected: Annotated[ExpectedRow | None, Field(description="The row with the expected digest, if one was given.")]
     misfit_count: int
     misfits: Annotated[list[MisfitShape], Field(description="The rows that do not fit, at most 100.")]
     settings: Annotated[
-        SettingsVerification | None, Field(description="The same of what changed of the App; none where that may not be read.")
+        SettingsVerification | None, Field(description="The same for the App's settings; none if the caller may not read them.")
     ]
     says: Annotated[str, Field(description="The same in a sentence.")]

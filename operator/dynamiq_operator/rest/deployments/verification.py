@@ -33,7 +33,10 @@ def verify(context: ApiContext, session: CallerSession, app: Entry, expected: st
     ids: dict[str, tuple[str, int | None]] = {}
     archive = archive_of(context, session, app)
     if archive is not None and archive.count() > ARCHIVED_MOST:
-        raise HttpProblem(422, f"the archive has more than {ARCHIVED_MOST:,} rows of this App, too many to be verified by one request")
+        raise HttpProblem(
+            422,
+            f"the archive has more than {ARCHIVED_MOST:,} rows of this App: use `kubectl dynamiq verify`, since one request verifies no more",
+        )
 
     def noted() -> Iterator[Manifest]:
         for row in _everywhere(session, app, archive):

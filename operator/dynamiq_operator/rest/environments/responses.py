@@ -26,12 +26,12 @@ class Environment(ResponseModel):
         promote={"allowed": True, "needs": None},
     )
 
-    environment: Annotated[str | None, Field(description="The namespace's label; only the App's own may have none.")]
+    environment: Annotated[str | None, Field(description="The namespace's label; none only for the App's own namespace without one.")]
     project_id: Id
     project_name: Annotated[str, Field(description="The namespace.")]
-    is_own: Annotated[bool, Field(description="Whether it is the one that the App is in.")]
-    app_id: Annotated[Id | None, Field(description="None where there is no such App yet, or the caller may not read it.")]
+    is_own: Annotated[bool, Field(description="True: the App itself is in it.")]
+    app_id: Annotated[Id | None, Field(description="None if there is no such App yet, or the caller may not read it.")]
     live_version: str | None
-    hostname: Annotated[str | None, Field(description="What callers use there, as of an App.")]
-    needs_hostname: Annotated[bool, Field(description="A first promotion to it has to name a hostname.")]
-    promote: Annotated[Right, Field(description="With what a first promotion makes, where the App or its version is not there yet.")]
+    hostname: Annotated[str | None, Field(description="What callers use there, as in an App.")]
+    needs_hostname: Annotated[bool, Field(description="True: a first promotion to it must give a hostname.")]
+    promote: Annotated[Right, Field(description="Includes what a first promotion creates if the App or its version does not exist yet.")]

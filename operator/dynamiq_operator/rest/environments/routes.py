@@ -30,7 +30,7 @@ from dynamiq_operator.rest.shared.serialize import Data
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/environments", tags=["environments"], route_class=StrictRoute)
-OWN = "an App is promoted to another environment than its own"
+OWN = "choose another environment than the App's own"
 
 
 @dataclass(frozen=True)

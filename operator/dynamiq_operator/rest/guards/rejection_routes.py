@@ -47,7 +47,9 @@ def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Js
 @router.post(
     "",
     status_code=201,
-    responses=documented(One[responses.Rejection], 404, 409, 413, 415, 422, status=201, says="The rejection, or one that says the same."),
+    responses=documented(
+        One[responses.Rejection], 404, 409, 413, 415, 422, status=201, says="The rejection, or an existing one of the same version."
+    ),
 )
 def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejection) -> Json:
     """Rejects a version: nobody can deploy its flow, under whatever name, here or by a promotion from here, until the rejection is
@@ -60,7 +62,7 @@ def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejec
     if body.workflow_version_id is not None:
         version = _version(context, session, app.namespace, raw["spec"]["workflow"], body.workflow_version_id)
     if (row is None) is (version is None):
-        raise invalid_field("workflow_version_id", "name either a version, or by deployment_id a deployment that ran it")
+        raise invalid_field("workflow_version_id", "give either a version, or in deployment_id a deployment that ran it")
     plan = actions.plan_rejection(session.api, app.namespace, app.name, version, body.reason, row=row)
     return Json({"data": serialize.rejection(actions.perform_rejection(session.api, plan))}, 201)
 

@@ -19,16 +19,16 @@ class NewApproval(RequestModel):
     purpose: Annotated[
         Literal["Approve", "Resume", "Reject", "Withdraw"],
         Field(
-            description="Approve: deploy it. Resume: deploy what is held after a rollback or a freeze. Reject: never deploy it. Withdraw: its "
-            "author wants it no more."
+            description="Approve: deploy it. Resume: deploy it after a hold or a freeze. Reject: never deploy it. Withdraw: its author "
+            "cancels it."
         ),
     ]
-    message: Annotated[str | None, Field(max_length=1024, description="Why; it stays beside the history.")] = None
+    message: Annotated[str | None, Field(max_length=1024, description="Why. It is stored with the history.")] = None
     digest: Annotated[
         str | None,
         Field(
             pattern="^sha256:[0-9a-f]{64}$",
-            description="The deployment's `digest` as you saw it: where it is another one, nothing is said, and 409 tells both.",
+            description="The deployment's `digest` as you saw it. If it differs, nothing is written, and 409 has both.",
         ),
     ] = None
 
@@ -43,10 +43,10 @@ class NewRejection(RequestModel):
     )
 
     workflow_version_id: Annotated[IdInput | None, Field(description="A version of the App's workflow.")] = None
-    deployment_id: Annotated[IdInput | None, Field(description="A deployment of the App that ran it, in place of workflow_version_id.")] = (
+    deployment_id: Annotated[IdInput | None, Field(description="A deployment of the App that ran it, instead of workflow_version_id.")] = (
         None
     )
-    reason: Annotated[_Reason, Field(description="Why nobody is to deploy it.")]
+    reason: Annotated[_Reason, Field(description="Why nobody may deploy it.")]
 
 
 class Withdrawal(RequestModel):

@@ -38,10 +38,10 @@ class Approval(ResponseModel):
     purpose: Annotated[str, Field(json_schema_extra={"enum": [each.value for each in Purpose]})]
     message: str | None
     created_at: Time
-    created_by: Annotated[Author | None, Field(description="Who said it, as the API server stamped it; none: it counts for nothing.")]
-    digest: Annotated[str, Field(description="Of the deployment, as whoever said it saw it.")]
-    is_of_this_digest: Annotated[bool, Field(description="Whether that is the deployment's digest; else it counts for nothing.")]
-    is_restored: Annotated[bool, Field(description="It came back from a backup, and counts for nothing.")]
+    created_by: Annotated[Author | None, Field(description="Its author, as the API server stamped it; none: it does not count.")]
+    digest: Annotated[str, Field(description="The deployment's digest as the author saw it.")]
+    is_of_this_digest: Annotated[bool, Field(description="True: it matches the deployment's digest. False: it does not count.")]
+    is_restored: Annotated[bool, Field(description="True: it was restored from a backup, and does not count.")]
 
 
 class MadeApproval(Approval):
@@ -51,9 +51,11 @@ class MadeApproval(Approval):
         **_APPROVAL, says=["approved #13 (support-x8cc4) of support", "1 more approval is needed"], is_no_op=False, warnings=[]
     )
 
-    says: Annotated[list[str], Field(description="What was done, and what is still missing, in sentences.")]
-    is_no_op: Annotated[bool, Field(description="The caller had said the same already: this is that word, and nothing was done.")]
-    warnings: Annotated[list[str], Field(description="Why it may count for nothing.")]
+    says: Annotated[list[str], Field(description="What was done and what is still missing, in sentences.")]
+    is_no_op: Annotated[
+        bool, Field(description="True: the caller had already decided the same. This is that Approval, and nothing was written.")
+    ]
+    warnings: Annotated[list[str], Field(description="Why it may not count.")]
 
 
 class WaitingPreview(PreviewShape):
@@ -76,10 +78,10 @@ class WaitingPreview(PreviewShape):
     )
 
     deployment_id: Id
-    digest: Annotated[str, Field(description="Of the deployment: send it along with an approval of what is shown here.")]
+    digest: Annotated[str, Field(description="The deployment's digest: send it with an approval of what is shown here.")]
     created_by: Author | None
     message: str | None
-    base: Annotated[RowRef | None, Field(description="What was live when it was asked for: what it left out was taken from there.")]
+    base: Annotated[RowRef | None, Field(description="What was live when it was requested: missing fields were filled in from it.")]
     waiting_for: Waits | None
 
 
@@ -112,9 +114,9 @@ class Standing(ResponseModel):
     )
 
     suspended: bool
-    holds: Annotated[RowRef | None, Field(description="The rollback after which what Git asks for waits.")]
+    holds: Annotated[RowRef | None, Field(description="The rollback since which changes from Git are on hold.")]
     guards: list[Guard]
-    waiting: Annotated[list[WaitingRef], Field(description="Deployments that wait, newest first; empty where the caller may read none.")]
+    waiting: Annotated[list[WaitingRef], Field(description="Deployments that wait, newest first; empty if the caller may read none.")]
 
 
 class WithdrawnShape(ResponseModel):
@@ -140,13 +142,15 @@ class Rejection(ResponseModel):
 
     id: Id
     name: str
-    workflow: Annotated[str | None, Field(description="What it was rejected as.")]
+    workflow: Annotated[str | None, Field(description="The version's name when it was rejected.")]
     version: str | None
     flow_hash: str
     reason: str
     created_at: Time
     created_by: Author | None
-    withdrawn: Annotated[WithdrawnShape | None, Field(description="From then on the version may be deployed again.")]
+    withdrawn: Annotated[
+        WithdrawnShape | None, Field(description="When the rejection ended: after that the version may be deployed again.")
+    ]
     message: Annotated[str, Field(description="The same in a sentence.")]
 
 
@@ -167,4 +171,4 @@ class Policy(ResponseModel):
     id: Id
     name: str
     created_at: Time
-    spec: Annotated[dict[str, Any], Field(description="As it is stored: `kubectl explain deploypolicy.spec` says what each field is.")]
+    spec: Annotated[dict[str, Any], Field(description="As it is stored: `kubectl explain deploypolicy.spec` explains each field.")]

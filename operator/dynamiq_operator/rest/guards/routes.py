@@ -84,7 +84,7 @@ def approvals(context: ContextOf, session: SessionOf, app_id: AppId, deployment_
 @router.post(
     "/apps/{app_id}/deployments/{deployment_id}/approvals",
     status_code=201,
-    responses=documented(One[responses.MadeApproval], *BODY, status=201, says="The word, and what is still missing."),
+    responses=documented(One[responses.MadeApproval], *BODY, status=201, says="The Approval, and what is still missing."),
 )
 def approve(
     context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId, body: NewApproval, key: KeyOf = None
@@ -110,7 +110,7 @@ def policies(session: SessionOf) -> Json:
     except errors.Denied as error:
         if error.status == 401:
             raise
-        raise HttpProblem(403, f"{error}: what holds an App is told by its guards, without this right") from None
+        raise HttpProblem(403, f"{error}: without this right, an App's guards show what blocks it") from None
     return Json({"data": [serialize.policy(each) for each in sorted(listed, key=lambda each: str(each["metadata"]["name"]))]})
 
 

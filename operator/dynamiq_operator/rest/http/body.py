@@ -55,7 +55,7 @@ def _check_type(headers: Headers) -> None:
     kind, _, parameters = headers.get("content-type", "").lower().partition(";")
     charset = parameters.partition("charset=")[2].strip(' "')
     if kind.strip() != "application/json" or charset not in ("", "utf-8") or headers.get("content-encoding", "identity") != "identity":
-        says = "send the body as JSON in UTF-8, with `Content-Type: application/json` and no Content-Encoding"
+        says = "send the body as JSON in UTF-8, with `Content-Type: application/json` and without Content-Encoding"
         raise HttpProblem(415, says, headers=CLOSES)
 
 
@@ -93,7 +93,7 @@ def _brackets(body: bytes) -> bytes:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _number(text: str) -> Any:

@@ -27,7 +27,7 @@ class ConsoleAddress:
     @classmethod
     def parse(cls, text: str) -> ConsoleAddress:
         """Parses a URL such as `https://console.example.com`. Raises ValueError with a sentence."""
-        wrong = f"{text} is not the console's URL, such as https://console.example.com: a scheme, a host, and where it has one a port"
+        wrong = f"{text} is not the console's URL, such as https://console.example.com: a scheme, a host and maybe a port"
         if not text.isascii() or not text.isprintable() or set(text) & set(" @?#\\"):
             raise ValueError(wrong)
         try:
@@ -38,7 +38,7 @@ class ConsoleAddress:
         if host is None or parts.path not in ("", "/"):
             raise ValueError(wrong)
         if parts.scheme == "http" and name_of(host) not in LOCAL:
-            raise ValueError(f"{text}: plain HTTP is for {', '.join(sorted(LOCAL))} alone, since tokens travel: use https")
+            raise ValueError(f"{text}: plain HTTP is for {', '.join(sorted(LOCAL))} only, since tokens are sent: use https")
         return cls(parts.scheme, host)
 
     @classmethod

@@ -35,9 +35,9 @@ class CookieRules:
         address = self._addressed(scope, headers)
         fetched, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
         if any(each != address.origin for each in origins):
-            raise _refused(f"this request is of another origin than {address.origin}")
+            raise _refused(f"this request comes from another origin than {address.origin}")
         if fetched != ["same-origin"] and (fetched or not origins):
-            raise _refused("its browser does not say that this request is of the console's own origin")
+            raise _refused("the browser does not confirm that this request comes from the console's own origin")
         if scope["method"] not in READS and headers.getlist(OWN_HEADER) != ["1"]:
             raise _refused(f"it has no header `{OWN_HEADER}: 1`")
 
@@ -46,12 +46,12 @@ class CookieRules:
         host = hosts[0] if len(hosts) == 1 else ""
         if self.address is None:
             if (local := ConsoleAddress.local(scope["scheme"], host)) is None:
-                raise _refused("without --console-url the console is used at localhost alone: start the API with --console-url https://…")
+                raise _refused("start the API with --console-url https://…: without it the console works only at localhost")
             return local
         if not self.address.has_host(host):
-            raise _refused(f"the console is at {self.address.origin}/console/, and was called by another name")
+            raise _refused(f"open the console at {self.address.origin}/console/: this request used another name")
         return self.address
 
 
 def _refused(reason: str) -> HttpProblem:
-    return HttpProblem(403, f"a sign-in of the console is not taken here: {reason}. Programs send `Authorization: Bearer <token>`")
+    return HttpProblem(403, f"the console's sign-in does not count here: {reason}. Programs send `Authorization: Bearer <token>`")

@@ -16,16 +16,16 @@ Responses = dict[int | str, dict[str, Any]]
 _SAYS = {
     401: "No token, or one that is not valid.",
     403: "The token is valid, and its user may not do this.",
-    404: "An id that does not exist, or that the caller may not see.",
+    404: "The id does not exist, or the caller may not see it.",
     405: "The path has no such method.",
-    408: "The body came too slowly.",
-    409: "A name or hostname is taken, or somebody changed the same at the same moment.",
+    408: "The body arrived too slowly.",
+    409: "A name or hostname is taken, or somebody else changed the same object at the same time.",
     413: "The body is larger than 2 MiB.",
     415: "The body is not JSON.",
-    422: "The request does not validate; details names each field, or query parameter, that is wrong or not known.",
-    429: "The caller has too many requests under way, or the API server asks to wait.",
+    422: "The request does not validate. `details` names each wrong or unknown field or query parameter.",
+    429: "The caller has too many requests in progress, or the API server requests a pause.",
     431: "The headers are larger than 32 KiB.",
-    501: "No recorder is installed, so there are no runs to be told.",
+    501: "No recorder is installed, so no runs are recorded.",
     503: "The cluster cannot be reached now.",
 }
 _RECORDER_AWAY = "The recorder, or the cluster, cannot be reached now."
@@ -33,7 +33,7 @@ _EVERY = (401, 403, 422, 429, 431, 503)
 _OF_A_BODY = (408, 413, 415)
 _REQUEST_ID = {
     request_log.HEADER: {
-        "description": "The one that was sent, where it is letters, digits and . _ : - and at most 128 of them; else a new one.",
+        "description": "The request's own id, if it has at most 128 letters, digits and . _ : -, else a new one.",
         "schema": {"type": "string"},
     }
 }

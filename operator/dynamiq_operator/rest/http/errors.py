@@ -125,20 +125,20 @@ def problem_of(error: Exception) -> HttpProblem:
         case errors.ApiError():
             return _api_error(error.status if error.status in PASSED_ON else status, error)
         case _:
-            return HttpProblem(status, "something went wrong here, and was logged")
+            return HttpProblem(status, "the API failed; its log has the error under this request id")
 
 
 def _api_error(status: int, error: errors.ApiError) -> HttpProblem:
     if status == 401:
         return unauthorized()
     if status == 429:
-        return HttpProblem(status, f"the API server asks to wait: {error}", headers={"Retry-After": str(error.retry_after or 1)})
+        return HttpProblem(status, f"the API server requests a pause: {error}", headers={"Retry-After": str(error.retry_after or 1)})
     if isinstance(error, errors.Invalid):
         return HttpProblem(status, str(refused(error)), {_field(field): cause for field, cause in error.causes})
     if status != 503:
         return HttpProblem(status, admission_message(error) or str(error))
     if any(text in str(error) for text in _TOO_LARGE):
-        return invalid_body("this is more than the cluster stores in one object, where each quote counts twice: make it smaller")
+        return invalid_body("make it smaller: the cluster does not store this much in one object, where each quote counts twice")
     return unavailable(str(error), error.retry_after)
 
 
@@ -193,4 +193,4 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(each["method"] for each in scopes if any(route.matches(each)[0] is Match.FULL for route in request.app.routes)))
 
 
-HANDLERS = handlers(problem_of, (errors.ApiError, Refusal, RequestValidationError), "there is no such path: see /openapi.json", _allowed)
+HANDLERS = handlers(problem_of, (errors.ApiError, Refusal, RequestValidationError), "this path does not exist: see /openapi.json", _allowed)

@@ -24,11 +24,11 @@ class ApiMetrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
-            "dynamiq_api_requests", "Requests that ended, but for probes.", ["method", "route", "code"], registry=self.registry
+            "dynamiq_api_requests", "Requests that ended, without probes.", ["method", "route", "code"], registry=self.registry
         )
         self._seconds = Histogram(
             "dynamiq_api_request_duration_seconds",
-            "Time from a request's headers to the first byte of its answer, which is all of it but for streams.",
+            "Time from a request's headers to the first byte of its answer.",
             ["route"],
             buckets=BUCKETS,
             registry=self.registry,

@@ -133,7 +133,7 @@ class Middleware(RequestMiddleware):
     def _check_sign_in(self, scope: Scope, headers: Headers) -> None:
         """Raises HttpProblem if a request with a body is not one by which the console signs in or out."""
         if not self._rules.is_on:
-            raise HttpProblem(404, "the console is off here: start the API with --console")
+            raise HttpProblem(404, "the console is off: start the API with --console")
         is_session = scope["path"] == SESSION
         if not is_session or scope["method"] not in SIGNS_IN:
             allowed = {"Allow": "GET, POST, DELETE" if is_session else "GET, HEAD"}

@@ -32,13 +32,13 @@ class ResponseModel(BaseModel):
 
 class ErrorBody(ResponseModel):
     code: Annotated[str, Field(description="A word for programs, such as not_found.")]
-    message: Annotated[str, Field(description="What is wrong, and how to mend it.")]
+    message: Annotated[str, Field(description="What is wrong, and how to correct it.")]
     details: Annotated[
         dict[str, Any],
         Field(
-            description="By field of the request, what is wrong with it; of what is not as confirmed, an object with confirmed and now. "
-            "Where the target of a promotion lacks what variables read, lacking is a list of objects with kind (Secret or ConfigMap), name, "
-            "namespace, key, variable, and is_there: whether the object is there, and its key alone is not."
+            description="What is wrong, by field of the request. A confirmed value that has changed is an object with confirmed and now. "
+            "If the target of a promotion lacks what variables read, lacking is a list of objects with kind (Secret or ConfigMap), name, "
+            "namespace, key, variable, and is_there: true if the object exists, and only its key is missing."
         ),
     ]
 

@@ -42,9 +42,9 @@ def _as_written(body: bytes) -> dict[str, str]:
         try:
             _, end = decoder.raw_decode(text, begin)
         except _Twice as twice:
-            raise invalid_field(name, f"the key {twice} is there twice in one object") from None
+            raise invalid_field(name, f"the key {twice} occurs twice in one object") from None
         if name in by_name:
-            raise invalid_field(name, "this field is there twice")
+            raise invalid_field(name, "this field occurs twice")
         by_name[name] = text[begin:end]
         at = _skip(text, end)
     return by_name

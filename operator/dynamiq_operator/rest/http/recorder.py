@@ -43,7 +43,7 @@ READ_WHOLE_MOST = 64 * 1024 * 1024
 PASSED_ON = {400: 422, 403: 403, 404: 404, 422: 422, 429: 429, 503: 503}
 """This API's status for each of the recorder's errors. 401 is reported as everywhere, and any other status becomes 503."""
 JSON, JSON_LINES = "application/json", "application/jsonl"
-NO_RECORDER = "no recorder is installed, so no run is recorded: docs/runs.md says how to install one; the API is told of it by --recorder"
+NO_RECORDER = "install a recorder (docs/runs.md), and start the API with --recorder: without one no run is recorded"
 _OF_AN_APP = r"/v1/apps/[^/]+/(?:runs|metrics|verdicts|sessions|recorder|deployments/[^/]+/comparison)"
 _PATH = re.compile(rf"{_OF_AN_APP}|/v1/runs/.*", re.DOTALL)
 _EXPORT = re.compile(r"/v1/apps/[^/]+/runs\.jsonl")
@@ -106,7 +106,7 @@ class RecorderClient:
             while not answer.content.at_eof() and len(body) <= READ_WHOLE_MOST:
                 body += await answer.content.read(READ_WHOLE_MOST + 1 - len(body))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unavailable(f"the recorder broke off its answer ({type(error).__name__}): try again") from None
+            raise unavailable(f"the recorder's answer ended early ({type(error).__name__}): try again") from None
         finally:
             answer.close()
         try:
@@ -114,8 +114,8 @@ class RecorderClient:
                 return orjson.loads(body)
         except ValueError:
             pass
-        LOG.warning("what the recorder answers to GET cannot be read: %d bytes", len(body))
-        raise unavailable("what the recorder answers cannot be read: try again")
+        LOG.warning("the recorder's answer to GET cannot be read: %d bytes", len(body))
+        raise unavailable("the recorder's answer cannot be read: try again")
 
     async def export(self, authorization: str | None, path: str, query: Query) -> Response:
         """Returns lines of JSON, however many they are. Raises as `forward` does."""
@@ -174,7 +174,7 @@ class _Passed(StreamingResponse):
             await super().__call__(scope, receive, send)
         except (aiohttp.ClientError, TimeoutError) as error:
             # The answer has begun: without its end the server closes the connection.
-            LOG.warning("the recorder broke off an answer: %s", type(error).__name__)
+            LOG.warning("an answer of the recorder ended early: %s", type(error).__name__)
         finally:
             self._answer.close()
 

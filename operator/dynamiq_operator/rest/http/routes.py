@@ -43,7 +43,7 @@ class StrictRoute(APIRoute):
             request._body = getattr(request.state, "body", b"")
             if hasattr(request.state, "json"):
                 if _has_too_many_fields(request.state.json):
-                    raise invalid_body(f"the body has more than {FIELDS_MAX} fields besides the flow and its layout, which no call has")
+                    raise invalid_body(f"the body has more than {FIELDS_MAX} fields besides the flow and its layout: no call has that many")
                 if isinstance(request.state.json, dict) and "flow" not in request.state.json:
                     await _check_names(request.state.body)  # a route with a flow reads the members itself
                 request._json = request.state.json
@@ -61,8 +61,8 @@ async def _check_names(body: bytes) -> None:
 
 def _wrong_parameter(name: str, known: set[str]) -> str:
     if name in known:
-        return "this query parameter is there twice"
-    return f"there is no such query parameter; this call has {', '.join(sorted(known)) or 'none'}"
+        return "this query parameter occurs twice"
+    return f"this query parameter does not exist; this call has {', '.join(sorted(known)) or 'none'}"
 
 
 def _has_too_many_fields(body: Any) -> bool:

@@ -94,13 +94,15 @@ class Sessions(TokenReviews[User]):
         except errors.Denied as error:
             if error.status == 401:
                 return None
-            raise NotAllowed(f"you may not ask who you are, which this API does for every caller: {error}") from None
+            raise NotAllowed(
+                f"you need the right to create SelfSubjectReviews, by which this API identifies every caller: {error}"
+            ) from None
         extra = user_info.get("extra") or {}
         return User(str(user_info["username"]), (_first(extra, "given_name"), _first(extra, "family_name")))
 
 
 def _busy() -> HttpProblem:
-    return unavailable("too many tokens are looked at in this moment: try again", 1)
+    return unavailable("too many tokens are being checked now: try again", 1)
 
 
 def token_of(header: str | None) -> str | None:

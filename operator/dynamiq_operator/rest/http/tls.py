@@ -47,7 +47,7 @@ class Certificate:
             self._seen = now
             self._current = _context(self._pair)
         except OSError as error:
-            LOG.warning("the certificate %s changed and cannot be used, so the one before it stays: %s", self._pair[0], error)
+            LOG.warning("the certificate %s changed and cannot be used, so the previous one stays in use: %s", self._pair[0], error)
             return False
         LOG.info("the certificate %s was read again", self._pair[0])
         return True

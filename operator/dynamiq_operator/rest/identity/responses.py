@@ -13,7 +13,7 @@ from dynamiq_operator.rest.shared.examples import ANNA, CLUSTER, PROJECT
 class Me(ResponseModel):
     model_config = example(**ANNA, first_name="Anna", last_name="Ek")
 
-    id: Annotated[Id, Field(description="Made from the username: the same in every cluster.")]
+    id: Annotated[Id, Field(description="Derived from the username: the same in every cluster.")]
     email: str | None
     first_name: str
     last_name: str

@@ -29,7 +29,7 @@ def me(session: SessionOf) -> Json:
     """Returns the user of the token. 403 for a service account, which is not a user; its token is valid all the same."""
     user = session.user
     if user.is_service_account:
-        raise HttpProblem(403, f"{user.username} is a service account, which is no user; its token is valid")
+        raise HttpProblem(403, f"{user.username} is a service account, not a user; its token is valid")
     first, last = user.names
     return Json({"data": {**user.as_author(), "first_name": first, "last_name": last}})
 
@@ -73,5 +73,5 @@ def project(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Pa
 def _organisation(context: ContextOf) -> Data:
     entry = context.index.of(NAMESPACES).named("", CLUSTER)
     if entry is None:
-        raise unavailable("the cluster's id is not known yet")
+        raise unavailable("the cluster's id is unknown yet")
     return {"id": entry.uid, "name": "kubernetes"}

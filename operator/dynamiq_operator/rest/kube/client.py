@@ -38,7 +38,7 @@ POOL = 3 * CONNECTIONS
 
 _DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
 _NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.EmptyPoolError)
-_UNSURE = "whether this was done is not known: look, or send it again with its Idempotency-Key"
+_UNSURE = "this may have been done: check, or send it again with its Idempotency-Key"
 Answer = urllib3.BaseHTTPResponse
 
 
@@ -161,7 +161,7 @@ class ApiClient:
         while True:
             tries -= 1
             if (seconds_left := _DEADLINE.get() + (UNDONE_WITHIN if method == "DELETE" else 0) - time.monotonic()) <= 0:
-                raise errors.Unavailable(f"the Kubernetes API server was too slow: this took {ANSWERED_WITHIN:g} s, and is given up")
+                raise errors.Unavailable(f"the Kubernetes API server was too slow: this took over {ANSWERED_WITHIN:g} s")
             timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, seconds_left), read=min(read_timeout, seconds_left))
             options["pool_timeout"] = min(CONNECT_TIMEOUT, seconds_left)
             try:

@@ -162,7 +162,7 @@ class KindIndex:
             while self._relists_ended < mine:
                 now = time.monotonic()
                 if now > deadline:
-                    raise errors.Unavailable("too many unknown ids are looked for at this moment")
+                    raise errors.Unavailable("too many unknown ids are being searched now")
                 if self._is_relisting or now < self._may_relist_at:
                     self._changed.wait(
                         min(deadline - now, max(self._may_relist_at - now, 0.01)) if not self._is_relisting else deadline - now
@@ -366,7 +366,7 @@ class IdIndex:
         if (entry := kind.get(uid)) is not None:
             return entry
         if not self._waiting.acquire(blocking=False):
-            raise errors.Unavailable("too many unknown ids are looked for at this moment")
+            raise errors.Unavailable("too many unknown ids are being searched now")
         try:
             kind.relist()
         finally:

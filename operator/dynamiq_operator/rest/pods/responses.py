@@ -46,13 +46,13 @@ class Pod(ResponseModel):
     name: str
     phase: Annotated[str, Field(description="As Kubernetes has it: Pending, Running, Succeeded, Failed or Unknown.")]
     ready: bool
-    restarts: Annotated[int, Field(description="How often its runtime was started again.")]
+    restarts: Annotated[int, Field(description="How often its runtime was restarted.")]
     reason: Annotated[str | None, Field(description="Why it is not ready, as one word.")]
     message: Annotated[str | None, Field(description="Why it is not ready, as a sentence.")]
     node: str | None
     created_at: Time
-    is_serving: Annotated[bool, Field(description="Whether calls come to it.")]
-    events: Annotated[list[PodEvent], Field(description="The last 20, newest first; none where the caller may not list Events.")]
+    is_serving: Annotated[bool, Field(description="True: it gets calls.")]
+    events: Annotated[list[PodEvent], Field(description="The last 20, newest first; none if the caller may not list Events.")]
 
 
 class PodLog(ResponseModel):
@@ -68,6 +68,8 @@ class PodLog(ResponseModel):
 
     pod: str
     lines: Annotated[list[str], Field(description="Oldest first.")]
-    is_cut: Annotated[bool, Field(description="There is more before them.")]
+    is_cut: Annotated[bool, Field(description="True: there are older lines.")]
     previous: Annotated[bool, Field(description="Of the container before its last restart.")]
-    message: Annotated[str | None, Field(description="Why there is no log, where the cluster says so: its container has not begun.")]
+    message: Annotated[
+        str | None, Field(description="Why there is no log, if the cluster reports it, such as a container that has not started.")
+    ]

@@ -35,7 +35,7 @@ def logs(
     app_id: AppId,
     deployment_id: DeploymentId,
     pod: Annotated[str, Path(min_length=1, max_length=253, pattern=POD, description="The pod's name.")],
-    lines: Annotated[int, Query(ge=1, le=LINES_MOST, description="So many of the newest lines, of at most 256 KiB together.")] = LINES,
+    lines: Annotated[int, Query(ge=1, le=LINES_MOST, description="Number of newest lines, at most 256 KiB together.")] = LINES,
     previous: Annotated[bool, Query(description="Of the container before its last restart.")] = False,
 ) -> Json:
     """Returns the end of the log of the deployment's pod. Needs the right to `pods/log`."""

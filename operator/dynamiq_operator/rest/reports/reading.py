@@ -23,7 +23,7 @@ READ_MOST = 20_000
 """Rows that are read, at most. They are of all times, since a history is verified whole."""
 TOLD_MOST = 5_000
 """Deploys of one report, at most."""
-NARROWER = "ask for one project, or make the report with kubectl dynamiq, which has no such limit"
+NARROWER = "request one project, or use `kubectl dynamiq report`, which has no such limit"
 
 
 def read(context: ApiContext, session: CallerSession, project: Entry | None, reading: ReportBuilder) -> None:
@@ -33,10 +33,10 @@ def read(context: ApiContext, session: CallerSession, project: Entry | None, rea
     """
     for number, row in enumerate(_rows(context, session, project), 1):
         if number > READ_MOST:
-            raise HttpProblem(422, f"there are more than {READ_MOST:,} rows, of all times, to be verified: {NARROWER}")
+            raise HttpProblem(422, f"there are more than {READ_MOST:,} rows to verify: {NARROWER}")
         reading.add(row)
         if reading.taken > TOLD_MOST:
-            raise HttpProblem(422, f"there are more than {TOLD_MOST:,} deploys in that time: ask for a shorter one, {NARROWER}")
+            raise HttpProblem(422, f"there are more than {TOLD_MOST:,} deploys in that time: request a shorter one, {NARROWER}")
 
 
 def _rows(context: ApiContext, session: CallerSession, project: Entry | None) -> Iterator[Manifest]:

@@ -66,17 +66,17 @@ class ReportedDeploy(ResponseModel):
     description: str | None
     result: Annotated[str, Field(description="Succeeded, Failed or Overtaken; of one that has not ended Pending or Progressing.")]
     ending: Annotated[
-        Ending | None, Field(description="How it ended, where the result does not tell: Rejected, Withdrawn, Overtaken or Reverted.")
+        Ending | None, Field(description="How it ended, if the result does not show it: Rejected, Withdrawn, Overtaken or Reverted.")
     ]
     reason: Annotated[str | None, Field(description="Why it did not go live.")]
     ended: Time | None
     live_from: Time | None
-    live_until: Annotated[Time | None, Field(description="When another row took its place; none where it is live still.")]
-    created_by: Annotated[str | None, Field(description="The username of who asked for it.")]
+    live_until: Annotated[Time | None, Field(description="When another row replaced it; none if it is still live.")]
+    created_by: Annotated[str | None, Field(description="The username of its author.")]
     author_verified: Annotated[bool | None, Field(description="The API server stamped the author.")]
     approved_by: Annotated[str | None, Field(description="Who approved or resumed it, with commas between them.")]
-    waited_for: Annotated[list[str], Field(description="What held it when it was pinned.")]
-    bypass_reason: Annotated[str | None, Field(description="Why rules were gone past.")]
+    waited_for: Annotated[list[str], Field(description="What blocked it when it was pinned.")]
+    bypass_reason: Annotated[str | None, Field(description="Why guards were bypassed.")]
     provenance: Annotated[str | None, Field(description="Where it came from, in words.")]
     source: str | None
     message: str | None
@@ -103,7 +103,7 @@ class ReportedHistory(ResponseModel):
     fits: bool
     says: str
     oldest: Annotated[str | None, Field(description="Digest of the oldest row that was rolled out.")]
-    newest: Annotated[str | None, Field(description="That of the newest one: keep it elsewhere, and expect it later.")]
+    newest: Annotated[str | None, Field(description="Digest of the newest one. Keep it elsewhere for a later verification.")]
     misfits: list[ReportedMisfit]
 
 
@@ -121,9 +121,9 @@ class DeployReport(ResponseModel):
     )
 
     since: Time
-    until: Annotated[Time | None, Field(description="None: up to when it was made.")]
+    until: Annotated[Time | None, Field(description="None: until the report was made.")]
     made: Annotated[Time, Field(description="When the rows were read.")]
-    fits: Annotated[bool, Field(description="Every history fits, those without a deploy in the time as well.")]
+    fits: Annotated[bool, Field(description="True: every history fits, including those without a deploy in that time.")]
     says: str
     deploys: Annotated[list[ReportedDeploy], Field(description="In the order in which they began.")]
     histories: list[ReportedHistory]

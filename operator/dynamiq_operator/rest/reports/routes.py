@@ -35,8 +35,8 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """No deploy is as old as this."""
 
 SAYS = (
-    f"Every deploy that began in a time of at most {SPAN_MOST.days} days, in whatever project the caller may list deployments, and whether the"
-    f" histories that they are of verify, each over all of its rows. At most {TOLD_MOST:,} deploys, of histories with {READ_MOST:,} rows together."
+    f"Every deploy that began in a period of at most {SPAN_MOST.days} days, of each project whose deployments the caller may list. It shows"
+    f" whether their whole histories verify. At most {TOLD_MOST:,} deploys, of histories with {READ_MOST:,} rows together."
 )
 
 
@@ -67,8 +67,8 @@ async def report(
     until: Annotated[
         str | None, Query(pattern=TIME, description="Deploys that began before this time or date. Left out: until now.")
     ] = None,
-    project_id: Annotated[Id | None, Query(description="Deploys of this project alone.")] = None,
-    form: Annotated[Form, Query(alias="format", description="json, csv for a spreadsheet, or md to be read.")] = Form.JSON,
+    project_id: Annotated[Id | None, Query(description="Only deploys of this project.")] = None,
+    form: Annotated[Form, Query(alias="format", description="json, csv for spreadsheets, or md for people.")] = Form.JSON,
 ) -> Response:
     """Returns every deploy of a period."""
     begin, end = _span(since, until)
@@ -84,12 +84,12 @@ def _span(since: str | None, until: str | None) -> tuple[str, str | None]:
     begin, end, now = moment("since", since), moment("until", until), datetime.now(UTC)
     last = min(end or now, now)
     if last <= EARLIEST:
-        raise invalid_request([("until", "no deploy is as old as this")])
+        raise invalid_request([("until", "there are no deploys before this time")])
     begin = begin or last - SPAN
     if begin >= (end or now):
-        raise invalid_request([("since", "this is not before the end")])
+        raise invalid_request([("since", "this must be before the end")])
     if last - begin > SPAN_MOST:
-        raise invalid_request([("since", f"a report is of at most {SPAN_MOST.days} days: make several")])
+        raise invalid_request([("since", f"make several reports: one covers at most {SPAN_MOST.days} days")])
     return _text(begin), _text(end) if end is not None and end <= now else None
 
 

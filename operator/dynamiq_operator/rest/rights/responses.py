@@ -40,16 +40,14 @@ class AppRights(ResponseModel):
     )
 
     deploy: Right
-    roll_back: Annotated[Right, Field(description="To bring back a row that went live, and nothing else of it: who is on call has it.")]
-    promote: Annotated[Right, Field(description="To any other environment of the project; `/environments` tells it of each.")]
-    approve: Annotated[
-        Right, Field(description="To approve a deployment that waits, or to reject it; the author of one approves none of it.")
-    ]
-    resume: Annotated[Right, Field(description="To let go on what is held after a rollback or a freeze.")]
+    roll_back: Annotated[Right, Field(description="To roll back to a row that went live, and nothing else; for people on call.")]
+    promote: Annotated[Right, Field(description="To promote to any other environment of the project; `/environments` has it for each.")]
+    approve: Annotated[Right, Field(description="To approve or reject a deployment that waits. Its author cannot approve it.")]
+    resume: Annotated[Right, Field(description="To resume what waits after a rollback or a freeze.")]
     withdraw: Annotated[Right, Field(description="To withdraw a deployment of one's own that waits.")]
-    reject_versions: Annotated[Right, Field(description="To reject a version for everybody, and to withdraw that.")]
-    bypass: Annotated[Right, Field(description="To go past the rules for deploys, with a reason.")]
-    suspend: Annotated[Right, Field(description="To suspend the App, and to take that off.")]
+    reject_versions: Annotated[Right, Field(description="To reject a version for everybody, and to withdraw a rejection.")]
+    bypass: Annotated[Right, Field(description="To bypass the guards, with a reason.")]
+    suspend: Annotated[Right, Field(description="To suspend the App, and to end that.")]
     configure: Right
     delete: Right
     keys_read: Right
@@ -57,8 +55,8 @@ class AppRights(ResponseModel):
     triggers: Annotated[Right, Field(description="To change triggers; to run one takes the right to create Jobs.")]
     pods: Right
     logs: Right
-    runs_read: Annotated[Right, Field(description="To list the App's runs and to read them, without what they were called with.")]
-    run_contents: Annotated[Right, Field(description="To read inputs, outputs and texts of errors, where they are recorded.")]
+    runs_read: Annotated[Right, Field(description="To list and read the App's runs, without their inputs and outputs.")]
+    run_contents: Annotated[Right, Field(description="To read inputs, outputs and error texts, if they are recorded.")]
     runs_score: Right
     runs_delete: Right
 

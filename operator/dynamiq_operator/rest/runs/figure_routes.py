@@ -31,7 +31,7 @@ async def metrics(
     app_id: AppId,
     begin: FromOf = None,
     end: ToOf = None,
-    interval: Annotated[MetricsInterval | None, Query(description="The width of a point; left out: what suits the time.")] = None,
+    interval: Annotated[MetricsInterval | None, Query(description="The width of a point. Left out: one that fits the time.")] = None,
     group_by: Annotated[MetricsGroup | None, Query(description="A series for each; left out: one for all runs.")] = None,
 ) -> Response:
     """Returns runs, failures, times, tokens and cost over time; of the last 24 hours if no time is given."""

@@ -36,7 +36,7 @@ ContentOf = Annotated[
 
 WhoseOf = Annotated[
     str | None,
-    Query(alias="app_id", min_length=1, max_length=NAME_MOST, description="Of several Apps with a run of this id, the one that is meant."),
+    Query(alias="app_id", min_length=1, max_length=NAME_MOST, description="The App, if several have a run of this id."),
 ]
 
 
@@ -106,10 +106,10 @@ async def _page(
 
 FiltersOf = Annotated[RunFilters, Depends(_filters)]
 PageOfRuns = Annotated[Pairs, Depends(_page)]
-SortOf = Annotated[RunSort, Query(description="Newest first, if not said otherwise; those without a cost come last.")]
+SortOf = Annotated[RunSort, Query(description="Order; by default newest first. Runs without a cost come last.")]
 CursorOf = Annotated[
     str | None,
     Query(
-        min_length=1, max_length=1024, description="`next_cursor` of the page before, in place of `page`; with the same filters and sort."
+        min_length=1, max_length=1024, description="`next_cursor` of the page before, instead of `page`; with the same filters and sort."
     ),
 ]

@@ -16,6 +16,6 @@ class NewScore(RequestModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "helpful", "value": 1.0, "comment": "as asked"}]})
 
-    name: Annotated[str, Field(min_length=1, max_length=64, description="Of what is scored, such as helpful.")]
+    name: Annotated[str, Field(min_length=1, max_length=64, description="Name of what is scored, such as helpful.")]
     value: Annotated[float, Field(ge=-NUMBER_MOST, le=NUMBER_MOST, description="Averaged by row.")]
     comment: Annotated[str | None, Field(max_length=1024)] = None

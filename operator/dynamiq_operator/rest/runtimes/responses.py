@@ -29,7 +29,7 @@ class Runtime(ResponseModel):
     version: str
     label: str | None
     image: Annotated[str, Field(description="Image that pods run.")]
-    is_pinned_by_digest: Annotated[bool, Field(description="Whether the image names a digest: a tag can change under you.")]
-    deprecated: Annotated[bool, Field(description="A first deployment that names no Runtime does not get it.")]
+    is_pinned_by_digest: Annotated[bool, Field(description="True: the image names a digest. A tag can change.")]
+    deprecated: Annotated[bool, Field(description="True: a first deployment that names no Runtime does not get it.")]
     engine: Annotated[str, Field(json_schema_extra={"enum": [engine.value for engine in Engine]}, description="What runs a flow.")]
     created_at: Time

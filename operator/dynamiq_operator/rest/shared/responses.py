@@ -20,7 +20,7 @@ class Access(ResponseModel):
 
 class Author(ResponseModel):
     id: Id
-    email: Annotated[str | None, Field(description="The username, where it is an address.")]
+    email: Annotated[str | None, Field(description="The username, if it is an address.")]
     username: str
 
 
@@ -31,7 +31,7 @@ class RuntimeShape(ResponseModel):
 
 
 class VersionRef(ResponseModel):
-    id: Annotated[Id | None, Field(description="None where the WorkflowVersion was deleted: the row still has what it ran.")]
+    id: Annotated[Id | None, Field(description="None if the WorkflowVersion was deleted: the row still has what it ran.")]
     version: str
     description: str | None
 
@@ -57,13 +57,13 @@ class ConfigBody(ResponseModel):
     resources: Annotated[
         ResourcesShape | None,
         Field(
-            description="What each pod asks for, and may use at most; null where it is not decided yet. Of serverless left out where it is "
-            "not decided, or asks for 100m and 256Mi alone."
+            description="What each pod asks for, and may use at most; null until it is decided. Of serverless, left out if it is "
+            "undecided, or only 100m and 256Mi."
         ),
     ] = None
-    idle_seconds: Annotated[int | None, Field(description="Of serverless, where it is not 300.")] = None
-    max_replicas: Annotated[int | None, Field(description="Of serverless, where it is not 10.")] = None
-    hold_seconds: Annotated[int | None, Field(description="Of serverless, where it is not 120.")] = None
+    idle_seconds: Annotated[int | None, Field(description="Of serverless, if it is not 300.")] = None
+    max_replicas: Annotated[int | None, Field(description="Of serverless, if it is not 10.")] = None
+    hold_seconds: Annotated[int | None, Field(description="Of serverless, if it is not 120.")] = None
 
 
 class ConfigShape(ResponseModel):
@@ -76,7 +76,7 @@ class PromotedFrom(ResponseModel):
     app: str
     row: str
     hash: str
-    cluster: Annotated[str | None, Field(description="Where the row is in another cluster: which. Then nothing of this is verified.")]
+    cluster: Annotated[str | None, Field(description="The cluster, if the row is in another one. Then nothing of this is verified.")]
 
 
 class Right(ResponseModel):
@@ -95,7 +95,7 @@ class Condition(ResponseModel):
 class ReadyPods(ResponseModel):
     """Pods of a row."""
 
-    ready: Annotated[int, Field(description="Pods of this row that are Ready: never more than there are.")]
+    ready: Annotated[int, Field(description="Pods of this row that are Ready.")]
     wanted: int
     serving: Annotated[str | None, Field(description="The version that the App serves meanwhile; none before the first.")]
 
@@ -114,18 +114,18 @@ class Waits(ResponseModel):
     """The guards that block a waiting row."""
 
     reason: Annotated[str, Field(json_schema_extra={"enum": GUARDS}, description="The first thing that it waits for.")]
-    message: Annotated[str, Field(description="All of it, as a sentence: kubectl and the plugin say the same.")]
-    until: Annotated[Time | None, Field(description="Until when, where time alone ends it.")]
+    message: Annotated[str, Field(description="Everything that it waits for, as a sentence, the same as in kubectl and the plugin.")]
+    until: Annotated[Time | None, Field(description="Until when, if time alone ends it.")]
     approvals: Annotated[int | None, Field(description="Approvals that count already.")]
-    approvals_needed: Annotated[int | None, Field(description="Approvals that it takes.")]
-    resumable: Annotated[bool, Field(description="Who may deploy can resume it now.")]
+    approvals_needed: Annotated[int | None, Field(description="Approvals that it needs.")]
+    resumable: Annotated[bool, Field(description="True: whoever may deploy can resume it now.")]
 
 
 class Released(ResponseModel):
     """The admission of a row that waited."""
 
     at: Time
-    guards: Annotated[list[str], Field(description="What it had waited for.")]
+    guards: Annotated[list[str], Field(description="The guards that it had waited for.")]
     by: Annotated[list[Author], Field(description="Who approved or resumed it.")]
     approvals: Annotated[list[str], Field(description="Names of the Approvals that counted.")]
 
@@ -137,33 +137,33 @@ class Verified(ResponseModel):
     cases: int
     calls: int
     seconds: float
-    score: Annotated[float | None, Field(description="What the evaluation Job gave, where it gave one.")]
-    message: Annotated[str | None, Field(description="What the evaluation Job said last.")]
+    score: Annotated[float | None, Field(description="Score of the evaluation Job, if it gave one.")]
+    message: Annotated[str | None, Field(description="Last message of the evaluation Job.")]
 
 
 class Guard(ResponseModel):
     """A guard that would block a new deployment."""
 
     reason: Annotated[str, Field(json_schema_extra={"enum": GUARDS}, description="Why it would wait.")]
-    message: Annotated[str, Field(description="That, as a sentence: kubectl and the plugin say the same.")]
+    message: Annotated[str, Field(description="The same as a sentence, as in kubectl and the plugin.")]
     applies_to: Annotated[
         list[Annotated[str, Field(json_schema_extra={"enum": [each.value for each in RowKind]})]],
-        Field(description="Rows that it would hold. Git: those that Git or other automation asks for."),
+        Field(description="Rows that it would block. Git: those of Git or other automation."),
     ]
-    policy: Annotated[str | None, Field(description="The DeployPolicy that asks for it.")]
-    until: Annotated[Time | None, Field(description="Until when, where time alone ends it.")]
+    policy: Annotated[str | None, Field(description="The DeployPolicy that requires it.")]
+    until: Annotated[Time | None, Field(description="Until when, if time alone ends it.")]
 
 
 class DeployableShape(ResponseModel):
     """The evaluation of a row for a rollback to it now."""
 
-    ok: Annotated[bool | None, Field(description="None where it is not known, since the caller may not read all that it takes.")]
-    reasons: Annotated[list[str], Field(description="Why it can't be brought back, or what is not known, in sentences.")]
+    ok: Annotated[bool | None, Field(description="None if unknown, since the caller may not read everything that decides it.")]
+    reasons: Annotated[list[str], Field(description="Why a rollback to it is not possible, or what is unknown, in sentences.")]
     waits: Annotated[list[str], Field(description="What its rollback would wait for, in sentences.")]
-    notes: Annotated[list[str], Field(description="What else is to be known of it, in sentences.")]
+    notes: Annotated[list[str], Field(description="What else to know about it, in sentences.")]
     warm: Annotated[
         bool | None,
-        Field(description="Its pods are there and Ready, so that calls would move at once; none where that is not known."),
+        Field(description="True: its pods are Ready, so that calls would move at once; none if unknown."),
     ]
 
 
@@ -177,7 +177,7 @@ class Deployment(ResponseModel):
     status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing", "Live", "Superseded", "Failed"]})]
     ending: Annotated[
         Ending | None,
-        Field(description="How it ended, where the status does not tell: rejected, withdrawn or overtaken before it ran, or reverted."),
+        Field(description="How it ended, if the status does not show it: rejected, withdrawn or overtaken before it ran, or reverted."),
     ]
     created_at: Annotated[Time, Field(description="When the deploy began.")]
     created_by: Author | None
@@ -189,28 +189,28 @@ class Deployment(ResponseModel):
     deployment_config: ConfigShape
     message: str | None
     name: Annotated[str, Field(description="The record's name: kubectl get ddep.")]
-    sequence: Annotated[int | None, Field(description="Place in the history; none until the operator has taken the row up.")]
-    restores: Annotated[str | None, Field(description="Name of the row that this one brought back.")]
+    sequence: Annotated[int | None, Field(description="Place in the history; none until the operator has numbered the row.")]
+    restores: Annotated[str | None, Field(description="Name of the row that this one rolled back to.")]
     promoted_from: PromotedFrom | None
     provenance: Annotated[str | None, Field(description="Where the row came from, in words.")]
     source: Annotated[
         str | None,
-        Field(description="App: by App.spec.deploy. Revert: the operator took a bad version back. Record: somebody created the row."),
+        Field(description="App: by App.spec.deploy. Revert: the operator reverted a bad version. Record: somebody created the row."),
     ]
     digest: Annotated[str | None, Field(description="Over the row and the digest of the row before it.")]
     reason: Annotated[str | None, Field(description="Why it did not go Live.")]
-    duration_seconds: Annotated[float | None, Field(description="From its begin to its end.")]
-    is_live: Annotated[bool, Field(description="It is what the App serves.")]
-    restores_sequence: Annotated[int | None, Field(description="The sequence of the row that this one brought back.")]
-    waits: Annotated[Waits | None, Field(description="What it waits for; none where nothing holds it, and for a row that has ended.")]
-    released: Annotated[Released | None, Field(description="Of a row that waited, when nothing held it any more.")]
-    verified: Annotated[Verified | None, Field(description="Of a row whose new pods were asked first, that they passed.")]
-    holds: Annotated[RowRef | None, Field(description="The rollback after which what Git asks for waits, while this row is live.")]
-    bypass_reason: Annotated[str | None, Field(description="Why rules were gone past.")]
+    duration_seconds: Annotated[float | None, Field(description="Seconds from its begin to its end.")]
+    is_live: Annotated[bool, Field(description="True: the App serves it.")]
+    restores_sequence: Annotated[int | None, Field(description="The sequence of the row that this one rolled back to.")]
+    waits: Annotated[Waits | None, Field(description="What it waits for; none if nothing blocks it, or it has ended.")]
+    released: Annotated[Released | None, Field(description="Of a row that waited: when and by whom it was admitted.")]
+    verified: Annotated[Verified | None, Field(description="The result of the smoke test of its new pods, if there was one.")]
+    holds: Annotated[RowRef | None, Field(description="The rollback since which changes from Git are on hold, while this row is live.")]
+    bypass_reason: Annotated[str | None, Field(description="Why guards were bypassed.")]
     flow_hash: Annotated[str | None, Field(description="SHA-256 of its flow, by which versions are rejected; none until it is pinned.")]
     deployable: Annotated[
         DeployableShape | None,
-        Field(description="Whether it could be brought back now; none where it is not asked for, by ?deployable=true."),
+        Field(description="Whether a rollback to it is possible now; only with ?deployable=true."),
     ]
 
     @classmethod

@@ -17,4 +17,4 @@ def moment(parameter: str, text: str | None) -> datetime | None:
         parsed = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise invalid_request([(parameter, "this is no time: write one as 2026-11-24T22:22:45Z, or a date as 2026-11-24")]) from None
+        raise invalid_request([(parameter, "write a time as 2026-11-24T22:22:45Z, or a date as 2026-11-24")]) from None

@@ -14,14 +14,12 @@ PROVIDER = "schedule"
 RFC_3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 SHOWN = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 Moment = Annotated[str, Field(pattern=RFC_3339, json_schema_extra={"format": "date-time"})]
-Name = Annotated[
-    str, Field(min_length=1, max_length=128, pattern=SHOWN, description="What people call it; no other trigger of the App is called so.")
-]
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=SHOWN, description="Name for people, unique among the App's triggers.")]
 
 
 def _provider(value: Any) -> Any:
     if value == "pipedream":
-        raise PydanticCustomError("provider", "pipedream belongs to the product's cloud: here a trigger has the provider schedule")
+        raise PydanticCustomError("provider", "use the provider schedule: pipedream exists only in the product's cloud")
     if value != PROVIDER:
         raise PydanticCustomError("provider", "the provider is schedule")
     return value
@@ -43,8 +41,8 @@ class TriggerConfig(RequestModel):
         str | None,
         Field(max_length=128, description="Cron expression of five fields: minute, hour, day of month, month, day of week (0 to 6)."),
     ] = None
-    run_at: Annotated[Moment | None, Field(description="Once, at this time to come.")] = None
-    expires_at: Annotated[Moment | None, Field(description="No run of the schedule after this time to come.")] = None
+    run_at: Annotated[Moment | None, Field(description="Run once, at this time in the future.")] = None
+    expires_at: Annotated[Moment | None, Field(description="No run of the schedule after this time in the future.")] = None
 
 
 class TriggerInput(RequestModel):

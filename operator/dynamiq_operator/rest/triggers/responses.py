@@ -39,7 +39,7 @@ class Trigger(ResponseModel):
         input_transformer=TRANSFORMER,
     )
 
-    id: Annotated[Id, Field(description="It outlives a rename, and no trigger that is made later has it again.")]
+    id: Annotated[Id, Field(description="It survives a rename, and no later trigger gets it.")]
     app_id: Id
     name: str
     provider: Annotated[str, Field(json_schema_extra={"enum": ["schedule"]})]

@@ -52,7 +52,7 @@ def read_each(changes: Sequence[EntryChange], read: Callable[[EntryChange], Iter
             if error.status not in NOT_THEIRS:
                 return Round(events, changes[at:])
         except Exception:
-            LOG.exception("%s %s of %s is not told to a stream", change.kind, change.entry.name, change.entry.namespace)
+            LOG.exception("%s %s of %s is not sent to a stream", change.kind, change.entry.name, change.entry.namespace)
     return Round(events)
 
 

@@ -22,14 +22,14 @@ from dynamiq_operator.rest.workflows.responses import NodeTypes
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/agent-builder", tags=["workflows"], route_class=StrictRoute)
-EVERY = "these are the types that every engine runs"
+EVERY = "the list has only the types that every engine runs"
 
 
 @router.get("/nodes", responses=documented(NodeTypes, 422))
 def node_types(
     session: SessionOf,
     paging: PagingOf,
-    group: Annotated[str | None, Query(max_length=64, description="Of this family alone, such as tools, utils or llms.")] = None,
+    group: Annotated[str | None, Query(max_length=64, description="Only this family, such as tools, utils or llms.")] = None,
 ) -> Json:
     """Returns the node types that the newest Runtime runs. A flow with others does not go Live on it. `complete` shows if these are all."""
     version, engine, message = _engine(session)
@@ -54,5 +54,5 @@ def _engine(session: CallerSession) -> tuple[str | None, str | None, str | None]
     if runtime is None:
         return None, None, f"there is no Runtime that is not deprecated: {EVERY}"
     engine = runtime.spec.engine or Engine.TINY
-    why = f"what the SDK in the image of Runtime {runtime.meta.name} runs beyond these is not known here: {EVERY}"
+    why = f"further types of the SDK in the image of Runtime {runtime.meta.name} are unknown: {EVERY}"
     return runtime.spec.version, engine.value, None if engine is Engine.TINY else why

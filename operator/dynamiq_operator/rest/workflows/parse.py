@@ -23,5 +23,5 @@ def flow_ui_in(members: Mapping[str, str]) -> str | None:
 
 def _bounded(field: str, text: str, most: int, limit: str) -> str:
     if (size := len(text.encode())) > most:
-        raise invalid_field(field, f"it has {size} bytes as compact JSON, and at most {limit} ({most} bytes) are kept")
+        raise invalid_field(field, f"it has {size} bytes as compact JSON, and may have at most {limit} ({most} bytes)")
     return text

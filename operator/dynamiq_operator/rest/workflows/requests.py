@@ -33,11 +33,9 @@ Flow = Annotated[
     Any,
     PlainValidator(_flow),
     WithJsonSchema({"type": "object", "required": ["nodes"], "properties": {"nodes": _NODES}}),
-    Field(
-        description="The DAG, at most 900 KiB as compact JSON in UTF-8. It comes back as it was written; a key that is there twice is refused."
-    ),
+    Field(description="The DAG, at most 900 KiB as compact JSON in UTF-8. It is returned as it was written. Duplicate keys are refused."),
 ]
-FlowUi = Annotated[Any, Field(description="Canvas layout: any JSON of at most 256 KiB. It is kept and not looked at.")]
+FlowUi = Annotated[Any, Field(description="Canvas layout: any JSON of at most 256 KiB. It is stored unchanged.")]
 Description = Annotated[str | None, Field(max_length=512, description="What the workflow does.")]
 
 
@@ -72,7 +70,7 @@ class WorkflowChange(RequestModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "support", "description": "Answers customers' questions"}]})
 
-    name: Annotated[str | None, Field(description="The name that it has: versions are named after it, so it stays.")] = None
+    name: Annotated[str | None, Field(description="Its current name. It cannot change, since versions are named after it.")] = None
     description: Description = None
 
 
@@ -82,16 +80,14 @@ class Draft(RequestModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"flow": FLOW, "flow_ui": FLOW_UI}]})
 
     flow: Flow
-    flow_ui: Annotated[FlowUi, Field(description="Canvas layout: any JSON of at most 256 KiB. Left out: the one that is there stays.")] = (
-        None
-    )
+    flow_ui: Annotated[FlowUi, Field(description="Canvas layout: any JSON of at most 256 KiB. Left out: unchanged.")] = None
 
 
 class ConfirmedDraft(RequestModel):
     """The state that was seen before a release. If it is another by now, nothing is released: 409 with both."""
 
-    draft: Annotated[str | None, Field(description="`object_version` of the workflow whose draft was looked at.")] = None
-    before: Annotated[str | None, Field(description="The newest version there was, such as v6; null: there was none.")] = None
+    draft: Annotated[str | None, Field(description="`object_version` of the workflow whose draft was confirmed.")] = None
+    before: Annotated[str | None, Field(description="The newest version at that time, such as v6; null: there was none.")] = None
 
 
 class NewVersion(RequestModel):
@@ -106,10 +102,8 @@ class NewVersion(RequestModel):
     ] = None
     flow: Annotated[
         Flow,
-        Field(description="What to release, as a draft's flow is written. Left out, with `confirmed.draft`: the draft, as it is stored."),
+        Field(description="What to release, as a draft's flow is written. Left out, with `confirmed.draft`: the stored draft."),
     ] = None
-    flow_ui: Annotated[FlowUi, Field(description="Taken and not kept: a version is what runs.")] = None
+    flow_ui: Annotated[FlowUi, Field(description="Accepted, but not stored: a version has only what runs.")] = None
     confirmed: Annotated[ConfirmedDraft | None, Field(description="Left out: nothing is compared.")] = None
-    force: Annotated[bool, Field(description="Whether to release a flow that cannot run. Left out: it is refused, with what is wrong.")] = (
-        False
-    )
+    force: Annotated[bool, Field(description="True: release a flow that cannot run. Left out: it is refused, with the reasons.")] = False

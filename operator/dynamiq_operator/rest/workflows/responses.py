@@ -67,9 +67,7 @@ class ListedWorkflow(Workflow):
 
     newest_version: Annotated[
         NewestVersion | None,
-        Field(
-            description="Its newest release, with `with_newest_version`; null where there is none, or where the caller may not list releases."
-        ),
+        Field(description="Its newest release, with `with_newest_version`; null if there is none, or the caller may not list releases."),
     ]
 
 
@@ -81,10 +79,10 @@ class WorkflowDetail(Workflow):
     )
 
     updated_at: Time
-    object_version: Annotated[str, Field(description="Another one after each change: a release confirms it.")]
-    flow: Annotated[dict[str, Any] | None, Field(description="As it was written; YAML that was stored by kubectl as JSON.")]
+    object_version: Annotated[str, Field(description="Changes with each change; a release confirms it.")]
+    flow: Annotated[dict[str, Any] | None, Field(description="As it was written. YAML that kubectl stored is returned as JSON.")]
     flow_ui: Annotated[Any, Field(description="Canvas layout, as it was sent.")]
-    flow_error: Annotated[str | None, Field(description="Why flow is null: what kubectl stored can't be told as JSON.")]
+    flow_error: Annotated[str | None, Field(description="Why flow is null: kubectl stored what cannot be written as JSON.")]
 
 
 class Version(ResponseModel):
@@ -110,12 +108,12 @@ class Version(ResponseModel):
     rejected: Annotated[
         str | None,
         Field(
-            description="Who rejected its flow, under whatever name, and why, in a sentence: nobody is to deploy it. None, too, where that "
-            "may not be read."
+            description="Who rejected its flow and why, as a sentence: nobody may deploy it. None if it is not rejected, or the caller "
+            "may not read that."
         ),
     ]
     rejection_id: Annotated[
-        Id | None, Field(description="The newest rejection of its flow that stands, among those that an App of its namespace lists.")
+        Id | None, Field(description="The newest rejection of its flow that is in force, of those that an App of its namespace lists.")
     ]
 
 
@@ -127,7 +125,7 @@ class FlowRef(ResponseModel):
     description: Annotated[str | None, Field(description="What is new in a release.")]
     created_at: Annotated[Time, Field(description="Of the draft, when it was written last.")]
     rejected: Annotated[str | None, Field(description="Who rejected this flow and why, as of a version of the list.")]
-    rejection_id: Annotated[Id | None, Field(description="The newest rejection of this flow that stands.")]
+    rejection_id: Annotated[Id | None, Field(description="The newest rejection of this flow that is in force.")]
 
 
 class FlowDifference(ResponseModel):
@@ -208,5 +206,5 @@ class NodeTypes(ResponseModel):
     pagination: Pagination
     runtime: Annotated[str | None, Field(description="Version of the newest Runtime that is not deprecated.")]
     engine: Annotated[str | None, Field(description="What runs flows in it: tiny or sdk.")]
-    complete: Annotated[bool, Field(description="True: the runtime runs these and no others.")]
+    complete: Annotated[bool, Field(description="True: the runtime runs only these.")]
     message: Annotated[str | None, Field(description="Why the list is not complete.")]

@@ -41,8 +41,8 @@ def every_workflow(
     context: ContextOf,
     session: SessionOf,
     paging: PagingOf,
-    project_id: Annotated[Id | None, Query(description="Workflows of this project alone.")] = None,
-    with_newest_version: Annotated[bool, Query(description="Whether to tell the newest release of each.")] = False,
+    project_id: Annotated[Id | None, Query(description="Only workflows of this project.")] = None,
+    with_newest_version: Annotated[bool, Query(description="True: adds the newest release of each.")] = False,
 ) -> Json:
     """Returns the workflows that the caller may list, without their flows."""
     namespace = context.find(NAMESPACES, project_id, "project_id").name if project_id is not None else ""
@@ -86,7 +86,8 @@ def change_workflow(context: ContextOf, session: SessionOf, workflow_id: Workflo
     if body.name is not None and body.name != entry.name:
         context.read(session, WORKFLOWS, entry)
         raise invalid_field(
-            "name", f"a workflow keeps its name, {entry.name}: its versions and Apps name it. To rename, create another with this flow"
+            "name",
+            f"a workflow keeps its name, {entry.name}, since its versions and Apps name it. To rename it, create another with this flow",
         )
     if "description" not in body.model_fields_set:
         return serialize.detail(context, context.read(session, WORKFLOWS, entry))
@@ -113,7 +114,7 @@ def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, bod
     parse.flow_ui_in(members)
     flow = parse.flow_in(members) if "flow" in members else None
     if flow is None and (body.confirmed is None or body.confirmed.draft is None):
-        raise invalid_field("flow", "send a flow, or name the draft by its object_version: `confirmed.draft`")
+        raise invalid_field("flow", "send a flow, or the object_version of the draft as `confirmed.draft`")
     draft = releases.released_flow(context, session, entry, flow)
     description = body.name or draft.description
     plan = plan_release(

@@ -45,9 +45,9 @@ COMPLETED_OTHERWISE: Manifest = {
 ROW_NEVER = {name: f"{name} of a row never changes: create another row to deploy something else" for name in ASKED}
 ROW_ONCE = {name: f"{name} of a row is set once, by the operator, and never changes" for name in COMPLETED}
 VERSION_NEVER = "a WorkflowVersion never changes: release the workflow again to get the next version"
-RUNTIME_NEVER = "a Runtime never changes, but for deprecated: create a Runtime of another name for the new version"
+RUNTIME_NEVER = "only deprecated of a Runtime can change: create a Runtime with another name for the new version"
 TOO_LARGE = "a flow is at most 900 KiB (921600 bytes): split the workflow"
-APPROVAL_NEVER = "an Approval never changes: create another one, of purpose Reject where the row is not to be deployed"
+APPROVAL_NEVER = "an Approval never changes: create another one, of purpose Reject to stop the row"
 REJECTED: Manifest = {
     "workflowHash": "sha256:" + "a" * 64,
     "workflow": "chat",
@@ -65,9 +65,9 @@ REJECTED_OTHERWISE: Manifest = {
 REJECTION_NEVER = {name: f"{name} of a Rejection never changes: withdraw it, and create another one" for name in REJECTED}
 WITHDRAWN: Manifest = {"by": "grace", "reason": "It was the invoice"}
 WITHDRAWN_ONCE = "a Rejection is withdrawn once: create another one to reject the version again"
-CHANGE_NEVER = "an AppChange never changes: it says what was so"
-LIMIT_STAYS = "this history is protected: limit may rise or be left out; to lower it set protect to false first"
-ARCHIVE_STAYS = "this history is protected, and archive stays true: to take it away set protect to false first"
+CHANGE_NEVER = "an AppChange never changes"
+LIMIT_STAYS = "to lower limit, set protect to false first: the history is protected"
+ARCHIVE_STAYS = "to turn archive off, set protect to false first: the history is protected"
 MESSAGES = (
     *ROW_NEVER.values(),
     *ROW_ONCE.values(),

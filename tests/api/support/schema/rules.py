@@ -42,7 +42,7 @@ BASES: dict[str, Callable[..., Manifest]] = {
 DNS_LABEL = "use lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
 OBJECT_NAME = "no object has such a name: use lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 VERSION_NAME = "a version is v and a number from 1, such as v3"
-AMOUNT = "an amount is a number and, where needed, a unit: such as 100m or 2 of cpu, 256Mi or 1Gi of memory"
+AMOUNT = "an amount is a number, maybe with a unit: such as 100m or 2 of cpu, 256Mi or 1Gi of memory"
 CLUSTER = "a cluster is named by letters, digits and . _ : / -, beginning and ending with a letter or digit"
 HASH = "a hash is sha256: and 64 digits of 0-9 and a-f"
 HOSTNAME = "hostname is not a DNS name: use lower-case letters, digits and '-' between dots, such as chat.example.com"
@@ -52,15 +52,17 @@ ONE_TIME = "a trigger has exactly one of schedule and runAt"
 FOR_INGRESS = "className, tls and annotations are for type Ingress: remove them, or use type Ingress"
 NO_AUTOSCALING = "autoscaling is for type server: use maxReplicas, or use type server"
 KEEP_WARM = "replicas is live, for as many as the live version has, or a number from 0 to 1000"
-NO_PATTERN = "this is no regular expression that RE2 takes"
-POSIX = "POSIX classes are read otherwise by the pods: write \\d for [[:digit:]]"
+NO_PATTERN = "this is not a regular expression of RE2"
+POSIX = "write \\d for [[:digit:]]: the pods read POSIX classes differently"
 MIN_MAX = "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"
 MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
 
-LABEL_KEY = "the key of a label is a name of at most 63 letters, digits, '-', '_' and '.', maybe after a DNS name and '/', such as app or example.com/app"
+LABEL_KEY = (
+    "the key of a label has at most 63 letters, digits, '-', '_' and '.'; a DNS name and '/' may precede it, such as app or example.com/app"
+)
 NAME_63, PREFIX = "a" * 63, ".".join(["b" * 63] * 3 + ["b" * 61])
 ONE_KIND_OF_PEER = "a peer has either ipBlock, or podSelector, namespaceSelector or both"
-NO_RANGE = "this is no range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32"
+NO_RANGE = "this is not a range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32"
 VALUES = "In and NotIn take values, Exists and DoesNotExist take none"
 FOR_SWITCH = "verify is for strategy Switch, where new pods are ready before a caller reaches them: add it, or remove verify"
 EXPECTATION = "expect at least one of status, contains and jsonPath"
@@ -68,10 +70,10 @@ ONE_PLACE = "a path names one place of the answer: $, then .name, ['any name'], 
 CASES_TOGETHER = "inputs and expected texts are together longer than 64 KiB: use a job for large ones"
 CASES_OR_JOB = "give cases, a job, or both"
 SELECTED_BY = "a policy selects namespaces by kubernetes.io/metadata.name or by labels under dynamiq.getdynamiq.ai/, which only who may update DeployPolicies can change"
-IN_OR_EXISTS = "values are for In and NotIn: give at least one there, and none with Exists and DoesNotExist"
-ONCE_OR_AGAIN = "a freeze has either from and to, or cron, duration and, where it is not UTC, timeZone"
+IN_OR_EXISTS = "give at least one value with In and NotIn, and none with Exists and DoesNotExist"
+ONCE_OR_AGAIN = "a freeze has either from and to, or cron and duration, and timeZone if it is not UTC"
 ACCOUNTS = "name a service account as system:serviceaccount:<namespace>:<name>"
-GROUPS = "a row names its author, and not their groups: use system:serviceaccounts:<namespace>, or users"
+GROUPS = "use system:serviceaccounts:<namespace>, or users: a row names its author, not the author's groups"
 LAST_PORT = "endPort is the last of the ports that begin with port: give port, and an endPort that is not below it"
 
 UID = "0d2c1f3e-5a6b-4c7d-8e9f-a0b1c2d3e4f5"
@@ -244,7 +246,7 @@ APP_RULES = (
     _app("trigger's time that others can be reckoned from", _trigger(runAt="2999-12-31T23:59:59Z"), _trigger(runAt="9999-12-31T23:59:59Z"), "spec.triggers[0].runAt", "this time is too far away: use one before 3000-01-01T00:00:00Z"),
     _app("end of a trigger that others can be reckoned from", _trigger(schedule="0 3 * * *", expiresAt="2999-12-31T23:59:59Z"), _trigger(schedule="0 3 * * *", expiresAt="9999-12-31T23:59:59Z"), "spec.triggers[0].expiresAt", "this time is too far away"),
     _app("end of a single run", _trigger(schedule="0 3 * * *", expiresAt="2027-01-01T00:00:00Z"), _trigger(runAt="2027-01-01T00:00:00Z", expiresAt="2027-01-01T00:00:00Z"), "spec.triggers[0]", "expiresAt is for a trigger with a schedule: remove it"),
-    _app("draft that does not run", _trigger(schedule="0 3 * * *", suspend=True, draft=True), _trigger(schedule="0 3 * * *", draft=True), "spec.triggers[0]", "a draft does not run: set suspend to true beside it, or remove draft"),
+    _app("draft that does not run", _trigger(schedule="0 3 * * *", suspend=True, draft=True), _trigger(schedule="0 3 * * *", draft=True), "spec.triggers[0]", "a draft does not run: set suspend to true, too, or remove draft"),
     _app("trigger's input", _trigger(schedule="0 3 * * *", displayName="Night, daily", inputTransformer={"path": "$", "selector": {"a": "$.b"}}), _trigger(schedule="0 3 * * *", inputTransformer={"selector": {"a": "x" * 4097}}), "spec.triggers[0].inputTransformer.selector.a", "Too long: may not be more than 4096 bytes"),
     _app("trigger's time", _trigger(runAt="2027-01-01T00:00:00+01:00"), _trigger(runAt="tomorrow"), "spec.triggers[0].runAt", "must be of type date-time"),
     _app("trigger's schedule", _trigger(schedule="*/5 9-17 * * MON-FRI"), _trigger(schedule="0 3 * *"), "spec.triggers[0].schedule", "a schedule is a cron expression of five fields, such as 0 9 * * 1-5"),
@@ -256,7 +258,7 @@ APP_RULES = (
     _app("a peer that names nothing", _from(namespaceSelector={}), _from(), "spec.network.ingressFrom[0]", ONE_KIND_OF_PEER),
     _app("a range of addresses", _from(ipBlock={"cidr": "2001:db8::/32"}), _from(ipBlock={"cidr": "2001:db8::1/32"}), "spec.network.ingressFrom[0].ipBlock.cidr", NO_RANGE),
     _app("an address", _from(ipBlock={"cidr": "10.0.0.1/32"}), _from(ipBlock={"cidr": "10.0.0.1"}), "spec.network.ingressFrom[0].ipBlock.cidr", NO_RANGE),
-    _app("a range left out", _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}), _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}), "spec.network.ingressFrom[0].ipBlock.except", "except has ranges inside of cidr"),
+    _app("a range left out", _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}), _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}), "spec.network.ingressFrom[0].ipBlock.except", "the ranges of except must be inside of cidr"),
     _app("a label's values", _with_label(operator="In", values=["a"]), _with_label(operator="In"), "spec.network.ingressFrom[0].podSelector.matchExpressions[0]", VALUES),
     _app("a label without values", _with_label(operator="Exists"), _with_label(operator="Exists", values=["a"]), "spec.network.ingressFrom[0].podSelector.matchExpressions[0]", VALUES),
     _app("a label's value", _from(podSelector={"matchLabels": {"app": "shop_1.a"}}), _from(podSelector={"matchLabels": {"app": "-x-"}}), "spec.network.ingressFrom[0].podSelector.matchLabels.app", "should match"),
@@ -266,7 +268,7 @@ APP_RULES = (
     _app("the name in a key", _from(podSelector={"matchLabels": {NAME_63: "x"}}), _from(podSelector={"matchLabels": {f"a{NAME_63}": "x"}}), "spec.network.ingressFrom[0].podSelector.matchLabels", LABEL_KEY),
     _app("ports in a row", _ports(port=80, endPort=80), _ports(port=80, endPort=79), "spec.network.egress[0].ports[0]", LAST_PORT),
     _app("a last port alone", _ports(port=80), _ports(endPort=80), "spec.network.egress[0].ports[0]", LAST_PORT),
-    _app("a rule that limits nothing", _network(egress=[]), _network(egress=[{}]), "spec.network.egress[0]", "an egress rule has to, ports or both: to limit nothing, leave egress out"),
+    _app("a rule that limits nothing", _network(egress=[]), _network(egress=[{}]), "spec.network.egress[0]", "an egress rule needs to, ports or both: to limit nothing, leave egress out"),
     _app("peers of a rule", _network(egress=[{"to": [{"podSelector": {}}]}]), _network(egress=[{"to": []}]), "spec.network.egress[0].to", "should have at least 1 items"),
     _app("a number of warm pods", _warm(replicas=0), _warm(replicas=-1), "spec.rollout.keepWarm.replicas", KEEP_WARM),
     _app("warm pods like the live ones", _warm(replicas="live"), _warm(replicas="all"), "spec.rollout.keepWarm.replicas", KEEP_WARM),
@@ -296,7 +298,7 @@ ROW_RULES = (
     _row("version", asking(workflowVersion="v10"), asking(workflowVersion="v01"), "spec.workflowVersion", VERSION_NAME),
     _row("version 0", asking(workflowVersion="v1"), asking(workflowVersion="v0"), "spec.workflowVersion", VERSION_NAME),
     _row("longest version", asking(workflowVersion="v" + "9" * 10), asking(workflowVersion="v" + "9" * 11), "spec.workflowVersion", "Too long: may not be more than 11 bytes"),
-    _row("version and restored row", asking(restores="row-1"), asking(restores="row-1", workflowVersion="v1"), "spec", "name either workflowVersion or restores: restores already takes the version of the row that it names"),
+    _row("version and restored row", asking(restores="row-1"), asking(restores="row-1", workflowVersion="v1"), "spec", "give either workflowVersion or restores: restores already selects the version of the row that it names"),
     _row("restored row", asking(restores="row.1"), asking(restores="row_1"), "spec.restores", OBJECT_NAME),
     _row("runtime", asking(runtime="tiny-1.0"), asking(runtime="tiny:1.0"), "spec.runtime", OBJECT_NAME),
     _row("fewest and most pods", _config(**_scaling(3, 3)), _config(**_scaling(4, 3)), "spec.config.autoscaling.minReplicas", MIN_MAX),
@@ -308,7 +310,7 @@ ROW_RULES = (
     _row("type", _config(type="server"), _config(type="lambda"), "spec.config.type", 'supported values: "server", "serverless"'),
     _row("amount", _cpu("1.5"), _cpu("much"), "spec.config.resources.requests.cpu", AMOUNT),
     _row("negative amount", _cpu("100m"), _cpu("-1"), "spec.config.resources.requests.cpu", AMOUNT),
-    _row("why the rules are gone past", asking(bypass={"reason": "prod is down"}), asking(bypass={"reason": " \t\u00a0"}), "spec.bypass.reason", "say why the rules are gone past: bypass.reason is never empty"),
+    _row("why the rules are gone past", asking(bypass={"reason": "prod is down"}), asking(bypass={"reason": " \t\u00a0"}), "spec.bypass.reason", "bypass.reason must not be empty: write why the guards are bypassed"),
     _row("no word on why", asking(bypass={"reason": "x"}), asking(bypass={"reason": ""}), "spec.bypass.reason", "should be at least 1 chars long"),
     _row("source of a promotion", asking(promotedFrom=PROMOTED), asking(promotedFrom={**PROMOTED, "hash": "sha256:A"}), "spec.promotedFrom.hash", HASH),
     _row("cluster of a promotion's source", asking(promotedFrom={**PROMOTED, "cluster": "arn:aws:eks:eu-1:7:cluster/staging"}), asking(promotedFrom={**PROMOTED, "cluster": "a b"}), "spec.promotedFrom.cluster", CLUSTER),
@@ -368,8 +370,8 @@ WORD_RULES = (
     Rule("Approval", "its purpose", with_spec(purpose="Withdraw"), with_spec(purpose="Deploy"), "spec.purpose", 'supported values: "Approve", "Resume", "Reject", "Withdraw"'),
     Rule("Rejection", "its hash", with_spec(), with_spec(workflowHash="v1"), "spec.workflowHash", HASH),
     Rule("Rejection", "why", with_spec(), with_spec(reason=""), "spec.reason", "should be at least 1 chars long"),
-    Rule("Rejection", "more than spaces", with_spec(), with_spec(reason=" \u00a0"), "spec.reason", "say why nobody is to deploy it: reason is never empty"),
-    Rule("Rejection", "why it is withdrawn", with_spec(), with_spec(withdrawn={"reason": " "}), "spec.withdrawn.reason", "say why it may be deployed again: withdrawn.reason is never empty"),
+    Rule("Rejection", "more than spaces", with_spec(), with_spec(reason=" \u00a0"), "spec.reason", "reason must not be empty: write why nobody may deploy it"),
+    Rule("Rejection", "why it is withdrawn", with_spec(), with_spec(withdrawn={"reason": " "}), "spec.withdrawn.reason", "withdrawn.reason must not be empty: write why it may be deployed again"),
     Rule("Rejection", "its version", with_spec(version="v10"), with_spec(version="10"), "spec.version", VERSION_NAME),
     Rule("AppChange", "the digest before", with_spec(previousDigest=HASHED), with_spec(previousDigest="sha256:A"), "spec.previousDigest", HASH),
     Rule("AppChange", "what became of a setting", _changing("Changed"), _changing("Renamed"), "spec.changes[0].change", 'supported values: "Added", "Removed", "Changed"'),

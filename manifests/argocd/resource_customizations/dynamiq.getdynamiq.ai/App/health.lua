@@ -12,7 +12,7 @@ end
 
 local ready, progressing = said.Ready, said.Progressing
 if ready == nil or status.observedGeneration ~= obj.metadata.generation then
-  return health("Progressing", "the operator has not seen it as it is")
+  return health("Progressing", "the operator has not seen its current spec yet")
 end
 
 if said.ReconcileFailed ~= nil and said.ReconcileFailed.status == "True" then
