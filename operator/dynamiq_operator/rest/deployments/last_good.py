@@ -11,7 +11,7 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.rows import groups_of
+from dynamiq_operator.rest.reads.rows import groups_of
 
 AT_ONCE, LOOKED_THROUGH = 20, 200
 """Rows to read before it decides if more are needed, and rows to read at most."""

@@ -12,8 +12,8 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.archive import archive_of
-from dynamiq_operator.rest.shared.rows import groups_of
+from dynamiq_operator.rest.reads.archive import archive_of
+from dynamiq_operator.rest.reads.rows import groups_of
 from dynamiq_operator.views.audited import AuditedRow, WentLive
 from dynamiq_operator.views.live_at import LiveAt, Reading
 

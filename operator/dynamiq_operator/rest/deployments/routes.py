@@ -13,7 +13,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import archived, confirmations, parse, promotions, responses, serialize
+from dynamiq_operator.rest.deployments import archived, confirmations, parse, promotions, responses
 from dynamiq_operator.rest.deployments.pins import config_to_be, kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http.documented import documented
@@ -21,10 +21,9 @@ from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
-from dynamiq_operator.rest.shared.parse import check_config
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.responses import Deployment
-from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
+from dynamiq_operator.rest.parts.deployment import Deployment
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.reads.body_ids import check_config
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
 ERRORS = (404, 409, 413, 415, 422)
@@ -57,8 +56,8 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
         # The row exists: the deploy has not failed if the API server does not answer this read.
         with contextlib.suppress(errors.ApiError):
             kept = kept_pins(context, session, app, request.runtime, request.restores)
-    serialized = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
-    return Json({"data": serialized}, 201, REPLAYED if is_replayed else None)
+    made = Deployment.of(row, entry.uid, context, app["spec"]["workflow"], kept)
+    return Json({"data": made}, 201, REPLAYED if is_replayed else None)
 
 
 @router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *ERRORS))
@@ -73,7 +72,7 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
         check_config(body.deployment_config, (kept or {}).get("config"))
     elif request.config is None and "live" not in app.get("status", ()):
         request = replace(request, config=config_to_be(session, app))
-    return Json({"data": serialize.preview(plan_deploy(api, request).preview.as_json())})
+    return Json({"data": responses.PreviewShape.read(plan_deploy(api, request).preview.as_json())})
 
 
 @router.post("/promote", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
@@ -88,8 +87,8 @@ def promote(
     return Json({"data": _promoted(context, session, entry.name, row)}, 201, REPLAYED if is_replayed else None)
 
 
-def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) -> Data:
-    """Serializes the row of a promotion."""
+def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) -> Deployment:
+    """Returns the row of a promotion."""
     namespace = row["metadata"]["namespace"]
     known = context.index.of(APPS).named(namespace, name)
     uid, workflow, kept = known.uid if known is not None else "", None, None
@@ -99,7 +98,7 @@ def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) 
         context.index.of(APPS).put(app)
         uid, workflow = app["metadata"]["uid"], app["spec"]["workflow"]
         kept = kept_pins(context, session, app, None)
-    return serialize_deployment(row, uid, context, workflow, kept)
+    return Deployment.of(row, uid, context, workflow, kept)
 
 
 @router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *ERRORS))
@@ -108,11 +107,11 @@ def preview_promotion(context: ContextOf, session: SessionOf, app_id: AppId, bod
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
     planned = promotions.plan(context, session, entry, body or Promotion())
-    serialized = {
-        **serialize.preview(planned.preview.as_json()),
-        "project_id": context.id_of(NAMESPACES, "", planned.target_namespace),
-        "environment": planned.request.environment,
-        "new_app": planned.new_app is not None,
-        "new_version": planned.version["spec"]["version"] if planned.version else None,
-    }
-    return Json({"data": serialized})
+    preview = responses.PromotionPreview.read(
+        planned.preview.as_json(),
+        project_id=context.id_of(NAMESPACES, "", planned.target_namespace),
+        environment=planned.request.environment,
+        new_app=planned.new_app is not None,
+        new_version=planned.version["spec"]["version"] if planned.version else None,
+    )
+    return Json({"data": preview})

@@ -22,7 +22,7 @@ from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Accepts, Entry
 from dynamiq_operator.rest.kube.visibility import or_none
-from dynamiq_operator.rest.shared.rows import groups_of
+from dynamiq_operator.rest.reads.rows import groups_of
 
 LISTED_MOST = kube_api.PAGE
 """Rows of an App up to which one request lists them all. In a longer history each row of a page is read by itself."""

@@ -15,8 +15,8 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.archive import Archive, InCluster
-from dynamiq_operator.rest.shared.row_pages import rows
+from dynamiq_operator.rest.reads.archive import Archive, InCluster
+from dynamiq_operator.rest.reads.row_pages import rows
 from dynamiq_operator.views.report import Reading
 
 READ_MOST = 20_000

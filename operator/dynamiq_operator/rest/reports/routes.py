@@ -21,9 +21,9 @@ from dynamiq_operator.rest.http.models import Id, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.parts.times import TIME, moment
 from dynamiq_operator.rest.reports import responses
 from dynamiq_operator.rest.reports.reading import READ_MOST, TOLD_MOST, read
-from dynamiq_operator.rest.shared.times import TIME, moment
 from dynamiq_operator.views import report as view
 
 router = APIRouter(prefix="/v1/report", tags=["reports"], route_class=StrictRoute)

@@ -17,7 +17,7 @@ from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.http.streams import EventStream
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.watch.feed import Feed
 from dynamiq_operator.rest.watch.reads import require_list
 from dynamiq_operator.rest.watch.subjects import AppSubject, EveryProjectSubject, ProjectSubject

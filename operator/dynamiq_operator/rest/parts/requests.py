@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dynamiq_operator.rest.http.models import Id, RequestModel
-from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG, Pairs
+from dynamiq_operator.rest.parts.config_fields import SCALING, SERVERLESS_CONFIG, Pairs
 
 AppId = Annotated[Id, Path(description="The App's id: its metadata.uid.")]
 
