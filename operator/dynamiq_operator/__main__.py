@@ -74,8 +74,7 @@ def _api(args: argparse.Namespace) -> int:
     from dynamiq_operator.rest.console.options import ConsoleOptions, OidcOptions
     from dynamiq_operator.rest.http.recorder import RecorderOptions
     from dynamiq_operator.rest.http.request_log import JsonLines
-    from dynamiq_operator.rest.serve import Options as ApiOptions
-    from dynamiq_operator.rest.serve import serve
+    from dynamiq_operator.rest.serve import ApiOptions, serve
 
     _log(args.log_level, JsonLines())
     oidc = None

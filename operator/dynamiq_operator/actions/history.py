@@ -28,7 +28,7 @@ T = TypeVar("T", App, Record, Runtime, Rejection)
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleasedVersion:
     """A WorkflowVersion in a list, without its flow."""
 
     name: str
@@ -118,14 +118,14 @@ def find_row(api: Api, namespace: str, app: str, number_or_name: str | int) -> M
     raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {existing}")
 
 
-def releases(api: Api, namespace: str, workflow: str) -> list[Released]:
+def releases(api: Api, namespace: str, workflow: str) -> list[ReleasedVersion]:
     """Lists the releases of a workflow, oldest first, without their flows."""
     pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)
-    released = [Released(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.table_rows(page)]
+    released = [ReleasedVersion(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.table_rows(page)]
     return sorted(released, key=lambda release: release.number)
 
 
-def unknown_version(namespace: str, workflow: str, version: str, released: Iterable[Released]) -> Unknown:
+def unknown_version(namespace: str, workflow: str, version: str, released: Iterable[ReleasedVersion]) -> Unknown:
     """Returns the refusal of an unknown version: `no version v9 of support; released are v1 to v7`."""
     listed = list(released)
     numbers = [release.number for release in listed]

@@ -110,7 +110,7 @@ def version_manifest(namespace: str, workflow: str, version: str, flow: str, des
     }
 
 
-def _next(released: Sequence[history.Released]) -> str:
+def _next(released: Sequence[history.ReleasedVersion]) -> str:
     return f"v{released[-1].number + 1 if released else 1}"
 
 

@@ -16,7 +16,7 @@ from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Accepts, Entry
-from dynamiq_operator.rest.reads.archive import Archive, Key, archive_of
+from dynamiq_operator.rest.reads.archive import ArchivedKey, RecorderArchive, archive_of
 from dynamiq_operator.rest.reads.rows import groups_of, is_id, read_row
 
 FILTERED = "filters look at the rows in the cluster alone: those in the archive are not among these"
@@ -24,7 +24,7 @@ UNREACHED = "older rows are in the archive, which cannot be read now: "
 AWAY = (501, 503)
 
 
-class Page(NamedTuple):
+class HistoryPage(NamedTuple):
     """One page of a history. `names`: of the rows in the cluster. `archive`: facts about the archive; None if the App has none."""
 
     rows: list[Manifest]
@@ -33,7 +33,7 @@ class Page(NamedTuple):
     archive: ArchiveShape | None
 
 
-def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None) -> Page:
+def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None) -> HistoryPage:
     """Returns a page of an App's history.
 
     Raises errors.ApiError, and HttpProblem if the page has rows of an archive that does not answer.
@@ -119,12 +119,12 @@ def flow(context: ApiContext, session: CallerSession, app: Entry, flow_hash: str
 
 def _in_cluster(
     context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None, archive: ArchiveShape | None
-) -> Page:
+) -> HistoryPage:
     listed = rows.page(context, session, app, paging, accepts)
-    return Page(listed.rows, listed.total, frozenset(each["metadata"]["name"] for each in listed.rows), archive)
+    return HistoryPage(listed.rows, listed.total, frozenset(each["metadata"]["name"] for each in listed.rows), archive)
 
 
-def _merged_page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, archive: Archive) -> Page:
+def _merged_page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, archive: RecorderArchive) -> HistoryPage:
     index = context.index.of(RECORDS)
     for attempt in range(rows.TRIES):
         members = index.members(groups_of(app), newest_first=True)
@@ -146,10 +146,10 @@ def _merged_page(context: ApiContext, session: CallerSession, app: Entry, paging
     of_archive = _read(archive, [each for each in shown if isinstance(each, int)])
     manifests = [by_uid.get(each.uid) if isinstance(each, Entry) else of_archive.get(each) for each in shown]
     names = frozenset(entry.name for entry in entries)
-    return Page([each for each in manifests if each is not None], total, names, ArchiveShape(rows=archived, says=None))
+    return HistoryPage([each for each in manifests if each is not None], total, names, ArchiveShape(rows=archived, says=None))
 
 
-def _merged(members: Sequence[Entry], keys: Sequence[Key]) -> list[Entry | int]:
+def _merged(members: Sequence[Entry], keys: Sequence[ArchivedKey]) -> list[Entry | int]:
     """Merges the cluster's rows with archived ones that are as young and not among them, newest first.
 
     Archived rows are given by their places.
@@ -164,7 +164,7 @@ def _merged(members: Sequence[Entry], keys: Sequence[Key]) -> list[Entry | int]:
     return [*merged, *(at for _, at in between)]
 
 
-def _read(archive: Archive, places: Sequence[int]) -> dict[int, Manifest]:
+def _read(archive: RecorderArchive, places: Sequence[int]) -> dict[int, Manifest]:
     """Returns archived rows by their places, which must be close together."""
     if not places:
         return {}

@@ -31,7 +31,7 @@ def promote(api: Api, plan: PromotionPlan, confirmation: Confirmed) -> Performed
 
 
 def _check(plan: PreviewedDeploy, confirmation: Confirmed) -> None:
-    expected, then, live = confirmation.given(), plan.preview.then, plan.preview.now
+    expected, then, live = confirmation.sent(), plan.preview.then, plan.preview.now
     now = {
         **PreviewSide.read(then.as_json()).plain(),
         "from": PreviewSide.read(live.as_json()).plain() if live is not None else None,

@@ -150,9 +150,9 @@ def live_at(
         reverts = rows.reverts(context, session, app, answer.rows.values())
     live_row, rolling_out = (
         Deployment.of(raw, app.uid, context, reverts=reverts) if (raw := answer.raw(row)) is not None else None
-        for row in (answer.told.row, answer.told.rolling_out)
+        for row in (answer.result.row, answer.result.rolling_out)
     )
-    return Json({"data": responses.LiveAtShape.of(answer.told, live_row, rolling_out)})
+    return Json({"data": responses.LiveAtShape.of(answer.result, live_row, rolling_out)})
 
 
 @router.get("/changes", responses=documented(Many[responses.AppChangeShape], 404, 422))

@@ -50,7 +50,7 @@ class Confirmed(ConfirmedSide):
     ] = None
     begins_hold: Annotated[bool | None, Field(description="Whether what Git asks for waits after it: `begins_hold` of the preview.")] = None
 
-    def given(self) -> dict[str, Any]:
+    def sent(self) -> dict[str, Any]:
         """Returns the parts that were sent."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
@@ -101,7 +101,7 @@ class NewDeployment(RequestModel):
     confirmed: Confirms = None
 
 
-class Promotion(RequestModel):
+class PromotionFields(RequestModel):
     """The target to which what the App serves is promoted."""
 
     environment: Annotated[

@@ -15,7 +15,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.deployments import archived, confirmations, parse, promotions, responses
 from dynamiq_operator.rest.deployments.pins import config_to_be, kept_pins
-from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
+from dynamiq_operator.rest.deployments.requests import NewDeployment, PromotionFields
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
@@ -39,7 +39,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     entry, app = context.open_cached(session, APPS, app_id)
     api, archived_row = archived.api_for(context, session, entry, body.restores) if body.restores is not None else (session.api, None)
     request = parse.deploy_request(context, session, app, body, archived_row)
-    claim = deploy_claim(request, entry.uid, key, body.confirmed.given() if body.confirmed is not None else None)
+    claim = deploy_claim(request, entry.uid, key, body.confirmed.sent() if body.confirmed is not None else None)
     elsewhere = context.index.places_of(claim.row, entry.namespace) - {entry.namespace} if claim is not None else ()
     kept = None
     if body.deployment_config is not None:
@@ -77,12 +77,12 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
 
 @router.post("/promote", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
 def promote(
-    context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None, key: KeyOf = None
+    context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[PromotionFields | None, Body()] = None, key: KeyOf = None
 ) -> Json:
     """Deploys what the App serves to the App of this name in another environment of the project. A missing App is created there."""
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
-    row, is_replayed = promotions.promote(context, session, entry, body or Promotion(), key)
+    row, is_replayed = promotions.promote(context, session, entry, body or PromotionFields(), key)
     context.index.of(RECORDS).put(row)
     return Json({"data": _promoted(context, session, entry.name, row)}, 201, REPLAYED if is_replayed else None)
 
@@ -102,11 +102,13 @@ def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) 
 
 
 @router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *ERRORS))
-def preview_promotion(context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None) -> Json:
+def preview_promotion(
+    context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[PromotionFields | None, Body()] = None
+) -> Json:
     """Returns what the promotion would do, and what the target lacks. It makes nothing."""
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
-    planned = promotions.plan(context, session, entry, body or Promotion())
+    planned = promotions.plan(context, session, entry, body or PromotionFields())
     preview = responses.PromotionPreview.read(
         planned.preview.as_json(),
         project_id=context.id_of(NAMESPACES, "", planned.target_namespace),

@@ -13,13 +13,13 @@ from dynamiq_operator.rest.deployments import responses, settings
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.reads.archive import Archive, InCluster, archive_of
+from dynamiq_operator.rest.reads.archive import InCluster, RecorderArchive, archive_of
 from dynamiq_operator.rest.reads.row_pages import rows
 from dynamiq_operator.views.verdict import sentence, settings_sentence
 
 ARCHIVED_MOST = 20_000
 """Archived rows that one request verifies, at most."""
-TOLD_MOST = 100
+MISFITS_MOST = 100
 """Misfits that a response lists, at most."""
 
 
@@ -59,14 +59,14 @@ def verify(context: ApiContext, session: CallerSession, app: Entry, expected: st
         misfit_count=len(misfits),
         misfits=[
             responses.MisfitShape(deployment_id=ids[each.row][0], name=each.row, sequence=ids[each.row][1], says=each.reason)
-            for each in misfits[:TOLD_MOST]
+            for each in misfits[:MISFITS_MOST]
         ],
         settings=_of_settings(of_settings) if of_settings is not None else None,
         says=sentence(verdict) if settings_problem is None or verdict.misfits else settings_problem,
     )
 
 
-def _everywhere(session: CallerSession, app: Entry, archive: Archive | None) -> Iterator[Manifest]:
+def _everywhere(session: CallerSession, app: Entry, archive: RecorderArchive | None) -> Iterator[Manifest]:
     """Yields the cluster's rows, then the archive's."""
     # The cluster comes first: a row that leaves it meanwhile has been read, and is not missing.
     in_cluster = InCluster()
@@ -92,6 +92,6 @@ def _of_settings(verdict: chain.Verdict) -> responses.SettingsVerification:
         fits=not verdict.misfits,
         newest_digest=verdict.newest,
         misfit_count=len(verdict.misfits),
-        misfits=[responses.SettingsMisfit(name=each.row, says=each.reason) for each in verdict.misfits[:TOLD_MOST]],
+        misfits=[responses.SettingsMisfit(name=each.row, says=each.reason) for each in verdict.misfits[:MISFITS_MOST]],
         says=settings_sentence(verdict),
     )

@@ -63,7 +63,7 @@ def environments(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     visible = [other for other, is_readable in zip(others, readable, strict=True) if is_readable]
     places = context.map_parallel(lambda other: _place(session, other, source), visible)
     required = {place.namespace.uid: list(_required_rights(source, place)) for place in places}
-    allowed = rights.ask(context, session, (each for some in required.values() for each in some))
+    allowed = rights.evaluate(context, session, (each for some in required.values() for each in some))
     serialized = [_response(context, source, place, _lacking(required[place.namespace.uid], allowed)) for place in places]
     if own is not None:
         serialized.insert(0, _response(context, source, _Place(own, source), OWN, is_own=True))

@@ -1,4 +1,4 @@
-"""The base models of all resources' requests and responses. A model's name is its name in the OpenAPI document."""
+"""The base models of all resources' requests and responses. A model's name, without its suffix, is that of its schema in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ _T = TypeVar("_T")
 
 
 class _Documented(BaseModel):
-    """A part of a body, with the example of its name."""
+    """A part of a body. Its schema has the class's name without the suffix `Response` or `Fields`, and the example of that name."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.__name__ = cls.__qualname__ = cls.__name__.removesuffix("Response").removesuffix("Fields")
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -43,14 +47,10 @@ class RequestModel(_Documented):
 class ResponseModel(_Documented):
     """A part of a response: an instance is encoded as JSON, and the class describes it in the OpenAPI document.
 
-    The schema has the class's name without the suffix `Response`. A field that is omitted when an instance is made is omitted in its JSON.
+    A field that is omitted when an instance is made is omitted in its JSON.
     """
 
     model_config = ConfigDict(extra="forbid")
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        cls.__name__ = cls.__qualname__ = cls.__name__.removesuffix("Response")
 
     def __init__(self, **fields: Any) -> None:
         # Nothing is validated: mypy checks the names, and validation would cost more than the rest of a response.

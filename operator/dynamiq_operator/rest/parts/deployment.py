@@ -90,6 +90,7 @@ class ConfigShape(ResponseModel):
         """
         stored = data or {}
         resources = stored.get("resources")
+        # The body is a dict and no ConfigBody: the tables have its names, and a list of Apps has hundreds.
         if stored.get("type") != "serverless":
             scaling = {**_DEFAULT_SCALING, **(stored.get("autoscaling") or {})}
             config = {"autoscaling": {ours: scaling[theirs] for ours, theirs in SCALING}, "resources": resources}

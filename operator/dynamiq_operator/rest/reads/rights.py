@@ -72,7 +72,7 @@ class RequiredRight:
         return f"{right.verb} {what}{named} in {self.where or self.namespace}: the role {right.role} has it"
 
 
-def ask(context: ApiContext, session: CallerSession, required: Iterable[RequiredRight]) -> dict[RequiredRight, bool]:
+def evaluate(context: ApiContext, session: CallerSession, required: Iterable[RequiredRight]) -> dict[RequiredRight, bool]:
     """Returns which of the rights the caller has. Each is requested once. Raises errors.ApiError."""
     questions = {right: right.question for right in required}
     by_question = {question: right for right, question in questions.items()}

@@ -56,7 +56,7 @@ def app_rights(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
         "runs_delete": (RequiredRight(rights.DELETE_RUNS, namespace, app),),
     }
     targets = [_promotion(target.name) for target in other_environments(context, namespace)]
-    allowed = rights.ask(context, session, (right for each in (*required.values(), *targets) for right in each))
+    allowed = rights.evaluate(context, session, (right for each in (*required.values(), *targets) for right in each))
     answer = {name: rights.answer_all(each, allowed) for name, each in required.items()}
     # The namespace is not named: callers who may not create rows in it may not be allowed to see it.
     may_promote = any(all(allowed[right] for right in each) for each in targets)
@@ -76,6 +76,6 @@ def project_rights(context: ContextOf, session: SessionOf, project_id: Annotated
         raise unknown_id("project", project_id)
     create = tuple(RequiredRight(right, entry.name) for right in (rights.CREATE_APP, rights.CREATE_ROW, rights.DEPLOY))
     release = (RequiredRight(rights.RELEASE, entry.name),)
-    allowed = rights.ask(context, session, (*create, *release))
+    allowed = rights.evaluate(context, session, (*create, *release))
     own = responses.ProjectRights(create_app=rights.answer_all(create, allowed), release=rights.answer_all(release, allowed))
     return Json({"data": own})

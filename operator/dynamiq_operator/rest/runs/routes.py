@@ -18,8 +18,8 @@ from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.parts.times import TIME, moment
 from dynamiq_operator.rest.reads.rows import is_id
 from dynamiq_operator.rest.runs import examples
-from dynamiq_operator.rest.runs.asking import filtered, path_of
 from dynamiq_operator.rest.runs.filters import ContentOf, CursorOf, FiltersOf, PageOfRuns, Pairs, SortOf, Text, WhoseOf, written
+from dynamiq_operator.rest.runs.recorder_paths import filtered, path_of
 from dynamiq_operator.rest.runs.requests import NewScore
 
 router = APIRouter(prefix="/v1", tags=["runs"], route_class=StrictRoute)

@@ -68,8 +68,8 @@ class AppSubject:
         # The App last: its status is then not older than its rows.
         return read_each(sorted(changes, key=lambda change: change.kind == APPS.kind), self._read)
 
-    def look(self) -> Round:
-        return read_each([Change(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._look)
+    def check(self) -> Round:
+        return read_each([Change(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._check)
 
     def _read(self, change: Change) -> Iterator[bytes]:
         if change.kind == APPS.kind:
@@ -89,7 +89,7 @@ class AppSubject:
                 raise Over from None
             raise
 
-    def _look(self, change: Change) -> Iterator[bytes]:
+    def _check(self, change: Change) -> Iterator[bytes]:
         if self._last is not None and self._last[0]["metadata"]["uid"] == change.entry.uid:
             row, app, ready_before = self._last
             if self._ready(row, app) == ready_before:
@@ -159,7 +159,7 @@ class ProjectSubject:
     def read(self, changes: Sequence[Change]) -> Round:
         return read_each(changes, self._read)
 
-    def look(self) -> Round:
+    def check(self) -> Round:
         return Round()
 
     def _read(self, change: Change) -> Iterator[bytes]:
