@@ -263,10 +263,10 @@ class Deployment(ResponseModel):
             "app_id": app_id,
             "created_by": author(row.created_by),
             "runtime_id": runtime_id,
-            "runtime": RuntimeShape(id=runtime_id, version=runtime.get("version"), label=runtime.get("label")) if runtime else None,
+            "runtime": _runtime(runtime_id, runtime.get("version"), runtime.get("label")) if runtime else None,
             "workflow_id": ids.id_of(WORKFLOWS, namespace, workflow) if workflow else None,
             "workflow_version_id": version_id,
-            "workflow_version": VersionRef(id=version_id, version=version, description=row.description) if version else None,
+            "workflow_version": _version(version_id, version, row.description) if version else None,
             "deployment_config": ConfigShape.read(pinned.get("config") or _merged(spec.get("config"), (kept or {}).get("config"))),
             "restores": restored,
             "is_live": row.status == Phase.LIVE,
@@ -280,6 +280,17 @@ class Deployment(ResponseModel):
         }
         more = {name: row.more[key] for name, key in _MORE.items()}
         return cls.of_fields({**_in_order(cls), **composed, **fields, **dict(zip(_OF_ROW, _values(row), strict=True)), **more})
+
+
+# Rows of a history share few of these.
+@functools.lru_cache(1000)
+def _runtime(uid: str | None, version: str | None, label: str | None) -> RuntimeShape:
+    return RuntimeShape(id=uid, version=version, label=label)
+
+
+@functools.lru_cache(1000)
+def _version(uid: str | None, version: str, description: str | None) -> VersionRef:
+    return VersionRef(id=uid, version=version, description=description)
 
 
 @functools.cache
