@@ -73,10 +73,10 @@ def _api(args: argparse.Namespace) -> int:
     # Imported here: the operator serves no API, and does not load its modules.
     from dynamiq_operator.rest.console.options import ConsoleOptions, OidcOptions
     from dynamiq_operator.rest.http.recorder import RecorderOptions
-    from dynamiq_operator.rest.http.request_log import JsonLines
     from dynamiq_operator.rest.serve import ApiOptions, serve
+    from dynamiq_operator.serving.request_log import RequestJsonLines
 
-    _log(args.log_level, JsonLines())
+    _log(args.log_level, RequestJsonLines())
     oidc = None
     if args.oidc_issuer is not None:
         files = {"secret": args.oidc_client_secret_file, "ca": args.oidc_ca_file}
@@ -112,8 +112,8 @@ def _gate(args: argparse.Namespace) -> int:
     # Imported here: only this mode needs a web server and metrics.
     from dynamiq_operator.gate.limits import Limits
     from dynamiq_operator.gate.membership import Replica
-    from dynamiq_operator.gate.relay import Recorder
-    from dynamiq_operator.gate.serve import Options, serve
+    from dynamiq_operator.gate.relay import RecorderAddress
+    from dynamiq_operator.gate.serve import GateOptions, serve
     from dynamiq_operator.model.json_lines import JsonLines
 
     _log(args.log_level, JsonLines())
@@ -122,7 +122,7 @@ def _gate(args: argparse.Namespace) -> int:
         print(f"the gate does not know who it is: set {', '.join(missing)}, as manifests/gate/deployment.yaml does", file=sys.stderr)
         return 2
     replica = Replica(known["POD_NAMESPACE"], known["POD_NAME"], known["POD_UID"], tuple(known["POD_IPS"].split(",")), known["NODE_NAME"])
-    options = Options(
+    options = GateOptions(
         replica,
         args.listen,
         args.health_port,
@@ -130,7 +130,7 @@ def _gate(args: argparse.Namespace) -> int:
         Limits.within(args.memory, args.held_most, args.calls_most, args.body_limit),
         args.finish_within,
         args.linger,
-        recorder=Recorder(args.recorder, args.recorder_token_file, args.recorder_ca) if args.recorder is not None else None,
+        recorder=RecorderAddress(args.recorder, args.recorder_token_file, args.recorder_ca) if args.recorder is not None else None,
         kubeconfig=args.kubeconfig,
         context=args.context,
     )

@@ -17,8 +17,7 @@ from starlette.applications import Starlette
 
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.json_lines import FIELDS
-from dynamiq_operator.serving.connections import LimitedProtocol
-from dynamiq_operator.serving.connections import Limits as ConnectionLimits
+from dynamiq_operator.serving.connections import ConnectionLimits, LimitedProtocol, server_config
 from dynamiq_recorder.attribution import Attribution
 from dynamiq_recorder.cluster import connect
 from dynamiq_recorder.http.app import create_app, create_metrics, create_probes
@@ -33,7 +32,6 @@ from dynamiq_recorder.store.interface import Retention, Store
 from dynamiq_recorder.table import PriceFile
 from dynamiq_recorder.upkeep import Upkeep
 
-KEEP_ALIVE = 75
 DRAIN = 20
 """Seconds in which requests may finish after SIGTERM."""
 READ_AGAIN = 30.0
@@ -168,23 +166,8 @@ async def _run(context: Context, options: Options, prices: PriceFile, stopping: 
 def _server(
     app: Starlette, options: Options, port: int, tls: tuple[Path, Path] | None, protocol: type[LimitedProtocol] = LimitedProtocol
 ) -> Server:
-    config = uvicorn.Config(
-        app,
-        host=options.host,  # type: ignore[arg-type] # None is every address of every family
-        port=port,
-        loop="none",
-        http=protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=DRAIN,
-        ssl_certfile=tls[0] if tls else None,
-        ssl_keyfile=tls[1] if tls else None,
-    )
+    files = {"ssl_certfile": tls[0], "ssl_keyfile": tls[1]} if tls else {}
+    config = server_config(app, options.host, port, DRAIN, protocol, loop="none", lifespan="off", **files)
     config.load()
     return Server(config)
 

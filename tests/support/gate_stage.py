@@ -23,7 +23,7 @@ from aiohttp import web
 
 from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.membership import Replica
-from dynamiq_operator.gate.serve import Options, serve
+from dynamiq_operator.gate.serve import GateOptions, serve
 from dynamiq_operator.gate.slices import KUBERNETES
 from dynamiq_operator.gate.waking import WORKLOADS
 from dynamiq_operator.kube.resources import SECRETS, SLICES
@@ -136,7 +136,7 @@ class GateStage:
         """Starts the gate, and waits until it is ready."""
         path = self._kubeconfig()
         settings = {"limits": Limits(), "lingers": 0.0, **options}
-        configured = Options(ME, HOST, self.health_port, self.metrics_port, kubeconfig=path, **settings)
+        configured = GateOptions(ME, HOST, self.health_port, self.metrics_port, kubeconfig=path, **settings)
         self._gate = asyncio.create_task(serve(configured, self._stop))
         await self.until("the gate is ready", self.is_ready)
 

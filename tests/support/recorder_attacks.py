@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Event
 
-from dynamiq_recorder.http.body import BODY_MAX
+from dynamiq_operator.serving.limits import RUNS_MAX
 from tests.support.ports import free_port
 from tests.support.recorder_stage import APP, HOST, OTHER_NAMESPACE, OTHER_UID, RecorderStage, pod_of, pod_user
 from tests.support.waiting import eventually
@@ -136,7 +136,7 @@ class SlowScores:
 class SlowBodies:
     """Sends bodies almost completely, then a byte now and then; repeats each body that ends."""
 
-    def __init__(self, token: str, pods: int = 1, size: int = BODY_MAX, **headers: str) -> None:
+    def __init__(self, token: str, pods: int = 1, size: int = RUNS_MAX, **headers: str) -> None:
         all_headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Content-Length": str(size)}
         all_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
         lines = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())

@@ -31,9 +31,9 @@ from dynamiq_operator.rest.console.options import ConsoleOptions
 from dynamiq_operator.rest.console.state import Console
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http import sessions
-from dynamiq_operator.rest.http.metrics import Metrics
+from dynamiq_operator.rest.http.metrics import ApiMetrics
 from dynamiq_operator.rest.http.middleware import Middleware
-from dynamiq_operator.rest.http.recorder import Recorder, RecorderOptions
+from dynamiq_operator.rest.http.recorder import RecorderClient, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.id_index import INDEXED, IdIndex, KindIndex
@@ -134,7 +134,7 @@ class RestStage:
         configuration = kubernetes.Configuration()
         configuration.host = self._server.url
         server = ApiServer(configuration)
-        self.context = ApiContext(server, self._settings, IdIndex(server.own), Sessions(server), recorder=Recorder(self._recorder))
+        self.context = ApiContext(server, self._settings, IdIndex(server.own), Sessions(server), recorder=RecorderClient(self._recorder))
         self.app = _app_over(self.context, self._console)
         if self._is_ready:
             for resource in INDEXED:
@@ -231,8 +231,8 @@ def _app_over(context: ApiContext, console: Console) -> FastAPI:
     app.user_middleware.clear()
     app.middleware_stack = None
     app.state.console = console
-    app.state.metrics = Metrics()
-    app.add_middleware(Middleware, reviews=context.reviews, index=context.index, rules=console.options.rules, metrics=app.state.metrics)
+    app.state.metrics = ApiMetrics()
+    app.add_middleware(Middleware, sessions=context.sessions, index=context.index, rules=console.options.rules, metrics=app.state.metrics)
     return app
 
 

@@ -13,18 +13,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 
-from dynamiq_operator.gate import answers, asking
-from dynamiq_operator.gate.asking import Pace
+from dynamiq_operator.gate import answers, probing
 from dynamiq_operator.gate.directory import Directory
 from dynamiq_operator.gate.limits import Limits
-from dynamiq_operator.gate.metrics import Metrics
+from dynamiq_operator.gate.metrics import GateMetrics
+from dynamiq_operator.gate.probing import Pace
 from dynamiq_operator.gate.slices import Place, Pod, Sleeper
 from dynamiq_operator.gate.waking import Waker
 
 AVOIDED_FOR = 0.2
 """Seconds for which an unreachable pod gets no call, unless Kubernetes reports a change."""
 
-LOOKED_EVERY = 1.0
+CHECKED_EVERY = 1.0
 """Seconds after which calls that wait for busy pods check again, even without a change."""
 
 
@@ -37,7 +37,7 @@ class Backend:
         directory: Directory,
         waker: Waker,
         pace: Pace,
-        metrics: Metrics,
+        metrics: GateMetrics,
         limits: Limits,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -85,7 +85,7 @@ class Backend:
     async def place(self, deadline: float) -> AsyncIterator[Pod]:
         """Yields a place at a pod, waiting until `deadline`.
 
-        Raises answers.Refusal after the deadline, or if too many calls wait already.
+        Raises answers.CallRefusal after the deadline, or if too many calls wait already.
         """
         pod = await self._reserved(deadline)
         try:
@@ -201,12 +201,12 @@ class Backend:
                 if pod not in self._probes and self._avoided.get(pod.address, 0.0) <= self._clock():
                     self._probes[pod] = asyncio.create_task(self._probe(pod))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOKED_EVERY if is_awake else self._pace.pause(self.sleeper.namespace)):
+            async with asyncio.timeout(CHECKED_EVERY if is_awake else self._pace.pause(self.sleeper.namespace)):
                 await self._news.wait()
 
     async def _probe(self, pod: Pod) -> None:
         try:
-            if await asking.is_ready(pod.address, pod.port, self.sleeper.note.ready_path) and pod in self._pods:
+            if await probing.is_ready(pod.address, pod.port, self.sleeper.note.ready_path) and pod in self._pods:
                 self._probed_ready.add(pod)
                 self._news.set()
         finally:

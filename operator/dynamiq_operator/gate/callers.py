@@ -19,13 +19,12 @@ from aiohttp import web
 from aiohttp.streams import StreamReader
 
 from dynamiq_operator.gate import answers
+from dynamiq_operator.serving.limits import HEADERS_MAX
 
 HEAD_MAX = 64 * 1024
 """Bytes that are read of an incomplete head. Gateways accept 60 KiB."""
 KEYLESS_MAX = 16 * 1024
 """Bytes of the head within which the Access Key of a private App must be."""
-HEADERS_MAX = 128
-"""Headers of a head: each costs memory, however short it is."""
 BESIDE_MAX = 16 * 1024
 """Bytes allowed between two parts of a body, or after it, such as trailers. They are kept until the body ends."""
 READ_MOST = 32 * 1024
@@ -40,7 +39,7 @@ _RESET = struct.pack("ii", 1, 0)
 """The SO_LINGER value that resets a connection instead of closing it."""
 END = re.compile(rb"\n\r?\n")
 """The end of a head."""
-LOOKED_EVERY = 1.0
+CHECKED_EVERY = 1.0
 """Seconds between two checks for a caller that has left."""
 _ESTABLISHED = 1
 _KEY = re.compile(rb"\nauthorization:[ \t]*bearer[ \t]+([^\s]+)[ \t]*\r?\n", re.IGNORECASE)
@@ -143,7 +142,7 @@ class _Line:
         return None if most is None else next(iter(self._callers[most]))
 
 
-class Reading(asyncio.BufferedProtocol):
+class SharedBufferProtocol(asyncio.BufferedProtocol):
     """A protocol that reads into a buffer shared by all connections."""
 
     def data_received(self, data: bytes) -> None:
@@ -159,7 +158,7 @@ class Reading(asyncio.BufferedProtocol):
         self.data_received(bytes(_ARRIVING[:nbytes]))
 
 
-class Caller(web.RequestHandler, Reading):
+class Caller(web.RequestHandler, SharedBufferProtocol):
     """One caller's connection. `allows` returns True if a call with this key, or None, may be for the App."""
 
     __slots__ = ("_allows", "_among", "_beside", "_head", "_is_over", "_payload", "head", "is_counted", "namespace")
@@ -284,7 +283,7 @@ async def while_there(request: web.BaseRequest) -> AsyncIterator[None]:
 
     async def watch() -> None:
         while not _has_left(request):  # noqa: ASYNC110 - only the kernel knows
-            await asyncio.sleep(LOOKED_EVERY)
+            await asyncio.sleep(CHECKED_EVERY)
         if call is not None:
             call.cancel()
 

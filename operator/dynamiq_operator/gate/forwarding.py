@@ -22,7 +22,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from dynamiq_operator.gate import answers
-from dynamiq_operator.gate.callers import BESIDE_MAX, HEAD_MAX, Caller, Reading
+from dynamiq_operator.gate.callers import BESIDE_MAX, HEAD_MAX, Caller, SharedBufferProtocol
 from dynamiq_operator.gate.limits import ANSWERED, PARSED
 from dynamiq_operator.gate.slices import Pod
 
@@ -83,7 +83,7 @@ class Forwarder:
         await self._session.close()
 
     def check(self, request: web.BaseRequest) -> None:
-        """Raises answers.Refusal for calls that are never forwarded."""
+        """Raises answers.CallRefusal for calls that are never forwarded."""
         if request.method == "CONNECT" or request.raw_path == "*":
             raise answers.no_path()
         try:
@@ -99,7 +99,7 @@ class Forwarder:
         """Forwards a call and returns the response.
 
         `take`: takes bytes for the response's head beyond those already counted; returns False if there are not enough.
-        Raises NotSent if the pod could not be reached, answers.Refusal if it did not respond.
+        Raises NotSent if the pod could not be reached, answers.CallRefusal if it did not respond.
         """
         _TAKES.set(take)
         body = Body(request, self._body_limit)
@@ -127,7 +127,7 @@ class _Connector(aiohttp.TCPConnector):
         self._factory = cast(partial[ResponseHandler], partial(_Pod, loop=self._loop))
 
 
-class _Pod(ResponseHandler, Reading):
+class _Pod(ResponseHandler, SharedBufferProtocol):
     """One connection to a pod. It ends if the head or trailers of the response do not end, or if there is no room for the head."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

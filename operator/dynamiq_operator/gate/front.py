@@ -19,20 +19,21 @@ from typing import cast
 from aiohttp import web
 
 from dynamiq_operator.gate import answers
-from dynamiq_operator.gate.answers import Refusal
-from dynamiq_operator.gate.asking import Pace
+from dynamiq_operator.gate.answers import CallRefusal
 from dynamiq_operator.gate.backend import Backend
-from dynamiq_operator.gate.callers import BUFFER, HEAD_MAX, HEADERS_MAX, Caller, Callers, while_there
+from dynamiq_operator.gate.callers import BUFFER, HEAD_MAX, Caller, Callers, while_there
 from dynamiq_operator.gate.directory import Directory
 from dynamiq_operator.gate.forwarding import Forwarder, NotSent, bounded, keep_alive
 from dynamiq_operator.gate.limits import Limits
-from dynamiq_operator.gate.metrics import Metrics
+from dynamiq_operator.gate.metrics import GateMetrics
+from dynamiq_operator.gate.probing import Pace
 from dynamiq_operator.gate.relay import Relay
-from dynamiq_operator.gate.shares import Shares
 from dynamiq_operator.gate.slices import Key, Sleeper
 from dynamiq_operator.gate.waking import Waker
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.json_lines import FIELDS
+from dynamiq_operator.serving.limits import HEADERS_MAX
+from dynamiq_operator.serving.shares import Shares
 
 LINGERING = 2.0
 """Seconds for which the rest of a refused body is read, so that its sender sees the response."""
@@ -43,7 +44,7 @@ UNBOUND_AFTER = 10.0
 """Seconds for which a port stays bound after its slice is deleted. Callers may still be routed there, and must only reach that App."""
 GATHERS = 0.01
 """Seconds for which changes are gathered, so that a thousand of them are handled together."""
-LOOKED_EVERY = 1.0
+CHECKED_EVERY = 1.0
 PROBES = frozenset({"/healthz", "/readyz"})
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Front:
         directory: Directory,
         forwarder: Forwarder,
         relay: Relay,
-        metrics: Metrics,
+        metrics: GateMetrics,
         limits: Limits,
         host: str | None = None,
         unbound_after: float = UNBOUND_AFTER,
@@ -121,7 +122,7 @@ class Front:
             self.bound.set()
             await asyncio.sleep(GATHERS)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOKED_EVERY):
+                async with asyncio.timeout(CHECKED_EVERY):
                     await self._news.wait()
 
     async def _converge(self) -> None:
@@ -203,7 +204,7 @@ class Front:
             if not is_served:
                 raise answers.not_served()
             return await self._answer(request, backend)
-        except Refusal as refusal:
+        except CallRefusal as refusal:
             if is_served:
                 self._metrics.refused(backend.sleeper.namespace, backend.sleeper.app, refusal.code)
             response = refusal.response()
@@ -225,7 +226,7 @@ class Front:
             return await self._forward(request, backend, is_probe, take)
 
     def _require_key(self, request: web.BaseRequest, app: Sleeper) -> None:
-        """Raises Refusal unless the request has a valid key: without one nobody wakes a private App."""
+        """Raises CallRefusal unless the request has a valid key: without one nobody wakes a private App."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise answers.no_key()
@@ -241,7 +242,7 @@ class Front:
     def _counted(self, request: web.BaseRequest, app: Sleeper) -> Iterator[Callable[[int], bool]]:
         """Counts a call while it is under way, and yields a function that takes more bytes for its response.
 
-        Raises Refusal if its namespace has used up its share.
+        Raises CallRefusal if its namespace has used up its share.
         """
         caller = cast(Caller, request.protocol)
         with self._calls.lease(app.namespace) as take:

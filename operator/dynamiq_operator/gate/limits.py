@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dynamiq_operator.serving.limits import HEAD_WITHIN, TAKEN_WITHIN
+
 OWN = 128 << 20
 """Bytes of the gate itself and of its data on Apps: a quarter of its memory, at least this."""
 CONNECTION = 8 << 10
@@ -42,8 +44,8 @@ class Limits:
     calls: int = 336 << 20
     answers: int = 128 << 20
     runs: int = 64 << 20
-    head_within: float = 10.0
-    taken_within: float = 30.0
+    head_within: float = HEAD_WITHIN
+    taken_within: float = TAKEN_WITHIN
     fails_after: float = 120.0
 
     @classmethod

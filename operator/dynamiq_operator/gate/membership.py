@@ -30,7 +30,7 @@ DEAD_AFTER = 3.0
 """Seconds for which a replica is not ready before its address is removed. It joins again by itself."""
 REFUSED_EVERY = 30
 """Seconds between two reports of refused keys of an App."""
-LOOKED_EVERY = 0.5
+CHECKED_EVERY = 0.5
 WRITES_AT_ONCE = 16
 
 log = logging.getLogger(__name__)
@@ -97,11 +97,11 @@ class Membership:
             self.is_settled = self.is_settled or not writes
             slots = asyncio.Semaphore(WRITES_AT_ONCE)
             failed = not all(await asyncio.gather(*(self._write(key, endpoints, slots) for key, endpoints in writes.items())))
-            await asyncio.sleep(LOOKED_EVERY if failed else GATHERS)
+            await asyncio.sleep(CHECKED_EVERY if failed else GATHERS)
             if failed:
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOKED_EVERY):
+                async with asyncio.timeout(CHECKED_EVERY):
                     await self._news.wait()
 
     def _note_wrong_key(self, app: Sleeper) -> None:

@@ -12,7 +12,7 @@ OTHER = "other"
 """Replaces a name that is no DNS label: slices made by others may contain anything."""
 
 
-class Metrics:
+class GateMetrics:
     """The registry of one gate."""
 
     def __init__(self) -> None:

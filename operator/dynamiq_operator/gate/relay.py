@@ -20,19 +20,18 @@ from yarl import URL
 
 from dynamiq_operator.gate import answers
 from dynamiq_operator.gate.forwarding import Body
-from dynamiq_operator.gate.shares import Shares
 from dynamiq_operator.gate.slices import Sleeper
 from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.model.runs import APP_ID_HEADER
+from dynamiq_operator.serving.limits import RUNS_MAX, RUNS_RATE
+from dynamiq_operator.serving.shares import Shares
 
 PATH = "/v1/traces"
-BODY_MAX = 8 << 20
-"""Bytes that the recorder accepts."""
 ANSWER_MAX = 1 << 20
 AT_ONCE = 100
 """Calls that carry runs, of all Apps at a time: each has a connection to the recorder."""
-RATE, BEGINS_WITHIN = 64 << 10, 5.0
-"""Bytes a second that a body must arrive at, once this many seconds have passed."""
+BEGINS_WITHIN = 5.0
+"""Seconds after which a body must arrive at its rate."""
 PART = 64 << 10
 """Bytes of a body that are sent at a time."""
 WITHIN = 60.0
@@ -45,7 +44,7 @@ OF_THE_ANSWER = ("Content-Type", "Retry-After")
 
 
 @dataclass(frozen=True)
-class Recorder:
+class RecorderAddress:
     """The address of the recorder.
 
     `token_file`: holds the gate's token, which is renewed, so it is read for each call. `ca`: certificates to check an https recorder;
@@ -63,7 +62,7 @@ class Relay:
     `recorder`: None if there is none. `room`: bytes of all bodies.
     """
 
-    def __init__(self, recorder: Recorder | None, room: int) -> None:
+    def __init__(self, recorder: RecorderAddress | None, room: int) -> None:
         self._recorder = recorder
         self._room, self._slots = Shares(room), Shares(AT_ONCE)
 
@@ -89,19 +88,19 @@ class Relay:
     async def relay(self, request: web.BaseRequest, app: Sleeper) -> web.Response:
         """Returns the recorder's response.
 
-        Raises answers.Refusal if there is no recorder or it is down. Also for a body that is too large, too slow, or beyond the App's share.
+        Raises answers.CallRefusal if there is no recorder or it is down. Also for a body that is too large, too slow, or beyond the App's share.
         """
         if self._recorder is None:
             raise answers.no_recorder()
-        if (request.content_length or 0) > BODY_MAX:
-            raise answers.too_large(BODY_MAX)
+        if (request.content_length or 0) > RUNS_MAX:
+            raise answers.too_large(RUNS_MAX)
         path = (app.namespace, app.app)
         with self._slots.lease(*path) as enter, self._room.lease(*path) as take:
             if not enter(1):
                 raise answers.too_many_runs()
             return await self._send(self._recorder, request, app, await _read(request, take))
 
-    async def _send(self, recorder: Recorder, request: web.BaseRequest, app: Sleeper, body: bytearray) -> web.Response:
+    async def _send(self, recorder: RecorderAddress, request: web.BaseRequest, app: Sleeper, body: bytearray) -> web.Response:
         headers = {name: request.headers[name] for name in ABOUT_THE_BODY if name in request.headers}
         headers |= {APP_ID_HEADER: app.note.app_id, "Authorization": f"Bearer {_token(recorder)}", "Content-Length": str(len(body))}
         try:
@@ -112,13 +111,13 @@ class Relay:
 
 
 async def _read(request: web.BaseRequest, take: Callable[[int], bool]) -> bytearray:
-    """Returns the whole body. Raises answers.Refusal, also if `take` returns False for a part."""
-    body, coming = bytearray(), Body(request, BODY_MAX)
+    """Returns the whole body. Raises answers.CallRefusal, also if `take` returns False for a part."""
+    body, coming = bytearray(), Body(request, RUNS_MAX)
     parts = coming.chunks()
     due = asyncio.get_running_loop().time() + BEGINS_WITHIN
     try:
         while True:
-            async with asyncio.timeout_at(due + len(body) / RATE):
+            async with asyncio.timeout_at(due + len(body) / RUNS_RATE):
                 part = await anext(parts, b"")
             if not part:
                 return body
@@ -129,7 +128,7 @@ async def _read(request: web.BaseRequest, take: Callable[[int], bool]) -> bytear
         raise answers.too_slow() from None
     except aiohttp.ClientPayloadError:
         if coming.is_too_large:
-            raise answers.too_large(BODY_MAX) from None
+            raise answers.too_large(RUNS_MAX) from None
         raise
     finally:
         await parts.aclose()
@@ -140,7 +139,7 @@ async def _parts(body: bytearray) -> AsyncIterator[bytes]:
         yield bytes(body[start : start + PART])
 
 
-def _token(recorder: Recorder) -> str:
+def _token(recorder: RecorderAddress) -> str:
     try:
         return recorder.token_file.read_text().strip()
     except (OSError, ValueError):

@@ -23,7 +23,7 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import SLICES
 from dynamiq_operator.model import names
 
-LOOKED_EVERY = 1.0
+CHECKED_EVERY = 1.0
 SETTLED_AFTER = 3
 """Consecutive checks without a route to the gate. When the gate stops, the operator may be about to put an App to sleep."""
 OWN = f"{names.SERVICE_OF_SLICE_LABEL}={names.GATE_SERVICE}"
@@ -47,9 +47,9 @@ def until_retired(namespace: str, within: float, kubeconfig: Path | None = None,
 
 
 async def retire(
-    namespace: str, within: float, kubeconfig: Path | None = None, context: str | None = None, looked_every: float = LOOKED_EVERY
+    namespace: str, within: float, kubeconfig: Path | None = None, context: str | None = None, checked_every: float = CHECKED_EVERY
 ) -> bool:
-    """Returns True if the gate of this namespace is out of service, or there is none. `within`, `looked_every`: seconds.
+    """Returns True if the gate of this namespace is out of service, or there is none. `within`, `checked_every`: seconds.
 
     Raises errors.ApiError if the gate cannot be read or scaled, and kubernetes.aio.config.ConfigException without a configuration.
     """
@@ -64,7 +64,7 @@ async def retire(
         log.info("the gate has no replicas any more: the operator wakes every App that sleeps")
         retired = False
         try:
-            asleep = await _until_unrouted(client, namespace, within, looked_every)
+            asleep = await _until_unrouted(client, namespace, within, checked_every)
             retired = not asleep
         finally:
             if not retired:
@@ -82,7 +82,7 @@ async def _scale(client: Client, namespace: str, replicas: int) -> None:
     await client.patch(WORKLOADS, namespace, names.GATE_SERVICE, patch, subresource="scale", manager=names.GATE_MANAGER)
 
 
-async def _until_unrouted(client: Client, namespace: str, within: float, looked_every: float) -> list[str]:
+async def _until_unrouted(client: Client, namespace: str, within: float, checked_every: float) -> list[str]:
     """Returns the Services that still lead to the gate after `within` seconds; none as soon as none does."""
     until, quiet = monotonic() + within, 0
     while True:
@@ -92,7 +92,7 @@ async def _until_unrouted(client: Client, namespace: str, within: float, looked_
             return []
         if monotonic() > until:
             return services or ["none that is known"]
-        await asyncio.sleep(looked_every)
+        await asyncio.sleep(checked_every)
 
 
 async def _routes_to_gate(client: Client, namespace: str) -> list[str]:

@@ -19,19 +19,19 @@ from dynamiq_operator.gate.front import UNBOUND_AFTER, Front
 from dynamiq_operator.gate.health import serve_health
 from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.membership import DEAD_AFTER, Membership, Replica
-from dynamiq_operator.gate.metrics import Metrics
-from dynamiq_operator.gate.relay import Recorder, Relay
+from dynamiq_operator.gate.metrics import GateMetrics
+from dynamiq_operator.gate.relay import RecorderAddress, Relay
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.exposition import bound, metrics_served
 from dynamiq_operator.model.json_lines import FIELDS
 
-LOOKED_EVERY = 0.2
+CHECKED_EVERY = 0.2
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Options:
+class GateOptions:
     """The options of one process.
 
     `finish_within`: seconds from SIGTERM until calls under way are cut off. `lingers`: seconds for which it accepts calls after it left the
@@ -50,19 +50,19 @@ class Options:
     unbound_after: float = UNBOUND_AFTER
     dead_after: float = DEAD_AFTER
     clock: Callable[[], float] = monotonic
-    recorder: Recorder | None = None
+    recorder: RecorderAddress | None = None
     kubeconfig: Path | None = None
     context: str | None = None
 
 
-async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
+async def serve(options: GateOptions, stop: asyncio.Event | None = None) -> None:
     """Serves until SIGTERM or SIGINT, or until `stop` is set.
 
     Raises kubernetes.aio.config.ConfigException if the cluster's configuration cannot be read, and OSError if a port is in use.
     """
     _raise_file_limit()
     stopping = stop or _signalled()
-    metrics = Metrics()
+    metrics = GateMetrics()
     async with (
         await Client.connect(options.kubeconfig, options.context) as client,
         Forwarder(options.limits.body, options.limits.taken_within) as forwarder,
@@ -91,13 +91,13 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
             await asyncio.gather(*tasks, stopped, return_exceptions=True)
 
 
-async def _finish(options: Options, membership: Membership, front: Front) -> None:
+async def _finish(options: GateOptions, membership: Membership, front: Front) -> None:
     """Leaves every slice, serves until no slice routes callers here, and lets the calls under way end."""
     until = monotonic() + options.finish_within
     membership.leave()
     log.info("the gate leaves", extra={FIELDS: {"calls": front.under_way}})
     while not membership.is_in_no_slice and monotonic() < until:  # noqa: ASYNC110 - the time passes, too
-        await asyncio.sleep(LOOKED_EVERY)
+        await asyncio.sleep(CHECKED_EVERY)
     await asyncio.sleep(max(min(options.lingers, until - monotonic()), 0))
     await front.close(max(until - monotonic(), 0))
     log.info("the gate has ended")

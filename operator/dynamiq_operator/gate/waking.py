@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from dynamiq_operator.desired import base
-from dynamiq_operator.gate.metrics import Metrics
+from dynamiq_operator.gate.metrics import GateMetrics
 from dynamiq_operator.gate.slices import Sleeper
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class Waker:
     """The waker of one App. `wake` sends one request and never raises; `is_due` is True when it is time for one."""
 
-    def __init__(self, client: Client, metrics: Metrics, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, client: Client, metrics: GateMetrics, clock: Callable[[], float] = monotonic) -> None:
         self._client, self._metrics, self._clock = client, metrics, clock
         self._not_before = 0.0
         self._failures = 0

@@ -28,10 +28,10 @@ from dynamiq_operator.rest.environments import routes as environments
 from dynamiq_operator.rest.guards import rejection_routes as rejections
 from dynamiq_operator.rest.guards import routes as guards
 from dynamiq_operator.rest.http import openapi
-from dynamiq_operator.rest.http.exception_handlers import HANDLERS
-from dynamiq_operator.rest.http.metrics import Metrics
+from dynamiq_operator.rest.http.errors import HANDLERS
+from dynamiq_operator.rest.http.metrics import ApiMetrics
 from dynamiq_operator.rest.http.middleware import Middleware
-from dynamiq_operator.rest.http.recorder import Recorder, RecorderOptions
+from dynamiq_operator.rest.http.recorder import RecorderClient, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.identity import routes as identity
 from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
@@ -91,8 +91,8 @@ def create_app(
 
     `metrics_socket`: where /metrics is served; it is not a path of the API.
     """
-    index, metrics = IdIndex(server.own), Metrics()
-    context = ApiContext(server, settings, index, Sessions(server), recorder=Recorder(recorder))
+    index, metrics = IdIndex(server.own), ApiMetrics()
+    context = ApiContext(server, settings, index, Sessions(server), recorder=RecorderClient(recorder))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -107,7 +107,7 @@ def create_app(
     app = _with_routes(lifespan)
     app.state.context, app.state.metrics = context, metrics
     app.state.console = Console.of(console or ConsoleOptions(), Assets.load(pages.STATIC))
-    app.add_middleware(Middleware, reviews=context.reviews, index=index, rules=app.state.console.options.rules, metrics=metrics)
+    app.add_middleware(Middleware, sessions=context.sessions, index=index, rules=app.state.console.options.rules, metrics=metrics)
     for handled, handler in HANDLERS.items():
         app.add_exception_handler(handled, handler)
     return app

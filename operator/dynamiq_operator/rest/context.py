@@ -19,17 +19,16 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN
-from dynamiq_operator.rest.http.recorder import Recorder
-from dynamiq_operator.rest.http.reviews import Reviews
+from dynamiq_operator.rest.http.recorder import RecorderClient
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
 from dynamiq_operator.rest.kube.flow_hashes import FlowHashes
 from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
-from dynamiq_operator.rest.kube.pin_cache import PinCache
 from dynamiq_operator.rest.kube.row_cache import RowCache
 from dynamiq_operator.serving.lanes import Lane
+from dynamiq_operator.serving.recent import Recent
 
 KIND_NAMES = {
     APPS: "App",
@@ -40,6 +39,7 @@ KIND_NAMES = {
     RUNTIMES: "runtime",
 }
 AT_ONCE = 64
+PINS_MOST = 2_000
 VERIFIED_AT_ONCE, WAITING_TO_VERIFY = 2, 4
 """Histories that are verified at a time, and requests of one caller that may wait for that."""
 WIDTH = 5
@@ -59,16 +59,16 @@ class ApiContext:
     index: IdIndex
     sessions: Sessions
     rows: RowCache = field(default_factory=RowCache)
-    pins: PinCache = field(default_factory=PinCache)
+    pins: Recent[tuple[str, str], Mapping[str, Any]] = field(default_factory=lambda: Recent(PINS_MOST))
+    """Pins of rows, by the hash of the token that read them, and the row's uid."""
     flow_hashes: FlowHashes = field(default_factory=FlowHashes)
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
-    recorder: Recorder = field(default_factory=Recorder)
+    recorder: RecorderClient = field(default_factory=RecorderClient)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
-    reviews: Reviews = field(init=False)
     streams: Streams = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reviews, self.streams = Reviews(self.sessions), Streams(self.index)
+        self.streams = Streams(self.index)
 
     def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
         """Returns the index entry of an id. Raises HttpProblem 404 and errors.ApiError.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from dynamiq_operator.rest.context import ContextOf
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import unavailable
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(include_in_schema=False)
 

@@ -21,10 +21,8 @@ from dynamiq_operator.rest.http.recorder import RecorderOptions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.http.tls import HANDSHAKE_WITHIN, Certificate, Pair
 from dynamiq_operator.rest.kube.client import ApiServer
-from dynamiq_operator.serving.connections import LimitedProtocol
+from dynamiq_operator.serving.connections import server_config
 
-KEEP_ALIVE = 75
-"""Seconds of keep-alive: longer than that of an ingress, so that the server never closes a connection first."""
 DRAIN = 25
 """Seconds to finish requests at shutdown."""
 
@@ -84,19 +82,5 @@ def serve(options: ApiOptions) -> None:
     if certificate is not None:
         certificate.start()
         more["ssl_context_factory"] = lambda *_: certificate.context
-    config = uvicorn.Config(
-        app,
-        host=options.host,
-        port=options.port,
-        loop=f"{Loop.__module__}:{Loop.__name__}",
-        http=LimitedProtocol,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=DRAIN,
-        **more,
-    )
+    config = server_config(app, options.host, options.port, DRAIN, loop=f"{Loop.__module__}:{Loop.__name__}", **more)
     Server(config, app.state.context.streams).run()

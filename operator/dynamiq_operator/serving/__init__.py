@@ -1,1 +1,1 @@
-"""Provides the HTTP servers of the management API and the recorder with limits of connections, lanes of callers, and a format of errors."""
+"""The kit of the HTTP servers: what the management API, the recorder and the gate share below their own packages."""

@@ -19,37 +19,41 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import httptools
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from dynamiq_operator.serving.limits import HEAD_WITHIN, HEADERS_MAX, TAKEN_WITHIN
 from dynamiq_operator.serving.problems import HttpProblem
 
+KEEP_ALIVE = 75
+"""Seconds of keep-alive: longer than that of an ingress, so that the server never closes a connection first."""
 STREAM = "dynamiq.stream"
 """The extension of the ASGI scope whose `begin` is called when a stream begins on the connection."""
 
 
 @dataclass(frozen=True)
-class Limits:
+class ConnectionLimits:
     """Limits in seconds, bytes and counts. `address`, `total`: connections. `ahead`: requests sent before the answers to those before them.
 
-    `head_bytes`: of a head, and of all between two parts of a body, such as trailers. `headers`: of a head; a short one takes thirty times
-    its bytes. `untaken`: bytes of answers, of all connections together, that clients have not taken.
+    `head_bytes`: of a head, and of all between two parts of a body, such as trailers. `untaken`: bytes of answers, of all connections
+    together, that clients have not taken.
     """
 
-    head_within: float = 10.0
+    head_within: float = HEAD_WITHIN
     head_bytes: int = 32 * 1024
-    headers: int = 128
+    headers: int = HEADERS_MAX
     address: int = 256
     total: int = 2048
     ahead: int = 8
-    taken_within: float = 30.0
+    taken_within: float = TAKEN_WITHIN
     untaken: int = 64 * 1024 * 1024
 
 
 class Connections:
     """The connections of a server, by address. The first one of an address has been without a whole request the longest."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
         self._count = 0
         self._by_address: dict[str, dict[LimitedProtocol, None]] = {}
@@ -113,7 +117,7 @@ class Connections:
 class LimitedProtocol(HttpToolsProtocol):
     """One connection, within its limits."""
 
-    limits: ClassVar[Limits] = Limits()
+    limits: ClassVar[ConnectionLimits] = ConnectionLimits()
     _servers: ClassVar[weakref.WeakKeyDictionary[ServerState, Connections]] = weakref.WeakKeyDictionary()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -247,3 +251,26 @@ class LimitedProtocol(HttpToolsProtocol):
         lines = [name + b": " + value + b"\r\n" for name, value in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(answered.body)]))
         self.transport.close()
+
+
+def server_config(
+    app: Any, host: str | None, port: int, drain: int, protocol: type[LimitedProtocol] = LimitedProtocol, **more: Any
+) -> Config:
+    """Returns uvicorn's configuration of a server within these limits. `host`: None for every address. `drain`: seconds for its last requests.
+
+    `more`: uvicorn's own options.
+    """
+    return Config(
+        app,
+        host=host,  # type: ignore[arg-type] # None is every address of every family
+        port=port,
+        http=protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=drain,
+        **more,
+    )

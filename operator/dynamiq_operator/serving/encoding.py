@@ -1,4 +1,4 @@
-"""Serializes JSON as bytes. It parses nothing."""
+"""Serializes JSON as bytes and as responses. It parses nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import operator
 from typing import Any
 
 import orjson
+from starlette.responses import Response
 
 _AS_JSON = operator.methodcaller("as_json")
 
@@ -17,3 +18,12 @@ def dumps(content: Any) -> bytes:
         return orjson.dumps(content, default=_AS_JSON)
     except TypeError:  # a lone surrogate, or a number of more than 64 bits
         return json.dumps(content, separators=(",", ":"), default=_AS_JSON).encode()
+
+
+class Json(Response):
+    """A JSON response that no model validates. Bytes are JSON already."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return content if isinstance(content, bytes) else dumps(content)

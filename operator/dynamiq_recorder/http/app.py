@@ -11,9 +11,10 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dynamiq_operator.serving.encoding import Json
 from dynamiq_recorder.http import app_routes, archive_routes, compared_routes, run_routes, traces
-from dynamiq_recorder.http.context import Context, context_of
-from dynamiq_recorder.http.errors import HANDLERS, Json
+from dynamiq_recorder.http.context import Context, ContextOf
+from dynamiq_recorder.http.errors import HANDLERS
 from dynamiq_recorder.http.middleware import Middleware
 
 probes = APIRouter()
@@ -26,9 +27,9 @@ async def healthz() -> Response:
 
 
 @probes.get("/readyz")
-async def readyz(request: Request) -> Response:
+async def readyz(context: ContextOf) -> Response:
     """Returns 200 if runs can be stored and attributed, else 503 with the reason."""
-    wrong = context_of(request).not_ready
+    wrong = context.not_ready
     return Json({"status": wrong or "ok"}, 503 if wrong else 200)
 
 

@@ -6,17 +6,20 @@ operator keeps those.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import anyio.to_thread
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
-from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.encoding import Json, dumps
+from dynamiq_operator.serving.problems import HttpProblem, invalid_field, unavailable
 from dynamiq_recorder.http import body
-from dynamiq_recorder.http.context import Context, context_of
-from dynamiq_recorder.http.errors import FULL_FOR, HttpProblem, Json, invalid, unavailable, unknown
-from dynamiq_recorder.http.queries import ArchiveAtQueryOf, ArchiveKeysQueryOf, ArchiveQueryOf
+from dynamiq_recorder.http.context import Context, ContextOf
+from dynamiq_recorder.http.errors import FULL_FOR, unknown
+from dynamiq_recorder.http.queries import ArchiveAtQuery, ArchiveKeysQuery, ArchiveQuery
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import NotNow, User
@@ -31,8 +34,7 @@ router = APIRouter(prefix="/v1/apps/{uid}/archive")
 
 
 @router.post("")
-async def take(request: Request, uid: str) -> Response:
-    context = context_of(request)
+async def take(request: Request, context: ContextOf, uid: str) -> Response:
     user = await context.user(request)
     if not user.is_of_recorder or user.username != context.operator:
         raise HttpProblem(403, "the operator alone hands rows over")
@@ -43,9 +45,9 @@ async def take(request: Request, uid: str) -> Response:
     raw = await body.read(request.headers, request.receive)
     async with context.archives:
         handed_over = await anyio.to_thread.run_sync(rows.from_json, raw)
-        known_flows = await context.ask_apart(context.store.archived_flows, uid, list(rows.named_flows(handed_over)))
+        known_flows = await context.run_for_sender(context.store.archived_flows, uid, list(rows.named_flows(handed_over)))
         checked = await anyio.to_thread.run_sync(rows.checked, handed_over, Owner(uid, app.namespace, app.name), known_flows)
-        outcome = await context.ask_apart(context.store.archive, checked.rows, checked.flows)
+        outcome = await context.run_for_sender(context.store.archive, checked.rows, checked.flows)
     by_uid = {row.uid: row for row in checked.rows}
     archived = [
         {"uid": uid, "digest": by_uid[uid].digest, "outcome_digest": by_uid[uid].outcome_digest, "archived_at": shown(since)}
@@ -58,65 +60,54 @@ async def take(request: Request, uid: str) -> Response:
 
 
 @router.get("")
-async def list_rows(request: Request, user: ReaderOf, uid: str, query: ArchiveQueryOf) -> Response:
+async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveQuery, Query()]) -> Response:
     """Lists rows as they were stored, newest first by default."""
-    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
     try:
-        page = await context.ask(
+        page = await context.run_for_reader(
             lambda: context.store.archived(
                 uid, limit=query.limit, offset=query.offset, cursor=query.cursor, newest_first=query.order == "newest"
             )
         )
     except ValueError:
-        raise invalid("cursor", "this is none that a page gave") from None
-    return await context.ask(_written, [row.content for row in page.rows], page.total, page.cursor)
+        raise invalid_field("cursor", "this is none that a page gave") from None
+    return await context.run_for_reader(_written, [row.content for row in page.rows], page.total, page.cursor)
 
 
 @router.get("/keys")
-async def list_keys(request: Request, user: ReaderOf, uid: str, query: ArchiveKeysQueryOf) -> Response:
+async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveKeysQuery, Query()]) -> Response:
     """Lists the identities of rows from a sequence on, newest first, including rows that may still be in the cluster."""
-    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
-    keys = await context.ask(context.store.archived_keys, uid, query.first)
-
-    def encode() -> bytes:
-        return dumps(
-            {
-                "data": [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in keys.keys],
-                "pagination": {"total_count": keys.total},
-            }
-        )
-
-    return Json(await context.ask(encode))
+    keys = await context.run_for_reader(context.store.archived_keys, uid, query.first)
+    return await context.answer(
+        lambda: [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in keys.keys],
+        pagination={"total_count": keys.total},
+    )
 
 
 @router.get("/at")
-async def list_around(request: Request, user: ReaderOf, uid: str, query: ArchiveAtQueryOf) -> Response:
+async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveAtQuery, Query()]) -> Response:
     """Lists the rows that show what was live at a time, oldest first."""
-    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
-    around = await context.ask(context.store.archived_around, uid, parsed(query.time))
-    return await context.ask(_written, [row.content for row in around], len(around), None)
+    around = await context.run_for_reader(context.store.archived_around, uid, parsed(query.time))
+    return await context.run_for_reader(_written, [row.content for row in around], len(around), None)
 
 
 @router.get("/rows/{wanted}")
-async def get_row(request: Request, user: ReaderOf, uid: str, wanted: str) -> Response:
+async def get_row(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a row by its uid, or the newest of a name."""
-    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "get")
-    row: ArchivedRow | None = await context.ask(context.store.archived_row, uid, wanted)
+    row: ArchivedRow | None = await context.run_for_reader(context.store.archived_row, uid, wanted)
     if row is None:
         raise unknown("archived row", wanted)
     return Response(b'{"data":' + row.content.encode() + b"}", media_type=Json.media_type)
 
 
 @router.get("/flows/{wanted}")
-async def get_flow(request: Request, user: ReaderOf, uid: str, wanted: str) -> Response:
+async def get_flow(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a flow by its hash, for users who may read workflow versions in the App's namespace."""
-    context = context_of(request)
     await _readable(context, user, uid, WORKFLOW_VERSION.plural, "get")
-    flow = await context.ask(context.store.archived_flow, uid, wanted)
+    flow = await context.run_for_reader(context.store.archived_flow, uid, wanted)
     if flow is None:
         raise unknown("archived flow", wanted)
     return Json({"data": {"hash": wanted, "flow": flow}})

@@ -9,7 +9,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from dynamiq_recorder.ingest.shares import Full, Shares, Source
+from dynamiq_recorder.ingest.shares import Full, Source, require, shares_of
 
 BYTES_MOST, BODIES_MOST = 32 * 1024 * 1024, 1024
 """Most bytes and bodies that are received or parsed at a time. The largest body fits the quarter of the bytes that an App's relays may use.
@@ -22,7 +22,7 @@ class Arriving:
     """The bodies on their way in, on one event loop."""
 
     def __init__(self, most: int = BYTES_MOST, bodies: int = BODIES_MOST) -> None:
-        self._bytes, self._bodies = Shares(most), Shares(bodies)
+        self._bytes, self._bodies = shares_of(most), shares_of(bodies)
         self._coming: Counter[object] = Counter()
 
     @contextlib.contextmanager
@@ -47,16 +47,6 @@ class Arriving:
 
         Both raise Full if there is no room.
         """
-        held = 0
-
-        def came(size: int) -> None:
-            nonlocal held
-            self._bytes.take(source, size)
-            held += size
-
-        self._bodies.take(source, 1)
-        try:
-            yield came
-        finally:
-            self._bodies.give_back(source, 1)
-            self._bytes.give_back(source, held)
+        with self._bodies.lease(*source.path) as enter, self._bytes.lease(*source.path) as take:
+            require(enter(1))
+            yield lambda size: require(take(size))

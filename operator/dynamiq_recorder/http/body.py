@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
-from dynamiq_recorder.http.errors import CLOSES, HttpProblem
+from dynamiq_operator.serving import bodies
+from dynamiq_operator.serving.limits import RUNS_MAX, RUNS_RATE
+from dynamiq_operator.serving.problems import CLOSES, HttpProblem
 
-BODY_MAX = 8 * 1024 * 1024
-"""Most bytes of a body, decompressed."""
 LARGE = 1024 * 1024
-RATE, WITHIN = 64 * 1024, 10.0
-"""Fewest bytes a second of a body, over any `WITHIN` seconds."""
+WITHIN = 10.0
+"""Seconds over any of which a body comes at `RUNS_RATE`."""
+TOO_LARGE = "a body is at most {} bytes, decompressed: send fewer runs at once"
 
 
-def announced(headers: Headers) -> int | None:
-    """Returns the bytes that a request announces, 0 without a body; None if the number is unknown or invalid."""
-    if "transfer-encoding" in headers:
-        return None
-    length = headers.get("content-length", "0")
-    return int(length) if length.isdecimal() and len(length) < 16 else None
-
-
-async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: Callable[[int], None] = lambda _: None) -> bytes:
+async def read(headers: Headers, receive: Receive, most: int = RUNS_MAX, came: Callable[[int], None] = lambda _: None) -> bytes:
     """Reads a body as it arrives. `came`: called with the number of bytes of each part.
 
     Raises HttpProblem 400, 408, 413, and the errors of `came`.
     """
-    if (announced(headers) or 0) > most:
-        raise too_large(most)
-    body, due, loop = bytearray(), RATE * WITHIN, asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(WITHIN) as patience:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise HttpProblem(400, "the body ended early", headers=CLOSES)
-                part = message.get("body", b"")
-                if len(body) + len(part) > most:
-                    raise too_large(most)
-                came(len(part))
-                body += part
-                if len(body) >= due:
-                    due = len(body) + RATE * WITHIN
-                    patience.reschedule(loop.time() + WITHIN)
-                if not message.get("more_body"):
-                    return bytes(body)
-    except TimeoutError:
-        raise HttpProblem(408, f"the body came too slowly: send at least {RATE} bytes a second", headers=CLOSES) from None
+    pace, too_slow = bodies.BodyPace(WITHIN, RUNS_RATE * WITHIN), f"the body came too slowly: send at least {RUNS_RATE} bytes a second"
+    return await bodies.read(headers, receive, most, pace, TOO_LARGE.format(most), too_slow, came)
 
 
 def unpacked_if_small(headers: Headers, body: bytes) -> bytes | None:
@@ -63,7 +36,7 @@ def unpacked_if_small(headers: Headers, body: bytes) -> bytes | None:
     return _unpacked(headers, body, LARGE)
 
 
-def unpacked(headers: Headers, body: bytes, most: int = BODY_MAX) -> bytes:
+def unpacked(headers: Headers, body: bytes, most: int = RUNS_MAX) -> bytes:
     """Decompresses a body, never to more than `most` bytes.
 
     Raises HttpProblem 400, 413, 415.
@@ -93,4 +66,4 @@ def _unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
 
 
 def too_large(most: int) -> HttpProblem:
-    return HttpProblem(413, f"a body is at most {most} bytes, decompressed: send fewer runs at once", headers=CLOSES)
+    return HttpProblem(413, TOO_LARGE.format(most), headers=CLOSES)

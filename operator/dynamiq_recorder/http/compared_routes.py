@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice, takewhile
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.compare import compare, figures_of, verdict_of
-from dynamiq_recorder.http.context import Context, context_of
-from dynamiq_recorder.http.errors import Json, unknown
-from dynamiq_recorder.http.queries import ComparisonQueryOf, VerdictsQueryOf
+from dynamiq_recorder.http.context import Context, ContextOf
+from dynamiq_recorder.http.errors import unknown
+from dynamiq_recorder.http.queries import ComparisonQuery, VerdictsQuery
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.maturity import is_open, matured, matures_after, told
 from dynamiq_recorder.model import Row, RowFigures
@@ -28,48 +28,43 @@ router = APIRouter(prefix="/v1/apps/{uid}")
 
 
 @router.get("/deployments/{row_uid}/comparison")
-async def get_comparison(request: Request, user: ReaderOf, uid: str, row_uid: str, query: ComparisonQueryOf) -> Response:
-    context = context_of(request)
+async def get_comparison(
+    context: ContextOf, user: ReaderOf, uid: str, row_uid: str, query: Annotated[ComparisonQuery, Query()]
+) -> Response:
     await context.app(user, uid, "get")
-    rows = await context.ask(context.store.rows, uid)
+    rows = await context.run_for_reader(context.store.rows, uid)
     row = _row(rows, row_uid)
     baseline = previous(rows, row) if query.baseline == PREVIOUS else (_row(rows, query.baseline),)
     row_uids = [each.uid for each in (row, *baseline)]
-    figures = await context.ask(lambda: context.store.figures(uid, row_uids, nodes=True))
+    figures = await context.run_for_reader(lambda: context.store.figures(uid, row_uids, nodes=True))
     by_uid = {each.row.uid: each for each in figures}
     before = _figures(by_uid, baseline)
     counting, matures = await _counting(context, rows, by_uid[row.uid], before, nodes=True, unended=query.unended or 0)
-
-    def encode() -> bytes:
-        return dumps({"data": told(compare(counting, before), by_uid[row.uid], matures).model_dump(mode="json")})
-
-    return Json(await context.ask(encode))
+    return await context.answer(lambda: told(compare(counting, before), by_uid[row.uid], matures).model_dump(mode="json"))
 
 
 @router.get("/verdicts")
-async def list_verdicts(request: Request, user: ReaderOf, uid: str, query: VerdictsQueryOf) -> Response:
+async def list_verdicts(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[VerdictsQuery, Query()]) -> Response:
     """Returns the result for each requested row that is known here, in the requested order."""
-    context = context_of(request)
     await context.app(user, uid, "get")
-    rows = await context.ask(context.store.rows, uid)
+    rows = await context.run_for_reader(context.store.rows, uid)
     known = {row.uid: row for row in rows}
     requested = [known[each] for each in dict.fromkeys(query.deployment_id) if each in known]
     before = {row.uid: previous(rows, row) for row in requested}
     row_uids = list(dict.fromkeys([*(row.uid for row in requested), *(each.uid for rows in before.values() for each in rows)]))
     by_uid: dict[str, RowFigures] = {}
     for part in pieces(row_uids):
-        by_uid |= {each.row.uid: each for each in await context.ask(context.store.figures, uid, part)}
+        by_uid |= {each.row.uid: each for each in await context.run_for_reader(context.store.figures, uid, part)}
 
     others = {row.uid: _figures(by_uid, before[row.uid]) for row in requested}
     counting = {row.uid: (await _counting(context, rows, by_uid[row.uid], others[row.uid]))[0] for row in requested}
 
-    def encode() -> bytes:
+    def verdicts() -> list[dict[str, Any]]:
         results = [(row, verdict_of(counting[row.uid], others[row.uid])) for row in requested]
         # The figures cover all runs of a row, including those that do not count yet.
-        payload = [each.model_copy(update={"figures": figures_of(by_uid[row.uid].sums)}).model_dump(mode="json") for row, each in results]
-        return dumps({"data": payload})
+        return [each.model_copy(update={"figures": figures_of(by_uid[row.uid].sums)}).model_dump(mode="json") for row, each in results]
 
-    return Json(await context.ask(encode))
+    return await context.answer(verdicts)
 
 
 async def _counting(
@@ -81,7 +76,7 @@ async def _counting(
     if matures is None or not is_open(rows, every.row, now - matures):
         return every, None
     row = every.row
-    (mature,) = await context.ask(lambda: context.store.figures(row.app_uid, [row.uid], nodes=nodes, before=now - matures))
+    (mature,) = await context.run_for_reader(lambda: context.store.figures(row.app_uid, [row.uid], nodes=nodes, before=now - matures))
     return matured(every, mature, unended, matures), matures
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from fastapi import Request
+from fastapi import Depends, Request
+from starlette.responses import Response
 
 from dynamiq_operator.model.runs import TOKEN_HEADER
+from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.serving.lanes import Lane
+from dynamiq_operator.serving.problems import HttpProblem
 from dynamiq_recorder.attribution import Attribution
 from dynamiq_recorder.http.arriving import Arriving
-from dynamiq_recorder.http.errors import HttpProblem, unauthorized, unknown
+from dynamiq_recorder.http.errors import unauthorized, unknown
 from dynamiq_recorder.identity.apps import Apps, KnownApp
 from dynamiq_recorder.identity.rights import CONTENTS, RUNS, Rights
 from dynamiq_recorder.identity.tokens import NotNow, Tokens, User
@@ -107,11 +110,15 @@ class Context:
             return "the cluster's Apps and rows were not read yet"
         return ""
 
-    async def ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
+    async def run_for_reader(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """Executes a read's call, of the store or on its result, in a thread."""
         return await anyio.to_thread.run_sync(lambda: call(*arguments), limiter=self.reading)
 
-    async def ask_apart(self, call: Callable[..., _T], *arguments: Any) -> _T:
+    async def answer(self, data: Callable[[], Any], **beside: Any) -> Response:
+        """Returns the answer with what a call makes, executed and encoded in a thread. `beside`: other members of the answer."""
+        return Json(await self.run_for_reader(lambda: dumps({"data": data(), **beside})))
+
+    async def run_for_sender(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """Executes a sender's call of the store, in a thread that no read uses."""
         return await anyio.to_thread.run_sync(lambda: call(*arguments), limiter=self.apart)
 
@@ -133,7 +140,7 @@ class Context:
         if app is None:
             if not self.apps.is_listed:
                 raise NotNow("the recorder is starting")
-            if await self.rights.may(user, verb, RUNS, "", "") and (await self.ask(self.store.page, Filter(app_uid=uid))).total:
+            if await self.rights.may(user, verb, RUNS, "", "") and (await self.run_for_reader(self.store.page, Filter(app_uid=uid))).total:
                 return KnownApp(uid, "", "", records_content=False)
             raise unknown("App", uid)
         if await self.rights.may(user, verb, RUNS, app.namespace, app.name):
@@ -153,7 +160,7 @@ class Context:
         """Returns the pod that an instance belongs to: the first that used it, so `pod` if there is none."""
         if (known := self.instances.get(instance)) is not None:
             return known
-        known = await self.ask_apart(self.store.instance_pod, instance) or pod
+        known = await self.run_for_sender(self.store.instance_pod, instance) or pod
         # Of two pods that claim it at once the first one gets it.
         if (other := self.instances.get(instance)) is not None:
             return other
@@ -195,6 +202,10 @@ def token_of(request: Request) -> str:
     return str(token.strip())
 
 
-def context_of(request: Request) -> Context:
+# A coroutine: FastAPI would run a plain function in a worker thread.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
+
+
+ContextOf = Annotated[Context, Depends(_context)]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
 
-from dynamiq_operator.serving.encoding import dumps
-from dynamiq_operator.serving.problems import HttpProblem as HttpProblem
+from dynamiq_operator.serving import problems
+from dynamiq_operator.serving.problems import HttpProblem, handlers, invalid_fields, unavailable
 from dynamiq_recorder.identity.tokens import NotNow, Unauthorized
 from dynamiq_recorder.identity.writers import Forbidden
 from dynamiq_recorder.ingest.queue import Closed
@@ -19,35 +15,15 @@ from dynamiq_recorder.ingest.shares import Full
 from dynamiq_recorder.ingest.spans import NotReadable
 from dynamiq_recorder.store.interface import Unavailable
 
-TOLD_MOST, SHOWN_MOST = 20, 300
-RETRY_AFTER, FULL_FOR = 2, 60
-"""Seconds after which senders retry; the second while the disk is full."""
-CLOSES = {"Connection": "close"}
-"""Headers of an answer before which the body was not read to its end."""
+LISTED_MOST, SHOWN_MOST = 20, 300
+FULL_FOR = 60
+"""Seconds after which senders retry while the disk is full."""
 
 log = logging.getLogger(__name__)
 
 
-class Json(Response):
-    """A JSON response. Bytes are JSON already."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return content if isinstance(content, bytes) else dumps(content)
-
-
 def unauthorized() -> HttpProblem:
-    message = "send `Authorization: Bearer <token>`, or X-Dynamiq-Token in its place, with a token of this cluster"
-    return HttpProblem(401, message, headers={"WWW-Authenticate": "Bearer"})
-
-
-def unavailable(message: str, after: int = RETRY_AFTER) -> HttpProblem:
-    return HttpProblem(503, message, headers={"Retry-After": str(after)})
-
-
-def invalid(field: str, message: str) -> HttpProblem:
-    return HttpProblem(422, f"{field}: {message}", {field: message})
+    return problems.unauthorized("send `Authorization: Bearer <token>`, or X-Dynamiq-Token in its place, with a token of this cluster")
 
 
 def unknown(what: str, uid: str) -> HttpProblem:
@@ -78,31 +54,20 @@ def problem_of(error: Exception) -> HttpProblem:
         case RequestValidationError():
             return _invalid_request(error)
         case _:
-            log.error("a request failed", exc_info=error)
             return HttpProblem(500, "something went wrong here, and was logged")
 
 
 def _invalid_request(error: RequestValidationError) -> HttpProblem:
     details: dict[str, str] = {}
-    for problem in error.errors()[:TOLD_MOST]:
+    for problem in error.errors()[:LISTED_MOST]:
         where = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
         says = "there is no such field or query parameter" if problem["type"] == "extra_forbidden" else problem["msg"]
         details.setdefault(where[:SHOWN_MOST], says[:SHOWN_MOST])
-    return HttpProblem(422, "; ".join(f"{where}: {says}" for where, says in details.items()), details)
+    return invalid_fields(details)
 
 
-async def answer(_: Request, error: Exception) -> Response:
-    return problem_of(error).response()
-
-
-async def answer_http(request: Request, error: Exception) -> Response:
-    """Handles an unknown path, or a method that the path does not have."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    says = {404: "there is no such path", 405: f"this path has no {request.method}: see the header Allow"}
-    return HttpProblem(error.status_code, says.get(error.status_code, str(error.detail)), headers=error.headers).response()
-
-
-HANDLERS: dict[Any, Any] = {
-    **dict.fromkeys((HttpProblem, Unauthorized, Forbidden, NotReadable, NotNow, Full, Closed, Unavailable, RequestValidationError), answer),
-    HTTPException: answer_http,
-}
+HANDLERS = handlers(
+    problem_of,
+    (Unauthorized, Forbidden, NotReadable, NotNow, Full, Closed, Unavailable, RequestValidationError),
+    "there is no such path",
+)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunStatus
-from dynamiq_recorder.http.errors import HttpProblem, invalid
+from dynamiq_operator.serving.problems import HttpProblem, invalid_field
 from dynamiq_recorder.model import MICROSECONDS, NANO_USD, Filter
 from dynamiq_recorder.reads.times import parsed
 from dynamiq_recorder.store.interface import COUNTED, Sort
@@ -145,13 +144,13 @@ class MetricsQuery(_Query):
         until = parsed(self.until) if self.until else time.time_ns() // 1000
         since = parsed(self.since) if self.since else until - DAY
         if since >= until:
-            raise invalid("from", "this is not before `to`")
+            raise invalid_field("from", "this is not before `to`")
         interval = self.interval
         if interval is None:
             long = until - since
             interval = MetricsInterval.MINUTE if long <= DAY // 8 else MetricsInterval.HOUR if long <= 14 * DAY else MetricsInterval.DAY
         if (until - since) / (WIDTHS[interval] * MICROSECONDS) > POINTS_MOST:
-            raise invalid("interval", f"more than {POINTS_MOST} points would be between `from` and `to`: choose a longer interval")
+            raise invalid_field("interval", f"more than {POINTS_MOST} points would be between `from` and `to`: choose a longer interval")
         return since, until, interval
 
 
@@ -196,17 +195,3 @@ class OneRunQuery(_Query):
 
 class RunQuery(OneRunQuery):
     include: Literal["content"] | None = None
-
-
-ArchiveAtQueryOf = Annotated[ArchiveAtQuery, Query()]
-ArchiveKeysQueryOf = Annotated[ArchiveKeysQuery, Query()]
-ArchiveQueryOf = Annotated[ArchiveQuery, Query()]
-RunsQueryOf = Annotated[RunsQuery, Query()]
-ExportQueryOf = Annotated[ExportQuery, Query()]
-SessionsQueryOf = Annotated[SessionsQuery, Query()]
-DeleteQueryOf = Annotated[DeleteQuery, Query()]
-MetricsQueryOf = Annotated[MetricsQuery, Query()]
-ComparisonQueryOf = Annotated[ComparisonQuery, Query()]
-VerdictsQueryOf = Annotated[VerdictsQuery, Query()]
-OneRunQueryOf = Annotated[OneRunQuery, Query()]
-RunQueryOf = Annotated[RunQuery, Query()]

@@ -7,19 +7,17 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from dynamiq_recorder.http.context import context_of, lane_of
+from dynamiq_recorder.http.context import ContextOf, lane_of
 from dynamiq_recorder.identity.tokens import User
 
 
-async def _reader(request: Request) -> AsyncIterator[User]:
-    context = context_of(request)
+async def _reader(request: Request, context: ContextOf) -> AsyncIterator[User]:
     user = await context.user(request)
     async with context.reads.slot(lane_of(user)):
         yield user
 
 
-async def _exporter(request: Request) -> AsyncIterator[User]:
-    context = context_of(request)
+async def _exporter(request: Request, context: ContextOf) -> AsyncIterator[User]:
     user = await context.user(request)
     async with context.exports.slot(lane_of(user)):
         yield user

@@ -6,15 +6,16 @@ import time
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.encoding import Json
+from dynamiq_operator.serving.problems import HttpProblem, invalid_fields, unavailable
 from dynamiq_recorder.http import body
-from dynamiq_recorder.http.context import Context, context_of, lane_of
-from dynamiq_recorder.http.errors import FULL_FOR, HttpProblem, Json, unavailable, unknown
-from dynamiq_recorder.http.queries import OneRunQueryOf, RunQueryOf
+from dynamiq_recorder.http.context import Context, ContextOf, lane_of
+from dynamiq_recorder.http.errors import FULL_FOR, unknown
+from dynamiq_recorder.http.queries import OneRunQuery, RunQuery
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import User
@@ -52,7 +53,7 @@ async def _visible_run(context: Context, user: User, run_id: str, verb: str, app
     uid = clean.run_id(run_id)
     if uid is None:
         raise unknown("run", run_id)
-    for app_uid in await context.ask(context.store.apps_with, uid):
+    for app_uid in await context.run_for_reader(context.store.apps_with, uid):
         if app_id not in (None, app_uid):
             continue
         try:
@@ -63,7 +64,7 @@ async def _visible_run(context: Context, user: User, run_id: str, verb: str, app
             if matches:
                 raise _several(run_id) from None
             raise
-        run = await context.ask(partial(context.store.run, app_uid, uid, content=False))
+        run = await context.run_for_reader(partial(context.store.run, app_uid, uid, content=False))
         if run is not None and matches:
             raise _several(run_id)
         if run is not None:
@@ -79,12 +80,14 @@ def _several(run_id: str) -> HttpProblem:
     return HttpProblem(409, f"several Apps have a run {run_id}: say by app_id whose is meant")
 
 
-async def _with_content(context: Context, user: User, run: Run, app: KnownApp, *, asked: bool) -> tuple[Run, Content]:
-    """Returns the run as its reader may have it, and the state of its content."""
+async def _with_content(context: Context, user: User, run_id: str, query: RunQuery) -> tuple[Run, Content]:
+    """Returns the run as its reader may have it, and the state of its content. Raises as `_visible_run` does."""
+    run, app = await _visible_run(context, user, run_id, "get", query.app_id)
+    asked = query.include is not None
     allowed = asked and await context.shows_content(user, app)
     content = runs.content_of(run, asked=asked, allowed=allowed)
     if content is Content.INCLUDED or (allowed and content is Content.NOT_RECORDED):
-        whole = await context.ask(lambda: context.store.run(run.app_uid, run.id, content=True))
+        whole = await context.run_for_reader(lambda: context.store.run(run.app_uid, run.id, content=True))
         if whole is None:
             raise unknown("run", run.id)
         run, content = whole, runs.content_of(whole, asked=asked, allowed=allowed)
@@ -92,42 +95,32 @@ async def _with_content(context: Context, user: User, run: Run, app: KnownApp, *
 
 
 @router.get("")
-async def get_run(request: Request, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
-    context = context_of(request)
-    run, app = await _visible_run(context, user, run_id, "get", query.app_id)
-    run, content = await _with_content(context, user, run, app, asked=query.include is not None)
-
-    def encode() -> bytes:
-        return dumps({"data": runs.detail(run, context.store.scores(run.app_uid, run.id), content)})
-
-    return Json(await context.ask(encode))
+async def get_run(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[RunQuery, Query()]) -> Response:
+    run, content = await _with_content(context, user, run_id, query)
+    return await context.answer(lambda: runs.detail(run, context.store.scores(run.app_uid, run.id), content))
 
 
 @router.get("/trace")
-async def get_trace(request: Request, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
-    context = context_of(request)
-    run, app = await _visible_run(context, user, run_id, "get", query.app_id)
-    run, content = await _with_content(context, user, run, app, asked=query.include is not None)
-    return Json(await context.ask(lambda: dumps({"data": trace(run, shows=content is Content.INCLUDED)})))
+async def get_trace(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[RunQuery, Query()]) -> Response:
+    run, content = await _with_content(context, user, run_id, query)
+    return await context.answer(lambda: trace(run, shows=content is Content.INCLUDED))
 
 
 @router.delete("")
-async def delete_run(request: Request, user: ReaderOf, run_id: str, query: OneRunQueryOf) -> Response:
-    context = context_of(request)
+async def delete_run(context: ContextOf, user: ReaderOf, run_id: str, query: Annotated[OneRunQuery, Query()]) -> Response:
     run, _ = await _visible_run(context, user, run_id, "delete", query.app_id)
-    if not await context.ask(context.store.delete_run, run.app_uid, run.id):
+    if not await context.run_for_reader(context.store.delete_run, run.app_uid, run.id):
         raise unknown("run", run_id)
     return Response(status_code=204)
 
 
 @router.post("/scores")
-async def add_score(request: Request, run_id: str, query: OneRunQueryOf) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
+async def add_score(request: Request, context: ContextOf, run_id: str, query: Annotated[OneRunQuery, Query()]) -> Response:
+    user = await context.user(request)
     source = Source(lane_of(user), user.username, is_pod=False)
     with context.arriving.coming(("scores", user.username), SCORES), context.arriving.room(source) as came:
-        raw = await body.read(
-            request.headers, request.receive, SCORE_MAX, came
-        )  # before the slot is taken: anyone with a token may send, and slowly
+        # Before the slot is taken: anyone with a token may send, and slowly.
+        raw = await body.read(request.headers, request.receive, SCORE_MAX, came)
     async with context.reads.slot(lane_of(user)):
         return await _scored(context, user, run_id, raw, query.app_id)
 
@@ -140,7 +133,7 @@ async def _scored(context: Context, user: User, run_id: str, raw: bytes, app_id:
         score_body = ScoreBody.model_validate_json(raw)
     except ValidationError as error:
         wrong = {".".join(map(str, each["loc"])) or "body": each["msg"] for each in error.errors(include_url=False)[:20]}
-        raise HttpProblem(422, "; ".join(f"{where}: {says}" for where, says in wrong.items()), wrong) from None
+        raise invalid_fields(wrong) from None
     by = clean.text(user.username) or "-"
     score = Score(
         name=clean.cleaned(score_body.name),
@@ -149,6 +142,6 @@ async def _scored(context: Context, user: User, run_id: str, raw: bytes, app_id:
         by=by,
         at=time.time_ns() // 1000,
     )
-    if not await context.ask(context.store.add_score, run.app_uid, run.id, score):
+    if not await context.run_for_reader(context.store.add_score, run.app_uid, run.id, score):
         raise unknown("run", run_id)
     return Json({"data": runs.score_of(score).model_dump(mode="json")}, 201)

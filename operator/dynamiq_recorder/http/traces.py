@@ -14,10 +14,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dynamiq_operator.model.runs import APP_ID_HEADER
+from dynamiq_operator.serving.bodies import announced
+from dynamiq_operator.serving.encoding import Json
+from dynamiq_operator.serving.problems import CLOSES, HttpProblem, unavailable
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE
-from dynamiq_recorder.http.context import Context, context_of, lane_of
-from dynamiq_recorder.http.errors import CLOSES, FULL_FOR, HttpProblem, Json, unavailable
+from dynamiq_recorder.http.context import Context, ContextOf, lane_of
+from dynamiq_recorder.http.errors import FULL_FOR
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.identity.writers import Forbidden
@@ -33,8 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @router.post("/v1/traces")
-async def take(request: Request) -> Response:
-    context = context_of(request)
+async def take(request: Request, context: ContextOf) -> Response:
     user = await context.user(request)
     named = request.headers.get(APP_ID_HEADER)
     sender = await context.writers.sender(user, named)
@@ -73,7 +75,7 @@ async def _read_body(context: Context, request: Request, user: User, sender: Sen
     with context.arriving.coming((user.username, user.pod, sender.app_uid if sender else ""), most):
         if sender is not None:
             return await body.read(request.headers, request.receive, came=came)
-        if (body.announced(request.headers) or 0) > body.LARGE:
+        if (announced(request.headers) or 0) > body.LARGE:
             raise _unnamed()
         return await body.read(request.headers, request.receive, body.LARGE, came)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from dynamiq_operator.kube.resources import PODS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.serving.recent import Recent
 from dynamiq_recorder.identity.tokens import NotNow
 
 REPLICA_SETS = ApiResource("apps", "v1", "replicasets", "ReplicaSet")
@@ -38,7 +38,7 @@ class Pods:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: OrderedDict[str, KnownPod] = OrderedDict()
+        self._known = Recent[str, KnownPod](KNOWN_MOST)
 
     async def get(self, namespace: str, name: str, uid: str) -> KnownPod:
         """Returns a pod; without an App if it is missing or belongs to none.
@@ -53,9 +53,7 @@ class Pods:
             return KnownPod(namespace)
         except errors.ApiError as error:
             raise NotNow(f"the API server does not say whose pod it is: {error}") from error
-        self._known[uid] = pod
-        if len(self._known) > KNOWN_MOST:
-            self._known.popitem(last=False)
+        self._known.put(uid, pod)
         return pod
 
     async def alive(self, namespace: str, app: str) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ A result is kept for ten seconds. For a pod that sends it is valid longer while 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from time import monotonic
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.manifests import GROUP
+from dynamiq_operator.serving.recent import Recent
 from dynamiq_recorder.identity.tokens import GOES_ON, NotNow, User
 
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -28,7 +28,7 @@ class Rights:
 
     def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
         self._client, self._clock = client, clock
-        self._known: OrderedDict[tuple[object, ...], tuple[bool, float]] = OrderedDict()
+        self._known = Recent[tuple[object, ...], bool](KNOWN_MOST)
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def may(self, user: User, verb: str, subresource: str, namespace: str, name: str) -> bool:
@@ -48,21 +48,18 @@ class Rights:
     async def _may(self, user: User, attributes: Mapping[str, str]) -> bool:
         key = (user.username, user.uid, user.groups, tuple(sorted(user.extra.items())), *sorted(attributes.items()))
         now = self._clock()
-        known = self._known.get(key)
-        if known is not None and known[1] > now:
-            return known[0]
+        if (known := self._known.get(key, now)) is not None:
+            return known
+        stale = self._known.get(key, now - GOES_ON)
         try:
             async with self._slots:
                 allowed = await self._review(user, attributes)
         except NotNow:
             # Valid longer, as its token is: runs that the gate relays are lost if they are refused.
-            if known is not None and user.pod is not None and attributes["verb"] == "create" and known[1] + GOES_ON > now:
-                return known[0]
+            if stale is not None and user.pod is not None and attributes["verb"] == "create":
+                return stale
             raise
-        self._known.pop(key, None)
-        self._known[key] = (allowed, now + KNOWN_FOR)
-        if len(self._known) > KNOWN_MOST:
-            self._known.popitem(last=False)
+        self._known.put(key, allowed, now + KNOWN_FOR)
         return allowed
 
     async def _review(self, user: User, attributes: Mapping[str, str]) -> bool:

@@ -1,17 +1,14 @@
 """Identifies the user of a token by a TokenReview. It checks no rights.
 
-A result is kept for a minute. Memory for unknown tokens is bounded, so they never crowd out known ones. While the API server is
-unavailable, a known pod's token stays valid for five more minutes. An unknown token is then not refused: its sender retries.
+A result is kept for a minute. While the API server is unavailable, a known pod's token stays valid for five more minutes. An unknown token
+is then not refused: its sender retries.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
@@ -21,15 +18,11 @@ import msgspec
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
+from dynamiq_operator.serving.tokens import TokenReviews, hash_of
 
 REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
-TOKEN_MAX = 16 * 1024
-KNOWN_FOR, KNOWN_MOST = 60.0, 20_000
-"""Seconds for which a user is kept, and most users kept."""
 GOES_ON = 300.0
 """Seconds for which a pod's token stays valid longer while the API server is unavailable."""
-REFUSED_FOR, REFUSED_MOST = 10.0, 10_000
-AT_ONCE, WAITING_MOST = 8, 256
 WITHIN = 8.0
 _POD_NAME, _POD_UID = "authentication.kubernetes.io/pod-name", "authentication.kubernetes.io/pod-uid"
 _ACCOUNT = "system:serviceaccount:"
@@ -64,60 +57,35 @@ class User(msgspec.Struct, frozen=True):
         return (name[0], uid[0]) if len(name) == len(uid) == 1 else None
 
 
-class _Known(msgspec.Struct):
-    user: User
-    until: float
-
-
-class Tokens:
+class Tokens(TokenReviews[User]):
     """Token reviews and their recent results, for one event loop."""
 
+    known_most, refused_for, pending_most = 20_000, 10.0, 256
+
     def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
-        self._client, self._clock = client, clock
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._refused: OrderedDict[str, float] = OrderedDict()
-        self._pending: dict[str, asyncio.Task[User]] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        super().__init__(clock)
+        self._client = client
+
+    def refused(self) -> Exception:
+        return Unauthorized()
+
+    def busy(self) -> Exception:
+        return NotNow("too many tokens are looked at in this moment")
 
     async def user(self, token: str) -> User:
         """Returns the user of a token.
 
         Raises Unauthorized and NotNow.
         """
-        if not token or len(token) > TOKEN_MAX:
-            raise Unauthorized
-        digest, now = hashlib.sha256(token.encode(errors="replace")).hexdigest(), self._clock()
-        known = self._known.get(digest)
-        if known is not None and known.until > now:
-            return known.user
-        if self._refused.get(digest, 0.0) > now:
-            raise Unauthorized
-        if (task := self._pending.get(digest)) is None:
-            if len(self._pending) >= WAITING_MOST and known is None:
-                raise NotNow("too many tokens are looked at in this moment")
-            task = self._pending[digest] = asyncio.create_task(self._resolve(token, digest))
+        recent = self._known.get(hash_of(token), self._clock() - GOES_ON)
         try:
-            return await asyncio.shield(task)
+            return await super().user(token)
         except NotNow:
-            if known is not None and known.user.pod is not None and known.until + GOES_ON > now:
-                return known.user
+            if recent is not None and recent.pod is not None:
+                return recent
             raise
 
-    async def _resolve(self, token: str, digest: str) -> User:
-        try:
-            async with self._slots:
-                user = await self._review(token)
-        finally:
-            del self._pending[digest]
-        now = self._clock()
-        if user is None:
-            self._known.pop(digest, None)
-            _keep(self._refused, digest, now + REFUSED_FOR, REFUSED_MOST)
-            raise Unauthorized
-        _keep(self._known, digest, _Known(user, now + KNOWN_FOR), KNOWN_MOST)
-        return user
-
-    async def _review(self, token: str) -> User | None:
+    async def review(self, token: str) -> User | None:
         """Reviews a token for the audience that it claims: the recorder's or the API server's; without a claim, for one after the other."""
         # The claim is unverified: it only chooses the audience to review for.
         claimed = _audiences(token)
@@ -162,10 +130,3 @@ def _audiences(token: str) -> tuple[str, ...] | None:
         return None
     listed = [audience] if isinstance(audience, str) else audience
     return tuple(map(str, listed)) if isinstance(listed, list) else None
-
-
-def _keep(into: OrderedDict[str, Any], key: str, value: Any, most: int) -> None:
-    into.pop(key, None)
-    into[key] = value
-    if len(into) > most:
-        into.popitem(last=False)

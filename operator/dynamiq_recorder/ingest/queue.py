@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from dynamiq_recorder.ingest.shares import Full, Shares, Source
+from dynamiq_recorder.ingest.shares import Source, require, shares_of
 from dynamiq_recorder.model import Batch
 from dynamiq_recorder.store.interface import Store, Unavailable
 
@@ -62,7 +62,7 @@ class Queue:
         self._waiting: dict[str, deque[_Waiting]] = {}
         """Batches by namespace; the first namespace has waited longest for its turn."""
         self._changed = threading.Condition()
-        self._shares = (Shares(limits.runs), Shares(limits.bytes))
+        self._shares = (shares_of(limits.runs), shares_of(limits.bytes))
         self._runs = 0
         self._is_closed = False
         self.failed: str = ""
@@ -89,29 +89,27 @@ class Queue:
         """
         loop = asyncio.get_running_loop()
         # A batch larger than a share is accepted, too, if its source has nothing else here.
-        of_runs, of_bytes = (each.of_others for each in self._shares)
+        of_runs, of_bytes = (each.caps[-1] for each in self._shares)
         entry = _Waiting(batch, source, min(len(batch.runs), of_runs), min(size, of_bytes), loop, loop.create_future())
         with self._changed:
             if self._is_closed:
                 raise Closed
-            self._take_room(entry)
+            self._require_room(entry)
+            self._count_room(entry, 1)
             self._waiting.setdefault(source.namespace, deque()).append(entry)
             self._runs += len(batch.runs)
             self._changed.notify()
         return await entry.done
 
-    def _take_room(self, entry: _Waiting) -> None:
-        """Takes the room of an entry.
-
-        Raises Full.
-        """
+    def _require_room(self, entry: _Waiting) -> None:
+        """Raises Full unless there is room for an entry."""
         runs, size = self._shares
-        runs.take(entry.source, entry.runs)
-        try:
-            size.take(entry.source, entry.bytes)
-        except Full:
-            runs.give_back(entry.source, entry.runs)
-            raise
+        require(runs.has_room(entry.source.path, entry.runs) and size.has_room(entry.source.path, entry.bytes))
+
+    def _count_room(self, entry: _Waiting, sign: int) -> None:
+        """Takes the room of an entry, or releases it."""
+        for shares, amount in zip(self._shares, (entry.runs, entry.bytes), strict=True):
+            shares.add(entry.source.path, sign * amount)
 
     def close(self) -> None:
         """Commits what waits, and ends the thread."""
@@ -128,8 +126,7 @@ class Queue:
                 with self._changed:
                     self._runs -= sum(len(each.batch.runs) for each in taken)
                     for each in taken:
-                        self._shares[0].give_back(each.source, each.runs)
-                        self._shares[1].give_back(each.source, each.bytes)
+                        self._count_room(each, -1)
 
     def _take(self) -> list[_Waiting]:
         """Returns waiting batches of up to `TOGETHER` runs, of one namespace after the other; none once the queue is closed and empty."""

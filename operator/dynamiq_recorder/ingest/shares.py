@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-_K = TypeVar("_K")
+from dynamiq_operator.serving.shares import Shares
 
 
 class Full(Exception):  # noqa: N818
@@ -22,48 +21,21 @@ class Source(NamedTuple):
     app: str
     is_pod: bool = True
 
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Returns the path of its share."""
+        return (self.namespace, self.app) if self.is_pod else (self.namespace, self.app, "others")
 
-class Shares:
-    """The room that each source holds. Not thread-safe: its owner locks.
 
-    A namespace holds at most as much as it leaves free: one alone half of all, the next one half of the rest. An App holds at most three
-    eighths of all. Its senders that are no pods hold at most a quarter, so that its pods find room beside them.
+def shares_of(most: int) -> Shares:
+    """Returns the shares of a room: of one App at most three eighths, and of its senders that are no pods a quarter.
+
+    Its pods thus find room beside those.
     """
-
-    def __init__(self, most: int) -> None:
-        self._most, self.of_app, self.of_others = most, most * 3 // 8, most // 4
-        self._all = 0
-        self._by_namespace: Counter[str] = Counter()
-        self._by_app: Counter[tuple[str, str]] = Counter()
-        self._by_others: Counter[tuple[str, str]] = Counter()
-
-    def take(self, source: Source, size: int) -> None:
-        """Takes room for a source.
-
-        Raises Full, and takes nothing then.
-        """
-        app, others = (source.namespace, source.app), 0 if source.is_pod else size
-        if (
-            self._by_namespace[source.namespace] + size > self._most - self._all - size
-            or self._by_app[app] + size > self.of_app
-            or self._by_others[app] + others > self.of_others
-        ):
-            raise Full
-        self._add(source, size)
-
-    def give_back(self, source: Source, size: int) -> None:
-        self._add(source, -size)
-
-    def _add(self, source: Source, size: int) -> None:
-        app = (source.namespace, source.app)
-        self._all += size
-        _count(self._by_namespace, source.namespace, size)
-        _count(self._by_app, app, size)
-        if not source.is_pod:
-            _count(self._by_others, app, size)
+    return Shares(most, most * 3 // 8, most // 4)
 
 
-def _count(of: Counter[_K], key: _K, size: int) -> None:
-    of[key] += size
-    if not of[key]:
-        del of[key]
+def require(has_room: bool) -> None:
+    """Raises Full unless there is room."""
+    if not has_room:
+        raise Full

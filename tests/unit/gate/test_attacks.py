@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_operator.gate.relay import BODY_MAX
+from dynamiq_operator.serving.limits import RUNS_MAX
 from tests.support.gate_stage import HOST, GateStage
 
 MEMORY = 256 << 20
@@ -24,7 +24,7 @@ FEW = b"X-%d: " + b"a" * 4000 + b"\r\n"
 HEADERS = b"".join(KIB % number for number in range(55))
 CALL = b"GET / HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n"
-RUNS = b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer right\r\nContent-Length: %d\r\n\r\n" % BODY_MAX
+RUNS = b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer right\r\nContent-Length: %d\r\n\r\n" % RUNS_MAX
 FILES = 8192
 
 
@@ -117,7 +117,7 @@ async def test_one_access_key_takes_nothing_that_other_senders_of_runs_need(stag
     recorder = await stage.pod(9)
     await stage.process(f"--recorder=http://{recorder.address}:{recorder.port}", f"--recorder-token-file={token}", f"--memory={MEMORY}")
     async with attacked() as attack:
-        await attack.begin(evil, RUNS + b" " * (BODY_MAX // 2), 16)
+        await attack.begin(evil, RUNS + b" " * (RUNS_MAX // 2), 16)
         await attack.begin(evil, RUNS + b" ", 100)
         assert await statuses(stage, chat, 100, "/v1/traces") == {200: 100}
     assert {call.headers["X-Dynamiq-App-Id"] for call in recorder.calls} == {"uid-of-chat"}

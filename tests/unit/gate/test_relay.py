@@ -12,7 +12,8 @@ from aiohttp import web
 
 from dynamiq_operator.gate import relay
 from dynamiq_operator.gate.limits import Limits
-from dynamiq_operator.gate.relay import BODY_MAX, Recorder
+from dynamiq_operator.gate.relay import RecorderAddress
+from dynamiq_operator.serving.limits import RUNS_MAX
 from tests.support.gate_stage import HOST, PATIENCE, FakePod, GateStage
 from tests.unit.support.certificates import serving_context
 
@@ -33,7 +34,7 @@ async def recorded(stage: GateStage, token: Path, answer: Any = None, **options:
     stage.keys("chat", "right")
     stage.wakeable()
     recorder = await (stage.pod(9, answer) if answer is not None else stage.pod(9))
-    await stage.start(recorder=Recorder(f"http://{recorder.address}:{recorder.port}", token), **options)
+    await stage.start(recorder=RecorderAddress(f"http://{recorder.address}:{recorder.port}", token), **options)
     return port, recorder
 
 
@@ -90,7 +91,7 @@ async def test_of_a_public_app_nobody_sends_runs(stage: GateStage, token: Path) 
     port = stage.asleep()
     stage.wakeable()
     recorder = await stage.pod(9)
-    await stage.start(recorder=Recorder(f"http://{recorder.address}:{recorder.port}", token))
+    await stage.start(recorder=RecorderAddress(f"http://{recorder.address}:{recorder.port}", token))
     status, body, _ = await sent(stage, port)
     assert (status, body["error"]["code"], recorder.calls, stage.wakes()) == (403, "public_app", [], [])
 
@@ -106,14 +107,14 @@ def answering(status: int, **headers: str) -> Any:
 
 async def test_what_is_too_large_is_refused_whether_it_says_so_or_not(stage: GateStage, token: Path) -> None:
     port, _ = await recorded(stage, token, answering(200))
-    assert (await sent(stage, port, b"x" * BODY_MAX))[0] == 200
+    assert (await sent(stage, port, b"x" * RUNS_MAX))[0] == 200
 
     async def chunks() -> Any:
-        for _ in range(BODY_MAX // 65536 + 2):
+        for _ in range(RUNS_MAX // 65536 + 2):
             yield b"x" * 65536
 
     with contextlib.suppress(OSError):
-        status, body, _ = await sent(stage, port, b"x" * (BODY_MAX + 1))
+        status, body, _ = await sent(stage, port, b"x" * (RUNS_MAX + 1))
         assert (status, body["error"]["code"]) == (413, "body_too_large")
     status, body, _ = await sent(stage, port, chunks())
     assert (status, body["error"]["code"]) == (413, "body_too_large")
@@ -163,14 +164,14 @@ async def test_a_body_that_comes_slowly_never_reaches_the_recorder(stage: GateSt
 
 async def test_one_app_takes_no_room_for_bodies_that_others_need(stage: GateStage, token: Path) -> None:
     """The App has half of its namespace's half. Another namespace has half of the rest, where a whole body fits."""
-    port, recorder = await recorded(stage, token, answering(200), limits=Limits(runs=8 * BODY_MAX))
+    port, recorder = await recorded(stage, token, answering(200), limits=Limits(runs=8 * RUNS_MAX))
     beside, apart = stage.asleep("beside", private=True), stage.asleep("apart", private=True, namespace="other")
     stage.keys("beside", "right")
     stage.keys("apart", "right", namespace="other")
 
     async def unfinished() -> Any:
         for _ in range(64):
-            yield b"x" * (BODY_MAX // 64 - 16)
+            yield b"x" * (RUNS_MAX // 64 - 16)
         await asyncio.Event().wait()
 
     coming = [asyncio.create_task(sent(stage, port, unfinished())) for _ in range(4)]
@@ -178,7 +179,7 @@ async def test_one_app_takes_no_room_for_bodies_that_others_need(stage: GateStag
     assert {(task.result()[0], task.result()[1]["error"]["code"]) for task in done} == {(429, "too_many_requests")}
     for each in (beside, apart):
         await stage.until("its keys are known", lambda each=each: is_known(stage, each))  # type: ignore[misc]
-        assert (await sent(stage, each, b"x" * BODY_MAX))[0] == 200
+        assert (await sent(stage, each, b"x" * RUNS_MAX))[0] == 200
     assert {call.headers["X-Dynamiq-App-Id"] for call in recorder.calls} == {"uid-of-beside", "uid-of-apart"}
     for task in coming:
         task.cancel()
@@ -223,6 +224,6 @@ async def test_a_recorder_of_an_authority_of_ones_own_is_trusted_where_that_is_n
     port = stage.asleep(private=True)
     stage.keys("chat", "right")
     stage.wakeable()
-    await stage.start(recorder=Recorder(f"https://127.0.0.1:{runner.addresses[0][1]}", token, ca if is_trusted else None))
+    await stage.start(recorder=RecorderAddress(f"https://127.0.0.1:{runner.addresses[0][1]}", token, ca if is_trusted else None))
     assert (await sent(stage, port))[0] == status
     await runner.cleanup()

@@ -58,7 +58,7 @@ def scaled(script: Script) -> list[int]:
 async def test_it_waits_until_every_app_is_awake_and_every_pod_of_the_gate_has_gone(script: Script, login: Path) -> None:
     script.on("GET", SLICES, listed(ASLEEP), listed(ASLEEP), listed(COPIED))
     script.on("GET", OWN, *(listed(slice_of("dynamiq-gate", GATE, ready=ready)) for ready in (True, True, True, False)))
-    assert await retire(GATE, 30, login, looked_every=0.01)
+    assert await retire(GATE, 30, login, checked_every=0.01)
     assert scaled(script) == [0]
     looks = [sent for sent in script.sent if sent.path == SLICES]
     assert len(looks) == 6, "three with somebody there, and three without"
@@ -66,7 +66,7 @@ async def test_it_waits_until_every_app_is_awake_and_every_pod_of_the_gate_has_g
 
 async def test_an_app_that_falls_asleep_meanwhile_is_waited_for_too(script: Script, login: Path) -> None:
     script.on("GET", SLICES, listed(), listed(ASLEEP), listed())
-    assert await retire(GATE, 30, login, looked_every=0.01)
+    assert await retire(GATE, 30, login, checked_every=0.01)
     assert len([sent for sent in script.sent if sent.path == SLICES]) == 5
 
 
@@ -75,7 +75,7 @@ async def test_where_no_operator_wakes_them_the_gate_comes_back_as_it_was(
 ) -> None:
     script.on("GET", SLICES, listed(ASLEEP))
     with caplog.at_level(logging.INFO):
-        assert not await retire(GATE, 0.05, login, looked_every=0.01)
+        assert not await retire(GATE, 0.05, login, checked_every=0.01)
     assert scaled(script) == [0, 2]
     assert "the gate is back, with 2 replicas" in caplog.text
     assert "1 Apps still need the gate after 0 s, such as team/chat" in caplog.text
@@ -101,9 +101,9 @@ def _heeds_signals() -> None:
 
 async def test_what_cannot_be_read_for_a_moment_is_no_yes(script: Script, login: Path) -> None:
     script.on("GET", SLICES, failure(503, "ServiceUnavailable"), listed())
-    assert await retire(GATE, 30, login, looked_every=0.01)
+    assert await retire(GATE, 30, login, checked_every=0.01)
     script.on("GET", SLICES, Reply(403, failure(403, "Forbidden").body))
-    assert not await retire(GATE, 0.05, login, looked_every=0.01)
+    assert not await retire(GATE, 0.05, login, checked_every=0.01)
     assert scaled(script) == [0, 0, 2]
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
 
 import orjson
 import pytest
-from starlette.datastructures import Headers
 
 from dynamiq_recorder.http import body as bodies
 from dynamiq_recorder.http import context
 from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE, Arriving
-from dynamiq_recorder.http.body import BODY_MAX, LARGE
-from dynamiq_recorder.http.errors import CLOSES, HttpProblem
+from dynamiq_recorder.http.body import LARGE
 from dynamiq_recorder.ingest.shares import Full, Source
 from tests.support.otlp_runs import a_run, request, sdk_runs
 from tests.support.recorder_stage import (
@@ -125,25 +121,6 @@ def test_one_namespace_has_half_of_the_bodies_at_most() -> None:
         held.enter_context(arriving.room(RIVAL))
     with arriving.room(Source("team", "e")):
         pass
-
-
-async def test_a_body_has_to_come_at_a_rate_however_much_of_it_came_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "WITHIN", 0.2)
-    due = int(0.2 * bodies.RATE)
-
-    async def come(*parts: int) -> bytes:
-        """Receives parts of these sizes, and then nothing more."""
-        waiting = [{"type": "http.request", "body": b"x" * size, "more_body": True} for size in parts]
-
-        async def receive() -> Any:
-            return waiting.pop(0) if waiting else await asyncio.Event().wait()
-
-        return await bodies.read(Headers({"content-length": str(BODY_MAX)}), receive)
-
-    for parts in ((1,), (BODY_MAX - 1,), (due, due, 1)):
-        with pytest.raises(HttpProblem) as refused:
-            await come(*parts)
-        assert (refused.value.status, refused.value.headers) == (408, CLOSES)
 
 
 def test_an_export_whose_reader_goes_away_gives_its_place_back(recorder: RecorderStage) -> None:

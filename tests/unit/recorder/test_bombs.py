@@ -18,7 +18,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, Instr
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status, TracesData
 
-from dynamiq_recorder.http.body import BODY_MAX
+from dynamiq_operator.serving.limits import RUNS_MAX
 from dynamiq_recorder.ingest import clean, sdk, spans
 from dynamiq_recorder.ingest.wire import GROUPS_MAX, LARGE
 from tests.support.cluster import REPOSITORY
@@ -37,13 +37,13 @@ def within(number: int, message: bytes) -> bytes:
 
 def filled(before: bytes, one: bytes, after: bytes) -> bytes:
     """Returns a body with as many copies of `one` as fit."""
-    room = BODY_MAX - len(before) - len(after) - len(one)
+    room = RUNS_MAX - len(before) - len(after) - len(one)
     return before + (one + b",") * (room // (len(one) + 1)) + one + after
 
 
 SPANS = b'{"resourceSpans":[{"scopeSpans":[{"spans":['
 INPUT = b'{"runs":[{"id":"a","status":"succeeded","input":['
-MANY, MEBI = BODY_MAX // 2 - 50, 2**19 - 50
+MANY, MEBI = RUNS_MAX // 2 - 50, 2**19 - 50
 _LIST = within(2, within(5, b"\x0a\0" * (LARGE // 2 - 50)))
 _LISTED = within(9, _LIST)
 """An attribute with as many values as are read at most."""
@@ -57,11 +57,11 @@ PROTOBUF: dict[str, Callable[[], bytes]] = {
     "attributes of a span": lambda: within(1, within(2, within(2, b"\x4a\0" * MANY))),
     "attributes of some spans": lambda: within(1, within(2, within(2, b"\x4a\0" * MEBI) * 7)),
     "events": lambda: within(1, within(2, within(2, b"\x5a\0" * MEBI) * 7)),
-    "lists of attributes of one span": lambda: within(1, within(2, within(2, _LISTED * (BODY_MAX // len(_LISTED) - 1)))),
-    "lists of attributes of spans": lambda: within(1, within(2, within(2, _LISTED) * (BODY_MAX // len(_LISTED) - 1))),
-    "lists of attributes of a resource": lambda: within(1, within(1, within(1, _LIST) * (BODY_MAX // len(_LISTED) - 1))),
+    "lists of attributes of one span": lambda: within(1, within(2, within(2, _LISTED * (RUNS_MAX // len(_LISTED) - 1)))),
+    "lists of attributes of spans": lambda: within(1, within(2, within(2, _LISTED) * (RUNS_MAX // len(_LISTED) - 1))),
+    "lists of attributes of a resource": lambda: within(1, within(1, within(1, _LIST) * (RUNS_MAX // len(_LISTED) - 1))),
     "one list": lambda: within(1, within(2, within(2, within(9, within(2, within(5, b"\x0a\0" * MANY)))))),
-    "a resource for each span": lambda: within(1, within(2, b"\x12\0")) * (BODY_MAX // 6),
+    "a resource for each span": lambda: within(1, within(2, b"\x12\0")) * (RUNS_MAX // 6),
     "what nobody knows": lambda: b"\x78\0" * MANY,
 }
 OTLP: dict[str, Callable[[], bytes]] = {

@@ -16,8 +16,8 @@ import orjson
 import pytest
 
 from dynamiq_operator.model.names import GATE_NAMESPACE
+from dynamiq_operator.serving.limits import RUNS_MAX
 from dynamiq_recorder.http import context
-from dynamiq_recorder.http.body import BODY_MAX
 from dynamiq_recorder.identity import rights
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
 from tests.support.recorder_stage import (
@@ -129,8 +129,8 @@ def test_whoever_knows_the_id_of_another_apps_run_neither_takes_it_nor_sees_it(r
 
 def test_bodies_that_are_refused(recorder: RecorderStage) -> None:
     packed = {"Content_Encoding": "gzip"}
-    bomb = gzip.compress(b" " * (BODY_MAX * 20))
-    assert len(bomb) < BODY_MAX // 20
+    bomb = gzip.compress(b" " * (RUNS_MAX * 20))
+    assert len(bomb) < RUNS_MAX // 20
     refused: list[tuple[bytes, dict[str, str], int, str]] = [
         (b"{", {}, 400, "no JSON"),
         (b"", {}, 400, "no JSON"),
@@ -142,7 +142,7 @@ def test_bodies_that_are_refused(recorder: RecorderStage) -> None:
         (gzip.compress(b"{}")[:-4], packed, 400, "ends before"),
         (bomb, packed, 413, "decompressed"),
         (gzip.compress(bomb), packed, 400, "JSON"),
-        (b"x" * (BODY_MAX + 1), {}, 413, "decompressed"),
+        (b"x" * (RUNS_MAX + 1), {}, 413, "decompressed"),
         (b'{"resourceSpans": ' + b"[" * 1_000_000, {}, 400, "no ExportTraceServiceRequest"),
         (b'{"runs": ' + b"[" * 1_000_000, {}, 400, "nested"),
     ]
@@ -237,7 +237,7 @@ def test_of_processes_the_oldest_of_a_pod_and_of_all_are_forgotten_and_known_by_
 
     given = {field.name: None for field in fields(context.Context) if field.default is MISSING and field.default_factory is MISSING}
     made = context.Context(**{**given, "store": SimpleNamespace(instance_pod=None)})  # type: ignore[arg-type]
-    monkeypatch.setattr(made, "ask_apart", ask)
+    monkeypatch.setattr(made, "run_for_sender", ask)
 
     def owner(instance: str, pod: str) -> str:
         return asyncio.run(made.owner_of(instance, pod))

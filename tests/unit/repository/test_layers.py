@@ -50,6 +50,8 @@ BROKEN = (
     ("dynamiq_operator/rest/http/errors.py", "from dynamiq_operator.rest.context import ApiContext", "rest.http, rest.context"),
     ("dynamiq_operator/rest/kube/client.py", "from dynamiq_operator.rest.http.errors import HttpProblem", "rest.kube, rest.http"),
     ("dynamiq_operator/rest/helpers.py", "# a module of the REST API that is in no layer of it", NO_LAYER),
+    ("dynamiq_operator/serving/problems.py", "from dynamiq_operator.serving.lanes import Lane", "serving.problems, serving.lanes"),
+    ("dynamiq_operator/serving/helpers.py", "# a module of the kit that is in no layer of it", NO_LAYER),
     (
         "dynamiq_operator/rest/workflows/parse.py",
         "from dynamiq_operator.rest.workflows import versions",

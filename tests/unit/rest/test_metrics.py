@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from dynamiq_operator.kube.resources import APPS
-from dynamiq_operator.rest.http.metrics import Metrics
+from dynamiq_operator.rest.http.metrics import ApiMetrics
 from tests.support import factories as make
 from tests.support.rest_stage import RestStage
 from tests.support.scripted import failure
 
 
 def samples(stage: RestStage, name: str) -> list[tuple[dict[str, str], float]]:
-    metrics: Metrics = stage.app.state.metrics
+    metrics: ApiMetrics = stage.app.state.metrics
     return [(each.labels, each.value) for family in metrics.registry.collect() for each in family.samples if each.name == name]
 
 

@@ -13,8 +13,7 @@ from dynamiq_operator.kube.resources import APPS, RECORDS, VERSIONS
 from dynamiq_operator.model import triggers
 from dynamiq_operator.model.runs import RunDetail, RunPage
 from dynamiq_operator.rest.http import recorder as forwarding
-from dynamiq_operator.rest.http import request_log
-from dynamiq_operator.serving import lanes
+from dynamiq_operator.serving import lanes, request_log
 from tests.support import factories as make
 from tests.support import scripted_recorder as made
 from tests.support.console import OWN, WRITES, a_console, cookie

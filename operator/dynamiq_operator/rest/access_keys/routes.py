@@ -15,12 +15,12 @@ from dynamiq_operator.rest.access_keys import responses
 from dynamiq_operator.rest.access_keys.requests import NewAccessKey
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.models import All, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/access-keys", tags=["access keys"], route_class=StrictRoute)
 

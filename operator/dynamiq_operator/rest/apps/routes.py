@@ -21,7 +21,6 @@ from dynamiq_operator.rest.apps.parse import app_request
 from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem, invalid_field, unknown_id
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
@@ -31,6 +30,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.visibility import may_read
 from dynamiq_operator.rest.parts.config_fields import FIRST_CONFIG
 from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.serving.encoding import Json
 
 LOG = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/apps", tags=["apps"], route_class=StrictRoute)

@@ -10,12 +10,12 @@ from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.rest.catalog.responses import ResourceProfile, Service
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.models import Id, Many
 from dynamiq_operator.rest.http.pagination import PAGE_SIZE, PageOf, PageSizeOf, Paging, PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.kube.visibility import may_read
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1", tags=["catalog"], route_class=StrictRoute)
 

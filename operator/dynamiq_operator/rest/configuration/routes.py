@@ -10,11 +10,11 @@ from dynamiq_operator.rest.configuration import responses
 from dynamiq_operator.rest.configuration.requests import ConfigurationChange
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/configuration", tags=["configuration"], route_class=StrictRoute)
 ONE = One[responses.Configuration]

@@ -79,7 +79,7 @@ async def _judge(context: ApiContext, token: str) -> None:
     # The provider alone signs nobody in: the API server has to know the user.
     begin_deadline()
     try:
-        await context.reviews.session(token)
+        await context.sessions.session(token)
     except NotAllowed as error:
         raise Failed("token", "its user may not ask the API server who they are") from error
     except (HttpProblem, errors.ApiError) as error:

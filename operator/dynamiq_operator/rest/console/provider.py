@@ -19,7 +19,7 @@ from dynamiq_operator.rest.console.attempt import Attempt
 from dynamiq_operator.rest.console.fetching import Fetch, ProviderError
 from dynamiq_operator.rest.console.options import OidcOptions, is_safe
 from dynamiq_operator.rest.http import cookies
-from dynamiq_operator.rest.http.reviews import TOKEN_MAX
+from dynamiq_operator.serving.tokens import TOKEN_MAX
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 KNOWN_FOR = 3600.0

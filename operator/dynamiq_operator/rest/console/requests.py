@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dynamiq_operator.rest.http.models import RequestModel
-from dynamiq_operator.rest.http.reviews import TOKEN_MAX
+from dynamiq_operator.serving.tokens import TOKEN_MAX
 
 
 class NewSession(RequestModel):

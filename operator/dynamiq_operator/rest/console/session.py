@@ -19,12 +19,12 @@ from dynamiq_operator.rest.context import ApiContext, ContextOf
 from dynamiq_operator.rest.http import cookies
 from dynamiq_operator.rest.http.cookie_rules import SESSION
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem, invalid_field
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import User, expires_at
 from dynamiq_operator.rest.parts.responses import author
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(tags=["console"], route_class=StrictRoute)
 ANYBODY = {"security": list[dict[str, list[str]]]()}
@@ -56,7 +56,7 @@ async def sign_in(context: ContextOf, console: ConsoleOf, body: NewSession) -> J
     token = body.token.strip()
     if not cookies.TOKEN.fullmatch(token):
         raise invalid_field("token", "a token has no spaces, quotes, commas, semicolons or backslashes: copy it whole, and nothing else")
-    user = (await context.reviews.session(token)).user
+    user = (await context.sessions.session(token)).user
     return _answer(console, user, token, 201, cookies.of_token(token, expires_at(token)))
 
 
@@ -69,7 +69,7 @@ async def sign_out() -> Response:
 async def _user(context: ApiContext, token: str) -> User | None:
     """Returns the user of a token; None if it is invalid, or its user may not even ask that. Raises HttpProblem 503 and errors.ApiError."""
     try:
-        return (await context.reviews.session(token)).user
+        return (await context.sessions.session(token)).user
     except NotAllowed:
         return None
     except (HttpProblem, errors.Denied) as error:

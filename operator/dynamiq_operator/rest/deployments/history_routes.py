@@ -22,7 +22,6 @@ from dynamiq_operator.rest.deployments.filters import FiltersOf
 from dynamiq_operator.rest.deployments.last_good import last_good
 from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem, hidden_as_unknown, invalid_request
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
@@ -34,6 +33,7 @@ from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.parts.times import TIME, moment
 from dynamiq_operator.rest.reads.readiness import read_ready
 from dynamiq_operator.rest.reads.rows import DeploymentId
+from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.views.deployable import IN_ARCHIVE
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["apps"], route_class=StrictRoute)

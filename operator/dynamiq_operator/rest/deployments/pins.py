@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 from dynamiq_operator.actions import history
@@ -14,6 +15,8 @@ from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.parts.config_fields import FIRST_CONFIG
 
+KNOWN_FOR = 60.0
+"""Seconds for which pins are cached: as long as a token's user."""
 Pins = Mapping[str, Any]
 
 
@@ -54,13 +57,13 @@ def config_to_be(session: CallerSession, app: Manifest) -> Mapping[str, Any] | N
 def _pins(context: ApiContext, session: CallerSession, namespace: str, name: str) -> Pins | None:
     """Returns the pins of a row; None if it has none or the caller may not read them."""
     uid = context.id_of(RECORDS, namespace, name)
-    if uid is not None and (known := context.pins.get(session.token_hash, uid)) is not None:
+    if uid is not None and (known := context.pins.get((session.token_hash, uid), monotonic())) is not None:
         return known
     # Pins never change, so a row from the API server's watch cache suffices once it has them.
     for query in (IN_MEMORY, None):
         with contextlib.suppress(errors.NotFound, errors.Denied):
             row = session.api.request("GET", RECORDS.path(namespace, name), query=query)
             if pins := row["spec"].get("pinned"):
-                context.pins.put(session.token_hash, row["metadata"]["uid"], pins)
+                context.pins.put((session.token_hash, row["metadata"]["uid"]), pins, monotonic() + KNOWN_FOR)
                 return dict(pins)
     return None

@@ -17,13 +17,13 @@ from dynamiq_operator.rest.deployments import archived, confirmations, parse, pr
 from dynamiq_operator.rest.deployments.pins import config_to_be, kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, PromotionFields
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.deployment import Deployment
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.reads.body_ids import check_config
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
 ERRORS = (404, 409, 413, 415, 422)

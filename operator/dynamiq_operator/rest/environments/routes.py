@@ -16,7 +16,6 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.environments import responses
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.models import All
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
@@ -27,6 +26,7 @@ from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.reads import rights
 from dynamiq_operator.rest.reads.environments import other_environments
 from dynamiq_operator.rest.reads.rights import RequiredRight
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/environments", tags=["environments"], route_class=StrictRoute)
 OWN = "an App is promoted to another environment than its own"

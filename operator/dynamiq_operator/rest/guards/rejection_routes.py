@@ -15,13 +15,13 @@ from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.guards import responses
 from dynamiq_operator.rest.guards.requests import NewRejection, Withdrawal
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import invalid_field, unknown_id
 from dynamiq_operator.rest.http.models import All, Id, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.reads.rows import read_row
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/rejections", tags=["guards"], route_class=StrictRoute)
 RejectionId = Annotated[Id, Path(description="The rejection's id: its metadata.uid.")]

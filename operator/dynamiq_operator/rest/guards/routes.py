@@ -18,7 +18,6 @@ from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.guards import responses
 from dynamiq_operator.rest.guards.requests import NewApproval
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import All, One
@@ -28,6 +27,7 @@ from dynamiq_operator.rest.parts.deployment import WaitsResponse
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.parts.responses import author
 from dynamiq_operator.rest.reads.rows import DeploymentId, read_row
+from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.views.waiting import waits_of
 
 router = APIRouter(prefix="/v1", tags=["guards"], route_class=StrictRoute)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from itertools import accumulate
@@ -13,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
-from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.serving import bodies
+from dynamiq_operator.serving.problems import CLOSES, HttpProblem
 
 BODY_MAX = 2 * 1024 * 1024
 SMALL = 16 * 1024
@@ -26,15 +26,11 @@ DEPTH_MAX = 200
 CONTAINERS_MAX = 100_000
 """Objects and lists in one body, at most: creating more would block everything else for too long."""
 DIGITS_MAX = 1000
-LENGTH_DIGITS = 19
-"""Digits of a Content-Length after leading zeros, of which HTTP allows any number."""
 SILENT_MOST = 15.0
 """Seconds between two parts of a body, at most."""
 BODY_WITHIN = 60.0
 """Seconds from a body's first part to its last."""
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-CLOSES = {"Connection": "close"}
-"""Header of a response that is sent before the body was read to its end: the connection cannot serve another request."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """A string, or everything after an unclosed quote. Each byte is examined once, whatever is sent."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -42,45 +38,17 @@ _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (DIGITS_MAX + 1))
 
 
-def announced(headers: Headers) -> int | None:
-    """Returns the bytes of the body that a request announces; None if it announces no length."""
-    if "transfer-encoding" in headers:
-        return None
-    length = headers.get("content-length", "0")
-    return int(length[-LENGTH_DIGITS:]) if length.isdecimal() and not length[:-LENGTH_DIGITS].strip("0") else None
-
-
 async def read_body(headers: Headers, receive: Receive, most: int = BODY_MAX) -> bytes:
     """Reads the whole body, at most `most` bytes. Raises HttpProblem 400, 408, 413, 415."""
-    length = announced(headers)
-    if length is not None and length > most:
-        raise _too_large(most)
-    _check_type(headers)
-    body = bytearray()  # one piece, however many parts it comes in
-    try:
-        async with asyncio.timeout(BODY_WITHIN):
-            while True:
-                async with asyncio.timeout(SILENT_MOST):
-                    message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise HttpProblem(400, "the body ended early", headers=CLOSES)
-                body += message.get("body", b"")
-                if len(body) > most:
-                    raise _too_large(most)
-                if not message.get("more_body"):
-                    break
-    except TimeoutError:
-        raise HttpProblem(408, "the body came too slowly: send it at once", headers=CLOSES) from None
-    return bytes(body)
+    if (bodies.announced(headers) or 0) <= most:
+        _check_type(headers)
+    pace = bodies.BodyPace(SILENT_MOST, 1, BODY_WITHIN)
+    return await bodies.read(headers, receive, most, pace, f"a body is at most {most} bytes", "the body came too slowly: send it at once")
 
 
 async def parse_body(body: bytes) -> Any:
     """Parses a body. Raises HttpProblem 422."""
     return _parse(body) if len(body) <= SMALL else await run_in_threadpool(_parse, body)
-
-
-def _too_large(most: int) -> HttpProblem:
-    return HttpProblem(413, f"a body is at most {most} bytes", headers=CLOSES)
 
 
 def _check_type(headers: Headers) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from starlette.datastructures import Headers
 
-from dynamiq_operator.rest.http.reviews import TOKEN_MAX
+from dynamiq_operator.serving.tokens import TOKEN_MAX
 
 PREFIX = "__Host-dynamiq-"
 PIECE = 3500

@@ -6,9 +6,10 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel
 
-from dynamiq_operator.rest.http import request_log
 from dynamiq_operator.rest.http.examples import EXAMPLES
 from dynamiq_operator.rest.http.models import Error
+from dynamiq_operator.serving import request_log
+from dynamiq_operator.serving.limits import error_body
 from dynamiq_operator.serving.problems import CODES
 
 Responses = dict[int | str, dict[str, Any]]
@@ -52,7 +53,7 @@ def documented(
         described[status]["content"] = {"application/json": {"example": example}}
     for code in sorted({*_EVERY, *problems, *(_OF_A_BODY if 413 in problems else ())}):
         says = _RECORDER_AWAY if code == 503 and 501 in problems else _SAYS[code]
-        example = {"error": {"code": CODES[code], "message": says, "details": {}}}
+        example = error_body(CODES[code], says, {})
         described[code] = {"model": Error, "description": says, "content": {"application/json": {"example": example}}}
         described[code]["headers"] = _REQUEST_ID | (_WAITING if code in (429, 503) else {})
     return described

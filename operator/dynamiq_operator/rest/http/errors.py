@@ -12,7 +12,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from starlette.routing import Match
 
 from dynamiq_operator.actions.refusals import (
     Changed,
@@ -30,8 +32,11 @@ from dynamiq_operator.actions.refusals import (
 )
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.wrong_fields import in_words
-from dynamiq_operator.rest.kube.client import RETRY_AFTER
+from dynamiq_operator.serving import problems
 from dynamiq_operator.serving.problems import HttpProblem as HttpProblem
+from dynamiq_operator.serving.problems import handlers, invalid_fields
+from dynamiq_operator.serving.problems import invalid_field as invalid_field
+from dynamiq_operator.serving.problems import unavailable as unavailable
 
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Unknown, 404),
@@ -52,12 +57,12 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 """The status of each kind of error. The first line that matches counts. `LeftBehind` has its cause's status."""
 PASSED_ON = frozenset({401, 413, 429})
 """Statuses of the API server that are passed on, whatever the kind of error."""
-TOLD_MOST, SHOWN_MOST = 20, 300
+LISTED_MOST, SHOWN_MOST = 20, 300
 """Wrong fields that a response lists, and letters of each, at most."""
 
 
 def unauthorized(message: str = "the token is not valid: send `Authorization: Bearer <token>` with a token of this cluster") -> HttpProblem:
-    return HttpProblem(401, message, headers={"WWW-Authenticate": "Bearer"})
+    return problems.unauthorized(message)
 
 
 def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
@@ -65,17 +70,13 @@ def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
     return HttpProblem(404, str(unknown_object(what, uid)), {field: "unknown"} if field else None)
 
 
-def invalid_field(field: str, message: str) -> HttpProblem:
-    return HttpProblem(422, f"{field}: {message}", {field: message})
-
-
 def invalid_request(wrong: Sequence[tuple[str, str]]) -> HttpProblem:
     """Returns a 422 for fields or query parameters, each with its problem. It lists only the first ones, shortened."""
     details: dict[str, Any] = {}
-    for where, problem in wrong[:TOLD_MOST]:
+    for where, problem in wrong[:LISTED_MOST]:
         details.setdefault(_shortened(where), _shortened(problem))
-    more = [f"and {len(wrong) - TOLD_MOST} more are wrong"] if len(wrong) > TOLD_MOST else []
-    return HttpProblem(422, "; ".join([*(f"{where}: {problem}" for where, problem in details.items()), *more]), details)
+    more = [f"and {len(wrong) - LISTED_MOST} more are wrong"] if len(wrong) > LISTED_MOST else []
+    return invalid_fields(details, *more)
 
 
 def _shortened(text: str) -> str:
@@ -97,10 +98,6 @@ def hidden_as_unknown(what: str, uid: str) -> Iterator[None]:
         raise (unauthorized() if error.status == 401 else unknown_id(what, uid)) from None
 
 
-def unavailable(message: str, after: int | None = None) -> HttpProblem:
-    return HttpProblem(503, message, headers={"Retry-After": str(after or RETRY_AFTER)})
-
-
 _TOO_LARGE = ("request is too large", "larger than max")
 """Texts of the API server for an object that its storage refuses. The storage accepts less than the server does."""
 
@@ -109,6 +106,8 @@ def problem_of(error: Exception) -> HttpProblem:
     """Returns the response for any error: of the API server, of an action, of validation, or an unexpected one."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     match error:
+        case HttpProblem():
+            return error
         case LeftBehind():
             cause = problem_of(error.cause)
             return HttpProblem(cause.status, f"{cause}; {error.left}", {**cause.details, "app_id": error.uid}, cause.headers)
@@ -183,3 +182,15 @@ def _field(theirs: str) -> str:
     if theirs.startswith("spec.config.resources"):
         return f"deployment_config.config.{theirs.removeprefix('spec.config.')}"
     return _FIELDS.get(theirs) or theirs.removeprefix("spec.") or "body"
+
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def _allowed(request: Request) -> str:
+    """Returns the methods of the path over all of its routes."""
+    scopes = ({**request.scope, "method": method} for method in METHODS)
+    return ", ".join(sorted(each["method"] for each in scopes if any(route.matches(each)[0] is Match.FULL for route in request.app.routes)))
+
+
+HANDLERS = handlers(problem_of, (errors.ApiError, Refusal, RequestValidationError), "there is no such path: see /openapi.json", _allowed)

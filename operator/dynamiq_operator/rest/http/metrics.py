@@ -8,7 +8,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from starlette.types import Scope
 
-from dynamiq_operator.rest.http.request_log import UNMATCHED
+from dynamiq_operator.serving.request_log import route_of
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -17,7 +17,7 @@ NO_ANSWER = "none"
 """The code of a request whose caller left before there was a status."""
 
 
-class Metrics:
+class ApiMetrics:
     """The metrics of one process of the API, in their own registry."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Metrics:
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Counts a request. `status`: 0 if there was no response."""
-        route = getattr(scope.get("route"), "path", UNMATCHED)
+        route = route_of(scope)
         method = scope["method"] if scope["method"] in METHODS else OTHER
         self._requests.labels(method, route, str(status or NO_ANSWER)).inc()
         self._seconds.labels(route).observe(seconds)

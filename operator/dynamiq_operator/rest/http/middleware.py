@@ -8,32 +8,43 @@ to its limit. Paths under /console need no token: its pages, and the calls that 
 from __future__ import annotations
 
 import contextlib
-import logging
-import time
+from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube import errors
-from dynamiq_operator.rest.http import cookies, request_log
-from dynamiq_operator.rest.http.body import CLOSES, SMALL, WITH_BODY, announced, parse_body, read_body
+from dynamiq_operator.rest.http import cookies
+from dynamiq_operator.rest.http.body import SMALL, WITH_BODY, parse_body, read_body
 from dynamiq_operator.rest.http.cookie_rules import SESSION, CookieRules, is_console
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
-from dynamiq_operator.rest.http.metrics import Metrics
-from dynamiq_operator.rest.http.page_headers import PAGE_HEADERS
+from dynamiq_operator.rest.http.metrics import ApiMetrics
 from dynamiq_operator.rest.http.recorder import EXPORTS, EXPORTS_EACH, RUNS, RUNS_EACH, is_about_runs, is_export
-from dynamiq_operator.rest.http.reviews import TOKEN_MAX, Reviews
-from dynamiq_operator.rest.http.sessions import CallerSession, token_of
+from dynamiq_operator.rest.http.sessions import CallerSession, Sessions, token_of
 from dynamiq_operator.rest.http.streams import STREAMS, STREAMS_EACH, is_stream
 from dynamiq_operator.rest.kube.client import CONNECTIONS, begin_deadline
 from dynamiq_operator.rest.kube.id_index import IdIndex
+from dynamiq_operator.serving.bodies import announced
 from dynamiq_operator.serving.lanes import Lane
+from dynamiq_operator.serving.middleware import HEADERS, Exchange, RequestMiddleware
+from dynamiq_operator.serving.problems import CLOSES
+from dynamiq_operator.serving.request_log import log_access
+from dynamiq_operator.serving.tokens import TOKEN_MAX
 
-LOG = logging.getLogger(__name__)
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 PUBLIC = PROBES | {"/openapi.json", "/docs"}
-HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+PAGE_HEADERS = HEADERS | {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+"""Headers of every response under /console: nothing of another origin is loaded, requested, framed, or shares its window."""
 EACH = 16
 """Requests of one caller that are served at once; `WAITING` more may wait."""
 WAITING = 48
@@ -51,11 +62,14 @@ SIGN_IN_MAX = TOKEN_MAX + 1024
 """Bytes of the body of a sign-in, at most."""
 
 
-class Middleware:
+class Middleware(RequestMiddleware):
     """The middleware. It puts `session`, `body`, the raw bytes, and `json`, their value, into the request's state."""
 
-    def __init__(self, app: ASGIApp, reviews: Reviews, index: IdIndex, rules: CookieRules, metrics: Metrics) -> None:
-        self._app, self._reviews, self._index, self._rules, self._metrics = app, reviews, index, rules, metrics
+    ended_early = "a request failed"
+
+    def __init__(self, app: ASGIApp, sessions: Sessions, index: IdIndex, rules: CookieRules, metrics: ApiMetrics) -> None:
+        super().__init__(app, problem_of, PROBES)
+        self._sessions, self._index, self._rules, self._metrics = sessions, index, rules, metrics
         self._requests = Lane(CONNECTIONS, EACH, WAITING)
         self._arriving = Lane(ARRIVING, ARRIVING_EACH, WAITING)
         self._bodies = Lane(BODIES, BODIES_EACH, WAITING)
@@ -65,42 +79,21 @@ class Middleware:
         self._exports = Lane(EXPORTS, EXPORTS_EACH, EXPORTS_EACH)
         self._signing_in = Lane(SIGNING_IN, ARRIVING_EACH, WAITING)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, headers = time.perf_counter(), Headers(scope=scope)
-        request_id = request_log.begin(headers.get(request_log.HEADER))
-        state = scope.setdefault("state", {})
-        status, answered_after = 0, 0.0
+    def headers(self, exchange: Exchange) -> Mapping[str, str]:
+        return PAGE_HEADERS if is_console(exchange.scope["path"]) else HEADERS
 
-        async def with_headers(message: Message) -> None:
-            nonlocal status, answered_after
-            if message["type"] == "http.response.start":
-                status, answered_after = message["status"], time.perf_counter() - began
-                answered = MutableHeaders(scope=message)
-                for name, value in (HEADERS | PAGE_HEADERS if is_console(scope["path"]) else HEADERS).items():
-                    answered.setdefault(name, value)
-                answered[request_log.HEADER] = request_id
-                if scope["method"] not in WITH_BODY and announced(headers) != 0:
-                    answered.update(CLOSES)
-            await send(message)
+    def closes(self, exchange: Exchange) -> bool:
+        # Where a body is expected and left unread, its problem has the header.
+        return exchange.scope["method"] not in WITH_BODY and announced(exchange.headers) != 0
 
-        try:
-            await self._answer(scope, headers, receive, with_headers)
-        except Exception as error:
-            LOG.exception("a request failed")
-            if status:
-                raise
-            await problem_of(error).response()(scope, receive, with_headers)
-        finally:
-            if scope["path"] not in PROBES:
-                session: CallerSession | None = state.get("session")
-                took = time.perf_counter() - began
-                request_log.log_access(scope, status, took, session.user.id if session else "")
-                self._metrics.count(scope, status, answered_after or took)
+    def note(self, exchange: Exchange, seconds: float) -> None:
+        session: CallerSession | None = exchange.scope["state"].get("session")
+        log_access(exchange.scope, exchange.status, seconds, caller=session.user.id if session else "")
+        self._metrics.count(exchange.scope, exchange.status, exchange.began_after or seconds)
 
-    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+    async def serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        scope, headers = exchange.scope, exchange.headers
+        scope.setdefault("state", {})
         if scope["path"] in PUBLIC:
             await self._app(scope, receive, send)
             return
@@ -111,7 +104,7 @@ class Middleware:
             session = scope["state"]["session"] = await self._session(scope, headers)
         except (errors.ApiError, Refusal, HttpProblem) as error:
             # Its body, if it has one, is not read.
-            problem = error if isinstance(error, HttpProblem) else problem_of(error)
+            problem = problem_of(error)
             problem.headers |= CLOSES if announced(headers) != 0 else {}
             await problem.response()(scope, receive, send)
             return
@@ -174,12 +167,12 @@ class Middleware:
         scope["state"]["body"] = body
         if body:
             scope["state"]["json"] = await parse_body(body)
-        await self._app(scope, _replayed(body, receive), send)
+        await self._app(scope, receive, send)
 
     async def _session(self, scope: Scope, headers: Headers) -> CallerSession:
         token = self._token(scope, headers)
         begin_deadline()  # a pipelined request would have only the time that the one before it had left
-        session = await self._reviews.session(token)
+        session = await self._sessions.session(token)
         if not self._index.is_ready:
             raise unavailable("this replica is starting")
         return session
@@ -195,17 +188,3 @@ class Middleware:
         if token is None:
             raise unauthorized("send `Authorization: Bearer <token>` with a token of this cluster, once")
         return token
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Returns a `receive` that replays the body, which was read here, to the application."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again

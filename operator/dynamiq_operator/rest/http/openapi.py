@@ -14,8 +14,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
-from dynamiq_operator.rest.http.encoding import Json
-from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.encoding import Json, dumps
 
 router = APIRouter(include_in_schema=False)
 Document = dict[str, Any]

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.models import Pagination
+from dynamiq_operator.serving.encoding import Json
 
 PAGE_SIZE = 25
 PAGE_SIZE_MAX = 500

@@ -22,9 +22,9 @@ from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from dynamiq_operator.kube.trust import trust_of
-from dynamiq_operator.rest.http import request_log
 from dynamiq_operator.rest.http.errors import HttpProblem, unauthorized, unavailable
 from dynamiq_operator.rest.kube.client import ANSWERED_WITHIN
+from dynamiq_operator.serving import request_log
 from dynamiq_operator.serving.encoding import dumps
 
 LOG = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class RecorderOptions:
     ca: Path | None = None
 
 
-class Recorder:
+class RecorderClient:
     """The client of this installation's recorder, if there is one. For one event loop."""
 
     def __init__(self, options: RecorderOptions | None = None) -> None:

@@ -35,9 +35,12 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             counts = Counter(name for name, _ in request.query_params.multi_items())
-            if wrong := [(name, _says(name, known)) for name, times in counts.items() if name not in known or (times > 1 and name in once)]:
+            if wrong := [
+                (name, _wrong_parameter(name, known)) for name, times in counts.items() if name not in known or (times > 1 and name in once)
+            ]:
                 raise invalid_request(wrong)
-            # The middleware has parsed the body: Starlette would do it again, on the event loop.
+            # The middleware has read and parsed the body: Starlette would do it again, on the event loop.
+            request._body = getattr(request.state, "body", b"")
             if hasattr(request.state, "json"):
                 if _has_too_many_fields(request.state.json):
                     raise invalid_body(f"the body has more than {FIELDS_MAX} fields besides the flow and its layout, which no call has")
@@ -56,7 +59,7 @@ async def _check_names(body: bytes) -> None:
         await run_in_threadpool(check_names, body)
 
 
-def _says(name: str, known: set[str]) -> str:
+def _wrong_parameter(name: str, known: set[str]) -> str:
     if name in known:
         return "this query parameter is there twice"
     return f"there is no such query parameter; this call has {', '.join(sorted(known)) or 'none'}"

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import math
 import re
-import threading
-import time
 import uuid
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio.to_thread
+
 from dynamiq_operator.actions.refusals import NotAllowed
 from dynamiq_operator.kube import errors
+from dynamiq_operator.rest.http.errors import HttpProblem, unauthorized
 from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
+from dynamiq_operator.serving.tokens import AT_ONCE, TokenReviews, hash_of
 
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-KNOWN_FOR = 60.0
-"""Seconds for which a token's user is cached. Every read and write still goes to the API server with the token."""
-KNOWN_MOST = 10_000
 USERS = uuid.UUID("6f1d5c0e-6d0b-5b8e-9d0a-2f4f3d8a9c11")
 """Namespace of users' ids: the id of a user is the version 5 UUID of the username in it."""
 TIME_MOST = 32_503_680_000.0
@@ -68,46 +65,40 @@ class CallerSession:
         return expires_at(token_of(self.api.credentials[0]) or "")
 
 
-class Sessions:
-    """A cache of users by token. Thread-safe; tokens are kept only as their hashes."""
+class Sessions(TokenReviews[User]):
+    """The sessions of callers, by token. Every read and write still goes to the API server with the token."""
+
+    known_most, refused_for = 10_000, 3.0
+    pending_most = pending_again_most = 72
 
     def __init__(self, server: ApiServer) -> None:
+        super().__init__()
         self._server = server
-        self._known: OrderedDict[str, tuple[float, User]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._threads = anyio.CapacityLimiter(2 * AT_ONCE)
 
-    def known(self, token: str) -> CallerSession | None:
-        """Returns the session of a cached token; None if it is not cached or its entry expired."""
-        digest = hash_of(token)
-        with self._lock:
-            until, user = self._known.get(digest, (0.0, None))
-        return CallerSession(self._server.of(token), user, digest) if user is not None and until > time.monotonic() else None
+    async def session(self, token: str) -> CallerSession:
+        """Returns the session of a token. Raises HttpProblem 401 and 503, NotAllowed, errors.ApiError."""
+        user = await self.user(token)
+        return CallerSession(self._server.of(token), user, hash_of(token))
 
-    def was_known(self, token_hash: str) -> bool:
-        """Returns True if the token was valid before. Its entry may have expired."""
-        with self._lock:
-            return token_hash in self._known
+    def refused(self) -> Exception:
+        return unauthorized()
 
-    def open(self, token: str) -> CallerSession:
-        """Reviews the token with the API server (SelfSubjectReview). Raises NotAllowed, errors.Denied with status 401, other errors.ApiError."""
-        api = self._server.of(token)
+    def busy(self) -> Exception:
+        return HttpProblem(503, "too many tokens are looked at in this moment: try again", headers={"Retry-After": "1"})
+
+    async def review(self, token: str) -> User | None:
+        return await anyio.to_thread.run_sync(self._review, token, limiter=self._threads)
+
+    def _review(self, token: str) -> User | None:
         try:
-            user_info = api.request("POST", REVIEWS, body=REVIEW)["status"]["userInfo"]
+            user_info = self._server.of(token).request("POST", REVIEWS, body=REVIEW)["status"]["userInfo"]
         except errors.Denied as error:
             if error.status == 401:
-                with self._lock:
-                    self._known.pop(hash_of(token), None)
-                raise
+                return None
             raise NotAllowed(f"you may not ask who you are, which this API does for every caller: {error}") from None
         extra = user_info.get("extra") or {}
-        user = User(str(user_info["username"]), (_first(extra, "given_name"), _first(extra, "family_name")))
-        digest = hash_of(token)
-        with self._lock:
-            self._known[digest] = (time.monotonic() + KNOWN_FOR, user)
-            self._known.move_to_end(digest)
-            if len(self._known) > KNOWN_MOST:
-                self._known.popitem(last=False)
-        return CallerSession(api, user, digest)
+        return User(str(user_info["username"]), (_first(extra, "given_name"), _first(extra, "family_name")))
 
 
 def token_of(header: str | None) -> str | None:
@@ -128,11 +119,6 @@ def expires_at(token: str) -> float | None:
     except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError, binascii.Error):
         return None
     return expiry if math.isfinite(expiry) and 0 <= expiry < TIME_MOST else None
-
-
-def hash_of(token: str) -> str:
-    """Returns the hash by which a token is known here."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _first(extra: dict[str, Any], name: str) -> str:

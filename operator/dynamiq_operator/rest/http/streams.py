@@ -29,7 +29,7 @@ STREAMS, STREAMS_EACH = 2048, 256
 """Streams of a process, and of one caller. They use none of the slots of requests."""
 READS, READS_EACH = 16, 4
 """Reads for streams at once, each in its own worker thread: in all, and for one caller."""
-ASKING = 4
+QUERIES = 4
 """Threads that query the index for streams. It answers at once, so none of them waits for a read."""
 _PATH = re.compile(r"/v1/(?:apps|(?:apps|projects)/[^/]+)/watch")
 EVERYWHERE = ""
@@ -66,7 +66,7 @@ class EventStream(StreamingResponse):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class EntryChange:
     """A change of an object in the index: it is new, has changed, or is deleted."""
 
     kind: str
@@ -77,7 +77,7 @@ class Change:
 class Stream(Protocol):
     """One stream. Both methods are called in the event loop, and return at once."""
 
-    def hear(self, change: Change) -> None: ...
+    def notify(self, change: EntryChange) -> None: ...
 
     def end(self) -> None: ...
 
@@ -85,7 +85,7 @@ class Stream(Protocol):
 class Streams:
     """The streams of a process, by namespace.
 
-    `open`, `read` and `ask` are for the event loop, `end` is for any thread and for a signal handler.
+    `open`, `read` and `query` are for the event loop, `end` is for any thread and for a signal handler.
     """
 
     def __init__(self, index: IdIndex) -> None:
@@ -94,7 +94,7 @@ class Streams:
         self._is_ending = False
         self._reads = Lane(READS, READS_EACH, STREAMS_EACH)
         self._threads = anyio.CapacityLimiter(READS)
-        self._asking = anyio.CapacityLimiter(ASKING)
+        self._querying = anyio.CapacityLimiter(QUERIES)
         self._under_way: set[asyncio.Task[Any]] = set()
         for resource in (APPS, RECORDS):
             index.of(resource).listen(partial(self._on_change, resource.kind))
@@ -126,9 +126,9 @@ class Streams:
         reading.add_done_callback(self._under_way.discard)
         return await asyncio.shield(reading)
 
-    async def ask(self, call: Callable[[], _T]) -> _T:
+    async def query(self, call: Callable[[], _T]) -> _T:
         """Runs a call that only queries the index in a worker thread: the index may be locked for a moment."""
-        return await anyio.to_thread.run_sync(call, limiter=self._asking)
+        return await anyio.to_thread.run_sync(call, limiter=self._querying)
 
     async def _read(self, held: contextlib.AsyncExitStack, call: Callable[[], _T]) -> _T:
         async with held:
@@ -146,12 +146,12 @@ class Streams:
     def _on_change(self, kind: str, entry: Entry, is_gone: bool) -> None:
         """Schedules a notification. A thread of the index calls this with the index locked."""
         if entry.namespace in self._by_namespace or EVERYWHERE in self._by_namespace:
-            self._later(self._notify, Change(kind, entry, is_gone))
+            self._later(self._notify, EntryChange(kind, entry, is_gone))
 
-    def _notify(self, change: Change) -> None:
+    def _notify(self, change: EntryChange) -> None:
         for namespace in (change.entry.namespace, EVERYWHERE):
             for stream in self._by_namespace.get(namespace, ()):
-                stream.hear(change)
+                stream.notify(change)
 
     def _later(self, call: Callable[..., None], *arguments: Any) -> None:
         if self._loop is not None:

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 LOG = logging.getLogger(__name__)
-LOOKED_AT_EVERY = 10.0
+CHECKED_EVERY = 10.0
 """Seconds between two checks of the files. A kubelet takes a minute or more to change a mounted Secret."""
 HANDSHAKE_WITHIN = 10.0
 Pair = tuple[Path, Path]
@@ -53,7 +53,7 @@ class Certificate:
         return True
 
     def _keep(self) -> None:
-        while not self._ends.wait(LOOKED_AT_EVERY):
+        while not self._ends.wait(CHECKED_EVERY):
             self.refresh()
 
     def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query
 from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem, unavailable, unknown_id
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
@@ -18,6 +17,7 @@ from dynamiq_operator.rest.identity import responses
 from dynamiq_operator.rest.identity.projects import readable_projects
 from dynamiq_operator.rest.kube.visibility import may_read
 from dynamiq_operator.rest.parts.responses import Author
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute)
 CLUSTER = "kube-system"

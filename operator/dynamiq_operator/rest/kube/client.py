@@ -35,8 +35,6 @@ CONNECTIONS = 64
 """Requests of callers that are served at once."""
 POOL = 3 * CONNECTIONS
 """Connections of the pool: a request may use several at once."""
-RETRY_AFTER = 2
-"""Seconds in the header Retry-After if the API server names none."""
 
 _DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
 _NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.EmptyPoolError)

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query
 from dynamiq_operator.kube import errors
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.models import All, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.requests import AppId
@@ -17,6 +16,7 @@ from dynamiq_operator.rest.pods import responses
 from dynamiq_operator.rest.pods.logs import LINES, LINES_MOST, read_tail
 from dynamiq_operator.rest.pods.reading import read_pod, read_pods, unknown_pod
 from dynamiq_operator.rest.reads.rows import DeploymentId
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/deployments/{deployment_id}/pods", tags=["pods"], route_class=StrictRoute)
 POD = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"

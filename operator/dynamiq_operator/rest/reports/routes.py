@@ -15,7 +15,6 @@ from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model.manifests import format_time
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import Responses, documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import invalid_request, unknown_id
 from dynamiq_operator.rest.http.models import Id, One
 from dynamiq_operator.rest.http.routes import StrictRoute
@@ -24,6 +23,7 @@ from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.parts.times import TIME, moment
 from dynamiq_operator.rest.reports import responses
 from dynamiq_operator.rest.reports.reading import READ_MOST, REPORTED_MOST, read
+from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.views import report as view
 
 router = APIRouter(prefix="/v1/report", tags=["reports"], route_class=StrictRoute)

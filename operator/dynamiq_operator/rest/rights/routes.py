@@ -11,7 +11,6 @@ from dynamiq_operator.kube.resources import APPS, NAMESPACES
 from dynamiq_operator.model import names
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.models import Id, One
 from dynamiq_operator.rest.http.routes import StrictRoute
@@ -21,6 +20,7 @@ from dynamiq_operator.rest.reads import rights
 from dynamiq_operator.rest.reads.environments import other_environments
 from dynamiq_operator.rest.reads.rights import RequiredRight
 from dynamiq_operator.rest.rights import responses
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1", tags=["rights"], route_class=StrictRoute)
 ANOTHER = "another environment of the project"

@@ -13,12 +13,12 @@ from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.models import Many
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.runtimes import responses
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/runtimes", tags=["runtimes"], route_class=StrictRoute)
 

@@ -17,7 +17,6 @@ from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
@@ -26,6 +25,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.triggers import parse, responses
 from dynamiq_operator.rest.triggers.requests import NewTrigger, TriggerChange
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/triggers", tags=["triggers"], route_class=StrictRoute)
 TriggerId = Annotated[Id, Path(description="The trigger's id.")]

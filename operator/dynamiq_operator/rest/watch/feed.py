@@ -14,7 +14,7 @@ from typing import Protocol
 
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.http.streams import Change, Streams, event
+from dynamiq_operator.rest.http.streams import EntryChange, Streams, event
 from dynamiq_operator.rest.watch.reads import DELETED, EXPIRED, Round
 
 PING_EVERY = 15.0
@@ -44,7 +44,7 @@ class Subject(Protocol):
     def begin(self) -> None:
         """Reads the present state from the index. For a worker thread: the index may be locked for a moment."""
 
-    def concerns(self, change: Change) -> Change | None:
+    def concerns(self, change: EntryChange) -> EntryChange | None:
         """Returns what has to be read after a change; None if nothing has. For the event loop."""
 
     def is_under_way(self) -> bool:
@@ -53,7 +53,7 @@ class Subject(Protocol):
         For the event loop.
         """
 
-    def read(self, changes: Sequence[Change]) -> Round:
+    def read(self, changes: Sequence[EntryChange]) -> Round:
         """Reads with the caller's token what changed. For a worker thread."""
 
     def check(self) -> Round:
@@ -67,7 +67,7 @@ class EventFeed:
     streams: Streams
     session: CallerSession
     subject: Subject
-    _unread: dict[tuple[str, str], Change] = field(default_factory=dict)
+    _unread: dict[tuple[str, str], EntryChange] = field(default_factory=dict)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _has_lost: bool = False
@@ -80,7 +80,7 @@ class EventFeed:
     def __post_init__(self) -> None:
         self._expires = self.session.expires_at
 
-    def hear(self, change: Change) -> None:
+    def notify(self, change: EntryChange) -> None:
         """Notes a change. A reader who is too far behind has to read everything anew."""
         if (relevant := self.subject.concerns(change)) is None:
             return
@@ -100,7 +100,7 @@ class EventFeed:
     async def events(self) -> AsyncGenerator[bytes]:
         """Yields the events, and pings between them, until the stream ends."""
         with self.streams.open(self.subject.namespace, self):
-            await self.streams.ask(self.subject.begin)
+            await self.streams.query(self.subject.begin)
             if not self._ended.is_set():
                 yield READY
             spoke = _now()
@@ -168,7 +168,7 @@ class EventFeed:
         self._checked_at, self._checks = _now(), self._checks + 1
         return round_
 
-    async def _in_a_thread(self, call: Callable[[], Round], changes: Sequence[Change] = ()) -> Round:
+    async def _in_a_thread(self, call: Callable[[], Round], changes: Sequence[EntryChange] = ()) -> Round:
         """Returns the result of the call. It stops waiting if the stream ends meanwhile, or its reader leaves."""
         reading = asyncio.ensure_future(self.streams.read(self.session.user.id, call))
         ended = asyncio.ensure_future(self._ended.wait())
@@ -182,7 +182,7 @@ class EventFeed:
             ended.cancel()
 
 
-def _key(change: Change) -> tuple[str, str]:
+def _key(change: EntryChange) -> tuple[str, str]:
     return change.kind, change.entry.uid
 
 

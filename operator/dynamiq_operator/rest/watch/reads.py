@@ -15,7 +15,7 @@ from dynamiq_operator.kube.resources import APPS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.http.streams import Change, event
+from dynamiq_operator.rest.http.streams import EntryChange, event
 from dynamiq_operator.rest.kube.client import begin_deadline
 from dynamiq_operator.rest.kube.entries import Entry
 
@@ -29,7 +29,7 @@ class Round:
     """The result of a round of reads. `left`: changes that cannot be read now; `is_last`: the stream ends after these events."""
 
     events: Sequence[bytes] = ()
-    left: Sequence[Change] = ()
+    left: Sequence[EntryChange] = ()
     is_last: bool = False
 
 
@@ -37,7 +37,7 @@ class Over(Exception):  # noqa: N818 - it is no error that what a stream is abou
     """The stream has nothing more to report."""
 
 
-def read_each(changes: Sequence[Change], read: Callable[[Change], Iterable[bytes]]) -> Round:
+def read_each(changes: Sequence[EntryChange], read: Callable[[EntryChange], Iterable[bytes]]) -> Round:
     """Returns the events of all changes. An object that fails is logged, and the stream continues without it."""
     begin_deadline()
     events: list[bytes] = []

@@ -17,7 +17,7 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments.pins import kept_pins
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.http.streams import EVERYWHERE, Change, event
+from dynamiq_operator.rest.http.streams import EVERYWHERE, EntryChange, event
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
 from dynamiq_operator.rest.parts.deployment import Deployment
 from dynamiq_operator.rest.parts.responses import ReadyPodsResponse
@@ -46,7 +46,7 @@ class AppSubject:
         newest, _ = self._context.index.of(RECORDS).part(self._groups, 0, NEWEST, newest_first=True)
         self._rolling |= {each.uid: each for each in newest if _is_rolling(each)}
 
-    def concerns(self, change: Change) -> Change | None:
+    def concerns(self, change: EntryChange) -> EntryChange | None:
         entry = change.entry
         if change.kind == APPS.kind:
             if entry.uid != self._app.uid:
@@ -64,14 +64,14 @@ class AppSubject:
     def is_under_way(self) -> bool:
         return bool(self._rolling)
 
-    def read(self, changes: Sequence[Change]) -> Round:
+    def read(self, changes: Sequence[EntryChange]) -> Round:
         # The App last: its status is then not older than its rows.
         return read_each(sorted(changes, key=lambda change: change.kind == APPS.kind), self._read)
 
     def check(self) -> Round:
-        return read_each([Change(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._check)
+        return read_each([EntryChange(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._check)
 
-    def _read(self, change: Change) -> Iterator[bytes]:
+    def _read(self, change: EntryChange) -> Iterator[bytes]:
         if change.kind == APPS.kind:
             yield event("app", self._read_app())
             return
@@ -89,7 +89,7 @@ class AppSubject:
                 raise Over from None
             raise
 
-    def _check(self, change: Change) -> Iterator[bytes]:
+    def _check(self, change: EntryChange) -> Iterator[bytes]:
         if self._last is not None and self._last[0]["metadata"]["uid"] == change.entry.uid:
             row, app, ready_before = self._last
             if self._ready(row, app) == ready_before:
@@ -146,23 +146,23 @@ class ProjectSubject:
     def begin(self) -> None:
         """Does nothing, because nothing of a project is checked."""
 
-    def concerns(self, change: Change) -> Change | None:
+    def concerns(self, change: EntryChange) -> EntryChange | None:
         if change.kind == APPS.kind:
             return change
         apps, (owner, _, name) = self._context.index.of(APPS), change.entry.group.partition("/")
         app = apps.named(owner, name) if name else apps.get(owner.rpartition(" ")[2])
-        return Change(APPS.kind, app) if app is not None else None
+        return EntryChange(APPS.kind, app) if app is not None else None
 
     def is_under_way(self) -> bool:
         return False
 
-    def read(self, changes: Sequence[Change]) -> Round:
+    def read(self, changes: Sequence[EntryChange]) -> Round:
         return read_each(changes, self._read)
 
     def check(self) -> Round:
         return Round()
 
-    def _read(self, change: Change) -> Iterator[bytes]:
+    def _read(self, change: EntryChange) -> Iterator[bytes]:
         # For a deleted App, too, the API server decides if the caller may read it.
         app = read_object(self._session, APPS, change.entry)
         if change.is_gone or app is None:
@@ -181,10 +181,10 @@ class EveryProjectSubject(ProjectSubject):
         self._barred: dict[str, float] = {}
         """Namespaces whose Apps they may not list, and until when that holds, by the monotonic clock."""
 
-    def concerns(self, change: Change) -> Change | None:
+    def concerns(self, change: EntryChange) -> EntryChange | None:
         return super().concerns(change) if self._barred.get(change.entry.namespace, 0.0) <= time.monotonic() else None
 
-    def _read(self, change: Change) -> Iterator[bytes]:
+    def _read(self, change: EntryChange) -> Iterator[bytes]:
         namespace = change.entry.namespace
         if namespace not in self._listed:
             try:

@@ -15,11 +15,11 @@ from dynamiq_operator.model.objects import Runtime, Unreadable, read
 from dynamiq_operator.model.runtime import Engine
 from dynamiq_operator.rest.context import SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.workflows.responses import NodeType, NodeTypes
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/agent-builder", tags=["workflows"], route_class=StrictRoute)
 EVERY = "these are the types that every engine runs"

@@ -16,7 +16,6 @@ from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, invalid_field, unknown_id
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
@@ -29,6 +28,7 @@ from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workf
 from dynamiq_operator.rest.workflows import parse, responses
 from dynamiq_operator.rest.workflows import versions as releases
 from dynamiq_operator.rest.workflows.requests import Draft, NewVersion, NewWorkflow, WorkflowChange
+from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/workflows", tags=["workflows"], route_class=StrictRoute)
 WorkflowId = Annotated[Id, Path(description="The workflow's id: its metadata.uid.")]

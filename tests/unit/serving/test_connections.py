@@ -19,7 +19,7 @@ from cryptography import x509
 
 from dynamiq_operator.rest.http.streams import EventStream, event
 from dynamiq_operator.rest.http.tls import Certificate
-from dynamiq_operator.serving.connections import LimitedProtocol, Limits
+from dynamiq_operator.serving.connections import ConnectionLimits, LimitedProtocol
 from tests.support.waiting import IN_TIME, eventually
 from tests.unit.support.certificates import self_signed
 
@@ -65,7 +65,7 @@ class App:
 @contextlib.contextmanager
 def serving(app: App, context: ssl.SSLContext | None = None, **limits: Any) -> Iterator[int]:
     """Serves with these limits, and yields the port. Other limits are too high to matter."""
-    protocol = type("Protocol", (LimitedProtocol,), {"limits": Limits(**{"head_within": FOREVER, **limits})})
+    protocol = type("Protocol", (LimitedProtocol,), {"limits": ConnectionLimits(**{"head_within": FOREVER, **limits})})
     more = {"ssl_context_factory": lambda *_: context} if context is not None else {}
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1, **more)  # type: ignore[arg-type]
     server = uvicorn.Server(config)

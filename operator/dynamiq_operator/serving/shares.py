@@ -11,19 +11,21 @@ from contextlib import contextmanager
 
 
 class Shares:
-    """A total of anything countable, such as calls or bytes. For one event loop."""
+    """A total of anything countable, such as calls or bytes. Not thread-safe.
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    `path`: whose amount it is: a namespace, or a namespace and an App, or these and one kind of its senders.
+    `caps`: the most of one App, and of one kind of its senders. An App without a cap gets at most half of what the other Apps leave of its
+    namespace's share.
+    """
+
+    def __init__(self, total: int, *caps: int) -> None:
+        self._total, self.caps = total, caps
         self._taken: Counter[tuple[str, ...]] = Counter()
         """Amounts by path. The path () has the sum."""
 
     @contextmanager
     def lease(self, *path: str) -> Iterator[Lease]:
-        """Yields a lease that takes amounts of a share. All of it is released at the end.
-
-        `path`: a namespace, or a namespace and an App. An App gets at most half of what the other Apps leave of its namespace's share.
-        """
+        """Yields a lease that takes amounts of a share. All of it is released at the end."""
         lease = Lease(self, path)
         try:
             yield lease
@@ -39,7 +41,8 @@ class Shares:
         most = self._total
         for depth in range(len(path)):
             mine = self._taken[path[: depth + 1]]
-            most = (most - (self._taken[path[:depth]] - mine) + 1) // 2  # rounded up, so that the last free unit can be taken
+            left = most - (self._taken[path[:depth]] - mine)
+            most = self.caps[depth - 1] if 0 < depth <= len(self.caps) else (left + 1) // 2  # rounded up: the last free unit can be taken
             if mine + amount > most:
                 return False
         return True
@@ -48,7 +51,8 @@ class Shares:
         """Adds an amount to a share; a negative one releases it."""
         for depth in range(len(path) + 1):
             self._taken[path[:depth]] += amount
-        self._taken = +self._taken
+            if not self._taken[path[:depth]]:
+                del self._taken[path[:depth]]
 
 
 class Lease:

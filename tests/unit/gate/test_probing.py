@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from dynamiq_operator.gate.asking import ASKED_AT_MOST
+from dynamiq_operator.gate.probing import PROBES_MOST
 from tests.support.gate_stage import HOST, FakePod, GateStage, echo
 from tests.support.ports import gate_port
 from tests.support.waiting import eventually
@@ -51,8 +51,6 @@ async def test_pods_that_do_not_begin_are_not_asked_more_often_than_the_gate_has
     await asyncio.to_thread(eventually, "both are asked", lambda: len(starting.asked) == 2)
     began, before = monotonic(), starting.asked.copy()
     await asyncio.to_thread(eventually, "they were asked often", lambda: (starting.asked - before).total() >= QUESTIONS)
-    assert monotonic() - began >= 0.5 * QUESTIONS / ASKED_AT_MOST, (
-        "those that a machine at a stand answers later are told with the next ones"
-    )
+    assert monotonic() - began >= 0.5 * QUESTIONS / PROBES_MOST, "those that a machine at a stand answers later are told with the next ones"
     probes = starting.asked - before
     assert probes["2.0"] * 50 > probes["1.0"], "one pod of another namespace is asked as often as if there were no others"

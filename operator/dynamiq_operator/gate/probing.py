@@ -12,9 +12,9 @@ from collections import Counter
 
 WITHIN = 1.0
 """Seconds allowed for a response."""
-ASKED_EVERY = 0.02
+PROBED_EVERY = 0.02
 """Seconds between two probes of a pod that is not ready yet."""
-ASKED_AT_MOST = 500
+PROBES_MOST = 500
 """Probes a second of the whole gate. Above it, each pod is probed less often."""
 LINE_MAX = 1024
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r\n]")
@@ -62,4 +62,4 @@ class Pace:
 
     def pause(self, namespace: str) -> float:
         """Returns the seconds between two probes of a pod in the namespace."""
-        return max(ASKED_EVERY, self._pods[namespace] * len(self._pods) / ASKED_AT_MOST)
+        return max(PROBED_EVERY, self._pods[namespace] * len(self._pods) / PROBES_MOST)

@@ -1,15 +1,10 @@
-"""Shares of the gate's capacity: a caller who takes all they may leaves as much for the next one. All shares fit into its memory."""
+"""Shares of a capacity: a caller who takes all they may leaves as much for the next one."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 
-import pytest
-
-from dynamiq_operator.gate.limits import CONNECTION, OWN, Limits
-from dynamiq_operator.gate.shares import Shares
-
-MIB = 1 << 20
+from dynamiq_operator.serving.shares import Shares
 
 
 def taken(stack: ExitStack, shares: Shares, *path: str, by: int = 1) -> int:
@@ -58,16 +53,10 @@ def test_one_alone_gets_the_last() -> None:
         assert taken(stack, Shares(1), "a") == 1
 
 
-@pytest.mark.parametrize("memory", [128 * MIB, 256 * MIB, 512 * MIB, 1024 * MIB, 4096 * MIB])
-def test_all_that_is_allowed_together_fits_into_the_memory(memory: int) -> None:
-    limits = Limits.within(memory, 1000, 5000, 1 << 30)
-    callers = limits.connections * CONNECTION + limits.heads * 9 // 8 + limits.calls + limits.answers + limits.runs * 9 // 8
-    assert callers <= memory - max(min(OWN, memory // 2), memory // 4)
-    assert callers > memory // 3
-
-
-def test_what_is_the_default_is_what_fits_into_the_memory_of_the_manifests() -> None:
-    limits = Limits.within(1 << 30, 1000, 5000, 1 << 30)
-    assert (limits.connections, limits.runs, limits.answers) == (16384, 64 * MIB, 128 * MIB)
-    assert limits.cost(1024, 1024) * 5000 <= limits.calls, "as many calls are under way as the setting says"
-    assert limits.cost(60 << 10, None) * 1000 > limits.calls // 2, "but not with heads and bodies as large as they may be"
+def test_caps_of_apps_and_of_kinds_of_senders_replace_their_halves() -> None:
+    shares = Shares(160, 60, 40)
+    with ExitStack() as stack:
+        assert taken(stack, shares, "a", "one", "others") == 40
+        assert taken(stack, shares, "a", "one") == 20
+        assert taken(stack, shares, "a", "two") == 20, "which is all that its namespace has left"
+        assert taken(stack, shares, "b", "one") == 40
