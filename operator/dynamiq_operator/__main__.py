@@ -73,8 +73,7 @@ def _api(args: argparse.Namespace) -> int:
     # Imported here: the operator serves no API, and does not load its modules.
     from dynamiq_operator.rest.console.options import ConsoleOptions, OidcOptions
     from dynamiq_operator.rest.http.recorder import RecorderOptions
-    from dynamiq_operator.rest.serve import Options as ApiOptions
-    from dynamiq_operator.rest.serve import serve
+    from dynamiq_operator.rest.serve import ApiOptions, serve
     from dynamiq_operator.serving.request_log import RequestJsonLines
 
     _log(args.log_level, RequestJsonLines())

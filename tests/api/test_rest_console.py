@@ -16,7 +16,7 @@ import requests
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.rest.configuration.responses import Configuration
-from dynamiq_operator.rest.deployments.responses import PromotionPreview, Verification
+from dynamiq_operator.rest.deployments.responses import PromotionPreview, VerificationResponse
 from dynamiq_operator.rest.environments.responses import Environment
 from local.clusters import Cluster
 from tests.api.support import rest_rehearsal
@@ -198,7 +198,7 @@ def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at
     newest, middle, first = at.history(app)
     path = f"/v1/apps/{app}/verify"
     verification = at.caller.get(path)
-    Verification.model_validate(verification)
+    VerificationResponse.model_validate(verification)
     assert verification["newest"] == {"deployment_id": newest["id"], "sequence": 3, "digest": newest["digest"]}
     assert (verification["rows"], verification["fits"], verification["says"], verification["settings"]["fits"]) == (
         3,

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.rest.apps.responses import App, AppDetails
+from dynamiq_operator.rest.apps.responses import AppDetails, AppResponse
 from dynamiq_operator.rest.deployments.responses import HistoryFilters
-from dynamiq_operator.rest.shared.responses import Deployment
-from dynamiq_operator.rest.workflows.responses import Version, WorkflowDetail
+from dynamiq_operator.rest.parts.deployment import Deployment
+from dynamiq_operator.rest.workflows.responses import VersionResponse, WorkflowDetail
 from dynamiq_operator.views.history import at_path
 from local.clusters import Cluster
 from tests.api.support import rest_rehearsal
@@ -162,7 +162,7 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
     WorkflowDetail.model_validate(made)
     workflow = made["id"]
     first = post(f"/v1/workflows/{workflow}/release", {"name": "Says one", "flow": flow("one"), "flow_ui": layout})
-    Version.model_validate(first)
+    VersionResponse.model_validate(first)
     post(f"/v1/workflows/{workflow}/save", {"flow": flow("two"), "flow_ui": layout})
     read = get(f"/v1/workflows/{workflow}")
     assert (read["name"], read["flow"], read["flow_ui"]) == (WORKFLOW, flow("two"), layout)
@@ -186,7 +186,7 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
         "deployment_config": config,
     }
     app = post("/v1/apps", body)
-    App.model_validate(app)
+    AppResponse.model_validate(app)
     shown = get(f"/v1/apps/{app['id']}")
     AppDetails.model_validate(shown)
     assert app["hostname"] == shown["hostname"]

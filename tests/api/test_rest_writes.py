@@ -14,14 +14,16 @@ import pytest
 from dynamiq_operator.model.base import FLOW_MAX_BYTES
 from dynamiq_operator.model.names import APP_LABEL
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
-from dynamiq_operator.rest.triggers.responses import Trigger, TriggerEvent
+from dynamiq_operator.rest.http.examples import EXAMPLES
+from dynamiq_operator.rest.triggers.responses import TriggerEvent, TriggerResponse
 from dynamiq_operator.rest.workflows.parse import FLOW_UI_MAX_BYTES
-from dynamiq_operator.rest.workflows.responses import FLOW
 from local.clusters import Cluster
 from tests.support import factories, rest
 from tests.support.api import Api, Manifest, fresh_namespace
 from tests.support.rest import Client, problem
 from tests.support.waiting import eventually
+
+FLOW = EXAMPLES["flow"]
 
 NODES = '"nodes":[{"id":"a"}]'
 WRITTEN: Mapping[str, str] = {
@@ -166,7 +168,7 @@ def test_a_trigger_is_a_part_of_its_app_and_runs_a_job_when_it_is_told_to(place:
     anna, path = place.anna, place.triggers("now")
     made = [anna.post(path, {"name": name, "provider": "schedule", "config": {**DAILY, "timezone": "Europe/Berlin"}}) for name in SHOWN]
     for each in made:
-        Trigger.model_validate(each)
+        TriggerResponse.model_validate(each)
     assert [each["name"] for each in anna.get(path)] == list(SHOWN[::-1])
     assert len({each["name"] for each in place.spec("App", "now")["triggers"]}) == len(SHOWN)
     one = f"{path}/{made[0]['id']}"

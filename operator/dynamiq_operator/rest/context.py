@@ -30,7 +30,7 @@ from dynamiq_operator.rest.kube.row_cache import RowCache
 from dynamiq_operator.serving.lanes import Lane
 from dynamiq_operator.serving.recent import Recent
 
-WORDS = {
+KIND_NAMES = {
     APPS: "App",
     NAMESPACES: "project",
     RECORDS: "deployment",
@@ -77,7 +77,7 @@ class ApiContext:
         """
         entry = self.index.find(resource, uid.lower()) if _ID.fullmatch(uid) else None
         if entry is None:
-            raise unknown_id(WORDS[resource], uid, field)
+            raise unknown_id(KIND_NAMES[resource], uid, field)
         return entry
 
     def find_all(self, session: CallerSession, **named: tuple[ApiResource, str | None]) -> dict[str, Entry]:
@@ -87,28 +87,28 @@ class ApiContext:
             if uid is None:
                 continue
             if (entry := self.index.find(resource, uid.lower())) is None:
-                raise unknown_id(WORDS[resource], uid, where)
+                raise unknown_id(KIND_NAMES[resource], uid, where)
             entries[where] = entry
             # A row names its version. If another one has that name by now, the row would run a flow that nobody chose.
             if resource is VERSIONS:
                 try:
                     current = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=METADATA_ONE)
                 except errors.NotFound:
-                    raise unknown_id(WORDS[resource], uid, where) from None
+                    raise unknown_id(KIND_NAMES[resource], uid, where) from None
                 except errors.Denied as error:
                     if error.status == 401:
                         raise
                     continue  # the API server decides about the row
                 if current["metadata"]["uid"] != entry.uid:
-                    raise unknown_id(WORDS[resource], uid, where)
+                    raise unknown_id(KIND_NAMES[resource], uid, where)
         return entries
 
     def read(self, session: CallerSession, resource: ApiResource, entry: Entry, accept: str = "application/json") -> Manifest:
         """Reads the object with the caller's token. Raises HttpProblem 404 if it is deleted, replaced, or not visible to the caller."""
-        with hidden_as_unknown(WORDS[resource], entry.uid):
+        with hidden_as_unknown(KIND_NAMES[resource], entry.uid):
             manifest = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=accept)
         if manifest["metadata"].get("uid", entry.uid) != entry.uid:
-            raise unknown_id(WORDS[resource], entry.uid)
+            raise unknown_id(KIND_NAMES[resource], entry.uid)
         return manifest
 
     def open_cached(self, session: CallerSession, resource: ApiResource, uid: str) -> tuple[Entry, Manifest]:

@@ -28,7 +28,7 @@ DRAIN = 25
 
 
 @dataclass(frozen=True)
-class Options:
+class ApiOptions:
     """The options of one process."""
 
     settings: Settings
@@ -63,7 +63,7 @@ class Server(uvicorn.Server):
         self._streams.end()
 
 
-def serve(options: Options) -> None:
+def serve(options: ApiOptions) -> None:
     """Serves until a signal ends it.
 
     Raises kubernetes.config.ConfigException if the cluster's configuration cannot be read, exposition.PortTaken, and OSError if the

@@ -14,8 +14,7 @@ import pytest
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model import crd, kinds
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.shared.responses import Deployment
-from dynamiq_operator.rest.shared.serialize import serialize_deployment
+from dynamiq_operator.rest.parts.deployment import Deployment
 from tests.support import factories as given
 from tests.support.scripted import listed
 from tests.support.scripted_plugin import ScriptedPlugin
@@ -31,10 +30,9 @@ table.COLUMNS += (
 CRD = "from dynamiq_operator.model import crd, kinds; print(json.dumps(crd.crd(kinds.RECORD)))"
 PLUGIN = "from dynamiq_operator import cli; sys.exit(cli.main())"
 REST = """
-from dynamiq_operator.rest.shared.responses import Deployment
-from dynamiq_operator.rest.shared.serialize import serialize_deployment
+from dynamiq_operator.rest.parts.deployment import Deployment
 from tests.unit.repository.test_history_columns import NoIds
-print(json.dumps([serialize_deployment(json.load(sys.stdin), "app-id", NoIds()), Deployment.model_json_schema()]))
+print(json.dumps([Deployment.of(json.load(sys.stdin), "app-id", NoIds()).plain(), Deployment.model_json_schema()]))
 """
 
 Printed = Callable[..., str]
@@ -105,11 +103,11 @@ def test_the_plugin_has_it(printed: Printed, row: Manifest, capsys: pytest.Captu
 
 def test_rest_has_it(printed: Printed, row: Manifest) -> None:
     made, schema = json.loads(printed(REST, read=json.dumps(row)))
-    assert made == {**serialize_deployment(row, "app-id", NoIds()), "ticket_id": "T-1", "waited": 2.5}
+    assert made == {**Deployment.of(row, "app-id", NoIds()).plain(), "ticket_id": "T-1", "waited": 2.5}
     assert schema["properties"]["ticket_id"]["anyOf"] == [{"type": "string"}, {"type": "null"}]
     assert schema["properties"]["waited"]["anyOf"] == [{"type": "number"}, {"type": "null"}]
     assert schema["required"] == list(made)
 
 
 def test_the_fields_of_rests_row_come_in_the_order_of_its_schema(row: Manifest) -> None:
-    assert list(serialize_deployment(row, "app-id", NoIds())) == list(Deployment.model_fields)
+    assert list(Deployment.of(row, "app-id", NoIds()).plain()) == list(Deployment.model_fields)

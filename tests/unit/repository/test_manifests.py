@@ -21,7 +21,7 @@ from dynamiq_operator.model.gates import PORTS
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.rest.kube.id_index import INDEXED
-from dynamiq_operator.rest.shared import rights as rest_rights
+from dynamiq_operator.rest.reads import rights as rest_rights
 from local import images, operators
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"

@@ -9,7 +9,7 @@ import pytest
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD
 from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.apps.responses import App, AppDetails
+from dynamiq_operator.rest.apps.responses import AppDetails, AppResponse
 from tests.support import factories as make
 from tests.support.rest_stage import ANNA, DOMAIN, UNKNOWN, RestStage, created, row
 from tests.support.scripted import Answer, Reply, Sent, failure, listed
@@ -67,7 +67,7 @@ def test_how_an_app_is_and_what_it_serves(stage: RestStage) -> None:
     }
     assert (answer["under_way"], answer["git"], answer["warm"]) == (None, None, [])
     (of_list,) = stage.get("/v1/apps")
-    App.model_validate(of_list)
+    AppResponse.model_validate(of_list)
     assert of_list == {name: value for name, value in answer.items() if name not in ("conditions", "git", "warm", "guards")}
 
 
@@ -243,7 +243,7 @@ def test_a_new_app_has_its_first_deployment(stage: RestStage) -> None:
     answered = stage.call("POST", "/v1/apps", body)
     assert answered.status == 201
     answer = answered.data
-    App.model_validate(answer)
+    AppResponse.model_validate(answer)
     assert (answer["name"], answer["description"], answer["hostname"]) == ("Customer support", "Answers", f"customer-support.demo.{DOMAIN}")
     assert (answer["access_control"]["access_type"], answer["created_by"]["username"]) == ("public", ANNA)
     assert answer["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 3
@@ -352,7 +352,7 @@ def test_a_new_app_sleeps_unless_it_is_asked_for_otherwise(
 ) -> None:
     """The answer leaves out fields with their default: the contract has `{}`."""
     made = stage.call("POST", "/v1/apps", _new(stage, deployment_config=asked)).data
-    App.model_validate(made)
+    AppResponse.model_validate(made)
     assert stage.created(RECORDS)[0]["spec"]["config"] == recorded
     assert made["deployment_config"] == {"deployment_type": "serverless", "config": told}
 

@@ -14,7 +14,7 @@ from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.digests import row_digest
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments import verification
-from dynamiq_operator.rest.deployments.responses import DeploymentDetail, History, LiveAtShape, Verification
+from dynamiq_operator.rest.deployments.responses import DeploymentDetail, HistoryResponse, LiveAtShape, VerificationResponse
 from tests.support import factories as make
 from tests.support.archived_rows import flows, history, moment
 from tests.support.recorder_stage import OPERATOR, RecorderStage
@@ -39,7 +39,7 @@ class Archived:
 
     def history(self, asked: str = "") -> Any:
         answered = self.stage.call("GET", self.path(f"/deployments?{asked}")).json
-        History.model_validate(answered)
+        HistoryResponse.model_validate(answered)
         return answered
 
     def sequences(self, asked: str = "") -> list[int]:
@@ -136,7 +136,7 @@ def test_what_changed_between_rows_is_told_over_the_seam(archived: Archived) -> 
 
 def test_verify_walks_the_chain_over_the_seam(archived: Archived) -> None:
     found = archived.stage.get(archived.path(f"/verify?expect={ROWS[0]['spec']['pinned']['digest']}"))
-    Verification.model_validate(found)
+    VerificationResponse.model_validate(found)
     assert (found["rows"], found["fits"], found["expected"]["sequence"]) == (COUNT + 2, True, 1)
 
 

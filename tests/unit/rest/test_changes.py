@@ -9,8 +9,8 @@ import pytest
 from dynamiq_operator.kube.resources import APP_CHANGES, APPS, RECORDS
 from dynamiq_operator.model.digests import change_digest
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.deployments.responses import AppChangeShape, Verification
-from dynamiq_operator.rest.shared import row_pages
+from dynamiq_operator.rest.deployments.responses import AppChangeShape, VerificationResponse
+from dynamiq_operator.rest.reads import row_pages
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, RestStage, row
 from tests.support.scripted import failure, listed
@@ -93,7 +93,7 @@ def test_who_may_not_list_them_sees_no_app(changed: RestStage) -> None:
 
 def _verify(stage: RestStage, asked: str = "") -> Any:
     verification = stage.get(_path(stage, f"/verify{asked}"))
-    Verification.model_validate(verification)
+    VerificationResponse.model_validate(verification)
     return verification
 
 

@@ -15,7 +15,7 @@ from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.deployments.responses import PreviewShape
 from dynamiq_operator.rest.http import sessions
 from dynamiq_operator.rest.kube import id_index
-from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.rest.parts.deployment import Deployment
 from tests.support import factories as make
 from tests.support.rest_stage import ANNA, UNKNOWN, RestStage, of_user, row, table
 from tests.support.scripted import Reply, failure

@@ -7,7 +7,7 @@ from typing import Any
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.environments.responses import Environment
-from dynamiq_operator.rest.shared.environments import MOST
+from dynamiq_operator.rest.reads.environments import MOST
 from tests.support import factories as make
 from tests.support.rest_stage import DOMAIN, UNKNOWN, RestStage, a_namespace
 from tests.support.scripted import failure

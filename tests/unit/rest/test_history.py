@@ -14,9 +14,15 @@ from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, REJECTIONS, 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments import rows
-from dynamiq_operator.rest.deployments.responses import ComparisonShape, DeploymentDetail, HistoryFilters, LastGood, Verification
-from dynamiq_operator.rest.shared import row_pages
-from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.rest.deployments.responses import (
+    ComparisonShape,
+    DeploymentDetail,
+    HistoryFilters,
+    LastGoodResponse,
+    VerificationResponse,
+)
+from dynamiq_operator.rest.parts.deployment import Deployment
+from dynamiq_operator.rest.reads import row_pages
 from dynamiq_operator.rest.workflows.responses import FlowDifference
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, RestStage, row
@@ -37,7 +43,7 @@ def test_it_names_the_row_to_roll_back_to_or_says_why_there_is_none(stage: RestS
     path = _path(stage, "/deployments/last-good")
 
     def said() -> tuple[str | None, str | None]:
-        answer = LastGood.model_validate(stage.get(path))
+        answer = LastGoodResponse.model_validate(stage.get(path))
         return answer.deployment.name if answer.deployment is not None else None, answer.reason
 
     assert said() == ("chat-a", None)
@@ -490,7 +496,7 @@ def chained(stage: RestStage) -> RestStage:
 
 def _verify(stage: RestStage, asked: str = "") -> Any:
     answer = stage.get(_path(stage, f"/verify{asked}"))
-    Verification.model_validate(answer)
+    VerificationResponse.model_validate(answer)
     return answer
 
 

@@ -12,7 +12,7 @@ from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, PODS, RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.pods import logs, reading
-from dynamiq_operator.rest.pods.responses import Pod, PodLog
+from dynamiq_operator.rest.pods.responses import PodLog, PodResponse
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, RestStage, row
 from tests.support.scripted import Reply, Sent, failure, listed
@@ -29,7 +29,7 @@ def _path(stage: RestStage, more: str = "", of: str = "chat-b") -> str:
 def _pods(stage: RestStage, of: str = "chat-b") -> list[Any]:
     found: list[Any] = stage.get(_path(stage, of=of))
     for each in found:
-        Pod.model_validate(each)
+        PodResponse.model_validate(each)
     return found
 
 

@@ -10,7 +10,7 @@ from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, SECRETS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments.responses import PromotionPreview
-from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.rest.parts.deployment import Deployment
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, RestStage, a_namespace, created, row
 from tests.support.scripted import Reply, Sent, failure

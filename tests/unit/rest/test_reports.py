@@ -220,7 +220,7 @@ def test_a_report_that_cannot_be_made_names_what_is_wrong(chained: RestStage, as
 
 
 def test_a_report_that_would_be_too_long_is_none(chained: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "TOLD_MOST", 2)
+    monkeypatch.setattr(reading, "REPORTED_MOST", 2)
     path = "/v1/report?since=2026-11-01&until=2026-11-28"
     assert "more than 2 deploys in that time" in chained.call("GET", path).error(422)["message"]
     assert len(report(chained, "since=2026-11-25&until=2026-11-26")["deploys"]) == 1

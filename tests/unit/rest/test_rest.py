@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from dynamiq_operator.actions.create_app import slug
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
-from dynamiq_operator.rest.apps import responses as of_apps
-from dynamiq_operator.rest.catalog import responses as of_catalog
-from dynamiq_operator.rest.deployments import responses as of_deployments
+from dynamiq_operator.model.guards import StandingGuard
+from dynamiq_operator.rest.app import document
 from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.examples import EXAMPLES
+from dynamiq_operator.rest.http.models import RequestModel, ResponseModel
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession, User, token_of
 from dynamiq_operator.rest.identity import responses as of_identity
@@ -24,10 +26,8 @@ from dynamiq_operator.rest.identity.routes import me
 from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
 from dynamiq_operator.rest.kube.entries import owned_by
 from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
-from dynamiq_operator.rest.reports import responses as of_reports
-from dynamiq_operator.rest.shared import serialize
-from dynamiq_operator.rest.triggers import responses as of_triggers
-from dynamiq_operator.rest.workflows import responses as of_workflows
+from dynamiq_operator.rest.parts.deployment import ConfigShape, GuardResponse, WaitsResponse
+from dynamiq_operator.rest.parts.responses import Author
 from dynamiq_runtime import flow
 
 NOBODY = ApiClient("http://nowhere.invalid", urllib3.PoolManager(), lambda: None)
@@ -59,7 +59,7 @@ def test_people() -> None:
     assert anna.id == User("anna@example.com").id != account.id
     assert (anna.is_service_account, account.is_service_account) == (False, True)
     assert b'"first_name":"Anna"' in bytes(me(CallerSession(NOBODY, anna, "")).body)
-    of_identity.Me.model_validate({**anna.as_author(), "first_name": "Anna", "last_name": "Ek"})
+    of_identity.Me.model_validate({**Author.read(anna.username).plain(), "first_name": "Anna", "last_name": "Ek"})
     with pytest.raises(HttpProblem, match="service account"):
         me(CallerSession(NOBODY, account, ""))
 
@@ -83,10 +83,10 @@ def test_what_proves_who_this_program_is_goes_out_with_no_callers_request() -> N
 
 
 def test_configs() -> None:
-    assert serialize.config({"type": "serverless"}) == {"deployment_type": "serverless", "config": {}}
+    assert ConfigShape.read({"type": "serverless"}).plain() == {"deployment_type": "serverless", "config": {}}
     scaling = {"min_replicas": 1, "max_replicas": 5, "target_cpu_utilization_percentage": 80}
     expected = {"deployment_type": "server_based", "config": {"autoscaling": scaling, "resources": None}}
-    assert serialize.config({"type": "server", "autoscaling": {"maxReplicas": 5}}) == expected
+    assert ConfigShape.read({"type": "server", "autoscaling": {"maxReplicas": 5}}).plain() == expected
 
 
 @pytest.mark.parametrize(
@@ -107,16 +107,48 @@ def test_the_runtime_runs_the_node_types_that_are_told() -> None:
 
 
 def test_examples_are_of_their_models() -> None:
-    modules = (of_apps, of_catalog, of_deployments, of_identity, of_reports, of_triggers, of_workflows)
-    models = [each for module in modules for each in vars(module).values() if isinstance(each, type) and issubclass(each, BaseModel)]
-    with_examples = 0
-    for model in models:
-        extra = model.model_config.get("json_schema_extra")
-        examples = extra.get("examples") if isinstance(extra, dict) else None
-        for example in examples if isinstance(examples, list) else []:
-            model.model_validate(example)
-            with_examples += 1
-    assert with_examples >= 12
+    document()  # it defines all of them
+    models = {model.__name__: model for base in (RequestModel, ResponseModel) for model in _subclasses(base)}
+    named = [name for name in EXAMPLES if name[0].isupper()]
+    for name in named:
+        models[name].model_validate(EXAMPLES[name])
+    assert len(named) >= 60
+
+
+def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for each in model.__subclasses__():
+        yield each
+        yield from _subclasses(each)
+
+
+def test_parts_are_read_by_their_types() -> None:
+    stored = {"reason": "Soaking", "message": "…", "appliesTo": ("Promotion",), "seconds": 3600, "namespaces": ("staging",)}
+    guard = GuardResponse.read(stored)
+    assert guard.plain() == {
+        "reason": "Soaking",
+        "message": "…",
+        "applies_to": ["Promotion"],
+        "policy": None,
+        "until": None,
+        "seconds": 3600,
+        "namespaces": ["staging"],
+        "clusters": None,
+    }
+    assert guard == GuardResponse.read(stored) != GuardResponse.read(stored, seconds=60)
+    assert WaitsResponse.read({"reason": "Frozen", "message": "…", "approvals": 0}).plain() == {
+        **dict.fromkeys(WaitsResponse.model_fields),
+        "reason": "Frozen",
+        "message": "…",
+        "approvals": 0,
+        "resumable": False,
+    }
+    with pytest.raises(KeyError):
+        WaitsResponse.read({"reason": "Frozen"})
+
+
+def test_a_guard_of_an_apps_status_is_in_the_answer_with_all_of_its_fields() -> None:
+    assert set(GuardResponse.model_fields) == set(StandingGuard.model_fields)
+    assert set(document()["components"]["schemas"]["Guard"]["required"]) == set(StandingGuard.model_fields)
 
 
 def _meta(name: str, version: int, **more: Any) -> dict[str, Any]:

@@ -8,11 +8,18 @@ import pytest
 
 from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, RECORDS, REJECTIONS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.apps.responses import App, AppDetails
+from dynamiq_operator.rest.apps.responses import AppDetails, AppResponse
 from dynamiq_operator.rest.deployments.responses import PreviewShape
-from dynamiq_operator.rest.guards.responses import Approval, MadeApproval, Policy, Rejection, Standing, WaitingPreview
-from dynamiq_operator.rest.shared.responses import Deployment
-from dynamiq_operator.rest.workflows.responses import Version
+from dynamiq_operator.rest.guards.responses import (
+    ApprovalResponse,
+    MadeApproval,
+    Policy,
+    RejectionResponse,
+    StandingResponse,
+    WaitingPreview,
+)
+from dynamiq_operator.rest.parts.deployment import Deployment
+from dynamiq_operator.rest.workflows.responses import VersionResponse
 from tests.support import factories as make
 from tests.support.rest_stage import ANNA, RestStage, created
 from tests.support.scripted import failure, listed
@@ -81,18 +88,28 @@ def test_an_app_serves_on_and_names_what_waits(held: RestStage) -> None:
     assert [(each["name"], each["waits"]["message"]) for each in answer["waiting"]] == [("chat-c", rules.AWAITS)]
     assert answer["holds"] == {"row": "chat-b", "sequence": 2}
     (of_list,) = held.get("/v1/apps")
-    App.model_validate(of_list)
+    AppResponse.model_validate(of_list)
     assert of_list["waiting"] == answer["waiting"]
 
 
 def test_what_would_hold_a_deploy_is_told_in_the_operators_words(held: RestStage) -> None:
     answer = held.get(_path(held, "/guards"))
-    Standing.model_validate(answer)
+    StandingResponse.model_validate(answer)
     assert [(each["reason"], each["message"], each["until"]) for each in answer["guards"]] == [
         ("AwaitingApproval", rules.WOULD_AWAIT["message"], None),
         ("Frozen", rules.WOULD_BE_FROZEN["message"], rules.WOULD_BE_FROZEN["until"]),
     ]
     assert [each["sequence"] for each in answer["waiting"]] == [3]
+
+
+def test_a_guard_of_a_soak_is_told_with_its_source(held: RestStage) -> None:
+    app = held.object(APPS, "chat")
+    soak = {"reason": "Soaking", "message": "…", "appliesTo": ["Promotion"], "seconds": 3600, "namespaces": ["staging"], "clusters": ["eu"]}
+    held.put({**app, "status": {**app["status"], "guards": [soak]}})
+    told = {"seconds": 3600, "namespaces": ["staging"], "clusters": ["eu"]}
+    (guard,) = held.get(_path(held, "/guards"))["guards"]
+    assert {name: guard[name] for name in told} == told
+    assert held.get(_path(held, ""))["guards"] == [guard]
 
 
 def test_an_approver_sees_the_preview_of_the_author(held: RestStage) -> None:
@@ -120,7 +137,7 @@ def test_what_was_said_of_a_row_is_listed(held: RestStage) -> None:
     held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, OTTO), other))
     answer = held.get(_of_row(held, "/approvals"))
     for each in answer:
-        Approval.model_validate(each)
+        ApprovalResponse.model_validate(each)
     assert [(each["created_by"]["username"], each["is_of_this_digest"]) for each in answer] == [("cara", False), (OTTO, True)]
 
 
@@ -213,7 +230,7 @@ def test_a_rollback_says_that_git_waits_after_it(held: RestStage) -> None:
 
 def test_a_version_is_rejected_and_that_is_withdrawn(held: RestStage) -> None:
     answer = held.call("POST", _path(held, "/rejections"), {"workflow_version_id": held.uid(VERSIONS, "chat-v1"), "reason": "bad"}).data
-    Rejection.model_validate(answer)
+    RejectionResponse.model_validate(answer)
     (sent,) = held.created(REJECTIONS)
     spec = {"workflowHash": make.flow_hash("v1"), "workflow": "chat", "version": "v1", "reason": "bad"}
     assert sent["spec"] == spec
@@ -236,12 +253,12 @@ def test_a_row_names_what_it_ran_where_its_version_is_gone(held: RestStage) -> N
 def test_rejections_are_listed_and_releases_and_previews_say_so(held: RestStage) -> None:
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(rules.rejection("v1", by=OTTO)))
     (answer,) = held.get(_path(held, "/rejections"))
-    Rejection.model_validate(answer)
+    RejectionResponse.model_validate(answer)
     says = f"v1 was rejected by {OTTO}: it loses invoices"
     assert (answer["message"], answer["workflow"], answer["version"]) == (says, "chat", "v1")
     versions = held.get(f"/v1/workflows/{held.uid(WORKFLOWS, 'chat')}/versions")
     for each in versions:
-        Version.model_validate(each)
+        VersionResponse.model_validate(each)
     assert {each["version"]: (each["rejected"], each["rejection_id"]) for each in versions} == {
         "v2": (None, None),
         "v1": (says, answer["id"]),

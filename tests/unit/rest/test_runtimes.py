@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.kube.resources import RUNTIMES
-from dynamiq_operator.rest.runtimes.responses import Runtime
+from dynamiq_operator.rest.runtimes.responses import RuntimeResponse
 from tests.support import factories as make
 from tests.support.rest_stage import RestStage
 from tests.support.scripted import failure
@@ -17,7 +17,7 @@ def test_runtimes_newest_first(stage: RestStage) -> None:
     )
     answer = stage.get("/v1/runtimes")
     for each in answer:
-        Runtime.model_validate(each)
+        RuntimeResponse.model_validate(each)
     assert [each["version"] for each in answer] == ["2.0.0", "1.10.0", "1.9.0", "1.0.0"]
     assert [(each["is_pinned_by_digest"], each["deprecated"], each["engine"]) for each in answer] == [
         (False, False, "tiny"),

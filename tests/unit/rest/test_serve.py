@@ -20,7 +20,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest import serve as serving
 from dynamiq_operator.rest.http import sessions
 from dynamiq_operator.rest.kube.id_index import INDEXED
-from dynamiq_operator.rest.serve import Options, serve
+from dynamiq_operator.rest.serve import ApiOptions, serve
 from tests.support import factories as make
 from tests.support.ports import free_port
 from tests.support.rest_stage import ANNA, of_user, table
@@ -73,7 +73,7 @@ def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None
         asking = pool.submit(ask_once_ready)
         try:
             with pytest.raises(SystemExit) as ended:
-                serve(Options(Settings(), "127.0.0.1", int(url.rpartition(":")[2]), file, metrics_port=metrics_port))
+                serve(ApiOptions(Settings(), "127.0.0.1", int(url.rpartition(":")[2]), file, metrics_port=metrics_port))
         finally:
             over.set()
         asking.result(PATIENCE)
@@ -136,4 +136,4 @@ def test_a_port_of_metrics_that_is_taken_is_said_before_anything_is_served(tmp_p
         file.write_text(json.dumps(kubeconfig(server)))
         port = taken.getsockname()[1]
         with pytest.raises(PortTaken, match=f"port {port} of /metrics"):
-            serve(Options(Settings(), "127.0.0.1", 0, file, metrics_port=port))
+            serve(ApiOptions(Settings(), "127.0.0.1", 0, file, metrics_port=port))

@@ -10,7 +10,7 @@ import pytest
 from dynamiq_operator.kube.resources import APPS, JOBS
 from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.objects import Manifest, format_time
-from dynamiq_operator.rest.triggers.responses import Trigger, TriggerEvent
+from dynamiq_operator.rest.triggers.responses import TriggerEvent, TriggerResponse
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, RestStage, created
 from tests.support.scripted import Answer, Reply, failure, listed
@@ -61,7 +61,7 @@ def test_triggers_are_listed_the_one_added_last_first(stage: RestStage) -> None:
     )
     answer = stage.get(path)
     for each in answer:
-        Trigger.model_validate(each)
+        TriggerResponse.model_validate(each)
     assert [(each["name"], each["status"]) for each in answer] == [
         ("gone", "expired"),
         ("new", "draft"),
@@ -112,7 +112,7 @@ def test_a_new_trigger_is_a_draft(stage: RestStage) -> None:
     body = {"name": "Every day!", "provider": "schedule", "config": DAILY, "input_transformer": {"selector": {"question": "What is new?"}}}
     answered = stage.call("POST", path, body)
     assert answered.status == 201
-    Trigger.model_validate(answered.data)
+    TriggerResponse.model_validate(answered.data)
     assert (answered.data["name"], answered.data["status"]) == ("Every day!", "draft")
     assert answered.data["input_transformer"] == {"path": None, "selector": {"question": "What is new?"}}
     assert _written(stage) == [

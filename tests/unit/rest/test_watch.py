@@ -159,7 +159,7 @@ def test_at_rest_nothing_is_asked(stage: RestStage, monkeypatch: pytest.MonkeyPa
 
 
 def test_pods_that_become_ready_are_told_while_a_row_is_rolled_out(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(feed, "CHECK_EVERY", 0.02)
     monkeypatch.setattr(feed, "PING_EVERY", 0.1)
 
     def pods(ready: int) -> Manifest:

@@ -137,7 +137,7 @@ def test_who_leaves_keeps_the_share_of_reads_that_are_still_under_way(monkeypatc
 
 @pytest.mark.parametrize("denied", [WORKLOADS.path("demo"), RECORDS.path("demo", "chat-c")])
 def test_who_may_not_read_how_a_row_goes_on_is_not_polled_for(stage: RestStage, monkeypatch: pytest.MonkeyPatch, denied: str) -> None:
-    monkeypatch.setattr(feed, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(feed, "CHECK_EVERY", 0.02)
     monkeypatch.setattr(feed, "PING_EVERY", 0.1)
     stage.put(row("chat-c", make.progressing(3, "v1")))
     stage.script.on("GET", denied, failure(403, "Forbidden"))

@@ -10,11 +10,14 @@ import pytest
 
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.base import FLOW_MAX_BYTES
+from dynamiq_operator.rest.http.examples import EXAMPLES
 from dynamiq_operator.rest.workflows.parse import FLOW_UI_MAX_BYTES
-from dynamiq_operator.rest.workflows.responses import FLOW, FLOW_UI, ListedWorkflow, NodeTypes, Version, WorkflowDetail
+from dynamiq_operator.rest.workflows.responses import ListedWorkflow, NodeTypes, VersionResponse, WorkflowDetail
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, RestStage
 from tests.support.scripted import Answer, Reply, failure, listed
+
+FLOW, FLOW_UI = EXAMPLES["flow"], EXAMPLES["flow_ui"]
 
 OBJECT = WORKFLOWS.path("demo", "chat")
 COMPACT = json.dumps(FLOW, separators=(",", ":"))
@@ -226,7 +229,7 @@ def test_who_may_read_and_not_save_is_forbidden(stage: RestStage) -> None:
 def test_a_release_is_the_next_version(stage: RestStage) -> None:
     answered = stage.call("POST", _path(stage, "/release"), {"name": "Routes", "flow": FLOW, "flow_ui": FLOW_UI})
     assert answered.status == 201
-    Version.model_validate(answered.data)
+    VersionResponse.model_validate(answered.data)
     (made,) = stage.created(VERSIONS)
     assert made["metadata"]["name"] == "chat-v3"
     assert made["spec"] == {"workflow": "chat", "version": "v3", "description": "Routes", "flow": COMPACT}
@@ -306,7 +309,7 @@ def test_versions_are_listed_newest_first_without_their_flows(stage: RestStage) 
     stage.put(make.version_manifest("v10"))
     answer = stage.get(_path(stage, "/versions"))
     for each in answer:
-        Version.model_validate(each)
+        VersionResponse.model_validate(each)
     assert [each["version"] for each in answer] == ["v10", "v2", "v1"]
     assert answer[1]["description"] == "What v2 does"
     stage.script.on("GET", VERSIONS.path("demo"), failure(403, "Forbidden"))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from dynamiq_operator.rest.http.models import RequestModel
 
 
 class NewAccessKey(RequestModel):
     """A key to create."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "website"}]})
 
     name: Annotated[
         str | None,

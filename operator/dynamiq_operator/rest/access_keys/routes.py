@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path
@@ -20,7 +19,7 @@ from dynamiq_operator.rest.http.models import All, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/access-keys", tags=["access keys"], route_class=StrictRoute)
@@ -34,7 +33,7 @@ def every_key(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
         keys = actions.known_keys(session.api, app.namespace, app.name, app.uid)
     except NotNow:
         keys = []
-    return Json({"data": [asdict(key) for key in keys]})
+    return Json({"data": [responses.AccessKey.read(vars(key)) for key in keys]})
 
 
 @router.post(
@@ -46,9 +45,8 @@ def create_key(context: ContextOf, session: SessionOf, app_id: AppId, body: Anno
     plan = actions.plan_key(session.api, app.namespace, app.name, body.name if body is not None else None, app.uid)
     performed = actions.perform_key(session.api, plan)
     value = plan.value or ""
-    return Json(
-        {"data": {"name": plan.name, "begins": value[: actions.SHOWN], "value": value, "is_announced": performed.is_announced}}, 201
-    )
+    made = responses.MadeAccessKey(name=plan.name, begins=value[: actions.SHOWN], value=value, is_announced=performed.is_announced)
+    return Json({"data": made}, 201)
 
 
 @router.delete("/{name}", status_code=204, responses=documented(None, 404, 409, 413, 415, 422, status=204))

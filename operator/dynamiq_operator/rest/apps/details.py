@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,21 +10,20 @@ from dynamiq_operator.actions.workloads import AppWorkloads, may_serve_otherwise
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
-from dynamiq_operator.model.names import ENVIRONMENT_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.model.rollout import Strategy
-from dynamiq_operator.rest.apps import serialize
+from dynamiq_operator.rest.apps.responses import AppDetails, details
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import or_none
 from dynamiq_operator.rest.kube.workflow_table import read_workflow
-from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
+from dynamiq_operator.rest.parts.responses import AccessResponse
 from dynamiq_operator.views.app_state import rows_under_way
 
 
-def read_details(context: ApiContext, session: CallerSession, entry: Entry) -> Data:
+def read_details(context: ApiContext, session: CallerSession, entry: Entry) -> AppDetails:
     """Returns the App with its details, read with the caller's token. Raises HttpProblem 404 and errors.ApiError."""
     raw = context.read(session, APPS, entry)
     latest = context.latest_row(entry.namespace, entry.uid)
@@ -38,32 +37,7 @@ def read_details(context: ApiContext, session: CallerSession, entry: Entry) -> D
     row, listed, described, workloads = context.in_parallel(*calls)
     rows = listed if listed is not None or row is None else [row]
     warm = [each for each in workloads.beside(rows_under_way(rows or ())) if each.is_warm] if workloads is not None else []
-    return serialize_app(context, raw, row, rows, described) | serialize.details(raw, row, warm) | _access(raw, workloads)
-
-
-def serialize_app(
-    context: ApiContext,
-    raw: Manifest,
-    row: Manifest | None,
-    rows: Sequence[Manifest] | None,
-    described: str | None,
-    latest: Manifest | None = None,
-) -> Data:
-    """Serializes an App for a list.
-
-    `row`: the row that it serves, else its newest; None if there is none or the caller may not read it. `rows`: those that are live or
-    undecided; None if the caller may read no row: the response then reveals none that the index has. `described`: its workflow's
-    description. `latest`: its newest row, if the index may not have it yet.
-    """
-    meta = raw["metadata"]
-    serialized = serialize_deployment(row, meta["uid"], context, raw["spec"]["workflow"]) if row is not None else None
-    entry = context.latest_row(meta["namespace"], meta["uid"]) if rows is not None else None
-    latest_id = (
-        latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else serialized["id"] if serialized else None
-    )
-    environment = context.labels_of(meta["namespace"]).get(ENVIRONMENT_LABEL)
-    app = serialize.app(raw, serialized, latest_id, described, context, context.settings)
-    return app | serialize.state(raw, rows, environment, context)
+    return AppDetails.of(context, raw, row, rows, described, **details(raw, row, warm), **_access(raw, workloads))
 
 
 def _row(session: CallerSession, app: Entry, name: str | None) -> Manifest | None:
@@ -89,11 +63,11 @@ def _described(session: CallerSession, namespace: str, workflow: str) -> str | N
     return description
 
 
-def _access(raw: Manifest, workloads: AppWorkloads | None) -> Data:
+def _access(raw: Manifest, workloads: AppWorkloads | None) -> Mapping[str, Any]:
     """Returns the access that pods enforce while a change of it waits for a row; else empty."""
     if workloads is None or workloads.checks_keys is None or not may_serve_otherwise(raw.get("status") or {}):
         return {}
-    return serialize.access(workloads.checks_keys)
+    return {"access_control": AccessResponse.of(workloads.checks_keys)}
 
 
 def _workloads(session: CallerSession, raw: Manifest) -> AppWorkloads | None:

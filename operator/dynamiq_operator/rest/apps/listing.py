@@ -11,19 +11,18 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
-from dynamiq_operator.rest.apps.details import serialize_app
+from dynamiq_operator.rest.apps.responses import AppResponse
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.visibility import or_empty, or_none
 from dynamiq_operator.rest.kube.workflow_table import list_workflows
-from dynamiq_operator.rest.shared.serialize import Data
 
 Key = tuple[str, str]
 """Namespace and name."""
 
 
 @dataclass(frozen=True)
-class Beside:
+class ListContext:
     """The objects that the items of a list need besides the Apps.
 
     `rows`: by App, its rows that are live or undecided; the last is the one that it serves, else its newest. `described`: descriptions of
@@ -35,14 +34,14 @@ class Beside:
     described: Mapping[Key, str | None]
     unread: frozenset[str]
 
-    def serialize(self, raw: Manifest) -> Data:
-        """Serializes one App of the list."""
+    def response(self, raw: Manifest) -> AppResponse:
+        """Returns one App of the list."""
         namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
         uid = raw["metadata"]["uid"]
         rows = [row for row in self.rows.get((namespace, name), ()) if may_be_of(uid, row)]
         described = self.described.get((namespace, raw["spec"]["workflow"]))
         readable = None if self.unread & {"", namespace} else rows
-        return serialize_app(self.context, raw, rows[-1] if rows else None, readable, described)
+        return AppResponse.of(self.context, raw, rows[-1] if rows else None, readable, described)
 
 
 def of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[list[Manifest], list[str]]:
@@ -65,7 +64,7 @@ def of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[list
     return [item for _, items in pairs for item in items], [namespace for namespace, _ in pairs]
 
 
-def beside(context: ApiContext, session: CallerSession, namespaces: list[str]) -> Beside:
+def read_context(context: ApiContext, session: CallerSession, namespaces: list[str]) -> ListContext:
     """Reads what the items of these namespaces' Apps need, as far as the caller may read it. Raises errors.ApiError."""
 
     def rows(namespace: str) -> list[Manifest] | None:
@@ -82,7 +81,7 @@ def beside(context: ApiContext, session: CallerSession, namespaces: list[str]) -
         by_app.setdefault((row["metadata"]["namespace"], row["spec"]["app"]), []).append(row)
     described = {_key(each): each["description"] for items in results[len(namespaces) :] for each in items or ()}
     unread = frozenset(namespace for namespace, items in zip(namespaces, results, strict=False) if items is None)
-    return Beside(context, by_app, described, unread)
+    return ListContext(context, by_app, described, unread)
 
 
 def _preference(row: Manifest) -> tuple[bool, int]:

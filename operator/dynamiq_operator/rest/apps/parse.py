@@ -7,7 +7,7 @@ from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.parse import check_config, resolve
+from dynamiq_operator.rest.reads.body_ids import check_config, resolve
 
 
 def app_request(context: ApiContext, session: CallerSession, project: Entry, body: NewApp) -> AppRequest:

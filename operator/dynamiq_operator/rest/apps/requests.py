@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from dynamiq_operator.rest.http.models import IdInput, RequestModel
-from dynamiq_operator.rest.shared.requests import DeploymentConfig
+from dynamiq_operator.rest.parts.requests import DeploymentConfig
 
 
 class AccessControl(RequestModel):
@@ -18,23 +18,6 @@ class AccessControl(RequestModel):
 
 class NewApp(RequestModel):
     """An App and its first deployment."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "Customer support",
-                    "project_id": "7c2eedb0-2296-4575-86f2-b8e1993949b6",
-                    "workflow_id": "04ac8f75-612f-4ff0-b239-7cda6a0aa611",
-                    "access_control": {"access_type": "private"},
-                    "deployment_config": {
-                        "deployment_type": "server_based",
-                        "config": {"autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80}},
-                    },
-                }
-            ]
-        }
-    )
 
     name: Annotated[
         str,

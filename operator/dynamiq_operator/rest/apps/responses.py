@@ -1,28 +1,25 @@
-"""Responses about Apps, for the OpenAPI document."""
+"""Responses about Apps."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
-from dynamiq_operator.rest.shared.examples import (
-    ANNA,
-    APP,
-    CONFIG,
-    GUARD,
-    PROJECT,
-    RELEASE,
-    ROW,
-    RUNS_ON,
-    RUNTIME,
-    VERSION,
-    WAITS,
-    WORKFLOW,
-)
-from dynamiq_operator.rest.shared.responses import Access, Author, Condition, ConfigShape, Guard, RowRef, RuntimeShape, VersionRef, Waits
-from dynamiq_operator.views.app_state import ServingState
+from dynamiq_operator.actions.workloads import IdleWorkload
+from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.names import AUTHOR_ANNOTATION, ENVIRONMENT_LABEL, workflow_version
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http.models import Id, ResponseModel, Time
+from dynamiq_operator.rest.parts.address import answered_at
+from dynamiq_operator.rest.parts.config_fields import FIRST_CONFIG
+from dynamiq_operator.rest.parts.deployment import ConfigShape, Deployment, GuardResponse, RuntimeShape, VersionRef, WaitsResponse
+from dynamiq_operator.rest.parts.responses import AccessResponse, Author, ConditionResponse, Ids, RowRef, author, changed_at
+from dynamiq_operator.views.app_state import ServingState, app_state, is_as_declared, rows_under_way
+from dynamiq_operator.views.history import HistoryRow
+from dynamiq_operator.views.waiting import is_waiting, waits_of
 
 
 class WorkflowRef(ResponseModel):
@@ -34,8 +31,15 @@ class WorkflowRef(ResponseModel):
 class AppVersionRef(VersionRef):
     created_at: Time | None
 
+    @classmethod
+    def of_app(cls, version: VersionRef | None, namespace: str, workflow: str, ids: Ids) -> AppVersionRef | None:
+        """Returns the version of an App's row, with the time at which it was released."""
+        if version is None:
+            return None
+        return cls(**version.as_json(), created_at=ids.created_at(VERSIONS, namespace, workflow_version(workflow, version.version)))
 
-class AppStatus(ResponseModel):
+
+class AppStatusResponse(ResponseModel):
     """The App's state in one word, with the reason from its condition."""
 
     word: Annotated[
@@ -59,6 +63,18 @@ class LiveRef(ResponseModel):
     version: str
     created_at: Time | None
 
+    @classmethod
+    def of(cls, raw: Manifest, rows: Iterable[Manifest] | None, ids: Ids) -> LiveRef | None:
+        """Returns the row that the App serves; None if it serves none. `rows`: as `AppResponse.of` takes them."""
+        if (live := (raw.get("status") or {}).get("live")) is None:
+            return None
+        namespace, name = raw["metadata"]["namespace"], live["row"]
+        row = next((HistoryRow.of(each) for each in rows or () if each["metadata"]["name"] == name), None)
+        # A row that has just ended is not among `rows`, so the index is used, but only for callers who may read rows.
+        known = (ids.id_of(RECORDS, namespace, name), ids.created_at(RECORDS, namespace, name)) if rows is not None else (None, None)
+        uid, created_at = (row.uid, row.date) if row is not None else known
+        return cls(deployment_id=uid, name=name, sequence=live["sequence"], version=live["workflowVersion"], created_at=created_at)
+
 
 class UnderWayRef(ResponseModel):
     """The newest deployment that is not decided yet."""
@@ -69,11 +85,17 @@ class UnderWayRef(ResponseModel):
     version: Annotated[str | None, Field(description="None until the row is pinned.")]
     status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing"]})]
 
+    @classmethod
+    def of(cls, raw: Manifest, **fields: Any) -> Self:
+        """Returns a row, with further fields."""
+        row = HistoryRow.of(raw)
+        return cls(deployment_id=row.uid, name=row.name, sequence=row.sequence, version=row.version, status=row.status, **fields)
+
 
 class WaitingRef(UnderWayRef):
     """A waiting deployment."""
 
-    waits: Waits | None
+    waits: WaitsResponse | None
 
 
 class GitAsks(ResponseModel):
@@ -93,57 +115,7 @@ class WarmRef(ResponseModel):
     pods_ready: int
 
 
-_APP: dict[str, Any] = {
-    "id": APP,
-    "name": "Customer support",
-    "description": "Answers customers' questions",
-    "project_id": PROJECT,
-    "hostname": "support.demo.example.com",
-    "runtime_id": RUNTIME,
-    "workflow_id": WORKFLOW,
-    "workflow_version_id": VERSION,
-    "deployment_config": CONFIG,
-    "access_control": {"access_type": "private"},
-    "created_at": "2026-11-24T22:19:23Z",
-    "created_by": ANNA,
-    "updated_at": "2026-11-24T22:22:45Z",
-    "updated_by": ANNA,
-    "archived_at": None,
-    "archived_by": None,
-    "latest_deployment_id": ROW,
-    "runtime": RUNS_ON,
-    "workflow": {"id": WORKFLOW, "name": "support", "description": "Answers customers' questions"},
-    "workflow_version": {**RELEASE, "created_at": "2026-11-24T22:19:23Z"},
-    "namespace": "demo",
-    "resource_name": "support",
-    "environment": "production",
-    "status": {"word": "Live", "reason": "Serving", "message": "v2 (#2, support-x8cc4) is live"},
-    "live": {
-        "deployment_id": ROW,
-        "name": "support-x8cc4",
-        "sequence": 2,
-        "version": "v2",
-        "created_at": "2026-11-24T22:22:45Z",
-    },
-    "under_way": None,
-    "waiting": [
-        {
-            "deployment_id": "5f1a0b5e-52a5-5f0a-9c1e-7a9a3f0f7a11",
-            "name": "support-k2x7p",
-            "sequence": 3,
-            "version": "v3",
-            "status": "Pending",
-            "waits": WAITS,
-        }
-    ],
-    "holds": None,
-    "suspended": False,
-}
-
-
-class App(ResponseModel):
-    model_config = example(**_APP)
-
+class AppResponse(ResponseModel):
     id: Id
     name: str
     description: str | None
@@ -155,7 +127,7 @@ class App(ResponseModel):
     workflow_id: Id | None
     workflow_version_id: Id | None
     deployment_config: ConfigShape
-    access_control: Access
+    access_control: AccessResponse
     created_at: Time
     created_by: Annotated[Author | None, Field(description="None for an App that was not created through this API.")]
     updated_at: Time
@@ -169,40 +141,103 @@ class App(ResponseModel):
     namespace: Annotated[str, Field(description="The App's namespace, for kubectl.")]
     resource_name: Annotated[str, Field(description="The App's own name there.")]
     environment: Annotated[str | None, Field(description="The namespace's label dynamiq.getdynamiq.ai/environment.")]
-    status: AppStatus
+    status: AppStatusResponse
     live: LiveRef | None
     under_way: Annotated[UnderWayRef | None, Field(description="Also none if the caller may not list deployments.")]
     waiting: Annotated[list[WaitingRef], Field(description="Deployments that a guard blocks, newest first.")]
     holds: Annotated[RowRef | None, Field(description="The rollback since which changes from Git are on hold.")]
     suspended: Annotated[bool, Field(description="While suspended, nobody can deploy the App. It keeps running.")]
 
+    @classmethod
+    def of(
+        cls,
+        context: ApiContext,
+        raw: Manifest,
+        row: Manifest | None,
+        rows: Sequence[Manifest] | None,
+        described: str | None,
+        latest: Manifest | None = None,
+        **fields: Any,
+    ) -> Self:
+        """Returns an App.
 
-class AppDetails(App):
+        `row`: the row that it serves, else its newest; None if there is none or the caller may not read it. `rows`: those that are live or
+        undecided; None if the caller may read no row: the response then reveals none that the index has. `described`: its workflow's
+        description. `latest`: its newest row, if the index may not have it yet. `fields`: further ones, or others in place of these.
+        """
+        meta, spec = raw["metadata"], raw["spec"]
+        namespace, workflow = meta["namespace"], spec["workflow"]
+        shown = Deployment.of(row, meta["uid"], context, workflow) if row is not None else None
+        entry = context.latest_row(namespace, meta["uid"]) if rows is not None else None
+        newest = latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else None
+        hostname, is_private = answered_at(raw, context.settings)
+        workflow_id = context.id_of(WORKFLOWS, namespace, workflow)
+        creator = author((meta.get("annotations") or {}).get(AUTHOR_ANNOTATION))
+        made: dict[str, Any] = {
+            "id": meta["uid"],
+            "name": spec.get("displayName") or meta["name"],
+            "description": spec.get("description"),
+            "project_id": context.id_of(NAMESPACES, "", namespace),
+            "hostname": hostname,
+            "runtime_id": shown.runtime_id if shown else None,
+            "workflow_id": workflow_id,
+            "workflow_version_id": shown.workflow_version_id if shown else None,
+            "deployment_config": shown.deployment_config if shown else ConfigShape.read(FIRST_CONFIG),
+            "access_control": AccessResponse.of(is_private),
+            "created_at": meta["creationTimestamp"],
+            "created_by": creator,
+            "updated_at": max(changed_at(meta), shown.created_at if shown else ""),
+            "updated_by": (shown.created_by if shown else None) or creator,
+            "archived_at": None,
+            "archived_by": None,
+            "latest_deployment_id": newest or (shown.id if shown else None),
+            "runtime": shown.runtime if shown else None,
+            "workflow": WorkflowRef(id=workflow_id, name=workflow, description=described),
+            "workflow_version": AppVersionRef.of_app(shown.workflow_version, namespace, workflow, context) if shown else None,
+            "namespace": namespace,
+            "resource_name": meta["name"],
+            "environment": context.labels_of(namespace).get(ENVIRONMENT_LABEL),
+        }
+        return cls(**{**made, **_state(raw, rows, context), **fields})
+
+
+class AppDetails(AppResponse):
     """An App as it is read by itself."""
 
-    model_config = example(
-        **_APP,
-        conditions=[
-            {
-                "type": "Ready",
-                "status": "True",
-                "reason": "Serving",
-                "message": "v2 (#2, support-x8cc4) is live",
-                "since": "2026-11-24T22:22:49Z",
-            }
-        ],
-        git={
-            "workflow_version": "v2",
-            "runtime": None,
-            "message": "Questions go to the right team",
-            "changed_by": "anna@example.com",
-            "is_live": True,
-        },
-        warm=[{"version": "v1", "pods_ready": 1}],
-        guards=[GUARD],
-    )
-
-    conditions: list[Condition]
+    conditions: list[ConditionResponse]
     git: Annotated[GitAsks | None, Field(description="None for an App that Git does not deploy.")]
     warm: Annotated[list[WarmRef], Field(description="Of strategy Switch: the standby, if the caller may read workloads.")]
-    guards: Annotated[list[Guard], Field(description="What would block a deployment that is requested now.")]
+    guards: Annotated[list[GuardResponse], Field(description="What would block a deployment that is requested now.")]
+
+
+def _state(raw: Manifest, rows: Sequence[Manifest] | None, ids: Ids) -> Mapping[str, Any]:
+    """Returns the App's state, what it serves and what is under way. `rows`: as `AppResponse.of` takes them."""
+    undecided = rows_under_way(rows or ())
+    under_way, held = next((row for row in undecided if not is_waiting(row)), None), [row for row in undecided if is_waiting(row)]
+    summary = app_state(raw, under_way, next(iter(held), None))
+    holds = (raw.get("status") or {}).get("holds")
+    waiting = ((row, waits_of(row)) for row in held)
+    return {
+        "status": AppStatusResponse(word=summary.state.value, reason=summary.reason, message=summary.message),
+        "live": LiveRef.of(raw, rows, ids),
+        "under_way": UnderWayRef.of(under_way) if under_way is not None else None,
+        "waiting": [WaitingRef.of(row, waits=WaitsResponse.read(waits) if waits else None) for row, waits in waiting],
+        "holds": RowRef.read(holds) if holds else None,
+        "suspended": bool(raw["spec"].get("suspend")),
+    }
+
+
+def details(raw: Manifest, row: Manifest | None, standbys: Iterable[IdleWorkload]) -> Mapping[str, Any]:
+    """Returns the fields that an App has only when it is read by itself.
+
+    `row`: the row that it serves; `standbys`: standby workloads that are ready beside it.
+    """
+    deploy, status = raw["spec"].get("deploy"), raw.get("status") or {}
+    live = (status.get("live") or {}).get("row")
+    is_live = row is not None and live == row["metadata"]["name"] and deploy is not None and is_as_declared(raw, row)
+    return {
+        "conditions": [ConditionResponse.read(each) for each in status.get("conditions") or ()],
+        "git": GitAsks.read(deploy, is_live=is_live) if deploy is not None else None,
+        "warm": [WarmRef(version=each.version, pods_ready=each.ready) for each in standbys],
+        "guards": [GuardResponse.read(each) for each in status.get("guards") or ()],
+    }

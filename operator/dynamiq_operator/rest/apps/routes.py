@@ -15,8 +15,8 @@ from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
 from dynamiq_operator.rest.apps import responses
-from dynamiq_operator.rest.apps.details import read_details, serialize_app
-from dynamiq_operator.rest.apps.listing import beside, of_each_namespace
+from dynamiq_operator.rest.apps.details import read_details
+from dynamiq_operator.rest.apps.listing import of_each_namespace, read_context
 from dynamiq_operator.rest.apps.parse import app_request
 from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ContextOf, SessionOf
@@ -28,15 +28,15 @@ from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.visibility import may_read
-from dynamiq_operator.rest.shared.config_fields import FIRST_CONFIG
-from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.parts.config_fields import FIRST_CONFIG
+from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.serving.encoding import Json
 
 LOG = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/apps", tags=["apps"], route_class=StrictRoute)
 
 
-@router.get("", responses=documented(Many[responses.App], 404, 422))
+@router.get("", responses=documented(Many[responses.AppResponse], 404, 422))
 def every_app(
     context: ContextOf,
     session: SessionOf,
@@ -67,10 +67,10 @@ def every_app(
         if project_id is not None:
             raise unknown_id("project", project_id, "project_id") from None
         apps, namespaces = of_each_namespace(context, session)
-    return paging.of(newest(apps), beside(context, session, namespaces).serialize)
+    return paging.of(newest(apps), read_context(context, session, namespaces).response)
 
 
-@router.post("", status_code=201, responses=documented(One[responses.App], 404, 409, 413, 415, 422, status=201, says="The App."))
+@router.post("", status_code=201, responses=documented(One[responses.AppResponse], 404, 409, 413, 415, 422, status=201, says="The App."))
 def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf = None) -> Json:
     """Creates the App and its first deployment. If that is refused, nothing is left of the App."""
     project = context.find(NAMESPACES, body.project_id, "project_id")
@@ -88,8 +88,8 @@ def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf 
         raise
     context.index.of(APPS).put(performed.app)
     context.index.of(RECORDS).put(performed.row)
-    serialized = serialize_app(context, performed.app, performed.row, [performed.row], None, latest=performed.row)
-    return Json({"data": serialized}, 201, REPLAYED if performed.is_replayed else None)
+    made = responses.AppResponse.of(context, performed.app, performed.row, [performed.row], None, latest=performed.row)
+    return Json({"data": made}, 201, REPLAYED if performed.is_replayed else None)
 
 
 @router.get("/{app_id}", responses=documented(One[responses.AppDetails], 404, 422))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dynamiq_operator.rest.http.models import RequestModel
@@ -90,18 +90,6 @@ class ExposureInput(RequestModel):
 
 class ConfigurationChange(RequestModel):
     """The fields to change. Omitted fields stay; each field is replaced as a whole."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "object_version": "74234e98af-74234e98af-5d3e0a5b1c-74234e98af-74234e98af-4f53cda18c",
-                    "hostname": "support.example.com",
-                    "variables": [{"name": "LANGUAGE", "value": "en"}, {"name": "TOKEN", "secret": {"name": "support", "key": "token"}}],
-                }
-            ]
-        }
-    )
 
     object_version: Annotated[str, Field(pattern=OBJECT_VERSION, description="Version of the configuration that was read.")]
     hostname: Annotated[str | None, Field(min_length=1, max_length=253, description="null: the one in the operator's domain.")] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from dynamiq_operator.rest.http.models import RequestModel
 from dynamiq_operator.serving.tokens import TOKEN_MAX
@@ -12,7 +12,5 @@ from dynamiq_operator.serving.tokens import TOKEN_MAX
 
 class NewSession(RequestModel):
     """A token of this cluster."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"token": "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2ln"}]})
 
     token: Annotated[str, Field(min_length=1, max_length=TOKEN_MAX, description="A token of `kubectl create token`, or an ID token.")]

@@ -23,7 +23,7 @@ from dynamiq_operator.rest.http.errors import HttpProblem, invalid_field
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import User, expires_at
-from dynamiq_operator.rest.shared.serialize import Data
+from dynamiq_operator.rest.parts.responses import author
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(tags=["console"], route_class=StrictRoute)
@@ -80,12 +80,12 @@ async def _user(context: ApiContext, token: str) -> User | None:
 
 def _answer(console: Console, user: User | None, token: str | None, status: int, set_cookies: Iterable[str]) -> Json:
     ends, oidc = expires_at(token) if token is not None else None, console.options.oidc
-    data: Data = {
-        "user": user.as_author() if user is not None else None,
-        "expires_at": f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%dT%H:%M:%SZ}" if ends is not None else None,
-        "sign_in": {"token": True, "oidc": {"name": oidc.name} if oidc is not None else None},
-        "version": __version__,
-    }
+    data = responses.ConsoleSession(
+        user=author(user.username) if user is not None else None,
+        expires_at=f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%dT%H:%M:%SZ}" if ends is not None else None,
+        sign_in=responses.SignInResponse(token=True, oidc=responses.OidcSignIn(name=oidc.name) if oidc is not None else None),
+        version=__version__,
+    )
     answer = Json({"data": data}, status)
     _with_cookies(answer, set_cookies)
     return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dynamiq_operator.actions.archived_row import WithArchivedRow
 from dynamiq_operator.kube.api import Api
@@ -11,28 +11,29 @@ from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import rows
+from dynamiq_operator.rest.deployments.responses import ArchiveShape
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Accepts, Entry
-from dynamiq_operator.rest.shared.archive import Archive, Key, archive_of
-from dynamiq_operator.rest.shared.rows import groups_of, is_id, read_row
+from dynamiq_operator.rest.reads.archive import ArchivedKey, RecorderArchive, archive_of
+from dynamiq_operator.rest.reads.rows import groups_of, is_id, read_row
 
 FILTERED = "filters apply only to rows in the cluster: archived rows are not listed"
 UNREACHED = "older rows are in the archive, which cannot be read now: "
 AWAY = (501, 503)
 
 
-class Page(NamedTuple):
+class HistoryPage(NamedTuple):
     """One page of a history. `names`: of the rows in the cluster. `archive`: facts about the archive; None if the App has none."""
 
     rows: list[Manifest]
     total: int
     names: frozenset[str]
-    archive: dict[str, Any] | None
+    archive: ArchiveShape | None
 
 
-def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None) -> Page:
+def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None) -> HistoryPage:
     """Returns a page of an App's history.
 
     Raises errors.ApiError, and HttpProblem if the page has rows of an archive that does not answer.
@@ -41,7 +42,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     if archive is None:
         return _in_cluster(context, session, app, paging, accepts, None)
     if accepts is not None:
-        return _in_cluster(context, session, app, paging, accepts, {"rows": None, "says": FILTERED})
+        return _in_cluster(context, session, app, paging, accepts, ArchiveShape(rows=None, says=FILTERED))
     rows.check_listable(context, session, app)
     try:
         merged = _merged_page(context, session, app, paging, archive)
@@ -49,7 +50,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
         count = context.index.of(RECORDS).count(groups_of(app))
         if problem.status not in AWAY or paging.sort != "-created_at" or paging.begin >= max(count, 1):
             raise
-        return _in_cluster(context, session, app, paging, None, {"rows": None, "says": f"{UNREACHED}{problem}"})
+        return _in_cluster(context, session, app, paging, None, ArchiveShape(rows=None, says=f"{UNREACHED}{problem}"))
     return merged
 
 
@@ -117,13 +118,13 @@ def flow(context: ApiContext, session: CallerSession, app: Entry, flow_hash: str
 
 
 def _in_cluster(
-    context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None, archive: dict[str, Any] | None
-) -> Page:
+    context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None, archive: ArchiveShape | None
+) -> HistoryPage:
     listed = rows.page(context, session, app, paging, accepts)
-    return Page(listed.rows, listed.total, frozenset(each["metadata"]["name"] for each in listed.rows), archive)
+    return HistoryPage(listed.rows, listed.total, frozenset(each["metadata"]["name"] for each in listed.rows), archive)
 
 
-def _merged_page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, archive: Archive) -> Page:
+def _merged_page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, archive: RecorderArchive) -> HistoryPage:
     index = context.index.of(RECORDS)
     for attempt in range(rows.TRIES):
         members = index.members(groups_of(app), newest_first=True)
@@ -145,10 +146,10 @@ def _merged_page(context: ApiContext, session: CallerSession, app: Entry, paging
     of_archive = _read(archive, [each for each in shown if isinstance(each, int)])
     manifests = [by_uid.get(each.uid) if isinstance(each, Entry) else of_archive.get(each) for each in shown]
     names = frozenset(entry.name for entry in entries)
-    return Page([each for each in manifests if each is not None], total, names, {"rows": archived, "says": None})
+    return HistoryPage([each for each in manifests if each is not None], total, names, ArchiveShape(rows=archived, says=None))
 
 
-def _merged(members: Sequence[Entry], keys: Sequence[Key]) -> list[Entry | int]:
+def _merged(members: Sequence[Entry], keys: Sequence[ArchivedKey]) -> list[Entry | int]:
     """Merges the cluster's rows with archived ones that are as young and not among them, newest first.
 
     Archived rows are given by their places.
@@ -163,7 +164,7 @@ def _merged(members: Sequence[Entry], keys: Sequence[Key]) -> list[Entry | int]:
     return [*merged, *(at for _, at in between)]
 
 
-def _read(archive: Archive, places: Sequence[int]) -> dict[int, Manifest]:
+def _read(archive: RecorderArchive, places: Sequence[int]) -> dict[int, Manifest]:
     """Returns archived rows by their places, which must be close together."""
     if not places:
         return {}

@@ -11,8 +11,8 @@ from dynamiq_operator.actions.idempotency import KeyClaim, Performed
 from dynamiq_operator.actions.promote import PromotionPlan, perform_promotion, spelled_out_promotion
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.rest.deployments.requests import Confirmed
-from dynamiq_operator.rest.deployments.serialize import side
-from dynamiq_operator.rest.shared.serialize import guard
+from dynamiq_operator.rest.deployments.responses import PreviewSide
+from dynamiq_operator.rest.parts.deployment import GuardResponse
 
 
 def deploy(api: Api, request: DeployRequest, claim: KeyClaim | None, confirmation: Confirmed, elsewhere: Iterable[str]) -> Performed:
@@ -31,12 +31,12 @@ def promote(api: Api, plan: PromotionPlan, confirmation: Confirmed) -> Performed
 
 
 def _check(plan: PreviewedDeploy, confirmation: Confirmed) -> None:
-    expected, then, live = confirmation.given(), plan.preview.then, plan.preview.now
+    expected, then, live = confirmation.sent(), plan.preview.then, plan.preview.now
     now = {
-        **side(then.as_json()),
-        "from": side(live.as_json()) if live is not None else None,
+        **PreviewSide.read(then.as_json()).plain(),
+        "from": PreviewSide.read(live.as_json()).plain() if live is not None else None,
         "under_way": plan.preview.under_way,
-        "guards": [guard(each.as_json()) for each in plan.preview.guards],
+        "guards": [GuardResponse.read(each.as_json()).plain() for each in plan.preview.guards],
         "begins_hold": plan.preview.begins_hold,
     }
     # A side has the resources twice: a difference is reported once, and a config without them is compared without.

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Query
 
 from dynamiq_operator.model.manifests import Phase, format_time
 from dynamiq_operator.model.names import natural
+from dynamiq_operator.rest.deployments.responses import Count, HistoryFilters
 from dynamiq_operator.rest.kube.entries import SEARCHED_MOST, Accepts, Entry, RowFacts, searched
-from dynamiq_operator.rest.shared.times import TIME, moment
+from dynamiq_operator.rest.parts.times import TIME, moment
 
 _PHASES = "|".join(Phase)
 SEARCH_MAX = 100
@@ -99,30 +100,30 @@ def _seconds(parameter: str, text: str | None) -> float | None:
 FiltersOf = Annotated[Filters, Depends(_filters)]
 
 
-def choices(entries: Iterable[Entry]) -> dict[str, Any]:
+def choices(entries: Iterable[Entry]) -> HistoryFilters:
     """Returns the values by which the rows of a history can be filtered, with the number of rows for each.
 
     Statuses and authors: the most frequent first. Versions and runtimes: the newest first.
     """
     rows = [entry.row for entry in entries if entry.row is not None]
     began = [row.began for row in rows]
-    return {
-        "statuses": _most_first(row.phase for row in rows),
-        "authors": _most_first(row.author for row in rows),
-        "versions": _newest_first(row.version for row in rows),
-        "runtimes": _newest_first(row.runtime for row in rows),
-        "total": len(rows),
-        "first_at": _time(min(began)) if rows else None,
-        "last_at": _time(max(began)) if rows else None,
-    }
+    return HistoryFilters(
+        statuses=_most_first(row.phase for row in rows),
+        authors=_most_first(row.author for row in rows),
+        versions=_newest_first(row.version for row in rows),
+        runtimes=_newest_first(row.runtime for row in rows),
+        total=len(rows),
+        first_at=_time(min(began)) if rows else None,
+        last_at=_time(max(began)) if rows else None,
+    )
 
 
-def _most_first(values: Iterable[str]) -> list[dict[str, Any]]:
-    return [{"value": value, "count": count} for value, count in sorted(_counted(values), key=lambda each: (-each[1], each[0]))]
+def _most_first(values: Iterable[str]) -> list[Count]:
+    return [Count(value=value, count=count) for value, count in sorted(_counted(values), key=lambda each: (-each[1], each[0]))]
 
 
-def _newest_first(values: Iterable[str]) -> list[dict[str, Any]]:
-    return [{"value": value, "count": count} for value, count in sorted(_counted(values), key=lambda each: natural(each[0]), reverse=True)]
+def _newest_first(values: Iterable[str]) -> list[Count]:
+    return [Count(value=value, count=count) for value, count in sorted(_counted(values), key=lambda each: natural(each[0]), reverse=True)]
 
 
 def _counted(values: Iterable[str]) -> Iterable[tuple[str, int]]:

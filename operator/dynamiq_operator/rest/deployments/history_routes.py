@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Container, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +17,7 @@ from dynamiq_operator.actions.history import flow_of, rejections_in_force
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest, Record, Unreadable, read
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import archived, filters, live, responses, rows, serialize, settings, verification
+from dynamiq_operator.rest.deployments import archived, filters, live, responses, rows, settings, verification
 from dynamiq_operator.rest.deployments.filters import FiltersOf
 from dynamiq_operator.rest.deployments.last_good import last_good
 from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
@@ -28,11 +28,11 @@ from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.readiness import read_ready
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.rows import DeploymentId
-from dynamiq_operator.rest.shared.serialize import serialize_deployment
-from dynamiq_operator.rest.shared.times import TIME, moment
+from dynamiq_operator.rest.parts.deployment import DeployableShape, Deployment
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.parts.times import TIME, moment
+from dynamiq_operator.rest.reads.readiness import read_ready
+from dynamiq_operator.rest.reads.rows import DeploymentId
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.views.deployable import IN_ARCHIVE
 
@@ -43,7 +43,7 @@ DeployableFlag = Annotated[
 ]
 
 
-@router.get("/deployments", responses=documented(responses.History, 404, 422))
+@router.get("/deployments", responses=documented(responses.HistoryResponse, 404, 422))
 def deployments(
     context: ContextOf, session: SessionOf, paging: PagingOf, filter_: FiltersOf, app_id: AppId, deployable: DeployableFlag = False
 ) -> Json:
@@ -63,10 +63,7 @@ def deployments(
     return paging.answer(
         page.rows,
         page.total,
-        lambda row: {
-            **serialize_deployment(row, app.uid, context, workflow, kept, reverts),
-            **evaluations.get(row["metadata"]["name"], {}),
-        },
+        lambda row: Deployment.of(row, app.uid, context, workflow, kept, reverts, **evaluations.get(row["metadata"]["name"], {})),
         **more,
     )
 
@@ -80,18 +77,18 @@ def deployment_filters(context: ContextOf, session: SessionOf, app_id: AppId) ->
     return Json({"data": filters.choices(entries)})
 
 
-@router.get("/deployments/last-good", responses=documented(One[responses.LastGood], 404, 422))
+@router.get("/deployments/last-good", responses=documented(One[responses.LastGoodResponse], 404, 422))
 def last_good_deployment(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """Returns the deployment that a rollback restores by default, or why there is none."""
     app = context.find(APPS, app_id)
     with hidden_as_unknown("App", app_id):
         rejected = rejections_in_force(session.api, app.namespace)
         row, why_none = last_good(context, session, app, {each["spec"]["workflowHash"] for each in rejected or ()})
-    serialized = serialize_deployment(row, app.uid, context) if row is not None else None
+    good = Deployment.of(row, app.uid, context) if row is not None else None
     warnings = (
-        [rejections.unread(app.namespace, serialized["workflow_version"]["version"])] if serialized is not None and rejected is None else []
+        [rejections.unread(app.namespace, good.workflow_version.version)] if good and good.workflow_version and rejected is None else []
     )
-    return Json({"data": {"deployment": serialized, "reason": why_none or None, "warnings": warnings}})
+    return Json({"data": responses.LastGoodResponse(deployment=good, reason=why_none or None, warnings=warnings)})
 
 
 @router.get("/deployments/{deployment_id}", responses=documented(One[responses.DeploymentDetail], 404, 422))
@@ -108,11 +105,10 @@ def deployment(
             flow = flow_of(session.api, app.namespace, app.name, record.pinned)
             flow = flow if flow is not None else archived.flow(context, session, app, record.pinned.workflow_hash)
     kept = kept_pins(context, session, seen, None) if "pinned" not in row["spec"] else None
-    serialized = serialize_deployment(row, app.uid, context, seen["spec"]["workflow"], kept, rows.reverts(context, session, app, [row]))
-    if deployable:
-        name = row["metadata"]["name"]
-        serialized |= _evaluate(session, app, [row], () if archived.is_archived(row) else (name,))[name]
-    return Json({"data": serialize.details(row, serialized, ready, flow)})
+    reverts, name = rows.reverts(context, session, app, [row]), row["metadata"]["name"]
+    more = _evaluate(session, app, [row], () if archived.is_archived(row) else (name,))[name] if deployable else {}
+    listed = Deployment.of(row, app.uid, context, seen["spec"]["workflow"], kept, reverts, **more)
+    return Json({"data": responses.DeploymentDetail.of_whole(row, listed, ready, flow)})
 
 
 @router.get("/deployments/{deployment_id}/diff", responses=documented(One[responses.ComparisonShape], 404, 409, 422))
@@ -132,7 +128,7 @@ def difference(
     after = archived.row(context, session, app, deployment_id)
     before = archived.row(context, session, app, other, "with") if other is not None else archived.before(context, session, app, after)
     api = archived.api_of(context, session, app, before, after)
-    return Json({"data": serialize.comparison(compare(api, before, after), before, after)})
+    return Json({"data": responses.ComparisonShape.of(compare(api, before, after), before, after)})
 
 
 @router.get("/at", responses=documented(One[responses.LiveAtShape], 404, 422))
@@ -151,10 +147,10 @@ def live_at(
         answer = live.live_at(context, session, app, when.isoformat().replace("+00:00", "Z"))
         reverts = rows.reverts(context, session, app, answer.rows.values())
     live_row, rolling_out = (
-        serialize_deployment(raw, app.uid, context, reverts=reverts) if (raw := answer.raw(row)) is not None else None
-        for row in (answer.told.row, answer.told.rolling_out)
+        Deployment.of(raw, app.uid, context, reverts=reverts) if (raw := answer.raw(row)) is not None else None
+        for row in (answer.result.row, answer.result.rolling_out)
     )
-    return Json({"data": serialize.live_at(answer.told, live_row, rolling_out)})
+    return Json({"data": responses.LiveAtShape.of(answer.result, live_row, rolling_out)})
 
 
 @router.get("/changes", responses=documented(Many[responses.AppChangeShape], 404, 422))
@@ -167,10 +163,10 @@ def changes(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: Ap
     app = context.find(APPS, app_id)
     with hidden_as_unknown("App", app_id):
         listed = settings.changes(session, app)
-    return paging.of(listed, settings.change)
+    return paging.of(listed, responses.AppChangeShape.of)
 
 
-@router.get("/verify", responses=documented(One[responses.Verification], 404, 422))
+@router.get("/verify", responses=documented(One[responses.VerificationResponse], 404, 422))
 async def verify(
     context: ContextOf,
     session: SessionOf,
@@ -192,7 +188,9 @@ def _verified(context: ContextOf, session: SessionOf, app_id: str, expect: str |
     return Json({"data": result})
 
 
-def _evaluate(session: CallerSession, app: Entry, manifests: Sequence[Manifest], in_cluster: Container[str]) -> dict[str, dict[str, Any]]:
+def _evaluate(
+    session: CallerSession, app: Entry, manifests: Sequence[Manifest], in_cluster: Container[str]
+) -> dict[str, dict[str, DeployableShape]]:
     """Evaluates for each row, by name, if it can be rolled back to now.
 
     `in_cluster`: names of the rows that are not only in the archive.
@@ -200,7 +198,7 @@ def _evaluate(session: CallerSession, app: Entry, manifests: Sequence[Manifest],
     present = [row for row in manifests if row["metadata"]["name"] in in_cluster]
     evaluations = deployables(session.api, app.namespace, app.name, present)
     evaluations |= {row["metadata"]["name"]: IN_ARCHIVE for row in manifests if row["metadata"]["name"] not in in_cluster}
-    return {name: {"deployable": each.as_json()} for name, each in evaluations.items()}
+    return {name: {"deployable": DeployableShape.read(each.as_json())} for name, each in evaluations.items()}
 
 
 def _kept(context: ContextOf, session: SessionOf, app: Entry, manifests: Sequence[Manifest]) -> Pins | None:

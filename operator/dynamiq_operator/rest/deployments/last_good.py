@@ -11,9 +11,9 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.rows import groups_of
+from dynamiq_operator.rest.reads.rows import groups_of
 
-AT_ONCE, LOOKED_THROUGH = 20, 200
+AT_ONCE, READ_MOST = 20, 200
 """Rows to read before it decides if more are needed, and rows to read at most."""
 
 
@@ -26,11 +26,11 @@ def last_good(context: ApiContext, session: CallerSession, app: Entry, rejected:
     members = context.index.of(RECORDS).members(groups_of(app), newest_first=True)
     pinned = [entry for entry in members if entry.row is not None and entry.row.version and entry.row.phase != Phase.FAILED]
     result, newest = find_last_good((), app.name), list[Manifest]()
-    for at in range(0, min(len(pinned), LOOKED_THROUGH), AT_ONCE):
+    for at in range(0, min(len(pinned), READ_MOST), AT_ONCE):
         batch = pinned[at : at + AT_ONCE]
         read = rows.read(context, session, app, batch)
         newest += [read[entry.uid] for entry in batch if entry.uid in read]
         result = find_last_good(newest, app.name, rejected)
         if result[0] is not None:
             return result
-    return result if len(pinned) <= LOOKED_THROUGH else (None, f"none of the newest {LOOKED_THROUGH} rows is good")
+    return result if len(pinned) <= READ_MOST else (None, f"none of the newest {READ_MOST} rows is good")

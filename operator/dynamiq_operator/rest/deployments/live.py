@@ -12,8 +12,8 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.archive import archive_of
-from dynamiq_operator.rest.shared.rows import groups_of
+from dynamiq_operator.rest.reads.archive import archive_of
+from dynamiq_operator.rest.reads.rows import groups_of
 from dynamiq_operator.views.audited import AuditedRow, WentLive
 from dynamiq_operator.views.live_at import LiveAt, LiveAtSearch
 
@@ -21,10 +21,10 @@ AT_ONCE = 20
 """Rows to read before it decides if more are needed."""
 
 
-class Found(NamedTuple):
+class LiveAtRows(NamedTuple):
     """The answer, and the rows that were read for it, by name."""
 
-    told: LiveAt
+    result: LiveAt
     rows: dict[str, Manifest]
 
     def raw(self, row: AuditedRow | None) -> Manifest | None:
@@ -32,7 +32,7 @@ class Found(NamedTuple):
         return self.rows[row.row.name] if row is not None else None
 
 
-def live_at(context: ApiContext, session: CallerSession, app: Entry, time: str) -> Found:
+def live_at(context: ApiContext, session: CallerSession, app: Entry, time: str) -> LiveAtRows:
     """Returns what was live at a time, RFC 3339. Raises errors.ApiError; Denied if the caller may not list rows of the namespace.
 
     It reads back from that time until a row that was live by then, and forward until the next that went live. If there is none, it has read
@@ -65,7 +65,7 @@ def live_at(context: ApiContext, session: CallerSession, app: Entry, time: str) 
             if raw["metadata"]["name"] not in by_name:
                 by_name[raw["metadata"]["name"]] = raw
                 reading.add(raw)
-    return Found(reading.found(), by_name)
+    return LiveAtRows(reading.found(), by_name)
 
 
 def _went_live(raw: Manifest, moment: datetime, *, by_then: bool) -> bool:

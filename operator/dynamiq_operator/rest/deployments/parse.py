@@ -13,7 +13,7 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments.requests import NewDeployment
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, invalid_field, unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.shared.parse import Named, resolve
+from dynamiq_operator.rest.reads.body_ids import Named, resolve
 
 
 def deploy_request(

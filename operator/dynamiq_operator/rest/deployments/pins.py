@@ -13,7 +13,7 @@ from dynamiq_operator.kube.resources import RECORDS, RUNTIMES
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.shared.config_fields import FIRST_CONFIG
+from dynamiq_operator.rest.parts.config_fields import FIRST_CONFIG
 
 KNOWN_FOR = 60.0
 """Seconds for which pins are cached: as long as a token's user."""

@@ -8,14 +8,14 @@ from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model.names import PROJECT_LABEL
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import confirmations
-from dynamiq_operator.rest.deployments.requests import Promotion
+from dynamiq_operator.rest.deployments.requests import PromotionFields
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import may_read
 
 
-def target_of(context: ApiContext, session: CallerSession, app: Entry, body: Promotion) -> str:
+def target_of(context: ApiContext, session: CallerSession, app: Entry, body: PromotionFields) -> str:
     """Returns the namespace to promote to: by id, else by labels in the index. Raises Refusal and HttpProblem.
 
     A namespace that the caller may not read is no target.
@@ -37,7 +37,7 @@ def target_of(context: ApiContext, session: CallerSession, app: Entry, body: Pro
     return promoting.target_among(candidates, app.namespace, own, body.environment)
 
 
-def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promotion, key: CallerKey | None) -> Performed:
+def promote(context: ApiContext, session: CallerSession, app: Entry, body: PromotionFields, key: CallerKey | None) -> Performed:
     """Promotes; returns the row. Raises HttpProblem, Refusal and errors.ApiError."""
     request = request_of(context, app, body)
     confirmation = body.confirmed
@@ -47,7 +47,7 @@ def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promo
             return promoting.perform_promotion(session.api, planned)
         return confirmations.promote(session.api, planned, confirmation)
 
-    if (claim := promoting.promotion_claim(request, app.uid, key, confirmation.given() if confirmation is not None else None)) is None:
+    if (claim := promoting.promotion_claim(request, app.uid, key, confirmation.sent() if confirmation is not None else None)) is None:
         return perform(plan(context, session, app, body))
     return promoting.promote_once(
         session.api,
@@ -59,12 +59,12 @@ def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promo
     )
 
 
-def plan(context: ApiContext, session: CallerSession, app: Entry, body: Promotion) -> promoting.PromotionPlan:
+def plan(context: ApiContext, session: CallerSession, app: Entry, body: PromotionFields) -> promoting.PromotionPlan:
     """Returns the plan of the promotion, for its preview. Raises HttpProblem, Refusal and errors.ApiError."""
     return promoting.plan_promotion(session.api, request_of(context, app, body), target_of(context, session, app, body))
 
 
-def request_of(context: ApiContext, app: Entry, body: Promotion) -> promoting.PromotionRequest:
+def request_of(context: ApiContext, app: Entry, body: PromotionFields) -> promoting.PromotionRequest:
     """Returns the promotion that the body describes. Raises HttpProblem."""
     target = context.find(NAMESPACES, body.project_id, "project_id").name if body.project_id is not None else None
     return promoting.PromotionRequest(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from dynamiq_operator.rest.http.models import IdInput, RequestModel
-from dynamiq_operator.rest.shared.requests import DeploymentConfig
+from dynamiq_operator.rest.parts.requests import DeploymentConfig
 
 Message = Annotated[str | None, Field(max_length=1024, description="Why. The history shows it.")]
 
@@ -52,7 +52,7 @@ class Confirmed(ConfirmedSide):
         None
     )
 
-    def given(self) -> dict[str, Any]:
+    def sent(self) -> dict[str, Any]:
         """Returns the parts that were sent."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
@@ -78,18 +78,6 @@ Confirms = Annotated[
 class NewDeployment(RequestModel):
     """A deploy: a new row of the App's history. Omitted parts keep what is live."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "workflow_id": "04ac8f75-612f-4ff0-b239-7cda6a0aa611",
-                    "workflow_version_id": "90de5471-2a4a-485a-aa20-b02607b591c3",
-                    "message": "v2 answers too slowly",
-                }
-            ]
-        }
-    )
-
     workflow_id: Annotated[
         IdInput | None,
         Field(description="The App's. With `restores` it may be left out: a rollback needs no workflow."),
@@ -111,10 +99,8 @@ class NewDeployment(RequestModel):
     confirmed: Confirms = None
 
 
-class Promotion(RequestModel):
+class PromotionFields(RequestModel):
     """The target to which what the App serves is promoted."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"environment": "production", "message": "Accepted by support"}]})
 
     environment: Annotated[
         str, Field(min_length=1, max_length=63, description="Environment of the same project: a label of its namespace.")

@@ -1,46 +1,26 @@
-"""Responses about deployments, for the OpenAPI document."""
+"""Responses about deployments: previews, comparisons, whole rows, changes of settings, verifications."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from dynamiq_operator.rest.http.models import Id, Many, ResponseModel, Time, example
-from dynamiq_operator.rest.shared.examples import ANNA, CONFIG, DEPLOYMENT, PROJECT, ROW
-from dynamiq_operator.rest.shared.responses import Author, Condition, ConfigShape, Deployment, Guard, ReadyPods, ResourcesShape
-
-_RUNS: dict[str, Any] = {
-    "runtime": "1.4.0",
-    "runtime_name": "runtime-1.4.0",
-    "image": "registry.example/runtime@sha256:5d7a…",
-    "config": CONFIG,
-    "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
-    "restores": None,
-}
-PREVIEW: dict[str, Any] = {
-    "from": {"row": "support-x8cc4", "sequence": 2, "version": "v2", "flow_hash": "sha256:27d4…", **_RUNS},
-    "to": {"row": None, "sequence": None, "version": "v1", "flow_hash": "sha256:91ab…", **_RUNS, "restores": "support-474j8"},
-    "flow_diff": "--- v2\n+++ v1\n@@ -1 +1 @@",
-    "pods_restart": True,
-    "no_op": False,
-    "strategy": "Switch",
-    "pods_warm": 2,
-    "pods_to_start": 0,
-    "asleep": False,
-    "under_way": None,
-    "guards": [],
-    "waits": None,
-    "begins_hold": True,
-    "bypass_reason": None,
-    "warnings": [],
-}
+from dynamiq_operator.actions.comparison import UNREAD, RowDiff
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.http.models import AliasedModel, Id, Many, ResponseModel, Time
+from dynamiq_operator.rest.parts.config_fields import SCALING, SERVERLESS_CONFIG
+from dynamiq_operator.rest.parts.deployment import SERVER, SERVERLESS, ConfigShape, Deployment, GuardResponse, ResourcesShape
+from dynamiq_operator.rest.parts.responses import Author, ConditionResponse, ReadyPodsResponse, author
+from dynamiq_operator.views.app_changes import ChangeRow
+from dynamiq_operator.views.history import HistoryRow
+from dynamiq_operator.views.live_at import LiveAt
+from dynamiq_operator.views.preview import Side
 
 
-class LastGood(ResponseModel):
+class LastGoodResponse(ResponseModel):
     """The deployment to roll back to."""
-
-    model_config = example(deployment=DEPLOYMENT, reason=None, warnings=[])
 
     deployment: Annotated[
         Deployment | None,
@@ -67,11 +47,14 @@ class PreviewSide(ResponseModel):
     ]
     restores: Annotated[str | None, Field(description="Name of the deployment that this rolls back to.")]
 
+    @classmethod
+    def read(cls, data: Any, **fields: Any) -> Self:
+        """Returns a side of `views.preview`, from its JSON data."""
+        return super().read(data, resources=data["config"].get("resources"), **fields)
 
-class PreviewShape(ResponseModel):
+
+class PreviewShape(AliasedModel):
     """The effects of a deploy."""
-
-    model_config = example(**PREVIEW)
 
     from_: Annotated[PreviewSide | None, Field(alias="from", description="What is live; none before the first deploy.")]
     to: PreviewSide
@@ -83,7 +66,7 @@ class PreviewShape(ResponseModel):
     pods_to_start: Annotated[int | None, Field(description="Of Switch: pods that start before calls move to this version.")]
     asleep: Annotated[bool, Field(description="The App is asleep now.")]
     under_way: Annotated[str | None, Field(description="A row that is being rolled out and would be overtaken.")]
-    guards: Annotated[list[Guard], Field(description="What would block it, so that it would wait.")]
+    guards: Annotated[list[GuardResponse], Field(description="What would block it, so that it would wait.")]
     waits: Annotated[str | None, Field(description="Of an existing deployment, what it waits for.")]
     begins_hold: Annotated[bool, Field(description="True: changes from Git are on hold after it, until somebody resumes them.")]
     bypass_reason: Annotated[str | None, Field(description="Why the guards are bypassed.")]
@@ -92,8 +75,6 @@ class PreviewShape(ResponseModel):
 
 class PromotionPreview(PreviewShape):
     """The effects of a promotion."""
-
-    model_config = example(**PREVIEW, project_id=PROJECT, environment="production", new_app=False, new_version="v1")
 
     project_id: Annotated[Id | None, Field(description="The target.")]
     environment: str
@@ -109,16 +90,6 @@ class Count(ResponseModel):
 class HistoryFilters(ResponseModel):
     """The values by which the rows of a history can be filtered."""
 
-    model_config = example(
-        statuses=[{"value": "Superseded", "count": 409}, {"value": "Failed", "count": 2}, {"value": "Live", "count": 1}],
-        authors=[{"value": "anna@example.com", "count": 400}, {"value": "system:serviceaccount:argocd:argocd", "count": 12}],
-        versions=[{"value": "v2", "count": 3}, {"value": "v1", "count": 409}],
-        runtimes=[{"value": "1.4.0", "count": 412}],
-        total=412,
-        first_at="2026-03-02T09:12:40Z",
-        last_at="2026-11-24T22:22:45Z",
-    )
-
     statuses: Annotated[list[Count], Field(description="The most first.")]
     authors: Annotated[list[Count], Field(description="Usernames, the most first.")]
     versions: Annotated[list[Count], Field(description="Newest first; without rows that are not pinned yet.")]
@@ -131,35 +102,6 @@ class HistoryFilters(ResponseModel):
 class DeploymentDetail(Deployment):
     """One row of an App's history, whole."""
 
-    model_config = example(
-        **DEPLOYMENT,
-        namespace="demo",
-        app_name="support",
-        asked={"app": "support", "workflowVersion": "v2", "message": DEPLOYMENT["message"], "createdBy": ANNA["username"]},
-        pinned={
-            "createdAt": DEPLOYMENT["created_at"],
-            "workflow": "support",
-            "workflowVersion": "v2",
-            "workflowHash": "sha256:27d4…",
-            "runtime": {"name": "runtime-1.4.0", "version": "1.4.0", "image": _RUNS["image"], "port": 8080},
-            "config": {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80}},
-            "source": "Record",
-            "digest": DEPLOYMENT["digest"],
-        },
-        outcome={"result": "Succeeded", "reason": "its pods are ready", "at": "2026-11-24T22:22:49Z", "digest": "sha256:0c1f…"},
-        conditions=[
-            {
-                "type": "Succeeded",
-                "status": "True",
-                "reason": "Succeeded",
-                "message": "its pods are ready",
-                "since": "2026-11-24T22:22:49Z",
-            }
-        ],
-        ready={"ready": 2, "wanted": 2, "serving": "v2"},
-        flow='{"nodes":[{"id":"in","type":"dynamiq.nodes.utils.Input"}]}',
-    )
-
     namespace: str
     app_name: Annotated[str, Field(description="The App's name in its namespace.")]
     asked: Annotated[dict[str, Any], Field(description="What the row requested: its spec as it was created, in the resource's fields.")]
@@ -167,11 +109,32 @@ class DeploymentDetail(Deployment):
         dict[str, Any] | None, Field(description="Everything that it runs, as stored in the resource; none until its deploy began.")
     ]
     outcome: Annotated[dict[str, Any] | None, Field(description="How it ended, as stored in the resource.")]
-    conditions: list[Condition]
+    conditions: list[ConditionResponse]
     ready: Annotated[
-        ReadyPods | None, Field(description="Its pods, until it has ended; none if it has no workload, or the caller may not read it.")
+        ReadyPodsResponse | None,
+        Field(description="Its pods, until it has ended; none if it has no workload, or the caller may not read it."),
     ]
     flow: Annotated[str | None, Field(description="The text of its flow; none if it was deleted, or the caller may not read it.")]
+
+    @classmethod
+    def of_whole(cls, raw: Manifest, row: Deployment, ready: ReadyPodsResponse | None, flow: str | None) -> DeploymentDetail:
+        """Returns a whole row. `row`: as a list has it; `flow`: its text, None if it cannot be read."""
+        spec = raw["spec"]
+        return cls(
+            **row.as_json(),
+            namespace=raw["metadata"]["namespace"],
+            app_name=spec["app"],
+            asked={name: value for name, value in spec.items() if name not in COMPLETED},
+            pinned=spec.get("pinned"),
+            outcome=spec.get("outcome"),
+            conditions=[ConditionResponse.read(each) for each in (raw.get("status") or {}).get("conditions") or ()],
+            ready=ready,
+            flow=flow,
+        )
+
+
+COMPLETED = ("sequence", "pinned", "released", "verified", "outcome")
+"""Fields of a row that the operator completes. The others are from the request."""
 
 
 class ComparedSide(PreviewSide):
@@ -179,8 +142,14 @@ class ComparedSide(PreviewSide):
     created_at: Time
     created_by: Author | None
 
+    @classmethod
+    def of(cls, side: Side, raw: Manifest) -> ComparedSide:
+        """Returns a side of a comparison. `raw`: its row."""
+        row = HistoryRow.of(raw)
+        return cls.read(side.as_json(), id=row.uid, created_at=row.date, created_by=author(row.created_by))
 
-class Change(ResponseModel):
+
+class ChangeResponse(AliasedModel):
     field: Annotated[
         str,
         Field(
@@ -192,37 +161,44 @@ class Change(ResponseModel):
     to: str | None
 
 
-class ComparisonShape(ResponseModel):
+class ComparisonShape(AliasedModel):
     """The changes from one row to another."""
-
-    model_config = example(
-        **{
-            "from": {
-                **PREVIEW["from"],
-                "restores": None,
-                "id": "5f1a0b5e-52a5-5f0a-9c1e-7a9a3f0f7a11",
-                "created_at": "2026-11-20T08:01:00Z",
-                "created_by": ANNA,
-            },
-            "to": {
-                **PREVIEW["to"],
-                "row": "support-x8cc4",
-                "sequence": 3,
-                "id": ROW,
-                "created_at": "2026-11-24T22:22:45Z",
-                "created_by": ANNA,
-            },
-            "flow_diff": "--- v2 (#2)\n+++ v1 (#3)\n@@ -1 +1 @@",
-            "changes": [{"field": "version", "from": "v2", "to": "v1"}],
-            "warnings": [],
-        }
-    )
 
     from_: Annotated[ComparedSide | None, Field(alias="from", description="None for the first row of a history.")]
     to: ComparedSide
     flow_diff: Annotated[str, Field(description="A unified diff of the flows.")]
-    changes: list[Change]
+    changes: list[ChangeResponse]
     warnings: Annotated[list[str], Field(description="Why there is no diff: a flow cannot be read.")]
+
+    @classmethod
+    def of(cls, result: RowDiff, before: Manifest | None, after: Manifest) -> ComparisonShape:
+        """Returns what changed from one row to another. `before`, `after`: the rows as stored."""
+        return cls(
+            from_=ComparedSide.of(result.before, before) if result.before is not None and before is not None else None,
+            to=ComparedSide.of(result.after, after),
+            flow_diff="\n".join(result.flow_diff or ()),
+            changes=list(_changes(result.before, result.after)) if result.before is not None else [],
+            warnings=[f"the flows differ, and {UNREAD}"] if result.flow_diff is None else [],
+        )
+
+
+def _changes(before: Side, after: Side) -> Iterator[ChangeResponse]:
+    """Yields the differences, by the names of a deployment's fields."""
+    old, new = dict(_fields(before)), dict(_fields(after))
+    for field in dict.fromkeys([*new, *old]):
+        if (values := (old.get(field), new.get(field)))[0] != values[1]:
+            yield ChangeResponse(field=field, from_=values[0], to=values[1])
+
+
+def _fields(part: Side) -> Iterator[tuple[str, str]]:
+    yield from (("version", part.version), ("runtime", part.runtime), ("runtime_name", part.runtime_name), ("image", part.image))
+    stored, name = part.config, "deployment_config.config"
+    yield "deployment_config.deployment_type", SERVERLESS if stored.get("type") == "serverless" else SERVER
+    scaling = stored.get("autoscaling") or {}
+    yield from ((f"{name}.autoscaling.{ours}", str(scaling[theirs])) for ours, theirs in SCALING if theirs in scaling)
+    yield from ((f"{name}.{ours}", str(stored[theirs])) for ours, theirs in SERVERLESS_CONFIG if theirs in stored)
+    for part, amounts in (stored.get("resources") or {}).items():
+        yield from ((f"resources.{part}.{amount}", str(value)) for amount, value in amounts.items())
 
 
 class ArchiveShape(ResponseModel):
@@ -232,7 +208,7 @@ class ArchiveShape(ResponseModel):
     says: Annotated[str | None, Field(description="Why archived rows are not listed; none if they are.")]
 
 
-class History(Many[Deployment]):
+class HistoryResponse(Many[Deployment]):
     """Rows of a history, in the cluster and in the archive."""
 
     archive: Annotated[ArchiveShape | None, Field(description="Only for an App with an archive.")] = None
@@ -240,16 +216,6 @@ class History(Many[Deployment]):
 
 class LiveAtShape(ResponseModel):
     """The deployment that an App served at a time."""
-
-    model_config = example(
-        time="2026-11-24T23:00:00Z",
-        known=True,
-        deployment=DEPLOYMENT,
-        live_from="2026-11-24T22:22:49Z",
-        live_until=None,
-        rolling_out=None,
-        says="v2 (#2, support-x8cc4) was live, from 2026-11-24T22:22:49Z and still is",
-    )
 
     time: Time
     known: Annotated[bool, Field(description="False if the rows that would show it were deleted.")]
@@ -261,8 +227,21 @@ class LiveAtShape(ResponseModel):
     ]
     says: Annotated[str, Field(description="The same in a sentence.")]
 
+    @classmethod
+    def of(cls, answer: LiveAt, row: Deployment | None, rolling_out: Deployment | None) -> LiveAtShape:
+        """Returns what was live at a time. `row`, `rolling_out`: the rows that `answer` names."""
+        return cls(
+            time=answer.time,
+            known=answer.unknown is None,
+            deployment=row,
+            live_from=answer.row.live_from if answer.row is not None else None,
+            live_until=answer.row.live_until if answer.row is not None else None,
+            rolling_out=rolling_out,
+            says=answer.says,
+        )
 
-class SettingChangeShape(ResponseModel):
+
+class SettingChangeShape(AliasedModel):
     field: Annotated[str, Field(description="The field of the App's spec, such as variables or hostname.")]
     name: Annotated[str | None, Field(description="Of variables and triggers, the name.")]
     change: Literal["Added", "Removed", "Changed"]
@@ -272,23 +251,6 @@ class SettingChangeShape(ResponseModel):
 
 class AppChangeShape(ResponseModel):
     """A change of an App besides its deployments."""
-
-    model_config = example(
-        id="b1c1f1de-6a3c-4c39-9d3e-4a5b1f2c7d80",
-        name="support-settings-3",
-        sequence=3,
-        reason="Changed",
-        created_at="2026-11-24T22:40:03Z",
-        after=2,
-        by=ANNA,
-        by_verified=True,
-        changes=[
-            {"field": "hostname", "name": None, "change": "Changed", "from": "a.example.com", "to": "b.example.com"},
-            {"field": "variables", "name": "MODEL", "change": "Changed", "from": None, "to": None},
-        ],
-        says="hostname a.example.com → b.example.com; variables MODEL changed",
-        digest="sha256:6f1d0c8a5b8d6f6c7b0c2f1f4f8c0f2d3c8a9f5e1b7c6d5e4f3a2b1c0d9e8f7a",
-    )
 
     id: Id
     name: str
@@ -304,6 +266,11 @@ class AppChangeShape(ResponseModel):
     changes: list[SettingChangeShape]
     says: Annotated[str, Field(description="The same in a sentence.")]
     digest: str
+
+    @classmethod
+    def of(cls, row: ChangeRow) -> AppChangeShape:
+        """Returns a change."""
+        return cls.read(vars(row), id=row.uid, created_at=row.date, by_verified=row.by_verified, says=row.summary)
 
 
 class NewestRow(ResponseModel):
@@ -340,26 +307,8 @@ class SettingsVerification(ResponseModel):
     says: Annotated[str, Field(description="The same in a sentence.")]
 
 
-class Verification(ResponseModel):
+class VerificationResponse(ResponseModel):
     """The verification of a history, which finds rows that anybody changed or removed."""
-
-    model_config = example(
-        rows=412,
-        fits=True,
-        newest={"deployment_id": ROW, "sequence": 412, "digest": DEPLOYMENT["digest"]},
-        expected=None,
-        misfit_count=0,
-        misfits=[],
-        settings={
-            "records": 17,
-            "fits": True,
-            "newest_digest": "sha256:6f1d0c8a5b8d6f6c7b0c2f1f4f8c0f2d3c8a9f5e1b7c6d5e4f3a2b1c0d9e8f7a",
-            "misfit_count": 0,
-            "misfits": [],
-            "says": "17 records of its settings fit",
-        },
-        says="412 rows fit",
-    )
 
     rows: Annotated[int, Field(description="Rows that were verified.")]
     fits: Annotated[

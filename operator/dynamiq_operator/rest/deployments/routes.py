@@ -13,17 +13,16 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import archived, confirmations, parse, promotions, responses, serialize
+from dynamiq_operator.rest.deployments import archived, confirmations, parse, promotions, responses
 from dynamiq_operator.rest.deployments.pins import config_to_be, kept_pins
-from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
+from dynamiq_operator.rest.deployments.requests import NewDeployment, PromotionFields
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
-from dynamiq_operator.rest.shared.parse import check_config
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.responses import Deployment
-from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
+from dynamiq_operator.rest.parts.deployment import Deployment
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.reads.body_ids import check_config
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
@@ -40,7 +39,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     entry, app = context.open_cached(session, APPS, app_id)
     api, archived_row = archived.api_for(context, session, entry, body.restores) if body.restores is not None else (session.api, None)
     request = parse.deploy_request(context, session, app, body, archived_row)
-    claim = deploy_claim(request, entry.uid, key, body.confirmed.given() if body.confirmed is not None else None)
+    claim = deploy_claim(request, entry.uid, key, body.confirmed.sent() if body.confirmed is not None else None)
     elsewhere = context.index.places_of(claim.row, entry.namespace) - {entry.namespace} if claim is not None else ()
     kept = None
     if body.deployment_config is not None:
@@ -57,8 +56,8 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
         # The row exists: the deploy has not failed if the API server does not answer this read.
         with contextlib.suppress(errors.ApiError):
             kept = kept_pins(context, session, app, request.runtime, request.restores)
-    serialized = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
-    return Json({"data": serialized}, 201, REPLAYED if is_replayed else None)
+    made = Deployment.of(row, entry.uid, context, app["spec"]["workflow"], kept)
+    return Json({"data": made}, 201, REPLAYED if is_replayed else None)
 
 
 @router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *ERRORS))
@@ -73,23 +72,23 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
         check_config(body.deployment_config, (kept or {}).get("config"))
     elif request.config is None and "live" not in app.get("status", ()):
         request = replace(request, config=config_to_be(session, app))
-    return Json({"data": serialize.preview(plan_deploy(api, request).preview.as_json())})
+    return Json({"data": responses.PreviewShape.read(plan_deploy(api, request).preview.as_json())})
 
 
 @router.post("/promote", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
 def promote(
-    context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None, key: KeyOf = None
+    context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[PromotionFields | None, Body()] = None, key: KeyOf = None
 ) -> Json:
     """Deploys what the App serves to the App of this name in another environment of the project. A missing App is created there."""
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
-    row, is_replayed = promotions.promote(context, session, entry, body or Promotion(), key)
+    row, is_replayed = promotions.promote(context, session, entry, body or PromotionFields(), key)
     context.index.of(RECORDS).put(row)
     return Json({"data": _promoted(context, session, entry.name, row)}, 201, REPLAYED if is_replayed else None)
 
 
-def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) -> Data:
-    """Serializes the row of a promotion."""
+def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) -> Deployment:
+    """Returns the row of a promotion."""
     namespace = row["metadata"]["namespace"]
     known = context.index.of(APPS).named(namespace, name)
     uid, workflow, kept = known.uid if known is not None else "", None, None
@@ -99,20 +98,22 @@ def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) 
         context.index.of(APPS).put(app)
         uid, workflow = app["metadata"]["uid"], app["spec"]["workflow"]
         kept = kept_pins(context, session, app, None)
-    return serialize_deployment(row, uid, context, workflow, kept)
+    return Deployment.of(row, uid, context, workflow, kept)
 
 
 @router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *ERRORS))
-def preview_promotion(context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None) -> Json:
+def preview_promotion(
+    context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[PromotionFields | None, Body()] = None
+) -> Json:
     """Returns what the promotion would do, and what the target lacks. It makes nothing."""
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
-    planned = promotions.plan(context, session, entry, body or Promotion())
-    serialized = {
-        **serialize.preview(planned.preview.as_json()),
-        "project_id": context.id_of(NAMESPACES, "", planned.target_namespace),
-        "environment": planned.request.environment,
-        "new_app": planned.new_app is not None,
-        "new_version": planned.version["spec"]["version"] if planned.version else None,
-    }
-    return Json({"data": serialized})
+    planned = promotions.plan(context, session, entry, body or PromotionFields())
+    preview = responses.PromotionPreview.read(
+        planned.preview.as_json(),
+        project_id=context.id_of(NAMESPACES, "", planned.target_namespace),
+        environment=planned.request.environment,
+        new_app=planned.new_app is not None,
+        new_version=planned.version["spec"]["version"] if planned.version else None,
+    )
+    return Json({"data": preview})

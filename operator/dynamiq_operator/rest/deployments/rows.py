@@ -22,7 +22,7 @@ from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Accepts, Entry
 from dynamiq_operator.rest.kube.visibility import or_none
-from dynamiq_operator.rest.shared.rows import groups_of
+from dynamiq_operator.rest.reads.rows import groups_of
 
 LISTED_MOST = kube_api.PAGE
 """Rows of an App up to which one request lists them all. In a longer history each row of a page is read by itself."""
@@ -31,7 +31,7 @@ READ_MOST = 6
 TRIES = 3
 
 
-class _Meta(TypedDict, total=False):
+class _StoredMeta(TypedDict, total=False):
     name: str
     namespace: str
     uid: str
@@ -39,29 +39,29 @@ class _Meta(TypedDict, total=False):
     creationTimestamp: str
 
 
-class _Row(TypedDict, total=False):
-    metadata: _Meta
+class _StoredRow(TypedDict, total=False):
+    metadata: _StoredMeta
     spec: dict[str, Any]
     status: dict[str, Any]
 
 
 class _List(TypedDict):
     metadata: dict[str, Any]
-    items: list[_Row]
+    items: list[_StoredRow]
 
 
-_ONE = msgspec.json.Decoder(_Row)
+_ONE = msgspec.json.Decoder(_StoredRow)
 _LIST = msgspec.json.Decoder(_List)
 
 
-class Page(NamedTuple):
+class RowPage(NamedTuple):
     """One page of a history in the requested order, and the number of rows in all."""
 
     rows: list[Manifest]
     total: int
 
 
-def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None = None) -> Page:
+def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None = None) -> RowPage:
     """Returns a page of an App's rows, of those that a filter `accepts`.
 
     Raises errors.ApiError; Denied if the caller may not list rows of the namespace.
@@ -79,7 +79,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
         for entry in entries:
             if entry.uid not in by_uid:
                 index.remove(entry.uid)  # it was deleted, and the index does not know yet
-    return Page(rows, total)
+    return RowPage(rows, total)
 
 
 def listed(context: ApiContext, session: CallerSession, app: Entry) -> list[Entry]:

@@ -9,8 +9,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.row_pages import rows
-from dynamiq_operator.rest.shared.serialize import Data, author
+from dynamiq_operator.rest.reads.row_pages import rows
 from dynamiq_operator.views.app_changes import ChangeRow, newest_first
 
 
@@ -23,20 +22,3 @@ def records(session: CallerSession, app: Entry) -> Iterator[Manifest]:
 def changes(session: CallerSession, app: Entry) -> list[ChangeRow]:
     """Returns the changes, newest first. Raises errors.ApiError."""
     return newest_first(records(session, app))
-
-
-def change(row: ChangeRow) -> Data:
-    """Serializes a change."""
-    return {
-        "id": row.uid,
-        "name": row.name,
-        "sequence": row.sequence,
-        "reason": row.reason,
-        "created_at": row.date,
-        "after": row.after,
-        "by": author(row.by),
-        "by_verified": row.by_verified,
-        "changes": [{key: each.get(key) for key in ("field", "name", "change", "from", "to")} for each in row.changes],
-        "says": row.summary,
-        "digest": row.digest,
-    }

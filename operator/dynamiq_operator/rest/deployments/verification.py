@@ -9,22 +9,21 @@ from dynamiq_operator.model import chain
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.context import ApiContext
-from dynamiq_operator.rest.deployments import settings
+from dynamiq_operator.rest.deployments import responses, settings
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.archive import Archive, InCluster, archive_of
-from dynamiq_operator.rest.shared.row_pages import rows
-from dynamiq_operator.rest.shared.serialize import Data
+from dynamiq_operator.rest.reads.archive import InCluster, RecorderArchive, archive_of
+from dynamiq_operator.rest.reads.row_pages import rows
 from dynamiq_operator.views.verdict import sentence, settings_sentence
 
 ARCHIVED_MOST = 20_000
 """Archived rows that one request verifies, at most."""
-TOLD_MOST = 100
+MISFITS_MOST = 100
 """Misfits that a response lists, at most."""
 
 
-def verify(context: ApiContext, session: CallerSession, app: Entry, expected: str | None) -> Data:
+def verify(context: ApiContext, session: CallerSession, app: Entry, expected: str | None) -> responses.VerificationResponse:
     """Returns the verification of the App's history, in the cluster and in its archive as one chain.
 
     `expected`: a digest that some row or record must have. Raises errors.ApiError, and HttpProblem if the archive does not answer, or is
@@ -52,29 +51,25 @@ def verify(context: ApiContext, session: CallerSession, app: Entry, expected: st
     misfits = [each for each in verdict.misfits if each.row in ids]
     newest_id, newest = ids.get(verdict.newest_row or "", unknown)
     expected_id, expected_sequence = ids.get(verdict.expected_row or "", unknown)
-    return {
-        "rows": verdict.rows,
-        "fits": not verdict.misfits and settings_problem is None,
-        "newest": {"deployment_id": newest_id, "sequence": newest, "digest": verdict.newest} if newest_id is not None else None,
-        "expected": {
-            "digest": expected,
-            "deployment_id": expected_id,
-            "sequence": expected_sequence,
-            "found": is_in_settings or expected_id is not None,
-        }
-        if expected
-        else None,
-        "misfit_count": len(misfits),
-        "misfits": [
-            {"deployment_id": ids[each.row][0], "name": each.row, "sequence": ids[each.row][1], "says": each.reason}
-            for each in misfits[:TOLD_MOST]
+    expected_row = responses.ExpectedRow(
+        digest=expected, deployment_id=expected_id, sequence=expected_sequence, found=is_in_settings or expected_id is not None
+    )
+    return responses.VerificationResponse(
+        rows=verdict.rows,
+        fits=not verdict.misfits and settings_problem is None,
+        newest=responses.NewestRow(deployment_id=newest_id, sequence=newest, digest=verdict.newest) if newest_id is not None else None,
+        expected=expected_row if expected else None,
+        misfit_count=len(misfits),
+        misfits=[
+            responses.MisfitShape(deployment_id=ids[each.row][0], name=each.row, sequence=ids[each.row][1], says=each.reason)
+            for each in misfits[:MISFITS_MOST]
         ],
-        "settings": _serialize(of_settings) if of_settings is not None else None,
-        "says": sentence(verdict) if settings_problem is None or verdict.misfits else settings_problem,
-    }
+        settings=_of_settings(of_settings) if of_settings is not None else None,
+        says=sentence(verdict) if settings_problem is None or verdict.misfits else settings_problem,
+    )
 
 
-def _everywhere(session: CallerSession, app: Entry, archive: Archive | None) -> Iterator[Manifest]:
+def _everywhere(session: CallerSession, app: Entry, archive: RecorderArchive | None) -> Iterator[Manifest]:
     """Yields the cluster's rows, then the archive's."""
     # The cluster comes first: a row that leaves it meanwhile has been read, and is not missing.
     in_cluster = InCluster()
@@ -94,12 +89,12 @@ def _settings(session: CallerSession, app: Entry, expected: str | None) -> chain
         return None
 
 
-def _serialize(verdict: chain.Verdict) -> Data:
-    return {
-        "records": verdict.rows,
-        "fits": not verdict.misfits,
-        "newest_digest": verdict.newest,
-        "misfit_count": len(verdict.misfits),
-        "misfits": [{"name": each.row, "says": each.reason} for each in verdict.misfits[:TOLD_MOST]],
-        "says": settings_sentence(verdict),
-    }
+def _of_settings(verdict: chain.Verdict) -> responses.SettingsVerification:
+    return responses.SettingsVerification(
+        records=verdict.rows,
+        fits=not verdict.misfits,
+        newest_digest=verdict.newest,
+        misfit_count=len(verdict.misfits),
+        misfits=[responses.SettingsMisfit(name=each.row, says=each.reason) for each in verdict.misfits[:MISFITS_MOST]],
+        says=settings_sentence(verdict),
+    )

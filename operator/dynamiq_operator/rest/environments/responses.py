@@ -1,4 +1,4 @@
-"""Responses about environments, for the OpenAPI document."""
+"""Responses about environments."""
 
 from __future__ import annotations
 
@@ -6,25 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.rest.http.models import Id, ResponseModel, example
-from dynamiq_operator.rest.shared.examples import PROJECT
-from dynamiq_operator.rest.shared.responses import Right
+from dynamiq_operator.rest.http.models import Id, ResponseModel
+from dynamiq_operator.rest.parts.responses import RightResponse
 
 
 class Environment(ResponseModel):
     """A namespace of the App's project, and the App of the same name there."""
-
-    model_config = example(
-        environment="production",
-        project_id=PROJECT,
-        project_name="support-prod",
-        is_own=False,
-        app_id=None,
-        live_version=None,
-        hostname=None,
-        needs_hostname=True,
-        promote={"allowed": True, "needs": None},
-    )
 
     environment: Annotated[str | None, Field(description="The namespace's label; none only for the App's own namespace without one.")]
     project_id: Id
@@ -34,4 +21,6 @@ class Environment(ResponseModel):
     live_version: str | None
     hostname: Annotated[str | None, Field(description="What callers use there, as in an App.")]
     needs_hostname: Annotated[bool, Field(description="True: a first promotion to it must give a hostname.")]
-    promote: Annotated[Right, Field(description="Includes what a first promotion creates if the App or its version does not exist yet.")]
+    promote: Annotated[
+        RightResponse, Field(description="Includes what a first promotion creates if the App or its version does not exist yet.")
+    ]

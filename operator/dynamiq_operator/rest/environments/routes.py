@@ -21,12 +21,11 @@ from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import may_read, or_none
-from dynamiq_operator.rest.shared import rights
-from dynamiq_operator.rest.shared.address import answered_at
-from dynamiq_operator.rest.shared.environments import other_environments
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.rights import Asked
-from dynamiq_operator.rest.shared.serialize import Data
+from dynamiq_operator.rest.parts.address import answered_at
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.reads import rights
+from dynamiq_operator.rest.reads.environments import other_environments
+from dynamiq_operator.rest.reads.rights import RequiredRight
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/environments", tags=["environments"], route_class=StrictRoute)
@@ -64,10 +63,10 @@ def environments(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     visible = [other for other, is_readable in zip(others, readable, strict=True) if is_readable]
     places = context.map_parallel(lambda other: _place(session, other, source), visible)
     required = {place.namespace.uid: list(_required_rights(source, place)) for place in places}
-    allowed = rights.ask(context, session, (each for some in required.values() for each in some))
-    serialized = [_serialize(context, source, place, _lacking(required[place.namespace.uid], allowed)) for place in places]
+    allowed = rights.evaluate(context, session, (each for some in required.values() for each in some))
+    serialized = [_response(context, source, place, _lacking(required[place.namespace.uid], allowed)) for place in places]
     if own is not None:
-        serialized.insert(0, _serialize(context, source, _Place(own, source), OWN) | {"is_own": True, "needs_hostname": False})
+        serialized.insert(0, _response(context, source, _Place(own, source), OWN, is_own=True))
     return Json({"data": serialized})
 
 
@@ -95,21 +94,21 @@ def _has_version(session: CallerSession, namespace: str, source: Manifest) -> bo
         return False
 
 
-def _required_rights(source: Manifest, place: _Place) -> Iterator[Asked]:
+def _required_rights(source: Manifest, place: _Place) -> Iterator[RequiredRight]:
     """Yields the rights that a promotion to a place takes.
 
     An App that the caller may not read counts as existing, a version that they may not read as missing.
     """
     namespace = place.namespace.name
-    yield Asked(rights.PROMOTE, namespace)
-    yield Asked(rights.PROMOTE_ROW, namespace)
+    yield RequiredRight(rights.PROMOTE, namespace)
+    yield RequiredRight(rights.PROMOTE_ROW, namespace)
     if place.app is None and not place.is_hidden:
-        yield Asked(rights.PROMOTE_APP, namespace)
+        yield RequiredRight(rights.PROMOTE_APP, namespace)
     if _live(source) and not place.has_version:
-        yield Asked(rights.PROMOTE_VERSION, namespace)
+        yield RequiredRight(rights.PROMOTE_VERSION, namespace)
 
 
-def _lacking(required: list[Asked], allowed: Mapping[Asked, bool]) -> str | None:
+def _lacking(required: list[RequiredRight], allowed: Mapping[RequiredRight, bool]) -> str | None:
     return next((right.needs for right in required if not allowed[right]), None)
 
 
@@ -118,16 +117,16 @@ def _live(app: Manifest | None) -> Mapping[str, Any]:
     return live or {}
 
 
-def _serialize(context: ApiContext, source: Manifest, place: _Place, needs: str | None) -> Data:
+def _response(context: ApiContext, source: Manifest, place: _Place, needs: str | None, *, is_own: bool = False) -> responses.Environment:
     app = place.app
-    return {
-        "environment": place.environment,
-        "project_id": place.namespace.uid,
-        "project_name": place.namespace.name,
-        "is_own": False,
-        "app_id": app["metadata"]["uid"] if app is not None else None,
-        "live_version": _live(app).get("workflowVersion"),
-        "hostname": answered_at(app, context.settings)[0] if app is not None else None,
-        "needs_hostname": app is None and not place.is_hidden and source["spec"].get("hostname") is not None,
-        "promote": rights.answer(needs is None, needs or ""),
-    }
+    return responses.Environment(
+        environment=place.environment,
+        project_id=place.namespace.uid,
+        project_name=place.namespace.name,
+        is_own=is_own,
+        app_id=app["metadata"]["uid"] if app is not None else None,
+        live_version=_live(app).get("workflowVersion"),
+        hostname=answered_at(app, context.settings)[0] if app is not None else None,
+        needs_hostname=app is None and not place.is_hidden and source["spec"].get("hostname") is not None,
+        promote=rights.answer(needs is None, needs or ""),
+    )

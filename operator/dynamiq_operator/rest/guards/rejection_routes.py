@@ -13,22 +13,22 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, REJECTIONS, VERSIONS
 from dynamiq_operator.model.names import workflow_and_version
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
-from dynamiq_operator.rest.guards import responses, serialize
+from dynamiq_operator.rest.guards import responses
 from dynamiq_operator.rest.guards.requests import NewRejection, Withdrawal
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.errors import invalid_field, unknown_id
 from dynamiq_operator.rest.http.models import All, Id, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.rows import read_row
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.reads.rows import read_row
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/rejections", tags=["guards"], route_class=StrictRoute)
 RejectionId = Annotated[Id, Path(description="The rejection's id: its metadata.uid.")]
 
 
-@router.get("", responses=documented(All[responses.Rejection], 404, 422))
+@router.get("", responses=documented(All[responses.RejectionResponse], 404, 422))
 def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """Returns the rejections in the App's namespace, newest first, including withdrawn ones; none if the caller may not read them.
 
@@ -41,14 +41,14 @@ def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Js
         if error.status == 401:
             raise
         manifests = []
-    return Json({"data": [serialize.rejection(each) for each in history.newest_rejections_first(manifests)]})
+    return Json({"data": [responses.RejectionResponse.of(each) for each in history.newest_rejections_first(manifests)]})
 
 
 @router.post(
     "",
     status_code=201,
     responses=documented(
-        One[responses.Rejection], 404, 409, 413, 415, 422, status=201, says="The rejection, or an existing one of the same version."
+        One[responses.RejectionResponse], 404, 409, 413, 415, 422, status=201, says="The rejection, or an existing one of the same version."
     ),
 )
 def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejection) -> Json:
@@ -64,10 +64,10 @@ def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejec
     if (row is None) is (version is None):
         raise invalid_field("workflow_version_id", "give either a version, or in deployment_id a deployment that ran it")
     plan = actions.plan_rejection(session.api, app.namespace, app.name, version, body.reason, row=row)
-    return Json({"data": serialize.rejection(actions.perform_rejection(session.api, plan))}, 201)
+    return Json({"data": responses.RejectionResponse.of(actions.perform_rejection(session.api, plan))}, 201)
 
 
-@router.post("/{rejection_id}/withdraw", responses=documented(One[responses.Rejection], 404, 409, 413, 415, 422))
+@router.post("/{rejection_id}/withdraw", responses=documented(One[responses.RejectionResponse], 404, 409, 413, 415, 422))
 def withdraw(context: ContextOf, session: SessionOf, app_id: AppId, rejection_id: RejectionId, body: Withdrawal) -> Json:
     """Withdraws the valid rejections of a flow, which can be done once: the version may be deployed again."""
     app, _ = context.open_cached(session, APPS, app_id)
@@ -75,7 +75,7 @@ def withdraw(context: ContextOf, session: SessionOf, app_id: AppId, rejection_id
     withdrawn = actions.perform_withdrawal(session.api, plan)
     # If the given rejection was withdrawn before, and another one of its flow was valid, it is that one.
     chosen = next((each for each in withdrawn if each["metadata"]["uid"] == rejection_id.lower()), withdrawn[0])
-    return Json({"data": serialize.rejection(chosen)})
+    return Json({"data": responses.RejectionResponse.of(chosen)})
 
 
 def _version(context: ApiContext, session: CallerSession, namespace: str, workflow: str, uid: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from dynamiq_operator.rest.http.models import IdInput, RequestModel
 
@@ -13,8 +13,6 @@ _Reason = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"\S")]
 
 class NewApproval(RequestModel):
     """A decision on a waiting deployment."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"purpose": "Approve", "message": "Read the diff, and tried it in staging"}]})
 
     purpose: Annotated[
         Literal["Approve", "Resume", "Reject", "Withdraw"],
@@ -36,12 +34,6 @@ class NewApproval(RequestModel):
 class NewRejection(RequestModel):
     """A version to reject: by its id, or by a deployment that ran it, if its WorkflowVersion is deleted."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"workflow_version_id": "90de5471-2a4a-485a-aa20-b02607b591c3", "reason": "It loses invoices"}],
-        }
-    )
-
     workflow_version_id: Annotated[IdInput | None, Field(description="A version of the App's workflow.")] = None
     deployment_id: Annotated[IdInput | None, Field(description="A deployment of the App that ran it, instead of workflow_version_id.")] = (
         None
@@ -51,7 +43,5 @@ class NewRejection(RequestModel):
 
 class Withdrawal(RequestModel):
     """A withdrawal of rejections, after which the version may be deployed again."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "It was the mail server"}]})
 
     reason: Annotated[_Reason, Field(description="Why it may be deployed again.")]

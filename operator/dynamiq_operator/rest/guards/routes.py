@@ -15,8 +15,7 @@ from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.rest.apps.details import read_details
 from dynamiq_operator.rest.apps.responses import AppDetails
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
-from dynamiq_operator.rest.deployments.serialize import preview
-from dynamiq_operator.rest.guards import responses, serialize
+from dynamiq_operator.rest.guards import responses
 from dynamiq_operator.rest.guards.requests import NewApproval
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.errors import HttpProblem
@@ -24,9 +23,10 @@ from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import All, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.rows import DeploymentId, read_row
-from dynamiq_operator.rest.shared.serialize import author, waits
+from dynamiq_operator.rest.parts.deployment import WaitsResponse
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.parts.responses import author
+from dynamiq_operator.rest.reads.rows import DeploymentId, read_row
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.views.waiting import waits_of
 
@@ -34,14 +34,15 @@ router = APIRouter(prefix="/v1", tags=["guards"], route_class=StrictRoute)
 BODY = (404, 409, 413, 415, 422)
 
 
-@router.get("/apps/{app_id}/guards", responses=documented(One[responses.Standing], 404, 422))
+@router.get("/apps/{app_id}/guards", responses=documented(One[responses.StandingResponse], 404, 422))
 def standing(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """Returns the guards that would block a new deployment of the App, until when, and the deployments that wait already.
 
     The sentences are the operator's own: reading them takes only the right to read the App.
     """
     details = read_details(context, session, context.find(APPS, app_id))
-    return Json({"data": {name: details[name] for name in responses.Standing.model_fields}})
+    chosen = {name: getattr(details, name) for name in responses.StandingResponse.model_fields}
+    return Json({"data": responses.StandingResponse(**chosen)})
 
 
 @router.post("/apps/{app_id}/suspend", responses=documented(One[AppDetails], *BODY))
@@ -61,24 +62,25 @@ def preview_waiting(context: ContextOf, session: SessionOf, app_id: AppId, deplo
     """Returns the effects of a waiting deployment, compared with what is live now: what its author saw. 409 if it has ended."""
     app, _ = context.open_cached(session, APPS, app_id)
     _, row = read_row(context, session, app, deployment_id)
-    shown, spec = preview(waiting.preview_of(session.api, row).as_json()), row["spec"]
-    more = {
-        "deployment_id": row["metadata"]["uid"],
-        "digest": spec["pinned"]["digest"],
-        "created_by": author(spec.get("createdBy")),
-        "message": spec.get("message"),
-        "base": spec["pinned"].get("base"),
-        "waiting_for": waits(waits_of(row)),
-    }
-    return Json({"data": shown | more})
+    spec, waits = row["spec"], waits_of(row)
+    preview = responses.WaitingPreview.read(
+        waiting.preview_of(session.api, row).as_json(),
+        deployment_id=row["metadata"]["uid"],
+        digest=spec["pinned"]["digest"],
+        created_by=author(spec.get("createdBy")),
+        message=spec.get("message"),
+        base=spec["pinned"].get("base"),
+        waiting_for=WaitsResponse.read(waits) if waits else None,
+    )
+    return Json({"data": preview})
 
 
-@router.get("/apps/{app_id}/deployments/{deployment_id}/approvals", responses=documented(All[responses.Approval], 404, 422))
+@router.get("/apps/{app_id}/deployments/{deployment_id}/approvals", responses=documented(All[responses.ApprovalResponse], 404, 422))
 def approvals(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
     """Returns the decisions on the deployment, oldest first; none if the caller may not read Approvals."""
     app, _ = context.open_cached(session, APPS, app_id)
     _, row = read_row(context, session, app, deployment_id)
-    return Json({"data": [serialize.approval(each, row) for each in actions.approvals_of(session.api, app.namespace, row)]})
+    return Json({"data": [responses.ApprovalResponse.of(each, row) for each in actions.approvals_of(session.api, app.namespace, row)]})
 
 
 @router.post(
@@ -99,7 +101,7 @@ def approve(
     plan = actions.plan_approval(session.api, request, user=session.user.username, key=key)
     made, is_replayed = (plan.existing, False) if plan.existing is not None else actions.perform_approval(session.api, plan)
     summary = {"says": actions.outcome_lines(plan, made), "is_no_op": plan.existing is not None, "warnings": list(plan.warnings)}
-    return Json({"data": serialize.approval(made, row) | summary}, 201, REPLAYED if is_replayed else None)
+    return Json({"data": responses.MadeApproval.of(made, row, **summary)}, 201, REPLAYED if is_replayed else None)
 
 
 @router.get("/deploy-policies", responses=documented(All[responses.Policy], 422))
@@ -111,7 +113,7 @@ def policies(session: SessionOf) -> Json:
         if error.status == 401:
             raise
         raise HttpProblem(403, f"{error}: without this right, an App's guards show what blocks it") from None
-    return Json({"data": [serialize.policy(each) for each in sorted(listed, key=lambda each: str(each["metadata"]["name"]))]})
+    return Json({"data": [responses.Policy.of(each) for each in sorted(listed, key=lambda each: str(each["metadata"]["name"]))]})
 
 
 def _set_suspended(context: ApiContext, session: CallerSession, app_id: str, *, suspend: bool) -> Json:

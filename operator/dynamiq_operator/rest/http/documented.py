@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast, get_origin
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
+from dynamiq_operator.rest.http.examples import EXAMPLES
 from dynamiq_operator.rest.http.models import Error
 from dynamiq_operator.serving import request_log
 from dynamiq_operator.serving.limits import error_body
@@ -62,11 +63,9 @@ def _example(model: type[BaseModel], shown: BaseModel | None) -> Any:
     """Returns the example of a model, of the one inside `One`, `All` or `Many`, or inside a model that adds optional fields to these."""
     bases = (each.__pydantic_generic_metadata__ for each in model.__mro__ if issubclass(each, BaseModel) and each is not BaseModel)
     (inner, *_) = next((each["args"] for each in bases if each["args"]), (model,))
-    extra = cast(dict[str, Any], inner.model_config.get("json_schema_extra") or {})
-    if not (examples := [shown.model_dump(mode="json")] if shown is not None else extra.get("examples")):
-        return None
-    if inner is model:
-        return examples[0]
+    example = shown.model_dump(mode="json") if shown is not None else EXAMPLES.get(inner.__name__)
+    if example is None or inner is model:
+        return example
     if "pagination" in model.model_fields:
-        return {"data": examples[:1], "pagination": {"page": 1, "page_size": 25, "page_count": 1, "total_count": 1}}
-    return {"data": examples[:1] if get_origin(model.model_fields["data"].annotation) is list else examples[0]}
+        return {"data": [example], "pagination": {"page": 1, "page_size": 25, "page_count": 1, "total_count": 1}}
+    return {"data": [example] if get_origin(model.model_fields["data"].annotation) is list else example}

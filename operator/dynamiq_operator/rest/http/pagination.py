@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
+from dynamiq_operator.rest.http.models import Pagination
 from dynamiq_operator.serving.encoding import Json
 
 PAGE_SIZE = 25
@@ -41,12 +42,8 @@ class Paging(BaseModel):
 
     def answer(self, items: Sequence[_Item], total: int, serialize: Callable[[_Item], Any], **more: Any) -> Json:
         """Returns the response with the items of this page, of `total` in all."""
-        pagination = {
-            "page": self.page,
-            "page_size": self.page_size,
-            "page_count": -(-total // self.page_size),
-            "total_count": total,
-        }
+        pages = -(-total // self.page_size)
+        pagination = Pagination(page=self.page, page_size=self.page_size, page_count=pages, total_count=total)
         return Json({"data": [serialize(item) for item in items], "pagination": pagination, **more})
 
 

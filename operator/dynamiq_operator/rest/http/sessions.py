@@ -50,10 +50,6 @@ class User:
     def is_service_account(self) -> bool:
         return self.username.startswith(SERVICE_ACCOUNT)
 
-    def as_author(self) -> dict[str, Any]:
-        """Returns the contract's `created_by`."""
-        return {"id": self.id, "email": self.email, "username": self.username}
-
 
 @dataclass(frozen=True)
 class CallerSession:

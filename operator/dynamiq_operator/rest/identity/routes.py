@@ -13,10 +13,10 @@ from dynamiq_operator.rest.http.errors import HttpProblem, unavailable, unknown_
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
-from dynamiq_operator.rest.identity import responses, serialize
+from dynamiq_operator.rest.identity import responses
 from dynamiq_operator.rest.identity.projects import readable_projects
 from dynamiq_operator.rest.kube.visibility import may_read
-from dynamiq_operator.rest.shared.serialize import Data
+from dynamiq_operator.rest.parts.responses import Author
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute)
@@ -31,7 +31,7 @@ def me(session: SessionOf) -> Json:
     if user.is_service_account:
         raise HttpProblem(403, f"{user.username} is a service account, not a user; its token is valid")
     first, last = user.names
-    return Json({"data": {**user.as_author(), "first_name": first, "last_name": last}})
+    return Json({"data": responses.Me(**Author.read(user.username).as_json(), first_name=first, last_name=last)})
 
 
 @router.get("/orgs", tags=["identity"], responses=documented(Many[responses.Organisation], 422))
@@ -44,7 +44,7 @@ def organisations(context: ContextOf, paging: PagingOf) -> Json:
 def organisation(context: ContextOf, org_id: Annotated[Id, Path()]) -> Json:
     """Returns the cluster."""
     cluster = _organisation(context)
-    if cluster["id"] != org_id.lower():
+    if cluster.id != org_id.lower():
         raise unknown_id("organisation", org_id)
     return Json({"data": cluster})
 
@@ -54,11 +54,11 @@ def every_project(
     context: ContextOf, session: SessionOf, paging: PagingOf, org_id: Annotated[Id | None, Query(description="The cluster's id.")] = None
 ) -> Json:
     """Returns the namespaces that the caller may read, or list Apps in."""
-    organisation = _organisation(context)["id"]
+    organisation = _organisation(context).id
     if org_id is not None and org_id.lower() != organisation:
         raise unknown_id("organisation", org_id, "org_id")
     entries = sorted(readable_projects(context, session), key=lambda entry: (entry.created, entry.name), reverse=True)
-    return paging.of(entries, lambda entry: serialize.project(entry.uid, entry.name, entry.labels, organisation))
+    return paging.of(entries, lambda entry: responses.Project.of(entry.uid, entry.name, entry.labels, organisation))
 
 
 @router.get("/projects/{project_id}", tags=["identity"], responses=documented(One[responses.Project], 404, 422))
@@ -67,11 +67,11 @@ def project(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Pa
     entry = context.find(NAMESPACES, project_id)
     if not may_read(session.api, entry.name):
         raise unknown_id("project", project_id)
-    return Json({"data": serialize.project(entry.uid, entry.name, entry.labels, _organisation(context)["id"])})
+    return Json({"data": responses.Project.of(entry.uid, entry.name, entry.labels, _organisation(context).id)})
 
 
-def _organisation(context: ContextOf) -> Data:
+def _organisation(context: ContextOf) -> responses.Organisation:
     entry = context.index.of(NAMESPACES).named("", CLUSTER)
     if entry is None:
         raise unavailable("the cluster's id is unknown yet")
-    return {"id": entry.uid, "name": "kubernetes"}
+    return responses.Organisation(id=entry.uid, name="kubernetes")

@@ -19,16 +19,15 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.pagination import newest
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.pods import serialize
-from dynamiq_operator.rest.shared.rows import read_row
-from dynamiq_operator.rest.shared.serialize import Data
+from dynamiq_operator.rest.pods.responses import PodResponse
+from dynamiq_operator.rest.reads.rows import read_row
 
 PODS_MOST = 50
 EVENT_PAGES_MOST = 4
 """Pages of the Events of a namespace's pods that are read, at most: 2,000 Events, which are kept for an hour."""
 
 
-def read_pods(context: ApiContext, session: CallerSession, app_id: str, row_id: str) -> list[Data]:
+def read_pods(context: ApiContext, session: CallerSession, app_id: str, row_id: str) -> list[PodResponse]:
     """Returns the row's pods, newest first. Raises HttpProblem 404, Denied if the caller may not list pods, and other errors.ApiError."""
     app, row = _app_and_row(context, session, app_id, row_id)
     pods = newest(pods_of_row(session.api, app, row))[:PODS_MOST]
@@ -37,7 +36,7 @@ def read_pods(context: ApiContext, session: CallerSession, app_id: str, row_id: 
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
     calls: list[Callable[[], Any]] = [partial(_selected, session, namespace, name), partial(_events, session, namespace)]
     selected, events = context.in_parallel(*calls)
-    return [serialize.pod(raw, selected, events.get(raw["metadata"]["uid"], ())) for raw in pods]
+    return [PodResponse.of(raw, selected, events.get(raw["metadata"]["uid"], ())) for raw in pods]
 
 
 def read_pod(context: ApiContext, session: CallerSession, app_id: str, row_id: str, name: str) -> Manifest:

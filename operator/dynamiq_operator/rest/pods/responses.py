@@ -1,12 +1,25 @@
-"""Responses about pods, for the OpenAPI document."""
+"""Responses about pods and their Events.
+
+Events and pods contain untrusted text: it is bounded, and stays text.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from dynamiq_operator.rest.http.models import ResponseModel, Time, example
+from dynamiq_operator.desired.base import is_ending
+from dynamiq_operator.desired.pins import label_of
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.observed.causes import find_cause
+from dynamiq_operator.plan.observed.pods import ObservedPod
+from dynamiq_operator.rest.http.models import ResponseModel, Time
+
+EVENTS_MOST = 20
+MESSAGE_MOST = 2048
+"""Letters of a message, at most."""
 
 
 class PodEvent(ResponseModel):
@@ -18,30 +31,16 @@ class PodEvent(ResponseModel):
     count: int
     last_at: Time | None
 
+    @classmethod
+    def read(cls, data: Any, **fields: Any) -> Self:
+        """Returns a stored Event."""
+        reason, message = ((data.get(name) or "")[:MESSAGE_MOST] for name in ("reason", "message"))
+        count = data.get("count") or (data.get("series") or {}).get("count") or 1
+        return cls(type=data.get("type") or "Normal", reason=reason, message=message, count=count, last_at=_last(data) or None, **fields)
 
-class Pod(ResponseModel):
+
+class PodResponse(ResponseModel):
     """A pod of a deployment."""
-
-    model_config = example(
-        name="support-6d5f7b9c4-x2x9q",
-        phase="Pending",
-        ready=False,
-        restarts=0,
-        reason="ImagePullBackOff",
-        message="image registry.example/runtime@sha256:5d7a… cannot be pulled: not found",
-        node="node-1",
-        created_at="2026-11-24T22:22:46Z",
-        is_serving=False,
-        events=[
-            {
-                "type": "Warning",
-                "reason": "Failed",
-                "message": "Failed to pull image: not found",
-                "count": 3,
-                "last_at": "2026-11-24T22:23:20Z",
-            }
-        ],
-    )
 
     name: str
     phase: Annotated[str, Field(description="As Kubernetes has it: Pending, Running, Succeeded, Failed or Unknown.")]
@@ -54,17 +53,30 @@ class Pod(ResponseModel):
     is_serving: Annotated[bool, Field(description="True: it gets calls.")]
     events: Annotated[list[PodEvent], Field(description="The last 20, newest first; none if the caller may not list Events.")]
 
+    @classmethod
+    def of(cls, raw: Manifest, selected: str, events: Iterable[Manifest]) -> PodResponse:
+        """Returns a pod.
+
+        `selected`: the pins label by which the App's Service selects, empty if it selects any pod. `events`: the pod's own.
+        """
+        meta, seen = raw["metadata"], ObservedPod.of(raw)
+        reason, message = _why(raw, seen)
+        return cls(
+            name=meta["name"],
+            phase=(raw.get("status") or {}).get("phase") or "Unknown",
+            ready=seen.ready,
+            restarts=seen.container.restarts if seen.container is not None else 0,
+            reason=reason,
+            message=message[:MESSAGE_MOST] if message else None,
+            node=raw["spec"].get("nodeName"),
+            created_at=meta["creationTimestamp"],
+            is_serving=seen.ready and not seen.deleting and selected in ("", label_of(raw)),
+            events=[PodEvent.read(each) for each in sorted(events, key=_last, reverse=True)[:EVENTS_MOST]],
+        )
+
 
 class PodLog(ResponseModel):
     """The end of a pod's log."""
-
-    model_config = example(
-        pod="support-6d5f7b9c4-x2x9q",
-        lines=['{"level":"info","message":"serving","version":"v2"}'],
-        is_cut=False,
-        previous=False,
-        message=None,
-    )
 
     pod: str
     lines: Annotated[list[str], Field(description="Oldest first.")]
@@ -73,3 +85,22 @@ class PodLog(ResponseModel):
     message: Annotated[
         str | None, Field(description="Why there is no log, if the cluster reports it, such as a container that has not started.")
     ]
+
+
+def _why(raw: Manifest, seen: ObservedPod) -> tuple[str | None, str | None]:
+    """Returns why a pod is not Ready: as a deploy that fails for it reports it, else in the pod's own words."""
+    if is_ending(raw):
+        return "Terminating", None
+    if seen.ready:
+        return None, None
+    if (cause := find_cause([seen], None)) is not None:
+        return cause.reason, cause.message
+    status = raw.get("status") or {}
+    waiting = seen.container.waiting_reason if seen.container is not None else None
+    return waiting or status.get("reason"), status.get("message")
+
+
+def _last(raw: Manifest) -> str:
+    """Returns when an Event last occurred, from whichever of its fields has that."""
+    times = ((raw.get("series") or {}).get("lastObservedTime"), raw.get("lastTimestamp"), raw.get("eventTime"), raw.get("firstTimestamp"))
+    return next((time for time in times if time), "")

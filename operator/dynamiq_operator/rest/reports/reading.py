@@ -15,13 +15,13 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.archive import Archive, InCluster
-from dynamiq_operator.rest.shared.row_pages import rows
+from dynamiq_operator.rest.reads.archive import InCluster, RecorderArchive
+from dynamiq_operator.rest.reads.row_pages import rows
 from dynamiq_operator.views.report import ReportBuilder
 
 READ_MOST = 20_000
 """Rows that are read, at most. They are of all times, since a history is verified whole."""
-TOLD_MOST = 5_000
+REPORTED_MOST = 5_000
 """Deploys of one report, at most."""
 NARROWER = "request one project, or use `kubectl dynamiq report`, which has no such limit"
 
@@ -35,8 +35,8 @@ def read(context: ApiContext, session: CallerSession, project: Entry | None, rea
         if number > READ_MOST:
             raise HttpProblem(422, f"there are more than {READ_MOST:,} rows to verify: {NARROWER}")
         reading.add(row)
-        if reading.taken > TOLD_MOST:
-            raise HttpProblem(422, f"there are more than {TOLD_MOST:,} deploys in that time: request a shorter one, {NARROWER}")
+        if reading.taken > REPORTED_MOST:
+            raise HttpProblem(422, f"there are more than {REPORTED_MOST:,} deploys in that time: ask for a shorter one, {NARROWER}")
 
 
 def _rows(context: ApiContext, session: CallerSession, project: Entry | None) -> Iterator[Manifest]:
@@ -48,7 +48,7 @@ def _rows(context: ApiContext, session: CallerSession, project: Entry | None) ->
             yield row
     if context.recorder.is_there:
         for app_uid in _with_archive(context, session, project):
-            yield from in_cluster.others(Archive(context, session, app_uid).walk())
+            yield from in_cluster.others(RecorderArchive(context, session, app_uid).walk())
 
 
 def _with_archive(context: ApiContext, session: CallerSession, project: Entry | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Responses of reports, for the OpenAPI document."""
+"""Responses of reports."""
 
 from __future__ import annotations
 
@@ -7,55 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dynamiq_operator.model.endings import Ending
-from dynamiq_operator.rest.http.models import ResponseModel, Time, example
-from dynamiq_operator.rest.shared.examples import ANNA, DEPLOYMENT, OTTO
-
-_DEPLOY: dict[str, Any] = {
-    "namespace": "demo",
-    "app": "support",
-    "sequence": DEPLOYMENT["sequence"],
-    "name": DEPLOYMENT["name"],
-    "began": DEPLOYMENT["created_at"],
-    "version": "v2",
-    "description": DEPLOYMENT["workflow_version"]["description"],
-    "result": "Succeeded",
-    "ending": None,
-    "reason": None,
-    "ended": "2026-11-24T22:22:49Z",
-    "live_from": "2026-11-24T22:22:49Z",
-    "live_until": None,
-    "created_by": ANNA["username"],
-    "author_verified": True,
-    "approved_by": OTTO["username"],
-    "waited_for": ["AwaitingApproval"],
-    "bypass_reason": None,
-    "provenance": None,
-    "source": "Record",
-    "message": DEPLOYMENT["message"],
-    "runtime": "1.4.0",
-    "image": "registry.example/runtime@sha256:5d7a…",
-    "config": {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80}},
-    "flow_hash": DEPLOYMENT["flow_hash"],
-    "digest": DEPLOYMENT["digest"],
-    "fits": True,
-    "misfit": None,
-}
-_HISTORY: dict[str, Any] = {
-    "namespace": "demo",
-    "app": "support",
-    "rows": 2,
-    "fits": True,
-    "says": "2 rows fit",
-    "oldest": "sha256:b3d1…",
-    "newest": DEPLOYMENT["digest"],
-    "misfits": [],
-}
+from dynamiq_operator.rest.http.models import ResponseModel, Time
 
 
 class ReportedDeploy(ResponseModel):
     """One deploy, with the same values as in CSV."""
-
-    model_config = example(**_DEPLOY)
 
     namespace: str
     app: Annotated[str, Field(description="The App's name in its namespace.")]
@@ -109,16 +65,6 @@ class ReportedHistory(ResponseModel):
 
 class DeployReport(ResponseModel):
     """All deploys of a period."""
-
-    model_config = example(
-        since="2026-11-01T00:00:00Z",
-        until="2026-12-01T00:00:00Z",
-        made="2026-12-01T08:00:00Z",
-        fits=True,
-        says="1 deploy of 1 App; 2 rows fit",
-        deploys=[_DEPLOY],
-        histories=[_HISTORY],
-    )
 
     since: Time
     until: Annotated[Time | None, Field(description="None: until the report was made.")]

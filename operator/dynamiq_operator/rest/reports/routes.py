@@ -20,15 +20,15 @@ from dynamiq_operator.rest.http.models import Id, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.parts.times import TIME, moment
 from dynamiq_operator.rest.reports import responses
-from dynamiq_operator.rest.reports.reading import READ_MOST, TOLD_MOST, read
-from dynamiq_operator.rest.shared.times import TIME, moment
+from dynamiq_operator.rest.reports.reading import READ_MOST, REPORTED_MOST, read
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.views import report as view
 
 router = APIRouter(prefix="/v1/report", tags=["reports"], route_class=StrictRoute)
 CSV, MARKDOWN = "text/csv", "text/markdown"
-SAID = "X-Dynamiq-Report"
+SENTENCE_HEADER = "X-Dynamiq-Report"
 """Header with the report in a sentence: no line of a CSV shows if the histories fit."""
 SPAN, SPAN_MOST = timedelta(days=30), timedelta(days=366)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,7 +36,7 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 SAYS = (
     f"Every deploy that began in a period of at most {SPAN_MOST.days} days, of each project whose deployments the caller may list. It shows"
-    f" whether their whole histories verify. At most {TOLD_MOST:,} deploys, of histories with {READ_MOST:,} rows together."
+    f" whether their whole histories verify. At most {REPORTED_MOST:,} deploys, of histories with {READ_MOST:,} rows together."
 )
 
 
@@ -51,7 +51,7 @@ class Form(StrEnum):
 def _documented() -> Responses:
     described = documented(One[responses.DeployReport], 404, 422)
     says = {"description": "How many deploys there are, and whether the histories fit, in a sentence.", "schema": {"type": "string"}}
-    described[200]["headers"] = {**described[200]["headers"], SAID: says}
+    described[200]["headers"] = {**described[200]["headers"], SENTENCE_HEADER: says}
     described[200]["content"][CSV] = {"schema": {"type": "string"}, "example": "namespace,app,sequence,…\r\n"}
     described[200]["content"][MARKDOWN] = {"schema": {"type": "string"}, "example": "# Deploys\n"}
     return described
@@ -105,10 +105,10 @@ def _make(context: ApiContext, session: CallerSession, project: Entry | None, re
 
 def _respond(made: view.Report, form: Form) -> Response:
     if form is Form.JSON:
-        return Json({"data": view.as_data(made, str)}, headers={SAID: made.says})
+        return Json({"data": view.as_data(made, str)}, headers={SENTENCE_HEADER: made.says})
     text, kind = (view.as_csv(made), CSV) if form is Form.CSV else (view.as_markdown(made), MARKDOWN)
     name = f"deploys-{(made.since or '')[:10]}-{(made.until or made.made)[:10]}.{form}"
-    headers = {SAID: made.says, "Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {SENTENCE_HEADER: made.says, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text, media_type=f"{kind}; charset=utf-8", headers=headers)
 
 

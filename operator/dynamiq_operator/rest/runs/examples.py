@@ -9,8 +9,9 @@ from typing import Any
 
 from dynamiq_operator.model import runs
 from dynamiq_operator.model.runs import Verdict
-from dynamiq_operator.rest.shared.examples import APP, ROW
+from dynamiq_operator.rest.http.examples import EXAMPLES
 
+APP, ROW = EXAMPLES["App"]["id"], EXAMPLES["Deployment"]["id"]
 RUN_ID, BEFORE = "11b20c3e-8d3f-4be3-9a55-0c7e5c1d2a01", "0d0c4dbd-6f0a-4a53-9f0e-6a3f0d3f7c11"
 _BEGAN, _ENDED, _FROM = "2026-11-24T22:31:02.104000Z", "2026-11-24T22:31:03.338000Z", "2026-11-24T22:00:00.000000Z"
 _TOKENS: dict[str, Any] = {"input_tokens": 1200, "output_tokens": 300, "cache_read_tokens": 1000, "cache_write_tokens": None}

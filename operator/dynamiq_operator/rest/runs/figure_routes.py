@@ -13,11 +13,11 @@ from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN, All, IdInput, One
 from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.reads.rows import DeploymentId, is_id
 from dynamiq_operator.rest.runs import examples
-from dynamiq_operator.rest.runs.asking import path_of
 from dynamiq_operator.rest.runs.filters import FromOf, PageOfRuns, Pairs, Text, ToOf, times
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.rows import DeploymentId, is_id
+from dynamiq_operator.rest.runs.recorder_paths import path_of
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["runs"], route_class=StrictRoute)
 VERDICTS_MOST = 100

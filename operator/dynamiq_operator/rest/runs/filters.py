@@ -13,7 +13,7 @@ from pydantic import Field
 from dynamiq_operator.model.runs import RunSort, RunStatus
 from dynamiq_operator.rest.http.models import IdInput
 from dynamiq_operator.rest.http.pagination import PAGE_SIZE, PageOf, PageSizeOf
-from dynamiq_operator.rest.shared.times import TIME, moment
+from dynamiq_operator.rest.parts.times import TIME, moment
 
 TEXT_MOST, TAGS_MOST, TAG_MOST, NAME_MOST = 256, 20, 64, 253
 DURATION_MOST, COST_MOST = 1e12, 1e6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from dynamiq_operator.rest.http.models import RequestModel
 
@@ -13,8 +13,6 @@ NUMBER_MOST = 1e12
 
 class NewScore(RequestModel):
     """A person's score of a run. A second score of this name by the same person replaces the first."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "helpful", "value": 1.0, "comment": "as asked"}]})
 
     name: Annotated[str, Field(min_length=1, max_length=64, description="Name of what is scored, such as helpful.")]
     value: Annotated[float, Field(ge=-NUMBER_MOST, le=NUMBER_MOST, description="Averaged by row.")]

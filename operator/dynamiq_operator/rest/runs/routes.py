@@ -14,13 +14,13 @@ from dynamiq_operator.rest.http.errors import invalid_request, unknown_id
 from dynamiq_operator.rest.http.models import Id, One
 from dynamiq_operator.rest.http.recorder import JSON_LINES
 from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.parts.times import TIME, moment
+from dynamiq_operator.rest.reads.rows import is_id
 from dynamiq_operator.rest.runs import examples
-from dynamiq_operator.rest.runs.asking import filtered, path_of
 from dynamiq_operator.rest.runs.filters import ContentOf, CursorOf, FiltersOf, PageOfRuns, Pairs, SortOf, Text, WhoseOf, written
+from dynamiq_operator.rest.runs.recorder_paths import filtered, path_of
 from dynamiq_operator.rest.runs.requests import NewScore
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.rows import is_id
-from dynamiq_operator.rest.shared.times import TIME, moment
 
 router = APIRouter(prefix="/v1", tags=["runs"], route_class=StrictRoute)
 RunId = Annotated[Id, Path(description="The run's id: X-Dynamiq-Run-Id of the App's answer.")]

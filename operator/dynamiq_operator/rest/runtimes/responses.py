@@ -1,4 +1,4 @@
-"""Responses about Runtimes, for the OpenAPI document."""
+"""Responses about Runtimes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.runtime import Engine
-from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
-from dynamiq_operator.rest.shared.examples import RUNS_ON
+from dynamiq_operator.rest.http.models import Id, ResponseModel, Time
+from dynamiq_operator.rest.parts.responses import identity
 
 
-class Runtime(ResponseModel):
+class RuntimeResponse(ResponseModel):
     """An approved version of the runtime."""
-
-    model_config = example(
-        **RUNS_ON,
-        name="runtime-1.4.0",
-        image=f"registry.example/runtime@sha256:{'5d7a' * 16}",
-        is_pinned_by_digest=True,
-        deprecated=False,
-        engine="tiny",
-        created_at="2026-11-20T09:00:00Z",
-    )
 
     id: Id
     name: Annotated[str, Field(description="The Runtime's own name: two may be of one version.")]
@@ -33,3 +24,10 @@ class Runtime(ResponseModel):
     deprecated: Annotated[bool, Field(description="True: a first deployment that names no Runtime does not get it.")]
     engine: Annotated[str, Field(json_schema_extra={"enum": [engine.value for engine in Engine]}, description="What runs a flow.")]
     created_at: Time
+
+    @classmethod
+    def of(cls, raw: Manifest) -> RuntimeResponse:
+        """Returns a stored Runtime."""
+        spec = raw["spec"]
+        engine = spec.get("engine") or Engine.TINY.value
+        return cls.read(spec, **identity(raw["metadata"]), is_pinned_by_digest="@sha256:" in spec["image"], engine=engine)

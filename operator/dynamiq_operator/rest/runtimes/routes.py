@@ -17,13 +17,13 @@ from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.models import Many
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
-from dynamiq_operator.rest.runtimes import responses, serialize
+from dynamiq_operator.rest.runtimes import responses
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/runtimes", tags=["runtimes"], route_class=StrictRoute)
 
 
-@router.get("", responses=documented(Many[responses.Runtime], 422))
+@router.get("", responses=documented(Many[responses.RuntimeResponse], 422))
 def every_runtime(
     session: SessionOf,
     paging: PagingOf,
@@ -37,7 +37,7 @@ def every_runtime(
             raise
         raise HttpProblem(403, f"{error}: ask for the role dynamiq-runtimes, bound by a ClusterRoleBinding") from None
     chosen = [raw for raw in runtimes if include_deprecated or not raw["spec"].get("deprecated")]
-    return paging.of(sorted(chosen, key=_age, reverse=True), serialize.runtime)
+    return paging.of(sorted(chosen, key=_age, reverse=True), responses.RuntimeResponse.of)
 
 
 def _age(raw: Manifest) -> tuple[object, ...]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from dynamiq_operator.rest.http.models import RequestModel
-from dynamiq_operator.rest.triggers.responses import CONFIG, TRANSFORMER
+from dynamiq_operator.rest.triggers.responses import PROVIDER
 
-PROVIDER = "schedule"
 RFC_3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 SHOWN = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 Moment = Annotated[str, Field(pattern=RFC_3339, json_schema_extra={"format": "date-time"})]
@@ -57,12 +56,6 @@ class TriggerInput(RequestModel):
 class NewTrigger(RequestModel):
     """A trigger, which is a draft until it is activated."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"name": "Every working day", "provider": PROVIDER, "config": CONFIG, "input_transformer": TRANSFORMER}]
-        }
-    )
-
     name: Name
     provider: Provider = PROVIDER
     config: TriggerConfig
@@ -71,8 +64,6 @@ class NewTrigger(RequestModel):
 
 class TriggerChange(RequestModel):
     """The fields of a trigger to change. Omitted fields stay; config is replaced as a whole."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Every working day", "config": CONFIG}]})
 
     name: Name | None = None
     provider: Provider = PROVIDER

@@ -1,17 +1,20 @@
-"""Responses about triggers, for the OpenAPI document."""
+"""Responses about triggers."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
+from dynamiq_operator.model import triggers
+from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.model.triggers import Status
-from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
+from dynamiq_operator.rest.http.models import Id, ResponseModel, Time
+from dynamiq_operator.rest.parts.responses import identity
 
-_TRIGGER = "a3c1f3f4-94f0-5b4e-8d49-6b7cf1f6f6b5"
-CONFIG: dict[str, Any] = {"timezone": "Europe/Berlin", "schedule": "0 9 * * 1-5"}
-TRANSFORMER: dict[str, Any] = {"path": None, "selector": {"question": "What is new?"}}
+PROVIDER = "schedule"
 
 
 class TriggerConfigShape(ResponseModel):
@@ -20,47 +23,46 @@ class TriggerConfigShape(ResponseModel):
     run_at: Time | None
     expires_at: Time | None
 
+    @classmethod
+    def read(cls, data: Any, **fields: Any) -> Self:
+        """Returns the times of a trigger of the App's spec."""
+        times = {"run_at": _time(data.get("runAt")), "expires_at": _time(data.get("expiresAt"))}
+        return super().read(data, timezone=data.get("timezone") or "UTC", **times, **fields)
+
 
 class TriggerInputShape(ResponseModel):
     path: str | None
     selector: dict[str, str] | None
 
 
-class Trigger(ResponseModel):
+class TriggerResponse(ResponseModel):
     """A trigger of an App: a part of its spec."""
-
-    model_config = example(
-        id=_TRIGGER,
-        app_id="005c60c5-18dd-4f38-a146-a82be134a95f",
-        name="Every working day",
-        provider="schedule",
-        status="draft",
-        config={**CONFIG, "run_at": None, "expires_at": None},
-        input_transformer=TRANSFORMER,
-    )
 
     id: Annotated[Id, Field(description="It survives a rename, and no later trigger gets it.")]
     app_id: Id
     name: str
-    provider: Annotated[str, Field(json_schema_extra={"enum": ["schedule"]})]
+    provider: Annotated[str, Field(json_schema_extra={"enum": [PROVIDER]})]
     status: Annotated[str, Field(json_schema_extra={"enum": [each.value for each in Status]}, description="draft: it was never active.")]
     config: TriggerConfigShape
     input_transformer: TriggerInputShape | None
 
+    @classmethod
+    def of(cls, app_id: str, raw: Mapping[str, Any], now: datetime) -> TriggerResponse:
+        """Returns a trigger of the App's spec."""
+        transformer = raw.get("inputTransformer")
+        return cls(
+            id=triggers.id_of(app_id, raw),
+            app_id=app_id,
+            name=triggers.shown_name(raw),
+            provider=PROVIDER,
+            status=triggers.status(raw, now).value,
+            config=TriggerConfigShape.read(raw),
+            input_transformer=TriggerInputShape.read(transformer) if transformer is not None else None,
+        )
+
 
 class TriggerEvent(ResponseModel):
     """One run of a trigger: the Job that ran it."""
-
-    model_config = example(
-        id="0e0c5e0e-6a57-4f0c-9c0a-4f8f2d0f8d0e",
-        trigger_id=_TRIGGER,
-        name="support-every-working-day-29735520",
-        status="succeeded",
-        created_at="2026-11-25T08:00:00Z",
-        started_at="2026-11-25T08:00:00Z",
-        ended_at="2026-11-25T08:00:03Z",
-        message=None,
-    )
 
     id: Id
     trigger_id: Id
@@ -70,3 +72,23 @@ class TriggerEvent(ResponseModel):
     started_at: Time | None
     ended_at: Time | None
     message: Annotated[str | None, Field(description="Why it failed.")]
+
+    @classmethod
+    def of(cls, trigger_id: str, job: Manifest, message: str | None = None) -> TriggerEvent:
+        """Returns the run of a Job. `message`: the one about it in the App's status."""
+        status = job.get("status") or {}
+        ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
+        failed = ends.get("Failed")
+        return cls(
+            **identity(job["metadata"]),
+            trigger_id=trigger_id,
+            status="failed" if failed else "succeeded" if "Complete" in ends else "running",
+            started_at=status.get("startTime"),
+            ended_at=failed.get("lastTransitionTime") if failed else status.get("completionTime"),
+            message=(message or failed.get("message") or failed.get("reason")) if failed else None,
+        )
+
+
+def _time(text: str | None) -> str | None:
+    parsed = triggers.moment(text)
+    return format_time(parsed) if parsed else text

@@ -22,23 +22,23 @@ from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.triggers import parse, responses, serialize
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.triggers import parse, responses
 from dynamiq_operator.rest.triggers.requests import NewTrigger, TriggerChange
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}/triggers", tags=["triggers"], route_class=StrictRoute)
 TriggerId = Annotated[Id, Path(description="The trigger's id.")]
-ONE = One[responses.Trigger]
+ONE = One[responses.TriggerResponse]
 BODY = (404, 409, 413, 415, 422)
 
 
-@router.get("", responses=documented(Many[responses.Trigger], 404, 422))
+@router.get("", responses=documented(Many[responses.TriggerResponse], 404, 422))
 def every_trigger(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
     """Returns the App's triggers, the last one added first."""
     app = _app(context, session, app_id)
     now = _now()
-    return paging.of(actions.of_app(app)[::-1], lambda raw: serialize.trigger(app["metadata"]["uid"], raw, now))
+    return paging.of(actions.of_app(app)[::-1], lambda raw: responses.TriggerResponse.of(app["metadata"]["uid"], raw, now))
 
 
 @router.post("", status_code=201, responses=documented(ONE, *BODY, status=201, says="The trigger, a draft."))
@@ -100,7 +100,7 @@ def run(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: Trigg
     """Runs an active trigger now: creates a Job, for which the caller needs the right. Its end is among the events."""
     app = _app(context, session, app_id)
     job, is_replayed = actions.perform_run(session.api, actions.plan_run(session.api, app, trigger_id, context.settings, _now(), key))
-    return Json({"data": serialize.event(trigger_id.lower(), job)}, 202, REPLAYED if is_replayed else None)
+    return Json({"data": responses.TriggerEvent.of(trigger_id.lower(), job)}, 202, REPLAYED if is_replayed else None)
 
 
 @router.get("/{trigger_id}/events", responses=documented(Many[responses.TriggerEvent], 404, 422))
@@ -114,7 +114,7 @@ def events(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: App
     jobs = kube_api.items(session.api, JOBS, meta["namespace"], label=label)
     uid = triggers.id_of(meta["uid"], entry)
     messages = {each["job"]: each.get("message") for each in (app.get("status") or {}).get("triggers", ())}
-    return paging.of(newest(jobs), lambda job: serialize.event(uid, job, messages.get(job["metadata"]["name"])))
+    return paging.of(newest(jobs), lambda job: responses.TriggerEvent.of(uid, job, messages.get(job["metadata"]["name"])))
 
 
 def _app(context: ApiContext, session: CallerSession, app_id: str) -> Manifest:
@@ -126,7 +126,7 @@ def _perform(session: CallerSession, plan: TriggersPlan, status: int = 200) -> J
 
 
 def _response(app_uid: str, raw: Trigger, status: int = 200) -> Json:
-    return Json({"data": serialize.trigger(app_uid, raw, _now())}, status)
+    return Json({"data": responses.TriggerResponse.of(app_uid, raw, _now())}, status)
 
 
 def _now() -> datetime:

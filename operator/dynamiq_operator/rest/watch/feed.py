@@ -29,8 +29,8 @@ ANEW_EVERY = 2.0
 """Seconds between two events by which a reader has to read everything anew."""
 RETRY_FIRST, RETRY_MOST = 1.0, 10.0
 """Seconds until a read is repeated that the API server did not answer: the first time, and at most."""
-LOOK_EVERY, LOOK_LATER, LOOKS = 1.0, 5.0, 60
-"""Seconds between two checks of what is under way: for the first LOOKS checks, and later."""
+CHECK_EVERY, CHECK_LATER, CHECKS = 1.0, 5.0, 60
+"""Seconds between two checks of what is under way: for the first CHECKS checks, and later."""
 PING = b": ping\n\n"
 READY, ENDING = event("ready", {}), event("ending", {})
 
@@ -56,12 +56,12 @@ class Subject(Protocol):
     def read(self, changes: Sequence[EntryChange]) -> Round:
         """Reads with the caller's token what changed. For a worker thread."""
 
-    def look(self) -> Round:
+    def check(self) -> Round:
         """Reads what is under way; returns events if that has changed. For a worker thread."""
 
 
 @dataclass(eq=False)
-class Feed:
+class EventFeed:
     """The events of one stream. For the event loop."""
 
     streams: Streams
@@ -73,8 +73,8 @@ class Feed:
     _has_lost: bool = False
     _read_at: float = 0.0
     """The time before which no further round begins, by the loop's clock."""
-    _looked_at: float = 0.0
-    _looks: int = 0
+    _checked_at: float = 0.0
+    _checks: int = 0
     _failures: int = 0
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class Feed:
         if len(self._unread) > UNREAD_MOST:
             self._unread.clear()
             self._has_lost = True
-        self._looks = 0
+        self._checks = 0
         self._woken.set()
 
     def end(self) -> None:
@@ -144,7 +144,7 @@ class Feed:
         elif self._unread:
             actions.append((self._read_at, self._read))
         if self.subject.is_under_way():
-            actions.append((self._looked_at + (LOOK_EVERY if self._looks < LOOKS else LOOK_LATER), self._look))
+            actions.append((self._checked_at + (CHECK_EVERY if self._checks < CHECKS else CHECK_LATER), self._check))
         return min(actions, key=itemgetter(0))
 
     async def _ping(self) -> Round:
@@ -163,9 +163,9 @@ class Feed:
         self._failures = min(self._failures + 1, 10) if round_.left else 0
         return round_
 
-    async def _look(self) -> Round:
-        round_ = await self._in_a_thread(self.subject.look)
-        self._looked_at, self._looks = _now(), self._looks + 1
+    async def _check(self) -> Round:
+        round_ = await self._in_a_thread(self.subject.check)
+        self._checked_at, self._checks = _now(), self._checks + 1
         return round_
 
     async def _in_a_thread(self, call: Callable[[], Round], changes: Sequence[EntryChange] = ()) -> Round:

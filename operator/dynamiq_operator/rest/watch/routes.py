@@ -17,8 +17,8 @@ from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.http.streams import EventStream
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.watch.feed import Feed
+from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.watch.feed import EventFeed
 from dynamiq_operator.rest.watch.reads import require_list
 from dynamiq_operator.rest.watch.subjects import AppSubject, EveryProjectSubject, ProjectSubject
 
@@ -50,7 +50,7 @@ async def watch_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Ev
     replica stops): connect again at once.
     """
     app = await context.streams.read(session.user.id, partial(_app, context, session, app_id))
-    return EventStream(Feed(context.streams, session, AppSubject(context, session, app)).events())
+    return EventStream(EventFeed(context.streams, session, AppSubject(context, session, app)).events())
 
 
 @router.get(
@@ -62,7 +62,7 @@ async def watch_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Ev
 )
 async def watch_apps(context: ContextOf, session: SessionOf) -> EventStream:
     """Streams the changes of the Apps of every project in which the caller may list them: `app` and `removed` events, as for an App."""
-    return EventStream(Feed(context.streams, session, EveryProjectSubject(context, session)).events())
+    return EventStream(EventFeed(context.streams, session, EveryProjectSubject(context, session)).events())
 
 
 @router.get(
@@ -75,7 +75,7 @@ async def watch_apps(context: ContextOf, session: SessionOf) -> EventStream:
 async def watch_project(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Path()]) -> EventStream:
     """Streams the changes of the Apps of a project that the caller may read: `app` and `removed` events, as for an App."""
     namespace = await context.streams.read(session.user.id, partial(_listable, context, session, project_id))
-    return EventStream(Feed(context.streams, session, ProjectSubject(context, session, namespace)).events())
+    return EventStream(EventFeed(context.streams, session, ProjectSubject(context, session, namespace)).events())
 
 
 def _app(context: ApiContext, session: CallerSession, app_id: str) -> Entry:

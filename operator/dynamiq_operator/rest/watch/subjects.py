@@ -12,14 +12,16 @@ from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED, Phase
 from dynamiq_operator.rest.apps.details import read_details
+from dynamiq_operator.rest.apps.responses import AppDetails
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments.pins import kept_pins
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.http.streams import EVERYWHERE, EntryChange, event
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
-from dynamiq_operator.rest.shared.readiness import ready
-from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
+from dynamiq_operator.rest.parts.deployment import Deployment
+from dynamiq_operator.rest.parts.responses import ReadyPodsResponse
+from dynamiq_operator.rest.reads.readiness import ready
 from dynamiq_operator.rest.watch.reads import NOT_THEIRS, Over, Round, read_each, read_object, removed, require_list
 
 NEWEST = 3
@@ -37,7 +39,7 @@ class AppSubject:
         self._groups = owned_by(app.namespace, app.uid), f"{app.namespace}/{app.name}"
         self._rolling: dict[str, Entry] = {}
         """The rows that are being rolled out, by their ids."""
-        self._last: tuple[Manifest, Manifest | None, Data | None] | None = None
+        self._last: tuple[Manifest, Manifest | None, ReadyPodsResponse | None] | None = None
         """The row that was sent last, the App as it was then, and how many pods of the row were Ready."""
 
     def begin(self) -> None:
@@ -66,8 +68,8 @@ class AppSubject:
         # The App last: its status is then not older than its rows.
         return read_each(sorted(changes, key=lambda change: change.kind == APPS.kind), self._read)
 
-    def look(self) -> Round:
-        return read_each([EntryChange(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._look)
+    def check(self) -> Round:
+        return read_each([EntryChange(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._check)
 
     def _read(self, change: EntryChange) -> Iterator[bytes]:
         if change.kind == APPS.kind:
@@ -79,7 +81,7 @@ class AppSubject:
         else:
             yield self._row_event(row)
 
-    def _read_app(self) -> Data:
+    def _read_app(self) -> AppDetails:
         try:
             return read_details(self._context, self._session, self._app)
         except HttpProblem as problem:
@@ -87,7 +89,7 @@ class AppSubject:
                 raise Over from None
             raise
 
-    def _look(self, change: EntryChange) -> Iterator[bytes]:
+    def _check(self, change: EntryChange) -> Iterator[bytes]:
         if self._last is not None and self._last[0]["metadata"]["uid"] == change.entry.uid:
             row, app, ready_before = self._last
             if self._ready(row, app) == ready_before:
@@ -109,9 +111,9 @@ class AppSubject:
         self._last = row, app, pods
         workflow: str | None = app["spec"]["workflow"] if app is not None else None
         kept: Any = kept_pins(self._context, self._session, app, None) if app is not None and "pinned" not in row["spec"] else None
-        return event("deployment", serialize_deployment(row, self._app.uid, self._context, workflow, kept) | {"ready": pods})
+        return event("deployment", Deployment.of(row, self._app.uid, self._context, workflow, kept).as_json() | {"ready": pods})
 
-    def _ready(self, row: Manifest, app: Manifest | None) -> Data | None:
+    def _ready(self, row: Manifest, app: Manifest | None) -> ReadyPodsResponse | None:
         """Returns the pods of a row; None if it has no workload yet, or may not be read.
 
         In the latter case the row is no longer checked.
@@ -157,7 +159,7 @@ class ProjectSubject:
     def read(self, changes: Sequence[EntryChange]) -> Round:
         return read_each(changes, self._read)
 
-    def look(self) -> Round:
+    def check(self) -> Round:
         return Round()
 
     def _read(self, change: EntryChange) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.workflows.responses import NodeTypes
+from dynamiq_operator.rest.workflows.responses import NodeType, NodeTypes
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/agent-builder", tags=["workflows"], route_class=StrictRoute)
@@ -34,11 +34,11 @@ def node_types(
     """Returns the node types that the newest Runtime runs. A flow with others does not go Live on it. `complete` shows if these are all."""
     version, engine, message = _engine(session)
     more = {"runtime": version, "engine": engine, "complete": message is None, "message": message}
-    return paging.of([name for name in NODE_TYPES if group is None or f".nodes.{group}." in name], _serialize, **more)
+    return paging.of([name for name in NODE_TYPES if group is None or f".nodes.{group}." in name], _of_name, **more)
 
 
-def _serialize(name: str) -> dict[str, str]:
-    return {"type": name, "name": name.rpartition(".")[2]}
+def _of_name(name: str) -> NodeType:
+    return NodeType(type=name, name=name.rpartition(".")[2])
 
 
 def _engine(session: CallerSession) -> tuple[str | None, str | None, str | None]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from dynamiq_operator.model.base import DNS_LABEL, DNS_LABEL_MAX
 from dynamiq_operator.rest.http.models import IdInput, RequestModel
-from dynamiq_operator.rest.workflows.responses import FLOW, FLOW_UI
 
 _NODES = {
     "anyOf": [
@@ -42,20 +41,6 @@ Description = Annotated[str | None, Field(max_length=512, description="What the 
 class NewWorkflow(RequestModel):
     """A workflow and its first draft."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "support",
-                    "project_id": "7c2eedb0-2296-4575-86f2-b8e1993949b6",
-                    "description": "Answers customers' questions",
-                    "flow": FLOW,
-                    "flow_ui": FLOW_UI,
-                }
-            ]
-        }
-    )
-
     name: Annotated[
         str, Field(max_length=DNS_LABEL_MAX, pattern=DNS_LABEL, description="Lower-case letters, digits and '-', beginning with a letter.")
     ]
@@ -68,16 +53,12 @@ class NewWorkflow(RequestModel):
 class WorkflowChange(RequestModel):
     """The fields of a workflow to change. Omitted fields stay."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "support", "description": "Answers customers' questions"}]})
-
     name: Annotated[str | None, Field(description="Its current name. It cannot change, since versions are named after it.")] = None
     description: Description = None
 
 
 class Draft(RequestModel):
     """The new draft."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"flow": FLOW, "flow_ui": FLOW_UI}]})
 
     flow: Flow
     flow_ui: Annotated[FlowUi, Field(description="Canvas layout: any JSON of at most 256 KiB. Left out: unchanged.")] = None
@@ -92,10 +73,6 @@ class ConfirmedDraft(RequestModel):
 
 class NewVersion(RequestModel):
     """A release of a flow."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "Passes the question to the right team", "flow": FLOW, "flow_ui": FLOW_UI}]}
-    )
 
     name: Annotated[
         str | None, Field(max_length=512, description="What is new, for the history. Versions are numbered. Left out: the workflow's.")

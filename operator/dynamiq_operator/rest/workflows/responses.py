@@ -1,45 +1,34 @@
-"""Responses about workflows, for the OpenAPI document."""
+"""Responses about workflows and their releases."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, Self
 
+import orjson
 from pydantic import Field
 
-from dynamiq_operator.rest.http.models import Id, Pagination, ResponseModel, Time, example
-from dynamiq_operator.rest.shared.examples import PROJECT, WORKFLOW
+from dynamiq_operator.actions.rejections import sentence
+from dynamiq_operator.kube.resources import NAMESPACES
+from dynamiq_operator.model import flows
+from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.model.names import workflow_and_version
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.http.models import AliasedModel, Id, Pagination, ResponseModel, Time
+from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.parts.responses import Ids, changed_at, identity
+from dynamiq_operator.views.flow_diff import flow_diff
 
-_INPUT, _PYTHON, _OUTPUT = "in", "answer", "out"
-FLOW: dict[str, Any] = {
-    "id": "c0b1d1a5-6c68-44c4-9b0e-0d8f7d8f2f4e",
-    "nodes": [
-        {"id": _INPUT, "name": "Input", "type": "dynamiq.nodes.utils.Input", "depends": []},
-        {
-            "id": _PYTHON,
-            "name": "Answer",
-            "type": "dynamiq.nodes.tools.Python",
-            "code": "def run(input_data):\n    return {'content': 'Hello, ' + input_data['name']}",
-            "depends": [{"node": _INPUT}],
-            "input_transformer": {"selector": {"name": "$.in.output.name"}},
-        },
-        {
-            "id": _OUTPUT,
-            "name": "Output",
-            "type": "dynamiq.nodes.utils.Output",
-            "depends": [{"node": _PYTHON}],
-            "input_transformer": {"selector": {"output": "$.answer.output.content"}},
-        },
-    ],
-}
-FLOW_UI: dict[str, Any] = {"positions": {_INPUT: [0, 0], _PYTHON: [240, 0], _OUTPUT: [480, 0]}}
-_LISTED = {
-    "id": WORKFLOW,
-    "name": "support",
-    "description": "Answers customers' questions",
-    "project_id": PROJECT,
-    "created_at": "2026-11-24T22:10:05Z",
-}
-_NEWEST = {"id": "54c9b714-e3d5-41d7-a132-cd127c54fbab", "version": "v2", "created_at": "2026-11-24T22:19:23Z"}
+
+class FlowOf(NamedTuple):
+    """A release, or the draft, which has no id, with the text of its flow."""
+
+    id: str | None
+    version: str
+    created_at: str
+    text: str
+    description: str | None = None
 
 
 class NewestVersion(ResponseModel):
@@ -51,32 +40,36 @@ class NewestVersion(ResponseModel):
 class Workflow(ResponseModel):
     """A workflow."""
 
-    model_config = example(**_LISTED)
-
     id: Id
     name: str
     description: str | None
     project_id: Id | None
     created_at: Time
 
+    @classmethod
+    def read(cls, data: Any, **fields: Any) -> Self:
+        """Returns a workflow without its draft, from its metadata and `description`."""
+        return super().read(data, **identity(data["metadata"]), **fields)
+
 
 class ListedWorkflow(Workflow):
     """A workflow as a list has it."""
-
-    model_config = example(**_LISTED, newest_version=_NEWEST)
 
     newest_version: Annotated[
         NewestVersion | None,
         Field(description="Its newest release, with `with_newest_version`; null if there is none, or the caller may not list releases."),
     ]
 
+    @classmethod
+    def of(cls, raw: Manifest, ids: Ids, newest: Entry | None) -> ListedWorkflow:
+        """Returns a workflow of a list. `newest`: its newest release."""
+        version = workflow_and_version(newest.name)[1] if newest is not None else ""
+        release = NewestVersion(id=newest.uid, version=version, created_at=newest.created) if newest is not None else None
+        return cls.read(raw, project_id=ids.id_of(NAMESPACES, "", raw["metadata"]["namespace"]), newest_version=release)
+
 
 class WorkflowDetail(Workflow):
     """A workflow with its draft."""
-
-    model_config = example(
-        **_LISTED, updated_at="2026-11-24T22:18:11Z", object_version="48213", flow=FLOW, flow_ui=FLOW_UI, flow_error=None
-    )
 
     updated_at: Time
     object_version: Annotated[str, Field(description="Changes with each change; a release confirms it.")]
@@ -84,20 +77,27 @@ class WorkflowDetail(Workflow):
     flow_ui: Annotated[Any, Field(description="Canvas layout, as it was sent.")]
     flow_error: Annotated[str | None, Field(description="Why flow is null: kubectl stored what cannot be written as JSON.")]
 
+    @classmethod
+    def of(cls, raw: Manifest, ids: Ids) -> WorkflowDetail:
+        """Returns a workflow and its draft. A flow that is stored as JSON is sent unchanged."""
+        meta, spec = raw["metadata"], raw["spec"]
+        try:
+            flow, wrong = flows.as_json(spec["flow"]), None
+        except flows.FlowError as error:
+            flow, wrong = "null", str(error)
+        return cls.read(
+            {"metadata": meta, "description": spec.get("description")},
+            project_id=ids.id_of(NAMESPACES, "", meta["namespace"]),
+            updated_at=changed_at(meta),
+            object_version=meta["resourceVersion"],
+            flow=orjson.Fragment(flow.encode()),
+            flow_ui=orjson.Fragment(_layout(spec.get("flowUI")).encode()),
+            flow_error=wrong,
+        )
 
-class Version(ResponseModel):
+
+class VersionResponse(ResponseModel):
     """A release, which never changes."""
-
-    model_config = example(
-        id="54c9b714-e3d5-41d7-a132-cd127c54fbab",
-        workflow_id=WORKFLOW,
-        version="v2",
-        name="Passes the question to the right team",
-        description="Passes the question to the right team",
-        created_at="2026-11-24T22:19:23Z",
-        rejected=None,
-        rejection_id=None,
-    )
 
     id: Id
     workflow_id: Id
@@ -116,6 +116,12 @@ class Version(ResponseModel):
         Id | None, Field(description="The newest rejection of its flow that is in force, of those that an App of its namespace lists.")
     ]
 
+    @classmethod
+    def of(cls, raw: Manifest, workflow_id: str, rejection: Manifest | None = None) -> VersionResponse:
+        """Returns a release without its flow, from its metadata, `version` and `description`. `rejection`: the valid one of its flow."""
+        more = {**identity(raw["metadata"]), "name": raw["description"], **_rejected(raw["version"], rejection)}
+        return cls.read(raw, workflow_id=workflow_id, **more)
+
 
 class FlowRef(ResponseModel):
     """A release, or the draft."""
@@ -127,35 +133,26 @@ class FlowRef(ResponseModel):
     rejected: Annotated[str | None, Field(description="Who rejected this flow and why, as of a version of the list.")]
     rejection_id: Annotated[Id | None, Field(description="The newest rejection of this flow that is in force.")]
 
+    @classmethod
+    def of(cls, flow: FlowOf, rejections: Mapping[str, Manifest]) -> FlowRef:
+        """Returns a flow. `rejections`: the valid ones, by the hash of a flow."""
+        more = _rejected(flow.version, rejections.get(flow_hash(flow.text)))
+        return cls(id=flow.id, version=flow.version, description=flow.description, created_at=flow.created_at, **more)
 
-class FlowDifference(ResponseModel):
+
+class FlowDifference(AliasedModel):
     """The changes in the flow of a workflow."""
-
-    model_config = example(
-        **{
-            "from": {
-                "id": "2b0c9a4e-70a5-4e0e-9b3f-5f5ad0f6a3de",
-                "version": "v1",
-                "description": "First release",
-                "created_at": "2026-11-20T08:01:00Z",
-                "rejected": None,
-                "rejection_id": None,
-            },
-            "to": {
-                "id": "54c9b714-e3d5-41d7-a132-cd127c54fbab",
-                "version": "v2",
-                "description": "Passes the question to the right team",
-                "created_at": "2026-11-24T22:19:23Z",
-                "rejected": None,
-                "rejection_id": None,
-            },
-            "flow_diff": "--- v1\n+++ v2\n@@ -1 +1 @@",
-        }
-    )
 
     from_: Annotated[FlowRef | None, Field(alias="from", description="None for the first release.")]
     to: FlowRef
     flow_diff: Annotated[str, Field(description="A unified diff.")]
+
+    @classmethod
+    def of(cls, before: FlowOf | None, after: FlowOf, rejections: Mapping[str, Manifest]) -> FlowDifference:
+        """Returns what changed from one flow of a workflow to another. `rejections`: the valid ones, by the hash of a flow."""
+        diff = flow_diff(before.text, after.text, before.version, after.version) if before is not None else ()
+        sides = (FlowRef.of(flow, rejections) if flow is not None else None for flow in (before, after))
+        return cls(**dict(zip(("from_", "to"), sides, strict=True)), flow_diff="\n".join(diff))
 
 
 class RequirementForm(ResponseModel):
@@ -163,16 +160,8 @@ class RequirementForm(ResponseModel):
     description: str | None
 
 
-class Requirement(ResponseModel):
+class RequirementResponse(ResponseModel):
     """Something that each caller of a workflow has to have, such as an account of their own."""
-
-    model_config = example(
-        id="6f1e7c39-8d8e-4d0a-8f0e-7b8d2b0d6a3c",
-        name="mail",
-        type="connection",
-        form={"title": "Your mailbox", "description": None},
-        spec={"type": "dynamiq.connections.Mail"},
-    )
 
     id: Id
     name: str
@@ -182,8 +171,6 @@ class Requirement(ResponseModel):
 
 
 class NodeType(ResponseModel):
-    model_config = example(type="dynamiq.nodes.tools.Python", name="Python")
-
     type: Annotated[str, Field(description="The SDK's class path.")]
     name: str
 
@@ -191,20 +178,30 @@ class NodeType(ResponseModel):
 class NodeTypes(ResponseModel):
     """A list of node types, which may be all that the runtime runs."""
 
-    model_config = example(
-        data=[
-            {"type": f"dynamiq.nodes.{name}", "name": name.rpartition(".")[2]} for name in ("utils.Input", "tools.Python", "utils.Output")
-        ],
-        pagination={"page": 1, "page_size": 25, "page_count": 1, "total_count": 3},
-        runtime="1.4.0",
-        engine="tiny",
-        complete=True,
-        message=None,
-    )
-
     data: list[NodeType]
     pagination: Pagination
     runtime: Annotated[str | None, Field(description="Version of the newest Runtime that is not deprecated.")]
     engine: Annotated[str | None, Field(description="What runs flows in it: tiny or sdk.")]
     complete: Annotated[bool, Field(description="True: the runtime runs only these.")]
     message: Annotated[str | None, Field(description="Why the list is not complete.")]
+
+
+def _rejected(version: str, rejection: Manifest | None) -> dict[str, str | None]:
+    if rejection is None:
+        return {"rejected": None, "rejection_id": None}
+    return {"rejected": sentence(rejection, version), "rejection_id": rejection["metadata"]["uid"]}
+
+
+def _layout(text: str | None) -> str:
+    """Returns a layout as JSON. Text that kubectl stored and that is not JSON becomes a string."""
+    if text is None:
+        return "null"
+    try:
+        json.loads(text, parse_constant=_refused, parse_float=len, parse_int=len)
+    except (ValueError, RecursionError):
+        return json.dumps(text)
+    return text
+
+
+def _refused(name: str) -> None:
+    raise ValueError(name)

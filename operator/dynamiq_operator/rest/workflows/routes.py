@@ -25,7 +25,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import may_read, or_empty
 from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
-from dynamiq_operator.rest.workflows import parse, responses, serialize
+from dynamiq_operator.rest.workflows import parse, responses
 from dynamiq_operator.rest.workflows import versions as releases
 from dynamiq_operator.rest.workflows.requests import Draft, NewVersion, NewWorkflow, WorkflowChange
 from dynamiq_operator.serving.encoding import Json
@@ -55,7 +55,7 @@ def every_workflow(
             raise unknown_id("project", project_id, "project_id") from None
         workflows = _of_each_namespace(context, session)
     released = releases.newest_of(context, session, workflows) if with_newest_version else {}
-    return paging.of(newest(workflows), lambda raw: serialize.listed(raw, context, released.get(raw["metadata"]["uid"])))
+    return paging.of(newest(workflows), lambda raw: responses.ListedWorkflow.of(raw, context, released.get(raw["metadata"]["uid"])))
 
 
 @router.post("", status_code=201, responses=documented(DETAIL, *BODY, status=201, says="The workflow."))
@@ -70,13 +70,13 @@ def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, m
             raise unknown_id("project", body.project_id, "project_id") from None
         raise
     context.index.of(WORKFLOWS).put(made)
-    return serialize.detail(context, made, 201)
+    return _detail(context, made, 201)
 
 
 @router.get("/{workflow_id}", responses=documented(DETAIL, 404, 422))
 def workflow(context: ContextOf, session: SessionOf, workflow_id: WorkflowId) -> Json:
     """Returns the workflow with its draft: the flow as it was written."""
-    return serialize.detail(context, context.read(session, WORKFLOWS, context.find(WORKFLOWS, workflow_id)))
+    return _detail(context, context.read(session, WORKFLOWS, context.find(WORKFLOWS, workflow_id)))
 
 
 @router.put("/{workflow_id}", responses=documented(DETAIL, *BODY))
@@ -90,8 +90,8 @@ def change_workflow(context: ContextOf, session: SessionOf, workflow_id: Workflo
             f"a workflow keeps its name, {entry.name}, since its versions and Apps name it. To rename it, create another with this flow",
         )
     if "description" not in body.model_fields_set:
-        return serialize.detail(context, context.read(session, WORKFLOWS, entry))
-    return serialize.detail(context, _write(session, entry, {"description": body.description}))
+        return _detail(context, context.read(session, WORKFLOWS, entry))
+    return _detail(context, _write(session, entry, {"description": body.description}))
 
 
 @router.post("/{workflow_id}/save", responses=documented(DETAIL, *BODY))
@@ -100,13 +100,13 @@ def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: 
     entry = context.find(WORKFLOWS, workflow_id)
     spec = {"flow": parse.flow_in(members)}
     layout = {"flowUI": parse.flow_ui_in(members)} if "flow_ui" in body.model_fields_set else {}
-    return serialize.detail(context, _write(session, entry, {**spec, **layout}))
+    return _detail(context, _write(session, entry, {**spec, **layout}))
 
 
 @router.post(
     "/{workflow_id}/release",
     status_code=201,
-    responses=documented(One[responses.Version], *BODY, status=201, says="The new version."),
+    responses=documented(One[responses.VersionResponse], *BODY, status=201, says="The new version."),
 )
 def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: NewVersion, members: MembersOf) -> Json:
     """Releases the flow of the body, or the draft, as the next version, which never changes. The draft stays as it is."""
@@ -128,17 +128,17 @@ def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, bod
     context.index.of(VERSIONS).put(made)
     spec = made["spec"]
     summary = {"metadata": made["metadata"], "version": spec["version"], "description": spec.get("description")}
-    return Json({"data": serialize.version(summary, entry.uid)}, 201)
+    return Json({"data": responses.VersionResponse.of(summary, entry.uid)}, 201)
 
 
-@router.get("/{workflow_id}/versions", responses=documented(Many[responses.Version], 404, 422))
+@router.get("/{workflow_id}/versions", responses=documented(Many[responses.VersionResponse], 404, 422))
 def versions(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_id: WorkflowId) -> Json:
     """Returns every release of the workflow, newest first, without their flows; for each that was rejected, the reason."""
     entry = context.find(WORKFLOWS, workflow_id)
     with hidden_as_unknown("workflow", workflow_id):
         listed = releases.released(session.api, entry)
     rejected = releases.rejections_of(context, session, entry.namespace, paging.shown(listed))
-    return paging.of(listed, lambda raw: serialize.version(raw, entry.uid, rejected.get(raw["metadata"]["uid"])))
+    return paging.of(listed, lambda raw: responses.VersionResponse.of(raw, entry.uid, rejected.get(raw["metadata"]["uid"])))
 
 
 @router.get("/{workflow_id}/versions/{version_id}/diff", responses=documented(One[responses.FlowDifference], 404, 422))
@@ -159,7 +159,7 @@ def difference(
     workflow = context.find(WORKFLOWS, workflow_id)
     # Before any release: if the caller may not see the workflow, nothing reveals if a release exists.
     context.read(session, WORKFLOWS, workflow, METADATA_ONE)
-    before: serialize.FlowOf | None
+    before: responses.FlowOf | None
     before = after = releases.one(context, session, workflow, version_id)
     if other == releases.DRAFT:
         after = releases.draft(context, session, workflow)
@@ -167,10 +167,10 @@ def difference(
         before = releases.one(context, session, workflow, other, "with")
     else:
         before = releases.before(context, session, workflow, after)
-    return Json({"data": serialize.difference(before, after, releases.rejected_flows(session, workflow.namespace))})
+    return Json({"data": responses.FlowDifference.of(before, after, releases.rejected_flows(session, workflow.namespace))})
 
 
-@router.get("/{workflow_id}/requirements", responses=documented(Many[responses.Requirement], 404, 422))
+@router.get("/{workflow_id}/requirements", responses=documented(Many[responses.RequirementResponse], 404, 422))
 def requirements(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_id: WorkflowId) -> Json:
     """Returns what each caller of the workflow has to have: always nothing. Here the variables of an App hold its credentials."""
     entry = context.find(WORKFLOWS, workflow_id)
@@ -179,6 +179,10 @@ def requirements(context: ContextOf, session: SessionOf, paging: PagingOf, workf
     if current["metadata"]["uid"] != entry.uid:
         raise unknown_id("workflow", workflow_id)
     return paging.of((), str)
+
+
+def _detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:
+    return Json({"data": responses.WorkflowDetail.of(raw, context)}, status)
 
 
 def _write(session: CallerSession, entry: Entry, spec: Mapping[str, Any]) -> Manifest:

@@ -19,8 +19,8 @@ from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.workflow_table import read_workflow
-from dynamiq_operator.rest.shared.serialize import changed_at
-from dynamiq_operator.rest.workflows.serialize import FlowOf
+from dynamiq_operator.rest.parts.responses import changed_at
+from dynamiq_operator.rest.workflows.responses import FlowOf
 
 DRAFT = "draft"
 """The version of the draft, which has neither an id nor a number."""
@@ -106,7 +106,7 @@ def before(context: ApiContext, session: CallerSession, workflow: Entry, version
     return one(context, session, workflow, max(older, key=_number).uid) if older else None
 
 
-class Released(NamedTuple):
+class FlowToRelease(NamedTuple):
     """A flow to release. `description`: the workflow's; `object_version`: of the workflow as it was read."""
 
     text: str
@@ -114,16 +114,16 @@ class Released(NamedTuple):
     object_version: str
 
 
-def released_flow(context: ApiContext, session: CallerSession, workflow: Entry, flow: str | None) -> Released:
+def released_flow(context: ApiContext, session: CallerSession, workflow: Entry, flow: str | None) -> FlowToRelease:
     """Returns the given flow, else the draft, with the description of its workflow. Raises HttpProblem 404 and errors.ApiError."""
     if flow is None:
         raw = context.read(session, WORKFLOWS, workflow)
-        return Released(raw["spec"]["flow"], raw["spec"].get("description"), raw["metadata"]["resourceVersion"])
+        return FlowToRelease(raw["spec"]["flow"], raw["spec"].get("description"), raw["metadata"]["resourceVersion"])
     with hidden_as_unknown("workflow", workflow.uid):
         current = read_workflow(session.api, workflow.namespace, workflow.name)
     if current["metadata"]["uid"] != workflow.uid:
         raise unknown_id("workflow", workflow.uid)
-    return Released(flow, current["description"], current["metadata"]["resourceVersion"])
+    return FlowToRelease(flow, current["description"], current["metadata"]["resourceVersion"])
 
 
 def draft(context: ApiContext, session: CallerSession, workflow: Entry) -> FlowOf:

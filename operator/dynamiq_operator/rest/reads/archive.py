@@ -27,7 +27,7 @@ PAGE = 200
 """Rows of one request to the recorder."""
 
 
-class Key(NamedTuple):
+class ArchivedKey(NamedTuple):
     """The values that identify an archived row. A restore gives the row another uid."""
 
     uid: str
@@ -35,7 +35,7 @@ class Key(NamedTuple):
     name: str
 
 
-class Archive:
+class RecorderArchive:
     """The archive of one App.
 
     Every call raises HttpProblem: 501 if this API has no recorder, 503 if the recorder does not answer.
@@ -44,10 +44,10 @@ class Archive:
     def __init__(self, context: ApiContext, session: CallerSession, app_uid: str) -> None:
         self._context, self._session, self._path = context, session, f"/v1/apps/{app_uid}/archive"
 
-    def keys(self, first: int) -> tuple[list[Key], int]:
+    def keys(self, first: int) -> tuple[list[ArchivedKey], int]:
         """Returns the keys of at most 5,000 rows from a sequence on, newest first, and how many rows the archive has."""
         page = self._get("/keys", [("from", str(first))])
-        return [Key(each["uid"], each["sequence"], each["name"]) for each in page["data"]], page["pagination"]["total_count"]
+        return [ArchivedKey(each["uid"], each["sequence"], each["name"]) for each in page["data"]], page["pagination"]["total_count"]
 
     def rows(self, begin: int, count: int) -> list[Manifest]:
         """Returns `count` rows after the newest `begin`, newest first."""
@@ -107,7 +107,7 @@ class Archive:
         return anyio.from_thread.run(self._context.recorder.read, credentials, f"{self._path}{path}", query)
 
 
-def archive_of(context: ApiContext, session: CallerSession, app: Entry) -> Archive | None:
+def archive_of(context: ApiContext, session: CallerSession, app: Entry) -> RecorderArchive | None:
     """Returns the archive of an App that has one; None without a recorder, and for a caller who may not read the App."""
     if not context.recorder.is_there:
         return None
@@ -115,4 +115,4 @@ def archive_of(context: ApiContext, session: CallerSession, app: Entry) -> Archi
         raw = session.api.request("GET", APPS.path(app.namespace, app.name), query=IN_MEMORY)
     except (errors.NotFound, errors.Denied):
         return None
-    return Archive(context, session, app.uid) if raw["metadata"]["uid"] == app.uid and has_archive(raw) else None
+    return RecorderArchive(context, session, app.uid) if raw["metadata"]["uid"] == app.uid and has_archive(raw) else None

@@ -10,7 +10,7 @@ from dynamiq_operator.actions import triggers
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube.resources import APPS, VERSIONS
 from dynamiq_operator.model.names import workflow_and_version
-from dynamiq_operator.rest.context import WORDS, ApiContext
+from dynamiq_operator.rest.context import KIND_NAMES, ApiContext
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.runs.filters import Pairs, RunFilters
@@ -40,7 +40,7 @@ def _filtered(context: ApiContext, session: CallerSession, app_id: str, conditio
     if conditions.version_id is not None:
         version = context.find(VERSIONS, conditions.version_id, "workflow_version_id")
         if version.namespace != entry.namespace:
-            raise unknown_id(WORDS[VERSIONS], conditions.version_id, "workflow_version_id")
+            raise unknown_id(KIND_NAMES[VERSIONS], conditions.version_id, "workflow_version_id")
         pairs.append(("workflow_version", workflow_and_version(version.name)[1]))
     if conditions.trigger_id is not None:
         pairs.append(("trigger", triggers.find(app, conditions.trigger_id)["name"]))

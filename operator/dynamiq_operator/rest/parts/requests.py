@@ -9,12 +9,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dynamiq_operator.rest.http.models import Id, RequestModel
-from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG, Pairs
+from dynamiq_operator.rest.parts.config_fields import SCALING, SERVERLESS_CONFIG, Pairs
 
 AppId = Annotated[Id, Path(description="The App's id: its metadata.uid.")]
 
 
-class Autoscaling(RequestModel):
+class AutoscalingFields(RequestModel):
     """Replicas of a server-based App. Omitted fields keep what is live."""
 
     min_replicas: Annotated[int | None, Field(ge=1, le=1000, description="Fewest pods.")] = None
@@ -52,7 +52,7 @@ class Amounts(RequestModel):
     memory: Annotated[Quantity | None, Field(description="Memory, such as 256Mi.")] = None
 
 
-class Resources(RequestModel):
+class ResourcesFields(RequestModel):
     """Compute for each pod. Omitted fields keep what is live, whatever the type."""
 
     requests: Annotated[Amounts | None, Field(description="What a pod asks for; first the runtime's, else 100m and 256Mi.")] = None
@@ -70,8 +70,8 @@ class TypeConfig(RequestModel):
     Except for resources, each is of one type only.
     """
 
-    resources: Annotated[Resources | None, Field(description="Of either type: what each pod asks for, and may use at most.")] = None
-    autoscaling: Annotated[Autoscaling | None, Field(description="For server_based.")] = None
+    resources: Annotated[ResourcesFields | None, Field(description="Of either type: what each pod asks for, and may use at most.")] = None
+    autoscaling: Annotated[AutoscalingFields | None, Field(description="For server_based.")] = None
     idle_seconds: Annotated[
         int | None, Field(ge=5, le=86400, description="For serverless: seconds without a call after which it sleeps; first 300.")
     ] = None

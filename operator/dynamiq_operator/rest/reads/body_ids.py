@@ -13,8 +13,8 @@ from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import invalid_field, unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG
-from dynamiq_operator.rest.shared.requests import DeploymentConfig
+from dynamiq_operator.rest.parts.config_fields import SCALING, SERVERLESS_CONFIG
+from dynamiq_operator.rest.parts.requests import DeploymentConfig
 
 _NO_RUNTIME = PinnedRuntime(name="none", version="0", image="none")
 

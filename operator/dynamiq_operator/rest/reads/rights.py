@@ -9,7 +9,7 @@ from dynamiq_operator.actions.rights import may
 from dynamiq_operator.kube.resources import APPROVALS, APPS, PODS, RECORDS, REJECTIONS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.shared.serialize import Data
+from dynamiq_operator.rest.parts.responses import RightResponse
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ DELETE_RUNS = Right("delete", APPS, "dynamiq-edit", "runs")
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequiredRight:
     """A right in a namespace, to one object of it if `name` is set. `where`: how the namespace is called, if not by its name."""
 
     right: Right
@@ -72,7 +72,7 @@ class Asked:
         return f"{right.verb} {what}{named} in {self.where or self.namespace}: the role {right.role} has it"
 
 
-def ask(context: ApiContext, session: CallerSession, required: Iterable[Asked]) -> dict[Asked, bool]:
+def evaluate(context: ApiContext, session: CallerSession, required: Iterable[RequiredRight]) -> dict[RequiredRight, bool]:
     """Returns which of the rights the caller has. Each is requested once. Raises errors.ApiError."""
     questions = {right: right.question for right in required}
     by_question = {question: right for right, question in questions.items()}
@@ -80,17 +80,17 @@ def ask(context: ApiContext, session: CallerSession, required: Iterable[Asked]) 
     return {right: answers[question] for right, question in questions.items()}
 
 
-def answer(is_allowed: bool, needs: str) -> Data:
+def answer(is_allowed: bool, needs: str) -> RightResponse:
     """Returns a right as the contract has it."""
-    return {"allowed": is_allowed, "needs": None if is_allowed else needs}
+    return RightResponse(allowed=is_allowed, needs=None if is_allowed else needs)
 
 
-def answer_all(required: Iterable[Asked], allowed: Mapping[Asked, bool]) -> Data:
+def answer_all(required: Iterable[RequiredRight], allowed: Mapping[RequiredRight, bool]) -> RightResponse:
     """Returns several rights as one. If some are missing, it names the first."""
     lacking = next((right for right in required if not allowed[right]), None)
     return answer(lacking is None, lacking.needs if lacking is not None else "")
 
 
-def _may(session: CallerSession, required: Asked) -> bool:
+def _may(session: CallerSession, required: RequiredRight) -> bool:
     right = required.right
     return may(session.api, right.verb, right.resource, required.namespace, required.name, right.subresource)

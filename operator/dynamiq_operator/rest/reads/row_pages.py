@@ -31,7 +31,7 @@ class _Owner(TypedDict, total=False):
     uid: str
 
 
-class _Meta(TypedDict, total=False):
+class _OwnedMeta(TypedDict, total=False):
     name: str
     namespace: str
     uid: str
@@ -39,15 +39,15 @@ class _Meta(TypedDict, total=False):
     ownerReferences: list[_Owner]
 
 
-class _Row(TypedDict, total=False):
-    metadata: _Meta
+class _OwnedRow(TypedDict, total=False):
+    metadata: _OwnedMeta
     spec: Any
     status: dict[str, Any]
 
 
 class _Page(TypedDict):
     metadata: dict[str, Any]
-    items: list[_Row]
+    items: list[_OwnedRow]
 
 
 _PAGE = msgspec.json.Decoder(_Page)
