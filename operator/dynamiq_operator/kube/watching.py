@@ -72,7 +72,7 @@ class WatchState:
         try:
             event = orjson.loads(line)
         except ValueError as error:
-            raise errors.Unavailable(f"watch {self.path}: what came is not JSON", EXPIRED) from error
+            raise errors.Unavailable(f"watch {self.path}: a line is not JSON", EXPIRED) from error
         return self.check(event)
 
     def check(self, event: Any) -> Manifest:
@@ -86,9 +86,9 @@ class WatchState:
             raise errors.from_status(status, str(changed.get("reason")), f"watch {self.path}: {changed.get('message') or changed}")
         meta = changed.get("metadata") if isinstance(changed, dict) else None
         if not isinstance(meta, dict) or event.get("type") not in TYPES or not str(meta.get("resourceVersion", "")).isdecimal():
-            raise errors.Unavailable(f"watch {self.path}: what came is no event", EXPIRED)
+            raise errors.Unavailable(f"watch {self.path}: a line is not an event", EXPIRED)
         if event["type"] != "BOOKMARK" and not isinstance(meta.get("name"), str) and "rows" not in event["object"]:
-            raise errors.Unavailable(f"watch {self.path}: an event is of no object", EXPIRED)
+            raise errors.Unavailable(f"watch {self.path}: an event has no object", EXPIRED)
         parsed: Manifest = event
         return parsed
 

@@ -24,7 +24,7 @@ async def read(headers: Headers, receive: Receive, most: int = RUNS_MAX, came: C
 
     Raises HttpProblem 400, 408, 413, and the errors of `came`.
     """
-    pace, too_slow = bodies.BodyPace(WITHIN, RUNS_RATE * WITHIN), f"the body came too slowly: send at least {RUNS_RATE} bytes a second"
+    pace, too_slow = bodies.BodyPace(WITHIN, RUNS_RATE * WITHIN), f"the body arrived too slowly: send at least {RUNS_RATE} bytes a second"
     return await bodies.read(headers, receive, most, pace, TOO_LARGE.format(most), too_slow, came)
 
 

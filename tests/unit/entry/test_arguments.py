@@ -75,7 +75,7 @@ OIDC = ("--oidc-issuer", "https://dex.example.com", "--oidc-client-id", "console
     ("arguments", "variables", "told"),
     [
         (OIDC, {}, "needs --console-url"),
-        ((*OIDC[:2], "--console-url", "https://console.example.com"), {}, "or neither"),
+        ((*OIDC[:2], "--console-url", "https://console.example.com"), {}, "belong together"),
         (("--oidc-name", "Dex"), {}, "need --oidc-issuer"),
         ((*OIDC, "--console-url", "https://console.example.com", "--oidc-client-secret-file", "/nowhere"), {}, "/nowhere cannot be read"),
         ((), {"DYNAMIQ_CONSOLE": "maybe"}, "has to be true or false"),

@@ -144,7 +144,7 @@ def _missing(
     if not progress.done and request.verify.cases:
         return f"{progress.passed} of {len(request.verify.cases)} cases had passed"
     if job is None and of_name(observed, request) is not None:
-        return f"Job {request.job} is there, and is not the one that the operator made: delete it"
+        return f"delete Job {request.job}: it is not the one that the operator created"
     if job is None or job.is_suspended:
         return "its evaluation could not begin"
     waits = f": it waits for {shown(job.pod.waits, SHOWN)}" if job.pod is not None and job.pod.waits else ""

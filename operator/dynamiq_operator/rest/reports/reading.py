@@ -36,7 +36,7 @@ def read(context: ApiContext, session: CallerSession, project: Entry | None, rea
             raise HttpProblem(422, f"there are more than {READ_MOST:,} rows to verify: {NARROWER}")
         reading.add(row)
         if reading.taken > REPORTED_MOST:
-            raise HttpProblem(422, f"there are more than {REPORTED_MOST:,} deploys in that time: ask for a shorter one, {NARROWER}")
+            raise HttpProblem(422, f"there are more than {REPORTED_MOST:,} deploys in that time: request a shorter one, {NARROWER}")
 
 
 def _rows(context: ApiContext, session: CallerSession, project: Entry | None) -> Iterator[Manifest]:
