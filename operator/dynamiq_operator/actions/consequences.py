@@ -134,8 +134,6 @@ def _policies(api: Api, namespace: str) -> list[DeployPolicy]:
     try:
         policies = [each for raw in requests.items(api, DEPLOY_POLICIES) if isinstance(each := read(DeployPolicy, raw), DeployPolicy)]
         labels = requests.get(api, NAMESPACES, "", namespace)["metadata"].get("labels") or {} if policies else {}
-    except (errors.NotFound, errors.Denied) as error:
-        if error.status == 401:
-            raise
+    except (errors.NotFound, errors.Forbidden):
         return []
     return [each for each in policies if selects(each.spec.namespace_selector, namespace, labels)]

@@ -108,9 +108,7 @@ def _check_not_rejected(api: Api, request: AppRequest) -> None:
     rejected = rejections.by_hash(rejections.list_rejections(api, request.namespace))
     try:
         flow = release_of(api, request.namespace, request.workflow, request.version) if rejected else None
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return  # the operator will fail the row if its release is rejected
     if flow is not None and (rejection := rejected.get(flow.version.flow_hash)) is not None:
         raise rejections.Rejected(rejection, flow.version.version, request.namespace, or_else="")

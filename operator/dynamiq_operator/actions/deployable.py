@@ -66,8 +66,7 @@ def _flows(api: Api, app: App, hashes: frozenset[str]) -> frozenset[str] | None:
         return in_config_maps
     try:
         released = frozenset(flow_hash(raw["spec"]["flow"]) for raw in requests.items(api, VERSIONS, app.meta.namespace))
-    except errors.Denied as error:
-        _require_login(error)
+    except errors.Forbidden:
         return None
     if in_config_maps is None:
         return hashes if hashes <= released else None
@@ -82,13 +81,12 @@ def _in_config_maps(api: Api, app: App, hashes: frozenset[str]) -> frozenset[str
         pages = requests.pages(api, resource, namespace, label=label, accept=requests.METADATA)
         # The ConfigMaps of a deleted App of the same name will be deleted, too.
         return frozenset(_hash_of(item) for page in pages for item in only_of(app.meta.uid, page["items"] or ())) & hashes
-    except errors.Denied as error:
-        _require_login(error)
+    except errors.Forbidden:
+        pass
     # A caller who may not list ConfigMaps may be allowed to get each by name.
     try:
         return frozenset(each for each in hashes if _hash_at(api, resource.path(namespace, names.flow(app.meta.name, each))) == each)
-    except errors.Denied as error:
-        _require_login(error)
+    except errors.Forbidden:
         return None
 
 
@@ -107,8 +105,7 @@ def _rejected(api: Api, namespace: str) -> Mapping[str, Rejection] | None:
     """Returns the Rejections in force by the hash of their flow; None if any of them cannot be read."""
     try:
         parsed = [read(Rejection, raw) for raw in requests.items(api, REJECTIONS, namespace)]
-    except errors.Denied as error:
-        _require_login(error)
+    except errors.Forbidden:
         return None
     except errors.NotFound:  # a cluster whose definitions are older
         return {}
@@ -125,8 +122,8 @@ def _named(api: Api, app: App) -> Mapping[ChildKey, frozenset[str] | None]:
             keys[kind, name] = frozenset(raw.get("data") or {})
         except errors.NotFound:
             keys[kind, name] = None
-        except errors.Denied as error:
-            _require_login(error)
+        except errors.Forbidden:
+            pass
     return keys
 
 
@@ -134,12 +131,6 @@ def _deprecated(api: Api) -> frozenset[str]:
     """Returns the names of deprecated Runtimes; none if they may not be read, since a deprecated Runtime prevents no rollback."""
     try:
         raws = requests.items(api, RUNTIMES)
-    except errors.Denied as error:
-        _require_login(error)
+    except errors.Forbidden:
         return frozenset()
     return frozenset(raw["metadata"]["name"] for raw in raws if raw["spec"].get("deprecated"))
-
-
-def _require_login(error: errors.Denied) -> None:
-    if error.status == 401:
-        raise error

@@ -63,9 +63,7 @@ def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
     # Policies select namespaces, so they apply to all Apps there.
     try:
         apps = api.request("GET", APPS.path(namespace), query={"limit": 1})["items"]
-    except (errors.NotFound, errors.Denied) as error:
-        if error.status == 401:
-            raise
+    except (errors.NotFound, errors.Forbidden):
         return ()
     others = [each for each in (read(App, raw) for raw in apps) if not isinstance(each, Unreadable)]
     # A hold and a suspension belong to the other App alone.

@@ -257,9 +257,7 @@ def rejections_in_force(api: Api, namespace: str, flow: str | None = None) -> li
         rejections = _list(api, REJECTIONS, namespace, f"spec.workflowHash={flow}" if flow is not None else "")
     except errors.NotFound:  # a cluster whose definitions are older
         return []
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return None
     in_force = (each for each in rejections if not each["spec"].get("withdrawn") and flow in (None, each["spec"]["workflowHash"]))
     return newest_rejections_first(in_force)
@@ -294,9 +292,7 @@ def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tu
             # The operator does not choose an unreadable Runtime, either.
             return {each.meta.name: each for raw in _list(api, RUNTIMES) if not isinstance(each := read(Runtime, raw), Unreadable)}, False
         runtime = _find(api, RUNTIMES, "", requested)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return ({}, False) if is_kept else (_unread(requested or NEWEST), True)
     if runtime is not None:
         return {requested: typed(Runtime, runtime)}, False
@@ -316,9 +312,7 @@ def _deploys_from_git(api: Api, app: App) -> bool:
         return True
     try:
         of_app = rows(api, app.meta.namespace, app.meta.name, app.meta.uid)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return True
     specs = [row["spec"] for row in of_app]
     return any((spec.get("pinned") or {}).get("source") == Source.APP or is_automation((), spec.get("createdBy") or "") for spec in specs)

@@ -125,9 +125,7 @@ def find_claimed_row(api: Api, namespaces: Iterable[str], claim: KeyClaim) -> Ma
     for namespace in namespaces:
         try:
             row = requests.get(api, RECORDS, namespace, claim.row)
-        except (errors.NotFound, errors.Denied) as error:
-            if error.status == 401:
-                raise
+        except (errors.NotFound, errors.Forbidden):
             continue
         claim.check(row)
         return row
@@ -161,9 +159,8 @@ def note(api: Api, namespace: str, app: str, claim: KeyClaim) -> None:
         except errors.Conflict:
             pause()
             continue
-        except errors.Denied as error:
-            if error.status == 401:
-                raise
+        except errors.Forbidden:
+            pass
         return
     raise NotNow(f"somebody else is changing App {app}: try again")
 

@@ -21,9 +21,7 @@ def username(api: Api) -> str | None:
     """
     try:
         answer = api.request("POST", REVIEWS, body=REVIEW)
-    except (errors.NotFound, errors.Denied) as error:
-        if error.status == 401:
-            raise
+    except (errors.NotFound, errors.Forbidden):
         return None
     name: str | None = ((answer.get("status") or {}).get("userInfo") or {}).get("username")
     return name
@@ -36,9 +34,7 @@ def cluster(api: Api) -> str:
     """
     try:
         namespace = requests.get(api, NAMESPACES, "", OF_THE_CLUSTER)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         raise NotAllowed(
             f"you may not read the namespace {OF_THE_CLUSTER}, whose uid identifies this cluster: ask for the ClusterRole dynamiq-clusters"
         ) from None

@@ -25,9 +25,7 @@ def check_namespace(api: Api, target: str, environment: str, own: Mapping[str, s
         labels = labels_of(requests.get(api, NAMESPACES, "", target))
     except errors.NotFound:
         raise Unknown(f"namespace {target} does not exist: create and label it first", "target_namespace") from None
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return (f"cannot check that namespace {target} is {environment}: you may not read namespaces there",)
     actual, project = labels.get(names.ENVIRONMENT_LABEL), labels.get(names.PROJECT_LABEL)
     if actual is None:
@@ -54,9 +52,7 @@ def check_hostname(api: Api, target: str, app: str, hostname: str) -> tuple[str,
     warnings: tuple[str, ...] = ()
     try:
         holder = _holder(api, "", target, app, hostname)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         warnings = (f"cannot check that hostname {hostname} is free: you may not list Apps of other namespaces there",)
         try:
             holder = _holder(api, target, target, app, hostname)

@@ -47,9 +47,7 @@ def lacking(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str
             for verb, each in rights
             if not may(api, verb, each, namespace)
         ]
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return []
 
 
@@ -63,9 +61,7 @@ def read_same(api: Api, what: str, path: str, uid: str, accept: str = PLAIN) -> 
         raw = api.request("GET", path, accept=accept)
     except errors.NotFound:
         raise unknown from None
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         raise unknown from None
     if raw["metadata"].get("uid", uid) != uid:
         raise unknown

@@ -168,9 +168,7 @@ def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> AppWork
     """
     try:
         return read_workloads(api, namespace, app, uid)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return None
 
 

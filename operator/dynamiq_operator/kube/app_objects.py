@@ -32,8 +32,6 @@ def uid_of(api: Api, namespace: str, app: str) -> str | None:
         uid: str = api.request("GET", path, accept=METADATA_ONE)["metadata"]["uid"]
     except errors.NotFound:
         return None
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return None
     return uid

@@ -83,6 +83,10 @@ class Denied(ApiError):  # noqa: N818
     """A request that rights, a policy or a quota do not allow. It may be allowed later."""
 
 
+class Forbidden(Denied):
+    """A request that the caller's rights, a policy or a quota do not allow: 403. A Denied of 401 is a login that is not accepted."""
+
+
 class Unavailable(ApiError):  # noqa: N818
     """A request without an answer, or that the API server cannot perform now."""
 
@@ -96,7 +100,7 @@ ANY = ""
 ERRORS: Mapping[tuple[int, str], type[ApiError]] = {
     (400, ANY): Invalid,
     (401, ANY): Denied,
-    (403, ANY): Denied,
+    (403, ANY): Forbidden,
     (404, ANY): NotFound,
     (409, "AlreadyExists"): AlreadyExists,
     (409, ANY): Conflict,

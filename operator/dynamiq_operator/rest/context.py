@@ -95,9 +95,7 @@ class ApiContext:
                     current = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=METADATA_ONE)
                 except errors.NotFound:
                     raise unknown_id(KIND_NAMES[resource], uid, where) from None
-                except errors.Denied as error:
-                    if error.status == 401:
-                        raise
+                except errors.Forbidden:
                     continue  # the API server decides about the row
                 if current["metadata"]["uid"] != entry.uid:
                     raise unknown_id(KIND_NAMES[resource], uid, where)

@@ -95,9 +95,7 @@ def _key(context: CommandContext, app: App) -> dict[str, str]:
     if not key or context.options.key is not None:
         try:
             key = key_of(context.api, context.namespace, app.meta.name, context.options.key, app.meta.uid)
-        except errors.Denied as error:
-            if error.status == 401:
-                raise
+        except errors.Forbidden:
             raise Refusal(f"you may not read the Access Keys of {app.meta.name}: put one into the variable {KEY}") from None
     if not key.isascii() or not key.isprintable():
         raise Refusal("name another key with --key: this one has letters that a header cannot have")

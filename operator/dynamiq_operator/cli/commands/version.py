@@ -49,9 +49,7 @@ def _operator(context: CommandContext) -> list[dict[str, str]] | None:
     """Returns the images of operators with their namespaces; None if the caller may not list Deployments of all namespaces."""
     try:
         deployments = context.api.request("GET", OPERATOR, query={"labelSelector": SELECTOR})["items"]
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return None
     return [
         {"namespace": each["metadata"]["namespace"], "image": each["spec"]["template"]["spec"]["containers"][0]["image"]}

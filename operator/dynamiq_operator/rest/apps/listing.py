@@ -51,9 +51,7 @@ def of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[list
     def listed(namespace: str) -> list[Manifest] | None:
         try:
             return kube_api.items(session.api, APPS, namespace)
-        except errors.Denied as error:
-            if error.status == 401:
-                raise
+        except errors.Forbidden:
             return None
 
     pairs = [

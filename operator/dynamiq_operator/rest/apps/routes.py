@@ -59,9 +59,7 @@ def every_app(
         field, namespaces = f"spec.workflow={workflow.name}", [workflow.namespace]
     try:
         apps = kube_api.items(session.api, APPS, namespaces[0], field=field)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         if workflow_id is not None:
             raise unknown_id("workflow", workflow_id, "workflow_id") from None
         if project_id is not None:

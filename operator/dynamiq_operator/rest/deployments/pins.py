@@ -46,9 +46,7 @@ def config_to_be(session: CallerSession, app: Manifest) -> Mapping[str, Any] | N
     meta = app["metadata"]
     try:
         rows = history.rows(session.api, meta["namespace"], meta["name"], meta["uid"])
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return None
     own = [row["spec"] for row in rows]
     return ((own[0].get("pinned") or {}).get("config") or own[0].get("config")) if own else FIRST_CONFIG

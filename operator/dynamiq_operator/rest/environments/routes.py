@@ -76,9 +76,7 @@ def _place(session: CallerSession, namespace: Entry, source: Manifest) -> _Place
         app = session.api.request("GET", APPS.path(namespace.name, source["metadata"]["name"]))
     except errors.NotFound:
         pass
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         is_hidden = True
     return _Place(namespace, app, is_hidden, _has_version(session, namespace.name, source))
 

@@ -37,9 +37,7 @@ def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Js
     app, _ = context.open_cached(session, APPS, app_id)
     try:
         manifests = kube_api.items(session.api, REJECTIONS, app.namespace)
-    except (errors.NotFound, errors.Denied) as error:
-        if error.status == 401:
-            raise
+    except (errors.NotFound, errors.Forbidden):
         manifests = []
     return Json({"data": [responses.RejectionResponse.of(each) for each in history.newest_rejections_first(manifests)]})
 

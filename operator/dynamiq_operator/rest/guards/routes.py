@@ -109,9 +109,7 @@ def policies(session: SessionOf) -> Json:
     """Returns the DeployPolicies of the cluster, by name, for callers who may read them. The guards of an App are also in the App."""
     try:
         listed = kube_api.items(session.api, DEPLOY_POLICIES)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden as error:
         raise HttpProblem(403, f"{error}: without this right, an App's guards show what blocks it") from None
     return Json({"data": [responses.Policy.of(each) for each in sorted(listed, key=lambda each: str(each["metadata"]["name"]))]})
 

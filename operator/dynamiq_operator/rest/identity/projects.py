@@ -17,9 +17,8 @@ def readable_projects(context: ApiContext, session: CallerSession) -> list[Entry
     try:
         pages = kube_api.pages(session.api, NAMESPACES, accept=kube_api.METADATA)
         return [Entry.of(NAMESPACES, item) for page in pages for item in page["items"] or ()]
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
+        pass
     entries = known.all()
     allowed = context.map_parallel(lambda entry: may_read(session.api, entry.name), entries)
     return [entry for entry, is_allowed in zip(entries, allowed, strict=True) if is_allowed]

@@ -28,7 +28,5 @@ def or_none(read: Callable[[], _T]) -> _T | None:
     """Returns the result of a read; None if the caller may not read it. Raises errors.ApiError."""
     try:
         return read()
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return None

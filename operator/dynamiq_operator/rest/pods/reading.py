@@ -78,9 +78,8 @@ def _events(session: CallerSession, namespace: str) -> dict[str, list[Manifest]]
         # One list: with a selector by pod, the API server would go through all Events for each pod.
         for event in _listed_events(session, namespace):
             by_pod[event["involvedObject"].get("uid") or ""].append(event)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
+        pass
     return by_pod
 
 

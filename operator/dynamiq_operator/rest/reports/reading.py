@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from dynamiq_operator.actions.rights import may
@@ -58,9 +59,7 @@ def _with_archive(context: ApiContext, session: CallerSession, project: Entry | 
     for namespace in known if project is not None or not may(session.api, "list", APPS, "") else [""]:
         try:
             apps = kube_api.items(session.api, APPS, namespace)
-        except errors.Denied as error:
-            if error.status == 401:
-                raise
+        except errors.Forbidden:
             continue
         for app in filter(has_archive, apps):
             by_namespace.setdefault(app["metadata"]["namespace"], []).append(app["metadata"]["uid"])
@@ -72,11 +71,8 @@ def _everywhere(context: ApiContext, session: CallerSession) -> Iterator[Manifes
     """Yields the rows of all namespaces from one list, or namespace by namespace if the caller may not have that."""
     known = sorted({entry.namespace for entry in context.index.of(RECORDS).all()})
     for namespace in [""] if may(session.api, "list", RECORDS, "") else known:
-        try:
+        with contextlib.suppress(errors.Forbidden):
             yield from rows(session, namespace)
-        except errors.Denied as error:
-            if error.status == 401:
-                raise
 
 
 def _is_of_app(context: ApiContext, row: Manifest) -> bool:

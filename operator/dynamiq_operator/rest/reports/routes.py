@@ -96,8 +96,8 @@ def _span(since: str | None, until: str | None) -> tuple[str, str | None]:
 def _make(context: ApiContext, session: CallerSession, project: Entry | None, reading: view.ReportBuilder) -> view.Report:
     try:
         read(context, session, project, reading)
-    except errors.Denied as error:
-        if error.status == 401 or project is None:
+    except errors.Forbidden:
+        if project is None:
             raise
         raise unknown_id("project", project.uid, "project_id") from None
     return reading.report(format_time(datetime.now(UTC)))

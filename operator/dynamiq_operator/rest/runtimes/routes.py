@@ -32,9 +32,7 @@ def every_runtime(
     """Returns the Runtimes of the cluster, newest first. A first deployment that names none gets the first that is not deprecated."""
     try:
         runtimes = kube_api.items(session.api, RUNTIMES)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden as error:
         raise HttpProblem(403, f"{error}: ask for the role dynamiq-runtimes, bound by a ClusterRoleBinding") from None
     chosen = [raw for raw in runtimes if include_deprecated or not raw["spec"].get("deprecated")]
     return paging.of(sorted(chosen, key=_age, reverse=True), responses.RuntimeResponse.of)

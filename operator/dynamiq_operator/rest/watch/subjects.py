@@ -120,9 +120,7 @@ class AppSubject:
         """
         try:
             return ready(read_workloads(self._session.api, self._app.namespace, self._app.name, self._app.uid), row, app)
-        except errors.Denied as error:
-            if error.status == 401:
-                raise
+        except errors.Forbidden:
             self._leave(row["metadata"]["uid"])
             return None
 

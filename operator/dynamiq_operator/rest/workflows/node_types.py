@@ -47,9 +47,7 @@ def _engine(session: CallerSession) -> tuple[str | None, str | None, str | None]
         runtime = newest_runtime(
             [each for raw in kube_api.items(session.api, RUNTIMES) if not isinstance(each := read(Runtime, raw), Unreadable)]
         )
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         return None, None, f"you may not list Runtimes: {EVERY}"
     if runtime is None:
         return None, None, f"there is no Runtime that is not deprecated: {EVERY}"

@@ -48,9 +48,7 @@ def every_workflow(
     namespace = context.find(NAMESPACES, project_id, "project_id").name if project_id is not None else ""
     try:
         workflows = list_workflows(session.api, namespace)
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
+    except errors.Forbidden:
         if project_id is not None:
             raise unknown_id("project", project_id, "project_id") from None
         workflows = _of_each_namespace(context, session)
