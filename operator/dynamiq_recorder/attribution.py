@@ -12,14 +12,14 @@ from pydantic import ValidationError
 from dynamiq_operator.desired.pins import Pins, digest_of
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.informer import Informer, Listing
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import Outcome, Pinned, Result
+from dynamiq_operator.model.row import Outcome, Pinned, Result
 from dynamiq_recorder.model import MICROSECONDS, Row
 from dynamiq_recorder.store.interface import Store, Unavailable
 
-RESOURCE = replace(RECORDS, field_selector="", first_page=0)
+RESOURCE = replace(ROWS, field_selector="", first_page=0)
 KNOWN_MOST = 200_000
 
 log = logging.getLogger(__name__)

@@ -44,7 +44,7 @@ def followed(acting: ActionClient, row: Manifest) -> HistoryRow:
     meta = row["metadata"]
     *_, last = follow(acting, meta["namespace"], meta["name"], app=row["spec"]["app"])
     assert last.succeeded, last
-    return HistoryRow.of(acting.api.get(kinds.RECORD.kind, meta["name"], meta["namespace"]).body)
+    return HistoryRow.of(acting.api.get(kinds.ROW.kind, meta["name"], meta["namespace"]).body)
 
 
 def test_what_is_previewed_is_what_the_operator_pins(acting: ActionClient, module_stage: HistoryStage) -> None:
@@ -152,7 +152,7 @@ def test_a_promotion_is_begun_again_where_it_was_left_and_keeps_what_is_the_targ
     assert (first.version, first.message, first.provenance) == ("v2", "out", f"promoted from {stage.namespace}/{name} #1")
     assert first.config is not None
     assert first.config["autoscaling"]["maxReplicas"] == 3
-    row = acting.api.get(kinds.RECORD.kind, first.name, production).body["spec"]
+    row = acting.api.get(kinds.ROW.kind, first.name, production).body["spec"]
     assert (row["promotedFrom"]["row"], row["pinned"]["promotedFrom"]) == (source, {"verified": True, "sequence": 1})
     copy = acting.api.get(kinds.WORKFLOW_VERSION.kind, f"{name}-v2", production).body
     assert copy["metadata"]["annotations"][names.ORIGIN_ANNOTATION] == f"{stage.namespace}/{name} v1", "its name was taken"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.plan.status.row_status import given_up_status
 from local.clusters import Cluster
 from tests.support.admission import (
@@ -213,7 +213,7 @@ def reading(api: Api, found: Manifest, status: Manifest) -> Manifest:
 
 def given_up(found: Manifest, phase: str = "Failed") -> Manifest:
     """Returns the status of a row whose App never existed. An older operator left it Pending."""
-    status = given_up_status(Record.of(found), datetime.now(UTC), "App chat does not exist")
+    status = given_up_status(Row.of(found), datetime.now(UTC), "App chat does not exist")
     return {**status.as_json(), "phase": phase}
 
 

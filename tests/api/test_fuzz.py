@@ -16,7 +16,7 @@ import pytest
 
 from dynamiq_operator.model import crd
 from dynamiq_operator.model.base import API_VERSION, RULES
-from dynamiq_operator.model.kinds import RECORD
+from dynamiq_operator.model.kinds import ROW
 from local.clusters import Cluster
 from tests.api.support.schema import fuzzing
 from tests.api.support.schema.fuzzing import MANAGER, Attempt
@@ -55,11 +55,11 @@ class Tally:
 
 def manifest(api_version: str, namespace: str, shape: str, worker: int) -> Manifest:
     meta = {"name": f"{shape}-{worker}", "namespace": namespace}
-    return {"apiVersion": api_version, "kind": RECORD.kind, "metadata": meta, "spec": fuzzing.shapes()[shape]}
+    return {"apiVersion": api_version, "kind": ROW.kind, "metadata": meta, "spec": fuzzing.shapes()[shape]}
 
 
 def collection(api_version: str, namespace: str) -> str:
-    return f"/apis/{api_version}/namespaces/{namespace}/{RECORD.plural}"
+    return f"/apis/{api_version}/namespaces/{namespace}/{ROW.plural}"
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ async def test_no_request_changes_a_row(cluster: Cluster, api: Api, namespace: s
 @pytest.fixture
 def free(api: Api, kubectl: Kubectl) -> Iterator[str]:
     """Serves the rows' definition in another group without its rules, and yields the apiVersion."""
-    made_of = without_rules(copy.deepcopy(crd.crd(RECORD)))
-    made_of["metadata"]["name"], made_of["spec"]["group"] = f"{RECORD.plural}.{FREE_GROUP}", FREE_GROUP
+    made_of = without_rules(copy.deepcopy(crd.crd(ROW)))
+    made_of["metadata"]["name"], made_of["spec"]["group"] = f"{ROW.plural}.{FREE_GROUP}", FREE_GROUP
     made_of["spec"]["names"].pop("shortNames")
     made_of["spec"]["names"].pop("categories")
     version = f"{FREE_GROUP}/{made_of['spec']['versions'][0]['name']}"

@@ -13,7 +13,7 @@ import pytest
 
 from dynamiq_operator.model import crd, names
 from dynamiq_operator.model.base import RULES, VERSION
-from dynamiq_operator.model.kinds import KINDS, RECORD
+from dynamiq_operator.model.kinds import KINDS, ROW
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
 from tests.support.admission import ADMIN, COLLECTOR, MANIFESTS, NAMESPACE_CONTROLLER, NOBODY, OPERATOR, POLICIES, admin, made, refused
@@ -90,7 +90,7 @@ def test_a_definition_is_deleted_by_a_caller_who_says_so(api: Api) -> None:
 
 
 def test_other_definitions_are_their_owners(api: Api) -> None:
-    other = copy.deepcopy(crd.crd(RECORD))
+    other = copy.deepcopy(crd.crd(ROW))
     other["spec"]["group"], other["metadata"]["name"] = "other.test", "deployments.other.test"
     made(api.create(other))
     found = made(api.merge(other, {"spec": {"names": {"shortNames": ["other"]}}}))
@@ -255,7 +255,7 @@ FORMER_RULE = {
 @pytest.fixture
 def former(api: Api) -> Iterator[Manifest]:
     """Serves the former definition of rows, without fields of serverless configs. It has another name, because its kind is served already."""
-    found = copy.deepcopy(crd.crd(RECORD))
+    found = copy.deepcopy(crd.crd(ROW))
     found["spec"]["names"].update(plural="formers", singular="former", shortNames=["former"], listKind="FormerList")
     found["metadata"]["name"] = f"formers.{found['spec']['group']}"
     for config in configs(found):
@@ -271,7 +271,7 @@ def former(api: Api) -> Iterator[Manifest]:
 def test_the_upgrade_to_serverless_apps_takes_the_step_that_the_documentation_has_and_no_more(api: Api, former: Manifest) -> None:
     text = (REPOSITORY / "docs" / "upgrading.md").read_text()
     (named,) = re.findall(rf'{WEAKER}="([^"$]*)"', text)
-    versions = crd.crd(RECORD)["spec"]["versions"]
+    versions = crd.crd(ROW)["spec"]["versions"]
     refused(api.merge(former, {"spec": {"versions": versions}}), "would keep less than it did, in 2 things", named.splitlines()[0])
     made(api.merge(former, {"metadata": {"annotations": {WEAKER: named, UNTIL: after(hours=1)}}}))
     weaker = copy.deepcopy(versions)
@@ -359,7 +359,7 @@ def test_the_policies_type_check(cluster: Cluster, kubectl: Kubectl, api: Api) -
             continue
         policy["metadata"] = {"name": f"{policy['metadata']['name']}-typed"}
         for rule in policy["spec"]["matchConstraints"]["resourceRules"]:
-            rule["apiVersions"] = [VERSION if rule["apiGroups"] == [RECORD.crd_name.partition(".")[2]] else "v1"]
+            rule["apiVersions"] = [VERSION if rule["apiGroups"] == [ROW.crd_name.partition(".")[2]] else "v1"]
         kubectl("apply", "--server-side", "-f", "-", input=policy)
         names.append(policy["metadata"]["name"])
 

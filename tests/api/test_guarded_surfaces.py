@@ -55,7 +55,7 @@ class Place:
         return found
 
     def stored(self, name: str) -> Manifest:
-        body: Manifest = self.at.stage.api.get(kinds.RECORD.kind, name, self.namespace).body
+        body: Manifest = self.at.stage.api.get(kinds.ROW.kind, name, self.namespace).body
         return body
 
 

@@ -179,4 +179,4 @@ def test_what_is_held_or_suspended_goes_on_by_a_command_and_past_all_rules_with_
 
 def _row(page: Page, **asked: object) -> Manifest:
     meta = {"generateName": f"{page.app}-"[:30], "namespace": page.on.namespace}
-    return {"apiVersion": API_VERSION, "kind": kinds.RECORD.kind, "metadata": meta, "spec": {"app": page.app, **asked}}
+    return {"apiVersion": API_VERSION, "kind": kinds.ROW.kind, "metadata": meta, "spec": {"app": page.app, **asked}}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.kube import api as kube_api
-from dynamiq_operator.kube.resources import APPS, RECORDS, ApiResource
+from dynamiq_operator.kube.resources import APPS, ROWS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube import id_index
 from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 Make = Callable[[str, Callable[[Manifest], None]], Manifest]
 MAKERS: dict[ApiResource, Make] = {
     APPS: lambda name, here: given.app_manifest(here, name=name),
-    RECORDS: lambda name, here: given.row_manifest(name, here, given.of_app("chat"), given.asking(workflowVersion="v1")),
+    ROWS: lambda name, here: given.row_manifest(name, here, given.of_app("chat"), given.asking(workflowVersion="v1")),
 }
 
 

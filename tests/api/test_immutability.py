@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import RecordSpec
+from dynamiq_operator.model.row import RowSpec
 from local.clusters import Cluster
 from tests.api.support.schema.frozen import (
     APPROVAL_NEVER,
@@ -210,7 +210,7 @@ def _refused(answer: Answer, message: str) -> None:
 
 
 def test_every_field_of_a_row_is_in_these_tables() -> None:
-    assert {field.alias or name for name, field in RecordSpec.model_fields.items()} == {*ASKED, *COMPLETED}
+    assert {field.alias or name for name, field in RowSpec.model_fields.items()} == {*ASKED, *COMPLETED}
 
 
 @pytest.mark.parametrize(("change", "way"), list(_by_turns()))

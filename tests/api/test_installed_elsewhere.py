@@ -64,7 +64,7 @@ def test_it_works_there_and_is_nobody_elsewhere(cluster: Cluster, stage: History
             stage.apply(stage.declared("v1", given.with_hostname(host)))
             row = stage.until_served("v1")
             eventually("it has its route", lambda: stage.find("Ingress", given.NAME))
-        found = stage.get(kinds.RECORD.kind, row)
+        found = stage.get(kinds.ROW.kind, row)
         assert found["spec"]["pinned"]["createdByVerified"], "the stamp works there"
         assert api.get("ConfigMap", names.claim(host), namespace).ok, "the claim is in its namespace"
         assert api.request("GET", f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/dynamiq-operator").ok

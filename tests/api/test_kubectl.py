@@ -148,12 +148,12 @@ def test_short_names_group_prefixes_and_the_category_name_every_kind(kubectl: Ku
 @pytest.mark.parametrize(
     ("kind", "selector", "names"),
     [
-        (kinds.RECORD, "spec.app=chat", ["first", "fresh", "second"]),
-        (kinds.RECORD, "spec.app=other", ["third"]),
-        (kinds.RECORD, "status.phase=Progressing", ["fresh", "third"]),
-        (kinds.RECORD, "status.phase!=Superseded", ["fresh", "second", "third"]),
-        (kinds.RECORD, "status.phase!=Superseded,status.phase!=Failed", ["fresh", "second", "third"]),
-        (kinds.RECORD, "status.phase!=Superseded,spec.app=chat", ["fresh", "second"]),
+        (kinds.ROW, "spec.app=chat", ["first", "fresh", "second"]),
+        (kinds.ROW, "spec.app=other", ["third"]),
+        (kinds.ROW, "status.phase=Progressing", ["fresh", "third"]),
+        (kinds.ROW, "status.phase!=Superseded", ["fresh", "second", "third"]),
+        (kinds.ROW, "status.phase!=Superseded,status.phase!=Failed", ["fresh", "second", "third"]),
+        (kinds.ROW, "status.phase!=Superseded,spec.app=chat", ["fresh", "second"]),
         (kinds.APP, "spec.workflow=chat", ["chat"]),
         (kinds.APP, "spec.workflow=chatx", []),
         (kinds.WORKFLOW_VERSION, "spec.workflow=chat,spec.version=v1", ["chat-v1"]),

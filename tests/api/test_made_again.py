@@ -39,7 +39,7 @@ def owners_seen(stage: HistoryStage) -> Iterator[dict[str, set[str]]]:
 
 
 def owned_things(stage: HistoryStage) -> Iterator[Manifest]:
-    for kind in (kinds.RECORD.kind, "Secret", "ConfigMap"):
+    for kind in (kinds.ROW.kind, "Secret", "ConfigMap"):
         yield from stage.api.get(kind, "", stage.namespace).body["items"]
 
 
@@ -106,7 +106,7 @@ def test_rows_that_nobody_had_numbered_go_with_the_app_that_was_there(stage: His
     stage.quiet_while_restoring()
     assert "sequence" not in stage.row("left")["spec"]
     stage.delete(kinds.APP.kind, APP)
-    eventually("the row is gone with its App", lambda: stage.find(kinds.RECORD.kind, "left") is None)
+    eventually("the row is gone with its App", lambda: stage.find(kinds.ROW.kind, "left") is None)
     stage.deploy(APP, "v2", row="early", runtime=stage.default_runtime)
     stage.until("early", "Pending")
     stage.app(APP, workflow=APP)

@@ -78,7 +78,7 @@ def test_what_an_operator_that_ended_or_was_killed_had_not_told_the_next_one_tel
         rows.add(row)
         eventually(
             f"{row} is {part}",
-            lambda row=row, part=part: part in told.stage.get(kinds.RECORD.kind, row)["spec"],  # type: ignore[misc]
+            lambda row=row, part=part: part in told.stage.get(kinds.ROW.kind, row)["spec"],  # type: ignore[misc]
             every=0.01,
         )
         told.operator.kill()

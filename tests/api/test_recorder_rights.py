@@ -18,7 +18,7 @@ import requests
 
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model.names import GATE_NAMESPACE
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
 from local.clusters import Cluster
 from tests.support import factories, recorders, rest
@@ -297,7 +297,7 @@ def _by_hand(namespace: str, app: Manifest) -> Manifest:
 def test_runs_are_of_the_row_that_made_their_pod(place: Place) -> None:
     """Rows as the API server stores them, old ones too: a later row gets its own runs, and a row of another App gets none."""
     raw = factories.row_manifest("chat-1", factories.in_namespace(place.namespaces[MINE]), factories.superseded(1))
-    pins = Pins.of(Record.of(factories.stored(raw)).pinned).digest  # type: ignore[arg-type]
+    pins = Pins.of(Row.of(factories.stored(raw)).pinned).digest  # type: ignore[arg-type]
     pod = recorders.a_pod(place.api, place.namespaces[MINE], place.apps[MINE], name="of-a-row", pins=pins)
     token = recorders.token(place.api, place.namespaces[MINE], "default", audience=RECORDER_AUDIENCE, pod=pod)
     early = a_run()

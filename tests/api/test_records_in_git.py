@@ -86,7 +86,7 @@ def test_applied_again_they_are_the_same(api: Api, kubectl: Kubectl, namespace: 
         assert {one["metadata"]["name"] for one, other in zip(after, before, strict=True) if one != other} <= unlike
         diff = kubectl("diff", *APPLIES[how], "-f", "-", input=rows, check=False)
         assert (diff.returncode, diff.stdout) == (0, ""), diff.stdout + diff.stderr
-    assert len(made(api.get(kinds.RECORD.kind, "", namespace))["items"]) == len(rows), "there is no second row"
+    assert len(made(api.get(kinds.ROW.kind, "", namespace))["items"]) == len(rows), "there is no second row"
 
 
 def test_one_kind_of_apply_after_the_other_and_the_original_in_its_place_change_no_row(api: Api, kubectl: Kubectl, namespace: str) -> None:

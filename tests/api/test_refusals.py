@@ -97,7 +97,7 @@ def test_a_row_that_may_not_be_written_holds_up_no_row_after_it(stage: HistorySt
     stage.live(APP, "v1", runtime=stage.default_runtime, row="first")
     stage.deploy("no-such-app", "v1", row="odd-probe")
     with refused(stage, GROUP, "deployments", "UPDATE", "!object.metadata.name.startsWith('odd')"):
-        probed = stage.named(kinds.RECORD.kind, "odd-probe")
+        probed = stage.named(kinds.ROW.kind, "odd-probe")
         labels = ({"metadata": {"labels": {"probe": str(number)}}} for number in range(1000))
         eventually("the policy refuses", lambda: WORDS in stage.api.merge(probed, next(labels)).message)
         stage.deploy(APP, "v2", row="odd")

@@ -211,8 +211,8 @@ def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at
     settings = eventually("the App's settings are recorded", lambda: at.caller.get(f"/v1/apps/{app}/changes"))
     assert at.caller.get(f"{path}?expect={settings[0]['digest']}")["expected"]["found"] is True
 
-    at.stage.delete(kinds.RECORD.kind, middle["name"])
-    eventually("the row is gone", lambda: at.stage.find(kinds.RECORD.kind, middle["name"]) is None)
+    at.stage.delete(kinds.ROW.kind, middle["name"])
+    eventually("the row is gone", lambda: at.stage.find(kinds.ROW.kind, middle["name"]) is None)
     verification = at.caller.get(f"{path}?expect={middle['digest']}")
     assert (verification["rows"], verification["fits"], verification["expected"]["found"]) == (2, False, False)
     assert [(each["deployment_id"], "does not follow" in each["says"]) for each in verification["misfits"]] == [(newest["id"], True)]
@@ -266,7 +266,7 @@ def test_an_app_is_promoted_where_its_caller_may_and_with_one_key_once(place: Pl
     assert (preview["new_app"], preview["project_id"]) == (True, rest.uid(api, "Namespace", production))
 
     (row,) = {row["id"] for row in _at_once(at.caller, f"{path}/promote", bodies, "two targets")}
-    made = {name: api.get(kinds.RECORD.kind, "", name).body["items"] for name in place.others.values()}
+    made = {name: api.get(kinds.ROW.kind, "", name).body["items"] for name in place.others.values()}
     (stored,) = [each for rows in made.values() for each in rows]
     assert (stored["metadata"]["uid"], stored["spec"]["promotedFrom"]["namespace"]) == (row, home)
     assert stored["spec"]["config"]["type"] == "server", "it is a first promotion, with the source's config"

@@ -68,7 +68,7 @@ def test_each_thing_that_a_backup_lacks_is_named(stage: HistoryStage, operator: 
     stage.delete(kinds.RUNTIME.kind, stage.default_runtime)
     order = random.Random(0)  # noqa: S311 - no secret depends on it
 
-    rows = restores.of_kind(backup, kinds.RECORD.kind)
+    rows = restores.of_kind(backup, kinds.ROW.kind)
     restores.apply(stage, rows, order, first=True)
     for each in rows:  # all of them, or the operator would still write one while it is checked that it writes none
         says(stage, each["metadata"]["name"], f"App {APP} does not exist in namespace {stage.namespace}")

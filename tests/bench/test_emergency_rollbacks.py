@@ -141,11 +141,11 @@ class Bench:
             eventually("what Git asks for is held", self._is_held)
 
     def _is_held(self) -> bool:
-        rows = self.api.get(kinds.RECORD.kind, "", self.namespace).body["items"]
+        rows = self.api.get(kinds.ROW.kind, "", self.namespace).body["items"]
         return any((each.get("status", {}).get("waits") or {}).get("reason") == self.condition.reason for each in rows)
 
     def _waits_for(self, row: str) -> str | None:
-        return (self._get(kinds.RECORD.kind, row)["status"].get("waits") or {}).get("reason")
+        return (self._get(kinds.ROW.kind, row)["status"].get("waits") or {}).get("reason")
 
     def _get(self, kind: str, name: str) -> Manifest:
         return self.api.get(kind, name, self.namespace).body

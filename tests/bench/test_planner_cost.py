@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime
+from dynamiq_operator.model.objects import App, Manifest, Row, Runtime
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import long_history
 from tests.support.world import World, a_world, serving
@@ -43,7 +43,7 @@ def _parse(world: World) -> Callable[[], object]:
     """Returns a parser of the App's JSON texts, into typed objects for the kinds that the operator keeps so."""
     kinds: dict[tuple[str, str], Callable[[Manifest], object]] = {
         (API_VERSION, "App"): App.of,
-        (API_VERSION, "Deployment"): Record.of,
+        (API_VERSION, "Deployment"): Row.of,
         (API_VERSION, "Runtime"): Runtime.of,
     }
     texts = [(kinds.get((version, kind), dict), json.dumps(raw)) for (version, kind, _), raw in world.objects.items()]

@@ -166,7 +166,7 @@ def paired(title: str, ours: Send, raw: Send, most: float, say: Callable[[str], 
 def test_latency_beside_raw_requests(place: Place) -> None:
     configuration = place.api.client.configuration
     api, raw = Connection(place.url, place.token), Connection(configuration.host, place.token, configuration.ssl_ca_cert)
-    collection = f"/apis/{API_VERSION}/namespaces/{place.namespace}/{kinds.RECORD.plural}"
+    collection = f"/apis/{API_VERSION}/namespaces/{place.namespace}/{kinds.ROW.plural}"
 
     def listed(app: str) -> str:
         return f"{collection}?fieldSelector={quote(f'spec.app={app}')}"

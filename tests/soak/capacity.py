@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model import digests, kinds
 from dynamiq_operator.model.base import API_VERSION, GROUP
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
@@ -98,14 +98,14 @@ async def _app(sending: Swarm, before: Size, after: Size, namespace: str, app: s
     owner = given.with_meta(ownerReferences=[{"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": metadata["uid"]}])
     for number in range(max(before.rows, 1), after.rows):  # one of the rows is the live one
         name = f"{app}-r{number}"
-        await _post(sending, RECORDS, given.row_manifest(name, placed, given.of_app(app), given.superseded(number, "v1", **pins), owner))
+        await _post(sending, ROWS, given.row_manifest(name, placed, given.of_app(app), given.superseded(number, "v1", **pins), owner))
         status = {"status": {"phase": "Superseded", "observedGeneration": 1}}
-        answer = await sending.send(Request("PATCH", RECORDS.path(namespace, name, "status"), status, MERGE))
+        answer = await sending.send(Request("PATCH", ROWS.path(namespace, name, "status"), status, MERGE))
         assert answer.ok, answer.message
     if not before.rows:
         live = given.row_manifest(f"{app}-live", placed, given.of_app(app), given.live(LIVE_SEQUENCE, "v1", **pins), owner)
         live.pop("status")
-        await _post(sending, RECORDS, live)
+        await _post(sending, ROWS, live)
 
 
 async def _post(sending: Swarm, resource: ApiResource, raw: Manifest) -> None:
@@ -122,7 +122,7 @@ async def _get(sending: Swarm, resource: ApiResource, namespace: str, name: str)
 async def _first_seen(sending: Swarm, namespace: str, row: str) -> float:
     """Returns the monotonic time at which a watch first shows that a row has ended."""
     query = {"watch": "true", "fieldSelector": f"metadata.name={row}"}
-    async with sending.session.get(sending.server + RECORDS.path(namespace), params=query) as stream:
+    async with sending.session.get(sending.server + ROWS.path(namespace), params=query) as stream:
         async for line in stream.content:
             if "outcome" in json.loads(line)["object"]["spec"]:
                 return time.monotonic()
@@ -243,9 +243,9 @@ async def _deploys(cluster: Cluster) -> list[float]:
             version = f"v{2 + number // 2 % 2}"
             raw = given.row_manifest(row, given.in_namespace(namespace), given.of_app(app), given.asking(workflowVersion=version))
             began = time.monotonic()
-            await _post(sending, RECORDS, raw)
+            await _post(sending, ROWS, raw)
             took.append((await asyncio.wait_for(watch, LIVE_WITHIN) - began) * 1000)
-            ended = await _get(sending, RECORDS, namespace, row)
+            ended = await _get(sending, ROWS, namespace, row)
             assert ended["spec"]["outcome"]["result"] == "Succeeded", ended["spec"]["outcome"]
     return took
 
@@ -308,11 +308,11 @@ def of_gate(cluster: Cluster, folder: Path, rest_for: float) -> dict[str, float]
 
 def of_kubernetes(cluster: Cluster, size: Size) -> dict[str, float]:
     """Returns the memory of the API server and of etcd, and their metrics of the sizes of objects."""
-    counted = {APPS: size.apps, RECORDS: size.apps * size.rows, VERSIONS: size.apps * (size.releases + size.large)}
+    counted = {APPS: size.apps, ROWS: size.apps * size.rows, VERSIONS: size.apps * (size.releases + size.large)}
     eventually("the API server has counted what there is", lambda: _has_counted(cluster, counted), COUNTED_WITHIN, 5)
     metrics = _metrics(cluster)
     figures = {"etcd.size": sum(value for name, value in metrics.items() if name.startswith("apiserver_storage_size_bytes")) / 2**20}
-    for name, resource in (("app", APPS), ("row", RECORDS), ("release", VERSIONS)):
+    for name, resource in (("app", APPS), ("row", ROWS), ("release", VERSIONS)):
         figures[f"etcd.bytes.{name}"] = metrics[_of("apiserver_resource_size_estimate_bytes", resource)] / metrics[_of(OBJECTS, resource)]
     for program in ("kube-apiserver", "etcd"):
         figures[f"{program}.memory"] = mebibytes(pid_of(cluster, program), "VmRSS")

@@ -107,7 +107,7 @@ def known_there(production: HistoryStage, runtime: Manifest) -> None:
 
 def written(stage: HistoryStage) -> list[tuple[str, str]]:
     """Returns every object of ours in the namespace, with its version."""
-    every = (kinds.APP, kinds.RECORD, kinds.WORKFLOW_VERSION)
+    every = (kinds.APP, kinds.ROW, kinds.WORKFLOW_VERSION)
     objects = [each for kind in every for each in stage.api.get(kind.kind, "", stage.namespace).body["items"]]
     return sorted((each["metadata"]["name"], each["metadata"]["resourceVersion"]) for each in objects)
 

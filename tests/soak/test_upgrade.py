@@ -141,7 +141,7 @@ def _deployed(on: HistoryStage) -> Sequence[str]:
 
 def _state(on: HistoryStage, without: Sequence[str] = ()) -> dict[str, Any]:
     """Returns every row to the byte, the pods, and their templates."""
-    rows = {row["metadata"]["name"]: written(row) for row in listed(on, kinds.RECORD.kind) if row["metadata"]["name"] not in without}
+    rows = {row["metadata"]["name"]: written(row) for row in listed(on, kinds.ROW.kind) if row["metadata"]["name"] not in without}
     pods = sorted(pod["metadata"]["uid"] for pod in listed(on, "Pod"))
     templates = {each["metadata"]["name"]: each["spec"]["template"] for each in listed(on, "Workload")}
     return {"rows": rows, "pods": pods, "templates": templates}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model import kinds
 from local.clusters import Cluster
 from tests.support import factories as given
@@ -89,7 +89,7 @@ def _deploy(stage: HistoryStage, number: int) -> float:
 
 def _ended(stage: HistoryStage) -> int:
     """Rows of the namespace that are closed, by a list of metadata alone."""
-    closed = stage.api.get(kinds.RECORD.kind, "", stage.namespace, fieldSelector="status.phase=Superseded")
+    closed = stage.api.get(kinds.ROW.kind, "", stage.namespace, fieldSelector="status.phase=Superseded")
     return len(closed.body["items"])
 
 
@@ -100,7 +100,7 @@ async def _fill(cluster: Cluster, stage: HistoryStage, rows: int) -> None:
             app = f"busy-{number % APPS}"
             spec = given.asking(workflowVersion=f"v{number % 4 + 1}", runtime=stage.default_runtime)
             row = given.row_manifest(f"{app}-{number}", given.in_namespace(stage.namespace), given.of_app(app), spec)
-            answer = await sending.send(Request("POST", RECORDS.path(stage.namespace), row))
+            answer = await sending.send(Request("POST", ROWS.path(stage.namespace), row))
             assert answer.ok, answer.message
 
         await shared(range(rows), one)

@@ -17,9 +17,9 @@ from dynamiq_operator.model import digests, kinds
 from dynamiq_operator.model.app_status import DEFAULT_APP_STATUS
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.kinds import Kind
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, format_time
+from dynamiq_operator.model.objects import App, Manifest, Row, Runtime, Version, format_time
 from dynamiq_operator.model.policy import NAME_OF_NAMESPACE
-from dynamiq_operator.model.record import DEFAULT_RECORD_STATUS
+from dynamiq_operator.model.row import DEFAULT_RECORD_STATUS
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NAMESPACE = "demo"
@@ -75,7 +75,7 @@ def app_manifest(*modifiers: Modifier, name: str = NAME) -> Manifest:
 
 
 def row_manifest(name: str, *modifiers: Modifier) -> Manifest:
-    raw = manifest(kinds.RECORD, name, {"app": NAME}, *modifiers)
+    raw = manifest(kinds.ROW, name, {"app": NAME}, *modifiers)
     _seal(raw["spec"])
     return raw
 
@@ -137,8 +137,8 @@ def an_app(*modifiers: Modifier, name: str = NAME) -> App:
     return App.of(stored(app_manifest(*modifiers, name=name)))
 
 
-def a_row(name: str, *modifiers: Modifier) -> Record:
-    return Record.of(stored(row_manifest(name, *modifiers)))
+def a_row(name: str, *modifiers: Modifier) -> Row:
+    return Row.of(stored(row_manifest(name, *modifiers)))
 
 
 def a_version(version: str = "v1", *modifiers: Modifier, workflow: str = NAME) -> Version:
@@ -151,7 +151,7 @@ def a_runtime(*modifiers: Modifier, name: str = RUNTIME_NAME) -> Runtime:
     return Runtime.of(stored(runtime_manifest(*modifiers, name=name)))
 
 
-def a_history(*manifests: Manifest) -> tuple[Record, ...]:
+def a_history(*manifests: Manifest) -> tuple[Row, ...]:
     """Returns rows oldest first; each pinned one contains the digest of the previous pinned one."""
     previous: str | None = None
     rows = []
@@ -161,7 +161,7 @@ def a_history(*manifests: Manifest) -> tuple[Record, ...]:
                 pins["previousDigest"] = previous
             _seal(raw["spec"])
             previous = pins["digest"]
-        rows.append(Record.of(stored(raw)))
+        rows.append(Row.of(stored(raw)))
     return tuple(rows)
 
 
@@ -171,7 +171,7 @@ def stored(raw: Manifest) -> Manifest:
     identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{meta.get('namespace')}/{meta['name']}")
     writes = sum(any(part in raw["spec"] for part in parts) for parts in (("sequence", "pinned"), ("outcome",)))
     added = {"uid": str(identity), "generation": 1 + writes, "resourceVersion": "1", "creationTimestamp": format_time(NOW)}
-    defaults: dict[str, Manifest] = {kinds.APP.kind: {**DEFAULT_APP_STATUS}, kinds.RECORD.kind: {**DEFAULT_RECORD_STATUS}}
+    defaults: dict[str, Manifest] = {kinds.APP.kind: {**DEFAULT_APP_STATUS}, kinds.ROW.kind: {**DEFAULT_RECORD_STATUS}}
     status = raw.get("status") or defaults.get(kind)
     return {**raw, "metadata": {**added, **meta}, **({"status": dict(status)} if status else {})}
 

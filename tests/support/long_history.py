@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dynamiq_operator.kube.resources import APPS, RECORDS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, ROWS, VERSIONS
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
 from tests.support.controller import Process, at, connected, stored
@@ -29,12 +29,12 @@ async def cost(folder: Path, rows: int) -> float:
     """Returns seconds of processor time for a snapshot and a plan: the least of several rounds, since noise only ever adds."""
     closed = [stored(given.row_manifest(f"r{number}", given.superseded(number, "v1"))) for number in range(1, rows)]
     live = given.row_manifest("live", given.live(rows, "v1"))
-    script = Script().on("GET", at(RECORDS), listed(*closed, stored(live)))
+    script = Script().on("GET", at(ROWS), listed(*closed, stored(live)))
     async with connected(script, folder) as client:
         process = Process(client, script)
         app = given.app_manifest(given.public(), given.with_deploy(workflowVersion="v1"), given.with_spec(history={"limit": 100_000}))
         process.cache.update(APPS, stored(app))
-        process.cache.update(RECORDS, stored(live))
+        process.cache.update(ROWS, stored(live))
         process.cache.update(VERSIONS, stored(given.version_manifest("v1")))
         make_plan(await process.observer.observe(KEY))
         best = float("inf")

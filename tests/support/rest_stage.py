@@ -20,7 +20,7 @@ from kubernetes import client as kubernetes
 
 from dynamiq_operator.actions import rights
 from dynamiq_operator.kube.api import METADATA, TABLE
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.history_columns import of_kubectl
 from dynamiq_operator.model.objects import Manifest
@@ -54,7 +54,7 @@ READY = {
     "message": "v2 (#2, chat-b) is live",
     "lastTransitionTime": "2026-11-24T12:00:02Z",
 }
-RESOURCES = {each.kind: each for each in (APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS)}
+RESOURCES = {each.kind: each for each in (APPS, NAMESPACES, ROWS, RUNTIMES, VERSIONS, WORKFLOWS)}
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class RestStage:
         self._loop = asyncio.Runner()
         self.script.on("POST", sessions.REVIEWS, _review)
         self.allow()
-        for resource in (APPS, RECORDS, VERSIONS, WORKFLOWS):
+        for resource in (APPS, ROWS, VERSIONS, WORKFLOWS):
             for namespace in (make.NAMESPACE, "prod"):
                 self.script.on("GET", resource.path(namespace), _many([])).on("POST", resource.path(namespace), created)
         for raw in _world():
@@ -298,7 +298,7 @@ def created(sent: Sent) -> Reply:
     raw = copy.deepcopy(sent.body)
     meta = raw["metadata"]
     meta.setdefault("name", f"{meta.get('generateName', '')}abcde")
-    if raw["kind"] == RECORDS.kind:
+    if raw["kind"] == ROWS.kind:
         raw["spec"]["createdBy"] = ANNA
     return Reply(201, make.stored(raw))
 
@@ -342,7 +342,7 @@ def _many(objects: list[Manifest]) -> Answer:
 def table(objects: list[Manifest]) -> Manifest:
     """Returns objects as `kubectl get` prints them, with the columns that a reader uses: rows with the columns of a history."""
     columns = [(column.title, column.path) for column in of_kubectl()]
-    if any(each["kind"] != RECORDS.kind for each in objects):
+    if any(each["kind"] != ROWS.kind for each in objects):
         columns = [("Version", ".spec.version"), ("Description", ".spec.description")]
     rows = [
         {

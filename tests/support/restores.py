@@ -17,7 +17,7 @@ from tests.support.history_stage import APP, RESTORERS, HistoryStage
 from tests.support.looks import all_along
 from tests.support.waiting import eventually
 
-OURS = ",".join(f"{kind.plural}.{GROUP}" for kind in (kinds.APP, kinds.APP_CHANGE, kinds.RECORD, kinds.WORKFLOW, kinds.WORKFLOW_VERSION))
+OURS = ",".join(f"{kind.plural}.{GROUP}" for kind in (kinds.APP, kinds.APP_CHANGE, kinds.ROW, kinds.WORKFLOW, kinds.WORKFLOW_VERSION))
 STAMP = names.RESTORING_ANNOTATION
 
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection
 from dynamiq_operator.actions.rights import REVIEWS
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube.api import TABLE
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, SECRETS, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, SECRETS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, Sent, failure, listed
 
 CONFIG_MAPS = BY_KIND[CONFIG_MAP.kind]
-KINDS = (APPS, RECORDS, VERSIONS, WORKFLOWS, CONFIG_MAPS, SECRETS)
+KINDS = (APPS, ROWS, VERSIONS, WORKFLOWS, CONFIG_MAPS, SECRETS)
 NOT_FOUND = failure(404, "NotFound", "not found")
 UNAUTHORIZED = failure(401, "Unauthorized", "who are you")
 FORBIDDEN = failure(403, "Forbidden", "you may not")

@@ -29,7 +29,7 @@ from dynamiq_operator.cli import completion
 from dynamiq_operator.cli.recorder import PROXY
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, REJECTIONS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, REJECTIONS, ROWS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import scripted_recorder
@@ -233,12 +233,12 @@ class ScriptedPlugin:
 
     def rows(self, *rows: Manifest, namespace: str = NAMESPACE) -> None:
         """Scripts the rows of every App, in lists and one by one."""
-        path = RECORDS.path(namespace)
+        path = ROWS.path(namespace)
         self.script.on("GET", path, listed(*rows))
         open_ones = [row for row in rows if row["status"]["phase"] not in ("Superseded", "Failed")]
-        self.script.on("GET", path, listed(*open_ones), query={"fieldSelector": f"spec.app={NAME},{RECORDS.field_selector}"})
+        self.script.on("GET", path, listed(*open_ones), query={"fieldSelector": f"spec.app={NAME},{ROWS.field_selector}"})
         for row in rows:
-            self.script.on("GET", RECORDS.path(namespace, row["metadata"]["name"]), row)
+            self.script.on("GET", ROWS.path(namespace, row["metadata"]["name"]), row)
 
     def app(self, app: Manifest, namespace: str = NAMESPACE) -> None:
         self.script.on("GET", APPS.path(namespace, app["metadata"]["name"]), app)

@@ -147,11 +147,11 @@ class Stage:
         return raw
 
     def row(self, name: str) -> Manifest:
-        return self.get(kinds.RECORD.kind, name)
+        return self.get(kinds.ROW.kind, name)
 
     def rows(self, app: str) -> list[Manifest]:
         """Returns the App's rows in the order of their sequence."""
-        items: list[Manifest] = self.api.get(kinds.RECORD.kind, "", self.namespace, fieldSelector=f"spec.app={app}").body["items"]
+        items: list[Manifest] = self.api.get(kinds.ROW.kind, "", self.namespace, fieldSelector=f"spec.app={app}").body["items"]
         return sorted(items, key=lambda row: row["spec"].get("sequence", 0))
 
     def workload(self, app: str) -> Manifest:

@@ -81,7 +81,7 @@ class Telling:
         return {each["metadata"]["name"] for each in self._rows() if each["spec"].get("outcome", {}).get("result") == "Succeeded"}
 
     def _rows(self) -> list[Manifest]:
-        items: list[Manifest] = self.stage.api.get(kinds.RECORD.kind, "", self.stage.namespace).body["items"]
+        items: list[Manifest] = self.stage.api.get(kinds.ROW.kind, "", self.stage.namespace).body["items"]
         return items
 
 

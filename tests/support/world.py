@@ -25,7 +25,7 @@ from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.gates import GateState
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version, format_time
+from dynamiq_operator.model.objects import App, Manifest, Row, Runtime, Unreadable, Version, format_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.children.access_keys import are_read
@@ -111,7 +111,7 @@ class World(Objects):
         """The archive's answers about rows."""
         self.guards = ObservedGuards()
         """Guards that may make rows wait."""
-        self.promotions: dict[str, Record] = {}
+        self.promotions: dict[str, Row] = {}
         """Promoted rows, by the name of the promoting row."""
         self.verification: VerificationProgress | None = None
         """The answers of pods that the operator verifies before callers reach them, which it loses at a restart."""
@@ -133,8 +133,8 @@ class World(Objects):
         return App.of(self.objects[(API_VERSION, kinds.APP.kind, given.NAME)])
 
     @property
-    def rows(self) -> dict[str, Record]:
-        return {name: Record.of(raw) for (version, kind, name), raw in self.objects.items() if (version, kind) == _ROW}
+    def rows(self) -> dict[str, Row]:
+        return {name: Row.of(raw) for (version, kind, name), raw in self.objects.items() if (version, kind) == _ROW}
 
     @property
     def phases(self) -> dict[str, str]:
@@ -155,7 +155,7 @@ class World(Objects):
         """Returns status and reason of one of the App's conditions."""
         return next((each.status, each.reason) for each in self.app.status.conditions if each.type == type_)
 
-    def said(self, kind: str = kinds.RECORD.kind) -> list[str]:
+    def said(self, kind: str = kinds.ROW.kind) -> list[str]:
         """Returns reasons of the Events about objects of a kind, in the order of their first occurrence."""
         return [reason for about, reason, _ in self.events.values() if about == kind]
 
@@ -325,7 +325,7 @@ class World(Objects):
     def _do(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
             case operations.Emit(about=about, reason=reason, message=message):
-                kind = kinds.RECORD.kind if isinstance(about, Record) else kinds.APP.kind
+                kind = kinds.ROW.kind if isinstance(about, Row) else kinds.APP.kind
                 free = (name for name in action.names if self.events.get(name, ("", reason))[1] == reason)
                 self.events.setdefault(next(free, action.names[-1]), (kind, reason, message))
             case operations.SetAppStatus(app=app, status=status):
@@ -336,16 +336,16 @@ class World(Objects):
                     **(raw.get("status") or {}),
                     "conditions": list(conditions),
                 }
-            case operations.SetRecordStatus(record=record, status=row_status):
-                self._write(kinds.RECORD.kind, record, versions)["status"] = row_status.as_json()
-            case operations.CompleteRecord(app=app, record=record, sequence=sequence, pinned=pins):
-                raw = self._write(kinds.RECORD.kind, record, versions)
+            case operations.SetRowStatus(record=record, status=row_status):
+                self._write(kinds.ROW.kind, record, versions)["status"] = row_status.as_json()
+            case operations.CompleteRow(app=app, record=record, sequence=sequence, pinned=pins):
+                raw = self._write(kinds.ROW.kind, record, versions)
                 raw["metadata"]["ownerReferences"] = [owner(app)]
                 self._set_once(raw, sequence=sequence, pinned=pins.as_json() if pins else None)
-            case operations.ReleaseRecord(record=record, released=released):
-                self._set_once(self._write(kinds.RECORD.kind, record, versions), released=released.as_json())
-            case operations.EndRecord(record=record, outcome=outcome):
-                self._set_once(self._write(kinds.RECORD.kind, record, versions), outcome=outcome.as_json())
+            case operations.AdmitRow(record=record, released=released):
+                self._set_once(self._write(kinds.ROW.kind, record, versions), released=released.as_json())
+            case operations.EndRow(record=record, outcome=outcome):
+                self._set_once(self._write(kinds.ROW.kind, record, versions), outcome=outcome.as_json())
             case operations.CreateChild(app=app, manifest=manifest, digest=digest):
                 self._create(app, manifest, digest)
             case operations.ApplyChild():
@@ -375,8 +375,8 @@ class World(Objects):
 
     def _do_with_history(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
-            case operations.VerifyRecord(record=record, verified=verified):
-                self._set_once(self._write(kinds.RECORD.kind, record, versions), verified=verified.as_json())
+            case operations.VerifyRow(record=record, verified=verified):
+                self._set_once(self._write(kinds.ROW.kind, record, versions), verified=verified.as_json())
             case operations.CreateEvaluationKey(app=app, job=job, uid=uid):
                 self._create(app, evaluation_key(app, job, uid, "key"), "")
             case operations.StartEvaluation(observed=observed):
@@ -387,15 +387,15 @@ class World(Objects):
                 keys = self.objects[(SECRET.api_version, SECRET.kind, names.access_keys(given.NAME))]
                 assert keys["metadata"]["resourceVersion"] == version
                 self.gate_keys = version
-            case operations.CreateRecord(app=app, name=name, content=asked, created_by=author):
+            case operations.CreateRow(app=app, name=name, content=asked, created_by=author):
                 if (*_ROW, name) not in self.objects:
                     owned = given.with_meta(ownerReferences=[owner(app)])
                     self.add(given.row_manifest(name, given.with_spec(app=app.meta.name, createdBy=author, **asked), owned))
-            case operations.DeleteRecord(name=name):
+            case operations.DeleteRow(name=name):
                 self.objects.pop((*_ROW, name), None)
-            case operations.OwnRecord(app=app, record=record):
-                self._write(kinds.RECORD.kind, record, versions)["metadata"]["ownerReferences"] = [owner(app)]
-            case operations.LeaveRecord(meta=meta, app=name, app_uid=uid):
+            case operations.OwnRow(app=app, record=record):
+                self._write(kinds.ROW.kind, record, versions)["metadata"]["ownerReferences"] = [owner(app)]
+            case operations.LeaveRow(meta=meta, app=name, app_uid=uid):
                 self.objects[(*_ROW, meta.name)]["metadata"]["ownerReferences"] = [ownership.reference(name, uid)]
             case operations.OwnChild(app=app, observed=observed):
                 current = self.objects[key_of(observed)]
@@ -404,7 +404,7 @@ class World(Objects):
             case _:
                 raise AssertionError(f"this world does not know {action!r}")
 
-    def _write(self, kind: str, observed: App | Record | Unreadable, versions: dict[str, str]) -> Manifest:
+    def _write(self, kind: str, observed: App | Row | Unreadable, versions: dict[str, str]) -> Manifest:
         """Returns the object, to be changed; its resourceVersion must be that of the snapshot, or of the plan's own last write."""
         raw = self.objects[self._find(kind, observed.meta.name)]
         if raw["metadata"]["resourceVersion"] != versions.get(observed.meta.uid, observed.meta.resource_version):
@@ -538,7 +538,7 @@ class World(Objects):
 
 _POSTED = (CONFIG_MAP.kind, SECRET.kind, JOB.kind, ENDPOINT_SLICE.kind)
 """Kinds that are created and never applied."""
-_ROW = (API_VERSION, kinds.RECORD.kind)
+_ROW = (API_VERSION, kinds.ROW.kind)
 
 
 def _with_reading(snapshot: Snapshot, reading: VerificationProgress | None) -> Snapshot:

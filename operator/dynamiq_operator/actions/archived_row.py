@@ -9,7 +9,7 @@ from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN, Api
-from dynamiq_operator.kube.resources import BY_KIND, RECORDS
+from dynamiq_operator.kube.resources import BY_KIND, ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.manifests import Manifest
 
@@ -21,8 +21,8 @@ class WithArchivedRow:
         meta, spec = row["metadata"], row["spec"]
         # Without an owner: it may have one of before a restore, and the archive has only rows of this App.
         self.row: Manifest = {**row, "metadata": {**meta, "ownerReferences": []}}
-        self._api, self._app, self._rows = api, spec["app"], RECORDS.path(meta["namespace"])
-        self._archived: dict[str, Manifest] = {RECORDS.path(meta["namespace"], meta["name"]): self.row}
+        self._api, self._app, self._rows = api, spec["app"], ROWS.path(meta["namespace"])
+        self._archived: dict[str, Manifest] = {ROWS.path(meta["namespace"], meta["name"]): self.row}
         if flow is not None:
             name = names.flow(spec["app"], spec["pinned"]["workflowHash"])
             self._archived[BY_KIND[CONFIG_MAP.kind].path(meta["namespace"], name)] = {"metadata": {"name": name}, "data": {FLOW_KEY: flow}}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import METADATA, METADATA_ONE, Api
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 
@@ -22,7 +22,7 @@ def audited_rows(api: Api, namespace: str = "", app: str | None = None) -> Itera
     Raises kube.errors.ApiError.
     """
     uids = _uids(api, namespace, app)
-    for page in requests.pages(api, RECORDS, namespace, field=f"spec.app={app}" if app is not None else ""):
+    for page in requests.pages(api, ROWS, namespace, field=f"spec.app={app}" if app is not None else ""):
         yield from (row for row in page["items"] if _is_of(uids, row))
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from dynamiq_operator.actions import history
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.model.objects import Manifest, Record
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.objects import Manifest, Row
+from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Side
 
@@ -51,7 +51,7 @@ def pinned_of(row: Manifest) -> Pinned:
 
     Raises Refusal if it was never rolled out, and NotNow if this version cannot read it.
     """
-    if (pinned := history.typed(Record, row).pinned) is None:
+    if (pinned := history.typed(Row, row).pinned) is None:
         raise Refusal(f"row {row['metadata']['name']} was never rolled out, so there is nothing to compare")
     return pinned
 

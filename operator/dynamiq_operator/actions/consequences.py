@@ -20,7 +20,7 @@ from dynamiq_operator.model.namespaces import selects
 from dynamiq_operator.model.needs import is_approval as is_approval_need
 from dynamiq_operator.model.needs import is_resumption, needs_of
 from dynamiq_operator.model.objects import DeployPolicy, Manifest, read
-from dynamiq_operator.model.record import Source
+from dynamiq_operator.model.row import Source
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
 from dynamiq_operator.views.waiting import is_waiting, waits_of
 

@@ -22,7 +22,7 @@ from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION, DNS_LABEL_MAX
 from dynamiq_operator.model.objects import Manifest
@@ -92,13 +92,13 @@ def plan_app(
     _check_not_rejected(api, request)
     # A dry run: a row that will be refused is found before the App is created.
     try:
-        requests.create(api, RECORDS, plan_unseen(deploy, claim).record, dry_run=True)
+        requests.create(api, ROWS, plan_unseen(deploy, claim).record, dry_run=True)
     except errors.AlreadyExists:
         if claim is None:
             raise
         # The same request runs elsewhere at this moment. Or its App was deleted, and its row is or will be deleted, too.
         with contextlib.suppress(errors.NotFound):
-            claim.check(requests.get(api, RECORDS, request.namespace, claim.row))
+            claim.check(requests.get(api, ROWS, request.namespace, claim.row))
     return plan
 
 

@@ -23,14 +23,14 @@ from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.guards import GuardReason
-from dynamiq_operator.model.objects import App, Manifest, Record
-from dynamiq_operator.model.record import Pinned, Source
+from dynamiq_operator.model.objects import App, Manifest, Row
+from dynamiq_operator.model.row import Pinned, Source
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.model.wrong_fields import in_words
 from dynamiq_operator.plan.history.lifecycle import RowHistory, applies_once_admitted
@@ -133,7 +133,7 @@ def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ())
     if claim is not None:
         idempotency.find_claimed_row(api, elsewhere, claim)
     try:
-        return Performed(requests.create(api, RECORDS, plan.record))
+        return Performed(requests.create(api, ROWS, plan.record))
     except errors.AlreadyExists:
         row = idempotency.find_claimed_row(api, [namespace], claim) if claim is not None else None
         if row is None:
@@ -149,7 +149,7 @@ def _row_without_answer(api: Api, plan: DeployPlan) -> Manifest | None:
     """Returns the row whose create got no answer; None if it has no chosen name, is missing, or cannot be read."""
     name = plan.record["metadata"].get("name")
     try:
-        row = requests.get(api, RECORDS, plan.request.namespace, name) if name is not None else None
+        row = requests.get(api, ROWS, plan.request.namespace, name) if name is not None else None
     except errors.ApiError:
         return None
     spec = plan.record["spec"]
@@ -171,7 +171,7 @@ def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
     }
     return {
         "apiVersion": API_VERSION,
-        "kind": kinds.RECORD.kind,
+        "kind": kinds.ROW.kind,
         "metadata": {"namespace": request.namespace, **({"name": name} if name else {"generateName": f"{request.app}-"})},
         "spec": {field: value for field, value in spec.items() if value is not None},
     }
@@ -189,10 +189,10 @@ def previewed(
     return _with_preview(plan, draft, inputs, policy, _warnings(api, plan) if arriving is None else ())
 
 
-def _draft(record: Manifest) -> Record:
+def _draft(record: Manifest) -> Row:
     """Parses the row. Raises InvalidField and Refusal."""
     try:
-        return Record.of({**record, "metadata": {**record["metadata"], "name": "(new)"}})
+        return Row.of({**record, "metadata": {**record["metadata"], "name": "(new)"}})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -200,7 +200,7 @@ def _draft(record: Manifest) -> Record:
 
 
 def _with_preview(
-    plan: DeployPlan, draft: Record, inputs: DeployInputs, policy: ImagePolicy | None, warnings: tuple[str, ...]
+    plan: DeployPlan, draft: Row, inputs: DeployInputs, policy: ImagePolicy | None, warnings: tuple[str, ...]
 ) -> PreviewedDeploy:
     met, restored, version = inputs.surroundings, inputs.restored, inputs.version
     then = complete(
@@ -264,7 +264,7 @@ def preview_in(met: Surroundings, then: Pinned, record: Manifest, warnings: tupl
     )
 
 
-def with_held_changes(preview: Preview, app: App, row: Record, waits_for: Collection[GuardReason]) -> Preview:
+def with_held_changes(preview: Preview, app: App, row: Row, waits_for: Collection[GuardReason]) -> Preview:
     """Adds the held changes that take effect with the row: variables, access and runs. `waits_for`: the guards that block it, or would."""
     if not app.status.is_holding_variables or not applies_once_admitted(row, waits_for):
         return preview
@@ -290,4 +290,4 @@ def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:
     namespace = plan.request.namespace
     if plan.claim is not None and idempotency.find_claimed_row(api, [namespace], plan.claim) is not None:
         return ("this was deployed before under the same key: no row is added",)
-    return tuple(f"you could not do this: {why}" for why in lacking(api, namespace, RECORDS, verbs=plan.verbs))
+    return tuple(f"you could not do this: {why}" for why in lacking(api, namespace, ROWS, verbs=plan.verbs))

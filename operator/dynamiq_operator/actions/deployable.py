@@ -14,7 +14,7 @@ from dynamiq_operator.kube.resources import BY_KIND, REJECTIONS, RUNTIMES, VERSI
 from dynamiq_operator.model import names
 from dynamiq_operator.model.completion import why_not_restorable
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Unreadable, read
+from dynamiq_operator.model.objects import App, Manifest, Rejection, Row, Unreadable, read
 from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.plan.children.variables import references
 from dynamiq_operator.views.deployable import Deployable, Stock, deployable, rollback_pins
@@ -26,8 +26,8 @@ def deployables(api: Api, namespace: str, name: str, rows: Iterable[Manifest]) -
     Raises Unknown if there is no such App, and kube.errors.ApiError.
     """
     app = history.find_app(api, namespace, name)
-    records = [read(Record, raw) for raw in rows]
-    restorable = [row for row in records if isinstance(row, Record) and why_not_restorable(row) is None]
+    records = [read(Row, raw) for raw in rows]
+    restorable = [row for row in records if isinstance(row, Row) and why_not_restorable(row) is None]
     stock = _stock(api, app, restorable) if restorable else Stock(app, None, frozenset(), {}, {})
     workloads = workloads_of(api, namespace, name, app.meta.uid) if restorable and app.spec.rollout.switches else None
     return {
@@ -38,7 +38,7 @@ def deployables(api: Api, namespace: str, name: str, rows: Iterable[Manifest]) -
     }
 
 
-def _stock(api: Api, app: App, rows: Iterable[Record]) -> Stock:
+def _stock(api: Api, app: App, rows: Iterable[Row]) -> Stock:
     namespace = app.meta.namespace
     hashes = frozenset(row.pinned.workflow_hash for row in rows if row.pinned is not None)
     return Stock(
@@ -51,7 +51,7 @@ def _stock(api: Api, app: App, rows: Iterable[Record]) -> Stock:
     )
 
 
-def _is_warm(row: Record, stock: Stock, workloads: AppWorkloads | None) -> bool | None:
+def _is_warm(row: Row, stock: Stock, workloads: AppWorkloads | None) -> bool | None:
     if workloads is None or row.pinned is None or not workloads.switches:
         return None
     pods = warm(workloads, stock.app, rollback_pins(row.pinned, stock.pins))

@@ -12,10 +12,10 @@ from dynamiq_operator.actions.workloads import Pods, workloads_of
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.ownership import app_uid
-from dynamiq_operator.model.record import Phase, Result
+from dynamiq_operator.model.row import Phase, Result
 from dynamiq_operator.views.waiting import is_waiting, waits_of
 
 EVERY = 0.5  # seconds
@@ -81,7 +81,7 @@ def _read(api: Api, namespace: str, row: str, uid: str | None) -> Manifest:
 
     Raises errors.NotFound, also if another row has its name now: its App was deleted and created again.
     """
-    raw = requests.get(api, RECORDS, namespace, row)
+    raw = requests.get(api, ROWS, namespace, row)
     if uid is not None and raw["metadata"]["uid"] != uid:
         raise errors.NotFound(f"another row has the name {row}")
     return raw

@@ -13,8 +13,8 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.guards import GuardReason, RowKind, RowOf, StandingGuard
-from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, format_time, read
-from dynamiq_operator.model.record import Pinned, RecordSpec
+from dynamiq_operator.model.objects import App, Manifest, Row, Unreadable, format_time, read
+from dynamiq_operator.model.row import Pinned, RowSpec
 from dynamiq_operator.plan.guards import sentences
 
 
@@ -43,7 +43,7 @@ def read_guards(api: Api, namespace: str, app: str) -> AppGuards:
     return AppGuards(app_object, history.waiting_rows(api, namespace, app, app_object.meta.uid))
 
 
-def kind_of(spec: RecordSpec) -> RowKind:
+def kind_of(spec: RowSpec) -> RowKind:
     """Returns the kind of a row as policies match it, if its author is no automation."""
     if spec.is_rollback:
         return RowKind.ROLLBACK
@@ -70,7 +70,7 @@ def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
     return tuple(each for other in others for each in other.status.guards if each.reason not in (GuardReason.HELD, GuardReason.SUSPENDED))
 
 
-def guards_of_preview(app: App, spec: RecordSpec, *, is_from_git: bool) -> dict[str, Any]:
+def guards_of_preview(app: App, spec: RowSpec, *, is_from_git: bool) -> dict[str, Any]:
     """Returns the fields of a preview on guards, hold and bypass of the row. `is_from_git`: as read for its surroundings."""
     guards = holding(app, kind_of(spec))
     if spec.bypass is not None:
@@ -89,7 +89,7 @@ def yet_to_soak(guards: Sequence[StandingGuard], live_since: datetime, now: date
 
 
 def check_not_rejected(
-    rejected: Sequence[Manifest] | None, namespace: str, then: Pinned, live: Record | None, *, bypass: bool
+    rejected: Sequence[Manifest] | None, namespace: str, then: Pinned, live: Row | None, *, bypass: bool
 ) -> tuple[str, ...]:
     """Returns a warning if the caller may not read Rejections there. Does nothing with `bypass`, or if flow and runtime are live there.
 
@@ -102,7 +102,7 @@ def check_not_rejected(
     return (rejections.unread(namespace, then.workflow_version),) if rejected is None else ()
 
 
-def check_source(guards: Sequence[StandingGuard], namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:
+def check_source(guards: Sequence[StandingGuard], namespace: str, then: Pinned, live: Row | None, *, bypass: bool) -> None:
     """Raises Refusal if a guard accepts no version from the namespace, unless `bypass` is set, or flow and runtime are live."""
     if bypass or is_live(then, live):
         return
@@ -135,7 +135,7 @@ def not_of_crossings(guards: Sequence[StandingGuard]) -> tuple[StandingGuard, ..
     return tuple(each for each in guards if each.reason is not GuardReason.SOAKING)
 
 
-def is_live(then: Pinned, live: Record | None) -> bool:
+def is_live(then: Pinned, live: Row | None) -> bool:
     """Returns True if the live row has the same flow and runtime."""
     return live is not None and live.pinned is not None and _pair(live.pinned) == _pair(then)
 

@@ -17,11 +17,11 @@ from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.app_objects import only_of_app
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, REJECTIONS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, BY_KIND, REJECTIONS, ROWS, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Runtime, Unreadable, Version, read
-from dynamiq_operator.model.record import Pinned, RecordSpec, Source
+from dynamiq_operator.model.objects import App, Manifest, Rejection, Row, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.row import Pinned, RowSpec, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.guards.kinds import is_automation
@@ -33,7 +33,7 @@ NAMED_MOST = 10
 NEWEST = "(the newest)"
 UNREAD_IMAGE = "(unknown)@sha256:"
 """Placeholder for the image of a Runtime that the caller may not read."""
-T = TypeVar("T", App, Record, Runtime, Rejection)
+T = TypeVar("T", App, Row, Runtime, Rejection)
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,20 @@ class DeployInputs:
     """
 
     surroundings: Surroundings
-    restored: Record | None
+    restored: Row | None
     version: Version | None
     runtimes: Mapping[str, Runtime]
     is_runtime_unread: bool
     rejections: list[Manifest] | None
 
 
-def read_inputs(api: Api, app: App, rows: RowHistory, spec: RecordSpec, arriving: Flow | None = None) -> DeployInputs:
+def read_inputs(api: Api, app: App, rows: RowHistory, spec: RowSpec, arriving: Flow | None = None) -> DeployInputs:
     """Reads what a deploy of this spec is planned from. `arriving`: a release that its namespace lacks.
 
     Raises Unknown, NotNow and kube.errors.ApiError.
     """
     namespace, name = app.meta.namespace, app.meta.name
-    restored = typed(Record, find_row(api, namespace, name, spec.restores)) if spec.restores is not None else None
+    restored = typed(Row, find_row(api, namespace, name, spec.restores)) if spec.restores is not None else None
     release = arriving or (release_of(api, namespace, app.spec.workflow, spec.workflow_version) if restored is None else None)
     kept = restored or rows.live
     runtimes, is_unread = _runtimes(api, spec.runtime, kept.pinned.runtime if kept is not None and kept.pinned is not None else None)
@@ -171,12 +171,12 @@ def rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Man
 
 def open_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> RowHistory:
     """Reads the rows that are live or undecided: few, however long the history. `uid`: the App's, if known."""
-    return RowHistory.of(typed(Record, raw) for raw in undecided(api, namespace, app, uid))
+    return RowHistory.of(typed(Row, raw) for raw in undecided(api, namespace, app, uid))
 
 
 def undecided(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
     """Lists the rows of the App that are live or undecided, as stored. `uid`: the App's, if known."""
-    return _rows_of(api, namespace, app, uid, f",{RECORDS.field_selector}")
+    return _rows_of(api, namespace, app, uid, f",{ROWS.field_selector}")
 
 
 def waiting_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
@@ -188,7 +188,7 @@ def waiting_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> 
 
 
 def _rows_of(api: Api, namespace: str, app: str, uid: str | None, selector: str = "") -> list[Manifest]:
-    return only_of_app(api, namespace, app, _list(api, RECORDS, namespace, f"spec.app={app}{selector}"), uid)
+    return only_of_app(api, namespace, app, _list(api, ROWS, namespace, f"spec.app={app}{selector}"), uid)
 
 
 def find_row(api: Api, namespace: str, app: str, number_or_name: str | int) -> Manifest:
@@ -198,7 +198,7 @@ def find_row(api: Api, namespace: str, app: str, number_or_name: str | int) -> M
     """
     text = str(number_or_name).removeprefix("#")
     if not text.isdecimal():
-        row_of_name = _find(api, RECORDS, namespace, text)
+        row_of_name = _find(api, ROWS, namespace, text)
         if row_of_name is not None and row_of_name["spec"]["app"] == app and only_of_app(api, namespace, app, [row_of_name]):
             return row_of_name
         raise Unknown(f"no row {text} of {app} in namespace {namespace}; see {plugin_command(f'history {app} -o wide', namespace)}")

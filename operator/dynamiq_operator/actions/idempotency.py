@@ -27,7 +27,7 @@ from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, Api
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 
@@ -124,7 +124,7 @@ def find_claimed_row(api: Api, namespaces: Iterable[str], claim: KeyClaim) -> Ma
     """
     for namespace in namespaces:
         try:
-            row = requests.get(api, RECORDS, namespace, claim.row)
+            row = requests.get(api, ROWS, namespace, claim.row)
         except (errors.NotFound, errors.Forbidden):
             continue
         claim.check(row)

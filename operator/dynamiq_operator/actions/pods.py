@@ -12,7 +12,7 @@ from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import PODS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.objects import App, Manifest, Row
 
 
 class RowPods:
@@ -20,7 +20,7 @@ class RowPods:
 
     def __init__(self, app: Manifest, row: Manifest) -> None:
         """Raises NotNow if this version cannot read the row."""
-        pinned = typed(Record, row).pinned
+        pinned = typed(Row, row).pinned
         self._app, self._name = app, app["metadata"]["name"]
         self._pins = Pins.of(pinned) if pinned is not None else None
 

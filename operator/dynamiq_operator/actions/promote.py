@@ -24,13 +24,13 @@ from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, SECRETS, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, ROWS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.guards import StandingGuard
-from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.objects import App, Manifest, Row, parse_time
+from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.views.preview import Preview
 
@@ -147,18 +147,18 @@ def plan_promotion(
     return PromotionPlan(request, source, target, new_version, new_app, deploy)
 
 
-def _holding(request: PromotionRequest, preview: Preview, source: Record) -> tuple[StandingGuard, ...]:
+def _holding(request: PromotionRequest, preview: Preview, source: Row) -> tuple[StandingGuard, ...]:
     """Lists the guards that would block the row, without soak times that the version has completed at its source."""
     if request.crossing is not None:
         return guards.not_of_crossings(preview.guards)
     return guards.yet_to_soak(preview.guards, _live_since(source), datetime.now(UTC))
 
 
-def _live_since(row: Record) -> datetime:
+def _live_since(row: Row) -> datetime:
     return parse_time(row.outcome.at) if row.outcome is not None else row.meta.created
 
 
-def _check_source(request: PromotionRequest, source: Served, deployed: App, live: Record | None) -> None:
+def _check_source(request: PromotionRequest, source: Served, deployed: App, live: Row | None) -> None:
     """Raises Refusal if the target's guards accept no version from here."""
     bypass, crossing = request.bypass_reason is not None, request.crossing
     if crossing is None:
@@ -320,7 +320,7 @@ def first_app(source: App, target: str | None, hostname: str | None) -> Manifest
 
 def _created(version: Manifest | None, new_app: Manifest | None) -> list[ApiResource]:
     """Lists the kinds of objects that a promotion makes."""
-    return [RECORDS, *([APPS] if new_app is not None else []), *([VERSIONS] if version is not None else [])]
+    return [ROWS, *([APPS] if new_app is not None else []), *([VERSIONS] if version is not None else [])]
 
 
 def _require_rights(api: Api, plan: PromotionPlan) -> None:

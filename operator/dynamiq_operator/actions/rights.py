@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dynamiq_operator.actions.refusals import unknown_object
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN, Api
-from dynamiq_operator.kube.resources import RECORDS, ApiResource
+from dynamiq_operator.kube.resources import ROWS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 
 REVIEWS = ApiResource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
@@ -40,7 +40,7 @@ def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = 
 
 def lacking(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str] = ()) -> list[str]:
     """Lists, in sentences, which of these creates and verbs on rows the caller may not do; none if the caller may not query rights."""
-    rights = [*(("create", each) for each in created), *((verb, RECORDS) for verb in verbs)]
+    rights = [*(("create", each) for each in created), *((verb, ROWS) for verb in verbs)]
     try:
         return [
             f"you may not {verb} {each.plural}.{each.group} in namespace {namespace}"

@@ -12,8 +12,8 @@ from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model import last_good as rule
 from dynamiq_operator.model.completion import why_not_restorable
-from dynamiq_operator.model.objects import Manifest, Record
-from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.objects import Manifest, Row
+from dynamiq_operator.model.row import Result
 from dynamiq_operator.views.waiting import is_waiting
 
 
@@ -62,7 +62,7 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
         return DeployRequest(
             namespace, app, version=version, runtime=request.runtime, message=request.message, bypass_reason=request.bypass_reason
         )
-    record = history.typed(Record, target)
+    record = history.typed(Row, target)
     if (why_not := why_not_restorable(record)) is not None:
         raise Refusal(why_not)
     config = config_of(target) if request.with_config else None

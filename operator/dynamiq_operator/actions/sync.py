@@ -16,7 +16,7 @@ from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.guards import RowOf
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import Source
+from dynamiq_operator.model.row import Source
 from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.history.ledger import DEPLOY_FIELDS
 

@@ -13,8 +13,8 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import VERSIONS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, Record
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.objects import App, Manifest, Row
+from dynamiq_operator.model.row import Pinned
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Served:
     """The live row of an App, with its pins and the text of its flow."""
 
     app: App
-    row: Record
+    row: Row
     pinned: Pinned
     text: str
 

@@ -8,7 +8,7 @@ from dynamiq_operator.actions import history
 from dynamiq_operator.actions.deploy import preview_in, with_held_changes
 from dynamiq_operator.actions.refusals import NotNow
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.model.objects import Manifest, Record
+from dynamiq_operator.model.objects import Manifest, Row
 from dynamiq_operator.views.preview import Preview, Side
 
 
@@ -17,7 +17,7 @@ def preview_of(api: Api, row: Manifest) -> Preview:
 
     Raises Unknown, NotNow if it has ended or is not pinned yet, and kube.errors.ApiError.
     """
-    record = history.typed(Record, row)
+    record = history.typed(Row, row)
     namespace, app = record.meta.namespace, record.spec.app
     if record.outcome is not None:
         raise NotNow(f"row {record.name} has ended: {record.outcome.reason}")

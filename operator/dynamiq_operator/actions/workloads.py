@@ -20,7 +20,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.app_status import VARIABLES_HELD
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.ownership import only_of
-from dynamiq_operator.model.record import CLOSED, Pinned
+from dynamiq_operator.model.row import CLOSED, Pinned
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from dynamiq_operator.kube.resources import APP_CHANGES, RECORDS, ApiResource
+from dynamiq_operator.kube.resources import APP_CHANGES, ROWS, ApiResource
 from dynamiq_operator.model.chain import change_fits_alone, fits_alone
 from dynamiq_operator.model.manifests import GROUP, Manifest
 
@@ -32,7 +32,7 @@ def read(path: Path, namespace: str | None, app: str) -> Exported:
     exported = Exported([], [])
     with path.open(encoding="utf-8") as text:
         for raw in _objects(yaml.load_all(text, Loader=_LOADER)):
-            if _is_of(RECORDS, raw, namespace) and _may_be_of(app, raw, fits_alone):
+            if _is_of(ROWS, raw, namespace) and _may_be_of(app, raw, fits_alone):
                 exported.rows.append(raw)
             elif _is_of(APP_CHANGES, raw, namespace) and _may_be_of(app, raw, change_fits_alone):
                 exported.changes.append(raw)

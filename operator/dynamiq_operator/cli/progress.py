@@ -27,7 +27,7 @@ ERASE = "\r\x1b[K"
 def followed(context: CommandContext, namespace: str, name: str, app: str) -> int:
     """Follows a row until it ends, and prints the result; returns the exit code. Raises Refusal and ApiError."""
     from dynamiq_operator.actions.follow import follow
-    from dynamiq_operator.kube.resources import RECORDS
+    from dynamiq_operator.kube.resources import ROWS
 
     began = time.monotonic()
     line = _ProgressLine(context.err)
@@ -52,7 +52,7 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
         raise
     finally:
         line.end()
-    row = HistoryRow.of(requests.get(context.api, RECORDS, namespace, name))
+    row = HistoryRow.of(requests.get(context.api, ROWS, namespace, name))
     if not done and row.waits is not None:
         return _report_waiting(context, namespace, row)
     if not done:

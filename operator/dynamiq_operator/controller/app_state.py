@@ -16,7 +16,7 @@ from dynamiq_operator.controller.background.verifying import KeptSmokeTest
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.observed.run_counts import RunCounts
@@ -128,7 +128,7 @@ class KeptState:
         """Keeps why a row could not be written, with a monotonic time."""
         self.row_problems[row] = KeptProblem.after(self.row_problems.get(row), problem, now)
 
-    def update_ledger(self, record: Record) -> None:
+    def update_ledger(self, record: Row) -> None:
         """Updates a row in the ledger, if the ledger has been read."""
         if self.ledger is not None:
             self.ledger = self.ledger.having([record])

@@ -9,7 +9,7 @@ from enum import Enum
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.model.record import Autoscaling, ConfigType, Pinned
+from dynamiq_operator.model.row import Autoscaling, ConfigType, Pinned
 from dynamiq_operator.model.settings import Settings
 
 AWAKE_CPU = 80

@@ -16,7 +16,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.last_good import pair_of
 from dynamiq_operator.model.manifests import Manifest
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.model.runtime import PinnedRuntime, Resources
 
 PLAIN = ""

@@ -9,7 +9,7 @@ from dynamiq_operator.desired import base
 from dynamiq_operator.desired.child_kinds import CHILD_KINDS, ChildKind
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP, VERSION
-from dynamiq_operator.model.record import CLOSED
+from dynamiq_operator.model.row import CLOSED
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _first_page(kind: str) -> int:
 
 
 APPS = _ours(kinds.APP)
-RECORDS = _ours(kinds.RECORD, ",".join(f"status.phase!={phase}" for phase in CLOSED))
+ROWS = _ours(kinds.ROW, ",".join(f"status.phase!={phase}" for phase in CLOSED))
 WORKFLOWS = _ours(kinds.WORKFLOW)
 VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
@@ -106,5 +106,5 @@ LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
 
 GUARDS = (DEPLOY_POLICIES, APPROVALS, REJECTIONS, NAMESPACES)
 """Kinds that decide which rows wait. If one cannot be listed, or the cluster lacks it, its objects are unknown, not absent."""
-WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, JOBS, PODS, SLICES, *GUARDS)
+WATCHED = (RUNTIMES, APPS, VERSIONS, ROWS, *CHILDREN, JOBS, PODS, SLICES, *GUARDS)
 """Kinds that are listed at start and watched from then on, if the cluster has them."""

@@ -21,9 +21,9 @@ from dynamiq_operator.model.base import (
     validated,
 )
 from dynamiq_operator.model.network import Network
-from dynamiq_operator.model.record import Config
 from dynamiq_operator.model.recording import RunsPolicy
 from dynamiq_operator.model.rollout import Rollout
+from dynamiq_operator.model.row import Config
 
 
 class ExposureType(StrEnum):

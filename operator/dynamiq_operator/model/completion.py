@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.gates import GateState
-from dynamiq_operator.model.kinds import RECORD, RUNTIME, WORKFLOW_VERSION
+from dynamiq_operator.model.kinds import ROW, RUNTIME, WORKFLOW_VERSION
 from dynamiq_operator.model.names import natural
-from dynamiq_operator.model.objects import App, Record, Runtime, Version, format_time
-from dynamiq_operator.model.record import (
+from dynamiq_operator.model.objects import App, Row, Runtime, Version, format_time
+from dynamiq_operator.model.row import (
     AT_LEAST_ONE,
     IN_ORDER,
     SERVERLESS_FIELDS,
@@ -67,14 +67,14 @@ class Known:
     """The inputs of a completion. `rows`: every row that `restores` names. `flows`: hashes of the flows that exist."""
 
     app: App | None
-    live: Record | None
+    live: Row | None
     versions: Sequence[Version]
     runtimes: Mapping[str, Runtime]
-    rows: Mapping[str, Record]
+    rows: Mapping[str, Row]
     flows: frozenset[str]
     settings: Settings
     authors_stamped_since: datetime | None = None
-    promotions: Mapping[str, Record] = field(default_factory=dict)
+    promotions: Mapping[str, Row] = field(default_factory=dict)
     """The source row of each promotion that was found, by the name of the promoted row."""
     gate: GateState = GateState.READY
     """The state that decides if serverless Apps can sleep. Surfaces, whose callers may not read it, assume READY."""
@@ -101,12 +101,12 @@ _NO_DIGEST = "sha256:" + "0" * 64
 
 
 def complete(
-    record: Record, known: Known, *, sequence: int, source: Source, previous_digest: str | None, now: datetime
+    record: Row, known: Known, *, sequence: int, source: Source, previous_digest: str | None, now: datetime
 ) -> Pinned | Missing | Refused:
     """Returns the pins of a row that has none, or why there are none."""
     if known.app is None:
         return Missing(f"App {record.spec.app} does not exist in namespace {record.meta.namespace}")
-    if (why := known.unknown.get((RECORD.kind, record.name))) is not None:
+    if (why := known.unknown.get((ROW.kind, record.name))) is not None:
         return NotReadable(why)
     live = known.live.pinned if known.live else None
     release = _release(record, known.app, known)
@@ -140,13 +140,13 @@ def complete(
     return sealed(record, pins, sequence)
 
 
-def sealed(record: Record, pins: Pinned, sequence: int) -> Pinned:
+def sealed(record: Row, pins: Pinned, sequence: int) -> Pinned:
     """Returns the pins with their digest in this row, under this sequence."""
     spec = {**record.raw_spec, "sequence": sequence, "pinned": pins.as_json()}
     return pins.model_copy(update={"digest": digests.row_digest(spec)})
 
 
-def base_lost(record: Record, pinned: Pinned, live: Record | None) -> bool:
+def base_lost(record: Row, pinned: Pinned, live: Row | None) -> bool:
     """Returns True if a row took values from the row that was live at its pinning, and would get other ones from `live`."""
     base, now = pinned.base, live.pinned if live is not None else None
     if (base is None and live is None) or (base is not None and live is not None and base.row == live.name):
@@ -156,7 +156,7 @@ def base_lost(record: Record, pinned: Pinned, live: Record | None) -> bool:
     return complete_config(record.spec.config, now.config if now is not None else None, pinned.runtime) != pinned.config
 
 
-def _release(record: Record, app: App, known: Known) -> _Release | Missing | Refused:
+def _release(record: Row, app: App, known: Known) -> _Release | Missing | Refused:
     if record.spec.restores is not None:
         return _restored(record, known)
     releases = [version for version in known.versions if version.workflow == app.spec.workflow]
@@ -181,7 +181,7 @@ def _may_be(name: str, app: App, requested: str | None) -> bool:
     return name == f"{app.spec.workflow}-{requested}" or (requested is None and name.startswith(f"{app.spec.workflow}-"))
 
 
-def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
+def _restored(record: Row, known: Known) -> _Release | Missing | Refused:
     row = known.rows.get(record.spec.restores or "")
     if row is None:
         return Missing(f"row {record.spec.restores}, which this one restores, does not exist in namespace {record.meta.namespace}")
@@ -207,7 +207,7 @@ def missing_flow(row: str, pinned: Pinned) -> str:
     return f"the flow of row {row} ({pinned.workflow_hash[:19]}…) is in no ConfigMap and no WorkflowVersion"
 
 
-def why_not_restorable(row: Record) -> str | None:
+def why_not_restorable(row: Row) -> str | None:
     """Returns why a row cannot be restored, as a sentence; None if it can: only a row that went live can."""
     if row.outcome is None:
         state = "has not ended yet"
@@ -220,7 +220,7 @@ def why_not_restorable(row: Record) -> str | None:
     return f"row {row.name} {state}: only a row that went live can be restored"
 
 
-def _promoted(record: Record, release: _Release, source: Record | None) -> Promoted | None:
+def _promoted(record: Row, release: _Release, source: Row | None) -> Promoted | None:
     """Returns the result for a promotion; None for other rows."""
     # Never what differs: the author of a row may not be allowed to read the row that it names.
     claimed = record.spec.promoted_from
@@ -232,7 +232,7 @@ def _promoted(record: Record, release: _Release, source: Record | None) -> Promo
     return Promoted(verified=True, sequence=source.sequence)
 
 
-def _other_flow(record: Record, release: _Release) -> Refused | None:
+def _other_flow(record: Row, release: _Release) -> Refused | None:
     """Returns why a row from another cluster cannot run: the version's name has another flow here than the promoted one."""
     claimed = record.spec.promoted_from
     if claimed is None or claimed.cluster is None or claimed.hash == release.flow_hash:
@@ -249,7 +249,7 @@ def newest_runtime(runtimes: Iterable[Runtime]) -> Runtime | None:
     return max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)), default=None)
 
 
-def _runtime(record: Record, known: Known, live: Pinned | None, ran_on: PinnedRuntime | None) -> PinnedRuntime | Missing | Refused:
+def _runtime(record: Row, known: Known, live: Pinned | None, ran_on: PinnedRuntime | None) -> PinnedRuntime | Missing | Refused:
     """Returns the runtime that the row names, else that of the row it restores, else the live row's, else the newest.
 
     A name of the kept runtime means that runtime, even if the Runtime no longer exists: a Runtime never changes.

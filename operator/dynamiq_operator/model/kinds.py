@@ -13,8 +13,8 @@ from dynamiq_operator.model.app_status import DEFAULT_APP_STATUS, AppStatus
 from dynamiq_operator.model.approval import ApprovalSpec
 from dynamiq_operator.model.base import GROUP, RULES, Part, name_rule
 from dynamiq_operator.model.policy import DeployPolicySpec
-from dynamiq_operator.model.record import DEFAULT_RECORD_STATUS, RecordSpec, RecordStatus
 from dynamiq_operator.model.rejection import RejectionSpec
+from dynamiq_operator.model.row import DEFAULT_RECORD_STATUS, RowSpec, RowStatus
 from dynamiq_operator.model.runtime import RuntimeSpec
 from dynamiq_operator.model.workflow import WORKFLOW_VERSION_RULES, WorkflowSpec, WorkflowVersionSpec
 
@@ -79,12 +79,12 @@ APP = Kind(
         _AGE,
     ),
 )
-RECORD = Kind(
+ROW = Kind(
     kind="Deployment",
     plural="deployments",
     description="Deployment is one row of an App's history: what was deployed, on which runtime, how scaled, by whom, when and why. It never changes.",
-    spec=RecordSpec,
-    status=RecordStatus,
+    spec=RowSpec,
+    status=RowStatus,
     default_status=DEFAULT_RECORD_STATUS,
     short_names=("ddep",),
     selectable=(".spec.app", ".status.phase"),
@@ -204,4 +204,4 @@ APP_CHANGE = Kind(
     ),
 )
 
-KINDS = (APP, RECORD, WORKFLOW, WORKFLOW_VERSION, RUNTIME, DEPLOY_POLICY, APPROVAL, REJECTION, APP_CHANGE)
+KINDS = (APP, ROW, WORKFLOW, WORKFLOW_VERSION, RUNTIME, DEPLOY_POLICY, APPROVAL, REJECTION, APP_CHANGE)

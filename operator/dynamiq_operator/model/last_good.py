@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.row import Result
 
 
 @dataclass(frozen=True)

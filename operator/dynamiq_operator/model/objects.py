@@ -18,8 +18,8 @@ from dynamiq_operator.model.manifests import Manifest as Manifest
 from dynamiq_operator.model.manifests import format_time as format_time
 from dynamiq_operator.model.manifests import parse_time as parse_time
 from dynamiq_operator.model.policy import DeployPolicySpec
-from dynamiq_operator.model.record import Outcome, Phase, Pinned, RecordSpec, RecordStatus
 from dynamiq_operator.model.rejection import RejectionSpec
+from dynamiq_operator.model.row import Outcome, Phase, Pinned, RowSpec, RowStatus
 from dynamiq_operator.model.runtime import RuntimeSpec
 
 
@@ -97,17 +97,17 @@ class App:
 
 
 @dataclass(frozen=True)
-class Record:
+class Row:
     """A row. `raw_spec`: the spec as stored, since digests cover fields that this version of the operator may not know."""
 
     meta: Meta
-    spec: RecordSpec
-    status: RecordStatus
+    spec: RowSpec
+    status: RowStatus
     raw_spec: Mapping[str, Any]
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Record:
-        return cls(Meta.of(raw), RecordSpec.model_validate(raw["spec"]), RecordStatus.model_validate(raw.get("status") or {}), raw["spec"])
+    def of(cls, raw: Mapping[str, Any]) -> Row:
+        return cls(Meta.of(raw), RowSpec.model_validate(raw["spec"]), RowStatus.model_validate(raw.get("status") or {}), raw["spec"])
 
     @property
     def name(self) -> str:
@@ -199,7 +199,7 @@ class AppChange:
         return cls(Meta.of(raw), AppChangeSpec.model_validate(raw["spec"]))
 
 
-T = TypeVar("T", App, Record, Runtime, DeployPolicy, Approval, Rejection, AppChange)
+T = TypeVar("T", App, Row, Runtime, DeployPolicy, Approval, Rejection, AppChange)
 
 
 def read(kind: type[T], raw: Mapping[str, Any]) -> T | Unreadable:
@@ -207,4 +207,4 @@ def read(kind: type[T], raw: Mapping[str, Any]) -> T | Unreadable:
     try:
         return kind.of(raw)
     except (ValidationError, KeyError, TypeError, ValueError) as error:
-        return Unreadable.of("Deployment" if kind is Record else kind.__name__, raw, error)
+        return Unreadable.of("Deployment" if kind is Row else kind.__name__, raw, error)

@@ -13,8 +13,8 @@ from dynamiq_operator.desired.pins import PLAIN, Pins
 from dynamiq_operator.model import freezes
 from dynamiq_operator.model.app_status import LiveRow
 from dynamiq_operator.model.guards import Waits
-from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
-from dynamiq_operator.model.record import Pinned, Result
+from dynamiq_operator.model.objects import App, Manifest, Row, parse_time
+from dynamiq_operator.model.row import Pinned, Result
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.history.lifecycle import RowHistory, applies_environment, approved_environment, noted_environment, waits
 from dynamiq_operator.plan.observed.pods import ObservedPod
@@ -49,7 +49,7 @@ class Context:
         history = RowHistory.of(snapshot.rows.observed)
         return cls(snapshot, app, history, snapshot.ledger.having(history.rows))
 
-    def having(self, *changed: Record) -> Context:
+    def having(self, *changed: Row) -> Context:
         """Returns this context with each of `changed` in place of the row of its name."""
         return replace(self, history=self.history.having(*changed), ledger=self.ledger.having(changed)) if changed else self
 
@@ -244,7 +244,7 @@ class Context:
         applied = workloads.as_applied(self.app, self._serving_own, *known) if self._serving_own is not None else None
         return workloads.environment_digest(applied) if applied is not None else noted_environment(self.history.live)
 
-    def _was_in_force(self, row: Record | None) -> bool:
+    def _was_in_force(self, row: Row | None) -> bool:
         """Returns True if the row or the App's status shows that the pods had the App's environment, though no workload is left to compare.
 
         After a restore the status is lost, and perhaps the workloads. The App as restored then counts, unless the row notes another

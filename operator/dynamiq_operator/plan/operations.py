@@ -10,8 +10,8 @@ from typing import Any
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app_status import AppStatus
 from dynamiq_operator.model.guards import Released, Verified
-from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Unreadable
-from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
+from dynamiq_operator.model.objects import App, Manifest, Meta, Row, Unreadable
+from dynamiq_operator.model.row import Outcome, Pinned, RowStatus
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Emit:
     an older, different decision that arrives late then meets an existing name.
     """
 
-    about: App | Record | Unreadable
+    about: App | Row | Unreadable
     reason: str
     message: str
     key: str
@@ -52,7 +52,7 @@ class SetAppConditions:
 
 
 @dataclass(frozen=True)
-class CreateRecord:
+class CreateRow:
     """A new row of the operator: for `App.spec.deploy`, in the name of the user who changed it, or as a revert."""
 
     app: App
@@ -62,7 +62,7 @@ class CreateRecord:
 
 
 @dataclass(frozen=True)
-class DeleteRecord:
+class DeleteRow:
     """The deletion of a row that retention does not keep."""
 
     app: App
@@ -71,25 +71,25 @@ class DeleteRecord:
 
 
 @dataclass(frozen=True)
-class CompleteRecord:
+class CompleteRow:
     """The row's sequence, its pins, or both, each set once. The App becomes its owner."""
 
     app: App
-    record: Record
+    record: Row
     sequence: int | None
     pinned: Pinned | None
 
 
 @dataclass(frozen=True)
-class OwnRecord:
+class OwnRow:
     """The App as the owner of a row restored from a backup, so that the row is deleted with it."""
 
     app: App
-    record: Record
+    record: Row
 
 
 @dataclass(frozen=True)
-class LeaveRecord:
+class LeaveRow:
     """A deleted App, of uid `app_uid`, as the owner of a row that it left, so that the garbage collector deletes the row."""
 
     meta: Meta
@@ -98,34 +98,34 @@ class LeaveRecord:
 
 
 @dataclass(frozen=True)
-class ReleaseRecord:
+class AdmitRow:
     """The row's admission, set once: no guard blocks it any more, and it is rolled out."""
 
-    record: Record
+    record: Row
     released: Released
 
 
 @dataclass(frozen=True)
-class EndRecord:
+class EndRow:
     """The outcome of the row's deploy, set once. `verification`: seconds of the verification if that failed it."""
 
-    record: Record
+    record: Row
     outcome: Outcome
     verification: float | None = None
 
 
 @dataclass(frozen=True)
-class VerifyRecord:
+class VerifyRow:
     """The row's passed verification, set once: from then on callers may reach its new pods."""
 
-    record: Record
+    record: Row
     verified: Verified
 
 
 @dataclass(frozen=True)
-class SetRecordStatus:
-    record: Record
-    status: RecordStatus
+class SetRowStatus:
+    record: Row
+    status: RowStatus
 
 
 @dataclass(frozen=True)
@@ -270,15 +270,15 @@ Operation = (
     Emit
     | SetAppStatus
     | SetAppConditions
-    | CreateRecord
-    | DeleteRecord
-    | CompleteRecord
-    | OwnRecord
-    | LeaveRecord
-    | ReleaseRecord
-    | EndRecord
-    | VerifyRecord
-    | SetRecordStatus
+    | CreateRow
+    | DeleteRow
+    | CompleteRow
+    | OwnRow
+    | LeaveRow
+    | AdmitRow
+    | EndRow
+    | VerifyRow
+    | SetRowStatus
     | CreateChild
     | ApplyChild
     | OwnChild

@@ -14,7 +14,7 @@ from fastapi import Depends, Request
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import METADATA_ONE
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
@@ -33,7 +33,7 @@ from dynamiq_operator.serving.recent import Recent
 KIND_NAMES = {
     APPS: "App",
     NAMESPACES: "project",
-    RECORDS: "deployment",
+    ROWS: "deployment",
     WORKFLOWS: "workflow",
     VERSIONS: "workflow version",
     RUNTIMES: "runtime",
@@ -166,12 +166,12 @@ class ApiContext:
         return newest_of(self.index.versions(namespace, workflow))
 
     def sequence_of(self, namespace: str, row: str) -> int | None:
-        entry = self.index.of(RECORDS).named(namespace, row)
+        entry = self.index.of(ROWS).named(namespace, row)
         return entry.sequence or None if entry else None
 
     def latest_row(self, namespace: str, app_id: str) -> Entry | None:
         """Returns the newest row in the index that the App owns. The operator sets the owner."""
-        return self.index.of(RECORDS).newest(owned_by(namespace, app_id))
+        return self.index.of(ROWS).newest(owned_by(namespace, app_id))
 
 
 # Coroutines: FastAPI would run plain functions in a worker thread each.

@@ -13,8 +13,8 @@ from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model.completion import complete_config, is_by_digest, missing_flow, why_no_image, why_not_restorable
 from dynamiq_operator.model.guards import RowKind, StandingGuard
-from dynamiq_operator.model.objects import App, Record, Rejection
-from dynamiq_operator.model.record import Config, ConfigType, Pinned
+from dynamiq_operator.model.objects import App, Rejection, Row
+from dynamiq_operator.model.row import Config, ConfigType, Pinned
 from dynamiq_operator.plan.children.variables import missing_keys, references
 from dynamiq_operator.plan.guards.hold import runs_alike
 from dynamiq_operator.plan.guards.requirements import rejection_sentence
@@ -32,7 +32,7 @@ class Stock:
     """
 
     app: App
-    live: Record | None
+    live: Row | None
     flows: frozenset[str] | None
     rejected: Mapping[str, Rejection] | None
     named: Mapping[ChildKey, frozenset[str] | None]
@@ -84,7 +84,7 @@ IN_ARCHIVE = Deployable(None, ("it is archived: a preview says if you can roll b
 """The evaluation of a row that left the cluster: a list does not read for each if its flow is in the archive, too."""
 
 
-def deployable(row: Record, stock: Stock, warm: bool | None = None) -> Deployable:
+def deployable(row: Row, stock: Stock, warm: bool | None = None) -> Deployable:
     """Evaluates a row of the App. `warm`: True if the pods that it would run are Ready; None if unknown."""
     pinned = row.pinned
     if (why_not := why_not_restorable(row)) is not None or pinned is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dynamiq_operator.model.guards import StandingGuard
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"

@@ -13,7 +13,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
+from dynamiq_operator.model.kinds import ROW, WORKFLOW_VERSION
 from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field, unavailable
 from dynamiq_recorder.http import body
@@ -61,7 +61,7 @@ async def take(request: Request, context: ContextOf, uid: str) -> Response:
 @router.get("")
 async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveQuery, Query()]) -> Response:
     """Lists rows as they were stored, newest first by default."""
-    await _require_readable(context, user, uid, RECORD.plural, "list")
+    await _require_readable(context, user, uid, ROW.plural, "list")
     try:
         page = await context.run_for_reader(
             lambda: context.store.archived(
@@ -76,7 +76,7 @@ async def list_rows(context: ContextOf, user: ReaderOf, uid: str, query: Annotat
 @router.get("/keys")
 async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveKeysQuery, Query()]) -> Response:
     """Lists the identities of rows from a sequence on, newest first, including rows that may still be in the cluster."""
-    await _require_readable(context, user, uid, RECORD.plural, "list")
+    await _require_readable(context, user, uid, ROW.plural, "list")
     keys = await context.run_for_reader(context.store.archived_keys, uid, query.first)
     return await context.answer(
         lambda: [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in keys.keys],
@@ -87,7 +87,7 @@ async def list_keys(context: ContextOf, user: ReaderOf, uid: str, query: Annotat
 @router.get("/at")
 async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[ArchiveAtQuery, Query()]) -> Response:
     """Lists the rows that show what was live at a time, oldest first."""
-    await _require_readable(context, user, uid, RECORD.plural, "list")
+    await _require_readable(context, user, uid, ROW.plural, "list")
     around = await context.run_for_reader(context.store.archived_around, uid, parsed(query.time))
     return await context.run_for_reader(_rows_answer, [row.content for row in around], len(around), None)
 
@@ -95,7 +95,7 @@ async def list_around(context: ContextOf, user: ReaderOf, uid: str, query: Annot
 @router.get("/rows/{wanted}")
 async def get_row(context: ContextOf, user: ReaderOf, uid: str, wanted: str) -> Response:
     """Returns a row by its uid, or the newest of a name."""
-    await _require_readable(context, user, uid, RECORD.plural, "get")
+    await _require_readable(context, user, uid, ROW.plural, "get")
     row: ArchivedRow | None = await context.run_for_reader(context.store.archived_row, uid, wanted)
     if row is None:
         raise unknown("archived row", wanted)

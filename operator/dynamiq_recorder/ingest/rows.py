@@ -14,9 +14,9 @@ import orjson
 
 from dynamiq_operator.model import chain
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.kinds import APP, RECORD
+from dynamiq_operator.model.kinds import APP, ROW
 from dynamiq_operator.model.manifests import parse_time
-from dynamiq_operator.model.record import CLOSED, Phase, Result
+from dynamiq_operator.model.row import CLOSED, Phase, Result
 from dynamiq_recorder.ingest.spans import NotReadable
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
 
@@ -101,11 +101,7 @@ def _row(raw: Mapping[str, Any], owner: Owner, flows: Iterable[str]) -> Archived
     meta, spec = _part(raw, "metadata"), _part(raw, "spec")
     pinned, outcome = _part(spec, "pinned"), _part(spec, "outcome")
     owners = {each.get("uid") for each in meta.get("ownerReferences") or () if isinstance(each, dict) and each.get("kind") == APP.kind}
-    if (
-        raw.get("kind") != RECORD.kind
-        or (meta.get("namespace"), spec.get("app")) != (owner.namespace, owner.name)
-        or owner.uid not in owners
-    ):
+    if raw.get("kind") != ROW.kind or (meta.get("namespace"), spec.get("app")) != (owner.namespace, owner.name) or owner.uid not in owners:
         raise _RefusedError("it is not a row of this App")
     sequence = spec.get("sequence")
     if not _is_name(meta.get("name"), 253) or not isinstance(sequence, int) or not 0 < sequence < 1 << 62:

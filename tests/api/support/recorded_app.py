@@ -88,4 +88,4 @@ def _row(stage: HistoryStage, recorder: Recorder, version: str, milliseconds: fl
         good = runs_of(9, first=at + 1, **named)
         bad = runs_of(1, first=at + 10, outcome="failed", dynamiq__run__reason="node_failed", dynamiq__error="quota exceeded", **named)
         recorder.send(pod, *good, *bad, instance=instance)
-    return rest.uid(stage.api, kinds.RECORD.kind, row, stage.namespace)
+    return rest.uid(stage.api, kinds.ROW.kind, row, stage.namespace)

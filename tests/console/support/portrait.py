@@ -174,7 +174,7 @@ def _rule(stage: HistoryStage) -> Iterator[None]:
 def _waits(stage: HistoryStage) -> Manifest:
     """Makes a row of the triage App, and returns it once it waits for its approval."""
     name = _row(stage, TRIAGE, BEN, phase="Pending", workflowVersion="v3", message="Mail about refunds goes to billing")
-    return eventually("it waits", lambda: row if (row := stage.get(kinds.RECORD.kind, name)).get("status", {}).get("waits") else None)
+    return eventually("it waits", lambda: row if (row := stage.get(kinds.ROW.kind, name)).get("status", {}).get("waits") else None)
 
 
 def _key(stage: HistoryStage, name: str) -> None:

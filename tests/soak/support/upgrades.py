@@ -90,7 +90,7 @@ def install_definitions_of(cluster: Cluster, before: Older) -> None:
     kubectl = Kubectl(cluster)
     kubectl("delete", "-k", str(CRDS))
     kubectl("apply", "--server-side", "-k", str(before.crds))
-    served = ("App", "Runtime", "WorkflowVersion", kinds.RECORD.kind)
+    served = ("App", "Runtime", "WorkflowVersion", kinds.ROW.kind)
     eventually("they are served", lambda: all(Api.of(cluster).get(kind, "", "default").ok for kind in served))
 
 
@@ -126,7 +126,7 @@ class Scene:
 
     def state(self) -> dict[str, Any]:
         """Returns every row to the byte, the pods and their restarts, and the templates of workloads."""
-        rows = {row["metadata"]["name"]: written(row) for row in self._listed(kinds.RECORD.kind)}
+        rows = {row["metadata"]["name"]: written(row) for row in self._listed(kinds.ROW.kind)}
         pods = {
             pod["metadata"]["uid"]: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
             for pod in self._listed("Pod")

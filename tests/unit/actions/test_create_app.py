@@ -12,7 +12,7 @@ from dynamiq_operator.actions.idempotency import CallerKey, KeyReused
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.actions.rejections import Rejected
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, RECORDS, REJECTIONS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, REJECTIONS, ROWS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -23,7 +23,7 @@ from tests.unit.support import rules
 REQUEST = AppRequest(given.NAMESPACE, "Customer support", given.NAME, version="v1", description="Answers", access="public")
 KEY = CallerKey("anna", "once")
 PROJECT = "uid-of-the-project"
-ROWS, APP_LIST = RECORDS.path(given.NAMESPACE), APPS.path(given.NAMESPACE)
+ROW_LIST, APP_LIST = ROWS.path(given.NAMESPACE), APPS.path(given.NAMESPACE)
 APP_PATH = APPS.path(given.NAMESPACE, "customer-support")
 
 
@@ -43,7 +43,7 @@ def test_the_row_is_tried_before_the_app_is_made() -> None:
     script = holding()
     api = ScriptedApi(script)
     performed = perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
-    assert [(sent.path, sent.query.get("dryRun")) for sent in script.writes()] == [(ROWS, "All"), (APP_LIST, None), (ROWS, None)]
+    assert [(sent.path, sent.query.get("dryRun")) for sent in script.writes()] == [(ROW_LIST, "All"), (APP_LIST, None), (ROW_LIST, None)]
     assert performed.app["metadata"]["annotations"] == {names.AUTHOR_ANNOTATION: "anna"}
     assert performed.app["spec"] == {
         "displayName": "Customer support",
@@ -56,13 +56,13 @@ def test_the_row_is_tried_before_the_app_is_made() -> None:
 
 
 def test_what_would_be_refused_makes_nothing() -> None:
-    script = holding().on("POST", ROWS, FORBIDDEN)
+    script = holding().on("POST", ROW_LIST, FORBIDDEN)
     with pytest.raises(errors.Denied):
         plan_app(ScriptedApi(script), REQUEST, "anna", PROJECT)
-    script = holding().on("POST", ROWS, EXISTS)
+    script = holding().on("POST", ROW_LIST, EXISTS)
     with pytest.raises(errors.AlreadyExists):
         plan_app(ScriptedApi(script), REQUEST, "anna", PROJECT)
-    assert [sent.path for sent in script.writes()] == [ROWS]
+    assert [sent.path for sent in script.writes()] == [ROW_LIST]
 
 
 def test_a_name_is_taken_once() -> None:
@@ -92,7 +92,7 @@ def test_an_app_of_the_name_that_appeared_meanwhile_is_in_the_way() -> None:
 
 
 def test_the_app_of_a_refused_row_is_deleted_again() -> None:
-    script = holding().on("POST", ROWS, rows_refused).on("DELETE", APP_PATH, {})
+    script = holding().on("POST", ROW_LIST, rows_refused).on("DELETE", APP_PATH, {})
     api = ScriptedApi(script)
     with pytest.raises(errors.Denied):
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
@@ -117,14 +117,14 @@ def test_what_another_request_made_and_took_back_at_the_same_moment_is_in_nobody
 
 def test_a_row_under_the_key_that_goes_while_it_is_looked_at_is_in_nobodys_way() -> None:
     _, gone = made_under()
-    script = holding().on("POST", ROWS, EXISTS, created).on("GET", RECORDS.path(given.NAMESPACE, gone["metadata"]["name"]), NOT_FOUND)
+    script = holding().on("POST", ROW_LIST, EXISTS, created).on("GET", ROWS.path(given.NAMESPACE, gone["metadata"]["name"]), NOT_FOUND)
     api = ScriptedApi(script)
     performed = perform_app(api, plan_app(api, REQUEST, "anna", PROJECT, KEY))
     assert (performed.row["spec"]["app"], performed.is_replayed) == ("customer-support", False)
 
 
 def test_an_app_that_could_not_be_deleted_again_is_told_of() -> None:
-    script = holding().on("POST", ROWS, rows_refused).on("DELETE", APP_PATH, FORBIDDEN)
+    script = holding().on("POST", ROW_LIST, rows_refused).on("DELETE", APP_PATH, FORBIDDEN)
     api = ScriptedApi(script)
     with pytest.raises(LeftBehind, match="you may not; deploy or delete App customer-support: it exists without a deployment") as left:
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
@@ -134,7 +134,7 @@ def test_an_app_that_could_not_be_deleted_again_is_told_of() -> None:
 
 def test_a_repeat_under_a_key_gives_what_was_made_before() -> None:
     app, row = made_under()
-    script = holding(app).on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    script = holding(app).on("POST", ROW_LIST, EXISTS).on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), row)
     api = ScriptedApi(script)
     assert perform_app(api, plan_app(api, REQUEST, "anna", PROJECT, KEY)) == (app, row, True)
     with pytest.raises(KeyReused):
@@ -143,7 +143,7 @@ def test_a_repeat_under_a_key_gives_what_was_made_before() -> None:
 
 def test_another_request_with_the_key_is_refused_though_its_app_is_not_there_yet() -> None:
     _, row = made_under()
-    script = holding().on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    script = holding().on("POST", ROW_LIST, EXISTS).on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), row)
     with pytest.raises(KeyReused):
         plan_app(ScriptedApi(script), replace(REQUEST, name="Another"), "anna", PROJECT, KEY)
 
@@ -152,17 +152,17 @@ def test_of_two_requests_with_one_key_at_once_the_one_whose_row_is_there_goes_on
     """The other request's App exists for a moment."""
     other, _ = made_under(request=replace(REQUEST, name="Another"))
     app, row = made_under()
-    script = holding(other).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND, row)
+    script = holding(other).on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND, row)
     api = ScriptedApi(script)
     plan = plan_app(api, REQUEST, "anna", PROJECT, KEY)
-    script.on("POST", APP_LIST, EXISTS).on("GET", APP_PATH, app).on("POST", ROWS, EXISTS)
+    script.on("POST", APP_LIST, EXISTS).on("GET", APP_PATH, app).on("POST", ROW_LIST, EXISTS)
     assert perform_app(api, plan) == (app, row, True)
 
 
 def test_a_key_whose_app_is_there_stays_used_when_its_first_row_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "PAUSE", 0)
     app, row = made_under()
-    script = holding(app).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND)
+    script = holding(app).on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND)
     with pytest.raises(KeyReused):
         plan_app(ScriptedApi(script), replace(REQUEST, name="Another"), "anna", PROJECT, KEY)
     assert script.writes() == []
@@ -171,16 +171,16 @@ def test_a_key_whose_app_is_there_stays_used_when_its_first_row_is_gone(monkeypa
 def test_the_same_request_at_the_same_moment_shares_the_app() -> None:
     app, row = made_under()
     script = holding().on("POST", APP_LIST, EXISTS).on("GET", APP_PATH, app)
-    script.on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    script.on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), row)
     api = ScriptedApi(script)
     plan = plan_app(api, REQUEST, "anna", PROJECT, KEY)
-    script.on("POST", ROWS, EXISTS)
+    script.on("POST", ROW_LIST, EXISTS)
     assert perform_app(api, plan) == (app, row, True)
 
 
 def test_an_app_whose_row_was_made_elsewhere_meanwhile_stays() -> None:
     _, row = made_under()
-    script = holding().on("POST", ROWS, rows_refused).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    script = holding().on("POST", ROW_LIST, rows_refused).on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), row)
     api = ScriptedApi(script)
     performed = perform_app(api, plan_app(api, REQUEST, "anna", PROJECT, KEY))
     assert (performed.row, performed.is_replayed) == (row, True)
@@ -189,12 +189,12 @@ def test_an_app_whose_row_was_made_elsewhere_meanwhile_stays() -> None:
 
 def test_an_app_that_was_there_before_stays_whatever_becomes_of_its_row() -> None:
     app, row = made_under()
-    script = holding(app).on("POST", ROWS, FORBIDDEN).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND)
+    script = holding(app).on("POST", ROW_LIST, FORBIDDEN).on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND)
     api = ScriptedApi(script)
     plan = plan_app(api, REQUEST, "anna", PROJECT, KEY)
     with pytest.raises(errors.Denied):
         perform_app(api, plan)
-    script.on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), Reply(503))
+    script.on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), Reply(503))
     with pytest.raises(errors.Denied):
         perform_app(api, plan)
     assert script.bodies("DELETE", APP_PATH) == []
@@ -204,7 +204,7 @@ def test_a_row_of_a_deleted_app_of_the_same_name_is_not_taken_for_the_first() ->
     app, row = made_under()
     owner = {"kind": APPS.kind, "uid": "uid of the App of before"}
     row = {**row, "metadata": {**row["metadata"], "ownerReferences": [owner]}}
-    script = holding(app).on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    script = holding(app).on("POST", ROW_LIST, EXISTS).on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), row)
     api = ScriptedApi(script)
     with pytest.raises(NotNow, match="was deleted a moment ago"):
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT, KEY))

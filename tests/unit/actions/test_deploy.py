@@ -11,13 +11,13 @@ from dynamiq_operator.actions.refusals import Changed, Refusal, Unknown
 from dynamiq_operator.actions.rights import REVIEWS
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, ROWS, RUNTIMES, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, ScriptedApi, Sent
 from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking, permitting
 
-ROWS = RECORDS.path(given.NAMESPACE)
+ROW_LIST = ROWS.path(given.NAMESPACE)
 KEY = CallerKey("anna", "once")
 MADE_AGAIN = given.stored(given.runtime_manifest(given.with_image("registry.test/other@sha256:" + "2" * 64)))
 REQUEST = DeployRequest(given.NAMESPACE, given.NAME, version="v2", message="why")
@@ -35,11 +35,11 @@ def script() -> Script:
     releases = (given.version_manifest("v1"), given.version_manifest("v2"))
     keyed = [claim.row for request in (REQUEST, ANY) if (claim := deploy_claim(request, given.an_app().meta.uid, KEY)) is not None]
     script = holding(given.app_manifest(), row, *releases)
-    return lacking(script, flow_path("v1"), flow_path("v2"), *(RECORDS.path(given.NAMESPACE, name) for name in keyed))
+    return lacking(script, flow_path("v1"), flow_path("v2"), *(ROWS.path(given.NAMESPACE, name) for name in keyed))
 
 
 def written(script: Script) -> list[Manifest]:
-    return script.bodies("POST", ROWS)
+    return script.bodies("POST", ROW_LIST)
 
 
 @pytest.mark.parametrize("key", [None, KEY])
@@ -128,7 +128,7 @@ def test_that_a_bad_version_was_taken_back_is_a_warning(script: Script) -> None:
 )
 def test_what_cannot_be_is_refused_with_the_next_step(script: Script, request_: DeployRequest, kind: type[Refusal], says: str) -> None:
     lacking(script, APPS.path(given.NAMESPACE, "other"), VERSIONS.path(given.NAMESPACE, "chat-v9"), RUNTIMES.path("", "none"))
-    lacking(script, RECORDS.path(given.NAMESPACE, "gone"))
+    lacking(script, ROWS.path(given.NAMESPACE, "gone"))
     script.on("GET", RUNTIMES.path(), {"metadata": {}, "items": [given.stored(given.runtime_manifest())]})
     with pytest.raises(kind, match=says):
         plan_deploy(ScriptedApi(script), request_)
@@ -144,7 +144,7 @@ def test_what_waits_for_a_release_that_never_was_is_unknown() -> None:
 
 def test_a_preview_takes_the_rights_of_a_reader(script: Script) -> None:
     """A preview makes no dry run. If the caller may not review their own rights, it has no warning about them."""
-    script.on("POST", ROWS, FORBIDDEN).on("POST", REVIEWS.path(), FORBIDDEN)
+    script.on("POST", ROW_LIST, FORBIDDEN).on("POST", REVIEWS.path(), FORBIDDEN)
     assert plan_deploy(ScriptedApi(script), REQUEST).preview.warnings == ()
     assert written(script) == []
 
@@ -208,12 +208,12 @@ def test_a_row_whose_answer_was_lost_is_not_made_twice(script: Script) -> None:
 
     def lost(sent: Sent) -> Reply:
         made.append(given.stored(sent.body))
-        script.on("GET", RECORDS.path(given.NAMESPACE, made[0]["metadata"]["name"]), made[0])
+        script.on("GET", ROWS.path(given.NAMESPACE, made[0]["metadata"]["name"]), made[0])
         return Reply(cut=True)
 
-    script.on("POST", ROWS, lost)
+    script.on("POST", ROW_LIST, lost)
     assert perform_confirmed(ScriptedApi(script), plan_deploy(ScriptedApi(script), ANY)).made == made[0]
-    script.on("POST", ROWS, Reply(cut=True))
+    script.on("POST", ROW_LIST, Reply(cut=True))
     with pytest.raises(errors.Unavailable):
         perform_deploy(ScriptedApi(script), plan_unseen(ANY))
 
@@ -241,7 +241,7 @@ def test_a_repeat_of_a_confirmed_deploy_gives_the_row_of_before_whatever_changed
     lacking(script, RUNTIMES.path("", given.RUNTIME_NAME))
     plan = plan_deploy(ScriptedApi(script), ANY, key=KEY)
     first = perform_confirmed(ScriptedApi(script), plan).made
-    script.on("GET", RECORDS.path(given.NAMESPACE, first["metadata"]["name"]), first)
+    script.on("GET", ROWS.path(given.NAMESPACE, first["metadata"]["name"]), first)
     script.on("GET", APPS.path(given.NAMESPACE, given.NAME), NOT_FOUND)
     again = perform_confirmed(ScriptedApi(script), plan)
     assert (again.made, again.is_replayed, len(written(script))) == (first, True, 1)
@@ -251,7 +251,7 @@ def test_a_repeat_under_a_key_gives_the_row_of_before(script: Script) -> None:
     api = ScriptedApi(script)
     plan = plan_unseen(REQUEST, deploy_claim(REQUEST, "uid", KEY))
     first = perform_deploy(api, plan).made
-    script.on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, first["metadata"]["name"]), first)
+    script.on("POST", ROW_LIST, EXISTS).on("GET", ROWS.path(given.NAMESPACE, first["metadata"]["name"]), first)
     again = perform_deploy(api, plan)
     assert (again.made, again.is_replayed) == (first, True)
     other = DeployRequest(given.NAMESPACE, given.NAME, version="v1")
@@ -264,7 +264,7 @@ def test_the_preview_of_a_repeat_says_that_no_row_is_added(script: Script) -> No
     api = ScriptedApi(script)
     uid = given.an_app().meta.uid
     first = perform_deploy(api, plan_unseen(REQUEST, deploy_claim(REQUEST, uid, KEY))).made
-    script.on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, first["metadata"]["name"]), first)
+    script.on("POST", ROW_LIST, EXISTS).on("GET", ROWS.path(given.NAMESPACE, first["metadata"]["name"]), first)
     assert plan_deploy(api, REQUEST, key=KEY).preview.warnings == ("this was deployed before under the same key: no row is added",)
 
 
@@ -272,14 +272,14 @@ def test_a_key_that_a_promotion_used_elsewhere_is_refused(script: Script) -> Non
     claim = deploy_claim(REQUEST, "uid", KEY)
     assert claim is not None
     other = given.row_manifest(claim.row, given.in_namespace("production"))
-    script.on("GET", RECORDS.path("production", claim.row), given.stored(other))
+    script.on("GET", ROWS.path("production", claim.row), given.stored(other))
     with pytest.raises(KeyReused):
         perform_deploy(ScriptedApi(script), plan_unseen(REQUEST, claim), elsewhere=["production"])
     assert written(script) == []
 
 
 def test_without_a_key_a_conflict_stays_one(script: Script) -> None:
-    script.on("POST", ROWS, EXISTS, created)
+    script.on("POST", ROW_LIST, EXISTS, created)
     with pytest.raises(errors.AlreadyExists):
         perform_deploy(ScriptedApi(script), plan_unseen(REQUEST))
 

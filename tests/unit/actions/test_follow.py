@@ -15,7 +15,7 @@ from dynamiq_operator.desired.inputs import WorkloadInputs
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import workload_manifest
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import BY_KIND, RECORDS
+from dynamiq_operator.kube.resources import BY_KIND, ROWS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support import managed_fields
@@ -23,7 +23,7 @@ from tests.support.scripted import Reply, Script, ScriptedApi, listed
 from tests.support.scripted_namespace import FORBIDDEN, NOT_FOUND
 from tests.unit.support.workloads import of_pins, pinned, rolling, service
 
-ROW = RECORDS.path(given.NAMESPACE, "chat-2")
+ROW = ROWS.path(given.NAMESPACE, "chat-2")
 PODS = BY_KIND[WORKLOAD.kind].path(given.NAMESPACE)
 
 

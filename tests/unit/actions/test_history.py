@@ -6,13 +6,13 @@ import pytest
 
 from dynamiq_operator.actions import history
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.kube.resources import APPS, RECORDS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, ROWS, VERSIONS
 from tests.support import factories as given
 from tests.support.scripted import Script, ScriptedApi
 from tests.support.scripted_namespace import FORBIDDEN, NOT_FOUND, flow_path, holding, lacking
 
 NAMESPACE = given.NAMESPACE
-ROWS = (given.row_manifest("chat-1", given.superseded(1, "v1")), given.row_manifest("chat-2", given.live(2, "v2")))
+ALL_ROWS = (given.row_manifest("chat-1", given.superseded(1, "v1")), given.row_manifest("chat-2", given.live(2, "v2")))
 
 
 def api(script: Script) -> ScriptedApi:
@@ -20,7 +20,7 @@ def api(script: Script) -> ScriptedApi:
 
 
 def test_rows_are_the_newest_first() -> None:
-    assert [row["metadata"]["name"] for row in history.rows(api(holding(given.app_manifest(), *ROWS)), NAMESPACE, given.NAME)] == [
+    assert [row["metadata"]["name"] for row in history.rows(api(holding(given.app_manifest(), *ALL_ROWS)), NAMESPACE, given.NAME)] == [
         "chat-2",
         "chat-1",
     ]
@@ -31,15 +31,15 @@ def test_rows_are_the_newest_first() -> None:
 
 @pytest.mark.parametrize("asked", [2, "2", "#2", "chat-2"])
 def test_a_row_by_number_or_name(asked: str | int) -> None:
-    assert history.find_row(api(holding(*ROWS)), NAMESPACE, given.NAME, asked)["metadata"]["name"] == "chat-2"
+    assert history.find_row(api(holding(*ALL_ROWS)), NAMESPACE, given.NAME, asked)["metadata"]["name"] == "chat-2"
 
 
 @pytest.mark.parametrize(
     ("script", "asked", "says"),
     [
-        (holding(*ROWS), 9, "no row #9 of chat in namespace demo; rows are #1 to #2"),
+        (holding(*ALL_ROWS), 9, "no row #9 of chat in namespace demo; rows are #1 to #2"),
         (holding(given.app_manifest()), 9, "nothing has been deployed yet"),
-        (lacking(holding(), RECORDS.path(NAMESPACE, "gone")), "gone", "no row gone of chat in namespace demo"),
+        (lacking(holding(), ROWS.path(NAMESPACE, "gone")), "gone", "no row gone of chat in namespace demo"),
         (holding(given.row_manifest("other-1", given.of_app("other"))), "other-1", "no row other-1 of chat"),
     ],
 )

@@ -16,7 +16,7 @@ from dynamiq_operator.actions.rollback import RollbackRequest, resolve
 from dynamiq_operator.actions.workloads import workloads_of
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, WORKLOAD, child
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, RUNTIMES, SECRETS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, RUNTIMES, SECRETS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.objects import App, Manifest
@@ -104,7 +104,7 @@ def test_a_row_that_is_made_again_under_the_name_is_not_followed(monkeypatch: py
     script = (
         holding(APP)
         .on("GET", WORKLOADS, listed())
-        .on("GET", RECORDS.path(NAMESPACE, "a"), new("a", given.with_meta(uid="one")), new("a", given.with_meta(uid="two")))
+        .on("GET", ROWS.path(NAMESPACE, "a"), new("a", given.with_meta(uid="one")), new("a", given.with_meta(uid="two")))
     )
     progress = following.follow(ScriptedApi(script), NAMESPACE, "a", app=NAME)
     assert not next(progress).is_done

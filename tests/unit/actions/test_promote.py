@@ -22,7 +22,7 @@ from dynamiq_operator.actions.promote import (
 )
 from dynamiq_operator.actions.refusals import Changed, NotAllowed, NotNow, Refusal, Taken, Unknown
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, SECRETS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, RUNTIMES, SECRETS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.objects import Manifest
@@ -92,7 +92,7 @@ def test_a_first_promotion_makes_the_version_the_app_and_the_row() -> None:
     assert "WorkflowVersion chat-v1 is put into production" in text
     performed = perform_promotion(api, plan)
     assert posted(script) == [("WorkflowVersion", PRODUCTION), ("App", PRODUCTION), ("Deployment", PRODUCTION)]
-    assert script.bodies("POST", RECORDS.path(PRODUCTION)) == [plan.deploy.record] == [plan.preview.record]
+    assert script.bodies("POST", ROWS.path(PRODUCTION)) == [plan.deploy.record] == [plan.preview.record]
     record = performed.made["spec"]
     assert (record["workflowVersion"], record["runtime"], record["message"]) == ("v1", given.RUNTIME_NAME, "out")
     assert record["promotedFrom"] == {"namespace": STAGING, "app": given.NAME, "row": "chat-7", "hash": given.flow_hash("v1")}
@@ -369,7 +369,7 @@ def claim(request: PromotionRequest = REQUEST, key: CallerKey = KEY) -> KeyClaim
 
 
 def once(script: Script, request: PromotionRequest = REQUEST, key: CallerKey = KEY, target: str = PRODUCTION) -> Performed:
-    lacking(script, *(RECORDS.path(place, claim(request, key).row) for place in (STAGING, PRODUCTION, QA)))
+    lacking(script, *(ROWS.path(place, claim(request, key).row) for place in (STAGING, PRODUCTION, QA)))
     return promote_once(
         ScriptedApi(script), request, claim(request, key), target_of=lambda: target, places_of=lambda: [STAGING, PRODUCTION, QA]
     )
@@ -393,7 +393,7 @@ def test_a_repeat_gives_the_row_of_before_wherever_it_is_found() -> None:
     script = staging()
     KeptApp(script)
     row = once(script).made
-    script.on("GET", RECORDS.path(PRODUCTION, claim().row), row)
+    script.on("GET", ROWS.path(PRODUCTION, claim().row), row)
     for places in ([PRODUCTION], [STAGING]):
         found = promote_once(
             ScriptedApi(script),
@@ -454,7 +454,7 @@ def test_a_note_on_an_app_that_is_gone() -> None:
     script = staging()
     api = ScriptedApi(script)
     plan = plan_promotion(api, REQUEST, PRODUCTION, claim())
-    script.on("GET", APP_PATH, NOT_FOUND).on("POST", RECORDS.path(PRODUCTION), created)
+    script.on("GET", APP_PATH, NOT_FOUND).on("POST", ROWS.path(PRODUCTION), created)
     with pytest.raises(Unknown):
         perform_promotion(api, plan)
 

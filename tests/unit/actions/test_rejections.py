@@ -17,7 +17,7 @@ from dynamiq_operator.actions.rejections import (
     plan_withdrawal,
 )
 from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback, resolve
-from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, REJECTIONS, VERSIONS
+from dynamiq_operator.kube.resources import NAMESPACES, REJECTIONS, ROWS, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, ScriptedApi, Sent, listed
@@ -25,7 +25,7 @@ from tests.support.scripted_namespace import CONFLICT, FORBIDDEN, NOT_FOUND, cre
 from tests.unit.support import rules
 
 PATH = REJECTIONS.path(given.NAMESPACE)
-ROWS = [
+ALL_ROWS = [
     given.row_manifest("chat-1", given.superseded(1, "v1")),
     given.row_manifest("chat-2", given.superseded(2, "v2")),
     given.row_manifest("chat-3", given.live(3, "v3")),
@@ -36,7 +36,7 @@ SAYS = "v2 was rejected by otto: it loses invoices"
 def stage(*rejections: Manifest, but: tuple[str, ...] = ()) -> Script:
     """Returns a script of an App that ran v1, v2 and v3. All but `but` are still released."""
     releases = [given.version_manifest(version) for version in ("v1", "v2", "v3") if version not in but]
-    script = holding(given.app_manifest(), *ROWS, *releases)
+    script = holding(given.app_manifest(), *ALL_ROWS, *releases)
     script.on("GET", PATH, listed(*rejections)).on("POST", PATH, created)
     lacking(script, *(flow_path(version) for version in ("v1", "v2", "v3")))
     return lacking(script, *(VERSIONS.path(given.NAMESPACE, f"{given.NAME}-{version}") for version in (*but, "v9")))
@@ -106,8 +106,8 @@ def test_a_withdrawal_by_a_row_is_of_what_the_row_ran_alone() -> None:
     nameless = rules.rejection("v1")
     del nameless["spec"]["version"]
     script = stage(rules.rejection("v2"), nameless)
-    assert withdrawn(script, row=given.stored(ROWS[1])) == ["chat-v2-1"]
-    assert withdrawn(script, row=given.stored(ROWS[0])) == ["chat-v1-1"]
+    assert withdrawn(script, row=given.stored(ALL_ROWS[1])) == ["chat-v2-1"]
+    assert withdrawn(script, row=given.stored(ALL_ROWS[0])) == ["chat-v1-1"]
 
 
 def test_a_withdrawal_by_one_rejection_is_of_every_one_of_its_flow() -> None:
@@ -191,7 +191,7 @@ def test_a_rollback_past_a_row_that_waits_goes_back_from_what_is_live() -> None:
     """The waiting row never ran: a rollback from it would restore the live row."""
     script = stage()
     waits = given.stored(given.row_manifest("chat-4", rules.awaiting(4, "v4")))
-    script.on("GET", RECORDS.path(given.NAMESPACE), listed(*map(given.stored, ROWS), waits))
+    script.on("GET", ROWS.path(given.NAMESPACE), listed(*map(given.stored, ALL_ROWS), waits))
     assert resolve(ScriptedApi(script), RollbackRequest(given.NAMESPACE, given.NAME)).restores == "chat-2"
 
 

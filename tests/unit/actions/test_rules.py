@@ -11,7 +11,7 @@ from dynamiq_operator.actions.promote import PromotionRequest, plan_promotion
 from dynamiq_operator.actions.refusals import Changed, Unknown
 from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
 from dynamiq_operator.actions.waiting import preview_of as waiting_preview
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, RUNTIMES, VERSIONS
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -106,7 +106,7 @@ GIT = {"deploy": {"workflowVersion": "v2"}}
 @pytest.mark.parametrize("row", [given.live(2, "v2", source="App"), given.asking(createdBy="system:serviceaccount:argocd:controller")])
 def test_a_rollback_says_so_where_git_deployed_before(row: given.Modifier) -> None:
     script = stage()
-    script.on("GET", RECORDS.path(given.NAMESPACE), listed(given.row_manifest("chat-2", given.live(2, "v2"), row)))
+    script.on("GET", ROWS.path(given.NAMESPACE), listed(given.row_manifest("chat-2", given.live(2, "v2"), row)))
     assert plan(script, restores="chat-1").preview.begins_hold
 
 
@@ -136,7 +136,7 @@ def test_a_confirmed_rollback_stays_a_rollback() -> None:
     """A rollback with a config would be a deploy, and would wait for guards that exempt rollbacks."""
     script = stage()
     perform_confirmed(ScriptedApi(script), plan(script, restores="chat-1"))
-    (sent,) = script.bodies("POST", RECORDS.path(given.NAMESPACE))
+    (sent,) = script.bodies("POST", ROWS.path(given.NAMESPACE))
     assert sent["spec"] == {"app": given.NAME, "restores": "chat-1"}
 
 
@@ -145,7 +145,7 @@ def test_a_guard_that_came_after_the_preview_is_told_before_anything_is_made() -
     later = stage(rules.WOULD_AWAIT)
     with pytest.raises(Changed, match="someone else would have to approve it"):
         perform_confirmed(ScriptedApi(later), before)
-    assert later.bodies("POST", RECORDS.path(given.NAMESPACE)) == []
+    assert later.bodies("POST", ROWS.path(given.NAMESPACE)) == []
 
 
 def test_what_would_hold_each_kind_of_row_now() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from dynamiq_operator.cli import patience
 from dynamiq_operator.cli.recorder import PROXY
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.recorder import TOKEN_HEADER
@@ -21,8 +21,8 @@ from tests.support.scripted import Reply, Sent, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
 
 UID = given.an_app().meta.uid
-ROWS = history(9, app_uid=UID, namespace=given.NAMESPACE)
-ARCHIVED, IN_CLUSTER = ROWS[:6], ROWS[5:]
+ALL_ROWS = history(9, app_uid=UID, namespace=given.NAMESPACE)
+ARCHIVED, IN_CLUSTER = ALL_ROWS[:6], ALL_ROWS[5:]
 """Row 6 is in both: it has been acknowledged, and is about to be deleted."""
 PATH = f"{PROXY}/v1/apps/{UID}/archive"
 
@@ -41,14 +41,14 @@ def archived(plugin: ScriptedPlugin) -> None:
     plugin.app(app)
     plugin.script.on("GET", APPS.path(given.NAMESPACE), listed(app))
     plugin.rows(*IN_CLUSTER)
-    plugin.script.on("GET", RECORDS.path(given.NAMESPACE), listed(*IN_CLUSTER))
+    plugin.script.on("GET", ROWS.path(given.NAMESPACE), listed(*IN_CLUSTER))
     plugin.records()
     plugin.script.on("GET", PATH, pages)
     plugin.script.on("GET", f"{PATH}/at", lambda _: {"data": ARCHIVED[1:4], "pagination": {"total_count": 3, "next_cursor": None}})
 
 
 def test_verify_walks_one_chain_over_the_seam(plugin: ScriptedPlugin) -> None:
-    done = plugin("verify", "chat", "--expect", ROWS[0]["spec"]["pinned"]["digest"])
+    done = plugin("verify", "chat", "--expect", ALL_ROWS[0]["spec"]["pinned"]["digest"])
     assert (done.code, done.err) == (0, "")
     assert "9 rows fit" in done.out
     requests = [sent for sent in plugin.script.recorded if sent.path == PATH]
@@ -110,7 +110,7 @@ def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) ->
     """The row is named by its sequence or its name. Only the archive has its flow."""
     plugin.flows("v1")
     wanted = ARCHIVED[1]
-    plugin.script.on("GET", f"{RECORDS.path(given.NAMESPACE)}/chat-2", missing("deployments", "chat-2"))
+    plugin.script.on("GET", f"{ROWS.path(given.NAMESPACE)}/chat-2", missing("deployments", "chat-2"))
     lost = names.flow("chat", given.flow_hash("v3"))
     plugin.script.on("GET", BY_KIND["ConfigMap"].path(given.NAMESPACE, lost), missing("configmaps", lost))
     plugin.script.on("GET", f"{PATH}/rows/chat-2", {"data": wanted})
@@ -126,15 +126,15 @@ def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) ->
 
 def test_what_changed_between_archived_rows_is_told(plugin: ScriptedPlugin) -> None:
     """The comparison also works if one of the two rows is in the cluster, and if only the archive has the flows."""
-    for row in (*ROWS[1:3], ROWS[8]):
+    for row in (*ALL_ROWS[1:3], ALL_ROWS[8]):
         version = row["spec"]["pinned"]["workflowVersion"]
         lost = names.flow("chat", given.flow_hash(version))
         plugin.script.on("GET", BY_KIND["ConfigMap"].path(given.NAMESPACE, lost), missing("configmaps", lost))
         plugin.script.on("GET", VERSIONS.path(given.NAMESPACE, f"chat-{version}"), missing("workflowversions", version))
         plugin.script.on("GET", f"{PATH}/flows/{row['spec']['pinned']['workflowHash']}", {"data": {"flow": given.flow(version)}})
-    plugin.script.on("GET", f"{RECORDS.path(given.NAMESPACE)}/chat-2", missing("deployments", "chat-2"))
-    plugin.script.on("GET", f"{PATH}/rows/chat-2", {"data": ROWS[1]})
-    plugin.script.on("GET", PATH, lambda sent: {"data": [ROWS[int(sent.query["cursor"].partition(".")[0]) - 2]]})
+    plugin.script.on("GET", f"{ROWS.path(given.NAMESPACE)}/chat-2", missing("deployments", "chat-2"))
+    plugin.script.on("GET", f"{PATH}/rows/chat-2", {"data": ALL_ROWS[1]})
+    plugin.script.on("GET", PATH, lambda sent: {"data": [ALL_ROWS[int(sent.query["cursor"].partition(".")[0]) - 2]]})
     done = plugin("diff", "chat", "chat-2", "#3")
     assert (done.code, done.out.splitlines()[0]) == (0, "chat: #2 chat-2 → #3 chat-3"), done.err
     assert [line for line in done.out.splitlines() if line[:1] in "+-" and "return" in line] != []

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD
-from dynamiq_operator.kube.resources import BY_KIND, RECORDS, RUNTIMES, VERSIONS
+from dynamiq_operator.kube.resources import BY_KIND, ROWS, RUNTIMES, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
@@ -17,7 +17,7 @@ from tests.support.scripted_namespace import permitting
 from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
 from tests.unit.support.workloads import of_pins, rolling, service
 
-ROWS = RECORDS.path(NAMESPACE)
+ROW_LIST = ROWS.path(NAMESPACE)
 NEW = "chat-new"
 PREVIEW = """\
 chat in demo
@@ -60,19 +60,19 @@ def serving(plugin: ScriptedPlugin) -> ScriptedPlugin:
     plugin.releases(given.stored(given.version_manifest("v1")), given.stored(given.version_manifest("v2")))
     plugin.runtimes(given.stored(given.runtime_manifest()), given.stored(given.runtime_manifest(name="tiny-2")))
     plugin.flows("v1", "v2")
-    plugin.script.on("POST", ROWS, row())
+    plugin.script.on("POST", ROW_LIST, row())
     return plugin
 
 
 def rolling_out(plugin: ScriptedPlugin, *told: Answer, pods: Manifest | Reply | None = None) -> None:
     """Sets the states of the new row, one for each read."""
-    plugin.script.on("GET", RECORDS.path(NAMESPACE, NEW), *told)
+    plugin.script.on("GET", ROWS.path(NAMESPACE, NEW), *told)
     plugin.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), pods or listed(rolling(2, 1, 1, 1)))
 
 
 def created(plugin: ScriptedPlugin) -> list[Manifest]:
     """Returns the specs of the rows that were created."""
-    return [sent.body["spec"] for sent in plugin.script.writes() if sent.path == ROWS]
+    return [sent.body["spec"] for sent in plugin.script.writes() if sent.path == ROW_LIST]
 
 
 def test_a_preview_shows_what_would_change_and_makes_nothing(serving: ScriptedPlugin) -> None:
@@ -332,7 +332,7 @@ def test_whoever_may_not_see_workloads_is_told_what_a_switch_does(serving: Scrip
 
 def test_whoever_may_only_read_gets_a_preview_with_a_warning(serving: ScriptedPlugin) -> None:
     permitting(serving.script, but=[("create", "deployments")])
-    serving.script.on("POST", ROWS, failure(403, "Forbidden", 'deployments is forbidden: User "eve" cannot create'))
+    serving.script.on("POST", ROW_LIST, failure(403, "Forbidden", 'deployments is forbidden: User "eve" cannot create'))
     for option in ("--preview", "--dry-run"):
         shown = serving("deploy", "chat", option)
         assert (shown.code, "you could not do this: you may not create deployments" in shown.out) == (0, True)
@@ -403,9 +403,9 @@ def test_what_is_wrong_is_said_before_anybody_would_be_asked(twice: ScriptedPlug
 
 def test_what_changed_while_it_was_asked_is_refused_with_both_values(serving: ScriptedPlugin) -> None:
     """Between the preview and the answer, one user scales the App, and another releases v3."""
-    path = RECORDS.path(NAMESPACE)
+    path = ROWS.path(NAMESPACE)
     before, after = row(given.live(1, "v1"), name="chat-a"), row(given.live(2, "v1", config=scaled(4, 9, 80)), name="chat-b")
-    selected = {"fieldSelector": f"spec.app={NAME},{RECORDS.field_selector}"}
+    selected = {"fieldSelector": f"spec.app={NAME},{ROWS.field_selector}"}
     serving.script.on("GET", path, listed(before), listed(after), query=selected)
     done = serving("deploy", "chat", typed="y\n")
     assert done.code == 4
@@ -429,7 +429,7 @@ def test_it_asks_before_it_rolls_back(twice: ScriptedPlugin) -> None:
     ],
 )
 def test_there_may_be_nothing_to_go_back_to(twice: ScriptedPlugin, options: tuple[str, ...], sentence: str) -> None:
-    twice.script.on("GET", RECORDS.path(NAMESPACE, "none"), missing("deployments", "none"))
+    twice.script.on("GET", ROWS.path(NAMESPACE, "none"), missing("deployments", "none"))
     done = twice("rollback", "chat", "--yes", *options)
     assert (done.code, done.err) == (1, f"error: {sentence}\n")
 
@@ -440,7 +440,7 @@ def test_an_app_that_ran_one_flow_has_nothing_before_it(serving: ScriptedPlugin)
         done.err
         == "error: There is no version to roll back to: chat has run nothing but v1. Name one: `kubectl dynamiq rollback chat --to VERSION`\n"
     )
-    serving.script.on("GET", ROWS, listed(row(given.never_deployed(1))))
+    serving.script.on("GET", ROW_LIST, listed(row(given.never_deployed(1))))
     assert (
         serving("rollback", "chat", "--yes").err
         == "error: There is no version to roll back to: nothing of chat has gone live yet. Name one: `kubectl dynamiq rollback chat --to VERSION`\n"

@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Answer, Reply, Sent, failure, listed
 from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
 from tests.support.waiting import IN_TIME, eventually
 
-PATH = RECORDS.path(given.NAMESPACE)
+PATH = ROWS.path(given.NAMESPACE)
 INSTALL = "this cluster does not know Apps: install the operator (README.md, `kubectl apply -k`), or name another cluster by --context"
 LOG_IN = "the cluster does not accept your login: log in again; `kubectl auth whoami` shows your user"
 NO_CLUSTER = "nothing answers at localhost:8080, where kubectl looks when it knows no cluster: set KUBECONFIG, or give --kubeconfig"
@@ -103,10 +103,10 @@ def test_no_kubectl_at_all(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPat
 def test_the_namespace_is_that_of_the_flag_else_of_the_context_else_default(plugin: ScriptedPlugin) -> None:
     for folder, options, namespace in (("demo", (), "demo"), ("demo", ("-n", "mine"), "mine"), ("", (), "default")):
         (plugin.folder / "namespace").write_text(folder)
-        plugin.script.on("GET", RECORDS.path(namespace), listed(given.stored(given.row_manifest("chat-a", given.live(1, "v1")))))
+        plugin.script.on("GET", ROWS.path(namespace), listed(given.stored(given.row_manifest("chat-a", given.live(1, "v1")))))
         plugin.script.sent.clear()
         assert plugin("history", "chat", *options).code == 0
-        assert [sent.path for sent in plugin.script.sent] == [RECORDS.path(namespace)]
+        assert [sent.path for sent in plugin.script.sent] == [ROWS.path(namespace)]
 
 
 def test_the_socket_is_for_nobody_else_and_goes_with_the_plugin(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,14 @@ import json
 import pytest
 import yaml
 
-from dynamiq_operator.kube.resources import APP_CHANGES, APPS, RECORDS
+from dynamiq_operator.kube.resources import APP_CHANGES, APPS, ROWS
 from dynamiq_operator.model import ownership
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Reply, failure, listed, missing
 from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
 
-PATH = RECORDS.path(given.NAMESPACE)
+PATH = ROWS.path(given.NAMESPACE)
 PLAIN = """\
 VERSION   DESCRIPTION    STATUS       CREATED BY   RUNTIME   DATE
 v3        What v3 does   Failed       bo           1.0.0     2026-11-24T12:00:00Z

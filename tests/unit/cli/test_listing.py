@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from dynamiq_operator.cli import patience
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.manifests import GROUP
 from tests.support import factories as given
 from tests.support.factories import NAMESPACE
@@ -131,7 +131,7 @@ def test_an_answer_that_takes_long_is_waited_for_aloud(plugin: ScriptedPlugin) -
         printed.wait(0.3)  # nobody sets it: the answer comes late
         return listed(row)
 
-    plugin.script.on("GET", RECORDS.path(NAMESPACE), late)
+    plugin.script.on("GET", ROWS.path(NAMESPACE), late)
 
     def said_aloud() -> bool:
         done = plugin("history", "chat")

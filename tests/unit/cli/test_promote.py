@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dynamiq_operator.actions.rights import REVIEWS
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import ENVIRONMENT_LABEL, PROJECT_LABEL
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -45,10 +45,10 @@ def staging(plugin: ScriptedPlugin) -> ScriptedPlugin:
     script.on("POST", REVIEWS.path(), {"status": {"allowed": True}})
     script.on("GET", APPS.path(THERE, NAME), missing("apps", NAME))
     script.on("GET", VERSIONS.path(THERE, "chat-v2"), missing("workflowversions", "chat-v2"))
-    script.on("GET", RECORDS.path(THERE), listed())
+    script.on("GET", ROWS.path(THERE), listed())
     for resource in (VERSIONS, APPS):
         script.on("POST", resource.path(THERE), lambda sent: sent.body)
-    script.on("POST", RECORDS.path(THERE), given.stored(given.row_manifest("chat-p", given.in_namespace(THERE))))
+    script.on("POST", ROWS.path(THERE), given.stored(given.row_manifest("chat-p", given.in_namespace(THERE))))
     return plugin
 
 
@@ -70,7 +70,7 @@ def test_a_first_promotion_makes_version_app_and_row(staging: ScriptedPlugin) ->
     assert made(staging) == ["WorkflowVersion", "App", "Deployment"]
     (app,) = staging.script.bodies("POST", APPS.path(THERE))
     assert app["spec"]["hostname"] == "chat.example.com"
-    spec = staging.script.bodies("POST", RECORDS.path(THERE))[-1]["spec"]
+    spec = staging.script.bodies("POST", ROWS.path(THERE))[-1]["spec"]
     assert (spec["message"], spec["promotedFrom"]["namespace"], spec["promotedFrom"]["row"]) == ("to all", NAMESPACE, "chat-a")
 
 

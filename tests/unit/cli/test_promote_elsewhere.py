@@ -11,7 +11,7 @@ import yaml
 
 from dynamiq_operator.actions.rights import REVIEWS
 from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD
-from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, RUNTIMES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, ROWS, RUNTIMES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -54,7 +54,7 @@ def prod(staging: ScriptedPlugin) -> PluginScript:
     with_identity(script, THERE_ID)
     script.on("GET", NAMESPACES.path(), listed(namespace(THERE, "production")))
     script.on("GET", NAMESPACES.path("", NAMESPACE), namespace(NAMESPACE, "production")).on("GET", APPS.path(), hostnames())
-    script.on("GET", APPS.path(THERE), listed()).on("GET", RECORDS.path(THERE), listed())
+    script.on("GET", APPS.path(THERE), listed()).on("GET", ROWS.path(THERE), listed())
     script.on("GET", APPS.path(THERE, NAME), missing("apps", NAME))
     script.on("GET", VERSIONS.path(THERE, "chat-v2"), missing("workflowversions", "chat-v2"))
     script.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), given.stored(given.runtime_manifest()))
@@ -62,7 +62,7 @@ def prod(staging: ScriptedPlugin) -> PluginScript:
     for resource in (VERSIONS, APPS):
         script.on("POST", resource.path(THERE), lambda sent: sent.body)
     made = given.stored(given.row_manifest("chat-p", given.in_namespace(THERE), given.live(1, "v2")))
-    script.on("POST", RECORDS.path(THERE), made).on("GET", RECORDS.path(THERE, "chat-p"), made)
+    script.on("POST", ROWS.path(THERE), made).on("GET", ROWS.path(THERE, "chat-p"), made)
     return script
 
 
@@ -71,7 +71,7 @@ def made(script: PluginScript) -> list[str]:
 
 
 def the_row(script: PluginScript) -> Manifest:
-    (row,) = script.bodies("POST", RECORDS.path(THERE))
+    (row,) = script.bodies("POST", ROWS.path(THERE))
     spec: Manifest = row["spec"]
     return spec
 
@@ -81,7 +81,7 @@ def there(script: PluginScript, *guards: Manifest, live: str = "v1") -> None:
     app = given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com")))
     script.on("GET", APPS.path(THERE, NAME), {**app, "status": {**app.get("status", {}), "guards": list(guards)}})
     row = given.stored(given.row_manifest("chat-o", given.in_namespace(THERE), given.live(7, live)))
-    script.on("GET", RECORDS.path(THERE), listed(row))
+    script.on("GET", ROWS.path(THERE), listed(row))
     missing_flow = missing("configmaps", "flow")
     script.on("GET", BY_KIND[CONFIG_MAP.kind].path(THERE, names.flow(NAME, given.flow_hash(live))), missing_flow)
     script.on("GET", VERSIONS.path(THERE, f"chat-{live}"), given.stored(given.version_manifest(live, given.in_namespace(THERE))))
@@ -103,7 +103,7 @@ def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(sta
     assert the_row(prod)["promotedFrom"] == claimed
     (version,) = prod.bodies("POST", VERSIONS.path(THERE))
     assert version["metadata"]["annotations"] == {names.ORIGIN_ANNOTATION: f"cluster {HERE_ID}, demo/chat v2"}
-    (written,) = [sent for sent in prod.writes() if sent.path == RECORDS.path(THERE)]
+    (written,) = [sent for sent in prod.writes() if sent.path == ROWS.path(THERE)]
     assert written.query["fieldValidation"] == "Strict", "a cluster whose rows cannot name one refuses it"
     assert not staging.script.unscripted + prod.unscripted
 
@@ -145,7 +145,7 @@ def test_an_app_whose_status_does_not_come_in_time_is_not_taken_for_ready(stagin
 
 def test_what_was_not_decided_in_time_is_looked_at_in_that_context(staging: ScriptedPlugin, prod: PluginScript) -> None:
     waiting = given.row_manifest("chat-p", given.in_namespace(THERE), given.numbered(1))
-    prod.on("GET", RECORDS.path(THERE, "chat-p"), given.stored(waiting)).on("GET", BY_KIND[WORKLOAD.kind].path(THERE), listed())
+    prod.on("GET", ROWS.path(THERE, "chat-p"), given.stored(waiting)).on("GET", BY_KIND[WORKLOAD.kind].path(THERE), listed())
     done = staging(*TO_PROD, "--yes", "--timeout", "10ms")
     assert (done.code, "see `kubectl dynamiq status chat -n shop --context prod`" in done.err) == (3, True), done.err
 
@@ -199,7 +199,7 @@ def test_who_may_not_read_the_identity_gives_a_name(staging: ScriptedPlugin, pro
 
 
 def test_the_same_namespace_in_another_cluster_is_another_one(staging: ScriptedPlugin, prod: PluginScript) -> None:
-    prod.on("GET", APPS.path(NAMESPACE), listed()).on("GET", RECORDS.path(NAMESPACE), listed())
+    prod.on("GET", APPS.path(NAMESPACE), listed()).on("GET", ROWS.path(NAMESPACE), listed())
     prod.on("GET", APPS.path(NAMESPACE, NAME), missing("apps", NAME))
     prod.on("GET", VERSIONS.path(NAMESPACE, "chat-v2"), missing("workflowversions", "chat-v2"))
     done = staging(*TO_PROD, "--preview", "--target-namespace", NAMESPACE)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAMESPACE
@@ -43,7 +43,7 @@ def holds(plugin: ScriptedPlugin, apps: Sequence[Manifest], rows: Sequence[Manif
     """Adds Apps and rows to the cluster: to the lists of the namespace and of all namespaces, and by name."""
     for namespace in (NAMESPACE, ""):
         inside = [[each for each in some if namespace in ("", each["metadata"]["namespace"])] for some in (apps, rows)]
-        plugin.script.on("GET", APPS.path(namespace), listed(*inside[0])).on("GET", RECORDS.path(namespace), listed(*inside[1]))
+        plugin.script.on("GET", APPS.path(namespace), listed(*inside[0])).on("GET", ROWS.path(namespace), listed(*inside[1]))
     for each in apps:
         plugin.app(each, each["metadata"]["namespace"])
 

@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.actions.identity import REVIEWS
 from dynamiq_operator.desired.base import WORKLOAD
-from dynamiq_operator.kube.resources import APPROVALS, APPS, BY_KIND, RECORDS, REJECTIONS
+from dynamiq_operator.kube.resources import APPROVALS, APPS, BY_KIND, REJECTIONS, ROWS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
@@ -19,7 +19,7 @@ from tests.unit.support import rules
 from tests.unit.support.workloads import rolling
 
 NEW = "chat-new"
-ROWS = RECORDS.path(NAMESPACE)
+ROW_LIST = ROWS.path(NAMESPACE)
 
 
 def row(*modifiers: given.Modifier, name: str = NEW) -> Manifest:
@@ -35,7 +35,7 @@ def held(plugin: ScriptedPlugin) -> ScriptedPlugin:
     plugin.flows("v1", "v2")
     plugin.runtimes(given.stored(given.runtime_manifest()))
     plugin.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), listed(rolling(2, 1, 1, 1)))
-    plugin.script.on("POST", ROWS, row()).on("POST", APPROVALS.path(NAMESPACE), rules.stamping("otto")).on(
+    plugin.script.on("POST", ROW_LIST, row()).on("POST", APPROVALS.path(NAMESPACE), rules.stamping("otto")).on(
         "POST", REJECTIONS.path(NAMESPACE), created
     )
     plugin.script.on("POST", REVIEWS, {"status": {"userInfo": {"username": "otto"}}})
@@ -51,7 +51,7 @@ def made(plugin: ScriptedPlugin, path: str) -> list[Manifest]:
 
 
 def test_a_deploy_that_ends_up_waiting_says_for_what_and_ends(held: ScriptedPlugin) -> None:
-    held.script.on("GET", RECORDS.path(NAMESPACE, NEW), row(given.progressing(3, "v2")), row(rules.awaiting(3)))
+    held.script.on("GET", ROWS.path(NAMESPACE, NEW), row(given.progressing(3, "v2")), row(rules.awaiting(3)))
     done = held("deploy", "chat", "--yes")
     assert done.code == 3
     assert f"chat: v2 (#3, chat-new) waits: {rules.AWAITS}" in done.out
@@ -61,14 +61,14 @@ def test_a_deploy_that_ends_up_waiting_says_for_what_and_ends(held: ScriptedPlug
 
 
 def test_what_a_script_reads_of_a_deploy_that_waits(held: ScriptedPlugin) -> None:
-    held.script.on("GET", RECORDS.path(NAMESPACE, NEW), row(rules.awaiting(3)))
+    held.script.on("GET", ROWS.path(NAMESPACE, NEW), row(rules.awaiting(3)))
     done = held("deploy", "chat", "--yes", "-o", "json")
     assert (done.code, json.loads(done.out)["waits"]) == (3, rules.AWAITS)
 
 
 def test_with_wait_it_is_followed_until_it_is_live(held: ScriptedPlugin) -> None:
     waits, live = row(rules.awaiting(3)), row(given.live(3, "v2"))
-    held.script.on("GET", RECORDS.path(NAMESPACE, NEW), waits, waits, live)
+    held.script.on("GET", ROWS.path(NAMESPACE, NEW), waits, waits, live)
     done = held("deploy", "chat", "--yes", "--wait")
     assert (done.code, "(#3, chat-new) is Live after" in done.out) == (0, True)
     assert f"waits: {rules.AWAITS}" in done.err
@@ -78,7 +78,7 @@ def test_a_bypass_is_sent_with_its_reason_and_no_hold_as_asked(held: ScriptedPlu
     held("deploy", "chat", "--yes", "--no-wait", "--bypass", "the shop is down")
     held.rows(*(row(given.superseded(1, "v1"), name="chat-a"), row(given.live(2, "v2"), name="chat-b")))
     held("rollback", "chat", "--yes", "--no-wait", "--no-hold")
-    deploy, rollback = made(held, ROWS)
+    deploy, rollback = made(held, ROW_LIST)
     assert deploy["bypass"] == {"reason": "the shop is down"}
     assert rollback == {"app": NAME, "restores": "chat-a", "hold": False}
 
@@ -111,7 +111,7 @@ def test_a_word_is_previewed_once_and_a_refusal_not_at_all(held: ScriptedPlugin)
     """A failed preview of an approval does not stop anybody from rejecting the row."""
     held("approve", "chat", "--yes")
     assert len([sent for sent in held.script.sent if sent.path == APPS.path(NAMESPACE, NAME)]) == 1
-    held.script.on("GET", RECORDS.path(NAMESPACE, "chat-b"), row(rules.awaiting(2), name="chat-b"))
+    held.script.on("GET", ROWS.path(NAMESPACE, "chat-b"), row(rules.awaiting(2), name="chat-b"))
     held.script.on("GET", APPS.path(NAMESPACE, NAME), failure(500, "InternalError", "etcd is away"))
     assert held("approve", "chat", "chat-b", "--yes").code == 1
     for purpose, by in (("reject", "otto"), ("withdraw", "anna")):

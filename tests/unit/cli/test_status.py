@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -234,8 +234,8 @@ def test_a_flow_that_nobody_has_any_more(changed: ScriptedPlugin) -> None:
 def test_rows_that_cannot_be_compared(changed: ScriptedPlugin) -> None:
     done = changed("diff", "chat", "1", "3")
     assert (done.code, done.err) == (1, "error: row chat-c was never rolled out, so there is nothing to compare\n")
-    changed.script.on("GET", RECORDS.path(NAMESPACE, "none"), missing("deployments", "none"))
+    changed.script.on("GET", ROWS.path(NAMESPACE, "none"), missing("deployments", "none"))
     changed.app(given.stored(given.app_manifest()))
     assert changed("diff", "chat", "none", "1").err.startswith("error: no row none of chat in namespace demo; see")
-    changed.script.on("GET", RECORDS.path(NAMESPACE, "other-a"), row("other-a", given.live(1, "v1"), given.of_app("other")))
+    changed.script.on("GET", ROWS.path(NAMESPACE, "other-a"), row("other-a", given.live(1, "v1"), given.of_app("other")))
     assert changed("diff", "chat", "other-a", "1").err.startswith("error: no row other-a of chat in namespace demo; see")

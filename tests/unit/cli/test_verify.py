@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dynamiq_operator.kube.resources import APP_CHANGES, RECORDS
+from dynamiq_operator.kube.resources import APP_CHANGES, ROWS
 from dynamiq_operator.model import ownership
 from dynamiq_operator.model.digests import change_digest
 from dynamiq_operator.model.objects import Manifest
@@ -83,7 +83,7 @@ def test_no_row_and_no_answer_have_exit_codes_of_their_own(plugin: ScriptedPlugi
     plugin.rows()
     done = plugin("verify", "chat")
     assert (done.code, done.out) == (3, "chat: no row was found\n")
-    plugin.script.on("GET", RECORDS.path(given.NAMESPACE), failure(403, "Forbidden", 'forbidden: User "eve" cannot list'))
+    plugin.script.on("GET", ROWS.path(given.NAMESPACE), failure(403, "Forbidden", 'forbidden: User "eve" cannot list'))
     assert plugin("verify", "chat").code == 2
     plugin.complains("error: no configuration has been provided\n")
     assert plugin("verify", "chat").code == 2

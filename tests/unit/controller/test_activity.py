@@ -21,7 +21,7 @@ from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, PODS, POLICIES, RECORDS, SECRETS
+from dynamiq_operator.kube.resources import APPS, PODS, POLICIES, ROWS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.activity import Activity, Runs
@@ -93,7 +93,7 @@ def seen(process: Process, *rows: Manifest, app: given.Modifier = REVERTS) -> No
     """Reports an App, its rows and a running pod, as the watches do."""
     process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(app)))
     for row in rows:
-        process.informers.on_watch_event(RECORDS, "ADDED", given.stored(row))
+        process.informers.on_watch_event(ROWS, "ADDED", given.stored(row))
     process.informers.on_watch_event(PODS, "ADDED", running())
 
 
@@ -269,24 +269,24 @@ async def test_whole_history_is_read_only_when_a_version_is_to_be_taken_back(pro
         given.with_status(trial={"row": "a", "until": "2999-11-24T13:00:00Z"})(made)
 
     review = {"kind": "SelfSubjectReview", "status": {"userInfo": {"username": "operator"}}}
-    script.on("GET", at(RECORDS), listed(LIVE)).on("POST", REVIEWS, review)
+    script.on("GET", at(ROWS), listed(LIVE)).on("POST", REVIEWS, review)
     seen(process, LIVE, app=watched)
     snapshot = await requeued(process)
     assert (snapshot.ledger.known, snapshot.operator.account) == (False, "")
-    assert not [sent for sent in script.sent if sent.path in (at(RECORDS), REVIEWS)]
+    assert not [sent for sent in script.sent if sent.path in (at(ROWS), REVIEWS)]
     pods.answer = saying(SAID | {"runs": {"succeeded": 0, "failed": 100, "refused": 0}})
     process.queue.done(await process.queue.get())
     snapshot = await process.observer.observe(KEY)
     assert (snapshot.ledger.known, snapshot.operator.account) == (True, "operator")
     assert (await process.observer.observe(KEY)).operator.account == "operator"
-    assert len([sent for sent in script.sent if sent.path in (at(RECORDS), REVIEWS)]) == 2, "each once"
+    assert len([sent for sent in script.sent if sent.path in (at(ROWS), REVIEWS)]) == 2, "each once"
 
 
 async def test_row_that_may_take_a_version_back_is_asked_whose_it_is(process: Process, script: Script) -> None:
     made = given.row_manifest(names.revert_row(given.NAME, "a"), given.asking(restores="a"))
     for policy in POLICIES:
         script.on("GET", policy.path("", names.AUTHOR_POLICY), failure(404, "NotFound"))
-    script.on("GET", at(RECORDS), listed(LIVE, made)).on("POST", REVIEWS, {"status": {"userInfo": {"username": "operator"}}})
+    script.on("GET", at(ROWS), listed(LIVE, made)).on("POST", REVIEWS, {"status": {"userInfo": {"username": "operator"}}})
     seen(process, LIVE, made)
     assert (await process.observer.observe(KEY)).operator.account == "operator"
 

@@ -17,7 +17,7 @@ from dynamiq_operator.controller.background.archiving import ACKNOWLEDGED_FOR, A
 from dynamiq_operator.controller.background.recorder_reader import NO_ACCESS, RecorderAccess
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, child
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, SECRETS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, SECRETS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.manifests import Manifest
@@ -49,8 +49,8 @@ def history(count: int) -> list[Manifest]:
     return [given.stored(row) for row in made]
 
 
-ROWS = history(13)
-UIDS = [row["metadata"]["uid"] for row in ROWS]
+ALL_ROWS = history(13)
+UIDS = [row["metadata"]["uid"] for row in ALL_ROWS]
 SINCE = "2020-01-01T12:00:00.000001Z"
 STORED = datetime(2020, 1, 1, 12, 0, 0, 1, UTC)
 
@@ -97,9 +97,9 @@ class Recorder:
 def script() -> Script:
     chat = given.an_app()
     made = Script().on("GET", at(SECRETS, names.access_keys(given.NAME)), stored(child(chat, SECRET, names.access_keys(given.NAME)), 40))
-    made.on("GET", RECORDS.path(given.NAMESPACE), listed(*ROWS))
-    for row in ROWS:
-        made.on("GET", at(RECORDS, row["metadata"]["name"]), row)
+    made.on("GET", ROWS.path(given.NAMESPACE), listed(*ALL_ROWS))
+    for row in ALL_ROWS:
+        made.on("GET", at(ROWS, row["metadata"]["name"]), row)
     for version in ("v1", "v2"):
         for app in (given.NAME, "other"):
             flow = names.flow(app, given.flow_hash(version))
@@ -121,7 +121,7 @@ async def process(client: Client, script: Script, recorder: Recorder, tmp_path: 
         made = Process(client, script, settings=Settings(recorder=url), recorder=RecorderAccess(url, tmp_path / "token"))
         async with made.activity, made.archive:
             made.informers.on_watch_event(APPS, "ADDED", given.stored(APP))
-            made.informers.on_watch_event(RECORDS, "ADDED", ROWS[-1])
+            made.informers.on_watch_event(ROWS, "ADDED", ALL_ROWS[-1])
             made.queue.done(await made.queue.get())
             yield made
 
@@ -141,7 +141,7 @@ async def test_the_oldest_rows_beyond_the_limit_are_sent_with_their_flows(proces
     path, bearer = f"/v1/apps/{OWNERS[0]['uid']}/archive", f"Bearer {TOKEN}"
     assert recorder.asked == [("GET", f"{path}/keys", bearer), ("POST", path, bearer)]
     (body,) = recorder.bodies
-    assert body["rows"] == ROWS[:3]
+    assert body["rows"] == ALL_ROWS[:3]
     assert body["flows"] == {given.flow_hash(version): given.flow(version) for version in ("v1", "v2")}
     await process.observer.observe(KEY)
     assert len(recorder.bodies) == 1, "what was acknowledged is not sent again"
@@ -300,7 +300,7 @@ async def test_a_flow_that_is_nowhere_is_said_to_be_absent_and_one_that_cannot_b
 
 
 async def test_no_request_is_longer_than_a_recorder_takes(process: Process, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archiving, "BYTES_MOST", len(json.dumps(ROWS[0])))
+    monkeypatch.setattr(archiving, "BYTES_MOST", len(json.dumps(ALL_ROWS[0])))
     assert await observed(process) == has(*UIDS[:3])
     assert [len(body["rows"]) for body in recorder.bodies] == [1, 1, 1]
     assert all(row["spec"]["pinned"]["workflowHash"] in body["flows"] for body in recorder.bodies for row in body["rows"])
@@ -311,9 +311,9 @@ async def test_each_request_has_the_flows_of_its_own_rows(
     process: Process, script: Script, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, is_there: bool
 ) -> None:
     """It is so even if earlier rows named the same flow, and if it is missing: the archive is searched for missing flows."""
-    monkeypatch.setattr(archiving, "BYTES_MOST", len(json.dumps(ROWS[0])))
+    monkeypatch.setattr(archiving, "BYTES_MOST", len(json.dumps(ALL_ROWS[0])))
     same = given.row_manifest("r02", given.superseded(2, "v2"), given.with_meta(ownerReferences=OWNERS))
-    script.on("GET", at(RECORDS, "r02"), given.stored(same))
+    script.on("GET", at(ROWS, "r02"), given.stored(same))
     if not is_there:
         script.on("GET", at(BY_KIND[CONFIG_MAP.kind], names.flow(given.NAME, given.flow_hash("v2"))), failure(404, "NotFound"))
         script.on("GET", at(VERSIONS, f"{given.NAME}-v2"), failure(404, "NotFound"))
@@ -328,10 +328,10 @@ async def test_a_request_is_measured_as_it_is_sent(
     """JSON writes a control character as six letters."""
     most = 200_000
     monkeypatch.setattr(archiving, "BYTES_MOST", most)
-    for number, row in enumerate(ROWS[:3], 1):
+    for number, row in enumerate(ALL_ROWS[:3], 1):
         text = f"{number}" + "\x01" * 20_000
         spec = {**row["spec"], "pinned": {**row["spec"]["pinned"], "workflowHash": flow_hash(text)}}
-        script.on("GET", at(RECORDS, row["metadata"]["name"]), {**row, "spec": spec})
+        script.on("GET", at(ROWS, row["metadata"]["name"]), {**row, "spec": spec})
         name = names.flow(given.NAME, flow_hash(text))
         made = child(given.an_app(), CONFIG_MAP, name) | {"data": {"flow": text}, "immutable": True}
         script.on("GET", at(BY_KIND[CONFIG_MAP.kind], name), stored(made, 41))
@@ -343,7 +343,7 @@ async def test_a_request_is_measured_as_it_is_sent(
 async def test_without_a_token_nothing_is_sent_and_the_app_hears_why(client: Client, script: Script, recorder: Recorder) -> None:
     process = Process(client, script, settings=Settings(recorder="http://recorder.test"))
     process.informers.on_watch_event(APPS, "ADDED", given.stored(APP))
-    process.informers.on_watch_event(RECORDS, "ADDED", ROWS[-1])
+    process.informers.on_watch_event(ROWS, "ADDED", ALL_ROWS[-1])
     await process.observer.observe(KEY)
     assert (await process.observer.observe(KEY)).archive == ArchiveAnswers(problem=NO_ACCESS)
     assert recorder.bodies == []
@@ -379,7 +379,7 @@ def reads(recorder: Recorder, script: Script, monkeypatch: pytest.MonkeyPatch) -
         return found if isinstance(found, web.StreamResponse) else web.json_response({"data": found})
 
     monkeypatch.setattr(recorder, "handle", handle)
-    script.on("GET", at(RECORDS, "gone"), failure(404, "NotFound"))
+    script.on("GET", at(ROWS, "gone"), failure(404, "NotFound"))
     script.on("GET", f"/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/{names.AUTHOR_POLICY}", failure(404, "NotFound"))
     return answers
 
@@ -392,7 +392,7 @@ def read(recorder: Recorder) -> list[str]:
 async def test_what_a_row_restores_is_read_from_the_archive_with_its_flow(
     reads: dict[str, Any], process: Process, recorder: Recorder
 ) -> None:
-    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    process.informers.on_watch_event(ROWS, "ADDED", BACK)
     found = await process.observer.observe(KEY)
     assert found.archive.rows["gone"].raw_spec == GONE["spec"]
     assert found.archive.flows == {given.flow_hash("v9"): given.flow("v9")}
@@ -415,36 +415,36 @@ async def test_what_a_row_restores_is_read_from_the_archive_with_its_flow(
 )
 async def test_a_row_waits_while_what_it_restores_cannot_be_read(reads: dict[str, Any], process: Process, answer: Any, why: str) -> None:
     reads["rows/gone"] = answer
-    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    process.informers.on_watch_event(ROWS, "ADDED", BACK)
     found = await process.observer.observe(KEY)
     assert found.archive.rows == {}
-    assert why in found.sources.unknown[RECORDS.kind, "back"]
+    assert why in found.sources.unknown[ROWS.kind, "back"]
 
 
 async def test_a_row_waits_while_the_flow_of_what_it_restores_cannot_be_read(reads: dict[str, Any], process: Process) -> None:
     """Otherwise the flow would count as missing, and the row would fail."""
     reads[f"flows/{given.flow_hash('v9')}"] = web.Response(status=503)
-    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    process.informers.on_watch_event(ROWS, "ADDED", BACK)
     found = await process.observer.observe(KEY)
     assert (list(found.archive.rows), found.archive.flows) == (["gone"], {})
-    assert "status 503" in found.sources.unknown[RECORDS.kind, "back"]
+    assert "status 503" in found.sources.unknown[ROWS.kind, "back"]
 
 
 async def test_while_the_recorder_is_away_no_row_that_waits_asks_it_again_and_what_was_read_stays(
     reads: dict[str, Any], process: Process, script: Script, recorder: Recorder
 ) -> None:
     """A reconcile waits for each answer, up to 5 s: one tenant's rows would keep the workers from others."""
-    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    process.informers.on_watch_event(ROWS, "ADDED", BACK)
     assert "gone" in (await process.observer.observe(KEY)).archive.rows
     reads["rows/another"] = web.Response(status=503)
-    script.on("GET", at(RECORDS, "another"), failure(404, "NotFound"))
+    script.on("GET", at(ROWS, "another"), failure(404, "NotFound"))
     more = given.stored(given.row_manifest("more", given.asking(restores="another")))
-    process.informers.on_watch_event(RECORDS, "ADDED", more)
+    process.informers.on_watch_event(ROWS, "ADDED", more)
     before = len(read(recorder))
     for _ in range(3):
         found = await process.observer.observe(KEY)
-        assert "status 503" in found.sources.unknown[RECORDS.kind, "more"]
-        assert (RECORDS.kind, "back") not in found.sources.unknown, "what it restores has been read"
+        assert "status 503" in found.sources.unknown[ROWS.kind, "more"]
+        assert (ROWS.kind, "back") not in found.sources.unknown, "what it restores has been read"
         assert ("gone" in found.archive.rows, given.flow_hash("v9") in found.archive.flows) == (True, True)
     assert len(read(recorder)) == before + 1
     reads["rows/another"] = {**GONE, "metadata": {**GONE["metadata"], "name": "another"}}
@@ -454,5 +454,5 @@ async def test_while_the_recorder_is_away_no_row_that_waits_asks_it_again_and_wh
 
 async def test_a_flow_of_another_hash_is_none(reads: dict[str, Any], process: Process) -> None:
     reads[f"flows/{given.flow_hash('v9')}"] = {"flow": given.flow("v8")}
-    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    process.informers.on_watch_event(ROWS, "ADDED", BACK)
     assert (await process.observer.observe(KEY)).archive.flows == {}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.controller.cached.cache import CONTENT_HASH, Cache
-from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, ROWS, RUNTIMES, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.plan.observed.endpoints import Slice
@@ -28,38 +28,38 @@ def stored(manifest: dict[str, Any], version: int, **status: Any) -> dict[str, A
 
 
 def rows(cache: Cache) -> list[str]:
-    return [raw["metadata"]["name"] for resource, raw in cache.of_app(APP) if resource is RECORDS]
+    return [raw["metadata"]["name"] for resource, raw in cache.of_app(APP) if resource is ROWS]
 
 
 def test_event_older_than_our_own_write_is_ignored() -> None:
     cache = Cache()
-    assert cache.update(RECORDS, stored(row_manifest("a"), 20, phase="Live")) == {APP}
-    assert cache.update(RECORDS, stored(row_manifest("a"), 19, phase="Progressing")) == set()
+    assert cache.update(ROWS, stored(row_manifest("a"), 20, phase="Live")) == {APP}
+    assert cache.update(ROWS, stored(row_manifest("a"), 19, phase="Progressing")) == set()
     ((_, found),) = cache.of_app(APP)
     assert found["status"]["phase"] == "Live"
 
 
 def test_row_that_was_closed_stays_away_though_an_older_event_of_it_comes_late() -> None:
     cache = Cache()
-    cache.update(RECORDS, stored(row_manifest("a"), 20, phase="Live"))
-    cache.update(RECORDS, stored(row_manifest("a"), 22, phase="Superseded"))
-    cache.update(RECORDS, stored(row_manifest("a"), 21, phase="Live"))
+    cache.update(ROWS, stored(row_manifest("a"), 20, phase="Live"))
+    cache.update(ROWS, stored(row_manifest("a"), 22, phase="Superseded"))
+    cache.update(ROWS, stored(row_manifest("a"), 21, phase="Live"))
     assert rows(cache) == []
 
 
 def test_list_finds_what_a_watch_missed_and_leaves_what_is_newer() -> None:
     cache = Cache()
-    cache.update(RECORDS, stored(row_manifest("deleted-unseen"), 10))
-    cache.update(RECORDS, stored(row_manifest("created-since"), 31))
-    assert cache.update(RECORDS, stored(row_manifest("created-unseen"), 12)) == {APP}
-    assert cache.retain(RECORDS, {(NAMESPACE, "created-unseen")}, 30, None) == {APP}
+    cache.update(ROWS, stored(row_manifest("deleted-unseen"), 10))
+    cache.update(ROWS, stored(row_manifest("created-since"), 31))
+    assert cache.update(ROWS, stored(row_manifest("created-unseen"), 12)) == {APP}
+    assert cache.retain(ROWS, {(NAMESPACE, "created-unseen")}, 30, None) == {APP}
     assert sorted(rows(cache)) == ["created-since", "created-unseen"]
 
 
 def test_list_of_one_namespace_says_nothing_of_another() -> None:
     cache = Cache()
-    cache.update(RECORDS, stored(row_manifest("a"), 10))
-    assert cache.retain(RECORDS, set(), 30, frozenset({"other"})) == set()
+    cache.update(ROWS, stored(row_manifest("a"), 10))
+    assert cache.retain(ROWS, set(), 30, frozenset({"other"})) == set()
     assert rows(cache) == ["a"]
 
 
@@ -135,7 +135,7 @@ def test_runtime_wakes_only_apps_with_a_row_that_is_not_pinned() -> None:
     cache.update(APPS, stored(app_manifest(), 5))
     runtime = {"metadata": {"name": "tiny-1"}, "spec": {"version": "1.0.0", "image": "registry.test/x:1"}}
     assert cache.update(RUNTIMES, stored(runtime, 6)) == set()
-    cache.update(RECORDS, stored(row_manifest("waits"), 7))
+    cache.update(ROWS, stored(row_manifest("waits"), 7))
     assert cache.update(RUNTIMES, stored(runtime, 8)) == {APP}
 
 
@@ -144,7 +144,7 @@ def test_no_other_thread_changes_it() -> None:
     with ThreadPoolExecutor(1) as other:
         for change in (cache.update, cache.delete):
             with pytest.raises(RuntimeError, match="does not own it"):
-                other.submit(change, RECORDS, stored(row_manifest("a"), 5)).result()
+                other.submit(change, ROWS, stored(row_manifest("a"), 5)).result()
     assert rows(cache) == []
 
 
@@ -161,16 +161,16 @@ def test_object_that_was_made_anew_stays_though_the_end_of_the_one_before_it_com
     assert found["metadata"]["uid"] == "uid-of-the-new-one"
 
 
-@pytest.mark.parametrize(("resource", "spec"), [(RECORDS, {}), (RECORDS, None), (VERSIONS, []), (APPS, None), (PODS, None)])
+@pytest.mark.parametrize(("resource", "spec"), [(ROWS, {}), (ROWS, None), (VERSIONS, []), (APPS, None), (PODS, None)])
 def test_object_of_no_known_form_costs_no_other_object_anything(resource: ApiResource, spec: Any) -> None:
     cache = Cache()
-    cache.update(RECORDS, stored(row_manifest("a"), 10))
+    cache.update(ROWS, stored(row_manifest("a"), 10))
     cache.update(APPS, stored(app_manifest(), 10))
     odd = {"metadata": {"name": "a", "namespace": NAMESPACE}, "spec": spec}
     assert cache.update(resource, stored(odd, 11)) == set()
     assert rows(cache) == ["a"], "what was known of it is known still"
-    assert cache.update(RECORDS, stored(row_manifest("a"), 12)) == {APP}
-    assert cache.delete(RECORDS, stored(row_manifest("a"), 13)) == {APP}
+    assert cache.update(ROWS, stored(row_manifest("a"), 12)) == {APP}
+    assert cache.delete(ROWS, stored(row_manifest("a"), 13)) == {APP}
 
 
 def test_slice_wakes_its_app_and_those_of_the_gates_own_service_wake_each_app_that_has_one() -> None:

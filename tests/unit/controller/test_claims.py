@@ -10,7 +10,7 @@ from dynamiq_operator.controller.hostnames.claims import CLAIMS, FAILED_TTL, OWN
 from dynamiq_operator.controller.hostnames.foreign_routes import FOREIGN_ROUTE_TTL
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.plan import operations
@@ -381,7 +381,7 @@ async def test_of_two_routes_of_one_second_the_one_that_was_deployed_first_has_t
     for app, deployed in ((given.NAME, OLD), ("another", OLDER)):
         serves(process, app, NEW)
         row = stored(given.row_manifest(f"{app}-1", given.of_app(app), given.live(1, createdAt=deployed)))
-        process.informers.on_watch_event(RECORDS, "ADDED", row)
+        process.informers.on_watch_event(ROWS, "ADDED", row)
     found = await of(process)
     assert (found.state, found.holder) == (ClaimState.CONTESTED, (given.NAMESPACE, "another"))
 

@@ -14,7 +14,7 @@ import yaml
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import CONNECTIONS, DOWN_AFTER, JSON_PATCH, Client
 from dynamiq_operator.kube.credentials import Credentials
-from dynamiq_operator.kube.resources import APPS, PODS, RECORDS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, PODS, ROWS, VERSIONS
 from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
 from tests.support import factories as given
 from tests.support.controller import NAMED, Process, at
@@ -33,8 +33,8 @@ async def test_login_is_the_kubeconfigs(client: Client, script: Script) -> None:
 
 
 async def test_list_comes_in_pages_and_its_items_say_what_they_are(client: Client, script: Script) -> None:
-    script.on("GET", at(RECORDS), listed({"metadata": {"name": "a"}}, token="next"), listed({"metadata": {"name": "b"}}))
-    pages = [page async for page in client.pages(RECORDS, "demo", label="x=y", field="spec.app=chat")]
+    script.on("GET", at(ROWS), listed({"metadata": {"name": "a"}}, token="next"), listed({"metadata": {"name": "b"}}))
+    pages = [page async for page in client.pages(ROWS, "demo", label="x=y", field="spec.app=chat")]
     assert [item["metadata"]["name"] for page in pages for item in page["items"]] == ["a", "b"]
     assert {item["kind"] for page in pages for item in page["items"]} == {"Deployment"}
     selectors = {"limit": "500", "labelSelector": "x=y", "fieldSelector": "spec.app=chat"}
@@ -191,9 +191,9 @@ async def test_workers_of_an_api_server_that_is_down_wait_until_it_answers_someb
 
 @pytest.mark.parametrize("item", [None, "odd", {}, {"metadata": None}, {"metadata": {"uid": "u"}}])
 async def test_list_with_an_item_that_is_no_object_is_no_list(client: Client, script: Script, item: object) -> None:
-    script.on("GET", at(RECORDS), Reply(200, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "a"}}, item]}))
+    script.on("GET", at(ROWS), Reply(200, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "a"}}, item]}))
     with pytest.raises(errors.Unavailable):
-        assert [page async for page in client.pages(RECORDS, "demo")]
+        assert [page async for page in client.pages(ROWS, "demo")]
 
 
 @pytest.mark.parametrize("wrong_by", [timedelta(minutes=10), timedelta(days=-400)])
@@ -217,11 +217,11 @@ async def test_requests_that_hang_do_not_keep_the_lease_waiting(client: Client, 
         going_on.wait(300)
         return Reply(200, given.app_manifest())
 
-    script.on("GET", CHAT, hang).on("GET", at(RECORDS, "a"), given.row_manifest("a"))
+    script.on("GET", CHAT, hang).on("GET", at(ROWS, "a"), given.row_manifest("a"))
     hanging = [asyncio.create_task(client.get(APPS, "demo", "chat")) for _ in range(CONNECTIONS + 1)]
     try:
         async with client.apart() as apart, asyncio.timeout(240):
-            assert await apart.get(RECORDS, "demo", "a")
+            assert await apart.get(ROWS, "demo", "a")
         assert not any(task.done() for task in hanging)
     finally:
         going_on.set()

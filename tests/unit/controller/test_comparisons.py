@@ -15,7 +15,7 @@ from dynamiq_operator.controller.background.comparisons import PAUSES
 from dynamiq_operator.controller.background.recorder_reader import RecorderAccess
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, RECORDS, SECRETS
+from dynamiq_operator.kube.resources import APPS, ROWS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.runs import ComparedFigure, ComparedRow, Figures, NodeShare, RunComparison, Verdict
@@ -111,7 +111,7 @@ def watched(made: Manifest, **trial: Any) -> None:
 
 def seen(process: Process, app: given.Modifier = watched) -> None:
     process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(app)))
-    process.informers.on_watch_event(RECORDS, "ADDED", given.stored(LIVE))
+    process.informers.on_watch_event(ROWS, "ADDED", given.stored(LIVE))
 
 
 async def answered(process: Process) -> Snapshot:

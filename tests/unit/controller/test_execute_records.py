@@ -12,10 +12,10 @@ from dynamiq_operator.controller.hostnames.claims import CLAIMS
 from dynamiq_operator.controller.leading.leader import LeadershipLost
 from dynamiq_operator.desired.base import owner
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPROVALS, APPS, EVENTS, PODS, RECORDS
+from dynamiq_operator.kube.resources import APPROVALS, APPS, EVENTS, PODS, ROWS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Record
-from dynamiq_operator.model.record import Outcome, Phase, RecordStatus, Result
+from dynamiq_operator.model.objects import Row
+from dynamiq_operator.model.row import Outcome, Phase, Result, RowStatus
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.history.ledger import Ledger
 from tests.support import factories as given
@@ -24,25 +24,25 @@ from tests.support.guards import approval_manifest
 from tests.support.scripted import Reply, Script, failure
 
 APP = (given.NAMESPACE, given.NAME)
-ROW = at(RECORDS, "a")
+ROW = at(ROWS, "a")
 
 
 APP_PATH = at(APPS, given.NAME)
 OURS = given.with_meta(ownerReferences=[owner(given.an_app())])
 
 
-def row(version: int = 1, *modifiers: given.Modifier) -> Record:
+def row(version: int = 1, *modifiers: given.Modifier) -> Row:
     """Returns a row that the App owns."""
-    return Record.of(stored(given.row_manifest("a", OURS, *modifiers), version))
+    return Row.of(stored(given.row_manifest("a", OURS, *modifiers), version))
 
 
-def restored(version: int = 1, *modifiers: given.Modifier) -> Record:
+def restored(version: int = 1, *modifiers: given.Modifier) -> Row:
     """Returns a row without an owner."""
-    return Record.of(stored(given.row_manifest("a", *modifiers), version))
+    return Row.of(stored(given.row_manifest("a", *modifiers), version))
 
 
 def cached_rows(process: Process) -> list[str]:
-    return [raw["metadata"]["name"] for resource, raw in process.cache.of_app(APP) if resource is RECORDS]
+    return [raw["metadata"]["name"] for resource, raw in process.cache.of_app(APP) if resource is ROWS]
 
 
 def test_every_operation_has_its_function() -> None:
@@ -53,7 +53,7 @@ async def test_nothing_is_written_by_a_replica_that_no_longer_leads(process: Pro
     await process.lead()
     process.clock.later(11)
     with pytest.raises(LeadershipLost):
-        await process.executor.execute(APP, operations.Plan((operations.Group("row", (operations.OwnRecord(given.an_app(), row()),)),)))
+        await process.executor.execute(APP, operations.Plan((operations.Group("row", (operations.OwnRow(given.an_app(), row()),)),)))
     assert script.sent == []
 
 
@@ -61,13 +61,13 @@ async def test_an_operation_that_fails_ends_its_group_and_those_that_rely_on_it(
     """The rest of the group is skipped, and so are groups that rely on it, directly or indirectly. All others are done."""
     script.on("PATCH", ROW, failure(409, "Conflict"))
     script.on("PATCH", f"{ROW}/status", stored(given.row_manifest("a"), 2)).on("POST", at(EVENTS), NAMED)
-    app, status = given.an_app(), RecordStatus(phase=Phase.PENDING)
-    own, tell = operations.OwnRecord(app, row()), operations.Emit(app, "Said", "anything", key="k")
+    app, status = given.an_app(), RowStatus(phase=Phase.PENDING)
+    own, tell = operations.OwnRow(app, row()), operations.Emit(app, "Said", "anything", key="k")
     groups = (
         operations.Group("refused", (own, own)),
         operations.Group("after it", (tell,), frozenset({"refused"})),
         operations.Group("after that", (tell,), frozenset({"after it"})),
-        operations.Group("apart", (operations.SetRecordStatus(row(), status),), frozenset({"no such group"})),
+        operations.Group("apart", (operations.SetRowStatus(row(), status),), frozenset({"no such group"})),
     )
     await process.lead()
     (failed,) = await process.executor.execute(APP, operations.Plan(groups))
@@ -78,7 +78,7 @@ async def test_an_operation_that_fails_ends_its_group_and_those_that_rely_on_it(
 async def test_a_pass_ends_after_two_requests_that_nobody_answers(process: Process, script: Script) -> None:
     """Each of them takes as long as a request may last."""
     script.on("PATCH", ROW, Reply(cut=True))
-    own = operations.OwnRecord(given.an_app(), row())
+    own = operations.OwnRow(given.an_app(), row())
     await process.lead()
     failed = await process.executor.execute(APP, operations.Plan(tuple(operations.Group(str(each), (own,)) for each in range(5))))
     assert [each.group for each in failed] == ["0", "1"]
@@ -89,7 +89,7 @@ async def test_number_and_pins_are_set_in_one_guarded_request(process: Process, 
     script.on("PATCH", ROW, stored(given.row_manifest("a", given.pinned(3)), 8))
     state = process.states.of(APP)
     state.ledger = Ledger(known=True)
-    await execute(process, APP, operations.CompleteRecord(app, row(7), 3, pinned))
+    await execute(process, APP, operations.CompleteRow(app, row(7), 3, pinned))
     (patch,) = script.bodies("PATCH", ROW)
     assert patch["metadata"] == {"resourceVersion": "7", "ownerReferences": [owner(app)]}
     assert patch["spec"] == {"sequence": 3, "pinned": pinned.as_json() if pinned else None}
@@ -101,13 +101,13 @@ async def test_second_write_of_a_row_is_guarded_by_the_version_of_the_first(proc
     outcome = Outcome(result=Result.SUCCEEDED, reason="", at="2026-01-01T00:00:00Z", digest=given.UNSEALED)
     script.on("PATCH", ROW, stored(given.row_manifest("a", given.numbered(3)), 8), stored(given.row_manifest("a", given.live(3)), 9))
     script.on("PATCH", f"{ROW}/status", stored(given.row_manifest("a", given.live(3)), 10, phase="Live"))
-    status = RecordStatus(phase=given.a_row("a", given.live(3)).phase)
+    status = RowStatus(phase=given.a_row("a", given.live(3)).phase)
     await execute(
         process,
         APP,
-        operations.CompleteRecord(given.an_app(), row(7), 3, None),
-        operations.EndRecord(row(7), outcome),
-        operations.SetRecordStatus(row(7), status),
+        operations.CompleteRow(given.an_app(), row(7), 3, None),
+        operations.EndRow(row(7), outcome),
+        operations.SetRowStatus(row(7), status),
     )
     assert [sent.body["metadata"]["resourceVersion"] for sent in script.sent] == ["7", "8", "9"]
     assert script.sent[1].body["spec"] == {"outcome": outcome.as_json()}
@@ -125,11 +125,11 @@ async def test_status_removes_what_it_no_longer_says(process: Process, script: S
 
 
 async def test_row_that_git_asks_for_is_created_in_the_name_of_who_changed_it(process: Process, script: Script) -> None:
-    script.on("POST", at(RECORDS), stored(given.row_manifest("a")))
+    script.on("POST", at(ROWS), stored(given.row_manifest("a")))
     state = process.states.of(APP)
     state.ledger = Ledger(known=True)
-    await execute(process, APP, operations.CreateRecord(given.an_app(), "a", {"workflowVersion": "v2"}, "anna"))
-    (created,) = script.bodies("POST", at(RECORDS))
+    await execute(process, APP, operations.CreateRow(given.an_app(), "a", {"workflowVersion": "v2"}, "anna"))
+    (created,) = script.bodies("POST", at(ROWS))
     assert created["spec"] == {"app": given.NAME, "workflowVersion": "v2", "createdBy": "anna"}
     assert created["metadata"] == {"name": "a", "namespace": given.NAMESPACE, "ownerReferences": [owner(given.an_app())]}
     assert created["kind"] == "Deployment"
@@ -137,16 +137,16 @@ async def test_row_that_git_asks_for_is_created_in_the_name_of_who_changed_it(pr
 
 
 async def test_row_that_exists_was_created_before(process: Process, script: Script) -> None:
-    script.on("POST", at(RECORDS), failure(409, "AlreadyExists")).on("GET", ROW, stored(given.row_manifest("a")))
-    await execute(process, APP, operations.CreateRecord(given.an_app(), "a", {}, None))
+    script.on("POST", at(ROWS), failure(409, "AlreadyExists")).on("GET", ROW, stored(given.row_manifest("a")))
+    await execute(process, APP, operations.CreateRow(given.an_app(), "a", {}, None))
     assert cached_rows(process) == ["a"]
 
 
 async def test_row_of_a_deleted_app_of_the_same_name_is_waited_for(process: Process, script: Script) -> None:
     owned = given.with_meta(ownerReferences=[{"kind": "App", "uid": "uid-before"}])
-    script.on("POST", at(RECORDS), failure(409, "AlreadyExists")).on("GET", ROW, stored(given.row_manifest("a", owned)))
+    script.on("POST", at(ROWS), failure(409, "AlreadyExists")).on("GET", ROW, stored(given.row_manifest("a", owned)))
     with pytest.raises(errors.Conflict, match="being deleted"):
-        await execute(process, APP, operations.CreateRecord(given.an_app(), "a", {}, None))
+        await execute(process, APP, operations.CreateRow(given.an_app(), "a", {}, None))
     assert cached_rows(process) == []
 
 
@@ -159,7 +159,7 @@ async def test_row_that_nobody_owns_never_gets_an_owner_that_is_gone(process: Pr
     """Rows of a backup may be restored before their deleted App: with that owner, the garbage collector would delete the restored ledger."""
     app, pinned = given.an_app(), given.a_row("a", given.live(3)).pinned
     script.on("GET", APP_PATH, answer)
-    operation = operations.OwnRecord(app, restored()) if what == "own" else operations.CompleteRecord(app, restored(), None, pinned)
+    operation = operations.OwnRow(app, restored()) if what == "own" else operations.CompleteRow(app, restored(), None, pinned)
     with pytest.raises(errors.Conflict, match="App chat was deleted"):
         await execute(process, APP, operation)
     assert script.bodies("PATCH", ROW) == []
@@ -169,17 +169,15 @@ async def test_app_that_may_not_be_read_gives_nothing_an_owner_and_that_is_told(
     """It may lack the right with the rights of an older release."""
     script.on("GET", APP_PATH, failure(403, "Forbidden", "apps is forbidden"))
     with pytest.raises(errors.Unavailable, match="may have been deleted: apps is forbidden"):
-        await execute(process, APP, operations.OwnRecord(given.an_app(), restored()))
+        await execute(process, APP, operations.OwnRow(given.an_app(), restored()))
     assert process.states.of(APP).row_problems == {}
 
 
 async def test_app_is_looked_for_once_for_all_the_rows_that_it_takes(process: Process, script: Script) -> None:
     script.on("GET", APP_PATH, given.stored(given.app_manifest()))
-    script.on("PATCH", ROW, stored(given.row_manifest("a", OURS), 2)).on(
-        "PATCH", at(RECORDS, "b"), stored(given.row_manifest("b", OURS), 2)
-    )
-    other = Record.of(stored(given.row_manifest("b")))
-    await execute(process, APP, operations.OwnRecord(given.an_app(), restored()), operations.OwnRecord(given.an_app(), other))
+    script.on("PATCH", ROW, stored(given.row_manifest("a", OURS), 2)).on("PATCH", at(ROWS, "b"), stored(given.row_manifest("b", OURS), 2))
+    other = Row.of(stored(given.row_manifest("b")))
+    await execute(process, APP, operations.OwnRow(given.an_app(), restored()), operations.OwnRow(given.an_app(), other))
     assert [sent.method for sent in script.sent] == ["GET", "PATCH", "PATCH"]
 
 
@@ -188,13 +186,13 @@ async def test_number_that_the_apps_status_has_reserved_shows_that_it_is_there(p
     app = given.an_app()
     script.on("PATCH", at(APPS, given.NAME, "status"), given.stored(given.app_manifest()))
     script.on("PATCH", ROW, stored(given.row_manifest("a", OURS), 2))
-    await execute(process, APP, operations.SetAppStatus(app, app.status), operations.CompleteRecord(app, restored(), 1, None))
+    await execute(process, APP, operations.SetAppStatus(app, app.status), operations.CompleteRow(app, restored(), 1, None))
     assert [sent.method for sent in script.sent] == ["PATCH", "PATCH"]
 
 
 async def test_row_that_was_left_goes_with_the_app_that_it_was_of(process: Process, script: Script) -> None:
     script.on("PATCH", ROW, stored(given.row_manifest("a"), 8))
-    await execute(process, APP, operations.LeaveRecord(restored(7).meta, given.NAME, "uid-before"))
+    await execute(process, APP, operations.LeaveRow(restored(7).meta, given.NAME, "uid-before"))
     assert script.bodies("PATCH", ROW) == [
         {"metadata": {"resourceVersion": "7", "ownerReferences": [{**owner(given.an_app()), "uid": "uid-before"}]}}
     ]
@@ -204,7 +202,7 @@ async def test_row_that_retention_lets_go_is_deleted_by_its_uid(process: Process
     script.on("DELETE", ROW, NAMED)
     state = process.states.of(APP)
     state.ledger = Ledger(known=True).having([given.a_row("a", given.superseded(1)), given.a_row("b", given.live(2))])
-    await execute(process, APP, operations.DeleteRecord(given.an_app(), "a", "uid-of-a"))
+    await execute(process, APP, operations.DeleteRow(given.an_app(), "a", "uid-of-a"))
     assert script.bodies("DELETE", ROW)[0]["preconditions"] == {"uid": "uid-of-a"}
     assert [row.name for row in state.ledger.all()] == ["b"]
 
@@ -213,7 +211,7 @@ async def test_what_was_said_of_a_row_is_deleted_with_it(process: Process, scrip
     for name, about in (("yes", "a"), ("other", "b")):
         process.cache.update(APPROVALS, stored(approval_manifest(name, about)))
     script.on("DELETE", ROW, NAMED).on("DELETE", at(APPROVALS, "yes"), NAMED)
-    await execute(process, APP, operations.DeleteRecord(given.an_app(), "a", "uid-of-a"))
+    await execute(process, APP, operations.DeleteRow(given.an_app(), "a", "uid-of-a"))
     assert [sent.path for sent in script.sent] == [at(APPROVALS, "yes"), ROW]
 
 
@@ -224,7 +222,7 @@ async def test_what_was_said_of_a_row_is_deleted_with_it(process: Process, scrip
     ("about", "kind", "warning", "type_"),
     [(given.an_app(), "App", False, "Normal"), (given.a_row("a"), "Deployment", True, "Warning")],
 )
-async def test_event_is_about_its_object(process: Process, script: Script, about: Record, kind: str, warning: bool, type_: str) -> None:
+async def test_event_is_about_its_object(process: Process, script: Script, about: Row, kind: str, warning: bool, type_: str) -> None:
     script.on("POST", at(EVENTS), NAMED)
     await execute(process, APP, operations.Emit(about, "Deployed", "x" * 2000, "key", warning))
     (event,) = script.bodies("POST", at(EVENTS))
@@ -237,7 +235,7 @@ async def test_event_is_about_its_object(process: Process, script: Script, about
 @pytest.mark.parametrize("answer", [failure(409, "AlreadyExists"), failure(403, "Forbidden"), failure(503, "ServiceUnavailable")])
 async def test_event_that_cannot_be_written_ends_nothing(process: Process, script: Script, answer: Reply) -> None:
     script.on("POST", at(EVENTS), answer).on("PATCH", ROW, stored(given.row_manifest("a"), 2))
-    await execute(process, APP, operations.Emit(given.an_app(), "Deployed", "v2", "key"), operations.OwnRecord(given.an_app(), row()))
+    await execute(process, APP, operations.Emit(given.an_app(), "Deployed", "v2", "key"), operations.OwnRow(given.an_app(), row()))
     assert len(script.sent) == 2
 
 

@@ -13,7 +13,7 @@ from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.desired.gate_keys import gate_keys
 from dynamiq_operator.desired.gate_slice import gate_slice
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, RECORDS, SECRETS, SLICES
+from dynamiq_operator.kube.resources import APPS, ROWS, SECRETS, SLICES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.gates import GateNote
 from dynamiq_operator.model.objects import Manifest
@@ -82,7 +82,7 @@ async def test_keys_that_changed_meanwhile_are_looked_at_again_first(process: Pr
 
 def see(process: Process, config: Manifest, *modifiers: given.Modifier) -> None:
     process.informers.on_watch_event(APPS, "ADDED", stored(given.stored(given.app_manifest(*modifiers))))
-    process.informers.on_watch_event(RECORDS, "ADDED", stored(given.stored(given.row_manifest("a", given.live(1, config=config)))))
+    process.informers.on_watch_event(ROWS, "ADDED", stored(given.stored(given.row_manifest("a", given.live(1, config=config)))))
 
 
 async def test_what_the_gate_has_is_read_once_and_of_private_serverless_apps_alone(process: Process, script: Script) -> None:
@@ -93,7 +93,7 @@ async def test_what_the_gate_has_is_read_once_and_of_private_serverless_apps_alo
     assert not [sent for sent in script.sent if sent.path.startswith(THERE)]
 
     process.informers.on_watch_event(APPS, "MODIFIED", stored(given.stored(given.app_manifest()), 5))
-    process.informers.on_watch_event(RECORDS, "MODIFIED", stored(given.stored(given.row_manifest("a", given.live(1, config=SLEEPY))), 5))
+    process.informers.on_watch_event(ROWS, "MODIFIED", stored(given.stored(given.row_manifest("a", given.live(1, config=SLEEPY))), 5))
     script.on("GET", f"{THERE}/{NAME}", missing("secrets", NAME))
     for _ in range(2):
         assert (await process.observer.observe(APP)).secrets.gate_keys == ""
@@ -114,7 +114,7 @@ async def test_what_the_gate_had_is_read_anew_where_an_app_is_serverless_again(p
     assert (await process.observer.observe(APP)).secrets.gate_keys == "40"
     for version, (config, known) in enumerate([(given.CONFIG, None), (SLEEPY, "")], 5):
         row = given.row_manifest("a", given.live(1, config=config))
-        process.informers.on_watch_event(RECORDS, "MODIFIED", stored(given.stored(row), version))
+        process.informers.on_watch_event(ROWS, "MODIFIED", stored(given.stored(row), version))
         assert (await process.observer.observe(APP)).secrets.gate_keys == known
 
 
@@ -154,9 +154,7 @@ async def test_digests_go_with_their_app_and_with_its_type(process: Process, scr
     gone, other = at_gate("gone", "uid-of-gone"), at_gate(uid="of-the-app-before")
     other["metadata"]["name"] = "other"
     assert await swept(process, script, at_gate(), gone, other) == [gone["metadata"]["name"], "other"]
-    process.informers.on_watch_event(
-        RECORDS, "MODIFIED", stored(given.stored(given.row_manifest("a", given.live(1, config=given.CONFIG))), 9)
-    )
+    process.informers.on_watch_event(ROWS, "MODIFIED", stored(given.stored(given.row_manifest("a", given.live(1, config=given.CONFIG))), 9))
     assert await swept(process, script, at_gate()) == [NAME]
 
 
@@ -167,7 +165,7 @@ async def test_digests_stay_where_it_is_not_known_that_the_app_is_gone(process: 
     assert await swept(process, script, at_gate("gone", "u")) == []
     process.denials.note(APPS, given.NAMESPACE, None)
     see(process, SLEEPY)
-    process.informers.on_watch_event(RECORDS, "DELETED", stored(given.row_manifest("a"), 99))
+    process.informers.on_watch_event(ROWS, "DELETED", stored(given.row_manifest("a"), 99))
     assert await swept(process, script, at_gate()) == [], "rows that are not known say nothing of the type"
 
 

@@ -15,7 +15,7 @@ from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.guard_index import APPROVALS_MAX
 from dynamiq_operator.controller.watching import feed, informers
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, POLICIES, RECORDS, REJECTIONS, ApiResource
+from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, POLICIES, REJECTIONS, ROWS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.objects import Manifest, parse_time
@@ -53,7 +53,7 @@ class Watched:
         return self.cache.delete(resource, self._next(resource, made))
 
     def _of_row(self, made: Manifest) -> Manifest:
-        row = self.cache.get(RECORDS, made["metadata"]["namespace"], made["spec"].get("row", ""))
+        row = self.cache.get(ROWS, made["metadata"]["namespace"], made["spec"].get("row", ""))
         if row is None or made["spec"].get("digest") != given.UNSEALED:
             return made
         return {**made, "spec": {**made["spec"], "digest": row["spec"]["pinned"]["digest"]}}
@@ -106,32 +106,32 @@ def test_labels_of_a_namespace_concern_its_apps_where_there_is_a_policy_and_ours
 
 
 def test_an_approval_concerns_the_app_whose_open_row_it_names(watched: Watched) -> None:
-    watched.put(RECORDS, given.row_manifest("live", given.live(1)), given.row_manifest("a", given.progressing(2, guards=AWAITS)))
+    watched.put(ROWS, given.row_manifest("live", given.live(1)), given.row_manifest("a", given.progressing(2, guards=AWAITS)))
     assert watched.put(APPROVALS, approval_manifest("yes", "a")) == {APP}
     assert watched.put(APPROVALS, approval_manifest("late", "live"), approval_manifest("lost", "gone")) == set()
     assert watched.take(APPROVALS, approval_manifest("yes", "a")) == {APP}
 
 
 async def test_a_word_on_what_goes_back_and_is_live_is_heard(process: Process, watched: Watched, script: Script) -> None:
-    script.on("GET", at(RECORDS), listed())
+    script.on("GET", at(ROWS), listed())
     approvals_stamped(script, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")
-    watched.put(RECORDS, given.row_manifest("back", given.live(3, holds={"row": "back", "sequence": 3})))
+    watched.put(ROWS, given.row_manifest("back", given.live(3, holds={"row": "back", "sequence": 3})))
     assert watched.put(APPROVALS, approval_manifest("word", "back", purpose="Resume")) == {APP}
     assert [each.meta.name for each in (await observed(process)).approvals] == ["word"]
 
 
 def test_a_rejection_concerns_the_apps_whose_rows_are_to_be_pinned_or_wait_there_or_for_a_promotion_from_there(watched: Watched) -> None:
     assert watched.put(REJECTIONS, rejection_manifest("bad", "v2")) == set()
-    watched.put(RECORDS, given.row_manifest("live", given.live(1)))
+    watched.put(ROWS, given.row_manifest("live", given.live(1)))
     assert watched.put(REJECTIONS, rejection_manifest("worse", "v3")) == set()
-    watched.put(RECORDS, given.row_manifest("a", given.progressing(2, guards=AWAITS)))
+    watched.put(ROWS, given.row_manifest("a", given.progressing(2, guards=AWAITS)))
     promoted = {"namespace": given.NAMESPACE, "app": "chat", "row": "live", "hash": given.flow_hash("v1")}
-    watched.put(RECORDS, given.row_manifest("p", given.in_namespace("shop"), given.asking(promotedFrom=promoted)))
+    watched.put(ROWS, given.row_manifest("p", given.in_namespace("shop"), given.asking(promotedFrom=promoted)))
     elsewhere = {**promoted, "cluster": "eu-staging"}
-    watched.put(RECORDS, given.row_manifest("e", given.in_namespace("depot"), given.asking(promotedFrom=elsewhere)))
+    watched.put(ROWS, given.row_manifest("e", given.in_namespace("depot"), given.asking(promotedFrom=elsewhere)))
     assert watched.put(REJECTIONS, rejection_manifest("again", "v4")) == {APP, OTHER}
     released = {"at": "2026-01-01T00:00:00Z", "guards": ["AwaitingApproval"]}
-    watched.put(RECORDS, given.row_manifest("a", given.progressing(2, guards=AWAITS), given.with_spec(released=released)))
+    watched.put(ROWS, given.row_manifest("a", given.progressing(2, guards=AWAITS), given.with_spec(released=released)))
     assert watched.put(REJECTIONS, rejection_manifest("more", "v5")) == {OTHER}
 
 
@@ -142,9 +142,9 @@ def test_an_event_costs_the_same_with_a_thousand_apps() -> None:
         watched, number = Watched(Cache()), itertools.count()
         for app in (f"app-{number}" for number in range(count)):
             watched.put(APPS, given.app_manifest(name=app))
-            watched.put(RECORDS, given.row_manifest(f"{app}-live", given.of_app(app), given.live(1)))
+            watched.put(ROWS, given.row_manifest(f"{app}-live", given.of_app(app), given.live(1)))
             watched.put(APPROVALS, approval_manifest(f"{app}-old", f"{app}-gone"))
-        watched.put(RECORDS, given.row_manifest("a", given.of_app("app-7"), given.progressing(2, guards=AWAITS)))
+        watched.put(ROWS, given.row_manifest("a", given.of_app("app-7"), given.progressing(2, guards=AWAITS)))
         approval, rejection = approval_manifest("yes", "a"), rejection_manifest("no", "v9")
         sys.setprofile(_counting(number))
         try:
@@ -175,14 +175,14 @@ def test_of_a_namespace_its_labels_of_ours_are_kept_alone() -> None:
 
 
 async def test_without_policies_nothing_is_there_and_nothing_is_asked(process: Process, watched: Watched, script: Script) -> None:
-    watched.put(RECORDS, given.row_manifest("live", given.live(1)))
+    watched.put(ROWS, given.row_manifest("live", given.live(1)))
     assert await observed(process) == ObservedGuards()
     assert script.sent == []
 
 
 async def test_policies_approvals_and_rejections_of_its_own_are_observed(process: Process, watched: Watched, script: Script) -> None:
     watched.put(DEPLOY_POLICIES, policy_manifest("b"), policy_manifest("a", selector={}), policy_manifest("shops", selector=BY_TIER))
-    watched.put(RECORDS, given.row_manifest("row", given.progressing(1, guards=AWAITS)), given.row_manifest("live", given.live(1)))
+    watched.put(ROWS, given.row_manifest("row", given.progressing(1, guards=AWAITS)), given.row_manifest("live", given.live(1)))
     watched.put(
         APPROVALS, approval_manifest("second", "row", given.created(9), by="cy"), approval_manifest("first", "row", given.created(5))
     )
@@ -191,7 +191,7 @@ async def test_policies_approvals_and_rejections_of_its_own_are_observed(process
     watched.put(REJECTIONS, rejection_manifest("bad", "v2"), rejection_manifest("once", "v3", withdrawn=withdrawn))
     watched.put(REJECTIONS, rejection_manifest("elsewhere", "v4", given.in_namespace("shop")))
     approvals_stamped(script, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
-    script.on("GET", at(RECORDS), listed())
+    script.on("GET", at(ROWS), listed())
     found = await observed(process)
     assert [policy.meta.name for policy in found.policies] == ["a", "b"]
     assert [approval.meta.name for approval in found.approvals] == ["first", "second"]
@@ -204,8 +204,8 @@ async def test_policies_approvals_and_rejections_of_its_own_are_observed(process
 async def test_whether_approvals_are_stamped_is_read_once_a_minute_while_one_names_an_open_row(
     process: Process, watched: Watched, script: Script
 ) -> None:
-    watched.put(RECORDS, given.row_manifest("row", given.progressing(1, guards=AWAITS)))
-    script.on("GET", at(RECORDS), listed())
+    watched.put(ROWS, given.row_manifest("row", given.progressing(1, guards=AWAITS)))
+    script.on("GET", at(ROWS), listed())
     await observed(process)
     path = POLICIES[0].path("", names.APPROVAL_POLICY)
     watched.put(APPROVALS, approval_manifest("yes", "row"))
@@ -225,13 +225,13 @@ async def test_a_promotion_meets_the_rejection_at_its_source_and_its_source_is_r
         return {"namespace": "shop", "app": "chat", "row": f"of-{version}", "hash": given.flow_hash(version)}
 
     watched.put(REJECTIONS, rejection_manifest("bad", "v2", given.in_namespace("shop")))
-    watched.put(RECORDS, given.row_manifest("bad", given.asking(promotedFrom=promotion("v2")), given.progressing(1, guards=SOAKS)))
-    watched.put(RECORDS, given.row_manifest("good", given.asking(promotedFrom=promotion("v3")), given.progressing(2, guards=AWAITS)))
-    script.on("GET", at(RECORDS), listed())
-    script.on("GET", RECORDS.path("shop", "of-v2"), stored(given.row_manifest("of-v2", given.live(1))))
-    script.on("GET", RECORDS.path("shop", "of-v3"), stored(given.row_manifest("of-v3", given.live(2, "v3"))))
+    watched.put(ROWS, given.row_manifest("bad", given.asking(promotedFrom=promotion("v2")), given.progressing(1, guards=SOAKS)))
+    watched.put(ROWS, given.row_manifest("good", given.asking(promotedFrom=promotion("v3")), given.progressing(2, guards=AWAITS)))
+    script.on("GET", at(ROWS), listed())
+    script.on("GET", ROWS.path("shop", "of-v2"), stored(given.row_manifest("of-v2", given.live(1))))
+    script.on("GET", ROWS.path("shop", "of-v3"), stored(given.row_manifest("of-v3", given.live(2, "v3"))))
     elsewhere = {**promotion("v2"), "cluster": "eu-staging"}
-    watched.put(RECORDS, given.row_manifest("far", given.asking(promotedFrom=elsewhere), given.progressing(3, guards=AWAITS)))
+    watched.put(ROWS, given.row_manifest("far", given.asking(promotedFrom=elsewhere), given.progressing(3, guards=AWAITS)))
     snapshot = await process.observer.observe(APP)
     assert {row: each.meta.name for row, each in snapshot.guards.at_source.items()} == {"bad": "bad"}
     assert set(snapshot.sources.promotions) == {"bad", "good"}, "whatever it waits for"
@@ -239,20 +239,20 @@ async def test_a_promotion_meets_the_rejection_at_its_source_and_its_source_is_r
 
 async def test_a_version_is_live_at_its_source_by_a_row_that_only_scales_it(process: Process, watched: Watched, script: Script) -> None:
     promoted = {"namespace": "shop", "app": "chat", "row": "first", "hash": given.flow_hash("v1")}
-    watched.put(RECORDS, given.row_manifest("row", given.asking(promotedFrom=promoted), given.progressing(1, guards=SOAKS)))
+    watched.put(ROWS, given.row_manifest("row", given.asking(promotedFrom=promoted), given.progressing(1, guards=SOAKS)))
     live = {"row": "second", "sequence": 2, "workflowVersion": "v1", "runtime": "1.0.0"}
     watched.put(APPS, given.app_manifest(given.in_namespace("shop"), given.with_status(live=live)))
-    script.on("GET", at(RECORDS), listed())
-    script.on("GET", RECORDS.path("shop", "first"), stored(given.row_manifest("first", given.superseded(1))))
+    script.on("GET", at(ROWS), listed())
+    script.on("GET", ROWS.path("shop", "first"), stored(given.row_manifest("first", given.superseded(1))))
     for version, phase in (("v1", "Live"), ("v2", "Superseded")):
-        script.on("GET", RECORDS.path("shop", "second"), stored(given.row_manifest("second", given.live(2, version))))
+        script.on("GET", ROWS.path("shop", "second"), stored(given.row_manifest("second", given.live(2, version))))
         snapshot = await process.observer.observe(APP)
         assert snapshot.sources.promotions["row"].phase == phase
 
 
 async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(process: Process, watched: Watched, script: Script) -> None:
     """Anybody who may create Approvals may create many; purpose Withdraw needs no other right."""
-    watched.put(RECORDS, given.row_manifest("row", given.with_spec(createdBy="ann"), given.progressing(1, guards=AWAITS)))
+    watched.put(ROWS, given.row_manifest("row", given.with_spec(createdBy="ann"), given.progressing(1, guards=AWAITS)))
     other = "sha256:" + "b" * 64
     for number in range(300):
         flood = [
@@ -263,7 +263,7 @@ async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(pro
         ]
         assert watched.put(APPROVALS, *flood) == set()
     assert await observed(process) == ObservedGuards(), "and nothing is asked"
-    script.on("GET", at(RECORDS), listed())
+    script.on("GET", at(ROWS), listed())
     approvals_stamped(script, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")
     for number in range(300):
         watched.put(APPROVALS, approval_manifest(f"again-{number:03}", "row", given.created(number)))
@@ -303,8 +303,8 @@ async def test_what_is_there_and_cannot_be_read_is_unknown_and_not_absent(
     process: Process, watched: Watched, script: Script, resource: ApiResource, made: Manifest, says: str
 ) -> None:
     """It concerns this App alone: a policy that visibly selects other namespaces does not make it unknown."""
-    watched.put(RECORDS, given.row_manifest("row", given.progressing(1, guards=AWAITS)))
-    script.on("GET", at(RECORDS), listed())
+    watched.put(ROWS, given.row_manifest("row", given.progressing(1, guards=AWAITS)))
+    script.on("GET", at(ROWS), listed())
     watched.put(resource, made)
     found = await observed(process)
     assert found.unknown.startswith(says)
@@ -329,9 +329,9 @@ async def test_rejections_at_the_source_of_a_promotion_that_cannot_be_listed_are
     process: Process, watched: Watched, script: Script
 ) -> None:
     promoted = {"namespace": "shop", "app": "chat", "row": "a", "hash": given.flow_hash("v2")}
-    watched.put(RECORDS, given.row_manifest("p", given.asking(promotedFrom=promoted), given.progressing(1, guards=AWAITS)))
-    script.on("GET", at(RECORDS), listed())
-    script.on("GET", RECORDS.path("shop", "a"), stored(given.row_manifest("a", given.live(1, "v2"))))
+    watched.put(ROWS, given.row_manifest("p", given.asking(promotedFrom=promoted), given.progressing(1, guards=AWAITS)))
+    script.on("GET", at(ROWS), listed())
+    script.on("GET", ROWS.path("shop", "a"), stored(given.row_manifest("a", given.live(1, "v2"))))
     process.denials.note(REJECTIONS, "shop", "no right")
     assert (await observed(process)).unknown == "Rejections cannot be listed: no right"
 
@@ -346,9 +346,9 @@ async def test_an_operator_of_some_namespaces_asks_for_the_rejection_at_the_sour
     watched.put(APPS, given.app_manifest(given.public()))
     promoted = {"namespace": "shop", "app": "chat", "row": "a", "hash": given.flow_hash("v2")}
     pinned: dict[str, Any] = {"guards": AWAITS, "promotedFrom": {"row": "a", "verified": is_promotion}}
-    watched.put(RECORDS, given.row_manifest("p", given.asking(promotedFrom=promoted), given.progressing(1, **pinned)))
-    script.on("GET", at(RECORDS), listed())
-    script.on("GET", RECORDS.path("shop", "a"), stored(given.row_manifest("a", given.live(1, "v2"))))
+    watched.put(ROWS, given.row_manifest("p", given.asking(promotedFrom=promoted), given.progressing(1, **pinned)))
+    script.on("GET", at(ROWS), listed())
+    script.on("GET", ROWS.path("shop", "a"), stored(given.row_manifest("a", given.live(1, "v2"))))
     standing = stored(rejection_manifest("bad", "v2", given.in_namespace("shop")))
     withdrawn = stored(rejection_manifest("once", "v2", given.in_namespace("shop"), withdrawn={"by": "bo", "reason": "mended"}))
     script.on("GET", there, listed(withdrawn, standing))

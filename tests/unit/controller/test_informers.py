@@ -12,7 +12,7 @@ from dynamiq_operator.controller.watching import informers
 from dynamiq_operator.controller.watching.feed import GONE
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS, RUNTIMES, SLICES, WATCHED
+from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, ROWS, RUNTIMES, SLICES, WATCHED
 from dynamiq_operator.model import names
 from tests.support import factories as given
 from tests.support.controller import Process, empty_cluster, stored
@@ -43,8 +43,8 @@ async def test_namespaces_that_are_served_are_listed_one_by_one_and_runtimes_onc
     await process.sync()
     paths = [sent.path for sent in script.sent]
     assert [path for path in paths if names.GATE_NAMESPACE in path] == [SLICES.path(names.GATE_NAMESPACE)], "that much says of the gate all"
-    assert RECORDS.path("a") in paths
-    assert RECORDS.path("b") in paths
+    assert ROWS.path("a") in paths
+    assert ROWS.path("b") in paths
     assert paths.count(RUNTIMES.path()) == 1
     assert not script.unscripted
 

@@ -9,7 +9,7 @@ import pytest
 from dynamiq_operator.controller.hostnames.claims import CLAIMS
 from dynamiq_operator.controller.upkeep.lost_claims import SEARCH_PERIOD
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, ROWS, SECRETS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.claim import ClaimState
@@ -169,8 +169,8 @@ async def test_no_app_is_looked_at_before_the_first_look_at_claims(process: Proc
 async def test_a_leader_that_cannot_begin_works_and_tries_again(process: Process, script: Script) -> None:
     """Everything other than hostnames works meanwhile."""
     script.on("GET", PATH, failure(503, "ServiceUnavailable"))
-    process.cache.update(RECORDS, given.stored(given.row_manifest("waits-for-its-app")))
-    waits = at(RECORDS, "waits-for-its-app", "status")
+    process.cache.update(ROWS, given.stored(given.row_manifest("waits-for-its-app")))
+    waits = at(ROWS, "waits-for-its-app", "status")
     script.on("PATCH", waits, stored(given.row_manifest("waits-for-its-app"), 2))
     await process.lead()
     running = asyncio.create_task(process.workers.run())

@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.desired.base import CRON_JOB, SECRET, SERVICE, WORKLOAD, child
 from dynamiq_operator.desired.gate_keys import gate_keys
-from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, RECORDS, SECRETS, ApiResource
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, ROWS, SECRETS, ApiResource
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.secrets import KeysPresence
@@ -26,7 +26,7 @@ OLD, NEW = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
 
 @pytest.fixture
 def script() -> Script:
-    script = Script().on("GET", at(SECRETS, KEYS), failure(404, "NotFound")).on("GET", at(RECORDS), listed())
+    script = Script().on("GET", at(SECRETS, KEYS), failure(404, "NotFound")).on("GET", at(ROWS), listed())
     for plural in ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings"):
         script.on("GET", f"/apis/admissionregistration.k8s.io/v1/{plural}/dynamiq-rows", failure(404, "NotFound"))
     return script
@@ -34,7 +34,7 @@ def script() -> Script:
 
 def event(process: Process, resource: ApiResource, made: Manifest, version: int, type_: str = "ADDED") -> None:
     """Reports the object at this resourceVersion, as a watch does."""
-    found = given.stored(made) if resource in (APPS, RECORDS) else {**made, "metadata": {"uid": f"uid-{version}", **made["metadata"]}}
+    found = given.stored(made) if resource in (APPS, ROWS) else {**made, "metadata": {"uid": f"uid-{version}", **made["metadata"]}}
     process.informers.on_watch_event(resource, type_, {**found, "metadata": {**found["metadata"], "resourceVersion": str(version)}})
 
 
@@ -43,7 +43,7 @@ def app(process: Process, uid: str, version: int, type_: str = "ADDED", **meta: 
 
 
 def row(process: Process, name: str, version: int, *modifiers: given.Modifier) -> None:
-    event(process, RECORDS, given.row_manifest(name, *modifiers), version)
+    event(process, ROWS, given.row_manifest(name, *modifiers), version)
 
 
 def owned(uid: str) -> given.Modifier:
@@ -132,7 +132,7 @@ async def test_rows_that_it_owned_are_no_rows_of_the_next(process: Process, scri
     event(process, APPS, given.app_manifest(given.with_meta(uid="uid-second"), given.with_deploy(workflowVersion="v1")), 9)
     row(process, "of-the-first", 4, given.live(7), owned("uid-first"))
     row(process, "of-the-second", 10, given.pinned(1), owned("uid-second"))
-    script.on("GET", at(RECORDS), listed(given.stored(given.row_manifest("closed", given.superseded(6), owned("uid-first")))))
+    script.on("GET", at(ROWS), listed(given.stored(given.row_manifest("closed", given.superseded(6), owned("uid-first")))))
     snapshot = await observe(process)
     assert names_of(snapshot) == (["of-the-second"], [])
     assert [each.name for each in snapshot.ledger.all()] == ["of-the-second"]
@@ -142,7 +142,7 @@ async def test_rows_that_it_owned_are_no_rows_of_the_next(process: Process, scri
 async def test_row_of_the_first_is_none_that_the_second_can_restore(process: Process, script: Script) -> None:
     app(process, "uid-second", 9)
     row(process, "back", 10, given.asking(restores="closed"), given.numbered(1), owned("uid-second"))
-    script.on("GET", at(RECORDS, "closed"), given.stored(given.row_manifest("closed", given.superseded(6), owned("uid-first"))))
+    script.on("GET", at(ROWS, "closed"), given.stored(given.row_manifest("closed", given.superseded(6), owned("uid-first"))))
     assert names_of(await observe(process)) == (["back"], [])
 
 
@@ -183,7 +183,7 @@ async def test_row_of_the_first_is_no_source_of_a_promotion(process: Process, sc
     app(process, "uid-of-target", 10)
     promoted = {"namespace": "test", "app": given.NAME, "row": "source", "hash": given.flow_hash("v1")}
     row(process, "to-promote", 11, given.asking(promotedFrom=promoted))
-    script.on("GET", RECORDS.path("test", "source"), given.stored(given.row_manifest("source", given.live(1), owned(uid))))
+    script.on("GET", ROWS.path("test", "source"), given.stored(given.row_manifest("source", given.live(1), owned(uid))))
     assert set((await observe(process)).sources.promotions) == found
 
 
@@ -212,7 +212,7 @@ async def test_access_keys_let_nobody_in_who_had_those_of_the_first(
     """This Secret decides who may call, and its name is the same. A restored one has no owner, and never gets one."""
     app(process, "uid-second", 9, creationTimestamp="2026-11-24T12:00:00Z")
     row(process, "live", 10, given.live(1), owned("uid-second"))
-    pinned = process.cache.get(RECORDS, given.NAMESPACE, "live")
+    pinned = process.cache.get(ROWS, given.NAMESPACE, "live")
     assert pinned is not None
     pinned["spec"]["pinned"]["createdAt"] = OLD if restored else "2026-11-24T12:00:01Z"
     secret = child(SECOND, SECRET, KEYS)

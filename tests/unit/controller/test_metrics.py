@@ -9,10 +9,10 @@ from dynamiq_operator.controller.telemetry.live_rows import LiveRows
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.desired.base import owner
 from dynamiq_operator.desired.pins import Pins
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Record
-from dynamiq_operator.model.record import Outcome, Result
+from dynamiq_operator.model.objects import Row
+from dynamiq_operator.model.row import Outcome, Result
 from dynamiq_operator.plan import operations
 from tests.support import factories as given
 from tests.support.controller import Process, at, execute, stored
@@ -20,19 +20,19 @@ from tests.support.scripted import Script, failure
 from tests.support.waiting import IN_TIME
 
 APP = (given.NAMESPACE, given.NAME)
-ROW = at(RECORDS, "a")
+ROW = at(ROWS, "a")
 
 
 def sample(process: Process, name: str, **labels: str) -> float | None:
     return process.metrics.registry.get_sample_value(name, labels)
 
 
-def ending(result: Result, at: str = "2026-01-01T00:05:00Z") -> operations.EndRecord:
-    row = Record.of(stored(given.row_manifest("a", given.progressing(3))))
+def ending(result: Result, at: str = "2026-01-01T00:05:00Z") -> operations.EndRow:
+    row = Row.of(stored(given.row_manifest("a", given.progressing(3))))
     assert row.pinned is not None
     began = row.pinned.model_copy(update={"created_at": "2026-01-01T00:04:00Z"})
-    row = Record(row.meta, row.spec.model_copy(update={"pinned": began}), row.status, row.raw_spec)
-    return operations.EndRecord(row, Outcome(result=result, reason="", at=at, digest=given.UNSEALED))
+    row = Row(row.meta, row.spec.model_copy(update={"pinned": began}), row.status, row.raw_spec)
+    return operations.EndRow(row, Outcome(result=result, reason="", at=at, digest=given.UNSEALED))
 
 
 async def test_a_deploy_is_counted_once_its_outcome_is_written_and_not_before(process: Process, script: Script) -> None:
@@ -49,11 +49,11 @@ async def test_a_deploy_is_counted_once_its_outcome_is_written_and_not_before(pr
 
 async def test_a_row_that_takes_a_version_back_is_a_revert_and_one_of_git_is_none(process: Process, script: Script) -> None:
     revert = names.revert_row(given.NAME, "a")
-    script.on("POST", at(RECORDS), stored(given.row_manifest("b")), stored(given.row_manifest(revert)), failure(409, "AlreadyExists"))
-    script.on("GET", at(RECORDS, revert), stored(given.row_manifest(revert)))
+    script.on("POST", at(ROWS), stored(given.row_manifest("b")), stored(given.row_manifest(revert)), failure(409, "AlreadyExists"))
+    script.on("GET", at(ROWS, revert), stored(given.row_manifest(revert)))
     app = given.an_app()
-    declared = operations.CreateRecord(app, "b", {"workflowVersion": "v2"}, "anna")
-    taken_back = operations.CreateRecord(app, revert, {"restores": "a"}, "operator")
+    declared = operations.CreateRow(app, "b", {"workflowVersion": "v2"}, "anna")
+    taken_back = operations.CreateRow(app, revert, {"restores": "a"}, "operator")
     await execute(process, APP, declared, taken_back, taken_back)
     assert sample(process, "dynamiq_reverts_total") == 1, "a repeat that meets its own row makes none"
 
@@ -64,7 +64,7 @@ async def test_a_row_past_the_rules_is_counted_once_it_is_pinned(process: Proces
     live = given.a_row("a", given.live(3, "v1"))
     script.on("PATCH", ROW, failure(409, "Conflict"), stored(given.row_manifest("a", given.live(3, "v1")), 9))
     await process.lead()
-    complete = operations.CompleteRecord(given.an_app(), row, 3, live.pinned)
+    complete = operations.CompleteRow(given.an_app(), row, 3, live.pinned)
     plan = operations.Plan((operations.Group("all", (complete,)),))
     await process.executor.execute(APP, plan)
     assert sample(process, "dynamiq_bypasses_total") == 0, "its write was refused"
@@ -94,11 +94,11 @@ async def test_each_app_has_one_series_of_what_it_serves_while_this_replica_lead
     process.metrics.registry.register(LiveRows(process.cache, lambda: process.election.leads))
     row = given.row_manifest("a", given.live(3, "v2"))
     served = {"row": "a", "sequence": 3, "workflowVersion": "v2", "runtime": "1"}
-    process.cache.update(RECORDS, given.stored(row))
+    process.cache.update(ROWS, given.stored(row))
     app = given.stored(given.app_manifest(given.with_status(live=served)))
     process.cache.update(APPS, app)
     process.cache.update(APPS, given.stored(given.app_manifest(name="empty")))
-    pinned = Record.of(given.stored(row)).pinned
+    pinned = Row.of(given.stored(row)).pinned
     assert pinned is not None
     of_app = {"namespace": APP[0], "app": APP[1], "workflow_version": "v2", "sequence": "3", "pins": Pins.of(pinned).digest}
 

@@ -16,7 +16,7 @@ from dynamiq_operator.controller.notifications.secrets import SECRET_KEPT
 from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, SinkRef
 from dynamiq_operator.controller.notifications.takeover import Mark
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, EVENTS, RECORDS, SECRETS, SLICES
+from dynamiq_operator.kube.resources import APPS, EVENTS, ROWS, SECRETS, SLICES
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.model.policy import SinkFormat
@@ -63,7 +63,7 @@ def ending(name: str = "a", sequence: int = 1) -> operations.Plan:
     row = given.a_row(name, given.progressing(sequence))
     outcome = given.a_row(name, given.failed(sequence)).outcome
     assert outcome is not None
-    group = operations.Group("row", (*events.ended(given.an_app(), row, outcome), operations.EndRecord(row, outcome)))
+    group = operations.Group("row", (*events.ended(given.an_app(), row, outcome), operations.EndRow(row, outcome)))
     return operations.Plan((group,))
 
 
@@ -73,7 +73,7 @@ SEEN = Snapshot(*KEY, given.NOW, Settings(), app=given.an_app())
 async def end(process: Process, script: Script, name: str = "a", sequence: int = 1) -> None:
     """Ends a row as the operator."""
     script.on("POST", at(EVENTS), stored({"metadata": {"name": "any"}}))
-    script.on("PATCH", at(RECORDS, name), stored(given.row_manifest(name, given.failed(sequence)), 9))
+    script.on("PATCH", at(ROWS, name), stored(given.row_manifest(name, given.failed(sequence)), 9))
     with process.notifier.during(SEEN) as tell:
         assert not await process.executor.execute(KEY, ending(name, sequence), tell)
 
@@ -85,7 +85,7 @@ async def until_notified(receiver: Receiver, count: int) -> None:
 async def test_what_was_done_is_told_and_what_failed_is_told_once_it_is_done(process: Process, script: Script, receiver: Receiver) -> None:
     await process.lead()
     script.on("POST", at(EVENTS), stored({"metadata": {"name": "any"}}))
-    script.on("PATCH", at(RECORDS, "a"), failure(409, "Conflict"), stored(given.row_manifest("a", given.failed(1)), 9))
+    script.on("PATCH", at(ROWS, "a"), failure(409, "Conflict"), stored(given.row_manifest("a", given.failed(1)), 9))
     plan = ending()
     for _ in range(2):
         with process.notifier.during(SEEN) as tell:
@@ -166,10 +166,10 @@ def _two_rows(process: Process, script: Script, one: datetime, other: datetime) 
     rows = [given.stored(_row("a", given.live(1), one)), given.stored(_row("b", given.failed(2, "v2"), other))]
     app = given.app_manifest(given.with_status(failed={"row": "b", "sequence": 2, "reason": "no pod became Ready"}))
     process.cache.update(APPS, stored(app))
-    process.cache.update(RECORDS, rows[0] | {"metadata": {**rows[0]["metadata"], "resourceVersion": "5"}})
+    process.cache.update(ROWS, rows[0] | {"metadata": {**rows[0]["metadata"], "resourceVersion": "5"}})
     before = given.stored(_row("of-before", given.failed(7, "v2"), other))
     before["metadata"]["ownerReferences"] = [ownership.reference(given.NAME, "uid-before")]
-    script.on("GET", at(RECORDS, "b"), rows[1]).on("GET", at(RECORDS), listed(*rows, before))
+    script.on("GET", at(ROWS, "b"), rows[1]).on("GET", at(ROWS), listed(*rows, before))
 
 
 def _row(name: str, modify: given.Modifier, ended: datetime) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, SERVICE, child
 from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, ROWS, RUNTIMES, SECRETS, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time
 from dynamiq_operator.plan.observed.endpoints import GateState
@@ -54,7 +54,7 @@ def reads(script: Script) -> list[str]:
 
 
 async def test_app_that_is_missing_has_its_rows_and_asks_nothing(process: Process, script: Script) -> None:
-    cache(process, RECORDS, given.row_manifest("a"))
+    cache(process, ROWS, given.row_manifest("a"))
     snapshot = await observe(process)
     assert (snapshot.app, [row.name for row in snapshot.rows.observed]) == (None, ["a"])
     assert script.sent == []
@@ -67,7 +67,7 @@ NEWER = {"type": "quantum"}
 async def test_app_of_a_newer_operator_is_not_taken_for_missing(process: Process) -> None:
     """The App's state is kept as well, and its rows are observed."""
     cache(process, APPS, given.app_manifest(given.with_spec(access={"type": "members"})))
-    cache(process, RECORDS, given.row_manifest("a"))
+    cache(process, ROWS, given.row_manifest("a"))
     process.states.of((given.NAMESPACE, given.NAME)).uid = "kept"
     snapshot = await observe(process)
     assert snapshot.unreadable_app is not None
@@ -78,7 +78,7 @@ async def test_app_of_a_newer_operator_is_not_taken_for_missing(process: Process
 
 async def test_row_that_cannot_be_read_is_known_to_be_there(process: Process) -> None:
     cache(process, APPS, given.app_manifest())
-    cache(process, RECORDS, given.row_manifest("good", given.live(1)), given.row_manifest("odd", given.asking(config=NEWER)))
+    cache(process, ROWS, given.row_manifest("good", given.live(1)), given.row_manifest("odd", given.asking(config=NEWER)))
     snapshot = await observe(process)
     assert [row.name for row in snapshot.rows.observed] == ["good"]
     assert [(each.kind, each.meta.name, each.why.split(":")[0]) for each in snapshot.unreadable] == [
@@ -92,18 +92,18 @@ async def test_closed_row_that_is_named_and_cannot_be_read_is_known_to_be_there(
         APPS,
         given.app_manifest(given.with_status(live={"row": "live", "sequence": 2, "workflowVersion": "v1", "runtime": "1.0.0"})),
     )
-    script.on("GET", at(RECORDS, "live"), stored(given.row_manifest("live", given.live(2), given.asking(config=NEWER))))
+    script.on("GET", at(ROWS, "live"), stored(given.row_manifest("live", given.live(2), given.asking(config=NEWER))))
     assert [each.meta.name for each in (await observe(process)).unreadable] == ["live"]
 
 
 async def test_releases_runtimes_and_sources_of_promotions_that_cannot_be_read_are_unknown(process: Process, script: Script) -> None:
     cache(process, APPS, given.app_manifest())
     promoted = {"namespace": "staging", "app": given.NAME, "row": "source", "hash": given.flow_hash("v1")}
-    cache(process, RECORDS, given.row_manifest("a", given.asking(promotedFrom=promoted)))
+    cache(process, ROWS, given.row_manifest("a", given.asking(promotedFrom=promoted)))
     cache(process, VERSIONS, given.version_manifest("v1"), given.version_manifest("w1"))
     cache(process, RUNTIMES, given.runtime_manifest(given.with_spec(port="many")))
-    script.on("GET", at(RECORDS), listed())
-    script.on("GET", RECORDS.path("staging", "source"), stored(given.row_manifest("source", given.asking(config=NEWER))))
+    script.on("GET", at(ROWS), listed())
+    script.on("GET", ROWS.path("staging", "source"), stored(given.row_manifest("source", given.asking(config=NEWER))))
     policies(script)
     snapshot = await observe(process)
     assert [version.version for version in snapshot.sources.versions] == ["v1"]
@@ -114,7 +114,7 @@ async def test_releases_runtimes_and_sources_of_promotions_that_cannot_be_read_a
 
 async def test_snapshot_has_what_the_watches_reported(process: Process) -> None:
     cache(process, APPS, given.app_manifest())
-    cache(process, RECORDS, given.row_manifest("a", given.live(1)))
+    cache(process, ROWS, given.row_manifest("a", given.live(1)))
     cache(process, VERSIONS, given.version_manifest("v1"), given.version_manifest("v1", workflow="another"))
     cache(process, RUNTIMES, given.runtime_manifest())
     flow = child(CHAT, CONFIG_MAP, names.flow(given.NAME, given.flow_hash("v1")), data={"flow": given.flow("v1")}, immutable=True, spec={})
@@ -264,10 +264,10 @@ async def test_closed_rows_that_an_open_one_or_the_status_names_are_read(process
         APPS,
         given.app_manifest(given.with_status(live={"row": "live", "sequence": 2, "workflowVersion": "v1", "runtime": "1.0.0"})),
     )
-    cache(process, RECORDS, given.row_manifest("new", given.asking(restores="old"), given.numbered(9)))
-    script.on("GET", at(RECORDS), listed())
-    script.on("GET", at(RECORDS, "live"), stored(given.row_manifest("live", given.live(2))))
-    script.on("GET", at(RECORDS, "old"), failure(404, "NotFound"))
+    cache(process, ROWS, given.row_manifest("new", given.asking(restores="old"), given.numbered(9)))
+    script.on("GET", at(ROWS), listed())
+    script.on("GET", at(ROWS, "live"), stored(given.row_manifest("live", given.live(2))))
+    script.on("GET", at(ROWS, "old"), failure(404, "NotFound"))
     policies(script)
     assert {row.name for row in (await observe(process)).rows.observed} == {"new", "live"}
 
@@ -276,19 +276,19 @@ async def test_history_is_read_once_when_a_row_is_open_and_kept_up(process: Proc
     cache(process, APPS, given.app_manifest())
     assert not (await observe(process)).ledger.known
     doomed = given.row_manifest("before", given.with_meta(ownerReferences=[{"kind": "App", "uid": "another"}]))
-    script.on("GET", at(RECORDS), listed(stored(given.row_manifest("old", given.superseded(1))), stored(doomed)))
+    script.on("GET", at(ROWS), listed(stored(given.row_manifest("old", given.superseded(1))), stored(doomed)))
     policies(script)
-    cache(process, RECORDS, given.row_manifest("new"))
+    cache(process, ROWS, given.row_manifest("new"))
     first = (await observe(process)).ledger
     assert (first.known, sorted(row.name for row in first.all())) == (True, ["new", "old"])
-    cache(process, RECORDS, given.row_manifest("newer"))
+    cache(process, ROWS, given.row_manifest("newer"))
     assert sorted(row.name for row in (await observe(process)).ledger.all()) == ["new", "newer", "old"]
-    assert reads(script).count(at(RECORDS)) == 1
-    assert [sent.query["fieldSelector"] for sent in script.sent if sent.path == at(RECORDS)] == ["spec.app=chat"]
+    assert reads(script).count(at(ROWS)) == 1
+    assert [sent.query["fieldSelector"] for sent in script.sent if sent.path == at(ROWS)] == ["spec.app=chat"]
 
 
 async def test_history_of_an_app_that_was_deleted_and_created_again_is_read_anew(process: Process, script: Script) -> None:
-    script.on("GET", at(RECORDS), listed(stored(given.row_manifest("old", given.superseded(1)))), listed())
+    script.on("GET", at(ROWS), listed(stored(given.row_manifest("old", given.superseded(1)))), listed())
     deployed = given.with_deploy(workflowVersion="v1")
     cache(process, APPS, given.app_manifest(deployed))
     assert sorted(row.name for row in (await observe(process)).ledger.all()) == ["old"]
@@ -308,8 +308,8 @@ def policies(script: Script, *created: str) -> None:
 
 async def test_authors_are_stamped_since_policy_and_binding_exist(process: Process, script: Script) -> None:
     cache(process, APPS, given.app_manifest())
-    cache(process, RECORDS, given.row_manifest("new"))
-    script.on("GET", at(RECORDS), listed())
+    cache(process, ROWS, given.row_manifest("new"))
+    script.on("GET", at(ROWS), listed())
     policies(script, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
     assert (await observe(process)).sources.authors_stamped_since == parse_time("2026-01-02T00:00:00Z")
     policies(script)
@@ -322,13 +322,13 @@ async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, s
     cache(process, APPS, given.app_manifest())
     for name, source in (("yes", "a"), ("gone", "b"), ("denied", "c")):
         promoted = {"namespace": "test", "app": "chat", "row": source, "hash": given.UNSEALED}
-        cache(process, RECORDS, given.row_manifest(name, given.asking(promotedFrom=promoted)))
-    script.on("GET", at(RECORDS), listed())
+        cache(process, ROWS, given.row_manifest(name, given.asking(promotedFrom=promoted)))
+    script.on("GET", at(ROWS), listed())
     policies(script)
-    script.on("GET", RECORDS.path("test", "a"), stored(given.row_manifest("a", given.live(1))))
-    script.on("GET", RECORDS.path("test", "b"), failure(404, "NotFound")).on("GET", RECORDS.path("test", "c"), failure(403, "Forbidden"))
+    script.on("GET", ROWS.path("test", "a"), stored(given.row_manifest("a", given.live(1))))
+    script.on("GET", ROWS.path("test", "b"), failure(404, "NotFound")).on("GET", ROWS.path("test", "c"), failure(403, "Forbidden"))
     elsewhere = {"namespace": "test", "app": "chat", "row": "a", "hash": given.UNSEALED, "cluster": "eu-staging"}
-    cache(process, RECORDS, given.row_manifest("elsewhere", given.asking(promotedFrom=elsewhere)))
+    cache(process, ROWS, given.row_manifest("elsewhere", given.asking(promotedFrom=elsewhere)))
     assert set((await observe(process)).sources.promotions) == {"yes"}, "what has the name here is another row"
 
 
@@ -390,7 +390,7 @@ def variable(name: str, key: str) -> Manifest:
 
 async def test_keys_that_variables_name_are_read_while_a_row_is_to_be_deployed(process: Process, script: Script) -> None:
     cache(process, APPS, given.app_manifest(given.with_variables(variable("tokens", "OPENAI"), variable("hidden", "X"))))
-    cache(process, RECORDS, given.row_manifest("new", given.progressing(1)))
+    cache(process, ROWS, given.row_manifest("new", given.progressing(1)))
     script.on(
         "GET", at(SECRETS, "tokens"), stored({"metadata": {"name": "tokens"}, "data": {"OPENAI": "c2VjcmV0"}}), failure(404, "NotFound")
     )
@@ -416,9 +416,9 @@ async def test_kind_that_may_not_be_listed_is_a_feature_that_is_off_unless_nothi
 async def test_row_that_cannot_be_read_holds_up_what_restores_it_and_nothing_else(process: Process, script: Script) -> None:
     """Otherwise a frozen App could not even be deployed again."""
     cache(process, APPS, given.app_manifest())
-    cache(process, RECORDS, given.row_manifest("c", given.asking(restores="a")), given.row_manifest("d"))
-    script.on("GET", at(RECORDS), listed())
-    script.on("GET", at(RECORDS, "a"), stored(given.row_manifest("a", given.asking(config=NEWER))))
+    cache(process, ROWS, given.row_manifest("c", given.asking(restores="a")), given.row_manifest("d"))
+    script.on("GET", at(ROWS), listed())
+    script.on("GET", at(ROWS, "a"), stored(given.row_manifest("a", given.asking(config=NEWER))))
     policies(script)
     snapshot = await observe(process)
     assert not snapshot.unreadable
@@ -441,13 +441,13 @@ async def test_problems_of_what_nobody_asks_for_any_more_are_forgotten(process: 
 async def test_releases_that_may_not_be_listed_do_not_make_a_flow_missing(process: Process, script: Script) -> None:
     """A deploy whose flow is in no ConfigMap would otherwise fail at its deadline because the flow is missing."""
     cache(process, APPS, given.app_manifest(given.public()))
-    cache(process, RECORDS, given.row_manifest("a", given.progressing(1)))
-    script.on("GET", at(RECORDS), listed())
+    cache(process, ROWS, given.row_manifest("a", given.progressing(1)))
+    script.on("GET", at(ROWS), listed())
     process.denials.note(VERSIONS, "", "no right")
     with pytest.raises(errors.Denied, match="workflowversions"):
         await observe(process)
-    process.cache.delete(RECORDS, stored(given.row_manifest("a"), 90))
-    cache(process, RECORDS, given.row_manifest("b", given.live(1)))
+    process.cache.delete(ROWS, stored(given.row_manifest("a"), 90))
+    cache(process, ROWS, given.row_manifest("b", given.live(1)))
     assert [row.name for row in (await observe(process)).rows.observed] == ["b"], "what serves needs no release"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dynamiq_operator.controller.upkeep import orphan_approvals
-from dynamiq_operator.kube.resources import APPROVALS, RECORDS
+from dynamiq_operator.kube.resources import APPROVALS, ROWS
 from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given
 from tests.support.controller import NAMED, Process, at, stored
@@ -20,7 +20,7 @@ def add_approval(process: Process, script: Script, name: str, row: str, *modifie
     made = stored(approval_manifest(name, row, *(modifiers or (LONG_AGO,))))
     process.cache.update(APPROVALS, made)
     script.on("DELETE", at(APPROVALS, name), NAMED)
-    script.on("GET", at(RECORDS, row), GONE)
+    script.on("GET", at(ROWS, row), GONE)
 
 
 async def swept(process: Process, script: Script) -> list[str]:
@@ -37,21 +37,21 @@ async def test_words_on_rows_that_are_not_there_end_and_the_historys_stay(proces
     add_approval(process, script, "of-waiting", "waiting")
     add_approval(process, script, "of-closed", "closed")
     add_approval(process, script, "new", "to-come", given.with_meta(creationTimestamp=format_time(process.client.now())))
-    process.cache.update(RECORDS, stored(given.row_manifest("waiting", given.progressing(1))))
-    script.on("GET", at(RECORDS, "closed"), stored(given.row_manifest("closed", given.superseded(1))))
+    process.cache.update(ROWS, stored(given.row_manifest("waiting", given.progressing(1))))
+    script.on("GET", at(ROWS, "closed"), stored(given.row_manifest("closed", given.superseded(1))))
     assert sorted(await swept(process, script)) == ["flood-1", "flood-2"]
-    assert at(RECORDS, "waiting") not in [sent.path for sent in script.sent], "it is cached"
-    assert at(RECORDS, "to-come") not in [sent.path for sent in script.sent], "a backup may bring words first"
+    assert at(ROWS, "waiting") not in [sent.path for sent in script.sent], "it is cached"
+    assert at(ROWS, "to-come") not in [sent.path for sent in script.sent], "a backup may bring words first"
 
 
 async def test_what_cannot_be_looked_for_is_not_taken_for_gone(process: Process, script: Script) -> None:
     add_approval(process, script, "yes", "row")
-    script.on("GET", at(RECORDS, "row"), failure(403, "Forbidden", "no right"))
+    script.on("GET", at(ROWS, "row"), failure(403, "Forbidden", "no right"))
     assert await swept(process, script) == []
-    script.on("GET", at(RECORDS, "row"), GONE)
-    process.denials.note(RECORDS, "", "no such kind")
+    script.on("GET", at(ROWS, "row"), GONE)
+    process.denials.note(ROWS, "", "no such kind")
     assert await swept(process, script) == []
-    process.denials.note(RECORDS, "", None)
+    process.denials.note(ROWS, "", None)
     assert await swept(process, script) == ["yes"]
 
 
@@ -61,7 +61,7 @@ async def test_a_sweep_does_a_part_and_the_next_one_goes_on(process: Process, sc
     for row in ("a", "b", "c", "d"):
         for number in (1, 2):
             add_approval(process, script, f"{row}-{number}", row)
-    script.on("GET", at(RECORDS, "a"), stored(given.row_manifest("a", given.superseded(1))))
+    script.on("GET", at(ROWS, "a"), stored(given.row_manifest("a", given.superseded(1))))
     found = []
     for _ in range(4):
         deleted = await swept(process, script)

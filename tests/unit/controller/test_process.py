@@ -15,7 +15,7 @@ import requests
 import yaml
 
 from dynamiq_operator.controller.run import OperatorOptions, run
-from dynamiq_operator.kube.resources import HTTP_ROUTES, LEASES, RECORDS, SLICES, WATCHED
+from dynamiq_operator.kube.resources import HTTP_ROUTES, LEASES, ROWS, SLICES, WATCHED
 from dynamiq_operator.model.names import GATE_NAMESPACE
 from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
@@ -28,7 +28,7 @@ from tests.support.waiting import IN_TIME
 SOON = IN_TIME
 RELIST = 0.5
 """Seconds between two lists."""
-STATUS = at(RECORDS, "a", "status")
+STATUS = at(ROWS, "a", "status")
 
 
 @pytest.fixture
@@ -86,13 +86,13 @@ async def test_row_that_a_watch_reports_is_reconciled_and_the_lease_released_at_
     script.on("PATCH", STATUS, stored(given.row_manifest("a"), 9, phase="Pending"))
     async with running(script, tmp_path):
         await eventually("all watches are open", lambda: len(set(watches.opened)) == len(WATCHED))
-        watches.send(RECORDS, "ADDED", given.stored(given.row_manifest("a")))
+        watches.send(ROWS, "ADDED", given.stored(given.row_manifest("a")))
         await eventually("the row is reconciled", lambda: script.bodies("PATCH", STATUS))
     assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Failed", "it is days old, and its App does not exist"
     assert script.bodies("POST", LEASES.path(SYSTEM))[0]["spec"]["holderIdentity"] == "replica-a"
     assert script.bodies("PUT", LEASE)[-1]["spec"]["holderIdentity"] == "", "the other replica leads at once"
     watched = {sent.path: sent.query for sent in script.sent if sent.query.get("watch")}
-    assert watched[RECORDS.path()]["fieldSelector"] == "status.phase!=Superseded,status.phase!=Failed", "closed rows are not watched"
+    assert watched[ROWS.path()]["fieldSelector"] == "status.phase!=Superseded,status.phase!=Failed", "closed rows are not watched"
     assert watched[HTTP_ROUTES.path()]["labelSelector"] == "app.kubernetes.io/managed-by=dynamiq-operator"
     assert {sent.path for sent in script.writes() if sent.method == "PATCH"} == {STATUS}, "kopf writes nothing of its own"
 
@@ -104,7 +104,7 @@ async def test_routes_are_watched_once_the_gateway_api_is_installed(script: Scri
         await eventually("all other watches are open", lambda: len(set(watches.opened)) == without)
         script.on("GET", HTTP_ROUTES.path(), listed(version="7"), query={"limit": "500"})
         await eventually("routes are watched", lambda: HTTP_ROUTES.path() in watches.opened)
-    assert watches.opened.count(RECORDS.path()) == 1, "no other watch was disturbed"
+    assert watches.opened.count(ROWS.path()) == 1, "no other watch was disturbed"
 
 
 async def test_operator_of_some_namespaces_watches_the_gate_and_nothing_else_beside_it(tmp_path: Path) -> None:
@@ -125,9 +125,9 @@ async def test_process_that_is_stopped_before_it_leads_ends(script: Script, tmp_
 
 
 async def test_process_waits_for_the_crds_and_can_be_stopped_meanwhile(script: Script, tmp_path: Path) -> None:
-    script.on("GET", RECORDS.path(), failure(404, "NotFound"), query={"limit": "500"})
+    script.on("GET", ROWS.path(), failure(404, "NotFound"), query={"limit": "500"})
     async with running(script, tmp_path):
-        await eventually("rows were asked for twice", lambda: sum(sent.path == RECORDS.path() for sent in script.sent) >= 2)
+        await eventually("rows were asked for twice", lambda: sum(sent.path == ROWS.path() for sent in script.sent) >= 2)
     assert not any(sent.path == LEASE for sent in script.sent if sent.method != "GET"), "a replica that knows nothing does not lead"
 
 

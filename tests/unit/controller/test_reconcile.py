@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.controller.reconciling.reconcile import CHANGES_BEFORE_THROTTLING
-from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, POLICIES, RECORDS, SECRETS
+from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, POLICIES, ROWS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given
@@ -19,7 +19,7 @@ from tests.support.scripted import Reply, Script, Sent, failure, listed
 from tests.support.waiting import IN_TIME
 
 KEY = (given.NAMESPACE, given.NAME)
-STATUS = at(RECORDS, "a", "status")
+STATUS = at(ROWS, "a", "status")
 SOON = IN_TIME
 ROW = given.row_manifest("a", given.with_meta(creationTimestamp=format_time(datetime.now(UTC) + timedelta(days=1)), generation=1))
 """A waiting row. Its deadline is a day away, however long this process has run."""
@@ -39,7 +39,7 @@ def script() -> Script:
 
 @pytest.fixture
 async def leading(process: Process) -> Process:
-    process.cache.update(RECORDS, given.stored(ROW))
+    process.cache.update(ROWS, given.stored(ROW))
     return await process.lead()
 
 
@@ -201,7 +201,7 @@ async def test_workers_begin_with_every_app_and_finish_what_has_begun(leading: P
     assert not running.done()
     going_on.set()
     await asyncio.wait_for(running, SOON)
-    written = leading.cache.get(RECORDS, given.NAMESPACE, "a")
+    written = leading.cache.get(ROWS, given.NAMESPACE, "a")
     assert written is not None
     assert written["metadata"]["resourceVersion"] == "50"
 
@@ -221,7 +221,7 @@ async def test_words_that_differ_each_time_are_not_written_each_time(leading: Pr
     leading.cache.update(APPS, app)
     keep_status(script, app)
     port = iter(range(40_000, 50_000))
-    script.on("GET", at(RECORDS), listed())
+    script.on("GET", at(ROWS), listed())
     for policy in POLICIES:
         script.on("GET", policy.path("", names.AUTHOR_POLICY), failure(404, "NotFound"))
     script.on(

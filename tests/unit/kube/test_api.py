@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dynamiq_operator.kube import api, errors
-from dynamiq_operator.kube.resources import APPS, JOBS, NAMESPACES, RECORDS, RUNTIMES, SECRETS
+from dynamiq_operator.kube.resources import APPS, JOBS, NAMESPACES, ROWS, RUNTIMES, SECRETS
 from tests.support import factories as given
 from tests.support.scripted import Script, ScriptedApi, failure, listed
 
@@ -18,7 +18,7 @@ def item(name: str) -> dict[str, dict[str, str]]:
 
 def test_list_goes_on_to_its_last_page_with_the_same_selectors() -> None:
     script = Script().on("GET", PATH, listed(item("a"), token="next"), listed(item("b")))
-    found = api.items(ScriptedApi(script), RECORDS, "demo", label="x=y", field="spec.app=chat")
+    found = api.items(ScriptedApi(script), ROWS, "demo", label="x=y", field="spec.app=chat")
     assert [each["metadata"]["name"] for each in found] == ["a", "b"]
     assert {(each["apiVersion"], each["kind"]) for each in found} == {("dynamiq.getdynamiq.ai/v1alpha1", "Deployment")}
     selectors = {"limit": "500", "labelSelector": "x=y", "fieldSelector": "spec.app=chat"}
@@ -27,10 +27,10 @@ def test_list_goes_on_to_its_last_page_with_the_same_selectors() -> None:
 
 def test_names_are_read_without_their_objects_and_an_empty_list_may_be_null() -> None:
     script = Script().on("GET", PATH, listed(item("b"), item("a")))
-    assert api.list_names(ScriptedApi(script), RECORDS, "demo") == ["a", "b"]
+    assert api.list_names(ScriptedApi(script), ROWS, "demo") == ["a", "b"]
     assert script.sent[0].headers["Accept"] == api.METADATA
     empty = Script().on("GET", PATH, {"metadata": {}, "items": None})
-    assert api.list_names(ScriptedApi(empty), RECORDS, "demo") == []
+    assert api.list_names(ScriptedApi(empty), ROWS, "demo") == []
 
 
 def test_table_gives_metadata_and_cells_by_column() -> None:
@@ -48,14 +48,14 @@ def test_table_gives_metadata_and_cells_by_column() -> None:
 def test_creation_may_be_a_dry_run(dry_run: bool, query: dict[str, str]) -> None:
     manifest = given.row_manifest("a")
     script = Script().on("POST", PATH, manifest)
-    assert api.create(ScriptedApi(script), RECORDS, manifest, dry_run=dry_run) == manifest
+    assert api.create(ScriptedApi(script), ROWS, manifest, dry_run=dry_run) == manifest
     assert [(dict(sent.query), sent.body) for sent in script.sent] == [(query, manifest)]
 
 
 def test_absent_object_is_not_found() -> None:
     script = Script().on("GET", f"{PATH}/a", failure(404, "NotFound"))
     with pytest.raises(errors.NotFound):
-        api.get(ScriptedApi(script), RECORDS, "demo", "a")
+        api.get(ScriptedApi(script), ROWS, "demo", "a")
 
 
 def test_paths_of_resources() -> None:

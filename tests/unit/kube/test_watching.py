@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, HTTP_ROUTES, RECORDS
+from dynamiq_operator.kube.resources import APPS, HTTP_ROUTES, ROWS
 from dynamiq_operator.kube.watching import BRIEF, WATCH_FOR, WatchState
 
 AT_ONCE = BRIEF / 2
@@ -71,7 +71,7 @@ def test_the_query_of_a_watch_continues_from_a_version_with_the_selectors_of_its
     state.version = "7"
     resumes = {"allowWatchBookmarks": "true", "resourceVersion": "7"}
     assert state.query() == {"watch": "true", **resumes, "timeoutSeconds": 9, **selector}
-    rows = WatchState(RECORDS, "demo").query()
+    rows = WatchState(ROWS, "demo").query()
     assert rows == {"watch": "true", "timeoutSeconds": 6, "fieldSelector": "status.phase!=Superseded,status.phase!=Failed"}
 
 

@@ -12,8 +12,8 @@ from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.completion import LIMITED_CALLERS, NO_GATE, UNREAD_GATE, Known, Missing, NotReadable, Refused, complete
 from dynamiq_operator.model.gates import GateState
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
-from dynamiq_operator.model.record import Pinned, Promoted, Restored, Source
+from dynamiq_operator.model.objects import App, Manifest, Row, Runtime, Version
+from dynamiq_operator.model.row import Pinned, Promoted, Restored, Source
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from tests.support.factories import (
     CONFIG,
@@ -45,17 +45,17 @@ PREVIOUS = "sha256:" + "e" * 64
 
 
 def completed(
-    row: Record,
-    *rows: Record,
+    row: Row,
+    *rows: Row,
     app: App | None = None,
-    served: Record | None = None,
+    served: Row | None = None,
     versions: tuple[Version, ...] = (a_version("v1"),),
     runtimes: tuple[Runtime, ...] = (a_runtime(),),
     flows: frozenset[str] = frozenset({flow_hash("v1"), flow_hash("v2")}),
     image_policy: ImagePolicy = ImagePolicy.ANY,
     source: Source = Source.RECORD,
     stamped_since: datetime | None = None,
-    promoted: Record | None = None,
+    promoted: Row | None = None,
     gate: GateState = GateState.READY,
 ) -> Pinned | Missing | Refused:
     known = Known(
@@ -73,25 +73,25 @@ def completed(
     return complete(row, known, sequence=7, source=source, previous_digest=PREVIOUS, now=NOW)
 
 
-def pins(row: Record, *rows: Record, **known: Any) -> Pinned:
+def pins(row: Row, *rows: Row, **known: Any) -> Pinned:
     found = completed(row, *rows, **known)
     assert isinstance(found, Pinned), found
     return found
 
 
-def why_missing(row: Record, *rows: Record, **known: Any) -> str:
+def why_missing(row: Row, *rows: Row, **known: Any) -> str:
     found = completed(row, *rows, **known)
     assert isinstance(found, Missing), found
     return found.message
 
 
-def why_refused(row: Record, *rows: Record, **known: Any) -> str:
+def why_refused(row: Row, *rows: Row, **known: Any) -> str:
     found = completed(row, *rows, **known)
     assert isinstance(found, Refused), found
     return found.message
 
 
-def new(*modifiers: Modifier) -> Record:
+def new(*modifiers: Modifier) -> Row:
     return a_row("new", *modifiers)
 
 
@@ -142,7 +142,7 @@ def test_an_author_is_verified_where_the_stamp_was_there_before_the_row(since: i
     assert pins(new(created(0)), stamped_since=stamped).created_by_verified is verified
 
 
-def promoting(**differently: str) -> Record:
+def promoting(**differently: str) -> Row:
     return new(asking(promotedFrom={"namespace": "staging", "app": "chat", "row": "good", "hash": flow_hash("v1")} | differently))
 
 
@@ -161,7 +161,7 @@ def test_a_promotion_is_verified_by_the_row_that_it_names() -> None:
         pytest.param(promoting(), a_row("good"), id="never rolled out"),
     ],
 )
-def test_a_promotion_that_does_not_hold_says_so_and_nothing_more(row: Record, source: Record | None) -> None:
+def test_a_promotion_that_does_not_hold_says_so_and_nothing_more(row: Row, source: Row | None) -> None:
     assert pins(row, promoted=source).promoted_from == Promoted(verified=False)
 
 
@@ -207,7 +207,7 @@ def test_the_version_that_is_asked_for_is_taken() -> None:
     ],
     ids=["newest", "named"],
 )
-def test_a_release_that_is_not_there_is_waited_for(row: Record, message: str) -> None:
+def test_a_release_that_is_not_there_is_waited_for(row: Row, message: str) -> None:
     assert why_missing(row, versions=(a_version("v3", workflow="other"),)) == message
 
 
@@ -275,7 +275,7 @@ ONLY_LIVE = "only a row that went live can be restored"
     ],
     ids=["not numbered", "waiting", "in flight", "failed", "never deployed", "overtaken"],
 )
-def test_a_row_that_did_not_go_live_is_not_restored(old: Record, message: str) -> None:
+def test_a_row_that_did_not_go_live_is_not_restored(old: Row, message: str) -> None:
     assert why_refused(new(asking(restores="old")), old) == f"{message}: {ONLY_LIVE}"
 
 
@@ -300,7 +300,7 @@ def test_a_flow_to_restore_may_still_come() -> None:
     ],
     ids=["itself", "to another App"],
 )
-def test_a_restore_that_can_never_be_is_refused(row: Record, old: Record, message: str) -> None:
+def test_a_restore_that_can_never_be_is_refused(row: Row, old: Row, message: str) -> None:
     assert why_refused(row, old) == message
 
 
@@ -341,7 +341,7 @@ def test_a_first_deploy_gets_the_newest_runtime_that_is_not_deprecated(newer: Ru
     ],
     ids=["newest", "named"],
 )
-def test_a_runtime_that_is_not_there_is_waited_for(row: Record, message: str) -> None:
+def test_a_runtime_that_is_not_there_is_waited_for(row: Row, message: str) -> None:
     assert why_missing(row, runtimes=(a_runtime(deprecated()),)) == message
 
 

@@ -152,7 +152,7 @@ def test_who_gives_the_archive_up_lets_rows_go_as_before(world: World) -> None:
 def test_a_flow_stays_as_long_as_a_row_that_waits_for_the_archive_names_it(world: World) -> None:
     flows = {name for _, kind, name in world.objects if kind == "ConfigMap"}
     plan = world.plan()
-    assert not plan.of(operations.DeleteRecord)
+    assert not plan.of(operations.DeleteRow)
     assert not plan.of(operations.DeleteChild)
     world.run()
     assert {name for _, kind, name in world.objects if kind == "ConfigMap"} == flows

@@ -14,7 +14,7 @@ from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import workload_manifest
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.plan.operations import DeleteChild
 from tests.support import factories as given
 from tests.support.world import a_world, serving

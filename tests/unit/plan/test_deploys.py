@@ -12,7 +12,7 @@ from dynamiq_operator.model.app_status import RecordedSettings
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import ImagePolicy, Settings
-from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateRecord, Emit, SetRecordStatus
+from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateRow, Emit, SetRowStatus
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
 from tests.support.world import BAD_NAME, World, a_world, serving
@@ -88,7 +88,7 @@ def test_the_status_of_a_row_that_is_live_at_once_is_written_once() -> None:
     world.deploy("again", "v1")
     wrote = []
     while operations := world.plan().operations:
-        wrote += [each for each in operations if isinstance(each, SetRecordStatus) and each.record.name == "again"]
+        wrote += [each for each in operations if isinstance(each, SetRowStatus) and each.record.name == "again"]
         world.perform(operations)
     row = world.rows["again"]
     assert row.status.observed_generation == row.meta.generation
@@ -304,7 +304,7 @@ def test_a_row_that_is_created_late_for_a_spec_that_was_changed_since_is_not_dep
     world = a_world(given.with_deploy(workflowVersion="v1"))
     world.run()
     _ask(world, "v2")
-    late = world.plan().of(CreateRecord)
+    late = world.plan().of(CreateRow)
     _ask(world, "v3")
     world.run()
     assert world.serving == "v3"

@@ -487,7 +487,7 @@ def test_what_is_changed_while_the_live_row_is_not_there_is_held_once_it_is_back
     world.deploy_approved("a", "v1")
     world.deploy_approved("b", "v2")
     rolled_back(world)
-    key = (API_VERSION, kinds.RECORD.kind, "c")
+    key = (API_VERSION, kinds.ROW.kind, "c")
     world.objects[key]["spec"]["pinned"].pop("environment", None)
     row = world.objects.pop(key)
     world.run()

@@ -16,10 +16,10 @@ from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import environment_digest, template_digests
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.operations import ApplyChild, CompleteRecord, CreateChild, Operation, ReleaseRecord
+from dynamiq_operator.plan.operations import AdmitRow, ApplyChild, CompleteRow, CreateChild, Operation
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
 from tests.support.history_stage import in_full
@@ -184,9 +184,9 @@ class Story:
         live = context.history.live.name if context.history.live is not None else None
         rows = [row for row in self.world.rows.values() if row.outcome is None or row.name == live]
         pinned = {row.name: row.pinned for row in rows if row.pinned is not None}
-        pinned |= {each.record.name: each.pinned for each in operations if isinstance(each, CompleteRecord) and each.pinned is not None}
+        pinned |= {each.record.name: each.pinned for each in operations if isinstance(each, CompleteRow) and each.pinned is not None}
         self.know(pinned.values())
-        released = {each.record.name for each in operations if isinstance(each, ReleaseRecord)}
+        released = {each.record.name for each in operations if isinstance(each, AdmitRow)}
         released |= {row.name for row in rows if row.spec.released is not None or row.spec.bypass is not None}
         approved = {
             each.environment for name, each in pinned.items() if (name in released or not each.guards) and each.environment is not None

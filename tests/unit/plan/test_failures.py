@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import Record, Unreadable, read
+from dynamiq_operator.model.objects import Row, Unreadable, read
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.operations import SetAppStatus
@@ -23,7 +23,7 @@ LATER = "of a newer operator"
 
 
 def unreadable_row(name: str = "b") -> Unreadable:
-    found = read(Record, given.stored(given.row_manifest(name, given.asking(config={"type": "quantum"}))))
+    found = read(Row, given.stored(given.row_manifest(name, given.asking(config={"type": "quantum"}))))
     assert isinstance(found, Unreadable)
     return found
 
@@ -172,7 +172,7 @@ def test_app_whose_problems_are_more_than_a_condition_takes_comes_to_rest() -> N
 
 def test_what_serves_stays_where_its_row_is_not_there_any_more_until_something_is_deployed() -> None:
     world = serving("v1", given.with_spec(history={"limit": 10}))
-    del world.objects[(API_VERSION, kinds.RECORD.kind, "a")]
+    del world.objects[(API_VERSION, kinds.ROW.kind, "a")]
     before = set(world.objects)
     world.settle()
     assert world.serving == "v1"
@@ -195,9 +195,9 @@ def test_what_serves_stays_where_its_row_is_not_there_any_more_until_something_i
 
 def test_row_that_comes_back_is_what_the_app_serves_again() -> None:
     world = serving("v1")
-    row = world.objects.pop((API_VERSION, kinds.RECORD.kind, "a"))
+    row = world.objects.pop((API_VERSION, kinds.ROW.kind, "a"))
     world.settle()
-    world.objects[(API_VERSION, kinds.RECORD.kind, "a")] = row
+    world.objects[(API_VERSION, kinds.ROW.kind, "a")] = row
     world.run()
     assert (world.serving, world.condition("Ready")) == ("v1", ("True", "Serving"))
     assert all(each.type != "ReconcileFailed" for each in world.app.status.conditions)

@@ -9,7 +9,7 @@ import pytest
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app_status import AppStatus
-from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.row import Result
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.operations import Operation
 from tests.support import factories as given
@@ -82,7 +82,7 @@ def test_no_workload_is_made_before_the_keys_are_there() -> None:
 
 
 def test_nothing_runs_a_row_that_could_not_be_pinned() -> None:
-    lines = shown(done_without(arriving(), of_kind(operations.CompleteRecord)))
+    lines = shown(done_without(arriving(), of_kind(operations.CompleteRow)))
     assert not [line for line in lines if line.startswith("create ") and line != "create access keys"]
 
 
@@ -98,7 +98,7 @@ def test_a_row_whose_pins_are_refused_holds_up_those_chained_to_it_alone() -> No
     world.deploy("d", "v3")
 
     def refused(operation: Operation) -> bool:
-        return isinstance(operation, operations.CompleteRecord) and operation.record.name == "b"
+        return isinstance(operation, operations.CompleteRow) and operation.record.name == "b"
 
     lines = shown(done_without(world, refused))
     assert "c: #3" in lines
@@ -109,7 +109,7 @@ def test_no_status_says_what_an_outcome_does_not_say_yet() -> None:
     world = arriving()
     world.settle()
     world.roll()
-    lines = shown(done_without(world, of_kind(operations.EndRecord)))
+    lines = shown(done_without(world, of_kind(operations.EndRow)))
     assert lines == []
     assert world.phases == {"a": "#1 Progressing"}
 
@@ -129,7 +129,7 @@ def test_a_number_and_an_end_in_one_plan_are_told_one_after_the_other() -> None:
     """If the outcome is refused, the App's status has the sequence, and not the outcome."""
     world = serving("v1")
     world.deploy("b", "v1")  # the template stays, so the row is complete as soon as it is pinned
-    done_without(world, of_kind(operations.EndRecord))
+    done_without(world, of_kind(operations.EndRow))
     status: AppStatus = world.app.status
     assert (status.last_sequence, status.live and status.live.row) == (2, "a")
     world.run()
@@ -155,9 +155,9 @@ def test_groups_rely_on_earlier_groups_alone_and_have_names_of_their_own() -> No
     "kind",
     [
         operations.SetAppStatus,
-        operations.SetRecordStatus,
-        operations.CompleteRecord,
-        operations.EndRecord,
+        operations.SetRowStatus,
+        operations.CompleteRow,
+        operations.EndRow,
         operations.CreateChild,
         operations.ApplyChild,
         operations.DeleteChild,

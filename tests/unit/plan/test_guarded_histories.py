@@ -14,8 +14,8 @@ import pytest
 
 from dynamiq_operator.model import chain
 from dynamiq_operator.model.completion import complete_config
-from dynamiq_operator.model.objects import Record, format_time
-from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.objects import Row, format_time
+from dynamiq_operator.model.row import Result
 from tests.support.history_stage import in_full
 from tests.unit.support.guarded_rows import ANNA, BERT, CARA, FLUX, VERSIONS, GuardedRows
 
@@ -226,20 +226,20 @@ class Play:
             model.now += seconds
 
 
-def _seen(row: Record) -> tuple[str, int | None]:
+def _seen(row: Row) -> tuple[str, int | None]:
     assert row.pinned is not None
     assert row.pinned.config.autoscaling is not None
     return row.pinned.workflow_version, row.pinned.config.autoscaling.max_replicas
 
 
-def _succeeded(row: Record) -> bool:
+def _succeeded(row: Row) -> bool:
     return row.outcome is not None and row.outcome.result is Result.SUCCEEDED
 
 
 def require_sound(rows: GuardedRows) -> None:
     """Asserts that the chain verifies, and that rows inherited each missing field from the live row before them."""
     assert chain.verify(rows.rows.values()).misfits == ()
-    live: Record | None = None
+    live: Row | None = None
     for row in sorted(
         (row for row in rows.records if _succeeded(row)), key=lambda row: (row.outcome.at if row.outcome else "", row.sequence)
     ):

@@ -14,7 +14,7 @@ import pytest
 
 from dynamiq_operator.model import digests, names
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.row import Result
 from dynamiq_operator.plan.operations import ApplyChild
 from tests.support.history_stage import counted, stops
 from tests.support.world import BAD_NAME, PASSES, Stale, World, a_world, serving

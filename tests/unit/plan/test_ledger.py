@@ -137,7 +137,7 @@ def test_a_restore_moves_nothing_until_its_stamp_is_off_and_then_decides_once() 
     assert world.plan() == operations.Plan()
     del app["metadata"]["annotations"][RESTORING]
     world.edited(app)
-    assert not world.plan().of(operations.EndRecord)
+    assert not world.plan().of(operations.EndRow)
     world.run()
     assert world.phases == {"a": "#1 Superseded", "b": "#2 Superseded", "c": "#3 Live"}
     assert {name: row.raw_spec for name, row in world.rows.items()} == specs
@@ -198,7 +198,7 @@ def test_a_row_that_an_operator_of_before_gave_up_is_left_as_it_is() -> None:
         "message": "App chat does not exist",
         "lastTransitionTime": "2026-11-24T12:05:00Z",
     }
-    (key,) = [key for key in world.objects if key[1:] == (kinds.RECORD.kind, "early")]
+    (key,) = [key for key in world.objects if key[1:] == (kinds.ROW.kind, "early")]
     world.written_by_ours(world.objects[key] | {"status": {"phase": "Pending", "conditions": [given_up]}})
     world.settle()
     assert (world.phases, world.rows["early"].outcome) == ({"early": "#0 Pending"}, None)

@@ -26,9 +26,9 @@ def test_rows_that_are_left_get_the_owner_that_is_gone_and_no_number() -> None:
     found = left(world, "old")
     rows = tuple(row for row in world.snapshot().rows.observed if row.name != "old")
     plan = make_plan(replace(world.snapshot(), rows=ObservedRows(rows, orphaned=(found,))))
-    assert plan.of(operations.LeaveRecord) == (operations.LeaveRecord(found.meta, given.NAME, "uid-first"),)
-    assert not plan.of(operations.CompleteRecord)
-    world.perform(plan.of(operations.LeaveRecord))
+    assert plan.of(operations.LeaveRow) == (operations.LeaveRow(found.meta, given.NAME, "uid-first"),)
+    assert not plan.of(operations.CompleteRow)
+    world.perform(plan.of(operations.LeaveRow))
     assert world.rows["old"].meta.owners == {"uid-first"}
 
 
@@ -36,7 +36,7 @@ def test_they_do_so_too_where_no_app_has_the_name() -> None:
     world = a_world()
     found = left(world, "old")
     plan = make_plan(replace(world.snapshot(), app=None, rows=ObservedRows(orphaned=(found,))))
-    assert plan.operations == (operations.LeaveRecord(found.meta, given.NAME, "uid-first"),)
+    assert plan.operations == (operations.LeaveRow(found.meta, given.NAME, "uid-first"),)
 
 
 def test_nothing_waits_for_rows_that_are_left() -> None:
@@ -49,9 +49,9 @@ def test_nothing_waits_for_rows_that_are_left() -> None:
     snapshot = world.snapshot()
     rows = tuple(row for row in snapshot.rows.observed if row.name != "old")
     plan = make_plan(replace(snapshot, rows=ObservedRows(rows, orphaned=(found,))))
-    (group,) = (each for each in plan.groups if isinstance(each.operations[0], operations.LeaveRecord))
+    (group,) = (each for each in plan.groups if isinstance(each.operations[0], operations.LeaveRow))
     assert all(group.name not in each.after for each in plan.groups)
-    assert [each.record.name for each in plan.of(operations.CompleteRecord)] == ["new"]
+    assert [each.record.name for each in plan.of(operations.CompleteRow)] == ["new"]
 
 
 def test_what_the_first_one_made_is_neither_taken_over_nor_deleted() -> None:
@@ -70,6 +70,6 @@ def test_row_that_the_operator_makes_is_its_apps_from_the_beginning() -> None:
     made = world.objects[("dynamiq.getdynamiq.ai/v1alpha1", "App", given.NAME)]
     made["spec"]["deploy"] = {"workflowVersion": "v1"}
     world.edited(made)
-    (created,) = world.plan().of(operations.CreateRecord)
+    (created,) = world.plan().of(operations.CreateRow)
     world.perform([created])
     assert world.rows[created.name].meta.owners == {world.app.meta.uid}

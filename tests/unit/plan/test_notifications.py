@@ -107,10 +107,10 @@ def test_only_what_came_after_a_moment_is_found_again(world: World) -> None:
 def test_what_was_not_written_is_not_told(world: World) -> None:
     world.add(given.row_manifest("a", given.asking(workflowVersion="v1")))
     snapshot = world.snapshot()
-    (group,) = (group for group in world.plan().groups if any(isinstance(each, operations.CompleteRecord) for each in group.operations))
+    (group,) = (group for group in world.plan().groups if any(isinstance(each, operations.CompleteRow) for each in group.operations))
     whole = [type(each).__name__ for each in group.operations]
-    assert whole.index("Emit") < whole.index("CompleteRecord"), "an Event is made before what it tells of"
-    before = group.operations[: whole.index("CompleteRecord")]
+    assert whole.index("Emit") < whole.index("CompleteRow"), "an Event is made before what it tells of"
+    before = group.operations[: whole.index("CompleteRow")]
     assert not notifications_of(snapshot, before)
     assert reasons(list(notifications_of(snapshot, group.operations))) == ["a Progressing"]
 

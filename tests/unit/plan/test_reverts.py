@@ -11,10 +11,10 @@ import pytest
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import Result, Source
+from dynamiq_operator.model.row import Result, Source
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.observed.run_counts import RunCounts
-from dynamiq_operator.plan.operations import CreateRecord
+from dynamiq_operator.plan.operations import CreateRow
 from tests.support import factories as given
 from tests.support.history_stage import stops
 from tests.support.world import OPERATOR, PASSES, Stale, World, serving
@@ -576,7 +576,7 @@ def newest(world: World) -> str:
 def test_next_change_of_git_waits_until_somebody_deploys_by_hand() -> None:
     world = taken_back()
     git(world, workflowVersion="v2")
-    assert not [each for each in world.plan().operations if isinstance(each, CreateRecord)], "it asks for what it asked for"
+    assert not [each for each in world.plan().operations if isinstance(each, CreateRow)], "it asks for what it asked for"
     git(world, workflowVersion="v3")
     world.run()
     waits = newest(world)

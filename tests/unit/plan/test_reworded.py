@@ -7,7 +7,7 @@ import pytest
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.needs import in_order
-from dynamiq_operator.model.record import Phase, RecordStatus
+from dynamiq_operator.model.row import Phase, RowStatus
 from dynamiq_operator.plan.guards.reworded import with_former_message
 from tests.support import factories as given
 
@@ -19,9 +19,9 @@ HELD = "row chat-a (#1) went back, and what Git asks for waits: `kubectl dynamiq
 UNSTAMPED = "no admission policy stamps who makes one (Kubernetes 1.36 or later, manifests/admission)"
 
 
-def status(message: str, reason: GuardReason = GuardReason.FROZEN) -> RecordStatus:
+def status(message: str, reason: GuardReason = GuardReason.FROZEN) -> RowStatus:
     condition = Condition(type="Succeeded", status="Unknown", reason=reason.value, message=message, last_transition_time=UNTIL)
-    return RecordStatus(phase=Phase.PENDING, waits=Waits(reason=reason, message=message), conditions=(condition,))
+    return RowStatus(phase=Phase.PENDING, waits=Waits(reason=reason, message=message), conditions=(condition,))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, Rejection
 from dynamiq_operator.plan.background.readings import due
 from dynamiq_operator.plan.observed.activity import Activity
-from dynamiq_operator.plan.operations import CreateChild, EndRecord, ScaleWorkload
+from dynamiq_operator.plan.operations import CreateChild, EndRow, ScaleWorkload
 from tests.support import factories as given
 from tests.support.world import World, serving
 from tests.unit.support.plan_lines import shown, told
@@ -88,7 +88,7 @@ def test_the_service_leaves_a_workload_once_that_notes_that_it_served() -> None:
     world.deploy("c", restores="a")
     for _ in range(9):
         plan = world.plan().operations
-        ends = [place for place, each in enumerate(plan, 1) if isinstance(each, EndRecord)]
+        ends = [place for place, each in enumerate(plan, 1) if isinstance(each, EndRow)]
         world.perform(plan[: ends[0]] if ends else plan)
         if ends:
             break  # here the operator ends

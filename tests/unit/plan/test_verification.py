@@ -11,7 +11,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.observed.verification import EvaluationPod
-from dynamiq_operator.plan.operations import ApplyChild, CreateChild, VerifyRecord
+from dynamiq_operator.plan.operations import ApplyChild, CreateChild, VerifyRow
 from tests.support import factories as given
 from tests.support.world import VERIFICATION_KEY, World, a_world, serving
 from tests.unit.support.switching import edit_app, of, selected
@@ -216,7 +216,7 @@ def test_wherever_the_operator_stops_no_pod_is_reached_before_it_has_passed(stop
             if world.verification is not None:
                 world.answer(known=True, done=True, passed=1, calls=1)
     assert (selected(world), world.phases["b"][2:]) == (of(world, "b"), " Live")
-    assert sum(isinstance(each, VerifyRecord) for each in world.written) == 1
+    assert sum(isinstance(each, VerifyRow) for each in world.written) == 1
     assert not reached
 
 

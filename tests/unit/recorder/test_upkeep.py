@@ -16,11 +16,11 @@ import pytest
 
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import Record
-from dynamiq_recorder import options, upkeep
+from dynamiq_operator.model.objects import Row
+from dynamiq_recorder import model, options, upkeep
 from dynamiq_recorder.__main__ import main
 from dynamiq_recorder.attribution import row_of
-from dynamiq_recorder.model import NO_TOKENS, Row, Tokens, Wholeness
+from dynamiq_recorder.model import NO_TOKENS, Tokens, Wholeness
 from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.table import PriceFile
@@ -43,7 +43,7 @@ def a_row(name: str, *modifiers: Any, owner: dict[str, Any] | None = None) -> di
 
 
 def pins_of(raw: dict[str, Any]) -> str:
-    found = Record.of(raw).pinned
+    found = Row.of(raw).pinned
     assert found is not None
     return Pins.of(found).digest
 
@@ -72,7 +72,7 @@ def test_what_is_no_row_of_an_app(raw: dict[str, Any]) -> None:
 
 
 def test_rows_are_a_pair_by_flow_and_runtime_whatever_their_pods_take() -> None:
-    def read(*modifiers: Any) -> Row:
+    def read(*modifiers: Any) -> model.Row:
         found = row_of(a_row("a", *modifiers), lambda *_: APP_UID)
         assert found is not None
         return found

@@ -22,7 +22,7 @@ from tests.unit.support import health_cases
 from tests.unit.support.health_cases import FOLDER
 
 ARGO, FLUX = REPOSITORY / "manifests" / "argocd", REPOSITORY / "manifests" / "flux"
-CHECKED = (kinds.APP.kind, kinds.RECORD.kind, kinds.RUNTIME.kind, kinds.WORKFLOW_VERSION.kind)
+CHECKED = (kinds.APP.kind, kinds.ROW.kind, kinds.RUNTIME.kind, kinds.WORKFLOW_VERSION.kind)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,7 +71,7 @@ def test_an_app_that_is_not_ready_is_never_healthy_and_a_row_never_fails_a_wait(
     for path, health in expected(kinds.APP.kind).items():
         conditions = {each["type"]: each["status"] for each in load(FOLDER / "App" / path)["status"].get("conditions", ())}
         assert conditions.get("Ready") == "True" or health["status"] != "Healthy", path
-    for path, health in expected(kinds.RECORD.kind).items():
+    for path, health in expected(kinds.ROW.kind).items():
         assert load(FOLDER / "Deployment" / path)["status"]["phase"] != "Failed" or health["status"] == "Healthy", path
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model import crd, kinds
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.parts.deployment import Deployment
@@ -27,7 +27,7 @@ table.COLUMNS += (
     table.HistoryColumn("waited", "WAITED", ".spec.waited", "number", wide=True, spoken="how long it waited", rest="waited"),
 )
 """
-CRD = "from dynamiq_operator.model import crd, kinds; print(json.dumps(crd.crd(kinds.RECORD)))"
+CRD = "from dynamiq_operator.model import crd, kinds; print(json.dumps(crd.crd(kinds.ROW)))"
 PLUGIN = "from dynamiq_operator import cli; sys.exit(cli.main())"
 REST = """
 from dynamiq_operator.rest.parts.deployment import Deployment
@@ -77,7 +77,7 @@ def columns(made: Manifest) -> Any:
 
 def test_kubectl_has_it(printed: Printed) -> None:
     assert columns(json.loads(printed(CRD))) == [
-        *columns(crd.crd(kinds.RECORD)),
+        *columns(crd.crd(kinds.ROW)),
         {"name": "TICKET", "type": "string", "jsonPath": ".spec.ticket", "description": "Who asked."},
         {"name": "WAITED", "type": "number", "jsonPath": ".spec.waited", "priority": 1},
     ]
@@ -85,7 +85,7 @@ def test_kubectl_has_it(printed: Printed) -> None:
 
 def test_the_plugin_has_it(printed: Printed, row: Manifest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedPlugin(capsys, monkeypatch) as plugin:
-        plugin.script.on("GET", RECORDS.path(given.NAMESPACE), listed(row))
+        plugin.script.on("GET", ROWS.path(given.NAMESPACE), listed(row))
         plain = printed(PLUGIN, "history", "chat").splitlines()
         wide = printed(PLUGIN, "history", "chat", "-o", "wide").splitlines()
         data = json.loads(printed(PLUGIN, "history", "chat", "-o", "json"))

@@ -65,10 +65,10 @@ def needed() -> Rights:
         ask(resource, "get", "create", *(["patch"] if entry.written else []), *(["delete"] if entry.removable else []))
         if entry.scaled:
             ask(resource, "patch", subresource="/scale")
-    ask(resources.RECORDS, "get", "create", "patch", "delete")
+    ask(resources.ROWS, "get", "create", "patch", "delete")
     ask(resources.APPROVALS, "delete")
     ask(resources.APP_CHANGES, "get", "list", "create", "patch", "delete")
-    ask(resources.RECORDS, "patch", subresource="/status")
+    ask(resources.ROWS, "patch", subresource="/status")
     ask(resources.APPS, "patch", subresource="/status")
     ask(resources.APPS, "get", subresource="/runs")
     ask(resources.APPS, "get")

@@ -58,7 +58,7 @@ def test_a_row_is_written_in_one_place() -> None:
         path.relative_to(PACKAGE).as_posix()
         for path in sorted((PACKAGE / "actions").rglob("*.py"))
         for line in path.read_text().splitlines()
-        if '"POST", RECORDS' in line or ("create(api, RECORDS" in line and "dry_run=True" not in line)
+        if '"POST", ROWS' in line or ("create(api, ROWS" in line and "dry_run=True" not in line)
     ]
     assert found == ["actions/deploy.py"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD
-from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, ROWS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.apps.responses import AppDetails, AppResponse
 from tests.support import factories as make
@@ -40,7 +40,7 @@ def test_an_app_and_what_it_serves(stage: RestStage) -> None:
     assert answer["workflow"] == {"id": stage.uid(WORKFLOWS, "chat"), "name": "chat", "description": "Answers questions"}
     assert (answer["workflow_version"]["version"], answer["workflow_version_id"]) == ("v2", stage.uid(VERSIONS, "chat-v2"))
     assert answer["runtime"] == {"id": stage.uid(RUNTIMES, make.RUNTIME_NAME), "version": "1.0.0", "label": "Python 3.11"}
-    assert answer["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
+    assert answer["latest_deployment_id"] == stage.uid(ROWS, "chat-b")
     assert answer["deployment_config"] == SERVER
     assert answer["access_control"] == {"access_type": "private"}
 
@@ -51,7 +51,7 @@ def test_how_an_app_is_and_what_it_serves(stage: RestStage) -> None:
     assert answer["status"] == {"word": "Live", "reason": "Serving", "message": "v2 (#2, chat-b) is live"}
     assert (answer["namespace"], answer["resource_name"], answer["environment"]) == ("demo", "chat", "staging")
     assert answer["live"] == {
-        "deployment_id": stage.uid(RECORDS, "chat-b"),
+        "deployment_id": stage.uid(ROWS, "chat-b"),
         "name": "chat-b",
         "sequence": 2,
         "version": "v2",
@@ -90,7 +90,7 @@ def test_what_is_under_way_beside_what_is_live(stage: RestStage) -> None:
 
 
 def test_an_app_is_told_as_far_as_its_rows_may_be_read(stage: RestStage) -> None:
-    for path in (RECORDS.path("demo"), RECORDS.path(), RECORDS.path("demo", "chat-b")):
+    for path in (ROWS.path("demo"), ROWS.path(), ROWS.path("demo", "chat-b")):
         stage.script.on("GET", path, failure(403, "Forbidden"))
     for answer in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
         assert (answer["status"]["word"], answer["under_way"]) == ("Live", None)
@@ -157,21 +157,21 @@ def test_a_hostname_is_what_a_client_can_call() -> None:
 
 
 def test_an_app_whose_row_and_workflow_may_not_be_read_is_told_without_them(stage: RestStage) -> None:
-    stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
+    stage.script.on("GET", ROWS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.script.on("GET", WORKFLOWS.path("demo", "chat"), failure(403, "Forbidden"))
     answer = stage.get(_path(stage))
     assert (answer["workflow_version"], answer["runtime"], answer["workflow"]["description"]) == (None, None, None)
-    assert answer["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
+    assert answer["latest_deployment_id"] == stage.uid(ROWS, "chat-b")
 
 
 def test_of_an_app_whose_rows_may_be_read_by_name_alone_the_ids_are_told(stage: RestStage) -> None:
-    stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    stage.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     answer = stage.get(_path(stage))
-    assert answer["latest_deployment_id"] == answer["live"]["deployment_id"] == stage.uid(RECORDS, "chat-b")
+    assert answer["latest_deployment_id"] == answer["live"]["deployment_id"] == stage.uid(ROWS, "chat-b")
 
 
 def test_an_app_is_not_told_in_part_while_the_cluster_is_away(stage: RestStage) -> None:
-    for path in (RECORDS.path("demo", "chat-b"), WORKFLOWS.path("demo", "chat")):
+    for path in (ROWS.path("demo", "chat-b"), WORKFLOWS.path("demo", "chat")):
         stage.script.on("GET", path, failure(503, "ServiceUnavailable", "away"))
         assert "away" in stage.call("GET", _path(stage)).error(503)["message"]
 
@@ -188,7 +188,7 @@ def test_an_app_that_was_never_deployed(stage: RestStage) -> None:
 def test_what_may_not_be_seen_is_as_unknown_as_what_is_not_there(stage: RestStage, reply: Answer, more: str) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), reply)
     if isinstance(reply, Reply):
-        stage.script.on("GET", RECORDS.path("demo"), reply)
+        stage.script.on("GET", ROWS.path("demo"), reply)
         seen = stage.call("GET", _path(stage, more)).error(404)["message"]
         assert seen.replace(stage.uid(APPS, "chat"), UNKNOWN) == stage.call("GET", f"/v1/apps/{UNKNOWN}{more}").error(404)["message"]
     elif not more:
@@ -214,11 +214,11 @@ def test_apps_of_everything_of_a_project_and_of_a_workflow(stage: RestStage) -> 
 
 def test_who_may_not_list_everything_gets_what_they_may_of_each_namespace(stage: RestStage) -> None:
     stage.put(make.app_manifest(make.in_namespace("prod"), name="other"))
-    for resource in (APPS, WORKFLOWS, RECORDS):
+    for resource in (APPS, WORKFLOWS, ROWS):
         stage.script.on("GET", resource.path(), failure(403, "Forbidden"))
         stage.script.on("GET", resource.path("prod"), failure(403, "Forbidden"))
     assert [app["name"] for app in stage.get("/v1/apps")] == ["chat"]
-    stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    stage.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     (chat,) = stage.get("/v1/apps")
     assert (chat["workflow_version"], chat["latest_deployment_id"]) == (None, None)
 
@@ -247,7 +247,7 @@ def test_a_new_app_has_its_first_deployment(stage: RestStage) -> None:
     assert (answer["name"], answer["description"], answer["hostname"]) == ("Customer support", "Answers", f"customer-support.demo.{DOMAIN}")
     assert (answer["access_control"]["access_type"], answer["created_by"]["username"]) == ("public", ANNA)
     assert answer["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 3
-    (app,), (row,) = stage.created(APPS), stage.created(RECORDS)
+    (app,), (row,) = stage.created(APPS), stage.created(ROWS)
     assert app["metadata"]["name"] == "customer-support"
     assert app["spec"] == {
         "displayName": "Customer support",
@@ -274,8 +274,8 @@ def test_a_name_that_is_taken(stage: RestStage) -> None:
 
 @pytest.mark.parametrize("reply", [failure(422, "Invalid", "no"), failure(403, "Forbidden", "a quota"), failure(503, "Unavailable")])
 def test_where_the_row_is_refused_nothing_is_left_of_the_app(stage: RestStage, reply: Reply) -> None:
-    stage.script.on("POST", RECORDS.path("demo"), reply)
-    stage.script.on("POST", RECORDS.path("demo"), created, query={"dryRun": "All"})
+    stage.script.on("POST", ROWS.path("demo"), reply)
+    stage.script.on("POST", ROWS.path("demo"), created, query={"dryRun": "All"})
     stage.script.on("DELETE", APPS.path("demo", "customer-support"), Reply())
     answered = stage.call("POST", "/v1/apps", _new(stage))
     assert answered.status == reply.status
@@ -284,8 +284,8 @@ def test_where_the_row_is_refused_nothing_is_left_of_the_app(stage: RestStage, r
 
 
 def test_an_app_that_could_not_be_taken_back_is_told_of(stage: RestStage) -> None:
-    stage.script.on("POST", RECORDS.path("demo"), failure(422, "Invalid", "no"))
-    stage.script.on("POST", RECORDS.path("demo"), created, query={"dryRun": "All"})
+    stage.script.on("POST", ROWS.path("demo"), failure(422, "Invalid", "no"))
+    stage.script.on("POST", ROWS.path("demo"), created, query={"dryRun": "All"})
     stage.script.on("DELETE", APPS.path("demo", "customer-support"), failure(403, "Forbidden"))
     error = stage.call("POST", "/v1/apps", _new(stage)).error(422)
     assert "could not be deleted" in error["message"]
@@ -310,7 +310,7 @@ def test_an_app_that_could_not_be_taken_back_is_told_of(stage: RestStage) -> Non
 def test_a_new_app_that_cannot_be(stage: RestStage, field: str, value: str | None, status: int) -> None:
     error = stage.call("POST", "/v1/apps", _new(stage, **{field: value})).error(status)
     assert field in error["details"]
-    assert stage.created(APPS) == stage.created(RECORDS) == []
+    assert stage.created(APPS) == stage.created(ROWS) == []
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_a_new_app_sleeps_unless_it_is_asked_for_otherwise(
     """The answer leaves out fields with their default: the contract has `{}`."""
     made = stage.call("POST", "/v1/apps", _new(stage, deployment_config=asked)).data
     AppResponse.model_validate(made)
-    assert stage.created(RECORDS)[0]["spec"]["config"] == recorded
+    assert stage.created(ROWS)[0]["spec"]["config"] == recorded
     assert made["deployment_config"] == {"deployment_type": "serverless", "config": told}
 
 
@@ -372,11 +372,11 @@ def test_who_may_see_the_project_and_not_create_is_forbidden(stage: RestStage) -
 def test_a_key_makes_one_app(stage: RestStage) -> None:
     first = stage.call("POST", "/v1/apps", _new(stage), key="a key")
     assert "idempotency-replayed" not in first.headers
-    app, row = stage.created(APPS)[0], stage.created(RECORDS)[0]
+    app, row = stage.created(APPS)[0], stage.created(ROWS)[0]
     assert row["metadata"]["name"].startswith("first-")
     stage.put(app)
     stored = stage.put({**row, "spec": {**row["spec"], "createdBy": ANNA}})
-    stage.script.on("POST", RECORDS.path("demo"), failure(409, "AlreadyExists"))
+    stage.script.on("POST", ROWS.path("demo"), failure(409, "AlreadyExists"))
     again = stage.call("POST", "/v1/apps", _new(stage), key="a key")
     assert (again.status, again.headers["idempotency-replayed"]) == (201, "true")
     assert (again.data["id"], again.data["latest_deployment_id"]) == (first.data["id"], stored["metadata"]["uid"])
@@ -396,11 +396,11 @@ def test_a_key_whose_row_another_replica_makes_at_this_moment(stage: RestStage, 
 
     def elsewhere(sent: Sent) -> Reply:
         made.append(stage.put({**sent.body, "spec": {**sent.body["spec"], "createdBy": ANNA}}))
-        stage.script.on("POST", RECORDS.path("demo"), reply)
+        stage.script.on("POST", ROWS.path("demo"), reply)
         return reply
 
-    stage.script.on("POST", RECORDS.path("demo"), elsewhere)
-    stage.script.on("POST", RECORDS.path("demo"), created, query={"dryRun": "All"})
+    stage.script.on("POST", ROWS.path("demo"), elsewhere)
+    stage.script.on("POST", ROWS.path("demo"), created, query={"dryRun": "All"})
     answered = stage.call("POST", "/v1/apps", _new(stage), key="a key")
     assert answered.data["latest_deployment_id"] == made[0]["metadata"]["uid"]
     assert answered.headers.get("idempotency-replayed") == replayed

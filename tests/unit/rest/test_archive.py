@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model.digests import row_digest
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments import verification
@@ -23,8 +23,8 @@ from tests.support.rest_stage import ANNA, TOKEN, RestStage, row
 
 APP_UID = make.an_app().meta.uid
 COUNT = 30
-ROWS = history(COUNT, app_uid=APP_UID, namespace=make.NAMESPACE)
-LAST = ROWS[-1]["spec"]["pinned"]["digest"]
+ALL_ROWS = history(COUNT, app_uid=APP_UID, namespace=make.NAMESPACE)
+LAST = ALL_ROWS[-1]["spec"]["pinned"]["digest"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def archived(tmp_path: Path) -> Iterator[Archived]:
         before = stage.put(in_cluster("chat-a", 31, LAST))
         stage.put(in_cluster("chat-b", 32, before["spec"]["pinned"]["digest"], is_live=True))
         made = Archived(stage, recorder)
-        made.hand_over(ROWS)
+        made.hand_over(ALL_ROWS)
         yield made
 
 
@@ -89,15 +89,15 @@ def test_a_history_goes_on_in_the_archive(archived: Archived) -> None:
 
 def test_a_row_that_both_have_is_shown_once(archived: Archived) -> None:
     """The row has been acknowledged and is about to be deleted, or a restore made it again under another uid."""
-    archived.hand_over([archived.stage.object(RECORDS, "chat-a")])
-    twin = archived.stage.put({**ROWS[-1], "metadata": {**ROWS[-1]["metadata"], "uid": "c0ffee00-0000-4000-8000-000000000001"}})
+    archived.hand_over([archived.stage.object(ROWS, "chat-a")])
+    twin = archived.stage.put({**ALL_ROWS[-1], "metadata": {**ALL_ROWS[-1]["metadata"], "uid": "c0ffee00-0000-4000-8000-000000000001"}})
     assert archived.sequences("page_size=500") == list(range(32, 0, -1))
     assert archived.history()["pagination"]["total_count"] == COUNT + 2
     assert archived.history("page_size=3")["data"][2]["id"] == twin["metadata"]["uid"]
 
 
 def test_a_row_in_the_archive_is_told_whole_with_its_flow(archived: Archived) -> None:
-    wanted = ROWS[10]
+    wanted = ALL_ROWS[10]
     found = archived.stage.get(archived.path(f"/deployments/{wanted['metadata']['uid']}?deployable=true"))
     DeploymentDetail.model_validate(found)
     assert (found["sequence"], found["status"], found["digest"]) == (11, "Superseded", wanted["spec"]["pinned"]["digest"])
@@ -109,24 +109,24 @@ def test_a_row_in_the_archive_is_told_whole_with_its_flow(archived: Archived) ->
 
 def test_an_archived_row_is_brought_back_as_any_other(archived: Archived) -> None:
     """Its flow is in the archive too, and the preview compares with it."""
-    wanted = ROWS[10]
+    wanted = ALL_ROWS[10]
     body = {"restores": wanted["metadata"]["uid"], "message": "back"}
     preview = archived.stage.call("POST", archived.path("/deploy/preview"), body).data
     assert preview["to"]["version"] == "v3"
     assert any("return 'v3'" in line for line in preview["flow_diff"].splitlines())
     answered = archived.stage.call("POST", archived.path("/deploy"), body)
     assert answered.status == 201, answered.content
-    (row_made,) = archived.stage.created(RECORDS)
+    (row_made,) = archived.stage.created(ROWS)
     assert row_made["spec"]["restores"] == wanted["metadata"]["name"]
     confirmed = {**body, "confirmed": {"version": "v3"}}
     assert archived.stage.call("POST", archived.path("/deploy"), confirmed).status == 201
 
 
 def test_what_changed_between_rows_is_told_over_the_seam(archived: Archived) -> None:
-    oldest = archived.stage.uid(RECORDS, "chat-a")
+    oldest = archived.stage.uid(ROWS, "chat-a")
     found = archived.stage.get(archived.path(f"/deployments/{oldest}/diff"))
     assert (found["from"]["sequence"], found["to"]["sequence"]) == (30, 31)
-    ids = [ROWS[number]["metadata"]["uid"] for number in (9, 10)]
+    ids = [ALL_ROWS[number]["metadata"]["uid"] for number in (9, 10)]
     found = archived.stage.get(archived.path(f"/deployments/{ids[1]}/diff?with={ids[0]}"))
     assert (found["from"]["sequence"], found["to"]["sequence"]) == (10, 11)
     assert [line for line in found["flow_diff"].splitlines() if line[:1] == "+" and "return 'v3'" in line], (
@@ -135,14 +135,14 @@ def test_what_changed_between_rows_is_told_over_the_seam(archived: Archived) -> 
 
 
 def test_verify_walks_the_chain_over_the_seam(archived: Archived) -> None:
-    found = archived.stage.get(archived.path(f"/verify?expect={ROWS[0]['spec']['pinned']['digest']}"))
+    found = archived.stage.get(archived.path(f"/verify?expect={ALL_ROWS[0]['spec']['pinned']['digest']}"))
     VerificationResponse.model_validate(found)
     assert (found["rows"], found["fits"], found["expected"]["sequence"]) == (COUNT + 2, True, 1)
 
 
 def test_a_row_that_was_put_in_at_the_seam_is_found(archived: Archived) -> None:
     """The oldest row in the cluster has to follow the newest archived one."""
-    changed = in_cluster("chat-a", 31, ROWS[-2]["spec"]["pinned"]["digest"])
+    changed = in_cluster("chat-a", 31, ALL_ROWS[-2]["spec"]["pinned"]["digest"])
     assert changed["spec"]["pinned"]["digest"] == row_digest(changed["spec"])
     archived.stage.put(changed)
     found = archived.stage.get(archived.path("/verify"))
@@ -169,10 +169,10 @@ def test_what_was_live_is_known_from_the_archive(archived: Archived) -> None:
 
     found = at(moment(8))
     assert (found["known"], found["deployment"]["sequence"], found["rolling_out"]["sequence"]) == (True, 7, 8)
-    assert found["live_until"] == ROWS[7]["spec"]["outcome"]["at"]
+    assert found["live_until"] == ALL_ROWS[7]["spec"]["outcome"]["at"]
     newest = at(moment(31))
     assert (newest["deployment"]["sequence"], newest["rolling_out"]["sequence"]) == (30, 31)
-    assert newest["live_until"] == archived.stage.object(RECORDS, "chat-a")["spec"]["outcome"]["at"]
+    assert newest["live_until"] == archived.stage.object(ROWS, "chat-a")["spec"]["outcome"]["at"]
     assert (at(moment(0))["known"], at(moment(0))["deployment"]) == (True, None)
 
 
@@ -205,7 +205,7 @@ def test_filters_say_that_they_look_at_the_cluster_alone(archived: Archived) -> 
 def test_whom_the_recorder_shows_nothing_is_shown_nothing_of_it(archived: Archived) -> None:
     archived.recorder.rights = lambda _: False
     assert archived.stage.call("GET", archived.path("/deployments")).status == 404
-    assert archived.stage.call("GET", archived.path(f"/deployments/{ROWS[3]['metadata']['uid']}")).status == 404
+    assert archived.stage.call("GET", archived.path(f"/deployments/{ALL_ROWS[3]['metadata']['uid']}")).status == 404
 
 
 def test_an_app_without_an_archive_asks_no_recorder(archived: Archived) -> None:

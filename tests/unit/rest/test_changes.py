@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APP_CHANGES, APPS, RECORDS
+from dynamiq_operator.kube.resources import APP_CHANGES, APPS, ROWS
 from dynamiq_operator.model.digests import change_digest
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments.responses import AppChangeShape, VerificationResponse
@@ -121,7 +121,7 @@ def test_a_record_that_was_changed_is_named(changed: RestStage) -> None:
     assert (verification["fits"], verification["misfits"], verification["misfit_count"]) == (False, [], 0)
     assert (verification["settings"]["fits"], verification["settings"]["misfits"]) == (False, [{"name": "chat-settings-2", "says": says}])
     assert verification["says"] == verification["settings"]["says"] == f"AppChange chat-settings-2 does not fit: {says}"
-    changed.object(RECORDS, "chat-a")["spec"]["message"] = "It was always so"
+    changed.object(ROWS, "chat-a")["spec"]["message"] = "It was always so"
     assert _verify(changed)["says"].startswith("row chat-a does not fit")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from kubernetes import client as kubernetes
 
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.context import ApiContext
@@ -29,7 +29,7 @@ from tests.support.scripted import Reply, Script, ScriptedServer, Sent
 
 STOPS_MOST, RETURNS_MOST = 15, 6
 PACKAGE = "dynamiq_operator."
-ROWS = RECORDS.path(given.NAMESPACE)
+ROW_LIST = ROWS.path(given.NAMESPACE)
 
 
 def uid(number: int) -> str:
@@ -57,7 +57,7 @@ def place() -> Iterator[Place]:
         (APPS, app),
         (WORKFLOWS, stored(given.workflow_manifest(), 2)),
         (VERSIONS, stored(given.version_manifest("v2"), 3)),
-        (RECORDS, row),
+        (ROWS, row),
         (NAMESPACES, stored({"metadata": {"name": given.NAMESPACE}}, 5)),
         (RUNTIMES, stored(given.runtime_manifest(), 6)),
     ]
@@ -69,9 +69,9 @@ def place() -> Iterator[Place]:
     script = (
         Script()
         .on("GET", APPS.path(given.NAMESPACE, given.NAME), app)
-        .on("GET", RECORDS.path(given.NAMESPACE, "chat-1"), row)
+        .on("GET", ROWS.path(given.NAMESPACE, "chat-1"), row)
         .on("GET", VERSIONS.path(given.NAMESPACE, f"{given.NAME}-v2"), objects[2][1])
-        .on("POST", ROWS, made)
+        .on("POST", ROW_LIST, made)
     )
     with ScriptedServer(script) as server:
         configuration = kubernetes.Configuration()
@@ -116,17 +116,17 @@ def test_a_deploy_of_a_version_sends_three_reads_and_its_row(place: Place) -> No
     assert answer.status_code == 201
     assert sorted((sent.method, sent.path) for sent in place.script.sent) == [
         ("GET", APPS.path(given.NAMESPACE, given.NAME)),
-        ("GET", RECORDS.path(given.NAMESPACE, "chat-1")),
+        ("GET", ROWS.path(given.NAMESPACE, "chat-1")),
         ("GET", VERSIONS.path(given.NAMESPACE, f"{given.NAME}-v2")),
-        ("POST", ROWS),
+        ("POST", ROW_LIST),
     ]
-    (record,) = place.script.bodies("POST", ROWS)
+    (record,) = place.script.bodies("POST", ROW_LIST)
     assert record["spec"] == {"app": given.NAME, "workflowVersion": "v2", "message": "why"}
     assert record["metadata"] == {"namespace": given.NAMESPACE, "generateName": "chat-"}
 
 
 def test_a_row_that_is_made_is_told_though_what_it_keeps_cannot_be_read(place: Place) -> None:
-    place.script.on("GET", RECORDS.path(given.NAMESPACE, "chat-1"), Reply(503))
+    place.script.on("GET", ROWS.path(given.NAMESPACE, "chat-1"), Reply(503))
     answer = deploy(place.context, place.session, uid(1), NewDeployment(workflow_id=uid(2)))
     assert answer.status_code == 201
-    assert len(place.script.bodies("POST", ROWS)) == 1
+    assert len(place.script.bodies("POST", ROW_LIST)) == 1

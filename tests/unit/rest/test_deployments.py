@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import CONFIG_MAP
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import reference
@@ -96,20 +96,20 @@ def test_rows_that_have_ended_are_read_once_and_the_others_each_time(long: RestS
     long.get(path)
     before = len(long.script.sent)
     assert len(long.get(path)) == 5
-    (live,) = (name for name in _reads(long, before) if name != RECORDS.path("demo"))
+    (live,) = (name for name in _reads(long, before) if name != ROWS.path("demo"))
     assert live.endswith(f"chat-{LONG * 7919 % 100_003}")
 
 
 def test_who_may_not_list_rows_is_given_none_of_those_that_others_read(stage: RestStage) -> None:
     path = _path(stage, "deployments")
     assert len(stage.get(path)) == 2
-    stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    stage.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     assert stage.call("GET", path).error(404)["code"] == "not_found"
 
 
 def test_a_row_that_is_gone_and_of_which_nothing_was_heard_is_left_out(long: RestStage) -> None:
     name = f"chat-{(LONG - 1) * 7919 % 100_003}"
-    long.script.on("GET", RECORDS.path("demo", name), failure(404, "NotFound"))
+    long.script.on("GET", ROWS.path("demo", name), failure(404, "NotFound"))
     answer = long.call("GET", _path(long, "deployments")).json
     assert [each["sequence"] for each in answer["data"]] == [LONG, *range(LONG - 2, LONG - 26, -1)]
     assert answer["pagination"]["total_count"] == LONG - 1
@@ -118,9 +118,9 @@ def test_a_row_that_is_gone_and_of_which_nothing_was_heard_is_left_out(long: Res
 def test_rows_that_a_list_has_no_place_for_are_there_all_the_same(stage: RestStage) -> None:
     for number in range(3, rows.READ_MOST + 3):
         stage.put(row(f"chat-z{number}", make.superseded(number), make.created(number)))
-    known = [stage.object(RECORDS, name) for name in ("chat-a", "chat-b")]
+    known = [stage.object(ROWS, name) for name in ("chat-a", "chat-b")]
     first = {"metadata": {"resourceVersion": "9", "continue": "x"}, "items": known}
-    stage.script.on("GET", RECORDS.path("demo"), first, query={"fieldSelector": "spec.app=chat", "limit": str(rows.LISTED_MOST)})
+    stage.script.on("GET", ROWS.path("demo"), first, query={"fieldSelector": "spec.app=chat", "limit": str(rows.LISTED_MOST)})
     for _ in range(2):
         answer = stage.call("GET", _path(stage, "deployments")).json
         assert [each["sequence"] for each in answer["data"]] == list(range(rows.READ_MOST + 2, 0, -1))
@@ -130,9 +130,9 @@ def test_rows_that_a_list_has_no_place_for_are_there_all_the_same(stage: RestSta
 def test_a_row_of_which_nothing_was_heard_yet_is_there(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(id_index, "REPORTED_WITHIN", 0.01)
     made = make.stored(row("chat-c", make.superseded(3), make.created(9)))
-    known = [stage.object(RECORDS, name) for name in ("chat-a", "chat-b")]
-    stage.script.on("GET", RECORDS.path("demo"), {"metadata": {"remainingItemCount": 2, "continue": "x"}, "items": [made]})
-    stage.script.on("GET", RECORDS.path(), table([made, *known])).on("GET", RECORDS.path("demo", "chat-c"), made)
+    known = [stage.object(ROWS, name) for name in ("chat-a", "chat-b")]
+    stage.script.on("GET", ROWS.path("demo"), {"metadata": {"remainingItemCount": 2, "continue": "x"}, "items": [made]})
+    stage.script.on("GET", ROWS.path(), table([made, *known])).on("GET", ROWS.path("demo", "chat-c"), made)
     assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-c", "chat-b", "chat-a"]
 
 
@@ -179,7 +179,7 @@ def test_what_a_row_asks_for(stage: RestStage, asked: dict[str, Any], version: s
 
 
 def test_a_history_that_is_no_list(stage: RestStage) -> None:
-    stage.script.on("GET", RECORDS.path("demo"), Reply(200, b"<html>"))
+    stage.script.on("GET", ROWS.path("demo"), Reply(200, b"<html>"))
     stage.call("GET", _path(stage, "deployments")).error(503)
 
 
@@ -190,10 +190,10 @@ def test_a_deploy_makes_one_row(stage: RestStage) -> None:
     answered = stage.call("POST", _path(stage, "deploy"), _body(stage, "v1", message="v2 answers too slowly"))
     assert answered.status == 201
     Deployment.model_validate(answered.data)
-    assert stage.created(RECORDS) == [
+    assert stage.created(ROWS) == [
         {
-            "apiVersion": RECORDS.api_version,
-            "kind": RECORDS.kind,
+            "apiVersion": ROWS.api_version,
+            "kind": ROWS.kind,
             "metadata": {"namespace": "demo", "generateName": "chat-"},
             "spec": {"app": "chat", "workflowVersion": "v1", "message": "v2 answers too slowly"},
         }
@@ -210,7 +210,7 @@ def test_compute_can_be_asked_for_and_what_is_left_out_keeps_what_is_live(stage:
     preview = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, "v2", deployment_config=config)).data
     answer = stage.call("POST", _path(stage, "deploy"), _body(stage, "v2", deployment_config=config)).data
     Deployment.model_validate(answer)
-    (sent,) = stage.created(RECORDS)
+    (sent,) = stage.created(ROWS)
     assert sent["spec"]["config"] == {"type": "server", "resources": asked}
     resources = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
     assert answer["deployment_config"]["config"]["resources"] == resources
@@ -223,7 +223,7 @@ def test_an_amount_may_be_a_number_and_is_stored_as_its_text(stage: RestStage, g
     config = {"deployment_type": "server_based", "config": {"resources": {"requests": {"memory": given}}}}
     preview = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, "v2", deployment_config=config)).data
     stage.call("POST", _path(stage, "deploy"), _body(stage, "v2", deployment_config=config))
-    (sent,) = stage.created(RECORDS)
+    (sent,) = stage.created(ROWS)
     assert sent["spec"]["config"]["resources"] == {"requests": {"memory": text}}
     assert preview["to"]["resources"]["requests"]["memory"] == text
 
@@ -250,7 +250,7 @@ def test_each_part_can_be_asked_for(stage: RestStage) -> None:
     config = {"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 2, "target_cpu_utilization_percentage": 50}}}
     body = _body(stage, "v2", runtime_id=stage.uid(RUNTIMES, "tiny-2"), deployment_config=config)
     answer = stage.call("POST", _path(stage, "deploy"), body).data
-    (sent,) = stage.created(RECORDS)
+    (sent,) = stage.created(ROWS)
     assert sent["spec"]["runtime"] == "tiny-2"
     assert sent["spec"]["config"] == {"type": "server", "autoscaling": {"minReplicas": 2, "targetCPUUtilizationPercentage": 50}}
     assert answer["runtime"]["version"] == "2.0.0"
@@ -281,7 +281,7 @@ def test_a_deploy_before_anything_is_live(stage: RestStage, earlier: list[make.M
     path = f"/v1/apps/{made['metadata']['uid']}/deploy"
     preview = stage.call("POST", f"{path}/preview", _body(stage, "v1")).data["to"]["config"]
     answer = stage.call("POST", path, _body(stage, "v1"), key="a key").data["deployment_config"]
-    (sent,) = stage.created(RECORDS)
+    (sent,) = stage.created(ROWS)
     assert sent["spec"].get("config") == config
     if answer["deployment_type"] == "server_based":
         assert answer["config"]["resources"] is None, "the runtime decides, which is chosen when the row is pinned"
@@ -291,9 +291,9 @@ def test_a_deploy_before_anything_is_live(stage: RestStage, earlier: list[make.M
 
 
 def test_a_rollback_names_the_deployment_that_it_restores(stage: RestStage) -> None:
-    body = _body(stage, restores=stage.uid(RECORDS, "chat-a"))
+    body = _body(stage, restores=stage.uid(ROWS, "chat-a"))
     answer = stage.call("POST", _path(stage, "deploy"), body).data
-    assert stage.created(RECORDS)[0]["spec"] == {"app": "chat", "restores": "chat-a"}
+    assert stage.created(ROWS)[0]["spec"] == {"app": "chat", "restores": "chat-a"}
     assert answer["restores"] == "chat-a"
 
 
@@ -301,10 +301,10 @@ def test_a_rollback_needs_no_workflow(stage: RestStage) -> None:
     """The workflow may be deleted: the row has pinned everything that a rollback restores."""
     stage.context.index.of(WORKFLOWS).remove(stage.uid(WORKFLOWS, "chat"))
     for call in ("deploy/preview", "deploy"):
-        assert stage.call("POST", _path(stage, call), {"restores": stage.uid(RECORDS, "chat-a")}).status < 300
+        assert stage.call("POST", _path(stage, call), {"restores": stage.uid(ROWS, "chat-a")}).status < 300
         refused = stage.call("POST", _path(stage, call), {"message": "which?"}).error(422)
         assert "add the workflow" in refused["details"]["workflow_id"]
-    assert [made["spec"] for made in stage.created(RECORDS)] == [{"app": "chat", "restores": "chat-a"}]
+    assert [made["spec"] for made in stage.created(ROWS)] == [{"app": "chat", "restores": "chat-a"}]
 
 
 OTHER: dict[str, Any] = {
@@ -319,7 +319,7 @@ def test_a_rollback_can_bring_back_the_scaling_and_the_compute_of_its_row(stage:
     if status:
         stage.put(make.app_manifest())
     stage.put(row("chat-a", make.superseded(1, "v1", config=OTHER)))
-    body = _body(stage, restores=stage.uid(RECORDS, "chat-a"))
+    body = _body(stage, restores=stage.uid(ROWS, "chat-a"))
     without = stage.call("POST", _path(stage, "deploy/preview"), body).data
     assert without["to"]["config"] == without["from"]["config"] != without["to"]["config"]["config"]["autoscaling"]
     preview = stage.call("POST", _path(stage, "deploy/preview"), {**body, "with_config": True}).data["to"]
@@ -329,7 +329,7 @@ def test_a_rollback_can_bring_back_the_scaling_and_the_compute_of_its_row(stage:
         "resources": OTHER["resources"],
     }
     assert preview["config"] == answer["deployment_config"] == {"deployment_type": "server_based", "config": config}
-    (sent,) = stage.created(RECORDS)
+    (sent,) = stage.created(ROWS)
     assert (sent["spec"]["restores"], sent["spec"]["config"]) == ("chat-a", OTHER)
 
 
@@ -341,16 +341,16 @@ def test_a_rollback_can_bring_back_the_scaling_and_the_compute_of_its_row(stage:
     ],
 )
 def test_a_config_comes_back_of_one_deployment_alone(stage: RestStage, fields: dict[str, Any], says: str) -> None:
-    named = {"restores": stage.uid(RECORDS, fields["restores"])} if "restores" in fields else {}
+    named = {"restores": stage.uid(ROWS, fields["restores"])} if "restores" in fields else {}
     error = stage.call("POST", _path(stage, "deploy"), _body(stage, with_config=True, **{**fields, **named})).error(422)
     assert says in error["details"]["with_config"]
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
 
 
 def test_a_rollback_tells_of_the_runtime_that_comes_back(stage: RestStage) -> None:
     old = make.a_runtime(make.with_spec(version="0.9.0"), name="tiny-0")
     stage.put(row("chat-0", make.superseded(1, "v1", runtime=old)))
-    body = _body(stage, restores=stage.uid(RECORDS, "chat-0"))
+    body = _body(stage, restores=stage.uid(ROWS, "chat-0"))
     assert stage.call("POST", _path(stage, "deploy"), body).data["runtime"]["version"] == "0.9.0"
     assert stage.call("POST", _path(stage, "deploy/preview"), body).data["to"]["runtime"] == "0.9.0"
 
@@ -360,11 +360,11 @@ def test_a_rollback_tells_of_the_runtime_that_comes_back(stage: RestStage) -> No
 )
 def test_only_a_deployment_that_went_live_is_restored(stage: RestStage, state: make.Modifier, why: str) -> None:
     stage.put(row("chat-c", state))
-    body = _body(stage, restores=stage.uid(RECORDS, "chat-c"))
+    body = _body(stage, restores=stage.uid(ROWS, "chat-c"))
     for call in ("deploy", "deploy/preview"):
         error = stage.call("POST", _path(stage, call), body).error(422)
         assert error["details"] == {"restores": f"row chat-c {why}: only a row that went live can be restored"}
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
 
 
 def test_the_first_deploy_of_an_app(stage: RestStage) -> None:
@@ -377,7 +377,7 @@ def test_what_is_live_is_read_once_a_minute(stage: RestStage) -> None:
     """Each deploy returns the pins of the live row, which never change."""
     for _ in range(3):
         stage.call("POST", _path(stage, "deploy"), _body(stage)).data  # noqa: B018 - it asserts
-    reads = [sent for sent in stage.script.sent if sent.path == RECORDS.path("demo", "chat-b")]
+    reads = [sent for sent in stage.script.sent if sent.path == ROWS.path("demo", "chat-b")]
     assert len(reads) == 1
     assert reads[0].query == {"resourceVersion": "0"}
 
@@ -393,7 +393,7 @@ def test_what_is_not_live_yet_is_looked_up_once(stage: RestStage) -> None:
 
 def test_what_one_token_read_is_told_to_no_other(stage: RestStage) -> None:
     stage.call("POST", _path(stage, "deploy"), _body(stage))
-    stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
+    stage.script.on("GET", ROWS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.script.on("POST", sessions.REVIEWS, of_user("berta"))
     answer = stage.call("POST", _path(stage, "deploy"), _body(stage), token="token-of-berta").data
     assert answer["runtime"] is None
@@ -401,7 +401,7 @@ def test_what_one_token_read_is_told_to_no_other(stage: RestStage) -> None:
 
 def test_an_app_that_is_too_new_for_the_api_servers_memory(stage: RestStage) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), failure(404, "NotFound"), query={"resourceVersion": "0"})
-    stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(404, "NotFound"), query={"resourceVersion": "0"})
+    stage.script.on("GET", ROWS.path("demo", "chat-b"), failure(404, "NotFound"), query={"resourceVersion": "0"})
     answer = stage.call("POST", _path(stage, "deploy"), _body(stage)).data
     assert answer["runtime"]["version"] == "1.0.0"
 
@@ -426,11 +426,11 @@ def test_an_app_that_is_too_new_for_the_api_servers_memory(stage: RestStage) -> 
 def test_a_deploy_that_cannot_be(stage: RestStage, call: str, fields: dict[str, Any], status: int, says: str) -> None:
     error = stage.call("POST", _path(stage, call), {**_body(stage), **fields}).error(status)
     assert says in error["details"]
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
 
 
 def test_a_version_and_a_deployment_to_restore_are_not_asked_for_together(stage: RestStage) -> None:
-    both = _body(stage, "v1", restores=stage.uid(RECORDS, "chat-a"))
+    both = _body(stage, "v1", restores=stage.uid(ROWS, "chat-a"))
     for body in (both, {**both, "workflow_version_id": UNKNOWN}):
         for call in ("deploy", "deploy/preview"):
             assert "restores" in stage.call("POST", _path(stage, call), body).error(422)["details"]
@@ -454,16 +454,16 @@ def test_ids_that_do_not_fit_together(stage: RestStage) -> None:
         ({"restores": far_row}, 404, "no deployment has the id"),
     ]:
         assert says in stage.call("POST", _path(stage, "deploy"), {**_body(stage), **fields}).error(status)["message"]
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
 
 
 def test_a_row_that_may_not_be_read_cannot_be_restored(stage: RestStage) -> None:
-    stage.script.on("GET", RECORDS.path("demo", "chat-a"), failure(403, "Forbidden"))
-    stage.call("POST", _path(stage, "deploy"), _body(stage, restores=stage.uid(RECORDS, "chat-a"))).error(404)
+    stage.script.on("GET", ROWS.path("demo", "chat-a"), failure(403, "Forbidden"))
+    stage.call("POST", _path(stage, "deploy"), _body(stage, restores=stage.uid(ROWS, "chat-a"))).error(404)
 
 
 def test_who_may_read_and_not_deploy_is_forbidden(stage: RestStage) -> None:
-    stage.script.on("POST", RECORDS.path("demo"), failure(403, "Forbidden", "anna may not create deployments"))
+    stage.script.on("POST", ROWS.path("demo"), failure(403, "Forbidden", "anna may not create deployments"))
     assert "may not create" in stage.call("POST", _path(stage, "deploy"), _body(stage)).error(403)["message"]
 
 
@@ -473,7 +473,7 @@ def test_what_the_caller_may_not_see_is_not_deployed(stage: RestStage, call: str
     body = _body(stage) if "deploy" in call else {}
     stage.call("POST", _path(stage, call), body).error(404)
     stage.call("POST", f"/v1/apps/{UNKNOWN}/{call}", body).error(404)
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
 
 
 # Objects that were deleted and recreated.
@@ -494,7 +494,7 @@ def test_a_version_that_was_made_again_is_not_what_a_row_ran(stage: RestStage) -
 
 
 def test_rows_and_versions_of_a_backup_belong_together_though_all_are_made_anew(stage: RestStage) -> None:
-    old = stage.object(RECORDS, "chat-a")
+    old = stage.object(ROWS, "chat-a")
     stage.context.index.of(VERSIONS).remove(stage.uid(VERSIONS, "chat-v1"))
     stage.put(_made_again(stage))
     meta = {**old["metadata"], "resourceVersion": "98", "creationTimestamp": "2026-12-31T23:59:00Z"}
@@ -508,7 +508,7 @@ def test_the_id_of_a_version_that_was_made_again_is_unknown_though_nothing_was_h
     assert stage.call("POST", _path(stage, "deploy"), body).error(404)["details"] == {"workflow_version_id": "unknown"}
     stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), failure(404, "NotFound"))
     assert stage.call("POST", _path(stage, "deploy"), body).error(404)["details"] == {"workflow_version_id": "unknown"}
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
 
 
 # The same request twice.
@@ -517,8 +517,8 @@ def test_the_id_of_a_version_that_was_made_again_is_unknown_though_nothing_was_h
 def _with_key(stage: RestStage) -> Manifest:
     """Deploys v1 with a key. The row exists from then on."""
     stage.call("POST", _path(stage, "deploy"), _body(stage, "v1"), key="a key").data  # noqa: B018 - it asserts
-    sent = stage.created(RECORDS)[0]
-    stage.script.on("POST", RECORDS.path("demo"), failure(409, "AlreadyExists"))
+    sent = stage.created(ROWS)[0]
+    stage.script.on("POST", ROWS.path("demo"), failure(409, "AlreadyExists"))
     return stage.put(sent)
 
 
@@ -545,7 +545,7 @@ def test_a_preview_says_what_would_change_and_makes_nothing(stage: RestStage) ->
     PreviewShape.model_validate(answer)
     assert (answer["from"]["version"], answer["to"]["version"], answer["pods_restart"], answer["no_op"]) == ("v2", "v1", True, False)
     assert "return 'v1'" in answer["flow_diff"]
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
 
 
 def test_a_preview_of_what_runs_already(stage: RestStage) -> None:
@@ -555,7 +555,7 @@ def test_a_preview_of_what_runs_already(stage: RestStage) -> None:
 
 def test_a_preview_of_a_rollback_and_of_a_config(stage: RestStage) -> None:
     config = {"deployment_type": "server_based", "config": {"autoscaling": {"max_replicas": 4}}}
-    body = _body(stage, restores=stage.uid(RECORDS, "chat-a"), deployment_config=config)
+    body = _body(stage, restores=stage.uid(ROWS, "chat-a"), deployment_config=config)
     answer = stage.call("POST", _path(stage, "deploy/preview"), body).data
     assert answer["to"]["version"] == "v1"
     assert answer["to"]["config"]["config"]["autoscaling"]["max_replicas"] == 4
@@ -563,7 +563,7 @@ def test_a_preview_of_a_rollback_and_of_a_config(stage: RestStage) -> None:
 
 def test_a_preview_for_who_may_not_deploy_warns(stage: RestStage) -> None:
     stage.allow(lambda *asked: asked[0] != "create")
-    stage.script.on("POST", RECORDS.path("demo"), failure(403, "Forbidden", "anna may not"))
+    stage.script.on("POST", ROWS.path("demo"), failure(403, "Forbidden", "anna may not"))
     assert "you could not do this" in stage.call("POST", _path(stage, "deploy/preview"), _body(stage)).data["warnings"][0]
 
 
@@ -585,10 +585,10 @@ def test_what_is_not_as_confirmed_is_refused_with_both_values(stage: RestStage) 
     assert error["details"]["version"] == {"confirmed": "v2", "now": "v3"}
     assert error["details"]["resources"]["now"] == {"requests": {"cpu": "2", "memory": "256Mi"}}
     assert set(error["details"]) == {"version", "flow_hash", "resources"}
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
     part = {"runtime": shown["runtime"]}
     assert stage.call("POST", _path(stage, "deploy"), _body(stage, confirmed=part)).status == 201, "what is not confirmed is not compared"
-    (made,) = stage.created(RECORDS)
+    (made,) = stage.created(ROWS)
     assert made["spec"] == {"app": "chat", "workflowVersion": "v3", "runtime": make.RUNTIME_NAME, "config": scaled}, "nothing is left open"
 
 
@@ -608,7 +608,7 @@ def test_what_somebody_else_deployed_since_the_preview_is_not_undone_unseen(stag
     values = {"row": ("chat-b", "chat-c"), "sequence": (2, 3)}
     for each in [part] if part else values:
         assert details[f"from.{each}"] == {"confirmed": values[each][0], "now": values[each][1]}
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
     of_before = _body(stage, "v1", confirmed=shown["to"])
     assert stage.call("POST", _path(stage, "deploy"), of_before).status == 201, "what is not confirmed is not compared"
 
@@ -619,7 +619,7 @@ def test_what_is_under_way_since_the_preview_is_not_overtaken_unseen(stage: Rest
     stage.put(row("chat-c", make.progressing(3, "v2"), make.created(3)))
     error = stage.call("POST", _path(stage, "deploy"), _body(stage, "v1", confirmed=confirmed)).error(409)
     assert error["details"] == {"under_way": {"confirmed": None, "now": "v2 (#3, chat-c)"}}
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
     again = _preview(stage)
     confirmed = {"from": again["from"], "under_way": again["under_way"]}
     assert stage.call("POST", _path(stage, "deploy"), _body(stage, "v1", confirmed=confirmed)).status == 201

@@ -10,7 +10,7 @@ import pytest
 from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.desired.pins import Pins, pod_selector
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, REJECTIONS, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, REJECTIONS, ROWS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments import rows
@@ -36,7 +36,7 @@ def _path(stage: RestStage, more: str = "") -> str:
 
 
 def _row_path(stage: RestStage, name: str, more: str = "") -> str:
-    return _path(stage, f"/deployments/{stage.uid(RECORDS, name)}{more}")
+    return _path(stage, f"/deployments/{stage.uid(ROWS, name)}{more}")
 
 
 def test_it_names_the_row_to_roll_back_to_or_says_why_there_is_none(stage: RestStage) -> None:
@@ -54,7 +54,7 @@ def test_it_names_the_row_to_roll_back_to_or_says_why_there_is_none(stage: RestS
     stage.put(row("chat-c", make.superseded(3, "v1", **back)))
     stage.put(row("chat-d", make.live(4, "v3")))
     assert said() == ("chat-c", None)
-    stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    stage.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     assert stage.call("GET", path).error(404)["code"] == "not_found"
 
 
@@ -138,8 +138,8 @@ def test_pages_are_of_what_a_filter_takes_and_no_other_row_is_read(many: RestSta
     answered = many.call("GET", f"{_path(many, '/deployments')}?status=Superseded,Live&page_size=1&page=2").json
     assert [each["sequence"] for each in answered["data"]] == [2]
     assert answered["pagination"] == {"page": 2, "page_size": 1, "page_count": 3, "total_count": 3}
-    read = [sent.path for sent in many.script.sent[before:] if sent.path.startswith(RECORDS.path("demo", ""))]
-    assert [path for path in read if path != RECORDS.path("demo")] == [RECORDS.path("demo", "chat-b")]
+    read = [sent.path for sent in many.script.sent[before:] if sent.path.startswith(ROWS.path("demo", ""))]
+    assert [path for path in read if path != ROWS.path("demo")] == [ROWS.path("demo", "chat-b")]
 
 
 def test_of_a_long_history_what_a_filter_takes_is_read_and_nothing_is_listed(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_of_an_app_that_was_never_deployed_there_is_nothing_to_filter_by(stage: 
 
 @pytest.mark.parametrize("asked", ["?q=berta", "?status=Failed", "/filters"])
 def test_the_index_tells_nothing_to_who_may_not_list_rows(many: RestStage, asked: str) -> None:
-    many.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    many.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     assert many.call("GET", _path(many, f"/deployments{asked}")).error(404)["code"] == "not_found"
 
 
@@ -255,7 +255,7 @@ def test_a_row_that_is_not_pinned_yet_has_no_pins_and_no_flow(stage: RestStage) 
 def test_a_row_that_this_version_cannot_read_is_told_as_far_as_it_can_be(stage: RestStage) -> None:
     runtime = {**make.a_runtime().spec.pins("tiny-1").as_json(), "port": "a pipe"}
     stage.put(row("chat-c", make.superseded(3, "v2"), make.with_status(phase="Live")))
-    stage.object(RECORDS, "chat-c")["spec"]["pinned"]["runtime"] = runtime
+    stage.object(ROWS, "chat-c")["spec"]["pinned"]["runtime"] = runtime
     answer = stage.get(_row_path(stage, "chat-c"))
     assert (answer["pinned"]["runtime"], answer["flow"], answer["ready"]) == (runtime, None, None)
     assert "cannot be read" in stage.call("GET", _row_path(stage, "chat-c", "/diff")).error(409)["message"]
@@ -349,12 +349,12 @@ def test_a_row_that_is_not_of_the_app_is_unknown(stage: RestStage) -> None:
 def test_a_row_of_a_deleted_app_is_unknown_although_the_index_has_not_heard_so(stage: RestStage) -> None:
     made = stage.put(make.row_manifest("chat-new"))
     old = {**make.stored(row("chat-new", OF_A_DELETED_APP)), "metadata": {**made["metadata"], **row("x", OF_A_DELETED_APP)["metadata"]}}
-    stage.script.on("GET", RECORDS.path("demo", "chat-new"), {**old, "metadata": {**old["metadata"], "name": "chat-new"}})
+    stage.script.on("GET", ROWS.path("demo", "chat-new"), {**old, "metadata": {**old["metadata"], "name": "chat-new"}})
     stage.call("GET", _row_path(stage, "chat-new")).error(404)
 
 
 def test_a_row_that_the_caller_may_not_read_is_unknown(stage: RestStage) -> None:
-    stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
+    stage.script.on("GET", ROWS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.call("GET", _row_path(stage, "chat-b")).error(404)
 
 
@@ -377,10 +377,10 @@ def test_what_changed_from_one_row_to_another(stage: RestStage) -> None:
         "resources": {"requests": {"cpu": "2", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
     }
     stage.put(row("chat-c", make.progressing(3, "v1", runtime=newer, config=config), make.asking(createdBy="berta")))
-    answer = stage.get(f"{_row_path(stage, 'chat-c', '/diff')}?with={stage.uid(RECORDS, 'chat-b')}")
+    answer = stage.get(f"{_row_path(stage, 'chat-c', '/diff')}?with={stage.uid(ROWS, 'chat-b')}")
     ComparisonShape.model_validate(answer)
     assert (answer["from"]["sequence"], answer["to"]["sequence"], answer["to"]["created_by"]["username"]) == (2, 3, "berta")
-    assert (answer["to"]["id"], answer["from"]["created_at"]) == (stage.uid(RECORDS, "chat-c"), "2026-11-24T12:00:00Z")
+    assert (answer["to"]["id"], answer["from"]["created_at"]) == (stage.uid(ROWS, "chat-c"), "2026-11-24T12:00:00Z")
     assert answer["flow_diff"].startswith("--- v2 (#2)\n+++ v1 (#3)\n")
     assert "+  code: \"def run(input_data): return 'v1'\"" in answer["flow_diff"]
     assert {each["field"]: (each["from"], each["to"]) for each in answer["changes"]} == {
@@ -417,7 +417,7 @@ def test_by_default_a_row_is_compared_with_the_one_that_was_rolled_out_before(st
 
 def test_a_row_that_was_never_rolled_out_is_compared_with_nothing(stage: RestStage) -> None:
     stage.put(row("chat-c", make.never_deployed(3)))
-    for path in (_row_path(stage, "chat-c", "/diff"), f"{_row_path(stage, 'chat-b', '/diff')}?with={stage.uid(RECORDS, 'chat-c')}"):
+    for path in (_row_path(stage, "chat-c", "/diff"), f"{_row_path(stage, 'chat-b', '/diff')}?with={stage.uid(ROWS, 'chat-c')}"):
         assert stage.call("GET", path).error(422)["message"] == "row chat-c was never rolled out, so there is nothing to compare"
 
 
@@ -501,12 +501,12 @@ def _verify(stage: RestStage, asked: str = "") -> Any:
 
 
 def _digest(stage: RestStage, name: str) -> str:
-    digest: str = stage.object(RECORDS, name)["spec"]["pinned"]["digest"]
+    digest: str = stage.object(ROWS, name)["spec"]["pinned"]["digest"]
     return digest
 
 
 def test_a_history_that_fits(chained: RestStage) -> None:
-    newest = {"deployment_id": chained.uid(RECORDS, "chat-c"), "sequence": 3, "digest": _digest(chained, "chat-c")}
+    newest = {"deployment_id": chained.uid(ROWS, "chat-c"), "sequence": 3, "digest": _digest(chained, "chat-c")}
     assert _verify(chained) == {
         "rows": 3,
         "fits": True,
@@ -529,7 +529,7 @@ def test_a_history_that_fits(chained: RestStage) -> None:
 def test_an_expected_digest_is_found_in_its_row_or_nowhere(chained: RestStage) -> None:
     first = _digest(chained, "chat-a")
     answer = _verify(chained, f"?expect={first}")
-    expected = {"digest": first, "deployment_id": chained.uid(RECORDS, "chat-a"), "sequence": 1, "found": True}
+    expected = {"digest": first, "deployment_id": chained.uid(ROWS, "chat-a"), "sequence": 1, "found": True}
     assert (answer["fits"], answer["expected"]) == (True, expected)
     lost = f"sha256:{'0' * 64}"
     answer = _verify(chained, f"?expect={lost}")
@@ -540,12 +540,12 @@ def test_an_expected_digest_is_found_in_its_row_or_nowhere(chained: RestStage) -
 
 
 def test_a_row_that_was_changed_is_named(chained: RestStage) -> None:
-    chained.object(RECORDS, "chat-b")["spec"]["message"] = "It was always so"
+    chained.object(ROWS, "chat-b")["spec"]["message"] = "It was always so"
     answer = _verify(chained)
     assert (answer["rows"], answer["fits"], answer["misfit_count"]) == (3, False, 1)
     assert answer["misfits"] == [
         {
-            "deployment_id": chained.uid(RECORDS, "chat-b"),
+            "deployment_id": chained.uid(ROWS, "chat-b"),
             "name": "chat-b",
             "sequence": 2,
             "says": "its content does not have its digest: it was changed",
@@ -560,22 +560,22 @@ def test_rows_of_a_deleted_app_of_this_name_are_not_verified(chained: RestStage)
 
 
 def test_a_history_of_several_pages(chained: RestStage) -> None:
-    rows = [chained.object(RECORDS, name) for name in ("chat-c", "chat-a", "chat-b")]
+    rows = [chained.object(ROWS, name) for name in ("chat-c", "chat-a", "chat-b")]
     query = {"fieldSelector": "spec.app=chat", "limit": str(row_pages.PAGE)}
-    chained.script.on("GET", RECORDS.path("demo"), listed(*rows[2:]), query={**query, "continue": "more"})
-    chained.script.on("GET", RECORDS.path("demo"), listed(*rows[:2], token="more"), query=query)
-    chained.script.on("GET", RECORDS.path("demo"), listed(*rows[2:]), query={**query, "continue": "more"})
+    chained.script.on("GET", ROWS.path("demo"), listed(*rows[2:]), query={**query, "continue": "more"})
+    chained.script.on("GET", ROWS.path("demo"), listed(*rows[:2], token="more"), query=query)
+    chained.script.on("GET", ROWS.path("demo"), listed(*rows[2:]), query={**query, "continue": "more"})
     assert _verify(chained)["says"] == "3 rows fit"
 
 
 def test_who_may_not_list_rows_verifies_nothing(chained: RestStage) -> None:
-    chained.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    chained.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     chained.call("GET", _path(chained, "/verify")).error(404)
 
 
 def test_of_an_app_that_was_never_deployed_nothing_is_verified(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
-    stage.script.on("GET", RECORDS.path("demo"), listed())
+    stage.script.on("GET", ROWS.path("demo"), listed())
     answer = stage.get(f"/v1/apps/{made['metadata']['uid']}/verify")
     assert (answer["rows"], answer["newest"], answer["says"]) == (0, None, "no row was found")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.actions.idempotency import NOTED_MOST
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.rest.http import body, middleware
 from dynamiq_operator.rest.kube import client, id_index
@@ -188,9 +188,9 @@ def test_a_turn_that_is_given_up_while_another_caller_leaves_is_told_as_any_othe
 def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(stage: RestStage) -> None:
     first = _body(stage, confirmed={"version": "v2"})
     assert stage.call("POST", _path(stage, "/deploy"), first, key="a key").status == 201
-    (made,) = stage.created(RECORDS)
+    (made,) = stage.created(ROWS)
     stage.put(made)
-    stage.script.on("POST", RECORDS.path("demo"), failure(409, "AlreadyExists"))
+    stage.script.on("POST", ROWS.path("demo"), failure(409, "AlreadyExists"))
     for other in ({"version": "v1"}, {"version": "v2", "runtime": "1.0.0"}):
         assert (
             "another request"
@@ -208,7 +208,7 @@ def test_a_confirmed_config_of_another_shape_is_another_one(stage: RestStage, in
     given = {"config": {"deployment_type": "server_based", "config": inner}, **beside}
     body = _body(stage, confirmed=given) if way == "deploy" else {"confirmed": given}
     assert stage.call("POST", _path(stage, f"/{way}"), body).error(409)["details"]["config"]["confirmed"]["config"] is not None
-    assert stage.script.bodies("POST", RECORDS.path("demo")) == stage.script.bodies("POST", RECORDS.path("prod")) == []
+    assert stage.script.bodies("POST", ROWS.path("demo")) == stage.script.bodies("POST", ROWS.path("prod")) == []
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_an_app_that_this_version_cannot_read_is_told_and_hides_no_other(stage: 
 
 
 def test_a_row_that_this_version_cannot_read_is_said_and_no_failure(stage: RestStage) -> None:
-    stage.object(RECORDS, "chat-b")["spec"]["pinned"]["config"] = {"type": "quantum"}
+    stage.object(ROWS, "chat-b")["spec"]["pinned"]["config"] = {"type": "quantum"}
     error = stage.call("POST", _path(stage, "/deploy/preview"), _body(stage)).error(409)
     assert "chat-b" in error["message"]
     assert "config" in error["message"]
@@ -325,7 +325,7 @@ def test_an_app_is_taken_back_though_the_time_of_its_request_is_over(stage: Rest
         over.wait(PATIENCE)
         return Reply(cut=True)
 
-    stage.script.on("POST", RECORDS.path("demo"), hang)
+    stage.script.on("POST", ROWS.path("demo"), hang)
     stage.script.on("DELETE", APPS.path("demo", "new"), {})
     stage.call("GET", "/v1/apps")
     monkeypatch.setattr(client, "ANSWERED_WITHIN", 5.0)
@@ -348,11 +348,11 @@ def test_a_promotion_is_done_though_what_is_read_after_it_is_not_answered(stage:
         return created(sent)
 
     app = stage.object(APPS, "chat", "prod")
-    stage.script.on("POST", RECORDS.path("prod"), make_row)
+    stage.script.on("POST", ROWS.path("prod"), make_row)
     stage.script.on("GET", APPS.path("prod", "chat"), lambda _: failure(503, "ServiceUnavailable") if is_made else app)
     answer = stage.call("POST", _path(stage, "/promote"), {}).data
     assert answer["app_id"] == app["metadata"]["uid"]
-    assert len(stage.created(RECORDS, "prod")) == 1
+    assert len(stage.created(ROWS, "prod")) == 1
 
 
 @pytest.mark.parametrize("twice", ['"message": "a", "message": "b"', '"confirmed": {"version": "v1", "version": "v2"}'])
@@ -360,7 +360,7 @@ def test_what_is_there_twice_is_refused_whatever_the_call(stage: RestStage, twic
     body = f'{{"workflow_id": "{stage.uid(WORKFLOWS, "chat")}", {twice}}}'.encode()
     error = stage.call("POST", _path(stage, "/deploy"), body, headers={"Content-Type": "application/json"}).error(422)
     assert "twice" in error["message"]
-    assert stage.created(RECORDS) == []
+    assert stage.created(ROWS) == []
 
 
 def test_bodies_that_do_not_come_are_a_callers_own_and_few(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, RECORDS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, ROWS, WORKFLOWS
 from dynamiq_operator.rest.http import openapi, sessions
 from dynamiq_operator.rest.http.body import BODY_MAX, SMALL
 from tests.support import factories as make
@@ -152,7 +152,7 @@ def test_what_the_api_server_refuses_has_one_status_each(stage: RestStage, reply
 def test_what_the_api_server_finds_invalid_is_said_by_the_contracts_fields(stage: RestStage) -> None:
     causes = {"spec.config.autoscaling.minReplicas": "too many", "spec.message": "too long", "": "and more"}
     causes["spec.config.resources.requests.cpu"] = "no amount"
-    stage.script.on("POST", RECORDS.path("demo"), failure(422, "Invalid", 'Deployment "x" is invalid: too much', causes))
+    stage.script.on("POST", ROWS.path("demo"), failure(422, "Invalid", 'Deployment "x" is invalid: too much', causes))
     error = stage.call("POST", f"/v1/apps/{stage.uid(APPS, 'chat')}/deploy", _deploy(stage)).error(422)
     assert error["message"] == "too much"
     assert error["details"] == {
@@ -182,9 +182,9 @@ def test_a_read_is_sent_once_more_where_a_connection_had_ended(stage: RestStage)
 
 
 def test_a_write_is_never_sent_twice(stage: RestStage) -> None:
-    stage.script.on("POST", RECORDS.path("demo"), Reply(cut=True))
+    stage.script.on("POST", ROWS.path("demo"), Reply(cut=True))
     stage.call("POST", f"/v1/apps/{stage.uid(APPS, 'chat')}/deploy", _deploy(stage)).error(503)
-    assert len(stage.created(RECORDS)) == 1
+    assert len(stage.created(ROWS)) == 1
 
 
 @pytest.mark.parametrize("wrong", ["page=0", "page_size=501", "page_size=x", "sort=name", "project_id="])

@@ -14,7 +14,7 @@ from kubernetes import client as kubernetes
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import METADATA, METADATA_ONE, PAGE, TABLE
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube import id_index
 from dynamiq_operator.rest.kube.client import ApiServer
@@ -214,7 +214,7 @@ def _table(*rows: tuple[str, str, int | None, str], columns: bool = True, versio
 
 
 def test_rows_are_in_the_order_of_their_sequence_whatever_they_are_called() -> None:
-    rows = IdIndex(ApiServer(kubernetes.Configuration()).own).of(RECORDS)
+    rows = IdIndex(ApiServer(kubernetes.Configuration()).own).of(ROWS)
     every = [("b", 2), ("d", None), ("a", 3), ("c", 1)]
     for name, sequence in every:
         rows.put({**_app(name, creationTimestamp="2026-11-24T12:00:00Z"), "spec": {"app": "chat", "sequence": sequence}})
@@ -234,7 +234,7 @@ def test_rows_are_in_the_order_of_their_sequence_whatever_they_are_called() -> N
 
 def test_a_row_that_failed_without_a_number_is_older_than_all_that_have_one() -> None:
     """Its App was not created in time, and may exist since."""
-    rows = IdIndex(ApiServer(kubernetes.Configuration()).own).of(RECORDS)
+    rows = IdIndex(ApiServer(kubernetes.Configuration()).own).of(ROWS)
     created = "2026-11-24T12:00:00Z"
     rows.put({**_app("early", creationTimestamp=created), "spec": {"app": "chat"}})
     rows.put({**_app("first", creationTimestamp=created), "spec": {"app": "chat", "sequence": 1}})
@@ -255,7 +255,7 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
         came.set()
         return Reply(stream=(None for _ in iter(over.wait, True)))
 
-    path, ends = RECORDS.path(), threading.Event()
+    path, ends = ROWS.path(), threading.Event()
     events = (
         *first,  # the first event has the names of the columns, whatever it is
         _event("ADDED", _table(("b", "chat", None, "Pending"), columns=not first, version=10)),
@@ -267,7 +267,7 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
     script = Script().on("GET", path, _table(("a", "chat", 1, "Live"), ("c", "chat", 3, "Failed")))
     script.on("GET", path, _watch(*events), last, query={"watch": "true"})
     with ScriptedServer(script) as server:
-        rows = _index(server).of(RECORDS)
+        rows = _index(server).of(ROWS)
         thread = threading.Thread(target=rows.run, args=(ends,), daemon=True)
         thread.start()
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, RECORDS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, ROWS, WORKFLOWS
 from dynamiq_operator.rest.http import body, middleware, sessions
 from dynamiq_operator.rest.kube import client
 from dynamiq_operator.serving import request_log
@@ -142,7 +142,7 @@ def test_an_api_server_that_hangs_is_not_waited_for_longer_than_is_said(stage: R
         over.wait(2 * PATIENCE)
         return Reply(cut=True)
 
-    stage.script.on("GET", APPS.path("demo", "chat"), hang).on("POST", RECORDS.path("demo"), hang)
+    stage.script.on("GET", APPS.path("demo", "chat"), hang).on("POST", ROWS.path("demo"), hang)
     path = f"/v1/apps/{stage.uid(APPS, 'chat')}"
     began = time.monotonic()
     answered = stage.call("GET", path)

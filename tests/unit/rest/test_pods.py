@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.desired.base import SERVICE
 from dynamiq_operator.desired.pod_template import CONTAINER
-from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, PODS, RECORDS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, PODS, ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.pods import logs, reading
@@ -23,7 +23,7 @@ LATER = "2026-11-24T12:00:30Z"
 
 
 def _path(stage: RestStage, more: str = "", of: str = "chat-b") -> str:
-    return f"/v1/apps/{stage.uid(APPS, 'chat')}/deployments/{stage.uid(RECORDS, of)}/pods{more}"
+    return f"/v1/apps/{stage.uid(APPS, 'chat')}/deployments/{stage.uid(ROWS, of)}/pods{more}"
 
 
 def _pods(stage: RestStage, of: str = "chat-b") -> list[Any]:
@@ -161,11 +161,11 @@ def test_who_may_not_list_pods_is_told_so(running: RestStage) -> None:
 
 def test_a_deployment_of_another_app_is_unknown_here(running: RestStage) -> None:
     other = running.put(make.app_manifest(name="other"))
-    path = f"/v1/apps/{other['metadata']['uid']}/deployments/{running.uid(RECORDS, 'chat-b')}/pods"
+    path = f"/v1/apps/{other['metadata']['uid']}/deployments/{running.uid(ROWS, 'chat-b')}/pods"
     assert "no deployment has the id" in running.call("GET", path).error(404)["message"]
     assert (
         "no deployment has the id"
-        in running.call("GET", _path(running).replace(running.uid(RECORDS, "chat-b"), UNKNOWN)).error(404)["message"]
+        in running.call("GET", _path(running).replace(running.uid(ROWS, "chat-b"), UNKNOWN)).error(404)["message"]
     )
 
 

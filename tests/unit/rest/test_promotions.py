@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import CONFIG_MAP
-from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, SECRETS, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, ROWS, SECRETS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments.responses import PromotionPreview
 from dynamiq_operator.rest.parts.deployment import Deployment
@@ -32,13 +32,13 @@ def _promote(stage: RestStage, body: dict[str, Any] | None = None, **more: Any) 
 def test_a_first_promotion_makes_what_the_target_lacks_and_then_the_row(stage: RestStage) -> None:
     answer = _promote(stage, {"message": "Accepted by support"}).data
     Deployment.model_validate(answer)
-    (version,), (app,), (deployed,) = (stage.created(each, "prod") for each in (VERSIONS, APPS, RECORDS))
+    (version,), (app,), (deployed,) = (stage.created(each, "prod") for each in (VERSIONS, APPS, ROWS))
     assert (version["metadata"]["name"], version["spec"]["flow"]) == ("chat-v2", make.flow("v2"))
     assert (app["metadata"]["name"], app["spec"]["workflow"]) == ("chat", "chat")
     assert deployed["spec"]["message"] == "Accepted by support"
     assert deployed["spec"]["promotedFrom"] == {"namespace": "demo", "app": "chat", "row": "chat-b", "hash": make.flow_hash("v2")}
     paths = [sent.path for sent in stage.script.writes() if "dryRun" not in sent.query]
-    assert [path for path in paths if "/prod/" in path] == [each.path("prod") for each in (VERSIONS, APPS, RECORDS)]
+    assert [path for path in paths if "/prod/" in path] == [each.path("prod") for each in (VERSIONS, APPS, ROWS)]
     assert answer["app_id"] == stage.uid(APPS, "chat", "prod")
     assert (answer["promoted_from"]["namespace"], answer["promoted_from"]["cluster"]) == ("demo", None)
 
@@ -52,7 +52,7 @@ def test_a_later_promotion_makes_the_row_alone(stage: RestStage) -> None:
     stage.put(make.app_manifest(make.in_namespace("prod")))
     _promote(stage)
     assert [stage.created(each, "prod") for each in (VERSIONS, APPS)] == [[], []]
-    assert len(stage.created(RECORDS, "prod")) == 1
+    assert len(stage.created(ROWS, "prod")) == 1
 
 
 def test_the_preview_of_a_promotion_makes_nothing(stage: RestStage) -> None:
@@ -60,7 +60,7 @@ def test_the_preview_of_a_promotion_makes_nothing(stage: RestStage) -> None:
     PromotionPreview.model_validate(answer)
     assert (answer["project_id"], answer["environment"]) == (stage.uid(NAMESPACES, "prod"), "production")
     assert (answer["new_app"], answer["new_version"], answer["from"], answer["to"]["version"]) == (True, "v2", None, "v2")
-    assert [stage.created(each, "prod") for each in (VERSIONS, APPS, RECORDS)] == [[], [], []]
+    assert [stage.created(each, "prod") for each in (VERSIONS, APPS, ROWS)] == [[], [], []]
     stage.put(make.version_manifest("v2", make.in_namespace("prod")))
     stage.put(make.app_manifest(make.in_namespace("prod")))
     answer = stage.call("POST", _path(stage, "/preview"), {"environment": "production"}).data
@@ -72,9 +72,9 @@ def test_a_promotion_is_refused_where_it_is_not_as_confirmed(stage: RestStage) -
     for key in (None, "a key"):
         error = stage.call("POST", _path(stage), {"confirmed": {**shown, "version": "v1"}}, key=key).error(409)
         assert error["details"] == {"version": {"confirmed": "v1", "now": "v2"}}
-    assert stage.created(RECORDS, "prod") == []
+    assert stage.created(ROWS, "prod") == []
     _promote(stage, {"confirmed": shown})
-    assert stage.created(RECORDS, "prod")[0]["spec"]["config"] == make.CONFIG
+    assert stage.created(ROWS, "prod")[0]["spec"]["config"] == make.CONFIG
 
 
 def test_a_promotion_is_refused_where_something_else_is_live_there_than_was_confirmed(stage: RestStage) -> None:
@@ -85,7 +85,7 @@ def test_a_promotion_is_refused_where_something_else_is_live_there_than_was_conf
     body = {"confirmed": {**shown["to"], "from": shown["from"], "under_way": shown["under_way"]}}
     now = stage.call("POST", _path(stage, "/preview")).data["from"]
     assert stage.call("POST", _path(stage), body).error(409)["details"]["from"] == {"confirmed": None, "now": now}
-    assert stage.created(RECORDS, "prod") == []
+    assert stage.created(ROWS, "prod") == []
 
 
 def test_the_target_is_named_by_its_id_where_several_are_of_the_environment(stage: RestStage) -> None:
@@ -108,7 +108,7 @@ def test_the_target_is_named_by_its_id_where_several_are_of_the_environment(stag
 @pytest.mark.parametrize("more", ["", "/preview"])
 def test_a_promotion_that_cannot_be(stage: RestStage, body: dict[str, Any], more: str, status: int, says: str) -> None:
     assert says in stage.call("POST", _path(stage, more), body).error(status)["message"]
-    assert stage.created(RECORDS, "prod") == []
+    assert stage.created(ROWS, "prod") == []
 
 
 def test_a_namespace_that_the_caller_may_not_read_is_no_target(stage: RestStage) -> None:
@@ -146,7 +146,7 @@ def test_what_the_target_lacks_is_told_by_what_each_variable_reads(stage: RestSt
         ]
     }
     assert "variable TOKEN needs Secret vault with a key token; variable URL needs key crm of ConfigMap urls" in error["message"]
-    assert stage.created(RECORDS, "prod") == []
+    assert stage.created(ROWS, "prod") == []
 
 
 def test_an_app_of_no_project(stage: RestStage) -> None:
@@ -166,11 +166,11 @@ def test_a_key_makes_one_promotion(stage: RestStage) -> None:
     body = {"message": "accepted"}
     first = _promote(stage, body, key="a key")
     assert "idempotency-replayed" not in first.headers
-    made = stage.put(stage.created(RECORDS, "prod")[0])
+    made = stage.put(stage.created(ROWS, "prod")[0])
     again = _promote(stage, body, key="a key")
     assert again.headers["idempotency-replayed"] == "true"
     assert again.data["id"] == made["metadata"]["uid"]
-    assert len(stage.created(RECORDS, "prod")) == 1
+    assert len(stage.created(ROWS, "prod")) == 1
     elsewhere = {**body, "project_id": stage.put(a_namespace("qa", project="support", environment="qa"))["metadata"]["uid"]}
     for other in ({"message": "other"}, {**body, "hostname": "other.example.com"}, {**body, "environment": "qa"}, elsewhere):
         assert "Idempotency-Key" in stage.call("POST", _path(stage), other, key="a key").error(422)["details"]
@@ -186,8 +186,8 @@ def test_a_promotion_that_another_replica_makes_at_this_moment(stage: RestStage)
         stage.put(sent.body)
         return failure(409, "AlreadyExists")
 
-    stage.script.on("POST", RECORDS.path("prod"), elsewhere)
-    stage.script.on("POST", RECORDS.path("prod"), created, query={"dryRun": "All"})
+    stage.script.on("POST", ROWS.path("prod"), elsewhere)
+    stage.script.on("POST", ROWS.path("prod"), created, query={"dryRun": "All"})
     answered = _promote(stage, key="a key")
     assert answered.headers["idempotency-replayed"] == "true"
 
@@ -197,23 +197,23 @@ def test_a_row_of_the_key_that_is_there_and_cannot_be_read_is_no_answer(stage: R
     stage.put(make.app_manifest(make.in_namespace("prod")))
     stage.put(make.version_manifest("v2", make.in_namespace("prod")))
     stage.script.on("PATCH", APPS.path("demo", "chat"), {})
-    stage.script.on("POST", RECORDS.path("prod"), failure(409, "AlreadyExists", "it is there"))
-    stage.script.on("POST", RECORDS.path("prod"), created, query={"dryRun": "All"})
+    stage.script.on("POST", ROWS.path("prod"), failure(409, "AlreadyExists", "it is there"))
+    stage.script.on("POST", ROWS.path("prod"), created, query={"dryRun": "All"})
     assert stage.call("POST", _path(stage), key="a key").status in (404, 409)
 
 
 def test_where_the_row_of_a_key_may_be_is_asked_of_every_environment(stage: RestStage) -> None:
     """Unreadable environments are also asked, and have no such row."""
     stage.put(a_namespace("qa", project="support", environment="qa"))
-    stage.script.on("GET", RECORDS.path("qa"), failure(403, "Forbidden"))
+    stage.script.on("GET", ROWS.path("qa"), failure(403, "Forbidden"))
     _promote(stage, key="a key")
-    row_name = stage.created(RECORDS, "prod")[0]["metadata"]["name"]
+    row_name = stage.created(ROWS, "prod")[0]["metadata"]["name"]
     paths = {sent.path for sent in stage.script.sent if sent.method == "GET" and sent.path.endswith(row_name)}
-    assert paths >= {RECORDS.path(each, row_name) for each in ("demo", "prod", "qa")}
+    assert paths >= {ROWS.path(each, row_name) for each in ("demo", "prod", "qa")}
 
 
 def test_a_row_elsewhere_with_the_keys_name_is_another_request(stage: RestStage) -> None:
     _promote(stage, key="a key")
-    name = stage.created(RECORDS, "prod")[0]["metadata"]["name"]
+    name = stage.created(ROWS, "prod")[0]["metadata"]["name"]
     stage.put(row(name, make.in_namespace("prod")))
     assert "Idempotency-Key" in stage.call("POST", _path(stage), key="a key").error(422)["details"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.rest.deployments import live, rows
 from dynamiq_operator.rest.deployments.responses import LiveAtShape
@@ -96,7 +96,7 @@ def test_without_a_time_it_is_what_is_live(days: RestStage) -> None:
 
 
 def test_of_a_long_history_the_rows_around_the_time_are_read(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    every = [stage.object(RECORDS, name) for name in ("chat-a", "chat-b")]
+    every = [stage.object(ROWS, name) for name in ("chat-a", "chat-b")]
     for number in range(3, 29):
         kind = make.superseded if number % 5 == 0 else make.failed
         every.append(stage.put(begun(f"chat-{number}", 20 * number, kind(number, "v1", previousDigest=make.UNSEALED))))
@@ -108,7 +108,7 @@ def test_of_a_long_history_the_rows_around_the_time_are_read(stage: RestStage, m
         answer, expected = at(stage, time), live_at(every, time)
         assert answer["says"] == expected.says
         assert (answer["rolling_out"] and answer["rolling_out"]["name"]) == (expected.rolling_out and expected.rolling_out.row.name)
-        read = [sent.path for sent in stage.script.sent[before:] if sent.path.startswith(RECORDS.path("demo", ""))]
+        read = [sent.path for sent in stage.script.sent[before:] if sent.path.startswith(ROWS.path("demo", ""))]
         assert len(read) <= 14, time
 
 
@@ -130,7 +130,7 @@ def test_a_time_that_is_none_is_refused(days: RestStage, time: str, says: str) -
 
 
 def test_who_may_not_list_rows_is_told_of_no_time(days: RestStage) -> None:
-    days.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    days.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     days.call("GET", f"/v1/apps/{days.uid(APPS, 'chat')}/at").error(404)
 
 
@@ -153,7 +153,7 @@ def test_a_report_has_the_deploys_of_its_time_and_verifies_all(chained: RestStag
     answer = report(chained, "since=2026-11-25&until=2026-11-26")
     assert [each["sequence"] for each in answer["deploys"]] == [3]
     assert answer["says"] == "1 deploy of 1 App; 3 rows fit"
-    chained.object(RECORDS, "chat-a")["spec"]["message"] = "It was always so"
+    chained.object(ROWS, "chat-a")["spec"]["message"] = "It was always so"
     answer = report(chained, "since=2026-11-25&until=2026-11-26")
     assert (answer["fits"], answer["histories"][0]["misfits"][0]["row"]) == (False, "chat-a")
 
@@ -185,7 +185,7 @@ def test_a_report_of_one_project(chained: RestStage) -> None:
 def test_who_may_list_rows_of_one_project_gets_the_report_of_that(chained: RestStage) -> None:
     chained.put(make.row_manifest("other-a", make.in_namespace("prod"), make.of_app("other"), make.live(1, "v1")))
     chained.allow(lambda _, __, namespace: namespace != "")
-    chained.script.on("GET", RECORDS.path("prod"), failure(403, "Forbidden")).on("GET", RECORDS.path(), failure(403, "Forbidden"))
+    chained.script.on("GET", ROWS.path("prod"), failure(403, "Forbidden")).on("GET", ROWS.path(), failure(403, "Forbidden"))
     assert {each["namespace"] for each in report(chained)["deploys"]} == {"demo"}
     project = chained.uid(NAMESPACES, "prod")
     chained.call("GET", f"/v1/report?project_id={project}").error(404)
@@ -229,12 +229,12 @@ def test_a_report_that_would_be_too_long_is_none(chained: RestStage, monkeypatch
 
 
 def test_rows_come_a_page_at_a_time(chained: RestStage) -> None:
-    every = [chained.object(RECORDS, name) for name in ("chat-c", "chat-a", "chat-b")]
+    every = [chained.object(ROWS, name) for name in ("chat-c", "chat-a", "chat-b")]
 
     def page(sent: Sent) -> Any:
         return listed(*every[2:]) if "continue" in sent.query else listed(*every[:2], token="more")
 
-    chained.script.on("GET", RECORDS.path(), page)
+    chained.script.on("GET", ROWS.path(), page)
     assert report(chained)["says"] == "3 deploys of 1 App; 3 rows fit"
 
 

@@ -11,7 +11,7 @@ from kubernetes import client as kubernetes
 from pydantic import BaseModel
 
 from dynamiq_operator.actions.create_app import slug
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.model.guards import StandingGuard
@@ -169,7 +169,7 @@ def test_the_index_takes_the_newest_and_never_brings_back_what_is_gone() -> None
 
 
 def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
-    rows = IdIndex(NOBODY).of(RECORDS)
+    rows = IdIndex(NOBODY).of(ROWS)
     of_chat, at = [{"kind": "App", "uid": "uid-of-chat"}], "2026-11-24T12:00:00Z"
     rows.put(_meta("chat-z", 1, ownerReferences=of_chat, creationTimestamp=at))
     rows.put(_meta("chat-a", 2, ownerReferences=of_chat, creationTimestamp=at))
@@ -181,10 +181,10 @@ def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
 
 def test_the_index_finds_rows_by_their_app_and_versions_by_their_workflow() -> None:
     index = IdIndex(NOBODY)
-    index.of(RECORDS).put(_meta("chat-1", 1))
-    assert index.of(RECORDS).group(owned_by("demo", "uid-of-chat")) == []
-    index.of(RECORDS).put(_meta("chat-1", 2, ownerReferences=[{"kind": "App", "uid": "uid-of-chat"}]))
-    assert [entry.name for entry in index.of(RECORDS).group(owned_by("demo", "uid-of-chat"))] == ["chat-1"]
+    index.of(ROWS).put(_meta("chat-1", 1))
+    assert index.of(ROWS).group(owned_by("demo", "uid-of-chat")) == []
+    index.of(ROWS).put(_meta("chat-1", 2, ownerReferences=[{"kind": "App", "uid": "uid-of-chat"}]))
+    assert [entry.name for entry in index.of(ROWS).group(owned_by("demo", "uid-of-chat"))] == ["chat-1"]
     for version in ("my-flow-v2", "my-flow-v10", "my-flow-b-v3"):
         index.of(VERSIONS).put(_meta(version, 1))
     assert sorted(index.versions("demo", "my-flow")) == ["v10", "v2"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, RECORDS, REJECTIONS, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, REJECTIONS, ROWS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.apps.responses import AppDetails, AppResponse
 from dynamiq_operator.rest.deployments.responses import PreviewShape
@@ -37,7 +37,7 @@ def _path(stage: RestStage, more: str = "") -> str:
 
 
 def _of_row(stage: RestStage, more: str, name: str = "chat-c") -> str:
-    return _path(stage, f"/deployments/{stage.uid(RECORDS, name)}{more}")
+    return _path(stage, f"/deployments/{stage.uid(ROWS, name)}{more}")
 
 
 @pytest.fixture
@@ -117,12 +117,12 @@ def test_an_approver_sees_the_preview_of_the_author(held: RestStage) -> None:
     WaitingPreview.model_validate(answer)
     assert (answer["from"]["version"], answer["to"]["version"], answer["to"]["sequence"]) == ("v2", "v1", 3)
     assert (answer["waits"], answer["base"], answer["created_by"]["username"]) == (rules.AWAITS, {"row": "chat-b", "sequence": 2}, OTTO)
-    assert answer["digest"] == held.object(RECORDS, "chat-c")["spec"]["pinned"]["digest"]
+    assert answer["digest"] == held.object(ROWS, "chat-c")["spec"]["pinned"]["digest"]
     held.call("GET", _of_row(held, "/preview", "chat-a")).error(409)
 
 
 def test_an_approval_says_what_is_still_missing(held: RestStage) -> None:
-    digest = held.object(RECORDS, "chat-c")["spec"]["pinned"]["digest"]
+    digest = held.object(ROWS, "chat-c")["spec"]["pinned"]["digest"]
     answer = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve", "message": "read it", "digest": digest})
     MadeApproval.model_validate(answer.data)
     assert answer.data["says"] == ["approved #3 (chat-c) of chat", "nothing else holds it: it is deployed"]
@@ -132,7 +132,7 @@ def test_an_approval_says_what_is_still_missing(held: RestStage) -> None:
 
 
 def test_what_was_said_of_a_row_is_listed(held: RestStage) -> None:
-    row = held.object(RECORDS, "chat-c")
+    row = held.object(ROWS, "chat-c")
     other = rules.approval(row, "cara", name="other", digest=f"sha256:{'0' * 64}")
     held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, OTTO), other))
     answer = held.get(_of_row(held, "/approvals"))
@@ -142,7 +142,7 @@ def test_what_was_said_of_a_row_is_listed(held: RestStage) -> None:
 
 
 def test_the_same_word_twice_is_one(held: RestStage) -> None:
-    row = held.object(RECORDS, "chat-c")
+    row = held.object(ROWS, "chat-c")
     held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, ANNA)))
     answer = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve"}).data
     assert (answer["is_no_op"], answer["says"]) == (True, ["you have approved #3 (chat-c) already: nothing to do"])
@@ -212,7 +212,7 @@ def test_a_preview_says_what_would_hold_it_and_a_confirmation_names_that(held: R
 
 def test_a_bypass_and_no_hold_are_in_the_row(held: RestStage) -> None:
     held.call("POST", _path(held, "/deploy"), _body(held, bypass_reason="the shop is down", hold=False))
-    (sent,) = held.created(RECORDS)
+    (sent,) = held.created(ROWS)
     assert (sent["spec"]["bypass"], sent["spec"]["hold"]) == ({"reason": "the shop is down"}, False)
     assert "bypass_reason" in held.call("POST", _path(held, "/deploy"), _body(held, bypass_reason=" ")).error(422)["details"]
 
@@ -220,7 +220,7 @@ def test_a_bypass_and_no_hold_are_in_the_row(held: RestStage) -> None:
 def test_a_rollback_says_that_git_waits_after_it(held: RestStage) -> None:
     app = held.object(APPS, "chat")
     held.put({**app, "spec": {**app["spec"], "deploy": {"workflowVersion": "v2"}}})
-    preview = held.call("POST", _path(held, "/deploy/preview"), {"restores": held.uid(RECORDS, "chat-a")}).data
+    preview = held.call("POST", _path(held, "/deploy/preview"), {"restores": held.uid(ROWS, "chat-a")}).data
     assert preview["begins_hold"] is True
     assert [each["reason"] for each in preview["guards"]] == ["Frozen"], "a rollback waits for no approval"
 
@@ -245,7 +245,7 @@ def test_a_version_is_rejected_and_that_is_withdrawn(held: RestStage) -> None:
 
 
 def test_a_row_names_what_it_ran_where_its_version_is_gone(held: RestStage) -> None:
-    held.call("POST", _path(held, "/rejections"), {"deployment_id": held.uid(RECORDS, "chat-a"), "reason": "bad"})
+    held.call("POST", _path(held, "/rejections"), {"deployment_id": held.uid(ROWS, "chat-a"), "reason": "bad"})
     assert [each["spec"]["workflowHash"] for each in held.created(REJECTIONS)] == [make.flow_hash("v1")]
     held.call("POST", _path(held, "/rejections"), {"reason": "bad"}).error(422)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, RECORDS, VERSIONS
+from dynamiq_operator.kube.resources import APPS, ROWS, VERSIONS
 from dynamiq_operator.model import triggers
 from dynamiq_operator.model.runs import RunDetail, RunPage
 from dynamiq_operator.rest.http import recorder as forwarding
@@ -36,7 +36,7 @@ class Recorded:
 
     @property
     def row(self) -> str:
-        return self.stage.uid(RECORDS, "chat-b")
+        return self.stage.uid(ROWS, "chat-b")
 
     @property
     def asked(self) -> Sent:

@@ -15,7 +15,7 @@ import pytest
 import urllib3
 
 from dynamiq_operator.kube.exposition import PortTaken
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest import serve as serving
 from dynamiq_operator.rest.http import sessions
@@ -84,7 +84,7 @@ def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None
 def _empty() -> Script:
     script = Script()
     for resource in INDEXED:
-        script.on("GET", resource.path(), table([]) if resource.kind == RECORDS.kind else listed())
+        script.on("GET", resource.path(), table([]) if resource.kind == ROWS.kind else listed())
     return script
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD
-from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http import middleware, sessions
@@ -101,12 +101,12 @@ def test_other_apps_are_not_told(stage: RestStage) -> None:
 
 
 def test_a_row_that_is_gone_is_removed(stage: RestStage) -> None:
-    uid = stage.uid(RECORDS, "chat-a")
+    uid = stage.uid(ROWS, "chat-a")
 
     async def scenario() -> Any:
         async with reading(stage, watch(stage)) as stream:
             await begun(stream)
-            stage.context.index.of(RECORDS).remove(uid)
+            stage.context.index.of(ROWS).remove(uid)
             return await stream.event()
 
     assert stage.run(scenario()) == ("removed", {"id": uid})
@@ -232,9 +232,9 @@ def test_a_row_that_may_not_be_read_is_passed_over(stage: RestStage) -> None:
     async def scenario() -> Any:
         async with reading(stage, watch(stage)) as stream:
             await begun(stream)
-            stage.script.on("GET", RECORDS.path("demo", "chat-c"), failure(403, "Forbidden"))
+            stage.script.on("GET", ROWS.path("demo", "chat-c"), failure(403, "Forbidden"))
             made = make.stored(row("chat-c", version(3)))
-            stage.context.index.of(RECORDS).put(made)
+            stage.context.index.of(ROWS).put(made)
             stage.put(row("chat-d", version(4)))
             return await stream.event()
 

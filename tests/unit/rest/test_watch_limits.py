@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from dynamiq_operator.desired.base import WORKLOAD
-from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, ApiResource
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, ROWS, ApiResource
 from dynamiq_operator.rest.http import sessions, streams
 from dynamiq_operator.rest.kube import client
 from dynamiq_operator.rest.watch import feed
@@ -135,7 +135,7 @@ def test_who_leaves_keeps_the_share_of_reads_that_are_still_under_way(monkeypatc
 # Forbidden objects are not read repeatedly.
 
 
-@pytest.mark.parametrize("denied", [WORKLOADS.path("demo"), RECORDS.path("demo", "chat-c")])
+@pytest.mark.parametrize("denied", [WORKLOADS.path("demo"), ROWS.path("demo", "chat-c")])
 def test_who_may_not_read_how_a_row_goes_on_is_not_polled_for(stage: RestStage, monkeypatch: pytest.MonkeyPatch, denied: str) -> None:
     monkeypatch.setattr(feed, "CHECK_EVERY", 0.02)
     monkeypatch.setattr(feed, "PING_EVERY", 0.1)

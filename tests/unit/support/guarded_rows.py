@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from dynamiq_operator.model.objects import App, Approval, DeployPolicy, Manifest, Record, Rejection, format_time
-from dynamiq_operator.model.record import CLOSED, Result
+from dynamiq_operator.model.objects import App, Approval, DeployPolicy, Manifest, Rejection, Row, format_time
+from dynamiq_operator.model.row import CLOSED, Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import Ledger
@@ -21,7 +21,7 @@ from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.rows import ObservedRows
 from dynamiq_operator.plan.observed.sources import PinSources
-from dynamiq_operator.plan.operations import CompleteRecord, CreateRecord, EndRecord, Operation, ReleaseRecord
+from dynamiq_operator.plan.operations import AdmitRow, CompleteRow, CreateRow, EndRow, Operation
 from dynamiq_operator.plan.rows.admission import admit_rows
 from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row
 from dynamiq_operator.plan.rows.numbering import complete_rows
@@ -34,7 +34,7 @@ ANNA, BERT, CARA = "anna", "bert", "cara"
 FLUX = "system:serviceaccount:flux-system:kustomize-controller"
 STAMPED = given.NOW - timedelta(days=1)
 PASSES = 200
-_WRITES = (CompleteRecord, ReleaseRecord, EndRecord, CreateRecord)
+_WRITES = (CompleteRow, AdmitRow, EndRow, CreateRow)
 _VERSIONS = tuple(given.a_version(version) for version in VERSIONS)
 _RUNTIMES = {given.RUNTIME_NAME: given.a_runtime()}
 _FLOWS = frozenset(given.flow_hash(version) for version in VERSIONS)
@@ -51,7 +51,7 @@ class GuardedRows:
         self.now: datetime = given.NOW
         self.rows: dict[str, Manifest] = {}
         self.app: dict[str, Any] = {"workflow": given.NAME}
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, Row] = {}
         self.policies: dict[str, Manifest] = {}
         self.approvals: list[Approval] = []
         self.rejections: dict[str, Rejection] = {}
@@ -95,10 +95,10 @@ class GuardedRows:
     # State.
 
     @property
-    def records(self) -> Iterable[Record]:
+    def records(self) -> Iterable[Row]:
         return self._records.values()
 
-    def record(self, name: str) -> Record:
+    def record(self, name: str) -> Row:
         return self._records[name]
 
     @property
@@ -181,13 +181,13 @@ class GuardedRows:
     def _do(self, operation: Operation) -> None:
         self._last = max(self._last, self._reserved)
         match operation:
-            case CompleteRecord(record=record, sequence=sequence, pinned=pinned):
+            case CompleteRow(record=record, sequence=sequence, pinned=pinned):
                 self._set_once(record.name, sequence=sequence, pinned=pinned.as_json() if pinned is not None else None)
-            case ReleaseRecord(record=record, released=released):
+            case AdmitRow(record=record, released=released):
                 self._set_once(record.name, released=released.as_json())
-            case EndRecord(record=record, outcome=outcome):
+            case EndRow(record=record, outcome=outcome):
                 self._set_once(record.name, outcome=outcome.as_json())
-            case CreateRecord(name=name, content=asked, created_by=by):
+            case CreateRow(name=name, content=asked, created_by=by):
                 if name not in self.rows:
                     self._keep(name, {"app": given.NAME, "createdBy": by, **asked})
 
@@ -205,4 +205,4 @@ class GuardedRows:
 
     def _store(self, made: Manifest) -> None:
         self.rows[made["metadata"]["name"]] = made
-        self._records[made["metadata"]["name"]] = Record.of(made)
+        self._records[made["metadata"]["name"]] = Row.of(made)

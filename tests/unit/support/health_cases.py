@@ -37,7 +37,7 @@ def _app(world: World) -> Manifest:
 
 
 def _row(world: World, name: str) -> Manifest:
-    return world.objects[(API_VERSION, kinds.RECORD.kind, name)]
+    return world.objects[(API_VERSION, kinds.ROW.kind, name)]
 
 
 def _deploying(world: World, version: str = "v1", name: str = "a", *, old: int = 0) -> World:

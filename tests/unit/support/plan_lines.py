@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.names import TRIGGER_LABEL
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.plan import operations
 
 
@@ -20,7 +20,7 @@ def told(plan: operations.Plan) -> list[str]:
 
 
 def _about(said: operations.Emit) -> str:
-    return said.about.name if isinstance(said.about, Record) else "app"
+    return said.about.name if isinstance(said.about, Row) else "app"
 
 
 def _line(action: operations.Operation) -> str:
@@ -30,12 +30,12 @@ def _line(action: operations.Operation) -> str:
             return f"app: Ready={ready.status} {ready.reason}, last #{status.last_sequence or 0}"
         case operations.SetAppConditions(conditions=conditions):
             return f"app: {conditions[-1]['type']}={conditions[-1]['status']} {conditions[-1]['reason']}"
-        case operations.CompleteRecord(record=record, sequence=sequence, pinned=pinned):
+        case operations.CompleteRow(record=record, sequence=sequence, pinned=pinned):
             number = f" #{sequence}" if sequence else ""
             return f"{record.name}:{number}" + (f" pinned {pinned.workflow_version}" if pinned else "")
-        case operations.EndRecord(record=record, outcome=outcome):
+        case operations.EndRow(record=record, outcome=outcome):
             return f"{record.name}: {outcome.result.value}"
-        case operations.SetRecordStatus(record=record, status=row_status):
+        case operations.SetRowStatus(record=record, status=row_status):
             return f"{record.name} reads {row_status.phase.value if row_status.phase else '-'}"
         case operations.CreateChild(manifest=manifest):
             return f"create {manifest['kind']}"

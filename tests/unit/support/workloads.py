@@ -9,7 +9,7 @@ from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import workload_manifest
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.row import Pinned
 from tests.support import factories as given
 from tests.support import managed_fields
 

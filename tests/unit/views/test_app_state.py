@@ -17,7 +17,7 @@ def _app(world: World) -> Manifest:
 
 
 def _rows(world: World) -> list[Manifest]:
-    return [made for (version, kind, _), made in world.objects.items() if (version, kind) == (API_VERSION, kinds.RECORD.kind)]
+    return [made for (version, kind, _), made in world.objects.items() if (version, kind) == (API_VERSION, kinds.ROW.kind)]
 
 
 def _state(world: World) -> ExplainedState:

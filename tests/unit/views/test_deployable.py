@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.desired.base import SECRET, ChildKey
 from dynamiq_operator.model.kinds import REJECTION
-from dynamiq_operator.model.objects import Record, Rejection
+from dynamiq_operator.model.objects import Rejection, Row
 from dynamiq_operator.views.deployable import Stock, deployable
 from tests.support import factories as given
 
@@ -42,7 +42,7 @@ def test_a_row_that_went_live_and_lacks_nothing_can_be_brought_back() -> None:
         (given.a_row("chat-c", given.progressing(3, "v3")), "row chat-c has not ended yet: only a row that went live can be restored"),
     ],
 )
-def test_a_row_that_never_went_live_says_so_and_nothing_else(row: Record, why: str) -> None:
+def test_a_row_that_never_went_live_says_so_and_nothing_else(row: Row, why: str) -> None:
     assert deployable(row, replace(STOCK, flows=frozenset(), rejected=None)).reasons == (why,)
 
 

@@ -96,7 +96,7 @@ def _data(namespace: str, state: _State) -> dict[str, Any]:
 
 
 def _lines(screen: Screen, state: _State, *, is_wide: bool) -> Iterator[str]:
-    from dynamiq_operator.model.record import Source
+    from dynamiq_operator.model.row import Source
 
     status = state.status
     if (live := state.live) is not None:

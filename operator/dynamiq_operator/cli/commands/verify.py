@@ -57,10 +57,10 @@ def run(context: CommandContext) -> int:
 
 def _stored(context: CommandContext) -> Iterable[Manifest]:
     """Returns the rows in the cluster and those in the App's archive, read page by page. They are one chain: its seam is verified, too."""
-    from dynamiq_operator.kube.resources import RECORDS
+    from dynamiq_operator.kube.resources import ROWS
 
     app, in_cluster = context.options.app, InCluster()
-    manifests = requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={app}")
+    manifests = requests.items(context.api, ROWS, context.namespace, field=f"spec.app={app}")
     rows = only_of_app(context.api, context.namespace, app, manifests)
     for row in rows:
         in_cluster.add(row)

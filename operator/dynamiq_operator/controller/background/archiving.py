@@ -26,10 +26,10 @@ from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import BY_KIND, RECORDS, VERSIONS
+from dynamiq_operator.kube.resources import BY_KIND, ROWS, VERSIONS
 from dynamiq_operator.model import chain, names
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import Manifest, Record, read
+from dynamiq_operator.model.objects import Manifest, Row, read
 from dynamiq_operator.plan.history.ledger import LedgerRow
 from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.rows.retention import Handover
@@ -167,7 +167,7 @@ class ArchiveWriter(RecorderReader):
         kept.answers = replace(kept.answers, rows=rows, flows=flows)
         return problem
 
-    async def _archived_row(self, app_uid: str, name: str) -> Record | None:
+    async def _archived_row(self, app_uid: str, name: str) -> Row | None:
         """Returns an archived row; None if the archive has none of this name. Raises RecorderError if it is unreadable."""
         data = await self._get(app_uid, f"rows/{quote(name, safe='')}")
         if data is None:
@@ -175,10 +175,10 @@ class ArchiveWriter(RecorderReader):
         try:
             # A row from before a restore has another owner. It was read by this App's uid, so it is this App's.
             raw = {**data, "metadata": {**data["metadata"], "ownerReferences": []}}
-            record = read(Record, raw) if chain.fits_alone(data["spec"]) else None
+            record = read(Row, raw) if chain.fits_alone(data["spec"]) else None
         except (KeyError, TypeError, AttributeError):
             record = None
-        if not isinstance(record, Record) or record.name != name:
+        if not isinstance(record, Row) or record.name != name:
             raise RecorderError(f"what it says of row {name} cannot be read, or does not have its digests")
         return record
 
@@ -253,7 +253,7 @@ class ArchiveWriter(RecorderReader):
     async def _row(self, namespace: str, ledger_row: LedgerRow) -> Manifest | None:
         """Returns the whole row; None if it was deleted."""
         try:
-            raw = await self._client.get(RECORDS, namespace, ledger_row.name)
+            raw = await self._client.get(ROWS, namespace, ledger_row.name)
         except errors.NotFound:
             return None
         return raw if raw["metadata"]["uid"] == ledger_row.uid else None
@@ -293,7 +293,7 @@ class ArchiveWriter(RecorderReader):
             raise RecorderError(f"row {missing} was not acknowledged by its digests")
 
 
-def _flows_of(rows: Mapping[str, Record]) -> Iterator[str]:
+def _flows_of(rows: Mapping[str, Row]) -> Iterator[str]:
     return (row.pinned.workflow_hash for row in rows.values() if row.pinned is not None)
 
 

@@ -26,8 +26,8 @@ from dynamiq_operator.kube.resources import (
     JOBS,
     NAMESPACES,
     PODS,
-    RECORDS,
     ROUTES,
+    ROWS,
     RUNTIMES,
     SLICES,
     VERSIONS,
@@ -96,7 +96,7 @@ class Cache:
         uid = raw["metadata"].get("uid", "")
         if self._tombstones.get(uid, -1) >= version or (cached is not None and _version(cached) >= version):
             return set()
-        if resource is RECORDS and (raw.get("status") or {}).get("phase") in CLOSED:
+        if resource is ROWS and (raw.get("status") or {}).get("phase") in CLOSED:
             return self.delete(resource, raw)
         try:
             kept = slim(resource, raw)
@@ -110,7 +110,7 @@ class Cache:
         first = self._first_seen.get(key) if cached is not None and cached["metadata"].get("uid") == uid else None
         affected_before = self._evict(resource, key)
         self._objects[resource][key] = kept
-        if resource is RECORDS:
+        if resource is ROWS:
             self._first_seen[key] = version if first is None else first
         for index, at, entry in places:
             index[at].add(entry)
@@ -159,8 +159,8 @@ class Cache:
         """Yields an App's rows, possibly very many, in no order; then its children, runs and pods by kind, namespace and name."""
         others = []
         for entry in self._by_app.get(app, ()):
-            if entry[0] is RECORDS:
-                yield RECORDS, self._objects[RECORDS][entry[1]]
+            if entry[0] is ROWS:
+                yield ROWS, self._objects[ROWS][entry[1]]
             else:
                 others.append(entry)
         for resource, key in sorted(others, key=lambda entry: (entry[0].kind, entry[1])):
@@ -215,7 +215,7 @@ class Cache:
         cached = self._objects[resource].pop(key, None)
         if cached is None:
             return set()
-        if resource is RECORDS:
+        if resource is ROWS:
             self._first_seen.pop(key, None)
         affected = self._affected_by(resource, cached)
         for index, at, entry in self._indexed(resource, cached):
@@ -240,7 +240,7 @@ class Cache:
             return
         for app in self._affected_by(resource, raw):
             yield self._by_app, app, (resource, key)
-            if resource is RECORDS and "pinned" not in raw["spec"]:
+            if resource is ROWS and "pinned" not in raw["spec"]:
                 yield self._unpinned, app, key
 
     def _slice_indexed(self, key: AppKey, raw: Manifest) -> Iterator[tuple[dict[Any, set[Any]], Any, Any]]:
@@ -267,7 +267,7 @@ class Cache:
             return set(self._with_slices)
         if resource is APPS:
             return {(namespace, raw["metadata"]["name"])}
-        if resource is RECORDS:
+        if resource is ROWS:
             return {(namespace, raw["spec"]["app"])}
         if resource in (PODS, JOBS, SLICES) or resource in CHILDREN:
             labels = raw["metadata"].get("labels") or {}

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, RECORDS, REJECTIONS, ApiResource
+from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ROWS, ApiResource
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.namespaces import selects
 from dynamiq_operator.model.objects import Manifest
@@ -76,7 +76,7 @@ class GuardIndex:
         """Yields where an object is indexed: the index, the key in it, and the entry."""
         if resource is APPS:
             yield self._apps, key[0], key
-        elif resource is RECORDS and _is_undecided(raw["spec"]):
+        elif resource is ROWS and _is_undecided(raw["spec"]):
             yield self._undecided, key[0], key
             source = raw["spec"].get("promotedFrom") or {}
             if isinstance(source.get("namespace"), str) and "cluster" not in source:
@@ -97,12 +97,12 @@ class GuardIndex:
         if resource is NAMESPACES:
             return set(self._apps.get(raw["metadata"]["name"], ())) if self._objects[DEPLOY_POLICIES] else set()
         if resource is APPROVALS and _row_of(raw):
-            row = self._objects[RECORDS].get((namespace, _row_of(raw)))
+            row = self._objects[ROWS].get((namespace, _row_of(raw)))
             return {(namespace, row["spec"]["app"])} if row is not None and _may_change(row["spec"], raw) else set()
         rows = self._undecided.get(namespace, set())
         if resource is REJECTIONS:
             rows = rows | self._promoting.get(namespace, set())
-        return {(key[0], self._objects[RECORDS][key]["spec"]["app"]) for key in rows}
+        return {(key[0], self._objects[ROWS][key]["spec"]["app"]) for key in rows}
 
     def selector_of(self, policy: Manifest) -> NamespaceSelector | None:
         """Returns the selector of a policy; None if it is unreadable, so that it may select every namespace."""

@@ -14,7 +14,7 @@ import orjson
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.desired.pod_template import RECORDER
-from dynamiq_operator.kube.resources import APPS, GUARDS, JOBS, NAMESPACES, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, GUARDS, JOBS, NAMESPACES, PODS, ROWS, RUNTIMES, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import POD_ANNOTATIONS, TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL
@@ -22,7 +22,7 @@ from dynamiq_operator.model.objects import Manifest
 
 CONTENT_HASH = "contentHash"
 """Key of a cached WorkflowVersion or ConfigMap: the hash of the flow that was left out."""
-NOT_APPLIED = frozenset({APPS, RECORDS, RUNTIMES, VERSIONS, PODS, JOBS, SLICES, *GUARDS})
+NOT_APPLIED = frozenset({APPS, ROWS, RUNTIMES, VERSIONS, PODS, JOBS, SLICES, *GUARDS})
 """Kinds of which no decision reads who manages the fields."""
 _OF_ENDPOINT = ("addresses", "conditions", "targetRef", "hostname")
 SHAPES_MAX = 512

@@ -11,7 +11,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import EVENTS
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import Manifest, Record, format_time
+from dynamiq_operator.model.objects import Manifest, Row, format_time
 from dynamiq_operator.plan import operations
 
 MESSAGE_MAX = 1024
@@ -43,7 +43,7 @@ def an_event(involved: Manifest, metadata: Manifest, reason: str, message: str, 
 
 async def emit(execution: Execution, operation: operations.Emit) -> None:
     """Creates the Event by the first of its names that no Event has. An existing Event of the same reason is this one."""
-    kind = kinds.RECORD.kind if isinstance(operation.about, Record) else kinds.APP.kind
+    kind = kinds.ROW.kind if isinstance(operation.about, Row) else kinds.APP.kind
     meta = operation.about.meta
     involved = {"apiVersion": API_VERSION, "kind": kind, "name": meta.name, "namespace": meta.namespace, "uid": meta.uid}
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.kube.resources import APPS, RECORDS, ApiResource
+from dynamiq_operator.kube.resources import APPS, ROWS, ApiResource
 from dynamiq_operator.model.base import Part
 from dynamiq_operator.model.objects import Manifest, Meta
 from dynamiq_operator.plan import operations
@@ -25,12 +25,12 @@ async def set_app_conditions(execution: Execution, operation: operations.SetAppC
     await _patch_status(execution, APPS, operation.meta, {"conditions": list(operation.conditions)})
 
 
-async def set_record_status(execution: Execution, operation: operations.SetRecordStatus) -> None:
+async def set_record_status(execution: Execution, operation: operations.SetRowStatus) -> None:
     """Sets the row's status.
 
     Raises errors.Conflict if the row was written since the snapshot.
     """
-    await _set_status(execution, RECORDS, operation.record.meta, operation.status)
+    await _set_status(execution, ROWS, operation.record.meta, operation.status)
 
 
 async def _set_status(execution: Execution, resource: ApiResource, meta: Meta, status: Part) -> None:

@@ -19,10 +19,10 @@ from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import App, Manifest, Meta, Unreadable, format_time, parse_time, read
-from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.row import Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.observed.claim import ClaimState, HostnameClaim
@@ -230,7 +230,7 @@ class Claims:
 
     def _deployed(self, key: AppKey, uid: str) -> datetime:
         """Returns when an App's live row was pinned; `NEVER` if it has none, or the time is unknown."""
-        rows = (row["spec"] for resource, row in self._cache.of_app(key) if resource is RECORDS and ownership.may_be_of(uid, row))
+        rows = (row["spec"] for resource, row in self._cache.of_app(key) if resource is ROWS and ownership.may_be_of(uid, row))
         live = max((spec for spec in rows if _succeeded(spec)), key=lambda spec: spec.get("sequence") or 0, default=None)
         try:
             return parse_time(live["pinned"]["createdAt"]) if live is not None else NEVER

@@ -15,9 +15,9 @@ from typing import Any
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model import ownership
-from dynamiq_operator.model.objects import App, DeployPolicy, Record, Unreadable, format_time, parse_time, read
+from dynamiq_operator.model.objects import App, DeployPolicy, Row, Unreadable, format_time, parse_time, read
 from dynamiq_operator.plan.background.notifications import Notification, notifications_since
 
 READS_MOST = 500
@@ -71,7 +71,7 @@ class Takeover:
         return notifications, missed
 
     async def _has_changed(self, key: AppKey, since: datetime) -> bool:
-        rows = [raw for resource, raw in self._cache.of_app(key) if resource is RECORDS]
+        rows = [raw for resource, raw in self._cache.of_app(key) if resource is ROWS]
         if any(at >= since for raw in rows for at in _times(raw)):
             return True
         failed = ((self._cache.get(APPS, *key) or {}).get("status") or {}).get("failed")
@@ -79,7 +79,7 @@ class Takeover:
             return False
         self._count()
         try:
-            row = await self._client.get(RECORDS, key[0], failed["row"])
+            row = await self._client.get(ROWS, key[0], failed["row"])
         except errors.NotFound:
             return False
         return any(at >= since for at in _times(row))
@@ -91,9 +91,9 @@ class Takeover:
             return ()
         rows = []
         self._count()
-        async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
-            rows += [read(Record, each) for each in ownership.only_of(app.meta.uid, page["items"])]
-        return notifications_since(app, (row for row in rows if isinstance(row, Record)), since)
+        async for page in self._client.pages(ROWS, key[0], field=f"spec.app={key[1]}"):
+            rows += [read(Row, each) for each in ownership.only_of(app.meta.uid, page["items"])]
+        return notifications_since(app, (row for row in rows if isinstance(row, Row)), since)
 
     def _count(self) -> None:
         self._reads += 1

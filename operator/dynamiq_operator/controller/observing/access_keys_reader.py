@@ -13,8 +13,8 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names, ownership
-from dynamiq_operator.model.objects import App, Manifest, Meta, Record, parse_time
-from dynamiq_operator.model.record import ConfigType
+from dynamiq_operator.model.objects import App, Manifest, Meta, Row, parse_time
+from dynamiq_operator.model.row import ConfigType
 from dynamiq_operator.plan.children import access_keys
 from dynamiq_operator.plan.observed.secrets import AccessKeys, KeysPresence
 
@@ -46,9 +46,7 @@ class AccessKeysReader:
         state.access_keys = AccessKeys(_whose_keys(secret, app, cached.records.values()), *state.access_keys_since)
         return state.access_keys
 
-    async def version_at_gate(
-        self, key: AppKey, app: App, cached: CachedObjects, records: Iterable[Record], state: KeptState
-    ) -> str | None:
+    async def version_at_gate(self, key: AppKey, app: App, cached: CachedObjects, records: Iterable[Row], state: KeptState) -> str | None:
         """Returns the version of the Access Keys whose digests the gate has: read once, and only for private Apps with a serverless row.
 
         Digests of other Apps are deleted sooner or later (`gate_keys.GateKeys.sweep`), so nothing is known of them.
@@ -76,7 +74,7 @@ async def _version_at_gate(client: Client, namespace: str, app: AppKey, uid: str
         return None
 
 
-def _whose_keys(secret: Manifest, app: App, records: Iterable[Record]) -> KeysPresence:
+def _whose_keys(secret: Manifest, app: App, records: Iterable[Row]) -> KeysPresence:
     """Returns whose the Secret of an App's name is. A Secret of a deleted App of that name is being deleted, and a new one is created then.
 
     A Secret without an owner was restored, and may not be given an owner. It is this App's if the App was restored, too: then some rows are

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dynamiq_operator.desired.base import WORKLOAD, ChildKey
-from dynamiq_operator.kube.resources import RECORDS
-from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable
+from dynamiq_operator.kube.resources import ROWS
+from dynamiq_operator.model.objects import App, Manifest, Row, Unreadable
 from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import ObservedPod
@@ -19,7 +19,7 @@ from dynamiq_operator.plan.observed.verification import EvaluationJob
 class CachedObjects:
     """The cached objects of one App. `orphaned`: rows of an App of the same name that was deleted."""
 
-    records: dict[str, Record] = field(default_factory=dict)
+    records: dict[str, Row] = field(default_factory=dict)
     children: dict[ChildKey, Manifest] = field(default_factory=dict)
     pods: list[ObservedPod] = field(default_factory=list)
     runs: list[TriggerJob] = field(default_factory=list)
@@ -33,7 +33,7 @@ class CachedObjects:
     def workloads(self) -> tuple[Manifest, ...]:
         return tuple(raw for (kind, _), raw in self.children.items() if kind == WORKLOAD.kind)
 
-    def add_closed(self, closed: Mapping[str, Record | Unreadable], app: App) -> dict[ChildKey, str]:
+    def add_closed(self, closed: Mapping[str, Row | Unreadable], app: App) -> dict[ChildKey, str]:
         """Adds closed rows that were read. Returns why rows wait: each of them restores an unreadable row.
 
         No row waits for any other unreadable row.
@@ -47,10 +47,10 @@ class CachedObjects:
                 self.unreadable.append(row)
             else:
                 why = f"the row that it restores cannot be read: {row.message}"
-                waits |= {(RECORDS.kind, each.name): why for each in watched if each.spec.restores == name}
+                waits |= {(ROWS.kind, each.name): why for each in watched if each.spec.restores == name}
         return waits
 
-    def add(self, row: Record | Unreadable) -> None:
+    def add(self, row: Row | Unreadable) -> None:
         """Adds a row, or notes that it is unreadable."""
         if isinstance(row, Unreadable):
             self.unreadable.append(row)

@@ -19,8 +19,8 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.namespaces import selects
-from dynamiq_operator.model.objects import Approval, DeployPolicy, Manifest, Record, Rejection, Unreadable, read
-from dynamiq_operator.model.record import Source
+from dynamiq_operator.model.objects import Approval, DeployPolicy, Manifest, Rejection, Row, Unreadable, read
+from dynamiq_operator.model.row import Source
 from dynamiq_operator.plan.history.lifecycle import waits
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 
@@ -54,7 +54,7 @@ class GuardReader:
         self._read: OrderedDict[tuple[type, AppKey], tuple[Manifest, DeployPolicy | Approval | Rejection | Unreadable]] = OrderedDict()
 
     async def observe(
-        self, namespace: str, records: Iterable[Record], promotions: Awaitable[Mapping[str, Record]] | None = None
+        self, namespace: str, records: Iterable[Row], promotions: Awaitable[Mapping[str, Row]] | None = None
     ) -> ObservedGuards:
         """Returns the guards that may block rows that have not ended, and the Approvals that may end a hold of Git's changes.
 
@@ -91,7 +91,7 @@ class GuardReader:
                     f"whether DeployPolicy {raw['metadata']['name']} selects the namespace {namespace} is unknown: {why}"
                 )
 
-    def _approvals(self, namespace: str, records: Iterable[Record]) -> Iterator[Approval | Unreadable]:
+    def _approvals(self, namespace: str, records: Iterable[Row]) -> Iterator[Approval | Unreadable]:
         """Yields the Approvals of what these rows pin. Any other Approval counts for nothing, readable or not."""
         for record in records:
             if record.pinned is not None:
@@ -103,7 +103,7 @@ class GuardReader:
         return _in_force(problems.readable(self._as(Rejection, raw) for raw in self._cache.guards.rejections_in(namespace)))
 
     async def _at_source(
-        self, undecided: Iterable[Record], promotions: Awaitable[Mapping[str, Record]] | None, problems: _Problems
+        self, undecided: Iterable[Row], promotions: Awaitable[Mapping[str, Row]] | None, problems: _Problems
     ) -> dict[str, Rejection]:
         """Returns the Rejections of undecided promotions in the source namespace, by row name."""
         at_source, rejections = dict[str, Rejection](), dict[str, dict[str, Rejection]]()
@@ -147,12 +147,12 @@ class GuardReader:
         return parsed
 
 
-def is_undecided(record: Record) -> bool:
+def is_undecided(record: Row) -> bool:
     """Returns True if a row is unpinned or waiting."""
     return waits(record) or (record.pinned is None and record.outcome is None)
 
 
-def _is_promotion(record: Record, promotions: Mapping[str, Record]) -> bool:
+def _is_promotion(record: Row, promotions: Mapping[str, Row]) -> bool:
     """Returns True if a row's source is verified. Rejections elsewhere do not count for a row that only claims a source."""
     if record.pinned is None:
         return record.name in promotions
@@ -165,6 +165,6 @@ def _in_force(rejections: Iterable[Rejection]) -> dict[str, Rejection]:
     return {each.spec.workflow_hash: each for each in sorted(valid, key=lambda each: (each.meta.created, each.meta.name), reverse=True)}
 
 
-def _holds(record: Record) -> bool:
+def _holds(record: Row) -> bool:
     """Returns True if Git's changes are on hold while this row is live: an Approval ends that."""
     return record.pinned is not None and (record.pinned.holds is not None or record.pinned.source is Source.REVERT)

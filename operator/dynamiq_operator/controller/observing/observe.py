@@ -29,9 +29,9 @@ from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, SERVICE, WORKLOA
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, ROWS, RUNTIMES, SLICES, VERSIONS
 from dynamiq_operator.model import names, ownership
-from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Meta, Record, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Meta, Row, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.background import readings
 from dynamiq_operator.plan.children.variables import references_to_read
@@ -65,7 +65,7 @@ VERSIONS_AT_ONCE = 500
 RELEASE = re.compile("v[1-9][0-9]*")
 """Matches the version of a release that can be compared with others."""
 
-ESSENTIAL = (APPS, RECORDS, PODS, *(BY_KIND[needed.kind] for needed in (SERVICE, CONFIG_MAP, WORKLOAD)))
+ESSENTIAL = (APPS, ROWS, PODS, *(BY_KIND[needed.kind] for needed in (SERVICE, CONFIG_MAP, WORKLOAD)))
 """Kinds that every App needs. If another kind cannot be listed, only the feature that needs it is off."""
 
 
@@ -204,7 +204,7 @@ class Observer:
         raw = self._cache.get(APPS, *key)
         return read(App, raw) if raw is not None else None
 
-    def _denied(self, namespace: str, records: Iterable[Record], flows: Container[str]) -> dict[str, str]:
+    def _denied(self, namespace: str, records: Iterable[Row], flows: Container[str]) -> dict[str, str]:
         """Returns why kinds of children cannot be listed, by kind. Raises errors.Denied for a kind that decisions need."""
         denials = self._denials.of(namespace)
         needed = set(ESSENTIAL)
@@ -230,7 +230,7 @@ class Observer:
         for resource, raw in self._cache.of_app(key):
             if app is not None and ownership.is_anothers(raw, app.meta.uid):
                 schedules |= {raw["metadata"].get("uid", "")} if resource.kind == CRON_JOB.kind else set()
-            elif resource is RECORDS:
+            elif resource is ROWS:
                 rows.append(raw)
             elif resource in CHILDREN and app is not None and is_ours(raw, app):
                 cached.children[(resource.kind, raw["metadata"]["name"])] = raw
@@ -252,7 +252,7 @@ class Observer:
         cached.orphaned = [row for row in orphans if row.meta.name not in held][: row_window.ROWS_MOST]
         window = row_window.of_app(rows, held) if app is not None else row_window.without_app(rows)
         for raw in window.rows:
-            cached.add(read(Record, raw))
+            cached.add(read(Row, raw))
         cached.more_rows = window.more
         # The runs of another App's trigger have its CronJob as their owner, and no App.
         own = [job for job in jobs if not schedules.intersection(Meta.of(job).owners)]
@@ -276,26 +276,26 @@ class Observer:
         return frozenset(name for name, kept in problems if kept.at(self._clock()).holds_back(""))
 
     async def _closed_records(
-        self, key: AppKey, app: App, records: dict[str, Record], children: Mapping[ChildKey, Manifest]
-    ) -> dict[str, Record | Unreadable]:
+        self, key: AppKey, app: App, records: dict[str, Row], children: Mapping[ChildKey, Manifest]
+    ) -> dict[str, Row | Unreadable]:
         """Returns closed rows, which are not watched, that a watched row or the App's status names."""
         row_names = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
         if app.status.live is not None:
             row_names.add(app.status.live.row)
         if (last_good := standby_to_make(app, children, self._client.now())) is not None:
             row_names.add(last_good)
-        rows: dict[str, Record | Unreadable] = {}
+        rows: dict[str, Row | Unreadable] = {}
         for name in sorted(row_names - set(records)):
             try:
-                raw = await self._client.get(RECORDS, key[0], name)
+                raw = await self._client.get(ROWS, key[0], name)
             except errors.NotFound:
                 continue
             if ownership.may_be_of(app.meta.uid, raw):
-                rows[name] = read(Record, raw)
+                rows[name] = read(Row, raw)
         return rows
 
     async def _read_archived(
-        self, app: App, state: KeptState, watched: Iterable[Record], present: Container[str], flows: set[str]
+        self, app: App, state: KeptState, watched: Iterable[Row], present: Container[str], flows: set[str]
     ) -> dict[ChildKey, str]:
         """Reads the rows and flows that open rows need, and the cluster lacks, from the archive. Returns by row why it waits."""
         if app.spec.history is None or not app.spec.history.archive:
@@ -309,9 +309,9 @@ class Observer:
             return {}
         why, archive = f"the row that it restores is not in the cluster, and {problem}", state.archive.answers
         whole = {name for name, row in archive.rows.items() if row.pinned is None or row.pinned.workflow_hash in {*flows, *archive.flows}}
-        return {(RECORDS.kind, row.name): why for row in restoring if row.spec.restores not in whole}
+        return {(ROWS.kind, row.name): why for row in restoring if row.spec.restores not in whole}
 
-    async def _authors_stamped_since(self, records: Iterable[Record]) -> datetime | None:
+    async def _authors_stamped_since(self, records: Iterable[Row]) -> datetime | None:
         """Returns since when the policy that stamps authors and its binding have existed; reads that only if a row is unpinned."""
         if all(record.pinned or record.outcome for record in records):
             return None
@@ -327,7 +327,7 @@ class Observer:
                 runtimes[runtime.meta.name] = runtime
         return runtimes
 
-    async def _versions(self, namespace: str, app: App, records: Iterable[Record], unknown: dict[ChildKey, str]) -> AsyncIterator[Version]:
+    async def _versions(self, namespace: str, app: App, records: Iterable[Row], unknown: dict[ChildKey, str]) -> AsyncIterator[Version]:
         workflows = {app.spec.workflow} | {record.pinned.workflow for record in records if record.pinned}
         for workflow in sorted(workflows):
             for number, raw in enumerate(list(self._cache.versions(namespace, workflow)), 1):
@@ -355,7 +355,7 @@ class Observer:
             if not is_ours(raw, app) or (child_kind(child[0]).immutable and raw.get("immutable") is not True):
                 state.keep_problem(child, kept.problem, self._clock())
 
-    async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: KeptState, *, needed: bool = False) -> Ledger:
+    async def _ledger(self, key: AppKey, app: App, records: Iterable[Row], state: KeptState, *, needed: bool = False) -> Ledger:
         """Returns the whole history: read once, when a decision first needs it, and updated from then on."""
         if state.ledger is None:
             settled = all(record.pinned or record.outcome for record in records)
@@ -365,7 +365,7 @@ class Observer:
             if settled and app.spec.deploy is None and not limited and not needed and not hold_needs_history(app, records):
                 return Ledger()
             rows: list[LedgerRow] = []
-            async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
+            async for page in self._client.pages(ROWS, key[0], field=f"spec.app={key[1]}"):
                 rows += [LedgerRow.of_raw(raw) for raw in ownership.only_of(app.meta.uid, page["items"])]
             state.ledger = Ledger.of(rows)
         state.ledger = state.ledger.having(records)

@@ -9,14 +9,14 @@ from dynamiq_operator.controller.cached.cache import Cache
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model import ownership
-from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, read
-from dynamiq_operator.model.record import Phase
+from dynamiq_operator.model.objects import App, Manifest, Row, Unreadable, read
+from dynamiq_operator.model.row import Phase
 from dynamiq_operator.plan.history.lifecycle import waits
 
 
-async def read_sources(client: Client, cache: Cache, records: Iterable[Record], unknown: dict[ChildKey, str]) -> dict[str, Record]:
+async def read_sources(client: Client, cache: Cache, records: Iterable[Row], unknown: dict[ChildKey, str]) -> dict[str, Row]:
     """Reads the source row of each promotion that is unpinned or waiting, keyed by row name. Sources in other clusters are not read.
 
     `unknown`: gets why an existing source is unreadable. Raises errors.ApiError.
@@ -28,18 +28,18 @@ async def read_sources(client: Client, cache: Cache, records: Iterable[Record], 
         if source is None or source.cluster is not None or record.outcome or (record.pinned and not waits(record)):
             continue
         try:
-            raw = await client.get(RECORDS, source.namespace, source.row)
+            raw = await client.get(ROWS, source.namespace, source.row)
         except errors.NotFound:
             continue
         except errors.Denied as error:
             if record.pinned:  # the source of an unpinned row that may not be read is unverified
-                unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {error}"
+                unknown[(ROWS.kind, record.name)] = f"the row that it promotes cannot be read: {error}"
             continue
         if _is_of_former(cache, source.namespace, raw):
             continue  # it is about to be deleted, with an App that is missing
-        promoted = read(Record, raw)
+        promoted = read(Row, raw)
         if isinstance(promoted, Unreadable):
-            unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"
+            unknown[(ROWS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"
         else:
             sources[record.name] = await _as_served(client, cache, source.namespace, promoted)
     return sources
@@ -51,14 +51,14 @@ def _is_of_former(cache: Cache, namespace: str, row: Manifest) -> bool:
     return app is not None and ownership.is_anothers(row, app["metadata"].get("uid", ""))
 
 
-async def _as_served(client: Client, cache: Cache, namespace: str, row: Record) -> Record:
+async def _as_served(client: Client, cache: Cache, namespace: str, row: Row) -> Row:
     """Returns the row, as Live if its App serves the same flow by another row, such as one that scales."""
     raw = cache.get(APPS, namespace, row.spec.app) if row.phase is Phase.SUPERSEDED else None
     app = read(App, raw) if raw is not None else None
     if not isinstance(app, App) or app.status.live is None or row.pinned is None:
         return row
     try:
-        live = read(Record, await client.get(RECORDS, namespace, app.status.live.row))
+        live = read(Row, await client.get(ROWS, namespace, app.status.live.row))
     except (errors.NotFound, errors.Denied):
         return row
     if isinstance(live, Unreadable) or live.pinned is None or live.pinned.workflow_hash != row.pinned.workflow_hash:

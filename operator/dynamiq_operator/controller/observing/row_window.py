@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.row import Result
 
 ROWS_MOST = 20
 """Rows of one stage that a pass reads, from each end."""

@@ -13,7 +13,7 @@ from dynamiq_operator.controller.execute.executor import Failure
 from dynamiq_operator.controller.telemetry.metrics import INTERNAL
 from dynamiq_operator.kube import errors
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
-from dynamiq_operator.plan.operations import CompleteRecord, EndRecord, OwnRecord
+from dynamiq_operator.plan.operations import CompleteRow, EndRow, OwnRow
 
 REPORTED_AFTER = 3
 """Consecutive failed passes before the App reports an error that often passes by itself: a conflict, or no answer."""
@@ -60,7 +60,7 @@ def log_failures(app: AppKey, exceptions: Iterable[Exception]) -> None:
 
 def _is_problem_of_row(failure: Failure) -> bool:
     """Returns True if the failure is kept as the problem of a row, which plans report while it lasts."""
-    is_of_row = isinstance(failure.operation, CompleteRecord | EndRecord | OwnRecord)
+    is_of_row = isinstance(failure.operation, CompleteRow | EndRow | OwnRow)
     return is_of_row and isinstance(failure.error, errors.Invalid | errors.Denied)
 
 

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.desired.pins import Pins
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.row import Pinned
 
 LABELS = ("namespace", "app", "workflow_version", "sequence", "pins")
 
@@ -42,7 +42,7 @@ class LiveRows(Collector):
         live = (raw.get("status") or {}).get("live") if raw is not None else None
         if not live:
             return None
-        row = self._cache.get(RECORDS, app[0], live["row"])
+        row = self._cache.get(ROWS, app[0], live["row"])
         return [*app, live["workflowVersion"], str(live["sequence"]), self._pins(row, digests) if row is not None else ""]
 
     def _pins(self, row: Manifest, digests: dict[str, str]) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.model.objects import Record, parse_time
-from dynamiq_operator.model.record import Outcome, Result
+from dynamiq_operator.model.objects import Row, parse_time
+from dynamiq_operator.model.row import Outcome, Result
 from dynamiq_operator.plan.history.lifecycle import waits
 
 INTERNAL = "InternalError"
@@ -76,7 +76,7 @@ class OperatorMetrics:
         for reason in {*(kind.__name__ for kind in errors.ERRORS.values()), errors.Unavailable.__name__, INTERNAL}:
             self._errors.labels(reason)
 
-    def ended(self, record: Record, outcome: Outcome) -> None:
+    def ended(self, record: Row, outcome: Outcome) -> None:
         """Counts a deploy whose outcome has been written. A deploy that never began, since its row waited, has no duration."""
         self._deploys.labels(outcome.result.value).inc()
         if record.pinned is not None and not waits(record):

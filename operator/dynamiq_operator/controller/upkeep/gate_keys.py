@@ -13,10 +13,10 @@ from dynamiq_operator.desired.gate_keys import owner_of
 from dynamiq_operator.desired.pod_template import checks_keys
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, SECRETS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, SECRETS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import ConfigType
+from dynamiq_operator.model.row import ConfigType
 
 SWEPT_EVERY = 60.0
 """Seconds between two sweeps of the whole namespace, at least."""
@@ -66,13 +66,13 @@ class GateKeys:
         owner = owner_of(raw)
         if owner is None or (self._namespaces is not None and owner[0] not in self._namespaces):
             return False
-        if self._denials.of(owner[0]).keys() & {APPS, RECORDS}:
+        if self._denials.of(owner[0]).keys() & {APPS, ROWS}:
             return False
         app = self._cache.get(APPS, *owner[:2])
         if app is None or app["metadata"].get("uid") != owner[2]:
             return True
         objects = list(self._cache.of_app((owner[0], owner[1])))
-        rows = ownership.only_of(owner[2], (row for resource, row in objects if resource is RECORDS))
+        rows = ownership.only_of(owner[2], (row for resource, row in objects if resource is ROWS))
         types = {((row["spec"].get("pinned") or {}).get("config") or {}).get("type") for row in rows}
         is_public = (app["spec"].get("access") or {}).get("type") == "public"
         # While a change of `access` is pending the pods check keys, and so does the gate.

@@ -15,7 +15,7 @@ from dynamiq_operator.controller.cached.denials import Denials
 from dynamiq_operator.controller.cached.guard_index import Key
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPROVALS, RECORDS
+from dynamiq_operator.kube.resources import APPROVALS, ROWS
 from dynamiq_operator.model.objects import Manifest, Meta
 
 SWEPT_EVERY = 60.0
@@ -66,7 +66,7 @@ class OrphanApprovals:
 
     def _is_known(self, key: Key) -> bool:
         """Returns True if the row is cached, or rows cannot be listed now."""
-        return self._cache.get(RECORDS, *key) is not None or RECORDS in self._denials.of(key[0])
+        return self._cache.get(ROWS, *key) is not None or ROWS in self._denials.of(key[0])
 
     def _old(self, key: Key) -> list[Manifest]:
         before = self._now() - KEPT_FOR
@@ -75,7 +75,7 @@ class OrphanApprovals:
     async def _is_absent(self, key: Key) -> bool:
         with contextlib.suppress(errors.Denied):
             try:
-                await self._client.get(RECORDS, *key)
+                await self._client.get(ROWS, *key)
             except errors.NotFound:
                 return True
         return False

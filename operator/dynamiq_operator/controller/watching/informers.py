@@ -14,7 +14,7 @@ from dynamiq_operator.controller.watching.feed import Feed
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, RECORDS, SLICES, WATCHED, ApiResource
+from dynamiq_operator.kube.resources import APPS, ROWS, SLICES, WATCHED, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 
@@ -71,7 +71,7 @@ class Informers:
     async def until_synced(self) -> None:
         """Returns when everything was listed that can be. It always waits for Apps and rows: without them nothing can be decided."""
         for feed in self.feeds:
-            if feed.resource in (APPS, RECORDS):
+            if feed.resource in (APPS, ROWS):
                 await feed.listed.wait()
         until = asyncio.get_running_loop().time() + FAILS_FOR
         for feed in self.feeds:

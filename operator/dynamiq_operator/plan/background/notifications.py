@@ -15,22 +15,22 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.guards import RowOf
-from dynamiq_operator.model.objects import App, Approval, Record, parse_time
-from dynamiq_operator.model.record import Phase, Result
+from dynamiq_operator.model.objects import App, Approval, Row, parse_time
+from dynamiq_operator.model.row import Phase, Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import approvals
 from dynamiq_operator.plan.guards.evaluation import evaluate_guards
 from dynamiq_operator.plan.guards.hold import deploys_from_git
 from dynamiq_operator.plan.history.lifecycle import RowHistory, completed
 from dynamiq_operator.plan.operations import (
-    CompleteRecord,
+    AdmitRow,
+    CompleteRow,
     Emit,
-    EndRecord,
+    EndRow,
     Operation,
-    ReleaseRecord,
     SetAppStatus,
-    SetRecordStatus,
-    VerifyRecord,
+    SetRowStatus,
+    VerifyRow,
 )
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.snapshot import Snapshot
@@ -116,35 +116,35 @@ def notifications_of(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Not
 
     Trailing Events are left out: the transition that each announces was not written. They follow once it is.
     """
-    rows: dict[str, Record] = {}
+    rows: dict[str, Row] = {}
     last = 0
     for place, operation in enumerate(done, 1):
         if not isinstance(operation, Emit):
             last = place
             if (changed := _written(operation, rows)) is not None:
                 rows[changed.meta.uid] = changed
-    ended = {each.record.meta.uid for each in done if isinstance(each, ReleaseRecord | EndRecord)}
-    changed_uids = ended | {each.record.meta.uid for each in done if isinstance(each, SetRecordStatus) and each.status.waits is not None}
+    ended = {each.record.meta.uid for each in done if isinstance(each, AdmitRow | EndRow)}
+    changed_uids = ended | {each.record.meta.uid for each in done if isinstance(each, SetRowStatus) and each.status.waits is not None}
     emits = [(each, each.about) for each in done[:last] if isinstance(each, Emit)]
     return (
         *(each for row in snapshot.rows.observed if row.meta.uid in changed_uids for each in _approvals(snapshot, row)),
-        *(_of(emit, rows.get(row.meta.uid, row), snapshot.now) for emit, row in emits if isinstance(row, Record)),
+        *(_of(emit, rows.get(row.meta.uid, row), snapshot.now) for emit, row in emits if isinstance(row, Row)),
         *(each for operation in done if isinstance(operation, SetAppStatus) for each in _hold(snapshot, operation)),
     )
 
 
-def notifications_since(app: App, rows: Iterable[Record], since: datetime) -> tuple[Notification, ...]:
+def notifications_since(app: App, rows: Iterable[Row], since: datetime) -> tuple[Notification, ...]:
     """Returns the notifications since a moment that the rows themselves show, for a sender who does not know which were sent."""
     history = RowHistory.of(rows)
     notifications = [each for row in history.rows for each in _of_life(app, row)]
     went_live = [row for row in history.rows if row.outcome is not None and row.outcome.result is Result.SUCCEEDED]
     for before, after in pairwise(went_live):
         at = parse_time(after.outcome.at) if after.outcome is not None else since
-        notifications += [_of(emit, before, at) for emit in events.superseded(app, before, after) if isinstance(emit.about, Record)]
+        notifications += [_of(emit, before, at) for emit in events.superseded(app, before, after) if isinstance(emit.about, Row)]
     return tuple(sorted((each for each in notifications if each.at >= since), key=lambda each: each.at))
 
 
-def _of_life(app: App, row: Record) -> Iterator[Notification]:
+def _of_life(app: App, row: Row) -> Iterator[Notification]:
     """Yields the notifications from those parts of a row that are set once."""
     emits: tuple[Emit, ...] = ()
     if row.spec.released is not None:
@@ -155,27 +155,27 @@ def _of_life(app: App, row: Record) -> Iterator[Notification]:
         emits += events.verified(app, row, row.spec.verified)
     if row.outcome is not None:
         emits += events.ended(app, row, row.outcome)
-    return (_of(emit, row, row.meta.created) for emit in emits if isinstance(emit.about, Record))
+    return (_of(emit, row, row.meta.created) for emit in emits if isinstance(emit.about, Row))
 
 
-def _written(operation: Operation, rows: Mapping[str, Record]) -> Record | None:
+def _written(operation: Operation, rows: Mapping[str, Row]) -> Row | None:
     """Returns the row as an operation left it; None if it wrote no row."""
     match operation:
-        case CompleteRecord(record=row, sequence=sequence, pinned=pinned):
+        case CompleteRow(record=row, sequence=sequence, pinned=pinned):
             return completed(rows.get(row.meta.uid, row), sequence=sequence, pinned=pinned)
-        case ReleaseRecord(record=row, released=released):
+        case AdmitRow(record=row, released=released):
             return completed(rows.get(row.meta.uid, row), released=released)
-        case VerifyRecord(record=row, verified=verified):
+        case VerifyRow(record=row, verified=verified):
             return completed(rows.get(row.meta.uid, row), verified=verified)
-        case EndRecord(record=row, outcome=outcome):
+        case EndRow(record=row, outcome=outcome):
             return completed(rows.get(row.meta.uid, row), outcome=outcome)
-        case SetRecordStatus(record=row, status=status):
+        case SetRowStatus(record=row, status=status):
             return replace(rows.get(row.meta.uid, row), status=status)
         case _:
             return None
 
 
-def _approvals(snapshot: Snapshot, row: Record) -> Iterator[Notification]:
+def _approvals(snapshot: Snapshot, row: Row) -> Iterator[Notification]:
     """Yields the Approvals that count for a waiting row and that its status did not show before."""
     pinned = row.pinned
     if pinned is None or not pinned.guards or row.spec.released or row.outcome or snapshot.app is None or not snapshot.guards.approvals:
@@ -191,7 +191,7 @@ def _approvals(snapshot: Snapshot, row: Record) -> Iterator[Notification]:
         yield _of_approval(row, approval)
 
 
-def _of_approval(row: Record, approval: Approval) -> Notification:
+def _of_approval(row: Row, approval: Approval) -> Notification:
     reason, was = _PURPOSES[approval.spec.purpose]
     why = f": {approval.spec.message}" if approval.spec.message else ""
     message = f"{events.title(row)} {was} by {approval.spec.by}{why}"
@@ -219,7 +219,7 @@ def _of_hold(snapshot: Snapshot, app: App, held_by: RowOf, reason: str, message:
     return Notification(identity, reason, app.meta.namespace, app.meta.name, held_by.row, snapshot.now, message, sequence=held_by.sequence)
 
 
-def _of(emit: Emit, row: Record, now: datetime) -> Notification:
+def _of(emit: Emit, row: Row, now: datetime) -> Notification:
     pinned, phase = row.pinned, _PHASES.get(emit.reason) or row.status.phase
     released = row.spec.released if emit.reason == "Released" else None
     return Notification(
@@ -241,7 +241,7 @@ def _of(emit: Emit, row: Record, now: datetime) -> Notification:
     )
 
 
-def _at(reason: str, row: Record) -> datetime | None:
+def _at(reason: str, row: Row) -> datetime | None:
     """Returns when a transition happened, if the row itself has that time: repeated notifications then have the same time."""
     if reason in ("Live", "Failed", "Overtaken") and row.outcome is not None:
         return parse_time(row.outcome.at)

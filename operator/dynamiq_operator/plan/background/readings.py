@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model.objects import App
-from dynamiq_operator.model.record import ConfigType
+from dynamiq_operator.model.row import ConfigType
 from dynamiq_operator.plan.children import standby
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import RowHistory

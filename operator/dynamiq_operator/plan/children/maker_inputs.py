@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.desired.inputs import Inputs, scale_of
-from dynamiq_operator.model.record import Autoscaling
+from dynamiq_operator.model.row import Autoscaling
 from dynamiq_operator.plan.children import hostnames, route_annotations, selection
 from dynamiq_operator.plan.children.workload_inputs import workload_inputs
 from dynamiq_operator.plan.context import Context

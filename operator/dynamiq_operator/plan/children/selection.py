@@ -8,7 +8,7 @@ from dynamiq_operator.desired.drift import drift
 from dynamiq_operator.desired.pins import PLAIN
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
-from dynamiq_operator.model.record import ConfigType
+from dynamiq_operator.model.row import ConfigType
 from dynamiq_operator.plan.children.workload_inputs import is_noted, workload_manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.pods import ObservedPods

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.approval import Purpose
-from dynamiq_operator.model.objects import Approval, Record
+from dynamiq_operator.model.objects import Approval, Row
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ UNCOUNTED_MOST = 2
 """Accounts whose ineffective Approvals a waiting row names: a message has room for few."""
 
 
-def valid_approvals(guards: ObservedGuards, row: Record, purpose: Purpose) -> Iterator[Approval]:
+def valid_approvals(guards: ObservedGuards, row: Row, purpose: Purpose) -> Iterator[Approval]:
     """Yields the Approvals of this purpose that name the row's digest, oldest first."""
     pinned = row.pinned
     if guards.stamped_since is None or pinned is None:
@@ -35,7 +35,7 @@ def valid_approvals(guards: ObservedGuards, row: Record, purpose: Purpose) -> It
 
 
 def counted_approvals(
-    guards: ObservedGuards, row: Record, now: datetime, seconds: int, service_accounts: frozenset[str]
+    guards: ObservedGuards, row: Row, now: datetime, seconds: int, service_accounts: frozenset[str]
 ) -> tuple[Approval, ...]:
     """Returns the approvals that count and are younger than `seconds`: the newest of each account."""
     newest: dict[str, Approval] = {}
@@ -48,14 +48,14 @@ def counted_approvals(
     return tuple(newest.values())
 
 
-def uncounted_reasons(guards: ObservedGuards, row: Record, service_accounts: frozenset[str]) -> list[str]:
+def uncounted_reasons(guards: ObservedGuards, row: Row, service_accounts: frozenset[str]) -> list[str]:
     """Returns why Approvals have no effect, for the first UNCOUNTED_MOST accounts. kubectl creates such Approvals; our own commands refuse
     them.
     """
     return list(islice(_uncounted_reasons(guards, row, service_accounts), UNCOUNTED_MOST))
 
 
-def _uncounted_reasons(guards: ObservedGuards, row: Record, service_accounts: frozenset[str]) -> Iterator[str]:
+def _uncounted_reasons(guards: ObservedGuards, row: Row, service_accounts: frozenset[str]) -> Iterator[str]:
     for by in sorted({each.spec.by or "" for each in valid_approvals(guards, row, Purpose.APPROVE)}):
         if by == row.spec.created_by:
             yield f"The approval by {by} does not count: {by} is the author"
@@ -63,7 +63,7 @@ def _uncounted_reasons(guards: ObservedGuards, row: Record, service_accounts: fr
             yield f"The approval by {by} does not count: not every policy lists this service account"
 
 
-def find_resumption(guards: ObservedGuards, row: Record, since: datetime | None = None) -> Approval | None:
+def find_resumption(guards: ObservedGuards, row: Row, since: datetime | None = None) -> Approval | None:
     """Returns the first resumption of the row made at `since` or later; None if there is none. Resumptions by automation do not count."""
     resumptions = (
         each
@@ -73,12 +73,12 @@ def find_resumption(guards: ObservedGuards, row: Record, since: datetime | None 
     return next(resumptions, None)
 
 
-def find_rejection(guards: ObservedGuards, row: Record) -> Approval | None:
+def find_rejection(guards: ObservedGuards, row: Row) -> Approval | None:
     """Returns the first rejection of the row; None if there is none."""
     return next(valid_approvals(guards, row, Purpose.REJECT), None)
 
 
-def find_withdrawal(guards: ObservedGuards, row: Record) -> Approval | None:
+def find_withdrawal(guards: ObservedGuards, row: Row) -> Approval | None:
     """Returns the first withdrawal of the row by its verified author; None if there is none."""
     verified = row.pinned is not None and row.pinned.created_by_verified
     return next((each for each in valid_approvals(guards, row, Purpose.WITHDRAW) if verified and each.spec.by == row.spec.created_by), None)

@@ -11,9 +11,9 @@ from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, Released, RowKind, Waits
 from dynamiq_operator.model.needs import in_order
-from dynamiq_operator.model.objects import App, Approval, Record, format_time, parse_time
+from dynamiq_operator.model.objects import App, Approval, Row, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.approvals import counted_approvals, find_resumption, uncounted_reasons
@@ -83,7 +83,7 @@ class GuardEvaluation:
         )
 
 
-def evaluate_guards(context: Context, row: Record, pinned: Pinned) -> GuardEvaluation:
+def evaluate_guards(context: Context, row: Row, pinned: Pinned) -> GuardEvaluation:
     """Evaluates the guards of a waiting row."""
     observed = context.snapshot.guards
     kind = kind_of(observed, row, pinned)
@@ -120,7 +120,7 @@ def _unknown(observed: ObservedGuards, today: Sequence[Guard]) -> Iterator[Open]
         yield Open(GuardReason.UNKNOWN, sentences.unknown(observed.unknown))
 
 
-def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
+def _frozen(context: Context, row: Row, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
     """Yields a guard until the last freeze ends. After it, a policy with Hold blocks until a person resumes the row."""
     windows = [(parse_time(each.until), each) for each in _of(GuardReason.FROZEN, guards) if each.until is not None]
     if not windows:
@@ -140,7 +140,7 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
         yield Open(GuardReason.FROZEN, sentences.staggered(last, until), starts, starts)
 
 
-def _passed(guards: ObservedGuards, now: datetime, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
+def _passed(guards: ObservedGuards, now: datetime, row: Row, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
     """Yields the freezes that ended while the row waited, whether it was pinned during them or before."""
     if passes_rules(row, pinned):
         return
@@ -152,19 +152,19 @@ def _passed(guards: ObservedGuards, now: datetime, row: Record, pinned: Pinned, 
             yield Guard(reason=GuardReason.FROZEN, policy=policy.meta.name, window=over.name, until=until, after_freeze=after)
 
 
-def _place(row: Record) -> float:
+def _place(row: Row) -> float:
     """Returns the row's place among those that are deployed after a freeze, from 0 to 1, derived from its uid."""
     return int(canonical(row.meta.uid)[-4:], 16) / 0x10000
 
 
-def _soaking(now: datetime, row: Record, guards: Sequence[Guard]) -> Iterator[Open]:
+def _soaking(now: datetime, row: Row, guards: Sequence[Guard]) -> Iterator[Open]:
     ends = [(parse_time(each.until), each) for each in _of(GuardReason.SOAKING, guards) if each.until is not None]
     until, last = max(ends, key=lambda end: end[0], default=(None, None))
     if until is not None and last is not None and now < until:
         yield Open(GuardReason.SOAKING, sentences.soaking(row, last, until), until, until)
 
 
-def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
+def _awaiting(context: Context, row: Row, noted: Sequence[Guard], today: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
     """Yields a guard while approvals are missing.
 
     Pinned and current policies both apply: the larger count, the shorter expiry, and only the service accounts that all of them name.
@@ -191,7 +191,7 @@ def _seconds(noted: Sequence[Guard], today: Sequence[Guard]) -> int:
     )
 
 
-def _held(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
+def _held(context: Context, row: Row, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
     if not _of(GuardReason.HELD, guards) or (held_by := hold(context)) is None:
         return
     if (resumption := find_resumption(context.snapshot.guards, row)) is not None:

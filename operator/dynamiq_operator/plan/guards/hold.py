@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.guards import RowKind, RowOf
-from dynamiq_operator.model.objects import App, Record
-from dynamiq_operator.model.record import Pinned, Result, Source
+from dynamiq_operator.model.objects import App, Row
+from dynamiq_operator.model.row import Pinned, Result, Source
 from dynamiq_operator.plan.guards.approvals import find_resumption
 from dynamiq_operator.plan.guards.kinds import is_automation
 from dynamiq_operator.plan.history.lifecycle import waits
@@ -52,7 +52,7 @@ def deploys_from_git(context: Context) -> bool:
     return bool(context.deploy_rows) or any(is_automation(policies, author) for author in ledger.authors)
 
 
-def needs_history(app: App, records: Iterable[Record]) -> bool:
+def needs_history(app: App, records: Iterable[Row]) -> bool:
     """Returns True if a hold may exist and only the whole history shows whether the App deploys from Git."""
     held = (row for row in records if row.outcome is not None and row.pinned is not None)
     return app.spec.deploy is None and any(row.pinned.holds is not None or row.pinned.source is Source.REVERT for row in held if row.pinned)
@@ -62,11 +62,11 @@ def _of_target(context: Context) -> RowOf | None:
     return _of_row(context, context.history.target)
 
 
-def _of_row(context: Context, row: Record | None) -> RowOf | None:
+def _of_row(context: Context, row: Row | None) -> RowOf | None:
     return holds(context, row) if row is not None and find_resumption(context.snapshot.guards, row) is None else None
 
 
-def holds(context: Context, row: Record) -> RowOf | None:
+def holds(context: Context, row: Row) -> RowOf | None:
     """Returns the rollback whose hold a pinned row carries; None if it carries none."""
     pinned = row.pinned
     if pinned is None:
@@ -77,7 +77,7 @@ def holds(context: Context, row: Record) -> RowOf | None:
     return pinned.holds
 
 
-def holds_of_new(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> RowOf | None:
+def holds_of_new(context: Context, row: Row, pinned: Pinned, kind: RowKind) -> RowOf | None:
     """Returns the hold to note in the pins of a new row: a rollback notes itself, other manual rows the hold that they continue."""
     if kind is RowKind.GIT:
         return None
@@ -92,6 +92,6 @@ def runs_alike(row: Pinned, other: Pinned) -> bool:
     return (row.workflow_hash, row.runtime) == (other.workflow_hash, other.runtime)
 
 
-def _is_on(app: App, row: Record) -> bool:
+def _is_on(app: App, row: Row) -> bool:
     """Returns the row's own setting of holds, else the App's. The default is True."""
     return (app.spec.rollout.hold_after_rollback if row.spec.hold is None else row.spec.hold) is not False

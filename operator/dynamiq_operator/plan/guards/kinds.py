@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.guards import RowKind
-from dynamiq_operator.model.objects import DeployPolicy, Record
+from dynamiq_operator.model.objects import DeployPolicy, Row
 from dynamiq_operator.model.policy import AUTOMATION_GROUPS
-from dynamiq_operator.model.record import Pinned, Source
+from dynamiq_operator.model.row import Pinned, Source
 
 if TYPE_CHECKING:
     from dynamiq_operator.plan.observed.guards import ObservedGuards
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
-def kind_of(guards: ObservedGuards, record: Record, pinned: Pinned) -> RowKind:
+def kind_of(guards: ObservedGuards, record: Row, pinned: Pinned) -> RowKind:
     """Returns the kind of a row that has, or will get, these pins. Every row made by automation is from Git, whatever it deploys."""
     if pinned.source is Source.REVERT:
         return RowKind.ROLLBACK

@@ -7,8 +7,8 @@ from typing import Any
 from dynamiq_operator.desired.workload import environment_digest
 from dynamiq_operator.model.completion import NotReadable, Refused, sealed
 from dynamiq_operator.model.guards import RowKind, RowOf
-from dynamiq_operator.model.objects import Record
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.objects import Row
+from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.model.verification import Verify
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
@@ -18,7 +18,7 @@ from dynamiq_operator.plan.guards.requirements import passes_rules, required_gua
 from dynamiq_operator.plan.history.lifecycle import applies_once_admitted
 
 
-def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused | NotReadable:
+def guarded(context: Context, row: Row, pinned: Pinned) -> Pinned | Refused | NotReadable:
     """Returns the pins with the parts that guards add; unchanged if no guard applies, which saves a write.
 
     Refused if the rules never allow the row. Unknown if it would wait but the cluster cannot store why.
@@ -45,7 +45,7 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
     return sealed(row, pinned.model_copy(update=added), row.sequence) if added else pinned
 
 
-def _verify(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Verify | None:
+def _verify(context: Context, row: Row, pinned: Pinned, kind: RowKind) -> Verify | None:
     """Returns the verification of the row's new pods; None if it needs no new pods, or if nothing may delay it."""
     verify, live = context.app.spec.rollout.verify, context.history.live
     if verify is None or not context.app.spec.rollout.switches or passes_rules(row, pinned):

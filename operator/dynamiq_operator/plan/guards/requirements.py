@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.model import freezes
 from dynamiq_operator.model.endings import WAS_REJECTED_BY
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, RowKind
-from dynamiq_operator.model.kinds import RECORD
-from dynamiq_operator.model.objects import DeployPolicy, Record, Rejection, format_time, parse_time
+from dynamiq_operator.model.kinds import ROW
+from dynamiq_operator.model.objects import DeployPolicy, Rejection, Row, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
-from dynamiq_operator.model.record import Phase, Pinned, PromotedFrom, Result, Source
+from dynamiq_operator.model.row import Phase, Pinned, PromotedFrom, Result, Source
 from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.hold import hold, runs_alike
 from dynamiq_operator.plan.observed.sources import PinSources
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 
-def required_guards(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
+def required_guards(context: Context, row: Row, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
     """Yields the guards of a row of this kind, in the order in which messages name them.
 
     A bypass and an automatic revert skip all of them but suspension.
@@ -43,7 +43,7 @@ def required_guards(context: Context, row: Record, pinned: Pinned, kind: RowKind
         yield Guard(reason=GuardReason.HELD, held_by=held_by)
 
 
-def passes_rules(row: Record, pinned: Pinned) -> bool:
+def passes_rules(row: Row, pinned: Pinned) -> bool:
     """Returns True for a row that skips every guard but suspension: a bypass, or a revert by the operator."""
     return row.spec.bypass is not None or pinned.source is Source.REVERT
 
@@ -53,7 +53,7 @@ def applies(policy: DeployPolicy, kind: RowKind) -> bool:
     return kind is not RowKind.ROLLBACK or not policy.spec.exempts_rollbacks
 
 
-def _of_policy(sources: PinSources, now: datetime, row: Record, policy: DeployPolicy) -> Iterator[Guard]:
+def _of_policy(sources: PinSources, now: datetime, row: Row, policy: DeployPolicy) -> Iterator[Guard]:
     name, spec = policy.meta.name, policy.spec
     if (frozen := freezes.frozen(spec.freezes, now)) is not None:
         after = spec.after_freeze or AfterFreeze.HOLD
@@ -75,7 +75,7 @@ def _of_policy(sources: PinSources, now: datetime, row: Record, policy: DeployPo
         )
 
 
-def why_never(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> str:
+def why_never(context: Context, row: Row, pinned: Pinned, kind: RowKind) -> str:
     """Returns why the rules in force never allow a row; empty if they may allow it.
 
     A bypass is always allowed, and so is a row with the flow and runtime of the live row, such as one that only scales.
@@ -94,13 +94,13 @@ def rejection_sentence(version: str, rejection: Rejection) -> str:
     return f"{version}{WAS_REJECTED_BY}{rejection.spec.by or 'somebody'}: {rejection.spec.reason}"
 
 
-def _rejection(guards: ObservedGuards, row: Record, pinned: Pinned) -> Rejection | None:
+def _rejection(guards: ObservedGuards, row: Row, pinned: Pinned) -> Rejection | None:
     rejection = guards.rejections.get(pinned.workflow_hash)
     is_promoted = pinned.promoted_from is not None and pinned.promoted_from.verified
     return rejection or (guards.at_source.get(row.name) if is_promoted else None)
 
 
-def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
+def _why_not_soaked(context: Context, row: Row, pinned: Pinned) -> str:
     """Returns why a promotion must not be deployed under a policy with a soak time; empty if it may.
 
     Its source row has to be verified, and the version has to stay live at the source until it has soaked. Once it has soaked, another
@@ -117,7 +117,7 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
     if why := _why_not_namespace(context.snapshot.guards, claimed, where):
         return why
     if source is None:
-        is_gone = (RECORD.kind, row.name) not in context.snapshot.sources.unknown and _soaks(context.snapshot.now, pinned)
+        is_gone = (ROW.kind, row.name) not in context.snapshot.sources.unknown and _soaks(context.snapshot.now, pinned)
         return f"its source row in {where} was deleted: a policy requires it to stay live there until it has soaked" if is_gone else ""
     if source.outcome is None or source.outcome.result is not Result.SUCCEEDED:
         return f"its version is not live in {where}, as a policy requires"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dynamiq_operator.model.needs import in_order, needs_of
-from dynamiq_operator.model.record import RecordStatus
+from dynamiq_operator.model.row import RowStatus
 
 _COMMAND = r"`kubectl dynamiq (?P<command>(?:resume|approve|suspend) \S+?(?: --off)?)`"
 _FREEZE = r"freeze (?P<window>\S+) of policy (?P<policy>\S+)"
@@ -49,7 +49,7 @@ _BEFORE = (
 _PATTERNS = tuple((re.compile(pattern), now) for pattern, now in _BEFORE)
 
 
-def with_former_message(before: RecordStatus, status: RecordStatus, app: str, namespace: str) -> RecordStatus:
+def with_former_message(before: RowStatus, status: RowStatus, app: str, namespace: str) -> RowStatus:
     """Returns the status with the message that the row already has if both mean the same; else the status unchanged."""
     if before.waits is None or status.waits is None or before.waits.message == status.waits.message:
         return status

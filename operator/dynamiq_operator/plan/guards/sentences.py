@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.guards import AfterFreeze, Guard, RowOf
-from dynamiq_operator.model.objects import App, DeployPolicy, Record, format_time
+from dynamiq_operator.model.objects import App, DeployPolicy, Row, format_time
 from dynamiq_operator.model.policy import Promotion
 from dynamiq_operator.model.text import plugin_command
 
@@ -36,7 +36,7 @@ def staggered(guard: Guard, until: datetime) -> str:
     return f"Freeze {guard.window} of policy {guard.policy} ended at {format_time(until)}: this is deployed within a minute"
 
 
-def soaking(row: Record, guard: Guard, until: datetime) -> str:
+def soaking(row: Row, guard: Guard, until: datetime) -> str:
     source = row.spec.promoted_from
     where = f"live as App {source.app} in {source.namespace}" if source is not None else "live at its source"
     return f"Its version has to be {where} until {format_time(until)} (policy {guard.policy})"
@@ -49,7 +49,7 @@ def not_from_cluster(where: str, policy: str, clusters: Sequence[str]) -> str:
 
 
 def awaiting(
-    app: App, guards: ObservedGuards, row: Record, counted: int, needed: int, policies: Sequence[str], uncounted: Sequence[str] = ()
+    app: App, guards: ObservedGuards, row: Row, counted: int, needed: int, policies: Sequence[str], uncounted: Sequence[str] = ()
 ) -> str:
     """Returns which approvals are missing and who can give them.
 

@@ -12,8 +12,8 @@ from typing import Any
 from dynamiq_operator.model import names
 from dynamiq_operator.model.guards import GuardReason
 from dynamiq_operator.model.last_good import Ran, pair_of
-from dynamiq_operator.model.objects import Record
-from dynamiq_operator.model.record import Result, Source
+from dynamiq_operator.model.objects import Row
+from dynamiq_operator.model.row import Result, Source
 
 DEPLOY_FIELDS = ("workflowVersion", "runtime", "config", "message")
 """The fields that `App.spec.deploy` and a row made from it share."""
@@ -54,7 +54,7 @@ class LedgerRow:
         return self.source is Source.APP
 
     @classmethod
-    def of(cls, record: Record) -> LedgerRow:
+    def of(cls, record: Row) -> LedgerRow:
         return cls._of(record.name, record.meta.uid, record.raw_spec)
 
     @classmethod
@@ -143,7 +143,7 @@ class Ledger:
         """Returns the ledger of a history that has been read."""
         return cls(_Index({row.name: row for row in rows}), known=True)
 
-    def having(self, records: Iterable[Record]) -> Ledger:
+    def having(self, records: Iterable[Row]) -> Ledger:
         """Returns this ledger with the present state of these rows."""
         rows = (LedgerRow.of(record) for record in records)
         return self._with({row.name: row for row in rows if self.get(row.name) != row})

@@ -23,11 +23,11 @@ from functools import cached_property
 from dynamiq_operator.model.base import Part
 from dynamiq_operator.model.guards import GuardReason, Released, Verified
 from dynamiq_operator.model.names import natural
-from dynamiq_operator.model.objects import Record
-from dynamiq_operator.model.record import Outcome, Phase, Pinned, Result
+from dynamiq_operator.model.objects import Row
+from dynamiq_operator.model.row import Outcome, Phase, Pinned, Result
 
 
-def arrival(row: Record) -> tuple[datetime, tuple[tuple[int, int, str], ...]]:
+def arrival(row: Row) -> tuple[datetime, tuple[tuple[int, int, str], ...]]:
     """Returns the sort key of rows without a sequence: by creation, and within one second by natural order of name."""
     return row.meta.created, natural(row.name)
 
@@ -36,26 +36,26 @@ def arrival(row: Record) -> tuple[datetime, tuple[tuple[int, int, str], ...]]:
 class RowHistory:
     """The rows of an App, oldest first: by sequence, then those without one in order of arrival."""
 
-    rows: tuple[Record, ...]
+    rows: tuple[Row, ...]
 
     @classmethod
-    def of(cls, rows: Iterable[Record]) -> RowHistory:
+    def of(cls, rows: Iterable[Row]) -> RowHistory:
         return cls(tuple(sorted(rows, key=lambda row: (row.sequence or float("inf"), *arrival(row)))))
 
     @cached_property
-    def live(self) -> Record | None:
+    def live(self) -> Row | None:
         """The newest row that succeeded, which the App serves; None if there is none."""
         return next((row for row in reversed(self.rows) if row.outcome and row.outcome.result is Result.SUCCEEDED), None)
 
     @cached_property
-    def candidate(self) -> Record | None:
+    def candidate(self) -> Row | None:
         """The row that is being rolled out: the newest open pinned row, if it is newer than the live one and no guard blocks it."""
         after = self.live.sequence if self.live else 0
         opened = (row for row in reversed(self.rows) if row.pinned and not row.outcome and row.sequence > after)
         return next((row for row in opened if not waits(row)), None)
 
     @cached_property
-    def guarded(self) -> tuple[Record, ...]:
+    def guarded(self) -> tuple[Row, ...]:
         """The pinned rows that wait for a person or for a time."""
         return tuple(row for row in self.rows if waits(row))
 
@@ -66,27 +66,27 @@ class RowHistory:
         return max((*opened, self.live.sequence if self.live is not None else 0))
 
     @cached_property
-    def unnumbered(self) -> tuple[Record, ...]:
+    def unnumbered(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.spec.sequence is None and row.outcome is None)
 
     @cached_property
-    def waiting(self) -> tuple[Record, ...]:
+    def waiting(self) -> tuple[Row, ...]:
         """The numbered rows that are neither pinned nor ended."""
         return tuple(row for row in self.rows if row.spec.sequence is not None and not row.pinned and not row.outcome)
 
     @cached_property
-    def overtaken(self) -> tuple[Record, ...]:
+    def overtaken(self) -> tuple[Row, ...]:
         """The open rows that will never be rolled out: a newer row is rolled out or live, or, for unpinned rows, already pinned."""
         newer = self.target.sequence if self.target is not None else 0
         opened = (row for row in self.rows if not row.outcome and row.spec.sequence)
         return tuple(row for row in opened if row.sequence < (newer if row.pinned else self.reached))
 
     @property
-    def target(self) -> Record | None:
+    def target(self) -> Row | None:
         """The row whose pins the workload has to run."""
         return self.candidate or self.live
 
-    def phase(self, row: Record) -> Phase:
+    def phase(self, row: Row) -> Phase:
         """Returns the phase of a row of this history."""
         if row.outcome is None:
             return Phase.PROGRESSING if row.pinned and not waits(row) else Phase.PENDING
@@ -94,7 +94,7 @@ class RowHistory:
             return Phase.FAILED
         return Phase.LIVE if row is self.live else Phase.SUPERSEDED
 
-    def having(self, *changed: Record) -> RowHistory:
+    def having(self, *changed: Row) -> RowHistory:
         """Returns this history with each of `changed` in place of the row of its name. It sorts again only if a sequence changed."""
         by_name = {row.name: row for row in changed}
         rows = tuple(by_name.get(row.name, row) for row in self.rows)
@@ -102,12 +102,12 @@ class RowHistory:
         return RowHistory.of(rows) if moved else RowHistory(rows)
 
 
-def waits(row: Record) -> bool:
+def waits(row: Row) -> bool:
     """Returns True if a row was pinned with guards and is not admitted yet: it is no candidate, and nothing is made for it."""
     return row.outcome is None and row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
 
 
-def applies_environment(row: Record) -> bool:
+def applies_environment(row: Row) -> bool:
     """Returns True if changed variables take effect with a row: it was approved, waited for a freeze, or is a bypass.
 
     For a rollback only an approval or a bypass counts: rollbacks may be exempt from freezes, and would bring unapproved variables. A
@@ -116,18 +116,18 @@ def applies_environment(row: Record) -> bool:
     return applies_once_admitted(row, row.spec.released.guards if row.spec.released is not None else ())
 
 
-def applies_once_admitted(row: Record, waited_for: Collection[GuardReason]) -> bool:
+def applies_once_admitted(row: Row, waited_for: Collection[GuardReason]) -> bool:
     """Returns True if changed variables take effect with a row once it is admitted after waiting for these guards."""
     sufficient = {GuardReason.AWAITING_APPROVAL} if row.spec.is_rollback else {GuardReason.AWAITING_APPROVAL, GuardReason.FROZEN}
     return row.spec.bypass is not None or not sufficient.isdisjoint(waited_for)
 
 
-def approved_environment(row: Record | None) -> str | None:
+def approved_environment(row: Row | None) -> str | None:
     """Returns the digest of the environment approved with a row; None if the row brings none, or was pinned before such notes."""
     return row.pinned.environment if row is not None and row.pinned is not None and applies_environment(row) else None
 
 
-def noted_environment(row: Record | None) -> str | None:
+def noted_environment(row: Row | None) -> str | None:
     """Returns the digest of the environment approved with a row, or, if it brings none, in force when it was pinned.
 
     None if neither was noted.
@@ -139,14 +139,14 @@ def noted_environment(row: Record | None) -> str | None:
 
 
 def completed(
-    row: Record,
+    row: Row,
     *,
     sequence: int | None = None,
     pinned: Pinned | None = None,
     released: Released | None = None,
     verified: Verified | None = None,
     outcome: Outcome | None = None,
-) -> Record:
+) -> Row:
     """Returns the row after these writes: each write of a spec is one more generation."""
     typed = {"sequence": sequence, "pinned": pinned, "released": released, "verified": verified, "outcome": outcome}
     added = {name: value.as_json() if isinstance(value, Part) else value for name, value in typed.items()}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import Row
 
 
 @dataclass(frozen=True)
@@ -23,5 +23,5 @@ class ArchiveAnswers:
     acknowledged: frozenset[str] = frozenset()
     stored: Mapping[str, datetime | None] = field(default_factory=dict)
     problem: str = ""
-    rows: Mapping[str, Record] = field(default_factory=dict)
+    rows: Mapping[str, Row] = field(default_factory=dict)
     flows: Mapping[str, str] = field(default_factory=dict)

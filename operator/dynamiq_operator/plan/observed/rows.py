@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dynamiq_operator.model.objects import Meta, Record
+from dynamiq_operator.model.objects import Meta, Row
 from dynamiq_operator.plan.observed.problems import ChildProblem
 
 
@@ -21,7 +21,7 @@ class OrphanedRow:
 class ObservedRows:
     """The rows of one App."""
 
-    observed: tuple[Record, ...] = ()
+    observed: tuple[Row, ...] = ()
     """Its rows that are not closed, and closed rows that those name."""
     more: bool = False
     """True if further rows wait for a number; the next reconciles handle those."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dynamiq_operator.desired.base import ChildKey
-from dynamiq_operator.model.objects import Record, Runtime, Version
+from dynamiq_operator.model.objects import Row, Runtime, Version
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class PinSources:
 
     versions: tuple[Version, ...] = ()
     runtimes: Mapping[str, Runtime] = field(default_factory=dict)
-    promotions: Mapping[str, Record] = field(default_factory=dict)
+    promotions: Mapping[str, Row] = field(default_factory=dict)
     """The row of another App that a row promotes, by the promoting row's name. Missing sources are left out."""
     unknown: Mapping[ChildKey, str] = field(default_factory=dict)
     """Why a release, a Runtime or the source of a promotion is unreadable, by kind and name."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from dynamiq_operator.model.guards import Released, Verified
-from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, format_time
-from dynamiq_operator.model.record import Outcome, Pinned
+from dynamiq_operator.model.objects import App, Manifest, Row, Unreadable, format_time
+from dynamiq_operator.model.row import Outcome, Pinned
 from dynamiq_operator.plan.operations import Emit
 
 BEGINNING = "Progressing"
@@ -15,14 +15,14 @@ END = "Ended"
 """The slot for how the deploy of a pinned row ended."""
 
 
-def title(row: Record) -> str:
+def title(row: Row) -> str:
     """Returns a row's name in messages: `v2 (#5, support-x7k2p)`."""
     version = row.pinned.workflow_version if row.pinned else row.spec.workflow_version or "a deploy"
     number = f"#{row.sequence}, " if row.sequence else ""
     return f"{version} ({number}{row.name})"
 
 
-def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
+def began(app: App, row: Row, pinned: Pinned) -> tuple[Emit, ...]:
     restores = f", with the version of row {pinned.restores.row}" if pinned.restores else ""
     text = f"deploying {title(row)} on runtime {pinned.runtime.version}{restores}"
     image = pinned.runtime.image
@@ -30,24 +30,24 @@ def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
     return (*_bypassed(app, row), *_about_both(app, row, BEGINNING, text + unpinned))
 
 
-def _bypassed(app: App, row: Record) -> tuple[Emit, ...]:
+def _bypassed(app: App, row: Row) -> tuple[Emit, ...]:
     if row.spec.bypass is None:
         return ()
     text = f"{title(row)} bypasses all guards, by {row.spec.created_by or 'an unknown user'}: {row.spec.bypass.reason}"
     return _about_both(app, row, "Bypassed", text, warning=True)
 
 
-def released(app: App, row: Record, released: Released) -> tuple[Emit, ...]:
+def released(app: App, row: Row, released: Released) -> tuple[Emit, ...]:
     waited = ", ".join(reason.value for reason in released.guards)
     by = f", by {', '.join(released.by)}" if released.by else ""
     return _about_both(app, row, "Released", f"{title(row)} is admitted (it waited: {waited}){by}")
 
 
-def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:
+def waits(app: App | None, row: Row, message: str) -> tuple[Emit, ...]:
     return _about_both(app, row, "Waiting", f"{title(row)} waits: {message}", key=message)
 
 
-def ended(app: App, row: Record, outcome: Outcome, *, is_warning: bool = False) -> tuple[Emit, ...]:
+def ended(app: App, row: Row, outcome: Outcome, *, is_warning: bool = False) -> tuple[Emit, ...]:
     """Returns the Events about a row's end. `is_warning`: True also for a row that did not fail, if its author still counts on it."""
     result = outcome.result.value
     phrases = {"Succeeded": "is live", "Failed": f"failed: {outcome.reason}", "Overtaken": f"was overtaken: {outcome.reason}"}
@@ -57,30 +57,30 @@ def ended(app: App, row: Record, outcome: Outcome, *, is_warning: bool = False) 
     return _about_both(app, row, reason, f"{title(row)} {phrases[result]}", warning=is_warning or result == "Failed", slots=slots[result])
 
 
-def verifying(app: App, row: Record) -> tuple[Emit, ...]:
+def verifying(app: App, row: Row) -> tuple[Emit, ...]:
     return _about_both(app, row, "Verifying", f"the new pods of {title(row)} are smoke-tested before a caller reaches them")
 
 
-def verified(app: App, row: Record, result: Verified) -> tuple[Emit, ...]:
+def verified(app: App, row: Row, result: Verified) -> tuple[Emit, ...]:
     cases = f"{result.cases} case{'s' if result.cases != 1 else ''} by {result.calls} call{'s' if result.calls != 1 else ''}"
     passed = [cases] if result.cases else []
     passed += [f"an evaluation of {result.score:g}"] if result.score is not None else ["its evaluation"] if not result.cases else []
     return _about_both(app, row, "Verified", f"{title(row)} passed {' and '.join(passed)} in {result.seconds:g} s")
 
 
-def verification_failed(app: App, row: Record, message: str) -> tuple[Emit, ...]:
+def verification_failed(app: App, row: Row, message: str) -> tuple[Emit, ...]:
     return _about_both(app, row, "VerificationFailed", f"no caller has reached {title(row)}: {message}", warning=True)
 
 
-def reverted(app: App, row: Record, message: str, restored: str) -> tuple[Emit, ...]:
+def reverted(app: App, row: Row, message: str, restored: str) -> tuple[Emit, ...]:
     return _about_both(app, row, "Reverted", f"{message}; row {restored} is restored", warning=True)
 
 
-def not_reverted(app: App, row: Record, message: str) -> tuple[Emit, ...]:
+def not_reverted(app: App, row: Row, message: str) -> tuple[Emit, ...]:
     return _about_both(app, row, "NotReverted", message, warning=True)
 
 
-def superseded(app: App, row: Record, by: Record) -> tuple[Emit, ...]:
+def superseded(app: App, row: Row, by: Row) -> tuple[Emit, ...]:
     return _about_both(app, row, "Superseded", f"{title(row)} was superseded by {title(by)}")
 
 
@@ -138,7 +138,7 @@ def lacking(app: App, lacks: str) -> Emit:
 
 
 def _about_both(
-    app: App | None, row: Record, reason: str, message: str, *, key: str = "", warning: bool = False, slots: tuple[str, ...] = ()
+    app: App | None, row: Row, reason: str, message: str, *, key: str = "", warning: bool = False, slots: tuple[str, ...] = ()
 ) -> tuple[Emit, ...]:
     about = (row, app) if app is not None else (row,)
     return tuple(Emit(each, reason, message, key=f"{row.meta.uid}/{key}", warning=warning, slots=slots) for each in about)

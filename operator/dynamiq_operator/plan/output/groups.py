@@ -9,32 +9,32 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dynamiq_operator.desired.base import CONFIG_MAP, NETWORK_POLICY, SECRET, WORKLOAD, key_of
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.plan.operations import (
+    AdmitRow,
     AnnotatePod,
     ApplyChild,
     ClaimHostname,
-    CompleteRecord,
+    CompleteRow,
     CreateAccessKeys,
     CreateChild,
     CreateEvaluationKey,
     CreateFlow,
     DeleteChild,
     Emit,
-    EndRecord,
+    EndRow,
     Group,
     KeepClaim,
-    LeaveRecord,
+    LeaveRow,
     Operation,
     OwnChild,
-    OwnRecord,
+    OwnRow,
     ReleaseClaim,
-    ReleaseRecord,
     RunOnce,
     ScaleWorkload,
-    SetRecordStatus,
+    SetRowStatus,
     StartEvaluation,
-    VerifyRecord,
+    VerifyRow,
 )
 
 NUMBERS = "numbers of rows"
@@ -51,12 +51,12 @@ _NEEDED_BY_PODS = frozenset({CONFIG_MAP.kind, SECRET.kind, NETWORK_POLICY.kind})
 """Pods cannot start without their flow or keys. Without the NetworkPolicy anyone could reach them."""
 
 
-def row_group(row: Record | None) -> str:
+def row_group(row: Row | None) -> str:
     """Returns the name of the group that writes a row's number, pins and outcome."""
     return f"row {row.name}" if row is not None else ""
 
 
-def row_status_group(row: Record | None) -> str:
+def row_status_group(row: Row | None) -> str:
     """Returns the name of the group that writes a row's status."""
     return f"{_STATUS_OF}{row_group(row)}" if row is not None else ""
 
@@ -81,13 +81,13 @@ def rows(operations: Iterable[Operation], numbered_first: bool) -> tuple[Group, 
     groups: list[Group] = []
     pinned_before = ""
     for group in by_object(operations, (NUMBERS,) if numbered_first else ()):
-        pins = any(isinstance(each, CompleteRecord) and each.pinned for each in group.operations)
+        pins = any(isinstance(each, CompleteRow) and each.pinned for each in group.operations)
         groups.append(replace(group, after=group.after | {pinned_before} - {""}) if pins else group)
         pinned_before = group.name if pins else pinned_before
     return tuple(groups)
 
 
-def overtaken(operations: Iterable[Operation], target: Record | None) -> tuple[Group, ...]:
+def overtaken(operations: Iterable[Operation], target: Row | None) -> tuple[Group, ...]:
     """Returns a group for each overtaken row, after its other writes and those of the row that overtook it."""
     return tuple(
         Group(f"{_END_OF}{group.name}", group.operations, frozenset({group.name, row_group(target)})) for group in by_object(operations)
@@ -105,7 +105,7 @@ def row_statuses(operations: Iterable[Operation], after: Iterable[str] = ()) -> 
 
 def ends(groups: Iterable[Group]) -> frozenset[str]:
     """Returns the names of the groups that write that a row went live or failed."""
-    return frozenset(group.name for group in groups if any(isinstance(each, EndRecord) for each in group.operations))
+    return frozenset(group.name for group in groups if any(isinstance(each, EndRow) for each in group.operations))
 
 
 def children(operations: Iterable[Operation], after: Iterable[str]) -> tuple[Group, ...]:
@@ -130,16 +130,12 @@ def _object(operation: Operation) -> str | None:
         case Emit():
             return None
         case (
-            CompleteRecord(record=record)
-            | ReleaseRecord(record=record)
-            | VerifyRecord(record=record)
-            | EndRecord(record=record)
-            | OwnRecord(record=record)
+            CompleteRow(record=record) | AdmitRow(record=record) | VerifyRow(record=record) | EndRow(record=record) | OwnRow(record=record)
         ):
             return row_group(record)
-        case SetRecordStatus(record=record):
+        case SetRowStatus(record=record):
             return row_status_group(record)
-        case LeaveRecord(meta=meta):
+        case LeaveRow(meta=meta):
             return f"left row {meta.name}"
         case CreateChild(manifest=raw) | ApplyChild(manifest=raw) | RunOnce(manifest=raw):
             return " ".join(key_of(raw))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from dynamiq_operator.model.objects import App, Record, format_time, parse_time
+from dynamiq_operator.model.objects import App, Row, format_time, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.runs import FEWEST_FOR_P95, FEWEST_RUNS
 from dynamiq_operator.model.settings import Settings
@@ -47,7 +47,7 @@ def to_compare(snapshot: Snapshot, app: App) -> Question | None:
     return Question(live.meta.uid, _unended(snapshot, app, live))
 
 
-def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
+def _unended(snapshot: Snapshot, app: App, live: Row) -> int | None:
     """Returns how many runs in flight began long enough ago to count; None if a pod was not read."""
     # The recorder learns of runs when they end: only pods know a run that hangs. Older runtimes do not report them.
     comparison = snapshot.trial.comparison
@@ -65,7 +65,7 @@ def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
     return unended
 
 
-def too_short(observed: ObservedTrial, live: Record | None, policy: RevertPolicy) -> str:
+def too_short(observed: ObservedTrial, live: Row | None, policy: RevertPolicy) -> str:
     """Returns why p95 and cost cannot be compared within the watch; empty if they can, or if that is unknown."""
     comparison = observed.comparison
     if live is None or comparison is None or comparison.row != live.meta.uid or comparison.matures_seconds is None:

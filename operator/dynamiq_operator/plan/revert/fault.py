@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from dynamiq_operator.model.objects import Record, parse_time
+from dynamiq_operator.model.objects import Row, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.trial import ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
@@ -60,7 +60,7 @@ def silent_pods(context: Context) -> tuple[ObservedPod, ...]:
     return ready if all(pod.uid in context.snapshot.pods.silent for pod in ready) else ()
 
 
-def is_newest(context: Context, live: Record) -> bool:
+def is_newest(context: Context, live: Row) -> bool:
     """Returns True if no row was made after the live one, except rows that only waited.
 
     A person who made such a row has taken over: nothing is reverted.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.last_good import Ran, last_good
-from dynamiq_operator.model.objects import App, Record
+from dynamiq_operator.model.objects import App, Row
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.operator import OperatorState
-from dynamiq_operator.plan.operations import CreateRecord, Operation
+from dynamiq_operator.plan.operations import CreateRow, Operation
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.revert.fault import fault, is_newest
 from dynamiq_operator.plan.snapshot import Snapshot
@@ -33,7 +33,7 @@ def revert(context: Context) -> tuple[Operation, ...]:
     if good is None or context.ledger.get(name) is not None:
         return ()
     message = f"{events.title(live)} was reverted: {why}"[:1024]
-    create = CreateRecord(context.app, name, {"restores": good.name, "message": message}, context.snapshot.operator.account)
+    create = CreateRow(context.app, name, {"restores": good.name, "message": message}, context.snapshot.operator.account)
     # Events come first: if the operator stops in between, they are sent again, with the same names.
     return (*events.reverted(context.app, live, message, good.name), create)
 
@@ -46,13 +46,13 @@ def good_row(ledger: Ledger, guards: ObservedGuards) -> Ran | None:
     return last_good(ledger.ran, {row.name for row in ledger.all() if row.flow_hash in bad} if bad else ())
 
 
-def is_by_operator(operator: OperatorState, app: App, record: Record) -> bool:
+def is_by_operator(operator: OperatorState, app: App, record: Row) -> bool:
     """Returns True for an unpinned row that the operator made as a revert: the API server stamps who creates a row."""
     account = operator.account
     return bool(account) and record.spec.created_by == account and names.may_revert(app.meta.name, record.name)
 
 
-def reverts_live(context: Context, record: Record) -> bool:
+def reverts_live(context: Context, record: Row) -> bool:
     """Returns True if this row reverts the live row, and no row was rolled out between the two."""
     live = context.history.live
     if live is None or record.name != names.revert_row(context.app.meta.name, live.name):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from dynamiq_operator.model.objects import App, Record, format_time, parse_time
+from dynamiq_operator.model.objects import App, Row, format_time, parse_time
 from dynamiq_operator.model.trial import Trial
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import RowHistory
@@ -34,7 +34,7 @@ def is_near_end(app: App, history: RowHistory, now: datetime) -> bool:
     return now >= parse_time(watched.until) - max(END * timedelta(seconds=policy.seconds), END_LEAST)
 
 
-def is_running(trial: Trial | None, live: Record | None, now: datetime) -> bool:
+def is_running(trial: Trial | None, live: Row | None, now: datetime) -> bool:
     """Returns True if the live row is watched now."""
     return trial is not None and live is not None and trial.row == live.name and now < parse_time(trial.until)
 
@@ -77,12 +77,12 @@ def new_trial(row: str, until: datetime, before: Begun | None) -> Trial:
     )
 
 
-def is_rollback_or_revert(row: Record) -> bool:
+def is_rollback_or_revert(row: Row) -> bool:
     """Returns True if the row is a rollback or a revert: neither is ever reverted."""
     return row.spec.restores is not None or (row.pinned is not None and row.pinned.restores is not None)
 
 
-def _ran_before(history: RowHistory, app: App, live: Record) -> bool:
+def _ran_before(history: RowHistory, app: App, live: Row) -> bool:
     """Returns True if the row that was live before ran the same flow on the same runtime."""
     previous = app.status.live
     before = next((row for row in history.rows if previous is not None and row.name == previous.row), None)

@@ -13,7 +13,7 @@ from datetime import datetime
 from dynamiq_operator.desired.base import ENDPOINT_SLICE
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.objects import parse_time
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.plan.children import manifests, selection
 from dynamiq_operator.plan.context import Context
 

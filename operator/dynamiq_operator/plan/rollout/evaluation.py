@@ -11,7 +11,7 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.app_status import VARIABLES_HELD
 from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.objects import format_time
-from dynamiq_operator.model.record import Pinned, Result
+from dynamiq_operator.model.row import Pinned, Result
 from dynamiq_operator.plan.children import convergence, manifests, variables
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause

@@ -10,8 +10,8 @@ from dynamiq_operator.desired.workload import environment_digest
 from dynamiq_operator.model.completion import base_lost
 from dynamiq_operator.model.endings import REJECTED_BY, WITHDRAWN_BY
 from dynamiq_operator.model.guards import RowKind, Waits
-from dynamiq_operator.model.objects import App, Approval, Record
-from dynamiq_operator.model.record import Pinned, Result
+from dynamiq_operator.model.objects import App, Approval, Row
+from dynamiq_operator.model.row import Pinned, Result
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.guards import approvals
 from dynamiq_operator.plan.guards.evaluation import evaluate_guards
@@ -19,7 +19,7 @@ from dynamiq_operator.plan.guards.kinds import kind_of
 from dynamiq_operator.plan.guards.now import freeze_change
 from dynamiq_operator.plan.guards.requirements import why_never
 from dynamiq_operator.plan.history.lifecycle import applies_once_admitted, completed
-from dynamiq_operator.plan.operations import Operation, ReleaseRecord
+from dynamiq_operator.plan.operations import AdmitRow, Operation
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.rows.outcomes import end_row
 
@@ -54,7 +54,7 @@ def admit_rows(context: Context) -> Step:
             changes += [evaluation.changes_at] if evaluation.changes_at is not None else []
             continue
         released = evaluation.admission(pinned, context.snapshot.now)
-        operations += [*events.released(context.app, row, released), *events.began(context.app, row, pinned), ReleaseRecord(row, released)]
+        operations += [*events.released(context.app, row, released), *events.began(context.app, row, pinned), AdmitRow(row, released)]
         context = context.having(completed(row, released=released))
     return Step(replace(context, guarded=waiting, guards_change_at=min(changes, default=None)), tuple(operations))
 
@@ -65,7 +65,7 @@ def guard_times(context: Context) -> tuple[float, ...]:
     return tuple((each - context.snapshot.now).total_seconds() for each in changes if each is not None)
 
 
-def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:
+def _end(context: Context, row: Row, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:
     """Returns how a waiting row ends, whatever blocks it; None if it keeps waiting or is admitted."""
     if (newer := next(_newer_from_git(context, row, kind), None)) is not None:
         return Result.OVERTAKEN, f"{events.title(newer)} was requested after it"
@@ -80,7 +80,7 @@ def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[
     return None
 
 
-def _lost_base(app: App, live: Record | None, row: Record, pinned: Pinned) -> str | None:
+def _lost_base(app: App, live: Row | None, row: Row, pinned: Pinned) -> str | None:
     """Returns why a row is never rolled out: it would no longer run what was approved. None if it would.
 
     The row that filled in its missing fields is not live any more, or the App's environment has changed.
@@ -94,7 +94,7 @@ def _lost_base(app: App, live: Record | None, row: Record, pinned: Pinned) -> st
     return f"{base}, {events.title(live) if live is not None else 'nothing'} is, and the fields that it leaves out would have other values now{DEPLOY_AGAIN}"
 
 
-def _newer_from_git(context: Context, row: Record, kind: RowKind) -> Iterator[Record]:
+def _newer_from_git(context: Context, row: Row, kind: RowKind) -> Iterator[Row]:
     """Yields newer waiting rows from Git: of these only the newest waits."""
     if kind is RowKind.GIT:
         later = (other for other in context.history.guarded if other.sequence > row.sequence and other.pinned is not None)

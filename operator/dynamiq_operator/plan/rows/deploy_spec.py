@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Record
-from dynamiq_operator.model.record import Result, Source
+from dynamiq_operator.model.objects import App, Row
+from dynamiq_operator.model.row import Result, Source
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.kinds import is_automation
 from dynamiq_operator.plan.history.ledger import DEPLOY_FIELDS, LedgerRow
-from dynamiq_operator.plan.operations import CreateRecord
+from dynamiq_operator.plan.operations import CreateRow
 from dynamiq_operator.plan.revert.revert_row import reverts_live
 
 
-def create_deploy_row(context: Context) -> tuple[CreateRecord, ...]:
+def create_deploy_row(context: Context) -> tuple[CreateRow, ...]:
     """Returns the row for `deploy`; none if the last row made from it has the same content."""
     # The name is a hash of the App, the content and that last row's sequence: created twice it is one row, and from A to B and back to A
     # makes three.
     declared = _declared(context)
     if declared is None or context.ledger.get(declared[0]) is not None or context.app.spec.deploy is None:
         return ()
-    return (CreateRecord(context.app, *declared, context.app.spec.deploy.changed_by),)
+    return (CreateRow(context.app, *declared, context.app.spec.deploy.changed_by),)
 
 
 def name_taken(context: Context) -> str | None:
@@ -32,7 +32,7 @@ def name_taken(context: Context) -> str | None:
     return row.name if row is not None and declared is not None and row.content != declared[1] else None
 
 
-def override(context: Context) -> tuple[LedgerRow, Record] | None:
+def override(context: Context) -> tuple[LedgerRow, Row] | None:
     """Returns the last row made from `deploy`, and the newer manual row that runs instead; None if none does."""
     last = _last(context.deploy_rows) if context.app.spec.deploy is not None and context.ledger.known else None
     waits = last is not None and last.unreleased and last.result is None
@@ -41,7 +41,7 @@ def override(context: Context) -> tuple[LedgerRow, Record] | None:
     return last, context.history.target
 
 
-def source_of(context: Context, record: Record) -> Source:
+def source_of(context: Context, record: Row) -> Source:
     """Returns the source of a numbered row that is about to be pinned."""
     if reverts_live(context, record):
         return Source.REVERT
@@ -51,7 +51,7 @@ def source_of(context: Context, record: Record) -> Source:
     return Source.APP if record.name == name_of_spec else Source.RECORD
 
 
-def is_of_former_spec(context: Context, record: Record) -> bool:
+def is_of_former_spec(context: Context, record: Row) -> bool:
     """Returns True if a row was made from an earlier `deploy`: it arrived after the row of the change.
 
     Its name contains the sequence of the row that it was to follow.

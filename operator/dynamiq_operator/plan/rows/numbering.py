@@ -7,27 +7,25 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model.completion import Known, Missing, NotReadable, Refused, complete
-from dynamiq_operator.model.objects import App, Record
-from dynamiq_operator.model.record import Pinned, Result
+from dynamiq_operator.model.objects import App, Row
 from dynamiq_operator.model.rollout import Rollout
+from dynamiq_operator.model.row import Pinned, Result
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.guards.pins import guarded
 from dynamiq_operator.plan.history.lifecycle import RowHistory, arrival, completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.observed.rows import ObservedRows
-from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
+from dynamiq_operator.plan.operations import CompleteRow, Operation, OwnRow
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.revert.revert_row import is_by_operator, reverts_live
 from dynamiq_operator.plan.rows.deploy_spec import is_of_former_spec, source_of
 from dynamiq_operator.plan.rows.outcomes import end_row
 
 
-def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
+def own_restored_rows(context: Context) -> tuple[OwnRow, ...]:
     """Returns the operations that make the App the owner of restored rows; new rows get their owner when they are completed."""
     return tuple(
-        OwnRecord(context.app, row)
-        for row in context.snapshot.rows.observed
-        if row.sequence and context.app.meta.uid not in row.meta.owners
+        OwnRow(context.app, row) for row in context.snapshot.rows.observed if row.sequence and context.app.meta.uid not in row.meta.owners
     )
 
 
@@ -49,7 +47,7 @@ def complete_rows(context: Context) -> Step:
         completion.complete(row)
     # Numbered rows that are not due, such as a restored row that has pins only, get their number, too.
     rest = numbers.keys() - {row.name for row in due}
-    others = (CompleteRecord(context.app, row, numbers[row.name], None) for row in numbered.history.rows if row.name in rest)
+    others = (CompleteRow(context.app, row, numbers[row.name], None) for row in numbered.history.rows if row.name in rest)
     return Step(completion.context, (*completion.operations(), *others))
 
 
@@ -59,12 +57,12 @@ def refused_rows(observed: ObservedRows, history: RowHistory) -> dict[str, Child
     return {row.name: problems[row.name] for row in history.rows if row.name in problems and row.outcome is None}
 
 
-def waits_until(row: Record, rollout: Rollout, known_since: datetime | None = None) -> datetime:
+def waits_until(row: Row, rollout: Rollout, known_since: datetime | None = None) -> datetime:
     """Returns until when a row may wait for what is missing. `known_since`: since when an operator could see what is missing."""
     return max(row.meta.created, known_since or row.meta.created) + timedelta(seconds=rollout.progress_deadline_seconds)
 
 
-def seconds_left(row: Record, rollout: Rollout, now: datetime, known_since: datetime | None = None) -> float:
+def seconds_left(row: Row, rollout: Rollout, now: datetime, known_since: datetime | None = None) -> float:
     """Returns how many seconds a row may still wait."""
     return max((waits_until(row, rollout, known_since) - now).total_seconds(), 0.0)
 
@@ -81,7 +79,7 @@ class _Completion:
         self._known = _known(context, self._rows)
         self._last = context.ledger.last_pinned
         self._waits = {row.name: refused[row.name].message for row in context.history.unnumbered if row.name in refused}
-        self._changed: list[Record] = []
+        self._changed: list[Row] = []
         self._operations: dict[str, tuple[Operation, ...]] = {}
 
     @property
@@ -97,7 +95,7 @@ class _Completion:
                 yield from events.began(self._context.app, target, target.pinned)
             yield from operations
 
-    def complete(self, row: Record) -> None:
+    def complete(self, row: Row) -> None:
         """Pins one row, lets it wait, or ends it."""
         context, app, number = self._context, self._context.app, self._numbers.get(row.name)
         late = context.snapshot.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
@@ -113,7 +111,7 @@ class _Completion:
             if number is not None:
                 pinned = replace(pinned, meta=row.meta)  # number and pins are one write, and one generation
             self._last = max(self._last or (0, ""), (row.sequence, completion.digest))
-            self._change(pinned, CompleteRecord(app, row, number, completion))
+            self._change(pinned, CompleteRow(app, row, number, completion))
             return
         if isinstance(completion, NotReadable) or (isinstance(completion, Missing) and not late):
             self._waits[row.name] = completion.message
@@ -121,14 +119,14 @@ class _Completion:
             return
         self._end(row, number, Result.FAILED, _final(completion, app.spec.rollout))
 
-    def _numbering(self, row: Record, number: int | None) -> tuple[Operation, ...]:
-        return (CompleteRecord(self._context.app, row, number, None),) if number is not None else ()
+    def _numbering(self, row: Row, number: int | None) -> tuple[Operation, ...]:
+        return (CompleteRow(self._context.app, row, number, None),) if number is not None else ()
 
-    def _end(self, row: Record, number: int | None, result: Result, reason: str) -> None:
+    def _end(self, row: Row, number: int | None, result: Result, reason: str) -> None:
         ended, ending = end_row(self._context, row, result, reason)
         self._change(ended, *self._numbering(row, number), *ending)
 
-    def _hindrance(self, row: Record, late: bool) -> Missing | Refused | None:
+    def _hindrance(self, row: Row, late: bool) -> Missing | Refused | None:
         """Returns why a row whose write was refused is not pinned now; None if it may be. It fails once a newer row was deployed."""
         problem, target = self._refused.get(row.name), self._context.history.target
         if problem is None:
@@ -137,7 +135,7 @@ class _Completion:
             return Refused(f"{problem.message}; {events.title(target)} was deployed meanwhile")
         return Missing(problem.message) if late or problem.holds_back("") else None
 
-    def _pins(self, row: Record) -> Pinned | Missing | Refused:
+    def _pins(self, row: Row) -> Pinned | Missing | Refused:
         source = source_of(self._context, row)
         previous = self._last[1] if self._last is not None else None
         completion = complete(
@@ -145,13 +143,13 @@ class _Completion:
         )
         return guarded(self._context.having(*self._changed), row, completion) if isinstance(completion, Pinned) else completion
 
-    def _change(self, row: Record, *operations: Operation) -> None:
+    def _change(self, row: Row, *operations: Operation) -> None:
         self._rows[row.name] = row
         self._changed.append(row)
         self._operations[row.name] = operations
 
 
-def _too_late(app: App, row: Record) -> Refused | None:
+def _too_late(app: App, row: Row) -> Refused | None:
     """Returns why a row fails that is much older than its App: its deploy would surprise people by then."""
     rollout = app.spec.rollout
     if app.meta.created <= waits_until(row, rollout):
@@ -159,7 +157,7 @@ def _too_late(app: App, row: Record) -> Refused | None:
     return Refused(f"App {app.meta.name} was created more than {rollout.progress_deadline_seconds} s after the row")
 
 
-def _outdated(context: Context, row: Record) -> Refused | None:
+def _outdated(context: Context, row: Row) -> Refused | None:
     """Returns why a row of the operator fails: its `deploy` was changed, or a person deployed over the bad version."""
     if is_of_former_spec(context, row):
         return Refused("App.spec.deploy was changed before the row arrived")
@@ -168,7 +166,7 @@ def _outdated(context: Context, row: Record) -> Refused | None:
     return None
 
 
-def _awaits_switch(context: Context, row: Record) -> Missing | None:
+def _awaits_switch(context: Context, row: Row) -> Missing | None:
     """Returns why a row to be verified waits while its App is converted to strategy Switch."""
     # Under strategy Rolling callers would reach each new pod at once. The wait has a deadline: a live row whose pods crash may never be
     # converted.
@@ -188,7 +186,7 @@ def _final(completion: Missing | Refused, rollout: Rollout) -> str:
     return completion.message
 
 
-def _known(context: Context, rows: Mapping[str, Record]) -> Known:
+def _known(context: Context, rows: Mapping[str, Row]) -> Known:
     snapshot = context.snapshot
     return Known(
         app=context.app,

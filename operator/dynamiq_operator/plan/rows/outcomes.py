@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.guards import Verified
-from dynamiq_operator.model.objects import App, Record, format_time
-from dynamiq_operator.model.record import Outcome, Result
+from dynamiq_operator.model.objects import App, Row, format_time
+from dynamiq_operator.model.row import Outcome, Result
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.history.lifecycle import completed
-from dynamiq_operator.plan.operations import EndRecord, Operation, VerifyRecord
+from dynamiq_operator.plan.operations import EndRow, Operation, VerifyRow
 from dynamiq_operator.plan.output import events
 
 
@@ -28,17 +28,17 @@ def end_overtaken(context: Context) -> Step:
     return Step(context.having(*(row for row, _ in ended)), tuple(operation for _, operations in ended for operation in operations))
 
 
-def verify_row(app: App, row: Record, verified: Verified) -> tuple[Record, tuple[Operation, ...]]:
+def verify_row(app: App, row: Row, verified: Verified) -> tuple[Row, tuple[Operation, ...]]:
     """Returns the row with its passed verification, and the operations that write it."""
-    return completed(row, verified=verified), (*events.verified(app, row, verified), VerifyRecord(row, verified))
+    return completed(row, verified=verified), (*events.verified(app, row, verified), VerifyRow(row, verified))
 
 
 def end_row(
-    context: Context, row: Record, result: Result, reason: str, *, verification: float | None = None, is_warning: bool = False
-) -> tuple[Record, tuple[Operation, ...]]:
+    context: Context, row: Row, result: Result, reason: str, *, verification: float | None = None, is_warning: bool = False
+) -> tuple[Row, tuple[Operation, ...]]:
     """Returns the row with its outcome, and the operations that write it. `verification`: seconds of the verification that failed it."""
     content = {"result": result.value, "reason": reason[:1024], "at": format_time(context.snapshot.now)}
     digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
     outcome = Outcome.model_validate({**content, "digest": digests.outcome_digest(digest, content, row.raw_spec)})
     emits = events.ended(context.app, row, outcome, is_warning=is_warning)
-    return completed(row, outcome=outcome), (*emits, EndRecord(row, outcome, verification))
+    return completed(row, outcome=outcome), (*emits, EndRow(row, outcome, verification))

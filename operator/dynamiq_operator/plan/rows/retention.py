@@ -16,12 +16,12 @@ from itertools import takewhile
 from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App
-from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.row import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
 from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
-from dynamiq_operator.plan.operations import DeleteChild, DeleteRecord, Operation
+from dynamiq_operator.plan.operations import DeleteChild, DeleteRow, Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
 ONCE_LIVE_KEPT = 5
@@ -43,7 +43,7 @@ def delete_expired(context: Context) -> tuple[Operation, ...]:
         return ()
     # Rows first: a flow is deleted only when no remaining row names it, so that no rollback can need it.
     if leaving := _leaving(context, limit):
-        return tuple(DeleteRecord(app, row.name, row.uid) for row in leaving)
+        return tuple(DeleteRow(app, row.name, row.uid) for row in leaving)
     return tuple(_unneeded_flows(context)) if context.history.candidate is None else ()
 
 

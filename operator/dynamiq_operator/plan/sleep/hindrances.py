@@ -8,8 +8,8 @@ from datetime import datetime
 
 from dynamiq_operator.desired.base import ENDPOINT_SLICE
 from dynamiq_operator.model.gates import GateState
-from dynamiq_operator.model.objects import App, Record, parse_time
-from dynamiq_operator.model.record import Config, ConfigType
+from dynamiq_operator.model.objects import App, Row, parse_time
+from dynamiq_operator.model.row import Config, ConfigType
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.workloads import environment
@@ -44,7 +44,7 @@ _UNREAD = Hindrance("Denied", "the operator cannot list EndpointSlices, so the A
 _KEYS = Hindrance("KeysUnknown", "dynamiq-gate does not know yet who may call it, so it does not fall asleep", wakes=False)
 
 
-def sleeping_config(live: Record | None) -> Config | None:
+def sleeping_config(live: Row | None) -> Config | None:
     """Returns the config of the live row if that is serverless; else None."""
     return live.pinned.config if live is not None and live.pinned is not None and live.pinned.config.type is ConfigType.SERVERLESS else None
 
@@ -79,7 +79,7 @@ def knows_keys(context: Context) -> bool:
     )
 
 
-def _is_watched(app: App, live: Record | None, now: datetime) -> bool:
+def _is_watched(app: App, live: Row | None, now: datetime) -> bool:
     """Returns True if the live row is being watched, which needs reports of its pods."""
     trial = app.status.trial
     is_live = trial is not None and live is not None and trial.row == live.name

@@ -10,8 +10,8 @@ from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.app_status import PROGRESSING, VARIABLES_HELD, AppStatus, FailedRow, LastGood, LiveRow
 from dynamiq_operator.model.base import Condition
-from dynamiq_operator.model.objects import Record
-from dynamiq_operator.model.record import Result, Source
+from dynamiq_operator.model.objects import Row
+from dynamiq_operator.model.row import Result, Source
 from dynamiq_operator.model.settings import ImagePolicy
 from dynamiq_operator.plan.children import variables
 from dynamiq_operator.plan.context import Context
@@ -128,7 +128,7 @@ def _failed(context: Context) -> FailedRow | None:
     return kept if kept is not None and kept.sequence > after else None
 
 
-def _never_began(row: Record) -> bool:
+def _never_began(row: Row) -> bool:
     """Returns True if a row ended while it waited, for example rejected: nothing was rolled out that could have failed."""
     return row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
 

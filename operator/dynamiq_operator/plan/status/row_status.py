@@ -8,13 +8,13 @@ from datetime import datetime
 
 from dynamiq_operator.model.endings import ending, is_live_revert
 from dynamiq_operator.model.guards import GuardReason, Waits
-from dynamiq_operator.model.objects import Record, Unreadable
-from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
+from dynamiq_operator.model.objects import Row, Unreadable
 from dynamiq_operator.model.rollout import Rollout
+from dynamiq_operator.model.row import CLOSED, Phase, Result, RowStatus
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.reworded import with_former_message
 from dynamiq_operator.plan.history.lifecycle import RowHistory
-from dynamiq_operator.plan.operations import Group, LeaveRecord, Operation, Plan, SetRecordStatus
+from dynamiq_operator.plan.operations import Group, LeaveRow, Operation, Plan, SetRowStatus
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.output.groups import by_object
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus
@@ -57,13 +57,13 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
             operations += events.waits(app, row, waits)
         if status.waits is not None and row.status.waits is None and status.waits.reason is GuardReason.VERIFYING:
             operations += events.verifying(app, row)
-        operations.append(SetRecordStatus(row, status))
+        operations.append(SetRowStatus(row, status))
     return RowStatuses(tuple(opening), tuple(closing))
 
 
 def leave_rows(snapshot: Snapshot) -> tuple[Group, ...]:
     """Returns the groups that give rows of an earlier App of this name their owner: they belong to that App, and to no later one."""
-    return by_object(LeaveRecord(row.meta, snapshot.name, row.app_uid) for row in snapshot.rows.orphaned)
+    return by_object(LeaveRow(row.meta, snapshot.name, row.app_uid) for row in snapshot.rows.orphaned)
 
 
 def rows_without_app(snapshot: Snapshot) -> Plan:
@@ -89,7 +89,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
             status = row_status(row, Phase.PENDING, snapshot.now, waits=message)
             seconds += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
         if not is_unchanged(row, status):
-            operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
+            operations += [*events.waits(None, row, message), SetRowStatus(row, status)]
     groups = (*leave_rows(snapshot), *by_object(operations))
     return Plan(groups, 0.0 if snapshot.rows.more else min(seconds, default=None), snapshot.rows.more)
 
@@ -100,12 +100,12 @@ def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operati
     for row in RowHistory.of(snapshot.rows.observed).rows:
         status = row_status(row, Phase.PENDING, snapshot.now, waits=app.message)
         if row.pinned is None and row.outcome is None and not is_unchanged(row, status):
-            operations += [*events.waits(None, row, app.message), SetRecordStatus(row, status)]
+            operations += [*events.waits(None, row, app.message), SetRowStatus(row, status)]
     return tuple(operations)
 
 
 def row_status(
-    row: Record,
+    row: Row,
     phase: Phase,
     now: datetime,
     *,
@@ -113,7 +113,7 @@ def row_status(
     guard: Waits | None = None,
     rollout: RolloutStatus | None = None,
     reverts: Container[str] = (),
-) -> RecordStatus:
+) -> RowStatus:
     """Returns a row's whole status.
 
     `guard`: what blocks a pinned row. `reverts`: as in `model.endings.ending`.
@@ -128,7 +128,7 @@ def row_status(
     else:
         succeeded = condition(SUCCEEDED, None, "Progressing", "")
     # There is no condition Ready: a GitOps tool would wait for ever for an old failed row.
-    return RecordStatus(
+    return RowStatus(
         phase=phase,
         # A closed status is never written again: a row that an older operator ended keeps its status.
         ending=row.status.ending if row.phase in CLOSED else ending(row.name, row.raw_spec, reverts) if phase in CLOSED else None,
@@ -138,20 +138,20 @@ def row_status(
     )
 
 
-def given_up_status(row: Record, now: datetime, message: str) -> RecordStatus:
+def given_up_status(row: Row, now: datetime, message: str) -> RowStatus:
     """Returns the status of a row whose App was not created in time. GitOps tools treat it as done, like every failed row."""
-    return RecordStatus(
+    return RowStatus(
         phase=Phase.FAILED,
         observed_generation=row.meta.generation,
         conditions=dated([condition(SUCCEEDED, False, "AppMissing", message)], row.status.conditions, now, None),
     )
 
 
-def _is_given_up(row: Record) -> bool:
+def _is_given_up(row: Row) -> bool:
     return any(each.type == SUCCEEDED and each.reason == "AppMissing" for each in row.status.conditions)
 
 
-def is_unchanged(row: Record, status: RecordStatus) -> bool:
+def is_unchanged(row: Row, status: RowStatus) -> bool:
     """Returns True if the row already has this status. The schema's default means that a row is under way, so that is not written."""
     if row.status == status:
         return True

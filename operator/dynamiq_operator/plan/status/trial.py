@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import Condition
-from dynamiq_operator.model.objects import App, Record, parse_time
-from dynamiq_operator.model.record import Source
+from dynamiq_operator.model.objects import App, Row, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
+from dynamiq_operator.model.row import Source
 from dynamiq_operator.model.trial import ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.hold import shown_hold
@@ -65,7 +65,7 @@ def trial_times(context: Context) -> tuple[float, ...]:
     return tuple((end - context.snapshot.now).total_seconds() for end in ends if context.snapshot.now < end)
 
 
-def _reverted(context: Context, live: Record) -> str:
+def _reverted(context: Context, live: Row) -> str:
     waits = context.app.spec.deploy is not None and shown_hold(context) is not None
     held = (
         f". Changes from Git are on hold. To apply them again: `kubectl dynamiq resume {context.app.meta.name} -n {context.app.meta.namespace}`"
@@ -87,7 +87,7 @@ def _has_no_good_row(context: Context) -> bool:
     return good_row(context.ledger, context.snapshot.guards) is None
 
 
-def _being_reverted(context: Context, live: Record) -> Condition | None:
+def _being_reverted(context: Context, live: Row) -> Condition | None:
     """Returns the condition of a live row for which a revert exists, even if its watch is over; None if there is none."""
     if is_newest(context, live):
         return None
@@ -100,7 +100,7 @@ def _being_reverted(context: Context, live: Record) -> Condition | None:
     return None
 
 
-def _kept(policy: RevertPolicy, live: Record, watched: Trial) -> Condition:
+def _kept(policy: RevertPolicy, live: Row, watched: Trial) -> Condition:
     text, compared = f"{events.title(live)} was watched until {watched.until}, and is kept", watched.compared
     if watched.unended_percent is not None:
         text += (
@@ -114,7 +114,7 @@ def _kept(policy: RevertPolicy, live: Record, watched: Trial) -> Condition:
     return condition(TRIAL, False, "Kept", text + (f"; {compared.message}" if compared is not None else ""))
 
 
-def _watching(context: Context, policy: RevertPolicy, live: Record, watched: Trial) -> Condition:
+def _watching(context: Context, policy: RevertPolicy, live: Row, watched: Trial) -> Condition:
     title = events.title(live)
     if silent_pods(context):
         others = "".join(f", or {limit}" for limit in limits(policy))

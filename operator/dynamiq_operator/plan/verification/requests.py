@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from dynamiq_operator.desired.pod_template import DEFAULT_PORT
 from dynamiq_operator.model import names
 from dynamiq_operator.model.guards import GuardReason
-from dynamiq_operator.model.objects import App, Record, parse_time
+from dynamiq_operator.model.objects import App, Row, parse_time
 from dynamiq_operator.model.verification import Verify
 from dynamiq_operator.plan.children import selection
 from dynamiq_operator.plan.context import Context
@@ -62,7 +62,7 @@ def request_of(context: Context) -> VerificationRequest | None:
     return VerificationRequest(row.meta.uid, verify, pods, port or DEFAULT_PORT, job, _began(context.snapshot.operator, row, verify))
 
 
-def _began(operator: OperatorState, row: Record, verify: Verify) -> datetime | None:
+def _began(operator: OperatorState, row: Row, verify: Verify) -> datetime | None:
     """Returns when the verification began, according to the row. Times in which no operator could work do not count."""
     waits = row.status.waits
     if waits is None or waits.reason is not GuardReason.VERIFYING or not waits.until:

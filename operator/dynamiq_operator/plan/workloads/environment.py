@@ -11,7 +11,7 @@ from typing import Any
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.pod_template import checks_keys
-from dynamiq_operator.model.objects import App, Record
+from dynamiq_operator.model.objects import App, Row
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import approved_environment, noted_environment
 
@@ -64,7 +64,7 @@ def _awaits_row(context: Context, applied: App | None) -> str:
     return f"Not in force yet: {_changed(context.app, applied)}. {how}. Else set them back"
 
 
-def _not_approved(context: Context, target: Record) -> str:
+def _not_approved(context: Context, target: Row) -> str:
     """Returns the message for a target without an approved environment."""
     # Without a workload whose environment is known, nothing shows which parts were changed.
     known = (workloads.as_applied(context.app, each) for each in context.workloads_with(context.workload))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.model.verification import Verify
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import RowHistory
 
 
-def to_verify(history: RowHistory) -> tuple[Record, Verify] | None:
+def to_verify(history: RowHistory) -> tuple[Row, Verify] | None:
     """Returns the candidate and its verification while that has not passed; else None."""
     row = history.candidate
     if row is None or row.pinned is None or row.pinned.verify is None or row.spec.verified is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from dynamiq_operator.actions.workloads import AppWorkloads, may_serve_otherwise, workloads_of
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.model.rollout import Strategy
@@ -44,14 +44,14 @@ def _row(session: CallerSession, app: Entry, name: str | None) -> Manifest | Non
     if name is None:
         return None
     try:
-        return session.api.request("GET", RECORDS.path(app.namespace, name))
+        return session.api.request("GET", ROWS.path(app.namespace, name))
     except (errors.NotFound, errors.Denied):
         return None
 
 
 def _open_rows(session: CallerSession, app: Entry) -> list[Manifest] | None:
-    selector = f"spec.app={app.name},{RECORDS.field_selector}"
-    rows = or_none(lambda: kube_api.items(session.api, RECORDS, app.namespace, field=selector))
+    selector = f"spec.app={app.name},{ROWS.field_selector}"
+    rows = or_none(lambda: kube_api.items(session.api, ROWS, app.namespace, field=selector))
     return [row for row in rows if may_be_of(app.uid, row)] if rows is not None else None
 
 

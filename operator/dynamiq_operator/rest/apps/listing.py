@@ -8,7 +8,7 @@ from functools import partial
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.apps.responses import AppResponse
@@ -66,7 +66,7 @@ def read_context(context: ApiContext, session: CallerSession, namespaces: list[s
     """Reads what the items of these namespaces' Apps need, as far as the caller may read it. Raises errors.ApiError."""
 
     def rows(namespace: str) -> list[Manifest] | None:
-        return or_none(lambda: kube_api.items(session.api, RECORDS, namespace, field=RECORDS.field_selector))
+        return or_none(lambda: kube_api.items(session.api, ROWS, namespace, field=ROWS.field_selector))
 
     def workflows(namespace: str) -> list[Manifest]:
         return or_empty(lambda: list_workflows(session.api, namespace))

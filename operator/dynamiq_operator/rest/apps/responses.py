@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from dynamiq_operator.actions.workloads import IdleWorkload
-from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import NAMESPACES, ROWS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import AUTHOR_ANNOTATION, ENVIRONMENT_LABEL, workflow_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
@@ -71,7 +71,7 @@ class LiveRef(ResponseModel):
         namespace, name = raw["metadata"]["namespace"], live["row"]
         row = next((HistoryRow.of(each) for each in rows or () if each["metadata"]["name"] == name), None)
         # A row that has just ended is not among `rows`, so the index is used, but only for callers who may read rows.
-        known = (ids.id_of(RECORDS, namespace, name), ids.created_at(RECORDS, namespace, name)) if rows is not None else (None, None)
+        known = (ids.id_of(ROWS, namespace, name), ids.created_at(ROWS, namespace, name)) if rows is not None else (None, None)
         uid, created_at = (row.uid, row.date) if row is not None else known
         return cls(deployment_id=uid, name=name, sequence=live["sequence"], version=live["workflowVersion"], created_at=created_at)
 

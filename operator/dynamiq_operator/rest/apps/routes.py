@@ -13,7 +13,7 @@ from dynamiq_operator.actions.delete_app import perform_deletion, plan_deletion
 from dynamiq_operator.actions.refusals import LeftBehind
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, WORKFLOWS
 from dynamiq_operator.rest.apps import responses
 from dynamiq_operator.rest.apps.details import read_details
 from dynamiq_operator.rest.apps.listing import of_each_namespace, read_context
@@ -85,7 +85,7 @@ def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf 
         LOG.warning("App %s is left without a row in %s: %s", error.uid, project.name, error.__cause__)
         raise
     context.index.of(APPS).put(performed.app)
-    context.index.of(RECORDS).put(performed.row)
+    context.index.of(ROWS).put(performed.row)
     made = responses.AppResponse.of(context, performed.app, performed.row, [performed.row], None, latest=performed.row)
     return Json({"data": made}, 201, REPLAYED if performed.is_replayed else None)
 

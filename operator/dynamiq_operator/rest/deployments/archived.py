@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dynamiq_operator.actions.archived_row import WithArchivedRow
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import rows
@@ -47,7 +47,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     try:
         merged = _merged_page(context, session, app, paging, archive)
     except HttpProblem as problem:
-        count = context.index.of(RECORDS).count(groups_of(app))
+        count = context.index.of(ROWS).count(groups_of(app))
         if problem.status not in AWAY or paging.sort != "-created_at" or paging.begin >= max(count, 1):
             raise
         return _in_cluster(context, session, app, paging, None, ArchiveShape(rows=None, says=f"{UNREACHED}{problem}"))
@@ -59,7 +59,7 @@ def row(context: ApiContext, session: CallerSession, app: Entry, uid: str, field
 
     Raises errors.ApiError, and HttpProblem 404, also for another App's row.
     """
-    is_unknown = is_id(uid) and context.index.of(RECORDS).get(uid.lower()) is None
+    is_unknown = is_id(uid) and context.index.of(ROWS).get(uid.lower()) is None
     if is_unknown and (archive := archive_of(context, session, app)) is not None:
         rows.check_listable(context, session, app)
         archived_row = archive.row(uid.lower())
@@ -70,7 +70,7 @@ def row(context: ApiContext, session: CallerSession, app: Entry, uid: str, field
 
 def before(context: ApiContext, session: CallerSession, app: Entry, after: Manifest) -> Manifest | None:
     """Returns the row that was rolled out before this one; None if there is none. Raises as `row` does."""
-    entry = context.index.of(RECORDS).get(after["metadata"]["uid"])
+    entry = context.index.of(ROWS).get(after["metadata"]["uid"])
     older = rows.before(context, app, entry) if entry is not None else None
     if older is not None:
         return read_row(context, session, app, older.uid)[1]
@@ -85,7 +85,7 @@ def api_for(context: ApiContext, session: CallerSession, app: Entry, restores: s
 
     Raises HttpProblem.
     """
-    is_unknown = is_id(restores) and context.index.of(RECORDS).get(restores.lower()) is None
+    is_unknown = is_id(restores) and context.index.of(ROWS).get(restores.lower()) is None
     if not is_unknown or (archive := archive_of(context, session, app)) is None:
         return session.api, None
     archived_row = archive.row(restores.lower())
@@ -125,7 +125,7 @@ def _in_cluster(
 
 
 def _merged_page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, archive: RecorderArchive) -> HistoryPage:
-    index = context.index.of(RECORDS)
+    index = context.index.of(ROWS)
     for attempt in range(rows.TRIES):
         members = index.members(groups_of(app), newest_first=True)
         keys, archived = archive.keys(min((each.sequence for each in members if each.sequence), default=0))

@@ -15,7 +15,7 @@ from dynamiq_operator.actions.comparison import compare
 from dynamiq_operator.actions.deployable import deployables
 from dynamiq_operator.actions.history import flow_of, rejections_in_force
 from dynamiq_operator.kube.resources import APPS
-from dynamiq_operator.model.objects import Manifest, Record, Unreadable, read
+from dynamiq_operator.model.objects import Manifest, Row, Unreadable, read
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.deployments import archived, filters, live, responses, rows, settings, verification
 from dynamiq_operator.rest.deployments.filters import FiltersOf
@@ -98,7 +98,7 @@ def deployment(
     """Returns one deployment whole: the request, the pins, the result, and its flow."""
     app, seen = context.open_cached(session, APPS, app_id)
     row = archived.row(context, session, app, deployment_id)
-    record, ready, flow = read(Record, row), None, None
+    record, ready, flow = read(Row, row), None, None
     if not isinstance(record, Unreadable):
         ready = read_ready(session.api, row, seen)
         if record.pinned is not None:

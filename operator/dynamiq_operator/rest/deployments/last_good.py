@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from dynamiq_operator.actions.rollback import find_last_good
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model.manifests import Manifest, Phase
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import rows
@@ -23,7 +23,7 @@ def last_good(context: ApiContext, session: CallerSession, app: Entry, rejected:
     `rejected`: hashes of flows that nobody may deploy. Raises errors.ApiError; Denied if the caller may not list rows.
     """
     rows.check_listable(context, session, app)
-    members = context.index.of(RECORDS).members(groups_of(app), newest_first=True)
+    members = context.index.of(ROWS).members(groups_of(app), newest_first=True)
     pinned = [entry for entry in members if entry.row is not None and entry.row.version and entry.row.phase != Phase.FAILED]
     result, newest = find_last_good((), app.name), list[Manifest]()
     for at in range(0, min(len(pinned), READ_MOST), AT_ONCE):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model.objects import Manifest, parse_time
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import rows
@@ -40,7 +40,7 @@ def live_at(context: ApiContext, session: CallerSession, app: Entry, time: str) 
     """
     rows.check_listable(context, session, app)
     moment = parse_time(time)
-    members = context.index.of(RECORDS).members(groups_of(app), newest_first=True)
+    members = context.index.of(ROWS).members(groups_of(app), newest_first=True)
     pinned = [entry for entry in members if entry.row is not None and entry.row.version]
     begun = next((at for at, entry in enumerate(pinned) if entry.row is not None and entry.row.began <= moment.timestamp()), len(pinned))
     reading, by_name = LiveAtSearch(time), dict[str, Manifest]()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dynamiq_operator.actions import history
 from dynamiq_operator.actions.deploy import DeployRequest
 from dynamiq_operator.actions.rollback import config_of
-from dynamiq_operator.kube.resources import RECORDS, RUNTIMES
+from dynamiq_operator.kube.resources import ROWS, RUNTIMES
 from dynamiq_operator.model.completion import why_not_restorable
-from dynamiq_operator.model.objects import Manifest, Record
+from dynamiq_operator.model.objects import Manifest, Row
 from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments.requests import NewDeployment
@@ -57,17 +57,17 @@ def deploy_request(
 def _restored(context: ApiContext, session: CallerSession, app: Manifest, row_id: str, archived: Manifest | None) -> Manifest:
     """Returns the row with this id, which must be one of the App's that went live. Raises HttpProblem."""
     row = archived if archived is not None else _in_cluster(context, session, app, row_id)
-    if (why_not := why_not_restorable(history.typed(Record, row))) is not None:
+    if (why_not := why_not_restorable(history.typed(Row, row))) is not None:
         raise invalid_field("restores", why_not)
     return row
 
 
 def _in_cluster(context: ApiContext, session: CallerSession, app: Manifest, row_id: str) -> Manifest:
-    entry = context.index.find(RECORDS, row_id.lower())
+    entry = context.index.find(ROWS, row_id.lower())
     if entry is None or entry.namespace != app["metadata"]["namespace"]:
         raise unknown_id("deployment", row_id, "restores")
     with hidden_as_unknown("deployment", row_id):
-        row: Manifest = session.api.request("GET", RECORDS.path(entry.namespace, entry.name))
+        row: Manifest = session.api.request("GET", ROWS.path(entry.namespace, entry.name))
     if row["metadata"]["uid"] != entry.uid:
         raise unknown_id("deployment", row_id, "restores")
     if row["spec"]["app"] != app["metadata"]["name"] or not may_be_of(app["metadata"]["uid"], row):

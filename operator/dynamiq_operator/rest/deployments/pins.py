@@ -9,7 +9,7 @@ from typing import Any
 
 from dynamiq_operator.actions import history
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import RECORDS, RUNTIMES
+from dynamiq_operator.kube.resources import ROWS, RUNTIMES
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
@@ -54,13 +54,13 @@ def config_to_be(session: CallerSession, app: Manifest) -> Mapping[str, Any] | N
 
 def _pins(context: ApiContext, session: CallerSession, namespace: str, name: str) -> Pins | None:
     """Returns the pins of a row; None if it has none or the caller may not read them."""
-    uid = context.id_of(RECORDS, namespace, name)
+    uid = context.id_of(ROWS, namespace, name)
     if uid is not None and (known := context.pins.get((session.token_hash, uid), monotonic())) is not None:
         return known
     # Pins never change, so a row from the API server's watch cache suffices once it has them.
     for query in (IN_MEMORY, None):
         with contextlib.suppress(errors.NotFound, errors.Denied):
-            row = session.api.request("GET", RECORDS.path(namespace, name), query=query)
+            row = session.api.request("GET", ROWS.path(namespace, name), query=query)
             if pins := row["spec"].get("pinned"):
                 context.pins.put((session.token_hash, row["metadata"]["uid"]), pins, monotonic() + KNOWN_FOR)
                 return dict(pins)

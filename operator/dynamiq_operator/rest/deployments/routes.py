@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body
 
 from dynamiq_operator.actions.deploy import deploy_claim, perform_deploy, plan_deploy, plan_unseen
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.deployments import archived, confirmations, parse, promotions, responses
@@ -51,7 +51,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
         row, is_replayed = confirmations.deploy(api, request, claim, body.confirmed, elsewhere)
     else:
         row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
-    context.index.of(RECORDS).put(row)
+    context.index.of(ROWS).put(row)
     if body.deployment_config is None:
         # The row exists: the deploy has not failed if the API server does not answer this read.
         with contextlib.suppress(errors.ApiError):
@@ -83,7 +83,7 @@ def promote(
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
     row, is_replayed = promotions.promote(context, session, entry, body or PromotionFields(), key)
-    context.index.of(RECORDS).put(row)
+    context.index.of(ROWS).put(row)
     return Json({"data": _promoted(context, session, entry.name, row)}, 201, REPLAYED if is_replayed else None)
 
 

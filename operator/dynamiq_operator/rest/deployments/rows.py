@@ -12,11 +12,11 @@ import msgspec
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.endings import live_reverts
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import CLOSED
+from dynamiq_operator.model.row import CLOSED
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
@@ -67,7 +67,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     Raises errors.ApiError; Denied if the caller may not list rows of the namespace.
     """
     check_listable(context, session, app)
-    index = context.index.of(RECORDS)
+    index = context.index.of(ROWS)
     rows, total = list[Manifest](), 0
     for _ in range(TRIES):
         newest_first = paging.sort == "-created_at"
@@ -85,7 +85,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
 def listed(context: ApiContext, session: CallerSession, app: Entry) -> list[Entry]:
     """Returns the index's entries of the App's rows, newest first, for a caller who may list them. Raises as `page` does."""
     check_listable(context, session, app)
-    return context.index.of(RECORDS).members(groups_of(app), newest_first=True)
+    return context.index.of(ROWS).members(groups_of(app), newest_first=True)
 
 
 def check_listable(context: ApiContext, session: CallerSession, app: Entry) -> None:
@@ -93,15 +93,15 @@ def check_listable(context: ApiContext, session: CallerSession, app: Entry) -> N
 
     It lists one row with the caller's token. Raises errors.ApiError; Denied if the caller may not list rows.
     """
-    answer = session.api.request("GET", RECORDS.path(app.namespace), query={"limit": 1}, accept=kube_api.METADATA)
+    answer = session.api.request("GET", ROWS.path(app.namespace), query={"limit": 1}, accept=kube_api.METADATA)
     more = answer["metadata"].get("remainingItemCount")
     if more is not None or not answer["metadata"].get("continue"):
-        context.index.of(RECORDS).catch_up(app.namespace, len(answer["items"] or ()) + (more or 0))
+        context.index.of(ROWS).catch_up(app.namespace, len(answer["items"] or ()) + (more or 0))
 
 
 def before(context: ApiContext, app: Entry, entry: Entry) -> Entry | None:
     """Returns the newest row of the App that was rolled out before this one; None if there is none."""
-    newest_first = iter(context.index.of(RECORDS).members(groups_of(app), newest_first=True))
+    newest_first = iter(context.index.of(ROWS).members(groups_of(app), newest_first=True))
     if all(each.uid != entry.uid for each in newest_first):
         return None
     return next((each for each in newest_first if each.row is not None and each.row.version), None)
@@ -112,7 +112,7 @@ def read(context: ApiContext, session: CallerSession, app: Entry, entries: Seque
     by_uid = {entry.uid: row for entry in entries if (row := context.rows.get(entry)) is not None}
     missing = [entry for entry in entries if entry.uid not in by_uid]
     # Counts all rows, not those that a filter accepts: a list has no such filter.
-    is_short = context.index.of(RECORDS).count(groups_of(app)) <= LISTED_MOST
+    is_short = context.index.of(ROWS).count(groups_of(app)) <= LISTED_MOST
     answered = _read_many(session, app) if len(missing) > READ_MOST and is_short else []
     # A list may lack some: it also has the rows of a deleted App of this name, until they are collected.
     listed = {row["metadata"]["uid"] for row in answered}
@@ -131,7 +131,7 @@ def reverts(context: ApiContext, session: CallerSession, app: Entry, manifests: 
 
     Raises errors.ApiError.
     """
-    index = context.index.of(RECORDS)
+    index = context.index.of(ROWS)
     by_name = (index.named(app.namespace, names.revert_row(app.name, row["metadata"]["name"])) for row in manifests)
     entries = [entry for entry in by_name if entry is not None]
 
@@ -145,7 +145,7 @@ def reverts(context: ApiContext, session: CallerSession, app: Entry, manifests: 
 def _read_many(session: CallerSession, app: Entry) -> list[Manifest]:
     """Reads the first rows of all Apps of this name, in the order of their names."""
     query: dict[str, str | int] = {"fieldSelector": f"spec.app={app.name}", "limit": LISTED_MOST}
-    path = RECORDS.path(app.namespace)
+    path = ROWS.path(app.namespace)
     try:
         return cast(list[Manifest], _LIST.decode(session.api.read(path, query))["items"])
     except msgspec.DecodeError as error:
@@ -154,7 +154,7 @@ def _read_many(session: CallerSession, app: Entry) -> list[Manifest]:
 
 def _row(session: CallerSession, entry: Entry) -> Manifest | None:
     """Reads one row; None if it is deleted, or another row has its name."""
-    path = RECORDS.path(entry.namespace, entry.name)
+    path = ROWS.path(entry.namespace, entry.name)
     # A row that has ended does not change: the API server's watch cache suffices if it has the end.
     for query in (IN_MEMORY, {}) if entry.is_closed else ({},):
         try:

@@ -18,7 +18,7 @@ import anyio.to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.id_index import IdIndex
 from dynamiq_operator.serving.connections import STREAM
@@ -96,7 +96,7 @@ class Streams:
         self._threads = anyio.CapacityLimiter(READS)
         self._querying = anyio.CapacityLimiter(QUERIES)
         self._under_way: set[asyncio.Task[Any]] = set()
-        for resource in (APPS, RECORDS):
+        for resource in (APPS, ROWS):
             index.of(resource).listen(partial(self._on_change, resource.kind))
 
     @contextlib.contextmanager

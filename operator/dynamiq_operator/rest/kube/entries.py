@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynamiq_operator.kube import api as kube_api
-from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import NAMESPACES, ROWS, VERSIONS, ApiResource
 from dynamiq_operator.model import ownership
 from dynamiq_operator.model.history_columns import COLUMNS
 from dynamiq_operator.model.manifests import Manifest, Phase, parse_time
 from dynamiq_operator.model.names import natural, workflow_and_version
-from dynamiq_operator.model.record import CLOSED
+from dynamiq_operator.model.row import CLOSED
 from dynamiq_operator.rest.kube.groups import Member
 from dynamiq_operator.views.history import at_path
 
@@ -103,7 +103,7 @@ class Entry:
     def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
         """Returns the entry of an object. Except for rows, its metadata is enough."""
         meta = raw["metadata"]
-        if resource.kind == RECORDS.kind:
+        if resource.kind == ROWS.kind:
             return cls.of_row(meta, {column.key: at_path(raw, column.path) for column in _COLUMNS})
         namespace, name = meta.get("namespace", ""), meta["name"]
         group = f"{namespace}/{workflow_and_version(name)[0]}" if resource.kind == VERSIONS.kind else ""
@@ -139,7 +139,7 @@ def searched(text: str) -> str:
 def accepted(resource: ApiResource, metadata: str) -> str:
     """Returns the media type to request: metadata, but for rows the table of `kubectl get`."""
     # The order and the end of rows are in no metadata.
-    return kube_api.TABLE if resource.kind == RECORDS.kind else metadata
+    return kube_api.TABLE if resource.kind == ROWS.kind else metadata
 
 
 class Reader:
@@ -155,7 +155,7 @@ class Reader:
         In a watch of tables, only the first event has the names of the columns. If nothing changes, that is a bookmark.
         """
         self.columns(page)
-        if self._resource.kind != RECORDS.kind:
+        if self._resource.kind != ROWS.kind:
             yield from (Entry.of(self._resource, each) for each in (page["items"] or () if "items" in page else (page,)))
             return
         for row in page["rows"] or ():

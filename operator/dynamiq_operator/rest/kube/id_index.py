@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.kube.watching import SHARES, WatchState
 from dynamiq_operator.model.names import PROJECT_LABEL, natural, workflow_and_version
 from dynamiq_operator.model.objects import Manifest
@@ -30,7 +30,7 @@ LOG = logging.getLogger(__name__)
 WATCH_SECONDS = 280
 SILENCE = 330.0
 """Seconds. A watch that is silent for longer than the API server lets it live is dead."""
-INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
+INDEXED = (NAMESPACES, APPS, ROWS, WORKFLOWS, VERSIONS, RUNTIMES)
 REJECTED_AFTER = 15.0
 """Seconds for which the API server may reject this replica's credentials before the replica reports that it is not ready."""
 DELETED_KEPT = 10_000
@@ -354,7 +354,7 @@ class IdIndex:
     def places_of(self, row: str, namespace: str) -> set[str]:
         """Returns the namespaces that may hold a row of this name: those where the index has it, and all of the project of `namespace`."""
         # All of the project, because the index may lag.
-        known, rows = self.of(NAMESPACES).all(), self.of(RECORDS)
+        known, rows = self.of(NAMESPACES).all(), self.of(ROWS)
         project = next((each.labels.get(PROJECT_LABEL) for each in known if each.name == namespace), None)
         return {
             each.name for each in known if (project and each.labels.get(PROJECT_LABEL) == project) or rows.named(each.name, row) is not None

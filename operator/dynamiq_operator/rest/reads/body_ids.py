@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.completion import Refused, complete_config
-from dynamiq_operator.model.record import Config
+from dynamiq_operator.model.row import Config
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import invalid_field, unknown_id

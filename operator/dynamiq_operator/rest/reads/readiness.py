@@ -8,7 +8,7 @@ from dynamiq_operator.actions.workloads import AppWorkloads, workloads_of
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import app_uid
-from dynamiq_operator.model.record import CLOSED
+from dynamiq_operator.model.row import CLOSED
 from dynamiq_operator.rest.parts.responses import ReadyPodsResponse
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dynamiq_operator.actions.rights import may
-from dynamiq_operator.kube.resources import APPROVALS, APPS, PODS, RECORDS, REJECTIONS, SECRETS, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPROVALS, APPS, PODS, REJECTIONS, ROWS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.parts.responses import RightResponse
@@ -22,15 +22,15 @@ class Right:
     subresource: str = ""
 
 
-CREATE_ROW = Right("create", RECORDS, "dynamiq-deployer")
-DEPLOY = Right("deploy", RECORDS, "dynamiq-deployer")
-APPROVE = Right("approve", RECORDS, "dynamiq-approver")
-BYPASS = Right("bypass", RECORDS, "dynamiq-bypass")
+CREATE_ROW = Right("create", ROWS, "dynamiq-deployer")
+DEPLOY = Right("deploy", ROWS, "dynamiq-deployer")
+APPROVE = Right("approve", ROWS, "dynamiq-approver")
+BYPASS = Right("bypass", ROWS, "dynamiq-bypass")
 CREATE_APPROVAL = Right("create", APPROVALS, "dynamiq-approver")
 RESUME = Right("create", APPROVALS, "dynamiq-deployer")
 REJECT = Right("create", REJECTIONS, "dynamiq-approver")
-PROMOTE = Right("create", RECORDS, "dynamiq-promoter")
-PROMOTE_ROW = Right("deploy", RECORDS, "dynamiq-promoter")
+PROMOTE = Right("create", ROWS, "dynamiq-promoter")
+PROMOTE_ROW = Right("deploy", ROWS, "dynamiq-promoter")
 PROMOTE_APP = Right("create", APPS, "dynamiq-promoter")
 PROMOTE_VERSION = Right("create", VERSIONS, "dynamiq-promoter")
 CHANGE_APP = Right("patch", APPS, "dynamiq-edit")

@@ -12,7 +12,7 @@ from typing import Any, TypedDict, cast
 import msgspec
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import RECORDS, ApiResource
+from dynamiq_operator.kube.resources import ROWS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.sessions import CallerSession
 
@@ -53,7 +53,7 @@ class _Page(TypedDict):
 _PAGE = msgspec.json.Decoder(_Page)
 
 
-def rows(session: CallerSession, namespace: str, field: str = "", resource: ApiResource = RECORDS) -> Iterator[Manifest]:
+def rows(session: CallerSession, namespace: str, field: str = "", resource: ApiResource = ROWS) -> Iterator[Manifest]:
     """Yields the rows of a namespace, or of all if it is empty, that the field selector matches. Raises errors.ApiError."""
     path, query = resource.path(namespace), dict[str, str | int](limit=PAGE)
     if field:

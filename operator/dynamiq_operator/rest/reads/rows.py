@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Path
 
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.context import ApiContext
@@ -30,10 +30,10 @@ def read_row(context: ApiContext, session: CallerSession, app: Entry, uid: str, 
 
     `field`: the query parameter that names it.
     """
-    entry = context.find(RECORDS, uid, field)
+    entry = context.find(ROWS, uid, field)
     if entry.group not in groups_of(app):
         raise unknown_id("deployment", uid, field)
-    row = context.read(session, RECORDS, entry)
+    row = context.read(session, ROWS, entry)
     if row["spec"]["app"] != app.name or not may_be_of(app.uid, row):
         raise unknown_id("deployment", uid, field)
     return entry, row

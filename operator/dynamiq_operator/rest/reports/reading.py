@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dynamiq_operator.actions.rights import may
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.archive import has_archive
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
@@ -64,13 +64,13 @@ def _with_archive(context: ApiContext, session: CallerSession, project: Entry | 
         for app in filter(has_archive, apps):
             by_namespace.setdefault(app["metadata"]["namespace"], []).append(app["metadata"]["uid"])
     # Once for each namespace, and not for each of its Apps.
-    return [uid for namespace, uids in by_namespace.items() if may(session.api, "list", RECORDS, namespace) for uid in uids]
+    return [uid for namespace, uids in by_namespace.items() if may(session.api, "list", ROWS, namespace) for uid in uids]
 
 
 def _everywhere(context: ApiContext, session: CallerSession) -> Iterator[Manifest]:
     """Yields the rows of all namespaces from one list, or namespace by namespace if the caller may not have that."""
-    known = sorted({entry.namespace for entry in context.index.of(RECORDS).all()})
-    for namespace in [""] if may(session.api, "list", RECORDS, "") else known:
+    known = sorted({entry.namespace for entry in context.index.of(ROWS).all()})
+    for namespace in [""] if may(session.api, "list", ROWS, "") else known:
         with contextlib.suppress(errors.Forbidden):
             yield from rows(session, namespace)
 

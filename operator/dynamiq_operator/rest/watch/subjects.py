@@ -8,9 +8,9 @@ from typing import Any
 
 from dynamiq_operator.actions.workloads import read_workloads
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import CLOSED, Phase
+from dynamiq_operator.model.row import CLOSED, Phase
 from dynamiq_operator.rest.apps.details import read_details
 from dynamiq_operator.rest.apps.responses import AppDetails
 from dynamiq_operator.rest.context import ApiContext
@@ -43,7 +43,7 @@ class AppSubject:
         """The row that was sent last, the App as it was then, and how many pods of the row were Ready."""
 
     def begin(self) -> None:
-        newest, _ = self._context.index.of(RECORDS).part(self._groups, 0, NEWEST, newest_first=True)
+        newest, _ = self._context.index.of(ROWS).part(self._groups, 0, NEWEST, newest_first=True)
         self._rolling |= {each.uid: each for each in newest if _is_rolling(each)}
 
     def concerns(self, change: EntryChange) -> EntryChange | None:
@@ -69,13 +69,13 @@ class AppSubject:
         return read_each(sorted(changes, key=lambda change: change.kind == APPS.kind), self._read)
 
     def check(self) -> Round:
-        return read_each([EntryChange(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._check)
+        return read_each([EntryChange(ROWS.kind, each) for each in list(self._rolling.values())[-1:]], self._check)
 
     def _read(self, change: EntryChange) -> Iterator[bytes]:
         if change.kind == APPS.kind:
             yield event("app", self._read_app())
             return
-        row = read_object(self._session, RECORDS, change.entry)
+        row = read_object(self._session, ROWS, change.entry)
         if change.is_gone or row is None:
             yield removed(change.entry)
         else:
@@ -95,7 +95,7 @@ class AppSubject:
             if self._ready(row, app) == ready_before:
                 return
         try:
-            current = read_object(self._session, RECORDS, change.entry)
+            current = read_object(self._session, ROWS, change.entry)
         except errors.Denied:
             self._leave(change.entry.uid)
             raise

@@ -11,13 +11,13 @@ from typing import Any
 
 from dynamiq_operator.model import crd
 from dynamiq_operator.model.base import RULES
-from dynamiq_operator.model.kinds import RECORD
-from dynamiq_operator.model.record import SERVERLESS_FIELDS, ConfigType
+from dynamiq_operator.model.kinds import ROW
+from dynamiq_operator.model.row import SERVERLESS_FIELDS, ConfigType
 from tests.support.api import Manifest
 from tests.support.swarm import APPLY, JSON, JSON_PATCH, MERGE, Request
 
 Path = tuple[str, ...]
-SCHEMA: Manifest = crd.crd(RECORD)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+SCHEMA: Manifest = crd.crd(ROW)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 MANAGER = "fuzz"
 """Field manager that applies the row. A field that another apply of it leaves out is removed."""
 

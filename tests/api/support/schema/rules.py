@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import SERVERLESS_FIELDS
+from dynamiq_operator.model.row import SERVERLESS_FIELDS
 from tests.support.factories import (
     Modifier,
     app_change_manifest,

@@ -248,7 +248,7 @@ SET_ONCE = ("sequence", "pinned", "released", "verified", "outcome")
         "give either workflowVersion or restores: restores already selects the version of the row that it names",
     ),
 )
-class RecordSpec(Part):
+class RowSpec(Part):
     """One deploy of an App: the request and, completed by the operator, exactly what ran and how it ended."""
 
     app: Annotated[DnsLabel, Field(description="App that is deployed, in the same namespace.")]
@@ -293,7 +293,7 @@ class RecordSpec(Part):
         return self.restores is not None and self.runtime is None and self.config is None and self.promoted_from is None
 
 
-class RecordStatus(Part):
+class RowStatus(Part):
     """The state of the deploy. It can be derived from the spec, and is after a restore."""
 
     phase: Annotated[Phase | None, Field(description="Pending, Progressing, Live, Superseded or Failed.")] = None
