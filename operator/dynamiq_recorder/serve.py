@@ -18,7 +18,6 @@ from starlette.applications import Starlette
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.json_lines import FIELDS
 from dynamiq_operator.serving.connections import ConnectionLimits, LimitedProtocol, server_config
-from dynamiq_recorder.attribution import Attribution
 from dynamiq_recorder.cluster import connect
 from dynamiq_recorder.http.app import create_app, create_metrics, create_probes
 from dynamiq_recorder.http.context import Context, Health
@@ -28,6 +27,7 @@ from dynamiq_recorder.identity.tokens import Tokens
 from dynamiq_recorder.identity.writers import Writers
 from dynamiq_recorder.ingest.queue import Limits, Queue
 from dynamiq_recorder.observed import Metrics
+from dynamiq_recorder.row_feed import Attribution
 from dynamiq_recorder.store.interface import Retention, Store
 from dynamiq_recorder.table import PriceFile
 from dynamiq_recorder.upkeep import Upkeep

@@ -308,7 +308,7 @@ def test_the_rules_are_gone_past_by_who_may_with_a_reason_that_stays(page_as: Pa
     expect(panel.get_by_label("Reason for the bypass")).to_be_focused()
     assert not [each for each in window.seen.requests if each.method == "POST" and each.url.endswith("/deploy")]
     panel.get_by_label("Reason for the bypass").fill(WHY)
-    expect(panel.get_by_role("region", name="Preview")).to_contain_text(f"It goes past the rules: {WHY}")
+    expect(panel.get_by_role("region", name="Preview")).to_contain_text(f"It bypasses the guards: {WHY}")
     expect(panel.get_by_role("region", name="Preview")).not_to_contain_text("It would wait")
     assert axe(page) == []
     box.focus()

@@ -336,16 +336,16 @@ class World(Objects):
                     **(raw.get("status") or {}),
                     "conditions": list(conditions),
                 }
-            case operations.SetRowStatus(record=record, status=row_status):
-                self._write(kinds.ROW.kind, record, versions)["status"] = row_status.as_json()
-            case operations.CompleteRow(app=app, record=record, sequence=sequence, pinned=pins):
-                raw = self._write(kinds.ROW.kind, record, versions)
+            case operations.SetRowStatus(row=row, status=row_status):
+                self._write(kinds.ROW.kind, row, versions)["status"] = row_status.as_json()
+            case operations.CompleteRow(app=app, row=row, sequence=sequence, pinned=pins):
+                raw = self._write(kinds.ROW.kind, row, versions)
                 raw["metadata"]["ownerReferences"] = [owner(app)]
                 self._set_once(raw, sequence=sequence, pinned=pins.as_json() if pins else None)
-            case operations.AdmitRow(record=record, released=released):
-                self._set_once(self._write(kinds.ROW.kind, record, versions), released=released.as_json())
-            case operations.EndRow(record=record, outcome=outcome):
-                self._set_once(self._write(kinds.ROW.kind, record, versions), outcome=outcome.as_json())
+            case operations.AdmitRow(row=row, released=released):
+                self._set_once(self._write(kinds.ROW.kind, row, versions), released=released.as_json())
+            case operations.EndRow(row=row, outcome=outcome):
+                self._set_once(self._write(kinds.ROW.kind, row, versions), outcome=outcome.as_json())
             case operations.CreateChild(app=app, manifest=manifest, digest=digest):
                 self._create(app, manifest, digest)
             case operations.ApplyChild():
@@ -375,8 +375,8 @@ class World(Objects):
 
     def _do_with_history(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
-            case operations.VerifyRow(record=record, verified=verified):
-                self._set_once(self._write(kinds.ROW.kind, record, versions), verified=verified.as_json())
+            case operations.VerifyRow(row=row, verified=verified):
+                self._set_once(self._write(kinds.ROW.kind, row, versions), verified=verified.as_json())
             case operations.CreateEvaluationKey(app=app, job=job, uid=uid):
                 self._create(app, evaluation_key(app, job, uid, "key"), "")
             case operations.StartEvaluation(observed=observed):
@@ -393,8 +393,8 @@ class World(Objects):
                     self.add(given.row_manifest(name, given.with_spec(app=app.meta.name, createdBy=author, **asked), owned))
             case operations.DeleteRow(name=name):
                 self.objects.pop((*_ROW, name), None)
-            case operations.OwnRow(app=app, record=record):
-                self._write(kinds.ROW.kind, record, versions)["metadata"]["ownerReferences"] = [owner(app)]
+            case operations.OwnRow(app=app, row=row):
+                self._write(kinds.ROW.kind, row, versions)["metadata"]["ownerReferences"] = [owner(app)]
             case operations.LeaveRow(meta=meta, app=name, app_uid=uid):
                 self.objects[(*_ROW, meta.name)]["metadata"]["ownerReferences"] = [ownership.reference(name, uid)]
             case operations.OwnChild(app=app, observed=observed):

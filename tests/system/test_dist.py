@@ -49,10 +49,10 @@ def test_the_wheel_has_every_module_of_the_servers_their_schemas_the_console_and
     source = images.REPOSITORY / "operator"
     modules = {str(path.relative_to(source)) for ending in ("py", "sql") for path in source.glob(f"dynamiq_*/**/*.{ending}")}
     plugin = {name for name in modules if name.startswith("dynamiq_operator/cli/")}
-    typed = {f"dynamiq_{name}/py.typed" for name in ("operator", "runtime", "recorder")}
+    data = {f"dynamiq_{name}/py.typed" for name in ("operator", "runtime", "recorder")} | {"dynamiq_operator/rest/http/examples.json"}
     built = console_build.ensure()
     static = {f"dynamiq_operator/rest/static/{path.relative_to(built)}": path.read_bytes() for path in built.rglob("*") if path.is_file()}
-    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == (modules - plugin) | typed | static.keys()
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == (modules - plugin) | data | static.keys()
     assert {name: wheel.read(name) for name in static} == static
     assert {Path(name).suffix for name in static} >= {".html", ".js", ".css"}
 

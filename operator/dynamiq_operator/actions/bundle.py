@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynamiq_operator.actions.deploy import DeployRequest, record_of
+from dynamiq_operator.actions.deploy import DeployRequest, row_manifest
 from dynamiq_operator.actions.promote import NeedsHostname, claim_of, first_app, values_taken
 from dynamiq_operator.actions.refusals import Need
 from dynamiq_operator.actions.travelling import Served, check_not_rejected_at_source, copied, served
@@ -70,7 +70,7 @@ class Bundle:
         else:
             text += [f"  {each}" for each in _of_variables(self.source)]
         if request.bypass_reason is not None:
-            text.append(f"  it goes past the rules: {request.bypass_reason}")
+            text.append(f"  it bypasses the guards: {request.bypass_reason}")
         return [*text, f"  its source cannot be verified there: the row says so, and names cluster {request.cluster}"]
 
     def as_json(self, file: str) -> dict[str, object]:
@@ -113,5 +113,5 @@ def _row(request: BundleRequest, source: Served, version: str) -> Manifest:
         bypass_reason=request.bypass_reason,
     )
     # The file has the row's name: applying it twice makes one row, promoting twice makes two.
-    row = record_of(deploy, names.confirmed_row(request.app, secrets.token_hex(4)))
+    row = row_manifest(deploy, names.confirmed_row(request.app, secrets.token_hex(4)))
     return row if request.target_namespace else {**row, "metadata": {"name": row["metadata"]["name"]}}

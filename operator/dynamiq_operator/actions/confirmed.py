@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from dynamiq_operator.actions import idempotency
-from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, record_of
+from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, row_manifest
 from dynamiq_operator.actions.history import runtime_named
 from dynamiq_operator.actions.idempotency import Performed
 from dynamiq_operator.actions.refusals import Changed, Difference
@@ -88,7 +88,7 @@ def spelled_out(api: Api, plan: PreviewedDeploy) -> DeployPlan:
         config=then.config.as_json() if request.restores is None or request.runtime is not None or request.config is not None else None,
     )
     # The name is chosen here, not by the API server: it finds the row again if the answer to its POST is lost.
-    row = record_of(explicit, names.confirmed_row(request.app, secrets.token_hex(4)))
+    row = row_manifest(explicit, names.confirmed_row(request.app, secrets.token_hex(4)))
     return DeployPlan(request, plan.claim.marked(row) if plan.claim is not None else row, plan.claim)
 
 

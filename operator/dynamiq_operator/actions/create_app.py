@@ -92,7 +92,7 @@ def plan_app(
     _check_not_rejected(api, request)
     # A dry run: a row that will be refused is found before the App is created.
     try:
-        requests.create(api, ROWS, plan_unseen(deploy, claim).record, dry_run=True)
+        requests.create(api, ROWS, plan_unseen(deploy, claim).row, dry_run=True)
     except errors.AlreadyExists:
         if claim is None:
             raise
@@ -226,7 +226,7 @@ def _first_row(api: Api, app: Manifest, plan: AppPlan) -> Manifest:
     meta = app["metadata"]
     row = perform_deploy(api, plan_unseen(replace(plan.deploy, app=meta["name"]), plan.claim)).made
     if not may_be_of(meta["uid"], row):
-        raise NotNow("the App that this Idempotency-CallerKey made was deleted a moment ago: use a new key, or try again")
+        raise NotNow("the App that this Idempotency-Key made was deleted a moment ago: use a new key, or try again")
     return row
 
 

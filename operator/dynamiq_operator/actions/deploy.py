@@ -67,23 +67,23 @@ class DeployRequest:
 
 @dataclass(frozen=True)
 class DeployPlan:
-    """A deploy that has not been performed. `record`: the row, written unchanged. `claim`: of its idempotency key, which names the row."""
+    """A deploy that has not been performed. `row`: written unchanged. `claim`: of its idempotency key, which names the row."""
 
     request: DeployRequest
-    record: Manifest
+    row: Manifest
     claim: KeyClaim | None = None
 
     @property
     def verbs(self) -> tuple[str, ...]:
         """The verbs on rows that the caller needs beside `create`. A plain rollback needs none."""
-        spec = self.record["spec"]
+        spec = self.row["spec"]
         only_back = "restores" in spec and not any(field in spec for field in NOT_ONLY_BACK)
         return (*(() if only_back else (DEPLOY,)), *((BYPASS,) if "bypass" in spec else ()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewedDeploy(DeployPlan):
-    """A plan with its preview. `preview.record` is `record`.
+    """A plan with its preview. `preview.row` is `row`.
 
     `then`: the pins that the row would get. `is_runtime_unread`: their Runtime is a placeholder for one that the caller may not read.
     """
@@ -113,8 +113,8 @@ def _plan_for(api: Api, plan: DeployPlan, app: App) -> PreviewedDeploy:
 
 def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> DeployPlan:
     """Plans a deploy without a preview and without a request. The row is the same as with a preview."""
-    record = record_of(request)
-    return DeployPlan(request, claim.marked(record) if claim else record, claim)
+    row = row_manifest(request)
+    return DeployPlan(request, claim.marked(row) if claim else row, claim)
 
 
 def deploy_claim(
@@ -133,7 +133,7 @@ def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ())
     if claim is not None:
         idempotency.find_claimed_row(api, elsewhere, claim)
     try:
-        return Performed(requests.create(api, ROWS, plan.record))
+        return Performed(requests.create(api, ROWS, plan.row))
     except errors.AlreadyExists:
         row = idempotency.find_claimed_row(api, [namespace], claim) if claim is not None else None
         if row is None:
@@ -147,16 +147,16 @@ def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ())
 
 def _row_without_answer(api: Api, plan: DeployPlan) -> Manifest | None:
     """Returns the row whose create got no answer; None if it has no chosen name, is missing, or cannot be read."""
-    name = plan.record["metadata"].get("name")
+    name = plan.row["metadata"].get("name")
     try:
         row = requests.get(api, ROWS, plan.request.namespace, name) if name is not None else None
     except errors.ApiError:
         return None
-    spec = plan.record["spec"]
+    spec = plan.row["spec"]
     return row if row is not None and all(row["spec"].get(field) == value for field, value in spec.items()) else None
 
 
-def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
+def row_manifest(request: DeployRequest, name: str | None = None) -> Manifest:
     """Returns the row to create. Without `name` the API server completes `<app>-`."""
     spec = {
         "app": request.app,
@@ -184,37 +184,45 @@ def previewed(
 
     `policy`: the operator's image policy, for an App whose status has none yet. Raises Refusal and kube.errors.ApiError.
     """
-    draft = _draft(plan.record)
+    draft = _draft(plan.row)
     inputs = history.read_inputs(api, app, rows, draft.spec, arriving)
-    return _with_preview(plan, draft, inputs, policy, _warnings(api, plan) if arriving is None else ())
+    then = _completed(draft, app, rows, inputs, policy)
+    met = surroundings_of(api, app, rows, then, inputs.text, may_hold=guards.may_hold(app, draft.spec))
+    warnings = guards.check_not_rejected(api, app.meta.namespace, then, rows.live, bypass=draft.spec.bypass is not None)
+    warnings += _warnings(api, plan) if arriving is None else ()
+    if inputs.is_runtime_unread:
+        warnings += ("ask for the ClusterRole dynamiq-runtimes: you may not read Runtimes, so the runtime is unknown",)
+    preview = preview_in(met, then, inputs.text, plan.row, warnings)
+    preview = replace(preview, **guards.guards_of_preview(app, draft.spec), begins_hold=met.begins_hold)
+    preview = with_held_changes(preview, app, draft, [each.reason for each in preview.guards])
+    return PreviewedDeploy(plan.request, plan.row, plan.claim, preview=preview, then=then, is_runtime_unread=inputs.is_runtime_unread)
 
 
-def _draft(record: Manifest) -> Row:
+def _draft(row: Manifest) -> Row:
     """Parses the row. Raises InvalidField and Refusal."""
     try:
-        return Row.of({**record, "metadata": {**record["metadata"], "name": "(new)"}})
+        return Row.of({**row, "metadata": {**row["metadata"], "name": "(new)"}})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InvalidField(field, in_words(first)) if field else Refusal(in_words(first)) from None
 
 
-def _with_preview(
-    plan: DeployPlan, draft: Row, inputs: DeployInputs, policy: ImagePolicy | None, warnings: tuple[str, ...]
-) -> PreviewedDeploy:
-    met, restored, version = inputs.surroundings, inputs.restored, inputs.version
+def _completed(draft: Row, app: App, rows: RowHistory, inputs: DeployInputs, policy: ImagePolicy | None) -> Pinned:
+    """Completes the row as the operator will. Raises Refusal."""
+    restored, version, text = inputs.restored, inputs.version, inputs.text
     then = complete(
         draft,
         Known(
-            app=met.app,
-            live=met.rows.live,
+            app=app,
+            live=rows.live,
             versions=[version] if version is not None else [],
             runtimes=inputs.runtimes,
             rows={restored.name: restored} if restored is not None else {},
-            flows=frozenset([flow_hash(met.text)] if met.text is not None else []),
-            settings=Settings(image_policy=policy or met.app.status.image_policy or ImagePolicy.ANY),
+            flows=frozenset([flow_hash(text)] if text is not None else []),
+            settings=Settings(image_policy=policy or app.status.image_policy or ImagePolicy.ANY),
         ),
-        sequence=max([row.sequence for row in met.rows.rows], default=0) + 1,
+        sequence=max([row.sequence for row in rows.rows], default=0) + 1,
         source=Source.RECORD,
         previous_digest=None,
         now=datetime.now(UTC),
@@ -223,39 +231,38 @@ def _with_preview(
         raise Unknown(then.message)
     if isinstance(then, Refused):
         raise Refusal(then.message)
-    namespace, bypass = plan.request.namespace, plan.request.bypass_reason is not None
-    warnings = (*guards.check_not_rejected(inputs.rejections, namespace, then, met.rows.live, bypass=bypass), *warnings)
-    if inputs.is_runtime_unread:
-        warnings += ("ask for the ClusterRole dynamiq-runtimes: you may not read Runtimes, so the runtime is unknown",)
-    preview = preview_in(met, then, plan.record, warnings)
-    preview = replace(preview, **guards.guards_of_preview(met.app, draft.spec, is_from_git=met.is_from_git))
-    preview = with_held_changes(preview, met.app, draft, [each.reason for each in preview.guards])
-    return PreviewedDeploy(plan.request, plan.record, plan.claim, preview=preview, then=then, is_runtime_unread=inputs.is_runtime_unread)
+    return then
 
 
-def preview_in(met: Surroundings, then: Pinned, record: Manifest, warnings: tuple[str, ...]) -> Preview:
+def surroundings_of(api: Api, app: App, rows: RowHistory, then: Pinned, text: str | None, *, may_hold: bool) -> Surroundings:
+    """Reads what a row with these pins meets, as `history.read_surroundings` does."""
+    running = rows.target.pinned if rows.target is not None else None
+    restarts = running is not None and template_digest(app, Pins.of(running)) != template_digest(app, Pins.of(then))
+    return history.read_surroundings(api, app, rows, then, text, restarts=restarts, may_hold=may_hold)
+
+
+def preview_in(met: Surroundings, then: Pinned, text: str | None, row: Manifest, warnings: tuple[str, ...]) -> Preview:
+    """Previews a row with these pins. `text`: its flow."""
     app, live, target = met.app, met.rows.live, met.rows.target
     now = live.pinned if live is not None else None
-    diff = flow_diff(met.live_text, met.text, now.workflow_version, then.workflow_version) if now and met.text is not None else ()
-    if now is not None and None in (met.live_text, met.text):
+    diff = flow_diff(met.live_text, text, now.workflow_version, then.workflow_version) if now and text is not None else ()
+    if now is not None and None in (met.live_text, text):
         warnings += ("the flows cannot be compared: one of them is in no ConfigMap and no WorkflowVersion that you may read",)
     if app.spec.deploy is not None:
         warnings += ("Git deploys this App, too: this row stays until spec.deploy of the App changes",)
     warnings += tuple(each.message for each in app.status.conditions if each.reason == REVERTED)
     running = target.pinned if target is not None else None
-    same = running is not None and template_digest(app, Pins.of(running)) == template_digest(app, Pins.of(then))
-    workloads = met.workloads if not same else None
-    switches = app.spec.rollout.switches if workloads is None else workloads.switches
-    pods = warm(workloads, app, then) if workloads is not None and switches else None
+    switches = app.spec.rollout.switches if met.workloads is None else met.workloads.switches
+    pods = warm(met.workloads, app, then) if met.workloads is not None and switches else None
     return Preview(
         namespace=app.meta.namespace,
         app=app.meta.name,
         now=Side.of(now, live.name, live.sequence) if live is not None and now is not None else None,
         then=Side.of(then),
         flow_diff=diff,
-        restarts=running is not None and not same,
-        no_op=running is not None and same and running.config == then.config,
-        record=record,
+        restarts=met.restarts,
+        no_op=running is not None and not met.restarts and running.config == then.config,
+        row=row,
         under_way=_under_way(met.rows),
         warnings=warnings,
         switches=switches,

@@ -70,12 +70,17 @@ def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
     return tuple(each for other in others for each in other.status.guards if each.reason not in (GuardReason.HELD, GuardReason.SUSPENDED))
 
 
-def guards_of_preview(app: App, spec: RowSpec, *, is_from_git: bool) -> dict[str, Any]:
-    """Returns the fields of a preview on guards, hold and bypass of the row. `is_from_git`: as read for its surroundings."""
+def guards_of_preview(app: App, spec: RowSpec) -> dict[str, Any]:
+    """Returns the fields of a preview on guards and bypass of the row."""
     guards = holding(app, kind_of(spec))
     if spec.bypass is not None:
         guards = [each for each in guards if each.reason is GuardReason.SUSPENDED]
-    return {"guards": tuple(guards), "begins_hold": is_from_git, "bypass_reason": spec.bypass.reason if spec.bypass is not None else None}
+    return {"guards": tuple(guards), "bypass_reason": spec.bypass.reason if spec.bypass is not None else None}
+
+
+def may_hold(app: App, spec: RowSpec) -> bool:
+    """Returns True if the row begins a hold, provided that Git deploys the App, too."""
+    return spec.is_rollback and (app.spec.rollout.hold_after_rollback if spec.hold is None else spec.hold) is not False
 
 
 def yet_to_soak(guards: Sequence[StandingGuard], live_since: datetime, now: datetime) -> tuple[StandingGuard, ...]:
@@ -88,15 +93,14 @@ def yet_to_soak(guards: Sequence[StandingGuard], live_since: datetime, now: date
     )
 
 
-def check_not_rejected(
-    rejected: Sequence[Manifest] | None, namespace: str, then: Pinned, live: Row | None, *, bypass: bool
-) -> tuple[str, ...]:
+def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Row | None, *, bypass: bool) -> tuple[str, ...]:
     """Returns a warning if the caller may not read Rejections there. Does nothing with `bypass`, or if flow and runtime are live there.
 
-    `rejected`: the Rejections in force for the flow; None if they may not be read. Raises Rejected if there is one.
+    Raises Rejected if the flow is rejected in the namespace.
     """
     if bypass or is_live(then, live):
         return ()
+    rejected = history.rejections_in_force(api, namespace, then.workflow_hash)
     if rejected:
         raise rejections.Rejected(rejected[0], then.workflow_version, namespace)
     return (rejections.unread(namespace, then.workflow_version),) if rejected is None else ()
@@ -108,7 +112,7 @@ def check_source(guards: Sequence[StandingGuard], namespace: str, then: Pinned, 
         return
     for guard in guards:
         if guard.namespaces is not None and namespace not in guard.namespaces:
-            raise Refusal(f"policy {guard.policy} takes versions from {', '.join(guard.namespaces)} alone, and not from {namespace}")
+            raise Refusal(f"policy {guard.policy} accepts versions only from {', '.join(guard.namespaces)}, not from {namespace}")
 
 
 def check_crossing(
@@ -124,7 +128,7 @@ def check_crossing(
         if cluster not in (guard.clusters or ()):
             raise Refusal(sentences.not_from_cluster(where, guard.policy or "", guard.clusters or ()))
         if guard.namespaces is not None and namespace not in guard.namespaces:
-            raise Refusal(f"policy {guard.policy} takes versions from {', '.join(guard.namespaces)} alone, and not from {namespace}")
+            raise Refusal(f"policy {guard.policy} accepts versions only from {', '.join(guard.namespaces)}, not from {namespace}")
         until = live_since + timedelta(seconds=guard.seconds or 0)
         if now < until:
             raise NotNow(f"promote it after {format_time(until)}: until then it has to be live at its source (policy {guard.policy})")

@@ -64,76 +64,67 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """The state that a row meets when it is deployed. `app`: may not be created yet. `rows`: the App's live and undecided rows.
+class DeployInputs:
+    """The objects that a deploy is completed from. `restored`: the row that it deploys again. `version`: its release, if it restores none.
 
-    - `text`, `live_text`: the row's flow and the live row's; None for one that cannot be read.
-    - `workloads`: None if the strategy is Rolling, or they may not be read.
-    - `is_from_git`: True if Git deploys the App, too. It is read for a row that may begin a hold.
+    - `text`: its flow; None if that cannot be read.
+    - `runtimes`: those to choose from. `is_runtime_unread`: the only one is a placeholder for one that the caller may not read.
+    """
+
+    restored: Row | None
+    version: Version | None
+    text: str | None
+    runtimes: Mapping[str, Runtime]
+    is_runtime_unread: bool
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The state that a completed row meets. `app`: may not be created yet. `rows`: the App's live and undecided rows.
+
+    - `live_text`: the live row's flow; None if it cannot be read.
+    - `restarts`: the row needs other pods than the running row. `workloads`: then, for strategy Switch; None if they may not be read.
+    - `begins_hold`: changes from Git are on hold after the row.
     """
 
     app: App
     rows: RowHistory
-    text: str | None
     live_text: str | None
+    restarts: bool
     workloads: AppWorkloads | None
-    is_from_git: bool
-
-
-@dataclass(frozen=True)
-class DeployInputs:
-    """The state that one deploy is planned from. `restored`: the row that it deploys again. `version`: its release, if it restores none.
-
-    - `runtimes`: those to choose from. `is_runtime_unread`: the only one is a placeholder for one that the caller may not read.
-    - `rejections`: in force for the flow; None if they may not be read.
-    """
-
-    surroundings: Surroundings
-    restored: Row | None
-    version: Version | None
-    runtimes: Mapping[str, Runtime]
-    is_runtime_unread: bool
-    rejections: list[Manifest] | None
+    begins_hold: bool
 
 
 def read_inputs(api: Api, app: App, rows: RowHistory, spec: RowSpec, arriving: Flow | None = None) -> DeployInputs:
-    """Reads what a deploy of this spec is planned from. `arriving`: a release that its namespace lacks.
+    """Reads what a row of this spec is completed from. `arriving`: a release that its namespace lacks.
 
     Raises Unknown, NotNow and kube.errors.ApiError.
     """
     namespace, name = app.meta.namespace, app.meta.name
     restored = typed(Row, find_row(api, namespace, name, spec.restores)) if spec.restores is not None else None
     release = arriving or (release_of(api, namespace, app.spec.workflow, spec.workflow_version) if restored is None else None)
+    pinned = restored.pinned if restored is not None else None
     kept = restored or rows.live
     runtimes, is_unread = _runtimes(api, spec.runtime, kept.pinned.runtime if kept is not None and kept.pinned is not None else None)
-    pinned = restored.pinned if restored is not None else None
-    hash_of_flow = release.version.flow_hash if release is not None else pinned.workflow_hash if pinned is not None else ""
     text = release.text if release is not None else flow_of(api, namespace, name, pinned) if pinned is not None else None
-    may_hold = spec.is_rollback and (app.spec.rollout.hold_after_rollback if spec.hold is None else spec.hold) is not False
-    return DeployInputs(
-        read_surroundings(api, app, rows, hash_of_flow, text, may_hold=may_hold),
-        restored,
-        release.version if release is not None else None,
-        runtimes,
-        is_unread,
-        rejections_in_force(api, namespace, hash_of_flow) if spec.bypass is None else [],
-    )
+    return DeployInputs(restored, release.version if release is not None else None, text, runtimes, is_unread)
 
 
-def read_surroundings(api: Api, app: App, rows: RowHistory, hash_of_flow: str, text: str | None, *, may_hold: bool) -> Surroundings:
-    """Reads what a row of this flow meets. `may_hold`: changes from Git may be on hold after it.
+def read_surroundings(
+    api: Api, app: App, rows: RowHistory, then: Pinned, text: str | None, *, restarts: bool, may_hold: bool
+) -> Surroundings:
+    """Reads what a row with these pins meets. `text`: its flow. `may_hold`: it begins a hold if Git deploys the App, too.
 
     Raises kube.errors.ApiError.
     """
     namespace, name = app.meta.namespace, app.meta.name
     live = rows.live.pinned if rows.live is not None else None
-    is_running = rows.target is not None and rows.target.pinned is not None
     return Surroundings(
         app,
         rows,
-        text,
-        flow_of(api, namespace, name, live) if live is not None and live.workflow_hash != hash_of_flow else text,
-        workloads_of(api, namespace, name, app.meta.uid) if is_running and app.spec.rollout.switches else None,
+        flow_of(api, namespace, name, live) if live is not None and live.workflow_hash != then.workflow_hash else text,
+        restarts,
+        workloads_of(api, namespace, name, app.meta.uid) if restarts and app.spec.rollout.switches else None,
         may_hold and _deploys_from_git(api, app),
     )
 

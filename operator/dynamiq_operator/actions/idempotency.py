@@ -98,10 +98,10 @@ class KeyClaim:
         """The annotations of an App that is created under the key."""
         return {names.KEY_ANNOTATION: self.key, names.REQUEST_ANNOTATION: self.request}
 
-    def marked(self, record: Manifest) -> Manifest:
+    def marked(self, row: Manifest) -> Manifest:
         """Returns the row under the key's name, with the hash of the request."""
-        meta = {"namespace": record["metadata"]["namespace"], "name": self.row, "annotations": {names.REQUEST_ANNOTATION: self.request}}
-        return {**record, "metadata": meta}
+        meta = {"namespace": row["metadata"]["namespace"], "name": self.row, "annotations": {names.REQUEST_ANNOTATION: self.request}}
+        return {**row, "metadata": meta}
 
     def check(self, manifest: Manifest) -> None:
         """Raises KeyReused if another request made the object."""

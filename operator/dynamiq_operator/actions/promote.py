@@ -210,7 +210,7 @@ def perform_confirmed_promotion(api: Api, plan: PromotionPlan, *, there: Api | N
 
 def spelled_out_promotion(api: Api, plan: PromotionPlan) -> PromotionPlan:
     """Returns the plan with a row that names all that its preview shows. `api`: the target's."""
-    return replace(plan, deploy=replace(plan.deploy, record=spelled_out(api, plan.deploy).record))
+    return replace(plan, deploy=replace(plan.deploy, row=spelled_out(api, plan.deploy).row))
 
 
 def _made(plan: PromotionPlan) -> dict[str, bool]:

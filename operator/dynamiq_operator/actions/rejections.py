@@ -189,7 +189,7 @@ def _withdraw(api: Api, rejection: Manifest, reason: str) -> Manifest:
     try:
         return api.request("PATCH", REJECTIONS.path(meta["namespace"], meta["name"]), query=STRICT, body=patch, content_type=MERGE)
     except errors.NotFound:
-        raise Unknown("this rejection was withdrawn or deleted", "rejection") from None
+        raise Unknown("this rejection was deleted", "rejection") from None
     except errors.Conflict:
         raise NotNow("somebody else just withdrew this rejection: read it again") from None
 

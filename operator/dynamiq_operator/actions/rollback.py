@@ -1,4 +1,8 @@
-"""Plans a rollback: a deploy of an older row. `perform_deploy` performs it."""
+"""Plans a rollback: a deploy of an older row. `perform_deploy` performs it.
+
+`resolve` chooses the row, by default the last good one (`model.last_good`). `model.completion` takes its version and runtime, and keeps the
+live scaling. The operator's own reverts are in `plan.revert.revert_row`.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +45,7 @@ def plan_rollback(api: Api, request: RollbackRequest) -> PreviewedDeploy:
 
     Raises Refusal if there is no row to roll back to, and kube.errors.ApiError.
     """
-    deploy = resolve(api, request)
-    return plan_deploy(api, deploy)
+    return plan_deploy(api, resolve(api, request))
 
 
 def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
@@ -62,8 +65,8 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
         return DeployRequest(
             namespace, app, version=version, runtime=request.runtime, message=request.message, bypass_reason=request.bypass_reason
         )
-    record = history.typed(Row, target)
-    if (why_not := why_not_restorable(record)) is not None:
+    row = history.typed(Row, target)
+    if (why_not := why_not_restorable(row)) is not None:
         raise Refusal(why_not)
     config = config_of(target) if request.with_config else None
     name = target["metadata"]["name"]

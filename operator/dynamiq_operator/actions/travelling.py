@@ -49,9 +49,7 @@ def served(api: Api, namespace: str, name: str) -> Served:
 
 def check_not_rejected_at_source(api: Api, source: Served, *, bypass: bool) -> None:
     """Raises Rejected if the live version is rejected in its own namespace, unless `bypass` is set."""
-    namespace, pinned = source.app.meta.namespace, source.pinned
-    rejected = history.rejections_in_force(api, namespace, pinned.workflow_hash) if not bypass else []
-    guards.check_not_rejected(rejected, namespace, pinned, None, bypass=bypass)
+    guards.check_not_rejected(api, source.app.meta.namespace, source.pinned, None, bypass=bypass)
 
 
 def release_there(api: Api, namespace: str, source: Served, origin: str | None = None) -> tuple[Flow, Manifest | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.deploy import preview_in, with_held_changes
+from dynamiq_operator.actions.deploy import preview_in, surroundings_of, with_held_changes
 from dynamiq_operator.actions.refusals import NotNow
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest, Row
@@ -27,7 +27,7 @@ def preview_of(api: Api, row: Manifest) -> Preview:
     rows = history.open_rows(api, namespace, app, app_object.meta.uid)
     text = history.flow_of(api, namespace, app, pinned)
     holds = pinned.holds is not None and pinned.holds.row == record.name
-    met = history.read_surroundings(api, app_object, rows, pinned.workflow_hash, text, may_hold=holds)
+    met = surroundings_of(api, app_object, rows, pinned, text, may_hold=holds)
     base, live = pinned.base, rows.live
     warnings: tuple[str, ...] = ()
     if base is not None and live is not None and base.row != live.name:
@@ -35,12 +35,12 @@ def preview_of(api: Api, row: Manifest) -> Preview:
             f"it was made while #{base.sequence} was live, and #{live.sequence} is now: fields that it leaves out come from #{base.sequence}",
         )
     waits = record.status.waits
-    preview = preview_in(met, pinned, row, warnings)
+    preview = preview_in(met, pinned, text, row, warnings)
     preview = with_held_changes(preview, app_object, record, [guard.reason for guard in pinned.guards or ()])
     return replace(
         preview,
         then=Side.of(pinned, record.name, record.sequence),
-        begins_hold=met.is_from_git,
+        begins_hold=met.begins_hold,
         bypass_reason=record.spec.bypass.reason if record.spec.bypass is not None else None,
         waits=waits.message if waits is not None else None,
     )

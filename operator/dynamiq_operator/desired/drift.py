@@ -1,4 +1,6 @@
-"""Compares an object with its applied manifest. `docs/design/17-drift-is-what-others-set.md` has the rule.
+"""Decides which fields of a child are repaired, by comparing it with its applied manifest: `docs/design/17-drift-is-what-others-set.md`.
+
+`child_kinds.CHILD_KINDS` has the exceptions of each kind; `plan.children.convergence` plans the repair.
 
 A stated field with another value is drift. The exception: admission changed our own apply. The field is then still ours, and the
 object carries the digest of exactly this manifest. A field that we applied once and no longer state is drift. Fields that another

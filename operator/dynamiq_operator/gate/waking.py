@@ -1,4 +1,7 @@
-"""Scales a sleeping App from 0 to 1: once for all waiting calls, and again while no pod appears."""
+"""Wakes a sleeping App for a call: scales it from 0 to 1, once for all waiting calls, and again while no pod appears.
+
+`gate.backend` queues the calls meanwhile. The operator wakes an App for all other reasons (`plan.sleep.decisions.is_to_wake`).
+"""
 
 from __future__ import annotations
 

@@ -26,10 +26,11 @@
     |                                |               | and then raises Unavailable.
     | 429, 5xx, any other, no answer | Unavailable   | Ends the group. The App is requeued with backoff.
 
-An error ends the group of operations that relies on the failed one (`plan.output.groups`); the others are performed. An error that the table
-does not list for a kind of object is reported in the App's condition ReconcileFailed. It requeues the App with `backoff`, without limit.
-A conflict or a missing answer is reported only after it has recurred a few times. No error ends the process. A failed write of an Event
-ends nothing.
+An error ends the group of operations that relies on the failed one (`controller.execute.executor`); the others are performed. An error
+that the table does not list for a kind of object is reported in the App's condition ReconcileFailed (`controller.reconciling.failures`).
+It requeues the App with `backoff` (`controller.workqueue`), without limit. A conflict or a missing answer is reported only after it has
+recurred a few times. An apply of a child that meets a conflict is repeated a few times while its spec is unchanged. A create
+that meets one is read and adopted (`controller.execute.apply`). No error ends the process. A failed write of an Event ends nothing.
 
 For the surfaces: an action whose write can be repeated over the writes of others tries again after Conflict or AlreadyExists, `TRIES`
 times. Then it raises NotNow; a promotion raises the last error. All other errors are returned at once: REST answers with the status of its

@@ -1,5 +1,7 @@
 """Completes a row. Each missing field comes from the live row, else the newest release or Runtime, else the defaults.
 
+A rollback takes version and runtime from the row that it restores (`_restored`), and the config from the live row.
+
 The result is one of three: the pins, what is missing (the row waits), or why it can never be deployed (the row fails).
 """
 
@@ -101,23 +103,23 @@ _NO_DIGEST = "sha256:" + "0" * 64
 
 
 def complete(
-    record: Row, known: Known, *, sequence: int, source: Source, previous_digest: str | None, now: datetime
+    row: Row, known: Known, *, sequence: int, source: Source, previous_digest: str | None, now: datetime
 ) -> Pinned | Missing | Refused:
     """Returns the pins of a row that has none, or why there are none."""
     if known.app is None:
-        return Missing(f"App {record.spec.app} does not exist in namespace {record.meta.namespace}")
-    if (why := known.unknown.get((ROW.kind, record.name))) is not None:
+        return Missing(f"App {row.spec.app} does not exist in namespace {row.meta.namespace}")
+    if (why := known.unknown.get((ROW.kind, row.name))) is not None:
         return NotReadable(why)
     live = known.live.pinned if known.live else None
-    release = _release(record, known.app, known)
+    release = _release(row, known.app, known)
     if not isinstance(release, _Release):
         return release
-    runtime = _runtime(record, known, live, release.ran_on)
+    runtime = _runtime(row, known, live, release.ran_on)
     if not isinstance(runtime, PinnedRuntime):
         return runtime
-    if (mismatch := _other_flow(record, release)) is not None:
+    if (mismatch := _other_flow(row, release)) is not None:
         return mismatch
-    config = complete_config(record.spec.config, live.config if live else None, runtime)
+    config = complete_config(row.spec.config, live.config if live else None, runtime)
     if isinstance(config, Refused):
         return config
     if config.type is ConfigType.SERVERLESS and (hindrance := _cannot_sleep(known.app, live, known.gate)) is not None:
@@ -131,36 +133,36 @@ def complete(
         runtime=runtime,
         config=config,
         restores=release.restores,
-        promoted_from=_promoted(record, release, known.promotions.get(record.name)),
-        created_by_verified=known.authors_stamped_since is not None and known.authors_stamped_since < record.meta.created,
+        promoted_from=_promoted(row, release, known.promotions.get(row.name)),
+        created_by_verified=known.authors_stamped_since is not None and known.authors_stamped_since < row.meta.created,
         source=source,
         previous_digest=previous_digest,
         digest=_NO_DIGEST,
     )
-    return sealed(record, pins, sequence)
+    return sealed(row, pins, sequence)
 
 
-def sealed(record: Row, pins: Pinned, sequence: int) -> Pinned:
+def sealed(row: Row, pins: Pinned, sequence: int) -> Pinned:
     """Returns the pins with their digest in this row, under this sequence."""
-    spec = {**record.raw_spec, "sequence": sequence, "pinned": pins.as_json()}
+    spec = {**row.raw_spec, "sequence": sequence, "pinned": pins.as_json()}
     return pins.model_copy(update={"digest": digests.row_digest(spec)})
 
 
-def base_lost(record: Row, pinned: Pinned, live: Row | None) -> bool:
+def base_lost(row: Row, pinned: Pinned, live: Row | None) -> bool:
     """Returns True if a row took values from the row that was live at its pinning, and would get other ones from `live`."""
     base, now = pinned.base, live.pinned if live is not None else None
     if (base is None and live is None) or (base is not None and live is not None and base.row == live.name):
         return False
-    if record.spec.runtime is None and record.spec.restores is None and now is not None and now.runtime != pinned.runtime:
+    if row.spec.runtime is None and row.spec.restores is None and now is not None and now.runtime != pinned.runtime:
         return True
-    return complete_config(record.spec.config, now.config if now is not None else None, pinned.runtime) != pinned.config
+    return complete_config(row.spec.config, now.config if now is not None else None, pinned.runtime) != pinned.config
 
 
-def _release(record: Row, app: App, known: Known) -> _Release | Missing | Refused:
-    if record.spec.restores is not None:
-        return _restored(record, known)
+def _release(row: Row, app: App, known: Known) -> _Release | Missing | Refused:
+    if row.spec.restores is not None:
+        return _restored(row, known)
     releases = [version for version in known.versions if version.workflow == app.spec.workflow]
-    requested = record.spec.workflow_version
+    requested = row.spec.workflow_version
     unknown = [why for (kind, name), why in known.unknown.items() if kind == WORKFLOW_VERSION.kind and _may_be(name, app, requested)]
     if unknown:
         return NotReadable(unknown[0])
@@ -171,7 +173,7 @@ def _release(record: Row, app: App, known: Known) -> _Release | Missing | Refuse
     else:
         named = [version for version in releases if version.version == requested]
         if not named:
-            return Missing(f"WorkflowVersion {app.spec.workflow}-{requested} does not exist in namespace {record.meta.namespace}")
+            return Missing(f"WorkflowVersion {app.spec.workflow}-{requested} does not exist in namespace {row.meta.namespace}")
         release = named[0]
     return _Release(release.workflow, release.version, release.flow_hash, release.description)
 
@@ -220,10 +222,10 @@ def why_not_restorable(row: Row) -> str | None:
     return f"row {row.name} {state}: only a row that went live can be restored"
 
 
-def _promoted(record: Row, release: _Release, source: Row | None) -> Promoted | None:
+def _promoted(row: Row, release: _Release, source: Row | None) -> Promoted | None:
     """Returns the result for a promotion; None for other rows."""
     # Never what differs: the author of a row may not be allowed to read the row that it names.
-    claimed = record.spec.promoted_from
+    claimed = row.spec.promoted_from
     if claimed is None:
         return None
     ran = source.pinned if source is not None and source.spec.app == claimed.app else None
@@ -232,9 +234,9 @@ def _promoted(record: Row, release: _Release, source: Row | None) -> Promoted | 
     return Promoted(verified=True, sequence=source.sequence)
 
 
-def _other_flow(record: Row, release: _Release) -> Refused | None:
+def _other_flow(row: Row, release: _Release) -> Refused | None:
     """Returns why a row from another cluster cannot run: the version's name has another flow here than the promoted one."""
-    claimed = record.spec.promoted_from
+    claimed = row.spec.promoted_from
     if claimed is None or claimed.cluster is None or claimed.hash == release.flow_hash:
         return None
     return Refused(
@@ -249,13 +251,13 @@ def newest_runtime(runtimes: Iterable[Runtime]) -> Runtime | None:
     return max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)), default=None)
 
 
-def _runtime(record: Row, known: Known, live: Pinned | None, ran_on: PinnedRuntime | None) -> PinnedRuntime | Missing | Refused:
+def _runtime(row: Row, known: Known, live: Pinned | None, ran_on: PinnedRuntime | None) -> PinnedRuntime | Missing | Refused:
     """Returns the runtime that the row names, else that of the row it restores, else the live row's, else the newest.
 
     A name of the kept runtime means that runtime, even if the Runtime no longer exists: a Runtime never changes.
     """
     kept = ran_on or (live.runtime if live is not None else None)
-    requested = record.spec.runtime
+    requested = row.spec.runtime
     named = known.runtimes.get(requested) if requested is not None else None
     if kept is not None and (requested is None or (named is None and requested == kept.name)):
         runtime = kept

@@ -1,7 +1,7 @@
 """Defines every name, label, annotation and selector of the operator's objects, and the names of rows and WorkflowVersions.
 
 No other code builds one of these. The exception is a row that a surface creates unseen and without a key: the API server completes its name
-(`actions.deploy.record_of` has the prefix). `actions.create_app` and `model.triggers` turn users' names of Apps and triggers into names of
+(`actions.deploy.row_manifest` has the prefix). `actions.create_app` and `model.triggers` turn users' names of Apps and triggers into names of
 objects.
 """
 

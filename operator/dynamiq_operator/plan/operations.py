@@ -75,7 +75,7 @@ class CompleteRow:
     """The row's sequence, its pins, or both, each set once. The App becomes its owner."""
 
     app: App
-    record: Row
+    row: Row
     sequence: int | None
     pinned: Pinned | None
 
@@ -85,7 +85,7 @@ class OwnRow:
     """The App as the owner of a row restored from a backup, so that the row is deleted with it."""
 
     app: App
-    record: Row
+    row: Row
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class LeaveRow:
 class AdmitRow:
     """The row's admission, set once: no guard blocks it any more, and it is rolled out."""
 
-    record: Row
+    row: Row
     released: Released
 
 
@@ -109,7 +109,7 @@ class AdmitRow:
 class EndRow:
     """The outcome of the row's deploy, set once. `verification`: seconds of the verification if that failed it."""
 
-    record: Row
+    row: Row
     outcome: Outcome
     verification: float | None = None
 
@@ -118,13 +118,13 @@ class EndRow:
 class VerifyRow:
     """The row's passed verification, set once: from then on callers may reach its new pods."""
 
-    record: Row
+    row: Row
     verified: Verified
 
 
 @dataclass(frozen=True)
 class SetRowStatus:
-    record: Row
+    row: Row
     status: RowStatus
 
 

@@ -42,7 +42,7 @@ class TokenReviews(Generic[_V]):
         self._clock = clock
         self._known = Recent[str, _V](self.known_most)
         self._refused = Recent[str, bool](REFUSED_MOST)
-        self._tasks: dict[str, asyncio.Task[_V]] = {}
+        self._tasks: dict[str, asyncio.Task[_V | None]] = {}
         self._pending = Counter[bool]()
         self._slots = {was_valid: asyncio.Semaphore(AT_ONCE) for was_valid in (False, True)}
 
@@ -65,9 +65,12 @@ class TokenReviews(Generic[_V]):
                 raise self.busy()
             self._pending[was_valid] += 1
             task = self._tasks[digest] = asyncio.create_task(self._reviewed(token, digest, was_valid))
-        return await asyncio.shield(task)
+        if (user := await asyncio.shield(task)) is None:
+            # Each request gets an error of its own: a server adds headers to it.
+            raise self.refused()
+        return user
 
-    async def _reviewed(self, token: str, digest: str, was_valid: bool) -> _V:
+    async def _reviewed(self, token: str, digest: str, was_valid: bool) -> _V | None:
         try:
             async with self._slots[was_valid]:
                 user = await self.review(token)
@@ -77,8 +80,8 @@ class TokenReviews(Generic[_V]):
         if user is None:
             self._known.drop(digest)
             self._refused.put(digest, True, self._clock() + self.refused_for)
-            raise self.refused()
-        self._known.put(digest, user, self._clock() + self.known_for)
+        else:
+            self._known.put(digest, user, self._clock() + self.known_for)
         return user
 
 

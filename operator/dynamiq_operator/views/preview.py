@@ -71,7 +71,7 @@ class Side:
 class Preview:
     """A deploy of `app` that has not been performed.
 
-    `now`: what is live; None before the first deploy. `record`: what would be created. `no_op`: the App would run exactly what it runs, or
+    `now`: what is live; None before the first deploy. `row`: what would be created. `no_op`: the App would run exactly what it runs, or
     what is under way. `under_way`: a row in a rollout that would be overtaken. `warnings`: sentences for the caller. `restarts`: the App
     would run other pods than now. `switches`: calls move to these at once. `warm`: how many of them are ready, and how many start before
     calls move; None if unknown. `asleep`: the App is asleep now.
@@ -87,7 +87,7 @@ class Preview:
     flow_diff: tuple[str, ...]
     restarts: bool
     no_op: bool
-    record: Manifest
+    row: Manifest
     under_way: str | None = None
     warnings: tuple[str, ...] = ()
     switches: bool = False
@@ -165,7 +165,7 @@ class Preview:
         """Returns which guards block the row, if it bypasses them, and if it begins a hold."""
         lines = [f"it waits: {self.waits}"] if self.waits is not None else [f"it would wait: {each.message}" for each in self.guards]
         if self.bypass_reason is not None:
-            lines.insert(0, f"it goes past the rules: {self.bypass_reason}")
+            lines.insert(0, f"it bypasses the guards: {self.bypass_reason}")
         return [*lines, HOLDS] if self.begins_hold else lines
 
     def _moves(self) -> str:

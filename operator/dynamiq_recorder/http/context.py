@@ -16,7 +16,6 @@ from dynamiq_operator.model.runs import TOKEN_HEADER
 from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.serving.lanes import Lane
 from dynamiq_operator.serving.problems import HttpProblem
-from dynamiq_recorder.attribution import Attribution
 from dynamiq_recorder.http.arriving import Arriving
 from dynamiq_recorder.http.errors import unauthorized, unknown
 from dynamiq_recorder.identity.apps import Apps, KnownApp
@@ -27,6 +26,7 @@ from dynamiq_recorder.ingest.parsed import Prices
 from dynamiq_recorder.ingest.queue import Queue
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.observed import Metrics
+from dynamiq_recorder.row_feed import Attribution
 from dynamiq_recorder.store.interface import Retention, Store
 
 READS, READS_EACH, READS_WAITING = 4, 2, 64

@@ -49,7 +49,7 @@ def problem_of(error: Exception) -> HttpProblem:
         case Closed():
             return unavailable("this recorder is stopping: try again", 1)
         case Unavailable():
-            log.warning("the store cannot be read: %s", error)
+            log.warning("the store is not available: %s", error)
             return unavailable("the store of runs is not available: try again", 5)
         case RequestValidationError():
             return _invalid_request(error)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
-from dynamiq_recorder.store import archive, attribution, deleting, paging, reading, rebuilding, retention, schema, shares, writing
+from dynamiq_recorder.store import archive, deleting, paging, reading, reattribution, rebuilding, retention, schema, shares, writing
 from dynamiq_recorder.store.database import Connection, Database, Lines
 from dynamiq_recorder.store.filters import APP_OF
 from dynamiq_recorder.store.interface import NEWEST_FIRST, Archived, ArchivedKeys, ArchivedPage, Page, Retention, Sort, Written
@@ -41,7 +41,7 @@ class SqlStore:
             return sum(self.write(piece).new for piece in pieces)
 
     def put_rows(self, rows: Sequence[Row]) -> int:
-        return attribution.put_rows(self._database, rows)
+        return reattribution.put_rows(self._database, rows)
 
     def rows(self, app_uid: str) -> tuple[Row, ...]:
         with self._database.reading() as connection:

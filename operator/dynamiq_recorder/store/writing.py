@@ -16,7 +16,7 @@ from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.interface import Written
 from dynamiq_recorder.store.loading import Stored, stored
 from dynamiq_recorder.store.merging import Meeting, bare, meeting, union
-from dynamiq_recorder.store.periods import Periods, Times
+from dynamiq_recorder.store.row_periods import Periods, Times
 from dynamiq_recorder.store.tally import Tally
 from dynamiq_recorder.store.texts import clean, storable
 from dynamiq_recorder.store.thinning import NOTES, Thinned, Thinning

@@ -49,10 +49,10 @@ def test_what_is_previewed_is_what_is_written(script: Script, key: CallerKey | N
     assert (plan.preview.now, plan.preview.then.version) == (plan.preview.now, "v2")
     assert written(script) == []
     performed = perform_deploy(api, plan)
-    assert written(script) == [plan.record] == [plan.preview.record]
+    assert written(script) == [plan.row] == [plan.preview.row]
     assert not performed.is_replayed
     unseen = plan_unseen(REQUEST, deploy_claim(REQUEST, given.an_app().meta.uid, key))
-    assert unseen.record == plan.record, "the plan that nobody is shown has the same record"
+    assert unseen.row == plan.row, "the plan that nobody is shown has the same record"
 
 
 def test_a_preview_says_what_changes(script: Script) -> None:
@@ -84,7 +84,7 @@ def test_a_row_is_restored_though_its_version_is_gone() -> None:
     script = lacking(holding(given.app_manifest(), *rows, given.version_manifest("v2")), flow_path("v2"))
     script.on("GET", flow_path("v1"), {"metadata": {}, "data": {FLOW_KEY: given.flow("v1")}})
     plan = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, restores="chat-1"))
-    assert plan.record["spec"] == {"app": given.NAME, "restores": "chat-1"}
+    assert plan.row["spec"] == {"app": given.NAME, "restores": "chat-1"}
     assert (plan.preview.then.version, bool(plan.preview.flow_diff)) == ("v1", True)
 
 

@@ -92,7 +92,7 @@ def test_a_first_promotion_makes_the_version_the_app_and_the_row() -> None:
     assert "WorkflowVersion chat-v1 is put into production" in text
     performed = perform_promotion(api, plan)
     assert posted(script) == [("WorkflowVersion", PRODUCTION), ("App", PRODUCTION), ("Deployment", PRODUCTION)]
-    assert script.bodies("POST", ROWS.path(PRODUCTION)) == [plan.deploy.record] == [plan.preview.record]
+    assert script.bodies("POST", ROWS.path(PRODUCTION)) == [plan.deploy.row] == [plan.preview.row]
     record = performed.made["spec"]
     assert (record["workflowVersion"], record["runtime"], record["message"]) == ("v1", given.RUNTIME_NAME, "out")
     assert record["promotedFrom"] == {"namespace": STAGING, "app": given.NAME, "row": "chat-7", "hash": given.flow_hash("v1")}
@@ -105,8 +105,8 @@ def test_a_later_promotion_keeps_what_is_the_targets_own() -> None:
     lacking(script, flow_path("v0", PRODUCTION), VERSIONS.path(PRODUCTION, "chat-v0"))
     plan = plan_promotion(ScriptedApi(script), REQUEST)
     assert (plan.version, plan.new_app) == (None, None)
-    assert "runtime" not in plan.deploy.record["spec"]
-    assert "config" not in plan.deploy.record["spec"]
+    assert "runtime" not in plan.deploy.row["spec"]
+    assert "config" not in plan.deploy.row["spec"]
 
 
 def test_a_version_of_another_flow_gives_way_to_the_next_number() -> None:

@@ -135,7 +135,7 @@ def test_a_rejected_version_is_never_the_last_good_one() -> None:
 
 def test_its_plan_is_that_of_the_deploy() -> None:
     plan = plan_rollback(api(*HISTORY), RollbackRequest(*APP))
-    assert plan.record["spec"] == {"app": given.NAME, "restores": "chat-1"}
+    assert plan.row["spec"] == {"app": given.NAME, "restores": "chat-1"}
     assert plan.preview.then.version == "v1"
 
 

@@ -128,7 +128,7 @@ def test_a_rollback_says_that_git_waits_after_it(spec: Manifest, asked: Manifest
 
 
 def test_what_is_asked_of_the_rules_is_in_the_row() -> None:
-    record = plan(stage(), restores="chat-1", hold=False, bypass_reason="the shop is down").record
+    record = plan(stage(), restores="chat-1", hold=False, bypass_reason="the shop is down").row
     assert (record["spec"]["hold"], record["spec"]["bypass"]) == (False, {"reason": "the shop is down"})
 
 

@@ -159,7 +159,7 @@ def test_a_version_from_a_namespace_that_no_policy_names_is_refused_first(
     guarded(staging, soak)
     done = staging("promote", "chat", "--target-namespace", THERE, "--preview", *options)
     assert done.code == code
-    assert ("policy production takes versions from qa, dev alone, and not from demo" in done.err) is (code == 1)
+    assert ("policy production accepts versions only from qa, dev, not from demo" in done.err) is (code == 1)
 
 
 def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None:

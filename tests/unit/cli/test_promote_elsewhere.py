@@ -226,7 +226,7 @@ FROM_HERE = f"it comes from App chat in demo of cluster {HERE_ID}, but policy pr
     [
         (soak(), f"{FROM_HERE} from none (promotion.clusters)"),
         (soak(clusters=["us"]), f"{FROM_HERE} only from us (promotion.clusters)"),
-        (soak(clusters=[HERE_ID], namespaces=["qa"]), "policy production takes versions from qa alone, and not from demo"),
+        (soak(clusters=[HERE_ID], namespaces=["qa"]), "policy production accepts versions only from qa, not from demo"),
         (soak(AGES, clusters=[HERE_ID]), "it has to be live at its source (policy production)"),
         (soak(clusters=[HERE_ID]), ""),
     ],

@@ -20,7 +20,7 @@ def status(reason: str, message: str = "said", **details: Any) -> bytes:
     [
         (400, "BadRequest", errors.Invalid),
         (401, "Unauthorized", errors.Denied),
-        (403, "Forbidden", errors.Denied),
+        (403, "Forbidden", errors.Forbidden),
         (404, "NotFound", errors.NotFound),
         (409, "AlreadyExists", errors.AlreadyExists),
         (409, "Conflict", errors.Conflict),

@@ -167,9 +167,10 @@ def test_answers_count_and_silence_does_not(events: list[dict[str, Any]], error:
     assert each.state.answers == answers
 
 
-def test_the_first_failure_of_a_watch_that_resumes_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("status", [503, 410])
+def test_the_first_failure_of_a_watch_is_no_news(status: int, caplog: pytest.LogCaptureFixture) -> None:
     each = loop()
-    each.watch(error=HTTP[503], lasts=0)
+    each.watch(error=HTTP[status], lasts=0)
     assert not caplog.records
     each.watch(error=HTTP[503], lasts=0)
     assert "cannot be read, trying again: told" in caplog.text

@@ -11,7 +11,7 @@ import pytest
 from dynamiq_operator.model import cron, triggers
 from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.base import DNS_LABEL
-from dynamiq_operator.rest.triggers import serialize
+from dynamiq_operator.rest.triggers.responses import TriggerEvent
 
 NOW = datetime(2026, 11, 24, 22, 0, tzinfo=UTC)
 BEFORE, AFTER = "2026-11-24T21:59:59Z", "2026-11-24T22:00:01Z"
@@ -76,8 +76,8 @@ def test_the_limit_is_that_of_the_schema() -> None:
 )
 def test_how_a_run_ended(status: dict[str, Any], told: tuple[str, str | None, str | None]) -> None:
     job = {"metadata": {"uid": "u", "name": "run", "creationTimestamp": BEFORE}, "status": status}
-    event = serialize.event("t", job)
-    assert (event["status"], event["ended_at"], event["message"]) == told
+    event = TriggerEvent.of("t", job)
+    assert (event.status, event.ended_at, event.message) == told
 
 
 GOOD = [

@@ -88,7 +88,7 @@ def test_the_status_of_a_row_that_is_live_at_once_is_written_once() -> None:
     world.deploy("again", "v1")
     wrote = []
     while operations := world.plan().operations:
-        wrote += [each for each in operations if isinstance(each, SetRowStatus) and each.record.name == "again"]
+        wrote += [each for each in operations if isinstance(each, SetRowStatus) and each.row.name == "again"]
         world.perform(operations)
     row = world.rows["again"]
     assert row.status.observed_generation == row.meta.generation

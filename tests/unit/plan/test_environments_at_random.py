@@ -184,9 +184,9 @@ class Story:
         live = context.history.live.name if context.history.live is not None else None
         rows = [row for row in self.world.rows.values() if row.outcome is None or row.name == live]
         pinned = {row.name: row.pinned for row in rows if row.pinned is not None}
-        pinned |= {each.record.name: each.pinned for each in operations if isinstance(each, CompleteRow) and each.pinned is not None}
+        pinned |= {each.row.name: each.pinned for each in operations if isinstance(each, CompleteRow) and each.pinned is not None}
         self.know(pinned.values())
-        released = {each.record.name for each in operations if isinstance(each, AdmitRow)}
+        released = {each.row.name for each in operations if isinstance(each, AdmitRow)}
         released |= {row.name for row in rows if row.spec.released is not None or row.spec.bypass is not None}
         approved = {
             each.environment for name, each in pinned.items() if (name in released or not each.guards) and each.environment is not None

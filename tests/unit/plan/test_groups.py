@@ -98,7 +98,7 @@ def test_a_row_whose_pins_are_refused_holds_up_those_chained_to_it_alone() -> No
     world.deploy("d", "v3")
 
     def refused(operation: Operation) -> bool:
-        return isinstance(operation, operations.CompleteRow) and operation.record.name == "b"
+        return isinstance(operation, operations.CompleteRow) and operation.row.name == "b"
 
     lines = shown(done_without(world, refused))
     assert "c: #3" in lines

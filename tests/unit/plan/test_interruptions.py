@@ -147,7 +147,7 @@ def test_a_paused_replica_that_wakes_up_with_an_old_plan_completes_nothing_twice
         old = world.plan().operations
         world.settle()
         with contextlib.suppress(Stale):
-            world.perform([action for action in old if hasattr(action, "record") or hasattr(action, "status")])
+            world.perform([action for action in old if hasattr(action, "row") or hasattr(action, "status")])
         world.settle()
 
     world = play(SCENARIOS[name], behind)

@@ -19,8 +19,8 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Row
 from dynamiq_recorder import model, options, upkeep
 from dynamiq_recorder.__main__ import main
-from dynamiq_recorder.attribution import row_of
 from dynamiq_recorder.model import NO_TOKENS, Tokens, Wholeness
+from dynamiq_recorder.row_feed import row_of
 from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.table import PriceFile

@@ -25,7 +25,7 @@ BROKEN = (
     ("dynamiq_operator/helpers.py", "# a module that is in no layer", NO_LAYER),
     (
         "dynamiq_operator/controller/observing/observe.py",
-        "from dynamiq_operator.controller.execute import records",
+        "from dynamiq_operator.controller.execute import rows",
         "controller.observing, controller.execute",
     ),
     ("dynamiq_operator/kube/client.py", "from dynamiq_operator.controller.cached.cache import Cache", "kube, controller"),
@@ -46,9 +46,9 @@ BROKEN = (
     ),
     ("dynamiq_operator/controller/helpers.py", "# a module of the controller that is in no layer of it", NO_LAYER),
     (
-        "dynamiq_operator/controller/execute/records.py",
+        "dynamiq_operator/controller/execute/rows.py",
         "from dynamiq_operator.controller.execute import children",
-        "controller.execute.records, controller.execute.children",
+        "controller.execute.rows, controller.execute.children",
     ),
     ("dynamiq_operator/cli/output.py", "from dynamiq_operator.cli import progress", "cli.output, cli.progress"),
     ("dynamiq_operator/cli/commands/diff.py", "from dynamiq_operator.cli.commands import status", "cli.commands.diff, cli.commands.status"),

@@ -181,11 +181,11 @@ class GuardedRows:
     def _do(self, operation: Operation) -> None:
         self._last = max(self._last, self._reserved)
         match operation:
-            case CompleteRow(record=record, sequence=sequence, pinned=pinned):
+            case CompleteRow(row=record, sequence=sequence, pinned=pinned):
                 self._set_once(record.name, sequence=sequence, pinned=pinned.as_json() if pinned is not None else None)
-            case AdmitRow(record=record, released=released):
+            case AdmitRow(row=record, released=released):
                 self._set_once(record.name, released=released.as_json())
-            case EndRow(record=record, outcome=outcome):
+            case EndRow(row=record, outcome=outcome):
                 self._set_once(record.name, outcome=outcome.as_json())
             case CreateRow(name=name, content=asked, created_by=by):
                 if name not in self.rows:

@@ -30,13 +30,13 @@ def _line(action: operations.Operation) -> str:
             return f"app: Ready={ready.status} {ready.reason}, last #{status.last_sequence or 0}"
         case operations.SetAppConditions(conditions=conditions):
             return f"app: {conditions[-1]['type']}={conditions[-1]['status']} {conditions[-1]['reason']}"
-        case operations.CompleteRow(record=record, sequence=sequence, pinned=pinned):
+        case operations.CompleteRow(row=row, sequence=sequence, pinned=pinned):
             number = f" #{sequence}" if sequence else ""
-            return f"{record.name}:{number}" + (f" pinned {pinned.workflow_version}" if pinned else "")
-        case operations.EndRow(record=record, outcome=outcome):
-            return f"{record.name}: {outcome.result.value}"
-        case operations.SetRowStatus(record=record, status=row_status):
-            return f"{record.name} reads {row_status.phase.value if row_status.phase else '-'}"
+            return f"{row.name}:{number}" + (f" pinned {pinned.workflow_version}" if pinned else "")
+        case operations.EndRow(row=row, outcome=outcome):
+            return f"{row.name}: {outcome.result.value}"
+        case operations.SetRowStatus(row=row, status=row_status):
+            return f"{row.name} reads {row_status.phase.value if row_status.phase else '-'}"
         case operations.CreateChild(manifest=manifest):
             return f"create {manifest['kind']}"
         case operations.ApplyChild(manifest=manifest, changed_field=found):

@@ -13,7 +13,7 @@ from tests.support import factories as given
 
 NOW = Side("v1", "sha256:1", "1.0.0", "tiny-1.0.0", "image:1", given.CONFIG, row="chat-a", sequence=1)
 THEN = Side("v2", "sha256:2", "1.1.0", "tiny-1.1.0", "image:2", given.CONFIG)
-PREVIEW = Preview("demo", "chat", NOW, THEN, ("--- v1", "+++ v2", "@@ -1 +1 @@"), restarts=True, no_op=False, record={})
+PREVIEW = Preview("demo", "chat", NOW, THEN, ("--- v1", "+++ v2", "@@ -1 +1 @@"), restarts=True, no_op=False, row={})
 
 
 def test_each_part_says_from_what_to_what() -> None:

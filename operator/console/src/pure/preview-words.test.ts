@@ -42,7 +42,7 @@ describe("the rules for deploys", () => {
     const guards = [{ message: "somebody else would have to approve it (policy production)" }];
     expect(says({ guards })).toContain("It would wait: somebody else would have to approve it (policy production)");
     expect(says({ begins_hold: true })).toContain("Changes from Git are on hold after it, until somebody resumes them");
-    expect(says({ bypass_reason: "it loses invoices" })).toContain("It goes past the rules: it loses invoices");
+    expect(says({ bypass_reason: "it loses invoices" })).toContain("It bypasses the guards: it loses invoices");
     expect(consequencesOf(previewed({ guards })).at(-1)?.kind).toBe("attention");
   });
 });

@@ -102,7 +102,7 @@ export function consequencesOf(preview: Preview): Consequence[] {
 /** What the rules for deploys make of it. */
 function rulesOf({ bypass_reason: reason, guards, begins_hold: holds }: Preview): Consequence[] {
   const said = guards.map(({ message }) => `It would wait: ${message}`);
-  if (reason !== null) said.unshift(`It goes past the rules: ${reason}`);
+  if (reason !== null) said.unshift(`It bypasses the guards: ${reason}`);
   if (holds) said.push("Changes from Git are on hold after it, until somebody resumes them");
   return said.map((says) => ({ kind: "attention", says }));
 }

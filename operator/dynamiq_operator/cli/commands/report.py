@@ -28,7 +28,7 @@ def add_arguments(command: parsing.Parser) -> None:
     fields = ", ".join(in_camel_case(column.key) for column in COLUMNS)
     parsing.describe(
         command,
-        "It lists every deploy that began in the period, the earliest first. For each App in it, `report` computes every digest anew, as"
+        "It lists every deploy that began in the period, the earliest first. For each App whose rows it reads, `report` computes every digest anew, as"
         " `verify` does, also of rows outside the period. -o csv is for spreadsheets: text that they would run as a formula begins with an"
         f" apostrophe. -o md is a document. -o json has since, until, fits, says, histories, and deploys with these fields: {fields}.",
         (

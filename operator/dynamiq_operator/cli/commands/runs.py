@@ -30,7 +30,7 @@ def add_arguments(command: parsing.Parser) -> None:
         "TOKENS are those of input and output; a cost that is partly unknown begins with ≥. -o wide adds version, models,"
         " session, user, tags and the reason of a failure. -o jsonl is an export, the oldest first: each matching run, complete, on a"
         " line of its own. --watch reads every two seconds, or less often if a read takes longer. It misses a run that"
-        f" ends over a day after it began, or after {OVERTAKEN} that began later. It prints at most {WATCHED_MOST} at a time.",
+        f" ends over a day after it began, or after {OVERTAKEN} that began later, and all but the newest {WATCHED_MOST} of one read.",
         (
             "support --since 1h --status failed --status timed_out",
             "support --row 12 --sort slowest --limit 10",

@@ -175,12 +175,12 @@ class ArchiveWriter(RecorderReader):
         try:
             # A row from before a restore has another owner. It was read by this App's uid, so it is this App's.
             raw = {**data, "metadata": {**data["metadata"], "ownerReferences": []}}
-            record = read(Row, raw) if chain.fits_alone(data["spec"]) else None
+            row = read(Row, raw) if chain.fits_alone(data["spec"]) else None
         except (KeyError, TypeError, AttributeError):
-            record = None
-        if not isinstance(record, Row) or record.name != name:
+            row = None
+        if not isinstance(row, Row) or row.name != name:
             raise RecorderError(f"what it says of row {name} cannot be read, or does not have its digests")
-        return record
+        return row
 
     async def _archived_flow(self, app_uid: str, digest: str) -> str | None:
         data = await self._get(app_uid, f"flows/{digest}")

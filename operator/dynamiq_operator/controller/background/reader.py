@@ -113,14 +113,15 @@ class BackgroundReader:
             kept.task.add_done_callback(self._tasks.discard)
 
     async def _run(self, app: AppKey, kept: Kept, read: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-        has_answer = False
+        has_answer = has_crashed = False
         try:
             has_answer = await read()
         except Exception:
-            log.exception("App %s/%s: a read in the background has failed, and begins again", *app)
+            has_crashed = True
+            log.exception("App %s/%s: %s has failed, and begins again", *app, type(self).__name__)
         if kept.task is asyncio.current_task():  # else it was stopped, and another read may be under way
             kept.task, kept.failures = None, 0 if has_answer else kept.failures + 1
-            kept.not_before = self._clock() + self._pauses.after(kept.failures)
+            kept.not_before = self._clock() + (self._pauses.most if has_crashed else self._pauses.after(kept.failures))
             self._requeue(app)
 
     def _connector(self) -> aiohttp.TCPConnector:

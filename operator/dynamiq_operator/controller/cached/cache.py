@@ -36,7 +36,7 @@ from dynamiq_operator.kube.resources import (
 from dynamiq_operator.model import names
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import CLOSED
+from dynamiq_operator.model.row import CLOSED
 
 AppKey = tuple[str, str]
 """Namespace and name of an App."""

@@ -14,7 +14,7 @@ from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.namespaces import selects
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.policy import NamespaceSelector
-from dynamiq_operator.model.record import Source
+from dynamiq_operator.model.row import Source
 
 Key = tuple[str, str]
 """Namespace and name."""

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
-from dynamiq_operator.controller.execute import children, evaluations, events, gate_keys, hostnames, records, runs, statuses
+from dynamiq_operator.controller.execute import children, evaluations, events, gate_keys, hostnames, rows, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.turns import Turns
 from dynamiq_operator.controller.hostnames.claims import Claims
@@ -26,14 +26,14 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.SetAppStatus: statuses.set_app_status,
     operations.SetAppConditions: statuses.set_app_conditions,
     operations.SetRowStatus: statuses.set_record_status,
-    operations.CreateRow: records.create_record,
-    operations.CompleteRow: records.complete_record,
-    operations.AdmitRow: records.release_record,
-    operations.EndRow: records.end_record,
-    operations.VerifyRow: records.verify_record,
-    operations.OwnRow: records.own_record,
-    operations.LeaveRow: records.leave_record,
-    operations.DeleteRow: records.delete_record,
+    operations.CreateRow: rows.create_row,
+    operations.CompleteRow: rows.complete_row,
+    operations.AdmitRow: rows.admit_row,
+    operations.EndRow: rows.end_row,
+    operations.VerifyRow: rows.verify_row,
+    operations.OwnRow: rows.own_row,
+    operations.LeaveRow: rows.leave_row,
+    operations.DeleteRow: rows.delete_row,
     operations.CreateChild: children.create_child,
     operations.ApplyChild: children.apply_child,
     operations.OwnChild: children.own_child,

@@ -30,7 +30,7 @@ async def set_record_status(execution: Execution, operation: operations.SetRowSt
 
     Raises errors.Conflict if the row was written since the snapshot.
     """
-    await _set_status(execution, ROWS, operation.record.meta, operation.status)
+    await _set_status(execution, ROWS, operation.row.meta, operation.status)
 
 
 async def _set_status(execution: Execution, resource: ApiResource, meta: Meta, status: Part) -> None:

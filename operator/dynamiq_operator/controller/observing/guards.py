@@ -62,7 +62,7 @@ class GuardReader:
         """
         denied, problems = self._denials.of(namespace), _Problems()
         problems.reasons += [f"{plural} cannot be listed: {denied[resource]}" for resource, plural in NEEDED.items() if resource in denied]
-        every = tuple(record for record in records if record.outcome is None or _holds(record))
+        every = tuple(row for row in records if row.outcome is None or _holds(row))
         policies = tuple(problems.readable(self._policies(namespace, denied, problems)))
         approvals = tuple(
             sorted(problems.readable(self._approvals(namespace, every)), key=lambda each: (each.meta.created, each.meta.name))
@@ -93,9 +93,9 @@ class GuardReader:
 
     def _approvals(self, namespace: str, records: Iterable[Row]) -> Iterator[Approval | Unreadable]:
         """Yields the Approvals of what these rows pin. Any other Approval counts for nothing, readable or not."""
-        for record in records:
-            if record.pinned is not None:
-                approvals = self._cache.guards.valid_approvals(namespace, record.name, record.pinned.digest, record.spec.created_by)
+        for row in records:
+            if row.pinned is not None:
+                approvals = self._cache.guards.valid_approvals(namespace, row.name, row.pinned.digest, row.spec.created_by)
                 yield from (self._as(Approval, raw) for raw in approvals)
 
     def _rejections(self, namespace: str, problems: _Problems) -> dict[str, Rejection]:
@@ -107,21 +107,21 @@ class GuardReader:
     ) -> dict[str, Rejection]:
         """Returns the Rejections of undecided promotions in the source namespace, by row name."""
         at_source, rejections = dict[str, Rejection](), dict[str, dict[str, Rejection]]()
-        for record in undecided:
-            source = record.spec.promoted_from
+        for row in undecided:
+            source = row.spec.promoted_from
             if source is None or source.cluster is not None:
                 continue
             if not self._denials.is_watched(source.namespace):
-                if promotions is not None and _is_promotion(record, await promotions):
+                if promotions is not None and _is_promotion(row, await promotions):
                     listed = await self._listed(source.namespace, source.hash, problems)
-                    at_source |= {record.name: listed[source.hash]} if source.hash in listed else {}
+                    at_source |= {row.name: listed[source.hash]} if source.hash in listed else {}
                 continue
             if source.namespace not in rejections:
                 if (reason := self._denials.of(source.namespace).get(REJECTIONS)) is not None:
                     problems.reasons.append(f"{NEEDED[REJECTIONS]} cannot be listed: {reason}")
                 rejections[source.namespace] = self._rejections(source.namespace, problems)
             if source.hash in rejections[source.namespace]:
-                at_source[record.name] = rejections[source.namespace][source.hash]
+                at_source[row.name] = rejections[source.namespace][source.hash]
         return at_source
 
     async def _listed(self, namespace: str, flow: str, problems: _Problems) -> dict[str, Rejection]:
@@ -147,16 +147,16 @@ class GuardReader:
         return parsed
 
 
-def is_undecided(record: Row) -> bool:
+def is_undecided(row: Row) -> bool:
     """Returns True if a row is unpinned or waiting."""
-    return waits(record) or (record.pinned is None and record.outcome is None)
+    return waits(row) or (row.pinned is None and row.outcome is None)
 
 
-def _is_promotion(record: Row, promotions: Mapping[str, Row]) -> bool:
+def _is_promotion(row: Row, promotions: Mapping[str, Row]) -> bool:
     """Returns True if a row's source is verified. Rejections elsewhere do not count for a row that only claims a source."""
-    if record.pinned is None:
-        return record.name in promotions
-    return record.pinned.promoted_from is not None and bool(record.pinned.promoted_from.verified)
+    if row.pinned is None:
+        return row.name in promotions
+    return row.pinned.promoted_from is not None and bool(row.pinned.promoted_from.verified)
 
 
 def _in_force(rejections: Iterable[Rejection]) -> dict[str, Rejection]:
@@ -165,6 +165,6 @@ def _in_force(rejections: Iterable[Rejection]) -> dict[str, Rejection]:
     return {each.spec.workflow_hash: each for each in sorted(valid, key=lambda each: (each.meta.created, each.meta.name), reverse=True)}
 
 
-def _holds(record: Row) -> bool:
+def _holds(row: Row) -> bool:
     """Returns True if Git's changes are on hold while this row is live: an Approval ends that."""
-    return record.pinned is not None and (record.pinned.holds is not None or record.pinned.source is Source.REVERT)
+    return row.pinned is not None and (row.pinned.holds is not None or row.pinned.source is Source.REVERT)

@@ -208,10 +208,10 @@ class Observer:
         """Returns why kinds of children cannot be listed, by kind. Raises errors.Denied for a kind that decisions need."""
         denials = self._denials.of(namespace)
         needed = set(ESSENTIAL)
-        for record in records:
-            if record.outcome is None and record.pinned is None:
+        for row in records:
+            if row.outcome is None and row.pinned is None:
                 needed |= {VERSIONS, RUNTIMES}
-            elif record.outcome is None and record.pinned is not None and record.pinned.workflow_hash not in flows:
+            elif row.outcome is None and row.pinned is not None and row.pinned.workflow_hash not in flows:
                 needed.add(VERSIONS)  # its flow is in one of them: without that its deploy would fail
         for resource, reason in denials.items():
             if resource in needed:
@@ -279,7 +279,7 @@ class Observer:
         self, key: AppKey, app: App, records: dict[str, Row], children: Mapping[ChildKey, Manifest]
     ) -> dict[str, Row | Unreadable]:
         """Returns closed rows, which are not watched, that a watched row or the App's status names."""
-        row_names = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
+        row_names = {row.spec.restores for row in records.values() if row.spec.restores and not row.pinned}
         if app.status.live is not None:
             row_names.add(app.status.live.row)
         if (last_good := standby_to_make(app, children, self._client.now())) is not None:
@@ -313,7 +313,7 @@ class Observer:
 
     async def _authors_stamped_since(self, records: Iterable[Row]) -> datetime | None:
         """Returns since when the policy that stamps authors and its binding have existed; reads that only if a row is unpinned."""
-        if all(record.pinned or record.outcome for record in records):
+        if all(row.pinned or row.outcome for row in records):
             return None
         return await self._stamps.since(names.AUTHOR_POLICY)
 
@@ -328,7 +328,7 @@ class Observer:
         return runtimes
 
     async def _versions(self, namespace: str, app: App, records: Iterable[Row], unknown: dict[ChildKey, str]) -> AsyncIterator[Version]:
-        workflows = {app.spec.workflow} | {record.pinned.workflow for record in records if record.pinned}
+        workflows = {app.spec.workflow} | {row.pinned.workflow for row in records if row.pinned}
         for workflow in sorted(workflows):
             for number, raw in enumerate(list(self._cache.versions(namespace, workflow)), 1):
                 if number % VERSIONS_AT_ONCE == 0:
@@ -358,9 +358,9 @@ class Observer:
     async def _ledger(self, key: AppKey, app: App, records: Iterable[Row], state: KeptState, *, needed: bool = False) -> Ledger:
         """Returns the whole history: read once, when a decision first needs it, and updated from then on."""
         if state.ledger is None:
-            settled = all(record.pinned or record.outcome for record in records)
+            settled = all(row.pinned or row.outcome for row in records)
             # When a row goes live under strategy Switch, the whole history decides what the standby runs.
-            settled = settled and not (app.spec.rollout.switches and any(record.outcome is None for record in records))
+            settled = settled and not (app.spec.rollout.switches and any(row.outcome is None for row in records))
             limited = app.spec.history is not None and app.spec.history.limit is not None
             if settled and app.spec.deploy is None and not limited and not needed and not hold_needs_history(app, records):
                 return Ledger()

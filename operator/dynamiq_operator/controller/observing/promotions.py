@@ -22,26 +22,26 @@ async def read_sources(client: Client, cache: Cache, records: Iterable[Row], unk
     `unknown`: gets why an existing source is unreadable. Raises errors.ApiError.
     """
     sources = {}
-    for record in records:
-        source = record.spec.promoted_from
+    for row in records:
+        source = row.spec.promoted_from
         # A row of this cluster with the name of one in another cluster is a different row.
-        if source is None or source.cluster is not None or record.outcome or (record.pinned and not waits(record)):
+        if source is None or source.cluster is not None or row.outcome or (row.pinned and not waits(row)):
             continue
         try:
             raw = await client.get(ROWS, source.namespace, source.row)
         except errors.NotFound:
             continue
         except errors.Denied as error:
-            if record.pinned:  # the source of an unpinned row that may not be read is unverified
-                unknown[(ROWS.kind, record.name)] = f"the row that it promotes cannot be read: {error}"
+            if row.pinned:  # the source of an unpinned row that may not be read is unverified
+                unknown[(ROWS.kind, row.name)] = f"the row that it promotes cannot be read: {error}"
             continue
         if _is_of_former(cache, source.namespace, raw):
             continue  # it is about to be deleted, with an App that is missing
         promoted = read(Row, raw)
         if isinstance(promoted, Unreadable):
-            unknown[(ROWS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"
+            unknown[(ROWS.kind, row.name)] = f"the row that it promotes cannot be read: {promoted.why}"
         else:
-            sources[record.name] = await _as_served(client, cache, source.namespace, promoted)
+            sources[row.name] = await _as_served(client, cache, source.namespace, promoted)
     return sources
 
 

@@ -123,8 +123,8 @@ def notifications_of(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Not
             last = place
             if (changed := _written(operation, rows)) is not None:
                 rows[changed.meta.uid] = changed
-    ended = {each.record.meta.uid for each in done if isinstance(each, AdmitRow | EndRow)}
-    changed_uids = ended | {each.record.meta.uid for each in done if isinstance(each, SetRowStatus) and each.status.waits is not None}
+    ended = {each.row.meta.uid for each in done if isinstance(each, AdmitRow | EndRow)}
+    changed_uids = ended | {each.row.meta.uid for each in done if isinstance(each, SetRowStatus) and each.status.waits is not None}
     emits = [(each, each.about) for each in done[:last] if isinstance(each, Emit)]
     return (
         *(each for row in snapshot.rows.observed if row.meta.uid in changed_uids for each in _approvals(snapshot, row)),
@@ -161,15 +161,15 @@ def _of_life(app: App, row: Row) -> Iterator[Notification]:
 def _written(operation: Operation, rows: Mapping[str, Row]) -> Row | None:
     """Returns the row as an operation left it; None if it wrote no row."""
     match operation:
-        case CompleteRow(record=row, sequence=sequence, pinned=pinned):
+        case CompleteRow(row=row, sequence=sequence, pinned=pinned):
             return completed(rows.get(row.meta.uid, row), sequence=sequence, pinned=pinned)
-        case AdmitRow(record=row, released=released):
+        case AdmitRow(row=row, released=released):
             return completed(rows.get(row.meta.uid, row), released=released)
-        case VerifyRow(record=row, verified=verified):
+        case VerifyRow(row=row, verified=verified):
             return completed(rows.get(row.meta.uid, row), verified=verified)
-        case EndRow(record=row, outcome=outcome):
+        case EndRow(row=row, outcome=outcome):
             return completed(rows.get(row.meta.uid, row), outcome=outcome)
-        case SetRowStatus(record=row, status=status):
+        case SetRowStatus(row=row, status=status):
             return replace(rows.get(row.meta.uid, row), status=status)
         case _:
             return None

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
-def kind_of(guards: ObservedGuards, record: Row, pinned: Pinned) -> RowKind:
+def kind_of(guards: ObservedGuards, row: Row, pinned: Pinned) -> RowKind:
     """Returns the kind of a row that has, or will get, these pins. Every row made by automation is from Git, whatever it deploys."""
     if pinned.source is Source.REVERT:
         return RowKind.ROLLBACK
-    if pinned.source is Source.APP or is_automation(guards.policies, record.spec.created_by or ""):
+    if pinned.source is Source.APP or is_automation(guards.policies, row.spec.created_by or ""):
         return RowKind.GIT
-    if record.spec.is_rollback:
+    if row.spec.is_rollback:
         return RowKind.ROLLBACK
-    return RowKind.PROMOTION if record.spec.promoted_from is not None else RowKind.DEPLOY
+    return RowKind.PROMOTION if row.spec.promoted_from is not None else RowKind.DEPLOY
 
 
 def is_automation(policies: Iterable[DeployPolicy], user: str) -> bool:

@@ -21,7 +21,7 @@ from dynamiq_operator.plan.history.lifecycle import applies_once_admitted
 def guarded(context: Context, row: Row, pinned: Pinned) -> Pinned | Refused | NotReadable:
     """Returns the pins with the parts that guards add; unchanged if no guard applies, which saves a write.
 
-    Refused if the rules never allow the row. Unknown if it would wait but the cluster cannot store why.
+    Refused if the rules never allow the row. NotReadable if it would wait but the cluster cannot store why.
     """
     kind = kind_of(context.snapshot.guards, row, pinned)
     if why := why_never(context, row, pinned, kind):

@@ -54,8 +54,8 @@ class LedgerRow:
         return self.source is Source.APP
 
     @classmethod
-    def of(cls, record: Row) -> LedgerRow:
-        return cls._of(record.name, record.meta.uid, record.raw_spec)
+    def of(cls, row: Row) -> LedgerRow:
+        return cls._of(row.name, row.meta.uid, row.raw_spec)
 
     @classmethod
     def of_raw(cls, raw: Mapping[str, Any]) -> LedgerRow:

@@ -129,12 +129,10 @@ def _object(operation: Operation) -> str | None:
     match operation:
         case Emit():
             return None
-        case (
-            CompleteRow(record=record) | AdmitRow(record=record) | VerifyRow(record=record) | EndRow(record=record) | OwnRow(record=record)
-        ):
-            return row_group(record)
-        case SetRowStatus(record=record):
-            return row_status_group(record)
+        case CompleteRow(row=row) | AdmitRow(row=row) | VerifyRow(row=row) | EndRow(row=row) | OwnRow(row=row):
+            return row_group(row)
+        case SetRowStatus(row=row):
+            return row_status_group(row)
         case LeaveRow(meta=meta):
             return f"left row {meta.name}"
         case CreateChild(manifest=raw) | ApplyChild(manifest=raw) | RunOnce(manifest=raw):

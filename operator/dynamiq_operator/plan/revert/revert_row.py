@@ -46,10 +46,10 @@ def good_row(ledger: Ledger, guards: ObservedGuards) -> Ran | None:
     return last_good(ledger.ran, {row.name for row in ledger.all() if row.flow_hash in bad} if bad else ())
 
 
-def is_by_operator(operator: OperatorState, app: App, record: Row) -> bool:
+def is_by_operator(operator: OperatorState, app: App, row: Row) -> bool:
     """Returns True for an unpinned row that the operator made as a revert: the API server stamps who creates a row."""
     account = operator.account
-    return bool(account) and record.spec.created_by == account and names.may_revert(app.meta.name, record.name)
+    return bool(account) and row.spec.created_by == account and names.may_revert(app.meta.name, row.name)
 
 
 def reverts_live(context: Context, record: Row) -> bool:

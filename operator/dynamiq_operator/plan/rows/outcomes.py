@@ -1,6 +1,9 @@
 """Ends rows: each gets its outcome once, with the Events about it. It does not decide which row ends.
 
-The API server enforces who may write an outcome (`manifests/admission/guard-rows.yaml`), and that it is set once (`model.record.SET_ONCE`).
+A row fails by `plan.rollout.evaluation.evaluate` once it rolls out, and before that by `rows.numbering` (it can never be pinned) or
+`rows.admission` (rejected, withdrawn).
+
+The API server enforces who may write an outcome (`manifests/admission/guard-rows.yaml`), and that it is set once (`model.row.SET_ONCE`).
 """
 
 from __future__ import annotations

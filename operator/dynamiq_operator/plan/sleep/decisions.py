@@ -1,4 +1,7 @@
-"""Plans the operations of an App's sleep: it creates and deletes the gate's slice, and scales the workload to 0 and back."""
+"""Plans the operations of an App's sleep: it creates and deletes the gate's slice, and scales the workload to 0 and back.
+
+A call to a sleeping App is not seen here: the gate wakes for it (`gate.waking.Waker.wake`).
+"""
 
 from __future__ import annotations
 

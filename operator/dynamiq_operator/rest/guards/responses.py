@@ -91,9 +91,7 @@ class RejectionResponse(ResponseModel):
     reason: str
     created_at: Time
     created_by: Author | None
-    withdrawn: Annotated[
-        WithdrawnShape | None, Field(description="When the rejection ended: after that the version may be deployed again.")
-    ]
+    withdrawn: Annotated[WithdrawnShape | None, Field(description="Who withdrew it and why: the version may be deployed again.")]
     message: Annotated[str, Field(description="The same in a sentence.")]
 
     @classmethod

@@ -43,7 +43,9 @@ async def read_body(headers: Headers, receive: Receive, most: int = BODY_MAX) ->
     if (bodies.announced(headers) or 0) <= most:
         _check_type(headers)
     pace = bodies.BodyPace(SILENT_MOST, 1, BODY_WITHIN)
-    return await bodies.read(headers, receive, most, pace, f"a body is at most {most} bytes", "the body came too slowly: send it at once")
+    return await bodies.read(
+        headers, receive, most, pace, f"a body is at most {most} bytes", "the body arrived too slowly: send it at once"
+    )
 
 
 async def parse_body(body: bytes) -> Any:

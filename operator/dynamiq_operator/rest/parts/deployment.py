@@ -158,8 +158,8 @@ class GuardResponse(ResponseModel):
     policy: Annotated[str | None, Field(description="The DeployPolicy that requires it.")]
     until: Annotated[Time | None, Field(description="Until when, if time alone ends it.")]
     seconds: Annotated[int | None, Field(description="Soaking: seconds for which a promoted version must be live at its source.")]
-    namespaces: Annotated[list[str] | None, Field(description="Soaking: where its source has to be. None: anywhere.")]
-    clusters: Annotated[list[str] | None, Field(description="Soaking: other clusters in which its source may be. None: in no other.")]
+    namespaces: Annotated[list[str] | None, Field(description="Soaking: namespaces of the source. None: any.")]
+    clusters: Annotated[list[str] | None, Field(description="Soaking: other clusters that the source may be in. None: no other.")]
 
 
 class DeployableShape(ResponseModel):

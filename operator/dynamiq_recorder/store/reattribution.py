@@ -10,7 +10,7 @@ from dynamiq_recorder.store import archive, rollups, shares
 from dynamiq_recorder.store.database import MANY, Cell, Connection, Database, pieces
 from dynamiq_recorder.store.deleting import take_out
 from dynamiq_recorder.store.loading import stored
-from dynamiq_recorder.store.periods import changed
+from dynamiq_recorder.store.row_periods import changed
 from dynamiq_recorder.store.tally import Tally
 from dynamiq_recorder.store.writing import app_keys, periods
 

@@ -13,7 +13,7 @@ from dynamiq_operator.model.objects import App, Manifest, Meta, Row
 from dynamiq_operator.plan import operations
 
 
-async def create_record(execution: Execution, operation: operations.CreateRow) -> None:
+async def create_row(execution: Execution, operation: operations.CreateRow) -> None:
     """Creates a row, which the App owns from the beginning. If the App is deleted now, so is the row, and no other App of the name gets it.
 
     An existing row of that name is from an earlier attempt: the name is a hash of what the row requests.
@@ -39,57 +39,57 @@ async def create_record(execution: Execution, operation: operations.CreateRow) -
     execution.cache.update(ROWS, created)
 
 
-async def complete_record(execution: Execution, operation: operations.CompleteRow) -> None:
+async def complete_row(execution: Execution, operation: operations.CompleteRow) -> None:
     """Sets sequence, pins, or both, and the App as owner, in one request."""
     spec: Manifest = {}
     if operation.sequence is not None:
         spec["sequence"] = operation.sequence
     if operation.pinned is not None:
         spec["pinned"] = operation.pinned.as_json()
-    await _require_owner(execution, operation.app, operation.record)
+    await _require_owner(execution, operation.app, operation.row)
     patch = {"metadata": {"ownerReferences": [owner(operation.app)]}, "spec": spec}
-    execution.state.update_ledger(Row.of(await _patch(execution, operation.record.meta, patch)))
-    if operation.pinned is not None and not operation.pinned.guards and operation.record.spec.bypass is not None:
+    execution.state.update_ledger(Row.of(await _patch(execution, operation.row.meta, patch)))
+    if operation.pinned is not None and not operation.pinned.guards and operation.row.spec.bypass is not None:
         execution.metrics.bypassed()
 
 
-async def release_record(execution: Execution, operation: operations.AdmitRow) -> None:
+async def admit_row(execution: Execution, operation: operations.AdmitRow) -> None:
     """Sets that the row is admitted."""
     released = {"spec": {"released": operation.released.as_json()}}
-    execution.state.update_ledger(Row.of(await _patch(execution, operation.record.meta, released)))
-    if operation.record.spec.bypass is not None:  # the App was suspended
+    execution.state.update_ledger(Row.of(await _patch(execution, operation.row.meta, released)))
+    if operation.row.spec.bypass is not None:  # the App was suspended
         execution.metrics.bypassed()
 
 
-async def end_record(execution: Execution, operation: operations.EndRow) -> None:
+async def end_row(execution: Execution, operation: operations.EndRow) -> None:
     """Sets the outcome."""
     outcome = {"spec": {"outcome": operation.outcome.as_json()}}
-    execution.state.update_ledger(Row.of(await _patch(execution, operation.record.meta, outcome)))
-    execution.metrics.ended(operation.record, operation.outcome)
+    execution.state.update_ledger(Row.of(await _patch(execution, operation.row.meta, outcome)))
+    execution.metrics.ended(operation.row, operation.outcome)
     if operation.verification is not None:
         execution.metrics.verified(operation.verification, passed=False)
 
 
-async def verify_record(execution: Execution, operation: operations.VerifyRow) -> None:
+async def verify_row(execution: Execution, operation: operations.VerifyRow) -> None:
     """Sets that its pods passed the smoke test."""
     verified = {"spec": {"verified": operation.verified.as_json()}}
-    execution.state.update_ledger(Row.of(await _patch(execution, operation.record.meta, verified)))
+    execution.state.update_ledger(Row.of(await _patch(execution, operation.row.meta, verified)))
     execution.metrics.verified(operation.verified.seconds, passed=True)
 
 
-async def own_record(execution: Execution, operation: operations.OwnRow) -> None:
+async def own_row(execution: Execution, operation: operations.OwnRow) -> None:
     """Sets the App as owner."""
-    await _require_owner(execution, operation.app, operation.record)
-    await _patch(execution, operation.record.meta, {"metadata": {"ownerReferences": [owner(operation.app)]}})
+    await _require_owner(execution, operation.app, operation.row)
+    await _patch(execution, operation.row.meta, {"metadata": {"ownerReferences": [owner(operation.app)]}})
 
 
-async def leave_record(execution: Execution, operation: operations.LeaveRow) -> None:
+async def leave_row(execution: Execution, operation: operations.LeaveRow) -> None:
     """Sets a deleted App as owner. The garbage collector checks by itself that the App is missing."""
     reference = ownership.reference(operation.app, operation.app_uid)
     await _patch(execution, operation.meta, {"metadata": {"ownerReferences": [reference]}})
 
 
-async def delete_record(execution: Execution, operation: operations.DeleteRow) -> None:
+async def delete_row(execution: Execution, operation: operations.DeleteRow) -> None:
     """Deletes the row of this uid, and its Approvals before it: none is left behind if the operator ends in between."""
     for approval in list(execution.cache.guards.approvals_of(operation.app.meta.namespace, operation.name)):
         meta = Meta.of(approval)
@@ -98,12 +98,12 @@ async def delete_record(execution: Execution, operation: operations.DeleteRow) -
     execution.state.remove_from_ledger(operation.name)
 
 
-async def _require_owner(execution: Execution, app: App, record: Row) -> None:
+async def _require_owner(execution: Execution, app: App, row: Row) -> None:
     """Requires that the App exists before it becomes the owner of a row: the row would be deleted with a missing App.
 
     Raises errors.Conflict.
     """
-    if app.meta.uid not in record.meta.owners:
+    if app.meta.uid not in row.meta.owners:
         await execution.require_app(app)
 
 

@@ -1,4 +1,7 @@
-"""Computes which row runs belong to, as periods of time, by the rows of an App with one set of pins. It reads no store."""
+"""Decides which row a run belongs to: by its App, its pins and the time at which it began. It reads no store.
+
+`store.writing` attaches each run by these periods as it arrives; `store.reattribution` moves runs when a row becomes known later.
+"""
 
 from __future__ import annotations
 
