@@ -130,7 +130,7 @@ def test_a_workload_scaled_to_nothing_is_back_at_its_minimum(children: Children)
     on = children.on
     on.kubectl("scale", f"deployment.apps/{APP}", "--replicas=0", namespace=on.namespace)
     eventually("there is a replica again", lambda: on.workload(APP)["spec"]["replicas"] == 1)
-    eventually("the user is told", lambda: "back to 1" in on.events(APP).get("Scaled", ""))
+    eventually("the user is told", lambda: "scaled to 1 again" in on.events(APP).get("Scaled", ""))
     on.until_settled(APP)
     on.until_condition(APP, "Ready", "True")
 

@@ -174,12 +174,12 @@ def rolled_back(page_as: PageAs, deploying: Deploying, app: str) -> Page:
     page.get_by_role("link", name="Roll back to v1").click()
     panel = dialog(page, "Roll back")
     expect(panel.get_by_label("Git waits afterwards")).to_be_checked()
-    expect(panel.get_by_role("region", name="Preview")).to_contain_text("What Git asks for waits after it")
+    expect(panel.get_by_role("region", name="Preview")).to_contain_text("Changes from Git are on hold after it")
     panel.get_by_role("button", name="Roll back to v1 (#1)").click()
     rolled_out(page)
     deploying.stage.until_served("v1", app, rows=3)
     page.get_by_role("link", name="Overview").click()
-    expect(rules(page)).to_contain_text("What Git asks for waits")
+    expect(rules(page)).to_contain_text("Changes from Git are on hold")
     return page
 
 
@@ -211,7 +211,7 @@ def test_a_hold_is_ended_before_anything_waits_and_can_be_left_out(page_as: Page
     page.get_by_role("link", name="Roll back to v1 (#3)").click()
     panel = dialog(page, "Roll back")
     panel.get_by_label("Git waits afterwards").uncheck()
-    expect(panel.get_by_role("region", name="Preview")).not_to_contain_text("What Git asks for waits after it")
+    expect(panel.get_by_role("region", name="Preview")).not_to_contain_text("Changes from Git are on hold after it")
     expect(panel.get_by_role("region", name="From a terminal")).to_contain_text("--no-hold")
     panel.get_by_role("button", name="Roll back to v1 (#3)").click()
     rolled_out(page)
