@@ -25,7 +25,7 @@ from dynamiq_operator.actions.consequences import (
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.identity import username
 from dynamiq_operator.actions.refusals import Changed, Difference, NotAllowed, NotNow
-from dynamiq_operator.actions.rights import APPROVE, DEPLOY, lacking
+from dynamiq_operator.actions.rights import APPROVE, DEPLOY, missing_rights
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -134,14 +134,14 @@ def perform_approval(api: Api, plan: ApprovalPlan) -> Performed:
     try:
         return Performed(requests.create(api, APPROVALS, plan.manifest))
     except errors.AlreadyExists:
-        approval = requests.get(api, APPROVALS, plan.request.namespace, name)
+        approval = requests.read_object(api, APPROVALS, plan.request.namespace, name)
         if plan.claim is None:
             raise
         plan.claim.check(approval)
         return Performed(approval, is_replayed=True)
     except errors.Unavailable:
         try:
-            return Performed(requests.get(api, APPROVALS, plan.request.namespace, name))
+            return Performed(requests.read_object(api, APPROVALS, plan.request.namespace, name))
         except errors.ApiError:
             pass
         raise
@@ -247,7 +247,7 @@ def _is_repeat(api: Api, namespace: str, claim: KeyClaim) -> bool:
     Raises KeyReused and kube.errors.ApiError.
     """
     try:
-        claim.check(requests.get(api, APPROVALS, namespace, claim.row))
+        claim.check(requests.read_object(api, APPROVALS, namespace, claim.row))
     except (errors.NotFound, errors.Forbidden):
         return False
     return True
@@ -294,4 +294,7 @@ def _still_counting(row: Manifest, approvals: Iterable[Manifest], purpose: Purpo
 def _rights(api: Api, request: ApprovalRequest) -> list[str]:
     """Lists, in sentences, the rights for this purpose that the giver lacks."""
     verb = VERBS.get(request.purpose)
-    return [f"you could not do this: {why}" for why in lacking(api, request.namespace, APPROVALS, verbs=[verb] if verb is not None else ())]
+    return [
+        f"you could not do this: {why}"
+        for why in missing_rights(api, request.namespace, APPROVALS, verbs=[verb] if verb is not None else ())
+    ]

@@ -16,7 +16,7 @@ from dynamiq_operator.actions import guards, history, idempotency
 from dynamiq_operator.actions.history import DeployInputs, Flow, Surroundings
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import InvalidField, Refusal, Unknown
-from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
+from dynamiq_operator.actions.rights import BYPASS, DEPLOY, missing_rights
 from dynamiq_operator.actions.workloads import warm
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import template_digest
@@ -99,16 +99,15 @@ def plan_deploy(api: Api, request: DeployRequest, *, key: CallerKey | None = Non
     Raises Refusal if it cannot be done, and kube.errors.ApiError.
     """
     app = history.find_app(api, request.namespace, request.app)
-    return _plan_for(api, plan_unseen(request, deploy_claim(request, app.meta.uid, key)), app)
+    plan = plan_unseen(request, deploy_claim(request, app.meta.uid, key))
+    return previewed(api, plan, app, history.open_rows(api, request.namespace, request.app, app.meta.uid))
 
 
 def plan_again(api: Api, plan: DeployPlan) -> PreviewedDeploy:
     """Makes the same plan from the objects as they are now. Raises as `plan_deploy` does."""
-    return _plan_for(api, plan, history.find_app(api, plan.request.namespace, plan.request.app))
-
-
-def _plan_for(api: Api, plan: DeployPlan, app: App) -> PreviewedDeploy:
-    return previewed(api, plan, app, history.open_rows(api, plan.request.namespace, plan.request.app, app.meta.uid))
+    namespace, name = plan.request.namespace, plan.request.app
+    app = history.find_app(api, namespace, name)
+    return previewed(api, plan, app, history.open_rows(api, namespace, name, app.meta.uid))
 
 
 def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> DeployPlan:
@@ -149,7 +148,7 @@ def _row_without_answer(api: Api, plan: DeployPlan) -> Manifest | None:
     """Returns the row whose create got no answer; None if it has no chosen name, is missing, or cannot be read."""
     name = plan.row["metadata"].get("name")
     try:
-        row = requests.get(api, ROWS, plan.request.namespace, name) if name is not None else None
+        row = requests.read_object(api, ROWS, plan.request.namespace, name) if name is not None else None
     except errors.ApiError:
         return None
     spec = plan.row["spec"]
@@ -297,4 +296,4 @@ def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:
     namespace = plan.request.namespace
     if plan.claim is not None and idempotency.find_claimed_row(api, [namespace], plan.claim) is not None:
         return ("this was deployed before under the same key: no row is added",)
-    return tuple(f"you could not do this: {why}" for why in lacking(api, namespace, ROWS, verbs=plan.verbs))
+    return tuple(f"you could not do this: {why}" for why in missing_rights(api, namespace, ROWS, verbs=plan.verbs))

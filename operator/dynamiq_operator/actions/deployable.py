@@ -118,7 +118,7 @@ def _named(api: Api, app: App) -> Mapping[ChildKey, frozenset[str] | None]:
     keys: dict[ChildKey, frozenset[str] | None] = {}
     for kind, name in dict.fromkeys(reference.of for reference in references(app)):
         try:
-            raw = requests.get(api, BY_KIND[kind], app.meta.namespace, name)
+            raw = requests.read_object(api, BY_KIND[kind], app.meta.namespace, name)
             keys[kind, name] = frozenset(raw.get("data") or {})
         except errors.NotFound:
             keys[kind, name] = None

@@ -69,7 +69,7 @@ def served_app(api: Api, namespace: str, name: str, row: str, seconds: float) ->
     # The operator writes the App's status after the row's, so a row that has ended is not enough.
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        app = typed(App, requests.get(api, APPS, namespace, name))
+        app = typed(App, requests.read_object(api, APPS, namespace, name))
         if app.status.live is not None and app.status.live.row == row:
             return app
         time.sleep(EVERY)
@@ -81,7 +81,7 @@ def _read(api: Api, namespace: str, row: str, uid: str | None) -> Manifest:
 
     Raises errors.NotFound, also if another row has its name now: its App was deleted and created again.
     """
-    raw = requests.get(api, ROWS, namespace, row)
+    raw = requests.read_object(api, ROWS, namespace, row)
     if uid is not None and raw["metadata"]["uid"] != uid:
         raise errors.NotFound(f"another row has the name {row}")
     return raw

@@ -312,7 +312,7 @@ def _deploys_from_git(api: Api, app: App) -> bool:
 def _find(api: Api, resource: ApiResource, namespace: str, name: str, *, or_denied: bool = False) -> Manifest | None:
     """Reads one object; returns None if it is missing. `or_denied`: also if the caller may not read it."""
     try:
-        return requests.get(api, resource, namespace, name)
+        return requests.read_object(api, resource, namespace, name)
     except errors.NotFound:
         return None
     except errors.Denied:

@@ -124,7 +124,7 @@ def find_claimed_row(api: Api, namespaces: Iterable[str], claim: KeyClaim) -> Ma
     """
     for namespace in namespaces:
         try:
-            row = requests.get(api, ROWS, namespace, claim.row)
+            row = requests.read_object(api, ROWS, namespace, claim.row)
         except (errors.NotFound, errors.Forbidden):
             continue
         claim.check(row)
@@ -140,7 +140,7 @@ def note(api: Api, namespace: str, app: str, claim: KeyClaim) -> None:
     key = claim.key[:_NOTED_DIGITS]
     for _ in range(TRIES):
         try:
-            raw = requests.get(api, APPS, namespace, app)
+            raw = requests.read_object(api, APPS, namespace, app)
         except errors.NotFound:
             raise Unknown(f"no App {app} in namespace {namespace}", "app") from None
         earlier_notes = _notes_of(raw)

@@ -205,7 +205,7 @@ def _flow(api: Api, namespace: str, app: str, version: str | None, row: Manifest
     if version is None:
         raise Refusal("name a version, such as v3, or a row that ran it", "version")
     try:
-        version_object = requests.get(api, VERSIONS, namespace, names.workflow_version(workflow, version))
+        version_object = requests.read_object(api, VERSIONS, namespace, names.workflow_version(workflow, version))
         return workflow, version, flow_hash(version_object["spec"]["flow"])
     except errors.NotFound:
         rows: Iterable[Manifest] = history.rows(api, namespace, app)

@@ -65,7 +65,7 @@ def plan_release(
         description = draft.get("description") if description is None else description
     released = history.releases(api, namespace, workflow)
     version, newest = _next(released), released[-1] if released else None
-    spec = requests.get(api, VERSIONS, namespace, newest.name)["spec"] if newest is not None and is_compared else {}
+    spec = requests.read_object(api, VERSIONS, namespace, newest.name)["spec"] if newest is not None and is_compared else {}
     before = spec.get("flow")
     # A version never changes its description, so an explicit new one needs a new version.
     is_no_op = before is not None and before == flow and described in (None, spec.get("description"))
@@ -116,7 +116,7 @@ def _next(released: Sequence[history.ReleasedVersion]) -> str:
 
 def _draft(api: Api, namespace: str, workflow: str) -> Manifest:
     try:
-        return requests.get(api, WORKFLOWS, namespace, workflow)
+        return requests.read_object(api, WORKFLOWS, namespace, workflow)
     except errors.NotFound:
         workflows = requests.list_names(api, WORKFLOWS, namespace)
         existing = f"workflows there: {', '.join(workflows)}" if workflows else "there are none: name another namespace with -n"

@@ -38,7 +38,7 @@ def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = 
     return bool(api.request("POST", REVIEWS.path(), body=review)["status"].get("allowed"))
 
 
-def lacking(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str] = ()) -> list[str]:
+def missing_rights(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str] = ()) -> list[str]:
     """Lists, in sentences, which of these creates and verbs on rows the caller may not do; none if the caller may not query rights."""
     rights = [*(("create", each) for each in created), *((verb, ROWS) for verb in verbs)]
     try:

@@ -59,7 +59,7 @@ def release_there(api: Api, namespace: str, source: Served, origin: str | None =
     """
     pinned = source.pinned
     try:
-        release = Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version)))
+        release = Flow.of(requests.read_object(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version)))
         if release.version.flow_hash == pinned.workflow_hash:
             return release, None
     except errors.NotFound:

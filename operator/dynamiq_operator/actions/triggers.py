@@ -221,7 +221,7 @@ def perform_run(api: Api, plan: RunPlan) -> Performed:
         return Performed(requests.create(api, JOBS, plan.job))
     except errors.AlreadyExists:
         meta = plan.job["metadata"]
-        return Performed(requests.get(api, JOBS, meta["namespace"], meta["name"]), is_replayed=True)
+        return Performed(requests.read_object(api, JOBS, meta["namespace"], meta["name"]), is_replayed=True)
 
 
 def _altered(app: Manifest, trigger_id: str, alter: Callable[[Trigger, list[Trigger]], None]) -> TriggersPlan:

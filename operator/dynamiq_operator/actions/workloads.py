@@ -214,5 +214,5 @@ def selected_label(api: Api, namespace: str, app: str) -> str:
 
     Raises kube.errors.ApiError.
     """
-    service: dict[str, Any] = requests.get(api, BY_KIND[SERVICE.kind], namespace, names.service(app))
+    service: dict[str, Any] = requests.read_object(api, BY_KIND[SERVICE.kind], namespace, names.service(app))
     return selected_pins(service["spec"].get("selector") or {})

@@ -52,7 +52,7 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
         raise
     finally:
         line.end()
-    row = HistoryRow.of(requests.get(context.api, ROWS, namespace, name))
+    row = HistoryRow.of(requests.read_object(context.api, ROWS, namespace, name))
     if not done and row.waits is not None:
         return _report_waiting(context, namespace, row)
     if not done:

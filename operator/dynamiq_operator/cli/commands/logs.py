@@ -75,7 +75,7 @@ def _templates(context: CommandContext, row: Manifest) -> list[str]:
 
     app = context.options.app
     # Read from the pods: while variables are held, the App's spec would give other digests.
-    pods = pods_of_row(context.api, requests.get(context.api, APPS, context.namespace, app), row)
+    pods = pods_of_row(context.api, requests.read_object(context.api, APPS, context.namespace, app), row)
     if not pods:
         raise Refusal(f"no pod of {app} {_title(row)} runs in namespace {context.namespace}: see {context.hint(f'status {app}')}")
     return sorted({pod["metadata"]["labels"][names.TEMPLATE_LABEL] for pod in pods})

@@ -60,7 +60,7 @@ def rejected_flows(session: CallerSession, namespace: str) -> dict[str, Manifest
 def _read_hash(api: Api, meta: Manifest) -> str | None:
     """Returns the hash of a release's flow; None if another release has its name by now, or it may not be read."""
     try:
-        raw = kube_api.get(api, VERSIONS, meta["namespace"], meta["name"])
+        raw = kube_api.read_object(api, VERSIONS, meta["namespace"], meta["name"])
     except (errors.NotFound, errors.Forbidden):
         return None
     return flow_hash(raw["spec"]["flow"]) if raw["metadata"]["uid"] == meta["uid"] else None
