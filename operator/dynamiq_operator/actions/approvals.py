@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dynamiq_operator.actions import history, waiting
+from dynamiq_operator.actions import reads, waiting
 from dynamiq_operator.actions.consequences import (
     UNSTAMPED,
     approval_guards,
@@ -177,8 +177,8 @@ def _missing(plan: ApprovalPlan, *, counts: bool) -> list[str]:
 def _row(api: Api, request: ApprovalRequest) -> Manifest:
     namespace, app = request.namespace, request.app
     if request.row is not None:
-        return history.find_row(api, namespace, app, request.row)
-    waiting_rows = history.waiting_rows(api, namespace, app)
+        return reads.find_row(api, namespace, app, request.row)
+    waiting_rows = reads.waiting_rows(api, namespace, app)
     if request.purpose is Purpose.RESUME:
         return _to_resume(api, request, waiting_rows)
     if not waiting_rows:
@@ -189,7 +189,7 @@ def _row(api: Api, request: ApprovalRequest) -> Manifest:
 
 def _ended_waiting(api: Api, request: ApprovalRequest) -> str:
     """Returns why the newest row ended while it waited; empty if it did not."""
-    newest = history.rows(api, request.namespace, request.app)[:1]
+    newest = reads.rows(api, request.namespace, request.app)[:1]
     ended = [
         row
         for row in newest
@@ -206,7 +206,7 @@ def _to_resume(api: Api, request: ApprovalRequest, waiting_rows: Sequence[Manife
     namespace, app = request.namespace, request.app
     if resumable := [row for row in waiting_rows if is_resumable(row)]:
         return _only(resumable, app)
-    app_object = history.find_app(api, namespace, app)
+    app_object = reads.find_app(api, namespace, app)
     holds = app_object.status.holds
     if holds is None:
         if len(waiting_rows) == 1:
@@ -217,9 +217,9 @@ def _to_resume(api: Api, request: ApprovalRequest, waiting_rows: Sequence[Manife
             else _ended_waiting(api, request) or "none waits"
         )
         raise NotNow(f"no row of {app} can be resumed, {waits}: see {plugin_command(f'history {app} -o wide', namespace)}")
-    rows = history.open_rows(api, namespace, app, app_object.meta.uid)
+    rows = reads.open_rows(api, namespace, app, app_object.meta.uid)
     coming = rows.candidate or next((row for row in rows.guarded if row.name == holds.row), None)
-    live = history.find_row(api, namespace, app, rows.live.name) if rows.live is not None and coming is None else None
+    live = reads.find_row(api, namespace, app, rows.live.name) if rows.live is not None and coming is None else None
     if live is None or not runs_and_holds(live):
         pending = f"row #{coming.sequence}" if coming is not None and coming.name != holds.row else f"rollback #{holds.sequence}"
         raise NotNow(f"{pending} is not live yet: resume once it is")
@@ -230,7 +230,7 @@ def _check_holds(api: Api, request: ApprovalRequest, row: Manifest) -> None:
     """Raises NotNow if the row to resume is a revert without a hold in the App's status."""
     # Reverts by an older operator have no `holds` in their pins.
     if request.purpose is Purpose.RESUME and runs_and_holds(row) and "holds" not in row["spec"]["pinned"]:
-        holds = history.find_app(api, request.namespace, request.app).status.holds
+        holds = reads.find_app(api, request.namespace, request.app).status.holds
         if holds is None or holds.row != row["metadata"]["name"]:
             raise NotNow(f"row {title(row)} is live, and nothing is on hold")
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from dynamiq_operator.actions import idempotency
 from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, row_manifest
-from dynamiq_operator.actions.history import runtime_named
 from dynamiq_operator.actions.idempotency import Performed
+from dynamiq_operator.actions.reads import runtime_named
 from dynamiq_operator.actions.refusals import Changed, Difference
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model import names

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from dynamiq_operator.actions import idempotency, rejections
 from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen
-from dynamiq_operator.actions.history import release_of
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim
+from dynamiq_operator.actions.reads import release_of
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors

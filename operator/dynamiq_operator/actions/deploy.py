@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dynamiq_operator.actions import guards, history, idempotency
-from dynamiq_operator.actions.history import DeployInputs, Flow, Surroundings
+from dynamiq_operator.actions import guards, idempotency, reads
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
+from dynamiq_operator.actions.reads import DeployInputs, Flow, Surroundings
 from dynamiq_operator.actions.refusals import InvalidField, Refusal, Unknown
 from dynamiq_operator.actions.rights import BYPASS, DEPLOY, missing_rights
 from dynamiq_operator.actions.workloads import warm
@@ -98,16 +98,16 @@ def plan_deploy(api: Api, request: DeployRequest, *, key: CallerKey | None = Non
 
     Raises Refusal if it cannot be done, and kube.errors.ApiError.
     """
-    app = history.find_app(api, request.namespace, request.app)
+    app = reads.find_app(api, request.namespace, request.app)
     plan = plan_unseen(request, deploy_claim(request, app.meta.uid, key))
-    return previewed(api, plan, app, history.open_rows(api, request.namespace, request.app, app.meta.uid))
+    return previewed(api, plan, app, reads.open_rows(api, request.namespace, request.app, app.meta.uid))
 
 
 def plan_again(api: Api, plan: DeployPlan) -> PreviewedDeploy:
     """Makes the same plan from the objects as they are now. Raises as `plan_deploy` does."""
     namespace, name = plan.request.namespace, plan.request.app
-    app = history.find_app(api, namespace, name)
-    return previewed(api, plan, app, history.open_rows(api, namespace, name, app.meta.uid))
+    app = reads.find_app(api, namespace, name)
+    return previewed(api, plan, app, reads.open_rows(api, namespace, name, app.meta.uid))
 
 
 def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> DeployPlan:
@@ -184,7 +184,7 @@ def previewed(
     `policy`: the operator's image policy, for an App whose status has none yet. Raises Refusal and kube.errors.ApiError.
     """
     draft = _draft(plan.row)
-    inputs = history.read_inputs(api, app, rows, draft.spec, arriving)
+    inputs = reads.read_inputs(api, app, rows, draft.spec, arriving)
     then = _completed(draft, app, rows, inputs, policy)
     met = surroundings_of(api, app, rows, then, inputs.text, may_hold=guards.may_hold(app, draft.spec))
     warnings = guards.check_not_rejected(api, app.meta.namespace, then, rows.live, bypass=draft.spec.bypass is not None)
@@ -234,10 +234,10 @@ def _completed(draft: Row, app: App, rows: RowHistory, inputs: DeployInputs, pol
 
 
 def surroundings_of(api: Api, app: App, rows: RowHistory, then: Pinned, text: str | None, *, may_hold: bool) -> Surroundings:
-    """Reads what a row with these pins meets, as `history.read_surroundings` does."""
+    """Reads what a row with these pins meets, as `reads.read_surroundings` does."""
     running = rows.target.pinned if rows.target is not None else None
     restarts = running is not None and template_digest(app, Pins.of(running)) != template_digest(app, Pins.of(then))
-    return history.read_surroundings(api, app, rows, then, text, restarts=restarts, may_hold=may_hold)
+    return reads.read_surroundings(api, app, rows, then, text, restarts=restarts, may_hold=may_hold)
 
 
 def preview_in(met: Surroundings, then: Pinned, text: str | None, row: Manifest, warnings: tuple[str, ...]) -> Preview:

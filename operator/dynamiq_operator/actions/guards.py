@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from dynamiq_operator.actions import history, rejections
+from dynamiq_operator.actions import reads, rejections
 from dynamiq_operator.actions.refusals import NotNow, Refusal
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -39,8 +39,8 @@ def read_guards(api: Api, namespace: str, app: str) -> AppGuards:
 
     Raises Unknown and kube.errors.ApiError.
     """
-    app_object = history.find_app(api, namespace, app)
-    return AppGuards(app_object, history.waiting_rows(api, namespace, app, app_object.meta.uid))
+    app_object = reads.find_app(api, namespace, app)
+    return AppGuards(app_object, reads.waiting_rows(api, namespace, app, app_object.meta.uid))
 
 
 def kind_of(spec: RowSpec) -> RowKind:
@@ -100,7 +100,7 @@ def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Row | None,
     """
     if bypass or is_live(then, live):
         return ()
-    rejected = history.rejections_in_force(api, namespace, then.workflow_hash)
+    rejected = reads.rejections_in_force(api, namespace, then.workflow_hash)
     if rejected:
         raise rejections.Rejected(rejected[0], then.workflow_version, namespace)
     return (rejections.unread(namespace, then.workflow_version),) if rejected is None else ()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dynamiq_operator.actions import guards, history, idempotency
+from dynamiq_operator.actions import guards, idempotency, reads
 from dynamiq_operator.actions.confirmed import check, shown, spelled_out
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perform_deploy, plan_unseen, previewed
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
@@ -133,7 +133,7 @@ def plan_promotion(
     if new_app is not None and request.hostname is not None:
         unread += check_hostname(there, target, app, request.hostname)
     flow, new_version = release_there(there, target, source, origin(request))
-    rows = history.open_rows(there, target, app, existing.meta.uid) if existing is not None else RowHistory(())
+    rows = reads.open_rows(there, target, app, existing.meta.uid) if existing is not None else RowHistory(())
     _check_source(request, source, deployed, rows.live)
     # After a promotion whose row is missing or failed, the App exists without a live row to keep runtime and config from.
     request_there = _deploy_request(source, request, target, flow.version.version, is_first=rows.live is None)
@@ -302,7 +302,7 @@ def _own_labels(api: Api, namespace: str) -> Mapping[str, str] | None:
 
 def _find(api: Api, namespace: str, app: str) -> App | None:
     try:
-        return history.typed(App, requests.read_object(api, APPS, namespace, app))
+        return reads.typed(App, requests.read_object(api, APPS, namespace, app))
     except errors.NotFound:
         return None
 

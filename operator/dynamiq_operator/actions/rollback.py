@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import reads
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
@@ -55,17 +55,17 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
     """
     namespace, app, version = request.namespace, request.app, request.version
     if request.row is not None:
-        target: Manifest | None = history.find_row(api, namespace, app, request.row)
+        target: Manifest | None = reads.find_row(api, namespace, app, request.row)
     else:
-        rows = history.rows(api, namespace, app)
-        target = _newest_of(rows, version) if version is not None else last_good(rows, app, history.rejected_hashes(api, namespace))
+        rows = reads.rows(api, namespace, app)
+        target = _newest_of(rows, version) if version is not None else last_good(rows, app, reads.rejected_hashes(api, namespace))
     if target is None:
         if request.with_config:
             raise Refusal(f"version {version} of {app} never ran, so it has no config: leave out --with-config")
         return DeployRequest(
             namespace, app, version=version, runtime=request.runtime, message=request.message, bypass_reason=request.bypass_reason
         )
-    row = history.typed(Row, target)
+    row = reads.typed(Row, target)
     if (why_not := why_not_restorable(row)) is not None:
         raise Refusal(why_not)
     config = config_of(target) if request.with_config else None

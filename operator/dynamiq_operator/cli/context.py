@@ -46,13 +46,13 @@ class CommandContext:
 
     def find_app(self) -> App:
         """Returns the App that the command names. Raises Unknown and kube.errors.ApiError."""
-        from dynamiq_operator.actions.history import find_app  # imports the models
+        from dynamiq_operator.actions.reads import find_app  # imports the models
 
         return find_app(self.api, self.namespace, self.options.app)
 
     def find_row(self, row: str) -> Manifest:
         """Returns a row of that App by its sequence or name. Raises Unknown and kube.errors.ApiError."""
-        from dynamiq_operator.actions.history import find_row  # imports the models
+        from dynamiq_operator.actions.reads import find_row  # imports the models
 
         return find_row(self.api, self.namespace, self.options.app, row)
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from dynamiq_operator.actions import access_keys, deployable, history
+from dynamiq_operator.actions import access_keys, deployable, reads
 from dynamiq_operator.actions import follow as following
 from dynamiq_operator.actions.approvals import ApprovalRequest, plan_approval
 from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
+from dynamiq_operator.actions.reads import workloads_of
 from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
 from dynamiq_operator.actions.rollback import RollbackRequest, resolve
-from dynamiq_operator.actions.workloads import workloads_of
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, WORKLOAD, child
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, RUNTIMES, SECRETS
@@ -57,29 +57,29 @@ def shown(found: list[Manifest]) -> list[str]:
 
 def test_its_history_begins_with_its_own_rows() -> None:
     waiting = given.stored(given.row_manifest("unowned"))
-    assert shown(history.rows(api(*OLD, new("new-1", given.live(1)), waiting), NAMESPACE, NAME)) == ["unowned", "new-1"]
-    assert history.rows(api(*OLD), NAMESPACE, NAME) == [], "nothing of it was deployed yet"
-    assert history.open_rows(api(*OLD), NAMESPACE, NAME).live is None
+    assert shown(reads.rows(api(*OLD, new("new-1", given.live(1)), waiting), NAMESPACE, NAME)) == ["unowned", "new-1"]
+    assert reads.rows(api(*OLD), NAMESPACE, NAME) == [], "nothing of it was deployed yet"
+    assert reads.open_rows(api(*OLD), NAMESPACE, NAME).live is None
 
 
 @pytest.mark.parametrize("asked", ["old-1", 1, "#2"])
 def test_a_row_of_the_first_is_none_of_its_rows(asked: str | int) -> None:
     with pytest.raises(Unknown, match="no row"):
-        history.find_row(api(*OLD), NAMESPACE, NAME, asked)
+        reads.find_row(api(*OLD), NAMESPACE, NAME, asked)
 
 
 def test_rows_of_an_app_that_is_gone_are_shown_as_long_as_they_are_there() -> None:
-    assert shown(history.rows(api(*OLD, app=None), NAMESPACE, NAME)) == ["old-2", "old-1"]
+    assert shown(reads.rows(api(*OLD, app=None), NAMESPACE, NAME)) == ["old-2", "old-1"]
 
 
 def test_who_may_not_read_the_app_is_shown_what_there_is() -> None:
     script = holding(*OLD).on("GET", PATH, FORBIDDEN)
-    assert shown(history.rows(ScriptedApi(script), NAMESPACE, NAME)) == ["old-2", "old-1"]
+    assert shown(reads.rows(ScriptedApi(script), NAMESPACE, NAME)) == ["old-2", "old-1"]
 
 
 def test_nobody_pays_for_a_second_request_where_no_app_owns_a_row() -> None:
     script = holding(given.row_manifest("a", given.live(1)))
-    history.rows(ScriptedApi(script), NAMESPACE, NAME)
+    reads.rows(ScriptedApi(script), NAMESPACE, NAME)
     assert len(script.sent) == 1
 
 

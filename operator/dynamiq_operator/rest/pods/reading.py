@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from dynamiq_operator.actions.pods import RowPods, pods_of_row
-from dynamiq_operator.actions.workloads import selected_label
+from dynamiq_operator.actions.reads import selected_label
 from dynamiq_operator.desired.pins import PLAIN
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dynamiq_operator.actions.refusals import NotNow, Unknown
-from dynamiq_operator.actions.workloads import AppWorkloads, workloads_of
-from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.actions.workloads import AppWorkloads
+from dynamiq_operator.desired.applied import with_access_of
+from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
 from dynamiq_operator.desired.flow import FLOW_KEY
+from dynamiq_operator.desired.pins import PLAIN, by_label, selected_pins
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -21,6 +23,7 @@ from dynamiq_operator.kube.resources import APPS, BY_KIND, REJECTIONS, ROWS, RUN
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Rejection, Row, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.model.row import Pinned, RowSpec, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.text import plugin_command
@@ -242,6 +245,52 @@ def flow_of(api: Api, namespace: str, app: str, pinned: Pinned) -> str | None:
     return version["spec"]["flow"] if version is not None and flow_hash(version["spec"]["flow"]) == pinned.workflow_hash else None
 
 
+def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
+    """Reads the workloads of an App; returns None if there are none, or they may not be read. `uid`: the App's, if known.
+
+    Raises kube.errors.ApiError.
+    """
+    try:
+        return read_workloads(api, namespace, app, uid)
+    except errors.Forbidden:
+        return None
+
+
+def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
+    """Reads the workloads of an App; returns None if there are none. `uid`: the App's, if known.
+
+    Raises kube.errors.ApiError: Denied if they may not be read.
+    """
+    try:
+        raws = _list(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}")
+        labelled = by_label(app, only_of(uid, raws) if uid is not None else raws)
+        serving = selected_label(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
+    except errors.NotFound:
+        return None
+    return AppWorkloads(labelled, serving) if labelled else None
+
+
+def app_as_served(api: Api, app: App) -> App:
+    """Returns the App with its effective access: that of the serving pods while a change is held, if they may be read.
+
+    Raises kube.errors.ApiError.
+    """
+    if not app.status.is_holding_variables:
+        return app
+    workloads = workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
+    serving = workloads.by_label.get(workloads.serving) if workloads is not None else None
+    return with_access_of(app, serving) if serving is not None else app
+
+
+def selected_label(api: Api, namespace: str, app: str) -> str:
+    """Returns the pins label that the App's Service selects; empty if it selects pods of any pins.
+
+    Raises kube.errors.ApiError.
+    """
+    service = requests.read_object(api, BY_KIND[SERVICE.kind], namespace, names.service(app))
+    return selected_pins(service["spec"].get("selector") or {})
+
+
 def rejections_in_force(api: Api, namespace: str, flow: str | None = None) -> list[Manifest] | None:
     """Lists the Rejections in force in a namespace, newest first; None if the caller may not read them. `flow`: the hash of one flow."""
     try:
@@ -321,8 +370,8 @@ def _find(api: Api, resource: ApiResource, namespace: str, name: str, *, or_deni
         return None
 
 
-def _list(api: Api, resource: ApiResource, namespace: str = "", field: str = "") -> list[Manifest]:
-    return requests.items(api, resource, namespace, field=field)
+def _list(api: Api, resource: ApiResource, namespace: str = "", field: str = "", label: str = "") -> list[Manifest]:
+    return requests.items(api, resource, namespace, field=field, label=label)
 
 
 def _data(config_map: Manifest) -> Mapping[str, str]:
