@@ -126,7 +126,7 @@ class WatchState:
             self.version = ""
         if self._failures > 1:
             self._pause = min(errors.backoff(self._failures - 1), PAUSE_MAX)
-        # A watch that broke once and resumes is no news, nor is an expired version: the list after it follows at once.
-        if self._failures > 1 or (not self.version and status != EXPIRED):
+        # A watch that broke once and resumes is no news, nor is an expired version where a list costs little.
+        if self._failures > 1 or (not self.version and (status != EXPIRED or self._is_costly)):
             exc_info = error if not isinstance(error, errors.ApiError) else None
             log.warning("%s cannot be read, trying again: %s", self.path, error, exc_info=exc_info)

@@ -51,7 +51,7 @@ def test_nothing_waits_for_rows_that_are_left() -> None:
     plan = make_plan(replace(snapshot, rows=ObservedRows(rows, orphaned=(found,))))
     (group,) = (each for each in plan.groups if isinstance(each.operations[0], operations.LeaveRow))
     assert all(group.name not in each.after for each in plan.groups)
-    assert [each.record.name for each in plan.of(operations.CompleteRow)] == ["new"]
+    assert [each.row.name for each in plan.of(operations.CompleteRow)] == ["new"]
 
 
 def test_what_the_first_one_made_is_neither_taken_over_nor_deleted() -> None:
