@@ -77,11 +77,6 @@ def sentence(rejection: Manifest, version: str = "") -> str:
     return rejection_sentence(version or spec.get("version") or spec["workflowHash"], history.typed(Rejection, rejection))
 
 
-def list_rejections(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:
-    """Lists the Rejections in force in a namespace, newest first; none if the caller may not read them. `flow`: the hash of one flow."""
-    return history.rejections_in_force(api, namespace, flow) or []
-
-
 def unread(namespace: str, version: str) -> str:
     """Returns the warning for a caller who may not read Rejections. `version`: it may be rejected."""
     return f"you may not read Rejections in namespace {namespace}, so it is unknown if {version} is rejected"
@@ -107,7 +102,12 @@ def plan_rejection(api: Api, namespace: str, app: str, version: str | None, reas
         "spec": spec,
     }
     return RejectionPlan(
-        namespace, app, version_name, hash_of_flow, manifest, next(iter(list_rejections(api, namespace, hash_of_flow)), None)
+        namespace,
+        app,
+        version_name,
+        hash_of_flow,
+        manifest,
+        next(iter(history.rejections_in_force(api, namespace, hash_of_flow) or ()), None),
     )
 
 
