@@ -112,8 +112,8 @@ def _gate(args: argparse.Namespace) -> int:
     # Imported here: only this mode needs a web server and metrics.
     from dynamiq_operator.gate.limits import Limits
     from dynamiq_operator.gate.membership import Replica
-    from dynamiq_operator.gate.relay import RecorderAddress
     from dynamiq_operator.gate.serve import GateOptions, serve
+    from dynamiq_operator.kube.recorder_access import RecorderAccess
     from dynamiq_operator.model.json_lines import JsonLines
 
     _log(args.log_level, JsonLines())
@@ -130,7 +130,7 @@ def _gate(args: argparse.Namespace) -> int:
         Limits.within(args.memory, args.held_most, args.calls_most, args.body_limit),
         args.finish_within,
         args.linger,
-        recorder=RecorderAddress(args.recorder, args.recorder_token_file, args.recorder_ca) if args.recorder is not None else None,
+        recorder=RecorderAccess(args.recorder, args.recorder_token_file, args.recorder_ca) if args.recorder is not None else None,
         kubeconfig=args.kubeconfig,
         context=args.context,
     )

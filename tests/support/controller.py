@@ -18,7 +18,6 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
-from dynamiq_operator.controller.background.recorder_reader import RecorderAccess
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -48,6 +47,7 @@ from dynamiq_operator.controller.watching.informers import Informers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import client as kube_client
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.resources import LEASES, WATCHED, ApiResource
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import Manifest

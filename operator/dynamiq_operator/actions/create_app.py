@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from dynamiq_operator.actions import idempotency, rejections
 from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim
-from dynamiq_operator.actions.reads import release_of
+from dynamiq_operator.actions.reads import rejections_in_force, release_of
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -105,7 +105,7 @@ def plan_app(
 def _check_not_rejected(api: Api, request: AppRequest) -> None:
     """Raises Rejected if the release of the first row is rejected: the row would fail at once."""
     # Releases are read only if there is any Rejection.
-    rejected = rejections.by_hash(rejections.list_rejections(api, request.namespace))
+    rejected = rejections.by_hash(rejections_in_force(api, request.namespace) or ())
     try:
         flow = release_of(api, request.namespace, request.workflow, request.version) if rejected else None
     except errors.Forbidden:

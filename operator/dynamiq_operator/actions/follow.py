@@ -27,6 +27,7 @@ PATIENCE = 30.0
 class Progress:
     """The state of a deploy. `pods`: None if it has ended, or its workload is missing or unreadable. `waits`: None without such a guard."""
 
+    row: Manifest
     phase: str
     message: str
     is_done: bool
@@ -106,6 +107,7 @@ def _progress(raw: Manifest, pods: Pods | None) -> Progress:
     status, outcome = raw.get("status") or {}, raw["spec"].get("outcome") or {}
     message = next((condition.get("message") for condition in status.get("conditions") or () if condition.get("type") == "Succeeded"), "")
     return Progress(
+        raw,
         phase=status.get("phase") or Phase.PENDING.value,
         message=outcome.get("reason") or message or "",
         is_done=_ended(raw),

@@ -98,10 +98,10 @@ class KeyClaim:
         """The annotations of an App that is created under the key."""
         return {names.KEY_ANNOTATION: self.key, names.REQUEST_ANNOTATION: self.request}
 
-    def marked(self, row: Manifest) -> Manifest:
-        """Returns the row under the key's name, with the hash of the request."""
-        meta = {"namespace": row["metadata"]["namespace"], "name": self.row, "annotations": {names.REQUEST_ANNOTATION: self.request}}
-        return {**row, "metadata": meta}
+    @property
+    def meta(self) -> Manifest:
+        """The metadata of the object that the request makes: its name by the key, and the hash of the request."""
+        return {"name": self.row, "annotations": {names.REQUEST_ANNOTATION: self.request}}
 
     def check(self, manifest: Manifest) -> None:
         """Raises KeyReused if another request made the object."""

@@ -18,7 +18,7 @@ from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perf
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.promotion_target import check_hostname, check_namespace, labels_of
 from dynamiq_operator.actions.refusals import Lacks, Need, NotAllowed, Refusal, Taken, Unknown, refused
-from dynamiq_operator.actions.rights import BYPASS, DEPLOY, missing_rights
+from dynamiq_operator.actions.rights import BYPASS, DEPLOY, missing_rights, rights_warnings
 from dynamiq_operator.actions.travelling import Served, check_not_rejected_at_source, release_there, served
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import api as requests
@@ -139,9 +139,7 @@ def plan_promotion(
     request_there = _deploy_request(source, request, target, flow.version.version, is_first=rows.live is None)
     policy = source.app.status.image_policy if crossing is None else None
     deploy = previewed(there, plan_unseen(request_there, claim), deployed, rows, arriving=flow, policy=policy)
-    rights = tuple(
-        f"you could not do this: {why}" for why in missing_rights(there, target, *_created(new_version, new_app), verbs=deploy.verbs)
-    )
+    rights = rights_warnings(there, target, *_created(new_version, new_app), verbs=deploy.verbs)
     warnings = rights + unread + deploy.preview.warnings + _warnings(source.app, deployed, existing is None)
     if crossing is not None:
         warnings += tuple(_of_crossing(crossing, source.pinned, deploy.then, rows.live is None))

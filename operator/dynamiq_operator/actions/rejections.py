@@ -77,11 +77,6 @@ def sentence(rejection: Manifest, version: str = "") -> str:
     return rejection_sentence(version or spec.get("version") or spec["workflowHash"], reads.typed(Rejection, rejection))
 
 
-def list_rejections(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:
-    """Lists the Rejections in force in a namespace, newest first; none if the caller may not read them. `flow`: the hash of one flow."""
-    return reads.rejections_in_force(api, namespace, flow) or []
-
-
 def unread(namespace: str, version: str) -> str:
     """Returns the warning for a caller who may not read Rejections. `version`: it may be rejected."""
     return f"you may not read Rejections in namespace {namespace}, so it is unknown if {version} is rejected"
@@ -107,7 +102,12 @@ def plan_rejection(api: Api, namespace: str, app: str, version: str | None, reas
         "spec": spec,
     }
     return RejectionPlan(
-        namespace, app, version_name, hash_of_flow, manifest, next(iter(list_rejections(api, namespace, hash_of_flow)), None)
+        namespace,
+        app,
+        version_name,
+        hash_of_flow,
+        manifest,
+        next(iter(reads.rejections_in_force(api, namespace, hash_of_flow) or ()), None),
     )
 
 
@@ -201,14 +201,15 @@ def _flow(api: Api, namespace: str, app: str, version: str | None, row: Manifest
     """
     if row is not None:
         return _flow_of_row(row)
-    workflow = reads.find_app(api, namespace, app).spec.workflow
+    app_object = reads.find_app(api, namespace, app)
+    workflow = app_object.spec.workflow
     if version is None:
         raise Refusal("name a version, such as v3, or a row that ran it", "version")
     try:
         version_object = requests.read_object(api, VERSIONS, namespace, names.workflow_version(workflow, version))
         return workflow, version, flow_hash(version_object["spec"]["flow"])
     except errors.NotFound:
-        rows: Iterable[Manifest] = reads.rows(api, namespace, app)
+        rows: Iterable[Manifest] = reads.rows(api, namespace, app, app_object.meta.uid)
     for each in rows:
         if _pins(each).get("workflowVersion") == version:
             return _flow_of_row(each)

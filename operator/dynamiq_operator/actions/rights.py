@@ -51,6 +51,11 @@ def missing_rights(api: Api, namespace: str, *created: ApiResource, verbs: Itera
         return []
 
 
+def rights_warnings(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str] = ()) -> tuple[str, ...]:
+    """Lists, as a preview has them, the rights that the caller lacks, by the arguments of `missing_rights`."""
+    return tuple(f"you could not do this: {why}" for why in missing_rights(api, namespace, *created, verbs=verbs))
+
+
 def read_same(api: Api, what: str, path: str, uid: str, accept: str = PLAIN) -> Manifest:
     """Reads the object of this path and uid as it is now. `what`: its name in a refusal.
 

@@ -37,8 +37,8 @@ def served(api: Api, namespace: str, name: str) -> Served:
 
     Raises Refusal if it has none, or the flow cannot be read, and kube.errors.ApiError.
     """
-    app = reads.find_app(api, namespace, name)
-    live = reads.open_rows(api, namespace, name, app.meta.uid).live
+    app, rows = reads.find_app_and_rows(api, namespace, name)
+    live = rows.live
     if live is None or live.pinned is None:
         raise Refusal(f"{name} serves nothing in namespace {namespace} yet: deploy it there first")
     text = reads.flow_of(api, namespace, name, live.pinned)
@@ -49,7 +49,9 @@ def served(api: Api, namespace: str, name: str) -> Served:
 
 def check_not_rejected_at_source(api: Api, source: Served, *, bypass: bool) -> None:
     """Raises Rejected if the live version is rejected in its own namespace, unless `bypass` is set."""
-    guards.check_not_rejected(api, source.app.meta.namespace, source.pinned, None, bypass=bypass)
+    if not bypass:
+        namespace = source.app.meta.namespace
+        guards.check_not_rejected(reads.rejections_in_force(api, namespace, source.pinned.workflow_hash), namespace, source.pinned)
 
 
 def release_there(api: Api, namespace: str, source: Served, origin: str | None = None) -> tuple[Flow, Manifest | None]:

@@ -15,7 +15,6 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
-from dynamiq_operator.controller.background.recorder_reader import RecorderAccess
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -42,6 +41,7 @@ from dynamiq_operator.controller.watching.watch_loop import RECOVERS_WITHIN, Wat
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.exposition import bound, serve_metrics
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.model.settings import Settings
 
 RELIST_PERIOD = 600.0

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -21,6 +19,7 @@ from yarl import URL
 from dynamiq_operator.gate import answers
 from dynamiq_operator.gate.forwarding import Body
 from dynamiq_operator.gate.slices import Sleeper
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.model.runs import APP_ID_HEADER
 from dynamiq_operator.serving.limits import RUNS_MAX, RUNS_RATE
@@ -43,26 +42,13 @@ ABOUT_THE_BODY = ("Content-Type", "Content-Encoding")
 OF_THE_ANSWER = ("Content-Type", "Retry-After")
 
 
-@dataclass(frozen=True)
-class RecorderAddress:
-    """The address of the recorder.
-
-    `token_file`: holds the gate's token, which is renewed, so it is read for each call. `ca`: certificates to check an https recorder;
-    None for the system's.
-    """
-
-    url: str
-    token_file: Path
-    ca: Path | None = None
-
-
 class Relay:
     """Connections to the recorder; an async context manager.
 
     `recorder`: None if there is none. `room`: bytes of all bodies.
     """
 
-    def __init__(self, recorder: RecorderAddress | None, room: int) -> None:
+    def __init__(self, recorder: RecorderAccess | None, room: int) -> None:
         self._recorder = recorder
         self._room, self._slots = Shares(room), Shares(AT_ONCE)
 
@@ -100,7 +86,7 @@ class Relay:
                 raise answers.too_many_runs()
             return await self._send(self._recorder, request, app, await _read_body(request, take))
 
-    async def _send(self, recorder: RecorderAddress, request: web.BaseRequest, app: Sleeper, body: bytearray) -> web.Response:
+    async def _send(self, recorder: RecorderAccess, request: web.BaseRequest, app: Sleeper, body: bytearray) -> web.Response:
         headers = {name: request.headers[name] for name in ABOUT_THE_BODY if name in request.headers}
         headers |= {APP_ID_HEADER: app.note.app_id, "Authorization": f"Bearer {_token(recorder)}", "Content-Length": str(len(body))}
         try:
@@ -139,7 +125,7 @@ async def _parts(body: bytearray) -> AsyncIterator[bytes]:
         yield bytes(body[start : start + PART])
 
 
-def _token(recorder: RecorderAddress) -> str:
+def _token(recorder: RecorderAccess) -> str:
     try:
         return recorder.token_file.read_text().strip()
     except (OSError, ValueError):

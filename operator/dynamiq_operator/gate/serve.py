@@ -20,9 +20,10 @@ from dynamiq_operator.gate.health import serve_health
 from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.membership import DEAD_AFTER, Membership, Replica
 from dynamiq_operator.gate.metrics import GateMetrics
-from dynamiq_operator.gate.relay import RecorderAddress, Relay
+from dynamiq_operator.gate.relay import Relay
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.exposition import bound, metrics_served
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.model.json_lines import FIELDS
 
 CHECKED_EVERY = 0.2
@@ -50,7 +51,7 @@ class GateOptions:
     unbound_after: float = UNBOUND_AFTER
     dead_after: float = DEAD_AFTER
     clock: Callable[[], float] = monotonic
-    recorder: RecorderAddress | None = None
+    recorder: RecorderAccess | None = None
     kubeconfig: Path | None = None
     context: str | None = None
 

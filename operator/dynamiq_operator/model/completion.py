@@ -15,7 +15,6 @@ from typing import TypeVar
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.gates import GateState
 from dynamiq_operator.model.kinds import ROW, RUNTIME, WORKFLOW_VERSION
-from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import App, Row, Runtime, Version, format_time
 from dynamiq_operator.model.row import (
     AT_LEAST_ONE,
@@ -183,24 +182,24 @@ def _may_be(name: str, app: App, requested: str | None) -> bool:
     return name == f"{app.spec.workflow}-{requested}" or (requested is None and name.startswith(f"{app.spec.workflow}-"))
 
 
-def _restored(record: Row, known: Known) -> _Release | Missing | Refused:
-    row = known.rows.get(record.spec.restores or "")
-    if row is None:
-        return Missing(f"row {record.spec.restores}, which this one restores, does not exist in namespace {record.meta.namespace}")
-    if row.spec.app != record.spec.app:
-        return Refused(f"row {row.name} is of App {row.spec.app}: a row can restore only a row of its own App")
-    why_not = why_not_restorable(row)
-    if row.pinned is None or why_not is not None:
-        return Refused(why_not or f"row {row.name} has no pins")
-    if row.pinned.workflow_hash not in known.flows:
-        return Missing(missing_flow(row.name, row.pinned))
+def _restored(row: Row, known: Known) -> _Release | Missing | Refused:
+    restored = known.rows.get(row.spec.restores or "")
+    if restored is None:
+        return Missing(f"row {row.spec.restores}, which this one restores, does not exist in namespace {row.meta.namespace}")
+    if restored.spec.app != row.spec.app:
+        return Refused(f"row {restored.name} is of App {restored.spec.app}: a row can restore only a row of its own App")
+    why_not = why_not_restorable(restored)
+    if restored.pinned is None or why_not is not None:
+        return Refused(why_not or f"row {restored.name} has no pins")
+    if restored.pinned.workflow_hash not in known.flows:
+        return Missing(missing_flow(restored.name, restored.pinned))
     return _Release(
-        row.pinned.workflow,
-        row.pinned.workflow_version,
-        row.pinned.workflow_hash,
-        row.pinned.description,
-        Restored(row=row.name, sequence=row.sequence),
-        row.pinned.runtime,
+        restored.pinned.workflow,
+        restored.pinned.workflow_version,
+        restored.pinned.workflow_hash,
+        restored.pinned.description,
+        Restored(row=restored.name, sequence=restored.sequence),
+        restored.pinned.runtime,
     )
 
 
@@ -248,7 +247,7 @@ def _other_flow(row: Row, release: _Release) -> Refused | None:
 def newest_runtime(runtimes: Iterable[Runtime]) -> Runtime | None:
     """Returns the Runtime of an App whose first row names none: the newest that is not deprecated."""
     usable = [runtime for runtime in runtimes if not runtime.spec.deprecated]
-    return max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)), default=None)
+    return max(usable, key=lambda runtime: runtime.age, default=None)
 
 
 def _runtime(row: Row, known: Known, live: Pinned | None, ran_on: PinnedRuntime | None) -> PinnedRuntime | Missing | Refused:

@@ -20,18 +20,19 @@ def api(script: Script) -> ScriptedApi:
 
 
 def test_rows_are_the_newest_first() -> None:
-    assert [row["metadata"]["name"] for row in reads.rows(api(holding(given.app_manifest(), *ALL_ROWS)), NAMESPACE, given.NAME)] == [
-        "chat-2",
-        "chat-1",
-    ]
-    assert reads.rows(api(holding(given.app_manifest())), NAMESPACE, given.NAME) == []
+    rows = reads.rows(api(holding(given.app_manifest(), *ALL_ROWS)), NAMESPACE, given.NAME, None)
+    assert [row["metadata"]["name"] for row in rows] == ["chat-2", "chat-1"]
+    assert reads.rows(api(holding(given.app_manifest())), NAMESPACE, given.NAME, None) == []
+
+
+def test_a_row_of_an_app_that_does_not_exist() -> None:
     with pytest.raises(Unknown, match="no App chat in namespace demo; there are none"):
-        reads.rows(api(lacking(holding(), APPS.path(NAMESPACE, given.NAME))), NAMESPACE, given.NAME)
+        reads.find_row(api(lacking(holding(), APPS.path(NAMESPACE, given.NAME))), NAMESPACE, given.NAME, None, 1)
 
 
 @pytest.mark.parametrize("asked", [2, "2", "#2", "chat-2"])
 def test_a_row_by_number_or_name(asked: str | int) -> None:
-    assert reads.find_row(api(holding(*ALL_ROWS)), NAMESPACE, given.NAME, asked)["metadata"]["name"] == "chat-2"
+    assert reads.find_row(api(holding(*ALL_ROWS)), NAMESPACE, given.NAME, None, asked)["metadata"]["name"] == "chat-2"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_a_row_by_number_or_name(asked: str | int) -> None:
 )
 def test_a_row_that_is_not_there(script: Script, asked: str | int, says: str) -> None:
     with pytest.raises(Unknown, match=says):
-        reads.find_row(api(script), NAMESPACE, given.NAME, asked)
+        reads.find_row(api(script), NAMESPACE, given.NAME, None, asked)
 
 
 @pytest.mark.parametrize(

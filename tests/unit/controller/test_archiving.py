@@ -14,9 +14,10 @@ from aiohttp import web
 
 from dynamiq_operator.controller.background import archiving
 from dynamiq_operator.controller.background.archiving import ACKNOWLEDGED_FOR, AWAY_FOR, PAUSES, KeptArchive
-from dynamiq_operator.controller.background.recorder_reader import NO_ACCESS, RecorderAccess
+from dynamiq_operator.controller.background.recorder_reader import NO_ACCESS
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, child
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, SECRETS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash

@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 
 from dynamiq_operator.controller.background.comparisons import PAUSES
-from dynamiq_operator.controller.background.recorder_reader import RecorderAccess
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.resources import APPS, ROWS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest

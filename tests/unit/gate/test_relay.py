@@ -12,7 +12,7 @@ from aiohttp import web
 
 from dynamiq_operator.gate import relay
 from dynamiq_operator.gate.limits import Limits
-from dynamiq_operator.gate.relay import RecorderAddress
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.serving.limits import RUNS_MAX
 from tests.support.gate_stage import HOST, PATIENCE, FakePod, GateStage
 from tests.unit.support.certificates import serving_context
@@ -34,7 +34,7 @@ async def recorded(stage: GateStage, token: Path, answer: Any = None, **options:
     stage.keys("chat", "right")
     stage.wakeable()
     recorder = await (stage.pod(9, answer) if answer is not None else stage.pod(9))
-    await stage.start(recorder=RecorderAddress(f"http://{recorder.address}:{recorder.port}", token), **options)
+    await stage.start(recorder=RecorderAccess(f"http://{recorder.address}:{recorder.port}", token), **options)
     return port, recorder
 
 
@@ -91,7 +91,7 @@ async def test_of_a_public_app_nobody_sends_runs(stage: GateStage, token: Path) 
     port = stage.asleep()
     stage.wakeable()
     recorder = await stage.pod(9)
-    await stage.start(recorder=RecorderAddress(f"http://{recorder.address}:{recorder.port}", token))
+    await stage.start(recorder=RecorderAccess(f"http://{recorder.address}:{recorder.port}", token))
     status, body, _ = await sent(stage, port)
     assert (status, body["error"]["code"], recorder.calls, stage.wakes()) == (403, "public_app", [], [])
 
@@ -224,6 +224,6 @@ async def test_a_recorder_of_an_authority_of_ones_own_is_trusted_where_that_is_n
     port = stage.asleep(private=True)
     stage.keys("chat", "right")
     stage.wakeable()
-    await stage.start(recorder=RecorderAddress(f"https://127.0.0.1:{runner.addresses[0][1]}", token, ca if is_trusted else None))
+    await stage.start(recorder=RecorderAccess(f"https://127.0.0.1:{runner.addresses[0][1]}", token, ca if is_trusted else None))
     assert (await sent(stage, port))[0] == status
     await runner.cleanup()

@@ -98,5 +98,5 @@ def _is_serverless(context: CommandContext) -> bool:
     from dynamiq_operator.actions import reads
     from dynamiq_operator.model.row import ConfigType
 
-    live = reads.open_rows(context.api, context.namespace, context.options.app).live
+    live = reads.find_app_and_rows(context.api, context.namespace, context.options.app)[1].live
     return live is not None and live.pinned is not None and live.pinned.config.type is ConfigType.SERVERLESS

@@ -20,12 +20,13 @@ import msgspec
 import orjson
 
 from dynamiq_operator.controller.background.reader import Kept, Pauses
-from dynamiq_operator.controller.background.recorder_reader import NO_ACCESS, RecorderAccess, RecorderError, RecorderReader
+from dynamiq_operator.controller.background.recorder_reader import NO_ACCESS, RecorderError, RecorderReader
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.resources import BY_KIND, ROWS, VERSIONS
 from dynamiq_operator.model import chain, names
 from dynamiq_operator.model.digests import flow_hash

@@ -11,8 +11,9 @@ from functools import partial
 from time import monotonic
 
 from dynamiq_operator.controller.background.reader import Kept, Pauses
-from dynamiq_operator.controller.background.recorder_reader import RecorderAccess, RecorderError, RecorderReader
+from dynamiq_operator.controller.background.recorder_reader import RecorderError, RecorderReader
 from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.plan.observed.comparison import RecordedComparison
 from dynamiq_operator.plan.revert.comparing import Question
 

@@ -5,7 +5,6 @@ time and size.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -16,24 +15,12 @@ import orjson
 
 from dynamiq_operator.controller.background.reader import BackgroundReader, Pauses, body_of
 from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.trust import trust_of
 
 NO_ACCESS = "the operator was told of no recorder, or has no token for it"
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RecorderAccess:
-    """The address of the recorder, and what a request needs.
-
-    `token_file`: the operator's token for it. The token changes, so the file is read for each request. `ca`: certificates that make an
-    https recorder trusted; None for those of the system.
-    """
-
-    url: str
-    token_file: Path
-    ca: Path | None = None
 
 
 class RecorderError(Exception):

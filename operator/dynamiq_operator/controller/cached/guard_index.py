@@ -35,7 +35,7 @@ class GuardIndex:
         """Those of them that promote a row, by that row's namespace."""
         self._approvals: dict[Key, set[Key]] = defaultdict(set)
         """Approvals by the row that they name; those without a readable name are under an empty one."""
-        self._valid_approvals: dict[tuple[str, str, str, str], set[Key]] = defaultdict(set)
+        self._candidate_approvals: dict[tuple[str, str, str, str], set[Key]] = defaultdict(set)
         """Approvals that may count, also by digest. Withdrawals are also by their author, since only the row's author may withdraw it."""
         self._rejections: dict[str, set[Key]] = defaultdict(set)
         self._selectors: dict[str, tuple[Manifest, NamespaceSelector | None]] = {}
@@ -45,14 +45,14 @@ class GuardIndex:
         """Returns the Approvals that name a row."""
         return (self._objects[APPROVALS][key] for key in self._approvals.get((namespace, row), ()))
 
-    def valid_approvals(self, namespace: str, row: str, digest: str, author: str | None) -> Iterator[Manifest]:
+    def candidate_approvals(self, namespace: str, row: str, digest: str, author: str | None) -> Iterator[Manifest]:
         """Yields the Approvals that may count for a row with these pins: the newest of each person and purpose.
 
         A caller with the right may create very many Approvals. Those that cannot count are left out at the cost of a lookup.
         """
         newest: dict[str, dict[str, Manifest]] = defaultdict(dict)
         places = ((namespace, named, digest, by) for named in (row, "") for by in {"", author or ""})
-        for raw in (self._objects[APPROVALS][key] for place in places for key in self._valid_approvals.get(place, ())):
+        for raw in (self._objects[APPROVALS][key] for place in places for key in self._candidate_approvals.get(place, ())):
             by, approvals = raw["spec"]["by"], newest[str(raw["spec"].get("purpose"))]
             approvals[by] = max(approvals.get(by, raw), raw, key=_created)
         for approvals in newest.values():
@@ -84,7 +84,7 @@ class GuardIndex:
         elif resource is APPROVALS:
             yield self._approvals, (key[0], _row_of(raw)), key
             if (scope := _scope_of(raw)) is not None:
-                yield self._valid_approvals, (key[0], _row_of(raw), *scope), key
+                yield self._candidate_approvals, (key[0], _row_of(raw), *scope), key
         elif resource is REJECTIONS:
             yield self._rejections, key[0], key
 

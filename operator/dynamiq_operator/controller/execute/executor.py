@@ -25,7 +25,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.Emit: events.emit,
     operations.SetAppStatus: statuses.set_app_status,
     operations.SetAppConditions: statuses.set_app_conditions,
-    operations.SetRowStatus: statuses.set_record_status,
+    operations.SetRowStatus: statuses.set_row_status,
     operations.CreateRow: rows.create_row,
     operations.CompleteRow: rows.complete_row,
     operations.AdmitRow: rows.admit_row,

@@ -25,7 +25,7 @@ async def set_app_conditions(execution: Execution, operation: operations.SetAppC
     await _patch_status(execution, APPS, operation.meta, {"conditions": list(operation.conditions)})
 
 
-async def set_record_status(execution: Execution, operation: operations.SetRowStatus) -> None:
+async def set_row_status(execution: Execution, operation: operations.SetRowStatus) -> None:
     """Sets the row's status.
 
     Raises errors.Conflict if the row was written since the snapshot.

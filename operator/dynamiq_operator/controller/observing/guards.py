@@ -95,7 +95,7 @@ class GuardReader:
         """Yields the Approvals of what these rows pin. Any other Approval counts for nothing, readable or not."""
         for row in records:
             if row.pinned is not None:
-                approvals = self._cache.guards.valid_approvals(namespace, row.name, row.pinned.digest, row.spec.created_by)
+                approvals = self._cache.guards.candidate_approvals(namespace, row.name, row.pinned.digest, row.spec.created_by)
                 yield from (self._as(Approval, raw) for raw in approvals)
 
     def _rejections(self, namespace: str, problems: _Problems) -> dict[str, Rejection]:

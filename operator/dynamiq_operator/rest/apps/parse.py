@@ -20,7 +20,7 @@ def app_request(context: ApiContext, session: CallerSession, project: Entry, bod
         resolved.workflow,
         version=resolved.version,
         runtime=resolved.runtime,
-        config=body.deployment_config.as_record() if body.deployment_config else None,
+        config=body.deployment_config.as_stored() if body.deployment_config else None,
         description=body.description,
         access=body.access_control.access_type if body.access_control else None,
     )

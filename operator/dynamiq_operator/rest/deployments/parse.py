@@ -40,7 +40,7 @@ def deploy_request(
     if resolved.workflow != app["spec"]["workflow"]:
         raise invalid_field("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {resolved.workflow}")
     restored = _restored(context, session, app, body.restores, archived) if body.restores is not None else None
-    config = body.deployment_config.as_record() if body.deployment_config is not None else None
+    config = body.deployment_config.as_stored() if body.deployment_config is not None else None
     return DeployRequest(
         namespace,
         name,

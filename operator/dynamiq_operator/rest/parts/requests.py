@@ -58,7 +58,7 @@ class ResourcesFields(RequestModel):
     requests: Annotated[Amounts | None, Field(description="What a pod asks for; first the runtime's, else 100m and 256Mi.")] = None
     limits: Annotated[Amounts | None, Field(description="What a pod may use at most.")] = None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_stored(self) -> dict[str, Any]:
         """Returns the resources of a row's config: the fields that were sent."""
         parts: dict[str, Any] = self.model_dump(exclude_none=True)
         return {part: amounts for part, amounts in parts.items() if amounts}
@@ -90,10 +90,10 @@ class DeploymentConfig(RequestModel):
     ]
     config: TypeConfig | None = None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_stored(self) -> dict[str, Any]:
         """Returns the config of a row."""
         config = self.config or TypeConfig()
-        resources = config.resources.as_record() if config.resources is not None else {}
+        resources = config.resources.as_stored() if config.resources is not None else {}
         compute = {"resources": resources} if resources else {}
         if self.deployment_type == "serverless":
             return {"type": "serverless", **_renamed(config, SERVERLESS_CONFIG), **compute}

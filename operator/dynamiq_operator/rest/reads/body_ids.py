@@ -62,7 +62,7 @@ def check_config(requested: DeploymentConfig | None, live: Mapping[str, Any] | N
         return
     for field in requested.foreign():
         raise invalid_field(f"deployment_config.config.{field}", f"a config of {requested.deployment_type} has no {field}: leave it out")
-    completed = complete_config(Config.model_validate(requested.as_record()), Config.model_validate(live) if live else None, _NO_RUNTIME)
+    completed = complete_config(Config.model_validate(requested.as_stored()), Config.model_validate(live) if live else None, _NO_RUNTIME)
     if isinstance(completed, Refused):
         raise invalid_field("deployment_config", _in_words_of_the_contract(completed.message))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from dynamiq_operator.actions.rejections import by_hash, list_rejections
+from dynamiq_operator.actions.reads import rejections_in_force
+from dynamiq_operator.actions.rejections import by_hash
 from dynamiq_operator.actions.rights import may
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
@@ -54,7 +55,7 @@ def rejections_of(context: ApiContext, session: CallerSession, namespace: str, s
 
 def rejected_flows(session: CallerSession, namespace: str) -> dict[str, Manifest]:
     """Returns the newest valid Rejection of each flow, by its hash; empty if the caller may not read them. Raises errors.ApiError."""
-    return by_hash(list_rejections(session.api, namespace))
+    return by_hash(rejections_in_force(session.api, namespace) or ())
 
 
 def _read_hash(api: Api, meta: Manifest) -> str | None:
