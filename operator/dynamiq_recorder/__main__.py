@@ -9,7 +9,7 @@ import ctypes
 import logging
 import sys
 
-from dynamiq_operator.model.json_lines import JsonLines
+from dynamiq_operator.serving.request_log import RequestJsonLines
 from dynamiq_recorder.cluster import NoCluster
 from dynamiq_recorder.ingest.queue import Limits
 from dynamiq_recorder.options import TABLES_BACK, parser, with_password, without_password
@@ -104,7 +104,7 @@ def _options(arguments: argparse.Namespace, store: Store, kind: str) -> Options:
 
 def _log(level: str) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(RequestJsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # anyone can send malformed requests: a warning for each would fill the log
 
