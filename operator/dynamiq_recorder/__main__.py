@@ -14,8 +14,9 @@ from dynamiq_recorder.cluster import NoCluster
 from dynamiq_recorder.ingest.queue import Limits
 from dynamiq_recorder.options import TABLES_BACK, parser, with_password, without_password
 from dynamiq_recorder.serve import Options, serve
-from dynamiq_recorder.store.interface import Retention, Store, Unavailable, WrongStore
 from dynamiq_recorder.store.opening import opened, taken_back
+from dynamiq_recorder.store.results import Retention, Unavailable, WrongStore
+from dynamiq_recorder.store.sql_store import Store
 
 SWITCHES_AFTER = 0.0002
 """Seconds after which a thread yields the interpreter. Reading a run of thousands of nodes would otherwise delay acknowledgements."""

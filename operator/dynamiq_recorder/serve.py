@@ -28,7 +28,8 @@ from dynamiq_recorder.identity.writers import Writers
 from dynamiq_recorder.ingest.queue import Limits, Queue
 from dynamiq_recorder.observed import Metrics
 from dynamiq_recorder.row_feed import Attribution
-from dynamiq_recorder.store.interface import Retention, Store
+from dynamiq_recorder.store.results import Retention
+from dynamiq_recorder.store.sql_store import Store
 from dynamiq_recorder.table import PriceFile
 from dynamiq_recorder.upkeep import Upkeep
 
