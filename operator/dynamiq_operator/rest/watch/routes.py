@@ -16,7 +16,6 @@ from dynamiq_operator.rest.http.models import Id
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.http.streams import EventStream
-from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.watch.feed import EventFeed
 from dynamiq_operator.rest.watch.reads import require_list
@@ -41,7 +40,7 @@ async def watch_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Ev
     pods are. `removed` has the id of a deployment. The stream ends after `deleted` (the App), `expired` (the token), and `ending` (this
     replica stops): connect again at once.
     """
-    app = await context.streams.read(session.user.id, partial(_app, context, session, app_id))
+    app, _ = await context.streams.read(session.user.id, partial(context.open, session, APPS, app_id, kube_api.METADATA_ONE))
     return EventStream(EventFeed(context.streams, session, AppSubject(context, session, app)).events())
 
 
@@ -64,12 +63,6 @@ async def watch_project(context: ContextOf, session: SessionOf, project_id: Anno
     """Streams the changes of the Apps of a project that the caller may read: `app` and `removed` events, as for an App."""
     namespace = await context.streams.read(session.user.id, partial(_listable, context, session, project_id))
     return EventStream(EventFeed(context.streams, session, ProjectSubject(context, session, namespace)).events())
-
-
-def _app(context: ApiContext, session: CallerSession, app_id: str) -> Entry:
-    entry = context.find(APPS, app_id)
-    context.read(session, APPS, entry, kube_api.METADATA_ONE)
-    return entry
 
 
 def _listable(context: ApiContext, session: CallerSession, project_id: str) -> str:
