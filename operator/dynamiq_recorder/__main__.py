@@ -9,13 +9,14 @@ import ctypes
 import logging
 import sys
 
-from dynamiq_operator.model.json_lines import JsonLines
+from dynamiq_operator.serving.request_log import RequestJsonLines
 from dynamiq_recorder.cluster import NoCluster
 from dynamiq_recorder.ingest.queue import Limits
 from dynamiq_recorder.options import TABLES_BACK, parser, with_password, without_password
 from dynamiq_recorder.serve import Options, serve
-from dynamiq_recorder.store.interface import Retention, Store, Unavailable, WrongStore
 from dynamiq_recorder.store.opening import opened, taken_back
+from dynamiq_recorder.store.results import Retention, Unavailable, WrongStore
+from dynamiq_recorder.store.sql_store import Store
 
 SWITCHES_AFTER = 0.0002
 """Seconds after which a thread yields the interpreter. Reading a run of thousands of nodes would otherwise delay acknowledgements."""
@@ -104,7 +105,7 @@ def _options(arguments: argparse.Namespace, store: Store, kind: str) -> Options:
 
 def _log(level: str) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(RequestJsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # anyone can send malformed requests: a warning for each would fill the log
 

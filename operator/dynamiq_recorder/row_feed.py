@@ -17,7 +17,8 @@ from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.row import Outcome, Pinned, Result
 from dynamiq_recorder.model import MICROSECONDS, Row
-from dynamiq_recorder.store.interface import Store, Unavailable
+from dynamiq_recorder.store.results import Unavailable
+from dynamiq_recorder.store.sql_store import Store
 
 RESOURCE = replace(ROWS, field_selector="", first_page=0)
 KNOWN_MOST = 200_000

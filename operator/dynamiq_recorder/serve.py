@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.applications import Starlette
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.json_lines import FIELDS
 from dynamiq_operator.serving.connections import ConnectionLimits, LimitedProtocol, server_config
+from dynamiq_operator.serving.tls import Certificate, Pair
 from dynamiq_recorder.cluster import connect
 from dynamiq_recorder.http.app import create_app, create_metrics, create_probes
 from dynamiq_recorder.http.context import Context, Health
@@ -28,7 +28,8 @@ from dynamiq_recorder.identity.writers import Writers
 from dynamiq_recorder.ingest.queue import Limits, Queue
 from dynamiq_recorder.observed import Metrics
 from dynamiq_recorder.row_feed import Attribution
-from dynamiq_recorder.store.interface import Retention, Store
+from dynamiq_recorder.store.results import Retention
+from dynamiq_recorder.store.sql_store import Store
 from dynamiq_recorder.table import PriceFile
 from dynamiq_recorder.upkeep import Upkeep
 
@@ -63,7 +64,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     gate: str = ""
     operator: str = ""
     keep_archive: int = 400 * 86400
-    tls: tuple[Path, Path] | None = None
+    tls: Pair | None = None
     kubeconfig: Path | None = None
     kube_context: str | None = None
 
@@ -135,14 +136,15 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
 
 
 async def _run(context: Context, options: Options, prices: PriceFile, stopping: asyncio.Event) -> None:
-    server = _server(create_app(context), options, options.port, options.tls)
+    certificate = Certificate(options.tls) if options.tls is not None else None
+    server = _server(create_app(context), options, options.port, certificate=certificate)
     # Probes have a port of their own: load on the public port must not fail them.
-    probes = _server(create_probes(context), options, options.health_port, None, FewConnections)
-    exposed = _server(create_metrics(context.metrics.registry), options, options.metrics_port, None, FewConnections)
+    probes = _server(create_probes(context), options, options.health_port, FewConnections)
+    exposed = _server(create_metrics(context.metrics.registry), options, options.metrics_port, FewConnections)
     beside = [
         asyncio.create_task(context.apps.informer.run()),
         asyncio.create_task(_attribute(context)),
-        asyncio.create_task(_read_again(options, server.config.ssl, prices)),
+        asyncio.create_task(_read_again(certificate, prices)),
     ]
     stopped: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
     served = [asyncio.create_task(_served(each)) for each in (server, probes, exposed)]
@@ -164,10 +166,13 @@ async def _run(context: Context, options: Options, prices: PriceFile, stopping: 
 
 
 def _server(
-    app: Starlette, options: Options, port: int, tls: tuple[Path, Path] | None, protocol: type[LimitedProtocol] = LimitedProtocol
+    app: Starlette,
+    options: Options,
+    port: int,
+    protocol: type[LimitedProtocol] = LimitedProtocol,
+    certificate: Certificate | None = None,
 ) -> Server:
-    files = {"ssl_certfile": tls[0], "ssl_keyfile": tls[1]} if tls else {}
-    config = server_config(app, options.host, port, DRAIN, protocol, loop="none", lifespan="off", **files)
+    config = server_config(app, options.host, port, DRAIN, protocol, certificate, loop="none", lifespan="off")
     config.load()
     return Server(config)
 
@@ -185,25 +190,13 @@ async def _attribute(context: Context) -> None:
     await context.attribution.informer.run()
 
 
-async def _read_again(options: Options, context: ssl.SSLContext | None, prices: PriceFile) -> None:
+async def _read_again(certificate: Certificate | None, prices: PriceFile) -> None:
     """Reads the prices and the certificate again when they have changed."""
-    read_at = _changed_at(options.tls)
     while True:
         await asyncio.sleep(READ_AGAIN)
         await asyncio.to_thread(prices.read)
-        if context is not None and options.tls is not None and (now := _changed_at(options.tls)) != read_at:
-            try:
-                context.load_cert_chain(*options.tls)
-                read_at = now
-            except (OSError, ssl.SSLError) as error:
-                log.warning("the certificate cannot be read, so the previous one stays in use: %s", error)
-
-
-def _changed_at(files: tuple[Path, Path] | None) -> tuple[float, ...]:
-    try:
-        return tuple(each.stat().st_mtime for each in files or ())
-    except OSError:
-        return ()
+        if certificate is not None:
+            await asyncio.to_thread(certificate.refresh)
 
 
 def _signalled() -> asyncio.Event:

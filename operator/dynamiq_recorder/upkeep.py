@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from dynamiq_recorder.http.context import Context
-from dynamiq_recorder.store.interface import Retention, Unavailable
+from dynamiq_recorder.store.results import Retention, Unavailable
 
 LOOKS_EVERY, LOOKS_AGAIN = 5.0, 1.0
 """Seconds between two checks of the store; the shorter while it cannot be written or its disk is nearly full."""

@@ -17,8 +17,8 @@ import msgspec
 
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
 from dynamiq_recorder.store.database import pieces
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.sql_store import Store
 from tests.support import postgres
 from tests.support.archived_rows import ENDED, for_store, history
 from tests.support.stored_runs import APP

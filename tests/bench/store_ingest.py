@@ -23,9 +23,9 @@ from dynamiq_operator.model.runs import CostSource, RunStatus
 from dynamiq_recorder.model import Batch, Instance, Run, Span, Tokens
 from dynamiq_recorder.store.columns import RUN_COLUMNS, SPAN_COLUMNS, Gathered, add_lines
 from dynamiq_recorder.store.database import Connection, Database, Lines
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.postgres import PostgresDatabase
+from dynamiq_recorder.store.sql_store import Store
 from dynamiq_recorder.store.sqlite import SqliteDatabase
 from tests.support import postgres
 from tests.support.stored_runs import APP, NOON, a_row, a_run

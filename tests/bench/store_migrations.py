@@ -18,7 +18,6 @@ from pathlib import Path
 from dynamiq_recorder.model import Batch
 from dynamiq_recorder.store.opening import opened, taken_back
 from dynamiq_recorder.store.schema import OLDEST
-from dynamiq_recorder.store.sql_store import SqlStore
 from tests.support import postgres
 from tests.support.stored_runs import NOON, a_run, batch
 
@@ -39,7 +38,6 @@ def pieces(count: int) -> Iterator[list[Batch]]:
 
 def measure(name: str, address: str, count: int) -> None:
     store = opened(address)
-    assert isinstance(store, SqlStore)
     assert store.load(pieces(count)) == count
     size = store.bytes() >> 20
     store.close()

@@ -18,8 +18,8 @@ import pytest
 import requests
 
 from dynamiq_recorder import upkeep
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.sql_store import Store
 from tests.support import stored_runs
 from tests.support.archived_rows import flows, history
 from tests.support.measured import MEASURED, kept

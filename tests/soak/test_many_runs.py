@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from dynamiq_recorder.model import Batch
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
-from dynamiq_recorder.store.sql_store import SqlStore
+from dynamiq_recorder.store.sql_store import Store
 from tests.soak.support.many_runs import BATCH, Month
 from tests.soak.support.questions import ask
 from tests.support import postgres
@@ -57,7 +56,6 @@ def _pieces(month: Month) -> Iterator[list[Batch]]:
 
 
 def _measured(title: str, store: Store) -> None:
-    assert isinstance(store, SqlStore)
     month = Month(RUNS, int(time.time() * 1e6), SEED)
     store.put_rows([row for rows in month.rows.values() for row in rows])
     began = time.monotonic()

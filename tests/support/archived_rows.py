@@ -12,7 +12,7 @@ from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.manifests import Manifest, format_time
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
-from dynamiq_recorder.store.interface import Store
+from dynamiq_recorder.store.sql_store import Store
 from tests.support import factories as given
 from tests.support.stored_runs import APP
 

@@ -26,8 +26,8 @@ from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
 from dynamiq_recorder.ingest.queue import Limits
 from dynamiq_recorder.serve import Options, serve
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.otlp_runs import a_run, request
 from tests.support.ports import free_port
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, following, kubeconfig, listed

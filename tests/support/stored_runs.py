@@ -12,8 +12,8 @@ import msgspec
 from dynamiq_operator.model.runs import FAILED_STATUSES, CostSource, MetricsGroup, MetricsInterval, NodeStatus, RunSource, RunStatus
 from dynamiq_recorder import sketch
 from dynamiq_recorder.model import NO_TOKENS, Batch, Filter, Instance, Row, Run, Span, Sums, Tokens
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.merging import with_sums
+from dynamiq_recorder.store.sql_store import Store
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND

@@ -24,9 +24,9 @@ from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
-from dynamiq_operator.rest.kube.flow_hashes import FlowHashes
 from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
 from dynamiq_operator.rest.kube.row_cache import RowCache
+from dynamiq_operator.rest.kube.visibility import or_none
 from dynamiq_operator.serving.lanes import Lane
 from dynamiq_operator.serving.recent import Recent
 
@@ -39,7 +39,7 @@ KIND_NAMES = {
     RUNTIMES: "runtime",
 }
 AT_ONCE = 64
-PINS_MOST = 2_000
+PINS_MOST, FLOW_HASHES_MOST = 2_000, 20_000
 VERIFIED_AT_ONCE, WAITING_TO_VERIFY = 2, 4
 """Histories that are verified at a time, and requests of one caller that may wait for that."""
 WIDTH = 5
@@ -61,7 +61,8 @@ class ApiContext:
     rows: RowCache = field(default_factory=RowCache)
     pins: Recent[tuple[str, str], Mapping[str, Any]] = field(default_factory=lambda: Recent(PINS_MOST))
     """Pins of rows, by the hash of the token that read them, and the row's uid."""
-    flow_hashes: FlowHashes = field(default_factory=FlowHashes)
+    flow_hashes: Recent[str, str] = field(default_factory=lambda: Recent(FLOW_HASHES_MOST))
+    """Hashes of releases' flows, by the uid of the release, which never changes. Who may list releases could read them."""
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
     recorder: RecorderClient = field(default_factory=RecorderClient)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
@@ -109,6 +110,11 @@ class ApiContext:
             raise unknown_id(KIND_NAMES[resource], entry.uid)
         return manifest
 
+    def open(self, session: CallerSession, resource: ApiResource, uid: str, accept: str = "application/json") -> tuple[Entry, Manifest]:
+        """Reads the object of an id with the caller's token. Raises as `find` and `read` do."""
+        entry = self.find(resource, uid)
+        return entry, self.read(session, resource, entry, accept)
+
     def open_cached(self, session: CallerSession, resource: ApiResource, uid: str) -> tuple[Entry, Manifest]:
         """Reads the object of an id from the API server's watch cache.
 
@@ -148,6 +154,12 @@ class ApiContext:
         for future in waiting:
             future.result()
         return [results[number] for number in range(len(items))]
+
+    def in_each_namespace(self, resource: ApiResource, read: Callable[[str], list[Manifest]]) -> dict[str, list[Manifest]]:
+        """Returns the results of a read in each namespace that has such objects, without those that the caller may not list."""
+        namespaces = sorted({entry.namespace for entry in self.index.of(resource).all()})
+        results = self.map_parallel(lambda namespace: or_none(lambda: read(namespace)), namespaces)
+        return {namespace: items for namespace, items in zip(namespaces, results, strict=True) if items is not None}
 
     def id_of(self, resource: ApiResource, namespace: str, name: str) -> str | None:
         entry = self.index.of(resource).named(namespace, name)

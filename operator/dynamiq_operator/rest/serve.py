@@ -19,12 +19,13 @@ from dynamiq_operator.rest.app import create_app
 from dynamiq_operator.rest.console.options import ConsoleOptions
 from dynamiq_operator.rest.http.recorder import RecorderOptions
 from dynamiq_operator.rest.http.streams import Streams
-from dynamiq_operator.rest.http.tls import HANDSHAKE_WITHIN, Certificate, Pair
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.serving.connections import server_config
+from dynamiq_operator.serving.tls import Certificate, Pair
 
 DRAIN = 25
 """Seconds to finish requests at shutdown."""
+HANDSHAKE_WITHIN = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,8 @@ def serve(options: ApiOptions) -> None:
     listening = bound(options.host, options.metrics_port) if options.metrics_port is not None else None
     app = create_app(server, options.settings, options.console, options.recorder, listening)
     certificate = Certificate(options.tls) if options.tls is not None else None
-    more: dict[str, Any] = {}
     if certificate is not None:
         certificate.start()
-        more["ssl_context_factory"] = lambda *_: certificate.context
-    config = server_config(app, options.host, options.port, DRAIN, loop=f"{Loop.__module__}:{Loop.__name__}", **more)
+    loop = f"{Loop.__module__}:{Loop.__name__}"
+    config = server_config(app, options.host, options.port, DRAIN, certificate=certificate, loop=loop)
     Server(config, app.state.context.streams).run()

@@ -25,6 +25,7 @@ from uvicorn.server import ServerState
 
 from dynamiq_operator.serving.limits import HEAD_WITHIN, HEADERS_MAX, TAKEN_WITHIN
 from dynamiq_operator.serving.problems import HttpProblem
+from dynamiq_operator.serving.tls import Certificate
 
 KEEP_ALIVE = 75
 """Seconds of keep-alive: longer than that of an ingress, so that the server never closes a connection first."""
@@ -254,11 +255,17 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def server_config(
-    app: Any, host: str | None, port: int, drain: int, protocol: type[LimitedProtocol] = LimitedProtocol, **more: Any
+    app: Any,
+    host: str | None,
+    port: int,
+    drain: int,
+    protocol: type[LimitedProtocol] = LimitedProtocol,
+    certificate: Certificate | None = None,
+    **more: Any,
 ) -> Config:
     """Returns uvicorn's configuration of a server within these limits. `host`: None for every address. `drain`: seconds for its last requests.
 
-    `more`: uvicorn's own options.
+    `certificate`: None to serve without TLS. `more`: uvicorn's own options.
     """
     return Config(
         app,
@@ -272,5 +279,6 @@ def server_config(
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=drain,
+        ssl_context_factory=(lambda *_: certificate.context) if certificate is not None else None,
         **more,
     )

@@ -31,9 +31,6 @@ class Exchange:
 class RequestMiddleware:
     """The outermost layer of a server, whose own class serves the requests, and notes them. `unnoted`: paths of its probes."""
 
-    ended_early = "an answer ended early"
-    """The log's message about an error after the answer began."""
-
     def __init__(self, app: ASGIApp, problem_of: Callable[[Exception], HttpProblem], unnoted: frozenset[str]) -> None:
         self._app, self._problem_of, self._unnoted = app, problem_of, unnoted
         self._log = logging.getLogger(type(self).__module__)
@@ -80,7 +77,7 @@ class RequestMiddleware:
         try:
             await self.serve(exchange, receive_noted, send_noted)
         except Exception as error:
-            self._log.exception(self.ended_early if exchange.status else "a request failed")
+            self._log.exception("an answer ended early" if exchange.status else "a request failed")
             if exchange.status:
                 raise
             await self._problem_of(error).response()(scope, receive, send_noted)

@@ -156,6 +156,6 @@ TABLE = tuple(replace(column, value=_shown_result) if column.key == "result" els
 """The columns of a table. It has room for one word, where data has `result` and `ending`."""
 
 
-def as_data(row: AuditedRow, spelled: Callable[[str], str] = in_camel_case) -> dict[str, Any]:
-    """Returns the values by their names, as the plugin spells them, or as `spelled` does; missing values are None."""
-    return {spelled(column.key): column.value(row) for column in COLUMNS}
+def as_data(row: AuditedRow) -> dict[str, Any]:
+    """Returns the values by their names in camelCase; missing values are None."""
+    return {in_camel_case(column.key): column.value(row) for column in COLUMNS}

@@ -6,14 +6,13 @@ their App, are missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.model.endings import live_reverts
 from dynamiq_operator.model.manifests import Manifest, parse_time
-from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views import audited
 from dynamiq_operator.views.audited import AuditedRow, WentLive, live_until
 from dynamiq_operator.views.history import title
@@ -101,13 +100,13 @@ def live_at(rows: Iterable[Manifest], time: str) -> LiveAt:
     return reading.found()
 
 
-def as_data(answer: LiveAt, spelled: Callable[[str], str] = in_camel_case) -> dict[str, Any]:
-    """Returns the answer as data, with names as the plugin has them, or as `spelled` spells them."""
-    rows: Mapping[str, AuditedRow | None] = {"row": answer.row, "rolling_out": answer.rolling_out}
+def as_data(answer: LiveAt) -> dict[str, Any]:
+    """Returns the answer as data, with names in camelCase."""
+    rows: Mapping[str, AuditedRow | None] = {"row": answer.row, "rollingOut": answer.rolling_out}
     return {
         "time": answer.time,
         "known": answer.unknown is None,
-        **{spelled(name): audited.as_data(row, spelled) if row is not None else None for name, row in rows.items()},
+        **{name: audited.as_data(row) if row is not None else None for name, row in rows.items()},
         "says": answer.says,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 from dynamiq_operator.model.chain import Chain, Verdict
 from dynamiq_operator.model.endings import live_reverts
 from dynamiq_operator.model.manifests import Manifest, parse_time
-from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views import audited
 from dynamiq_operator.views.audited import COLUMNS, TABLE, AuditedRow, WentLive, live_until
 from dynamiq_operator.views.sheets import Cell, csv_lines, escaped, markdown_table
@@ -126,15 +125,15 @@ class ReportBuilder:
         return (self._from is None or began >= self._from) and (self._to is None or began < self._to)
 
 
-def as_data(report: Report, spelled: Callable[[str], str] = in_camel_case) -> dict[str, Any]:
-    """Returns the report as data, with names as the plugin has them, or as `spelled` spells them."""
+def as_data(report: Report) -> dict[str, Any]:
+    """Returns the report as data, with names in camelCase."""
     return {
         "since": report.since,
         "until": report.until,
         "made": report.made,
         "fits": report.fits,
         "says": report.says,
-        "deploys": [audited.as_data(row, spelled) for row in report.rows],
+        "deploys": [audited.as_data(row) for row in report.rows],
         "histories": [_history_as_data(each) for each in report.histories],
     }
 

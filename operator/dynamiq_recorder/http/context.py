@@ -27,7 +27,8 @@ from dynamiq_recorder.ingest.queue import Queue
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.observed import Metrics
 from dynamiq_recorder.row_feed import Attribution
-from dynamiq_recorder.store.interface import Retention, Store
+from dynamiq_recorder.store.results import Retention
+from dynamiq_recorder.store.sql_store import Store
 
 READS, READS_EACH, READS_WAITING = 4, 2, 64
 """Most reads at a time, in all and of one caller, and waiting reads of one caller. A store has a connection for each read."""

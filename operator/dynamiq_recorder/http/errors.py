@@ -13,7 +13,7 @@ from dynamiq_recorder.identity.writers import Forbidden
 from dynamiq_recorder.ingest.queue import Closed
 from dynamiq_recorder.ingest.shares import Full
 from dynamiq_recorder.ingest.spans import NotReadable
-from dynamiq_recorder.store.interface import Unavailable
+from dynamiq_recorder.store.results import Unavailable
 
 LISTED_MOST, SHOWN_MOST = 20, 300
 FULL_FOR = 60

@@ -7,7 +7,7 @@ import logging
 from starlette.types import ASGIApp
 
 from dynamiq_operator.serving.middleware import Exchange, RequestMiddleware
-from dynamiq_operator.serving.request_log import current, log_access, route_of
+from dynamiq_operator.serving.request_log import log_access, route_of
 from dynamiq_recorder.http.errors import problem_of
 from dynamiq_recorder.observed import Metrics
 
@@ -29,4 +29,4 @@ class Middleware(RequestMiddleware):
         if scope["method"] == "GET":
             self._metrics.request_seconds.labels(route).observe(seconds)
         level = logging.DEBUG if route == TRACES and exchange.status == 200 else logging.INFO
-        log_access(scope, exchange.status, seconds, level, request_id=current())
+        log_access(scope, exchange.status, seconds, level)

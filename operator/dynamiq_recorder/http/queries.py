@@ -11,7 +11,7 @@ from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunStatus
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field
 from dynamiq_recorder.model import MICROSECONDS, NANO_USD, Filter
 from dynamiq_recorder.reads.times import parsed
-from dynamiq_recorder.store.interface import COUNTED, Sort
+from dynamiq_recorder.store.results import COUNTED, Sort
 
 POINTS_MOST = 3000
 """Most points of one series."""

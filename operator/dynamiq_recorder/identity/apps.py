@@ -11,7 +11,7 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.informer import Informer, Listing
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_recorder.store.interface import Unavailable
+from dynamiq_recorder.store.results import Unavailable
 
 RESOURCE = replace(APPS, label_selector="")
 

@@ -18,7 +18,8 @@ import msgspec
 
 from dynamiq_recorder.ingest.shares import Source, require, shares_of
 from dynamiq_recorder.model import Batch
-from dynamiq_recorder.store.interface import Store, Unavailable
+from dynamiq_recorder.store.results import Unavailable
+from dynamiq_recorder.store.sql_store import Store
 
 TOGETHER = 500
 """Most runs of one commit, unless one request has more."""

@@ -1,6 +1,6 @@
-"""Keeps runs: one interface, SQLite and PostgreSQL behind it, one conformance suite for both (tests/unit/recorder/test_store_*.py).
+"""Keeps runs in SQLite or PostgreSQL, with one conformance suite for both (tests/unit/recorder/test_store_*.py).
 
-- interface: the calls of a store. sql_store: its implementation on a database of tables.
+- sql_store: the calls of a store. results: what they take, return and raise.
 - database: what sqlite and postgres each do for that, and no more.
 - writing, attribution, deleting, retention, rebuilding: the transactions; each keeps runs and rollups in step.
 - tally: the additions of runs to rollups.

@@ -14,7 +14,7 @@ import msgspec
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
 from dynamiq_recorder.store.database import MANY, Cell, Connection, Database, Question, pieces
 from dynamiq_recorder.store.filters import app_key
-from dynamiq_recorder.store.interface import Archived, ArchivedKey, ArchivedKeys, ArchivedPage
+from dynamiq_recorder.store.results import Archived, ArchivedKey, ArchivedKeys, ArchivedPage
 from dynamiq_recorder.store.writing import app_keys
 
 _COLUMNS = ("app_key", "uid", "name", "sequence", "digest", "outcome_digest", "flow_hash", "ended", "went_live", "archived_at", "content")

@@ -12,8 +12,8 @@ from dynamiq_recorder.store import rollups
 from dynamiq_recorder.store.database import MANY, Connection, Database, Lines, pieces
 from dynamiq_recorder.store.filters import app_key, conditions
 from dynamiq_recorder.store.forgetting import forget
-from dynamiq_recorder.store.interface import Unavailable
 from dynamiq_recorder.store.loading import Stored, stored
+from dynamiq_recorder.store.results import Unavailable
 from dynamiq_recorder.store.tally import Tally
 
 SMALL = 32 << 20

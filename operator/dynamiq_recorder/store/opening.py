@@ -6,10 +6,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dynamiq_recorder.store.database import Database
-from dynamiq_recorder.store.interface import Store, WrongStore
 from dynamiq_recorder.store.postgres import PostgresDatabase
+from dynamiq_recorder.store.results import WrongStore
 from dynamiq_recorder.store.schema import Migration, migrations, take_back
-from dynamiq_recorder.store.sql_store import SqlStore
+from dynamiq_recorder.store.sql_store import Store
 from dynamiq_recorder.store.sqlite import SqliteDatabase
 
 
@@ -18,7 +18,7 @@ def opened(address: str) -> Store:
 
     Raises WrongStore and Unavailable.
     """
-    return SqlStore(*_database(address))
+    return Store(*_database(address))
 
 
 def taken_back(address: str, to: int) -> int:

@@ -19,8 +19,8 @@ from dynamiq_recorder.model import Filter, Run
 from dynamiq_recorder.store.columns import RUN_READ, run_of
 from dynamiq_recorder.store.database import MANY, Connection, Database, pieces
 from dynamiq_recorder.store.filters import Conditions, app_key, conditions, row_key
-from dynamiq_recorder.store.interface import COUNTED, Page, Sort
 from dynamiq_recorder.store.loading import stored
+from dynamiq_recorder.store.results import COUNTED, Page, Sort
 from dynamiq_recorder.store.ways import COST, DURATION, STARTED, Entry, Way, asked, of_value, ways
 
 PATIENCE = 0.04

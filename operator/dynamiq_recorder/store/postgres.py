@@ -23,7 +23,7 @@ from psycopg_pool import ConnectionPool
 
 from dynamiq_recorder.store.arrays import kinds, literals
 from dynamiq_recorder.store.database import Cell, Connection, Lines, Question, T, Wanted
-from dynamiq_recorder.store.interface import Unavailable, WrongStore
+from dynamiq_recorder.store.results import Unavailable, WrongStore
 
 Raw = psycopg.Connection[Cell]
 

@@ -9,8 +9,8 @@ from dynamiq_recorder.model import MICROSECONDS, Filter, Point, Row, RowFigures,
 from dynamiq_recorder.sketch import parted
 from dynamiq_recorder.store.database import MANY, Cell, Connection, Database
 from dynamiq_recorder.store.filters import app_key, conditions
-from dynamiq_recorder.store.interface import COUNTED
 from dynamiq_recorder.store.loading import stored
+from dynamiq_recorder.store.results import COUNTED
 from dynamiq_recorder.store.tally import HOUR, MEASURES, MINUTE, NODE_MEASURES, SKETCHES, Summed, SummedNode, Tally
 
 DAY = 86_400

@@ -14,7 +14,7 @@ from dynamiq_recorder.store.database import MANY, Connection, Database
 from dynamiq_recorder.store.deleting import tidy
 from dynamiq_recorder.store.filters import app_key
 from dynamiq_recorder.store.forgetting import forget
-from dynamiq_recorder.store.interface import Retention
+from dynamiq_recorder.store.results import Retention
 from dynamiq_recorder.store.rollups import FULL_OF
 from dynamiq_recorder.store.tally import HOUR, MINUTE
 from dynamiq_recorder.store.thinning import BY_RATIO, NOTES, OLD, RATIO, SLOWEST, WHOLE, Thinned, of_hour, share, slow_from

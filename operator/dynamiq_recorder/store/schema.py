@@ -9,7 +9,7 @@ import msgspec
 
 from dynamiq_recorder.store.database import Connection, Database
 from dynamiq_recorder.store.deleting import one_of_each_id
-from dynamiq_recorder.store.interface import WrongStore
+from dynamiq_recorder.store.results import WrongStore
 
 APP_AND_ID = 4
 """The version from which on several Apps may have runs of one id."""

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from dynamiq_recorder.store import anew
 from dynamiq_recorder.store.database import Cell, Connection, Lines, Question, T, Wanted
-from dynamiq_recorder.store.interface import Unavailable, WrongStore
+from dynamiq_recorder.store.results import Unavailable, WrongStore
 
 READERS = 8
 """Connections for reads: four at a time, one for exports, two for senders, and one more."""

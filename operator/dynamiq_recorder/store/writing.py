@@ -13,9 +13,9 @@ from dynamiq_recorder.store import rollups, shares
 from dynamiq_recorder.store.columns import Gathered, add_lines
 from dynamiq_recorder.store.database import Cell, Connection, Database, Question, pieces
 from dynamiq_recorder.store.forgetting import forget
-from dynamiq_recorder.store.interface import Written
 from dynamiq_recorder.store.loading import Stored, stored
 from dynamiq_recorder.store.merging import Meeting, bare, meeting, union
+from dynamiq_recorder.store.results import Written
 from dynamiq_recorder.store.row_periods import Periods, Times
 from dynamiq_recorder.store.tally import Tally
 from dynamiq_recorder.store.texts import clean, storable

@@ -10,7 +10,8 @@ from functools import partial
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunStatus
 from dynamiq_recorder.model import Filter
-from dynamiq_recorder.store.interface import NEWEST_FIRST, Sort, Store
+from dynamiq_recorder.store.results import NEWEST_FIRST, Sort
+from dynamiq_recorder.store.sql_store import Store
 from tests.soak.support.many_runs import DAY, MODELS, Month
 
 PAGE, METRICS, FILTER, COMPARISON = "a page of the list", "a day's metrics by row", "a filter", "a comparison of two rows"

@@ -167,16 +167,19 @@ def without(*path: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (saying(SAID, 302, Location="/elsewhere"), "status 302"),
-        (saying({"error": {}}, 404), "status 404"),
-        (saying({"error": {}}, 403), "status 403"),
-        (saying(b""), "what it says cannot be read"),
-        (saying(b"[" * 1000), "what it says cannot be read"),
-        (saying(b" " * 300_000), "what it says cannot be read"),
-        (saying(without("verdict")), "what it says cannot be read"),
-        (saying(without("deployment", "figures", "runs")), "what it says cannot be read"),
-        (saying(json.dumps(SAID).replace("1.42", "NaN").encode()), "what it says cannot be read"),
-        (saying({"data": SAID["data"] | {"deployment": row("another", 3, 9).model_dump(mode="json")}}), "it answered for another row"),
+        (saying(SAID, 302, Location="/elsewhere"), "the recorder answers with status 302"),
+        (saying({"error": {}}, 404), "the recorder answers with status 404"),
+        (saying({"error": {}}, 403), "the recorder answers with status 403"),
+        (saying(b""), "what the recorder says cannot be read"),
+        (saying(b"[" * 1000), "what the recorder says cannot be read"),
+        (saying(b" " * 300_000), "what the recorder says cannot be read"),
+        (saying(without("verdict")), "what the recorder says cannot be read"),
+        (saying(without("deployment", "figures", "runs")), "what the recorder says cannot be read"),
+        (saying(json.dumps(SAID).replace("1.42", "NaN").encode()), "what the recorder says cannot be read"),
+        (
+            saying({"data": SAID["data"] | {"deployment": row("another", 3, 9).model_dump(mode="json")}}),
+            "the recorder answered for another row",
+        ),
     ],
     ids=["redirect", "not found", "forbidden", "empty", "nested", "long", "no verdict", "no runs", "no number", "another row"],
 )
@@ -220,13 +223,13 @@ async def test_slow_recorder_holds_up_no_reconcile_and_is_given_up(process: Proc
     recorder.answer = never
     seen(process)
     snapshot = await answered(process)
-    assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (None, "it takes longer than 2 s")
+    assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (None, "the recorder takes longer than 2 s")
 
 
 async def test_operator_without_a_token_asks_nobody(process: Process, recorder: Recorder, token: Path) -> None:
     await asyncio.to_thread(token.unlink)
     seen(process)
-    assert (await answered(process)).trial.unanswered == "the operator has no token for it"
+    assert (await answered(process)).trial.unanswered == "the operator has no token for the recorder"
     assert recorder.asked == []
 
 
@@ -239,7 +242,7 @@ async def test_what_was_said_stays_while_there_is_no_new_answer(process: Process
     async with asyncio.timeout(240):
         await process.queue.get()
     snapshot = await process.observer.observe(KEY)
-    assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (READ, "status 503")
+    assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (READ, "the recorder answers with status 503")
 
 
 def test_a_figure_with_too_few_runs_is_read_as_one_though_the_rows_have_a_verdict() -> None:
@@ -248,7 +251,7 @@ def test_a_figure_with_too_few_runs_is_read_as_one_though_the_rows_have_a_verdic
     assert (read.too_few, read.p95.too_few, read.cost) == (False, True, Figure(1.5, regressed=True))
 
 
-@pytest.mark.parametrize(("is_trusted", "problem"), [(True, ""), (False, "it cannot be reached")])
+@pytest.mark.parametrize(("is_trusted", "problem"), [(True, ""), (False, "the recorder cannot be reached")])
 async def test_a_recorder_of_an_authority_of_ones_own_is_trusted_where_that_is_named(
     client: Client, script: Script, recorder: Recorder, token: Path, tmp_path: Path, is_trusted: bool, problem: str
 ) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.sql_store import Store
 from tests.support import postgres
 from tests.support.recorder_stage import RecorderStage
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model.manifests import Manifest
-from dynamiq_recorder.store.interface import Unavailable
+from dynamiq_recorder.store.results import Unavailable
 from tests.support import factories as given
 from tests.support.archived_rows import flows, history
 from tests.support.recorder_stage import (
@@ -201,7 +201,7 @@ def test_while_the_store_cannot_be_written_nothing_is_acknowledged(stage: Record
     def away(*_: Any) -> None:
         raise Unavailable("the volume is full")
 
-    monkeypatch.setattr("dynamiq_recorder.store.sql_store.SqlStore.archive", away)
+    monkeypatch.setattr("dynamiq_recorder.store.sql_store.Store.archive", away)
     answer = hand_over(stage, history(1, app_uid=APP_UID))
     problem(answer, 503)
     assert answer.headers["Retry-After"]

@@ -18,8 +18,9 @@ import pytest
 from dynamiq_recorder.ingest.queue import Closed, Limits, Queue
 from dynamiq_recorder.ingest.shares import Full, Source
 from dynamiq_recorder.model import Batch
-from dynamiq_recorder.store.interface import Store, Unavailable, Written
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.results import Unavailable, Written
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.cluster import REPOSITORY
 from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.recorder_stage import APP_UID, RecorderStage
@@ -29,18 +30,15 @@ PATIENCE = IN_TIME
 CHAT, MAIL, RIVAL = Source("team", "chat"), Source("team", "mail"), Source("rivals", "chat")
 
 
-class Held:
+class Held(Store):
     """A real store whose commits wait until the test releases them, or fail with the given error."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        vars(self).update(vars(store))
         self.go = threading.Event()
         self.begun = threading.Event()
         self.wrong: Exception | None = None
         self.commits: list[int] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     def write(self, batches: Sequence[Batch]) -> Written:
         self.begun.set()
@@ -48,12 +46,12 @@ class Held:
         self.commits.append(len(batches))
         if self.wrong is not None:
             raise self.wrong
-        return self._store.write(batches)
+        return super().write(batches)
 
     def check(self) -> None:
         if self.wrong is not None:
             raise self.wrong
-        self._store.check()
+        super().check()
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from dynamiq_recorder import upkeep
 from dynamiq_recorder.store import retention
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.sql_store import Store
 from tests.support import stored_runs
 from tests.support.archived_rows import flows, history
 from tests.support.otlp_runs import a_run, request, run_id_of
@@ -58,7 +58,7 @@ class Filling(Held):
         return self.beside
 
     def trim(self, app_uid: str) -> int:
-        runs: int = self._store.trim(app_uid) if self.gives_back else 0
+        runs = super().trim(app_uid) if self.gives_back else 0
         self.trimmed += [app_uid] if runs else []
         self.full = round(self.full - 0.01, 2) if runs else self.full
         return runs

@@ -20,7 +20,7 @@ from dynamiq_recorder.ingest import clean, otlp, spans
 from dynamiq_recorder.ingest.parsed import Parsed
 from dynamiq_recorder.model import Run
 from dynamiq_recorder.pricing import Prices
-from dynamiq_recorder.store.interface import Retention
+from dynamiq_recorder.store.results import Retention
 from tests.support import otlp_runs
 from tests.support.otlp_runs import INSTANCE, a_run, attributes, request, run_id_of, span
 

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from dynamiq_recorder.store import archive
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.archived_rows import ENDED, flows, for_store, history, sequences
 from tests.support.stored_runs import APP, OTHER, SECOND, a_row
 

@@ -11,8 +11,9 @@ import pytest
 from dynamiq_operator.model.runs import MetricsInterval, RunStatus
 from dynamiq_recorder.model import Filter, Instance, Run, Score
 from dynamiq_recorder.store import deleting, sqlite
-from dynamiq_recorder.store.interface import Retention, Store
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.results import Retention
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.stored_runs import APP, HOUR, NOON, OTHER, SECOND, a_call, a_row, a_run, a_span, answers, batch
 
 SECRET = "xyzzy-4711"

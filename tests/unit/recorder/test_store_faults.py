@@ -17,11 +17,11 @@ import psycopg
 import pytest
 
 from dynamiq_recorder.model import Filter
-from dynamiq_recorder.store.interface import Store, Unavailable, WrongStore
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.postgres import PostgresDatabase
+from dynamiq_recorder.store.results import Unavailable, WrongStore
 from dynamiq_recorder.store.schema import migrations
-from dynamiq_recorder.store.sql_store import SqlStore
+from dynamiq_recorder.store.sql_store import Store
 from tests.support import postgres
 from tests.support.history_stage import in_full
 from tests.support.preloaded import Preloaded, preloaded
@@ -238,7 +238,7 @@ def test_a_recorder_with_a_thousand_senders_reads_and_writes(address: str, many_
 
 def test_what_was_prepared_on_a_connection_may_be_gone(server: postgres.Server) -> None:
     database = PostgresDatabase(server.database())
-    store = SqlStore(database, migrations("postgres"))
+    store = Store(database, migrations("postgres"))
     for number in range(10):
         store.write([batch(a_run(number))])
     database.transact(lambda connection: connection.tell("DEALLOCATE ALL", [()]))

@@ -12,10 +12,10 @@ from dynamiq_recorder.__main__ import main
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.store import schema
 from dynamiq_recorder.store.database import Cell, Connection, Database
-from dynamiq_recorder.store.interface import WrongStore
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.postgres import PostgresDatabase
-from dynamiq_recorder.store.sql_store import SqlStore
+from dynamiq_recorder.store.results import WrongStore
+from dynamiq_recorder.store.sql_store import Store
 from dynamiq_recorder.store.sqlite import SqliteDatabase
 from tests.support.stored_runs import APP, HOUR, OTHER, a_run, batch
 from tests.unit.support import first_store
@@ -99,7 +99,7 @@ def _later(address: str, *statements: str) -> list[schema.Migration]:
 def test_a_migration_is_carried_out_once(first: str) -> None:
     later = _later(first, "CREATE TABLE more (key INTEGER)", "INSERT INTO more (key) SELECT key FROM runs")
     for _ in range(2):
-        store = SqlStore(_database(first), later)
+        store = Store(_database(first), later)
         assert store.version == later[-1].version
         assert first_store.runs(store) == first_store.held().runs
         store.close()
@@ -114,7 +114,7 @@ def test_a_migration_is_carried_out_once(first: str) -> None:
 
 def test_a_migration_that_fails_changes_nothing(first: str) -> None:
     with pytest.raises(Exception, match="nowhere"):
-        SqlStore(_database(first), _later(first, "CREATE TABLE more (key INTEGER)", "INSERT INTO nowhere (key) SELECT key FROM runs"))
+        Store(_database(first), _later(first, "CREATE TABLE more (key INTEGER)", "INSERT INTO nowhere (key) SELECT key FROM runs"))
 
     store = opened(first)
     assert first_store.runs(store) == first_store.held().runs
@@ -169,7 +169,7 @@ def test_an_older_recorder_goes_on_with_the_tables_once_they_are_taken_back(
     assert store.delete_run("new-app", a_run(5_000).id)
     store.close()
     with pytest.raises(WrongStore, match="tables-back --to 2"):
-        SqlStore(_database(first), older)
+        Store(_database(first), older)
 
     for to, code, lost in (("1", 1, None), ("2", 0, 1), ("2", 0, 0), ("3", 1, None)):
         monkeypatch.setattr("sys.argv", ["dynamiq_recorder", "tables-back", "--store", first, "--to", to])

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from dynamiq_recorder.model import Filter, Score
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.postgres import lock_number
+from dynamiq_recorder.store.sql_store import Store
 from tests.support import postgres
 from tests.support.stored_runs import APP, NOON, a_run, batch
 from tests.support.waiting import IN_TIME, eventually

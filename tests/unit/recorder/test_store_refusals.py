@@ -10,7 +10,8 @@ import pytest
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunSource, RunStatus
 from dynamiq_recorder.model import Filter, Instance, Run, Score
 from dynamiq_recorder.store import rollups
-from dynamiq_recorder.store.interface import Retention, Store, Written
+from dynamiq_recorder.store.results import Retention, Written
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.stored_runs import APP, HOUR, NOON, OTHER, a_call, a_row, a_run, a_span, answers, batch
 
 KEPT = Retention()

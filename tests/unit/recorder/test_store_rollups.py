@@ -11,9 +11,9 @@ import pytest
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, NodeStatus, RunStatus
 from dynamiq_recorder.model import Filter, Row, Run, Sums
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.merging import union
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.history_stage import in_full
 from tests.support.stored_runs import (
     APP,

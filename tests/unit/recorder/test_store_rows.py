@@ -9,7 +9,7 @@ import pytest
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunSource
 from dynamiq_recorder.model import Filter, Row, Run, Score
-from dynamiq_recorder.store.interface import Store
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.stored_runs import APP, HOUR, NOON, OTHER, PINS, SECOND, Plain, a_call, a_row, a_run, answers, batch
 
 P = PINS[0]

@@ -14,8 +14,9 @@ import pytest
 from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.model import Filter, Instance, Run, Score, Tokens
 from dynamiq_recorder.store import merging
-from dynamiq_recorder.store.interface import COUNTED, Sort, Store
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.results import COUNTED, Sort
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.history_stage import in_full
 from tests.support.stored_runs import APP, HOUR, NOON, SECOND, Plain, a_call, a_row, a_run, a_span, batch, drawn
 

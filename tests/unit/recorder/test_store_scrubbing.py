@@ -11,9 +11,9 @@ import pytest
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.store import anew, deleting, sqlite
 from dynamiq_recorder.store.database import Connection
-from dynamiq_recorder.store.interface import Retention, Store, Unavailable
+from dynamiq_recorder.store.results import Retention, Unavailable
 from dynamiq_recorder.store.schema import migrations
-from dynamiq_recorder.store.sql_store import SqlStore
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.stored_runs import APP, HOUR, NOON, a_run, batch
 
 DAY = 24 * HOUR
@@ -46,7 +46,7 @@ class Stage:
 
     def __init__(self, path: Path) -> None:
         self.database = Watched(path)
-        self.store: Store = SqlStore(self.database, migrations("sqlite"), lambda: NOON)
+        self.store: Store = Store(self.database, migrations("sqlite"), lambda: NOON)
         self.database.asked.clear()
 
     def asked(self, *calls: Callable[[], object]) -> list[str]:

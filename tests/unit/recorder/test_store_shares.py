@@ -15,8 +15,9 @@ import pytest
 from dynamiq_operator.model.runs import MetricsInterval, RunSource, RunStatus
 from dynamiq_recorder.model import Batch, Filter, Instance, Run, Score
 from dynamiq_recorder.store import retention, schema, shares
-from dynamiq_recorder.store.interface import Retention, Store
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.results import Retention
+from dynamiq_recorder.store.sql_store import Store
 from dynamiq_recorder.store.sqlite import SqliteDatabase
 from tests.support.stored_runs import APP, HOUR, NOON, OTHER, SECOND, a_call, a_row, a_run, a_span, batch, drawn
 from tests.unit.support import first_store

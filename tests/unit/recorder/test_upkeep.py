@@ -21,8 +21,8 @@ from dynamiq_recorder import model, options, upkeep
 from dynamiq_recorder.__main__ import main
 from dynamiq_recorder.model import NO_TOKENS, Tokens, Wholeness
 from dynamiq_recorder.row_feed import row_of
-from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.results import Retention
 from dynamiq_recorder.table import PriceFile
 from local.pki import Authority
 from tests.support import stored_runs
@@ -203,7 +203,7 @@ def test_metrics_follow_an_app_whose_runs_go_to_another_recorder_now(stage: Reco
 
     class Shared(Held):
         def wholeness(self, app_uid: str, alive: Sequence[str] = ()) -> Wholeness:
-            return msgspec.structs.replace(self._store.wholeness(app_uid, alive), missing=missing)
+            return msgspec.structs.replace(super().wholeness(app_uid, alive), missing=missing)
 
     store = Shared(opened(stage.store_url))
     store.go.set()

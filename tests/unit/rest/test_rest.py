@@ -15,6 +15,7 @@ from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.model.guards import StandingGuard
+from dynamiq_operator.model.runs import Shape
 from dynamiq_operator.rest.app import document
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.examples import EXAMPLES
@@ -108,7 +109,7 @@ def test_the_runtime_runs_the_node_types_that_are_told() -> None:
 
 def test_examples_are_of_their_models() -> None:
     document()  # it defines all of them
-    models = {model.__name__: model for base in (RequestModel, ResponseModel) for model in _subclasses(base)}
+    models = {model.__name__: model for base in (RequestModel, ResponseModel, Shape) for model in _subclasses(base)}
     named = [name for name in EXAMPLES if name[0].isupper()]
     for name in named:
         models[name].model_validate(EXAMPLES[name])

@@ -18,8 +18,8 @@ import uvicorn
 from cryptography import x509
 
 from dynamiq_operator.rest.http.streams import EventStream, event
-from dynamiq_operator.rest.http.tls import Certificate
 from dynamiq_operator.serving.connections import ConnectionLimits, LimitedProtocol
+from dynamiq_operator.serving.tls import Certificate
 from tests.support.waiting import IN_TIME, eventually
 from tests.unit.support.certificates import self_signed
 

@@ -15,8 +15,8 @@ import msgspec
 
 from dynamiq_recorder.model import Filter, Run, Score
 from dynamiq_recorder.store.database import Connection, Database
-from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.postgres import PostgresDatabase
+from dynamiq_recorder.store.sql_store import Store
 from tests.support.stored_runs import APP, OTHER, answers
 
 FILE = Path(__file__).parent / "first_store.json"

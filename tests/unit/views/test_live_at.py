@@ -117,4 +117,3 @@ def test_as_data_it_has_the_row_whole() -> None:
     assert (data["time"], data["known"], data["rollingOut"]["version"]) == (at(12), True, "v2")
     assert data["row"]["flowHash"] == given.flow_hash("v1")
     assert (data["row"]["image"], data["row"]["liveUntil"]) == (given.IMAGE, at(22))
-    assert set(as_data(live_at(HISTORY, at(12)), str)["row"]) >= {"flow_hash", "live_until", "created_by"}

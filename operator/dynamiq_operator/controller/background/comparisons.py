@@ -49,7 +49,7 @@ class ComparisonReader(RecorderReader):
     def __init__(
         self, requeue: Callable[[AppKey], None], access: RecorderAccess | None = None, clock: Callable[[], float] = monotonic
     ) -> None:
-        super().__init__(requeue, (AT_ONCE, OF_NAMESPACE), PAUSES, access, clock, name="it")
+        super().__init__(requeue, (AT_ONCE, OF_NAMESPACE), PAUSES, access, clock)
 
     def schedule(self, app: AppKey, app_uid: str, kept: KeptComparison, question: Question | None) -> None:
         """Schedules the next request about a row; none without a question."""
@@ -69,11 +69,11 @@ class ComparisonReader(RecorderReader):
                     path, lambda body: RecordedComparison.of(body, question.unended), WITHIN, BYTES_MAX, params=params
                 )
         except RecorderError as error:
-            kept.problem = f"status {error.status}" if error.status else str(error)
+            kept.problem = str(error)
             log.debug("App %s/%s: no comparison: %s", *app, kept.problem)
             return False
         if comparison.row != question.row:
-            kept.problem = "it answered for another row"
+            kept.problem = "the recorder answered for another row"
             return False
         kept.answer, kept.problem = comparison, ""
         return True

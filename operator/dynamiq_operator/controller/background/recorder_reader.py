@@ -35,7 +35,7 @@ class RecorderError(Exception):
 
 
 class RecorderReader(BackgroundReader):
-    """A background reader that calls the recorder, if it has `access`. `name`: that of the recorder in messages."""
+    """A background reader that calls the recorder, if it has `access`."""
 
     def __init__(
         self,
@@ -44,10 +44,9 @@ class RecorderReader(BackgroundReader):
         pauses: Pauses,
         access: RecorderAccess | None,
         clock: Callable[[], float] = monotonic,
-        name: str = "the recorder",
     ) -> None:
         super().__init__(requeue, *slots, pauses, clock)
-        self._at_once, self._access, self._name = slots[0], access, name
+        self._at_once, self._access = slots[0], access
 
     async def _call(
         self,
@@ -72,20 +71,20 @@ class RecorderReader(BackgroundReader):
             ) as response:
                 if (status := response.status) != 200:
                     is_away = status in (401, 403) or status >= 500
-                    raise RecorderError(f"{self._name} answers with status {status}", status=status, is_away=is_away)
+                    raise RecorderError(f"the recorder answers with status {status}", status=status, is_away=is_away)
                 return decode(await body_of(response, most))
         except TimeoutError:
-            raise RecorderError(f"{self._name} takes longer than {within:.0f} s", is_away=True) from None
+            raise RecorderError(f"the recorder takes longer than {within:.0f} s", is_away=True) from None
         except (aiohttp.ClientError, OSError):
-            raise RecorderError(f"{self._name} cannot be reached", is_away=True) from None
+            raise RecorderError("the recorder cannot be reached", is_away=True) from None
         except (ValueError, KeyError, TypeError, msgspec.MsgspecError):
-            raise RecorderError(f"what {self._name} says cannot be read") from None
+            raise RecorderError("what the recorder says cannot be read") from None
 
     def _token(self, file: Path) -> str:
         try:
             return file.read_text().strip()
         except (OSError, ValueError):
-            raise RecorderError(f"the operator has no token for {self._name}", is_away=True) from None
+            raise RecorderError("the operator has no token for the recorder", is_away=True) from None
 
     def _connector(self) -> aiohttp.TCPConnector:
         ssl = trust_of(self._access.url, self._access.ca) if self._access is not None else True

@@ -217,7 +217,7 @@ def _why_not(observed: ObservedTrial, settings: Settings, policy: RevertPolicy, 
     if settings.recorder is None:
         return "the operator has no recorder, set --recorder"
     if comparison is None:
-        return f"the recorder did not answer{f': {observed.unanswered}' if observed.unanswered else ''}"
+        return observed.unanswered or "the recorder did not answer"
     if comparison.runs < runs_needed(policy):
         return f"the recorder had {comparison.runs} of its runs{_that_count(comparison)}, and comparing needs {runs_needed(policy)}"
     if comparison.too_few:

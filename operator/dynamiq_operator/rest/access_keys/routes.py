@@ -13,12 +13,10 @@ from dynamiq_operator.kube.api import METADATA_ONE
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.rest.access_keys import responses
 from dynamiq_operator.rest.access_keys.requests import NewAccessKey
-from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.models import All, One
 from dynamiq_operator.rest.http.routes import StrictRoute
-from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.serving.encoding import Json
 
@@ -28,7 +26,7 @@ router = APIRouter(prefix="/v1/apps/{app_id}/access-keys", tags=["access keys"],
 @router.get("", responses=documented(All[responses.AccessKey], 404, 422))
 def every_key(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """Returns the App's keys by name, without their values. There is none before its first deployment, which creates one."""
-    app = _app(context, session, app_id)
+    app, _ = context.open(session, APPS, app_id, METADATA_ONE)
     try:
         keys = actions.known_keys(session.api, app.namespace, app.name, app.uid)
     except NotNow:
@@ -41,7 +39,7 @@ def every_key(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
 )
 def create_key(context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[NewAccessKey | None, Body()] = None) -> Json:
     """Creates a random key and returns its value: this once, and never again."""
-    app = _app(context, session, app_id)
+    app, _ = context.open(session, APPS, app_id, METADATA_ONE)
     plan = actions.plan_key(session.api, app.namespace, app.name, body.name if body is not None else None, app.uid)
     performed = actions.perform_key(session.api, plan)
     value = plan.value or ""
@@ -60,13 +58,6 @@ def revoke_key(
 
     Callers with it are refused in a few seconds, a minute at most. If the caller may not change the App, that takes 60 to 90 s.
     """
-    app = _app(context, session, app_id)
+    app, _ = context.open(session, APPS, app_id, METADATA_ONE)
     actions.perform_key(session.api, actions.plan_revocation(session.api, app.namespace, app.name, name, app.uid))
     return Response(status_code=204)
-
-
-def _app(context: ApiContext, session: CallerSession, app_id: str) -> Entry:
-    """Returns the App if the caller may read it. Raises HttpProblem 404."""
-    entry = context.find(APPS, app_id)
-    context.read(session, APPS, entry, METADATA_ONE)
-    return entry

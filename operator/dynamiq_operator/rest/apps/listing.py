@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dynamiq_operator.kube import api as kube_api
-from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, ROWS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.apps.responses import AppResponse
@@ -42,24 +41,6 @@ class ListContext:
         described = self.described.get((namespace, raw["spec"]["workflow"]))
         readable = None if self.unread & {"", namespace} else rows
         return AppResponse.of(self.context, raw, rows[-1] if rows else None, readable, described)
-
-
-def of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[list[Manifest], list[str]]:
-    """Returns the Apps of every namespace in which the caller may list them, and those namespaces."""
-    namespaces = sorted({entry.namespace for entry in context.index.of(APPS).all()})
-
-    def listed(namespace: str) -> list[Manifest] | None:
-        try:
-            return kube_api.items(session.api, APPS, namespace)
-        except errors.Forbidden:
-            return None
-
-    pairs = [
-        (namespace, items)
-        for namespace, items in zip(namespaces, context.map_parallel(listed, namespaces), strict=True)
-        if items is not None
-    ]
-    return [item for _, items in pairs for item in items], [namespace for namespace, _ in pairs]
 
 
 def read_context(context: ApiContext, session: CallerSession, namespaces: list[str]) -> ListContext:

@@ -16,7 +16,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, WORKFLOWS
 from dynamiq_operator.rest.apps import responses
 from dynamiq_operator.rest.apps.details import read_details
-from dynamiq_operator.rest.apps.listing import of_each_namespace, read_context
+from dynamiq_operator.rest.apps.listing import read_context
 from dynamiq_operator.rest.apps.parse import app_request
 from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ContextOf, SessionOf
@@ -64,7 +64,8 @@ def every_app(
             raise unknown_id("workflow", workflow_id, "workflow_id") from None
         if project_id is not None:
             raise unknown_id("project", project_id, "project_id") from None
-        apps, namespaces = of_each_namespace(context, session)
+        by_namespace = context.in_each_namespace(APPS, lambda namespace: kube_api.items(session.api, APPS, namespace))
+        apps, namespaces = [app for apps in by_namespace.values() for app in apps], list(by_namespace)
     return paging.of(newest(apps), read_context(context, session, namespaces).response)
 
 

@@ -23,7 +23,7 @@ ONE = One[responses.Configuration]
 @router.get("", responses=documented(ONE, 404, 422))
 def configuration(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """Returns the settings of the App that outlive its deployments, and the version that a change of them names."""
-    return Json({"data": responses.Configuration.of(context.read(session, APPS, context.find(APPS, app_id)))})
+    return Json({"data": responses.Configuration.of(context.open(session, APPS, app_id)[1])})
 
 
 @router.patch("", responses=documented(ONE, 404, 409, 413, 415, 422))
@@ -34,7 +34,7 @@ def change_configuration(context: ContextOf, session: SessionOf, app_id: AppId, 
     such field, and the new `object_version`. A hostname that another App has is accepted: the App lists it in its `problems`, and gets none
     of that hostname's callers.
     """
-    app = context.read(session, APPS, context.find(APPS, app_id))
+    _, app = context.open(session, APPS, app_id)
     try:
         changed = perform_change(session.api, app, body.object_version, body.as_spec())
     except Outdated as error:

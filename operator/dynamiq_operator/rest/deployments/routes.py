@@ -63,8 +63,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
 @router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *ERRORS))
 def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment) -> Json:
     """Returns what the deploy would do: the changes, the diff of the flow, and whether pods restart. It makes nothing."""
-    entry = context.find(APPS, app_id)
-    app = context.read(session, APPS, entry)
+    entry, app = context.open(session, APPS, app_id)
     api, archived_row = archived.api_for(context, session, entry, body.restores) if body.restores is not None else (session.api, None)
     request = parse.deploy_request(context, session, app, body, archived_row)
     if body.deployment_config is not None:
@@ -80,8 +79,7 @@ def promote(
     context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[PromotionFields | None, Body()] = None, key: KeyOf = None
 ) -> Json:
     """Deploys what the App serves to the App of this name in another environment of the project. A missing App is created there."""
-    entry = context.find(APPS, app_id)
-    context.read(session, APPS, entry)
+    entry, _ = context.open(session, APPS, app_id)
     row, is_replayed = promotions.promote(context, session, entry, body or PromotionFields(), key)
     context.index.of(ROWS).put(row)
     return Json({"data": _promoted(context, session, entry.name, row)}, 201, REPLAYED if is_replayed else None)
@@ -106,8 +104,7 @@ def preview_promotion(
     context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[PromotionFields | None, Body()] = None
 ) -> Json:
     """Returns what the promotion would do, and what the target lacks. It makes nothing."""
-    entry = context.find(APPS, app_id)
-    context.read(session, APPS, entry)
+    entry, _ = context.open(session, APPS, app_id)
     planned = promotions.plan(context, session, entry, body or PromotionFields())
     preview = responses.PromotionPreview.read(
         planned.preview.as_json(),

@@ -56,8 +56,7 @@ def environments(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
 
     Each shows if the caller may promote to it.
     """
-    entry = context.find(APPS, app_id)
-    source = context.read(session, APPS, entry)
+    entry, source = context.open(session, APPS, app_id)
     own, others = context.index.of(NAMESPACES).named("", entry.namespace), other_environments(context, entry.namespace)
     readable = context.map_parallel(lambda other: may_read(session.api, other.name), others)
     visible = [other for other, is_readable in zip(others, readable, strict=True) if is_readable]

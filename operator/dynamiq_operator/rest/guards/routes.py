@@ -115,8 +115,7 @@ def policies(session: SessionOf) -> Json:
 
 
 def _set_suspended(context: ApiContext, session: CallerSession, app_id: str, *, suspend: bool) -> Json:
-    entry = context.find(APPS, app_id)
-    context.read(session, APPS, entry)
+    entry, _ = context.open(session, APPS, app_id)
     changed = perform_suspension(session.api, plan_suspension(session.api, entry.namespace, entry.name, suspend=suspend))
     context.index.of(APPS).put(changed)
     return Json({"data": read_details(context, session, entry)})

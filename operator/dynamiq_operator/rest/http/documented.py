@@ -41,15 +41,10 @@ _REQUEST_ID = {
 _WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
 
 
-def documented(
-    model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.", shown: BaseModel | None = None
-) -> Responses:
-    """Returns the responses of a route: the good one, the errors `problems`, and those of every route.
-
-    `shown`: the example of the model, or of the model inside it, if that has none itself.
-    """
+def documented(model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.") -> Responses:
+    """Returns the responses of a route: the good one, the errors `problems`, and those of every route."""
     described: Responses = {status: {"description": says, "headers": _REQUEST_ID, **({"model": model} if model else {})}}
-    if model is not None and (example := _example(model, shown)) is not None:
+    if model is not None and (example := _example(model)) is not None:
         described[status]["content"] = {"application/json": {"example": example}}
     for code in sorted({*_EVERY, *problems, *(_OF_A_BODY if 413 in problems else ())}):
         says = _RECORDER_AWAY if code == 503 and 501 in problems else _SAYS[code]
@@ -59,11 +54,21 @@ def documented(
     return described
 
 
-def _example(model: type[BaseModel], shown: BaseModel | None) -> Any:
+def documented_as(kind: str, example: str, *problems: int, says: str) -> Responses:
+    """Returns the responses of a route whose good one is text of another media type, such as lines or events."""
+    described = documented(None, *problems, says=says)
+    for answer in described.values():
+        if answer.pop("model", None) is not None:  # FastAPI would give an error this media type, too
+            answer["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/Error"}
+    described[200]["content"] = {kind: {"schema": {"type": "string"}, "example": example}}
+    return described
+
+
+def _example(model: type[BaseModel]) -> Any:
     """Returns the example of a model, of the one inside `One`, `All` or `Many`, or inside a model that adds optional fields to these."""
     bases = (each.__pydantic_generic_metadata__ for each in model.__mro__ if issubclass(each, BaseModel) and each is not BaseModel)
     (inner, *_) = next((each["args"] for each in bases if each["args"]), (model,))
-    example = shown.model_dump(mode="json") if shown is not None else EXAMPLES.get(inner.__name__)
+    example = EXAMPLES.get(inner.__name__)
     if example is None or inner is model:
         return example
     if "pagination" in model.model_fields:

@@ -65,8 +65,6 @@ SIGN_IN_MAX = TOKEN_MAX + 1024
 class Middleware(RequestMiddleware):
     """The middleware. It puts `session`, `body`, the raw bytes, and `json`, their value, into the request's state."""
 
-    ended_early = "a request failed"
-
     def __init__(self, app: ASGIApp, sessions: Sessions, index: IdIndex, rules: CookieRules, metrics: ApiMetrics) -> None:
         super().__init__(app, problem_of, PROBES)
         self._sessions, self._index, self._rules, self._metrics = sessions, index, rules, metrics

@@ -59,8 +59,8 @@ def unknown_pod(name: str) -> HttpProblem:
 
 
 def _app_and_row(context: ApiContext, session: CallerSession, app_id: str, row_id: str) -> tuple[Manifest, Manifest]:
-    entry = context.find(APPS, app_id)
-    return context.read(session, APPS, entry), read_row(context, session, entry, row_id)[1]
+    entry, app = context.open(session, APPS, app_id)
+    return app, read_row(context, session, entry, row_id)[1]
 
 
 def _selected(session: CallerSession, namespace: str, app: str) -> str:

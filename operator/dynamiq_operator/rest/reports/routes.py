@@ -105,7 +105,7 @@ def _make(context: ApiContext, session: CallerSession, project: Entry | None, re
 
 def _respond(made: view.Report, form: Form) -> Response:
     if form is Form.JSON:
-        return Json({"data": view.as_data(made, str)}, headers={SENTENCE_HEADER: made.says})
+        return Json({"data": responses.DeployReport.read(view.as_data(made))}, headers={SENTENCE_HEADER: made.says})
     text, kind = (view.as_csv(made), CSV) if form is Form.CSV else (view.as_markdown(made), MARKDOWN)
     name = f"deploys-{(made.since or '')[:10]}-{(made.until or made.made)[:10]}.{form}"
     headers = {SENTENCE_HEADER: made.says, "Content-Disposition": f'attachment; filename="{name}"'}

@@ -29,8 +29,7 @@ ANOTHER = "another environment of the project"
 @router.get("/apps/{app_id}/rights", responses=documented(One[responses.AppRights], 404, 422))
 def app_rights(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """Returns what the caller may do with the App. An action that is not allowed names the missing right, and a role that has it."""
-    entry = context.find(APPS, app_id)
-    context.read(session, APPS, entry, METADATA_ONE)
+    entry, _ = context.open(session, APPS, app_id, METADATA_ONE)
     namespace, app = entry.namespace, entry.name
     keys = names.access_keys(app)
     deploy = (RequiredRight(rights.CREATE_ROW, namespace), RequiredRight(rights.DEPLOY, namespace))

@@ -15,7 +15,6 @@ from dynamiq_operator.rest.http.models import ID_PATTERN, All, IdInput, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.reads.rows import DeploymentId, is_id
-from dynamiq_operator.rest.runs import examples
 from dynamiq_operator.rest.runs.filters import FromOf, PageOfRuns, Pairs, Text, ToOf, times
 from dynamiq_operator.rest.runs.recorder_paths import path_of
 
@@ -24,7 +23,7 @@ VERDICTS_MOST = 100
 PREVIOUS = "previous"
 
 
-@router.get("/metrics", responses=documented(One[RunMetrics], 404, 501, shown=examples.METRICS))
+@router.get("/metrics", responses=documented(One[RunMetrics], 404, 501))
 async def metrics(
     context: ContextOf,
     session: SessionOf,
@@ -41,7 +40,7 @@ async def metrics(
     return await _forward(context, session, app_id, "metrics", pairs)
 
 
-@router.get("/deployments/{deployment_id}/comparison", responses=documented(One[RunComparison], 404, 501, shown=examples.COMPARISON))
+@router.get("/deployments/{deployment_id}/comparison", responses=documented(One[RunComparison], 404, 501))
 async def comparison(
     context: ContextOf,
     session: SessionOf,
@@ -64,7 +63,7 @@ async def comparison(
     return await _forward(context, session, app_id, f"deployments/{deployment_id.lower()}/comparison", pairs)
 
 
-@router.get("/verdicts", responses=documented(All[RowVerdict], 404, 501, shown=examples.VERDICT))
+@router.get("/verdicts", responses=documented(All[RowVerdict], 404, 501))
 async def verdicts(
     context: ContextOf,
     session: SessionOf,
@@ -77,7 +76,7 @@ async def verdicts(
     return await _forward(context, session, app_id, "verdicts", [("deployment_id", each.lower()) for each in deployment_id])
 
 
-@router.get("/sessions", responses=documented(SessionPage, 404, 501, shown=examples.SESSIONS))
+@router.get("/sessions", responses=documented(SessionPage, 404, 501))
 async def sessions(
     context: ContextOf,
     session: SessionOf,
@@ -92,7 +91,7 @@ async def sessions(
     return await _forward(context, session, app_id, "sessions", pairs)
 
 
-@router.get("/recorder", responses=documented(One[RecorderState], 404, 501, shown=examples.STATE))
+@router.get("/recorder", responses=documented(One[RecorderState], 404, 501))
 async def recorder_state(context: ContextOf, session: SessionOf, app_id: AppId) -> Response:
     """Returns how complete the runs of the App are: what is known to be missing, and what may be."""
     return await _forward(context, session, app_id, "recorder", [])

@@ -34,8 +34,7 @@ async def filtered(context: ApiContext, session: CallerSession, app_id: str, con
 
 
 def _filtered(context: ApiContext, session: CallerSession, app_id: str, conditions: RunFilters) -> tuple[str, Pairs]:
-    entry = context.find(APPS, app_id)
-    app = context.read(session, APPS, entry, kube_api.METADATA_ONE if conditions.trigger_id is None else kube_api.PLAIN)
+    entry, app = context.open(session, APPS, app_id, kube_api.METADATA_ONE if conditions.trigger_id is None else kube_api.PLAIN)
     pairs = list(conditions.pairs)
     if conditions.version_id is not None:
         version = context.find(VERSIONS, conditions.version_id, "workflow_version_id")

@@ -9,33 +9,28 @@ from starlette.responses import Response
 
 from dynamiq_operator.model.runs import DeletedRuns, RunDetail, RunPage, RunScore, RunSort, RunTrace
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.http.documented import Responses, documented
+from dynamiq_operator.rest.http.documented import documented, documented_as
 from dynamiq_operator.rest.http.errors import invalid_request, unknown_id
+from dynamiq_operator.rest.http.examples import EXAMPLES
 from dynamiq_operator.rest.http.models import Id, One
 from dynamiq_operator.rest.http.recorder import JSON_LINES
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.parts.times import TIME, moment
 from dynamiq_operator.rest.reads.rows import is_id
-from dynamiq_operator.rest.runs import examples
 from dynamiq_operator.rest.runs.filters import ContentOf, CursorOf, FiltersOf, PageOfRuns, Pairs, SortOf, Text, WhoseOf, written
 from dynamiq_operator.rest.runs.recorder_paths import filtered, path_of
 from dynamiq_operator.rest.runs.requests import NewScore
+from dynamiq_operator.serving.encoding import dumps
 
 router = APIRouter(prefix="/v1", tags=["runs"], route_class=StrictRoute)
 RunId = Annotated[Id, Path(description="The run's id: X-Dynamiq-Run-Id of the App's answer.")]
+EXPORTED = documented_as(
+    JSON_LINES, f"{dumps(EXAMPLES['RunDetail']).decode()}\n", 404, 501, says="A run a line, each as GET /v1/runs/{run_id} has it."
+)
 
 
-def _exported() -> Responses:
-    described = documented(None, 404, 501, says="A run a line, each as GET /v1/runs/{run_id} has it.")
-    for answer in described.values():
-        if answer.pop("model", None) is not None:  # FastAPI would say that an error comes as lines, too
-            answer["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/Error"}
-    described[200]["content"] = {JSON_LINES: {"schema": {"type": "string"}, "example": f"{examples.RUN.model_dump_json()}\n"}}
-    return described
-
-
-@router.get("/apps/{app_id}/runs", responses=documented(RunPage, 404, 501, shown=examples.PAGE))
+@router.get("/apps/{app_id}/runs", responses=documented(RunPage, 404, 501))
 async def every_run(
     context: ContextOf,
     session: SessionOf,
@@ -51,7 +46,7 @@ async def every_run(
     return await context.recorder.forward(session.api.credentials[0], "GET", f"{path}/runs", pairs)
 
 
-@router.get("/apps/{app_id}/runs.jsonl", response_class=Response, responses=_exported())
+@router.get("/apps/{app_id}/runs.jsonl", response_class=Response, responses=EXPORTED)
 async def export_runs(context: ContextOf, session: SessionOf, app_id: AppId, conditions: FiltersOf, include: ContentOf = None) -> Response:
     """Returns all runs that match the filters, oldest first, each whole and on its own line.
 
@@ -61,7 +56,7 @@ async def export_runs(context: ContextOf, session: SessionOf, app_id: AppId, con
     return await context.recorder.export(session.api.credentials[0], f"{path}/runs.jsonl", [*pairs, *_optional("include", include)])
 
 
-@router.delete("/apps/{app_id}/runs", responses=documented(One[DeletedRuns], 404, 413, 501, shown=examples.DELETED))
+@router.delete("/apps/{app_id}/runs", responses=documented(One[DeletedRuns], 404, 413, 501))
 async def delete_runs(
     context: ContextOf,
     session: SessionOf,
@@ -86,7 +81,7 @@ async def delete_runs(
     return await context.recorder.forward(session.api.credentials[0], "DELETE", f"{path}/runs", chosen)
 
 
-@router.get("/runs/{run_id}", responses=documented(One[RunDetail], 404, 501, shown=examples.RUN))
+@router.get("/runs/{run_id}", responses=documented(One[RunDetail], 404, 501))
 async def run(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None, of: WhoseOf = None) -> Response:
     """Returns one run with its nodes, their times, tokens and cost. `content` shows if inputs and outputs are in it, and if not, why."""
     return await context.recorder.forward(session.api.credentials[0], "GET", _path(context, run_id), _which(include, of))
@@ -101,7 +96,7 @@ async def delete_run(context: ContextOf, session: SessionOf, run_id: RunId, of: 
     return await context.recorder.forward(session.api.credentials[0], "DELETE", _path(context, run_id), _optional("app_id", of))
 
 
-@router.get("/runs/{run_id}/trace", responses=documented(One[RunTrace], 404, 501, shown=examples.TRACE))
+@router.get("/runs/{run_id}/trace", responses=documented(One[RunTrace], 404, 501))
 async def trace(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None, of: WhoseOf = None) -> Response:
     """Returns the run as the product's SDK sends it: runs of the workflow, its flow and its nodes."""
     path = f"{_path(context, run_id)}/trace"
@@ -111,7 +106,7 @@ async def trace(context: ContextOf, session: SessionOf, run_id: RunId, include: 
 @router.post(
     "/runs/{run_id}/scores",
     status_code=201,
-    responses=documented(One[RunScore], 404, 413, 415, 501, status=201, says="The score.", shown=examples.SCORE),
+    responses=documented(One[RunScore], 404, 413, 415, 501, status=201, says="The score."),
 )
 async def score(context: ContextOf, session: SessionOf, run_id: RunId, body: NewScore, of: WhoseOf = None) -> Response:
     """Scores the run: the caller's score of this name, set or replaced. Needs update apps/runs."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from dynamiq_operator.actions.triggers import Times
 from dynamiq_operator.rest.http.models import RequestModel
 from dynamiq_operator.rest.triggers.responses import PROVIDER
 
@@ -42,6 +43,10 @@ class TriggerConfig(RequestModel):
     ] = None
     run_at: Annotated[Moment | None, Field(description="Run once, at this time in the future.")] = None
     expires_at: Annotated[Moment | None, Field(description="No run of the schedule after this time in the future.")] = None
+
+    def times(self) -> Times:
+        """Returns the times for the action."""
+        return Times(self.timezone, self.schedule, self.run_at, self.expires_at)
 
 
 class TriggerInput(RequestModel):

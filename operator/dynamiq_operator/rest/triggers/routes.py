@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
@@ -23,7 +23,7 @@ from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.parts.requests import AppId
-from dynamiq_operator.rest.triggers import parse, responses
+from dynamiq_operator.rest.triggers import responses
 from dynamiq_operator.rest.triggers.requests import NewTrigger, TriggerChange
 from dynamiq_operator.serving.encoding import Json
 
@@ -45,9 +45,7 @@ def every_trigger(context: ContextOf, session: SessionOf, paging: PagingOf, app_
 def create_trigger(context: ContextOf, session: SessionOf, app_id: AppId, body: NewTrigger) -> Json:
     """Adds a trigger, which is a draft: it does not run until it is activated. An App has at most 32."""
     app = _app(context, session, app_id)
-    plan = actions.plan_addition(
-        app, body.name, parse.times(body.config), parse.transformer(body.input_transformer), _now(), str(uuid.uuid4())
-    )
+    plan = actions.plan_addition(app, body.name, body.config.times(), _transformer(body), _now(), str(uuid.uuid4()))
     return _perform(session, plan, 201)
 
 
@@ -66,8 +64,8 @@ def change_trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigge
         trigger_id,
         _now(),
         shown=body.name,
-        times=parse.times(body.config) if body.config is not None else None,
-        transformer=parse.transformer(body.input_transformer) if "input_transformer" in body.model_fields_set else actions.KEEP,
+        times=body.config.times() if body.config is not None else None,
+        transformer=_transformer(body) if "input_transformer" in body.model_fields_set else actions.KEEP,
     )
     return _perform(session, plan)
 
@@ -117,8 +115,12 @@ def events(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: App
     return paging.of(newest(jobs), lambda job: responses.TriggerEvent.of(uid, job, messages.get(job["metadata"]["name"])))
 
 
+def _transformer(body: NewTrigger | TriggerChange) -> dict[str, Any] | None:
+    return body.input_transformer.model_dump(exclude_none=True) if body.input_transformer is not None else None
+
+
 def _app(context: ApiContext, session: CallerSession, app_id: str) -> Manifest:
-    return context.read(session, APPS, context.find(APPS, app_id))
+    return context.open(session, APPS, app_id)[1]
 
 
 def _perform(session: CallerSession, plan: TriggersPlan, status: int = 200) -> Json:

@@ -23,7 +23,7 @@ from dynamiq_operator.rest.http.raw_body import MembersOf
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.kube.visibility import may_read, or_empty
+from dynamiq_operator.rest.kube.visibility import may_read
 from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
 from dynamiq_operator.rest.workflows import parse, responses
 from dynamiq_operator.rest.workflows import versions as releases
@@ -51,7 +51,8 @@ def every_workflow(
     except errors.Forbidden:
         if project_id is not None:
             raise unknown_id("project", project_id, "project_id") from None
-        workflows = _of_each_namespace(context, session)
+        by_namespace = context.in_each_namespace(WORKFLOWS, lambda each: list_workflows(session.api, each))
+        workflows = [workflow for listed in by_namespace.values() for workflow in listed]
     released = releases.newest_of(context, session, workflows) if with_newest_version else {}
     return paging.of(newest(workflows), lambda raw: responses.ListedWorkflow.of(raw, context, released.get(raw["metadata"]["uid"])))
 
@@ -74,7 +75,7 @@ def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, m
 @router.get("/{workflow_id}", responses=documented(DETAIL, 404, 422))
 def workflow(context: ContextOf, session: SessionOf, workflow_id: WorkflowId) -> Json:
     """Returns the workflow with its draft: the flow as it was written."""
-    return _detail(context, context.read(session, WORKFLOWS, context.find(WORKFLOWS, workflow_id)))
+    return _detail(context, context.open(session, WORKFLOWS, workflow_id)[1])
 
 
 @router.put("/{workflow_id}", responses=documented(DETAIL, *BODY))
@@ -154,9 +155,8 @@ def difference(
     ] = None,
 ) -> Json:
     """Returns what changed in the flow from one release of the workflow to another, or to its draft."""
-    workflow = context.find(WORKFLOWS, workflow_id)
     # Before any release: if the caller may not see the workflow, nothing reveals if a release exists.
-    context.read(session, WORKFLOWS, workflow, METADATA_ONE)
+    workflow, _ = context.open(session, WORKFLOWS, workflow_id, METADATA_ONE)
     before: responses.FlowOf | None
     before = after = releases.one(context, session, workflow, version_id)
     if other == releases.DRAFT:
@@ -185,10 +185,3 @@ def _detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:
 
 def _write(session: CallerSession, entry: Entry, spec: Mapping[str, Any]) -> Manifest:
     return perform_draft(session.api, plan_draft(entry.namespace, entry.name, entry.uid, spec))
-
-
-def _of_each_namespace(context: ApiContext, session: CallerSession) -> list[Manifest]:
-    """Returns the workflows of every namespace in which the caller may list them."""
-    namespaces = sorted({entry.namespace for entry in context.index.of(WORKFLOWS).all()})
-    listed = context.map_parallel(lambda namespace: or_empty(lambda: list_workflows(session.api, namespace)), namespaces)
-    return [each for some in listed for each in some]

@@ -46,7 +46,10 @@ def rejections_of(context: ApiContext, session: CallerSession, namespace: str, s
         return {}
 
     def hash_of(meta: Manifest) -> str | None:
-        return context.flow_hashes.of(meta["uid"], lambda: _read_hash(session.api, meta))
+        known = context.flow_hashes.get(meta["uid"])
+        if known is None and (known := _read_hash(session.api, meta)) is not None:
+            context.flow_hashes.put(meta["uid"], known)
+        return known
 
     metas = [each["metadata"] for each in shown]
     hashes = context.map_parallel(hash_of, metas)

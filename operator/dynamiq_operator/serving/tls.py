@@ -1,4 +1,4 @@
-"""Serves TLS on the API's own port. The certificate is read again when its files change, while connections keep the one they have."""
+"""Serves TLS on a server's own port. The certificate is read again when its files change, while connections keep the one they have."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import logging
 import os
 import ssl
 import threading
+import time
 from pathlib import Path
 
 LOG = logging.getLogger(__name__)
 CHECKED_EVERY = 10.0
 """Seconds between two checks of the files. A kubelet takes a minute or more to change a mounted Secret."""
-HANDSHAKE_WITHIN = 10.0
 Pair = tuple[Path, Path]
 """The files of a certificate chain and of its private key."""
 
 
 class Certificate:
-    """The TLS context of a server. A thread keeps it up to date until `close`."""
+    """The TLS context of a server. A thread keeps it up to date from `start` on, or its owner by `refresh`."""
 
     def __init__(self, pair: Pair) -> None:
         """Reads the files. Raises OSError if they cannot be read or do not belong together."""
@@ -27,13 +27,9 @@ class Certificate:
         # Each handshake begins in this context and takes over the newest one before it chooses a certificate.
         self.context = _context(pair)
         self.context.sni_callback = self._choose
-        self._ends = threading.Event()
 
     def start(self) -> None:
         threading.Thread(target=self._keep, daemon=True, name="certificate").start()
-
-    def close(self) -> None:
-        self._ends.set()
 
     def refresh(self) -> bool:
         """Reads the files if they changed; returns True if it uses them.
@@ -53,7 +49,8 @@ class Certificate:
         return True
 
     def _keep(self) -> None:
-        while not self._ends.wait(CHECKED_EVERY):
+        while True:
+            time.sleep(CHECKED_EVERY)
             self.refresh()
 
     def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
