@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
-from dynamiq_operator.controller.execute import children, evaluations, events, gate_keys, hostnames, rows, runs, statuses
+from dynamiq_operator.controller.execute import children, evaluations, events, gate_keys, rows, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.turns import Turns
 from dynamiq_operator.controller.hostnames.claims import Claims
@@ -46,9 +46,9 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.CreateEvaluationKey: evaluations.create_evaluation_key,
     operations.StartEvaluation: evaluations.start_evaluation,
     operations.RunOnce: runs.run_once,
-    operations.ClaimHostname: hostnames.claim_hostname,
-    operations.KeepClaim: hostnames.annotate_claim,
-    operations.ReleaseClaim: hostnames.release_claim,
+    operations.ClaimHostname: lambda execution, operation: execution.claims.create(operation),
+    operations.KeepClaim: lambda execution, operation: execution.claims.annotate(operation),
+    operations.ReleaseClaim: lambda execution, operation: execution.claims.release(operation),
 }
 """The function of each operation. It raises errors.ApiError if nothing that relies on the operation may be done."""
 
