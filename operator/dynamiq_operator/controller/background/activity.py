@@ -21,6 +21,7 @@ from yarl import URL
 from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, body_of
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.exposure import METRICS_PORT
+from dynamiq_operator.kube.errors import backoff
 from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.observed.pods import ObservedPod
 
@@ -92,7 +93,7 @@ class KeptActivity(Kept):
         if uid not in self.silent:
             return due
         times, asked_at = self.silent[uid]
-        pause = min(RETRY_FIRST * 2.0 ** min(times - 1, 8), RETRY_MOST) if times < LATE else RETRY_LATE
+        pause = backoff(times, RETRY_FIRST, RETRY_MOST) if times < LATE else RETRY_LATE
         return max(due, asked_at + timedelta(seconds=pause))
 
 

@@ -54,7 +54,7 @@ TRIES = 3
 PAUSE = 1.0
 KEY_CHECK_PERIOD, KEY_CHECK_WITHIN = 0.2, 2.0
 """Seconds between two checks whether a pod knows its key, and seconds for the answer."""
-PAUSES = Pauses(first=0.125, most=8.0)
+PAUSES = Pauses(first=0.25, most=8.0)
 REPORT_PERIOD = 5.0
 """Seconds between two reports of how many cases have passed: each is a write."""
 TRY_AGAIN = (429, 503)

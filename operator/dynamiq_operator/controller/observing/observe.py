@@ -20,7 +20,6 @@ from dynamiq_operator.controller.hostnames.claims import Claims
 from dynamiq_operator.controller.leading.leader import LeaderElection
 from dynamiq_operator.controller.observing import references, row_window
 from dynamiq_operator.controller.observing.access_keys_reader import AccessKeysReader
-from dynamiq_operator.controller.observing.account import Account
 from dynamiq_operator.controller.observing.cached_objects import CachedObjects
 from dynamiq_operator.controller.observing.guards import GuardReader
 from dynamiq_operator.controller.observing.promotions import read_sources
@@ -65,6 +64,9 @@ VERSIONS_AT_ONCE = 500
 RELEASE = re.compile("v[1-9][0-9]*")
 """Matches the version of a release that can be compared with others."""
 
+REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
 ESSENTIAL = (APPS, ROWS, PODS, *(BY_KIND[needed.kind] for needed in (SERVICE, CONFIG_MAP, WORKLOAD)))
 """Kinds that every App needs. If another kind cannot be listed, only the feature that needs it is off."""
 
@@ -89,7 +91,7 @@ class Observer:
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
-        self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, Account(client)
+        self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, ""
         self._access_keys, self._stamps = AccessKeysReader(client, settings.gate_namespace), Stamps(client, states.clock)
         self._guards = GuardReader(client, cache, denials, self._stamps)
         self._verifying, self._archive = verifying, archive
@@ -172,8 +174,15 @@ class Observer:
         if reverts := needs_history(snapshot, app):
             snapshot = replace(snapshot, ledger=await self._ledger(key, app, snapshot.rows.observed, state, needed=True))
         if reverts or any(names.may_revert(key[1], row) for row in unpinned):
-            return replace(snapshot, operator=replace(snapshot.operator, account=await self._account.name()))
+            return replace(snapshot, operator=replace(snapshot.operator, account=await self._own_name()))
         return snapshot
+
+    async def _own_name(self) -> str:
+        """Returns the operator's user name, read once: no rows but those that it makes by itself carry it."""
+        if not self._account:
+            review = await self._client.request("POST", REVIEWS, body=REVIEW, required="status")
+            self._account = str(review["status"].get("userInfo", {}).get("username") or "")
+        return self._account
 
     def _without_app(self, key: AppKey, app: Unreadable | None) -> Snapshot:
         """Returns the snapshot of a missing or unreadable App: its rows, which wait. Nothing is kept of a missing one."""

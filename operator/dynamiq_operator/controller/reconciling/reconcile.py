@@ -58,7 +58,7 @@ class _Changes:
     @property
     def throttle(self) -> float:
         """Seconds until the next reconcile that nothing else requests. They double while the same is done in vain."""
-        return min(THROTTLE_SECONDS * 2.0 ** min(max(self.alike - CHANGES_BEFORE_THROTTLING, 0), 16), THROTTLE_MOST)
+        return errors.backoff(max(self.alike - CHANGES_BEFORE_THROTTLING, 0) + 1, THROTTLE_SECONDS, THROTTLE_MOST)
 
 
 class Reconciler:

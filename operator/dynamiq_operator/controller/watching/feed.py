@@ -71,7 +71,7 @@ class Feed:
                         continue
                     self._reason = LACKING if isinstance(error, errors.NotFound) else str(error)
                     self._note_denial(error)
-                    raise type(error)(self._reason, error.status) from error
+                    raise errors.ApiError(self._reason, error.status) from error  # only its message counts: it is logged
         return self.state.version
 
     async def list_once(self) -> str:
