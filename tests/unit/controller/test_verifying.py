@@ -277,7 +277,7 @@ async def test_what_was_begun_by_another_operator_ends_when_that_said(asking: As
 
 async def told(asking: Asking, word: str, uid: str = "judge") -> str:
     asking.found.reading = VerificationProgress("row", frozenset(), given.NOW, job="judge")
-    job = EvaluationJob("judge", uid, "row", False, None, "BackoffLimitExceeded", {}, EvaluationPod("judge", 1, word))
+    job = EvaluationJob("judge", uid, "row", False, None, "BackoffLimitExceeded", {}, EvaluationPod(1, word))
     (found,) = await asking.reader.redact_messages(asking.app, asking.found, [job])
     assert found.pod is not None
     return found.pod.last_word

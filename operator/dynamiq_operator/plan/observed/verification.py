@@ -9,8 +9,8 @@ from typing import Any
 
 from dynamiq_operator.desired.evaluation import CONTAINER
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest, parse_time
-from dynamiq_operator.plan.observed.jobs import JOB_NAME_LABEL
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.observed.jobs import end_of_job
 from dynamiq_operator.plan.observed.pods import named
 
 
@@ -43,6 +43,10 @@ class VerificationProgress:
     failure: str = ""
     problem: str = ""
 
+    def is_of(self, row: str, pods: frozenset[str]) -> bool:
+        """Returns True if these pods of this row are verified, by uid."""
+        return (self.row, self.pods) == (row, pods)
+
 
 @dataclass(frozen=True)
 class EvaluationPod:
@@ -53,7 +57,6 @@ class EvaluationPod:
     - `owner`: uid of the Job that owns it.
     """
 
-    job: str
     exit_code: int | None = None
     last_word: str = ""
     waits: str = ""
@@ -66,7 +69,6 @@ class EvaluationPod:
         owners = raw["metadata"].get("ownerReferences") or ()
         ended, waiting = state.get("terminated") or {}, state.get("waiting") or {}
         return cls(
-            job=(raw["metadata"].get("labels") or {}).get(JOB_NAME_LABEL, ""),
             exit_code=ended.get("exitCode"),
             last_word=ended.get("message") or "",
             waits=": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))),
@@ -89,17 +91,14 @@ class EvaluationJob:
 
     @classmethod
     def of(cls, raw: Manifest, pod: EvaluationPod | None = None) -> EvaluationJob:
-        meta, status = raw["metadata"], raw.get("status") or {}
-        ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
-        end = ends.get("Failed") or ends.get("Complete")
-        failed = ends.get("Failed") or {}
+        meta, (ended_at, failed) = raw["metadata"], end_of_job(raw.get("status") or {})
         return cls(
             name=meta["name"],
             uid=meta.get("uid", ""),
             row=meta["labels"][names.VERIFICATION_LABEL],
             is_suspended=bool((raw.get("spec") or {}).get("suspend")),
-            ended_at=parse_time(status.get("completionTime") or end["lastTransitionTime"]) if end else None,
-            failed=(failed.get("reason") or "Failed") if failed else "",
+            ended_at=ended_at,
+            failed=failed,
             raw=raw,
             pod=pod,
         )

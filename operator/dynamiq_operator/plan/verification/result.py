@@ -43,7 +43,7 @@ def result_of(context: Context) -> VerificationResult | None:
     if request is None:
         return None
     progress = observed.progress
-    if progress is None or progress.row != request.row or progress.pods != request.uids:
+    if progress is None or not progress.is_of(request.row, request.uids):
         # It begins now, or continues from an earlier operator.
         progress = VerificationProgress(request.row, request.uids, request.began or context.snapshot.now)
     until = progress.since + timedelta(seconds=request.verify.seconds + _uncounted(progress, context.snapshot.now))
@@ -65,10 +65,9 @@ def evaluation(observed: ObservedVerification, request: VerificationRequest) -> 
     """Returns the Job that this operator made to evaluate these pods; None if there is none."""
     # Anyone who may create Jobs can use its name, so the uid decides.
     progress, job = observed.progress, of_name(observed, request)
-    is_made = (
-        job is not None and progress is not None and (progress.row, progress.pods, progress.job) == (request.row, request.uids, job.uid)
-    )
-    return job if is_made and job is not None and job.uid else None
+    if job is None or progress is None or not job.uid:
+        return None
+    return job if progress.is_of(request.row, request.uids) and progress.job == job.uid else None
 
 
 def of_name(observed: ObservedVerification, request: VerificationRequest) -> EvaluationJob | None:

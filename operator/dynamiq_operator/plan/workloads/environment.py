@@ -12,6 +12,7 @@ from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.pod_template import checks_keys
 from dynamiq_operator.model.objects import App, Row
+from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import approved_environment, noted_environment
 
@@ -77,7 +78,7 @@ def _not_approved(context: Context, target: Row) -> str:
 
 
 def _deploy(app: App) -> str:
-    return f"`kubectl dynamiq deploy {app.meta.name} -n {app.meta.namespace}`"
+    return plugin_command(f"deploy {app.meta.name}", app.meta.namespace)
 
 
 def _changed(app: App, applied: App | None) -> str:
