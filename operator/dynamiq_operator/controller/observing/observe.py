@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from dynamiq_operator.controller.app_state import AppStates, KeptState
+from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
@@ -144,7 +144,7 @@ class Observer:
             endpoints=ObservedEndpoints(
                 tuple(cached.slices), self._gate(), self._cache.gate_ports(but_of=key) if cached.slices else frozenset()
             ),
-            verification=ObservedVerification(state.verification.reading, evaluations),
+            verification=ObservedVerification(state.verification.progress, evaluations),
             trial=ObservedTrial(comparison=state.comparison.answer, unanswered=state.comparison.problem),
             archive=self._archive.known(state.archive),
             operator=OperatorState(unattended_until=self._election.unattended_until, failure=state.failure),
@@ -152,21 +152,21 @@ class Observer:
         counted = await self._counted(key, app, state, self._schedule(key, app, state, snapshot))
         return await self._with_named(app, state, counted)
 
-    def _schedule(self, key: AppKey, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
+    def _schedule(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Lets the background readers read what the snapshot calls for. Returns it with the verification that is due."""
         self._activity.schedule(key, state.activity, snapshot.pods.observed, readings.due(snapshot, app))
         self._comparisons.schedule(key, app.meta.uid, state.comparison, to_compare(snapshot, app))
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
         self._archive.schedule(key, app.meta.uid, state.archive, hand_over(snapshot, app))
-        return replace(snapshot, verification=replace(snapshot.verification, progress=state.verification.reading))
+        return replace(snapshot, verification=replace(snapshot.verification, progress=state.verification.progress))
 
-    async def _with_named(self, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
+    async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
         objects = references_to_read(snapshot, app)
         keys = await references.read_keys(self._client, snapshot.namespace, objects, state.referenced_keys, self._clock)
         return replace(snapshot, secrets=replace(snapshot.secrets, named=keys))
 
-    async def _counted(self, key: AppKey, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
+    async def _counted(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the counted runs, and with the history if a version is to be reverted."""
         state.counts = count(snapshot, app, state.counts)
         snapshot = replace(snapshot, trial=replace(snapshot.trial, counts=state.counts))
@@ -304,7 +304,7 @@ class Observer:
         return rows
 
     async def _read_archived(
-        self, app: App, state: KeptState, watched: Iterable[Row], present: Container[str], flows: set[str]
+        self, app: App, state: AppState, watched: Iterable[Row], present: Container[str], flows: set[str]
     ) -> dict[ChildKey, str]:
         """Reads the rows and flows that open rows need, and the cluster lacks, from the archive. Returns by row why it waits."""
         if app.spec.history is None or not app.spec.history.archive:
@@ -348,7 +348,7 @@ class Observer:
                 else:
                     unknown[(VERSIONS.kind, name)] = f"WorkflowVersion {name} cannot be read: spec.version is {spec.get('version')!r}"
 
-    async def _expire_problems(self, namespace: str, app: App, state: KeptState) -> None:
+    async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
         """Reads a taken name again after `PROBLEM_TTL`: it may be free now."""
         state.forget_problems(self._clock())
         for child, kept in list(state.problems.items()):
@@ -364,7 +364,7 @@ class Observer:
             if not is_ours(raw, app) or (child_kind(child[0]).immutable and raw.get("immutable") is not True):
                 state.keep_problem(child, kept.problem, self._clock())
 
-    async def _ledger(self, key: AppKey, app: App, records: Iterable[Row], state: KeptState, *, needed: bool = False) -> Ledger:
+    async def _ledger(self, key: AppKey, app: App, records: Iterable[Row], state: AppState, *, needed: bool = False) -> Ledger:
         """Returns the whole history: read once, when a decision first needs it, and updated from then on."""
         if state.ledger is None:
             settled = all(row.pinned or row.outcome for row in records)

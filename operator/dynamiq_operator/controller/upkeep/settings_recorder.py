@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dynamiq_operator.controller.app_state import AppStates, KeptState, SeenSettings
+from dynamiq_operator.controller.app_state import AppState, AppStates, SeenSettings
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.observing.stamps import Stamps
 from dynamiq_operator.desired.base import is_owned, owner
@@ -131,7 +131,7 @@ class SettingsRecorder:
             self._unavailable = {each: pause for each, pause in self._unavailable.items() if each not in (EVERYWHERE, key[0])}
         return None if is_done else NEXT_AFTER
 
-    def _unavailable_now(self, key: AppKey, state: KeptState) -> float | None:
+    def _unavailable_now(self, key: AppKey, state: AppState) -> float | None:
         """Returns the seconds until an App is tried again; None if now. They differ by App: there may be ten thousand of them."""
         now = self._states.clock()
         if (remaining := state.settings_refused_until - now) > 0:
@@ -149,7 +149,7 @@ class SettingsRecorder:
         self._unavailable = {**kept, where: _Unavailable(now + seconds, seconds)}
         return seconds
 
-    async def _update(self, app: App, raw: Manifest, state: KeptState, oldest: int) -> bool:
+    async def _update(self, app: App, raw: Manifest, state: AppState, oldest: int) -> bool:
         """Writes and deletes AppChanges. Returns True if nothing remains to be done."""
         changes = await self._changes(app)
         if state.seen_settings is not None:
@@ -291,7 +291,7 @@ def _recorded(raw: Manifest) -> int | None:
     return generation
 
 
-def _oldest_row(raw: Manifest, state: KeptState) -> int:
+def _oldest_row(raw: Manifest, state: AppState) -> int:
     """Returns the sequence of the oldest kept row, if retention deletes rows and the history has been read; else 0.
 
     It is 0 with an archive as well: no archive takes AppChanges yet, so none is deleted.

@@ -17,11 +17,11 @@ JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
 @dataclass(frozen=True)
 class CallerPod:
-    """The pod of a run. `last_word`: its termination message. `why` it ended, and what it `waits` for, are in Kubernetes' words."""
+    """The pod of a run. `message`: its termination message. `why` it ended, and what it `waits` for, are in Kubernetes' words."""
 
     job: str
     ended: bool
-    last_word: str = ""
+    message: str = ""
     why: str = ""
     waits: str = ""
 
@@ -34,7 +34,7 @@ class CallerPod:
         return cls(
             job=(raw["metadata"].get("labels") or {}).get(JOB_NAME_LABEL, ""),
             ended=status.get("phase") in ("Succeeded", "Failed"),
-            last_word=terminated.get("message") or "",
+            message=terminated.get("message") or "",
             why=why,
             waits=(state.get("waiting") or {}).get("reason") or "",
         )

@@ -52,13 +52,13 @@ class VerificationProgress:
 class EvaluationPod:
     """The pod of an evaluation Job.
 
-    - `last_word`: its termination message. A failed pod without one has the end of its log there.
+    - `message`: its termination message. A failed pod without one has the end of its log there.
     - `waits`: what it waits for, in Kubernetes' words.
     - `owner`: uid of the Job that owns it.
     """
 
     exit_code: int | None = None
-    last_word: str = ""
+    message: str = ""
     waits: str = ""
     owner: str = ""
 
@@ -70,7 +70,7 @@ class EvaluationPod:
         ended, waiting = state.get("terminated") or {}, state.get("waiting") or {}
         return cls(
             exit_code=ended.get("exitCode"),
-            last_word=ended.get("message") or "",
+            message=ended.get("message") or "",
             waits=": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))),
             owner=next((each.get("uid", "") for each in owners if each.get("controller")), ""),
         )

@@ -14,7 +14,7 @@ from dynamiq_operator.plan.verification.requests import VerificationRequest, req
 from dynamiq_operator.plan.verification.termination_message import MESSAGE_MAX, score_and_message
 from dynamiq_operator.plan.verification.text import SHOWN, shown
 
-TOLD_WITHIN = timedelta(seconds=5)
+MESSAGE_WITHIN = timedelta(seconds=5)
 """How long an ended Job may wait for its pod's message: the two are watched separately. A Job that was killed at its deadline never gets
 one.
 """
@@ -104,7 +104,7 @@ def _silent_for(job: EvaluationJob, now: datetime) -> timedelta:
     """Returns how long to wait for the message of an ended Job's pod; zero or less if not."""
     if job.ended_at is None or (job.pod is not None and job.pod.exit_code is not None):
         return timedelta()
-    return job.ended_at + TOLD_WITHIN - now
+    return job.ended_at + MESSAGE_WITHIN - now
 
 
 def _failed_job(job: EvaluationJob | None) -> str:
@@ -117,7 +117,7 @@ def _failed_job(job: EvaluationJob | None) -> str:
 
 
 def _score_and_message(job: EvaluationJob | None) -> tuple[float | None, str]:
-    score, message = score_and_message(job.pod.last_word if job is not None and job.pod is not None else "")
+    score, message = score_and_message(job.pod.message if job is not None and job.pod is not None else "")
     return score, shown(message, MESSAGE_MAX)
 
 
