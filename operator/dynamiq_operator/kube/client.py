@@ -24,7 +24,7 @@ import orjson
 from yarl import URL
 
 from dynamiq_operator.kube import errors, nesting
-from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN
+from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN, selectors
 from dynamiq_operator.kube.credentials import Credentials, Login
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.names import FIELD_MANAGER
@@ -247,11 +247,7 @@ class Client:
         A page has at most `PAGE` items, and about `PAGE_BYTES` bytes: one item may have 900 KiB.
         """
         path = resource.path(namespace)
-        query: dict[str, str | int] = {"limit": resource.first_page or PAGE}
-        if label:
-            query["labelSelector"] = label
-        if field:
-            query["fieldSelector"] = field
+        query: dict[str, str | int] = {"limit": resource.first_page or PAGE, **selectors(label, field)}
         while True:
             answer = await self._answer("GET", path, query)
             page = _parsed(answer, f"GET {path}", "metadata")
