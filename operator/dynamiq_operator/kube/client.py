@@ -141,10 +141,7 @@ class Client:
         data: bytes | None = None,
         within: float = TIMEOUT,
     ) -> bytes:
-        """Sends one request, and returns the bytes of its answer.
-
-        Raises errors.ApiError.
-        """
+        """Sends one request, and returns the bytes of its answer. Raises errors.ApiError."""
         deadline = aiohttp.ClientTimeout(total=within, sock_connect=CONNECT_WITHIN, sock_read=SILENCE_MAX)
         async with self._slots, self._opened(f"{method} {path}", method, path, query, headers, data, deadline) as response:
             return await response.read()
@@ -174,10 +171,7 @@ class Client:
         deadline: aiohttp.ClientTimeout,
         opens_within: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Yields the response of a successful request, whose body is not read yet.
-
-        Raises errors.ApiError.
-        """
+        """Yields the response of a successful request, whose body is not read yet. Raises errors.ApiError."""
         target = path + (f"?{urlencode(query)}" if query else "")
         try:
             async with asyncio.timeout(opens_within):
@@ -214,7 +208,6 @@ class Client:
         )
 
     def _refusal(self, status: int, raw: bytes, request_name: str) -> errors.ApiError:
-        """Returns the error of an answer."""
         # A 401 must decide nothing: the credentials may be accepted again in a moment.
         self._note(answered=status < 500 and status != 429, refused=status == 401)
         refusal = errors.from_answer(status, raw, request_name)
@@ -319,7 +312,6 @@ class Client:
 
 
 def _written(body: Any) -> bytes | None:
-    """Serializes a body as JSON in UTF-8."""
     # The API server parses an apply as YAML, which has no surrogate escapes: 🦊 is sent unescaped, and only a lone surrogate is escaped.
     if body is None:
         return None
@@ -340,7 +332,6 @@ def _parsed(raw: bytes, request_name: str, required: str) -> Manifest:
 
 
 def _has_version(part: Any) -> bool:
-    """Returns True if a list, or an item of one, has a resourceVersion."""
     return isinstance(part, dict) and isinstance(meta := part.get("metadata"), dict) and str(meta.get("resourceVersion", "")).isdecimal()
 
 
@@ -349,10 +340,7 @@ def _is_object(item: Any) -> bool:
 
 
 def _object(answer: Manifest, request_name: str) -> Manifest:
-    """Returns the answer to a read or a write of one object.
-
-    Raises errors.Unavailable if it is no object with a name.
-    """
+    """Returns the answer to a read or a write of one object. Raises errors.Unavailable if it is no object with a name."""
     if not isinstance(answer["metadata"], dict) or not answer["metadata"].get("name"):
         raise errors.Unavailable(f"{request_name}: the answer has no name")
     return answer

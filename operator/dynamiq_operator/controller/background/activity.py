@@ -126,7 +126,6 @@ class ActivityReader(BackgroundReader):
         return True  # a pause after a failure is that of a pod
 
     async def _read(self, app: AppKey, request: _Request) -> Activity | None:
-        """Returns the activity of a pod; None if it gives no valid answer."""
         url = URL.build(scheme="http", host=request.ip, port=self._port, path=PATH)
         try:
             async with self._slots.one_of(app[0]):

@@ -252,7 +252,6 @@ class ArchiveWriter(RecorderReader):
             await self._send(app_uid, batch, flows, progress)
 
     async def _row(self, namespace: str, ledger_row: LedgerRow) -> Manifest | None:
-        """Returns the whole row; None if it was deleted."""
         try:
             raw = await self._client.get(ROWS, namespace, ledger_row.name)
         except errors.NotFound:
@@ -304,7 +303,6 @@ def _length(row: Manifest, flow: Mapping[str, str | None], known: Container[str]
 
 
 def _is_of(acknowledgement: _Acknowledgement, spec: Mapping[str, Any]) -> bool:
-    """Returns True if the acknowledgement is for the row that was sent, by both digests."""
     digest = (spec.get("pinned") or {}).get("digest")
     return (acknowledgement.digest, acknowledgement.outcome_digest) == (digest, (spec.get("outcome") or {}).get("digest"))
 

@@ -258,7 +258,6 @@ class _SmokeTest:
                 self._reader.wake(self._app)
 
     async def _miss(self, case: Case, place: int) -> Miss | None:
-        """Returns what is wrong with one answer; None if it is as expected."""
         seconds, pods, why = case.seconds or CASE_SECONDS, self._request.pods, ""
         try:
             body = orjson.dumps({"input": orjson.loads(case.input)})

@@ -32,6 +32,7 @@ from dynamiq_operator.kube.resources import (
     SLICES,
     VERSIONS,
     ApiResource,
+    key_of,
 )
 from dynamiq_operator.model import names
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL
@@ -278,11 +279,6 @@ class Cache:
         if resource is VERSIONS:
             return set(self._of_workflow.get((APPS, (namespace, raw["spec"].get("workflow", ""))), ()))
         return self._unpinned.keys() & self._objects[APPS].keys()
-
-
-def key_of(raw: Manifest) -> AppKey:
-    """Returns the namespace of an object, empty if it has none, and its name."""
-    return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
 
 def _version(raw: Manifest) -> int:

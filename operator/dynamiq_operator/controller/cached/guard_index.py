@@ -9,15 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ROWS, ApiResource
+from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ROWS, ApiResource, Key
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.namespaces import selects
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.policy import NamespaceSelector
 from dynamiq_operator.model.row import Source
 
-Key = tuple[str, str]
-"""Namespace and name."""
 APPROVALS_MAX = 256
 """Approvals of one purpose that are read for a row, the newest ones: a policy requires 16 at most."""
 

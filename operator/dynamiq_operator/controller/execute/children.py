@@ -37,7 +37,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
             execution.cache.update(resource, created)
             execution.state.verification.note_created(created)
             if entry.scaled and replicas > 1:
-                await _scale(execution, created, replicas)
+                await scale(execution, created, replicas)
         problem.resolve()
 
 
@@ -63,11 +63,6 @@ async def delete_child(execution: Execution, operation: operations.DeleteChild) 
     keep, version = operation.keep_dependents, meta["resourceVersion"]
     if await execution.client.delete(resource, meta["namespace"], meta["name"], meta["uid"], version=version, keep_dependents=keep):
         execution.cache.delete(resource, operation.observed)
-
-
-async def scale_workload(execution: Execution, operation: operations.ScaleWorkload) -> None:
-    """Sets replicas through the scale subresource."""
-    await _scale(execution, operation.observed, operation.replicas)
 
 
 async def create_flow(execution: Execution, operation: operations.CreateFlow) -> None:
@@ -151,8 +146,8 @@ async def _existing(execution: Execution, app: App, manifest: Manifest, error: e
     return raw
 
 
-async def _scale(execution: Execution, observed: Manifest, replicas: int) -> None:
-    """Sets replicas by the field manager that owns nothing else. Once another manager has set them, they are not changed."""
+async def scale(execution: Execution, observed: Manifest, replicas: int) -> None:
+    """Sets replicas through the scale subresource, by the field manager that owns nothing else. Once another manager has set them, they are not changed."""
     resource, meta = BY_KIND[WORKLOAD.kind], observed["metadata"]
     for _ in range(ATTEMPTS):
         patch, was_set = {"metadata": _version(observed), "spec": {"replicas": replicas}}, True

@@ -246,7 +246,6 @@ def _holder(claim: Manifest) -> AppKey | None:
 
 
 def _time(claim: Manifest, annotation: str) -> datetime | None:
-    """Returns the time in an annotation; None if it is missing or invalid."""
     noted = (claim["metadata"].get("annotations") or {}).get(annotation)
     try:
         return parse_time(noted) if noted else None

@@ -106,7 +106,6 @@ class _TooManyError(Exception):
 
 
 def _times(raw: dict[str, Any]) -> Iterator[datetime]:
-    """Yields the times at which the parts of a row were set."""
     spec = raw["spec"]
     for part, name in (("pinned", "createdAt"), ("released", "at"), ("verified", "at"), ("outcome", "at")):
         text = (spec.get(part) or {}).get(name)

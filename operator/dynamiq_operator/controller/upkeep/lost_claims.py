@@ -95,7 +95,6 @@ class LostClaims:
         return claimed
 
     async def _make(self, lost: LostClaim, slots: asyncio.Semaphore) -> None:
-        """Creates a claim, with an Event of its App."""
         raw = self._cache.get(APPS, *lost.app)
         app = read(App, raw) if raw is not None else None
         if app is None or isinstance(app, Unreadable):

@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 
 from dynamiq_operator.controller.cached.cache import Cache
 from dynamiq_operator.controller.cached.denials import Denials
-from dynamiq_operator.controller.cached.guard_index import Key
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPROVALS, ROWS
+from dynamiq_operator.kube.resources import APPROVALS, ROWS, Key
 from dynamiq_operator.model.objects import Manifest, Meta
 
 KEPT_FOR = timedelta(hours=1)

@@ -250,10 +250,7 @@ class SettingsRecorder:
         return len(expired) <= DELETED_AT_ONCE
 
     async def _read_key(self) -> SettingsKey:
-        """Returns the key, and creates it if there is none.
-
-        Raises errors.ApiError, and _NoKeyError if the key is not available.
-        """
+        """Returns the key, and creates it if there is none. Raises errors.ApiError, and _NoKeyError if the key is not available."""
         manifest: Manifest = {
             "apiVersion": SECRETS.api_version,
             "kind": SECRETS.kind,
@@ -286,7 +283,6 @@ class SettingsRecorder:
 
 
 def _recorded(raw: Manifest) -> int | None:
-    """Returns the generation of the App that has been recorded, by its status."""
     generation: int | None = ((raw.get("status") or {}).get("settings") or {}).get("generation")
     return generation
 

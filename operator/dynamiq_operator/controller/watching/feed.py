@@ -11,13 +11,13 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from time import monotonic
 
-from dynamiq_operator.controller.cached.cache import AppKey, Cache, key_of
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import LACKING, Denials
 from dynamiq_operator.controller.cached.gateway_api import GatewayApi
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.informer import Listing, attempt, watch
-from dynamiq_operator.kube.resources import GUARDS, ApiResource
+from dynamiq_operator.kube.resources import GUARDS, ApiResource, key_of
 from dynamiq_operator.kube.watching import WatchState
 
 ITEMS_AT_ONCE = 50

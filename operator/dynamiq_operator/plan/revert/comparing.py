@@ -95,7 +95,6 @@ def noted_trial(context: Context) -> Trial | None:
 
 
 def _is_decisive(comparison: RecordedComparison, policy: RevertPolicy) -> bool:
-    """Returns True if one look is enough."""
     # Until runs in flight count, a row whose runs hang looks no worse than the one before.
     counts_unended = comparison.matures_seconds is None or comparison.unended is not None
     return is_enough(comparison, policy) and (counts_unended or bool(faults(comparison, policy)))

@@ -270,6 +270,5 @@ def _until(context: Context) -> str:
 
 
 def _not_made(type_: str, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
-    """Returns a False condition with the reason of the first problem and the messages of all."""
     keys = sorted(problems)
     return condition(type_, False, problems[keys[0]].reason.value, "; ".join(problems[key].message for key in keys))

@@ -73,7 +73,6 @@ def _reverted(context: Context, live: Row) -> str:
 
 
 def _reason_before(app: App) -> str:
-    """Returns the reason of the condition in the App's status; empty if there is none."""
     return next((each.reason for each in app.status.conditions if each.type == TRIAL), "")
 
 

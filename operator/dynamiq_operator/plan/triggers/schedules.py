@@ -76,7 +76,6 @@ def _times(trigger: Trigger) -> Iterator[datetime]:
 
 
 def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
-    """Returns the CronJobs of an App that serves something."""
     if context.history.target is None:
         return {}
     scheduled = [trigger for trigger in active(context.app, context.snapshot.now) if trigger.schedule is not None and not why_not(trigger)]

@@ -32,7 +32,6 @@ def verification_operations(context: Context) -> Iterator[Operation]:
 
 
 def _evaluate(context: Context, request: VerificationRequest) -> Iterator[Operation]:
-    """Yields the operations of the evaluation Job."""
     observed = context.snapshot.verification
     progress, job = observed.progress, result.evaluation(observed, request)
     job_spec = request.verify.job

@@ -66,7 +66,6 @@ def _awaits_row(context: Context, applied: App | None) -> str:
 
 
 def _not_approved(context: Context, target: Row) -> str:
-    """Returns the message for a target without an approved environment."""
     # Without a workload whose environment is known, nothing shows which parts were changed.
     known = (workloads.as_applied(context.app, each) for each in context.workloads_with(context.workload))
     changed = _changed(context.app, next((each for each in known if each is not None), None))
