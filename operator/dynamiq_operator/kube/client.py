@@ -147,16 +147,14 @@ class Client:
             return await response.read()
 
     @asynccontextmanager
-    async def watch(
-        self, path: str, query: Mapping[str, str | int], seconds: float, accept: str = PLAIN
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def watch(self, path: str, query: Mapping[str, str | int], seconds: float) -> AsyncIterator[AsyncIterator[bytes]]:
         """Yields the lines of a watch, which is given up after `seconds`.
 
         Raises errors.ApiError, also within the block.
         """
         deadline = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_WITHIN)
         request_name = f"watch {path}"
-        async with self._opened(request_name, "GET", path, query, {"Accept": accept}, None, deadline, OPENS_WITHIN) as response:
+        async with self._opened(request_name, "GET", path, query, JSON_WANTED, None, deadline, OPENS_WITHIN) as response:
             yield _lines(response)
 
     @asynccontextmanager

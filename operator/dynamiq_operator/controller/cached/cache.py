@@ -36,7 +36,7 @@ from dynamiq_operator.kube.resources import (
 )
 from dynamiq_operator.model import names
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest, Unreadable, read
 from dynamiq_operator.model.row import CLOSED
 
 AppKey = tuple[str, str]
@@ -147,6 +147,11 @@ class Cache:
     def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest | None:
         """Returns the cached object, or None."""
         return self._objects[resource].get((namespace, name))
+
+    def app(self, app: AppKey) -> App | Unreadable | None:
+        """Returns the cached App, parsed; None if it is missing."""
+        raw = self.get(APPS, *app)
+        return read(App, raw) if raw is not None else None
 
     def former(self, app: AppKey) -> FormerApp | None:
         """Returns the last App of this key that was deleted while this process watched, or None."""

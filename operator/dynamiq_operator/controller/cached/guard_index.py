@@ -6,7 +6,7 @@ An event costs the same with 1,000 Apps. Most Approvals are history, of rows tha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ROWS, ApiResource, Key
@@ -54,7 +54,7 @@ class GuardIndex:
             by, approvals = raw["spec"]["by"], newest[str(raw["spec"].get("purpose"))]
             approvals[by] = max(approvals.get(by, raw), raw, key=_created)
         for approvals in newest.values():
-            yield from _newest(approvals.values())
+            yield from sorted(approvals.values(), key=_created, reverse=True)[:APPROVALS_MAX]
 
     def rows_with_approvals(self) -> list[Key]:
         """Returns namespaces and names of the rows that Approvals name, missing rows included."""
@@ -143,10 +143,6 @@ def _scope_of(approval: Manifest) -> tuple[str, str] | None:
         return None
     by = spec.get("by")
     return (spec["digest"], by if spec.get("purpose") == Purpose.WITHDRAW else "") if isinstance(by, str) and by else None
-
-
-def _newest(approvals: Iterable[Manifest]) -> list[Manifest]:
-    return sorted(approvals, key=_created, reverse=True)[:APPROVALS_MAX]
 
 
 def _created(approval: Manifest) -> tuple[str, str]:

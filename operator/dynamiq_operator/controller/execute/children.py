@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.controller.execute.apply import ATTEMPTS, apply, create
+from dynamiq_operator.controller.execute.apply import ATTEMPTS, apply, create, version_of
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.access_keys import access_keys
@@ -53,7 +53,7 @@ async def own_child(execution: Execution, operation: operations.OwnChild) -> Non
     """Sets the App as owner."""
     await execution.require_app(operation.app)
     resource, meta = BY_KIND[operation.observed["kind"]], operation.observed["metadata"]
-    patch = {"metadata": {**_version(operation.observed), "ownerReferences": [owner(operation.app)]}}
+    patch = {"metadata": {**version_of(meta), "ownerReferences": [owner(operation.app)]}}
     execution.cache.update(resource, await execution.client.patch(resource, meta["namespace"], meta["name"], patch))
 
 
@@ -88,7 +88,12 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
                 report_taken(execution, manifest, existing, message)
                 raise errors.Conflict(message) from error  # no pod may mount it
             await execution.require_app(operation.app, anew=True)
-            patch = {"metadata": {**_version(existing), **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")}}}
+            patch = {
+                "metadata": {
+                    **version_of(existing["metadata"]),
+                    **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")},
+                }
+            }
             created = await execution.client.patch(resource, execution.app[0], manifest["metadata"]["name"], patch)
         execution.cache.update(resource, created)
         problem.resolve()
@@ -150,7 +155,7 @@ async def scale(execution: Execution, observed: Manifest, replicas: int) -> None
     """Sets replicas through the scale subresource, by the field manager that owns nothing else. Once another manager has set them, they are not changed."""
     resource, meta = BY_KIND[WORKLOAD.kind], observed["metadata"]
     for _ in range(ATTEMPTS):
-        patch, was_set = {"metadata": _version(observed), "spec": {"replicas": replicas}}, True
+        patch, was_set = {"metadata": version_of(observed["metadata"]), "spec": {"replicas": replicas}}, True
         try:
             await execution.client.patch(
                 resource, meta["namespace"], meta["name"], patch, subresource="scale", manager=names.REPLICAS_MANAGER
@@ -164,8 +169,3 @@ async def scale(execution: Execution, observed: Manifest, replicas: int) -> None
         if was_set or current["metadata"]["uid"] != meta["uid"] or current["spec"].get("replicas") != observed["spec"].get("replicas"):
             return
         observed = current
-
-
-def _version(observed: Manifest) -> Manifest:
-    """Returns the fields by which a patch is refused if the object is another one, or was written since."""
-    return {key: observed["metadata"][key] for key in ("uid", "resourceVersion")}

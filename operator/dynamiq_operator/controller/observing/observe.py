@@ -98,7 +98,7 @@ class Observer:
 
     async def observe(self, key: AppKey) -> Snapshot:
         """Returns the snapshot of an App now. Raises errors.ApiError."""
-        app = self.app(key)
+        app = self._cache.app(key)
         if app is None or isinstance(app, Unreadable):
             return self._without_app(key, app)
         cached = self._from_cache(key, app)
@@ -210,8 +210,7 @@ class Observer:
 
     def app(self, key: AppKey) -> App | Unreadable | None:
         """Returns the cached App; None if it is missing."""
-        raw = self._cache.get(APPS, *key)
-        return read(App, raw) if raw is not None else None
+        return self._cache.app(key)
 
     def _denied(self, namespace: str, records: Iterable[Row], flows: Container[str]) -> dict[str, str]:
         """Returns why kinds of children cannot be listed, by kind. Raises errors.Denied for a kind that decisions need."""

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.applied import with_access_of
@@ -84,14 +83,10 @@ def _changed(app: App, applied: App | None) -> str:
     """Returns the parts of the environment that differ, variables by name; all parts if nothing is known of the applied one."""
     if applied is None:
         return "variables, access and runs"
-    own, theirs = (_by_name(each) for each in (app, applied))
+    own, theirs = ({variable.name: variable for variable in each.spec.variables} for each in (app, applied))
     names = sorted(name for name in own.keys() | theirs.keys() if own.get(name) != theirs.get(name))
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return ", ".join(_parts(app, applied, f"{', '.join(names[:_MOST_NAMES])}{more}")) or "variables, access or runs"
-
-
-def _by_name(app: App) -> Mapping[str, Any]:
-    return {each.name: each for each in app.spec.variables}
 
 
 def _parts(app: App, applied: App, names: str) -> Iterator[str]:
