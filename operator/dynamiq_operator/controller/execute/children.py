@@ -25,7 +25,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
     """
     resource, entry = BY_KIND[operation.manifest["kind"]], child_kind(operation.manifest["kind"])
     replicas = operation.manifest.get("spec", {}).get("replicas", 1)
-    with reporting(execution, operation.manifest, operation.digest) as problem:
+    with reporting(execution, operation.manifest, operation.digest) as resolve:
         try:
             if entry.written:
                 created = await create(execution.client, resource, without_creation(operation.manifest))
@@ -38,15 +38,15 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
             execution.state.verification.note_created(created)
             if entry.scaled and replicas > 1:
                 await scale(execution, created, replicas)
-        problem.resolve()
+        resolve()
 
 
 async def apply_child(execution: Execution, operation: operations.ApplyChild) -> None:
     """Applies the manifest to the object as it was observed. It is refused if the spec has changed, or another object has its name."""
     resource = BY_KIND[operation.manifest["kind"]]
-    with reporting(execution, operation.manifest, operation.digest) as problem:
+    with reporting(execution, operation.manifest, operation.digest) as resolve:
         execution.cache.update(resource, await apply(execution.client, resource, operation.manifest, operation.observed))
-        problem.resolve()
+        resolve()
 
 
 async def own_child(execution: Execution, operation: operations.OwnChild) -> None:
@@ -78,7 +78,7 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
     if flow_hash(text) != operation.flow_hash:
         raise errors.Conflict(f"WorkflowVersion {operation.version} was made again with another flow")
     manifest, resource = flow(operation.app, operation.flow_hash, text), BY_KIND[CONFIG_MAP.kind]
-    with reporting(execution, manifest, operation.flow_hash) as problem:
+    with reporting(execution, manifest, operation.flow_hash) as resolve:
         try:
             created = await execution.client.create(resource, manifest)
         except errors.AlreadyExists as error:
@@ -96,7 +96,7 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
             }
             created = await execution.client.patch(resource, execution.app[0], manifest["metadata"]["name"], patch)
         execution.cache.update(resource, created)
-        problem.resolve()
+        resolve()
 
 
 async def create_access_keys(execution: Execution, operation: operations.CreateAccessKeys) -> None:
@@ -105,13 +105,13 @@ async def create_access_keys(execution: Execution, operation: operations.CreateA
     Raises errors.Conflict if it is of a deleted App of the same name, and being deleted.
     """
     execution.state.access_keys = None
-    with reporting(execution, (manifest := access_keys(operation.app, execution.make_key())), "") as problem:
+    with reporting(execution, (manifest := access_keys(operation.app, execution.make_key())), "") as resolve:
         try:
             await execution.client.create(SECRETS, manifest)
         except errors.AlreadyExists as error:
             await _existing(execution, operation.app, manifest, error)
             return
-        problem.resolve()
+        resolve()
 
 
 async def _adopt_existing(execution: Execution, app: App, manifest: Manifest, error: errors.ApiError) -> None:

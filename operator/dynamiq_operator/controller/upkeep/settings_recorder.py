@@ -45,12 +45,8 @@ TRIES = 2
 log = logging.getLogger(__name__)
 
 
-class _NoKeyError(Exception):
-    """An error: there is no key."""
-
-
-class _NoKindError(Exception):
-    """An error: the API server does not serve AppChanges."""
+class _ImpossibleError(Exception):
+    """An error: there is no key, or the API server does not serve AppChanges."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ class SettingsRecorder:
             return None
         try:
             is_done = await self._update(app, raw, state, oldest)
-        except (_NoKeyError, _NoKindError) as error:
+        except _ImpossibleError as error:
             seconds = self._give_up(EVERYWHERE)
             log.warning("changes of Apps' settings are not recorded for %.0f s: %s", seconds, error)
             return seconds
@@ -221,7 +217,7 @@ class SettingsRecorder:
             async for page in self._client.pages(APP_CHANGES, app.meta.namespace, field=f"spec.app={app.meta.name}"):
                 manifests += ownership.only_of(app.meta.uid, page["items"])
         except errors.NotFound as error:
-            raise _NoKindError(f"the API server has no AppChanges: {error}") from error
+            raise _ImpossibleError(f"the API server has no AppChanges: {error}") from error
         if not all(is_owned(raw, app) for raw in manifests):
             await self._require(app)
         owned = [AppChange.of(raw if is_owned(raw, app) else await self._own(app, raw)) for raw in manifests]
@@ -250,7 +246,7 @@ class SettingsRecorder:
         return len(expired) <= DELETED_AT_ONCE
 
     async def _read_key(self) -> SettingsKey:
-        """Returns the key, and creates it if there is none. Raises errors.ApiError, and _NoKeyError if the key is not available."""
+        """Returns the key, and creates it if there is none. Raises errors.ApiError, and _ImpossibleError if the key is not available."""
         manifest: Manifest = {
             "apiVersion": SECRETS.api_version,
             "kind": SECRETS.kind,
@@ -260,13 +256,13 @@ class SettingsRecorder:
         try:
             stored = await self._stored_key(manifest)
         except (errors.Denied, errors.NotFound) as error:
-            raise _NoKeyError(f"Secret {names.SETTINGS_KEY} in namespace {self._namespace}: {error}") from error
+            raise _ImpossibleError(f"Secret {names.SETTINGS_KEY} in namespace {self._namespace}: {error}") from error
         try:
             secret = base64.b64decode((stored.get("data") or {}).get(KEY, ""), validate=True)
         except binascii.Error:
             secret = b""
         if len(secret) < KEY_BYTES:
-            raise _NoKeyError(
+            raise _ImpossibleError(
                 f"Secret {names.SETTINGS_KEY} in namespace {self._namespace} has no key: delete it, and the operator creates it again"
             )
         self._key = SettingsKey(secret)
