@@ -42,7 +42,7 @@ class Attribution:
         on_moved: Callable[[int], None],
     ) -> None:
         self._store, self._app_uid, self._read_app, self._on_moved = store, app_uid, read_app, on_moved
-        self.informer = Informer(client, RESOURCE, self, also=Unavailable)
+        self.informer = Informer(client, RESOURCE, self, also=(Unavailable,))
         self._noted: dict[str, int] = {}
         """Hashes of the rows in the store, by uid. Most events change nothing that the store keeps."""
 

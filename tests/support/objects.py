@@ -115,10 +115,10 @@ class Objects:
         status |= {"containerStatuses": [{"name": CALLER, **each} for each in status.get("containerStatuses", ())]}
         self.callers[job] = {"metadata": {"name": f"{job}-x", "labels": {JOB_NAME_LABEL: job}}, "status": status}
 
-    def end_job(self, job: str, last_word: str | None = None, *, reason: str = "", code: int = 0) -> None:
-        """Completes the Job, or fails it for a `reason`; `last_word`: the termination message of its pod."""
-        if last_word is not None:
-            terminated = {"exitCode": code, "reason": "Error" if code else "Completed", "message": last_word}
+    def end_job(self, job: str, message: str | None = None, *, reason: str = "", code: int = 0) -> None:
+        """Completes the Job, or fails it for a `reason`; `message`: the termination message of its pod."""
+        if message is not None:
+            terminated = {"exitCode": code, "reason": "Error" if code else "Completed", "message": message}
             self.call(job, phase="Failed" if reason else "Succeeded", containerStatuses=[{"state": {"terminated": terminated}}])
         raw = self.child(JOB.kind, job)
         end = {"type": "Failed" if reason else "Complete", "status": "True", "lastTransitionTime": format_time(self.now)}

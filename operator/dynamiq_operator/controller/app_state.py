@@ -64,8 +64,8 @@ class SeenSettings:
 
 
 @dataclass
-class KeptState:
-    """The state of the App of this uid.
+class AppState:
+    """The state that is kept of the App of this uid.
 
     `problems`: children that could not be written. `row_problems`: by name, rows that could not be written.
     """
@@ -144,16 +144,16 @@ class AppStates:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.clock = clock
-        self._by_app: dict[AppKey, KeptState] = {}
+        self._by_app: dict[AppKey, AppState] = {}
 
-    def of(self, app: AppKey) -> KeptState:
+    def of(self, app: AppKey) -> AppState:
         """Returns the App's state; an empty one if there is none yet."""
-        return self._by_app.setdefault(app, KeptState())
+        return self._by_app.setdefault(app, AppState())
 
     def __contains__(self, app: AppKey) -> bool:
         return app in self._by_app
 
-    def of_uid(self, app: AppKey, uid: str) -> KeptState:
+    def of_uid(self, app: AppKey, uid: str) -> AppState:
         """Returns the App's state; an empty one if the state is that of a deleted App with the same name."""
         if self.of(app).uid not in ("", uid):
             self.drop(app)

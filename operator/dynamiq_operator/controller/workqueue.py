@@ -151,7 +151,6 @@ class WorkQueue(Generic[K]):
         return self._share is None or self._busy[group] < self._share
 
     def _queue_low(self) -> None:
-        """Queues the next key of a low priority, if it is the turn of one."""
         if not self._low or (self._takes % 2 and self._next_group() is not None):
             return
         if (key := next((key for key in self._low if self._is_free(self._group(key))), None)) is not None:

@@ -112,7 +112,6 @@ class Backend:
         return None if chosen is None or self._in_flight[chosen.place] >= self._share else chosen
 
     def _take(self) -> Pod | None:
-        """Takes a place at the least busy pod; None if there is none."""
         if (chosen := self._free()) is None:
             return None
         self._in_flight[chosen.place] += 1

@@ -15,9 +15,9 @@ from dynamiq_operator.desired.gate_keys import DIGESTS, owner_of
 from dynamiq_operator.desired.gate_slice import leads_to_gate
 from dynamiq_operator.gate import slices
 from dynamiq_operator.gate.reflector import Reflector
-from dynamiq_operator.gate.slices import Key, Pod, Sleeper, Unusable
+from dynamiq_operator.gate.slices import Pod, Sleeper, Unusable
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import SECRETS, SLICES
+from dynamiq_operator.kube.resources import SECRETS, SLICES, Key, key_of
 from dynamiq_operator.model import names
 from dynamiq_operator.model.json_lines import FIELDS
 from dynamiq_operator.model.objects import Manifest
@@ -57,7 +57,7 @@ class Directory:
             self._read(key, self._slices.get(key))
             self._notify(before or self._services.get(key))
             return
-        slices_by_key = {slices.key_of(raw): raw for raw in self._slices}
+        slices_by_key = {key_of(raw): raw for raw in self._slices}
         for each in self._services.keys() | slices_by_key.keys():
             self._read(each, slices_by_key.get(each))
         self._notify(None)

@@ -28,9 +28,10 @@ from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.metrics import GateMetrics
 from dynamiq_operator.gate.probing import Pace
 from dynamiq_operator.gate.relay import Relay
-from dynamiq_operator.gate.slices import Key, Sleeper
+from dynamiq_operator.gate.slices import Sleeper
 from dynamiq_operator.gate.waking import Waker
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import Key
 from dynamiq_operator.model.json_lines import FIELDS
 from dynamiq_operator.serving.limits import HEADERS_MAX
 from dynamiq_operator.serving.shares import Shares

@@ -18,10 +18,10 @@ from typing import Any
 from dynamiq_operator.desired.endpoints import is_ready
 from dynamiq_operator.gate.directory import Directory
 from dynamiq_operator.gate.front import GATHERS, Front
-from dynamiq_operator.gate.slices import Key, Sleeper, pod_uid
+from dynamiq_operator.gate.slices import Sleeper, pod_uid
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import SLICES
+from dynamiq_operator.kube.resources import SLICES, Key
 from dynamiq_operator.model import names
 from dynamiq_operator.model.json_lines import FIELDS
 from dynamiq_operator.model.objects import Manifest
@@ -126,7 +126,6 @@ class Membership:
         return raw is not None and any(pod_uid(each) == self._replica.uid for each in raw.get("endpoints") or [])
 
     def _pending_writes(self) -> dict[Key, list[Manifest]]:
-        """Returns the slices to write, with their new endpoints."""
         ready = self._directory.ready_replicas
         self._was_ready = self._was_ready or self._replica.uid in ready
         seen: dict[tuple[str, str], float] = {}

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-from dynamiq_operator.gate.slices import Key, key_of
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.informer import Informer, Listing
-from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.kube.resources import ApiResource, Key, key_of
 from dynamiq_operator.model.objects import Manifest
 
 

@@ -133,7 +133,6 @@ def _token(recorder: RecorderAccess) -> str:
 
 
 async def _response_of(response: aiohttp.ClientResponse) -> web.Response:
-    """Returns the recorder's response, for the caller."""
     # A 401 is about the gate's token, so it is no error of the caller's key.
     if response.status == 401 or response.status >= 500 or 300 <= response.status < 400:
         raise answers.recorder_away()

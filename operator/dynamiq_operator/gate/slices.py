@@ -12,12 +12,10 @@ from pydantic import ValidationError
 from dynamiq_operator.desired.base import is_ending
 from dynamiq_operator.desired.endpoints import is_ready
 from dynamiq_operator.desired.exposure import HTTP
+from dynamiq_operator.kube.resources import Key, key_of
 from dynamiq_operator.model import names
 from dynamiq_operator.model.gates import PORTS, GateNote
 from dynamiq_operator.model.objects import Manifest
-
-Key = tuple[str, str]
-"""Namespace and name of a slice or a Service."""
 
 Place = tuple[str, int]
 """Address and port at which a pod answers."""
@@ -64,10 +62,6 @@ class Sleeper:
     def age(self) -> tuple[str, str]:
         """A sort key: the older slice first. Two of the same second always have the same order."""
         return self.created, self.uid
-
-
-def key_of(raw: Mapping[str, Any]) -> Key:
-    return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
 
 def service_of(raw: Mapping[str, Any]) -> Key:

@@ -62,17 +62,18 @@ def pages(
 
 def pages_at(api: Api, path: str, *, label: str = "", field: str = "", accept: str = PLAIN) -> Iterator[Manifest]:
     """Yields the pages of the collection at this path."""
-    query: dict[str, str | int] = {"limit": PAGE}
-    if label:
-        query["labelSelector"] = label
-    if field:
-        query["fieldSelector"] = field
+    query: dict[str, str | int] = {"limit": PAGE, **selectors(label, field)}
     while True:
         page = api.request("GET", path, query=query, accept=accept)
         yield page
         if not (token := page["metadata"].get("continue")):
             return
         query["continue"] = token
+
+
+def selectors(label: str, field: str) -> dict[str, str]:
+    """Returns the selectors of a list or of a watch as a part of its query, without empty ones."""
+    return {name: selector for name, selector in (("labelSelector", label), ("fieldSelector", field)) if selector}
 
 
 def items(api: Api, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "") -> list[Manifest]:

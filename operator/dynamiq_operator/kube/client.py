@@ -24,7 +24,7 @@ import orjson
 from yarl import URL
 
 from dynamiq_operator.kube import errors, nesting
-from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN
+from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN, selectors
 from dynamiq_operator.kube.credentials import Credentials, Login
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.names import FIELD_MANAGER
@@ -141,25 +141,20 @@ class Client:
         data: bytes | None = None,
         within: float = TIMEOUT,
     ) -> bytes:
-        """Sends one request, and returns the bytes of its answer.
-
-        Raises errors.ApiError.
-        """
+        """Sends one request, and returns the bytes of its answer. Raises errors.ApiError."""
         deadline = aiohttp.ClientTimeout(total=within, sock_connect=CONNECT_WITHIN, sock_read=SILENCE_MAX)
         async with self._slots, self._opened(f"{method} {path}", method, path, query, headers, data, deadline) as response:
             return await response.read()
 
     @asynccontextmanager
-    async def watch(
-        self, path: str, query: Mapping[str, str | int], seconds: float, accept: str = PLAIN
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def watch(self, path: str, query: Mapping[str, str | int], seconds: float) -> AsyncIterator[AsyncIterator[bytes]]:
         """Yields the lines of a watch, which is given up after `seconds`.
 
         Raises errors.ApiError, also within the block.
         """
         deadline = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_WITHIN)
         request_name = f"watch {path}"
-        async with self._opened(request_name, "GET", path, query, {"Accept": accept}, None, deadline, OPENS_WITHIN) as response:
+        async with self._opened(request_name, "GET", path, query, JSON_WANTED, None, deadline, OPENS_WITHIN) as response:
             yield _lines(response)
 
     @asynccontextmanager
@@ -174,10 +169,7 @@ class Client:
         deadline: aiohttp.ClientTimeout,
         opens_within: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Yields the response of a successful request, whose body is not read yet.
-
-        Raises errors.ApiError.
-        """
+        """Yields the response of a successful request, whose body is not read yet. Raises errors.ApiError."""
         target = path + (f"?{urlencode(query)}" if query else "")
         try:
             async with asyncio.timeout(opens_within):
@@ -214,7 +206,6 @@ class Client:
         )
 
     def _refusal(self, status: int, raw: bytes, request_name: str) -> errors.ApiError:
-        """Returns the error of an answer."""
         # A 401 must decide nothing: the credentials may be accepted again in a moment.
         self._note(answered=status < 500 and status != 429, refused=status == 401)
         refusal = errors.from_answer(status, raw, request_name)
@@ -247,11 +238,7 @@ class Client:
         A page has at most `PAGE` items, and about `PAGE_BYTES` bytes: one item may have 900 KiB.
         """
         path = resource.path(namespace)
-        query: dict[str, str | int] = {"limit": resource.first_page or PAGE}
-        if label:
-            query["labelSelector"] = label
-        if field:
-            query["fieldSelector"] = field
+        query: dict[str, str | int] = {"limit": resource.first_page or PAGE, **selectors(label, field)}
         while True:
             answer = await self._answer("GET", path, query)
             page = _parsed(answer, f"GET {path}", "metadata")
@@ -323,7 +310,6 @@ class Client:
 
 
 def _written(body: Any) -> bytes | None:
-    """Serializes a body as JSON in UTF-8."""
     # The API server parses an apply as YAML, which has no surrogate escapes: 🦊 is sent unescaped, and only a lone surrogate is escaped.
     if body is None:
         return None
@@ -344,7 +330,6 @@ def _parsed(raw: bytes, request_name: str, required: str) -> Manifest:
 
 
 def _has_version(part: Any) -> bool:
-    """Returns True if a list, or an item of one, has a resourceVersion."""
     return isinstance(part, dict) and isinstance(meta := part.get("metadata"), dict) and str(meta.get("resourceVersion", "")).isdecimal()
 
 
@@ -353,10 +338,7 @@ def _is_object(item: Any) -> bool:
 
 
 def _object(answer: Manifest, request_name: str) -> Manifest:
-    """Returns the answer to a read or a write of one object.
-
-    Raises errors.Unavailable if it is no object with a name.
-    """
+    """Returns the answer to a read or a write of one object. Raises errors.Unavailable if it is no object with a name."""
     if not isinstance(answer["metadata"], dict) or not answer["metadata"].get("name"):
         raise errors.Unavailable(f"{request_name}: the answer has no name")
     return answer

@@ -159,6 +159,6 @@ BACKOFF_MAX = 5.0
 """Seconds after which a failed operation is tried again at most: a repair is noticed within these."""
 
 
-def backoff(failures: int) -> float:
-    """Returns the seconds to wait after the n-th consecutive failure, from 1. It doubles from `BACKOFF_FIRST` up to `BACKOFF_MAX`."""
-    return min(BACKOFF_FIRST * float(2 ** min(failures - 1, 16)), BACKOFF_MAX)
+def backoff(failures: int, first: float = BACKOFF_FIRST, most: float = BACKOFF_MAX) -> float:
+    """Returns the seconds to wait after the n-th consecutive failure, from 1. They double from `first` up to `most`."""
+    return min(first * 2.0 ** min(failures - 1, 16), most)

@@ -17,13 +17,14 @@ from dynamiq_operator.model.objects import Manifest
 
 
 @asynccontextmanager
-async def attempt(state: WatchState, also: type[Exception] = errors.ApiError) -> AsyncIterator[None]:
-    """Waits until the next attempt is due. An error of the API server, and one of the type `also`, ends only the block."""
+async def attempt(state: WatchState, *also: type[Exception]) -> AsyncIterator[None]:
+    """Waits until the next attempt is due. An error of the API server, and one of the types `also`, ends only the block."""
     await asyncio.sleep(state.wait(monotonic(), random.uniform(*SHARES)))  # noqa: S311
     state.begin(monotonic())
+    ends: tuple[type[Exception], ...] = (errors.ApiError, *also)
     try:
         yield
-    except (errors.ApiError, also) as error:
+    except ends as error:
         state.failed(error, monotonic())
 
 
@@ -76,11 +77,11 @@ class Receiver(Protocol):
 class Informer:
     """The loop that lists and watches one resource for a receiver. The resource's selectors limit it; without a namespace it reads all.
 
-    `also`: an error of the receiver after which the resource is listed again.
+    `also`: errors of the receiver after which the resource is listed again.
     """
 
     def __init__(
-        self, client: Client, resource: ApiResource, receiver: Receiver, namespace: str = "", also: type[Exception] = errors.ApiError
+        self, client: Client, resource: ApiResource, receiver: Receiver, namespace: str = "", also: tuple[type[Exception], ...] = ()
     ) -> None:
         self._client, self._resource, self._receiver, self._namespace, self._also = client, resource, receiver, namespace, also
         self.state = WatchState(resource, namespace)
@@ -90,7 +91,7 @@ class Informer:
     async def run(self) -> None:
         """Lists and watches until it is cancelled."""
         while True:
-            async with attempt(self.state, self._also):
+            async with attempt(self.state, *self._also):
                 if self.state.version:
                     await self._watch()
                 else:

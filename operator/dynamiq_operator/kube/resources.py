@@ -9,6 +9,7 @@ from dynamiq_operator.desired import base
 from dynamiq_operator.desired.child_kinds import CHILD_KINDS, ChildKind
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP, VERSION
+from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.row import CLOSED
 
 
@@ -38,6 +39,14 @@ class ApiResource:
             parts.append(f"namespaces/{quote(namespace, safe='')}")
         parts += [quote(part, safe="") for part in (self.plural, name, subresource) if part]
         return "/".join(parts)
+
+
+Key = tuple[str, str]
+"""Namespace, empty without one, and name of an object."""
+
+
+def key_of(raw: Manifest) -> Key:
+    return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
 
 SMALL_PAGE = 20

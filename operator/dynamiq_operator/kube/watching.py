@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import selectors
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.objects import Manifest
 
@@ -40,7 +41,7 @@ class WatchState:
 
     def __init__(self, resource: ApiResource, namespace: str = "", *, lasts: int = WATCH_FOR, is_costly: bool = False) -> None:
         self.path, self.lasts = resource.path(namespace), lasts
-        self._selectors = {"labelSelector": resource.label_selector, "fieldSelector": resource.field_selector}
+        self._selectors = selectors(resource.label_selector, resource.field_selector)
         self._is_costly = is_costly
         self.version = ""
         """The resourceVersion up to which changes are known; empty if the resource has to be listed."""
@@ -61,8 +62,7 @@ class WatchState:
     def query(self) -> dict[str, str | int]:
         """Returns the query of a watch from `version` on. Without a version it begins with the present objects."""
         resumes = {"allowWatchBookmarks": "true", "resourceVersion": self.version} if self.version else {}
-        selectors = {name: selector for name, selector in self._selectors.items() if selector}
-        return {"watch": "true", **resumes, "timeoutSeconds": self.lasts, **selectors}
+        return {"watch": "true", **resumes, "timeoutSeconds": self.lasts, **self._selectors}
 
     def parse(self, line: bytes) -> Manifest:
         """Parses the event of a line, as `check` does.

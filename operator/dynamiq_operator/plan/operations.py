@@ -14,8 +14,12 @@ from dynamiq_operator.model.objects import App, Manifest, Meta, Row, Unreadable
 from dynamiq_operator.model.row import Outcome, Pinned, RowStatus
 
 
+class Operation:
+    """One write of a plan. Each of its subclasses is executed by a function of its own."""
+
+
 @dataclass(frozen=True)
-class Emit:
+class Emit(Operation):
     """A new Event about an object; `key` makes repeated messages one Event.
 
     `slots`: names for facts that exclude each other, such as how a row ended. The Event takes the first slot that no Event has. An Event of
@@ -36,7 +40,7 @@ class Emit:
 
 
 @dataclass(frozen=True)
-class SetAppStatus:
+class SetAppStatus(Operation):
     """A write of the App's status, guarded by the snapshot's resourceVersion. It also reserves sequences."""
 
     app: App
@@ -44,7 +48,7 @@ class SetAppStatus:
 
 
 @dataclass(frozen=True)
-class SetAppConditions:
+class SetAppConditions(Operation):
     """A write of only the conditions of the App's status: without a plan, the rest of it may be wrong."""
 
     meta: Meta
@@ -52,7 +56,7 @@ class SetAppConditions:
 
 
 @dataclass(frozen=True)
-class CreateRow:
+class CreateRow(Operation):
     """A new row of the operator: for `App.spec.deploy`, in the name of the user who changed it, or as a revert."""
 
     app: App
@@ -62,7 +66,7 @@ class CreateRow:
 
 
 @dataclass(frozen=True)
-class DeleteRow:
+class DeleteRow(Operation):
     """The deletion of a row that retention does not keep."""
 
     app: App
@@ -71,7 +75,7 @@ class DeleteRow:
 
 
 @dataclass(frozen=True)
-class CompleteRow:
+class CompleteRow(Operation):
     """The row's sequence, its pins, or both, each set once. The App becomes its owner."""
 
     app: App
@@ -81,7 +85,7 @@ class CompleteRow:
 
 
 @dataclass(frozen=True)
-class OwnRow:
+class OwnRow(Operation):
     """The App as the owner of a row restored from a backup, so that the row is deleted with it."""
 
     app: App
@@ -89,7 +93,7 @@ class OwnRow:
 
 
 @dataclass(frozen=True)
-class LeaveRow:
+class LeaveRow(Operation):
     """A deleted App, of uid `app_uid`, as the owner of a row that it left, so that the garbage collector deletes the row."""
 
     meta: Meta
@@ -98,7 +102,7 @@ class LeaveRow:
 
 
 @dataclass(frozen=True)
-class AdmitRow:
+class AdmitRow(Operation):
     """The row's admission, set once: no guard blocks it any more, and it is rolled out."""
 
     row: Row
@@ -106,7 +110,7 @@ class AdmitRow:
 
 
 @dataclass(frozen=True)
-class EndRow:
+class EndRow(Operation):
     """The outcome of the row's deploy, set once. `verification`: seconds of the verification if that failed it."""
 
     row: Row
@@ -115,7 +119,7 @@ class EndRow:
 
 
 @dataclass(frozen=True)
-class VerifyRow:
+class VerifyRow(Operation):
     """The row's passed verification, set once: from then on callers may reach its new pods."""
 
     row: Row
@@ -123,13 +127,13 @@ class VerifyRow:
 
 
 @dataclass(frozen=True)
-class SetRowStatus:
+class SetRowStatus(Operation):
     row: Row
     status: RowStatus
 
 
 @dataclass(frozen=True)
-class CreateChild:
+class CreateChild(Operation):
     """A new child; `digest` identifies the manifest if the API server refuses it."""
 
     app: App
@@ -138,7 +142,7 @@ class CreateChild:
 
 
 @dataclass(frozen=True)
-class ApplyChild:
+class ApplyChild(Operation):
     """An existing child's new manifest; `changed_field`: the first that differs."""
 
     app: App
@@ -149,7 +153,7 @@ class ApplyChild:
 
 
 @dataclass(frozen=True)
-class OwnChild:
+class OwnChild(Operation):
     """The App as the owner of a child restored from a backup, whose content must stay."""
 
     app: App
@@ -157,7 +161,7 @@ class OwnChild:
 
 
 @dataclass(frozen=True)
-class DeleteChild:
+class DeleteChild(Operation):
     """The deletion of a child, and of the objects that it owns, except with `keep_dependents`."""
 
     observed: Manifest
@@ -165,7 +169,7 @@ class DeleteChild:
 
 
 @dataclass(frozen=True)
-class RunOnce:
+class RunOnce(Operation):
     """The Job of a trigger that runs once; if the Job exists, the trigger has run."""
 
     app: App
@@ -174,7 +178,7 @@ class RunOnce:
 
 
 @dataclass(frozen=True)
-class CreateFlow:
+class CreateFlow(Operation):
     """The new ConfigMap of a flow, from the WorkflowVersion `version`, whose flow has this hash, or from the archived `text`."""
 
     app: App
@@ -184,7 +188,7 @@ class CreateFlow:
 
 
 @dataclass(frozen=True)
-class ClaimHostname:
+class ClaimHostname(Operation):
     """The new claim of a hostname for an App; the first App that creates it has the hostname.
 
     `since`: since when the App has served it, if its earlier claim was lost. `others`: namespace and name of other Apps that serve it.
@@ -197,7 +201,7 @@ class ClaimHostname:
 
 
 @dataclass(frozen=True)
-class KeepClaim:
+class KeepClaim(Operation):
     """A note on a claim since when its holder no longer wants it; None: its holder wants it."""
 
     claim: Manifest
@@ -205,7 +209,7 @@ class KeepClaim:
 
 
 @dataclass(frozen=True)
-class ReleaseClaim:
+class ReleaseClaim(Operation):
     """The deletion of a claim, guarded by its resourceVersion: its holder no longer wants it, or is younger than the App that serves the
     hostname.
     """
@@ -214,12 +218,12 @@ class ReleaseClaim:
 
 
 @dataclass(frozen=True)
-class CreateAccessKeys:
+class CreateAccessKeys(Operation):
     app: App
 
 
 @dataclass(frozen=True)
-class WriteGateKeys:
+class WriteGateKeys(Operation):
     """A write of digests of the App's Access Keys, whose Secret has this resourceVersion, into the gate's `namespace`."""
 
     app: App
@@ -228,7 +232,7 @@ class WriteGateKeys:
 
 
 @dataclass(frozen=True)
-class AnnotatePod:
+class AnnotatePod(Operation):
     """A running pod's annotation; None removes it. The change makes the kubelet refresh what the pod mounts.
 
     `observed`: the pod's resourceVersion. `annotation`: one of `names.POD_ANNOTATIONS`.
@@ -243,7 +247,7 @@ class AnnotatePod:
 
 
 @dataclass(frozen=True)
-class CreateEvaluationKey:
+class CreateEvaluationKey(Operation):
     """The new Secret with the key of an evaluation Job. The Job, of this uid, owns it."""
 
     app: App
@@ -252,49 +256,18 @@ class CreateEvaluationKey:
 
 
 @dataclass(frozen=True)
-class StartEvaluation:
+class StartEvaluation(Operation):
     """The start of an evaluation Job that was created suspended."""
 
     observed: Manifest
 
 
 @dataclass(frozen=True)
-class ScaleWorkload:
+class ScaleWorkload(Operation):
     """New `replicas`, written to the scale subresource: an autoscaler does nothing at 0."""
 
     observed: Manifest
     replicas: int
-
-
-Operation = (
-    Emit
-    | SetAppStatus
-    | SetAppConditions
-    | CreateRow
-    | DeleteRow
-    | CompleteRow
-    | OwnRow
-    | LeaveRow
-    | AdmitRow
-    | EndRow
-    | VerifyRow
-    | SetRowStatus
-    | CreateChild
-    | ApplyChild
-    | OwnChild
-    | DeleteChild
-    | RunOnce
-    | CreateFlow
-    | ClaimHostname
-    | KeepClaim
-    | ReleaseClaim
-    | CreateAccessKeys
-    | WriteGateKeys
-    | AnnotatePod
-    | CreateEvaluationKey
-    | StartEvaluation
-    | ScaleWorkload
-)
 
 
 @dataclass(frozen=True)

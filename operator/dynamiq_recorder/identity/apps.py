@@ -34,7 +34,7 @@ class Apps:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.informer = Informer(client, RESOURCE, self, also=Unavailable)
+        self.informer = Informer(client, RESOURCE, self, also=(Unavailable,))
         self._by_uid: dict[str, KnownApp] = {}
         self._uids: dict[tuple[str, str], str] = {}
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from dynamiq_operator.controller.background import activity
 from dynamiq_operator.controller.background.activity import AT_ONCE, ActivityReader, KeptActivity
 from dynamiq_operator.controller.cached.cache import AppKey
-from dynamiq_operator.controller.observing.account import REVIEWS
+from dynamiq_operator.controller.observing.observe import REVIEWS
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.pod_template import CONTAINER

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.controller.watching import informers
-from dynamiq_operator.controller.watching.feed import GONE
+from dynamiq_operator.controller.watching.feed import GONE, Feed
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, ROWS, RUNTIMES, SLICES, WATCHED
@@ -21,6 +21,11 @@ from tests.support.waiting import IN_TIME
 
 KEY = (given.NAMESPACE, given.NAME)
 SOON = IN_TIME
+
+
+def feed_of_apps(process: Process) -> Feed:
+    (feed,) = [feed for feed in process.informers.feeds if feed.resource is APPS]
+    return feed
 
 
 async def queued(process: Process) -> tuple[str, str]:
@@ -89,7 +94,7 @@ async def test_cluster_without_our_crds_is_no_empty_one(process: Process, script
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(process.sync(), 0.3)
     with pytest.raises(errors.NotFound):
-        await process.informers.feed_at(APPS.path()).list_once()
+        await feed_of_apps(process).list_once()
 
 
 NO_LISTS = [
@@ -150,7 +155,7 @@ async def test_watch_that_breaks_ends_and_where_it_cannot_go_on_kopf_lists_anew(
     process: Process, script: Script, answer: Reply, listed_anew: bool
 ) -> None:
     script.on("GET", APPS.path(), answer, query={"watch": "true"})
-    lines = [line async for line in process.informers.feed_at(APPS.path()).watch("5")]
+    lines = [line async for line in feed_of_apps(process).watch("5")]
     assert lines == ([GONE] if listed_anew else [])
     assert all(json.loads(line)["object"]["code"] == 410 for line in lines), "kopf ends at what it cannot read"
     assert script.sent[0].query["resourceVersion"] == "5"
@@ -159,14 +164,13 @@ async def test_watch_that_breaks_ends_and_where_it_cannot_go_on_kopf_lists_anew(
 async def test_watch_passes_events_on(process: Process, script: Script) -> None:
     event = {"type": "ADDED", "object": stored(given.app_manifest(), 6)}
     script.on("GET", APPS.path(), Reply(stream=[event, b""]), query={"watch": "true"})
-    lines = [line async for line in process.informers.feed_at(APPS.path()).watch("5")]
+    lines = [line async for line in feed_of_apps(process).watch("5")]
     assert [json.loads(line) for line in lines] == [event]
 
 
 async def test_list_that_is_denied_for_a_while_keeps_nobody_waiting(process: Process, script: Script) -> None:
     empty_cluster(script)
     path = BY_KIND["NetworkPolicy"].path()
-    process.informers.feed_at(path)
     script.on("GET", APPS.path(), listed(stored(given.app_manifest()), version="7")).on("GET", path, failure(403, "Forbidden", "no right"))
     lists = [asyncio.create_task(feed.list()) for feed in process.informers.feeds]
     await asyncio.wait_for(process.informers.until_synced(), SOON * 2)
@@ -212,5 +216,5 @@ async def test_an_object_that_is_nested_very_deeply_hides_no_other(process: Proc
     assert process.cache.apps() == {KEY, (given.NAMESPACE, "deep")}
     changed, other = ({"type": "MODIFIED", "object": each} for each in (_deep(), stored(given.app_manifest(), 9)))
     script.on("GET", APPS.path(), Reply(stream=[_as_bytes(changed) + b"\n", other]), query={"watch": "true"})
-    lines = [line async for line in process.informers.feed_at(APPS.path()).watch("7")]
+    lines = [line async for line in feed_of_apps(process).watch("7")]
     assert [json.loads(line)["object"]["metadata"]["name"] for line in lines] == ["deep", given.NAME], "kopf reads them so"

@@ -25,7 +25,6 @@ def add_approval(process: Process, script: Script, name: str, row: str, *modifie
 
 async def swept(process: Process, script: Script) -> list[str]:
     """Returns the names of the Approvals that a sweep deletes."""
-    process.clock.later(orphan_approvals.SWEPT_EVERY + 1)
     await process.lead()
     await process.orphan_approvals.sweep()
     return [sent.path.rpartition("/")[2] for sent in script.sent if sent.method == "DELETE"]

@@ -68,10 +68,10 @@ class Asking:
 
     async def until(self, what: Callable[[VerificationProgress], bool]) -> VerificationProgress:
         async with asyncio.timeout(WITHIN):
-            while self.found.reading is None or not what(self.found.reading):
+            while self.found.progress is None or not what(self.found.progress):
                 await self.news.wait()
                 self.news.clear()
-        return self.found.reading
+        return self.found.progress
 
     async def fails(self, *cases: Manifest) -> str:
         self.ask(*cases)
@@ -100,8 +100,8 @@ async def asking(client: Client, script: Script, pods: Pods) -> AsyncIterator[As
 
 async def test_each_case_is_asked_as_often_as_it_says(asking: Asking, pods: Pods) -> None:
     asking.ask({**CASE, "repeat": 20}, {**CASE, "name": "other", "input": '{"q": 2}'})
-    assert asking.found.reading is not None
-    assert asking.found.reading.digest == hashlib.sha256(KEY.encode()).hexdigest()
+    assert asking.found.progress is not None
+    assert asking.found.progress.digest == hashlib.sha256(KEY.encode()).hexdigest()
     said = await asking.until(lambda said: said.done)
     assert (said.passed, said.calls, said.failure) == (2, 21, "")
     assert sorted(json.dumps(each) for each in pods.asked) == ['{"input": {"q": "how much?"}}'] * 20 + ['{"input": {"q": 2}}']
@@ -110,7 +110,7 @@ async def test_each_case_is_asked_as_often_as_it_says(asking: Asking, pods: Pods
 async def test_nothing_is_asked_of_pods_that_have_not_heard_of_the_key(asking: Asking, pods: Pods) -> None:
     pods.knows = 403
     asking.ask(CASE)
-    await soon(lambda: asking.found.reading is not None and "has not heard of the key" in asking.found.reading.problem)
+    await soon(lambda: asking.found.progress is not None and "has not heard of the key" in asking.found.progress.problem)
     assert pods.asked == []
     pods.knows = 204
     assert (await asking.until(lambda said: said.done)).known
@@ -199,7 +199,7 @@ async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking,
     asking.reader.schedule(asking.app, asking.found, None)
     async with asyncio.timeout(WITHIN):
         await cancelled.wait()
-    assert asking.found.reading is None
+    assert asking.found.progress is None
 
 
 class Made:
@@ -247,7 +247,7 @@ async def test_a_secret_that_somebody_else_made_gives_no_key_that_pods_take(aski
     asking.found.note_created(a_job("uid-of-judge"))
     await asking.until(lambda said: said.lacks_key)
     await made.key()
-    said = asking.found.reading
+    said = asking.found.progress
     assert said is not None
     assert (said.digest, asking.found.key) == ("", "")
     assert said.problem == "delete Secret judge: its key is not the operator's"
@@ -257,33 +257,34 @@ async def test_a_secret_that_somebody_else_made_gives_no_key_that_pods_take(aski
 
 async def test_with_a_job_that_is_made_again_its_key_is_another_and_the_time_goes_on(asking: Asking) -> None:
     asking.ask(CASE, job="judge")
-    began = asking.found.reading
+    began = asking.found.progress
     assert began is not None
     asking.found.note_created(a_job("one", "another-row"))
-    assert asking.found.reading == began
+    assert asking.found.progress == began
     asking.found.note_created(a_job("one"))
     asking.found.offered = asking.found.key = KEY
     asking.found.note_created(a_job("two"))
-    reading = asking.found.reading
-    assert (reading.job, reading.digest, reading.since) == ("two", "", began.since)
+    progress = asking.found.progress
+    assert progress is not None
+    assert (progress.job, progress.digest, progress.since) == ("two", "", began.since)
     assert (asking.found.key, asking.found.offered) == ("", "")
 
 
 async def test_what_was_begun_by_another_operator_ends_when_that_said(asking: Asking) -> None:
     asking.ask(CASE, began=given.NOW)
-    assert asking.found.reading is not None
-    assert asking.found.reading.since == given.NOW
+    assert asking.found.progress is not None
+    assert asking.found.progress.since == given.NOW
 
 
 async def told(asking: Asking, word: str, uid: str = "judge") -> str:
-    asking.found.reading = VerificationProgress("row", frozenset(), given.NOW, job="judge")
-    job = EvaluationJob("judge", uid, "row", False, None, "BackoffLimitExceeded", {}, EvaluationPod("judge", 1, word))
+    asking.found.progress = VerificationProgress("row", frozenset(), given.NOW, job="judge")
+    job = EvaluationJob("judge", uid, "row", False, None, "BackoffLimitExceeded", {}, EvaluationPod(1, word))
     (found,) = await asking.reader.redact_messages(asking.app, asking.found, [job])
     assert found.pod is not None
-    return found.pod.last_word
+    return found.pod.message
 
 
-async def test_the_last_word_of_a_job_shows_nothing_secret(asking: Asking, script: Script) -> None:
+async def test_the_message_of_a_job_shows_nothing_secret(asking: Asking, script: Script) -> None:
     asking.app = given.an_app(given.with_spec(variables=[{"name": "MODEL_KEY", "secret": {"name": "model", "key": "key"}}]))
     asking.found.offered = KEY
     data = {"key": base64.b64encode(b"sk-very-secret").decode()}
@@ -315,8 +316,8 @@ async def test_apps_that_answer_late_take_no_place_of_another_namespace(asking: 
     for number, each in enumerate(several):
         each.ask({**CASE, "repeat": 20, "seconds": 600}, row=f"row-{number}")
     await soon(lambda: len(pods.asked) == OF_NAMESPACE)
-    await soon(lambda: any(each.found.reading is not None and each.found.reading.waits_since is not None for each in several))
-    assert all(each.found.reading is not None and each.found.reading.known for each in several), "whether a pod knows takes no slot"
+    await soon(lambda: any(each.found.progress is not None and each.found.progress.waits_since is not None for each in several))
+    assert all(each.found.progress is not None and each.found.progress.known for each in several), "whether a pod knows takes no slot"
     other = Asking(asking.reader, asking.port, asking.client, asking.news)
     other.app = given.an_app(given.in_namespace("other"))
     other.ask(CASE)

@@ -13,15 +13,16 @@ from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.observing.observe import Observer
 from dynamiq_operator.controller.reconciling.reconcile import Reconciler
-from dynamiq_operator.controller.reconciling.workers import WORKERS, Workers
+from dynamiq_operator.controller.reconciling.workers import SWEEP_PERIOD, WORKERS, Workers
 from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
 from dynamiq_operator.controller.upkeep.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
-from tests.support.controller import NothingRecorded
+from tests.support.controller import Clock, NothingRecorded
 from tests.support.waiting import IN_TIME
 
 SOON = IN_TIME
@@ -129,3 +130,23 @@ async def test_a_replica_that_follows_queues_nothing() -> None:
         await asyncio.wait_for(queue.get(), 0.3)
     queue.add("c")
     assert await asyncio.wait_for(queue.get(), SOON) == "c"
+
+
+async def test_sweeps_are_a_minute_apart_and_one_that_fails_stops_no_other() -> None:
+    clock, swept = Clock(), list[str]()
+
+    async def fails() -> None:
+        swept.append("fails")
+        raise errors.Unavailable("no answer")
+
+    async def sweep() -> None:
+        swept.append("sweep")
+
+    states, reconciler = AppStates(clock), cast(Reconciler, None)
+    workers = Workers(WorkQueue[AppKey](), Cache(), states, reconciler, _answers, fails, sweep)
+    await workers.sweep()
+    await workers.sweep()
+    assert swept == ["fails", "sweep"]
+    clock.later(SWEEP_PERIOD)
+    await workers.sweep()
+    assert swept == ["fails", "sweep"] * 2

@@ -57,7 +57,7 @@ async def running(script: Script, folder: Path, *watches: Answer) -> AsyncIterat
     script.on("GET", PATH, *watches, query={"watch": "true"})
     async with connected(script, folder) as client:
         received = Received()
-        informer = Informer(client, APPS, received, also=Unstored)
+        informer = Informer(client, APPS, received, also=(Unstored,))
         loop = asyncio.create_task(informer.run())
         try:
             yield informer, received

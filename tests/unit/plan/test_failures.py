@@ -11,7 +11,7 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Row, Unreadable, read
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
-from dynamiq_operator.plan.operations import SetAppStatus
+from dynamiq_operator.plan.operations import SetAppConditions, SetAppStatus
 from dynamiq_operator.plan.output.groups import FAILURE
 from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.snapshot import Snapshot
@@ -38,8 +38,9 @@ def test_an_app_with_a_row_that_cannot_be_read_is_frozen_and_says_which_row_and_
     assert told(plan) == ["app ReconcileFailed"]
     (group,) = plan.groups
     (_, written) = group.operations
-    assert "Deployment b" in written.conditions[-1]["message"]  # type: ignore[union-attr]
-    assert "config.type ('quantum')" in written.conditions[-1]["message"]  # type: ignore[union-attr]
+    assert isinstance(written, SetAppConditions)
+    assert "Deployment b" in written.conditions[-1]["message"]
+    assert "config.type ('quantum')" in written.conditions[-1]["message"]
     world.perform(plan.operations)
     assert world.condition("Ready")[0] == "True", "what serves goes on serving"
     assert make_plan(replace(world.snapshot(), unreadable=(unreadable_row(),))).operations == (), "it says so once"

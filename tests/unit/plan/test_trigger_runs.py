@@ -44,7 +44,7 @@ def test_the_version_is_the_one_that_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last_word", "reason", "code", "message"),
+    ("text", "reason", "code", "message"),
     [
         (
             word("the App answered 500 (node_failed) after 0.2 s"),
@@ -60,16 +60,16 @@ def test_the_version_is_the_one_that_answered() -> None:
         (None, "DeadlineExceeded", 0, "its Job failed: DeadlineExceeded"),
     ],
 )
-def test_why_a_run_failed_is_said_in_one_line(last_word: str | None, reason: str, code: int, message: str) -> None:
+def test_why_a_run_failed_is_said_in_one_line(text: str | None, reason: str, code: int, message: str) -> None:
     world = triggering(NIGHTLY)
     job = world.fire(CRON)
-    world.end_job(job, last_word, reason=reason, code=code)
+    world.end_job(job, text, reason=reason, code=code)
     world.run()
     assert [run[:3] for run in told(world)] == [("nightly", "Failed", message)]
     assert [reason for reason, _ in said(world)] == ["TriggerFailed"]
 
 
-def test_a_job_that_ends_before_its_pod_reads_so_waits_for_the_pods_last_word() -> None:
+def test_a_job_that_ends_before_its_pod_reads_so_waits_for_the_pods_message() -> None:
     world = triggering(NIGHTLY)
     job = world.fire(CRON)
     world.call(job, phase="Running")

@@ -306,7 +306,7 @@ def test_a_job_evaluates_the_new_pods_once_they_know_its_key_and_have_passed_the
     world.answer(known=True, done=True, passed=1, calls=1)
     world.run()
     assert (job["spec"]["suspend"], succeeded(world, "b")[1]) == (False, "1 of 1 cases passed, and its evaluation is under way")
-    world.evaluators[evaluation(world)] = EvaluationPod(evaluation(world), 0, 'done\n{"score": 0.93, "message": "93 of 100"}')
+    world.evaluators[evaluation(world)] = EvaluationPod(0, 'done\n{"score": 0.93, "message": "93 of 100"}')
     world.end_job(evaluation(world))
     world.run()
     verified = world.rows["b"].spec.verified
@@ -339,11 +339,11 @@ def evaluated(world: World, pod: EvaluationPod | None, **ended: Any) -> str:
     ("pod", "ended", "said"),
     [
         (
-            EvaluationPod("", 3, '{"score": 0.4, "message": "40 of 100"}'),
+            EvaluationPod(3, '{"score": 0.4, "message": "40 of 100"}'),
             {"reason": "BackoffLimitExceeded"},
             "exit code 3, score 0.4: 40 of 100",
         ),
-        (EvaluationPod("", 1, "Traceback\nKeyError:\x1b[31m 'x'\n"), {"reason": "BackoffLimitExceeded"}, "exit code 1: KeyError: [31m 'x'"),
+        (EvaluationPod(1, "Traceback\nKeyError:\x1b[31m 'x'\n"), {"reason": "BackoffLimitExceeded"}, "exit code 1: KeyError: [31m 'x'"),
         (None, {"reason": "DeadlineExceeded"}, "DeadlineExceeded"),
     ],
 )
@@ -361,7 +361,7 @@ def test_how_an_evaluation_ended_is_waited_for_where_its_job_is_seen_to_end_befo
     world.run()
     assert world.phases["b"] == "#2 Progressing"
     assert 0 < (world.plan().requeue_after or 0) <= 5
-    world.evaluators[evaluation(world)] = EvaluationPod("", 3, "too bad")
+    world.evaluators[evaluation(world)] = EvaluationPod(3, "too bad")
     world.run()
     outcome = world.rows["b"].outcome
     assert outcome is not None
@@ -369,7 +369,7 @@ def test_how_an_evaluation_ended_is_waited_for_where_its_job_is_seen_to_end_befo
 
 
 def test_an_evaluation_that_never_begins_says_what_it_waits_for() -> None:
-    waits = EvaluationPod("", None, "", "ImagePullBackOff: Back-off pulling image")
+    waits = EvaluationPod(None, "", "ImagePullBackOff: Back-off pulling image")
     reason = evaluated(only_evaluated(), waits)
     assert reason.startswith("its verification took longer than 300 s: its evaluation, Job chat-verification-")
     assert reason.endswith("had not ended: it waits for ImagePullBackOff: Back-off pulling image")
@@ -444,7 +444,7 @@ def test_an_operator_that_starts_anew_makes_the_job_anew() -> None:
     assert world.objects[(JOB.api_version, JOB.kind, evaluation(world))]["metadata"]["uid"] != before
     world.answer(known=True)
     world.run()
-    world.evaluators[evaluation(world)] = EvaluationPod(evaluation(world), 0, "")
+    world.evaluators[evaluation(world)] = EvaluationPod(0, "")
     world.end_job(evaluation(world))
     world.run()
     assert selected(world) == of(world, "b")

@@ -21,6 +21,7 @@ from yarl import URL
 from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, body_of
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.exposure import METRICS_PORT
+from dynamiq_operator.kube.errors import backoff
 from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.observed.pods import ObservedPod
 
@@ -92,7 +93,7 @@ class KeptActivity(Kept):
         if uid not in self.silent:
             return due
         times, asked_at = self.silent[uid]
-        pause = min(RETRY_FIRST * 2.0 ** min(times - 1, 8), RETRY_MOST) if times < LATE else RETRY_LATE
+        pause = backoff(times, RETRY_FIRST, RETRY_MOST) if times < LATE else RETRY_LATE
         return max(due, asked_at + timedelta(seconds=pause))
 
 
@@ -125,7 +126,6 @@ class ActivityReader(BackgroundReader):
         return True  # a pause after a failure is that of a pod
 
     async def _read(self, app: AppKey, request: _Request) -> Activity | None:
-        """Returns the activity of a pod; None if it gives no valid answer."""
         url = URL.build(scheme="http", host=request.ip, port=self._port, path=PATH)
         try:
             async with self._slots.one_of(app[0]):

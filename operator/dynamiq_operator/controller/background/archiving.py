@@ -252,7 +252,6 @@ class ArchiveWriter(RecorderReader):
             await self._send(app_uid, batch, flows, progress)
 
     async def _row(self, namespace: str, ledger_row: LedgerRow) -> Manifest | None:
-        """Returns the whole row; None if it was deleted."""
         try:
             raw = await self._client.get(ROWS, namespace, ledger_row.name)
         except errors.NotFound:
@@ -290,8 +289,8 @@ class ArchiveWriter(RecorderReader):
         for refusal in result.refused:
             if refusal.uid in sent:
                 raise RecorderError(f"row {sent[refusal.uid]['metadata']['name']} is refused: {_shown(refusal.says)}")
-        if missing := next(_unacknowledged_names(batch, progress.taken), None):
-            raise RecorderError(f"row {missing} was not acknowledged by its digests")
+        if missing := [row["metadata"]["name"] for row in batch if row["metadata"]["uid"] not in progress.taken]:
+            raise RecorderError(f"row {missing[0]} was not acknowledged by its digests")
 
 
 def _flows_of(rows: Mapping[str, Row]) -> Iterator[str]:
@@ -304,13 +303,8 @@ def _length(row: Manifest, flow: Mapping[str, str | None], known: Container[str]
 
 
 def _is_of(acknowledgement: _Acknowledgement, spec: Mapping[str, Any]) -> bool:
-    """Returns True if the acknowledgement is for the row that was sent, by both digests."""
     digest = (spec.get("pinned") or {}).get("digest")
     return (acknowledgement.digest, acknowledgement.outcome_digest) == (digest, (spec.get("outcome") or {}).get("digest"))
-
-
-def _unacknowledged_names(batch: Sequence[Manifest], acknowledged: Container[str]) -> Iterator[str]:
-    return (row["metadata"]["name"] for row in batch if row["metadata"]["uid"] not in acknowledged)
 
 
 def _shown(text: str) -> str:

@@ -17,6 +17,7 @@ import aiohttp
 
 from dynamiq_operator.controller.background.slots import Slots
 from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.kube.errors import backoff
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Pauses:
-    """Seconds after which an App is read again. `holds`: after an answer. Those after a failure double after each `patience` of them."""
+    """Seconds after which an App is read again. `holds`: after an answer. `first`: after a failure; it doubles after each `patience` of them."""
 
     holds: float = 0.0
     first: float = 8.0
@@ -57,7 +58,7 @@ class Pauses:
     patience: int = 1
 
     def after(self, failures: int) -> float:
-        return min(self.first * 2.0 ** min(failures // self.patience, 16), self.most) if failures else self.holds
+        return backoff((failures - 1) // self.patience + 1, self.first, self.most) if failures else self.holds
 
 
 class BackgroundReader:

@@ -54,7 +54,7 @@ TRIES = 3
 PAUSE = 1.0
 KEY_CHECK_PERIOD, KEY_CHECK_WITHIN = 0.2, 2.0
 """Seconds between two checks whether a pod knows its key, and seconds for the answer."""
-PAUSES = Pauses(first=0.125, most=8.0)
+PAUSES = Pauses(first=0.25, most=8.0)
 REPORT_PERIOD = 5.0
 """Seconds between two reports of how many cases have passed: each is a write."""
 TRY_AGAIN = (429, 503)
@@ -70,7 +70,7 @@ class KeptSmokeTest(Kept):
     its Job, whose Secret may be missing. `message`: the Job's final message, as it came and as it may be shown.
     """
 
-    reading: VerificationProgress | None = None
+    progress: VerificationProgress | None = None
     key: str = ""
     offered: str = ""
     message: tuple[str, str] = ("", "")
@@ -78,25 +78,27 @@ class KeptSmokeTest(Kept):
     def stop(self) -> None:
         """Ends all calls, and drops what is known."""
         super().stop()
-        self.reading, self.key, self.offered = None, "", ""
+        self.progress, self.key, self.offered = None, "", ""
 
     def note_created(self, created: Manifest) -> None:
         """Notes an object that this operator has just created, if it is the Job. A new Job begins everything anew but the time."""
-        reading, meta = self.reading, created["metadata"]
-        if created["kind"] != JOB.kind or reading is None or (meta.get("labels") or {}).get(names.VERIFICATION_LABEL) != reading.row:
+        progress, meta = self.progress, created["metadata"]
+        if created["kind"] != JOB.kind or progress is None or (meta.get("labels") or {}).get(names.VERIFICATION_LABEL) != progress.row:
             return
-        if reading.job:
+        if progress.job:
             self.stop()
-        self.reading = VerificationProgress(reading.row, reading.pods, reading.since, waited=reading.waited) if reading.job else reading
-        self.reading = replace(self.reading, job=meta["uid"])
+        self.progress = (
+            VerificationProgress(progress.row, progress.pods, progress.since, waited=progress.waited) if progress.job else progress
+        )
+        self.progress = replace(self.progress, job=meta["uid"])
 
     def note_key(self, problem: str = "") -> None:
         """Notes that the Secret has the key that was offered, or what prevents that."""
-        if self.reading is None:
+        if self.progress is None:
             return
         if not problem:
             self.key, self.not_before, self.failures = self.offered, 0.0, 0
-        self.reading = replace(self.reading, lacks_key=False, digest=_digest(self.key), problem=problem)
+        self.progress = replace(self.progress, lacks_key=False, digest=_digest(self.key), problem=problem)
 
 
 class VerificationReader(BackgroundReader):
@@ -113,17 +115,17 @@ class VerificationReader(BackgroundReader):
 
     def schedule(self, app: App, verification: KeptSmokeTest, request: VerificationRequest | None) -> None:
         """Begins or continues a smoke test. Calls to other pods, or for another row, end at once."""
-        reading = verification.reading
-        if request is None or reading is None or (reading.row, reading.pods) != (request.row, request.uids):
+        progress = verification.progress
+        if request is None or progress is None or not progress.is_of(request.row, request.uids):
             verification.stop()
         if request is None or self._is_closed:
             return
-        if verification.reading is None:
+        if verification.progress is None:
             verification.key = "" if request.job else self._make_key()
-            verification.reading = VerificationProgress(
+            verification.progress = VerificationProgress(
                 request.row, request.uids, request.began or self.now(), digest=_digest(verification.key)
             )
-        if not verification.reading.done and not verification.reading.failure:
+        if not verification.progress.done and not verification.progress.failure:
             self._schedule((app.meta.namespace, app.meta.name), verification, _SmokeTest(self, app, verification, request).run)
 
     def wake(self, app: App) -> None:
@@ -131,18 +133,18 @@ class VerificationReader(BackgroundReader):
 
     async def redact_messages(self, app: App, verification: KeptSmokeTest, jobs: Iterable[EvaluationJob]) -> tuple[EvaluationJob, ...]:
         """Returns the Jobs with final messages that may be shown: the current Job's without secrets, of others none."""
-        reading = verification.reading
+        progress = verification.progress
         results = []
         for job in jobs:
             message = ""
-            if job.pod is not None and job.pod.last_word and reading is not None and job.uid == reading.job:
-                if verification.message[0] != job.pod.last_word:
+            if job.pod is not None and job.pod.message and progress is not None and job.uid == progress.job:
+                if verification.message[0] != job.pod.message:
                     policy = app.spec.runs
                     secrets = None if policy is not None and policy.redact is not None else await self.secrets_of(app)
-                    shows = without_secrets(job.pod.last_word, None if secrets is None else (*secrets, verification.offered))
-                    verification.message = (job.pod.last_word, shows)
+                    shows = without_secrets(job.pod.message, None if secrets is None else (*secrets, verification.offered))
+                    verification.message = (job.pod.message, shows)
                 message = verification.message[1]
-            results.append(job if job.pod is None else replace(job, pod=replace(job.pod, last_word=message)))
+            results.append(job if job.pod is None else replace(job, pod=replace(job.pod, message=message)))
         return tuple(results)
 
     async def judge(self, case: Case, answer: PodAnswer) -> Miss | None:
@@ -256,7 +258,6 @@ class _SmokeTest:
                 self._reader.wake(self._app)
 
     async def _miss(self, case: Case, place: int) -> Miss | None:
-        """Returns what is wrong with one answer; None if it is as expected."""
         seconds, pods, why = case.seconds or CASE_SECONDS, self._request.pods, ""
         try:
             body = orjson.dumps({"input": orjson.loads(case.input)})
@@ -305,11 +306,11 @@ class _SmokeTest:
 
     def _count(self, waiting: int = 0, under_way: int = 0) -> None:
         self._waiting, self._under_way = self._waiting + waiting, self._under_way + under_way
-        is_waiting, reading, now = self._waiting > 0 and not self._under_way, self._verification.reading, self._reader.now()
-        if reading is not None and is_waiting and reading.waits_since is None:
+        is_waiting, progress, now = self._waiting > 0 and not self._under_way, self._verification.progress, self._reader.now()
+        if progress is not None and is_waiting and progress.waits_since is None:
             self._note(waits_since=now)
-        elif reading is not None and not is_waiting and reading.waits_since is not None:
-            self._note(waits_since=None, waited=reading.waited + (now - reading.waits_since).total_seconds())
+        elif progress is not None and not is_waiting and progress.waits_since is not None:
+            self._note(waits_since=None, waited=progress.waited + (now - progress.waits_since).total_seconds())
 
     async def _reason_of(self, case: Case, number: int, miss: Miss) -> str:
         """Returns why a case has failed, in a sentence without secrets."""
@@ -325,10 +326,10 @@ class _SmokeTest:
         return f"case {case.name} failed{often}: input {shown(sent)}; expected {shown(expected)}; got {shown(got)}"
 
     def _note(self, **changes: Any) -> None:
-        """Updates the reading, if it is still that of this smoke test."""
-        reading = self._verification.reading
-        if reading is not None and (reading.row, reading.pods) == (self._request.row, self._request.uids):
-            self._verification.reading = replace(reading, **changes)
+        """Updates the progress, if it is still that of this smoke test."""
+        progress = self._verification.progress
+        if progress is not None and progress.is_of(self._request.row, self._request.uids):
+            self._verification.progress = replace(progress, **changes)
 
 
 def _calls_of(cases: tuple[Case, ...]) -> Iterator[tuple[int, Case, int]]:

@@ -32,10 +32,11 @@ from dynamiq_operator.kube.resources import (
     SLICES,
     VERSIONS,
     ApiResource,
+    key_of,
 )
 from dynamiq_operator.model import names
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest, Unreadable, read
 from dynamiq_operator.model.row import CLOSED
 
 AppKey = tuple[str, str]
@@ -146,6 +147,11 @@ class Cache:
     def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest | None:
         """Returns the cached object, or None."""
         return self._objects[resource].get((namespace, name))
+
+    def app(self, app: AppKey) -> App | Unreadable | None:
+        """Returns the cached App, parsed; None if it is missing."""
+        raw = self.get(APPS, *app)
+        return read(App, raw) if raw is not None else None
 
     def former(self, app: AppKey) -> FormerApp | None:
         """Returns the last App of this key that was deleted while this process watched, or None."""
@@ -278,11 +284,6 @@ class Cache:
         if resource is VERSIONS:
             return set(self._of_workflow.get((APPS, (namespace, raw["spec"].get("workflow", ""))), ()))
         return self._unpinned.keys() & self._objects[APPS].keys()
-
-
-def key_of(raw: Manifest) -> AppKey:
-    """Returns the namespace of an object, empty if it has none, and its name."""
-    return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
 
 def _version(raw: Manifest) -> int:

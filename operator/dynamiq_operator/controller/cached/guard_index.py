@@ -6,18 +6,16 @@ An event costs the same with 1,000 Apps. Most Approvals are history, of rows tha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ROWS, ApiResource
+from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ROWS, ApiResource, Key
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.namespaces import selects
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.policy import NamespaceSelector
 from dynamiq_operator.model.row import Source
 
-Key = tuple[str, str]
-"""Namespace and name."""
 APPROVALS_MAX = 256
 """Approvals of one purpose that are read for a row, the newest ones: a policy requires 16 at most."""
 
@@ -56,7 +54,7 @@ class GuardIndex:
             by, approvals = raw["spec"]["by"], newest[str(raw["spec"].get("purpose"))]
             approvals[by] = max(approvals.get(by, raw), raw, key=_created)
         for approvals in newest.values():
-            yield from _newest(approvals.values())
+            yield from sorted(approvals.values(), key=_created, reverse=True)[:APPROVALS_MAX]
 
     def rows_with_approvals(self) -> list[Key]:
         """Returns namespaces and names of the rows that Approvals name, missing rows included."""
@@ -145,10 +143,6 @@ def _scope_of(approval: Manifest) -> tuple[str, str] | None:
         return None
     by = spec.get("by")
     return (spec["digest"], by if spec.get("purpose") == Purpose.WITHDRAW else "") if isinstance(by, str) and by else None
-
-
-def _newest(approvals: Iterable[Manifest]) -> list[Manifest]:
-    return sorted(approvals, key=_created, reverse=True)[:APPROVALS_MAX]
 
 
 def _created(approval: Manifest) -> tuple[str, str]:

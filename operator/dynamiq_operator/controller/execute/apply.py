@@ -48,13 +48,18 @@ async def apply(client: Client, resource: ApiResource, manifest: Manifest, obser
 
 async def _apply(client: Client, resource: ApiResource, manifest: Manifest, observed: Manifest) -> Manifest:
     """Applies to the object of this metadata, in this version. If that is invalid by what others left in our lists, replaces its spec."""
-    version = {key: observed[key] for key in ("uid", "resourceVersion")}
+    version = version_of(observed)
     try:
         return await client.apply(resource, {**manifest, "metadata": {**manifest["metadata"], **version}})
     except errors.Invalid as error:
         log.info("%s is refused as it is, so its lists are replaced: %s", manifest["kind"], error)
     patch = {"metadata": version, "spec": manifest.get("spec", {})}
     return await adopt(client, resource, manifest, await client.patch(resource, observed["namespace"], observed["name"], patch))
+
+
+def version_of(observed: Manifest) -> Manifest:
+    """Returns the metadata by which a write is refused if the object is another one, or was written since."""
+    return {key: observed[key] for key in ("uid", "resourceVersion")}
 
 
 def _decides_the_same(observed: Manifest, current: Manifest) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.controller.execute.apply import ATTEMPTS, apply, create
+from dynamiq_operator.controller.execute.apply import ATTEMPTS, apply, create, version_of
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.access_keys import access_keys
@@ -25,7 +25,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
     """
     resource, entry = BY_KIND[operation.manifest["kind"]], child_kind(operation.manifest["kind"])
     replicas = operation.manifest.get("spec", {}).get("replicas", 1)
-    with reporting(execution, operation.manifest, operation.digest) as problem:
+    with reporting(execution, operation.manifest, operation.digest) as resolve:
         try:
             if entry.written:
                 created = await create(execution.client, resource, without_creation(operation.manifest))
@@ -37,23 +37,23 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
             execution.cache.update(resource, created)
             execution.state.verification.note_created(created)
             if entry.scaled and replicas > 1:
-                await _scale(execution, created, replicas)
-        problem.resolve()
+                await scale(execution, created, replicas)
+        resolve()
 
 
 async def apply_child(execution: Execution, operation: operations.ApplyChild) -> None:
     """Applies the manifest to the object as it was observed. It is refused if the spec has changed, or another object has its name."""
     resource = BY_KIND[operation.manifest["kind"]]
-    with reporting(execution, operation.manifest, operation.digest) as problem:
+    with reporting(execution, operation.manifest, operation.digest) as resolve:
         execution.cache.update(resource, await apply(execution.client, resource, operation.manifest, operation.observed))
-        problem.resolve()
+        resolve()
 
 
 async def own_child(execution: Execution, operation: operations.OwnChild) -> None:
     """Sets the App as owner."""
     await execution.require_app(operation.app)
     resource, meta = BY_KIND[operation.observed["kind"]], operation.observed["metadata"]
-    patch = {"metadata": {**_version(operation.observed), "ownerReferences": [owner(operation.app)]}}
+    patch = {"metadata": {**version_of(meta), "ownerReferences": [owner(operation.app)]}}
     execution.cache.update(resource, await execution.client.patch(resource, meta["namespace"], meta["name"], patch))
 
 
@@ -63,11 +63,6 @@ async def delete_child(execution: Execution, operation: operations.DeleteChild) 
     keep, version = operation.keep_dependents, meta["resourceVersion"]
     if await execution.client.delete(resource, meta["namespace"], meta["name"], meta["uid"], version=version, keep_dependents=keep):
         execution.cache.delete(resource, operation.observed)
-
-
-async def scale_workload(execution: Execution, operation: operations.ScaleWorkload) -> None:
-    """Sets replicas through the scale subresource."""
-    await _scale(execution, operation.observed, operation.replicas)
 
 
 async def create_flow(execution: Execution, operation: operations.CreateFlow) -> None:
@@ -83,7 +78,7 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
     if flow_hash(text) != operation.flow_hash:
         raise errors.Conflict(f"WorkflowVersion {operation.version} was made again with another flow")
     manifest, resource = flow(operation.app, operation.flow_hash, text), BY_KIND[CONFIG_MAP.kind]
-    with reporting(execution, manifest, operation.flow_hash) as problem:
+    with reporting(execution, manifest, operation.flow_hash) as resolve:
         try:
             created = await execution.client.create(resource, manifest)
         except errors.AlreadyExists as error:
@@ -93,10 +88,15 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
                 report_taken(execution, manifest, existing, message)
                 raise errors.Conflict(message) from error  # no pod may mount it
             await execution.require_app(operation.app, anew=True)
-            patch = {"metadata": {**_version(existing), **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")}}}
+            patch = {
+                "metadata": {
+                    **version_of(existing["metadata"]),
+                    **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")},
+                }
+            }
             created = await execution.client.patch(resource, execution.app[0], manifest["metadata"]["name"], patch)
         execution.cache.update(resource, created)
-        problem.resolve()
+        resolve()
 
 
 async def create_access_keys(execution: Execution, operation: operations.CreateAccessKeys) -> None:
@@ -105,13 +105,13 @@ async def create_access_keys(execution: Execution, operation: operations.CreateA
     Raises errors.Conflict if it is of a deleted App of the same name, and being deleted.
     """
     execution.state.access_keys = None
-    with reporting(execution, (manifest := access_keys(operation.app, execution.make_key())), "") as problem:
+    with reporting(execution, (manifest := access_keys(operation.app, execution.make_key())), "") as resolve:
         try:
             await execution.client.create(SECRETS, manifest)
         except errors.AlreadyExists as error:
             await _existing(execution, operation.app, manifest, error)
             return
-        problem.resolve()
+        resolve()
 
 
 async def _adopt_existing(execution: Execution, app: App, manifest: Manifest, error: errors.ApiError) -> None:
@@ -151,11 +151,11 @@ async def _existing(execution: Execution, app: App, manifest: Manifest, error: e
     return raw
 
 
-async def _scale(execution: Execution, observed: Manifest, replicas: int) -> None:
-    """Sets replicas by the field manager that owns nothing else. Once another manager has set them, they are not changed."""
+async def scale(execution: Execution, observed: Manifest, replicas: int) -> None:
+    """Sets replicas through the scale subresource, by the field manager that owns nothing else. Once another manager has set them, they are not changed."""
     resource, meta = BY_KIND[WORKLOAD.kind], observed["metadata"]
     for _ in range(ATTEMPTS):
-        patch, was_set = {"metadata": _version(observed), "spec": {"replicas": replicas}}, True
+        patch, was_set = {"metadata": version_of(observed["metadata"]), "spec": {"replicas": replicas}}, True
         try:
             await execution.client.patch(
                 resource, meta["namespace"], meta["name"], patch, subresource="scale", manager=names.REPLICAS_MANAGER
@@ -169,8 +169,3 @@ async def _scale(execution: Execution, observed: Manifest, replicas: int) -> Non
         if was_set or current["metadata"]["uid"] != meta["uid"] or current["spec"].get("replicas") != observed["spec"].get("replicas"):
             return
         observed = current
-
-
-def _version(observed: Manifest) -> Manifest:
-    """Returns the fields by which a patch is refused if the object is another one, or was written since."""
-    return {key: observed["metadata"][key] for key in ("uid", "resourceVersion")}

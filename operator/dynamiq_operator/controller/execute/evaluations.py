@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+from dynamiq_operator.controller.execute.apply import version_of
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.desired.evaluation import KEY, evaluation_key
 from dynamiq_operator.kube import errors
@@ -28,7 +29,7 @@ async def create_evaluation_key(execution: Execution, operation: operations.Crea
 async def start_evaluation(execution: Execution, operation: operations.StartEvaluation) -> None:
     """Starts the suspended Job. If it was written since, it is observed again first."""
     meta = operation.observed["metadata"]
-    patch = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "spec": {"suspend": False}}
+    patch = {"metadata": version_of(meta), "spec": {"suspend": False}}
     try:
         execution.cache.update(JOBS, await execution.client.patch(JOBS, meta["namespace"], meta["name"], patch))
     except (errors.NotFound, errors.Conflict):

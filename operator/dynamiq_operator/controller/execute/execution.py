@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 
-from dynamiq_operator.controller.app_state import AppStates, KeptState
+from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.hostnames.claims import Claims
 from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
@@ -35,7 +35,7 @@ class Execution:
     """Uids of Apps that existed when this plan read them."""
 
     @property
-    def state(self) -> KeptState:
+    def state(self) -> AppState:
         return self.states.of(self.app)
 
     async def require_app(self, app: App, *, anew: bool = False) -> None:

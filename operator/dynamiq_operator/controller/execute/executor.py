@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
-from dynamiq_operator.controller.execute import children, evaluations, events, gate_keys, hostnames, rows, runs, statuses
+from dynamiq_operator.controller.execute import children, evaluations, events, gate_keys, rows, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.turns import Turns
 from dynamiq_operator.controller.hostnames.claims import Claims
@@ -18,14 +18,17 @@ from dynamiq_operator.controller.leading.leader import LeaderElection, Leadershi
 from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.output.groups import NUMBERS
 
 EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.Emit: events.emit,
-    operations.SetAppStatus: statuses.set_app_status,
-    operations.SetAppConditions: statuses.set_app_conditions,
-    operations.SetRowStatus: statuses.set_row_status,
+    operations.SetAppStatus: lambda execution, operation: statuses.set_status(execution, APPS, operation.app.meta, operation.status),
+    operations.SetAppConditions: lambda execution, operation: statuses.set_fields(
+        execution, APPS, operation.meta, {"conditions": list(operation.conditions)}
+    ),
+    operations.SetRowStatus: lambda execution, operation: statuses.set_status(execution, ROWS, operation.row.meta, operation.status),
     operations.CreateRow: rows.create_row,
     operations.CompleteRow: rows.complete_row,
     operations.AdmitRow: rows.admit_row,
@@ -38,7 +41,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.ApplyChild: children.apply_child,
     operations.OwnChild: children.own_child,
     operations.DeleteChild: children.delete_child,
-    operations.ScaleWorkload: children.scale_workload,
+    operations.ScaleWorkload: lambda execution, operation: children.scale(execution, operation.observed, operation.replicas),
     operations.CreateFlow: children.create_flow,
     operations.CreateAccessKeys: children.create_access_keys,
     operations.WriteGateKeys: gate_keys.write_gate_keys,
@@ -46,9 +49,9 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.CreateEvaluationKey: evaluations.create_evaluation_key,
     operations.StartEvaluation: evaluations.start_evaluation,
     operations.RunOnce: runs.run_once,
-    operations.ClaimHostname: hostnames.claim_hostname,
-    operations.KeepClaim: hostnames.annotate_claim,
-    operations.ReleaseClaim: hostnames.release_claim,
+    operations.ClaimHostname: lambda execution, operation: execution.claims.create(operation),
+    operations.KeepClaim: lambda execution, operation: execution.claims.annotate(operation),
+    operations.ReleaseClaim: lambda execution, operation: execution.claims.release(operation),
 }
 """The function of each operation. It raises errors.ApiError if nothing that relies on the operation may be done."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.kube import errors
@@ -14,27 +15,23 @@ MESSAGE_MAX = 900
 """Characters of the API server's message that are kept: an Event and a condition take a few more."""
 
 
-class reporting:  # noqa: N801 - used like a function
-    """A context that keeps Invalid and Denied as the problem of a child; other errors pass. `digest`: of the child's manifest."""
+@contextmanager
+def reporting(execution: Execution, manifest: Manifest, digest: str) -> Iterator[Callable[[], None]]:
+    """Keeps Invalid and Denied as the problem of a child; other errors pass. `digest`: of the child's manifest.
 
-    def __init__(self, execution: Execution, manifest: Manifest, digest: str) -> None:
-        self._state, self._clock, self._digest = execution.state, execution.states.clock, digest
-        self._child = (manifest["kind"], manifest["metadata"]["name"])
-        self._before = self._state.problems.get(self._child)
+    Yields what drops the problem that the child had before: to be called once it was written.
+    """
+    state, child = execution.state, (manifest["kind"], manifest["metadata"]["name"])
+    before = state.problems.get(child)
 
-    def __enter__(self) -> reporting:
-        return self
+    def resolve() -> None:
+        if state.problems.get(child) is before:
+            state.problems.pop(child, None)
 
-    def resolve(self) -> None:
-        """Drops the problem that the child had before: it was written."""
-        if self._state.problems.get(self._child) is self._before:
-            self._state.problems.pop(self._child, None)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        if not isinstance(error, errors.Invalid | errors.Denied):
-            return False
-        self._state.keep_problem(self._child, refusal(" ".join(self._child), error, self._digest), self._clock())
-        return True
+    try:
+        yield resolve
+    except (errors.Invalid, errors.Denied) as error:
+        state.keep_problem(child, refusal(" ".join(child), error, digest), execution.states.clock())
 
 
 def refusal(what: str, error: errors.Invalid | errors.Denied, digest: str) -> ChildProblem:

@@ -34,7 +34,7 @@ async def create_row(execution: Execution, operation: operations.CreateRow) -> N
             raise errors.Conflict(f"row {operation.name} of the App that had this name before is being deleted") from None
     else:
         if names.may_revert(meta.name, operation.name):
-            execution.metrics.reverted()
+            execution.metrics.reverts.inc()
     execution.state.update_ledger(Row.of(created))
     execution.cache.update(ROWS, created)
 
@@ -50,7 +50,7 @@ async def complete_row(execution: Execution, operation: operations.CompleteRow) 
     patch = {"metadata": {"ownerReferences": [owner(operation.app)]}, "spec": spec}
     execution.state.update_ledger(Row.of(await _patch(execution, operation.row.meta, patch)))
     if operation.pinned is not None and not operation.pinned.guards and operation.row.spec.bypass is not None:
-        execution.metrics.bypassed()
+        execution.metrics.bypasses.inc()
 
 
 async def admit_row(execution: Execution, operation: operations.AdmitRow) -> None:
@@ -58,7 +58,7 @@ async def admit_row(execution: Execution, operation: operations.AdmitRow) -> Non
     released = {"spec": {"released": operation.released.as_json()}}
     execution.state.update_ledger(Row.of(await _patch(execution, operation.row.meta, released)))
     if operation.row.spec.bypass is not None:  # the App was suspended
-        execution.metrics.bypassed()
+        execution.metrics.bypasses.inc()
 
 
 async def end_row(execution: Execution, operation: operations.EndRow) -> None:

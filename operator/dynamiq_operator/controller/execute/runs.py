@@ -16,7 +16,7 @@ from dynamiq_operator.plan import operations
 async def run_once(execution: Execution, operation: operations.RunOnce) -> None:
     """Creates the Job. An existing one of the trigger was created before; any other one is a problem."""
     meta = operation.manifest["metadata"]
-    with reporting(execution, operation.manifest, operation.digest) as problem:
+    with reporting(execution, operation.manifest, operation.digest) as resolve:
         try:
             job = await execution.client.create(JOBS, operation.manifest)
         except errors.AlreadyExists:
@@ -25,7 +25,7 @@ async def run_once(execution: Execution, operation: operations.RunOnce) -> None:
                 report_taken(execution, operation.manifest, job)
                 return
         execution.cache.update(JOBS, job)
-        problem.resolve()
+        resolve()
 
 
 async def annotate_pod(execution: Execution, operation: operations.AnnotatePod) -> None:

@@ -109,7 +109,7 @@ class Claims:
             problem = f"its claim, ConfigMap {names.claim(host)} in namespace {self._namespace}, names no App: delete it, and the operator creates it again"
             return HostnameClaim(ClaimState.UNKNOWN, unread=problem)
         if holder == key:
-            rival = _oldest(serving, but=key)
+            rival = next((app for app in in_order(serving) if app != key), None)
             if (
                 key not in serving and rival is not None and serving[rival].precedes(_claimed_since(raw))
             ):  # an old claim, which a restore created again
@@ -192,8 +192,7 @@ class Claims:
         """Returns True if the holder exists and still has this hostname, or if its namespace is not cached."""
         if not self._is_served(holder[0]):
             return True
-        raw = self._cache.get(APPS, *holder)
-        app = read(App, raw) if raw is not None else None
+        app = self._cache.app(holder)
         return isinstance(app, Unreadable) or (app is not None and exposure.external_hostname(app, self._settings) == host)
 
     async def _is_wanted_anywhere(self, holder: AppKey, host: str) -> bool:
@@ -231,7 +230,8 @@ class Claims:
     def _deployed(self, key: AppKey, uid: str) -> datetime:
         """Returns when an App's live row was pinned; `NEVER` if it has none, or the time is unknown."""
         rows = (row["spec"] for resource, row in self._cache.of_app(key) if resource is ROWS and ownership.may_be_of(uid, row))
-        live = max((spec for spec in rows if _succeeded(spec)), key=lambda spec: spec.get("sequence") or 0, default=None)
+        succeeded = (spec for spec in rows if (spec.get("outcome") or {}).get("result") == Result.SUCCEEDED)
+        live = max(succeeded, key=lambda spec: spec.get("sequence") or 0, default=None)
         try:
             return parse_time(live["pinned"]["createdAt"]) if live is not None else NEVER
         except (KeyError, TypeError, ValueError):
@@ -246,7 +246,6 @@ def _holder(claim: Manifest) -> AppKey | None:
 
 
 def _time(claim: Manifest, annotation: str) -> datetime | None:
-    """Returns the time in an annotation; None if it is missing or invalid."""
     noted = (claim["metadata"].get("annotations") or {}).get(annotation)
     try:
         return parse_time(noted) if noted else None
@@ -266,11 +265,3 @@ def _is_noted(claim: Manifest, key: AppKey) -> bool:
 
 def _claimed_since(claim: Manifest) -> datetime:
     return _time(claim, names.CLAIMED_ANNOTATION) or Meta.of(claim).created
-
-
-def _oldest(serving: Mapping[AppKey, Age], but: AppKey | None = None) -> AppKey | None:
-    return next((key for key in in_order(serving) if key != but), None)
-
-
-def _succeeded(spec: Manifest) -> bool:
-    return (spec.get("outcome") or {}).get("result") == Result.SUCCEEDED

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
-from dynamiq_operator.controller.cached.cache import AppKey, key_of
+from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import ROUTES, ApiResource
+from dynamiq_operator.kube.resources import ROUTES, ApiResource, key_of
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
 

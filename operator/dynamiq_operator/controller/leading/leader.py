@@ -224,7 +224,6 @@ class LeaderElection:
             return
 
     def _since_renewal(self) -> float:
-        """Returns the seconds since this replica acquired or renewed the lease last."""
         return float("inf") if self._renewed_at is None else self._clock() - self._renewed_at
 
     async def _acquire_or_renew(self) -> str:
@@ -290,7 +289,6 @@ class LeaderElection:
         return self.identity
 
     def _held(self) -> Manifest:
-        """Returns the fields of a lease that this replica holds from now on."""
         return {"holderIdentity": self.identity, "leaseDurationSeconds": int(self._timing.lease_duration), "renewTime": _now()}
 
     async def _write(self, spec: dict[str, Any]) -> None:

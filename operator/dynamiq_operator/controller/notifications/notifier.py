@@ -90,7 +90,6 @@ class Notifier:
         return sinks
 
     def _queue(self, snapshot: Snapshot, sinks: tuple[SinkRef, ...], done: Sequence[Operation]) -> None:
-        """Queues the notifications of operations that were done."""
         try:
             for notification in notifications_of(snapshot, done):
                 self._outbox.add(sinks, notification)

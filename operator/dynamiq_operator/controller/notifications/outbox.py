@@ -21,6 +21,7 @@ from operator import itemgetter
 from dynamiq_operator.controller.notifications.delivery import Lost, NotDeliveredError
 from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
 from dynamiq_operator.controller.notifications.sinks import SinkRef
+from dynamiq_operator.kube.errors import backoff
 from dynamiq_operator.plan.background.notifications import Notification
 
 LANES = 4
@@ -270,4 +271,4 @@ class Outbox:
 
 def _pause(attempts: int) -> float:
     """Returns a pause that grows with the attempts, and is random: many may wait for one receiver."""
-    return min(PAUSE_FIRST * 2.0 ** min(attempts - 1, 16), PAUSE_MOST) * random.uniform(0.5, 1.0)  # noqa: S311 - it guards nothing
+    return backoff(attempts, PAUSE_FIRST, PAUSE_MOST) * random.uniform(0.5, 1.0)  # noqa: S311 - it guards nothing

@@ -102,10 +102,7 @@ def _trust(pem: bytes | None) -> ssl.SSLContext | None:
 
 
 def _decoded(secret: Manifest, name: str) -> bytes | None:
-    """Returns a key of the Secret without the end of its line; None if it is missing.
-
-    Raises UnusableError.
-    """
+    """Returns a key of the Secret without the end of its line; None if it is missing. Raises UnusableError."""
     try:
         return base64.b64decode((secret.get("data") or {})[name], validate=True).rstrip(b"\r\n")
     except KeyError:

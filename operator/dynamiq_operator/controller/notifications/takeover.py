@@ -17,7 +17,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model import ownership
-from dynamiq_operator.model.objects import App, DeployPolicy, Row, Unreadable, format_time, parse_time, read
+from dynamiq_operator.model.objects import DeployPolicy, Row, Unreadable, format_time, parse_time, read
 from dynamiq_operator.plan.background.notifications import Notification, notifications_since
 
 READS_MOST = 500
@@ -85,8 +85,7 @@ class Takeover:
         return any(at >= since for at in _times(row))
 
     async def _of(self, key: AppKey, since: datetime) -> tuple[Notification, ...]:
-        raw = self._cache.get(APPS, *key)
-        app = read(App, raw) if raw is not None else None
+        app = self._cache.app(key)
         if app is None or isinstance(app, Unreadable):
             return ()
         rows = []
@@ -106,7 +105,6 @@ class _TooManyError(Exception):
 
 
 def _times(raw: dict[str, Any]) -> Iterator[datetime]:
-    """Yields the times at which the parts of a row were set."""
     spec = raw["spec"]
     for part, name in (("pinned", "createdAt"), ("released", "at"), ("verified", "at"), ("outcome", "at")):
         text = (spec.get(part) or {}).get(name)

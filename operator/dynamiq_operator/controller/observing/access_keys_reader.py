@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dynamiq_operator.controller.app_state import KeptState
+from dynamiq_operator.controller.app_state import AppState
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.controller.observing.cached_objects import CachedObjects
 from dynamiq_operator.desired.base import is_ours
@@ -25,7 +25,7 @@ class AccessKeysReader:
     def __init__(self, client: Client, gate_namespace: str) -> None:
         self._client, self._gate_namespace = client, gate_namespace
 
-    async def read(self, key: AppKey, app: App, state: KeptState, cached: CachedObjects) -> AccessKeys:
+    async def read(self, key: AppKey, app: App, state: AppState, cached: CachedObjects) -> AccessKeys:
         """Returns whose the Secret of the Access Keys is. It is read again until it is the App's, and when a hint that it changed is new."""
         if not access_keys.are_read(app, cached.workloads):
             return AccessKeys(KeysPresence.PRESENT)
@@ -46,7 +46,7 @@ class AccessKeysReader:
         state.access_keys = AccessKeys(_whose_keys(secret, app, cached.records.values()), *state.access_keys_since)
         return state.access_keys
 
-    async def version_at_gate(self, key: AppKey, app: App, cached: CachedObjects, records: Iterable[Row], state: KeptState) -> str | None:
+    async def version_at_gate(self, key: AppKey, app: App, cached: CachedObjects, records: Iterable[Row], state: AppState) -> str | None:
         """Returns the version of the Access Keys whose digests the gate has: read once, and only for private Apps with a serverless row.
 
         Digests of other Apps are deleted sooner or later (`gate_keys.GateKeys.sweep`), so nothing is known of them.

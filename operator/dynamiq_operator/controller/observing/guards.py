@@ -99,7 +99,6 @@ class GuardReader:
                 yield from (self._as(Approval, raw) for raw in approvals)
 
     def _rejections(self, namespace: str, problems: _Problems) -> dict[str, Rejection]:
-        """Returns the oldest Rejection that is not withdrawn, by hash of a flow."""
         return _in_force(problems.readable(self._as(Rejection, raw) for raw in self._cache.guards.rejections_in(namespace)))
 
     async def _at_source(

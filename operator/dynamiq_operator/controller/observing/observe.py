@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from dynamiq_operator.controller.app_state import AppStates, KeptState
+from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
@@ -20,7 +20,6 @@ from dynamiq_operator.controller.hostnames.claims import Claims
 from dynamiq_operator.controller.leading.leader import LeaderElection
 from dynamiq_operator.controller.observing import references, row_window
 from dynamiq_operator.controller.observing.access_keys_reader import AccessKeysReader
-from dynamiq_operator.controller.observing.account import Account
 from dynamiq_operator.controller.observing.cached_objects import CachedObjects
 from dynamiq_operator.controller.observing.guards import GuardReader
 from dynamiq_operator.controller.observing.promotions import read_sources
@@ -65,6 +64,9 @@ VERSIONS_AT_ONCE = 500
 RELEASE = re.compile("v[1-9][0-9]*")
 """Matches the version of a release that can be compared with others."""
 
+REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
 ESSENTIAL = (APPS, ROWS, PODS, *(BY_KIND[needed.kind] for needed in (SERVICE, CONFIG_MAP, WORKLOAD)))
 """Kinds that every App needs. If another kind cannot be listed, only the feature that needs it is off."""
 
@@ -89,14 +91,14 @@ class Observer:
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
-        self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, Account(client)
+        self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, ""
         self._access_keys, self._stamps = AccessKeysReader(client, settings.gate_namespace), Stamps(client, states.clock)
         self._guards = GuardReader(client, cache, denials, self._stamps)
         self._verifying, self._archive = verifying, archive
 
     async def observe(self, key: AppKey) -> Snapshot:
         """Returns the snapshot of an App now. Raises errors.ApiError."""
-        app = self.app(key)
+        app = self._cache.app(key)
         if app is None or isinstance(app, Unreadable):
             return self._without_app(key, app)
         cached = self._from_cache(key, app)
@@ -142,7 +144,7 @@ class Observer:
             endpoints=ObservedEndpoints(
                 tuple(cached.slices), self._gate(), self._cache.gate_ports(but_of=key) if cached.slices else frozenset()
             ),
-            verification=ObservedVerification(state.verification.reading, evaluations),
+            verification=ObservedVerification(state.verification.progress, evaluations),
             trial=ObservedTrial(comparison=state.comparison.answer, unanswered=state.comparison.problem),
             archive=self._archive.known(state.archive),
             operator=OperatorState(unattended_until=self._election.unattended_until, failure=state.failure),
@@ -150,21 +152,21 @@ class Observer:
         counted = await self._counted(key, app, state, self._schedule(key, app, state, snapshot))
         return await self._with_named(app, state, counted)
 
-    def _schedule(self, key: AppKey, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
+    def _schedule(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Lets the background readers read what the snapshot calls for. Returns it with the verification that is due."""
         self._activity.schedule(key, state.activity, snapshot.pods.observed, readings.due(snapshot, app))
         self._comparisons.schedule(key, app.meta.uid, state.comparison, to_compare(snapshot, app))
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
         self._archive.schedule(key, app.meta.uid, state.archive, hand_over(snapshot, app))
-        return replace(snapshot, verification=replace(snapshot.verification, progress=state.verification.reading))
+        return replace(snapshot, verification=replace(snapshot.verification, progress=state.verification.progress))
 
-    async def _with_named(self, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
+    async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
         objects = references_to_read(snapshot, app)
         keys = await references.read_keys(self._client, snapshot.namespace, objects, state.referenced_keys, self._clock)
         return replace(snapshot, secrets=replace(snapshot.secrets, named=keys))
 
-    async def _counted(self, key: AppKey, app: App, state: KeptState, snapshot: Snapshot) -> Snapshot:
+    async def _counted(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the counted runs, and with the history if a version is to be reverted."""
         state.counts = count(snapshot, app, state.counts)
         snapshot = replace(snapshot, trial=replace(snapshot.trial, counts=state.counts))
@@ -172,8 +174,15 @@ class Observer:
         if reverts := needs_history(snapshot, app):
             snapshot = replace(snapshot, ledger=await self._ledger(key, app, snapshot.rows.observed, state, needed=True))
         if reverts or any(names.may_revert(key[1], row) for row in unpinned):
-            return replace(snapshot, operator=replace(snapshot.operator, account=await self._account.name()))
+            return replace(snapshot, operator=replace(snapshot.operator, account=await self._own_name()))
         return snapshot
+
+    async def _own_name(self) -> str:
+        """Returns the operator's user name, read once: no rows but those that it makes by itself carry it."""
+        if not self._account:
+            review = await self._client.request("POST", REVIEWS, body=REVIEW, required="status")
+            self._account = str(review["status"].get("userInfo", {}).get("username") or "")
+        return self._account
 
     def _without_app(self, key: AppKey, app: Unreadable | None) -> Snapshot:
         """Returns the snapshot of a missing or unreadable App: its rows, which wait. Nothing is kept of a missing one."""
@@ -201,8 +210,7 @@ class Observer:
 
     def app(self, key: AppKey) -> App | Unreadable | None:
         """Returns the cached App; None if it is missing."""
-        raw = self._cache.get(APPS, *key)
-        return read(App, raw) if raw is not None else None
+        return self._cache.app(key)
 
     def _denied(self, namespace: str, records: Iterable[Row], flows: Container[str]) -> dict[str, str]:
         """Returns why kinds of children cannot be listed, by kind. Raises errors.Denied for a kind that decisions need."""
@@ -295,7 +303,7 @@ class Observer:
         return rows
 
     async def _read_archived(
-        self, app: App, state: KeptState, watched: Iterable[Row], present: Container[str], flows: set[str]
+        self, app: App, state: AppState, watched: Iterable[Row], present: Container[str], flows: set[str]
     ) -> dict[ChildKey, str]:
         """Reads the rows and flows that open rows need, and the cluster lacks, from the archive. Returns by row why it waits."""
         if app.spec.history is None or not app.spec.history.archive:
@@ -339,7 +347,7 @@ class Observer:
                 else:
                     unknown[(VERSIONS.kind, name)] = f"WorkflowVersion {name} cannot be read: spec.version is {spec.get('version')!r}"
 
-    async def _expire_problems(self, namespace: str, app: App, state: KeptState) -> None:
+    async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
         """Reads a taken name again after `PROBLEM_TTL`: it may be free now."""
         state.forget_problems(self._clock())
         for child, kept in list(state.problems.items()):
@@ -355,7 +363,7 @@ class Observer:
             if not is_ours(raw, app) or (child_kind(child[0]).immutable and raw.get("immutable") is not True):
                 state.keep_problem(child, kept.problem, self._clock())
 
-    async def _ledger(self, key: AppKey, app: App, records: Iterable[Row], state: KeptState, *, needed: bool = False) -> Ledger:
+    async def _ledger(self, key: AppKey, app: App, records: Iterable[Row], state: AppState, *, needed: bool = False) -> Ledger:
         """Returns the whole history: read once, when a decision first needs it, and updated from then on."""
         if state.ledger is None:
             settled = all(row.pinned or row.outcome for row in records)

@@ -53,8 +53,7 @@ def _is_of_former(cache: Cache, namespace: str, row: Manifest) -> bool:
 
 async def _as_served(client: Client, cache: Cache, namespace: str, row: Row) -> Row:
     """Returns the row, as Live if its App serves the same flow by another row, such as one that scales."""
-    raw = cache.get(APPS, namespace, row.spec.app) if row.phase is Phase.SUPERSEDED else None
-    app = read(App, raw) if raw is not None else None
+    app = cache.app((namespace, row.spec.app)) if row.phase is Phase.SUPERSEDED else None
     if not isinstance(app, App) or app.status.live is None or row.pinned is None:
         return row
     try:

@@ -60,7 +60,6 @@ def without_app(rows: Iterable[Manifest]) -> RowWindow:
 
 
 def _ends(rows: Sequence[Manifest]) -> Sequence[Manifest]:
-    """Returns the oldest and the newest rows by sequence."""
     if len(rows) <= 2 * ROWS_MOST:
         return rows
     return [*heapq.nsmallest(ROWS_MOST, rows, _sequence), *heapq.nlargest(ROWS_MOST, rows, _sequence)]
@@ -74,7 +73,6 @@ def _live(ended: Sequence[Manifest], chosen: Sequence[Manifest]) -> Iterator[Man
 
 
 def _oldest(rows: Sequence[Manifest], most: int) -> Sequence[Manifest]:
-    """Returns the oldest rows by creation, then in natural order of name."""
     if len(rows) <= most:
         return rows
     # Natural order costs much, so only rows that may be among them are sorted by name.

@@ -58,7 +58,7 @@ class _Changes:
     @property
     def throttle(self) -> float:
         """Seconds until the next reconcile that nothing else requests. They double while the same is done in vain."""
-        return min(THROTTLE_SECONDS * 2.0 ** min(max(self.alike - CHANGES_BEFORE_THROTTLING, 0), 16), THROTTLE_MOST)
+        return errors.backoff(max(self.alike - CHANGES_BEFORE_THROTTLING, 0) + 1, THROTTLE_SECONDS, THROTTLE_MOST)
 
 
 class Reconciler:
@@ -89,7 +89,7 @@ class Reconciler:
         except Exception:
             log.exception("App %s/%s: a failure could not be noted", *app)
         finally:
-            self._metrics.reconciled(monotonic() - began)
+            self._metrics.reconcile_seconds.observe(monotonic() - began)
             self._queue.done(app, failed=failed)
 
     async def _process(self, app: AppKey) -> bool:
@@ -158,7 +158,7 @@ class Reconciler:
     async def _note(self, app: AppKey, failure: ReconcileFailure | None, exceptions: list[Exception], *, is_reported: bool = False) -> None:
         """Keeps what failed, for the next plan to report. If there may be no plan, reports it at once. `is_reported`: by a plan."""
         for error in exceptions:
-            self._metrics.failed(reason(error))
+            self._metrics.errors.labels(reason(error)).inc()
         if not exceptions and app not in self._states:
             return  # nothing is kept of a missing App
         state, now = self._states.of(app), self._states.clock()

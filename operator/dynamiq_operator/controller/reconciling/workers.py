@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 WORKERS = 10
 NAMESPACE_SHARE = 8
 """Workers that one namespace may keep busy: an App of another namespace finds a free one."""
+SWEEP_PERIOD = 60.0
+"""Seconds between two sweeps, at least."""
 RESYNC_PERIOD = 3.0
 """Seconds between the resyncs of one App and of the next, however many there are. Each costs a request, and nothing relies on it."""
 
@@ -27,7 +29,7 @@ class Workers:
 
     `until_answered` is awaited before each App: only a few workers, now and then, ask an API server that is down. `begin` is awaited before
     anything else; if it fails, it is repeated beside the work. `sweeps` delete what missing objects left behind, and create what is
-    missing: each is called at the start, and after each round of the resync.
+    missing: each is called at the start, and after a round of the resync.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Workers:
         self._queue, self._cache, self._states, self._reconciler = queue, cache, states, reconciler
         self._until_answered = until_answered
         self._stopping = asyncio.Event()
+        self._swept_at: float | None = None
 
     async def run(self) -> None:
         """Works until `stop` is called, then finishes the reconciles that have begun."""
@@ -105,14 +108,22 @@ class Workers:
                 getting.cancel()
                 return None
 
+    async def sweep(self) -> None:
+        """Performs each of the sweeps, unless that was done lately."""
+        now = self._states.clock()
+        if self._swept_at is not None and now - self._swept_at < SWEEP_PERIOD:
+            return
+        self._swept_at = now
+        for sweep in self._sweeps:
+            try:
+                await sweep()
+            except (errors.ApiError, LeadershipLost) as error:
+                log.warning("remains of deleted Apps or rows could not be deleted, or a claim not be created, trying again: %s", error)
+
     async def _resync(self) -> None:
         """Requeues one App after the other, for changes that no watch reports: a Secret that was changed or deleted."""
         while True:
-            for sweep in self._sweeps:
-                try:
-                    await sweep()
-                except (errors.ApiError, LeadershipLost) as error:
-                    log.warning("remains of deleted Apps or rows could not be deleted, or a claim not be created, trying again: %s", error)
+            await self.sweep()
             for app in sorted(self._cache.apps()):
                 self._states.invalidate(app)
                 self._queue.add(app)

@@ -37,7 +37,6 @@ class LiveRows(Collector):
         yield family
 
     def _values(self, app: AppKey, digests: dict[str, str]) -> list[str] | None:
-        """Returns the labels' values; None if the App is missing, or serves nothing."""
         raw = self._cache.get(APPS, *app)
         live = (raw.get("status") or {}).get("live") if raw is not None else None
         if not live:

@@ -36,17 +36,17 @@ class OperatorMetrics:
             buckets=DEPLOY_BUCKETS,
             registry=self.registry,
         )
-        self._reconcile_seconds = Histogram(
+        self.reconcile_seconds = Histogram(
             "dynamiq_reconcile_duration_seconds", "Time of one reconcile of one App.", buckets=RECONCILE_BUCKETS, registry=self.registry
         )
-        self._errors = Counter(
+        self.errors = Counter(
             "dynamiq_reconcile_errors",
             "Errors of reconciles, by the API server's reason, or InternalError for a bug of ours. Each is tried again.",
             ["reason"],
             registry=self.registry,
         )
-        self._reverts = Counter("dynamiq_reverts", "Bad versions that the operator has reverted.", registry=self.registry)
-        self._bypasses = Counter("dynamiq_bypasses", "Rows that bypassed the guards.", registry=self.registry)
+        self.reverts = Counter("dynamiq_reverts", "Bad versions that the operator has reverted.", registry=self.registry)
+        self.bypasses = Counter("dynamiq_bypasses", "Rows that bypassed the guards.", registry=self.registry)
         for name, text, of in (
             ("dynamiq_workqueue_depth", "Apps that wait to be reconciled.", depth),
             ("dynamiq_workqueue_oldest_seconds", "How long the App has waited that has waited longest; 0 if none waits.", oldest),
@@ -74,7 +74,7 @@ class OperatorMetrics:
             self._deploy_seconds.labels(result.value)
         # A counter that begins with its first error shows no increase, so no alert would fire.
         for reason in {*(kind.__name__ for kind in errors.ERRORS.values()), errors.Unavailable.__name__, INTERNAL}:
-            self._errors.labels(reason)
+            self.errors.labels(reason)
 
     def ended(self, record: Row, outcome: Outcome) -> None:
         """Counts a deploy whose outcome has been written. A deploy that never began, since its row waited, has no duration."""
@@ -89,19 +89,3 @@ class OperatorMetrics:
         result = "Passed" if passed else "Failed"
         self._verifications.labels(result).inc()
         self._verification_seconds.labels(result).observe(seconds)
-
-    def reverted(self) -> None:
-        """Counts a row by which the operator reverts."""
-        self._reverts.inc()
-
-    def bypassed(self) -> None:
-        """Counts a row that bypasses the guards, once its deploy may begin."""
-        self._bypasses.inc()
-
-    def reconciled(self, seconds: float) -> None:
-        """Counts a reconcile, however it ended."""
-        self._reconcile_seconds.observe(seconds)
-
-    def failed(self, reason: str) -> None:
-        """Counts an error of a reconcile."""
-        self._errors.labels(reason).inc()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from time import monotonic
 
 from dynamiq_operator.controller.cached.cache import Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -18,9 +16,6 @@ from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.row import ConfigType
 
-SWEPT_EVERY = 60.0
-"""Seconds between two sweeps of the whole namespace, at least."""
-
 log = logging.getLogger(__name__)
 
 
@@ -30,27 +25,15 @@ class GateKeys:
     `namespaces`: those whose Apps are cached; None is all.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        cache: Cache,
-        denials: Denials,
-        namespace: str,
-        namespaces: frozenset[str] | None,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
+    def __init__(self, client: Client, cache: Cache, denials: Denials, namespace: str, namespaces: frozenset[str] | None) -> None:
         self._client, self._cache, self._denials = client, cache, denials
-        self._namespace, self._namespaces, self._clock = namespace, namespaces, clock
-        self._swept_at: float | None = None
+        self._namespace, self._namespaces = namespace, namespaces
 
     async def sweep(self) -> None:
         """Deletes digests of missing Apps, and of Apps that are no longer private and serverless.
 
         Raises errors.ApiError.
         """
-        if self._swept_at is not None and self._clock() - self._swept_at < SWEPT_EVERY:
-            return
-        self._swept_at = self._clock()
         try:
             async for page in self._client.pages(SECRETS, self._namespace, label=names.MANAGED_SELECTOR):
                 for raw in page["items"]:

@@ -18,9 +18,8 @@ from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.hostnames.claims import CLAIMS, Claims
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Unreadable, read
+from dynamiq_operator.model.objects import Unreadable
 from dynamiq_operator.plan.observed.serving import LostClaim, lost_claims
 from dynamiq_operator.plan.operations import ClaimHostname, Group, Plan
 from dynamiq_operator.plan.output import events
@@ -95,9 +94,7 @@ class LostClaims:
         return claimed
 
     async def _make(self, lost: LostClaim, slots: asyncio.Semaphore) -> None:
-        """Creates a claim, with an Event of its App."""
-        raw = self._cache.get(APPS, *lost.app)
-        app = read(App, raw) if raw is not None else None
+        app = self._cache.app(lost.app)
         if app is None or isinstance(app, Unreadable):
             return
         event = events.claimed_again(app, lost.hostname, lost.since, contested=bool(lost.others), tied=lost.tied)

@@ -8,18 +8,14 @@ import contextlib
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from time import monotonic
 
 from dynamiq_operator.controller.cached.cache import Cache
 from dynamiq_operator.controller.cached.denials import Denials
-from dynamiq_operator.controller.cached.guard_index import Key
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPROVALS, ROWS
+from dynamiq_operator.kube.resources import APPROVALS, ROWS, Key
 from dynamiq_operator.model.objects import Manifest, Meta
 
-SWEPT_EVERY = 60.0
-"""Seconds between two sweeps, at least."""
 KEPT_FOR = timedelta(hours=1)
 """The age from which an Approval's row is searched: a restore may create the Approval before the row."""
 ROWS_AT_ONCE = 100
@@ -33,11 +29,8 @@ log = logging.getLogger(__name__)
 class OrphanApprovals:
     """The Approvals of missing rows. `client` sends nothing once another replica may lead. `now`: the time by the API server's clock."""
 
-    def __init__(
-        self, client: Client, cache: Cache, denials: Denials, now: Callable[[], datetime], clock: Callable[[], float] = monotonic
-    ) -> None:
-        self._client, self._cache, self._denials, self._now, self._clock = client, cache, denials, now, clock
-        self._swept_at: float | None = None
+    def __init__(self, client: Client, cache: Cache, denials: Denials, now: Callable[[], datetime]) -> None:
+        self._client, self._cache, self._denials, self._now = client, cache, denials, now
         self._after: Key = ("", "")
         """The row that was searched last."""
 
@@ -46,9 +39,6 @@ class OrphanApprovals:
 
         Raises errors.ApiError.
         """
-        if self._swept_at is not None and self._clock() - self._swept_at < SWEPT_EVERY:
-            return
-        self._swept_at = self._clock()
         budget = APPROVALS_AT_ONCE
         uncached = sorted(key for key in self._cache.guards.rows_with_approvals() if key > self._after and not self._is_known(key))
         for key in uncached[:ROWS_AT_ONCE]:

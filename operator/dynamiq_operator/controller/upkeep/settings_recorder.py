@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dynamiq_operator.controller.app_state import AppStates, KeptState, SeenSettings
+from dynamiq_operator.controller.app_state import AppState, AppStates, SeenSettings
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.observing.stamps import Stamps
 from dynamiq_operator.desired.base import is_owned, owner
@@ -45,12 +45,8 @@ TRIES = 2
 log = logging.getLogger(__name__)
 
 
-class _NoKeyError(Exception):
-    """An error: there is no key."""
-
-
-class _NoKindError(Exception):
-    """An error: the API server does not serve AppChanges."""
+class _ImpossibleError(Exception):
+    """An error: there is no key, or the API server does not serve AppChanges."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ class SettingsRecorder:
             return None
         try:
             is_done = await self._update(app, raw, state, oldest)
-        except (_NoKeyError, _NoKindError) as error:
+        except _ImpossibleError as error:
             seconds = self._give_up(EVERYWHERE)
             log.warning("changes of Apps' settings are not recorded for %.0f s: %s", seconds, error)
             return seconds
@@ -131,7 +127,7 @@ class SettingsRecorder:
             self._unavailable = {each: pause for each, pause in self._unavailable.items() if each not in (EVERYWHERE, key[0])}
         return None if is_done else NEXT_AFTER
 
-    def _unavailable_now(self, key: AppKey, state: KeptState) -> float | None:
+    def _unavailable_now(self, key: AppKey, state: AppState) -> float | None:
         """Returns the seconds until an App is tried again; None if now. They differ by App: there may be ten thousand of them."""
         now = self._states.clock()
         if (remaining := state.settings_refused_until - now) > 0:
@@ -149,7 +145,7 @@ class SettingsRecorder:
         self._unavailable = {**kept, where: _Unavailable(now + seconds, seconds)}
         return seconds
 
-    async def _update(self, app: App, raw: Manifest, state: KeptState, oldest: int) -> bool:
+    async def _update(self, app: App, raw: Manifest, state: AppState, oldest: int) -> bool:
         """Writes and deletes AppChanges. Returns True if nothing remains to be done."""
         changes = await self._changes(app)
         if state.seen_settings is not None:
@@ -221,7 +217,7 @@ class SettingsRecorder:
             async for page in self._client.pages(APP_CHANGES, app.meta.namespace, field=f"spec.app={app.meta.name}"):
                 manifests += ownership.only_of(app.meta.uid, page["items"])
         except errors.NotFound as error:
-            raise _NoKindError(f"the API server has no AppChanges: {error}") from error
+            raise _ImpossibleError(f"the API server has no AppChanges: {error}") from error
         if not all(is_owned(raw, app) for raw in manifests):
             await self._require(app)
         owned = [AppChange.of(raw if is_owned(raw, app) else await self._own(app, raw)) for raw in manifests]
@@ -250,10 +246,7 @@ class SettingsRecorder:
         return len(expired) <= DELETED_AT_ONCE
 
     async def _read_key(self) -> SettingsKey:
-        """Returns the key, and creates it if there is none.
-
-        Raises errors.ApiError, and _NoKeyError if the key is not available.
-        """
+        """Returns the key, and creates it if there is none. Raises errors.ApiError, and _ImpossibleError if the key is not available."""
         manifest: Manifest = {
             "apiVersion": SECRETS.api_version,
             "kind": SECRETS.kind,
@@ -263,13 +256,13 @@ class SettingsRecorder:
         try:
             stored = await self._stored_key(manifest)
         except (errors.Denied, errors.NotFound) as error:
-            raise _NoKeyError(f"Secret {names.SETTINGS_KEY} in namespace {self._namespace}: {error}") from error
+            raise _ImpossibleError(f"Secret {names.SETTINGS_KEY} in namespace {self._namespace}: {error}") from error
         try:
             secret = base64.b64decode((stored.get("data") or {}).get(KEY, ""), validate=True)
         except binascii.Error:
             secret = b""
         if len(secret) < KEY_BYTES:
-            raise _NoKeyError(
+            raise _ImpossibleError(
                 f"Secret {names.SETTINGS_KEY} in namespace {self._namespace} has no key: delete it, and the operator creates it again"
             )
         self._key = SettingsKey(secret)
@@ -286,12 +279,11 @@ class SettingsRecorder:
 
 
 def _recorded(raw: Manifest) -> int | None:
-    """Returns the generation of the App that has been recorded, by its status."""
     generation: int | None = ((raw.get("status") or {}).get("settings") or {}).get("generation")
     return generation
 
 
-def _oldest_row(raw: Manifest, state: KeptState) -> int:
+def _oldest_row(raw: Manifest, state: AppState) -> int:
     """Returns the sequence of the oldest kept row, if retention deletes rows and the history has been read; else 0.
 
     It is 0 with an archive as well: no archive takes AppChanges yet, so none is deleted.

@@ -11,13 +11,13 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from time import monotonic
 
-from dynamiq_operator.controller.cached.cache import AppKey, Cache, key_of
+from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import LACKING, Denials
 from dynamiq_operator.controller.cached.gateway_api import GatewayApi
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.informer import Listing, attempt, watch
-from dynamiq_operator.kube.resources import GUARDS, ApiResource
+from dynamiq_operator.kube.resources import GUARDS, ApiResource, key_of
 from dynamiq_operator.kube.watching import WatchState
 
 ITEMS_AT_ONCE = 50
@@ -71,7 +71,7 @@ class Feed:
                         continue
                     self._reason = LACKING if isinstance(error, errors.NotFound) else str(error)
                     self._note_denial(error)
-                    raise type(error)(self._reason, error.status) from error
+                    raise errors.ApiError(self._reason, error.status) from error  # only its message counts: it is logged
         return self.state.version
 
     async def list_once(self) -> str:

@@ -53,16 +53,9 @@ class Informers:
         """One feed for each watched resource and namespace."""
         return iter(self._feeds.values())
 
-    def feed_at(self, path: str) -> Feed:
-        """Returns the feed of a collection's URL path.
-
-        Raises KeyError.
-        """
-        return self._feeds[path]
-
-    def has_feed_at(self, path: str) -> bool:
-        """Returns True if the collection at a URL path is watched."""
-        return path in self._feeds
+    def feed_at(self, path: str) -> Feed | None:
+        """Returns the feed of a collection's URL path; None if it is not watched."""
+        return self._feeds.get(path)
 
     def on_watch_event(self, resource: ApiResource, type_: str | None, raw: Manifest) -> None:
         """Updates the cache by one watch event. `type_`: None for an object that existed when the watch began."""

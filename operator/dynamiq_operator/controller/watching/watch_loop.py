@@ -12,7 +12,7 @@ from typing import Any
 
 import kopf
 
-from dynamiq_operator.controller.watching import handlers, kopf_settings
+from dynamiq_operator.controller.watching import handlers
 from dynamiq_operator.controller.watching.feed import Feed
 from dynamiq_operator.controller.watching.informers import Informers
 from dynamiq_operator.kube.client import Client
@@ -27,6 +27,8 @@ RECOVERS_WITHIN = 60.0
 """Seconds after which the process ends if the API server refuses its credentials, or answers all its watches but one."""
 RECOVERS_LEAST = 10.0
 """The minimum of that setting: a watch may be silent for as long."""
+IDLE_TIMEOUT = 0.2
+"""Seconds after which kopf ends the task that it has for each object."""
 _KOPF = Path(kopf.__file__).parent
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ async def watch(scope: WatchScope, informers: Informers, stopping: asyncio.Event
     failures = 0
     while not stopping.is_set():
         began = asyncio.get_running_loop().time()
-        registry, settings = handlers.registry(informers), kopf_settings.settings()
+        registry, settings = handlers.registry(informers), _settings()
         try:
             await _run_kopf(scope, registry, settings, stopping)
         except Exception:
@@ -88,6 +90,17 @@ def handle_signals(stopping: asyncio.Event) -> None:
     """Sets `stopping` on SIGTERM and SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+
+
+def _settings() -> kopf.OperatorSettings:
+    """Returns settings by which kopf writes nothing of its own. Its session never returns an error, and ends each watch by itself."""
+    options = kopf.OperatorSettings()
+    options.posting.enabled = False
+    options.peering.standalone = True
+    options.scanning.disabled = True
+    options.queueing.worker_limit = None
+    options.queueing.idle_timeout = IDLE_TIMEOUT
+    return options
 
 
 async def _run_kopf(scope: WatchScope, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, stopping: asyncio.Event) -> None:

@@ -39,11 +39,11 @@ class WatchSession:
         if parts.path in self._discovery:
             return WatchResponse(self._discovery[parts.path])
         query = parse_qs(parts.query)
-        if not self._informers.has_feed_at(parts.path):  # kopf watches each resource in each namespace; in the gate's we watch only one
+        feed = self._informers.feed_at(parts.path)
+        if feed is None:  # kopf watches each resource in each namespace; in the gate's we watch only one
             return WatchResponse(
                 {"kind": "List", "metadata": {"resourceVersion": "0"}, "items": []}, _silence() if "watch" in query else None
             )
-        feed = self._informers.feed_at(parts.path)
         if "watch" in query:
             return WatchResponse({}, feed.watch(query["resourceVersion"][0]))
         return WatchResponse({"kind": f"{feed.resource.kind}List", "metadata": {"resourceVersion": await feed.list()}, "items": []})

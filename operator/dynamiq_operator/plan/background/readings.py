@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model.objects import App
-from dynamiq_operator.model.row import ConfigType
 from dynamiq_operator.plan.children import standby
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.revert.watch import counts_runs
 from dynamiq_operator.plan.sleep.decisions import readings_due
+from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.snapshot import Snapshot
 
 WATCHED_EVERY = timedelta(seconds=2)
@@ -25,17 +25,11 @@ def due(snapshot: Snapshot, app: App) -> Mapping[str, datetime]:
     history = RowHistory.of(snapshot.rows.observed)
     if counts_runs(app, history, snapshot.now):
         return {pod.uid: _after(snapshot, pod, WATCHED_EVERY) for pod in pods}
-    was_left, may_sleep = app.spec.rollout.switches and any(pod.standby for pod in pods), _may_sleep(history)
+    was_left, may_sleep = app.spec.rollout.switches and any(pod.standby for pod in pods), sleeping_config(history.live) is not None
     if not was_left and not may_sleep:
         return {}  # most Apps: no context is made
     context = Context.of(snapshot, app)
     return {**(standby.readings_due(context) if was_left else {}), **(readings_due(context) if may_sleep else {})}
-
-
-def _may_sleep(history: RowHistory) -> bool:
-    """Returns True if the App has a serverless live row, so that its sleep needs readings."""
-    live = history.live.pinned if history.live is not None else None
-    return live is not None and live.config.type is ConfigType.SERVERLESS
 
 
 def _after(snapshot: Snapshot, pod: ObservedPod, pause: timedelta) -> datetime:

@@ -133,7 +133,6 @@ def _has_hostname(context: Context) -> bool:
 
 
 def _serves(context: Context) -> bool:
-    """Returns True if a route of the App already has its hostname."""
     host = exposure.external_hostname(context.app, context.snapshot.settings)
     return host is not None and any(
         child_kind(kind).serves_hostname and exposure.serves(raw, context.app, host)

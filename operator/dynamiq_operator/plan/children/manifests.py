@@ -7,20 +7,23 @@ from collections.abc import Iterable, Mapping
 from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey, key_of
 from dynamiq_operator.desired.drift import manifest_digest
-from dynamiq_operator.desired.inputs import Inputs
+from dynamiq_operator.desired.inputs import Inputs, scale_of
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations
+from dynamiq_operator.model.row import Autoscaling
+from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations, selection
 from dynamiq_operator.plan.children.given_up import noting_given_up
-from dynamiq_operator.plan.children.maker_inputs import maker_inputs
+from dynamiq_operator.plan.children.workload_inputs import workload_inputs
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.workloads import environment
+from dynamiq_operator.plan.workloads.verified import verifies
+from dynamiq_operator.plan.workloads.wanted import conversion, needed_replicas, wanted_workloads
 
 
 def desired_children(context: Context) -> dict[ChildKey, Manifest]:
     """Returns every child whose content is known here, except those of triggers."""
-    made = made_of(maker_inputs(context), of_triggers=False)
+    made = made_of(_maker_inputs(context), of_triggers=False)
     return {key: noting_given_up(manifest, context.snapshot.children.observed.get(key), context.given_up) for key, manifest in made.items()}
 
 
@@ -32,6 +35,41 @@ def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:
         if entry.make is not None and entry.of_triggers is of_triggers
         for manifest in entry.make(inputs)
     }
+
+
+def _maker_inputs(context: Context) -> Inputs:
+    """Returns the inputs of the target, or, without one, of an App that runs nothing; triggers are left out."""
+    return Inputs(
+        context.app,
+        context.snapshot.settings,
+        pinned=context.pinned,
+        may_route=hostnames.may_route(context),
+        kept_annotations=route_annotations.kept_annotations(context),
+        workloads=tuple(workload_inputs(context, each) for each in wanted_workloads(context)),
+        selected=selection.selected_label(context),
+        watches_endpoints=selection.watches_endpoints(context),
+        scaled=selection.scaled_label(context),
+        guarded=selection.guarded_label(context),
+        scale=_scale(context),
+        verifies=verifies(context),
+    )
+
+
+def _scale(context: Context) -> Autoscaling | None:
+    """Returns the scaling of the row that serves.
+
+    While a candidate's pods start beside it, the autoscaler of the serving workload keeps its limits. During a change of strategy the
+    minimum is the number of pods that the new workload needs, so that the autoscaler removes none of these.
+    """
+    live = context.history.live
+    serves_another = context.switches and context.serving not in (None, context.label)
+    row = live if serves_another and live is not None else context.history.target
+    if row is None or row.pinned is None:
+        return None
+    scale, other = scale_of(row.pinned), conversion(context)
+    if other is None or other != selection.scaled_label(context):
+        return scale
+    return scale.model_copy(update={"min_replicas": needed_replicas(context)})
 
 
 def child_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:

@@ -52,13 +52,7 @@ def scale_standby(context: Context) -> Iterator[ScaleWorkload]:
     if label is None or observed is None or serving is None:
         return
     setting, serving_replicas = context.app.spec.rollout.warm.replicas, serving["spec"].get("replicas", 1)
-    replicas = (
-        min(setting, serving_replicas)
-        if isinstance(setting, int) and serving_replicas == 0
-        else setting
-        if isinstance(setting, int)
-        else serving_replicas
-    )
+    replicas = setting if isinstance(setting, int) and serving_replicas else serving_replicas
     if observed["spec"].get("replicas", 1) != replicas:
         yield ScaleWorkload(observed, replicas)
 

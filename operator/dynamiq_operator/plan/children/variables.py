@@ -49,10 +49,9 @@ def missing_keys(app: App, named: Mapping[ChildKey, frozenset[str] | None]) -> I
     for reference in references(app):
         kind, name = reference.of
         keys = named.get(reference.of, frozenset({reference.key}))
-        if keys is None:
-            yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which does not exist"
-        elif reference.key not in keys:
-            yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which has no such key"
+        if keys is None or reference.key not in keys:
+            why = "does not exist" if keys is None else "has no such key"
+            yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which {why}"
 
 
 def references_to_read(snapshot: Snapshot, app: App) -> frozenset[ChildKey]:

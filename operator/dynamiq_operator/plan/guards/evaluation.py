@@ -109,7 +109,6 @@ def _of(reason: GuardReason, guards: Iterable[Guard]) -> list[Guard]:
 
 
 def _suspended(app: App) -> Iterator[Open]:
-    """Yields a guard while the App is suspended."""
     # The pins do not count here: whoever may deploy may end the suspension.
     if app.spec.suspend:
         yield Open(GuardReason.SUSPENDED, sentences.suspended(app))

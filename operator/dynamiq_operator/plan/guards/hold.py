@@ -24,7 +24,7 @@ def hold(context: Context) -> RowOf | None:
     """Returns the rollback whose hold is in force now; a rollback that is itself waiting counts, too. None if there is none."""
     for row in reversed(context.history.rows):
         if row is context.history.target:
-            return _of_target(context)
+            return _of_row(context, row)
         if waits(row) and (held_by := holds(context, row)) is not None and held_by.row == row.name:
             return held_by
     return None
@@ -58,12 +58,8 @@ def needs_history(app: App, records: Iterable[Row]) -> bool:
     return app.spec.deploy is None and any(row.pinned.holds is not None or row.pinned.source is Source.REVERT for row in held if row.pinned)
 
 
-def _of_target(context: Context) -> RowOf | None:
-    return _of_row(context, context.history.target)
-
-
-def _of_row(context: Context, row: Row | None) -> RowOf | None:
-    return holds(context, row) if row is not None and find_resumption(context.snapshot.guards, row) is None else None
+def _of_row(context: Context, row: Row) -> RowOf | None:
+    return holds(context, row) if find_resumption(context.snapshot.guards, row) is None else None
 
 
 def holds(context: Context, row: Row) -> RowOf | None:
@@ -83,8 +79,8 @@ def holds_of_new(context: Context, row: Row, pinned: Pinned, kind: RowKind) -> R
         return None
     if kind is RowKind.ROLLBACK:
         return RowOf(row=row.name, sequence=row.sequence) if _is_on(context.app, row) else None
-    runs = context.history.target.pinned if context.history.target is not None else None
-    return _of_target(context) if runs is not None and runs_alike(runs, pinned) else None
+    target = context.history.target
+    return _of_row(context, target) if target is not None and target.pinned is not None and runs_alike(target.pinned, pinned) else None
 
 
 def runs_alike(row: Pinned, other: Pinned) -> bool:

@@ -73,6 +73,10 @@ def held(app: App, by: RowOf) -> str:
     )
 
 
+def git_on_hold(app: App) -> str:
+    return f"Changes from Git are on hold. To apply them again: {_resume(app)}"
+
+
 # Guards that would block a new deploy now.
 
 

@@ -252,6 +252,5 @@ def _of_deploy_spec(rows: Iterable[LedgerRow], app: str, before: tuple[LedgerRow
 
 
 def _has_name_of_deploy_spec(row: LedgerRow, app: str, last: LedgerRow | None) -> bool:
-    """Returns True if a row has the name of a row made from `App.spec.deploy`."""
     # The form of the name is compared first: a hash for each row of a long history would cost more than the rest of a plan.
     return names.may_be_declared(app, row.name) and row.name == names.declared_row(app, row.content, last.sequence if last else 0)

@@ -23,8 +23,9 @@ from functools import cached_property
 from dynamiq_operator.model.base import Part
 from dynamiq_operator.model.guards import GuardReason, Released, Verified
 from dynamiq_operator.model.names import natural
-from dynamiq_operator.model.objects import Row
+from dynamiq_operator.model.objects import Row, parse_time
 from dynamiq_operator.model.row import Outcome, Phase, Pinned, Result
+from dynamiq_operator.model.trial import Trial
 
 
 def arrival(row: Row) -> tuple[datetime, tuple[tuple[int, int, str], ...]]:
@@ -105,6 +106,11 @@ class RowHistory:
 def waits(row: Row) -> bool:
     """Returns True if a row was pinned with guards and is not admitted yet: it is no candidate, and nothing is made for it."""
     return row.outcome is None and row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
+
+
+def is_watched(trial: Trial | None, live: Row | None, now: datetime) -> bool:
+    """Returns True if the live row is watched now: after its deploy, it may be reverted."""
+    return trial is not None and live is not None and trial.row == live.name and now < parse_time(trial.until)
 
 
 def applies_environment(row: Row) -> bool:

@@ -17,11 +17,11 @@ JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
 @dataclass(frozen=True)
 class CallerPod:
-    """The pod of a run. `last_word`: its termination message. `why` it ended, and what it `waits` for, are in Kubernetes' words."""
+    """The pod of a run. `message`: its termination message. `why` it ended, and what it `waits` for, are in Kubernetes' words."""
 
     job: str
     ended: bool
-    last_word: str = ""
+    message: str = ""
     why: str = ""
     waits: str = ""
 
@@ -34,7 +34,7 @@ class CallerPod:
         return cls(
             job=(raw["metadata"].get("labels") or {}).get(JOB_NAME_LABEL, ""),
             ended=status.get("phase") in ("Succeeded", "Failed"),
-            last_word=terminated.get("message") or "",
+            message=terminated.get("message") or "",
             why=why,
             waits=(state.get("waiting") or {}).get("reason") or "",
         )
@@ -55,16 +55,22 @@ class TriggerJob:
 
     @classmethod
     def of(cls, raw: Manifest, pod: CallerPod | None = None) -> TriggerJob:
-        meta, status = raw["metadata"], raw.get("status") or {}
-        ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
-        end = ends.get("Failed") or ends.get("Complete")
+        meta, (ended_at, failed) = raw["metadata"], end_of_job(raw.get("status") or {})
         return cls(
             job=meta["name"],
             uid=meta.get("uid", ""),
             trigger=meta["labels"][names.TRIGGER_LABEL],
             made_at=parse_time(meta["creationTimestamp"]),
-            ended_at=parse_time(status.get("completionTime") or end["lastTransitionTime"]) if end else None,
-            failed=ends["Failed"].get("reason") or "Failed" if "Failed" in ends else "",
+            ended_at=ended_at,
+            failed=failed,
             raw=raw,
             pod=pod,
         )
+
+
+def end_of_job(status: Mapping[str, Any]) -> tuple[datetime | None, str]:
+    """Returns when a Job ended, None if it has not, and why it failed, in Kubernetes' words; empty if it did not."""
+    ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
+    end = ends.get("Failed") or ends.get("Complete")
+    ended_at = parse_time(status.get("completionTime") or end["lastTransitionTime"]) if end else None
+    return ended_at, ends["Failed"].get("reason") or "Failed" if "Failed" in ends else ""

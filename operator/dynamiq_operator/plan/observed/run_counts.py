@@ -166,14 +166,8 @@ class RunCounts:
 
 def updated(counted: Mapping[str, PodRuns], activities: Mapping[str, Activity]) -> dict[str, PodRuns]:
     """Returns the counts with the pods' new reports; a repeated report counts once."""
-    counts = dict(counted)
-    for uid, each in activities.items():
-        before = counted.get(uid)
-        if before is None:
-            counts[uid] = PodRuns.first(each)
-        else:
-            counts[uid] = before.then(each)
-    return counts
+    reported = {uid: counted[uid].then(each) if uid in counted else PodRuns.first(each) for uid, each in activities.items()}
+    return {**counted, **reported}
 
 
 def _ended(activity: Activity) -> Begun:

@@ -9,8 +9,8 @@ from typing import Any
 
 from dynamiq_operator.desired.evaluation import CONTAINER
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest, parse_time
-from dynamiq_operator.plan.observed.jobs import JOB_NAME_LABEL
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.observed.jobs import end_of_job
 from dynamiq_operator.plan.observed.pods import named
 
 
@@ -43,19 +43,22 @@ class VerificationProgress:
     failure: str = ""
     problem: str = ""
 
+    def is_of(self, row: str, pods: frozenset[str]) -> bool:
+        """Returns True if these pods of this row are verified, by uid."""
+        return (self.row, self.pods) == (row, pods)
+
 
 @dataclass(frozen=True)
 class EvaluationPod:
     """The pod of an evaluation Job.
 
-    - `last_word`: its termination message. A failed pod without one has the end of its log there.
+    - `message`: its termination message. A failed pod without one has the end of its log there.
     - `waits`: what it waits for, in Kubernetes' words.
     - `owner`: uid of the Job that owns it.
     """
 
-    job: str
     exit_code: int | None = None
-    last_word: str = ""
+    message: str = ""
     waits: str = ""
     owner: str = ""
 
@@ -66,9 +69,8 @@ class EvaluationPod:
         owners = raw["metadata"].get("ownerReferences") or ()
         ended, waiting = state.get("terminated") or {}, state.get("waiting") or {}
         return cls(
-            job=(raw["metadata"].get("labels") or {}).get(JOB_NAME_LABEL, ""),
             exit_code=ended.get("exitCode"),
-            last_word=ended.get("message") or "",
+            message=ended.get("message") or "",
             waits=": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))),
             owner=next((each.get("uid", "") for each in owners if each.get("controller")), ""),
         )
@@ -89,17 +91,14 @@ class EvaluationJob:
 
     @classmethod
     def of(cls, raw: Manifest, pod: EvaluationPod | None = None) -> EvaluationJob:
-        meta, status = raw["metadata"], raw.get("status") or {}
-        ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
-        end = ends.get("Failed") or ends.get("Complete")
-        failed = ends.get("Failed") or {}
+        meta, (ended_at, failed) = raw["metadata"], end_of_job(raw.get("status") or {})
         return cls(
             name=meta["name"],
             uid=meta.get("uid", ""),
             row=meta["labels"][names.VERIFICATION_LABEL],
             is_suspended=bool((raw.get("spec") or {}).get("suspend")),
-            ended_at=parse_time(status.get("completionTime") or end["lastTransitionTime"]) if end else None,
-            failed=(failed.get("reason") or "Failed") if failed else "",
+            ended_at=ended_at,
+            failed=failed,
             raw=raw,
             pod=pod,
         )

@@ -19,13 +19,14 @@ from dynamiq_operator.model.runs import FEWEST_FOR_P95, FEWEST_RUNS
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.model.trial import Compared, ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.history.lifecycle import RowHistory
+from dynamiq_operator.plan.history.lifecycle import RowHistory, is_watched
 from dynamiq_operator.plan.observed.comparison import Figure, RecordedComparison
 from dynamiq_operator.plan.observed.trial import ObservedTrial
-from dynamiq_operator.plan.revert.watch import is_running, trial
+from dynamiq_operator.plan.revert.watch import trial
 from dynamiq_operator.plan.snapshot import Snapshot
 
 P95, COST = "p95_ms", "cost_usd"
+_SUBJECTS = {P95: "p95", COST: "the cost per run"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def to_compare(snapshot: Snapshot, app: App) -> Question | None:
     if policy is None or not policy.compares or snapshot.settings.recorder is None or watched is None or watched.compared is not None:
         return None
     live = RowHistory.of(snapshot.rows.observed).live
-    if live is None or not is_running(watched, live, snapshot.now):
+    if live is None or not is_watched(watched, live, snapshot.now):
         return None
     return Question(live.meta.uid, _unended(snapshot, app, live))
 
@@ -87,14 +88,13 @@ def noted_trial(context: Context) -> Trial | None:
     comparison = context.snapshot.trial.comparison
     if comparison is not None and comparison.row != live.meta.uid:
         comparison = None
-    is_over = not is_running(watched, live, context.snapshot.now)
+    is_over = not is_watched(watched, live, context.snapshot.now)
     if comparison is not None and (_is_decisive(comparison, policy) or (is_over and _is_known_bad(comparison, policy))):
         return watched.model_copy(update={"compared": _decided(context.snapshot.now, policy, comparison)})
     return watched.model_copy(update={"compared": _not_compared(context, policy, comparison)}) if is_over else watched
 
 
 def _is_decisive(comparison: RecordedComparison, policy: RevertPolicy) -> bool:
-    """Returns True if one look is enough."""
     # Until runs in flight count, a row whose runs hang looks no worse than the one before.
     counts_unended = comparison.matures_seconds is None or comparison.unended is not None
     return is_enough(comparison, policy) and (counts_unended or bool(faults(comparison, policy)))
@@ -107,16 +107,21 @@ def runs_needed(policy: RevertPolicy) -> int:
 
 def limits(policy: RevertPolicy) -> Iterator[str]:
     """Yields the limits of p95 and cost as phrases."""
-    if policy.max_p95_ratio is not None:
-        yield f"p95 of its first {runs_needed(policy)} runs is more than {policy.max_p95_ratio:.2f} times that of the version before"
-    if policy.max_cost_ratio is not None:
-        yield f"the cost per run of its first {runs_needed(policy)} runs is more than {policy.max_cost_ratio:.2f} times that of the version before"
+    for figure, _, limit in _limited(policy):
+        yield f"{_SUBJECTS[figure]} of its first {runs_needed(policy)} runs is more than {limit:.2f} times that of the version before"
 
 
 def compared_figures(policy: RevertPolicy) -> str:
     """Returns the names of the compared figures."""
-    named = [name for name, limit in (("p95", policy.max_p95_ratio), ("cost", policy.max_cost_ratio)) if limit is not None]
-    return " and ".join(named)
+    return " and ".join(name for _, name, _ in _limited(policy))
+
+
+def _limited(policy: RevertPolicy) -> Iterator[tuple[str, str, float]]:
+    """Yields each figure that has a limit, with its name in messages and the limit."""
+    if policy.max_p95_ratio is not None:
+        yield P95, "p95", policy.max_p95_ratio
+    if policy.max_cost_ratio is not None:
+        yield COST, "cost", policy.max_cost_ratio
 
 
 def _that_count(comparison: RecordedComparison) -> str:
@@ -143,7 +148,7 @@ def _is_known_bad(comparison: RecordedComparison, policy: RevertPolicy) -> bool:
 
 def faults(comparison: RecordedComparison, policy: RevertPolicy) -> list[str]:
     """Returns a sentence for each figure that exceeds its limit."""
-    return [fault for fault in (_fault(comparison, P95, policy.max_p95_ratio), _fault(comparison, COST, policy.max_cost_ratio)) if fault]
+    return [fault for figure, _, limit in _limited(policy) if (fault := _fault(comparison, figure, limit))]
 
 
 def _decided(now: datetime, policy: RevertPolicy, comparison: RecordedComparison) -> Compared:
@@ -154,23 +159,21 @@ def _decided(now: datetime, policy: RevertPolicy, comparison: RecordedComparison
         runs=comparison.runs,
         p95_ratio=_rounded(comparison.p95),
         cost_ratio=_rounded(comparison.cost),
-        message=("; ".join(faulty) if faulty else "; ".join(_kept(comparison, policy)))[:512],
+        message="; ".join(faulty or _kept(comparison, policy))[:512],
     )
 
 
-def _fault(comparison: RecordedComparison, figure: str, limit: float | None) -> str:
+def _fault(comparison: RecordedComparison, figure: str, limit: float) -> str:
     """Returns why a figure exceeds its limit; empty if it does not."""
     measured = _figure(comparison, figure)
-    if limit is None or measured.ratio is None or measured.ratio <= limit or not measured.regressed:
+    if measured.ratio is None or measured.ratio <= limit or not measured.regressed:
         return ""
     return f"{_described(comparison, figure, _above(measured.ratio, limit))} (at most {limit:.2f}){_node(comparison, figure)}"
 
 
 def _kept(comparison: RecordedComparison, policy: RevertPolicy) -> Iterator[str]:
-    for figure, name, limit in ((P95, "p95", policy.max_p95_ratio), (COST, "cost", policy.max_cost_ratio)):
+    for figure, name, limit in _limited(policy):
         ratio = _figure(comparison, figure).ratio
-        if limit is None:
-            continue
         if comparison.baseline is None:
             yield f"its {name} has no earlier version to compare with"
         elif ratio is None:
@@ -180,9 +183,7 @@ def _kept(comparison: RecordedComparison, policy: RevertPolicy) -> Iterator[str]
 
 
 def _described(comparison: RecordedComparison, figure: str, ratio: str) -> str:
-    if figure == P95:
-        return f"p95 of its first {comparison.runs} runs is {ratio} times that of #{comparison.baseline}"
-    return f"the cost per run of its first {comparison.runs} runs is {ratio} times that of #{comparison.baseline}"
+    return f"{_SUBJECTS[figure]} of its first {comparison.runs} runs is {ratio} times that of #{comparison.baseline}"
 
 
 def _node(comparison: RecordedComparison, figure: str) -> str:

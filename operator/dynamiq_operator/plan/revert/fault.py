@@ -14,10 +14,10 @@ from dynamiq_operator.model.objects import Row, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.trial import ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.history.lifecycle import is_watched
 from dynamiq_operator.plan.observed.pods import ObservedPod
 from dynamiq_operator.plan.observed.run_counts import Begun, RunCounts
 from dynamiq_operator.plan.revert.chance import Rate, is_beyond_chance
-from dynamiq_operator.plan.revert.watch import is_running
 
 CRASHES = 2
 """Restarts of one pod in a crash loop that are enough for a revert, without waiting for other pods to crash."""
@@ -32,7 +32,7 @@ def fault(context: Context) -> str:
     if policy is None or live is None or live.outcome is None or watched is None or watched.row != live.name:
         return ""
     why = ""
-    if is_running(watched, live, context.snapshot.now):
+    if is_watched(watched, live, context.snapshot.now):
         why = _crashing(context.pods, context.snapshot.trial.counts) or _failing(
             context.snapshot.trial.counts, context.snapshot.now, policy, watched, parse_time(live.outcome.at)
         )

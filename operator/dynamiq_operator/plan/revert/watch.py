@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from dynamiq_operator.model.objects import App, Row, format_time, parse_time
 from dynamiq_operator.model.trial import Trial
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.history.lifecycle import RowHistory
+from dynamiq_operator.plan.guards.hold import runs_alike
+from dynamiq_operator.plan.history.lifecycle import RowHistory, is_watched
 from dynamiq_operator.plan.observed.run_counts import Begun
 
 END = 0.05
@@ -23,20 +24,15 @@ def counts_runs(app: App, history: RowHistory, now: datetime) -> bool:
     # A row that just went live, and is not in the App's status yet, stays counted.
     if history.candidate is not None or app.status.live is None or app.status.live.row != history.live.name:
         return True
-    return is_running(app.status.trial, history.live, now)
+    return is_watched(app.status.trial, history.live, now)
 
 
 def is_near_end(app: App, history: RowHistory, now: datetime) -> bool:
     """Returns True if the watch of the live row is about to end."""
     watched, live, policy = app.status.trial, history.live, app.spec.rollout.revert
-    if watched is None or policy is None or not is_running(watched, live, now):
+    if watched is None or policy is None or not is_watched(watched, live, now):
         return False
     return now >= parse_time(watched.until) - max(END * timedelta(seconds=policy.seconds), END_LEAST)
-
-
-def is_running(trial: Trial | None, live: Row | None, now: datetime) -> bool:
-    """Returns True if the live row is watched now."""
-    return trial is not None and live is not None and trial.row == live.name and now < parse_time(trial.until)
 
 
 def trial(context: Context) -> Trial | None:
@@ -86,6 +82,4 @@ def _ran_before(history: RowHistory, app: App, live: Row) -> bool:
     """Returns True if the row that was live before ran the same flow on the same runtime."""
     previous = app.status.live
     before = next((row for row in history.rows if previous is not None and row.name == previous.row), None)
-    if before is None or before.pinned is None or live.pinned is None:
-        return False
-    return (before.pinned.workflow_hash, before.pinned.runtime) == (live.pinned.workflow_hash, live.pinned.runtime)
+    return before is not None and before.pinned is not None and live.pinned is not None and runs_alike(before.pinned, live.pinned)

@@ -128,7 +128,6 @@ def _standing(waits_for: str, waited: timedelta) -> RolloutStatus:
 
 
 def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
-    """Returns how long a rollout may have no progress with this cause."""
     if cause is None or cause.gravity is Gravity.UNTIL_DEADLINE:
         return deadline
     return timedelta(0) if cause.gravity is Gravity.AT_ONCE else min(WITHOUT_PROGRESS, deadline)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Row
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.model.row import Result, Source
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.kinds import is_automation
@@ -63,19 +63,12 @@ def is_of_former_spec(context: Context, record: Row) -> bool:
     return any(names.declared_row(context.app.meta.name, row.content, sequence) == row.name for sequence in before[:-1])
 
 
-def _content(app: App) -> dict[str, Any] | None:
-    """Returns the content of `deploy`, without its author."""
-    if app.spec.deploy is None:
-        return None
-    deploy = app.spec.deploy.as_json()
-    return {name: deploy[name] for name in DEPLOY_FIELDS if name in deploy}
-
-
 def _declared(context: Context) -> tuple[str, dict[str, Any]] | None:
     """Returns name and content of the row for `deploy`; None if the last row made from it has the same content."""
-    content = _content(context.app)
-    if content is None or not context.ledger.known:
+    if context.app.spec.deploy is None or not context.ledger.known:
         return None
+    deploy = context.app.spec.deploy.as_json()
+    content = {name: deploy[name] for name in DEPLOY_FIELDS if name in deploy}  # without its author
     last = _last(context.deploy_rows)
     if last is not None and last.content == content and not _is_due_again(context, last):
         return None

@@ -117,14 +117,11 @@ class _Completion:
             self._waits[row.name] = completion.message
             self._operations[row.name] = self._numbering(row, number)
             return
-        self._end(row, number, Result.FAILED, _final(completion, app.spec.rollout))
+        ended, ending = end_row(context, row, Result.FAILED, _final(completion, app.spec.rollout))
+        self._change(ended, *self._numbering(row, number), *ending)
 
     def _numbering(self, row: Row, number: int | None) -> tuple[Operation, ...]:
         return (CompleteRow(self._context.app, row, number, None),) if number is not None else ()
-
-    def _end(self, row: Row, number: int | None, result: Result, reason: str) -> None:
-        ended, ending = end_row(self._context, row, result, reason)
-        self._change(ended, *self._numbering(row, number), *ending)
 
     def _hindrance(self, row: Row, late: bool) -> Missing | Refused | None:
         """Returns why a row whose write was refused is not pinned now; None if it may be. It fails once a newer row was deployed."""

@@ -77,21 +77,15 @@ def sleep_operations(context: Context) -> Iterator[Operation]:
 
 def is_idle(context: Context) -> bool:
     """Returns True if an awake App may sleep and all of its pods are idle."""
-    config = sleeping_config(context.history.live)
-    is_awake = config is not None and sleep_of(context) is Sleep.AWAKE and hindrance(context) is None
-    return is_awake and config is not None and idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0)
+    return sleep_of(context) is Sleep.AWAKE and _are_idle(context)
 
 
 def may_fall_asleep(context: Context, leads: Slice) -> bool:
     """Returns True if every caller may already reach the gate, and the pods have stayed idle since then."""
-    config, since = sleeping_config(context.history.live), settled_at(leads)
-    if config is None or sleep_of(context) is not Sleep.LEADING or hindrance(context) is not None or context.snapshot.now < since:
+    since = settled_at(leads)
+    if sleep_of(context) is not Sleep.LEADING or context.snapshot.now < since:
         return False
-    return (
-        is_current(context, leads)
-        and is_answered(context.snapshot.endpoints.gate, leads)
-        and idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0, since)
-    )
+    return is_current(context, leads) and is_answered(context.snapshot.endpoints.gate, leads) and _are_idle(context, since)
 
 
 def may_delete_slice(context: Context, leads: Slice) -> bool:
@@ -156,10 +150,15 @@ def slice_problem(children: ObservedChildren, app: App) -> ChildProblem | None:
 
 def _falls_asleep(context: Context, leads: Slice) -> bool:
     """Returns True if the pods were idle at the last reading: the slice then leads to sleep, and not out of it."""
+    return is_current(context, leads) and _are_idle(context)
+
+
+def _are_idle(context: Context, since: datetime | None = None) -> bool:
+    """Returns True if the App may sleep, and its pods have been idle for long enough, also since then."""
     config = sleeping_config(context.history.live)
-    if config is None or hindrance(context) is not None or not is_current(context, leads):
+    if config is None or hindrance(context) is not None:
         return False
-    return idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0)
+    return idle.are_idle(context.snapshot.pods, context.snapshot.now, config.idle_seconds or 0, since)
 
 
 def _write_keys(context: Context) -> Iterator[WriteGateKeys]:
@@ -193,7 +192,6 @@ def _port(endpoints: ObservedEndpoints, app: App) -> int:
 
 
 def _address_type(endpoints: ObservedEndpoints) -> str:
-    """Returns the address type of the Service's own slices."""
     own: list[Manifest] = [each.raw for each in endpoints.slices if not each.is_gates]
     return str(own[0].get("addressType", "IPv4")) if own else "IPv4"
 

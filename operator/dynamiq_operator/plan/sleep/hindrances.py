@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from dynamiq_operator.desired.base import ENDPOINT_SLICE
 from dynamiq_operator.model.gates import GateState
-from dynamiq_operator.model.objects import App, Row, parse_time
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.model.row import Config, ConfigType
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.history.lifecycle import is_watched
 from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.wanted import conversion
@@ -63,8 +63,8 @@ def _hindrances(context: Context) -> Iterator[Hindrance | None]:
     """
     network = context.app.spec.network
     yield _LIMITED if network is not None and network.ingress_from is not None else None
-    is_watched = _is_watched(context.app, context.history.live, context.snapshot.now)
-    yield _DEPLOYING if context.history.candidate is not None or is_watched else None
+    watched = is_watched(context.app.status.trial, context.history.live, context.snapshot.now)
+    yield _DEPLOYING if context.history.candidate is not None or watched else None
     yield _CHANGING if conversion(context) is not None or not runs_target(context) else None
     yield _UNREAD if ENDPOINT_SLICE.kind in context.snapshot.children.denied else None
     yield {GateState.ABSENT: _MISSING, GateState.DOWN: _DOWN, GateState.UNKNOWN: _UNKNOWN}.get(context.snapshot.endpoints.gate.state)
@@ -77,13 +77,6 @@ def knows_keys(context: Context) -> bool:
     return not environment.app_as_served(context).spec.is_private or (
         keys.presence is KeysPresence.PRESENT and context.snapshot.secrets.gate_keys == keys.version
     )
-
-
-def _is_watched(app: App, live: Row | None, now: datetime) -> bool:
-    """Returns True if the live row is being watched, which needs reports of its pods."""
-    trial = app.status.trial
-    is_live = trial is not None and live is not None and trial.row == live.name
-    return is_live and trial is not None and now < parse_time(trial.until)
 
 
 def runs_target(context: Context) -> bool:

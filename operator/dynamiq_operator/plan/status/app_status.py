@@ -15,6 +15,7 @@ from dynamiq_operator.model.row import Result, Source
 from dynamiq_operator.model.settings import ImagePolicy
 from dynamiq_operator.plan.children import variables
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.hold import hold, shown_hold
 from dynamiq_operator.plan.guards.now import standing_guards
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
@@ -24,7 +25,6 @@ from dynamiq_operator.plan.revert.revert_row import good_row
 from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row, name_taken, override
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.status.app_problems import AppProblems, held_back
-from dynamiq_operator.plan.status.archived import archived_condition
 from dynamiq_operator.plan.status.conditions import (
     AVAILABLE,
     CHILDREN,
@@ -38,7 +38,7 @@ from dynamiq_operator.plan.status.conditions import (
     ready,
 )
 from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
-from dynamiq_operator.plan.status.recorded import recorded_condition, redaction_condition
+from dynamiq_operator.plan.status.recorded import archived_condition, recorded_condition, redaction_condition
 from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep_condition
 from dynamiq_operator.plan.status.strategy import strategy_conditions
 from dynamiq_operator.plan.status.trial import trial_condition
@@ -265,11 +265,10 @@ def _overridden(context: Context) -> Condition:
 def _until(context: Context) -> str:
     """Returns how long the running row stays in place of `spec.deploy`."""
     if shown_hold(context) is not None:
-        return f". Changes from Git are on hold. To apply them again: `kubectl dynamiq resume {context.app.meta.name} -n {context.app.meta.namespace}`"
+        return f". {sentences.git_on_hold(context.app)}"
     return " until spec.deploy changes" if not context.guarded and hold(context) is None else ""
 
 
 def _not_made(type_: str, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
-    """Returns a False condition with the reason of the first problem and the messages of all."""
     keys = sorted(problems)
     return condition(type_, False, problems[keys[0]].reason.value, "; ".join(problems[key].message for key in keys))

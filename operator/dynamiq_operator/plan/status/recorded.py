@@ -1,4 +1,4 @@
-"""Derives the conditions of an App's recording, if the operator has a recorder. Ready ignores them."""
+"""Derives the conditions of an App's recording and of its archive. Ready ignores them: runs and rows that wait for either block nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,25 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.children.recording import RECORDED
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.status.conditions import REDACTION, condition
+from dynamiq_operator.plan.observed.archive import ArchiveAnswers
+from dynamiq_operator.plan.sleep.state import serving_pods
+from dynamiq_operator.plan.status.conditions import ARCHIVED, REDACTION, condition
 
 _FROM_NOW = "deploy another version or run `kubectl rollout restart` to record their runs"
 _ASLEEP = "the App has no pod: the next one sends its runs to the recorder"
+_STAY = "rows beyond history.limit stay in the cluster"
+
+
+def archived_condition(app: App, archive: ArchiveAnswers, settings: Settings) -> Condition | None:
+    """Returns the condition Archived; None for an App without an archive."""
+    history = app.spec.history
+    if history is None or not history.archive:
+        return None
+    if settings.recorder is None:
+        return condition(ARCHIVED, False, "NoRecorder", f"{_STAY}: the operator has no recorder, set --recorder")
+    if archive.problem:
+        return condition(ARCHIVED, False, "NotAcknowledged", f"{_STAY} until the archive has them: {archive.problem}")
+    return condition(ARCHIVED, True, "HandedOver", "rows leave the cluster once the archive has them")
 
 
 def redaction_condition(app: App, settings: Settings) -> Condition | None:
@@ -27,7 +42,7 @@ def recorded_condition(context: Context) -> Condition | None:
     recorder, serving = context.snapshot.settings.recorder, context.serving_workload
     if recorder is None or serving is None:
         return None
-    pods = [pod for pod in context.snapshot.pods.observed if pod.pins == (context.serving or "") and not pod.deleting]
+    pods = serving_pods(context)
     others = [pod.recorder for pod in pods if pod.recorder != recorder]
     if not others:
         sends = bool(pods) or recorder_of(serving["spec"]["template"]) == recorder

@@ -45,7 +45,9 @@ def _warm(context: Context) -> Condition:
     if state.available < state.replicas or not state.observed:
         return condition(WARM, False, "NotReady", f"{version} is the standby{until}, but not all of its {state.replicas} pods are ready")
     unaware = f"; {_UNAWARE}" if unaware_pods(context) else ""
-    return condition(WARM, True, "KeptWarm", f"{version} is the standby{until}: {_pods(state.replicas)}{unaware}")
+    return condition(
+        WARM, True, "KeptWarm", f"{version} is the standby{until}: {state.replicas} pod{'' if state.replicas == 1 else 's'}{unaware}"
+    )
 
 
 def _changing(context: Context) -> tuple[str, str] | None:
@@ -66,7 +68,3 @@ def _changing(context: Context) -> tuple[str, str] | None:
     if cause is not None:
         return cause.reason, f"{begun}; until then nothing changes for callers: {cause.message}"
     return "Converting", begun
-
-
-def _pods(number: int) -> str:
-    return f"{number} pod{'' if number == 1 else 's'}"

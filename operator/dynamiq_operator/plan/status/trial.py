@@ -9,13 +9,14 @@ from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.row import Source
 from dynamiq_operator.model.trial import ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.hold import shown_hold
+from dynamiq_operator.plan.history.lifecycle import is_watched
 from dynamiq_operator.plan.operations import Emit
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.revert.comparing import compared_figures, limits, noted_trial, too_short
 from dynamiq_operator.plan.revert.fault import counts_until, fault, is_newest, regressed, silent_pods
 from dynamiq_operator.plan.revert.revert_row import good_row
-from dynamiq_operator.plan.revert.watch import is_running
 from dynamiq_operator.plan.status.conditions import TRIAL, condition
 
 NOTHING_TO_RESTORE = "NothingToRestore"
@@ -31,7 +32,7 @@ def trial_condition(context: Context) -> Condition | None:
     watched = noted_trial(context)
     if live is None or watched is None:
         return condition(TRIAL, False, "NotWatched", "nothing is watched: the next version that goes live will be")
-    why, is_over = fault(context) or regressed(policy, watched, context.snapshot.now), not is_running(watched, live, context.snapshot.now)
+    why, is_over = fault(context) or regressed(policy, watched, context.snapshot.now), not is_watched(watched, live, context.snapshot.now)
     if (followed := _being_reverted(context, live)) is not None:
         return followed
     if is_over and not why:
@@ -67,16 +68,11 @@ def trial_times(context: Context) -> tuple[float, ...]:
 
 def _reverted(context: Context, live: Row) -> str:
     waits = context.app.spec.deploy is not None and shown_hold(context) is not None
-    held = (
-        f". Changes from Git are on hold. To apply them again: `kubectl dynamiq resume {context.app.meta.name} -n {context.app.meta.namespace}`"
-        if waits
-        else ""
-    )
+    held = f". {sentences.git_on_hold(context.app)}" if waits else ""
     return f"{live.spec.message or ''}; {live.title} runs in its place{held}"
 
 
 def _reason_before(app: App) -> str:
-    """Returns the reason of the condition in the App's status; empty if there is none."""
     return next((each.reason for each in app.status.conditions if each.type == TRIAL), "")
 
 
@@ -118,20 +114,14 @@ def _watching(context: Context, policy: RevertPolicy, live: Row, watched: Trial)
     title = live.title
     if silent_pods(context):
         others = "".join(f", or {limit}" for limit in limits(policy))
-        return condition(
-            TRIAL,
-            None,
-            "NoRuns",
-            f"the runtime of {title} reports no runs at port 9090: until {watched.until} it is reverted only if its pods crash{others}",
+        message = (
+            f"the runtime of {title} reports no runs at port 9090: until {watched.until} it is reverted only if its pods crash{others}"
         )
+        return condition(TRIAL, None, "NoRuns", message)
     text = f"{title} is watched until {watched.until}: {_limits(policy, watched)}"
     if policy.compares and context.snapshot.settings.recorder is None:
-        return condition(
-            TRIAL,
-            None,
-            "NoRecorder",
-            f"{text}; its {compared_figures(policy)} cannot be compared: the operator has no recorder, set --recorder",
-        )
+        why = f"its {compared_figures(policy)} cannot be compared: the operator has no recorder, set --recorder"
+        return condition(TRIAL, None, "NoRecorder", f"{text}; {why}")
     more = watched.compared.message if watched.compared is not None else too_short(context.snapshot.trial, context.history.live, policy)
     return condition(TRIAL, True, "Watching", text + (f"; {more}" if more else ""))
 

@@ -18,7 +18,7 @@ from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.operations import Emit
 
 MESSAGE_MAX = 200
-LAST_WORD = timedelta(seconds=10)
+MESSAGE_WITHIN = timedelta(seconds=10)
 """How long the outcome of an ended Job waits for its pod: the pod's termination message arrives with the pod's end."""
 UNSEEN = timedelta(seconds=60)
 """How long after its start a Job may be missing from the informer cache. After that, a missing Job was deleted."""
@@ -66,7 +66,7 @@ def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
 def run_times(context: Context) -> Iterator[float]:
     """Yields the seconds until time alone changes the status of a run."""
     runs, now = context.snapshot.children.runs, context.snapshot.now
-    yield from ((run.ended_at + LAST_WORD - now).total_seconds() for run in runs if run.ended_at and _awaits_message(now, run))
+    yield from ((run.ended_at + MESSAGE_WITHIN - now).total_seconds() for run in runs if run.ended_at and _awaits_message(now, run))
     seen = {run.job for run in runs}
     for known in context.app.status.triggers:
         if not known.ended_at and known.job not in seen and _may_be_unseen(now, known):
@@ -95,7 +95,7 @@ def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> Trig
 
 def _awaits_message(now: datetime, run: TriggerJob) -> bool:
     """Returns True if the Job has ended, and its pod is not known to have ended."""
-    return bool(run.pod and not run.pod.ended and run.ended_at and now < run.ended_at + LAST_WORD)
+    return bool(run.pod and not run.pod.ended and run.ended_at and now < run.ended_at + MESSAGE_WITHIN)
 
 
 def _hindered(settings: Settings, run: TriggerJob) -> str | None:
@@ -111,7 +111,7 @@ def _message_of(run: TriggerJob) -> tuple[str | None, str | None]:
     if run.pod is None:
         return None, None
     try:
-        answer = json.loads(run.pod.last_word)
+        answer = json.loads(run.pod.message)
         message, flow_hash = answer["message"], answer.get("workflowHash")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return (f"its pod ended with {run.pod.why}"[:MESSAGE_MAX] if run.failed and run.pod.why else None), None

@@ -54,7 +54,7 @@ def invalid(app: App) -> dict[str, str]:
 
 def active(app: App, now: datetime) -> list[Trigger]:
     """Returns the triggers that are neither suspended nor expired."""
-    return [trigger for trigger in app.spec.triggers if _status(trigger, now) is triggers.Status.ACTIVE]
+    return [trigger for trigger in app.spec.triggers if triggers.status(trigger.as_json(), now) is triggers.Status.ACTIVE]
 
 
 def trigger_times(app: App, now: datetime) -> Iterator[float]:
@@ -76,7 +76,6 @@ def _times(trigger: Trigger) -> Iterator[datetime]:
 
 
 def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
-    """Returns the CronJobs of an App that serves something."""
     if context.history.target is None:
         return {}
     scheduled = [trigger for trigger in active(context.app, context.snapshot.now) if trigger.schedule is not None and not why_not(trigger)]
@@ -119,10 +118,6 @@ def _own_orphaned(context: Context) -> Iterator[OwnChild]:
         owners = run.raw["metadata"].get("ownerReferences")
         if not owners and not is_ending(run.raw) and run.made_at >= context.app.meta.created:
             yield OwnChild(context.app, run.raw)
-
-
-def _status(trigger: Trigger, now: datetime) -> triggers.Status:
-    return triggers.status(trigger.as_json(), now)
 
 
 def why_not(trigger: Trigger) -> str | None:

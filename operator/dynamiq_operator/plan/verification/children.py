@@ -19,11 +19,7 @@ def verification_operations(context: Context) -> Iterator[Operation]:
     request, progress = request_of(context), context.snapshot.verification.progress
     if request is not None and request.job:
         yield from _evaluate(context, request)
-    digest = (
-        progress.digest
-        if request is not None and progress is not None and progress.pods == request.uids and progress.row == request.row
-        else ""
-    )
+    digest = progress.digest if request is not None and progress is not None and progress.is_of(request.row, request.uids) else ""
     uids = request.uids if request is not None else frozenset[str]()
     for pod in context.snapshot.pods.observed:
         expected = digest if pod.uid in uids else ""
@@ -36,7 +32,6 @@ def verification_operations(context: Context) -> Iterator[Operation]:
 
 
 def _evaluate(context: Context, request: VerificationRequest) -> Iterator[Operation]:
-    """Yields the operations of the evaluation Job."""
     observed = context.snapshot.verification
     progress, job = observed.progress, result.evaluation(observed, request)
     job_spec = request.verify.job

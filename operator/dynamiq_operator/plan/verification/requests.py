@@ -54,7 +54,7 @@ def request_of(context: Context) -> VerificationRequest | None:
     row, verify = unverified
     pods = tuple(pod for pod in context.pods if not pod.deleting and pod.ip)
     uids, progress = frozenset(pod.uid for pod in pods), context.snapshot.verification.progress
-    has_begun = progress is not None and progress.row == row.meta.uid and progress.pods == uids
+    has_begun = progress is not None and progress.is_of(row.meta.uid, uids)
     if not pods or not (has_begun or selection.is_ready(context, context.label)):
         return None
     port = context.target_pins.runtime.port if context.target_pins is not None else None

@@ -14,7 +14,7 @@ from dynamiq_operator.plan.verification.requests import VerificationRequest, req
 from dynamiq_operator.plan.verification.termination_message import MESSAGE_MAX, score_and_message
 from dynamiq_operator.plan.verification.text import SHOWN, shown
 
-TOLD_WITHIN = timedelta(seconds=5)
+MESSAGE_WITHIN = timedelta(seconds=5)
 """How long an ended Job may wait for its pod's message: the two are watched separately. A Job that was killed at its deadline never gets
 one.
 """
@@ -43,7 +43,7 @@ def result_of(context: Context) -> VerificationResult | None:
     if request is None:
         return None
     progress = observed.progress
-    if progress is None or progress.row != request.row or progress.pods != request.uids:
+    if progress is None or not progress.is_of(request.row, request.uids):
         # It begins now, or continues from an earlier operator.
         progress = VerificationProgress(request.row, request.uids, request.began or context.snapshot.now)
     until = progress.since + timedelta(seconds=request.verify.seconds + _uncounted(progress, context.snapshot.now))
@@ -65,10 +65,9 @@ def evaluation(observed: ObservedVerification, request: VerificationRequest) -> 
     """Returns the Job that this operator made to evaluate these pods; None if there is none."""
     # Anyone who may create Jobs can use its name, so the uid decides.
     progress, job = observed.progress, of_name(observed, request)
-    is_made = (
-        job is not None and progress is not None and (progress.row, progress.pods, progress.job) == (request.row, request.uids, job.uid)
-    )
-    return job if is_made and job is not None and job.uid else None
+    if job is None or progress is None or not job.uid:
+        return None
+    return job if progress.is_of(request.row, request.uids) and progress.job == job.uid else None
 
 
 def of_name(observed: ObservedVerification, request: VerificationRequest) -> EvaluationJob | None:
@@ -105,7 +104,7 @@ def _silent_for(job: EvaluationJob, now: datetime) -> timedelta:
     """Returns how long to wait for the message of an ended Job's pod; zero or less if not."""
     if job.ended_at is None or (job.pod is not None and job.pod.exit_code is not None):
         return timedelta()
-    return job.ended_at + TOLD_WITHIN - now
+    return job.ended_at + MESSAGE_WITHIN - now
 
 
 def _failed_job(job: EvaluationJob | None) -> str:
@@ -118,7 +117,7 @@ def _failed_job(job: EvaluationJob | None) -> str:
 
 
 def _score_and_message(job: EvaluationJob | None) -> tuple[float | None, str]:
-    score, message = score_and_message(job.pod.last_word if job is not None and job.pod is not None else "")
+    score, message = score_and_message(job.pod.message if job is not None and job.pod is not None else "")
     return score, shown(message, MESSAGE_MAX)
 
 

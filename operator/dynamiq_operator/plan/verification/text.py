@@ -64,10 +64,7 @@ def _text_without(text: str, fields: set[str], texts: int) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns a JSON object.
-
-    Raises ValueError for a duplicate key: the first value would escape redaction.
-    """
+    """Returns a JSON object. Raises ValueError for a duplicate key: the first value would escape redaction."""
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ValueError("duplicate key")

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.pod_template import checks_keys
 from dynamiq_operator.model.objects import App, Row
+from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import approved_environment, noted_environment
 
@@ -65,7 +65,6 @@ def _awaits_row(context: Context, applied: App | None) -> str:
 
 
 def _not_approved(context: Context, target: Row) -> str:
-    """Returns the message for a target without an approved environment."""
     # Without a workload whose environment is known, nothing shows which parts were changed.
     known = (workloads.as_applied(context.app, each) for each in context.workloads_with(context.workload))
     changed = _changed(context.app, next((each for each in known if each is not None), None))
@@ -77,21 +76,17 @@ def _not_approved(context: Context, target: Row) -> str:
 
 
 def _deploy(app: App) -> str:
-    return f"`kubectl dynamiq deploy {app.meta.name} -n {app.meta.namespace}`"
+    return plugin_command(f"deploy {app.meta.name}", app.meta.namespace)
 
 
 def _changed(app: App, applied: App | None) -> str:
     """Returns the parts of the environment that differ, variables by name; all parts if nothing is known of the applied one."""
     if applied is None:
         return "variables, access and runs"
-    own, theirs = (_by_name(each) for each in (app, applied))
+    own, theirs = ({variable.name: variable for variable in each.spec.variables} for each in (app, applied))
     names = sorted(name for name in own.keys() | theirs.keys() if own.get(name) != theirs.get(name))
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return ", ".join(_parts(app, applied, f"{', '.join(names[:_MOST_NAMES])}{more}")) or "variables, access or runs"
-
-
-def _by_name(app: App) -> Mapping[str, Any]:
-    return {each.name: each for each in app.spec.variables}
 
 
 def _parts(app: App, applied: App, names: str) -> Iterator[str]:
