@@ -28,6 +28,7 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "SECURITY.md",
     "docs/alerts.md",
+    "docs/alerts-details.md",
     "docs/architecture.md",
     "docs/architecture-walks.md",
     "docs/design/*.md",
