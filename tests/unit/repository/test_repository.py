@@ -30,6 +30,7 @@ DOCUMENTS = (
     "docs/alerts.md",
     "docs/alerts-details.md",
     "docs/architecture.md",
+    "docs/architecture-details.md",
     "docs/architecture-walks.md",
     "docs/design/*.md",
     "tests/README.md",
