@@ -28,7 +28,7 @@ PLUGIN = REPOSITORY / "docs" / "plugin.md"
 BACKUP = REPOSITORY / "docs" / "backup.md"
 APPS = REPOSITORY / "docs" / "apps.md"
 RECORDER = REPOSITORY / "docs" / "recorder.md"
-INSTALL = REPOSITORY / "docs" / "install.md"
+INSTALL, BY_KUSTOMIZE = REPOSITORY / "docs" / "install.md", REPOSITORY / "docs" / "install-details.md"
 REVERTS = REPOSITORY / "docs" / "reverts.md"
 GITOPS = REPOSITORY / "docs" / "gitops.md"
 PROMOTION = REPOSITORY / "docs" / "promotion.md"
@@ -75,7 +75,7 @@ def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by
     cluster: Cluster, helm: Path, tmp_path: Path
 ) -> None:
     """Docker is not needed: its commands are only printed."""
-    images, install, values, *_, by_kustomize = blocks(INSTALL)
+    (images, install, values, *_), (by_kustomize,) = blocks(INSTALL), blocks(BY_KUSTOMIZE)
     built = pushed(images, tmp_path)
     assert set(built) == {"operator", "runtime", "recorder"}
     for folder in ("manifests", "crds"):

@@ -269,7 +269,7 @@ def former(api: Api) -> Iterator[Manifest]:
 
 
 def test_the_upgrade_to_serverless_apps_takes_the_step_that_the_documentation_has_and_no_more(api: Api, former: Manifest) -> None:
-    text = (REPOSITORY / "docs" / "upgrading.md").read_text()
+    text = (REPOSITORY / "docs" / "upgrading-details.md").read_text()
     (named,) = re.findall(rf'{WEAKER}="([^"$]*)"', text)
     versions = crd.crd(ROW)["spec"]["versions"]
     refused(api.merge(former, {"spec": {"versions": versions}}), "would keep less than it did, in 2 things", named.splitlines()[0])

@@ -22,7 +22,7 @@ WRITES_MOST = {"first deploy": 10, "new flow": 8, "known flow": 7}
 """The most writes of each deploy, without Events."""
 APPS, LOOKS = (50, 20) if in_full() else (8, 4)
 RESYNC_EVERY = 3.0
-"""Seconds between two Apps whose Access Keys the operator checks by itself, as docs/apps.md says."""
+"""Seconds between two Apps whose Access Keys the operator checks by itself, as docs/apps-details.md says."""
 
 
 @pytest.fixture(scope="module", autouse=True)

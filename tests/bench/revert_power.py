@@ -1,6 +1,6 @@
 """Simulates how often equal versions are reverted, and worse ones detected: `python -m tests.bench.revert_power`, a quarter of an hour.
 
-The operator's own functions judge the simulated deploys. The tables are for docs/reverts.md.
+The operator's own functions judge the simulated deploys. The tables are for docs/reverts-details.md.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ SWITCHED = 20
 SETTLED_WITHIN = 600.0
 WAITING = 20
 ENDING, POLICIES = "make end-waiting", "manifests/admission/guard-approvals.yaml"
-"""Texts of the blocks of docs/upgrading.md that end waiting rows, and that delete policies which an older version lacks."""
+"""Texts of the blocks of docs/upgrading-details.md that end waiting rows, and that delete policies which an older version lacks."""
 
 
 @pytest.fixture

@@ -95,8 +95,8 @@ def install_definitions_of(cluster: Cluster, before: Older) -> None:
 
 
 def step(of: str) -> str:
-    """Returns the one block of commands of docs/upgrading.md that contains this text."""
-    (commands,) = [block for block in blocks(REPOSITORY / "docs" / "upgrading.md") if of in block]
+    """Returns the one block of commands of docs/upgrading-details.md that contains this text."""
+    (commands,) = [block for block in blocks(REPOSITORY / "docs" / "upgrading-details.md") if of in block]
     return commands
 
 

@@ -17,7 +17,7 @@ from dynamiq_operator.kube.watching import WATCH_FOR
 from tests.soak import capacity_figures as figures
 from tests.soak.capacity_figures import FIGURES, MANY, PAGE, REPOSITORY, Size
 
-TASKS = REPOSITORY / "docs" / "capacity.md"
+TASKS, DETAILS = REPOSITORY / "docs" / "capacity.md", REPOSITORY / "docs" / "capacity-details.md"
 UNITS = r"(?:KiB|MiB/s|MiB|GiB|ms|s|min|%|kinds|requests a second)"
 SAID = re.compile(rf"(?<![\w.,])(\d[\d,.]*) ({UNITS})\b")
 NUMBER = re.compile(r"(?<![\w.])-?\d[\d.]*(?:e[+-]\d+)?")
@@ -118,7 +118,7 @@ def test_the_page_has_the_figures_of_the_log_and_no_others() -> None:
 
 def test_what_the_page_says_beside_the_figures_is_so_in_the_code() -> None:
     before, _, rest = PAGE.read_text().partition(figures.BEGIN)
-    text = " ".join((TASKS.read_text() + before + rest.partition(figures.END)[2]).split())
+    text = " ".join((TASKS.read_text() + DETAILS.read_text() + before + rest.partition(figures.END)[2]).split())
     amounts = {f"{number} {unit}" for number, unit in SAID.findall(text)}
     assert amounts == set(LIMITS)
     for each in amounts:

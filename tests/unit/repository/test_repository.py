@@ -28,7 +28,9 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "SECURITY.md",
     "docs/alerts.md",
+    "docs/alerts-details.md",
     "docs/architecture.md",
+    "docs/architecture-details.md",
     "docs/architecture-walks.md",
     "docs/design/*.md",
     "tests/README.md",
@@ -72,7 +74,7 @@ def _names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
 
 def test_every_image_that_a_text_names_has_the_version_of_the_project() -> None:
     found = [(path.relative_to(REPOSITORY).as_posix(), tag) for path, text in texts(*IMAGES_NAMED_IN) for tag in TAG.findall(text)]
-    assert {"docs/install.md", "manifests/base/deployment.yaml", "manifests/api/deployment.yaml"} <= {path for path, _ in found}
+    assert {"docs/install-details.md", "manifests/base/deployment.yaml", "manifests/api/deployment.yaml"} <= {path for path, _ in found}
     stale = sorted({path for path, tag in found if tag != images.version()})
     assert not stale, f"they name another version than {images.version()}: {', '.join(stale)}"
 
