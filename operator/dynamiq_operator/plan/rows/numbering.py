@@ -77,21 +77,23 @@ class _Completion:
         self._context, self._numbers, self._refused = context, numbers, refused
         self._rows = {row.name: row for row in context.history.rows}
         self._known = _known(context, self._rows)
-        self._last = context.ledger.last_pinned
+        self._last, self._ledger = context.ledger.last_pinned, context.ledger
         self._waits = {row.name: refused[row.name].message for row in context.history.unnumbered if row.name in refused}
-        self._changed: list[Row] = []
+        self._changed: set[str] = set()
         self._operations: dict[str, tuple[Operation, ...]] = {}
 
     @property
     def context(self) -> Context:
-        """The context with all completed rows."""
-        return replace(self._context.having(*self._changed), waits={**self._context.waits, **self._waits})
+        """The context with the rows completed so far."""
+        # Rows keep their order, as no sequence changes here. `Context.having` would copy all changes again for each row.
+        history = RowHistory(tuple(self._rows.values()))
+        return replace(self._context, history=history, ledger=self._ledger, waits={**self._context.waits, **self._waits})
 
     def operations(self) -> Iterator[Operation]:
         """Yields the operations in order. Only the newest row gets an Event that its deploy began: it overtakes the others."""
         target = self.context.history.target
         for name, operations in self._operations.items():
-            if target is not None and name == target.name and target.pinned is not None and name in {row.name for row in self._changed}:
+            if target is not None and name == target.name and target.pinned is not None and name in self._changed:
                 yield from events.began(self._context.app, target, target.pinned)
             yield from operations
 
@@ -138,11 +140,12 @@ class _Completion:
         completion = complete(
             row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.snapshot.now
         )
-        return guarded(self._context.having(*self._changed), row, completion) if isinstance(completion, Pinned) else completion
+        return guarded(self.context, row, completion) if isinstance(completion, Pinned) else completion
 
     def _change(self, row: Row, *operations: Operation) -> None:
         self._rows[row.name] = row
-        self._changed.append(row)
+        self._changed.add(row.name)
+        self._ledger = self._ledger.having([row])
         self._operations[row.name] = operations
 
 
