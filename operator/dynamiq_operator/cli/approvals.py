@@ -77,9 +77,5 @@ def _data(plan: ApprovalPlan, preview: Preview | None) -> dict[str, Any]:
 def _print_outcome(context: CommandContext, plan: ApprovalPlan, made: dict[str, Any]) -> None:
     from dynamiq_operator.actions.approvals import outcome_lines
 
-    how = context.options.output
-    if how == "name":
-        context.out.lines([output.named("Approval", made["metadata"]["name"])])
-    elif how is not None:
-        context.out.lines([output.formatted(made, how)])
-    (context.out if how is None else context.err).lines(safe(line) for line in [*outcome_lines(plan, made), *plan.warnings])
+    is_data = context.print_data(made, [output.named("Approval", made["metadata"]["name"])])
+    (context.err if is_data else context.out).lines(safe(line) for line in [*outcome_lines(plan, made), *plan.warnings])

@@ -101,9 +101,7 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
     """
     options = context.options
     if options.preview:
-        if options.output not in (None, "name"):
-            context.out.lines([output.formatted(data, options.output)])
-        else:
+        if not context.print_data(data):
             context.out.preview(lines)
         return False
     if not options.yes and not can_ask():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli import output
 from dynamiq_operator.cli.connection import Connection
 from dynamiq_operator.cli.kubectl_flags import CommandLine
 from dynamiq_operator.cli.output import Screen
@@ -55,6 +57,17 @@ class CommandContext:
         from dynamiq_operator.actions.history import find_row  # imports the models
 
         return find_row(self.api, self.namespace, self.options.app, row)
+
+    def print_data(self, data: Any, names: Iterable[str] | None = None) -> bool:
+        """Prints data as `-o` asks for it, or `names` for `-o name`. Returns False, and prints nothing, if the output is for people."""
+        how = self.options.output
+        if how == "name" and names is not None:
+            self.out.lines(names)
+        elif output.is_data(how):
+            self.out.lines([output.formatted(data, how)])
+        else:
+            return False
+        return True
 
     @cached_property
     def namespace(self) -> str:

@@ -73,11 +73,9 @@ def in_words(progress: Progress) -> str:
 
 
 def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int:
-    how = context.options.output
-    if how is not None:
-        context.out.lines([output.named("Deployment", row.name) if how == "name" else output.formatted(as_data(row), how)])
+    is_data = context.print_data(as_data(row), [output.named("Deployment", row.name)])
     if row.reason is None and row.status in (Phase.LIVE, Phase.SUPERSEDED):
-        if how is None:
+        if not is_data:
             context.out.lines(
                 [f"{safe(row.app)}: {safe(title(row))} is {context.out.status(Phase.LIVE)} after {duration_in_words(elapsed)}"]
             )
@@ -89,14 +87,12 @@ def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int
 
 def _report_waiting(context: CommandContext, namespace: str, row: HistoryRow) -> int:
     """Reports a waiting row, which is no failure: it goes on once nothing blocks it. Returns UNDER_WAY."""
-    how = context.options.output
-    if how is not None:
-        context.out.lines([output.named("Deployment", row.name) if how == "name" else output.formatted(as_data(row), how)])
+    is_data = context.print_data(as_data(row), [output.named("Deployment", row.name)])
     lines = [
         f"{row.app}: {title(row)} waits: {row.waits}",
         f"{'it continues after that' if asks_somebody(row.waits or '') else 'nobody has to act'}; see {context.see(row.app, namespace)}",
     ]
-    (context.out if how is None else context.err).lines(safe(line) for line in lines)
+    (context.err if is_data else context.out).lines(safe(line) for line in lines)
     return UNDER_WAY
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import confirm, output, parsing, run_arguments
+from dynamiq_operator.cli import confirm, parsing, run_arguments
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.model.recorder import COUNTED
@@ -54,9 +54,7 @@ def run(context: CommandContext) -> int:
     if not confirm.agreed(context, lines, data):
         return 0 if options.preview else confirm.declined(context)
     deleted = recorder.delete(path, chosen)
-    if output.is_data(options.output):
-        context.out.lines([output.formatted({"deleted": deleted}, options.output)])
-    else:
+    if not context.print_data({"deleted": deleted}):
         context.err.lines([f"runs of {safe(app)} that are deleted: {deleted}"])
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli import parsing
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow
@@ -32,9 +32,7 @@ def run(context: CommandContext) -> int:
     before, api = _find(context, context.api, context.options.before)
     after, api = _find(context, api, context.options.after)
     compared = compare(api, before, after)
-    if context.options.output is not None:
-        context.out.lines([output.formatted(_data(before, after, compared), context.options.output)])
-    else:
+    if not context.print_data(_data(before, after, compared)):
         context.out.preview(_lines(before, after, compared))
     return 0
 

@@ -40,18 +40,15 @@ def run(context: CommandContext) -> int:
     path = f"/apis/{API_VERSION}{where}/apps"
     apps = (_app(raw) for page in pages_at(context.api, path) for raw in page["items"])
     shown = list(islice(apps, context.options.limit))
-    if how == "name":
-        context.out.lines(output.named("App", app["name"]) for app in shown)
-    elif output.is_data(how):
-        context.out.lines([output.formatted(shown, how)])
-    elif not shown:
+    if context.print_data(shown, (output.named("App", app["name"]) for app in shown)):
+        return 0
+    if not shown:
         context.err.lines([f"no App in {'any namespace' if everywhere else f'namespace {safe(context.namespace)}'}"])
     else:
         now, is_wide = datetime.now(UTC), how == "wide"
         rows = [[*_cells(app, now, everywhere), *(_wide(app) if is_wide else ())] for app in shown]
         header = [*(["NAMESPACE"] if everywhere else []), *COLUMNS, *(WIDE if is_wide else ())]
-        table = Table(header, rows, context.out, cut="" if is_wide else "HOSTNAME")
-        context.out.lines([table.header(), *map(table.row, rows)])
+        context.out.lines(Table(header, rows, context.out, cut="" if is_wide else "HOSTNAME").lines())
     return 0
 
 

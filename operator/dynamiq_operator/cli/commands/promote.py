@@ -164,10 +164,7 @@ def _into_file(context: CommandContext, file: str) -> int:
     if not confirm.agreed(context, bundle.lines(file), bundle.as_json(file)):
         return 0 if context.options.preview else confirm.declined(context)
     _write(bundle, file)
-    how = context.options.output
-    if how is not None:
-        context.out.lines([output.named("Deployment", bundle.row) if how == "name" else output.formatted(bundle.as_json(file), how)])
-    else:
+    if not context.print_data(bundle.as_json(file), [output.named("Deployment", bundle.row)]):
         context.out.lines([safe(f"{file} is written. To deploy row {bundle.row}: `{bundle.apply(file)}`")])
     return 0
 

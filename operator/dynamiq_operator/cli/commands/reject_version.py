@@ -86,10 +86,6 @@ def _ended(context: CommandContext) -> int:
 
 
 def _print(context: CommandContext, made: list[Manifest], lines: list[str]) -> None:
-    how = context.options.output
-    if how == "name":
-        context.out.lines(output.named("Rejection", each["metadata"]["name"]) for each in made)
-    elif how is not None:
-        context.out.lines([output.formatted(made[0] if len(made) == 1 else made, how)])
-    else:
+    names = (output.named("Rejection", each["metadata"]["name"]) for each in made)
+    if not context.print_data(made[0] if len(made) == 1 else made, names):
         context.out.lines(safe(line) for line in lines)

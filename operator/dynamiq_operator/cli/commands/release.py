@@ -44,11 +44,7 @@ def run(context: CommandContext) -> int:
         context.err.lines([f"the draft of {planned.workflow} is {planned.before} already: {confirm.NOTHING_DONE}"])
         return 0
     made = perform_release(api, planned)
-    if options.output == "name":
-        context.out.lines([output.named("WorkflowVersion", made["metadata"]["name"])])
-    elif options.output is not None:
-        context.out.lines([output.formatted(made, options.output)])
-    else:
+    if not context.print_data(made, [output.named("WorkflowVersion", made["metadata"]["name"])]):
         version = made["spec"]["version"]
         context.out.lines([f"{planned.workflow} {version} is released: deploy it by {context.hint(f'deploy APP --version {version}')}"])
     return 0

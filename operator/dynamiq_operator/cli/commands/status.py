@@ -43,15 +43,11 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
-    how, name = context.options.output, context.options.app
+    name = context.options.app
     state = _read(context, name)
-    if how == "name":
-        context.out.lines([output.named("App", name)])
-    elif how not in (None, "wide"):
-        context.out.lines([output.formatted(_data(context.namespace, state), how)])
-    else:
+    if not context.print_data(_data(context.namespace, state), [output.named("App", name)]):
         context.out.lines([context.out.paint("bold", f"{safe(name)} in {safe(context.namespace)}")])
-        context.out.lines(_lines(context.out, state, is_wide=how == "wide"))
+        context.out.lines(_lines(context.out, state, is_wide=context.options.output == "wide"))
     return 0
 
 

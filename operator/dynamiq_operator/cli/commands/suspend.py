@@ -35,11 +35,7 @@ def run(context: CommandContext) -> int:
     if not confirm.agreed(context, plan.lines(), data):
         return 0 if options.preview else confirm.declined(context)
     made = perform_suspension(context.api, plan)
-    if options.output == "name":
-        context.out.lines([output.named("App", options.app)])
-    elif options.output is not None:
-        context.out.lines([output.formatted(made, options.output)])
-    else:
+    if not context.print_data(made, [output.named("App", options.app)]):
         off = f": {context.hint(f'suspend {options.app} --off')} ends that"
         context.out.lines([safe(f"{options.app} {'is suspended' + off if plan.suspend else 'is resumed'}")])
     return 0

@@ -43,9 +43,7 @@ def run(context: CommandContext) -> int:
 
     options = context.options
     plan = plan_sync(context.api, context.namespace, options.app, message=options.message, full=options.full)
-    if options.output is not None:
-        context.out.lines([output.formatted(plan.as_json(), options.output)])
-    else:
+    if not context.print_data(plan.as_json()):
         context.err.preview([*plan.sentences(), *_diff(plan)])
         if not plan.is_in_sync:
             context.out.write(output.as_manifests([*([plan.version] if plan.version is not None else []), plan.patch], []))
