@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import output, parsing
-from dynamiq_operator.cli.context import NobodyToAsk
+from dynamiq_operator.cli.context import CommandContext, NobodyToAsk
 from dynamiq_operator.cli.progress import followed
 from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.deploy import PreviewedDeploy
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
 
 FOLLOW_SECONDS = 600.0
@@ -86,7 +85,7 @@ def perform_and_follow(
     """Shows the preview, asks, performs the plan, and follows its row; returns the exit code."""
     options = context.options
     if not agreed(context, lines, data):
-        return 0 if options.preview else declined(context)
+        return nothing_done(context)
     name = perform()["metadata"]["name"]
     if options.no_wait:
         context.out.lines([output.named("Deployment", name) if options.output == "name" else name])
@@ -120,6 +119,9 @@ def can_ask() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def declined(context: CommandContext) -> int:
+def nothing_done(context: CommandContext) -> int:
+    """Returns the exit code without an agreement: 0 after a preview, else 1, and a sentence says that nothing was done."""
+    if context.options.preview:
+        return 0
     context.err.lines([NOTHING_DONE])
     return 1

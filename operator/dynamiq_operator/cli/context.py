@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output
-from dynamiq_operator.cli.connection import Connection
-from dynamiq_operator.cli.kubectl_flags import CommandLine
-from dynamiq_operator.cli.output import Screen
-from dynamiq_operator.cli.transport import Transport
 from dynamiq_operator.model.text import plugin_command
 
+# Every command imports this module, also for the completion of its options, which needs neither HTTP nor the models.
 if TYPE_CHECKING:
     import argparse
 
+    from dynamiq_operator.cli.connection import Connection
+    from dynamiq_operator.cli.kubectl_flags import CommandLine
+    from dynamiq_operator.cli.output import Screen
+    from dynamiq_operator.cli.transport import Transport
     from dynamiq_operator.model.objects import App, Manifest
 
 

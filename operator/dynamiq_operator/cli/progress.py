@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import output
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.errors import ApiError
@@ -17,7 +18,6 @@ from dynamiq_operator.views.history import HistoryRow, duration_in_words, title
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.follow import Progress
-    from dynamiq_operator.cli.context import CommandContext
 
 UNDER_WAY = 3
 """Exit code: the deploy waits, or was still under way at the timeout."""

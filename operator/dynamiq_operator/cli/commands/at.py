@@ -6,17 +6,14 @@ import argparse
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import parsing, report_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.views.audited import AuditedRow
 from dynamiq_operator.views.history import compute_in_words, config_in_words, title
 from dynamiq_operator.views.live_at import LiveAt, LiveAtSearch, as_data
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 NOTHING_LIVE = 3
 COLUMNS = ("APP", "VERSION", "ROW", "RUNTIME", "LIVE FROM", "LIVE UNTIL", "CREATED BY", "APPROVED BY")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.model.recorder import Verdict
 from dynamiq_operator.views import runs as view
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 REGRESSED, UNDECIDED = 3, 4
 """Exit codes with --exit-code."""

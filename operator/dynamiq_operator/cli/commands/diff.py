@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.comparison import RowDiff
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import errors
@@ -23,7 +24,6 @@ from dynamiq_operator.views.history import HistoryRow, history, newest_first
 
 # Imports that load pydantic's models stay inside functions: they would double the time to the first line.
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.cli.deployable_rows import DeployableRows
     from dynamiq_operator.cli.row_figures import RowFigures
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import confirm, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.access_keys import KeyPlan
-    from dynamiq_operator.cli.context import CommandContext
 
 ANNOUNCED, UNANNOUNCED = "in a few seconds, a minute at most", "within 60 to 90 s"
 """When a change takes effect: announced to the operator, or left to the kubelets."""
@@ -69,7 +69,7 @@ def _revoke(context: CommandContext) -> int:
         raise Refusal(f"name the key to revoke: {context.hint(f'keys list {options.app}')} lists them")
     plan = plan_revocation(context.api, context.namespace, options.app, options.name)
     if not confirm.agreed(context, _lines(plan), _data(plan)):
-        return 0 if options.preview else confirm.declined(context)
+        return confirm.nothing_done(context)
     when = ANNOUNCED if perform_key(context.api, plan).is_announced else UNANNOUNCED
     context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is revoked: calls with it are refused {when}"])
     return 0

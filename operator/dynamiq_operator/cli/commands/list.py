@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.model.manifests import API_VERSION, GuardReason, Manifest, parse_time
 from dynamiq_operator.views.sleep import ASLEEP, is_asleep
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("NAME", "VERSION", "STATUS", "HOSTNAME", "AGE")
 WIDE = ("ROW", "RUNTIME", "URL")

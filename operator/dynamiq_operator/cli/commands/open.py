@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model import names
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.manifests import RowKind
 from dynamiq_operator.views.columns import as_data
@@ -13,7 +14,6 @@ from dynamiq_operator.views.history import HistoryRow, title
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.guards import AppGuards
-    from dynamiq_operator.cli.context import CommandContext
 
 WOULD_WAIT = 3
 NOTHING = "it would not wait"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import output, parsing, report_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.model.archive import InCluster
 from dynamiq_operator.model.manifests import format_time, parse_time
 from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views import report as view
 from dynamiq_operator.views.audited import COLUMNS, TABLE
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 DOES_NOT_FIT = 1
 EXITS = (

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from dynamiq_operator.cli import parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.kube.api import METADATA, pages_at
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.manifests import API_VERSION
 from dynamiq_operator.views import runs as view
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("NODE", "STATUS", "BEGAN", "TIME", "TOKENS", "COST", "MODEL")
 WHY_NOT = {

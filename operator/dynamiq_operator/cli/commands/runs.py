@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dynamiq_operator.cli import output, parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.new_runs import OVERTAKEN, WATCHED_MOST, NewRuns
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import Query, RecorderClient
 from dynamiq_operator.model.recorder import RunSort, RunStatus
 from dynamiq_operator.views import runs as view
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("RUN", "STARTED", "STATUS", "DURATION", "TOKENS", "COST", "ROW", "TRIGGER")
 WIDE = ("VERSION", "MODELS", "SESSION", "USER", "TAGS", "REASON")

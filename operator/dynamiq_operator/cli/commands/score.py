@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynamiq_operator.cli import parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import RecorderClient
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:

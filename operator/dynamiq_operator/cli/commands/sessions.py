@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynamiq_operator.cli import parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import PAGE_MOST, RecorderClient
 from dynamiq_operator.views import runs as view
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("SESSION", "USER", "RUNS", "FAILED", "FIRST", "LAST", "TOKENS", "COST")
 

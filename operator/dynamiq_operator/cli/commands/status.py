@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.model.manifests import Phase, RowKind
 from dynamiq_operator.views.columns import as_data
@@ -15,7 +16,6 @@ from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.workloads import IdleWorkload, Pods
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.model.objects import App
     from dynamiq_operator.model.rollout import Rollout
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.views.flow_diff import flow_diff
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.sync import SyncPlan
-    from dynamiq_operator.cli.context import CommandContext
 
 DIFFERS = 3
 """Exit code with --exit-code: Git differs from what is live."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import api as requests
@@ -23,7 +24,6 @@ from dynamiq_operator.model.ownership import is_nobodys
 from dynamiq_operator.views.verdict import check
 
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.cli.export import Exported
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dynamiq_operator import __version__
 from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.manifests import API_VERSION, GROUP
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 OPERATOR = "/apis/apps/v1/deployments"
 SELECTOR = "app.kubernetes.io/name=dynamiq-operator"
