@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.gates import GateState
+from dynamiq_operator.model.guards import RowOf
 from dynamiq_operator.model.kinds import ROW, RUNTIME, WORKFLOW_VERSION
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import App, Row, Runtime, Version, format_time
@@ -26,7 +27,6 @@ from dynamiq_operator.model.row import (
     ConfigType,
     Pinned,
     Promoted,
-    Restored,
     Result,
     Source,
 )
@@ -93,7 +93,7 @@ class _Release:
     version: str
     flow_hash: str
     description: str | None
-    restores: Restored | None = None
+    restores: RowOf | None = None
     ran_on: PinnedRuntime | None = None
     """The runtime of the row that is restored."""
 
@@ -199,7 +199,7 @@ def _restored(row: Row, known: Known) -> _Release | Missing | Refused:
         restored.pinned.workflow_version,
         restored.pinned.workflow_hash,
         restored.pinned.description,
-        Restored(row=restored.name, sequence=restored.sequence),
+        RowOf(row=restored.name, sequence=restored.sequence),
         restored.pinned.runtime,
     )
 
