@@ -22,20 +22,8 @@ DEPLOY_EXITS = (
     " 4 the plan changed after the preview, and nothing was done; 130 interrupted: the deploy continues"
 )
 NOTHING_DONE = "nothing was done"
-QUESTIONS = {
-    "deploy": "Deploy",
-    "rollback": "Roll back",
-    "promote": "Promote",
-    "release": "Release",
-    "keys": "Revoke",
-    "delete-runs": "Delete",
-    "approve": "Approve",
-    "resume": "Resume",
-    "reject": "Reject",
-    "withdraw": "Withdraw",
-    "reject-version": "Go on",
-    "suspend": "Go on",
-}
+QUESTIONS = {"rollback": "Roll back", "keys": "Revoke", "delete-runs": "Delete", "reject-version": "Go on", "suspend": "Go on"}
+"""Questions that are not the command's own name."""
 
 
 def add_runtime(command: parsing.Parser) -> None:
@@ -111,7 +99,7 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
     if options.yes:
         return True
     context.api.patience.heard()
-    context.err.write(f"\n{QUESTIONS[options.command]}? [y/N] ")
+    context.err.write(f"\n{QUESTIONS.get(options.command, options.command.capitalize())}? [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

@@ -107,8 +107,6 @@ def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) ->
 
 
 class _ProgressLine:
-    """The line that shows progress."""
-
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._last = ""

@@ -309,7 +309,6 @@ def complete_config(requested: Config | None, live: Config | None, runtime: Pinn
 
 
 def _server_scaling(requested: Config, kept: Config) -> Config | Refused:
-    """Returns the autoscaling of a server."""
     misplaced = [field for field in SERVERLESS_FIELDS if field in requested.as_json()]
     if misplaced:
         return Refused(f"the config is of type server, which has no {misplaced[0]}: remove it, or give type serverless with it")

@@ -68,7 +68,6 @@ def _find(context: CommandContext, api: Api, row: str) -> tuple[Manifest, Api]:
 
 
 def _lines(before: Manifest, after: Manifest, compared: RowDiff) -> list[str]:
-    """Returns what changed between two rows, as lines of a preview."""
     from dynamiq_operator.actions.comparison import UNREAD
     from dynamiq_operator.views.preview import differences
 
