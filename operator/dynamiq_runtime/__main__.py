@@ -153,7 +153,6 @@ def _refuse(message: str, code: int) -> int:
 
 
 def _write_termination_message(line: str) -> None:
-    """Writes the pod's termination message."""
     try:
         descriptor = os.open(os.environ.get("TERMINATION_LOG", "/dev/termination-log"), os.O_WRONLY | os.O_TRUNC)
     except OSError:

@@ -4,60 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime.callers import TRIGGER
-from dynamiq_runtime.engine import FAILED, Engine, NodeRun, Report, RunFailedError
+from dynamiq_runtime.engine import FAILED, Engine, NodeRun, RunFailedError
 from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.logs import log, now
 from dynamiq_runtime.metrics import Metrics
+from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError
 
 if TYPE_CHECKING:
-    from dynamiq_runtime.content import Excerpt
     from dynamiq_runtime.recording import Recording
     from dynamiq_runtime.traces import Traces
 
-Serializer = Callable[[Any, dict[str, Any]], Any]  # (output, run) to the data of the response's body
 RETRY_AFTER = "1"
-UNFINISHED = ("timed_out", "cut_off", "abandoned")
-
-
-@dataclass
-class Run:
-    """One run. Times are nanoseconds since 1970; `ended` is 0 before it was counted. A run whose caller left before its end is abandoned.
-
-    `reason`: the code of an error. `first_chunk`: when the first part of its answer was streamed, 0 if none was. `error`, `input`, `output`:
-    None if the App does not record them. `verifies`: True for a case of a verification, which is neither counted nor recorded.
-    """
-
-    given: Mapping[str, Any]
-    serialize: Serializer
-    headers: Mapping[str, str]
-    verifies: bool = False
-    report: Report = field(default_factory=Report)
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    began: int = field(default_factory=time.time_ns)
-    started_at: str = field(default_factory=now)
-    ended: int = 0
-    outcome: str = "abandoned"
-    reason: str | None = None
-    began_running: bool = False
-    first_chunk: int = 0
-    error: str | None = None
-    input: Excerpt | None = None
-    output: Excerpt | None = None
-
-    @property
-    def was_answered(self) -> bool:
-        """True if its thread ended by itself."""
-        return self.outcome not in UNFINISHED
 
 
 class RunExecutor:

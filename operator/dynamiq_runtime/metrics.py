@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
@@ -38,37 +39,20 @@ class Metrics:
     def __init__(self, settings: Settings, waiting: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.runs = Counter("dynamiq_runtime_runs", "Runs that ended, by outcome.", ["outcome"], registry=self.registry)
+        counter = partial(Counter, registry=self.registry)
+        self.runs = counter("dynamiq_runtime_runs", "Runs that ended, by outcome.", ["outcome"])
         self.latency = Histogram(
             "dynamiq_runtime_run_duration_seconds", "Time from request to answer.", buckets=BUCKETS, registry=self.registry
         )
         self.in_flight = Gauge("dynamiq_runtime_runs_in_flight", "Runs under way.", registry=self.registry)
         queued = Gauge("dynamiq_runtime_runs_waiting", "Runs that wait for others to end.", registry=self.registry)
         queued.set_function(waiting)
-        self._refused = Counter(
-            "dynamiq_runtime_requests_refused",
-            "Requests that started no run, by the error's code.",
-            ["code"],
-            registry=self.registry,
-        )
-        self._tokens = Counter(
-            "dynamiq_runtime_tokens", "Tokens that nodes report, by the flow's node and kind.", ["node", "kind"], registry=self.registry
-        )
-        self._cost = Counter(
-            "dynamiq_runtime_cost_usd", "US dollars that nodes report, by the flow's node.", ["node"], registry=self.registry
-        )
-        self._by_trigger = Counter(
-            "dynamiq_runtime_runs_by_trigger", "Runs that a trigger started, by its name.", ["trigger"], registry=self.registry
-        )
-        self._unpriced = Counter(
-            "dynamiq_runtime_unpriced_calls",
-            "Calls of models without a known price, by the flow's node.",
-            ["node"],
-            registry=self.registry,
-        )
-        self._dropped = Counter(
-            "dynamiq_runtime_records_dropped", "Runs whose records were dropped, since no recorder took them.", registry=self.registry
-        )
+        self._refused = counter("dynamiq_runtime_requests_refused", "Requests that started no run, by the error's code.", ["code"])
+        self._tokens = counter("dynamiq_runtime_tokens", "Tokens that nodes report, by the flow's node and kind.", ["node", "kind"])
+        self._cost = counter("dynamiq_runtime_cost_usd", "US dollars that nodes report, by the flow's node.", ["node"])
+        self._by_trigger = counter("dynamiq_runtime_runs_by_trigger", "Runs that a trigger started, by its name.", ["trigger"])
+        self._unpriced = counter("dynamiq_runtime_unpriced_calls", "Calls of models without a known price, by the flow's node.", ["node"])
+        self._dropped = counter("dynamiq_runtime_records_dropped", "Runs whose records were dropped, since no recorder took them.")
         self._triggers: set[str] = set()
         Info("dynamiq_runtime", "What is served, and by what.", registry=self.registry).info(
             {

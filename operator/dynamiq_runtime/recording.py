@@ -11,20 +11,17 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
 
 from dynamiq_runtime.batches import Batch, Delivery, Outcome
 from dynamiq_runtime.callers import facts_of
 from dynamiq_runtime.content import Content
-from dynamiq_runtime.engine import Report, given_up
+from dynamiq_runtime.engine import given_up
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.otlp import HEAD, SpanWriter, tail
 from dynamiq_runtime.recorder_client import Recorder
 from dynamiq_runtime.records import RECORD_LIMIT, Record, RecordQueue, bytes_of, without_content
+from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
-
-if TYPE_CHECKING:
-    from dynamiq_runtime.content import Excerpt
 
 PERIOD = 1.0  # seconds for which a run waits for others
 FULL = 200  # runs that are sent without waiting
@@ -36,26 +33,6 @@ SLICE, PAUSE = 0.0002, 0.0005
 """Seconds of writing at a time, and of the pause after it: while Python writes JSON no other thread runs."""
 COMPRESSED_AT_ONCE = 16 << 10  # characters
 GZIP, FASTEST = 31, 1  # zlib's
-
-
-class RecordedRun(Protocol):
-    """The data of an ended run that its record needs; times in nanoseconds since 1970."""
-
-    id: str
-    outcome: str
-    reason: str | None
-    began: int
-    ended: int
-    first_chunk: int
-    headers: Mapping[str, str]
-    report: Report
-    error: str | None
-    input: Excerpt | None
-    output: Excerpt | None
-
-    @property
-    def was_answered(self) -> bool:
-        """True if its thread ended by itself."""
 
 
 class Recording:
@@ -83,7 +60,7 @@ class Recording:
         """Returns the extractor of content for a new run; None if the App records none."""
         return None if self._redaction is None else Content(self._redaction)
 
-    def add(self, run: RecordedRun, trace_id: str | None) -> str:
+    def add(self, run: Run, trace_id: str | None) -> str:
         """Adds an ended run and returns the id of its trace: `trace_id`, else its caller's, else its own. No I/O."""
         caller, report = facts_of(run.headers), run.report
         self._last_seq += 1

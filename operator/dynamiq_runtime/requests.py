@@ -69,16 +69,21 @@ def _most_bytes(request: web.Request) -> int:
     return min(length, request.client_max_size) if length > SMALL else 0
 
 
+def bearer(request: web.Request) -> str:
+    """Returns the key that a request sends; empty if it sends none."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
 def require_key(request: web.Request, keys: AccessKeys | None) -> None:
     """Checks the key; a public App (`keys` is None) needs none. Raises HttpError: 401 without a key, 403 with a wrong one."""
     if keys is None:
         return
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
+    if not (key := bearer(request)):
         error = HttpError(401, "unauthorized", "this App is private: send `Authorization: Bearer <access key>`")
         error.headers["WWW-Authenticate"] = "Bearer"
         raise error
-    if not keys.allow(key.strip()):
+    if not keys.allow(key):
         raise HttpError(403, "forbidden", "this App has no such Access Key")
 
 

@@ -22,7 +22,7 @@ from dynamiq_runtime.delivery import deliver, write
 from dynamiq_runtime.engine import Engine
 from dynamiq_runtime.errors import HttpError, from_aiohttp
 from dynamiq_runtime.events import HEADERS, ChunkStream, encode_event
-from dynamiq_runtime.execution import RETRY_AFTER, Run, RunExecutor, Serializer
+from dynamiq_runtime.execution import RETRY_AFTER, RunExecutor
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
@@ -30,6 +30,7 @@ from dynamiq_runtime.metrics_server import MetricsServer
 from dynamiq_runtime.ports import listen
 from dynamiq_runtime.relay import Relay
 from dynamiq_runtime.requests import Bodies, parse_run_request, require_key
+from dynamiq_runtime.run import Run, Serializer
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.standby import Standby
 from dynamiq_runtime.threads import RunThreads, in_thread
@@ -135,7 +136,6 @@ class Server:
         return await self._serve(request, lambda output, run: {"data": {**run, "output": output}})
 
     async def _take_traces(self, request: web.Request) -> web.StreamResponse:
-        """Relays traces."""
         # Not a call of the App: tracing runs elsewhere must not keep a pod awake.
         if self._keys is None:
             raise HttpError(

@@ -6,9 +6,6 @@ continued. No span has input, output or error text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -19,21 +16,11 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dynamiq_runtime import __version__
-from dynamiq_runtime.engine import FAILED, NodeRun, Report, Usage
+from dynamiq_runtime.engine import FAILED, NodeRun, Usage
+from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
 
 FLUSH = 3000  # milliseconds that a stop waits for unsent spans
-
-
-class EndedRun(Protocol):
-    """The data of an ended run that its span needs; times in nanoseconds since 1970."""
-
-    id: str
-    outcome: str
-    began: int
-    ended: int
-    report: Report
-    headers: Mapping[str, str]
 
 
 class Traces:
@@ -53,7 +40,7 @@ class Traces:
         }
         self._caller = TraceContextTextMapPropagator()
 
-    def record(self, run: EndedRun) -> str:
+    def record(self, run: Run) -> str:
         """Adds an ended run and returns its trace's id, 32 hexadecimal digits."""
         caller = self._caller.extract({key.lower(): value for key, value in run.headers.items()})
         attributes = {**self._attributes, "dynamiq.run.id": run.id, "dynamiq.run.outcome": run.outcome}

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from dynamiq_runtime.requests import bearer
+
 HEADER = "X-Dynamiq-Verification"
 """The header of a call that must run as a verification or not at all."""
 NOTE = re.compile(rb'dynamiq\.getdynamiq\.ai/verification="([0-9a-f]{64})"')
@@ -29,13 +31,10 @@ class Verification:
 
     def takes(self, request: web.Request) -> bool:
         """Returns True if a request has the key."""
-        if self._file is None:
-            return False
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        if self._file is None or not (key := bearer(request)):
             return False
         self._check_file(self._file)
-        digest = hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).hexdigest().encode()
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest().encode()
         return self._digest is not None and hmac.compare_digest(digest, self._digest)
 
     def _check_file(self, file: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.patience import WAITING
 from dynamiq_operator.cli.recorder import NotThere, RecorderClient, path_of
 from dynamiq_operator.kube import api as requests
@@ -21,7 +22,6 @@ from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.archived_row import WithArchivedRow
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.cli.patience import Patience
     from dynamiq_operator.kube.api import Api
 

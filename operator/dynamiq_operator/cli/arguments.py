@@ -43,7 +43,9 @@ COMMANDS = {
     "report": "report the deploys of a period: authors, approvals, outcomes, and whether each history is intact",
     "at": "show what was live at a time",
 }
-"""The summary of each command, in the order of the help. Its module in `commands` has `add_arguments` and `run`."""
+"""The summary of each command, in the order of the help."""
+MODULES = {name: name.replace("-", "_") for name in COMMANDS} | dict.fromkeys(("approve", "resume", "reject", "withdraw"), "approvals")
+"""The module in `commands` of each command. It has `add_arguments` and `run`."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,8 +72,8 @@ def _add_arguments(name: str, command: parsing.Parser) -> None:
 
 
 def module_of(command: str) -> Any:
-    """Returns the module of a command; imports no other command's."""
-    return import_module(f"dynamiq_operator.cli.commands.{command.replace('-', '_')}")
+    """Returns the module of a command; imports no other one."""
+    return import_module(f"dynamiq_operator.cli.commands.{MODULES[command]}")
 
 
 def options(made: argparse.ArgumentParser, wanted: Callable[[argparse.Action], bool] = lambda _: True) -> dict[str, str]:

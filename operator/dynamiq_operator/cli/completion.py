@@ -101,7 +101,6 @@ def _argument(command_line: kubectl_flags.CommandLine, command: str) -> Candidat
 
 
 def _value(command_line: kubectl_flags.CommandLine, command: str, option: str, prefix: str) -> Candidates:
-    """Returns candidates for the value of an option."""
     app = (_positional(command_line) or [""])[0]
     choices: dict[str, Callable[[], Candidates]] = {
         "--version": lambda: _versions(command_line, app),

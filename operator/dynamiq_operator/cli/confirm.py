@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import output, parsing
-from dynamiq_operator.cli.context import NobodyToAsk
+from dynamiq_operator.cli.context import CommandContext, NobodyToAsk
 from dynamiq_operator.cli.progress import followed
 from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.deploy import PreviewedDeploy
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
 
 FOLLOW_SECONDS = 600.0
@@ -23,20 +22,8 @@ DEPLOY_EXITS = (
     " 4 the plan changed after the preview, and nothing was done; 130 interrupted: the deploy continues"
 )
 NOTHING_DONE = "nothing was done"
-QUESTIONS = {
-    "deploy": "Deploy",
-    "rollback": "Roll back",
-    "promote": "Promote",
-    "release": "Release",
-    "keys": "Revoke",
-    "delete-runs": "Delete",
-    "approve": "Approve",
-    "resume": "Resume",
-    "reject": "Reject",
-    "withdraw": "Withdraw",
-    "reject-version": "Go on",
-    "suspend": "Go on",
-}
+QUESTIONS = {"rollback": "Roll back", "keys": "Revoke", "delete-runs": "Delete", "reject-version": "Go on", "suspend": "Go on"}
+"""Questions that are not the command's own name."""
 
 
 def add_runtime(command: parsing.Parser) -> None:
@@ -86,7 +73,7 @@ def perform_and_follow(
     """Shows the preview, asks, performs the plan, and follows its row; returns the exit code."""
     options = context.options
     if not agreed(context, lines, data):
-        return 0 if options.preview else declined(context)
+        return nothing_done(context)
     name = perform()["metadata"]["name"]
     if options.no_wait:
         context.out.lines([output.named("Deployment", name) if options.output == "name" else name])
@@ -101,9 +88,7 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
     """
     options = context.options
     if options.preview:
-        if options.output not in (None, "name"):
-            context.out.lines([output.formatted(data, options.output)])
-        else:
+        if not context.print_data(data):
             context.out.preview(lines)
         return False
     if not options.yes and not can_ask():
@@ -114,7 +99,7 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
     if options.yes:
         return True
     context.api.patience.heard()
-    context.err.write(f"\n{QUESTIONS[options.command]}? [y/N] ")
+    context.err.write(f"\n{QUESTIONS.get(options.command, options.command.capitalize())}? [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -122,6 +107,9 @@ def can_ask() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def declined(context: CommandContext) -> int:
+def nothing_done(context: CommandContext) -> int:
+    """Returns the exit code without an agreement: 0 after a preview, else 1, and a sentence says that nothing was done."""
+    if context.options.preview:
+        return 0
     context.err.lines([NOTHING_DONE])
     return 1

@@ -123,7 +123,6 @@ def kubectl() -> str:
 
 
 def _make_folder() -> str:
-    """Makes a folder with mode 0700."""
     # Without tempfile, which takes longer to import than the folder to make.
     place = os.environ.get("XDG_RUNTIME_DIR") or ""
     if not os.access(place, os.W_OK | os.X_OK):
@@ -134,7 +133,6 @@ def _make_folder() -> str:
 
 
 def _spawn(command: list[str], stdin: int | None) -> _Child:
-    """Starts a program."""
     # Without subprocess, which takes longer to import than the program to start.
     output, output_end = os.pipe()
     errors, errors_end = os.pipe()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli.connection import Connection
-from dynamiq_operator.cli.kubectl_flags import CommandLine
-from dynamiq_operator.cli.output import Screen
-from dynamiq_operator.cli.transport import Transport
+from dynamiq_operator.cli import output
 from dynamiq_operator.model.text import plugin_command
 
+# Every command imports this module, also for the completion of its options, which needs neither HTTP nor the models.
 if TYPE_CHECKING:
     import argparse
 
+    from dynamiq_operator.cli.connection import Connection
+    from dynamiq_operator.cli.kubectl_flags import CommandLine
+    from dynamiq_operator.cli.output import Screen
+    from dynamiq_operator.cli.transport import Transport
     from dynamiq_operator.model.objects import App, Manifest
 
 
@@ -57,6 +60,17 @@ class CommandContext:
 
         uid = uid_of(self.api, self.namespace, self.options.app)
         return find_row(self.api, self.namespace, self.options.app, uid, row)
+
+    def print_data(self, data: Any, names: Iterable[str] | None = None) -> bool:
+        """Prints data as `-o` asks for it, or `names` for `-o name`. Returns False, and prints nothing, if the output is for people."""
+        how = self.options.output
+        if how == "name" and names is not None:
+            self.out.lines(names)
+        elif output.is_data(how):
+            self.out.lines([output.formatted(data, how)])
+        else:
+            return False
+        return True
 
     @cached_property
     def namespace(self) -> str:

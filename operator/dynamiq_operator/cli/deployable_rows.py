@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from dynamiq_operator.actions.deployable import deployables
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views.deployable import IN_ARCHIVE, Deployable
 from dynamiq_operator.views.runs import UNKNOWN
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 
 @dataclass(frozen=True)

@@ -109,11 +109,16 @@ class Table:
 
     def __init__(self, header: Sequence[str], rows: Sequence[Sequence[str]], screen: Screen, *, cut: str = "", status: str = "") -> None:
         self._screen = screen
+        self._rows = rows
         self._header = list(header)
         self._status = header.index(status) if status in header else -1
         self._widths = [max([display_width(name), *(display_width(row[at]) for row in rows)]) for at, name in enumerate(header)]
         self._cut = header.index(cut) if cut in header else -1
         self._fit()
+
+    def lines(self) -> list[str]:
+        """Returns the header and the first rows."""
+        return [self.header(), *map(self.row, self._rows)]
 
     def header(self) -> str:
         padded = [_pad(name, width) for name, width in zip(self._header, self._widths, strict=True)]

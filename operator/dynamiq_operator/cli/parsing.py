@@ -121,7 +121,6 @@ def _limit(text: str) -> int:
 
 
 def _whole(text: str, least: int, most: int, unit: str = "") -> int:
-    """Returns a whole number within bounds. Raises ArgumentTypeError."""
     if not text.isdecimal() or not least <= int(text) <= most:
         raise argparse.ArgumentTypeError(f"must be {least} to {most}{unit}, got {text}")
     return int(text)

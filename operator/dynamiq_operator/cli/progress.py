@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import output
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model import names
@@ -16,7 +17,6 @@ from dynamiq_operator.views.history import HistoryRow, duration_in_words, title
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.follow import Progress
-    from dynamiq_operator.cli.context import CommandContext
 
 UNDER_WAY = 3
 """Exit code: the deploy waits, or was still under way at the timeout."""
@@ -48,11 +48,10 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
         raise
     finally:
         line.end()
-    row, how = HistoryRow.of(progress.row), context.options.output
+    row = HistoryRow.of(progress.row)
     if not progress.is_done and row.waits is None:
         return _report_timeout(context, namespace, row)
-    if how is not None:
-        context.out.lines([output.named("Deployment", row.name) if how == "name" else output.formatted(as_data(row), how)])
+    context.print_data(as_data(row), [output.named("Deployment", row.name)])
     if not progress.is_done:
         return _report_waiting(context, namespace, row)
     return _report_end(context, row, elapsed)
@@ -103,8 +102,6 @@ def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) ->
 
 
 class _ProgressLine:
-    """The line that shows progress."""
-
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._last = ""

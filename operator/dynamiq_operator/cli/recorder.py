@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import bearer
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.patience import WAITING
 from dynamiq_operator.model.manifests import API_VERSION, Manifest
 from dynamiq_operator.model.recorder import RECORDER_NAMESPACE, RECORDER_SERVICE, TOKEN_HEADER
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 PROXY = f"/api/v1/namespaces/{RECORDER_NAMESPACE}/services/http:{RECORDER_SERVICE}:http/proxy"
 PAGE_MOST = 500

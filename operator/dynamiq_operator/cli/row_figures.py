@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import RecorderClient, path_of
 from dynamiq_operator.kube.errors import ApiError
@@ -14,9 +15,6 @@ from dynamiq_operator.model import ownership
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views import runs as view
 from dynamiq_operator.views.history import newest_first
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 AT_ONCE = 100
 """Rows in one request to the recorder."""

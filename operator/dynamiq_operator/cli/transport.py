@@ -156,8 +156,6 @@ def _lines(response: http.client.HTTPResponse, path: str) -> Iterator[bytes]:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
     def __init__(self, path: str, timeout: float | None) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path

@@ -45,6 +45,4 @@ def _cron_job(inputs: Inputs, name: str, trigger: Trigger) -> Manifest:
             "spec": job_spec(app, trigger, inputs.settings, hold_of(inputs.pinned)),
         },
     }
-    made = child(app, CRON_JOB, name, spec=spec)
-    made["metadata"]["labels"] = labels(app, trigger)
-    return made
+    return child(app, CRON_JOB, name, labels=labels(app, trigger), spec=spec)

@@ -34,9 +34,7 @@ PIECE = 30_000
 
 def run(app: App, trigger: Trigger, settings: Settings, name: str, hold: int = 0) -> Manifest:
     """Returns the Job of one run, which begins at its creation. `hold`: seconds for which a call may wait for the App to wake."""
-    made = child(app, JOB, name, spec=job_spec(app, trigger, settings, hold))
-    made["metadata"]["labels"] = labels(app, trigger)
-    return made
+    return child(app, JOB, name, labels=labels(app, trigger), spec=job_spec(app, trigger, settings, hold))
 
 
 def single_run(app: App, trigger: Trigger, settings: Settings, hold: int = 0) -> Manifest:

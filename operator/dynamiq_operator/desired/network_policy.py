@@ -9,7 +9,7 @@ from dynamiq_operator.desired.base import NETWORK_POLICY, child
 from dynamiq_operator.desired.exposure import HTTP, METRICS_PORT
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import names
-from dynamiq_operator.model.network import Egress, Peer, Port, Protocol
+from dynamiq_operator.model.network import Egress, Protocol
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.recording import service_of
 from dynamiq_operator.model.settings import MetricsPeer, Settings
@@ -33,7 +33,7 @@ def network_policy(inputs: Inputs) -> list[Manifest]:
     if network.ingress_from is not None:
         spec["policyTypes"].append("Ingress")
         verifying = [_operator(inputs.settings), {"podSelector": {"matchLabels": names.evaluation_labels(app.meta.name)}}]
-        callers = [*(verifying if inputs.verifies else []), *map(_peer, network.ingress_from)]
+        callers = [*(verifying if inputs.verifies else []), *(peer.as_json() for peer in network.ingress_from)]
         spec["ingress"] = [_calls(app, callers), _metrics(inputs.settings)]
     if network.egress is not None:
         spec["policyTypes"].append("Egress")
@@ -84,18 +84,10 @@ def _dns() -> dict[str, Any]:
     }
 
 
-def _peer(peer: Peer) -> dict[str, Any]:
-    return peer.as_json()
-
-
 def _rule(rule: Egress) -> dict[str, Any]:
     made: dict[str, Any] = {}
     if rule.to is not None:
-        made["to"] = [_peer(peer) for peer in rule.to]
+        made["to"] = [peer.as_json() for peer in rule.to]
     if rule.ports is not None:
-        made["ports"] = [_port(port) for port in rule.ports]
+        made["ports"] = [{"protocol": Protocol.TCP.value, **port.as_json()} for port in rule.ports]
     return made
-
-
-def _port(port: Port) -> dict[str, Any]:
-    return {"protocol": Protocol.TCP.value, **port.as_json()}

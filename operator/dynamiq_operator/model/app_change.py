@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import SEQUENCE_MAX, Digest, DnsLabel, Moment, Part, rule, validated
+from dynamiq_operator.model.base import SEQUENCE_MAX, Digest, DnsLabel, Moment, Part, never_changes, validated
 
 
 class ChangeKind(StrEnum):
@@ -67,9 +67,7 @@ class Generations(Part):
     to: Annotated[int, Field(description="The generation that this record describes.")]
 
 
-@validated(
-    rule("self == oldSelf", "an AppChange never changes", reason="FieldValueForbidden"),
-)
+@validated(never_changes("an AppChange never changes"))
 class AppChangeSpec(Part):
     """The changes of an App since the previous AppChange."""
 

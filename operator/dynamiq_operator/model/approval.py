@@ -6,17 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import Digest, ObjectName, Part, rule, validated
+from dynamiq_operator.model.base import Digest, ObjectName, Part, never_changes, validated
 from dynamiq_operator.model.manifests import Purpose as Purpose
 
 
-@validated(
-    rule(
-        "self == oldSelf",
-        "an Approval never changes: create another one, of purpose Reject to stop the row",
-        reason="FieldValueForbidden",
-    )
-)
+@validated(never_changes("an Approval never changes: create another one, of purpose Reject to stop the row"))
 class ApprovalSpec(Part):
     """A decision on a waiting row."""
 

@@ -57,9 +57,18 @@ def matching(pattern: str, message: str) -> dict[str, Any]:
     return {RULES: [rule(f'self.matches(r"{pattern}")', message)]}
 
 
-def never_empty(message: str) -> dict[str, Any]:
-    """Returns the schema of a string that has more than spaces."""
-    return {RULES: [rule("self.trim() != ''", message)]}
+def never_changes(message: str, field: str = "") -> dict[str, Any]:
+    """Returns the rule for an object that never changes, or for one field of it."""
+    if not field:
+        return rule("self == oldSelf", message, reason="FieldValueForbidden")
+    same = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+    return rule(same, message, reason="FieldValueForbidden", fieldPath=f".{field}")
+
+
+def set_once(message: str, field: str) -> dict[str, Any]:
+    """Returns the rule for a field that never changes once it is set."""
+    same = f"!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})"
+    return rule(same, message, reason="FieldValueForbidden", fieldPath=f".{field}")
 
 
 DNS_LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -153,6 +162,19 @@ class Condition(Part):
     message: Annotated[str, Field(max_length=32768, description="Why, as a sentence for people.")] = ""
     last_transition_time: Annotated[Timestamp, Field(description="When status last changed.")]
     observed_generation: Annotated[int | None, Field(description="The generation of the object that this describes.")] = None
+
+
+def reason_field(path: str, why: str) -> Any:
+    """Returns a field with a reason, which has more than spaces. `why`: the question that it answers."""
+    message = f"{path} must not be empty: write {why}"
+    extra: dict[str, Any] = {RULES: [rule("self.trim() != ''", message)]}
+    return Field(min_length=1, max_length=1024, description=f"{why.capitalize()}.", json_schema_extra=extra)
+
+
+def label_field(what: str) -> Any:
+    """Returns the field with the name of a part, such as a case."""
+    message = f"the name of a {what} is a DNS label: {DNS_LABEL_SAID}"
+    return Field(max_length=63, description=f"Name of the {what}, which messages show.", json_schema_extra=matching(DNS_LABEL, message))
 
 
 def conditions_field() -> Any:

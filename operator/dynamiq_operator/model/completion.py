@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.gates import GateState
+from dynamiq_operator.model.guards import RowOf
 from dynamiq_operator.model.kinds import ROW, RUNTIME, WORKFLOW_VERSION
 from dynamiq_operator.model.objects import App, Row, Runtime, Version, format_time
 from dynamiq_operator.model.row import (
@@ -25,7 +26,6 @@ from dynamiq_operator.model.row import (
     ConfigType,
     Pinned,
     Promoted,
-    Restored,
     Result,
     Source,
 )
@@ -92,7 +92,7 @@ class _Release:
     version: str
     flow_hash: str
     description: str | None
-    restores: Restored | None = None
+    restores: RowOf | None = None
     ran_on: PinnedRuntime | None = None
     """The runtime of the row that is restored."""
 
@@ -198,7 +198,7 @@ def _restored(row: Row, known: Known) -> _Release | Missing | Refused:
         restored.pinned.workflow_version,
         restored.pinned.workflow_hash,
         restored.pinned.description,
-        Restored(row=restored.name, sequence=restored.sequence),
+        RowOf(row=restored.name, sequence=restored.sequence),
         restored.pinned.runtime,
     )
 
@@ -308,7 +308,6 @@ def complete_config(requested: Config | None, live: Config | None, runtime: Pinn
 
 
 def _server_scaling(requested: Config, kept: Config) -> Config | Refused:
-    """Returns the autoscaling of a server."""
     misplaced = [field for field in SERVERLESS_FIELDS if field in requested.as_json()]
     if misplaced:
         return Refused(f"the config is of type server, which has no {misplaced[0]}: remove it, or give type serverless with it")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import SEQUENCE_MAX, ClusterName, Moment, ObjectName, Part, never_empty
+from dynamiq_operator.model.base import SEQUENCE_MAX, ClusterName, Moment, ObjectName, Part, reason_field
 from dynamiq_operator.model.manifests import GuardReason as GuardReason
 from dynamiq_operator.model.manifests import RowKind as RowKind
 
@@ -22,15 +22,7 @@ class AfterFreeze(StrEnum):
 class Bypass(Part):
     """A bypass of all guards except suspension. It requires the `bypass` verb and stays in the history."""
 
-    reason: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=1024,
-            description="Why the guards are bypassed.",
-            json_schema_extra=never_empty("bypass.reason must not be empty: write why the guards are bypassed"),
-        ),
-    ]
+    reason: str = reason_field("bypass.reason", "why the guards are bypassed")
 
 
 class RowOf(Part):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dynamiq_operator.model.policy import NAME_OF_NAMESPACE, LabelRequirement, NamespaceSelector, Operator
+from dynamiq_operator.model.network import Operator
+from dynamiq_operator.model.policy import NAME_OF_NAMESPACE, LabelRequirement, NamespaceSelector
 
 
 def selects(selector: NamespaceSelector, namespace: str, labels: Mapping[str, str] | None) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.app_change import AppChangeSpec
 from dynamiq_operator.model.app_status import AppStatus
 from dynamiq_operator.model.approval import ApprovalSpec
+from dynamiq_operator.model.base import Part
 from dynamiq_operator.model.manifests import Manifest as Manifest
 from dynamiq_operator.model.manifests import format_time as format_time
 from dynamiq_operator.model.manifests import parse_time as parse_time
@@ -21,6 +22,8 @@ from dynamiq_operator.model.policy import DeployPolicySpec
 from dynamiq_operator.model.rejection import RejectionSpec
 from dynamiq_operator.model.row import Outcome, Phase, Pinned, RowSpec, RowStatus
 from dynamiq_operator.model.runtime import RuntimeSpec
+
+Spec = TypeVar("Spec", bound=Part)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,19 @@ def _why(error: Exception) -> str:
         value = "" if isinstance(first["input"], (dict, list)) else f" ({repr(first['input'])[:64]})"
         return f"{'.'.join(map(str, first['loc']))}{value}: {first['msg']}"
     return f"it has no field {error}" if isinstance(error, KeyError) else str(error)
+
+
+@dataclass(frozen=True)
+class _Specified(Generic[Spec]):
+    """An object whose status no decision reads."""
+
+    meta: Meta
+    spec: Spec
+    _spec: ClassVar[type[Part]]
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        return cls(Meta.of(raw), cast("Spec", cls._spec.model_validate(raw["spec"])))
 
 
 @dataclass(frozen=True)
@@ -153,14 +169,8 @@ class Version:
         return int(self.version.removeprefix("v"))
 
 
-@dataclass(frozen=True)
-class Runtime:
-    meta: Meta
-    spec: RuntimeSpec
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Runtime:
-        return cls(Meta.of(raw), RuntimeSpec.model_validate(raw["spec"]))
+class Runtime(_Specified[RuntimeSpec]):
+    _spec = RuntimeSpec
 
     @property
     def age(self) -> tuple[object, ...]:
@@ -168,47 +178,27 @@ class Runtime:
         return self.meta.created, names.natural(self.spec.version)
 
 
-@dataclass(frozen=True)
-class DeployPolicy:
-    meta: Meta
-    spec: DeployPolicySpec
+class DeployPolicy(_Specified[DeployPolicySpec]):
+    _spec = DeployPolicySpec
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> DeployPolicy:
+    def of(cls, raw: Mapping[str, Any]) -> Self:
         """Parses a policy. Raises ValueError, also for an invalid cron expression or time zone of a freeze."""
-        policy = cls(Meta.of(raw), DeployPolicySpec.model_validate(raw["spec"]))
+        policy = super().of(raw)
         freezes.check(policy.spec.freezes)
         return policy
 
 
-@dataclass(frozen=True)
-class Approval:
-    meta: Meta
-    spec: ApprovalSpec
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Approval:
-        return cls(Meta.of(raw), ApprovalSpec.model_validate(raw["spec"]))
+class Approval(_Specified[ApprovalSpec]):
+    _spec = ApprovalSpec
 
 
-@dataclass(frozen=True)
-class Rejection:
-    meta: Meta
-    spec: RejectionSpec
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Rejection:
-        return cls(Meta.of(raw), RejectionSpec.model_validate(raw["spec"]))
+class Rejection(_Specified[RejectionSpec]):
+    _spec = RejectionSpec
 
 
-@dataclass(frozen=True)
-class AppChange:
-    meta: Meta
-    spec: AppChangeSpec
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> AppChange:
-        return cls(Meta.of(raw), AppChangeSpec.model_validate(raw["spec"]))
+class AppChange(_Specified[AppChangeSpec]):
+    _spec = AppChangeSpec
 
 
 T = TypeVar("T", App, Row, Runtime, DeployPolicy, Approval, Rejection, AppChange)

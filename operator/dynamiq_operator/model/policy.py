@@ -5,11 +5,24 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from dynamiq_operator.model.base import DNS_LABEL_SAID, GROUP, RULES, ClusterName, Moment, ObjectName, Part, matching, rule, validated
+from dynamiq_operator.model.base import (
+    DNS_LABEL,
+    DNS_LABEL_SAID,
+    GROUP,
+    RULES,
+    ClusterName,
+    Moment,
+    ObjectName,
+    Part,
+    label_field,
+    matching,
+    rule,
+    validated,
+)
 from dynamiq_operator.model.guards import AfterFreeze
+from dynamiq_operator.model.network import Operator
 
 NAME_OF_NAMESPACE = "kubernetes.io/metadata.name"
 LABEL_KEYS = f"self == '{NAME_OF_NAMESPACE}' || self.startsWith('{GROUP}/')"
@@ -21,15 +34,6 @@ AUTOMATION_GROUPS = ("system:serviceaccounts:flux-system", "system:serviceaccoun
 EXPIRES_SECONDS = 86400
 TIME_ZONES = "self != 'Local' && !self.contains(':') && timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0"
 """The API server resolves a zone like for a CronJob. It also accepts Local and offsets, which are no names."""
-
-
-class Operator(StrEnum):
-    """How the value of a label is compared."""
-
-    IN = "In"
-    NOT_IN = "NotIn"
-    EXISTS = "Exists"
-    DOES_NOT_EXIST = "DoesNotExist"
 
 
 _Key = Annotated[
@@ -101,22 +105,8 @@ class Approvals(Part):
 class Freeze(Part):
     """A time in which nothing is deployed: once, between two moments, or repeatedly by a cron expression and a duration."""
 
-    model_config = ConfigDict(
-        alias_generator=lambda name: "from" if name == "from_" else to_camel(name),
-        populate_by_name=True,
-        frozen=True,
-        extra="ignore",
-    )
-
-    name: Annotated[
-        str,
-        Field(
-            max_length=63,
-            description="Name of the freeze, which messages show.",
-            json_schema_extra=matching("^[a-z]([-a-z0-9]*[a-z0-9])?$", f"the name of a freeze is a DNS label: {DNS_LABEL_SAID}"),
-        ),
-    ]
-    from_: Annotated[Moment | None, Field(description="When it begins.")] = None
+    name: str = label_field("freeze")
+    from_: Annotated[Moment | None, Field(alias="from", description="When it begins.")] = None
     to: Annotated[Moment | None, Field(description="When it ends.")] = None
     cron: Annotated[
         str | None,
@@ -213,7 +203,7 @@ class Sink(Part):
         Field(
             max_length=63,
             description="Name of the sink, which metrics show.",
-            json_schema_extra=matching("^[a-z]([-a-z0-9]*[a-z0-9])?$", f"the name of a sink is a DNS label: {DNS_LABEL_SAID}"),
+            json_schema_extra=matching(DNS_LABEL, f"the name of a sink is a DNS label: {DNS_LABEL_SAID}"),
         ),
     ]
     secret_name: Annotated[

@@ -18,7 +18,9 @@ from dynamiq_operator.model.base import (
     Part,
     VersionName,
     conditions_field,
+    never_changes,
     rule,
+    set_once,
     validated,
 )
 from dynamiq_operator.model.endings import Ending
@@ -141,13 +143,6 @@ class PromotedFrom(Part):
     ] = None
 
 
-class Restored(Part):
-    """The row that a rollback deploys again."""
-
-    row: Annotated[ObjectName, Field(description="Name of the row.")]
-    sequence: Annotated[int, Field(ge=1, le=SEQUENCE_MAX, description="Its sequence.")]
-
-
 class Promoted(Part):
     """The operator's findings on the source row that a promotion names."""
 
@@ -170,7 +165,7 @@ class Pinned(Part):
     description: Annotated[str | None, Field(max_length=512, description="Description of the version.")] = None
     runtime: Annotated[PinnedRuntime, Field(description="The whole Runtime, as it was.")]
     config: Annotated[Config, Field(description="The whole config, with nothing left out.")]
-    restores: Annotated[Restored | None, Field(description="The row whose version this rollback or revert deploys.")] = None
+    restores: Annotated[RowOf | None, Field(description="The row whose version this rollback or revert deploys.")] = None
     promoted_from: Annotated[Promoted | None, Field(description="The row that spec.promotedFrom names, and whether it was verified.")] = (
         None
     )
@@ -225,24 +220,8 @@ SET_ONCE = ("sequence", "pinned", "released", "verified", "outcome")
 
 
 @validated(
-    *(
-        rule(
-            f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})",
-            f"{name} of a row never changes: create another row to deploy something else",
-            reason="FieldValueForbidden",
-            fieldPath=f".{name}",
-        )
-        for name in ASKED
-    ),
-    *(
-        rule(
-            f"!has(oldSelf.{name}) || (has(self.{name}) && self.{name} == oldSelf.{name})",
-            f"{name} of a row is set once, by the operator, and never changes",
-            reason="FieldValueForbidden",
-            fieldPath=f".{name}",
-        )
-        for name in SET_ONCE
-    ),
+    *(never_changes(f"{name} of a row never changes: create another row to deploy something else", name) for name in ASKED),
+    *(set_once(f"{name} of a row is set once, by the operator, and never changes", name) for name in SET_ONCE),
     rule(
         "!has(self.workflowVersion) || !has(self.restores)",
         "give either workflowVersion or restores: restores already selects the version of the row that it names",

@@ -163,7 +163,6 @@ def _by_key(states: Sequence[SettingState]) -> dict[Key, SettingState]:
 
 
 def _summary_parts(changes: Sequence[SettingChange]) -> Iterator[str]:
-    """Yields one part for each field."""
     by_field: dict[str, list[SettingChange]] = {}
     for each in changes:
         by_field.setdefault(each.field, []).append(each)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import DNS_LABEL_SAID, Part, matching, rule, validated
+from dynamiq_operator.model.base import Part, label_field, matching, rule, validated
 
 CASES_MAX = 32
 CASE_SECONDS = 30
@@ -52,14 +52,7 @@ class Expectation(Part):
 class Case(Part):
     """One input and the expected answer."""
 
-    name: Annotated[
-        str,
-        Field(
-            max_length=63,
-            description="Name of the case, which messages show.",
-            json_schema_extra=matching("^[a-z]([-a-z0-9]*[a-z0-9])?$", f"the name of a case is a DNS label: {DNS_LABEL_SAID}"),
-        ),
-    ]
+    name: str = label_field("case")
     input: Annotated[str, Field(max_length=INPUT_MAX, description="Input of the run, as JSON text.")]
     repeat: Annotated[
         int | None, Field(ge=1, le=1000, description="How often it is called; each answer must be as expected. Left out: once.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import FLOW_RULE, RULES, DnsLabel, Flow, Part, VersionName, rule, validated
+from dynamiq_operator.model.base import FLOW_RULE, RULES, DnsLabel, Flow, Part, VersionName, never_changes, rule, validated
 
 
 @validated(FLOW_RULE)
@@ -20,14 +20,7 @@ class WorkflowSpec(Part):
     ] = None
 
 
-@validated(
-    FLOW_RULE,
-    rule(
-        "self == oldSelf",
-        "a WorkflowVersion never changes: release the workflow again to get the next version",
-        reason="FieldValueForbidden",
-    ),
-)
+@validated(FLOW_RULE, never_changes("a WorkflowVersion never changes: release the workflow again to get the next version"))
 class WorkflowVersionSpec(Part):
     """A saved release of a workflow, which rows name."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from dynamiq_operator.model.history_columns import HistoryColumn
 from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views.columns import DIGEST_SHOWN
 from dynamiq_operator.views.history import HistoryRow
 
@@ -88,18 +89,7 @@ def cell(change: ChangeRow, column: HistoryColumn) -> str:
 
 def as_data(change: ChangeRow) -> dict[str, Any]:
     """Returns the change's values by their camelCase names, in a fixed order; missing values are None."""
-    return {
-        "name": change.name,
-        "uid": change.uid,
-        "app": change.app,
-        "sequence": change.sequence,
-        "reason": change.reason,
-        "date": change.date,
-        "after": change.after,
-        "by": change.by,
-        "byVerified": change.by_verified,
+    return {in_camel_case(name): value for name, value in vars(change).items()} | {
         "generation": {"from": change.generation.get("from"), "to": change.generation.get("to")},
         "changes": [{key: each.get(key) for key in ("field", "name", "change", "from", "to")} for each in change.changes],
-        "summary": change.summary,
-        "digest": change.digest,
     }

@@ -9,6 +9,7 @@ from typing import Any
 from dynamiq_operator.model.guards import StandingGuard
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.row import Pinned
+from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
@@ -53,18 +54,8 @@ class Side:
 
     def as_json(self) -> dict[str, Any]:
         """Returns all of it as data."""
-        return {
-            "row": self.row,
-            "sequence": self.sequence,
-            "version": self.version,
-            "flowHash": self.flow_hash,
-            "runtime": self.runtime,
-            "runtimeName": self.runtime_name,
-            "image": self.image,
-            "config": dict(self.config),
-            "restores": self.restores,
-            "restoredSequence": self.restored_sequence,
-        }
+        data = {"row": self.row, "sequence": self.sequence} | {in_camel_case(name): value for name, value in vars(self).items()}
+        return data | {"config": dict(self.config)}
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,8 @@ from dynamiq_operator.model.manifests import Manifest
 
 def report(app: str, verdict: Verdict) -> tuple[str, int]:
     """Returns what to print, and the exit code: 0 if every row fits, 1 if one does not, 3 if there is no row."""
-    if not verdict.rows:
-        return f"{app}: {sentence(verdict)}", 3
-    if verdict.misfits:
-        more = "".join(f"\n  also {misfit.row}: {misfit.reason}" for misfit in verdict.misfits[1:])
-        return f"{app}: {sentence(verdict)}{more}", 1
-    return f"{app}: {sentence(verdict)}, from {verdict.oldest} to {verdict.newest}", 0
+    text = f"{app}: {sentence(verdict)}"
+    return _completed(text, verdict) if verdict.rows else (text, 3)
 
 
 def sentence(verdict: Verdict) -> str:
@@ -43,7 +39,12 @@ def check(app: str, rows: Iterable[Manifest], expected: str | None, changes: Ite
     text, code = report(app, verify(rows, expected=expected if verdict.expected_row is None else None))
     if not verdict.rows:
         return text, code
-    if not verdict.misfits:
-        return f"{text}\n{app}: {settings_sentence(verdict)}, from {verdict.oldest} to {verdict.newest}", code
-    more = "".join(f"\n  also {misfit.row}: {misfit.reason}" for misfit in verdict.misfits[1:])
-    return f"{text}\n{app}: {settings_sentence(verdict)}{more}", 1
+    of_settings, wrong = _completed(f"{app}: {settings_sentence(verdict)}", verdict)
+    return f"{text}\n{of_settings}", wrong or code
+
+
+def _completed(text: str, verdict: Verdict) -> tuple[str, int]:
+    """Returns a sentence with the other misfits, or with both ends of what fits; and 1 if there is a misfit, else 0."""
+    if verdict.misfits:
+        return "".join([text, *(f"\n  also {misfit.row}: {misfit.reason}" for misfit in verdict.misfits[1:])]), 1
+    return f"{text}, from {verdict.oldest} to {verdict.newest}", 0

@@ -12,8 +12,9 @@ from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.completion import LIMITED_CALLERS, NO_GATE, UNREAD_GATE, Known, Missing, NotReadable, Refused, complete
 from dynamiq_operator.model.gates import GateState
+from dynamiq_operator.model.guards import RowOf
 from dynamiq_operator.model.objects import App, Manifest, Row, Runtime, Version
-from dynamiq_operator.model.row import Pinned, Promoted, Restored, Source
+from dynamiq_operator.model.row import Pinned, Promoted, Source
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from tests.support.factories import (
     CONFIG,
@@ -218,7 +219,7 @@ def test_a_restore_takes_the_release_of_the_row_though_it_is_gone() -> None:
     old, served = a_row("old", superseded(1, "v1")), a_row("served", live(2, "v2"))
     found = pins(new(asking(restores="old")), old, served=served, versions=(a_version("v2"),))
     assert (found.workflow_version, found.workflow_hash, found.description) == ("v1", flow_hash("v1"), "What v1 does")
-    assert found.restores == Restored(row="old", sequence=1)
+    assert found.restores == RowOf(row="old", sequence=1)
 
 
 def test_a_restore_takes_the_flow_of_the_row_though_the_release_was_made_again() -> None:

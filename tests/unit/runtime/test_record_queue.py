@@ -11,9 +11,9 @@ import pytest
 from dynamiq_runtime.callers import SESSION, TAGS, TRIGGER, USER
 from dynamiq_runtime.content import ERROR_LIMIT, RUN_LIMIT, Content, Excerpt, Redaction
 from dynamiq_runtime.engine import NodeRun
-from dynamiq_runtime.execution import Run
 from dynamiq_runtime.recording import Recording
 from dynamiq_runtime.records import BYTES_LIMIT, RECORD_LIMIT, RUNS_LIMIT
+from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import from_environment
 from tests.support.recorder import Recorder, Told, attributes_of, recording
 from tests.support.runtime import DEADLINE

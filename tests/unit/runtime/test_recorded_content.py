@@ -14,9 +14,10 @@ import pytest
 from dynamiq_runtime.content import ERROR_LIMIT, RUN_LIMIT, VALUE_LIMIT, Content, Redaction
 from dynamiq_runtime.engine import Failure, RunFailedError
 from dynamiq_runtime.errors import HttpError
-from dynamiq_runtime.execution import Run, RunExecutor
+from dynamiq_runtime.execution import RunExecutor
 from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.recording import Recording
+from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import from_environment
 from dynamiq_runtime.threads import RunThreads
 from tests.support.flows import a_flow

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from dynamiq_runtime.batches import ANSWER_WITHIN
-from dynamiq_runtime.execution import Run
 from dynamiq_runtime.recorder_client import RecorderConnection
 from dynamiq_runtime.recording import Recording
+from dynamiq_runtime.run import Run
 from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import SettingsError, from_environment
 from tests.support.flows import a_flow

@@ -6,17 +6,14 @@ import argparse
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
-from dynamiq_operator.cli import output, parsing, report_arguments
+from dynamiq_operator.cli import parsing, report_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.views.audited import AuditedRow
 from dynamiq_operator.views.history import compute_in_words, config_in_words, title
 from dynamiq_operator.views.live_at import LiveAt, LiveAtSearch, as_data
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 NOTHING_LIVE = 3
 COLUMNS = ("APP", "VERSION", "ROW", "RUNTIME", "LIVE FROM", "LIVE UNTIL", "CREATED BY", "APPROVED BY")
@@ -93,9 +90,7 @@ def _add_archived(
 
 
 def _print_app(context: CommandContext, live_at: LiveAt) -> int:
-    if output.is_data(context.options.output):
-        context.out.lines([output.formatted(as_data(live_at), context.options.output)])
-    else:
+    if not context.print_data(as_data(live_at)):
         head = f"{safe(context.options.app)} in {safe(context.namespace)} at {live_at.time}"
         context.out.lines([context.out.paint("bold", head), *map(safe, _lines(live_at))])
     return 0 if live_at.row is not None else NOTHING_LIVE
@@ -127,16 +122,14 @@ def _facts(audited: AuditedRow) -> Iterator[str]:
 
 
 def _print_table(context: CommandContext, live_by_app: LiveByApp) -> None:
-    how, everywhere = context.options.output, context.options.all_namespaces
-    if output.is_data(how):
-        data = [{"namespace": namespace, "app": app, **as_data(each)} for (namespace, app), each in live_by_app.items()]
-        context.out.lines([output.formatted(data, how)])
-    elif not live_by_app:
+    everywhere = context.options.all_namespaces
+    if context.print_data([{"namespace": namespace, "app": app, **as_data(each)} for (namespace, app), each in live_by_app.items()]):
+        return
+    if not live_by_app:
         context.err.lines([f"nothing was live in {'any namespace' if everywhere else f'namespace {safe(context.namespace)}'}"])
     else:
         rows = [_cells(app, each, everywhere) for app, each in live_by_app.items()]
-        table = Table([*(["NAMESPACE"] if everywhere else []), *COLUMNS], rows, context.out)
-        context.out.lines([table.header(), *map(table.row, rows)])
+        context.out.lines(Table([*(["NAMESPACE"] if everywhere else []), *COLUMNS], rows, context.out).lines())
         context.err.lines(f"{safe('/'.join(app))}: {safe(each.unknown)}" for app, each in live_by_app.items() if each.unknown is not None)
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.model.recorder import Verdict
 from dynamiq_operator.views import runs as view
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 REGRESSED, UNDECIDED = 3, 4
 """Exit codes with --exit-code."""
@@ -44,9 +40,7 @@ def run(context: CommandContext) -> int:
     row = _uid(context, options.row if options.row is not None else _live(context, recorder))
     baseline = _uid(context, options.baseline) if options.baseline is not None else PREVIOUS
     comparison = recorder.data(f"{recorder.app(options.app)}/deployments/{row}/comparison", [("baseline", baseline)])
-    if output.is_data(options.output):
-        context.out.lines([output.formatted(comparison, options.output)])
-    else:
+    if not context.print_data(comparison):
         _print(context, comparison)
     if not options.exit_code:
         return 0
@@ -69,7 +63,7 @@ def _print(context: CommandContext, comparison: view.Data) -> None:
     rows = [[safe(cell) for cell in line] for line in view.compared(comparison)]
     rows += [[f"score {safe(name)}", *cells, "", "", ""] for name, cells in _scores(row, baseline)]
     table = Table([safe(name) for name in header], rows, context.out, status="VERDICT")
-    context.out.lines([table.header(), *map(table.row, rows), "", f"{view.verdict(comparison['verdict'])}: {safe(comparison['sentence'])}"])
+    context.out.lines([*table.lines(), "", f"{view.verdict(comparison['verdict'])}: {safe(comparison['sentence'])}"])
 
 
 def _title(row: view.Data) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from dynamiq_operator.cli import confirm, output, parsing, run_arguments
+from dynamiq_operator.cli import confirm, parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.model.recorder import COUNTED
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -52,11 +48,9 @@ def run(context: CommandContext) -> int:
     named = {"namespace": context.namespace, "app": app} if options.app else {"app_id": app}
     data = {**named, "runs": count, chosen[0]: chosen[1]}
     if not confirm.agreed(context, lines, data):
-        return 0 if options.preview else confirm.declined(context)
+        return confirm.nothing_done(context)
     deleted = recorder.delete(path, chosen)
-    if output.is_data(options.output):
-        context.out.lines([output.formatted({"deleted": deleted}, options.output)])
-    else:
+    if not context.print_data({"deleted": deleted}):
         context.err.lines([f"runs of {safe(app)} that are deleted: {deleted}"])
     return 0
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import confirm, parsing
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
+from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:

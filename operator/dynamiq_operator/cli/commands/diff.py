@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.comparison import RowDiff
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
 
 
@@ -32,9 +32,7 @@ def run(context: CommandContext) -> int:
     before, api = _find(context, context.api, context.options.before)
     after, api = _find(context, api, context.options.after)
     compared = compare(api, before, after)
-    if context.options.output is not None:
-        context.out.lines([output.formatted(_data(before, after, compared), context.options.output)])
-    else:
+    if not context.print_data(_data(before, after, compared)):
         context.out.preview(_lines(before, after, compared))
     return 0
 
@@ -70,7 +68,6 @@ def _find(context: CommandContext, api: Api, row: str) -> tuple[Manifest, Api]:
 
 
 def _lines(before: Manifest, after: Manifest, compared: RowDiff) -> list[str]:
-    """Returns what changed between two rows, as lines of a preview."""
     from dynamiq_operator.actions.comparison import UNREAD
     from dynamiq_operator.views.preview import differences
 

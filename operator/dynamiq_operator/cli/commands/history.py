@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import errors
@@ -23,7 +24,6 @@ from dynamiq_operator.views.history import HistoryRow, history, newest_first
 
 # Imports that load pydantic's models stay inside functions: they would double the time to the first line.
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.cli.deployable_rows import DeployableRows
     from dynamiq_operator.cli.row_figures import RowFigures
 
@@ -84,7 +84,7 @@ def run(context: CommandContext) -> int:
         data = _data(context, shown, in_cluster, archived)
         context.out.lines(map(_document(how), reversed(data)) if context.options.watch else [output.formatted(data, how)])
     else:
-        context.out.lines([table.header(), *map(table.row, rows)])
+        context.out.lines(table.lines())
     if context.options.watch:
         _follow(context, table, {row.name: row for row in shown if isinstance(row, HistoryRow)}, version, more)
     return 0
@@ -155,8 +155,7 @@ def _report_empty(context: CommandContext) -> int:
     """Reports that the App has no rows yet. Raises Unknown if there is no such App."""
     app = context.options.app
     context.find_app()
-    if output.is_data(context.options.output):
-        context.out.lines([output.formatted([], context.options.output)])
+    context.print_data([])
     context.err.lines([f"nothing of {app} was deployed yet: {context.hint(f'deploy {app}')}"])
     return 0
 

@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.connection import GUARD_SCRIPT, kubectl
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model import names
 from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.model.objects import App
 
 KEY = "DYNAMIQ_ACCESS_KEY"

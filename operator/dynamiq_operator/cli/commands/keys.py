@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import confirm, output, parsing
+from dynamiq_operator.cli import confirm, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.access_keys import KeyPlan
-    from dynamiq_operator.cli.context import CommandContext
 
 ANNOUNCED, UNANNOUNCED = "in a few seconds, a minute at most", "within 60 to 90 s"
 """When a change takes effect: announced to the operator, or left to the kubelets."""
@@ -38,16 +38,11 @@ def run(context: CommandContext) -> int:
 def _list(context: CommandContext) -> int:
     from dynamiq_operator.actions.access_keys import known_keys
 
-    how = context.options.output
     keys = known_keys(context.api, context.namespace, context.options.app)
-    if how == "name":
-        context.out.lines(safe(key.name) for key in keys)
-    elif output.is_data(how):
-        context.out.lines([output.formatted([{"name": key.name, "begins": key.begins} for key in keys], how)])
-    else:
-        rows = [[safe(key.name), safe(f"{key.begins}…")] for key in keys]
-        table = Table(["NAME", "KEY"], rows, context.out)
-        context.out.lines([table.header(), *map(table.row, rows)])
+    names = [safe(key.name) for key in keys]
+    if not context.print_data([{"name": key.name, "begins": key.begins} for key in keys], names):
+        rows = [[name, safe(f"{key.begins}…")] for name, key in zip(names, keys, strict=True)]
+        context.out.lines(Table(["NAME", "KEY"], rows, context.out).lines())
     return 0
 
 
@@ -59,12 +54,7 @@ def _create(context: CommandContext) -> int:
         confirm.agreed(context, [f"create key {plan.name} of {plan.app} in {plan.namespace}"], _data(plan))
         return 0
     performed = perform_key(context.api, plan)
-    how = context.options.output
-    if how == "name":
-        context.out.lines([safe(plan.name)])
-    elif output.is_data(how):
-        context.out.lines([output.formatted({"name": plan.name, "key": plan.value}, how)])
-    else:
+    if not context.print_data({"name": plan.name, "key": plan.value}, [safe(plan.name)]):
         context.out.lines([str(plan.value)])
     when = ANNOUNCED if performed.is_announced else UNANNOUNCED
     context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is made, and works {when}; it is not shown again"])
@@ -79,7 +69,7 @@ def _revoke(context: CommandContext) -> int:
         raise Refusal(f"name the key to revoke: {context.hint(f'keys list {options.app}')} lists them")
     plan = plan_revocation(context.api, context.namespace, options.app, options.name)
     if not confirm.agreed(context, _lines(plan), _data(plan)):
-        return 0 if options.preview else confirm.declined(context)
+        return confirm.nothing_done(context)
     when = ANNOUNCED if perform_key(context.api, plan).is_announced else UNANNOUNCED
     context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is revoked: calls with it are refused {when}"])
     return 0

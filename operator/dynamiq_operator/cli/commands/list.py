@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.model.manifests import API_VERSION, GuardReason, Manifest, parse_time
 from dynamiq_operator.views.sleep import ASLEEP, is_asleep
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("NAME", "VERSION", "STATUS", "HOSTNAME", "AGE")
 WIDE = ("ROW", "RUNTIME", "URL")
@@ -40,18 +38,15 @@ def run(context: CommandContext) -> int:
     path = f"/apis/{API_VERSION}{where}/apps"
     apps = (_app(raw) for page in pages_at(context.api, path) for raw in page["items"])
     shown = list(islice(apps, context.options.limit))
-    if how == "name":
-        context.out.lines(output.named("App", app["name"]) for app in shown)
-    elif output.is_data(how):
-        context.out.lines([output.formatted(shown, how)])
-    elif not shown:
+    if context.print_data(shown, (output.named("App", app["name"]) for app in shown)):
+        return 0
+    if not shown:
         context.err.lines([f"no App in {'any namespace' if everywhere else f'namespace {safe(context.namespace)}'}"])
     else:
         now, is_wide = datetime.now(UTC), how == "wide"
         rows = [[*_cells(app, now, everywhere), *(_wide(app) if is_wide else ())] for app in shown]
         header = [*(["NAMESPACE"] if everywhere else []), *COLUMNS, *(WIDE if is_wide else ())]
-        table = Table(header, rows, context.out, cut="" if is_wide else "HOSTNAME")
-        context.out.lines([table.header(), *map(table.row, rows)])
+        context.out.lines(Table(header, rows, context.out, cut="" if is_wide else "HOSTNAME").lines())
     return 0
 
 

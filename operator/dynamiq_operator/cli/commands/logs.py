@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import parsing
 from dynamiq_operator.cli.connection import kubectl
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.model import names
 from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.model.objects import App
 
 MOST_PODS = 50

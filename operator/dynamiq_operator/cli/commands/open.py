@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model import names
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -30,8 +27,7 @@ def run(context: CommandContext) -> int:
     url, exposed = exposure.address(app), app.spec.exposure
     if url is None:
         raise Refusal(f"{app.meta.name} has no address yet: see {context.hint(f'status {app.meta.name}')}")
-    if context.options.output is not None:
-        context.out.lines([output.formatted({"namespace": app.meta.namespace, "app": app.meta.name, "url": url}, context.options.output)])
+    if context.print_data({"namespace": app.meta.namespace, "app": app.meta.name, "url": url}):
         return 0
     context.out.lines([safe(url)])
     if (exposed is not None and exposed.type is ExposureType.CLUSTER_IP) or url.endswith(f".{app.meta.namespace}.svc"):

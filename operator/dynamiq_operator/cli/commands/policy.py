@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.manifests import RowKind
 from dynamiq_operator.views.columns import as_data
@@ -13,7 +14,6 @@ from dynamiq_operator.views.history import HistoryRow, title
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.guards import AppGuards
-    from dynamiq_operator.cli.context import CommandContext
 
 WOULD_WAIT = 3
 NOTHING = "it would not wait"
@@ -46,9 +46,7 @@ def run(context: CommandContext) -> int:
 
     options = context.options
     evaluation = read_guards(context.api, context.namespace, options.app)
-    if output.is_data(options.output):
-        context.out.lines([output.formatted(_data(context.namespace, evaluation), options.output)])
-    else:
+    if not context.print_data(_data(context.namespace, evaluation)):
         context.out.lines([context.out.paint("bold", f"{safe(options.app)} in {safe(context.namespace)}")])
         context.out.lines(safe(line) for line in _lines(evaluation))
     return WOULD_WAIT if evaluation.of(RowKind(options.kind)) else 0

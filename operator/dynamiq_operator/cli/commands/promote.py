@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions.refusals import Refusal, Taken
 from dynamiq_operator.cli import confirm, output, parsing
 from dynamiq_operator.cli.connection import Connection
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.kubectl_flags import in_context
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import TransportElsewhere
@@ -19,7 +20,6 @@ from dynamiq_operator.model.manifests import Manifest
 if TYPE_CHECKING:
     from dynamiq_operator.actions.bundle import Bundle
     from dynamiq_operator.actions.promote import Crossing, NeedsHostname, PromotionPlan
-    from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -162,12 +162,9 @@ def _into_file(context: CommandContext, file: str) -> int:
         raise Taken(f"{file} exists already: name another file, or remove it")
     bundle = _bundle(context)
     if not confirm.agreed(context, bundle.lines(file), bundle.as_json(file)):
-        return 0 if context.options.preview else confirm.declined(context)
+        return confirm.nothing_done(context)
     _write(bundle, file)
-    how = context.options.output
-    if how is not None:
-        context.out.lines([output.named("Deployment", bundle.row) if how == "name" else output.formatted(bundle.as_json(file), how)])
-    else:
+    if not context.print_data(bundle.as_json(file), [output.named("Deployment", bundle.row)]):
         context.out.lines([safe(f"{file} is written. To deploy row {bundle.row}: `{bundle.apply(file)}`")])
     return 0
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dynamiq_operator.cli import confirm, output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.manifests import Manifest
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -59,7 +57,7 @@ def _reject(context: CommandContext) -> int:
         context.err.lines(safe(line) for line in plan.lines())
         return 0
     if not _agreed(context, plan.lines(), data):
-        return _ended(context)
+        return confirm.nothing_done(context)
     made = perform_rejection(context.api, plan)
     _print(context, [made], [sentence(made)])
     return 0
@@ -72,7 +70,7 @@ def _withdraw(context: CommandContext) -> int:
     plan = plan_withdrawal(context.api, context.namespace, options.app, options.workflow_version, options.message, row=_row(context))
     data = {"version": plan.version, "rejections": [each["metadata"]["name"] for each in plan.rejections]}
     if not _agreed(context, plan.lines(), data):
-        return _ended(context)
+        return confirm.nothing_done(context)
     _print(context, perform_withdrawal(context.api, plan), [f"{plan.version} of {plan.app} may be deployed again"])
     return 0
 
@@ -81,15 +79,7 @@ def _agreed(context: CommandContext, lines: list[str], data: dict[str, Any]) -> 
     return confirm.agreed(context, lines, {"namespace": context.namespace, "app": context.options.app, **data})
 
 
-def _ended(context: CommandContext) -> int:
-    return 0 if context.options.preview else confirm.declined(context)
-
-
 def _print(context: CommandContext, made: list[Manifest], lines: list[str]) -> None:
-    how = context.options.output
-    if how == "name":
-        context.out.lines(output.named("Rejection", each["metadata"]["name"]) for each in made)
-    elif how is not None:
-        context.out.lines([output.formatted(made[0] if len(made) == 1 else made, how)])
-    else:
+    names = (output.named("Rejection", each["metadata"]["name"]) for each in made)
+    if not context.print_data(made[0] if len(made) == 1 else made, names):
         context.out.lines(safe(line) for line in lines)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynamiq_operator.actions.refusals import BrokenFlow, Refusal
 from dynamiq_operator.cli import confirm, output, parsing
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
+from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -39,16 +35,12 @@ def run(context: CommandContext) -> int:
         "to": planned.version,
     }
     if not confirm.agreed(context, planned.lines(), {**data, "flowDiff": "\n".join(planned.flow_diff), "noOp": planned.is_no_op}):
-        return 0 if options.preview else confirm.declined(context)
+        return confirm.nothing_done(context)
     if planned.is_no_op:
         context.err.lines([f"the draft of {planned.workflow} is {planned.before} already: {confirm.NOTHING_DONE}"])
         return 0
     made = perform_release(api, planned)
-    if options.output == "name":
-        context.out.lines([output.named("WorkflowVersion", made["metadata"]["name"])])
-    elif options.output is not None:
-        context.out.lines([output.formatted(made, options.output)])
-    else:
+    if not context.print_data(made, [output.named("WorkflowVersion", made["metadata"]["name"])]):
         version = made["spec"]["version"]
         context.out.lines([f"{planned.workflow} {version} is released: deploy it by {context.hint(f'deploy APP --version {version}')}"])
     return 0

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import output, parsing, report_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.model.archive import InCluster
 from dynamiq_operator.model.manifests import format_time, parse_time
 from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views import report as view
 from dynamiq_operator.views.audited import COLUMNS, TABLE
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 DOES_NOT_FIT = 1
 EXITS = (
@@ -88,7 +85,7 @@ def _print(context: CommandContext, report: view.Report) -> None:
     elif how == "md":
         context.out.write(view.as_markdown(report))
     elif output.is_data(how):
-        context.out.lines([output.formatted(view.as_data(report), how)])
+        context.print_data(view.as_data(report))
     else:
         _table(context, report)
 
@@ -96,7 +93,7 @@ def _print(context: CommandContext, report: view.Report) -> None:
 def _table(context: CommandContext, report: view.Report) -> None:
     columns = TABLE if context.options.all_namespaces else TABLE[1:]  # without the namespace
     rows = [[safe(cell) if (cell := column.cell(row)) is not None else "" for column in columns] for row in report.rows]
-    table = Table([column.title for column in columns], rows, context.out, cut="MESSAGE")
     if rows:
-        context.out.lines([table.header(), *map(table.row, rows), ""])
+        table = Table([column.title for column in columns], rows, context.out, cut="MESSAGE")
+        context.out.lines([*table.lines(), ""])
     context.out.lines([report.says])

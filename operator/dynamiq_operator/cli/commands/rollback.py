@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.cli import confirm, parsing
+from dynamiq_operator.cli.context import CommandContext
 
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.kube.api import Api
 
 

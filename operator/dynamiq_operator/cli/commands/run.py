@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from dynamiq_operator.cli import output, parsing, run_arguments
+from dynamiq_operator.cli import parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import RecorderClient
 from dynamiq_operator.kube.api import METADATA, pages_at
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.manifests import API_VERSION
 from dynamiq_operator.views import runs as view
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("NODE", "STATUS", "BEGAN", "TIME", "TOKENS", "COST", "MODEL")
 WHY_NOT = {
@@ -47,8 +45,7 @@ def run(context: CommandContext) -> int:
     query = [("include", "content")] if options.content else []
     query += [("app_id", options.app_id)] if options.app_id is not None else []
     run_ = RecorderClient(context).data(f"/v1/runs/{options.run}", query)
-    if output.is_data(options.output):
-        context.out.lines([output.formatted(run_, options.output)])
+    if context.print_data(run_):
         return 0
     header = _header(run_, _app_name(context, run_["app_id"]))
     context.out.lines(f"{name:<10} {safe(value)}" for name, value in header if value not in (None, "", view.UNKNOWN))
@@ -109,10 +106,8 @@ def _nodes(context: CommandContext, run_: view.Data) -> Iterator[str]:
         return
     rows = [_cells(depth, node) for depth, node in view.in_tree(run_["nodes"])]
     if rows:
-        table = Table(COLUMNS, rows, context.out, cut="NODE", status="STATUS")
         yield ""
-        yield table.header()
-        yield from map(table.row, rows)
+        yield from Table(COLUMNS, rows, context.out, cut="NODE", status="STATUS").lines()
 
 
 def _cells(depth: int, node: view.Data) -> list[str]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dynamiq_operator.cli import output, parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.new_runs import OVERTAKEN, WATCHED_MOST, NewRuns
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import Query, RecorderClient
 from dynamiq_operator.model.recorder import RunSort, RunStatus
 from dynamiq_operator.views import runs as view
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("RUN", "STARTED", "STATUS", "DURATION", "TOKENS", "COST", "ROW", "TRIGGER")
 WIDE = ("VERSION", "MODELS", "SESSION", "USER", "TAGS", "REASON")
@@ -106,10 +104,9 @@ def run(context: CommandContext) -> int:
 
 
 def _query(context: CommandContext) -> Query:
-    """Returns the recorder's query for the options."""
     options = context.options
     filters: dict[str, Any] = {
-        "deployment_id": _row_id(context),
+        "deployment_id": context.find_row(options.row)["metadata"]["uid"] if options.row is not None else None,
         "workflow_version": options.version,
         "session_id": options.session,
         "user_id": options.user_id,
@@ -123,12 +120,6 @@ def _query(context: CommandContext) -> Query:
     }
     query = [(name, str(value)) for name, value in filters.items() if value is not None]
     return query + [("status", each) for each in options.status or ()] + [("tag", each) for each in options.tag or ()]
-
-
-def _row_id(context: CommandContext) -> str | None:
-    if context.options.row is None:
-        return None
-    return str(context.find_row(context.options.row)["metadata"]["uid"])
 
 
 def _export(context: CommandContext, recorder: RecorderClient, path: str, query: Query) -> int:

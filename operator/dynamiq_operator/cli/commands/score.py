@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from dynamiq_operator.cli import output, parsing, run_arguments
+from dynamiq_operator.cli import parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import RecorderClient
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -31,8 +27,6 @@ def run(context: CommandContext) -> int:
     body = {"name": options.name, "value": options.value, **({"comment": options.comment} if options.comment is not None else {})}
     query = [("app_id", options.app_id)] if options.app_id is not None else []
     made = RecorderClient(context).score(options.run, query, body)
-    if output.is_data(options.output):
-        context.out.lines([output.formatted(made, options.output)])
-    else:
+    if not context.print_data(made):
         context.out.lines([safe(f"run {options.run} has the score {made['name']} {made['value']:g} by {made['by']}")])
     return 0

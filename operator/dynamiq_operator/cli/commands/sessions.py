@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from dynamiq_operator.cli import output, parsing, run_arguments
+from dynamiq_operator.cli import parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import PAGE_MOST, RecorderClient
 from dynamiq_operator.views import runs as view
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("SESSION", "USER", "RUNS", "FAILED", "FIRST", "LAST", "TOKENS", "COST")
 
@@ -32,16 +28,12 @@ def run(context: CommandContext) -> int:
     filters = {"user_id": options.user_id, "from": options.since, "to": options.until}
     query = [(name, value) for name, value in filters.items() if value is not None]
     sessions = _read_sessions(recorder, f"{recorder.app(options.app)}/sessions", query, options.limit or run_arguments.SHOWN)
-    if options.output == "name":
-        context.out.lines(safe(each["session_id"]) for each in sessions)
-    elif output.is_data(options.output):
-        context.out.lines([output.formatted(sessions, options.output)])
-    elif not sessions:
+    if context.print_data(sessions, (safe(each["session_id"]) for each in sessions)):
+        return 0
+    if not sessions:
         context.err.lines([f"no run of {safe(options.app)} names a session{' that matches these options' if query else ''}"])
     else:
-        rows = [_cells(each) for each in sessions]
-        table = Table(COLUMNS, rows, context.out)
-        context.out.lines([table.header(), *map(table.row, rows)])
+        context.out.lines(Table(COLUMNS, [_cells(each) for each in sessions], context.out).lines())
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.model.manifests import Phase, RowKind
 from dynamiq_operator.views.columns import as_data
@@ -15,7 +16,6 @@ from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.workloads import IdleWorkload, Pods
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.model.objects import App
     from dynamiq_operator.model.rollout import Rollout
 
@@ -43,15 +43,11 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
-    how, name = context.options.output, context.options.app
+    name = context.options.app
     state = _read(context, name)
-    if how == "name":
-        context.out.lines([output.named("App", name)])
-    elif how not in (None, "wide"):
-        context.out.lines([output.formatted(_data(context.namespace, state), how)])
-    else:
+    if not context.print_data(_data(context.namespace, state), [output.named("App", name)]):
         context.out.lines([context.out.paint("bold", f"{safe(name)} in {safe(context.namespace)}")])
-        context.out.lines(_lines(context.out, state, is_wide=how == "wide"))
+        context.out.lines(_lines(context.out, state, is_wide=context.options.output == "wide"))
     return 0
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynamiq_operator.cli import confirm, output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -33,13 +29,9 @@ def run(context: CommandContext) -> int:
         return 0
     data = {"namespace": context.namespace, "app": options.app, "suspend": plan.suspend, "noOp": plan.is_no_op}
     if not confirm.agreed(context, plan.lines(), data):
-        return 0 if options.preview else confirm.declined(context)
+        return confirm.nothing_done(context)
     made = perform_suspension(context.api, plan)
-    if options.output == "name":
-        context.out.lines([output.named("App", options.app)])
-    elif options.output is not None:
-        context.out.lines([output.formatted(made, options.output)])
-    else:
+    if not context.print_data(made, [output.named("App", options.app)]):
         off = f": {context.hint(f'suspend {options.app} --off')} ends that"
         context.out.lines([safe(f"{options.app} {'is suspended' + off if plan.suspend else 'is resumed'}")])
     return 0

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.views.flow_diff import flow_diff
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.sync import SyncPlan
-    from dynamiq_operator.cli.context import CommandContext
 
 DIFFERS = 3
 """Exit code with --exit-code: Git differs from what is live."""
@@ -43,9 +43,7 @@ def run(context: CommandContext) -> int:
 
     options = context.options
     plan = plan_sync(context.api, context.namespace, options.app, message=options.message, full=options.full)
-    if options.output is not None:
-        context.out.lines([output.formatted(plan.as_json(), options.output)])
-    else:
+    if not context.print_data(plan.as_json()):
         context.err.preview([*plan.sentences(), *_diff(plan)])
         if not plan.is_in_sync:
             context.out.write(output.as_manifests([*([plan.version] if plan.version is not None else []), plan.patch], []))

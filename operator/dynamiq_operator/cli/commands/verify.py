@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import api as requests
@@ -23,7 +24,6 @@ from dynamiq_operator.model.ownership import is_nobodys
 from dynamiq_operator.views.verdict import check
 
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.cli.export import Exported
 
 
@@ -48,10 +48,9 @@ def run(context: CommandContext) -> int:
     options = context.options
     rows, changes = _exported(context) if options.file is not None else (_stored(context), _changes(context))
     text, code = check(options.app, rows, options.expect, changes)
-    if options.output is not None:
-        context.out.lines([output.formatted({"app": options.app, "fits": code == 0, "says": text.splitlines()}, options.output)])
-    else:
-        context.out.lines(safe(line) for line in text.splitlines())
+    says = text.splitlines()
+    if not context.print_data({"app": options.app, "fits": code == 0, "says": says}):
+        context.out.lines(map(safe, says))
     return code
 
 

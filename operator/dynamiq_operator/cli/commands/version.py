@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dynamiq_operator import __version__
-from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.manifests import API_VERSION, GROUP
-
-if TYPE_CHECKING:
-    from dynamiq_operator.cli.context import CommandContext
 
 OPERATOR = "/apis/apps/v1/deployments"
 SELECTOR = "app.kubernetes.io/name=dynamiq-operator"
@@ -30,8 +28,7 @@ def run(context: CommandContext) -> int:
         "resources": _resources(context),
         "kubernetes": context.api.request("GET", "/version").get("gitVersion"),
     }
-    if output.is_data(context.options.output):
-        context.out.lines([output.formatted(versions, context.options.output)])
+    if context.print_data(versions):
         return 0
     operator = ", ".join(f"{each['image']} in {each['namespace']}" for each in versions["operator"] or ())
     unseen = "you may not read it (Deployments of its namespace)" if versions["operator"] is None else "not found"

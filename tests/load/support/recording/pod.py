@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from dynamiq_runtime.engine import NodeRun, Report, Usage
-from dynamiq_runtime.execution import Run
 from dynamiq_runtime.recorder_client import Recorder
 from dynamiq_runtime.recording import Recording
+from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import from_environment
 
 NODES = ("input", "retrieve", "model", "rank", "output")

@@ -1,4 +1,4 @@
-"""Approves, resumes, rejects or withdraws a row: shows what the row would do, asks, then creates the Approval."""
+"""`approve`, `resume`, `reject` and `withdraw`: show what the row would do, ask, then create the Approval."""
 
 from __future__ import annotations
 
@@ -6,31 +6,54 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import confirm, output, parsing
+from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.manifests import Purpose
 from dynamiq_operator.views.waiting import is_waiting
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.approvals import ApprovalPlan
-    from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.views.preview import Preview
 
-ROW = "the row, by its sequence (13 or '#13') or its name (default: the waiting row)"
+HELP = {
+    "approve": (
+        "It previews the row against what is live now, and asks. You need the right to `approve` (ClusterRole dynamiq-approver)."
+        " Authors cannot approve their own rows. A policy says how many approvals are needed, and for how long each counts.",
+        ("support", "support 13 -m 'Read the diff'", "support --preview", "support '#13' --yes"),
+    ),
+    "resume": (
+        "After a rollback, changes from Git are on hold: this deploys the row that waits, or lets Git deploy again. You need the right to"
+        " `deploy`.",
+        ("support", "support 14 -m 'The fix is in'"),
+    ),
+    "reject": (
+        "The row ends Failed, with your name and reason. You need the right to `approve`. To reject a version for good, under any name:"
+        " `kubectl dynamiq reject-version`.",
+        ("support -m 'Not before the fair'", "support 13 -m 'Not before the fair'"),
+    ),
+    "withdraw": (
+        "The row ends, and is not deployed. Only its author can withdraw it; others reject it.",
+        ("support", "support 13 -m 'I have a better one'"),
+    ),
+}
+"""Details and examples of each command."""
 
 
-def add_arguments(command: parsing.Parser, more: str, examples: tuple[str, ...]) -> None:
-    parsing.describe(command, more, examples, parsing.NO_OP_EXITS)
+def add_arguments(command: parsing.Parser) -> None:
+    parsing.describe(command, *HELP[command.prog.rpartition(" ")[2]], parsing.NO_OP_EXITS)
     parsing.app(command)
-    command.add_argument("row", metavar="ROW", nargs="?", help=ROW)
+    command.add_argument(
+        "row", metavar="ROW", nargs="?", help="the row, by its sequence (13 or '#13') or its name (default: the waiting row)"
+    )
     command.add_argument("-m", "--message", help="reason, kept next to the history")
     parsing.add_preview_flags(command)
 
 
-def create_approval(context: CommandContext, purpose: Purpose) -> int:
-    """Creates an Approval with this purpose for a row; returns the exit code. Raises Refusal and ApiError."""
+def run(context: CommandContext) -> int:
     from dynamiq_operator.actions.approvals import ApprovalRequest, perform_approval, plan_approval
 
     options = context.options
+    purpose = Purpose(options.command.capitalize())
     request = ApprovalRequest(context.namespace, options.app, purpose, options.row, options.message)
     plan = plan_approval(context.api, request)
     if plan.existing is not None and not options.preview:
@@ -40,7 +63,7 @@ def create_approval(context: CommandContext, purpose: Purpose) -> int:
     shows = is_waiting(plan.row) and purpose in (Purpose.APPROVE, Purpose.RESUME)
     preview = plan.preview(context.api) if shows else None
     if not confirm.agreed(context, _lines(plan, preview), _data(plan, preview)):
-        return 0 if options.preview else confirm.declined(context)
+        return confirm.nothing_done(context)
     _print_outcome(context, plan, perform_approval(context.api, plan).made)
     return 0
 
@@ -77,9 +100,5 @@ def _data(plan: ApprovalPlan, preview: Preview | None) -> dict[str, Any]:
 def _print_outcome(context: CommandContext, plan: ApprovalPlan, made: dict[str, Any]) -> None:
     from dynamiq_operator.actions.approvals import outcome_lines
 
-    how = context.options.output
-    if how == "name":
-        context.out.lines([output.named("Approval", made["metadata"]["name"])])
-    elif how is not None:
-        context.out.lines([output.formatted(made, how)])
-    (context.out if how is None else context.err).lines(safe(line) for line in [*outcome_lines(plan, made), *plan.warnings])
+    is_data = context.print_data(made, [output.named("Approval", made["metadata"]["name"])])
+    (context.err if is_data else context.out).lines(safe(line) for line in [*outcome_lines(plan, made), *plan.warnings])
