@@ -91,7 +91,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     stopping = stop or _signalled()
     metrics = Metrics(options.kind)
     prices = PriceFile(options.prices)
-    queue = Queue(options.store, options.limits, metrics)
+    queue = Queue(options.store, options.limits, metrics.committed)
     metrics.queue_depth.set_function(lambda: queue.depth)
     try:
         async with await connect(options.kubeconfig, options.kube_context) as client:

@@ -21,7 +21,7 @@ from dynamiq_recorder.http.context import Context, ContextOf, ReaderOf
 from dynamiq_recorder.http.errors import FULL_FOR, unknown
 from dynamiq_recorder.http.queries import ArchiveAtQuery, ArchiveKeysQuery, ArchiveQuery
 from dynamiq_recorder.identity.apps import KnownApp
-from dynamiq_recorder.identity.tokens import NotNow, User
+from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.ingest import rows
 from dynamiq_recorder.ingest.rows import Owner
 from dynamiq_recorder.model import ArchivedRow
@@ -113,14 +113,10 @@ async def get_flow(context: ContextOf, user: ReaderOf, uid: str, wanted: str) ->
 
 
 def _require_app(context: Context, uid: str) -> KnownApp:
-    """Returns an App that exists.
-
-    Raises HttpProblem 404, and NotNow.
-    """
+    """Returns an App that exists. Raises HttpProblem 404, and NotNow."""
     app = context.apps.get(uid)
     if app is None:
-        if not context.apps.is_listed:
-            raise NotNow("the recorder is starting")
+        context.apps.check_listed()
         raise unknown("App", uid)
     return app
 

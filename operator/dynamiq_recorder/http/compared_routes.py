@@ -94,10 +94,7 @@ def _figures(by_uid: Mapping[str, RowFigures], rows: Sequence[Row]) -> RowFigure
 
 
 def _row(rows: Sequence[Row], uid: str) -> Row:
-    """Returns the row of a uid.
-
-    Raises HttpProblem 404.
-    """
+    """Returns the row of a uid. Raises HttpProblem 404."""
     for row in rows:
         if row.uid == uid:
             return row

@@ -20,7 +20,7 @@ from dynamiq_recorder.http.arriving import Arriving
 from dynamiq_recorder.http.errors import unauthorized, unknown
 from dynamiq_recorder.identity.apps import Apps, KnownApp
 from dynamiq_recorder.identity.rights import CONTENTS, RUNS, Rights
-from dynamiq_recorder.identity.tokens import NotNow, Tokens, User
+from dynamiq_recorder.identity.tokens import Tokens, User
 from dynamiq_recorder.identity.writers import Writers
 from dynamiq_recorder.ingest.parsed import Prices
 from dynamiq_recorder.ingest.queue import Queue
@@ -139,8 +139,7 @@ class Context:
         """
         app = self.apps.get(uid)
         if app is None:
-            if not self.apps.is_listed:
-                raise NotNow("the recorder is starting")
+            self.apps.check_listed()
             if await self.rights.may(user, verb, RUNS, "", "") and (await self.run_for_reader(self.store.page, Filter(app_uid=uid))).total:
                 return KnownApp(uid, "", "", records_content=False)
             raise unknown("App", uid)

@@ -126,10 +126,7 @@ class _Form(msgspec.Struct):
 
 
 def _read(raw: bytes, kind: str) -> _Decoded:
-    """Decodes a body.
-
-    Raises NotReadable.
-    """
+    """Decodes a body. Raises NotReadable."""
     if kind == PROTOBUF:
         return _Decoded(groups=spans.from_protobuf(raw))
     is_otlp = b'"resourceSpans"' in raw
@@ -171,10 +168,7 @@ async def _check_instance(context: Context, sender: Sender, decoded: _Decoded, u
 
 
 def _require_room(context: Context, sender: Sender | None) -> None:
-    """Checks that the disk has room for the sender's runs.
-
-    Raises HttpProblem 503.
-    """
+    """Checks that the disk has room for the sender's runs. Raises HttpProblem 503."""
     if context.is_full():
         raise unavailable("the disk of the store is full: runs are accepted again once there is room", FULL_FOR)
     if sender is not None and context.is_full(sender.app_uid):

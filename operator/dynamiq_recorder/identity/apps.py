@@ -11,6 +11,7 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.informer import Informer, Listing
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_recorder.identity.tokens import NotNow
 from dynamiq_recorder.store.results import Unavailable
 
 RESOURCE = replace(APPS, label_selector="")
@@ -41,6 +42,11 @@ class Apps:
     @property
     def is_listed(self) -> bool:
         return self.informer.listed.is_set()
+
+    def check_listed(self) -> None:
+        """Raises NotNow before all Apps are known."""
+        if not self.is_listed:
+            raise NotNow("the recorder is starting")
 
     def get(self, uid: str) -> KnownApp | None:
         return self._by_uid.get(uid)

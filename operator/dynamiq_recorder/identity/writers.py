@@ -37,7 +37,7 @@ class Writers:
             return None
         if user.username == self._gate:
             if not named or (app := self._apps.get(named)) is None:
-                self._check_listed()
+                self._apps.check_listed()
                 raise Forbidden("the App in the gate's X-Dynamiq-App-Id does not exist")
             return _not_own(app)
         if user.pod is None or not user.namespace:
@@ -72,20 +72,13 @@ class Writers:
             raise Forbidden("send the id of the runs' App in the header X-Dynamiq-App-Id, or as dynamiq.app.id of the resource")
         app = self._apps.get(named)
         if app is None:
-            self._check_listed()
+            self._apps.check_listed()
         elif await self._rights.may(user, "create", RUNS, app.namespace, app.name):
             return _not_own(app)
         raise Forbidden(f"you need the right to create apps/runs in the namespace of App {named[:64]}, if that App exists")
 
-    def _check_listed(self) -> None:
-        if not self._apps.is_listed:
-            raise NotNow("the recorder is starting")
-
     async def _read(self, namespace: str, name: str) -> KnownApp | None:
-        """Returns an App that the watch has not delivered yet; None if it is missing.
-
-        Raises NotNow.
-        """
+        """Returns an App that the watch has not delivered yet; None if it is missing. Raises NotNow."""
         try:
             return await self._apps.read(namespace, name)
         except errors.ApiError as error:

@@ -13,7 +13,17 @@ from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.calls import calls_of
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.ingest import clean
-from dynamiq_recorder.ingest.parsed import MODELS_OF_A_RUN, Parsed, Prices, Refusals, duration, tokens_of, wrong_time
+from dynamiq_recorder.ingest.parsed import (
+    MODELS_OF_A_RUN,
+    Parsed,
+    Prices,
+    Refusals,
+    all_above,
+    descendants,
+    duration,
+    tokens_of,
+    wrong_time,
+)
 from dynamiq_recorder.ingest.spans import Group, InSpan
 from dynamiq_recorder.model import SPANS_OF_A_RUN, Batch, Instance, Run, Span, in_line
 
@@ -77,7 +87,7 @@ class _Reader:
     def runs(self) -> list[Run]:
         made, taken = [], 0
         for root in self._roots:
-            below = self._tree(root)
+            below = sorted(descendants(root, self._children), key=lambda span: span.start)
             taken += 1 + len(below)
             if says := wrong_time(root.start // 1000, self._now, self._oldest):
                 self._refusals.add(1 + len(below), says)
@@ -92,18 +102,8 @@ class _Reader:
             self._refusals.add(len(self._spans) - taken, "spans are each other's parents: they belong to no run")
         return made
 
-    def _tree(self, root: InSpan) -> list[InSpan]:
-        """Returns all spans below a root, in order of start."""
-        tree: list[InSpan] = []
-        pending = [root]
-        while pending:
-            span = pending.pop()
-            below = self._below.get((span.trace_id, span.span_id))
-            if below:
-                tree += below
-                pending += below
-        tree.sort(key=lambda span: span.start)
-        return tree
+    def _children(self, span: InSpan) -> Sequence[InSpan]:
+        return self._below.get((span.trace_id, span.span_id), ())
 
     def _run(self, root: InSpan, below: list[InSpan]) -> Run:
         attributes, sender = root.attributes, self._sender
@@ -155,17 +155,8 @@ class _Reader:
     def _nodes(self, root: InSpan, below: list[InSpan], started_at: int) -> list[Span]:
         """Returns the nodes of a run. A call with another call inside it is no model call: its tokens are those of the inner one."""
         calling = {span.parent_id for span in below if _is_call(span.attributes)}
-        parents = {span.span_id: span.parent_id for span in below}
-        above: set[str] = set()
-        for parent in calling:
-            while parent in parents and parent not in above:
-                above.add(parent)
-                parent = parents[parent]
-        made = []
-        for span in below:
-            node = self._node(span, root, started_at, is_model=_is_call(span.attributes) and span.span_id not in above)
-            made.append(node)
-        return made
+        above = all_above(calling, {span.span_id: span.parent_id for span in below})
+        return [self._node(span, root, started_at, is_model=_is_call(span.attributes) and span.span_id not in above) for span in below]
 
     def _node(self, span: InSpan, root: InSpan, run_started_at: int, *, is_model: bool) -> Span:
         has = span.attributes.get

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -13,6 +14,7 @@ AHEAD_MAX = 600 * MICROSECONDS
 """Most microseconds by which a sender's clock may be ahead of this one."""
 LONGEST = 30 * 86400 * MICROSECONDS
 MODELS_OF_A_RUN = 20
+_Node = TypeVar("_Node")
 
 
 class Prices(Protocol):
@@ -44,6 +46,27 @@ class Refusals:
     @property
     def says(self) -> str:
         return "; ".join(self._says)
+
+
+def descendants(root: _Node, children: Callable[[_Node], Sequence[_Node]]) -> list[_Node]:
+    """Returns all nodes below a root."""
+    tree: list[_Node] = []
+    pending = [root]
+    while pending:
+        if below := children(pending.pop()):
+            tree += below
+            pending += below
+    return tree
+
+
+def all_above(nodes: Iterable[object], parents: Mapping[str, object]) -> set[str]:
+    """Returns the ids of these nodes and of all above them. `nodes`: ids, of which those without an entry in `parents` are left out."""
+    above: set[str] = set()
+    for node in nodes:
+        while isinstance(node, str) and node in parents and node not in above:
+            above.add(node)
+            node = parents[node]
+    return above
 
 
 def wrong_time(started_at: int, now: int, oldest: int) -> str:

@@ -10,9 +10,8 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Protocol
 
 import msgspec
 
@@ -29,12 +28,6 @@ log = logging.getLogger(__name__)
 
 class Closed(Exception):  # noqa: N818
     """The end of the recorder: no batch is accepted."""
-
-
-class Observer(Protocol):
-    """A listener for commits, called from the committer's thread."""
-
-    def committed(self, runs: int, new: int, seconds: float) -> None: ...
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -56,10 +49,13 @@ class _Waiting(msgspec.Struct):
 
 
 class Queue:
-    """Batches of requests on their way into the store. `put` is called on an event loop."""
+    """Batches of requests on their way into the store. `put` is called on an event loop.
 
-    def __init__(self, store: Store, limits: Limits, observer: Observer) -> None:
-        self._store, self._observer = store, observer
+    `committed`: called after each commit, from its thread, with the number of its runs, that of new ones, and its seconds.
+    """
+
+    def __init__(self, store: Store, limits: Limits, committed: Callable[[int, int, float], None]) -> None:
+        self._store, self._committed = store, committed
         self._waiting: dict[str, deque[_Waiting]] = {}
         """Batches by namespace; the first namespace has waited longest for its turn."""
         self._changed = threading.Condition()
@@ -164,7 +160,7 @@ class Queue:
                 self._commit([each])
         else:
             self._note("")
-            self._observer.committed(sum(len(each.batch.runs) for each in taken), written.new, monotonic() - began)
+            self._committed(sum(len(each.batch.runs) for each in taken), written.new, monotonic() - began)
             self._answer(taken, written.refused, None)
 
     def _note(self, failed: str) -> None:

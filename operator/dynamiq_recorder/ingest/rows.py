@@ -94,10 +94,7 @@ def checked(parsed: Given, owner: Owner, archived: Iterable[str]) -> Checked:
 
 
 def _row(raw: Mapping[str, Any], owner: Owner, flows: Iterable[str]) -> ArchivedRow:
-    """Verifies a row, and returns it as it is archived.
-
-    Raises _RefusedError.
-    """
+    """Verifies a row, and returns it as it is archived. Raises _RefusedError."""
     meta, spec = _part(raw, "metadata"), _part(raw, "spec")
     pinned, outcome = _part(spec, "pinned"), _part(spec, "outcome")
     owners = {each.get("uid") for each in meta.get("ownerReferences") or () if isinstance(each, dict) and each.get("kind") == APP.kind}

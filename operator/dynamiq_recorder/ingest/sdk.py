@@ -7,7 +7,6 @@ be returned as it was sent. The SDK sends the runs of a reused handler again wit
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +16,17 @@ from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.calls import calls_of
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.ingest import clean
-from dynamiq_recorder.ingest.parsed import MODELS_OF_A_RUN, Parsed, Prices, Refusals, duration, tokens_of, wrong_time
+from dynamiq_recorder.ingest.parsed import (
+    MODELS_OF_A_RUN,
+    Parsed,
+    Prices,
+    Refusals,
+    all_above,
+    descendants,
+    duration,
+    tokens_of,
+    wrong_time,
+)
 from dynamiq_recorder.ingest.spans import NotReadable
 from dynamiq_recorder.model import MICROSECONDS, SPANS_OF_A_RUN, Batch, Run, Span
 from dynamiq_recorder.sdk_runs import without_content
@@ -71,7 +80,7 @@ def parse(nodes: list[_Node], sender: Sender, prices: Prices, now: int, oldest: 
             roots.append(each)
     taken = 0
     for root in roots:
-        tree = _tree(root, below)
+        tree = sorted(descendants(root, lambda node: below.get(node["id"], ())), key=lambda node: _time(node.get("start_time")) or 0)
         taken += 1 + len(tree)
         began, ended = _time(root.get("start_time")), _time(root.get("end_time"))
         if ended is None and root.get("status") is None:
@@ -85,17 +94,6 @@ def parse(nodes: list[_Node], sender: Sender, prices: Prices, now: int, oldest: 
     if taken < len(by_id):
         refusals.add(len(by_id) - taken, "runs are each other's parents: they are not stored")
     return Parsed(Batch(runs=tuple(runs)), refusals.count, refusals.says)
-
-
-def _tree(root: _Node, below: Mapping[str, list[_Node]]) -> list[_Node]:
-    tree: list[_Node] = []
-    pending = [root]
-    while pending:
-        children = below.get(pending.pop()["id"])
-        if children:
-            tree += children
-            pending += children
-    return sorted(tree, key=lambda node: _time(node.get("start_time")) or 0)
 
 
 def _run(root: _Node, tree: list[_Node], sender: Sender, prices: Prices) -> Run:
@@ -134,17 +132,8 @@ def _run(root: _Node, tree: list[_Node], sender: Sender, prices: Prices) -> Run:
 
 def _spans(root: _Node, tree: list[_Node], sender: Sender, prices: Prices, run_began: int) -> list[Span]:
     parents = {each["id"]: each.get("parent_run_id") for each in tree}
-    above: set[str] = set()
-    for each in tree:
-        if _usage(each):
-            parent = each.get("parent_run_id")
-            while isinstance(parent, str) and parent in parents and parent not in above:
-                above.add(parent)
-                parent = parents[parent]
-    made = []
-    for each in tree:
-        made.append(_span(each, root, sender, prices, run_began, is_model=bool(_usage(each)) and each["id"] not in above))
-    return made
+    above = all_above((parents[each["id"]] for each in tree if _usage(each)), parents)
+    return [_span(each, root, sender, prices, run_began, is_model=bool(_usage(each)) and each["id"] not in above) for each in tree]
 
 
 def _span(run_node: _Node, root: _Node, sender: Sender, prices: Prices, run_began: int, *, is_model: bool) -> Span:

@@ -128,10 +128,7 @@ def from_json(body: bytes) -> list[Group]:
 
 
 def _leniently(body: bytes, error: Exception) -> _Request:
-    """Decodes JSON with half of a surrogate pair: Python's own parser accepts it, and each text is cleaned later.
-
-    Raises NotReadable.
-    """
+    """Decodes JSON with half of a surrogate pair: Python's own parser accepts it, and each text is cleaned later. Raises NotReadable."""
     if clean.depth(body) > clean.DEPTH_MAX:
         raise NotReadable(f"the body is nested deeper than {clean.DEPTH_MAX} levels")
     if clean.is_heavy(body):

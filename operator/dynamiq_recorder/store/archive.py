@@ -29,7 +29,8 @@ _BLOCK = (
     "INSERT INTO archived_blocks (app_key, block, row_count) VALUES (?, ?, ?) "
     "ON CONFLICT (app_key, block) DO UPDATE SET row_count = archived_blocks.row_count + excluded.row_count"
 )
-_ROW = "uid, name, sequence, digest, outcome_digest, flow_hash, ended, went_live, content"
+_ROW_COLUMNS = tuple(column for column in _COLUMNS if column not in ("app_key", "archived_at"))
+_ROW = ", ".join(_ROW_COLUMNS)
 AROUND = 20
 """Most rows that are returned because they may have been rolling out at a time."""
 KEYS_MOST = 5_000
@@ -55,21 +56,8 @@ def _put(connection: Connection, rows: Sequence[ArchivedRow], flows: Mapping[str
         since = _since(connection, app, row)
         if since is None:
             since = now
-            went_live = row.ended if row.succeeded else None
-            line = (
-                app,
-                row.uid,
-                row.name,
-                row.sequence,
-                row.digest,
-                row.outcome_digest,
-                row.flow_hash,
-                row.ended,
-                went_live,
-                now,
-                row.content,
-            )
-            connection.do(_PUT, line)
+            values = {"app_key": app, "went_live": row.ended if row.succeeded else None, "archived_at": now}
+            connection.do(_PUT, [values[column] if column in values else getattr(row, column) for column in _COLUMNS])
             connection.do(_COUNT, (app, 1))
             connection.do(_BLOCK, (app, row.sequence // BLOCK, 1))
         elif since == _OTHER:
@@ -289,16 +277,5 @@ def _total(connection: Connection, app: int) -> int:
 
 
 def _row(app_uid: str, line: Cell) -> ArchivedRow:
-    uid, name, sequence, digest, outcome_digest, flow_hash, ended, went_live, content = line
-    return ArchivedRow(
-        uid=uid,
-        app_uid=app_uid,
-        name=name,
-        sequence=sequence,
-        digest=digest,
-        outcome_digest=outcome_digest,
-        flow_hash=flow_hash,
-        ended=ended,
-        succeeded=went_live is not None,
-        content=content,
-    )
+    fields = dict(zip(_ROW_COLUMNS, line, strict=True))
+    return ArchivedRow(app_uid=app_uid, succeeded=fields.pop("went_live") is not None, **fields)

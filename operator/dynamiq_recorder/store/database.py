@@ -32,6 +32,8 @@ class Lines(msgspec.Struct, frozen=True):
     lines: Sequence[Cell]
 
 
+NOTE = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+"""SQL that sets a note, whose value is a whole number."""
 MANY = 500
 """Most values in one list of a statement, and lines in one piece of work."""
 
@@ -158,8 +160,6 @@ class Database(Protocol):
     def bytes(self) -> int: ...
 
     def fullness(self) -> float | None: ...
-
-    def check(self) -> None: ...
 
     def close(self) -> None: ...
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-import msgspec
-
 from dynamiq_recorder.model import MICROSECONDS, Filter
 from dynamiq_recorder.store import rollups
-from dynamiq_recorder.store.database import MANY, Connection, Database, Lines, pieces
+from dynamiq_recorder.store.database import MANY, NOTE, Connection, Database, Lines, pieces
 from dynamiq_recorder.store.filters import app_key, conditions
 from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.loading import Stored, stored
@@ -28,7 +26,6 @@ for retention, the second is less than a day.
 """
 TRIES = 3
 """Attempts for a large store, one after the other."""
-_PUT = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 log = logging.getLogger(__name__)
 
@@ -37,26 +34,22 @@ def delete(database: Database, selection: Filter, now: int) -> int:
     """Implements Store.delete, in pieces: earlier pieces stay deleted even if a later one fails. `now`: microseconds."""
     gone = 0
     try:
-        while piece := database.transact(lambda connection: _delete_some(connection, database, selection, now)):
-            gone += piece.gone
+        while (piece := database.transact(lambda connection: _delete_some(connection, database, selection, now))) is not None:
+            gone += piece
     finally:
         if gone:
             _clean(database, now)
     return gone
 
 
-class _Piece(msgspec.Struct, frozen=True):
-    gone: int
-
-
-def _delete_some(connection: Connection, database: Database, selection: Filter, now: int) -> _Piece | None:
+def _delete_some(connection: Connection, database: Database, selection: Filter, now: int) -> int | None:
     """Deletes some runs of the filter; returns None if there are none. Runs that retention deletes meanwhile are not counted."""
     _hold(connection, "SELECT namespace, name FROM apps WHERE key = ?", (app_key(connection, selection.app_uid),))
     where = conditions(connection, selection)
     if where is None:
         return None
     keys = [line[0] for line in connection.all(f"SELECT r.key FROM runs r WHERE {where.sql} LIMIT {MANY}", where.values)]  # noqa: S608
-    return _Piece(_delete_keys(database, connection, keys, now)) if keys else None
+    return _delete_keys(database, connection, keys, now) if keys else None
 
 
 def delete_run(database: Database, app_uid: str, run_id: str, now: int) -> bool:
@@ -129,7 +122,7 @@ def scrub(database: Database, now: int) -> bool:
         if not 0 < tries < TRIES:
             return False
     begun = [(_BEGAN, now), (_TRIES, tries % TRIES + 1)]
-    database.transact(lambda connection: connection.tell(_PUT, begun))
+    database.transact(lambda connection: connection.tell(NOTE, begun))
     database.scrub()
     done = "DELETE FROM notes WHERE name = ? AND value = ?"
     database.transact(lambda connection: connection.tell(done, [(_TO_SCRUB, notes[_TO_SCRUB]), begun[1]]))
@@ -149,7 +142,7 @@ def _delete_keys(database: Database, connection: Connection, keys: Sequence[int]
     ids = [(database.id_in(have.run.id), have.app, now) for have in runs]
     connection.put([(Lines("deleted", ("id", "app_key", "at"), ids), ("id", "app_key"))])
     if runs:
-        connection.do(_PUT, (_TO_SCRUB, now))
+        connection.do(NOTE, (_TO_SCRUB, now))
     take_out(connection, runs)
     return len(runs)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import select
-import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -282,10 +281,6 @@ class PostgresDatabase:
 
     def fullness(self) -> float | None:
         return None
-
-    def check(self) -> None:
-        note = "INSERT INTO notes (name, value) VALUES ('checked_at', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        self.transact(lambda connection: connection.do(note, (int(time.time()),)))
 
     def close(self) -> None:
         self._writers.close()

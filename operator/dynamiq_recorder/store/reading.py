@@ -30,9 +30,14 @@ _KEYS = {
     MetricsGroup.TRIGGER: "trigger_name",
     MetricsGroup.STATUS: "status",
 }
-_ROW_COLUMNS = (
-    "w.key, w.uid, w.sequence, w.digest, w.pins, w.workflow_version, w.began, w.succeeded, w.ended, w.pair, a.uid, a.namespace, a.name"
-)
+_ROW = {
+    **{name: f"w.{name}" for name in ("uid", "sequence", "digest", "pins", "workflow_version", "began", "succeeded", "ended", "pair")},
+    "app_uid": "a.uid",
+    "namespace": "a.namespace",
+    "app": "a.name",
+}
+"""Columns of a row by its fields."""
+_ROW_COLUMNS = ", ".join(("w.key", *_ROW.values()))
 
 
 def metrics(
@@ -97,21 +102,9 @@ def rows(connection: Connection, app_uid: str) -> tuple[Row, ...]:
 
 
 def row_of(line: Cell) -> Row:
-    _, uid, sequence, digest, pins, version, began, succeeded, ended, pair, app_uid, namespace, app = line
-    return Row(
-        uid=uid,
-        app_uid=app_uid,
-        namespace=namespace,
-        app=app,
-        sequence=sequence,
-        digest=digest,
-        pins=pins,
-        workflow_version=version,
-        began=began,
-        succeeded=None if succeeded is None else bool(succeeded),
-        ended=ended,
-        pair=pair,
-    )
+    fields = dict(zip(_ROW, line[1:], strict=True))
+    succeeded = fields.pop("succeeded")
+    return Row(succeeded=None if succeeded is None else bool(succeeded), **fields)
 
 
 def figures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from dynamiq_operator.model.runs import RunSource
 from dynamiq_recorder.model import Row
@@ -36,14 +37,14 @@ def _put(database: Database, connection: Connection, rows: Sequence[Row]) -> int
         moved += _become(database, connection, old, new)
         restored.add(new)
     restored |= _renamed_rows(connection, rows, apps)
-    affected = _affected(connection, rows, apps)
+    affected = {(apps[row.app_uid], row.pins) for row in rows} | _stored_rows(connection, rows, "pins")
     before = periods(connection, affected)
     connection.tell(_PUT_ROW, [_line(row, apps[row.app_uid]) for row in rows])
     for app in restored:
         lines = connection.all("SELECT DISTINCT pins FROM app_rows WHERE app_key = ?", (app,))
         affected |= {(app, pins) for (pins,) in lines}
     after = periods(connection, affected)
-    touched = _keys(connection, rows) if restored else set()
+    touched = _stored_rows(connection, rows, "key") if restored else set()
     tally = Tally()
     for app, pins in sorted(affected):
         now = after[app, pins]
@@ -71,23 +72,13 @@ _PUT_ROW = (
 )
 
 
-def _affected(connection: Connection, rows: Sequence[Row], apps: Mapping[str, int]) -> set[tuple[int, str]]:
-    """Returns App and pins of the rows, and of the stored rows with their uids."""
-    affected = {(apps[row.app_uid], row.pins) for row in rows}
+def _stored_rows(connection: Connection, rows: Sequence[Row], column: str) -> set[tuple[int, Any]]:
+    """Returns the App's key and a column of each stored row with one of these uids."""
+    lines: set[tuple[int, Any]] = set()
     for part in pieces(rows):
         condition, values = connection.within("uid", [row.uid for row in part])
-        lines = connection.all(f"SELECT app_key, pins FROM app_rows WHERE {condition}", values)  # noqa: S608 - our own names
-        affected |= {(app, pins) for app, pins in lines}
-    return affected
-
-
-def _keys(connection: Connection, rows: Sequence[Row]) -> set[tuple[int, int]]:
-    """Returns the keys of App and row of each stored row."""
-    keys: set[tuple[int, int]] = set()
-    for part in pieces(rows):
-        condition, values = connection.within("uid", [row.uid for row in part])
-        keys |= {(app, key) for app, key in connection.all(f"SELECT app_key, key FROM app_rows WHERE {condition}", values)}  # noqa: S608
-    return keys
+        lines |= {(app, value) for app, value in connection.all(f"SELECT app_key, {column} FROM app_rows WHERE {condition}", values)}  # noqa: S608
+    return lines
 
 
 def _move(

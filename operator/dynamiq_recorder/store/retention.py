@@ -10,7 +10,7 @@ import msgspec
 from dynamiq_operator.model.runs import FAILED_STATUSES
 from dynamiq_recorder.model import MICROSECONDS
 from dynamiq_recorder.store import shares
-from dynamiq_recorder.store.database import MANY, Connection, Database
+from dynamiq_recorder.store.database import MANY, NOTE, Connection, Database
 from dynamiq_recorder.store.deleting import tidy
 from dynamiq_recorder.store.filters import app_key
 from dynamiq_recorder.store.forgetting import forget
@@ -121,8 +121,7 @@ def _trim_some(connection: Connection, app_uid: str) -> int:
         forget(connection, keys)
         return len(keys)
     _delete_details(connection, [key for _, key in further])
-    put = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-    connection.tell(put, list(zip(notes, further[-1], strict=True)))
+    connection.tell(NOTE, list(zip(notes, further[-1], strict=True)))
     return len(further)
 
 
@@ -183,8 +182,7 @@ def _thin(database: Database, apps: Sequence[int], note: str, until: int, cut: _
             )
         gone += sum(_thin_hour(database, app, hour, ratio, slowest) for (hour,) in hours)
     kept = [(note, max(begun, until)), (SLOWEST, round(slowest * WHOLE)), *([(RATIO, round(ratio * WHOLE))] if note == BY_RATIO else [])]
-    put = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-    database.transact(lambda connection: connection.tell(put, kept))
+    database.transact(lambda connection: connection.tell(NOTE, kept))
     return gone
 
 

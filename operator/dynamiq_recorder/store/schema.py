@@ -92,10 +92,7 @@ def _downgrade(database: Database, connection: Connection, known: list[Migration
 
 
 def _version(connection: Connection, known: list[Migration]) -> int:
-    """Returns the version of the tables, 0 if there are none. It locks the version until the end.
-
-    Raises WrongStore if it is newer.
-    """
+    """Returns the version of the tables, 0 if there are none. It locks the version until the end. Raises WrongStore if it is newer."""
     connection.hold_schema()
     connection.do("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
     version, newest = int(connection.all("SELECT max(version) FROM schema_version")[0][0] or 0), known[-1].version

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
 from dynamiq_recorder.store import archive, deleting, paging, reading, reattribution, rebuilding, retention, schema, shares, writing
-from dynamiq_recorder.store.database import Connection, Database, Lines
+from dynamiq_recorder.store.database import NOTE, Connection, Database, Lines
 from dynamiq_recorder.store.filters import APP_OF
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.results import NEWEST_FIRST, Archived, ArchivedKeys, ArchivedPage, Page, Retention, Sort, Written
@@ -270,7 +270,7 @@ class Store:
 
         Raises Unavailable.
         """
-        self._database.check()
+        self._database.transact(lambda connection: connection.do(NOTE, ("checked_at", int(time.time()))))
 
     def close(self) -> None:
         self._database.close()

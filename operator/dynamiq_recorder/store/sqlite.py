@@ -241,9 +241,6 @@ class SqliteDatabase:
         writable = usage.used + usage.free  # as df counts: a file system may reserve the rest for others
         return usage.used / writable if writable else None
 
-    def check(self) -> None:
-        self.transact(lambda connection: connection.do(_NOTE_CHECK, (int(time.time()),)))
-
     def close(self) -> None:
         with self._writing:
             for _ in range(READERS):
@@ -257,7 +254,6 @@ _DISK = (
     *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB),
 )
 """Results of a file or a disk that cannot be used now; others are errors of the statement."""
-_NOTE_CHECK = "INSERT INTO notes (name, value) VALUES ('checked_at', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 def _locked(path: Path) -> IO[bytes]:

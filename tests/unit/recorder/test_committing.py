@@ -119,7 +119,7 @@ def test_a_store_that_is_away_has_senders_try_again_and_takes_readiness_away(sta
 
 async def test_one_batch_that_the_store_does_not_take_takes_no_other_with_it(tmp_path: Path) -> None:
     store = Held(opened(f"sqlite://{tmp_path}/runs.db"))
-    queue = Queue(store, Limits(), Ignored())
+    queue = Queue(store, Limits(), lambda *_: None)
     first = asyncio.create_task(queue.put(Batch(runs=()), 1, CHAT))
     await asyncio.to_thread(store.begun.wait, PATIENCE)
     bad = asyncio.create_task(queue.put(Batch(runs=("no run",)), 1, CHAT))  # type: ignore[arg-type]
@@ -138,7 +138,7 @@ async def test_one_batch_that_the_store_does_not_take_takes_no_other_with_it(tmp
 
 async def test_bytes_are_bounded_as_runs_are(tmp_path: Path) -> None:
     store = Held(opened(f"sqlite://{tmp_path}/runs.db"))
-    queue = Queue(store, Limits(runs=1000, bytes=100), Ignored())
+    queue = Queue(store, Limits(runs=1000, bytes=100), lambda *_: None)
     first = asyncio.create_task(queue.put(Batch(runs=()), 1, CHAT))
     await asyncio.to_thread(store.begun.wait, PATIENCE)
     second = asyncio.create_task(queue.put(Batch(runs=()), 90, CHAT))
@@ -153,7 +153,7 @@ async def test_bytes_are_bounded_as_runs_are(tmp_path: Path) -> None:
 
 async def test_namespaces_take_turns(tmp_path: Path) -> None:
     store = Held(opened(f"sqlite://{tmp_path}/runs.db"))
-    queue = Queue(store, Limits(), Ignored())
+    queue = Queue(store, Limits(), lambda *_: None)
     first = asyncio.create_task(queue.put(Batch(runs=()), 1, CHAT))
     await asyncio.to_thread(store.begun.wait, PATIENCE)
     large: Any = ("run",) * 300
@@ -167,11 +167,6 @@ async def test_namespaces_take_turns(tmp_path: Path) -> None:
     assert store.commits == [1, 2, 1, 1], "the rival's goes with the first of the large ones"
     await asyncio.to_thread(queue.close)
     store.close()
-
-
-class Ignored:
-    def committed(self, runs: int, new: int, seconds: float) -> None:
-        pass
 
 
 def test_sigterm_commits_and_acknowledges_what_is_under_way(stage: RecorderStage, held: Held) -> None:

@@ -14,7 +14,7 @@ from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.rest.access_keys import responses
 from dynamiq_operator.rest.access_keys.requests import NewAccessKey
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
 from dynamiq_operator.rest.http.models import All, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.requests import AppId
@@ -34,9 +34,7 @@ def every_key(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     return Json({"data": [responses.AccessKey.read(vars(key)) for key in keys]})
 
 
-@router.post(
-    "", status_code=201, responses=documented(One[responses.MadeAccessKey], 404, 409, 413, 415, 422, status=201, says="The key, once.")
-)
+@router.post("", status_code=201, responses=documented(One[responses.MadeAccessKey], *OF_A_WRITE, status=201, says="The key, once."))
 def create_key(context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[NewAccessKey | None, Body()] = None) -> Json:
     """Creates a random key and returns its value: this once, and never again."""
     app, _ = context.open(session, APPS, app_id, METADATA_ONE)
@@ -47,7 +45,7 @@ def create_key(context: ContextOf, session: SessionOf, app_id: AppId, body: Anno
     return Json({"data": made}, 201)
 
 
-@router.delete("/{name}", status_code=204, responses=documented(None, 404, 409, 413, 415, 422, status=204))
+@router.delete("/{name}", status_code=204, responses=documented(None, *OF_A_WRITE, status=204))
 def revoke_key(
     context: ContextOf,
     session: SessionOf,

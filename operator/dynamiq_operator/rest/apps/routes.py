@@ -20,7 +20,7 @@ from dynamiq_operator.rest.apps.listing import read_context
 from dynamiq_operator.rest.apps.parse import app_request
 from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
 from dynamiq_operator.rest.http.errors import HttpProblem, invalid_field, unknown_id
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
@@ -69,7 +69,7 @@ def every_app(
     return paging.of(newest(apps), read_context(context, session, namespaces).response)
 
 
-@router.post("", status_code=201, responses=documented(One[responses.AppResponse], 404, 409, 413, 415, 422, status=201, says="The App."))
+@router.post("", status_code=201, responses=documented(One[responses.AppResponse], *OF_A_WRITE, status=201, says="The App."))
 def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf = None) -> Json:
     """Creates the App and its first deployment. If that is refused, nothing is left of the App."""
     project = context.find(NAMESPACES, body.project_id, "project_id")

@@ -9,7 +9,7 @@ from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.rest.configuration import responses
 from dynamiq_operator.rest.configuration.requests import ConfigurationChange
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
@@ -26,7 +26,7 @@ def configuration(context: ContextOf, session: SessionOf, app_id: AppId) -> Json
     return Json({"data": responses.Configuration.of(context.open(session, APPS, app_id)[1])})
 
 
-@router.patch("", responses=documented(ONE, 404, 409, 413, 415, 422))
+@router.patch("", responses=documented(ONE, *OF_A_WRITE))
 def change_configuration(context: ContextOf, session: SessionOf, app_id: AppId, body: ConfigurationChange) -> Json:
     """Changes the given fields, and leaves the rest.
 

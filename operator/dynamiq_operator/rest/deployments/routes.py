@@ -16,7 +16,7 @@ from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.deployments import archived, confirmations, parse, promotions, responses
 from dynamiq_operator.rest.deployments.pins import config_to_be, kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, PromotionFields
-from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
@@ -26,10 +26,9 @@ from dynamiq_operator.rest.reads.body_ids import check_config
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
-ERRORS = (404, 409, 413, 415, 422)
 
 
-@router.post("/deploy", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
+@router.post("/deploy", status_code=201, responses=documented(One[Deployment], *OF_A_WRITE, status=201, says="The new row."))
 def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment, key: KeyOf = None) -> Json:
     """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row.
 
@@ -60,7 +59,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     return Json({"data": made}, 201, REPLAYED if is_replayed else None)
 
 
-@router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *ERRORS))
+@router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *OF_A_WRITE))
 def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment) -> Json:
     """Returns what the deploy would do: the changes, the diff of the flow, and whether pods restart. It makes nothing."""
     entry, app = context.open(session, APPS, app_id)
@@ -74,7 +73,7 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
     return Json({"data": responses.PreviewShape.read(plan_deploy(api, request).preview.as_json())})
 
 
-@router.post("/promote", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
+@router.post("/promote", status_code=201, responses=documented(One[Deployment], *OF_A_WRITE, status=201, says="The new row."))
 def promote(
     context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[PromotionFields | None, Body()] = None, key: KeyOf = None
 ) -> Json:
@@ -86,7 +85,6 @@ def promote(
 
 
 def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) -> Deployment:
-    """Returns the row of a promotion."""
     namespace = row["metadata"]["namespace"]
     known = context.index.of(APPS).named(namespace, name)
     uid, workflow, kept = known.uid if known is not None else "", None, None
@@ -99,7 +97,7 @@ def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) 
     return Deployment.of(row, uid, context, workflow, kept)
 
 
-@router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *ERRORS))
+@router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *OF_A_WRITE))
 def preview_promotion(
     context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[PromotionFields | None, Body()] = None
 ) -> Json:

@@ -15,7 +15,7 @@ from dynamiq_operator.model.names import workflow_and_version
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.guards import responses
 from dynamiq_operator.rest.guards.requests import NewRejection, Withdrawal
-from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
 from dynamiq_operator.rest.http.errors import invalid_field, unknown_id
 from dynamiq_operator.rest.http.models import All, Id, One
 from dynamiq_operator.rest.http.routes import StrictRoute
@@ -46,7 +46,7 @@ def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Js
     "",
     status_code=201,
     responses=documented(
-        One[responses.RejectionResponse], 404, 409, 413, 415, 422, status=201, says="The rejection, or an existing one of the same version."
+        One[responses.RejectionResponse], *OF_A_WRITE, status=201, says="The rejection, or an existing one of the same version."
     ),
 )
 def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejection) -> Json:
@@ -65,7 +65,7 @@ def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejec
     return Json({"data": responses.RejectionResponse.of(actions.perform_rejection(session.api, plan))}, 201)
 
 
-@router.post("/{rejection_id}/withdraw", responses=documented(One[responses.RejectionResponse], 404, 409, 413, 415, 422))
+@router.post("/{rejection_id}/withdraw", responses=documented(One[responses.RejectionResponse], *OF_A_WRITE))
 def withdraw(context: ContextOf, session: SessionOf, app_id: AppId, rejection_id: RejectionId, body: Withdrawal) -> Json:
     """Withdraws the valid rejections of a flow, which can be done once: the version may be deployed again."""
     app, _ = context.open_cached(session, APPS, app_id)

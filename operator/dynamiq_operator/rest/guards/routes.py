@@ -17,7 +17,7 @@ from dynamiq_operator.rest.apps.responses import AppDetails
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.guards import responses
 from dynamiq_operator.rest.guards.requests import NewApproval
-from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import All, One
@@ -31,7 +31,6 @@ from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.views.waiting import waits_of
 
 router = APIRouter(prefix="/v1", tags=["guards"], route_class=StrictRoute)
-BODY = (404, 409, 413, 415, 422)
 
 
 @router.get("/apps/{app_id}/guards", responses=documented(One[responses.StandingResponse], 404, 422))
@@ -45,13 +44,13 @@ def standing(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     return Json({"data": responses.StandingResponse(**chosen)})
 
 
-@router.post("/apps/{app_id}/suspend", responses=documented(One[AppDetails], *BODY))
+@router.post("/apps/{app_id}/suspend", responses=documented(One[AppDetails], *OF_A_WRITE))
 def suspend(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """Suspends deploys of the App, bypasses included, until this is taken off. Running pods stay."""
     return _set_suspended(context, session, app_id, suspend=True)
 
 
-@router.post("/apps/{app_id}/unsuspend", responses=documented(One[AppDetails], *BODY))
+@router.post("/apps/{app_id}/unsuspend", responses=documented(One[AppDetails], *OF_A_WRITE))
 def unsuspend(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """Takes the suspension off: rows that waited only for that are deployed."""
     return _set_suspended(context, session, app_id, suspend=False)
@@ -86,7 +85,7 @@ def approvals(context: ContextOf, session: SessionOf, app_id: AppId, deployment_
 @router.post(
     "/apps/{app_id}/deployments/{deployment_id}/approvals",
     status_code=201,
-    responses=documented(One[responses.MadeApproval], *BODY, status=201, says="The Approval, and what is still missing."),
+    responses=documented(One[responses.MadeApproval], *OF_A_WRITE, status=201, says="The Approval, and what is still missing."),
 )
 def approve(
     context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId, body: NewApproval, key: KeyOf = None

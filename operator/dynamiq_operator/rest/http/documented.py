@@ -32,6 +32,8 @@ _SAYS = {
 _RECORDER_AWAY = "The recorder, or the cluster, cannot be reached now."
 _EVERY = (401, 403, 422, 429, 431, 503)
 _OF_A_BODY = (408, 413, 415)
+OF_A_WRITE = (404, 409, 413, 415, 422)
+"""The errors of most calls that write."""
 _REQUEST_ID = {
     request_log.HEADER: {
         "description": "The request's own id, if it has at most 128 letters, digits and . _ : -, else a new one.",

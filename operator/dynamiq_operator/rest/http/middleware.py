@@ -153,7 +153,6 @@ class Middleware(RequestMiddleware):
             await self._pass_on(body, scope, receive, send)
 
     def _lane(self, scope: Scope) -> Lane:
-        """Returns the lane in which a request takes its slot."""
         if is_stream(scope):
             return self._streams
         if is_export(scope):

@@ -16,7 +16,7 @@ from dynamiq_operator.kube.resources import APPS, JOBS
 from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
-from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
@@ -30,7 +30,6 @@ from dynamiq_operator.serving.encoding import Json
 router = APIRouter(prefix="/v1/apps/{app_id}/triggers", tags=["triggers"], route_class=StrictRoute)
 TriggerId = Annotated[Id, Path(description="The trigger's id.")]
 ONE = One[responses.TriggerResponse]
-BODY = (404, 409, 413, 415, 422)
 
 
 @router.get("", responses=documented(Many[responses.TriggerResponse], 404, 422))
@@ -41,7 +40,7 @@ def every_trigger(context: ContextOf, session: SessionOf, paging: PagingOf, app_
     return paging.of(actions.of_app(app)[::-1], lambda raw: responses.TriggerResponse.of(app["metadata"]["uid"], raw, now))
 
 
-@router.post("", status_code=201, responses=documented(ONE, *BODY, status=201, says="The trigger, a draft."))
+@router.post("", status_code=201, responses=documented(ONE, *OF_A_WRITE, status=201, says="The trigger, a draft."))
 def create_trigger(context: ContextOf, session: SessionOf, app_id: AppId, body: NewTrigger) -> Json:
     """Adds a trigger, which is a draft: it does not run until it is activated. An App has at most 32."""
     app = _app(context, session, app_id)
@@ -56,7 +55,7 @@ def trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: T
     return _response(app["metadata"]["uid"], actions.find(app, trigger_id))
 
 
-@router.put("/{trigger_id}", responses=documented(ONE, *BODY))
+@router.put("/{trigger_id}", responses=documented(ONE, *OF_A_WRITE))
 def change_trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId, body: TriggerChange) -> Json:
     """Changes a trigger. It stays active or inactive, and keeps its id, whatever its name is."""
     plan = actions.plan_change(
@@ -70,20 +69,20 @@ def change_trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigge
     return _perform(session, plan)
 
 
-@router.delete("/{trigger_id}", status_code=204, responses=documented(None, 404, 409, 413, 415, 422, status=204))
+@router.delete("/{trigger_id}", status_code=204, responses=documented(None, *OF_A_WRITE, status=204))
 def delete_trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Response:
     """Deletes a trigger."""
     actions.perform_triggers(session.api, actions.plan_removal(_app(context, session, app_id), trigger_id))
     return Response(status_code=204)
 
 
-@router.post("/{trigger_id}/activate", responses=documented(ONE, *BODY))
+@router.post("/{trigger_id}/activate", responses=documented(ONE, *OF_A_WRITE))
 def activate(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
     """Makes a trigger active. One that has expired is refused with 409."""
     return _perform(session, actions.plan_activation(_app(context, session, app_id), trigger_id, _now()))
 
 
-@router.post("/{trigger_id}/deactivate", responses=documented(ONE, *BODY))
+@router.post("/{trigger_id}/deactivate", responses=documented(ONE, *OF_A_WRITE))
 def deactivate(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
     """Makes an active trigger inactive. A draft stays a draft."""
     return _perform(session, actions.plan_deactivation(_app(context, session, app_id), trigger_id))
@@ -92,7 +91,7 @@ def deactivate(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id
 @router.post(
     "/{trigger_id}/run",
     status_code=202,
-    responses=documented(One[responses.TriggerEvent], *BODY, status=202, says="The run, which has begun."),
+    responses=documented(One[responses.TriggerEvent], *OF_A_WRITE, status=202, says="The run, which has begun."),
 )
 def run(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId, key: KeyOf = None) -> Json:
     """Runs an active trigger now: creates a Job, for which the caller needs the right. Its end is among the events."""

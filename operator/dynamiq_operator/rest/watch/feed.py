@@ -122,7 +122,6 @@ class EventFeed:
         return DELETED if self.subject.is_gone else None
 
     def _seconds_left(self) -> float:
-        """Returns the seconds until the token expires."""
         return math.inf if self._expires is None else self._expires - time.time()
 
     async def _next(self, ping_at: float) -> Round:

@@ -15,7 +15,7 @@ from dynamiq_operator.kube.api import METADATA_ONE
 from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
-from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, invalid_field, unknown_id
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
@@ -33,7 +33,6 @@ from dynamiq_operator.serving.encoding import Json
 router = APIRouter(prefix="/v1/workflows", tags=["workflows"], route_class=StrictRoute)
 WorkflowId = Annotated[Id, Path(description="The workflow's id: its metadata.uid.")]
 DETAIL = One[responses.WorkflowDetail]
-BODY = (404, 409, 413, 415, 422)
 
 
 @router.get("", responses=documented(Many[responses.ListedWorkflow], 404, 422))
@@ -57,7 +56,7 @@ def every_workflow(
     return paging.of(newest(workflows), lambda raw: responses.ListedWorkflow.of(raw, context, released.get(raw["metadata"]["uid"])))
 
 
-@router.post("", status_code=201, responses=documented(DETAIL, *BODY, status=201, says="The workflow."))
+@router.post("", status_code=201, responses=documented(DETAIL, *OF_A_WRITE, status=201, says="The workflow."))
 def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, members: MembersOf) -> Json:
     """Creates a workflow with its first draft. Nothing is released."""
     project = context.find(NAMESPACES, body.project_id, "project_id")
@@ -78,7 +77,7 @@ def workflow(context: ContextOf, session: SessionOf, workflow_id: WorkflowId) ->
     return _detail(context, context.open(session, WORKFLOWS, workflow_id)[1])
 
 
-@router.put("/{workflow_id}", responses=documented(DETAIL, *BODY))
+@router.put("/{workflow_id}", responses=documented(DETAIL, *OF_A_WRITE))
 def change_workflow(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: WorkflowChange) -> Json:
     """Changes the description. A changed name is refused: versions and Apps know the workflow by it."""
     entry = context.find(WORKFLOWS, workflow_id)
@@ -93,7 +92,7 @@ def change_workflow(context: ContextOf, session: SessionOf, workflow_id: Workflo
     return _detail(context, _write(session, entry, {"description": body.description}))
 
 
-@router.post("/{workflow_id}/save", responses=documented(DETAIL, *BODY))
+@router.post("/{workflow_id}/save", responses=documented(DETAIL, *OF_A_WRITE))
 def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: Draft, members: MembersOf) -> Json:
     """Replaces the draft, as the only call that changes it. It does not affect what runs."""
     entry = context.find(WORKFLOWS, workflow_id)
@@ -105,7 +104,7 @@ def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: 
 @router.post(
     "/{workflow_id}/release",
     status_code=201,
-    responses=documented(One[responses.VersionResponse], *BODY, status=201, says="The new version."),
+    responses=documented(One[responses.VersionResponse], *OF_A_WRITE, status=201, says="The new version."),
 )
 def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: NewVersion, members: MembersOf) -> Json:
     """Releases the flow of the body, or the draft, as the next version, which never changes. The draft stays as it is."""
