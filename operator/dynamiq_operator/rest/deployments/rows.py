@@ -6,6 +6,7 @@ Only the fields that a response needs are decoded: managedFields alone are half 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypedDict, cast
 
 import msgspec
@@ -66,13 +67,16 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
 
     Raises errors.ApiError; Denied if the caller may not list rows of the namespace.
     """
-    check_listable(context, session, app)
-    index = context.index.of(ROWS)
+    index, newest_first = context.index.of(ROWS), paging.sort == "-created_at"
+    part = partial(index.part, groups_of(app), paging.begin, paging.page_size, newest_first=newest_first, accepts=accepts)
+    by_uid, is_whole = _list(context, session, app, part()[0] if accepts is None else ())
+    # A list of exactly the rows that the index has is a check, too: a second request would take as long as the rest of the response.
+    if not is_whole or by_uid.keys() != {entry.uid for entry in index.members(groups_of(app), newest_first=True)}:
+        check_listable(context, session, app)
     rows, total = list[Manifest](), 0
     for _ in range(TRIES):
-        newest_first = paging.sort == "-created_at"
-        entries, total = index.part(groups_of(app), paging.begin, paging.page_size, newest_first=newest_first, accepts=accepts)
-        by_uid = read(context, session, app, entries)
+        entries, total = part()
+        by_uid |= read(context, session, app, [entry for entry in entries if entry.uid not in by_uid])
         rows = [by_uid[entry.uid] for entry in entries if entry.uid in by_uid]
         if len(rows) == len(entries):
             break
@@ -110,20 +114,10 @@ def before(context: ApiContext, app: Entry, entry: Entry) -> Entry | None:
 def read(context: ApiContext, session: CallerSession, app: Entry, entries: Sequence[Entry]) -> dict[str, Manifest]:
     """Returns the rows of the entries by uid, without deleted ones, for a caller who may list rows. Raises errors.ApiError."""
     by_uid = {entry.uid: row for entry in entries if (row := context.rows.get(entry)) is not None}
-    missing = [entry for entry in entries if entry.uid not in by_uid]
-    # Counts all rows, not those that a filter accepts: a list has no such filter.
-    is_short = context.index.of(ROWS).count(groups_of(app)) <= LISTED_MOST
-    answered = _read_many(session, app) if len(missing) > READ_MOST and is_short else []
+    by_uid |= _list(context, session, app, [entry for entry in entries if entry.uid not in by_uid])[0]
     # A list may lack some: it also has the rows of a deleted App of this name, until they are collected.
-    listed = {row["metadata"]["uid"] for row in answered}
-    alone = [entry for entry in missing if entry.uid not in listed]
-    answered += [row for row in context.map_parallel(lambda entry: _row(session, entry), alone) if row is not None]
-    for row in answered:
-        version = int(row["metadata"].pop("resourceVersion"))
-        by_uid[row["metadata"]["uid"]] = row
-        if _is_closed(row):
-            context.rows.put(version, row)
-    return by_uid
+    alone = [entry for entry in entries if entry.uid not in by_uid]
+    return by_uid | _keep(context, context.map_parallel(lambda entry: _row(session, entry), alone))
 
 
 def reverts(context: ApiContext, session: CallerSession, app: Entry, manifests: Iterable[Manifest]) -> frozenset[str]:
@@ -142,14 +136,29 @@ def reverts(context: ApiContext, session: CallerSession, app: Entry, manifests: 
     return (or_none(live) if entries else None) or frozenset()
 
 
-def _read_many(session: CallerSession, app: Entry) -> list[Manifest]:
-    """Reads the first rows of all Apps of this name, in the order of their names."""
+def _list(context: ApiContext, session: CallerSession, app: Entry, entries: Sequence[Entry]) -> tuple[dict[str, Manifest], bool]:
+    """Lists the first rows of all Apps of this name, by uid, and if these are all. None are listed if most of these entries are cached."""
+    missing = sum(context.rows.get(entry) is None for entry in entries)
+    # Counts all rows, not those that a filter accepts: a list has no such filter.
+    if missing <= READ_MOST or context.index.of(ROWS).count(groups_of(app)) > LISTED_MOST:
+        return {}, False
     query: dict[str, str | int] = {"fieldSelector": f"spec.app={app.name}", "limit": LISTED_MOST}
     path = ROWS.path(app.namespace)
     try:
-        return cast(list[Manifest], _LIST.decode(session.api.read(path, query))["items"])
+        answer = _LIST.decode(session.api.read(path, query))
     except msgspec.DecodeError as error:
         raise errors.Unavailable(f"GET {path}: the answer is no list of rows") from error
+    return _keep(context, cast(list[Manifest], answer["items"])), not answer["metadata"].get("continue")
+
+
+def _keep(context: ApiContext, rows: Iterable[Manifest | None]) -> dict[str, Manifest]:
+    """Returns rows as they were read, without deleted ones, by uid. It caches those that are closed."""
+    by_uid = {row["metadata"]["uid"]: row for row in rows if row is not None}
+    for row in by_uid.values():
+        version = int(row["metadata"].pop("resourceVersion"))
+        if _is_closed(row):
+            context.rows.put(version, row)
+    return by_uid
 
 
 def _row(session: CallerSession, entry: Entry) -> Manifest | None:
