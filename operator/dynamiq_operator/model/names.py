@@ -7,6 +7,7 @@ objects.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -244,6 +245,7 @@ def gate_keys(namespace: str, app: str) -> str:
     return f"keys-{hashlib.sha256(f'{namespace}/{app}'.encode()).hexdigest()[:32]}"
 
 
+@functools.lru_cache(10_000)
 def revert_row(app: str, row: str) -> str:
     """Returns the name of the row that reverts `row`. It is always the same, so a repeat makes no second row."""
     digest = hashlib.sha256(json.dumps([app, row, "revert"]).encode()).hexdigest()[:DECLARED_SUFFIX]

@@ -50,7 +50,6 @@ class HistoryRow:
         """Returns the values of a stored row. `reverts`: as `model.endings.ending` takes them."""
         meta, spec = raw["metadata"], raw["spec"]
         pinned, outcome = spec.get("pinned") or {}, spec.get("outcome") or {}
-        began = pinned.get("createdAt") or meta.get("creationTimestamp")
         return cls(
             name=meta["name"],
             uid=meta.get("uid", ""),
@@ -60,12 +59,12 @@ class HistoryRow:
             status=(raw.get("status") or {}).get("phase") or Phase.PENDING.value,
             created_by=spec.get("createdBy"),
             runtime=(pinned.get("runtime") or {}).get("version"),
-            date=began,
+            date=began(raw),
             sequence=spec.get("sequence"),
             config=pinned.get("config") or spec.get("config"),
             message=spec.get("message"),
             provenance=provenance(spec),
-            duration=_between(began, outcome.get("at")),
+            duration=_between(began(raw), outcome.get("at")),
             digest=pinned.get("digest"),
             reason=outcome.get("reason") if outcome.get("result") != "Succeeded" else None,
             waits=(waits_of(raw) or {}).get("message"),
@@ -77,6 +76,12 @@ class HistoryRow:
 
 _FIELDS = frozenset(each.name for each in fields(HistoryRow))
 _MORE = tuple(column for column in COLUMNS if column.key not in _FIELDS)
+
+
+def began(raw: Manifest) -> str | None:
+    """Returns when the deploy of a row began, RFC 3339."""
+    pinned_at: str | None = (raw["spec"].get("pinned") or {}).get("createdAt")
+    return pinned_at or raw["metadata"].get("creationTimestamp")
 
 
 def at_path(raw: Manifest, path: str) -> Any:

@@ -18,7 +18,7 @@ from dynamiq_operator.rest.parts.config_fields import FIRST_CONFIG
 from dynamiq_operator.rest.parts.deployment import ConfigShape, Deployment, GuardResponse, RuntimeShape, VersionRef, WaitsResponse
 from dynamiq_operator.rest.parts.responses import AccessResponse, Author, ConditionResponse, Ids, RowRef, author, changed_at
 from dynamiq_operator.views.app_state import ServingState, app_state, is_as_declared, rows_under_way
-from dynamiq_operator.views.history import HistoryRow
+from dynamiq_operator.views.history import HistoryRow, began
 from dynamiq_operator.views.waiting import is_waiting, waits_of
 
 
@@ -69,10 +69,10 @@ class LiveRef(ResponseModel):
         if (live := (raw.get("status") or {}).get("live")) is None:
             return None
         namespace, name = raw["metadata"]["namespace"], live["row"]
-        row = next((HistoryRow.of(each) for each in rows or () if each["metadata"]["name"] == name), None)
+        row = next((each for each in rows or () if each["metadata"]["name"] == name), None)
         # A row that has just ended is not among `rows`, so the index is used, but only for callers who may read rows.
         known = (ids.id_of(ROWS, namespace, name), ids.created_at(ROWS, namespace, name)) if rows is not None else (None, None)
-        uid, created_at = (row.uid, row.date) if row is not None else known
+        uid, created_at = (row["metadata"]["uid"], began(row)) if row is not None else known
         return cls(deployment_id=uid, name=name, sequence=live["sequence"], version=live["workflowVersion"], created_at=created_at)
 
 

@@ -73,17 +73,15 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     # A list of exactly the rows that the index has is a check, too: a second request would take as long as the rest of the response.
     if not is_whole or by_uid.keys() != {entry.uid for entry in index.members(groups_of(app), newest_first=True)}:
         check_listable(context, session, app)
-    rows, total = list[Manifest](), 0
     for _ in range(TRIES):
         entries, total = part()
         by_uid |= read(context, session, app, [entry for entry in entries if entry.uid not in by_uid])
-        rows = [by_uid[entry.uid] for entry in entries if entry.uid in by_uid]
-        if len(rows) == len(entries):
+        deleted = [entry for entry in entries if entry.uid not in by_uid]
+        if not deleted:
             break
-        for entry in entries:
-            if entry.uid not in by_uid:
-                index.remove(entry.uid)  # it was deleted, and the index does not know yet
-    return RowPage(rows, total)
+        for entry in deleted:
+            index.remove(entry.uid)  # the index does not know yet
+    return RowPage([by_uid[entry.uid] for entry in entries if entry.uid in by_uid], total)
 
 
 def listed(context: ApiContext, session: CallerSession, app: Entry) -> list[Entry]:
@@ -137,7 +135,7 @@ def reverts(context: ApiContext, session: CallerSession, app: Entry, manifests: 
 
 
 def _list(context: ApiContext, session: CallerSession, app: Entry, entries: Sequence[Entry]) -> tuple[dict[str, Manifest], bool]:
-    """Lists the first rows of all Apps of this name, by uid, and if these are all. None are listed if most of these entries are cached."""
+    """Lists the first rows of all Apps of this name, by uid, and if these are all; none if few entries are uncached."""
     missing = sum(context.rows.get(entry) is None for entry in entries)
     # Counts all rows, not those that a filter accepts: a list has no such filter.
     if missing <= READ_MOST or context.index.of(ROWS).count(groups_of(app)) > LISTED_MOST:

@@ -13,10 +13,11 @@ def answered_at(raw: Manifest, settings: Settings) -> tuple[str, bool]:
     An App that this version cannot parse is described as far as possible: a list has other Apps, too.
     """
     status = raw.get("status") or {}
-    if isinstance(app := read(App, raw), Unreadable):
-        return _as_called(status.get("hostname") or "", status.get("url")), (raw["spec"].get("access") or {}).get("type") != "public"
-    hostname = app.status.hostname or exposure.hostname(app, settings)
-    return _as_called(hostname, app.status.url or exposure.url(app, settings)), app.spec.is_private
+    hostname, url, access = status.get("hostname"), status.get("url"), raw["spec"].get("access") or {}
+    # Parsing an App takes a sixth of the time of its response, and most Apps have both in their status.
+    if not (hostname and url) and not isinstance(app := read(App, raw), Unreadable):
+        hostname, url = hostname or exposure.hostname(app, settings), url or exposure.url(app, settings)
+    return _as_called(hostname or "", url), access.get("type") != "public"
 
 
 def _as_called(hostname: str, url: str | None) -> str:

@@ -30,6 +30,7 @@ _DEFAULT_SCALING, _DEFAULT_SERVERLESS = DEFAULT_AUTOSCALING.as_json(), DEFAULT_S
 _DEFAULT_RESOURCES = {"requests": DEFAULT_REQUESTS.as_json()}
 _OF_ROW = {each.rest: each.key for each in of_rest() if each.key in HistoryRow.__dataclass_fields__}
 _MORE = {each.rest: each.key for each in of_rest() if each.rest not in _OF_ROW}
+_time = functools.lru_cache(1000)(parse_time)
 _values = operator.attrgetter(*_OF_ROW.values())
 GUARDS = [each.value for each in GuardReason]
 RESTORED_WITHIN = timedelta(hours=1)
@@ -304,9 +305,9 @@ def _id_then(ids: Ids, row: Manifest, resource: ApiResource, namespace: str, nam
         return None
     # What a row ran existed before the row ended. But a backup's objects are all created anew, in any order: a row that was created
     # after its own end is from a backup, and what it ran may be somewhat younger than the row.
-    if (ended := (row["spec"].get("outcome") or {}).get("at")) is not None and parse_time(made) > parse_time(ended):
-        restored = parse_time(row["metadata"]["creationTimestamp"])
-        if restored <= parse_time(ended) or parse_time(made) > restored + RESTORED_WITHIN:
+    if (ended := (row["spec"].get("outcome") or {}).get("at")) is not None and _time(made) > _time(ended):
+        restored = _time(row["metadata"]["creationTimestamp"])
+        if restored <= _time(ended) or _time(made) > restored + RESTORED_WITHIN:
             return None
     return ids.id_of(resource, namespace, name)
 
