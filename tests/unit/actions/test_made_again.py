@@ -68,16 +68,16 @@ def test_a_row_of_the_first_is_none_of_its_rows(asked: str | int) -> None:
         history.find_row(api(*OLD), NAMESPACE, NAME, asked)
 
 
-def test_rows_of_an_app_that_is_gone_are_shown_as_long_as_they_are_there() -> None:
+def test_rows_of_a_deleted_app_are_shown_while_they_exist() -> None:
     assert shown(history.rows(api(*OLD, app=None), NAMESPACE, NAME)) == ["old-2", "old-1"]
 
 
-def test_who_may_not_read_the_app_is_shown_what_there_is() -> None:
+def test_a_caller_who_may_not_read_the_app_gets_all_rows() -> None:
     script = holding(*OLD).on("GET", PATH, FORBIDDEN)
     assert shown(history.rows(ScriptedApi(script), NAMESPACE, NAME)) == ["old-2", "old-1"]
 
 
-def test_nobody_pays_for_a_second_request_where_no_app_owns_a_row() -> None:
+def test_rows_without_an_owner_cost_no_second_request() -> None:
     script = holding(given.row_manifest("a", given.live(1)))
     history.rows(ScriptedApi(script), NAMESPACE, NAME)
     assert len(script.sent) == 1
