@@ -163,7 +163,7 @@ def test_a_restored_app_has_each_id_once_whatever_came_before_it_was_known(store
     assert store.write([batch(old[-1], new[-1])]).new == 0
 
 
-def test_what_comes_late_under_the_old_uid_is_the_restored_apps(store: Store) -> None:
+def test_late_runs_of_the_old_uid_belong_to_the_restored_app(store: Store) -> None:
     store.put_rows([FIRST])
     store.put_rows([_restored(FIRST)])
 
