@@ -47,9 +47,7 @@ def _with_words(number: int, **changes: object) -> Run:
     return a_run(number, **{"tags": (WORDS, "short"), "spans": spans, "node_count": 2, "output": f'"{WORDS}"', **changes})
 
 
-def test_the_space_of_runs_is_known_after_any_writes_and_deletes(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_space_of_runs_is_known_after_any_writes_and_deletes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shares, "count_beside", lambda _: None)
     seed = random.randrange(10**6)  # noqa: S311
     print("seed", seed)
