@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from dynamiq_operator.model import freezes
+from dynamiq_operator.model import freezes, names
 from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.app_change import AppChangeSpec
 from dynamiq_operator.model.app_status import AppStatus
@@ -110,6 +110,13 @@ class Row:
         return cls(Meta.of(raw), RowSpec.model_validate(raw["spec"]), RowStatus.model_validate(raw.get("status") or {}), raw["spec"])
 
     @property
+    def title(self) -> str:
+        """The row's name in messages: `v2 (#5, support-x7k2p)`."""
+        version = self.pinned.workflow_version if self.pinned else self.spec.workflow_version or "a deploy"
+        number = f"#{self.sequence}, " if self.sequence else ""
+        return f"{version} ({number}{self.name})"
+
+    @property
     def name(self) -> str:
         return self.meta.name
 
@@ -154,6 +161,11 @@ class Runtime:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Runtime:
         return cls(Meta.of(raw), RuntimeSpec.model_validate(raw["spec"]))
+
+    @property
+    def age(self) -> tuple[object, ...]:
+        """The sort key of Runtimes, the newest last."""
+        return self.meta.created, names.natural(self.spec.version)
 
 
 @dataclass(frozen=True)
