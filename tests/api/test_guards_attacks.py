@@ -212,7 +212,7 @@ def test_a_rejection_is_withdrawn_by_an_approver_who_is_named(api: Api, place: P
     assert made(api.acting_as("grace").apply(rejection_manifest(in_namespace(place.namespace), name="mended")))["spec"] == withdrawn["spec"]
 
 
-def test_a_backup_brings_words_back_as_history(api: Api, place: Place) -> None:
+def test_a_backup_restores_approvals_as_history(api: Api, place: Place) -> None:
     restorer = api.acting_as("somebody", RESTORERS)
     word = made(restorer.create(approval_manifest(in_namespace(place.namespace), with_spec(by="grace"), name="old")))
     assert (word["spec"]["by"], word["spec"]["restored"]) == ("grace", True)

@@ -115,7 +115,7 @@ def test_an_app_that_another_request_created_and_deleted_at_the_same_moment_bloc
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
 
 
-def test_a_row_under_the_key_that_goes_while_it_is_looked_at_is_in_nobodys_way() -> None:
+def test_a_row_under_the_key_that_is_deleted_during_the_read_blocks_no_request() -> None:
     _, gone = made_under()
     script = holding().on("POST", ROW_LIST, EXISTS, created).on("GET", ROWS.path(given.NAMESPACE, gone["metadata"]["name"]), NOT_FOUND)
     api = ScriptedApi(script)

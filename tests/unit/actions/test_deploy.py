@@ -262,7 +262,7 @@ def test_a_repeat_under_a_key_gives_the_row_of_before(script: Script) -> None:
     assert refused.value.field == "Idempotency-Key"
 
 
-def test_the_preview_of_a_repeat_says_that_no_row_is_added(script: Script) -> None:
+def test_the_preview_of_a_repeat_shows_that_no_row_is_added(script: Script) -> None:
     api = ScriptedApi(script)
     uid = given.an_app().meta.uid
     first = perform_deploy(api, plan_unseen(REQUEST, deploy_claim(REQUEST, uid, KEY))).made

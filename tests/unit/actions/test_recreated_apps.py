@@ -121,7 +121,7 @@ def test_workloads_and_flows_of_the_first_are_none_of_its() -> None:
 
 
 @pytest.mark.parametrize(("app", "is_there"), [(FIRST, False), (SECOND, True)], ids=["the first", "its own"])
-def test_a_flow_that_is_about_to_go_brings_no_row_back(app: App, is_there: bool) -> None:
+def test_a_flow_that_is_being_deleted_makes_no_row_deployable(app: App, is_there: bool) -> None:
     kept = child(app, CONFIG_MAP, "chat-flow", annotations={names.FLOW_HASH_ANNOTATION: given.flow_hash("v1")})
     row = new("new-1", given.live(1, "v1"))
     script = holding(APP, row).on("GET", RUNTIMES.path(), listed()).on("GET", BY_KIND[CONFIG_MAP.kind].path(NAMESPACE), listed(kept))

@@ -102,7 +102,7 @@ def test_a_history_that_does_not_fit_is_an_error_of_every_format(with_rows: Scri
         )
 
 
-def test_rows_of_a_deleted_app_of_the_same_name_are_nobodys(plugin: ScriptedPlugin) -> None:
+def test_rows_of_a_deleted_app_of_the_same_name_belong_to_no_app(plugin: ScriptedPlugin) -> None:
     """They wait for garbage collection: with them the new App's history would not fit."""
     before = [{**row, "metadata": {**row["metadata"], "name": f"old-{number}"}} for number, row in enumerate(history("gone"))]
     holds(plugin, [app_manifest()], [*before, *history()])

@@ -31,7 +31,7 @@ async def swept(process: Process, script: Script) -> list[str]:
     return [sent.path.rpartition("/")[2] for sent in script.sent if sent.method == "DELETE"]
 
 
-async def test_words_on_rows_that_are_not_there_end_and_the_historys_stay(process: Process, script: Script) -> None:
+async def test_approvals_of_missing_rows_are_deleted_and_those_of_the_history_stay(process: Process, script: Script) -> None:
     add_approval(process, script, "flood-1", "never")
     add_approval(process, script, "flood-2", "never")
     add_approval(process, script, "of-waiting", "waiting")

@@ -230,7 +230,7 @@ def test_a_restore_takes_the_flow_of_the_row_though_the_release_was_made_again()
 OLD_RUNTIME = a_runtime(with_image("registry.test/runtime@sha256:" + "0" * 64), name="old-runtime")
 
 
-def test_a_restore_keeps_the_live_scaling_and_brings_the_runtime_back() -> None:
+def test_a_rollback_keeps_the_live_scaling_and_restores_the_runtime() -> None:
     old = a_row("old", superseded(1, "v1", config={**CONFIG, **scaled(1, 1)}, runtime=OLD_RUNTIME))
     served = a_row("served", live(2, "v2", config={**CONFIG, **scaled(5, 9)}))
     found = pins(new(asking(restores="old")), old, served=served)

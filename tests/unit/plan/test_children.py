@@ -64,7 +64,7 @@ def test_an_edited_child_is_repaired(kind: str, field: str, value: object, said:
     assert world.child(kind)["spec"] == before
 
 
-def test_a_change_of_the_app_that_keeps_the_pods_is_nobodys_edit() -> None:
+def test_a_change_of_the_app_that_keeps_the_pods_is_no_repair() -> None:
     world = serving()
     app = world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
     app["spec"]["rollout"] = {"progressDeadlineSeconds": 60}

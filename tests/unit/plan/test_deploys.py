@@ -109,7 +109,7 @@ def test_a_row_is_live_when_every_pod_is_new_and_ready() -> None:
     assert told(plan) == ["a Live", "app Live"]
 
 
-def test_a_redeploy_supersedes_and_a_rollback_brings_the_flow_back() -> None:
+def test_a_redeploy_supersedes_and_a_rollback_restores_the_flow() -> None:
     world = serving("v1")
     world.deploy("b", "v2")
     assert shown(world.plan()) == [
@@ -128,7 +128,7 @@ def test_a_redeploy_supersedes_and_a_rollback_brings_the_flow_back() -> None:
     assert (world.serving, _pins(world, "c").restores.sequence) == ("v1", 1)
 
 
-def test_a_rollback_brings_the_runtime_back_and_keeps_the_scaling() -> None:
+def test_a_rollback_restores_the_runtime_and_keeps_the_scaling() -> None:
     world = serving("v1")
     world.add(given.runtime_manifest(given.with_image("registry.test/runtime@sha256:" + "1" * 64), name="tiny-2"))
     world.deploy("b", "v2", runtime="tiny-2", config={"autoscaling": {"maxReplicas": 7}})
@@ -421,7 +421,7 @@ def test_an_app_that_is_being_deleted_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(("least", "warned"), [(1, True), (2, False)])
-def test_ready_says_what_one_pod_means(least: int, warned: bool) -> None:
+def test_ready_warns_that_a_single_pod_is_down_during_a_drain(least: int, warned: bool) -> None:
     world = a_world()
     world.deploy("a", "v1", config={"autoscaling": {"minReplicas": least, "maxReplicas": 4}})
     world.run()

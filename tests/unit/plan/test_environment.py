@@ -61,7 +61,7 @@ def as_it_is(_: Production) -> None:
 @pytest.mark.parametrize("rule", [as_it_is, frozen, suspended, unreadable])
 @pytest.mark.parametrize(("strategy", "other"), [("Rolling", "Switch"), ("Switch", "Rolling")])
 @pytest.mark.parametrize("approved", [True, False], ids=["approved", "of before the policy"])
-def test_another_strategy_brings_no_held_variables(strategy: str, other: str, approved: bool, rule: Callable[[Production], None]) -> None:
+def test_another_strategy_applies_no_held_variables(strategy: str, other: str, approved: bool, rule: Callable[[Production], None]) -> None:
     world = live_and_held(strategy, approved=approved)
     before = world.environments
     rule(world)
@@ -86,7 +86,7 @@ def test_the_status_names_held_changes_and_the_command_that_applies_them() -> No
 
 
 @pytest.mark.parametrize("rule", [frozen, suspended, unreadable])
-def test_the_status_says_that_changes_without_an_approval_apply_by_themselves(rule: Callable[[Production], None]) -> None:
+def test_the_status_shows_that_changes_without_an_approval_apply_by_themselves(rule: Callable[[Production], None]) -> None:
     world = live_and_held(approved=False)
     world.rule()
     rule(world)
@@ -227,7 +227,7 @@ def test_serving_pods_keep_their_template_until_the_row_has_one_for_its_variable
 
 
 @pytest.mark.parametrize("strategy", ["Rolling", "Switch"])
-def test_a_bypass_that_is_live_brings_no_later_variables(strategy: str) -> None:
+def test_a_live_bypass_applies_no_later_variables(strategy: str) -> None:
     world = live_and_held(strategy)
     world.deploy("b", "v2", bypass={"reason": "night"})
     world.run()
@@ -334,7 +334,7 @@ def private_tones(world: Production) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("after", ["Deploy", "Hold"])
-def test_a_rollback_that_waited_for_a_freeze_brings_no_held_variables(after: str) -> None:
+def test_a_rollback_that_waited_for_a_freeze_applies_no_held_variables(after: str) -> None:
     """A rollback is exempt from approvals, so nobody has approved variables with it."""
     world = live_and_held()
     world.freeze_rollbacks(after)
@@ -349,7 +349,7 @@ def test_a_rollback_that_waited_for_a_freeze_brings_no_held_variables(after: str
     assert world.condition("VariablesHeld") == ("True", "AwaitsRow")
 
 
-def test_a_rollback_that_waits_for_a_freeze_is_not_ended_by_variables_that_it_does_not_bring() -> None:
+def test_a_rollback_that_waits_for_a_freeze_does_not_end_by_variables_that_it_does_not_apply() -> None:
     world = live_and_held()
     world.freeze_rollbacks("Deploy")
     world.ask("b", restores="a")

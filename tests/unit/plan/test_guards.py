@@ -96,7 +96,7 @@ def test_an_approval_without_effect_is_shown_beside_those_that_count() -> None:
     ],
     ids=["another digest", "of a backup", "of Flux", "of the operator", "to resume", "to withdraw what is not one's own", "unstamped"],
 )
-def test_word_that_counts_for_nothing(word: dict[str, Any]) -> None:
+def test_an_approval_without_effect_admits_no_row(word: dict[str, Any]) -> None:
     rows = rows_with("v1", **PRODUCTION)
     row = rows.ask(workflowVersion="v2")
     rows.settle()
@@ -115,7 +115,7 @@ def test_service_account_that_the_policy_names_counts() -> None:
     assert rows.live == row
 
 
-def test_word_on_one_row_is_none_on_the_next() -> None:
+def test_an_approval_of_one_row_does_not_count_for_the_next() -> None:
     rows = rows_with("v1", **PRODUCTION)
     first = rows.ask(workflowVersion="v2")
     rows.settle()

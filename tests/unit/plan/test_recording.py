@@ -90,7 +90,7 @@ def test_pods_that_send_to_the_former_recorder_are_reported() -> None:
     assert f"1 of 1 pods do not send their runs to {ELSEWHERE} yet" in message
 
 
-def test_a_change_of_the_app_brings_the_recorder() -> None:
+def test_a_change_of_the_app_adds_the_recorder() -> None:
     world = serving("v1")
     restart_with(world, RECORDER)
     app = next(found for (_, kind, _), found in world.objects.items() if kind == "App")

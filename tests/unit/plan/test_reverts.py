@@ -209,7 +209,7 @@ def test_runs_that_a_crash_cut_off_have_begun_too() -> None:
     assert set(world.rows) == {"a", "b"}, "22 of 300"
 
 
-def test_trial_of_an_older_operator_is_still_read() -> None:
+def test_a_watch_of_an_older_operator_is_still_read() -> None:
     """It has no number of runs of the previous version: the rate is used as it is."""
     world = watched(before=(50, 50))
     made = world.objects[(API_VERSION, "App", given.NAME)]

@@ -137,7 +137,9 @@ def test_an_annotation_of_another_controller_is_refused_with_its_class() -> None
         ({"nginx": ()}, "nginx", TIMEOUT, False),
     ],
 )
-def test_the_setting_says_otherwise(lists: dict[str, tuple[str, ...]], ingress_class: str | None, name: str, passed: bool) -> None:
+def test_a_setting_changes_the_allowed_annotations(
+    lists: dict[str, tuple[str, ...]], ingress_class: str | None, name: str, passed: bool
+) -> None:
     found = snapshot(
         an_app({name: "any { value; }" if passed else "1"}), settings=Settings(ingress_class=ingress_class, ingress_annotations=lists)
     )

@@ -346,7 +346,7 @@ def test_a_row_that_is_not_of_the_app_is_unknown(stage: RestStage) -> None:
         assert error["details"] == {"with": "unknown"}
 
 
-def test_a_row_of_a_deleted_app_is_unknown_although_the_index_has_not_heard_so(stage: RestStage) -> None:
+def test_a_row_of_a_deleted_app_is_unknown_before_the_event_of_the_index(stage: RestStage) -> None:
     made = stage.put(make.row_manifest("chat-new"))
     old = {**make.stored(row("chat-new", OF_A_DELETED_APP)), "metadata": {**made["metadata"], **row("x", OF_A_DELETED_APP)["metadata"]}}
     stage.script.on("GET", ROWS.path("demo", "chat-new"), {**old, "metadata": {**old["metadata"], "name": "chat-new"}})

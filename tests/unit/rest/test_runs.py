@@ -258,7 +258,7 @@ def test_an_answer_that_the_recorder_breaks_off_is_none_that_is_whole(recorded: 
     assert recorded.stage.call("GET", f"{recorded.app}/runs").is_whole
 
 
-def test_an_answer_brings_no_header_of_the_recorders(recorded: Recorded) -> None:
+def test_a_response_has_no_header_of_the_recorder(recorded: Recorded) -> None:
     headers = {"Set-Cookie": "a=b", "X-Powered-By": "x", "Content-Type": "text/html", "Connection": "keep-alive", "Keep-Alive": "timeout=5"}
     recorded.recorder.on("GET", f"/v1/runs/{RUN}", Reply(body={"data": made.a_detail()}, headers=headers))
     answered = recorded.stage.call("GET", f"/v1/runs/{RUN}")

@@ -112,7 +112,7 @@ def unfinished(served: Served, senders: int, missing: int, length: int) -> Itera
         yield
 
 
-def test_callers_whose_bodies_come_slowly_are_in_nobodys_way(tmp_path: Path, keys: dict[str, str]) -> None:
+def test_callers_with_slow_bodies_block_no_other(tmp_path: Path, keys: dict[str, str]) -> None:
     with (
         recording() as recorder,
         serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served,

@@ -156,7 +156,7 @@ def test_a_trigger_waits_for_an_app_without_pods(tmp_path: Path) -> None:
     assert len(heard.bodies) == 1
 
 
-def test_told_to_end_it_ends_where_nothing_was_sent_and_else_waits_for_the_answer(tmp_path: Path) -> None:
+def test_a_signal_ends_a_trigger_before_its_request_and_waits_for_the_response_after_it(tmp_path: Path) -> None:
     port = free_port()
     process = started(tmp_path, f"http://127.0.0.1:{port}/")
     eventually("it handles SIGTERM", lambda: _handles(process, signal.SIGTERM))
