@@ -42,7 +42,7 @@ VERSIONS = "versions"
 VERSION_FILES: dict[str, tuple[str, ...]] = {
     "ledger": (
         *(f"tests/api/test_{name}.py" for name in ("schema", "immutability", "endings", "admission", "versions")),
-        "tests/api/test_guards_attacks.py::test_without_stamps_a_word_names_its_own_author_or_is_refused",
+        "tests/api/test_guards_attacks.py::test_without_stamps_an_approval_names_its_own_author_or_is_refused",
     ),
     "rollouts": tuple(f"tests/node/test_{name}.py" for name in ("rollouts", "deploys")),
     "surfaces": tuple(f"tests/api/test_{name}.py" for name in ("kubectl", "plugin", "rest_story")),

@@ -47,7 +47,7 @@ def followed(acting: ActionClient, row: Manifest) -> HistoryRow:
     return HistoryRow.of(acting.api.get(kinds.ROW.kind, meta["name"], meta["namespace"]).body)
 
 
-def test_what_is_previewed_is_what_the_operator_pins(acting: ActionClient, module_stage: HistoryStage) -> None:
+def test_the_operator_pins_the_previewed_values(acting: ActionClient, module_stage: HistoryStage) -> None:
     stage, name = module_stage, "previewed"
     stage.app(name, workflow=APP)
     where = (stage.namespace, name)
@@ -102,7 +102,7 @@ def test_two_releases_of_one_moment_get_two_numbers(acting: ActionClient, module
     assert plan_release(acting, module_stage.namespace, name).is_no_op
 
 
-def test_what_is_written_to_an_object_never_reaches_another_of_its_name(acting: ActionClient, module_stage: HistoryStage) -> None:
+def test_a_write_to_an_object_never_reaches_another_of_its_name(acting: ActionClient, module_stage: HistoryStage) -> None:
     api, namespace, name = module_stage.api, module_stage.namespace, "again"
     module_stage.app(name, workflow=APP)
     app = api.get(kinds.APP.kind, name, namespace).body
@@ -173,7 +173,7 @@ def test_a_promotion_is_begun_again_where_it_was_left_and_keeps_what_is_the_targ
 SCALED = {"autoscaling": {"minReplicas": 2, "maxReplicas": 9}}
 
 
-def test_who_may_not_promote_is_told_which_right_is_missing(acting: ActionClient, module_stage: HistoryStage, production: str) -> None:
+def test_a_caller_who_may_not_promote_gets_the_missing_right(acting: ActionClient, module_stage: HistoryStage, production: str) -> None:
     stage, name = module_stage, "kept"
     stage.app(name, workflow=APP)
     stage.live(name, "v1", runtime=stage.default_runtime)

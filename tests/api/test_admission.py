@@ -71,7 +71,7 @@ def change(namespace: str, *modifiers: Modifier) -> Manifest:
 
 
 @pytest.mark.stamped
-def test_a_row_says_who_created_it_and_belongs_to_nobody(api: Api, namespace: str) -> None:
+def test_a_row_has_its_creator_and_no_owner(api: Api, namespace: str) -> None:
     found = made(api.create(row(namespace, with_spec(createdBy="mallory"), with_meta(ownerReferences=[STRANGER], finalizers=["a.test/b"]))))
     assert found["spec"]["createdBy"] == ADMIN
     assert not {"ownerReferences", "finalizers"} & found["metadata"].keys()
@@ -80,14 +80,14 @@ def test_a_row_says_who_created_it_and_belongs_to_nobody(api: Api, namespace: st
 
 @pytest.mark.stamped
 @pytest.mark.parametrize("who", [operator, restorer], ids=["operator", "restorer"])
-def test_the_operator_and_restorers_say_for_whom_they_act(api: Api, namespace: str, who: Callable[[Api], Api]) -> None:
+def test_the_operator_and_restorers_name_the_author(api: Api, namespace: str, who: Callable[[Api], Api]) -> None:
     found = made(who(api).create(row(namespace, with_spec(createdBy="ada"))))
     assert found["spec"]["createdBy"] == "ada"
     assert made(who(api).create(row(namespace, name="second")))["spec"]["createdBy"] in (OPERATOR, "restorer")
 
 
 @pytest.mark.stamped
-def test_the_operators_own_rows_have_their_app_from_the_beginning_and_nobody_elses(api: Api, namespace: str) -> None:
+def test_only_the_operators_own_rows_have_an_owner_at_their_creation(api: Api, namespace: str) -> None:
     """The owner lets the row be deleted together with its App, if that happens at this moment. A backup's rows name a deleted App."""
     owner = made(api.create(app(namespace)))
     owned = with_meta(ownerReferences=[owned_by(owner, controller=True)], finalizers=["a.test/b"])
@@ -165,7 +165,7 @@ def test_a_row_stays_as_it_is(api: Api, namespace: str, what: str) -> None:
 
 
 @pytest.mark.stamped
-def test_what_an_update_leaves_out_is_put_back(api: Api, namespace: str) -> None:
+def test_fields_that_an_update_omits_are_kept(api: Api, namespace: str) -> None:
     _, found = stored(api, namespace)
     sparse = copy.deepcopy(found)
     sparse["spec"] = {"app": found["spec"]["app"]}
@@ -217,7 +217,7 @@ def given_up(found: Manifest, phase: str = "Failed") -> Manifest:
     return {**status.as_json(), "phase": phase}
 
 
-def test_who_may_delete_rows_deletes_one_whose_app_never_came(api: Api, namespace: str) -> None:
+def test_a_user_who_may_delete_rows_deletes_one_without_an_app(api: Api, namespace: str) -> None:
     found = made(api.create(row(namespace)))
     reading(api, found, given_up(found))
     answer = api.acting_as("eve").delete(found)
@@ -271,7 +271,7 @@ def deploys(api: Api, namespace: str, user: str, deploy: Manifest | None) -> str
 
 
 @pytest.mark.stamped
-def test_who_changed_what_git_asks(api: Api, namespace: str) -> None:
+def test_spec_deploy_has_the_user_who_changed_it(api: Api, namespace: str) -> None:
     first = made(admin(api, "ada").create(app(namespace, with_spec(deploy={"workflowVersion": "v1", "changedBy": "mallory"}))))
     assert first["spec"]["deploy"]["changedBy"] == "ada"
     config = {"autoscaling": {"maxReplicas": 3}}
@@ -324,14 +324,14 @@ def test_an_amount_is_stored_as_a_text_though_it_was_a_number(api: Api, namespac
 
 @pytest.mark.stamped
 @pytest.mark.parametrize("amount", [True, -1, 1e30], ids=str)
-def test_what_is_no_amount_stays_refused(api: Api, namespace: str, amount: object) -> None:
+def test_an_invalid_amount_stays_refused(api: Api, namespace: str, amount: object) -> None:
     sent = row(namespace, asking(config={"type": "server", "resources": {"requests": {"cpu": amount}}}), name="no-amount")
     answer = admin(api, "ada").create(sent)
     assert (answer.status, "spec.config.resources.requests.cpu" in answer.message) == (422, True)
 
 
 @pytest.mark.stamped
-def test_who_changed_settings(api: Api, namespace: str) -> None:
+def test_settings_have_the_user_who_changed_them(api: Api, namespace: str) -> None:
     """Somebody replaces the App for each case: the fields that they set, and the user that the App then names."""
     spec = made(admin(api, "ada").create(app(namespace, with_spec(settingsChangedBy="mallory"))))["spec"]
     assert spec["settingsChangedBy"] == "ada"
@@ -395,7 +395,7 @@ def test_the_cluster_may_end_a_record_of_settings(api: Api, namespace: str, user
 
 
 @pytest.mark.stamped
-def test_a_record_of_settings_that_a_restorer_brings_back_has_no_owner_of_old(api: Api, namespace: str) -> None:
+def test_a_restored_record_of_settings_has_no_former_owner(api: Api, namespace: str) -> None:
     owner = made(api.create(app(namespace)))
     old = owned_by(owner, uid=NOBODY)
     sent = change(namespace, with_meta(ownerReferences=[old]))
@@ -472,7 +472,7 @@ def test_a_restored_app_is_stamped_and_has_no_owner(api: Api, namespace: str) ->
 
 @pytest.mark.stamped
 @pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
-def test_what_a_restorer_brings_back_has_no_owner_of_old(api: Api, namespace: str, kind: str) -> None:
+def test_a_restored_object_has_no_former_owner(api: Api, namespace: str, kind: str) -> None:
     owner = made(api.create(app(namespace)))
     old = owned_by(owner, uid=NOBODY)
     meta = {"name": "keys", "namespace": namespace, "ownerReferences": [old]}
@@ -488,7 +488,7 @@ def test_what_a_restorer_brings_back_has_no_owner_of_old(api: Api, namespace: st
 
 
 @pytest.mark.stamped
-def test_a_row_brought_back_twice_keeps_the_owner_that_it_has_by_then(api: Api, namespace: str) -> None:
+def test_a_row_that_is_restored_twice_keeps_its_owner(api: Api, namespace: str) -> None:
     sent = row(namespace, live(1), with_spec(createdBy="ada"), with_meta(ownerReferences=[STRANGER], finalizers=["a.test/b"]))
     found = made(restorer(api).create(sent))
     assert essence(made(restorer(api).apply(sent))) == essence(found)
@@ -500,7 +500,7 @@ def test_a_row_brought_back_twice_keeps_the_owner_that_it_has_by_then(api: Api, 
 # Without the policies that stamp.
 
 
-def test_where_nothing_stamps_nothing_is_forged(cluster: Cluster, api: Api, namespace: str) -> None:
+def test_no_author_is_forged_without_stamps(cluster: Cluster, api: Api, namespace: str) -> None:
     def creates(*modifiers: Modifier, make: Callable[..., Manifest] = row) -> Answer:
         return api.create(make(namespace, *modifiers), dry_run=True)
 

@@ -98,7 +98,7 @@ def test_a_row_waits_for_the_row_that_it_restores_and_is_refused_where_that_one_
     assert said(refused) == "row restored-second has not ended yet: only a row that went live can be restored"
 
 
-def test_a_row_that_waits_in_vain_fails_at_the_deadline_and_says_what_was_missing(on: Stage) -> None:
+def test_a_row_fails_at_the_deadline_and_names_the_missing_object(on: Stage) -> None:
     on.app("vain", public())
     on.live("vain", "v1")
     on.change("App", "vain", spec={"rollout": {"progressDeadlineSeconds": DEADLINE}})

@@ -54,7 +54,7 @@ def unprotected_message(stage: HistoryStage) -> str | None:
     return next((text for text in texts if ": every MutatingAdmissionPolicy, every MutatingAdmissionPolicyBinding; " in text), None)
 
 
-def test_deploys_and_a_rollback_go_as_ever_and_nobody_can_tell_whose_they_are(
+def test_deploys_and_a_rollback_work_and_their_authors_are_unknown(
     stage: HistoryStage,
     operator: Operator,
     plugin: Plugin,

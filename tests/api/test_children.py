@@ -113,7 +113,7 @@ def _stated(found: Manifest | None) -> tuple[object, ...]:
     return found.get("spec"), meta.get("labels"), annotations, meta.get("ownerReferences")
 
 
-def test_what_another_manager_added_stays(children: Children) -> None:
+def test_metadata_of_another_manager_stay(children: Children) -> None:
     on = children.on
     for kind in ("Service", "Ingress", "Workload"):
         added = {"annotations": {"example.com/seen": "yes"}, "labels": {"team": "blue"}}
@@ -135,7 +135,7 @@ def test_a_workload_scaled_to_nothing_is_back_at_its_minimum(children: Children)
     on.until_condition(APP, "Ready", "True")
 
 
-def test_a_repair_is_told(children: Children) -> None:
+def test_a_repair_is_an_event(children: Children) -> None:
     on = children.on
     on.change("Service", APP, spec={"ports": [{"name": "http", "port": 83, "targetPort": "http", "protocol": "TCP"}]})
     message = eventually("the user is told", lambda: on.events(APP).get("Repaired"))
@@ -145,7 +145,7 @@ def test_a_repair_is_told(children: Children) -> None:
 # The hostname.
 
 
-def test_the_app_says_its_hostname(children: Children) -> None:
+def test_the_app_has_its_hostname(children: Children) -> None:
     on = children.on
     ingress = on.get("Ingress", APP)
     assert ingress["spec"]["ingressClassName"] == "nginx"
@@ -157,7 +157,7 @@ def test_the_app_says_its_hostname(children: Children) -> None:
     assert "shop.example.com" in on.kubectl("get", "apps.dynamiq", namespace=on.namespace).stdout
 
 
-def test_what_is_taken_from_the_app_is_taken_from_its_ingress(children: Children) -> None:
+def test_fields_removed_from_the_app_are_removed_from_its_ingress(children: Children) -> None:
     on = children.on
     route = exposed("Ingress", className="nginx", tls={"secretName": "cert"}, annotations={"cert-manager.io/issuer": "main"})
     on.app("routed", public(), with_hostname("routed.example.com"), route)

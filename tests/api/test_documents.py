@@ -38,7 +38,7 @@ APP = "support"
 """The App of the documents, in their namespace `demo`."""
 
 
-def test_the_programs_that_the_documents_name_say_what_they_are(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_commands_of_the_documents_run(cluster: Cluster, tmp_path: Path) -> None:
     assert "--image-policy" in shell("python -m dynamiq_operator run --help", cluster, tmp_path)
     assert "__start_kubectl" in shell("source <(kubectl completion bash); complete -p kubectl", cluster, tmp_path)
     output = shell(f'eval "$(python -m local env --name {cluster.name})" && kubectl get nodes -o name', cluster, REPOSITORY)
@@ -110,7 +110,7 @@ def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Clust
     assert "helm show crds build/chart | kubectl apply --server-side --force-conflicts -f -\nhelm upgrade " in page
 
 
-def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of_it(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_overlays_of_the_recorder_have_the_pushed_image_and_all_programs_its_address(cluster: Cluster, tmp_path: Path) -> None:
     """Docker and a server are not needed: the overlays are written by the document's commands, and rendered."""
     shutil.copytree(REPOSITORY / "manifests", tmp_path / "manifests")
     page = blocks(RECORDER)

@@ -109,7 +109,7 @@ def forgeries(identities: list[Identity], count: int) -> Iterator[Forged]:
 
 
 @pytest.mark.full_count
-async def test_nobody_creates_a_row_in_anothers_name(cluster: Cluster, api: Api, identities: list[Identity], accounts_of: str) -> None:
+async def test_no_user_creates_a_row_in_anothers_name(cluster: Cluster, api: Api, identities: list[Identity], accounts_of: str) -> None:
     attempts = list(forgeries(identities, counted(CREATES)))
     answers: dict[Forged, Answer] = {}
     async with AsyncExitStack() as stack:

@@ -112,7 +112,7 @@ def members(api: Api, slice_: Manifest, *pods: GateProcess) -> None:
     eventually(f"{expected} are in the slice", lambda: sorted(gates.endpoints(api, slice_)) == expected)
 
 
-def test_replicas_join_wake_an_app_once_leave_and_are_taken_away_when_they_are_dead(
+def test_replicas_join_wake_an_app_once_leave_and_are_removed_when_they_are_dead(
     api: Api, namespace: str, replicas: Callable[..., GateProcess]
 ) -> None:
     port = gate_port()
@@ -160,7 +160,7 @@ def proxied(login: Path, folder: Path) -> Iterator[tuple[Proxy, Path]]:
         yield proxy, path
 
 
-def test_whatever_goes_wrong_in_between_it_serves_the_slices_that_there_are(
+def test_the_gate_serves_the_existing_slices_through_any_fault(
     api: Api, namespace: str, login: Path, tmp_path: Path, replicas: Callable[..., GateProcess]
 ) -> None:
     with proxied(login, tmp_path) as (proxy, path):

@@ -174,7 +174,7 @@ def test_rollbacks_by_hand_outlive_self_heal(module_stage: HistoryStage, monkeyp
     print(f"{way}: {times} rollbacks by hand under {healing.applied} applies of Git: 0 undone, 0 rows more")
 
 
-def test_a_row_that_git_drops_is_pruned_by_nobody(module_stage: HistoryStage, app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_git_drops_is_not_pruned(module_stage: HistoryStage, app: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECTL_APPLYSET", "true")
     stage = module_stage
     declared, manual = stage.manifest(name=app), given.asking(app=app, workflowVersion="v1", runtime=stage.default_runtime)

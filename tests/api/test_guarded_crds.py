@@ -81,7 +81,7 @@ def test_nor_by_an_owner_that_does_not_exist(api: Api) -> None:
         made(api.merge(found, {"metadata": {"ownerReferences": None}}))
 
 
-def test_a_definition_is_deleted_by_a_caller_who_says_so(api: Api) -> None:
+def test_a_definition_is_deleted_by_a_caller_who_confirms_it(api: Api) -> None:
     found = made(api.merge(stored(api, "Workflow"), {"metadata": {"annotations": {DELETABLE: "true"}}}))
     try:
         assert api.request("DELETE", f"{COLLECTION}/{found['metadata']['name']}", query={"dryRun": "All"}).ok
@@ -297,7 +297,7 @@ FORGED: list[list[Manifest] | None] = [None, [], [{}], [entry("tests", PAST)], [
 
 @pytest.mark.parametrize("forged", FORGED)
 @pytest.mark.parametrize("way", ["replace", "merge", "json", "apply"])
-def test_nobody_turns_the_clock_back(api: Api, forged: list[Manifest] | None, way: str) -> None:
+def test_an_expired_annotation_stays_expired(api: Api, forged: list[Manifest] | None, way: str) -> None:
     """An expired annotation stays expired, whatever times a request sends, and in every way of sending it."""
     named = "\n".join(named_fields(api, autoscaling_when_serverless))
     found = stored(api)

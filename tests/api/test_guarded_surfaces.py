@@ -104,7 +104,9 @@ def _by_rest(place: Place, row: Manifest) -> None:
 
 
 @pytest.mark.parametrize(("version", "approve"), [("v3", _by_plugin), ("v4", _by_rest)], ids=["plugin", "REST"])
-def test_a_row_waits_and_is_deployed_by_the_word_of_another(place: Place, version: str, approve: Callable[[Place, Manifest], None]) -> None:
+def test_a_row_waits_and_is_deployed_after_the_approval_of_another_user(
+    place: Place, version: str, approve: Callable[[Place, Manifest], None]
+) -> None:
     row = place.waits(version)
     answer = place.at.caller.get(place.path())
     assert (answer["status"]["word"], answer["under_way"], answer["waiting"][0]["name"]) == ("Live", None, row["name"]), "the App serves on"
@@ -116,7 +118,7 @@ def test_a_row_waits_and_is_deployed_by_the_word_of_another(place: Place, versio
     assert (live["released"]["guards"], live["waits"]) == (["AwaitingApproval"], None)
 
 
-def test_every_surface_says_the_same_words(place: Place) -> None:
+def test_every_surface_shows_the_same_message(place: Place) -> None:
     row = place.waits("v1" if place.at.history(place.app)[0]["workflow_version"]["version"] != "v1" else "v2")
     says = place.stored(row["name"])["status"]["waits"]["message"]
     plugin = place.plugin(place.at.caller)
@@ -145,7 +147,7 @@ def _ended(place: Place, row: Manifest, word: str) -> None:
     assert "withdrawn by" in place.row(row["id"])["reason"]
 
 
-def test_who_is_on_call_goes_back_past_what_waits_and_deploys_nothing_else(place: Place) -> None:
+def test_on_call_rolls_back_past_a_waiting_row_and_deploys_nothing_else(place: Place) -> None:
     row = place.waits("v2")
     history = place.at.history(place.app)
     back = next(each for each in history if each["status"] == "Superseded" and each["reason"] is None)
@@ -160,7 +162,7 @@ def test_who_is_on_call_goes_back_past_what_waits_and_deploys_nothing_else(place
     assert place.at.caller.get(place.path())["holds"] is None
 
 
-def test_what_each_role_may_do_of_the_rules(place: Place) -> None:
+def test_each_role_has_its_rights_to_guards(place: Place) -> None:
     def may(who: Client) -> set[str]:
         rights: dict[str, Any] = who.get(place.path("/rights"))
         return {name for name, each in rights.items() if each["allowed"]} & RULES

@@ -67,7 +67,7 @@ def test_the_operator_notes_what_it_applied(api: Api, namespace: str, applied: M
 
 @pytest.mark.parametrize("user", ["eve", SHARED_CONTROLLER, "system:serviceaccount:kube-system:deployment-controller"])
 @pytest.mark.parametrize("name", [TEMPLATE, ROW])
-def test_nobody_else_does(api: Api, namespace: str, applied: Manifest, name: str, user: str) -> None:
+def test_no_other_user_writes_notes(api: Api, namespace: str, applied: Manifest, name: str, user: str) -> None:
     they, notes = admin(api, user), {**GENUINE, name: FORGED[name]}
     refused(they.apply(workload(namespace, notes=notes), manager=names.FIELD_MANAGER), f"the operator, not {user}, notes on a workload")
     refused(noting(they, applied, {name: FORGED[name]}), "leave the annotations")
@@ -78,7 +78,7 @@ def test_nobody_else_does(api: Api, namespace: str, applied: Manifest, name: str
 
 @pytest.mark.parametrize("name", [TEMPLATE, ROW])
 @pytest.mark.parametrize("labels", [None, {}], ids=["of an App", "without labels, which could come later"])
-def test_nobody_else_makes_a_workload_with_a_note(api: Api, namespace: str, name: str, labels: Manifest | None) -> None:
+def test_no_other_user_creates_a_workload_with_a_note(api: Api, namespace: str, name: str, labels: Manifest | None) -> None:
     notes = {name: FORGED[name]}
     refused(admin(api, "eve").create(workload(namespace, notes=notes, labels=labels)), "leave the annotations")
     found = made(admin(api, "eve").create(workload(namespace, labels=labels)))
@@ -91,7 +91,7 @@ def test_a_note_that_was_taken_off_is_not_put_back(api: Api, applied: Manifest) 
     refused(noting(admin(api, "eve"), applied, GENUINE), "leave the annotations")
 
 
-def test_what_else_there_is_of_a_workload_changes(api: Api, applied: Manifest) -> None:
+def test_other_fields_of_a_workload_may_be_changed(api: Api, applied: Manifest) -> None:
     they = admin(api, "eve")
     made(noting(they, applied, {"theirs": "x", names.GIVEN_UP_ANNOTATION: "1", **GENUINE}))
     made(they.merge(applied, {"metadata": {"labels": {names.APP_LABEL: None}}}))
@@ -116,7 +116,7 @@ def test_the_clusters_controllers_work_on(api: Api, applied: Manifest) -> None:
     assert notes_of(api, applied) == GENUINE
 
 
-def test_kubectl_rollout_undo_brings_no_note_of_before(cluster: Cluster, api: Api, namespace: str, applied: Manifest) -> None:
+def test_kubectl_rollout_undo_restores_no_former_note(cluster: Cluster, api: Api, namespace: str, applied: Manifest) -> None:
     """An undo would copy the annotations of an older ReplicaSet, which users may change."""
     wait_for_revision(api, applied, "1")
     newer = workload(namespace, notes={**GENUINE, ROW: "2"})
@@ -129,7 +129,7 @@ def test_kubectl_rollout_undo_brings_no_note_of_before(cluster: Cluster, api: Ap
     assert notes_of(api, applied) == {**GENUINE, ROW: "2"}
 
 
-def test_restorers_bring_notes_back(cluster: Cluster, api: Api, namespace: str) -> None:
+def test_restorers_restore_notes(cluster: Cluster, api: Api, namespace: str) -> None:
     victor = admin(api, velero.ACCOUNT)
     with velero.named(cluster, velero.ACCOUNT):
         eventually("this policy knows, too", lambda: victor.create(workload(namespace, notes=FORGED), dry_run=True).ok)

@@ -79,7 +79,7 @@ async def test_no_forged_request_gets_past_a_guard(cluster: Cluster, api: Api, p
 # Impersonation.
 
 
-async def test_whoever_may_not_impersonate_an_approver_is_none(cluster: Cluster, api: Api, place: Place) -> None:
+async def test_an_approver_cannot_be_impersonated_without_the_right(cluster: Cluster, api: Api, place: Place) -> None:
     robot = account(api, place.namespace, "robot")
     rest.bind(api, place.namespace, "robot", "dynamiq-deployer", place.namespace)
     sent = approval_manifest(in_namespace(place.namespace), name="impersonated")
@@ -92,7 +92,7 @@ async def test_whoever_may_not_impersonate_an_approver_is_none(cluster: Cluster,
 
 
 @pytest.mark.parametrize("way", ["create", "apply", "apply --server-side"])
-def test_kubectl_says_why(kubectl: Kubectl, place: Place, way: str) -> None:
+def test_kubectl_shows_the_reason(kubectl: Kubectl, place: Place, way: str) -> None:
     sent = row_manifest("by-kubectl", in_namespace(place.namespace), asking(workflowVersion="v1"))
     done = kubectl("--as=rita", *way.split(), "-f", "-", input=sent, check=False)
     assert done.returncode != 0
@@ -133,7 +133,7 @@ def test_each_role_does_what_it_is_for(api: Api, place: Place) -> None:
     assert made(api.acting_as("grace").create(rejection_manifest(here, name="worse"), dry_run=True))["spec"]["by"] == "grace"
 
 
-def test_who_may_bypass_and_deploy_deploys_past_the_rules(api: Api, place: Place) -> None:
+def test_a_user_with_the_rights_to_bypass_and_deploy_passes_all_guards(api: Api, place: Place) -> None:
     sent = row_manifest("past", in_namespace(place.namespace), asking(workflowVersion="v1"), with_spec(bypass={"reason": "prod is down"}))
     refused(api.acting_as("bruno").create(sent, dry_run=True), "bruno may not deploy", "only roll back")
     made(api.apply(rest.of_user("bruno", place.namespace, "dynamiq-deployer")))
@@ -171,14 +171,14 @@ def test_a_job_that_is_there_already_stays(api: Api, place: Place) -> None:
 # Approvals cannot be changed, and end with their row.
 
 
-def test_only_the_operator_and_the_cluster_end_a_word(api: Api, place: Place) -> None:
+def test_only_the_operator_and_the_cluster_delete_an_approval(api: Api, place: Place) -> None:
     here = in_namespace(place.namespace)
     for who in (operator(api), admin(api, COLLECTOR), admin(api, NAMESPACE_CONTROLLER)):
         for make in (approval_manifest, rejection_manifest):
             assert who.delete(made(api.create(make(here, name="brief")))).ok
 
 
-def test_who_may_delete_policies_clears_words_and_changes_none(api: Api, place: Place) -> None:
+def test_a_user_who_may_delete_policies_deletes_approvals_and_changes_none(api: Api, place: Place) -> None:
     bound = {**rest.of_user("pia", "", "dynamiq-policies"), "kind": "ClusterRoleBinding", "metadata": {"name": "pia-policies-of-tests"}}
     refused(api.acting_as("rita").delete(place.approval), "rita may not delete it: it ends with its row", "ClusterRole dynamiq-policies")
     made(api.apply(bound))
@@ -195,7 +195,7 @@ def test_who_may_delete_policies_clears_words_and_changes_none(api: Api, place: 
         api.delete(bound)
 
 
-def test_the_same_word_sent_again_changes_nothing(api: Api, place: Place) -> None:
+def test_an_approval_sent_again_changes_nothing(api: Api, place: Place) -> None:
     for sent, stored in ((approval_manifest, place.approval), (rejection_manifest, place.rejection)):
         again = sent(in_namespace(place.namespace))
         again["spec"] = {key: value for key, value in stored["spec"].items() if key != "by"}
@@ -212,7 +212,7 @@ def test_a_rejection_is_withdrawn_by_an_approver_who_is_named(api: Api, place: P
     assert made(api.acting_as("grace").apply(rejection_manifest(in_namespace(place.namespace), name="mended")))["spec"] == withdrawn["spec"]
 
 
-def test_a_backup_brings_words_back_as_history(api: Api, place: Place) -> None:
+def test_a_backup_restores_approvals_as_history(api: Api, place: Place) -> None:
     restorer = api.acting_as("somebody", RESTORERS)
     word = made(restorer.create(approval_manifest(in_namespace(place.namespace), with_spec(by="grace"), name="old")))
     assert (word["spec"]["by"], word["spec"]["restored"]) == ("grace", True)
@@ -234,7 +234,7 @@ def test_other_labels_of_a_namespace_are_its_owners(api: Api, place: Place) -> N
     assert found["metadata"]["labels"]["kubernetes.io/metadata.name"] == place.namespace
 
 
-def test_who_writes_policies_labels_namespaces(api: Api, place: Place) -> None:
+def test_a_user_who_writes_policies_may_label_namespaces(api: Api, place: Place) -> None:
     bound = {**rest.of_user("nora", "", "dynamiq-policies"), "kind": "ClusterRoleBinding", "metadata": {"name": "nora-policies-of-tests"}}
     made(api.apply(bound))
     nora = api.acting_as("nora")
@@ -250,7 +250,7 @@ def test_who_writes_policies_labels_namespaces(api: Api, place: Place) -> None:
 # Without mutating policies.
 
 
-def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Cluster, api: Api, place: Place) -> None:
+def test_without_stamps_an_approval_names_its_own_author_or_is_refused(cluster: Cluster, api: Api, place: Place) -> None:
     here = in_namespace(place.namespace)
     grace, restorer = api.acting_as("grace"), api.acting_as("somebody", RESTORERS)
     rejection = made(grace.create(rejection_manifest(here, with_spec(by="grace"), name="unstamped")))
@@ -274,7 +274,7 @@ def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Clust
             )
 
 
-def test_every_refusal_says_what_would_be_needed(api: Api, place: Place) -> None:
+def test_every_refusal_names_the_requirement(api: Api, place: Place) -> None:
     """Rita has every RBAC right here, so each refusal is our own sentence."""
     here, rita = in_namespace(place.namespace), api.acting_as("rita")
     answers = [

@@ -149,7 +149,7 @@ def test_production_with_one_approval_a_night_on_call_and_a_rejected_version(pag
     page.until_ends("v2", "Succeeded")
 
 
-def test_what_is_held_or_suspended_goes_on_by_a_command_and_past_all_rules_with_a_reason(page: Page) -> None:
+def test_held_and_suspended_rows_are_admitted_by_a_command_or_a_bypass_with_a_reason(page: Page) -> None:
     on = page.on
     on.change("App", page.app, spec={"deploy": {"workflowVersion": "v2"}})
     on.until_served("v2", page.app)

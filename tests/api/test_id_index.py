@@ -49,7 +49,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("resource", MAKERS, ids=lambda resource: resource.plural)
-def test_what_a_long_index_has_missed_it_hears_of_without_listing_everything(
+def test_a_long_index_catches_up_without_a_list(
     cluster: Cluster, namespace: str, resource: ApiResource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing watches here, as if a watch had gone silent.
@@ -85,9 +85,7 @@ def test_what_a_long_index_has_missed_it_hears_of_without_listing_everything(
     eventually("it hears of all without a second list", lambda: hears_all(next(tries)))
 
 
-def test_where_what_is_known_is_too_old_to_be_watched_from_everything_is_listed(
-    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_that_is_too_old_for_a_watch_lists_everything(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(id_index, "LISTED_MOST", 0)
     api, client = Api.of(cluster), ApiServer.connect(Path(cluster.kubeconfig)).own
 

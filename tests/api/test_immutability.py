@@ -214,7 +214,9 @@ def test_every_field_of_a_row_is_in_these_tables() -> None:
 
 
 @pytest.mark.parametrize(("change", "way"), list(_by_turns()))
-def test_what_is_frozen_neither_changes_nor_is_added_or_removed(api: Api, stored: dict[str, Manifest], change: Change, way: Way) -> None:
+def test_immutable_fields_are_neither_changed_nor_added_nor_removed(
+    api: Api, stored: dict[str, Manifest], change: Change, way: Way
+) -> None:
     _refused(way(api, stored[change.stored], change.field, change.value), change.says)
 
 
@@ -227,7 +229,7 @@ def test_the_same_again_is_no_change(api: Api, stored: dict[str, Manifest], case
 
 
 @pytest.mark.parametrize(("case", "way"), by_turns((*(("bare", field) for field in COMPLETED), ("rejection", "withdrawn")), WAYS))
-def test_what_is_set_once_may_be_set(api: Api, stored: dict[str, Manifest], case: tuple[str, str], way: Way) -> None:
+def test_fields_that_are_set_once_may_be_set(api: Api, stored: dict[str, Manifest], case: tuple[str, str], way: Way) -> None:
     name, field = case
     value = WITHDRAWN if field == "withdrawn" else COMPLETED[field]
     answer = way(api, stored[name], field, value)
@@ -246,7 +248,7 @@ def test_what_is_set_once_may_be_set(api: Api, stored: dict[str, Manifest], case
     ],
     ids=["text removed", "number changed", "number added", "part added", "outcome's reason"],
 )
-def test_what_is_pinned_is_frozen_down_to_its_leaves(api: Api, stored: dict[str, Manifest], operation: Manifest, message: str) -> None:
+def test_pins_are_immutable_down_to_their_leaves(api: Api, stored: dict[str, Manifest], operation: Manifest, message: str) -> None:
     _refused(api.json_patch(stored["done"], operation, dry_run=True), message)
 
 

@@ -55,7 +55,9 @@ def knows(api: Api, user: str) -> bool:
     return admin(api, user).create(row_manifest("probe", in_namespace("default"), numbered(1)), dry_run=True).ok
 
 
-def test_it_works_there_and_is_nobody_elsewhere(cluster: Cluster, stage: HistoryStage, tmp_path: Path) -> None:
+def test_an_installation_elsewhere_works_and_has_no_rights_in_the_default_namespace(
+    cluster: Cluster, stage: HistoryStage, tmp_path: Path
+) -> None:
     kubectl, api, namespace = stage.kubectl, stage.api, ELSEWHERE
     with installed(cluster, tmp_path / "overlay", namespace) as objects:
         assert OPERATOR_NAMESPACE not in json.dumps(objects), "a name that does not follow the overlay"

@@ -96,7 +96,7 @@ def test_deployments_dynamiq_is_the_history_with_the_products_columns(kubectl: K
     ]
 
 
-def test_wide_adds_sequence_config_and_message(kubectl: Kubectl, namespace: str) -> None:
+def test_wide_output_adds_sequence_config_and_message(kubectl: Kubectl, namespace: str) -> None:
     header, *rows = _table(kubectl("get", "deployments.dynamiq", "second", "-o", "wide", namespace=namespace).stdout)
     assert header == ["NAME", *WIDE]
     assert rows[0][-5] == "2"
@@ -104,7 +104,7 @@ def test_wide_adds_sequence_config_and_message(kubectl: Kubectl, namespace: str)
     assert rows[0][-3:] == ["Answer faster", "", "Record"]
 
 
-def test_words_on_rows_bad_versions_and_changes_of_settings_say_whose_they_are(kubectl: Kubectl, namespace: str) -> None:
+def test_approvals_rejections_and_changes_of_settings_show_their_author(kubectl: Kubectl, namespace: str) -> None:
     header, agreed = _table(kubectl("get", "approvals", namespace=namespace).stdout)
     assert header[:-1] == ["NAME", "ROW", "PURPOSE", "BY", "MESSAGE"]
     assert agreed[:-1] == ["agreed", "row", "Approve", "grace", "Looks right"]
@@ -119,7 +119,7 @@ def test_words_on_rows_bad_versions_and_changes_of_settings_say_whose_they_are(k
     assert row[:-1] == ["chat-settings-1", "chat", "1", "the App was created", "ada", "2"]
 
 
-def test_a_policy_says_what_it_asks_for(kubectl: Kubectl, namespace: str) -> None:
+def test_a_policy_shows_its_requirements(kubectl: Kubectl, namespace: str) -> None:
     header, row = _table(kubectl("get", "deploypolicies", namespace).stdout)
     assert header[:-1] == ["NAME", "APPROVALS", "FREEZE", "SOAK"]
     assert row[:-1] == [namespace, "2", "evenings", "3600"]

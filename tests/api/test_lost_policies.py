@@ -45,7 +45,7 @@ def schema_events(stage: HistoryStage) -> list[tuple[str, str]]:
     return [(event["reason"], event["message"]) for event in found]
 
 
-def test_a_lost_binding_and_a_rule_that_may_go_are_told_of(
+def test_a_lost_binding_and_a_permitted_weakening_are_events(
     cluster: Cluster, account: Path, stage: HistoryStage, lacking: None, tmp_path: Path
 ) -> None:
     def lost() -> bool:

@@ -89,7 +89,7 @@ def _answered(prometheus: Prometheus, asked: dict[str, str]) -> None:
         raise AssertionError("\n".join(f"no answer: {who}: {query}" for who, query in left.items())) from None
 
 
-def test_operator_and_gate_speak_of_apps_and_a_pod_of_nobody_but_itself(watched: Watched) -> None:
+def test_operator_and_gate_have_series_of_apps_and_a_pod_only_of_itself(watched: Watched) -> None:
     """The operator and the gate set labels of an App, and these are kept. A pod's own labels with the same names are renamed."""
     scene, prometheus = watched
     of_app = f'{{namespace="{scene.on.namespace}", app="{APP}"}}'

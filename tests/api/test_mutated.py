@@ -81,7 +81,7 @@ IS_MUTATED: dict[str, Callable[[HistoryStage], bool]] = {
 
 @pytest.mark.full_count
 @pytest.mark.parametrize("kind", [ALL, *(OF_WORKLOADS if os.environ.get("SOAK") else ())])
-def test_what_admission_changes_is_no_drift(stage: HistoryStage, proxy: Proxy, tmp_path: Path, kind: str) -> None:
+def test_changes_by_admission_are_no_drift(stage: HistoryStage, proxy: Proxy, tmp_path: Path, kind: str) -> None:
     """Deploys go Live and a rollback works. At rest nothing is written, not even by the next operator, and no pod restarts."""
     chosen: tuple[Mutation, ...] = OF_WORKLOADS.get(kind) or (*(each for some in OF_WORKLOADS.values() for each in some), *OF_OTHERS)
     is_mutated = [IS_MUTATED[name] for name in IS_MUTATED if kind in (name, ALL)]
@@ -142,7 +142,7 @@ def stated(found: Any) -> Any:
     return sorted((stated(each) for each in found), key=repr) if isinstance(found, list) else found
 
 
-def test_what_another_manager_sets_beside_an_injected_sidecar_is_repaired(stage: HistoryStage, proxy: Proxy, tmp_path: Path) -> None:
+def test_fields_of_another_manager_beside_an_injected_sidecar_are_repaired(stage: HistoryStage, proxy: Proxy, tmp_path: Path) -> None:
     with mutations.at_work(stage.api, stage.namespace, SIDECARS), operators.running(proxy.url, stage.namespace, tmp_path):
         stage.app(APP, workflow=APP)
         stage.live(APP, "v1", runtime=stage.default_runtime)

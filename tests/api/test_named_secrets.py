@@ -69,7 +69,7 @@ def test_only_who_may_read_a_secret_names_it(api: Api, author: Api, place: str) 
     made(author.create(an_app(place, with_variables({"name": "MODEL", "configMap": {"name": "models", "key": "best"}}), name="mapped")))
 
 
-def test_what_an_app_names_already_may_stay(api: Api, author: Api, place: str) -> None:
+def test_secrets_that_an_app_already_names_may_stay(api: Api, author: Api, place: str) -> None:
     """The right is checked only when an App first names a Secret."""
     app = an_app(place, taking("other", "s0"), name="named")
     made(api.create(app))

@@ -63,7 +63,7 @@ def test_each_of_many_deploys_is_delivered_or_counted_whatever_other_sinks_do(to
     assert told.counted("lost_total", FAILS) == told.counted("lost_total", NEVER) == len(ids)
 
 
-def test_what_an_operator_that_ended_or_was_killed_had_not_told_the_next_one_tells(told: Telling) -> None:
+def test_the_next_operator_sends_the_unsent_notifications_of_a_stopped_or_killed_one(told: Telling) -> None:
     """The operator ends normally, twice. Then it is killed when a deploy has begun, and just as a row is written as live."""
     rows = set()
     for name in ("one", "two"):

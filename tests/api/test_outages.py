@@ -87,7 +87,7 @@ def test_an_api_server_that_goes_away_for_a_while(api: Api, namespace: str, prox
     assert deploys.End.of(api, namespace).live == "v1"
 
 
-def test_a_deletion_that_no_watch_told_of_is_found_by_the_next_list(api: Api, namespace: str, proxy: Proxy, tmp_path: Path) -> None:
+def test_a_deletion_without_an_event_is_found_by_the_next_list(api: Api, namespace: str, proxy: Proxy, tmp_path: Path) -> None:
     hides = faults.HidesDeletions("services")
     proxy.faults.append(hides)
     with operators.running(proxy.url, namespace, tmp_path, "--list-again-every", str(LIST_AGAIN)):

@@ -26,7 +26,7 @@ def template(stage: HistoryStage) -> Manifest:
     return found
 
 
-def test_what_runs_and_what_old_rows_bring_back_is_what_they_pinned(stage: HistoryStage, operator: Operator) -> None:
+def test_live_rows_and_rollbacks_run_their_pins(stage: HistoryStage, operator: Operator) -> None:
     stage.create(stage.manifest())
     first = stage.live(APP, "v1", runtime=stage.default_runtime)
     old = (template(stage), stage.workload(APP)["metadata"]["generation"])
@@ -51,7 +51,7 @@ def test_what_runs_and_what_old_rows_bring_back_is_what_they_pinned(stage: Histo
     print("a version and a Runtime made again under their names: 0 changes of what runs; an old row brings back its own flow")
 
 
-def test_a_rollback_to_the_same_runtime_brings_back_the_same_template(stage: HistoryStage, operator: Operator) -> None:
+def test_a_rollback_to_the_same_runtime_restores_the_same_template(stage: HistoryStage, operator: Operator) -> None:
     stage.create(stage.manifest())
     first = stage.live(APP, "v1", runtime=stage.default_runtime)
     label = stage.mounted()
@@ -79,7 +79,7 @@ def image(stage: HistoryStage) -> str:
     return str(template(stage)["spec"]["containers"][0]["image"])
 
 
-def test_a_row_whose_author_nothing_stamped_says_that_it_may_be_anybody(stage: HistoryStage, operator: Operator) -> None:
+def test_a_row_without_a_stamp_shows_that_its_author_is_unverified(stage: HistoryStage, operator: Operator) -> None:
     """`test_installed_elsewhere.py` has the row with a verified author, under the policies that stamp."""
     stage.create(stage.manifest())
     row = stage.live(APP, "v1", runtime=stage.default_runtime, createdBy="somebody-else")

@@ -38,7 +38,7 @@ def history_app(module_stage: HistoryStage) -> str:
     return "told"
 
 
-def test_what_is_deployed_and_rolled_back_is_what_was_previewed(module_stage: HistoryStage, plugin: Plugin) -> None:
+def test_deploys_and_rollbacks_do_what_their_previews_show(module_stage: HistoryStage, plugin: Plugin) -> None:
     name = "walked"
     module_stage.app(name, factories.with_spec(rollout={"strategy": "Switch"}), workflow=APP)
     done = plugin("deploy", name, "--yes", "--version", "v1", "--runtime", module_stage.default_runtime, "-m", "first")
@@ -103,9 +103,7 @@ def test_every_view_is_of_the_rows_that_are_stored(module_stage: HistoryStage, p
 # As kubectl starts it.
 
 
-def test_what_kubectl_says_of_a_login_is_one_sentence_with_the_next_step(
-    module_stage: HistoryStage, plugin: Plugin, history_app: str
-) -> None:
+def test_an_error_of_a_login_is_one_sentence_with_the_next_step(module_stage: HistoryStage, plugin: Plugin, history_app: str) -> None:
     def refused(*arguments: str, **environment: str) -> str:
         done = plugin.process("history", history_app, *arguments, **environment)
         (line,) = without_progress(done.stderr).splitlines()

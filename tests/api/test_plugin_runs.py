@@ -46,7 +46,7 @@ def by(at: Recorded, tmp_path_factory: pytest.TempPathFactory) -> As:
     return logged_in
 
 
-def test_runs_and_verdicts_are_those_of_the_api_and_contents_are_for_who_may(at: Recorded, by: As) -> None:
+def test_runs_and_comparisons_are_those_of_the_api_and_contents_need_a_right(at: Recorded, by: As) -> None:
     plugin = by("viewer")
     assert plugin.data("runs", APP, "--limit", "500") == at.runs("viewer", "?page_size=500")
     assert plugin.data("runs", APP, "--row", "1", "--status", "failed") == at.runs("viewer", f"?deployment_id={at.rows[0]}&status=failed")
@@ -93,7 +93,7 @@ def test_a_score_and_a_deletion(at: Recorded, by: As) -> None:
     assert [each["session_id"] for each in by("viewer").data("sessions", APP)][:1] == [f"v2-{RUNS // 10 - 1}"]
 
 
-def test_the_commands_about_an_app_that_is_gone(at: Recorded, by: As, tmp_path: Path) -> None:
+def test_the_runs_of_a_deleted_app_are_read_and_deleted_by_its_uid(at: Recorded, by: As, tmp_path: Path) -> None:
     name, stage = "gone", at.stage
     stage.app(name, workflow=history_stage.APP)
     stage.live(name, "v1", runtime=stage.default_runtime)
@@ -121,7 +121,7 @@ def test_a_certificate_alone_asks_for_a_token(at: Recorded, tmp_path: Path) -> N
     assert len(with_token.data("runs", APP, "--limit", "500")) >= RUNS
 
 
-def test_without_a_recorder_it_says_so(at: Recorded, by: As) -> None:
+def test_without_a_recorder_the_plugin_reports_it(at: Recorded, by: As) -> None:
     """It removes the plugin's way to the recorder, so it is the last test of the module."""
     within = f"namespaces/{RECORDER_NAMESPACE}"
     for path, says in (

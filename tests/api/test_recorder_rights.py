@@ -167,7 +167,7 @@ def expected(question: Question, rights: set[str]) -> int:
     return 403 if "list" in rights else 404
 
 
-def test_nobody_reads_a_run_that_is_not_theirs_to_read(place: Place) -> None:
+def test_no_caller_reads_a_run_without_the_right(place: Place) -> None:
     """Each caller, namespace, verb and content: the answer follows the rights, and leaks nothing that the caller may not read."""
     count, leaks, wrong = 0, [], []
     for who, which, question in itertools.product(place.people, (MINE, THEIRS), QUESTIONS):
@@ -197,7 +197,7 @@ def test_nobody_reads_a_run_that_is_not_theirs_to_read(place: Place) -> None:
     assert wrong == []
 
 
-def test_what_may_not_be_seen_is_answered_as_what_there_is_not(place: Place) -> None:
+def test_a_forbidden_run_has_the_response_of_a_missing_one(place: Place) -> None:
     for path, theirs in (
         ("/v1/apps/{}/runs", place.uid(THEIRS)),
         ("/v1/runs/{}", place.runs[THEIRS]),
@@ -209,7 +209,7 @@ def test_what_may_not_be_seen_is_answered_as_what_there_is_not(place: Place) -> 
         assert answer.text.replace(theirs, "-") == nothing.text.replace(none, "-")
 
 
-def test_no_word_counts_for_what_it_is_not(place: Place) -> None:
+def test_no_forged_identity_is_accepted(place: Place) -> None:
     """Forged Apps, rows, instances, run ids, keys and pods: none is accepted as what it claims to be."""
     recorder = place.recorder
     before = {which: place.listed(which) for which in (MINE, THEIRS)}
@@ -333,7 +333,7 @@ def test_pods_that_outlive_their_app_send_runs_of_nothing(place: Place) -> None:
     eventually("they are refused", lambda: place.recorder.send(token, request(a_run(), instance="leaving")).status_code == 403)
 
 
-def test_the_gate_relays_once_it_is_installed_and_nobody_of_its_name_elsewhere_does(place: Place, cluster: Cluster) -> None:
+def test_the_installed_gate_relays_and_no_account_of_its_name_elsewhere_does(place: Place, cluster: Cluster) -> None:
     api = place.api
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": GATE_NAMESPACE}})
     api.request("DELETE", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/dynamiq-gate")  # another test may have installed it
@@ -353,7 +353,7 @@ def test_the_gate_relays_once_it_is_installed_and_nobody_of_its_name_elsewhere_d
     assert place.recorder.send(elsewhere, {"runs": sdk_runs()}, place.uid(THEIRS)).status_code == 403
 
 
-def test_what_was_acknowledged_outlives_kills(place: Place) -> None:
+def test_acknowledged_runs_outlive_kills(place: Place) -> None:
     """The recorder is killed repeatedly while senders continue: each acknowledged run is stored exactly once."""
     acknowledged: set[str] = set()
     stop = threading.Event()
@@ -389,7 +389,7 @@ def test_what_was_acknowledged_outlives_kills(place: Place) -> None:
     print(f"{len(acknowledged)} runs acknowledged over 3 kills: 0 lost, 0 twice")
 
 
-def test_while_the_api_server_is_away_pods_go_on_and_nobody_is_refused(place: Place, cluster: Cluster) -> None:
+def test_while_the_api_server_is_unavailable_known_pods_and_users_are_accepted(place: Place, cluster: Cluster) -> None:
     assert place.recorder.send(place.pods[MINE], request(a_run(), instance="outage")).status_code == 200
     assert place.recorder.call("GET", f"/v1/runs/{place.runs[MINE]}", place.people["admin"]).status_code == 200
     fresh = recorders.token(place.api, place.namespaces[MINE], "editor")

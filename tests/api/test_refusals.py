@@ -70,7 +70,7 @@ def message(stage: HistoryStage, type_: str, app: str = APP) -> str:
 
 
 @pytest.mark.timeout(900)
-def test_what_is_refused_for_a_while_holds_up_nothing_else_and_is_done_afterwards(stage: HistoryStage, operator: Operator) -> None:
+def test_a_temporary_refusal_blocks_nothing_else_and_is_made_up_for(stage: HistoryStage, operator: Operator) -> None:
     """A policy may allow later what it refuses now. A refusal by the API server's own validation would end the row at once."""
     with refused(stage, "", "services", "CREATE"):
         until_refused(stage, SERVICE)

@@ -108,7 +108,7 @@ def test_a_service_accounts_token_signs_in_and_what_is_written_with_its_cookies_
 # Streams.
 
 
-def test_streams_tell_of_a_deploy_a_change_by_kubectl_and_a_deletion(at: Rehearsal) -> None:
+def test_streams_have_events_of_a_deploy_a_change_by_kubectl_and_a_deletion(at: Rehearsal) -> None:
     app = at.new_app("Watched")
     name, path = at.named(app), f"/v1/apps/{app}"
     with reading(at.caller, f"{path}/watch") as stream, reading(at.caller, f"/v1/projects/{at.ids['project']}/watch") as project:
@@ -140,7 +140,7 @@ def _describe(at: Rehearsal, app: str, description: str) -> None:
     at.stage.kubectl("patch", "apps.dynamiq.getdynamiq.ai", app, "--type=merge", "-p", change, namespace=at.stage.namespace)
 
 
-def test_who_loses_the_right_is_told_nothing_more(place: Place) -> None:
+def test_a_caller_who_loses_the_right_gets_no_further_event(place: Place) -> None:
     at = place.at
     viewer = rest_rehearsal.new_caller(at.stage, at.url, "watcher", "view")
     with reading(viewer, f"/v1/apps/{place.app}/watch") as stream:
@@ -190,7 +190,7 @@ def test_a_configuration_is_changed_field_by_field_and_refused_by_the_schema(pla
 # The chain of a history.
 
 
-def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at: Rehearsal) -> None:
+def test_an_unchanged_history_fits_and_a_removed_row_is_found(at: Rehearsal) -> None:
     """Without the policies, which prevent it, a row can be deleted."""
     app = at.new_app("Robbed")
     for version in ("v2", "v3"):

@@ -204,7 +204,7 @@ def _all_known(two: Two) -> None:
         assert named <= known, f"{method} {path}: teach this test where ids of {named - known} come from"
 
 
-def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchanged: None) -> None:
+def test_ids_of_others_in_paths_have_the_response_of_unknown_ids(two: Two, unchanged: None) -> None:
     _all_known(two)
     count = 0
     for method, path, call in two.calls:
@@ -259,7 +259,7 @@ def test_ids_of_others_in_queries_show_nothing(two: Two, unchanged: None) -> Non
     assert count >= 10
 
 
-def test_pairs_of_ids_in_queries_tell_nothing_of_others(two: Two, unchanged: None) -> None:
+def test_pairs_of_ids_in_queries_reveal_nothing_of_others(two: Two, unchanged: None) -> None:
     """Each id may be the caller's, the others', a third project's or unknown: ids that are not the caller's are answered like unknown ones."""
     count = 0
     with fresh_namespace(two.at.stage.api, "third") as third:
@@ -432,7 +432,7 @@ def test_each_role_does_what_it_is_for_and_no_more(two: Two) -> None:
     assert allowed(two.caller) == {*AppRights.model_fields} - others, "the cluster's edit has all but the other namespace and the rules"
 
 
-def test_who_may_only_read_is_refused_each_write(two: Two, unchanged: None) -> None:
+def test_a_caller_who_may_only_read_is_refused_each_write(two: Two, unchanged: None) -> None:
     viewer, workflow = two.at.callers["viewer"], f"/v1/workflows/{two.mine['workflow_id']}"
     trigger, row = f"{two.at.path}/triggers/{two.mine['trigger_id']}", f"{two.at.path}/deployments/{two.mine['deployment_id']}"
     flow: Manifest = {"flow": {"nodes": [{"id": "a", "type": "dynamiq.nodes.utils.Output"}]}}

@@ -121,7 +121,7 @@ def place(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFact
             api.delete({"apiVersion": f"{rest.RBAC}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name}})
 
 
-def test_what_one_replica_made_or_deleted_the_other_knows_at_once(place: Place) -> None:
+def test_objects_created_or_deleted_by_one_replica_are_known_to_the_other_at_once(place: Place) -> None:
     """The watches of the second replica have delivered nothing since it started."""
     with place.wrong(Deaf()):
         for number in range(AT_ONCE):
@@ -152,7 +152,7 @@ def test_an_app_that_another_replica_made_meanwhile_stays(place: Place) -> None:
     assert place.proxied.post("/v1/apps", body, key="race")["id"] == first.made["id"]
 
 
-def test_an_outage_is_told_waited_out_quietly_and_passes(place: Place) -> None:
+def test_an_outage_is_reported_waited_out_quietly_and_passes(place: Place) -> None:
     """While the API server drops every request, each watch is retried after longer and longer pauses, with a log line each time."""
     app = place.make("outage")
     place.proxied.get(f"/v1/apps/{app}")

@@ -107,7 +107,7 @@ def _send(who: Client, path: str, body: Any) -> Any:
     return who("POST", path, data=text, headers={"Content-Type": "application/json"})
 
 
-def test_the_limits_of_schema_and_store_are_said(place: Place) -> None:
+def test_the_limits_of_schema_and_store_are_reported(place: Place) -> None:
     anna = place.anna
     for letter in ("x", "é"):
         size = len(letter.encode())
@@ -164,7 +164,7 @@ def test_writes_at_once_lose_nothing(place: Place) -> None:
     assert int(place.spec("App", "busy")["description"]) % 3 == 0
 
 
-def test_a_trigger_is_a_part_of_its_app_and_runs_a_job_when_it_is_told_to(place: Place) -> None:
+def test_a_trigger_is_a_part_of_its_app_and_runs_a_job_on_request(place: Place) -> None:
     anna, path = place.anna, place.triggers("now")
     made = [anna.post(path, {"name": name, "provider": "schedule", "config": {**DAILY, "timezone": "Europe/Berlin"}}) for name in SHOWN]
     for each in made:

@@ -33,7 +33,7 @@ def flow(version: str) -> str:
     return names.flow(APP, flow_hash(answering(version)))
 
 
-def test_the_oldest_rows_go_and_each_kept_one_can_be_brought_back(stage: HistoryStage, operator: Operator) -> None:
+def test_the_oldest_rows_are_deleted_and_a_rollback_to_each_kept_one_works(stage: HistoryStage, operator: Operator) -> None:
     stage.create(stage.manifest())
     first = stage.live(APP, "v4", runtime=stage.default_runtime)
     approval = approval_manifest(

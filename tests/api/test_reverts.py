@@ -41,7 +41,7 @@ def runs() -> Iterator[SimulatedRuns]:
         yield made
 
 
-def test_bad_version_is_taken_back_once_and_what_git_asks_for_next_waits_for_somebody(
+def test_a_bad_version_is_reverted_once_and_the_next_change_of_git_waits(
     stage: HistoryStage, operator: Operator, app: str, runs: SimulatedRuns
 ) -> None:
     stage.apply(stage.declared("v1", REVERTS, name=app))
@@ -104,7 +104,7 @@ def test_user_who_takes_the_name_of_that_row_forges_nothing(stage: HistoryStage,
         assert not stage.api.acting_as("mallory", "system:masters").create(sent).ok
 
 
-def test_version_whose_pods_crash_again_and_again_is_taken_back(stage: HistoryStage, operator: Operator, app: str) -> None:
+def test_a_version_whose_pods_crash_repeatedly_is_reverted(stage: HistoryStage, operator: Operator, app: str) -> None:
     stage.apply(stage.manifest(REVERTS, name=app))
     stage.live(app, "v1", runtime=stage.default_runtime)
     row = stage.live(app, "v2")

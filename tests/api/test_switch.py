@@ -48,7 +48,9 @@ def are_told(stage: HistoryStage, label: str) -> bool:
     return left == {label}
 
 
-def test_a_warm_rollback_is_one_patch_of_the_service_and_starts_no_pod(cluster: Cluster, stage: HistoryStage, operator: Operator) -> None:
+def test_a_rollback_to_the_standby_is_one_patch_of_the_service_and_starts_no_pod(
+    cluster: Cluster, stage: HistoryStage, operator: Operator
+) -> None:
     stage.app(APP, given.with_spec(rollout={"strategy": "Switch"}), workflow=APP)
     first = stage.live(APP, "v1", runtime=stage.default_runtime)
     left = selected(stage)
@@ -86,7 +88,7 @@ def test_an_app_changes_to_switch_and_back_and_its_autoscaler_moves_with_it(stag
     assert names.ENDPOINTS_LABEL not in stage.get("Service", APP)["metadata"]["labels"]
 
 
-def test_where_a_quota_has_no_room_the_row_says_so_and_what_is_warm_is_given_up_first(stage: HistoryStage, operator: Operator) -> None:
+def test_a_full_quota_is_reported_by_the_row_and_costs_the_standby_first(stage: HistoryStage, operator: Operator) -> None:
     stage.app(APP, given.with_spec(rollout={"strategy": "Switch"}), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     meta = {"name": "pods", "namespace": stage.namespace}

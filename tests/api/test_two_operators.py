@@ -133,7 +133,9 @@ def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides
     eventually("the other has the route", lambda: routes(here, waiting))
 
 
-def test_without_its_own_lease_a_second_operator_waits_and_says_why(account: Path, sides: tuple[Side, Side], tmp_path: Path) -> None:
+def test_without_its_own_lease_a_second_operator_waits_and_reports_the_cause(
+    account: Path, sides: tuple[Side, Side], tmp_path: Path
+) -> None:
     (_, first), (there, second) = sides
     second.stop()
     waiting = Operator(account, tmp_path, [there.namespace])

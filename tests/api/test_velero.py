@@ -106,7 +106,7 @@ def test_an_account_restores_while_it_is_named_and_no_longer(cluster: Cluster, a
 LOOKALIKES = (f"{ACCOUNT}2", ACCOUNT.removeprefix("system:"), "velero", "system:serviceaccount:velero", f"{ACCOUNT},eve")
 
 
-def test_nobody_restores_under_a_name_that_is_only_like_it(api: Api, namespace: str, named: None) -> None:
+def test_an_account_with_a_similar_name_cannot_restore(api: Api, namespace: str, named: None) -> None:
     for user in LOOKALIKES:
         refused(admin(api, user).create(row(namespace)), "written by the operator, not by")
 
@@ -127,7 +127,7 @@ def test_a_program_that_restores_leaves_its_apps_stamped(api: Api, namespace: st
     assert RESTORING not in later["metadata"]["annotations"], "what was taken off is not put on again"
 
 
-def test_words_that_it_brings_back_are_history(api: Api, namespace: str, named: None) -> None:
+def test_restored_approvals_are_history(api: Api, namespace: str, named: None) -> None:
     program = admin(api, ACCOUNT)
     here = given.in_namespace(namespace)
     word = made(program.create(approval_manifest("yes", "row-1", here, by="bob")))
@@ -136,7 +136,7 @@ def test_words_that_it_brings_back_are_history(api: Api, namespace: str, named: 
     assert bad["spec"]["by"] == "bob"
 
 
-def test_what_it_brings_back_with_an_owner_of_old_has_none(api: Api, namespace: str, named: None) -> None:
+def test_a_restored_object_has_no_former_owner(api: Api, namespace: str, named: None) -> None:
     """Velero removes owners itself; another program may keep them."""
     gone = [ownership.reference(APP, "00000000-0000-0000-0000-000000000000")]
     meta = {"name": "x", "namespace": namespace, "labels": names.labels(APP), "ownerReferences": gone}

@@ -20,7 +20,7 @@ MANIFESTS = REPOSITORY / "manifests"
 BEFORE = MANIFESTS / "overlays" / "before-1.36"
 
 
-def test_the_cluster_is_of_the_version_that_was_asked_for(cluster: Cluster, api: Api, kubectl: Kubectl) -> None:
+def test_the_cluster_has_the_requested_version(cluster: Cluster, api: Api, kubectl: Kubectl) -> None:
     if cluster.profile in ("node", "control-plane"):  # another is of a version of its own
         version = api.request("GET", "/version").body["gitVersion"]
         assert version == f"v{components.KUBERNETES.version}"
@@ -49,7 +49,7 @@ def test_an_author_is_stamped_or_missing_and_never_forged(cluster: Cluster, api:
     assert app.get("settingsChangedBy") == ("ada" if stamps else None)
 
 
-def test_git_prunes_nothing_from_1_36_on_and_before_where_the_manifest_says_so(cluster: Cluster, api: Api, namespace: str) -> None:
+def test_git_prunes_nothing_from_1_36_on_and_earlier_by_the_manifest(cluster: Cluster, api: Api, namespace: str) -> None:
     found = made(api.create(row_manifest("first", in_namespace(namespace))))["metadata"].get("annotations", {})
     assert found.get(PRUNE) == ("disabled" if versions.stamps(cluster) else None)
 
@@ -68,9 +68,7 @@ def test_the_original_of_a_row_replaces_it_from_1_36_on_and_is_applied_before(
     assert made(api.read(found))["spec"]["sequence"] == 1
 
 
-def test_what_comes_back_stands_still_by_itself_from_1_36_on_and_before_by_its_annotation(
-    cluster: Cluster, api: Api, namespace: str
-) -> None:
+def test_a_restored_app_pauses_by_itself_from_1_36_on_and_earlier_by_its_annotation(cluster: Cluster, api: Api, namespace: str) -> None:
     back = restorer(api)
     plain, written = (
         made(back.create(app_manifest(in_namespace(namespace), *more, name=name)))["metadata"].get("annotations", {})
@@ -80,7 +78,7 @@ def test_what_comes_back_stands_still_by_itself_from_1_36_on_and_before_by_its_a
     assert written[RESTORING] == "true"
 
 
-def test_what_is_history_stays_on_every_version(api: Api, namespace: str) -> None:
+def test_history_stays_on_every_version(api: Api, namespace: str) -> None:
     row = made(api.create(row_manifest("first", in_namespace(namespace))))
     refused(api.delete(row), "is history")
     refused(api.merge(row, {"spec": {"sequence": 1}}), "leave them out")
@@ -88,7 +86,9 @@ def test_what_is_history_stays_on_every_version(api: Api, namespace: str) -> Non
     refused(api.create(row_manifest("second", in_namespace(namespace), with_spec(sequence=9))), f"not by {ADMIN}")
 
 
-def test_the_manifests_of_this_version_are_taken_and_the_other_ones_are_what_it_says(cluster: Cluster, api: Api, kubectl: Kubectl) -> None:
+def test_the_manifests_of_this_version_need_mutating_policies_and_the_older_ones_do_not(
+    cluster: Cluster, api: Api, kubectl: Kubectl
+) -> None:
     stamps = versions.stamps(cluster)
     for folder, fits in ((MANIFESTS, stamps), (BEFORE, True)):
         with namespaces_of(api, kubectl.kustomized(folder)):

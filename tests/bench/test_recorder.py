@@ -112,7 +112,7 @@ def test_from_http_to_the_commit(address: str, tmp_path: Path, say: Say) -> None
     assert memory <= MEMORY_MOST
 
 
-def test_by_stages(address: str, say: Say) -> None:
+def test_ingestion_is_timed_by_stages(address: str, say: Say) -> None:
     """One thread reads a body, makes runs of it, and commits 500 runs to the store; each stage is timed."""
     raw = [a_body(str(uuid.uuid4()), 1) for _ in range(20)]
     prices, now = Prices(), time.time_ns() // 1000

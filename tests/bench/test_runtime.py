@@ -84,7 +84,7 @@ def _write(text: str) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_what_the_runtime_adds_to_a_bare_handler(tmp_path: Path) -> None:
+def test_the_runtime_adds_little_to_a_bare_handler(tmp_path: Path) -> None:
     with serving(tmp_path, ECHO, python=sys.executable) as served, bare(sys.executable, "http", tmp_path / "flow") as plain:
         ours, theirs = Caller(served.port), Caller(int(_line(plain)))
         for number in range(WARM):
@@ -179,7 +179,7 @@ def _at(ordered: list[float], share: float) -> float:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("state", ["up", "slow", "down"])
-def test_what_recording_adds_to_a_run(tmp_path: Path, state: str) -> None:
+def test_recording_adds_little_to_a_run(tmp_path: Path, state: str) -> None:
     with _recorder(state) as url, _both(tmp_path, NAP, url) as sides:
         ours, theirs = _in_turn(*sides, NAPPED)
     p50, p95 = (_at(ours, share) / _at(theirs, share) for share in (0.5, 0.95))
@@ -192,7 +192,7 @@ def test_what_recording_adds_to_a_run(tmp_path: Path, state: str) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("state", ["up", "slow", "down"])
-def test_what_recording_adds_to_a_run_that_takes_no_time(tmp_path: Path, state: str) -> None:
+def test_recording_adds_little_to_a_run_that_takes_no_time(tmp_path: Path, state: str) -> None:
     with _recorder(state) as url, _both(tmp_path, ECHO, url) as sides:
         ours, theirs = _in_turn(*sides, ECHOED)
     p50, p95 = (_at(ours, share) - _at(theirs, share) for share in (0.5, 0.95))
@@ -204,7 +204,7 @@ def test_what_recording_adds_to_a_run_that_takes_no_time(tmp_path: Path, state: 
 
 
 @pytest.mark.timeout(900)
-def test_how_far_two_servers_that_do_the_same_are_apart(tmp_path: Path) -> None:
+def test_two_equal_servers_show_the_accuracy(tmp_path: Path) -> None:
     """Shows the accuracy of the figures above on this machine, now."""
     with _both(tmp_path, ECHO, "") as sides:
         ours, theirs = _in_turn(*sides, ECHOED)
@@ -216,7 +216,7 @@ def test_how_far_two_servers_that_do_the_same_are_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_what_recording_inputs_and_outputs_adds_to_a_run_that_takes_no_time(tmp_path: Path) -> None:
+def test_recording_inputs_and_outputs_has_a_figure_of_its_own(tmp_path: Path) -> None:
     """It has no limit: recording content is an option of an App, and its cost depends on the content."""
     redact = {"fields": ["password"], "patterns": [r"\b\d{4}[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}\b", r"[\w.+-]{1,31}@[\w-]{1,31}\.[a-z]{2,10}"]}
     runs = json.dumps({"content": True, "redact": redact})
@@ -230,7 +230,7 @@ def test_what_recording_inputs_and_outputs_adds_to_a_run_that_takes_no_time(tmp_
 
 
 @pytest.mark.timeout(900)
-def test_what_recording_takes_of_memory(tmp_path: Path) -> None:
+def test_recording_takes_little_memory(tmp_path: Path) -> None:
     with _down() as url, _both(tmp_path, ECHO, url) as sides:
         for served in sides:
             _fill(served, WARM)

@@ -115,7 +115,7 @@ def test_a_key_is_made_and_revoked_by_keyboard_alone(stage: HistoryStage, new_ap
 # Configuration.
 
 
-def test_variables_and_description_are_changed_and_a_secrets_content_is_never_asked_for(
+def test_variables_and_description_are_changed_and_a_secrets_content_is_never_requested(
     stage: HistoryStage, new_app: NewApp, page_as: PageAs
 ) -> None:
     app = new_app(factories.with_variables(REGION, SECRET))
@@ -155,7 +155,7 @@ def kubectl_patch(form: Locator) -> Any:
 @pytest.mark.long(
     "what it sends, and what the API answers: tests/unit/rest; its screens over prepared answers: operator/console/tests/states.test.tsx"
 )
-def test_by_keyboard_alone_a_variable_is_added_and_taken_from_a_secret(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+def test_a_variable_is_added_from_a_secret_by_keyboard_only(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app()
     page = page_as("admin", address(stage, app)).page
     press(page, button(page, "Change"))
@@ -172,9 +172,7 @@ def test_by_keyboard_alone_a_variable_is_added_and_taken_from_a_secret(stage: Hi
     assert spec(stage, app)["variables"] == [{"name": "TOKEN", "secret": {"name": "tokens", "key": "first"}}]
 
 
-def test_what_others_changed_meanwhile_is_shown_by_field_and_never_overwritten_unseen(
-    stage: HistoryStage, new_app: NewApp, page_as: PageAs
-) -> None:
+def test_changes_of_others_are_shown_by_field_and_never_overwritten_unseen(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app(factories.with_variables(REGION, SECRET), factories.with_spec(description="Answers"))
     page = page_as("admin", address(stage, app)).page
     button(page, "Change").click()
@@ -208,7 +206,7 @@ def test_what_others_changed_meanwhile_is_shown_by_field_and_never_overwritten_u
 @pytest.mark.long(
     "what it sends, and what the API answers: tests/unit/rest; its screens over prepared answers: operator/console/tests/states.test.tsx"
 )
-def test_what_others_changed_elsewhere_in_the_app_is_in_nobodys_way(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+def test_changes_of_others_elsewhere_in_the_app_do_not_conflict(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app()
     page = page_as("admin", address(stage, app)).page
     button(page, "Change").click()

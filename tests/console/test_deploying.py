@@ -64,7 +64,7 @@ def test_a_new_deployment_by_the_keyboard_alone(opened: AsSomebody, deploying: D
     assert live_row(deploying, "by-keys", "v1", 1)["spec"]["pinned"]["config"]["type"] == "server"
 
 
-def test_what_was_previewed_is_deployed(opened: AsSomebody, deploying: Deploying) -> None:
+def test_the_previewed_values_are_deployed(opened: AsSomebody, deploying: Deploying) -> None:
     app = deploying.app("redeployed", "v1")
     page = opened(f"/console/apps/{app}").page
     page.get_by_role("link", name="Deploy", exact=True).click()

@@ -68,7 +68,7 @@ def deployed(deploying: Deploying, page: Page, app: str, rows: int = 2) -> None:
     assert row["spec"]["message"] == MESSAGE
 
 
-def test_what_is_tried_again_is_what_was_sent(panel_of: Callable[..., Window], deploying: Deploying) -> None:
+def test_a_retry_sends_the_same_request(panel_of: Callable[..., Window], deploying: Deploying) -> None:
     window = panel_of("held")
     page = window.page
     message = page.get_by_label("Message")
@@ -122,7 +122,7 @@ def test_the_form_goes_on_when_the_api_is_back(
         page.close()
 
 
-def test_who_signs_in_again_in_a_second_window_goes_on(
+def test_a_user_who_signs_in_again_in_a_second_window_continues(
     panel_of: Callable[..., Window], deploying: Deploying, users: dict[str, User]
 ) -> None:
     page = panel_of("expired").page

@@ -47,7 +47,7 @@ def test_long_texts_of_users_make_no_page_wider_than_its_window(page_as: PageAs)
 @pytest.mark.parametrize(
     "names", [pytest.param(REFUSED | {"unknown"}, id="few"), pytest.param(SCREENS.keys() - REFUSED, id="others", marks=OTHERS)]
 )
-def test_that_something_is_not_there_is_told_in_the_words_of_the_api(page_as: PageAs, names: frozenset[str]) -> None:
+def test_a_missing_object_is_shown_with_the_message_of_the_api(page_as: PageAs, names: frozenset[str]) -> None:
     window, places = answered_window(page_as, 404, " in so many words", viewport=NARROW, color_scheme="dark")
     for name in sorted(names):
         page = window.go_on(places[name])

@@ -41,7 +41,7 @@ def app(stage: HistoryStage) -> str:
 
 
 @pytest.mark.usefixtures("app")  # without any App there is nothing to search
-def test_a_page_whose_script_is_gone_says_so_and_can_be_loaded_again(page_as: PageAs) -> None:
+def test_a_page_whose_script_is_missing_reports_it_and_can_be_loaded_again(page_as: PageAs) -> None:
     """After an upgrade an older replica, which has no script of that name, may get the request for it."""
     page = page_as("viewer", "/console/", is_new=True).page
     page.add_init_script(WAS_HIDDEN)
@@ -73,7 +73,7 @@ def test_the_theme_is_chosen_by_the_keyboard_and_stays(page_as: PageAs) -> None:
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
 
 
-def test_whoever_signs_in_again_in_the_second_window_goes_on_where_they_were(
+def test_a_user_who_signs_in_again_in_the_second_window_continues_at_the_same_place(
     page_as: PageAs, stage: HistoryStage, app: str, users: dict[str, User]
 ) -> None:
     users["everywhere"] = User("everywhere", rest.account(stage.api, stage.namespace, "everywhere", "view"))

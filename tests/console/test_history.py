@@ -69,7 +69,7 @@ def opened(page_as: PageAs, told: Told, query: str = "", user: str = "deployer",
     return page_as(user, f"/console/apps/{told.app_id}/history{query}", **options)
 
 
-def test_each_deployment_is_told_newest_first(page_as: PageAs, told: Told) -> None:
+def test_each_row_is_shown_newest_first(page_as: PageAs, told: Told) -> None:
     page = opened(page_as, told).page
     expect(total(page)).to_have_text("4 deployments")
     headings = table(page).get_by_role("columnheader")
@@ -223,7 +223,7 @@ def exported(page: Page, kind: str) -> str:
     return waiting.value.path().read_text(encoding="utf-8-sig")
 
 
-def test_what_is_filtered_is_exported_and_no_spreadsheet_runs_it(page_as: PageAs, told: Told) -> None:
+def test_filtered_rows_are_exported_and_no_spreadsheet_runs_them(page_as: PageAs, told: Told) -> None:
     page = opened(page_as, told, "?status=Live,Superseded").page
     expect(total(page)).to_have_text("3 deployments")
     rows = list(csv.DictReader(io.StringIO(exported(page, "CSV"))))
@@ -257,7 +257,7 @@ LOCAL = "(time) => { const at = new Date(time); return new Date(at - at.getTimez
 """Formats a time as an input does, in the browser's time zone."""
 
 
-def test_what_was_live_at_a_time(page_as: PageAs, told: Told) -> None:
+def test_the_live_row_of_a_time_is_shown(page_as: PageAs, told: Told) -> None:
     page = opened(page_as, told, user="viewer").page
     page.get_by_role("button", name="Live at…").click()
     dialog = page.get_by_role("dialog", name=f"What was live of {APP}")

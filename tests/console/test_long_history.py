@@ -84,7 +84,7 @@ def in_sight(page: Page) -> dict[str, float]:
     return found
 
 
-def test_both_ends_a_sequence_and_a_day_are_gone_to_and_few_rows_are_rendered(page_as: PageAs, history: LongHistory) -> None:
+def test_both_ends_a_sequence_and_a_day_are_reached_and_few_rows_are_rendered(page_as: PageAs, history: LongHistory) -> None:
     page = opened(page_as, history)
     expect(table(page)).to_have_attribute("aria-rowcount", str(ROWS + 1))
     row(page, ROWS).focus()
@@ -187,7 +187,7 @@ def test_rows_that_come_in_above_do_not_move_what_is_read(page_as: PageAs, histo
     assert page.evaluate("scrollY") == 0, "at the top a new row is to be seen"
 
 
-def test_a_row_that_is_gone_to_stays_in_sight_while_those_around_it_are_read(page_as: PageAs, history: LongHistory) -> None:
+def test_a_row_that_is_reached_stays_visible_while_its_neighbours_are_read(page_as: PageAs, history: LongHistory) -> None:
     page = opened(page_as, history, viewport=PHONE)
     page.evaluate(SLOWER)
     history.is_slow = True

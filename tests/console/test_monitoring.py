@@ -87,7 +87,7 @@ def test_each_chart_has_the_same_figures_as_a_table_and_at_the_pointer_and_a_mar
         expect(told.nth(1)).to_have_text(re.compile(r"\d"))
 
 
-def test_time_and_group_stand_in_the_address_and_are_what_is_asked(page_as: PageAs, history: LongHistory, recorded: Recorded) -> None:
+def test_time_and_group_are_in_the_address_and_in_the_request(page_as: PageAs, history: LongHistory, recorded: Recorded) -> None:
     page = opened(page_as, history, recorded, "/monitoring?range=24+h")
     page.get_by_role("radio", name="1 h").check(force=True)
     expect(page).to_have_url(re.compile(r"range=1\+h"))
@@ -152,7 +152,7 @@ def test_a_row_is_compared_with_another_one(page_as: PageAs, history: LongHistor
     expect(page).to_have_url(re.compile(f"baseline={older['id']}"))
 
 
-def test_rows_of_the_history_have_a_verdict_and_all_in_sight_are_asked_for_at_once(
+def test_rows_of_the_history_have_a_comparison_and_one_request_reads_all_visible_ones(
     page_as: PageAs, history: LongHistory, recorded: Recorded
 ) -> None:
     page = opened(page_as, history, recorded, "/history")
@@ -166,7 +166,7 @@ def test_rows_of_the_history_have_a_verdict_and_all_in_sight_are_asked_for_at_on
     assert axe(page) == []
 
 
-def test_the_overview_tells_the_last_day_and_the_verdict_of_what_is_live(page_as: PageAs, stage: HistoryStage) -> None:
+def test_the_overview_shows_the_last_day_and_the_comparison_of_the_live_row(page_as: PageAs, stage: HistoryStage) -> None:
     stage.app("overviewed", factories.public(), workflow=APP)
     for version in ("v1", "v2"):
         stage.live("overviewed", version, runtime=stage.default_runtime)

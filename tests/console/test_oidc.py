@@ -96,9 +96,7 @@ def callback_of(window: Window, user: str) -> str:
     return held[0]
 
 
-def test_a_sign_in_comes_back_from_the_other_site_to_the_link_that_was_asked_for(
-    window: Window, sso: Served, login_provider: Provider
-) -> None:
+def test_a_sign_in_returns_from_the_other_site_to_the_requested_link(window: Window, sso: Served, login_provider: Provider) -> None:
     answers: list[Response] = []
     window.page.on("response", lambda answer: answers.append(answer))
     sign_in(window, ANNA)
@@ -134,7 +132,7 @@ def test_the_request_has_a_challenge_a_state_and_a_nonce_of_its_own_each_time(wi
     assert (attempt["secure"], attempt["httpOnly"], attempt["sameSite"], attempt["path"]) == (True, True, "Lax", "/")
 
 
-def test_a_planted_link_with_somebody_elses_code_signs_nobody_in(window: Window, windows: Windows, sso: Served) -> None:
+def test_a_planted_link_with_anothers_code_starts_no_session(window: Window, windows: Windows, sso: Served) -> None:
     planted = callback_of(window, ANNA)
     victim = windows.open(origin=SSO)
     victim.page.goto(planted)
@@ -173,7 +171,7 @@ def test_a_changed_state_is_refused_and_the_attempt_is_over(window: Window, sso:
     assert cookies(window) == {}
 
 
-def test_who_cancels_at_the_provider_is_told_so_and_can_try_again(window: Window, sso: Served) -> None:
+def test_a_sign_in_that_was_cancelled_at_the_provider_is_reported_and_can_be_repeated(window: Window, sso: Served) -> None:
     page = window.goto(TARGET)
     to_provider(page)
     page.get_by_role("link", name="Cancel").click()
@@ -196,7 +194,7 @@ TARGETS = ("https://elsewhere.example.net/", "/\\elsewhere.example.net")
 """Examples of refused targets. tests/unit/rest/test_console_oidc.py and operator/console/src/pure/sign-in.test.ts have all of them."""
 
 
-def test_a_sign_in_ends_in_the_console_whatever_a_link_says(window: Window, sso: Served) -> None:
+def test_a_sign_in_ends_in_the_console_for_every_link(window: Window, sso: Served) -> None:
     sign_in(window, ANNA, "/console/")
     for to in TARGETS:
         for path in ("/console/oidc/start", "/console/sign-in"):
@@ -205,7 +203,7 @@ def test_a_sign_in_ends_in_the_console_whatever_a_link_says(window: Window, sso:
             assert urlsplit(window.page.url)[:3] == ("https", names.SSO, "/console/"), to
 
 
-def test_whoever_ends_signs_in_again_in_a_second_window_and_the_page_goes_on(window: Window, sso: Served) -> None:
+def test_a_user_whose_session_ends_signs_in_again_in_a_second_window_and_the_page_continues(window: Window, sso: Served) -> None:
     sign_in(window, BRIEF, "/console/")
     again = window.page.get_by_role("button", name="Sign in again")
     expect(again).to_be_visible(timeout=(provider.BRIEF + 240) * 1000)

@@ -74,7 +74,7 @@ def console_of_it(
         yield made
 
 
-def test_what_was_sent_is_what_the_pages_show(
+def test_the_pages_show_the_sent_runs(
     console_of_it: Served, recorded: tuple[str, list[str]], windows: Windows, users: dict[str, User]
 ) -> None:
     app, ids = recorded
@@ -94,7 +94,7 @@ def test_what_was_sent_is_what_the_pages_show(
     expect(page.get_by_role("definition").first).to_have_text(str(RUNS))
 
 
-def test_who_may_not_read_contents_sees_the_run_without_them(
+def test_a_user_who_may_not_read_contents_sees_the_run_without_them(
     console_of_it: Served, recorded: tuple[str, list[str]], windows: Windows, users: dict[str, User]
 ) -> None:
     app, ids = recorded

@@ -222,7 +222,7 @@ def test_a_hold_is_ended_before_anything_waits_and_can_be_left_out(page_as: Page
 @pytest.mark.long(
     "a guard of its own on a real cluster; the decisions: tests/unit/plan; approval, hold and bypass in a browser: this file; its dialogs: operator/console/tests/guards.test.tsx"
 )
-def test_a_freeze_says_until_when_and_by_which_policy(page_as: PageAs, deploying: Deploying, rule: Rule) -> None:
+def test_a_freeze_shows_its_end_and_its_policy(page_as: PageAs, deploying: Deploying, rule: Rule) -> None:
     app = deploying.app("frozen", "v1")
     now = datetime.now(UTC)
     to = format_time(now + timedelta(hours=2))
@@ -291,7 +291,7 @@ def test_a_rejected_version_is_marked_and_cannot_be_chosen_until_that_is_withdra
     stage.until_served("v3", "choosing", rows=2)
 
 
-def test_the_rules_are_gone_past_by_who_may_with_a_reason_that_stays(page_as: PageAs, deploying: Deploying, rule: Rule) -> None:
+def test_a_user_with_the_right_bypasses_the_guards_with_a_reason_that_stays(page_as: PageAs, deploying: Deploying, rule: Rule) -> None:
     app = deploying.app("passed", "v1")
     rule("passed", "AwaitingApproval", approvals=approvals(deploying))
     mine = page_as("author", f"/console/apps/{app}/deploy?version=v3").page
@@ -346,9 +346,7 @@ def older_than_all_that_are_listed(window: Window, deploying: Deploying, version
 @pytest.mark.long(
     "a guard of its own on a real cluster; the decisions: tests/unit/plan; approval, hold and bypass in a browser: this file; its dialogs: operator/console/tests/guards.test.tsx"
 )
-def test_a_rejected_version_is_brought_back_by_who_may_bypass_that_until_all_its_rejections_are_withdrawn(
-    page_as: PageAs, deploying: Deploying
-) -> None:
+def test_a_rejected_version_needs_a_bypass_until_all_its_rejections_are_withdrawn(page_as: PageAs, deploying: Deploying) -> None:
     app = deploying.app("rejected-then-back", "v1", "v2")
     rejected(deploying, "rejected-then-back")
     rejected(deploying, "rejected-then-back", workflow=deploying.workflow, version="v9")

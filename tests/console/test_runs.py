@@ -91,7 +91,7 @@ def queries_of(recorded: Recorded, path: str) -> list[dict[str, str]]:
 # The list.
 
 
-def test_of_ten_thousand_runs_few_are_rendered_and_the_next_come_as_one_reads_on(opened: Opened, many: Recorded) -> None:
+def test_few_of_ten_thousand_runs_are_rendered_and_scrolling_reads_the_next(opened: Opened, many: Recorded) -> None:
     many.asked.clear()
     page = opened(many)
     expect(runs.total(page)).to_have_text("10,000+ runs")
@@ -109,7 +109,7 @@ def test_of_ten_thousand_runs_few_are_rendered_and_the_next_come_as_one_reads_on
     assert axe(page) == []
 
 
-def test_it_reads_on_while_pages_are_empty_and_says_so(page_as: PageAs, history: LongHistory) -> None:
+def test_the_list_reads_past_empty_pages_and_reports_it(page_as: PageAs, history: LongHistory) -> None:
     recorded = runs.of_history(history, looks=50)
     oldest = recorded.runs[-1]
     recorded.runs[-1] = oldest.model_copy(update={"duration_ms": 500_000.0})
@@ -129,7 +129,7 @@ def test_it_reads_on_while_pages_are_empty_and_says_so(page_as: PageAs, history:
     assert sum("cursor" in query for query in queries_of(recorded, "/runs")) == 9, "a look at what is new since has none"
 
 
-def test_runs_that_end_meanwhile_wait_until_they_are_asked_for(opened: Opened, few: Recorded) -> None:
+def test_new_runs_are_added_on_request(opened: Opened, few: Recorded) -> None:
     page = opened(few, clock=True)
     first = few.runs[0].id[:8]
     expect(links(page).first).to_have_text(first)
@@ -143,7 +143,7 @@ def test_runs_that_end_meanwhile_wait_until_they_are_asked_for(opened: Opened, f
     expect(runs.total(page)).to_have_text("503 runs")
 
 
-def test_what_is_being_written_stays_when_an_answer_comes_in_between(opened: Opened, few: Recorded) -> None:
+def test_typed_text_stays_when_a_response_arrives(opened: Opened, few: Recorded) -> None:
     page = opened(few, clock=True)
     expect(links(page).first).to_be_visible()
     errors = page.get_by_role("searchbox", name="Error")
@@ -154,7 +154,7 @@ def test_what_is_being_written_stays_when_an_answer_comes_in_between(opened: Ope
     expect(errors).to_have_value("did not")
 
 
-def test_a_page_that_nobody_sees_does_not_ask(opened: Opened, few: Recorded) -> None:
+def test_a_hidden_page_sends_no_request(opened: Opened, few: Recorded) -> None:
     page = opened(few, clock=True)
     expect(links(page).first).to_be_visible()
     page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
@@ -167,7 +167,7 @@ def test_a_page_that_nobody_sees_does_not_ask(opened: Opened, few: Recorded) -> 
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
-def test_who_was_told_that_there_is_no_recorder_does_not_ask_again(page_as: PageAs, history: LongHistory) -> None:
+def test_a_page_without_a_recorder_sends_no_further_request(page_as: PageAs, history: LongHistory) -> None:
     window = page_as("viewer", None, is_new=True)
     history.serve(window.page)
     runs.refused(window.page)

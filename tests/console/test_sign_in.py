@@ -21,9 +21,7 @@ def sign_out(page: Page) -> None:
     page.get_by_role("button", name="Sign out").click()
 
 
-def test_whoever_is_not_signed_in_comes_back_to_the_link_that_was_asked_for(
-    console: Served, windows: Windows, users: dict[str, User]
-) -> None:
+def test_a_sign_in_returns_to_the_requested_link(console: Served, windows: Windows, users: dict[str, User]) -> None:
     window = windows.open()
     page = window.goto("/console/workflows?project=&q=a%26b")
     expect(page).to_have_url(re.compile(r"/console/sign-in\?to="))
@@ -63,7 +61,7 @@ def test_a_token_that_the_cluster_does_not_take_is_refused_in_words_and_leaves_n
         assert cookies(page) == []
 
 
-def test_who_signs_out_is_out_in_every_tab_and_going_back_shows_nothing(page_as: PageAs) -> None:
+def test_a_sign_out_ends_the_session_in_every_tab_and_the_former_page_shows_nothing(page_as: PageAs) -> None:
     window = page_as("viewer")
     other = window.another()
     other.goto("/console/workflows")

@@ -89,7 +89,7 @@ def shown(window: Window, screen: Screen) -> Locator | None:
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=AS_ANOTHER if name in LOOK_ALIKE else ()) for name in SHOWN])
-def test_it_is_read_in_the_dark_and_magnified_and_gone_through_by_keyboard(window: Window, name: str) -> None:
+def test_a_screen_is_usable_in_the_dark_magnified_and_by_keyboard(window: Window, name: str) -> None:
     opener = shown(window, prepared.screens()[name])
     page = window.page
     assert page.title() not in ("", "Dynamiq")
@@ -110,7 +110,7 @@ def test_it_is_read_in_the_dark_and_magnified_and_gone_through_by_keyboard(windo
         expect(opener).to_be_focused()
 
 
-def test_sign_in_can_be_read_magnified_and_gone_through_by_keyboard(console: Served, windows: Windows) -> None:
+def test_sign_in_is_usable_magnified_and_by_keyboard(console: Served, windows: Windows) -> None:
     page = windows.open().page
     oidc = {"name": "The single sign-on of the northern region"}
     known = example("GET", SESSION)["data"] | {"user": None, "expires_at": None, "sign_in": {"token": True, "oidc": oidc}}

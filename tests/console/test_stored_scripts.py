@@ -25,7 +25,7 @@ def written(stage: HistoryStage) -> Written:
     return scripts.write(stage)
 
 
-def test_what_users_wrote_is_shown_as_text_on_every_screen(page_as: PageAs, written: Written) -> None:
+def test_text_of_users_is_shown_as_text_on_every_screen(page_as: PageAs, written: Written) -> None:
     assert len(written.fields) >= FIELDS_LEAST, sorted(written.fields)
     window = page_as("admin", None, is_new=True)
     window.page.on("dialog", lambda dialog: window.seen.errors.append(f"a dialog: {dialog.message}"))
@@ -46,7 +46,7 @@ def test_what_users_wrote_is_shown_as_text_on_every_screen(page_as: PageAs, writ
         *(pytest.param(status, SCREENS.keys(), id=f"{status}-everywhere", marks=EVERY) for status in (403, 404, 503)),
     ],
 )
-def test_what_the_api_answers_is_shown_as_text_on_every_screen(page_as: PageAs, status: int, names: frozenset[str]) -> None:
+def test_responses_of_the_api_are_shown_as_text_on_every_screen(page_as: PageAs, status: int, names: frozenset[str]) -> None:
     window = page_as("viewer", None)
     everything = answers.Everything(lambda _: ALL, status)
     everything.given_to(window.page)
@@ -58,7 +58,7 @@ def test_what_the_api_answers_is_shown_as_text_on_every_screen(page_as: PageAs, 
 
 
 @pytest.mark.parametrize("text", [*(pytest.param(each, marks=ALONE) for each in TEXTS[4:7]), ALL])
-def test_what_an_address_says_is_no_script(page_as: PageAs, text: str) -> None:
+def test_text_of_an_address_is_no_script(page_as: PageAs, text: str) -> None:
     window = page_as("viewer", None)
     given = quote(text, safe="")
     for path in (

@@ -115,7 +115,7 @@ OWN = """async ([origin, app, body]) => (await fetch(`${origin}/v1/apps/${app}/d
 
 
 @pytest.mark.usefixtures("app")
-def test_what_the_attacks_send_deploys_when_the_console_itself_sends_it(page_as: PageAs, stage: HistoryStage) -> None:
+def test_the_request_of_the_attacks_deploys_if_the_console_itself_sends_it(page_as: PageAs, stage: HistoryStage) -> None:
     """Without this test the refusals below would prove nothing."""
     stage.app("control", factories.public(), workflow="chat")
     stage.until_told(stage.live("control", "v1", runtime=stage.default_runtime, config=SERVER), "control")  # its config is kept
@@ -172,7 +172,7 @@ def test_a_form_of_a_stranger_deploys_nothing(victim: Page, stage: HistoryStage,
             assert going.value.status in (401, 403), kind
 
 
-def test_a_stranger_signs_nobody_in_as_somebody_else(console: Served, windows: Windows, users: dict[str, User]) -> None:
+def test_another_site_cannot_start_a_session_of_another_user(console: Served, windows: Windows, users: dict[str, User]) -> None:
     window = windows.open()
     window.goto("/console/sign-in")
     for host in STRANGERS:

@@ -50,7 +50,7 @@ def opened(page_as: PageAs, stage: HistoryStage, app: str, user: str = "admin") 
     return page_as(user, address(stage, app, "triggers")).page
 
 
-def test_an_app_without_triggers_names_the_next_step_and_a_schedule_is_said_in_words(
+def test_an_app_without_triggers_names_the_next_step_and_a_schedule_is_shown_in_words(
     stage: HistoryStage, new_app: NewApp, page_as: PageAs
 ) -> None:
     app = new_app()
@@ -84,7 +84,7 @@ def test_an_app_without_triggers_names_the_next_step_and_a_schedule_is_said_in_w
     assert axe(page) == []
 
 
-def test_what_the_api_refuses_is_said_at_its_field(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+def test_a_refusal_of_the_api_is_shown_at_its_field(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app(NIGHTLY)
     page = opened(page_as, stage, app)
     button(page, "New trigger").click()
@@ -105,7 +105,7 @@ def test_what_the_api_refuses_is_said_at_its_field(stage: HistoryStage, new_app:
     assert [each["name"] for each in triggers(stage, app)] == ["nightly"]
 
 
-def test_a_trigger_is_activated_run_and_its_run_is_told(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+def test_a_trigger_is_activated_and_run_and_its_run_is_shown(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app(NIGHTLY, is_live=True)
     page = opened(page_as, stage, app)
     row = page.get_by_role("row", name=re.compile("nightly"))
@@ -150,7 +150,7 @@ def test_a_trigger_is_changed_to_run_once_and_deleted(stage: HistoryStage, new_a
     assert triggers(stage, app) == []
 
 
-def test_what_others_change_and_run_is_on_the_screen_without_a_look_away(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+def test_changes_and_runs_of_others_appear_without_a_reload(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app({**NIGHTLY, "suspend": False, "draft": False}, is_live=True)
     page, other = opened(page_as, stage, app), opened(page_as, stage, app)
     row = page.get_by_role("row", name=re.compile("nightly"))

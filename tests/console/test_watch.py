@@ -146,9 +146,7 @@ def refused(route: Route) -> None:
 
 
 @pytest.mark.parametrize("answer", [refused, never_answered])
-def test_where_no_stream_comes_through_the_page_polls(
-    stage: HistoryStage, new_app: NewApp, page_as: PageAs, answer: Callable[[Route], None]
-) -> None:
+def test_a_page_without_a_stream_polls(stage: HistoryStage, new_app: NewApp, page_as: PageAs, answer: Callable[[Route], None]) -> None:
     app = new_app()
     window = page_as("viewer", None)
     window.page.route("**/watch", answer)

@@ -56,7 +56,7 @@ def opened(page_as: PageAs, stage: HistoryStage, workflow: str, more: str = "", 
     return page_as(user, f"/console/workflows/{uid(stage, workflow)}{more}").page
 
 
-def test_the_list_tells_the_newest_version_and_where_a_workflow_is_live(
+def test_the_list_shows_the_newest_version_and_the_apps_that_run_a_workflow(
     stage: HistoryStage, new_workflow: NewWorkflow, page_as: PageAs
 ) -> None:
     live, fresh = new_workflow("v1", "v2", "v10"), new_workflow()
@@ -191,7 +191,7 @@ def test_the_first_version_is_released_by_keyboard_alone(stage: HistoryStage, ne
     assert stage.get(kinds.WORKFLOW_VERSION.kind, f"{workflow}-v1")["spec"]["description"] == "The first"
 
 
-def test_an_address_of_no_workflow_or_version_says_so(stage: HistoryStage, new_workflow: NewWorkflow, page_as: PageAs) -> None:
+def test_an_address_of_no_workflow_or_version_is_reported(stage: HistoryStage, new_workflow: NewWorkflow, page_as: PageAs) -> None:
     nothing = uuid.uuid4()
     window = page_as("viewer", f"/console/workflows/{nothing}")
     expect(window.page.get_by_role("heading", level=1)).to_contain_text("It does not exist")

@@ -139,7 +139,7 @@ def sleeping_before(on: Stage, cluster: Cluster, at: Gateway, *apps: str) -> Non
 
 
 @pytest.mark.full_count
-def test_a_thousand_calls_held_slow_nobody_down_and_those_beyond_are_refused(
+def test_a_thousand_queued_calls_delay_no_other_app_and_those_beyond_are_refused(
     stage: Operated, cluster: Cluster, at: Gateway, gates: Gates, no_room: None
 ) -> None:
     on, operator = stage.on, stage.operator

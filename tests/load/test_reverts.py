@@ -163,7 +163,7 @@ def in_turn(on: Stage, cluster: Cluster, at: Gateway, cases: Sequence[Case]) -> 
     return outcomes
 
 
-def test_each_bad_version_is_taken_back_in_time_and_no_healthy_one(on: Stage, cluster: Cluster, at: Gateway) -> None:
+def test_each_bad_version_is_reverted_in_time_and_no_healthy_one(on: Stage, cluster: Cluster, at: Gateway) -> None:
     chance, bad, numbers = random.Random(0), counted(BAD) - 1, itertools.count(2)  # noqa: S311
     shares = [0.1 + 0.9 * place / (bad - 1) for place in range(bad)] if bad > 1 else [0.3]
     cases = [Case(f"bad{place}", f"v{next(numbers)}", share) for place, share in enumerate(shares)]

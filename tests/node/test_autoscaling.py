@@ -56,7 +56,7 @@ def fewest_available(on: Stage, row: str) -> int:
 
 
 @pytest.mark.timeout(900)
-def test_load_adds_pods_that_outlive_deploys_and_its_end_takes_them_away(on: Stage, cluster: Cluster) -> None:
+def test_load_adds_pods_that_outlive_deploys_and_its_end_removes_them(on: Stage, cluster: Cluster) -> None:
     on.app(APP)
     first = on.live(APP, "v1", config={"autoscaling": SCALING})
     on.live(APP, "v2")

@@ -305,7 +305,7 @@ def test_the_workload_is_again_that_of_the_live_row(failing: Failing) -> None:
 # After a minute.
 
 
-def test_a_row_says_what_is_in_its_way_before_it_has_failed(absent: Failing) -> None:
+def test_a_row_reports_the_obstacle_before_it_fails(absent: Failing) -> None:
     on = absent.on("absent")
     eventually("the row names the image", lambda: ABSENT in said(on.row(absent.begun["absent"].row)))
     on.until_answer(SHOP, "v1")

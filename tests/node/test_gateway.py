@@ -70,7 +70,7 @@ def expose(on: Stage, hostname: str, **exposure: object) -> str:
     return str(app["status"]["live"]["workflowVersion"])
 
 
-def test_by_an_ingress_of_the_default_hostname_and_with_the_keys(on: Stage, at: Gateway) -> None:
+def test_an_ingress_serves_the_default_hostname_with_the_keys(on: Stage, at: Gateway) -> None:
     status, key = on.get(kinds.APP.kind, APP)["status"], on.key(APP)
     host = status["hostname"]
     assert host == f"{APP}.{on.namespace}.{DOMAIN}"
@@ -88,7 +88,7 @@ def test_by_an_ingress_of_the_default_hostname_and_with_the_keys(on: Stage, at: 
     until_answer(host, at, "v2", key)
 
 
-def test_by_an_http_route(on: Stage, at: Gateway) -> None:
+def test_an_http_route_serves_the_hostname(on: Stage, at: Gateway) -> None:
     host, key = f"routed.{on.namespace}.example.test", on.key(APP)
     version = expose(on, host, type="Gateway")
     until_answer(host, at, version, key)
@@ -104,7 +104,7 @@ def test_by_an_http_route(on: Stage, at: Gateway) -> None:
     until_answer(host, at, "v3", key)
 
 
-def test_by_tls_with_the_certificate_of_a_secret(on: Stage, at: Gateway) -> None:
+def test_tls_serves_the_certificate_of_a_secret(on: Stage, at: Gateway) -> None:
     host, key = f"tls.{on.namespace}.example.test", on.key(APP)
     authority = pki.Authority("tests")
     pair = authority.issue("tls", hosts=[host])

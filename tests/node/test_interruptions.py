@@ -78,7 +78,7 @@ def draining(on: Stage, node: str, log: Path) -> Iterator[subprocess.Popen[bytes
 
 
 @pytest.mark.timeout(1200)
-def test_a_drain_takes_the_only_pod_once_its_runs_have_ended_and_waits_for_nobody(on: Stage, at: Gateway, tmp_path: Path) -> None:
+def test_a_drain_evicts_the_only_pod_after_its_runs_have_ended(on: Stage, at: Gateway, tmp_path: Path) -> None:
     """An App of one pod cannot block a drain. Its running calls are answered; the next caller gets an error at once."""
     log = tmp_path / "drain.log"
     (before,), rows = on.until_settled(APP), on.rows(APP)

@@ -115,7 +115,7 @@ def street(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         assert restarts(on.pods(NEIGHBOUR)) == 0
 
 
-def test_a_workflow_that_fills_its_disk_is_told_that_it_is_full(street: Street) -> None:
+def test_a_workflow_that_fills_its_disk_gets_an_error(street: Street) -> None:
     places = street.inside(WILD, FILL)
     written, why = places.pop("/tmp")  # noqa: S108 - the pod's own
     assert (why, written <= 64 << 20) == ("ENOSPC", True)
@@ -132,7 +132,7 @@ def test_a_workflow_that_forks_runs_out_of_processes_by_itself(street: Street) -
     assert street.inside(WILD, LEFT) == 0, "a process that has ended still counts as one of the pod's"
 
 
-def test_a_workflow_that_takes_all_memory_is_killed_and_the_app_says_so(street: Street) -> None:
+def test_a_workflow_that_takes_all_memory_is_killed_and_the_app_reports_it(street: Street) -> None:
     on = street.on
 
     def killed() -> Manifest | None:
@@ -148,7 +148,7 @@ def test_a_workflow_that_takes_all_memory_is_killed_and_the_app_says_so(street: 
     assert "OOMKilled" in {state.get("terminated", {}).get("reason") for state in (status["state"], status["lastState"])}
 
 
-def test_a_pod_has_no_token_and_is_nobody(street: Street) -> None:
+def test_a_pod_has_no_token_and_no_root(street: Street) -> None:
     has_token, user = street.inside(WILD, TOKENS)
     assert (has_token, user > 0) == (False, True)
 

@@ -74,7 +74,7 @@ def test_keys_come_and_go_while_a_caller_notices_nothing(keyed: Keyed) -> None:
     assert len(on.rows(APP)) == 1
 
 
-def test_what_changes_while_no_operator_runs_is_in_force_soon_after(keyed: Keyed) -> None:
+def test_keys_that_change_without_an_operator_are_in_force_soon_after_its_start(keyed: Keyed) -> None:
     on, before = keyed.on, uids(keyed.on.pods(APP))
     keyed.change(late="key-of-the-night")
     with operator(on, folder=keyed.folder):

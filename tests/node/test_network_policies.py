@@ -156,7 +156,7 @@ def test_a_caller_of_another_namespace_is_let_through_where_that_is_named(town: 
     town.until_reached(FRIEND, ways, ways)
 
 
-def test_an_app_calls_another_one_where_both_say_so(town: Town) -> None:
+def test_an_app_calls_another_one_if_both_allow_it(town: Town) -> None:
     ways = town.ways(LIMITED)
     towards, by = (
         {"to": [{"podSelector": {"matchLabels": names.pod_selector(LIMITED)}}]},
@@ -189,7 +189,7 @@ def test_runs_and_metrics_pass_whatever_an_app_limits(town: Town) -> None:
     town.limit(LIMITED, ingressFrom=[AT_HOME])
 
 
-def test_those_who_verify_new_pods_reach_them_and_nobody_else_does(town: Town, operators_pod: str) -> None:
+def test_only_smoke_tests_reach_new_pods(town: Town, operators_pod: str) -> None:
     """The stand-in for a pod of the App has its labels and its port's name, by which the policy finds both."""
     on, app = town.on, "verified"
     verify = {"cases": [{"name": "any", "input": "{}", "expect": {"status": 200}}]}
@@ -247,7 +247,7 @@ def test_metrics_are_read_by_the_operator_alone_where_an_app_names_its_callers(t
     on.delete("NetworkPolicy", "prometheus")
 
 
-def test_the_trigger_of_an_app_that_names_nobody_calls_it(town: Town) -> None:
+def test_the_trigger_of_an_app_without_allowed_callers_calls_it(town: Town) -> None:
     on = town.on
     town.limit(LIMITED, ingressFrom=[])
     town.until_reached(FRIEND, town.ways(LIMITED), [])

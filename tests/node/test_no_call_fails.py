@@ -187,7 +187,7 @@ def test_a_rollback_fails_no_call(shop: Shop) -> None:
         shop.on.until(each["metadata"]["name"], "Superseded")
 
 
-def test_a_switch_and_its_rollback_to_warm_pods_fail_no_call(shop: Shop) -> None:
+def test_a_switch_and_its_rollback_to_the_standby_fail_no_call(shop: Shop) -> None:
     on, before, after = shop.on, shop.live["workflowVersion"], shop.other
     with shop.called() as timeline:
         shop.switch()

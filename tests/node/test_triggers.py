@@ -109,7 +109,7 @@ class Answered:
 
 
 @pytest.mark.long(
-    "minutes of a schedule across deploys; one run: test_a_moment_is_run_with_a_key_and_tells_no_answer, a schedule: docs/triggers.md"
+    "minutes of a schedule across deploys; one run: test_a_run_of_a_moment_has_a_key_and_shows_no_answer, a schedule: docs/triggers.md"
 )
 @pytest.mark.full_count
 @pytest.mark.timeout((MINUTES + 8) * MINUTE)
@@ -213,7 +213,7 @@ def pod_of(on: Stage, app: str, trigger: str) -> Manifest:
     return next((pod for pod in callers(on, app) if pod["metadata"]["labels"][names.TRIGGER_LABEL] == trigger), {})
 
 
-def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
+def test_a_run_of_a_moment_has_a_key_and_shows_no_answer(on: Stage) -> None:
     on.release("v1", workflow="fails", text=a_flow(FAILS, answer="answer"))
     on.app("asked", workflow="fails")
     on.live("asked", "v1")
@@ -238,7 +238,7 @@ def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
     eventually("it is told of the App", lambda: "TriggerFailed" in on.events("asked"))
 
 
-def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage) -> None:
+def test_a_run_whose_pod_is_removed_is_not_repeated(on: Stage) -> None:
     """One run's pod may drain, and the other one's is killed, each while the App works on the run."""
     graces: dict[str, dict[str, int]] = {"drained": {}, "killed": {"gracePeriodSeconds": 0}}
     on.release("v1", workflow="slow", text=a_flow(SLOW, answer="answer"))

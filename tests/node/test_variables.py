@@ -87,7 +87,7 @@ def test_a_change_of_variables_and_one_of_access_are_served_without_a_row_and_fa
     on.until_condition(app, "VariablesResolved", "True")
 
 
-def test_a_key_that_is_missing_is_said_and_what_serves_goes_on(greets: Greeting) -> None:
+def test_a_missing_key_is_reported_and_old_pods_keep_serving(greets: Greeting) -> None:
     on, app = greets.on, "missing"
     greets.serve(app)
     key, before, template = on.key(app), uids(on.until_settled(app)), on.workload(app)["spec"]["template"]

@@ -48,7 +48,7 @@ def test_it_looks_the_order_up_and_answers(helpdesk: tuple[Served, openai.Model]
     assert model.asked[openai.NAME] == before + CALLS
 
 
-def test_what_it_used_is_counted_once_for_the_agent_and_its_model(helpdesk: tuple[Served, openai.Model]) -> None:
+def test_tokens_are_counted_once_for_the_agent_and_its_model(helpdesk: tuple[Served, openai.Model]) -> None:
     served, _ = helpdesk
     names = [f'dynamiq_runtime_tokens_total{{kind="{kind}",node="agent"}}' for kind in ("prompt", "completion")]
     names.append('dynamiq_runtime_cost_usd_total{node="agent"}')
@@ -58,7 +58,7 @@ def test_what_it_used_is_counted_once_for_the_agent_and_its_model(helpdesk: tupl
     assert used == [CALLS * openai.PROMPT_TOKENS, CALLS * openai.COMPLETION_TOKENS, pytest.approx(CALLS * PRICE)]
 
 
-def test_a_model_that_is_busy_is_asked_again(helpdesk: tuple[Served, openai.Model]) -> None:
+def test_a_busy_model_is_called_again(helpdesk: tuple[Served, openai.Model]) -> None:
     served, model = helpdesk
     model.busy[openai.NAME] = 1
     assert served.run({"question": "Where is my order 1001?"}, timeout=WITHIN).status == 200

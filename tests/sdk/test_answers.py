@@ -126,14 +126,14 @@ def _of_tiny(flow: str, content: dict[str, Any]) -> dict[str, Any]:
     return {"output": output, "within": sorted({node.within for node in report.nodes})}
 
 
-def test_the_sdk_runs_what_the_tiny_engine_refuses_and_says_of_which_node_a_part_is(answered: list[dict[str, Any]]) -> None:
+def test_the_sdk_runs_flows_that_the_tiny_engine_refuses_and_names_the_node_of_each_part(answered: list[dict[str, Any]]) -> None:
     limited, mapped = (answers["answers"] for answers in answered[len(both_run()) : -len(REFUSED)])
     nodes = ["code", "input", "output"]
     assert limited == [{"output": {"result": {"n": 1}}, "within": nodes}]
     assert mapped == [{"output": {"result": [{"n": 1}, {"n": 2}]}, "within": nodes}]
 
 
-def test_what_the_sdk_can_not_load_is_refused_naming_the_node(answered: list[dict[str, Any]]) -> None:
+def test_a_flow_that_the_sdk_cannot_load_is_refused_with_the_node(answered: list[dict[str, Any]]) -> None:
     refusals = [answer["refused"] for answer in answered[-len(REFUSED) :]]
     for refusal, expected in zip(refusals, REFUSED.values(), strict=True):
         assert expected in refusal
@@ -146,7 +146,7 @@ def test_a_bad_flow_ends_the_server_with_one_line(sdk: Preloaded, tmp_path: Path
     assert (code, line) == (2, 'dynamiq-runtime: node "x" has type dynamiq.nodes.Nothing, which engine "sdk" does not have')
 
 
-def test_the_engine_is_the_one_that_is_asked_for_whatever_is_installed(python: str, tmp_path: Path) -> None:
+def test_the_engine_is_the_requested_one(python: str, tmp_path: Path) -> None:
     other = refused(tmp_path, ECHO, python=sys.executable, DYNAMIQ_ENGINE="sdk")
     assert other == (2, 'dynamiq-runtime: DYNAMIQ_ENGINE is "sdk", and this image has no dynamiq: use the image runtime-sdk')
     llm = json.dumps({"nodes": [{"id": "llm", "type": "dynamiq.nodes.llms.OpenAI"}]})

@@ -167,7 +167,7 @@ def test_the_cost_of_many_runs_is_their_sum_by_hand(recorded: Recorded, sdk: Pre
 
 
 @pytest.mark.parametrize("app", [PLAIN, OPEN])
-def test_what_the_sdks_own_client_sends_twice_is_stored_once_and_told_in_its_words(
+def test_runs_that_the_sdks_own_client_sends_twice_are_stored_once_and_returned_unchanged(
     recorded: Recorded, sdk: Preloaded, model: openai.Model, app: str, tmp_path: Path
 ) -> None:
     with recorded.serving(app, AGENT, sdk, model) as served:

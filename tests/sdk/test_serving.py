@@ -112,7 +112,7 @@ def test_tokens_and_cost_are_counted(asking: tuple[Served, openai.Model, Any]) -
     assert used == [2 * openai.PROMPT_TOKENS, 2 * openai.COMPLETION_TOKENS, pytest.approx(2 * price)]
 
 
-def test_a_stream_brings_each_word_when_it_is_said(asking: tuple[Served, openai.Model, Any]) -> None:
+def test_a_stream_sends_each_word_at_once(asking: tuple[Served, openai.Model, Any]) -> None:
     served, answering, _ = asking
     answering.go.clear()
     words = []

@@ -107,7 +107,7 @@ def test_a_models_tokens_and_cost_are_its_own_and_an_unknown_price_is_no_price(a
     assert all(json.loads(line) for line in served.log.read_text().splitlines())
 
 
-def test_what_an_agents_model_used_is_in_that_model_alone_and_the_agent_is_around_it(asking: tuple[Served, openai.Model, Recorder]) -> None:
+def test_usage_of_an_agents_model_is_on_the_model_only_and_the_agent_is_its_parent(asking: tuple[Served, openai.Model, Recorder]) -> None:
     nodes = nodes_after(asking)
     (agent,), brains, (tool,) = nodes["the agent"], nodes["brain"], nodes["look-up"]
     assert [brain["parent"] for brain in brains] == ["node the agent"] * 2

@@ -117,7 +117,7 @@ def test_the_image_of_a_runtime_comes_from_git_and_a_rollback_by_hand_comes_back
 
 
 @pytest.mark.timeout(3600)
-def test_a_kustomization_waits_until_what_git_asks_for_is_live_and_says_where_it_failed(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_kustomization_waits_until_the_deploy_of_git_is_live_and_reports_its_failure(cluster: Cluster, tmp_path: Path) -> None:
     account = install_account(cluster, tmp_path)
     with (
         admission_policies(cluster),

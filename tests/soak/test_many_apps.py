@@ -27,7 +27,7 @@ def limited(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 
 
 @pytest.mark.timeout(3600)
-def test_of_a_thousand_apps_at_once_none_fails_and_no_time_is_lost(limited: Cluster, tmp_path: Path) -> None:
+def test_a_thousand_apps_at_once_deploy_without_a_failure_or_a_delay(limited: Cluster, tmp_path: Path) -> None:
     api = Api.of(limited)
     with fresh_namespace(api, "many") as namespace:
         result = deployed_at_once(limited, api, namespace, tmp_path, APPS)

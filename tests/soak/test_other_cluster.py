@@ -158,7 +158,7 @@ def test_the_commands_of_the_page(both: Both, cluster: Cluster, tmp_path: Path) 
     assert [row["spec"]["message"] for row in both.production.rows(APP)] == ["Passed in staging"]
 
 
-def test_a_policy_says_which_clusters_versions_come_from(both: Both) -> None:
+def test_a_policy_names_the_clusters_that_versions_come_from(both: Both) -> None:
     production, plugin = both.production, both.plugin
     assert "is Live" in plugin.said("promote", APP, "--to-context", THERE, "--yes")
     both.staging.live(APP, "v2")

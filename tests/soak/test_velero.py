@@ -21,7 +21,7 @@ IN_ANOTHER = "restored-by-velero"
 
 
 @pytest.mark.timeout(3600)  # minutes of them to build Velero, where the cache does not have it
-def test_what_velero_brings_back_is_as_it_was_and_no_pod_is_another(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_restore_by_velero_is_complete_and_replaces_no_pod(cluster: Cluster, tmp_path: Path) -> None:
     account = install_account(cluster, tmp_path)
     with (
         admission_policies(cluster),

@@ -102,7 +102,7 @@ def test_every_value_is_in_a_set_that_is_tried(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in VALUE_SETS if name not in ("defaults", "least")])
-def test_what_is_set_is_in_what_is_installed(helm: Helm, name: str) -> None:
+def test_set_values_are_in_the_rendered_objects(helm: Helm, name: str) -> None:
     """Each number must occur as it is, and each text as a part of some text, since a tag is part of an image's name."""
     rendered = list(scalars(helm.rendered(VALUE_SETS[name])))
     texts, numbers = "\n".join(each for each in rendered if isinstance(each, str)), {each for each in rendered if not isinstance(each, str)}
@@ -119,7 +119,7 @@ def test_what_is_set_is_in_what_is_installed(helm: Helm, name: str) -> None:
     assert wanting == []
 
 
-def test_what_is_set_for_one_program_holds_there_in_place_of_what_is_set_for_all(helm: Helm) -> None:
+def test_a_value_of_one_program_replaces_the_common_one(helm: Helm) -> None:
     objects = by_name(helm.rendered({**OF_ALL_PODS, "api": {"nodeSelector": {"pool": "of-the-api"}}}))
     pods = {name: objects[workload]["spec"]["template"]["spec"] for name, workload in WORKLOADS.items()}
     assert {name: pod["nodeSelector"] for name, pod in pods.items()} == {
@@ -325,7 +325,7 @@ def test_its_notes_name_the_next_three_commands(helm: Helm, values: Manifest, co
     assert runtime["spec"]["image"] == images.RUNTIME.reference
 
 
-def test_what_it_says_of_itself_is_the_projects_version(helm: Helm, tmp_path: Path) -> None:
+def test_the_chart_has_the_projects_version(helm: Helm, tmp_path: Path) -> None:
     chart_metadata = yaml.safe_load(helm("show", "chart", str(helm.chart)).stdout)
     assert (chart_metadata["version"], chart_metadata["appVersion"]) == (images.version(), images.version())
     helm("package", str(helm.chart), "--destination", str(tmp_path))

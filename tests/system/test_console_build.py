@@ -17,9 +17,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.long(
-    "a second build from nothing; that a build is what is served: test_what_is_served_becomes_what_is_built_and_is_then_left_alone"
-)
+@pytest.mark.long("a second build from nothing; that a build is what is served: test_the_served_files_become_the_built_ones_and_then_stay")
 def test_a_second_build_elsewhere_has_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = content(console_build.ensure())
     console = tmp_path / "another" / "place"
@@ -33,7 +31,7 @@ def test_a_second_build_elsewhere_has_the_same_bytes(tmp_path: Path, monkeypatch
     assert content(tmp_path / "built") == first
 
 
-def test_what_is_served_becomes_what_is_built_and_is_then_left_alone(tmp_path: Path) -> None:
+def test_the_served_files_become_the_built_ones_and_then_stay(tmp_path: Path) -> None:
     static = tmp_path / "static"
     (static / "assets").mkdir(parents=True)
     (static / "assets" / "of-before.js").write_text("old")
@@ -44,7 +42,7 @@ def test_what_is_served_becomes_what_is_built_and_is_then_left_alone(tmp_path: P
     assert (static / console_build.SHELL).stat().st_mtime_ns == before
 
 
-def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_build_shows_its_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     console = tmp_path / "console"
     shutil.copytree(console_build.SOURCE, console, symlinks=True, ignore=shutil.ignore_patterns("node_modules"))
     if (installed := console_build.SOURCE / "node_modules").exists():
@@ -58,7 +56,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypa
     assert not list((tmp_path / "cache" / "console").glob("[!.]*/index.html"))
 
 
-def test_make_console_build_says_how_much_a_browser_loads() -> None:
+def test_make_console_build_prints_the_size_that_a_browser_loads() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "local.console_build"], cwd=console_build.REPOSITORY, capture_output=True, text=True, check=True
     )

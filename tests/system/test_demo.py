@@ -83,7 +83,7 @@ def test_the_demo_ends_with_three_rows_and_the_newest_live(demo_run: tuple[Clust
     assert not history[4]
 
 
-def test_its_caller_heard_every_version_and_no_failure(demo_run: tuple[Cluster, str]) -> None:
+def test_its_caller_got_every_version_and_no_failure(demo_run: tuple[Cluster, str]) -> None:
     cluster, output = demo_run
     if not cluster.real_pods:
         assert "the calls to the App are left out" in output
@@ -106,7 +106,7 @@ def test_it_ends_with_a_rollback_that_starts_no_pod_and_a_call_that_wakes_an_app
     assert re.search(r'^{"answer":"v1: .*"}\nanswered after \d+\.\d s; the next call', output, re.MULTILINE)
 
 
-def test_its_last_step_says_what_the_last_deploy_did(demo_run: tuple[Cluster, str]) -> None:
+def test_its_last_step_shows_the_result_of_the_last_deploy(demo_run: tuple[Cluster, str]) -> None:
     cluster, output = demo_run
     if not cluster.real_pods:
         assert "kubectl dynamiq compare" not in output
@@ -118,7 +118,7 @@ def test_its_last_step_says_what_the_last_deploy_did(demo_run: tuple[Cluster, st
     assert re.search(r'^improved: row #3 lowered p95 by \d+ %; node "answer" did it$', output, re.MULTILINE)
 
 
-def test_it_says_how_to_go_on_and_keeps_keys_to_itself(demo_run: tuple[Cluster, str]) -> None:
+def test_the_demo_prints_the_next_steps_and_no_key(demo_run: tuple[Cluster, str]) -> None:
     output = demo_run[1]
     assert 'eval "$(.venv/bin/python -m local env' in output
     assert "remove it:" in output
@@ -195,7 +195,7 @@ def test_all_that_people_do_with_an_app_is_done_in_the_console(demo_run: tuple[C
         assert history()[before:] == ["v2 Superseded", "v2 Superseded", "v1 Live"]
 
 
-def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it_is_told(demo_run: tuple[Cluster, str]) -> None:
+def test_an_app_created_by_a_client_of_the_api_is_called_at_the_returned_hostname(demo_run: tuple[Cluster, str]) -> None:
     """The caller is outside: the App names no hostname, and has the demo's domain, scheme and port."""
     kubectl, curl = Kubectl(demo_run[0]), Curl()
     for command in ("create serviceaccount client", "create rolebinding client --clusterrole=edit --serviceaccount=demo:client"):
@@ -224,7 +224,7 @@ def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it
 
 
 @pytest.mark.parametrize("document", documents.SESSIONS)
-def test_every_command_of_a_document_says_what_the_document_shows(demo_run: tuple[Cluster, str], document: str) -> None:
+def test_every_command_of_a_document_prints_the_shown_output(demo_run: tuple[Cluster, str], document: str) -> None:
     cluster = demo_run[0]
     assert cluster.real_pods, (
         "the pods of this machine are simulated, and nothing answers the document's calls: be root on Linux, or start Docker"

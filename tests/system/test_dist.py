@@ -74,7 +74,7 @@ def test_a_bundle_is_what_kubectl_makes_of_the_manifests(dist_folder: Path, suff
     assert used == {(images.RECORDER if suffix == "-recorder" else images.OPERATOR).reference}
 
 
-def test_what_the_documents_patch_is_found_in_a_bundle(dist_folder: Path, tmp_path: Path) -> None:
+def test_objects_that_the_documents_patch_are_in_a_bundle(dist_folder: Path, tmp_path: Path) -> None:
     """A bundle has its namespaces written out; the folders that it is made of have not."""
     documents = [(images.REPOSITORY / "docs" / name).read_text() for name in ("install-details.md", "recorder.md")]
     patches = [each for text in documents for patch in PATCHES.findall(text) for each in yaml.safe_load(patch)["patches"]]

@@ -124,7 +124,7 @@ def test_a_name_that_containerd_would_take_for_docker_hubs_is_refused(tmp_path: 
             images.write_image(tmp_path / "i.tar", name, tmp_path, entrypoint=["/a"])
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_an_entry_that_is_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     os.mkfifo(tmp_path / "r" / "pipe")
     with pytest.raises(images.ImageError, match="pipe is neither a file"):
@@ -133,7 +133,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 
 
 @LONG
-def test_our_images_are_small_and_run_as_nobody(archives: dict[str, Path]) -> None:
+def test_our_images_are_small_and_run_without_root(archives: dict[str, Path]) -> None:
     assert sorted(archives) == [f"dynamiq.local/{name}:{dynamiq_runtime.__version__}" for name in ("operator", "recorder", "runtime")]
     for image, limit in ((images.RUNTIME, 100e6), (images.OPERATOR, 275e6), (images.RECORDER, 135e6)):
         layout = Layout(archives[image.reference])

@@ -78,11 +78,11 @@ def test_the_environment_has_few_packages_and_lacks_none(installed: InstalledPlu
     installed.pip("check")
 
 
-def test_whatever_a_module_of_it_imports_is_there(installed: InstalledPlugin) -> None:
+def test_all_imports_of_the_plugin_are_installed(installed: InstalledPlugin) -> None:
     run(installed.path("python"), "-c", IMPORT_ALL, str(installed.package))
 
 
-def test_it_tells_its_version_and_its_commands(installed: InstalledPlugin) -> None:
+def test_the_plugin_prints_its_version_and_its_commands(installed: InstalledPlugin) -> None:
     assert run(installed.program, "--version") == f"kubectl dynamiq {images.version()}\n"
     assert run(installed.program, "deploy", "--help").startswith("usage: kubectl dynamiq deploy")
     offered = run(installed.path("kubectl_complete-dynamiq"), "").splitlines()

@@ -27,7 +27,7 @@ async function changing(...answers: cast.Answers[]): Promise<HTMLElement> {
   return kit.region("Change the configuration");
 }
 
-it("a name that is taken is said at the name", async () => {
+it("a used name is reported at the name", async () => {
   await kit.show(`${APP}/configuration`);
   await kit.press("Create a key");
   const dialog = await kit.dialog();
@@ -55,7 +55,7 @@ it.each([
   expect(description.value).toBe("Stays in the form");
 });
 
-it("a key whose revoking had no answer is not said to work", async () => {
+it("a key whose revocation had no response is not shown as working", async () => {
   await kit.show(`${APP}/configuration`);
   await kit.press("Revoke website");
   const dialog = await kit.dialog();
@@ -83,7 +83,7 @@ it("a filled form is there again after a look at another tab, until it is cancel
   expect(kit.isThere("region", "Change the configuration")).toBe(false);
 });
 
-it("an App that Git manages says that a change here is undone", async () => {
+it("an App that Git manages shows that Git reverts a change here", async () => {
   const form = await changing(
     cast.answer(cast.READ_CONFIGURATION, one({ ...told(cast.READ_CONFIGURATION), managed_by: "argocd" })),
   );

@@ -41,7 +41,7 @@ async function act(): Promise<void> {
 }
 
 describe("what is deployed", () => {
-  it("is what was previewed and filled in, and has a line for a terminal", async () => {
+  it("is the previewed and filled-in form, and has a command for a terminal", async () => {
     const panel = await opened(`${APP}/deploy`, onlyOne);
     expect(kit.chosen(await kit.field("Select deployment"))).toContain("Customer support");
     expect(kit.optionsOf(await kit.field("Source version"))[0]).toMatch(/^v2 \(deployed\) · /);
@@ -67,7 +67,7 @@ describe("what is deployed", () => {
     expect(kit.sent()).toMatchObject(body as object);
   });
 
-  it("keeps what is live where nobody touched it", async () => {
+  it("keeps the live values of untouched fields", async () => {
     await opened(`${APP}/deploy`, cast.answer(cast.READ_APP, one(cast.app({ deployment_config: config(2, 5) }))));
     await user.click(await kit.text("Advanced configuration"));
     for (const [label, value] of [
@@ -117,7 +117,7 @@ describe("the version", () => {
     expect(kit.chosen(await kit.field("Source version"))).toContain("v2");
   });
 
-  it("is none where a link names one that is not there", async () => {
+  it("is none if a link names a missing one", async () => {
     const shown = kit.show(`${APP}/deploy?version=v9`, DEPLOYED);
     api.refuse(404, "There is no such version.", cast.READ_FLOW_DIFF);
     await shown;
@@ -152,7 +152,7 @@ describe("the version", () => {
     expect(kit.chosen(await kit.field("Source version"))).toMatch(/^v2 \(deployed\)/);
   });
 
-  it("that failed on the runtime that would run it says so", async () => {
+  it("is marked if it failed on the runtime that would run it", async () => {
     const failed = cast.row(7, { status: "Failed", is_live: false, workflow_version_id: NEWEST });
     await opened(`${APP}/deploy`, newer, cast.answer(cast.READ_ROWS, some([failed])));
     const source = await kit.field("Source version");
@@ -161,7 +161,7 @@ describe("the version", () => {
     await kit.waitFor(() => expect(kit.optionsOf(source)[0]).toMatch(/^v3 · /));
   });
 
-  it("that was rejected cannot be chosen but by who may bypass that", async () => {
+  it("cannot be chosen after its rejection without the right to bypass", async () => {
     const rights = cast.answer(cast.READ_RIGHTS, one(cast.rights("bypass")));
     await opened(`${APP}/deploy`, rights);
     const [, rejected] = ((await kit.field("Source version")) as unknown as HTMLSelectElement).options;
@@ -203,7 +203,7 @@ it("a wrong value is named beside the button, which leads to it and sends nothin
   expect(api.calls()).toEqual([]);
 });
 
-it("a wrong value takes the preview and the line for a terminal away until it is right", async () => {
+it("a wrong value hides the preview and the command for a terminal until it is right", async () => {
   const panel = await opened(`${APP}/deploy`);
   const preview = await kit.region("Preview", panel);
   await kit.says("Answer shortly, and", preview);
@@ -246,7 +246,7 @@ describe("a filled form", () => {
     expect(location.pathname).toBe(APP);
   });
 
-  it("asks too where it is not known what became of it", async () => {
+  it("asks too if its result is unknown", async () => {
     await opened(`${APP}/deploy`);
     api.losesAnswers = true;
     await act();
@@ -271,7 +271,7 @@ describe("what comes in between", () => {
     return message;
   }
 
-  it("is told: what changed since the preview, and nothing was done", async () => {
+  it("is shown: the changes since the preview, and nothing was done", async () => {
     const message = await filled();
     const changed = cast.preview({ to: { ...cast.preview().to, config: config(2, 4) } });
     const details = { config: { confirmed: config(1, 2), now: config(2, 4) } };
@@ -290,7 +290,7 @@ describe("what comes in between", () => {
     await rolledOut();
   });
 
-  it("the API is away: the form goes on when it is back", async () => {
+  it("the API is unavailable: the form continues when it is back", async () => {
     const message = await filled();
     api.isAway = true;
     await act();
@@ -304,7 +304,7 @@ describe("what comes in between", () => {
     await rolledOut();
   });
 
-  it("the session ends: who signs in again in a second window goes on", async () => {
+  it("the session ends: the form continues after a sign-in in a second window", async () => {
     const message = await filled();
     api.refuse(401, "the token is over");
     await act();
@@ -321,7 +321,7 @@ describe("what comes in between", () => {
     expect(await rolledOut()).toMatchObject({ message: MESSAGE });
   });
 
-  it("a right that is gone is named, and the form goes on when it is back", async () => {
+  it("a lost right is named, and the form continues when it is back", async () => {
     const message = await filled();
     api.refuse(403, "deployments.dynamiq.getdynamiq.ai is forbidden", cast.DEPLOY);
     api.says(cast.answer(cast.READ_RIGHTS, one(cast.rights("deploy"))));
@@ -337,7 +337,7 @@ describe("what comes in between", () => {
     await rolledOut();
   });
 
-  it("what the API refuses stands at its field until that is changed", async () => {
+  it("a refusal of the API stays at its field until that is changed", async () => {
     await opened(`${FLOW}/deploy`);
     await kit.press("New deployment");
     const name = await kit.write("Name", "support", await kit.dialog());
@@ -351,7 +351,7 @@ describe("what comes in between", () => {
     await kit.has(name, "aria-invalid", null);
   });
 
-  it("others deploy: the form stays as it is, and what it would do is told anew", async () => {
+  it("others deploy: the form stays as it is, and its preview is renewed", async () => {
     const message = await filled(onlyOne);
     const live = { ...cast.app().live, deployment_id: cast.uid(13) } as NonNullable<Schemas["AppDetails"]["live"]>;
     const from = { ...cast.preview().from, version: "v3", sequence: 13 } as Schemas["PreviewShape"]["from"];
@@ -378,7 +378,7 @@ describe("a rollback", () => {
     );
   });
 
-  it("brings scaling back where that is asked for, and asks for a hold where the App has another", async () => {
+  it("restores scaling on request, and asks for a hold if the App has another", async () => {
     const panel = await opened(BACK, cast.answer(cast.PREVIEW, one(cast.preview({ begins_hold: true }))));
     const call = await kit.region("API call", panel);
     const [hold, scaling] = [await kit.field(/^Git waits afterwards/), await kit.field(/^Deploy its scaling, too/)];
@@ -403,7 +403,7 @@ describe("a rollback", () => {
     expect(kit.sent()).not.toHaveProperty("hold");
   });
 
-  it("asks for nothing else where the caller may only bring a row back", async () => {
+  it("offers nothing else if the caller may only roll back", async () => {
     const panel = await opened(BACK, cast.answer(cast.READ_RIGHTS, one(cast.rights("deploy"))));
     for (const label of [/^Git waits afterwards/, /^Deploy its scaling, too/]) {
       const box = await kit.field(label);
@@ -448,7 +448,7 @@ describe("a promotion", () => {
     expect(kit.sent()).toMatchObject({ hostname: "hosted.prod.example.com", project_id: cast.uid(20) });
   });
 
-  it("says first what the target lacks, with the line that makes it, and looks again", async () => {
+  it("shows first what the target lacks, with the command that creates it, and checks again", async () => {
     const lacks = {
       kind: "Secret",
       name: "openai",

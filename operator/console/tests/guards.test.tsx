@@ -22,7 +22,7 @@ async function reviewed(): Promise<HTMLElement> {
   return kit.dialog();
 }
 
-it("what ends a row for good is never what Enter does, however it waits meanwhile", async () => {
+it("Enter never ends a row for good, whatever it waits for", async () => {
   const review = await reviewed();
   const waits = cast.whole(ASKED).waits as NonNullable<ReturnType<typeof cast.whole>["waits"]>;
   const frozen = { ...waits, reason: "Frozen" as const, approvals: null, approvals_needed: null, resumable: false };
@@ -37,7 +37,7 @@ it("what ends a row for good is never what Enter does, however it waits meanwhil
   await kit.isFocused(await kit.link("Look at the rollout", review));
 });
 
-it("a word that is being sent keeps the focus whatever becomes of it", async () => {
+it("an approval that is being sent keeps the focus whatever its result", async () => {
   const review = await reviewed();
   const reject = await kit.button(/^Reject/, review);
   reject.focus();
@@ -54,7 +54,7 @@ it("a word that is being sent keeps the focus whatever becomes of it", async () 
   await kit.isFocused(await kit.button("Try again", review));
 });
 
-it("a row whose preview fails is rejected all the same", async () => {
+it("a row whose preview fails can still be rejected", async () => {
   const shown = kit.show(REVIEW, cast.answer(SAY, cast.example(SAY)));
   api.refuse(429, BUSY, cast.READ_WAITING);
   await shown;
@@ -65,7 +65,7 @@ it("a row whose preview fails is rejected all the same", async () => {
   expect(kit.sent()).toMatchObject({ purpose: "Reject" });
 });
 
-it("who asked for a row is told that somebody else has to approve it, and withdraws it", async () => {
+it("the author of a row sees that someone else has to approve it, and withdraws it", async () => {
   const shown = kit.show(REVIEW);
   const { data } = api.session;
   const { created_by: author } = cast.whole(ASKED);

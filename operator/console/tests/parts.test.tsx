@@ -11,7 +11,7 @@ const BUSY = "Too much is asked of the cluster at this moment; ask again.";
 const AWAY = "The API does not answer at this moment";
 
 describe("where one read fails, or comes late, and the others do not", () => {
-  it("it says so above what is known, and is alone in being tried again", async () => {
+  it("the failure is shown above the known parts, and only that read is tried again", async () => {
     const reads = (call: Call) => api.calls(call).length;
     await kit.show(`${APP}/configuration`);
     const keys = await kit.region("Access Keys");
@@ -45,7 +45,7 @@ describe("where one read fails, or comes late, and the others do not", () => {
     },
   );
 
-  it("counts that are not known are not told as none", async () => {
+  it("unknown counts are not shown as zero", async () => {
     const shown = kit.show(`${APP}/history`);
     api.refuse(403, BUSY, cast.READ_FILTERS);
     await shown;
@@ -59,7 +59,7 @@ describe("where one read fails, or comes late, and the others do not", () => {
     expect(kit.textOf(status)).not.toContain("0");
   });
 
-  it("the log is of the container that was chosen last, however late another comes", async () => {
+  it("the log is that of the container chosen last, even if another arrives later", async () => {
     const log = (query: cast.Query) =>
       one({ ...told(cast.READ_LOGS), lines: query.previous === "true" ? ["of the one before"] : ["of this one"] });
     const pods = { data: [{ ...first(cast.pods()), restarts: 2 }] };
@@ -77,7 +77,7 @@ describe("where one read fails, or comes late, and the others do not", () => {
 });
 
 describe("the frame", () => {
-  it("tells the name of the only project, and lets choose among several", async () => {
+  it("shows the name of the only project", async () => {
     await kit.show("/console/");
     const top = await kit.find("banner");
     await kit.says("Project demo (production)", top);
@@ -92,7 +92,7 @@ describe("the frame", () => {
     expect(options.map((each) => each.replace(/ \(.*/, ""))).toEqual(["All projects", "demo", "other"]);
   });
 
-  it("gives each screen a title, tells it, and puts the focus on its heading", async () => {
+  it("gives each screen a title, announces it, and puts the focus on its heading", async () => {
     await kit.show("/console/");
     await kit.until(() => document.title === "Deployments · Dynamiq");
     await kit.press("Workflows");
@@ -100,7 +100,7 @@ describe("the frame", () => {
     await kit.isFocused(await kit.find("heading", "Workflows"));
   });
 
-  it("leaves whoever has gone on by then where they are, however late the heading comes", async () => {
+  it("moves no focus if the user has gone on before the heading arrives", async () => {
     await kit.show("/console/");
     await kit.settled();
     api.hold(cast.READ_APP);
@@ -114,7 +114,7 @@ describe("the frame", () => {
     expect(document.activeElement).toBe(other);
   });
 
-  it("leaves whoever goes from tab to tab at the tabs", async () => {
+  it("keeps the focus on the tabs if the user goes from tab to tab", async () => {
     await kit.show(APP);
     await kit.settled();
     await kit.press("Triggers");
@@ -130,7 +130,7 @@ describe("the frame", () => {
     await kit.isFocused(await kit.find("heading", "Deployments"));
   });
 
-  it("stays while the API is away, and is read again as soon as it is back", async () => {
+  it("stays while the API is unavailable, and reads again when it is back", async () => {
     await kit.show(APP);
     await kit.says("Live: v2");
     api.isAway = true;
@@ -143,7 +143,7 @@ describe("the frame", () => {
     await kit.saysNot(AWAY);
   });
 
-  it("says that the API is away where it is opened then, and comes up by itself", async () => {
+  it("shows that the API is unavailable if it is opened then, and recovers by itself", async () => {
     const shown = kit.show("/console/");
     api.refuse(503, "the cluster does not answer", "GET /console/session");
     await shown;
@@ -152,7 +152,7 @@ describe("the frame", () => {
     await kit.find("heading", "Deployments");
   });
 
-  it("offers no rollback where there is nothing to roll back to, and says why", async () => {
+  it("offers no rollback without a target, and shows why", async () => {
     const reason = "support has run nothing but v2";
     await kit.show(APP, cast.answer(cast.READ_LAST_GOOD, cast.one({ deployment: null, reason, warnings: [] })));
     await kit.says(`There is no version to roll back to: ${reason}.`, document.body);
@@ -214,7 +214,7 @@ describe("the list of deployments", () => {
     await kit.isAt(/status=Failed/);
   });
 
-  it("is sorted by the button of a column, and tells so", async () => {
+  it("is sorted by the button of a column, and announces it", async () => {
     await kit.show("/console/", cast.answer(cast.READ_APPS, some(many)));
     const head = await kit.find("columnheader", /^Version/);
     for (const [sort, version] of [
@@ -240,7 +240,7 @@ describe("the list of deployments", () => {
   });
 });
 
-it("the lines that call an App send the fields that its flow reads", async () => {
+it("the commands that call an App send the fields that its flow reads", async () => {
   const flow =
     "nodes:\n  in: {type: dynamiq.nodes.utils.Input}\n  ask:\n    input_transformer: {selector: {q: $.in.output.text}}\n";
   await kit.show(APP, cast.answerOfRow(cast.LIVE, { flow }));

@@ -20,7 +20,7 @@ async function filter(label: string, text: string): Promise<void> {
 }
 const opens = async (summary: string) => user.click(await kit.text(summary));
 
-it("filters stand in the address and are what the recorder is asked", async () => {
+it("filters are in the address and in the request to the recorder", async () => {
   await kit.show(RUNS);
   await kit.settled();
   await opens("Status");
@@ -45,7 +45,7 @@ it("filters stand in the address and are what the recorder is asked", async () =
   expect(asked()).toMatchObject(wanted);
 });
 
-it("an address with filters is what the recorder is asked, errors are searched and the slowest come first", async () => {
+it("filters of an address are sent to the recorder, errors are searched and the slowest come first", async () => {
   const found = (query: cast.Query) => cast.pageOfRuns(query.error === "no such error" ? [] : [cast.aRun()]);
   await kit.show(`${RUNS}?status=failed%2Ctimed_out&session_id=session-3`, cast.answer(cast.READ_RUNS, found));
   await kit.until(() => asked()?.session_id);
@@ -69,7 +69,7 @@ it("a list in another order is read again by itself where its first page had no 
   await kit.says("1 run");
 });
 
-it("without a recorder each tab says so and the others are as they were", async () => {
+it("without a recorder each tab of runs shows it and the others are as they were", async () => {
   const reads: Call[] = [cast.READ_RUNS, cast.READ_METRICS, cast.READ_VERDICTS];
   for (const tab of ["runs", "monitoring", "history"]) {
     const shown = kit.show(`${APP}/${tab}`);
@@ -92,7 +92,7 @@ it("without a recorder each tab says so and the others are as they were", async 
   expect(api.calls(cast.READ_VERDICTS).length).toBe(1);
 });
 
-it("pods older than the recorder are told", async () => {
+it("pods older than the recorder are shown", async () => {
   const message = "2 pods are older than the recorder: they are recorded once they restart.";
   const condition = { type: "Recorded", status: "False", reason: "PodsNotRestarted", message, since: null } as const;
   const app = cast.app();
@@ -105,7 +105,7 @@ it("pods older than the recorder are told", async () => {
   await kit.says(message, await kit.region("Runs"));
 });
 
-it("a run tells where its time went", async () => {
+it("a run shows the duration of each node", async () => {
   const run = cast.wholeRun();
   await kit.show(RUN, cast.answer(cast.READ_RUN, one(run)));
   const dialog = await kit.dialog(`Run ${cast.RUN.slice(0, 8)}`);
@@ -129,7 +129,7 @@ it("a run tells where its time went", async () => {
   await kit.until(() => !kit.isThere("dialog"));
 });
 
-it("inputs and outputs come when they are asked for, or it is said why there are none", async () => {
+it("inputs and outputs are shown on request, or the reason why there are none", async () => {
   const content = (query: cast.Query) =>
     one(cast.wholeRun(query.include ? { content: "included", input: "When does my invoice come?" } : {}));
   await kit.show(RUN, cast.answer(cast.READ_RUN, content));

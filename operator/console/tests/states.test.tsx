@@ -25,7 +25,7 @@ async function opened(screen: Screen, { shows = screen.shows, query = "", answer
 }
 
 describe.for(SCREENS.map((screen) => [screen.name, screen] as const))("%s", ([, screen]) => {
-  it("waits, says why it was refused, is there after Retry, and stays without the API and the session", async () => {
+  it("waits, shows why it was refused, appears after Retry, and stays without the API and the session", async () => {
     const call = screen.reads as string;
     const shown = kit.show(screen.path);
     api.hold(call);

@@ -60,7 +60,7 @@ def on(cluster: Cluster, recorder: Installed, at: Gateway, tmp_path_factory: pyt
         yield staged
 
 
-def test_a_run_that_is_sent_twice_is_stored_once_and_told_in_the_sdks_words(
+def test_a_run_that_is_sent_twice_is_stored_once_and_returned_unchanged(
     on: Stage, recorder: Installed, at: Gateway, tmp_path: Path
 ) -> None:
     sent = _run_and_send(f"http://{HOST}:{at.port}", on.key(APP), tmp_path)

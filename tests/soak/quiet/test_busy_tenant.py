@@ -23,7 +23,7 @@ PASS_RATIO_MOST = 1.5
 
 
 @pytest.mark.timeout(1800)
-def test_nobody_notices_a_tenant_with_ten_thousand_rows(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_tenant_with_ten_thousand_rows_delays_no_other(cluster: Cluster, tmp_path: Path) -> None:
     with kept(LOG) as say:
         passes = asyncio.run(long_history.ratio(tmp_path, LONG, SHORT, say))
         waits = busy_tenant.measure(cluster, tmp_path, ROWS, SAMPLES, say)

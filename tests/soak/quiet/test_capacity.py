@@ -43,7 +43,7 @@ Rows and flows are added to few Apps: with 3,000 of them, Kubernetes' own work o
 
 
 @pytest.mark.timeout(4 * 3600)
-def test_what_apps_rows_and_flows_cost(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+def test_the_cost_of_apps_rows_and_flows_is_measured(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     for growth in GROWTHS:
         with session_cluster("control-plane", pytestconfig) as cluster:
             api = Api.of(cluster)

@@ -92,7 +92,7 @@ def _medians(call: Callable[[str, int], object], rounds: int) -> tuple[float, fl
 
 
 @pytest.mark.timeout(1800)
-def test_what_a_long_history_costs(place: Place) -> None:
+def test_a_page_of_a_long_history_costs_as_much_as_one_of_a_short_one(place: Place) -> None:
     last = {app: count // PAGE for app, count in ROWS.items()}
     assert [place.page(app, number)[-1]["sequence"] for app, number in last.items()] == [1, 1]
 

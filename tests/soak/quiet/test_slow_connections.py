@@ -15,7 +15,7 @@ MANY, MOST = 500, 1.2
 
 
 @pytest.mark.timeout(900)
-def test_slow_connections_cost_nobody_else_time(cluster: Cluster, tmp_path: Path) -> None:
+def test_slow_connections_cost_no_other_caller_time(cluster: Cluster, tmp_path: Path) -> None:
     cost = slow.measure(cluster, tmp_path, MANY, 5 * slow.TAKES)
     with kept(LOG, beside_older=True) as say:
         for line in cost.lines(MANY, MOST):

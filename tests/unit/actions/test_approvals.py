@@ -64,7 +64,7 @@ def test_an_approval_names_what_the_row_pins() -> None:
         (rules.awaiting(2), Purpose.REJECT, "#2 (chat-b) is not deployed, and ends"),
     ],
 )
-def test_what_is_still_missing_is_said(row: given.Modifier, purpose: Purpose, missing: str) -> None:
+def test_a_preview_names_the_missing_requirements(row: given.Modifier, purpose: Purpose, missing: str) -> None:
     plan = plan_approval(ScriptedApi(stage(given.stored(given.row_manifest("chat-b", row)))), of(purpose))
     assert messages(plan)[1:] == [missing]
 
@@ -83,7 +83,7 @@ def test_an_approval_that_would_have_no_effect_is_refused(by: str, why: str) -> 
         plan_approval(ScriptedApi(script), APPROVE)
 
 
-def test_after_an_approval_only_what_else_is_needed_is_said() -> None:
+def test_a_preview_of_an_approval_names_only_the_other_requirements() -> None:
     """The row's status is older than the approval, and still requires it."""
     row = waits()
     frozen = "Frozen until 2026-11-30T06:00:00Z (freeze weekend of policy production), then someone who may deploy runs `…`"
@@ -96,14 +96,14 @@ def test_after_an_approval_only_what_else_is_needed_is_said() -> None:
         assert messages(plan)[1:] == [f"After this approval it still needs: {frozen}"]
 
 
-def test_who_may_not_approve_is_told_so_before_they_do() -> None:
+def test_a_preview_warns_a_caller_who_may_not_approve() -> None:
     script = permitting(stage(waits()), but=[("approve", "deployments")])
     assert plan_approval(ScriptedApi(script), APPROVE).warnings == (
         "you could not do this: you may not approve deployments.dynamiq.getdynamiq.ai in namespace demo",
     )
 
 
-def test_what_was_said_already_is_not_said_again() -> None:
+def test_a_repeated_approval_is_a_no_op() -> None:
     row = waits(needed=2)
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto")))
     plan = plan_approval(ScriptedApi(script), APPROVE)
@@ -116,7 +116,7 @@ def test_what_was_said_already_is_not_said_again() -> None:
     [{"by": "cara"}, {"restored": True}, {"digest": f"sha256:{'0' * 64}"}, {"purpose": "Resume"}],
     ids=["by another", "from a backup", "of another digest", "another word"],
 )
-def test_what_counts_for_nothing_is_no_word_of_before(before: Manifest) -> None:
+def test_an_approval_without_effect_is_no_former_approval(before: Manifest) -> None:
     row = waits(needed=2)
     made = rules.approval(row, "otto")
     made["spec"] |= before
@@ -130,7 +130,7 @@ def test_an_approval_that_has_expired_can_be_given_again() -> None:
     assert plan_approval(ScriptedApi(stage(row).on("GET", PATH, listed(made))), APPROVE).existing is None
 
 
-def test_of_several_rows_that_wait_one_has_to_be_named() -> None:
+def test_one_of_several_waiting_rows_has_to_be_named() -> None:
     script = stage(waits(), waits("chat-c", 3))
     with pytest.raises(NotNow, match=r"several rows of chat wait, #3 \(chat-c\), #2 \(chat-b\): name one"):
         plan_approval(ScriptedApi(script), APPROVE)
@@ -190,7 +190,7 @@ def test_a_row_that_carries_the_hold_on_is_named_while_it_rolls_out() -> None:
         )
 
 
-def test_where_nothing_can_be_resumed_it_is_said_what_waits_for_what() -> None:
+def test_a_resumption_without_a_target_names_the_requirements_of_waiting_rows() -> None:
     lost = waits()
     lost["spec"]["outcome"] = {
         "result": "Overtaken",
@@ -225,7 +225,7 @@ def unverified(row: Manifest) -> Manifest:
     return {**row, "spec": {**row["spec"], "pinned": pinned}}
 
 
-def test_of_a_row_whose_author_nobody_stamped_no_approval_counts_and_it_is_not_withdrawn() -> None:
+def test_a_row_without_a_stamped_author_can_be_neither_approved_nor_withdrawn() -> None:
     with pytest.raises(NotAllowed, match="did not stamp who made the row, so its author is unknown: no approval of it counts"):
         plan_approval(ScriptedApi(stage(unverified(waits()))), APPROVE)
     with pytest.raises(NotAllowed, match="reject it instead"):
@@ -239,7 +239,7 @@ def test_of_a_row_whose_author_nobody_stamped_no_approval_counts_and_it_is_not_w
         (rules.held(2), Purpose.RESUME, f"it still needs: {rules.HELD}"),
     ],
 )
-def test_a_word_that_nobody_stamped_is_said_to_count_for_nothing(row: given.Modifier, purpose: Purpose, left: str) -> None:
+def test_an_approval_without_a_stamp_is_reported_as_without_effect(row: given.Modifier, purpose: Purpose, left: str) -> None:
     api = ScriptedApi(stage(given.stored(given.row_manifest("chat-b", row))).on("POST", PATH, created))
     plan = plan_approval(api, of(purpose))
     _, nothing, still = outcome_lines(plan, perform_approval(api, plan).made)
@@ -304,7 +304,7 @@ def test_a_row_that_waits_for_no_approval_takes_none(row: given.Modifier, why: s
         plan_approval(ScriptedApi(script), of(Purpose.APPROVE, "chat-b"))
 
 
-def test_where_nothing_waits_it_is_said() -> None:
+def test_an_approval_is_refused_if_no_row_waits() -> None:
     with pytest.raises(NotNow, match="no row of chat waits"):
         plan_approval(ScriptedApi(stage()), APPROVE)
 
@@ -321,7 +321,7 @@ def test_another_digest_than_the_caller_saw_is_refused() -> None:
         plan_approval(ScriptedApi(stage(waits())), request)
 
 
-def test_a_key_makes_one_word_and_another_request_under_it_is_refused() -> None:
+def test_a_key_makes_one_approval_and_another_request_under_it_is_refused() -> None:
     row = waits()
     name = KeyClaim.of(CallerKey("otto", "once"), "Approve", row["metadata"]["uid"], APPROVE, "chat-b").row
     path = APPROVALS.path(given.NAMESPACE, name)
@@ -335,7 +335,7 @@ def test_a_key_makes_one_word_and_another_request_under_it_is_refused() -> None:
         plan_approval(api, of(Purpose.APPROVE, None, "another"), key=CallerKey("otto", "once"))
 
 
-def test_a_word_whose_answer_was_lost_is_found_again() -> None:
+def test_an_approval_whose_response_was_lost_is_found_again() -> None:
     api = ScriptedApi(stage(waits()))
     plan = plan_approval(api, APPROVE)
     name = plan.manifest["metadata"]["name"]

@@ -55,7 +55,7 @@ def test_the_row_is_tried_before_the_app_is_made() -> None:
     assert not performed.is_replayed
 
 
-def test_what_would_be_refused_makes_nothing() -> None:
+def test_a_refused_row_creates_no_app() -> None:
     script = holding().on("POST", ROW_LIST, FORBIDDEN)
     with pytest.raises(errors.Denied):
         plan_app(ScriptedApi(script), REQUEST, "anna", PROJECT)
@@ -103,7 +103,7 @@ def test_the_app_of_a_refused_row_is_deleted_again() -> None:
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
 
 
-def test_what_another_request_made_and_took_back_at_the_same_moment_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_app_that_another_request_created_and_deleted_at_the_same_moment_blocks_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "PAUSE", 0)
     script = holding().on("POST", APP_LIST, EXISTS, created).on("GET", APP_PATH, NOT_FOUND)
     api = ScriptedApi(script)
@@ -115,7 +115,7 @@ def test_what_another_request_made_and_took_back_at_the_same_moment_is_in_nobody
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
 
 
-def test_a_row_under_the_key_that_goes_while_it_is_looked_at_is_in_nobodys_way() -> None:
+def test_a_row_under_the_key_that_is_deleted_during_the_read_blocks_no_request() -> None:
     _, gone = made_under()
     script = holding().on("POST", ROW_LIST, EXISTS, created).on("GET", ROWS.path(given.NAMESPACE, gone["metadata"]["name"]), NOT_FOUND)
     api = ScriptedApi(script)
@@ -123,7 +123,7 @@ def test_a_row_under_the_key_that_goes_while_it_is_looked_at_is_in_nobodys_way()
     assert (performed.row["spec"]["app"], performed.is_replayed) == ("customer-support", False)
 
 
-def test_an_app_that_could_not_be_deleted_again_is_told_of() -> None:
+def test_an_app_that_could_not_be_deleted_again_is_reported() -> None:
     script = holding().on("POST", ROW_LIST, rows_refused).on("DELETE", APP_PATH, FORBIDDEN)
     api = ScriptedApi(script)
     with pytest.raises(LeftBehind, match="you may not; deploy or delete App customer-support: it exists without a deployment") as left:
@@ -148,7 +148,7 @@ def test_another_request_with_the_key_is_refused_though_its_app_is_not_there_yet
         plan_app(ScriptedApi(script), replace(REQUEST, name="Another"), "anna", PROJECT, KEY)
 
 
-def test_of_two_requests_with_one_key_at_once_the_one_whose_row_is_there_goes_on() -> None:
+def test_two_concurrent_requests_with_one_key_return_the_row_that_exists() -> None:
     """The other request's App exists for a moment."""
     other, _ = made_under(request=replace(REQUEST, name="Another"))
     app, row = made_under()
@@ -159,7 +159,7 @@ def test_of_two_requests_with_one_key_at_once_the_one_whose_row_is_there_goes_on
     assert perform_app(api, plan) == (app, row, True)
 
 
-def test_a_key_whose_app_is_there_stays_used_when_its_first_row_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_stays_used_if_its_app_exists_without_its_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "PAUSE", 0)
     app, row = made_under()
     script = holding(app).on("GET", ROWS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND)

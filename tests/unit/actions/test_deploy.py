@@ -43,7 +43,7 @@ def written(script: Script) -> list[Manifest]:
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-def test_what_is_previewed_is_what_is_written(script: Script, key: CallerKey | None) -> None:
+def test_the_written_row_is_the_previewed_one(script: Script, key: CallerKey | None) -> None:
     api = ScriptedApi(script)
     plan = plan_deploy(api, REQUEST, key=key)
     assert (plan.preview.now, plan.preview.then.version) == (plan.preview.now, "v2")
@@ -55,7 +55,7 @@ def test_what_is_previewed_is_what_is_written(script: Script, key: CallerKey | N
     assert unseen.row == plan.row, "the plan that nobody is shown has the same record"
 
 
-def test_a_preview_says_what_changes(script: Script) -> None:
+def test_a_preview_shows_the_changes(script: Script) -> None:
     preview = plan_deploy(ScriptedApi(script), REQUEST).preview
     assert preview.now is not None
     assert (preview.now.version, preview.now.sequence, preview.then.sequence) == ("v1", 1, None)
@@ -63,7 +63,7 @@ def test_a_preview_says_what_changes(script: Script) -> None:
     assert any("v2" in line for line in preview.flow_diff)
 
 
-def test_what_runs_already_changes_nothing(script: Script) -> None:
+def test_a_deploy_of_the_live_version_changes_nothing(script: Script) -> None:
     preview = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, version="v1")).preview
     assert (preview.restarts, preview.no_op, preview.flow_diff) == (False, True, ())
 
@@ -79,7 +79,7 @@ def test_a_first_deploy_takes_the_newest_runtime() -> None:
     assert (preview.now, preview.then.version, preview.then.runtime) == (None, "v1", "1.0.0")
 
 
-def test_a_row_is_restored_though_its_version_is_gone() -> None:
+def test_a_rollback_does_not_need_the_workflow_version() -> None:
     rows = (given.row_manifest("chat-1", given.superseded(1, "v1")), given.row_manifest("chat-2", given.live(2, "v2")))
     script = lacking(holding(given.app_manifest(), *rows, given.version_manifest("v2")), flow_path("v2"))
     script.on("GET", flow_path("v1"), {"metadata": {}, "data": {FLOW_KEY: given.flow("v1")}})
@@ -88,7 +88,7 @@ def test_a_row_is_restored_though_its_version_is_gone() -> None:
     assert (plan.preview.then.version, bool(plan.preview.flow_diff)) == ("v1", True)
 
 
-def test_what_the_caller_should_know_is_a_warning(script: Script) -> None:
+def test_a_preview_warns_of_missing_rights_unknown_flows_and_git(script: Script) -> None:
     script.on("GET", APPS.path(given.NAMESPACE, given.NAME), given.stored(given.app_manifest(given.with_deploy(workflowVersion="v1"))))
     permitting(script, but=[("create", "deployments")])
     script.on("GET", VERSIONS.path(given.NAMESPACE, "chat-v1"), NOT_FOUND)
@@ -100,7 +100,7 @@ def test_what_the_caller_should_know_is_a_warning(script: Script) -> None:
     ]
 
 
-def test_that_a_bad_version_was_taken_back_is_a_warning(script: Script) -> None:
+def test_a_preview_warns_of_a_reverted_version(script: Script) -> None:
     condition = {
         "type": "Trial",
         "status": "False",
@@ -126,7 +126,9 @@ def test_that_a_bad_version_was_taken_back_is_a_warning(script: Script) -> None:
         (DeployRequest(given.NAMESPACE, given.NAME, restores="gone"), Unknown, "no row gone of chat"),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_next_step(script: Script, request_: DeployRequest, kind: type[Refusal], says: str) -> None:
+def test_an_impossible_deploy_is_refused_with_the_next_step(
+    script: Script, request_: DeployRequest, kind: type[Refusal], says: str
+) -> None:
     lacking(script, APPS.path(given.NAMESPACE, "other"), VERSIONS.path(given.NAMESPACE, "chat-v9"), RUNTIMES.path("", "none"))
     lacking(script, ROWS.path(given.NAMESPACE, "gone"))
     script.on("GET", RUNTIMES.path(), {"metadata": {}, "items": [given.stored(given.runtime_manifest())]})
@@ -135,7 +137,7 @@ def test_what_cannot_be_is_refused_with_the_next_step(script: Script, request_: 
     assert written(script) == []
 
 
-def test_what_waits_for_a_release_that_never_was_is_unknown() -> None:
+def test_a_deploy_without_any_release_is_unknown() -> None:
     script = holding(given.app_manifest())
     script.on("GET", RUNTIMES.path(), {"metadata": {}, "items": [given.stored(given.runtime_manifest())]})
     with pytest.raises(Unknown):
@@ -160,7 +162,7 @@ def test_a_preview_takes_the_rights_of_a_reader(script: Script) -> None:
     ],
     ids=["a deploy", "a rollback", "one that does not hold", "one past the rules", "a deploy past the rules"],
 )
-def test_a_preview_says_which_verbs_its_caller_lacks(script: Script, asked: DeployRequest, verbs: list[str]) -> None:
+def test_a_preview_names_the_verbs_that_its_caller_lacks(script: Script, asked: DeployRequest, verbs: list[str]) -> None:
     """The caller may only create rows, which suffices for a rollback."""
     permitting(script, but=[("deploy", "deployments"), ("bypass", "deployments")])
     assert plan_deploy(ScriptedApi(script), asked).preview.warnings == tuple(
@@ -178,7 +180,7 @@ def test_runtimes_that_may_not_be_read_are_a_warning() -> None:
     assert [row["spec"].get("runtime") for row in written(script)] == [None, "tiny-9"]
 
 
-def test_what_the_image_policy_refuses_is_refused_by_the_preview(script: Script) -> None:
+def test_a_preview_refuses_an_image_that_the_policy_refuses(script: Script) -> None:
     tagged = given.runtime_manifest(given.with_image("registry.test/runtime:latest"), name="tagged")
     script.on("GET", RUNTIMES.path("", "tagged"), given.stored(tagged))
     request = DeployRequest(given.NAMESPACE, given.NAME, runtime="tagged")
@@ -260,7 +262,7 @@ def test_a_repeat_under_a_key_gives_the_row_of_before(script: Script) -> None:
     assert refused.value.field == "Idempotency-Key"
 
 
-def test_the_preview_of_a_repeat_says_that_no_row_is_added(script: Script) -> None:
+def test_the_preview_of_a_repeat_shows_that_no_row_is_added(script: Script) -> None:
     api = ScriptedApi(script)
     uid = given.an_app().meta.uid
     first = perform_deploy(api, plan_unseen(REQUEST, deploy_claim(REQUEST, uid, KEY))).made

@@ -43,7 +43,7 @@ def deployable_rows(script: Script) -> dict[str, bool | None]:
     return {name: each.ok for name, each in deployables(ScriptedApi(script), given.NAMESPACE, given.NAME, ROWS).items()}
 
 
-def test_a_flow_is_looked_for_in_releases_only_where_its_config_map_is_gone() -> None:
+def test_a_flow_is_searched_in_releases_only_if_its_config_map_is_missing() -> None:
     script = cluster(flows=kept("v1", "v3"))
     assert deployable_rows(script) == {"chat-1": True, "chat-2": False, "chat-3": True}
     assert not [sent for sent in script.sent if sent.path == VERSIONS.path(given.NAMESPACE)]
@@ -66,7 +66,7 @@ def test_a_rejection_counts_until_it_is_withdrawn() -> None:
 @pytest.mark.parametrize(
     "path", [CONFIG_MAPS.path(given.NAMESPACE), REJECTIONS.path(given.NAMESPACE), SECRETS.path(given.NAMESPACE, "model")]
 )
-def test_what_the_caller_may_not_read_is_unknown(path: str) -> None:
+def test_a_requirement_that_the_caller_may_not_read_is_unknown(path: str) -> None:
     script = cluster(given.with_variables(KEY), flows=kept("v1", "v3"))
     script.on("GET", SECRETS.path(given.NAMESPACE, "model"), {"metadata": {}, "data": {"token": "eA=="}})
     assert deployable_rows(script)["chat-1"] is True
@@ -79,7 +79,7 @@ def test_what_the_caller_may_not_read_is_unknown(path: str) -> None:
         deployable_rows(script)
 
 
-def test_a_key_that_is_gone_is_named() -> None:
+def test_a_missing_key_is_named() -> None:
     script = cluster(given.with_variables(KEY), flows=kept("v1", "v3")).on("GET", SECRETS.path(given.NAMESPACE, "model"), NOT_FOUND)
     found = deployables(ScriptedApi(script), given.NAMESPACE, given.NAME, ROWS)
     assert found["chat-1"].reasons == ("variable TOKEN takes key token of Secret model, which does not exist",)

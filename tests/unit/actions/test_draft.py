@@ -26,7 +26,7 @@ def test_a_conflict_is_followed_by_another_try_of_the_same() -> None:
 
 
 @pytest.mark.parametrize(("uid", "refusal"), [("uid-2", Unknown), ("uid-1", NotNow)])
-def test_what_never_fits_in_ends_with_the_reason(uid: str, refusal: type[Refusal]) -> None:
+def test_a_draft_that_conflicts_every_time_is_refused_with_the_reason(uid: str, refusal: type[Refusal]) -> None:
     script = Script().on("GET", PATH, there(uid)).on("PATCH", PATH, CONFLICT)
     with pytest.raises(refusal):
         perform_draft(ScriptedApi(script), PLAN)
@@ -42,7 +42,7 @@ def test_what_never_fits_in_ends_with_the_reason(uid: str, refusal: type[Refusal
         (failure(401, "Unauthorized"), failure(401, "Unauthorized"), errors.Denied),
     ],
 )
-def test_a_caller_who_may_not_write_is_told_no_more_than_what_may_be_read(patched: Reply, read: Reply, raised: type[Exception]) -> None:
+def test_a_caller_who_may_not_write_learns_no_more_than_they_may_read(patched: Reply, read: Reply, raised: type[Exception]) -> None:
     with pytest.raises(raised):
         perform_draft(ScriptedApi(Script().on("GET", PATH, read).on("PATCH", PATH, patched)), PLAN)
 

@@ -46,7 +46,7 @@ def test_a_rollout_is_followed_to_its_end() -> None:
     assert (last.phase, last.is_done, last.succeeded, last.pods) == ("Live", True, True, None)
 
 
-def test_a_failure_is_told_with_its_reason() -> None:
+def test_a_failure_has_its_reason() -> None:
     script = Script().on("GET", ROW, row(given.failed(2, reason="bad image")))
     (last,) = follow(ScriptedApi(script), given.NAMESPACE, "chat-2", app=given.NAME)
     assert (last.phase, last.message, last.succeeded) == ("Failed", "bad image", False)

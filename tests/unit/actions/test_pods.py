@@ -33,6 +33,6 @@ def _work(*pods: Manifest) -> int:
     return count
 
 
-def test_of_many_pods_each_costs_little() -> None:
+def test_the_cost_of_many_pods_grows_slowly() -> None:
     others, own = [pod(f"old-{number}", "v1") for number in range(MANY)], pod("new", "v2")
     assert _work(*others, own) < _work(others[0], own) * MANY / 5

@@ -120,7 +120,7 @@ def test_a_version_of_another_flow_gives_way_to_the_next_number() -> None:
     assert (again.version, again.preview.then.version) == (None, "v2")
 
 
-def test_what_another_environment_lacks_is_a_warning() -> None:
+def test_a_promotion_warns_of_variables_that_the_target_lacks() -> None:
     value = {"name": "LEVEL", "value": "debug"}
     plan = plan_promotion(ScriptedApi(staging(given.with_variables(value))), REQUEST)
     assert "values of LEVEL are taken from demo" in plan.preview.warnings
@@ -139,7 +139,7 @@ SECRET = {"name": "TOKEN", "secret": {"name": "vault", "key": "token"}}
         ({"data": {"other": "x"}}, "variable TOKEN needs key token of Secret vault"),
     ],
 )
-def test_what_pods_would_lack_is_refused(found: Any, says: str) -> None:
+def test_a_promotion_without_its_secret_is_refused(found: Any, says: str) -> None:
     script = staging(given.with_variables(SECRET)).on("GET", SECRETS.path(PRODUCTION, "vault"), found)
     with pytest.raises(Refusal, match=says):
         plan_promotion(ScriptedApi(script), REQUEST)
@@ -161,7 +161,7 @@ def test_a_hostname_has_to_be_given_for_the_target() -> None:
     assert plan.new_app["spec"]["hostname"] == "chat.example"
 
 
-def test_where_it_cannot_go_is_said() -> None:
+def test_an_impossible_promotion_is_refused_with_the_reason() -> None:
     nothing_live = holding(given.app_manifest())
     other_app = in_production(staging(), given.app_manifest(given.with_spec(workflow="other")))
     no_flow = lacking(staging(), VERSIONS.path(STAGING, "chat-v1"))
@@ -179,7 +179,7 @@ def test_where_it_cannot_go_is_said() -> None:
 
 
 @pytest.mark.parametrize("plural", ["apps", "workflowversions", "deployments"])
-def test_a_right_that_is_lacking_is_said_by_the_preview_and_refused_before_anything_is_made(plural: str) -> None:
+def test_a_missing_right_is_a_warning_of_the_preview_and_refused_before_anything_is_created(plural: str) -> None:
     script = permitting(staging(), but=[("create", plural)])
     plan = plan_promotion(ScriptedApi(script), REQUEST)
     assert [warning for warning in plan.preview.warnings if f"you may not create {plural}" in warning]
@@ -195,7 +195,9 @@ def test_a_right_that_is_lacking_is_said_by_the_preview_and_refused_before_anyth
         ("bypass", replace(REQUEST, bypass_reason="the shop is down"), "the role dynamiq-bypass"),
     ],
 )
-def test_who_may_not_deploy_or_bypass_there_is_told_before_anything_is_made(verb: str, asked: PromotionRequest, role: str) -> None:
+def test_a_caller_who_may_not_deploy_or_bypass_there_is_refused_before_anything_is_created(
+    verb: str, asked: PromotionRequest, role: str
+) -> None:
     script = permitting(staging(), but=[(verb, "deployments")])
     plan = plan_promotion(ScriptedApi(script), asked)
     says = f"you may not {verb} deployments.{GROUP} in namespace {PRODUCTION}"
@@ -211,7 +213,7 @@ def test_a_first_promotion_of_a_suspended_app_is_not_suspended() -> None:
     assert "suspend" not in plan.new_app["spec"]
 
 
-def test_a_first_promotion_names_nobody_as_who_changed_the_new_app() -> None:
+def test_a_first_promotion_leaves_settings_changed_by_out() -> None:
     plan = plan_promotion(ScriptedApi(staging(given.with_spec(settingsChangedBy="ada"))), REQUEST)
     assert plan.new_app is not None
     assert "settingsChangedBy" not in plan.new_app["spec"]
@@ -276,7 +278,7 @@ def test_a_namespace_that_is_named_has_to_be_that_environment(target: Manifest |
     assert posted(script) == []
 
 
-def test_what_may_not_be_read_of_the_target_is_said() -> None:
+def test_a_preview_warns_of_unreadable_parts_of_the_target() -> None:
     script = staging(given.with_hostname("chat.staging.example"))
     script.on("GET", NAMESPACES.path("", QA), FORBIDDEN).on("GET", APPS.path(), FORBIDDEN).on("GET", APPS.path(QA), FORBIDDEN)
     plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=QA, hostname="chat.example"))
@@ -286,7 +288,7 @@ def test_what_may_not_be_read_of_the_target_is_said() -> None:
     ]
 
 
-def test_whose_own_namespace_may_not_be_read_is_told_that_the_project_was_not_compared() -> None:
+def test_a_preview_warns_that_the_project_is_unknown_if_the_source_namespace_is_unreadable() -> None:
     script = staging().on("GET", NAMESPACES.path("", STAGING), FORBIDDEN)
     plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=PRODUCTION))
     (warning,) = [each for each in plan.preview.warnings if each.startswith("cannot check")]
@@ -301,13 +303,13 @@ def test_a_hostname_that_another_app_has_is_refused_before_anything_is_made() ->
     assert "with hostname chat.new" in "\n".join(plan_promotion(ScriptedApi(script), replace(REQUEST, hostname="chat.new")).lines())
 
 
-def test_of_all_apps_those_with_the_hostname_alone_are_listed() -> None:
+def test_only_apps_with_the_hostname_are_listed() -> None:
     script = staging(given.with_hostname("chat.staging.example"))
     plan_promotion(ScriptedApi(script), replace(REQUEST, hostname="chat.example"))
     assert [sent.query["fieldSelector"] for sent in script.sent if sent.path == APPS.path()] == ["status.hostname=chat.example"]
 
 
-def test_where_the_crd_of_before_cannot_select_by_hostname_all_are_listed() -> None:
+def test_all_apps_are_listed_if_an_older_crd_cannot_select_by_hostname() -> None:
     script = staging(given.with_hostname("chat.staging.example"))
     refused = failure(400, "BadRequest", "field label not supported: status.hostname")
     script.on("GET", APPS.path(), refused, hostnames(shop__faq="chat.example"))
@@ -315,7 +317,7 @@ def test_where_the_crd_of_before_cannot_select_by_hostname_all_are_listed() -> N
         plan_promotion(ScriptedApi(script), replace(REQUEST, hostname="chat.example"))
 
 
-def test_what_others_made_at_the_same_moment() -> None:
+def test_a_promotion_meets_objects_that_others_created_at_the_same_moment() -> None:
     script = staging()
     api = ScriptedApi(script)
     plan = plan_promotion(api, REQUEST)
@@ -327,7 +329,7 @@ def test_what_others_made_at_the_same_moment() -> None:
         perform_promotion(api, plan)
 
 
-def test_what_the_api_server_finds_invalid_is_a_refusal() -> None:
+def test_an_object_that_the_api_server_finds_invalid_is_a_refusal() -> None:
     script = staging()
     api = ScriptedApi(script)
     plan = plan_promotion(api, REQUEST)
@@ -450,7 +452,7 @@ def test_the_newest_keys_are_noted(there: str) -> None:
     assert len(app.noted) <= NOTED_MOST
 
 
-def test_a_note_on_an_app_that_is_gone() -> None:
+def test_a_promotion_into_a_deleted_app_is_unknown() -> None:
     script = staging()
     api = ScriptedApi(script)
     plan = plan_promotion(api, REQUEST, PRODUCTION, claim())

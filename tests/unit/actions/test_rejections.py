@@ -53,7 +53,7 @@ def test_a_version_is_rejected_by_its_flow(but: tuple[str, ...]) -> None:
     assert plan(stage(but=but)) == spec
 
 
-def test_what_nobody_released_or_ran_is_unknown() -> None:
+def test_a_version_that_was_never_released_or_run_is_unknown() -> None:
     with pytest.raises(Unknown, match="no version v9 of chat; released are v1 to v3"):
         plan(stage(), "v9")
 
@@ -63,7 +63,7 @@ def test_a_reason_is_never_empty() -> None:
         plan(stage(), reason="  ")
 
 
-def test_what_is_rejected_already_is_not_rejected_again() -> None:
+def test_a_second_rejection_of_a_version_is_a_no_op() -> None:
     script = stage(rules.rejection("v2"))
     planned = plan_rejection(ScriptedApi(script), given.NAMESPACE, given.NAME, "v2", "again")
     assert f"  nothing changes: {SAYS}" in planned.lines()
@@ -123,12 +123,12 @@ def test_a_withdrawal_by_one_rejection_is_of_every_one_of_its_flow() -> None:
         withdrawn(stage(gone), uid=gone["metadata"]["uid"])
 
 
-def test_what_is_not_rejected_cannot_be_withdrawn() -> None:
+def test_only_a_rejected_version_can_be_withdrawn() -> None:
     with pytest.raises(NotNow, match="v2 of chat is not rejected"):
         plan_withdrawal(ScriptedApi(stage()), given.NAMESPACE, given.NAME, "v2", "why not")
 
 
-def test_a_withdrawal_that_another_was_faster_with_says_so() -> None:
+def test_a_withdrawal_that_lost_a_race_reports_it() -> None:
     script = stage(rules.rejection("v2")).on("PATCH", REJECTIONS.path(given.NAMESPACE, "chat-v2-1"), CONFLICT)
     api = ScriptedApi(script)
     with pytest.raises(NotNow, match="somebody else just withdrew"):
@@ -159,23 +159,23 @@ def test_the_same_flow_under_another_name_is_refused_too() -> None:
     [rules.rejection("v1"), rules.rejection("v2", withdrawn={"by": "otto", "reason": "fine"})],
     ids=["another", "withdrawn"],
 )
-def test_what_is_not_rejected_is_not_refused(rejection: Manifest) -> None:
+def test_other_rejections_do_not_refuse_a_deploy(rejection: Manifest) -> None:
     deploying(stage(rejection), version="v2")
 
 
-def test_what_runs_already_can_be_scaled_and_what_is_bypassed_is_bypassed() -> None:
+def test_a_rejected_version_can_be_scaled_while_live_and_deployed_by_a_bypass() -> None:
     deploying(stage(rules.rejection("v3")), version="v3")
     deploying(stage(rules.rejection("v2")), version="v2", bypass_reason="the mail server is mended")
 
 
-def test_who_may_not_read_rejections_gets_a_preview_all_the_same() -> None:
+def test_a_caller_who_may_not_read_rejections_gets_a_preview_with_a_warning() -> None:
     """The operator refuses a rejected row, so the preview only warns."""
     unread = deploying(stage().on("GET", PATH, FORBIDDEN), version="v2")
     assert unread.preview.warnings == (f"you may not read Rejections in namespace {given.NAMESPACE}, so it is unknown if v2 is rejected",)
     assert deploying(stage().on("GET", PATH, NOT_FOUND), version="v2").preview.warnings == ()
 
 
-def test_a_rollback_that_cannot_know_what_is_rejected_says_so() -> None:
+def test_a_rollback_warns_if_rejections_are_unreadable() -> None:
     planned = plan_rollback(ScriptedApi(stage().on("GET", PATH, FORBIDDEN)), RollbackRequest(given.NAMESPACE, given.NAME))
     assert (planned.then.workflow_version, len(planned.preview.warnings)) == ("v2", 1)
     assert "it is unknown if v2 is rejected" in planned.preview.warnings[0]
@@ -187,7 +187,7 @@ def test_a_rollback_that_names_nothing_passes_over_a_rejected_version() -> None:
     assert plan_rollback(ScriptedApi(stage()), RollbackRequest(given.NAMESPACE, given.NAME)).request.restores == "chat-2"
 
 
-def test_a_rollback_past_a_row_that_waits_goes_back_from_what_is_live() -> None:
+def test_a_rollback_past_a_waiting_row_starts_from_the_live_row() -> None:
     """The waiting row never ran: a rollback from it would restore the live row."""
     script = stage()
     waits = given.stored(given.row_manifest("chat-4", rules.awaiting(4, "v4")))
@@ -195,7 +195,7 @@ def test_a_rollback_past_a_row_that_waits_goes_back_from_what_is_live() -> None:
     assert plan_rollback(ScriptedApi(script), RollbackRequest(given.NAMESPACE, given.NAME)).request.restores == "chat-2"
 
 
-def test_what_is_rejected_at_its_source_is_not_promoted() -> None:
+def test_a_version_that_is_rejected_at_its_source_is_not_promoted() -> None:
     script = (
         stage(rules.rejection("v3"))
         .on("GET", NAMESPACES.path("", "prod"), environment("prod", "production"))

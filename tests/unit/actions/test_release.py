@@ -25,7 +25,7 @@ def test_the_first_release_of_a_draft() -> None:
     assert made["spec"] == {"workflow": given.NAME, "version": "v1", "flow": given.flow("draft"), "description": "Answers questions"}
 
 
-def test_what_changed_since_the_version_before() -> None:
+def test_a_release_shows_the_changes_since_the_former_version() -> None:
     releases = [given.version_manifest(version) for version in ("v9", "v10")]
     plan = plan_release(ScriptedApi(holding(given.workflow_manifest(), *releases)), given.NAMESPACE, given.NAME, description="Faster")
     assert (plan.before, plan.version, plan.is_no_op) == ("v10", "v11", False)
@@ -33,7 +33,7 @@ def test_what_changed_since_the_version_before() -> None:
     assert plan.manifest["spec"]["description"] == "Faster"
 
 
-def test_what_is_released_already_is_a_no_op() -> None:
+def test_a_release_without_changes_is_a_no_op() -> None:
     same = given.version_manifest("v1", given.with_spec(flow=given.flow("draft")))
     plan = plan_release(ScriptedApi(holding(given.workflow_manifest(), same)), given.NAMESPACE, given.NAME)
     assert plan.is_no_op

@@ -123,7 +123,7 @@ _LEFT = (given.superseded(1, "v1"), given.superseded(2, "v2"))
         ),
     ],
 )
-def test_what_a_rollback_left_never_comes_back_by_itself(rows: list[given.Modifier], expected: str | None) -> None:
+def test_a_version_that_was_rolled_back_is_never_the_default_target(rows: list[given.Modifier], expected: str | None) -> None:
     made = [given.row_manifest(f"r-{number}", row) for number, row in enumerate(rows, 1)]
     if expected is not None:
         assert last_good(reversed(made), given.NAME)["metadata"]["name"] == expected
@@ -158,6 +158,6 @@ def test_its_plan_is_that_of_the_deploy() -> None:
         ((given.row_manifest("chat-1", given.progressing(1)),), RollbackRequest(*APP, row=1), "row chat-1 has not ended yet: only a row"),
     ],
 )
-def test_nothing_to_go_back_to(rows: tuple[Manifest, ...], asked: RollbackRequest, says: str) -> None:
+def test_a_rollback_without_a_target_is_refused(rows: tuple[Manifest, ...], asked: RollbackRequest, says: str) -> None:
     with pytest.raises(Refusal, match=says):
         plan_rollback(api(*rows), asked)

@@ -53,7 +53,7 @@ PROMOTED = {"namespace": "dev", "app": "chat", "row": "chat-9", "hash": given.fl
     ],
     ids=["deploy", "promotion", "rollback", "with other scaling it is a deploy", "bypass"],
 )
-def test_a_preview_says_what_would_hold_such_a_row(asked: Manifest, reasons: list[str]) -> None:
+def test_a_preview_names_the_guards_that_would_apply(asked: Manifest, reasons: list[str]) -> None:
     assert held(stage(rules.WOULD_AWAIT, rules.WOULD_BE_FROZEN), **asked) == reasons
 
 
@@ -84,13 +84,13 @@ def with_held_variables(*guards: Manifest) -> Script:
     ],
     ids=["approved", "bypass", "after a freeze", "a rollback", "only suspended"],
 )
-def test_a_preview_says_that_held_changes_take_effect(guards: list[Manifest], asked: Manifest, brings: bool) -> None:
+def test_a_preview_reports_that_held_changes_take_effect(guards: list[Manifest], asked: Manifest, brings: bool) -> None:
     """The App already runs these pins: the deploy that the condition advises must not look like a deploy without changes."""
     preview = plan(with_held_variables(*guards), **asked).preview
     assert (preview.restarts, preview.no_op, TAKES_EFFECT in preview.warnings) == (brings, not brings, brings)
 
 
-def test_who_approves_is_told_that_held_changes_take_effect() -> None:
+def test_a_preview_of_an_approval_reports_that_held_changes_take_effect() -> None:
     script, waiting = (
         with_held_variables(rules.WOULD_AWAIT),
         given.row_manifest("chat-3", given.pinned(3, "v2", guards=[{"reason": "AwaitingApproval", "approvals": 1}])),
@@ -104,7 +104,7 @@ GIT = {"deploy": {"workflowVersion": "v2"}}
 
 
 @pytest.mark.parametrize("row", [given.live(2, "v2", source="App"), given.asking(createdBy="system:serviceaccount:argocd:controller")])
-def test_a_rollback_says_so_where_git_deployed_before(row: given.Modifier) -> None:
+def test_a_rollback_reports_that_git_deployed_before(row: given.Modifier) -> None:
     script = stage()
     script.on("GET", ROWS.path(given.NAMESPACE), listed(given.row_manifest("chat-2", given.live(2, "v2"), row)))
     assert plan(script, restores="chat-1").preview.begins_hold
@@ -121,13 +121,13 @@ def test_a_rollback_says_so_where_git_deployed_before(row: given.Modifier) -> No
         ({}, {"restores": "chat-1"}, False),
     ],
 )
-def test_a_rollback_says_that_git_waits_after_it(spec: Manifest, asked: Manifest, holds: bool) -> None:
+def test_a_rollback_reports_that_git_waits_after_it(spec: Manifest, asked: Manifest, holds: bool) -> None:
     preview = plan(stage(**spec), **asked).preview
     assert preview.begins_hold is holds
     assert ("  changes from Git are on hold after it, until somebody resumes them" in preview.lines()) is holds
 
 
-def test_what_is_asked_of_the_rules_is_in_the_row() -> None:
+def test_hold_and_bypass_of_a_request_are_in_its_row() -> None:
     record = plan(stage(), restores="chat-1", hold=False, bypass_reason="the shop is down").row
     assert (record["spec"]["hold"], record["spec"]["bypass"]) == (False, {"reason": "the shop is down"})
 
@@ -140,7 +140,7 @@ def test_a_confirmed_rollback_stays_a_rollback() -> None:
     assert sent["spec"] == {"app": given.NAME, "restores": "chat-1"}
 
 
-def test_a_guard_that_came_after_the_preview_is_told_before_anything_is_made() -> None:
+def test_a_guard_that_is_newer_than_the_preview_is_reported_before_anything_is_created() -> None:
     before = plan(stage(), version="v3")
     later = stage(rules.WOULD_AWAIT)
     with pytest.raises(Changed, match="someone else would have to approve it"):
@@ -148,7 +148,7 @@ def test_a_guard_that_came_after_the_preview_is_told_before_anything_is_made() -
     assert later.bodies("POST", ROWS.path(given.NAMESPACE)) == []
 
 
-def test_what_would_hold_each_kind_of_row_now() -> None:
+def test_guards_are_counted_by_kind_of_row() -> None:
     script = stage(rules.WOULD_AWAIT, rules.IS_SUSPENDED)
     found = read_guards(ScriptedApi(script), given.NAMESPACE, given.NAME)
     assert {kind: len(found.of(kind)) for kind in RowKind} == {
@@ -182,7 +182,7 @@ def test_an_app_is_suspended_and_that_is_taken_off_again() -> None:
         assert bodies[0]["metadata"] == {"uid": given.an_app().meta.uid}
 
 
-def test_what_is_so_already_is_not_written() -> None:
+def test_a_suspension_of_a_suspended_app_writes_nothing() -> None:
     script = stage(suspend=True)
     plan = plan_suspension(ScriptedApi(script), given.NAMESPACE, given.NAME, suspend=True)
     assert plan.lines() == ["chat in demo is suspended already: nothing changes"]
@@ -196,7 +196,7 @@ def test_another_app_of_the_name_is_not_suspended() -> None:
         perform_suspension(ScriptedApi(script), plan_suspension(ScriptedApi(script), given.NAMESPACE, given.NAME, suspend=True))
 
 
-def test_a_first_promotion_says_what_the_policies_of_its_target_ask() -> None:
+def test_a_first_promotion_shows_the_requirements_of_its_target() -> None:
     """The App does not exist yet. The guards of another App in the target show those that would block it, except that App's own."""
     script = stage()
     guards = [rules.WOULD_AWAIT, rules.IS_SUSPENDED]

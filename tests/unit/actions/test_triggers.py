@@ -144,7 +144,7 @@ PLANS: list[tuple[Callable[[Manifest], TriggersPlan], list[Manifest]]] = [
 
 
 @pytest.mark.parametrize(("plan", "expected"), PLANS)
-def test_what_others_wrote_meanwhile_is_kept(
+def test_triggers_that_others_changed_meanwhile_are_kept(
     plan: Callable[[Manifest], TriggersPlan], expected: list[Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "PAUSE", 0.0)
@@ -177,7 +177,9 @@ def test_the_last_one_is_removed_with_its_field() -> None:
         (FORBIDDEN, None, errors.Denied),
     ],
 )
-def test_what_cannot_be_written(patched: Any, read: Any, raised: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_conflicts_or_is_refused_fails_with_its_error(
+    patched: Any, read: Any, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(idempotency, "PAUSE", 0.0)
     script = Script().on("PATCH", PATH, patched).on("GET", PATH, read or NOT_FOUND)
     with pytest.raises(raised):

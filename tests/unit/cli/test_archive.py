@@ -63,7 +63,7 @@ def test_a_row_that_is_missing_at_the_seam_is_found(plugin: ScriptedPlugin) -> N
     assert "row chat-8 does not fit: it does not follow row chat-6" in done.out
 
 
-def test_a_long_walk_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_walk_shows_its_progress(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "FIRST", 0.01)
     monkeypatch.setattr(patience, "THEN", 0.01)
     progress = "reading the archive of chat, 4 of 6 rows, "
@@ -80,14 +80,14 @@ def test_a_long_walk_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: pyt
     assert (done.code, progress in done.err) == (0, True)
 
 
-def test_whether_there_is_an_archive_that_may_not_be_known_is_said(plugin: ScriptedPlugin) -> None:
+def test_verify_warns_if_the_caller_may_not_know_of_an_archive(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), failure(403, "Forbidden", 'User "eve" cannot get'))
     done = plugin("verify", "chat")
     assert "4 rows fit" in done.out
     assert "archived rows are not verified: " in done.err
 
 
-def test_history_shows_archived_rows_where_it_is_asked_to(plugin: ScriptedPlugin) -> None:
+def test_history_shows_archived_rows_on_request(plugin: ScriptedPlugin) -> None:
     def sequences(*asked: str) -> list[int]:
         return [each["sequence"] for each in json.loads(plugin("history", "chat", "-o", "json", *asked).out)]
 
@@ -95,7 +95,7 @@ def test_history_shows_archived_rows_where_it_is_asked_to(plugin: ScriptedPlugin
     assert sequences() == [9, 8, 7, 6]
 
 
-def test_of_an_archived_row_it_is_not_said_that_it_cannot_be_brought_back(plugin: ScriptedPlugin) -> None:
+def test_it_is_unknown_if_an_archived_row_is_deployable(plugin: ScriptedPlugin) -> None:
     """Neither the cluster's ConfigMaps nor its releases have the row's flow; a rollback finds it in the archive."""
     plugin.keeps()
     rows = json.loads(plugin("history", "chat", "--archived", "-o", "json").out)
@@ -106,7 +106,7 @@ def test_of_an_archived_row_it_is_not_said_that_it_cannot_be_brought_back(plugin
     assert "unknown: it is archived" in plugin("history", "chat", "--archived", "-o", "wide").out
 
 
-def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) -> None:
+def test_a_rollback_to_an_archived_row_is_as_to_any_other(plugin: ScriptedPlugin) -> None:
     """The row is named by its sequence or its name. Only the archive has its flow."""
     plugin.flows("v1")
     wanted = ARCHIVED[1]
@@ -124,7 +124,7 @@ def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) ->
         assert f"no row #{row} of chat" in plugin("rollback", "chat", "--to-row", row, "--preview").err
 
 
-def test_what_changed_between_archived_rows_is_told(plugin: ScriptedPlugin) -> None:
+def test_diff_compares_archived_rows(plugin: ScriptedPlugin) -> None:
     """The comparison also works if one of the two rows is in the cluster, and if only the archive has the flows."""
     for row in (*ALL_ROWS[1:3], ALL_ROWS[8]):
         version = row["spec"]["pinned"]["workflowVersion"]
@@ -141,7 +141,7 @@ def test_what_changed_between_archived_rows_is_told(plugin: ScriptedPlugin) -> N
     assert plugin("diff", "chat", "2", "9").out.startswith("chat: #2 chat-2 → #9 chat-9\n")
 
 
-def test_what_was_live_is_known_from_the_archive(plugin: ScriptedPlugin) -> None:
+def test_at_finds_the_live_row_in_the_archive(plugin: ScriptedPlugin) -> None:
     done = plugin("at", moment(3), "chat")
     assert (done.code, "(#2, chat-2) was live" in done.out) == (0, True)
     before = len(plugin.script.recorded)
@@ -162,7 +162,7 @@ def test_a_report_has_deploys_that_are_in_the_archive(plugin: ScriptedPlugin) ->
     ids=lambda asked: asked[0],
 )
 @pytest.mark.parametrize(("status", "says"), [(503, "the store is away"), (404, "no such App")])
-def test_who_cannot_read_the_archive_hears_so_and_gets_no_shorter_history(
+def test_a_caller_who_cannot_read_the_archive_gets_an_error_and_no_shorter_history(
     plugin: ScriptedPlugin, asked: tuple[str, ...], status: int, says: str
 ) -> None:
     """The recorder answers 404 to callers who may not list rows."""

@@ -98,7 +98,7 @@ def test_a_program_that_gives_no_token(plugin: ScriptedPlugin, script: str, says
     assert says in refused(plugin)
 
 
-def test_a_program_that_is_not_there_says_how_to_install_it(plugin: ScriptedPlugin) -> None:
+def test_a_missing_login_program_is_reported_with_its_installation(plugin: ScriptedPlugin) -> None:
     plugin.logs_in({"exec": {"apiVersion": V1, "command": "/none/login", "installHint": "Install login.\nMore."}})
     assert "/none/login, cannot be run: Install login." in refused(plugin)
 
@@ -107,14 +107,14 @@ def test_a_program_that_is_not_there_says_how_to_install_it(plugin: ScriptedPlug
     ("user", "says"),
     [({"client-certificate-data": "x"}, "with a client certificate"), ({"username": "a", "password": "b"}, "with no token")],
 )
-def test_who_has_no_token_is_told_how_to_get_one(plugin: ScriptedPlugin, user: dict[str, str], says: str) -> None:
+def test_a_caller_without_a_token_gets_the_command_that_creates_one(plugin: ScriptedPlugin, user: dict[str, str], says: str) -> None:
     plugin.logs_in(user)
     message = refused(plugin)
     assert says in message
     assert '--token "$(kubectl create token ACCOUNT)"' in message
 
 
-def test_nobody_has_to_log_in_where_there_is_no_recorder(plugin: ScriptedPlugin) -> None:
+def test_no_login_is_needed_without_a_recorder(plugin: ScriptedPlugin) -> None:
     seen = plugin.folder / "seen"
     plugin.logs_in({"client-certificate-data": "x"})
     assert "no recorder is installed in this cluster" in plugin("run", RUN).err
@@ -124,7 +124,7 @@ def test_nobody_has_to_log_in_where_there_is_no_recorder(plugin: ScriptedPlugin)
     assert not seen.exists()
 
 
-def test_nobody_is_asked_for_as_somebody_else(plugin: ScriptedPlugin) -> None:
+def test_impersonation_is_refused_for_the_recorder(plugin: ScriptedPlugin) -> None:
     plugin.logs_in({"token": "mine"})
     assert "--as does not work with the recorder" in refused(plugin, "--as", "eve")
 

@@ -76,7 +76,7 @@ def known(plugin: ScriptedPlugin) -> ScriptedPlugin:
         (["history", "-m", "chat", ""], ["chat\tv2", "billing"]),
     ],
 )
-def test_what_may_stand_here(known: ScriptedPlugin, typed: list[str], offered: list[str]) -> None:
+def test_completion_offers_the_words_of_its_place(known: ScriptedPlugin, typed: list[str], offered: list[str]) -> None:
     assert known.complete(*typed) == [*offered, ":4"]
 
 

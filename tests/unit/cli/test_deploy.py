@@ -110,14 +110,14 @@ def test_without_a_terminal_it_deploys_and_follows_until_live(serving: ScriptedP
         (("--min", "2", "--max", "6", "--cpu", "60"), {"config": scaled(2, 6, 60)}),
     ],
 )
-def test_what_is_asked_is_what_the_row_says(serving: ScriptedPlugin, options: tuple[str, ...], spec: Manifest) -> None:
+def test_the_row_has_the_options_of_the_command(serving: ScriptedPlugin, options: tuple[str, ...], spec: Manifest) -> None:
     done = serving("deploy", "chat", "--yes", *options, "--no-wait")
     assert (done.code, done.out) == (0, f"{NEW}\n")
     assert created(serving) == [{**EXPLICIT, **spec}]
     assert "  version  " in done.err, "the preview stands apart from the name, which a script reads"
 
 
-def test_the_same_again_is_said_to_change_nothing(serving: ScriptedPlugin) -> None:
+def test_a_preview_of_the_live_version_shows_that_nothing_changes(serving: ScriptedPlugin) -> None:
     shown = serving("deploy", "chat", "--version", "v1", "--preview").out
     assert "nothing changes: the App runs exactly this already, and a new row records it" in shown
 
@@ -137,12 +137,12 @@ def test_yes_deploys(serving: ScriptedPlugin, typed: str) -> None:
     assert len(created(serving)) == 1
 
 
-def test_with_yes_nobody_is_asked(serving: ScriptedPlugin) -> None:
+def test_yes_deploys_without_a_question(serving: ScriptedPlugin) -> None:
     done = serving("deploy", "chat", "--yes", "--no-wait", typed="")
     assert (done.code, "[y/N]" in done.err) == (0, False)
 
 
-def test_as_data_the_end_alone_is_on_standard_output(serving: ScriptedPlugin) -> None:
+def test_json_output_has_only_the_final_row(serving: ScriptedPlugin) -> None:
     rolling_out(serving, row(given.live(2, "v2")))
     done = serving("deploy", "chat", "--yes", "-o", "json")
     assert (done.code, json.loads(done.out)["name"], json.loads(done.out)["status"]) == (0, NEW, "Live")
@@ -160,7 +160,7 @@ def test_as_data_the_end_alone_is_on_standard_output(serving: ScriptedPlugin) ->
         (given.overtaken(2, "v2"), f"chat: v2 (#2, {NEW}) was not deployed: a newer row was deployed after it"),
     ],
 )
-def test_a_deploy_that_does_not_go_live_says_why(serving: ScriptedPlugin, ends: given.Modifier, sentence: str) -> None:
+def test_a_deploy_that_does_not_go_live_prints_the_reason(serving: ScriptedPlugin, ends: given.Modifier, sentence: str) -> None:
     rolling_out(serving, row(ends))
     done = serving("deploy", "chat", "--yes")
     assert (done.code, done.err.splitlines()[-1]) == (1, f"error: {sentence}")
@@ -188,13 +188,13 @@ def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatc
         ),
     ],
 )
-def test_what_takes_too_long_is_left_to_go_on(serving: ScriptedPlugin, reads: Manifest, sentence: str) -> None:
+def test_a_deploy_goes_on_after_the_timeout_of_the_command(serving: ScriptedPlugin, reads: Manifest, sentence: str) -> None:
     rolling_out(serving, reads, pods=listed())
     done = serving("deploy", "chat", "--yes", "--timeout", "1ms")
     assert (done.code, done.err.splitlines()[-1]) == (3, f"error: {sentence}")
 
 
-def test_what_the_operator_says_of_a_row_that_waits_is_shown(serving: ScriptedPlugin) -> None:
+def test_the_operators_message_of_a_waiting_row_is_shown(serving: ScriptedPlugin) -> None:
     waits = row(
         given.waiting(2), given.with_status(conditions=[{"type": "Succeeded", "status": "Unknown", "message": "v9 is not released"}])
     )
@@ -213,7 +213,7 @@ def test_an_api_server_that_is_away_for_a_moment_is_waited_for(serving: Scripted
     assert serving("deploy", "chat", "--yes").code == 0
 
 
-def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(serving: ScriptedPlugin, ctrl_c: CtrlC) -> None:
+def test_ctrl_c_prints_that_the_deploy_goes_on(serving: ScriptedPlugin, ctrl_c: CtrlC) -> None:
     rolling_out(serving, row(given.progressing(2, "v2")), ctrl_c(row(given.progressing(2, "v2"))))
     done = serving("deploy", "chat", "--yes")
     assert done.code == 130
@@ -271,7 +271,7 @@ def test_the_type_that_is_live_is_kept_unless_another_is_given(
     assert created(serving)[0]["config"] == (config or {**SLEEPS, "idleSeconds": 60, "maxReplicas": 3, "holdSeconds": 30})
 
 
-def test_a_first_row_says_its_type(serving: ScriptedPlugin) -> None:
+def test_a_first_row_has_its_type(serving: ScriptedPlugin) -> None:
     serving.rows()
     assert serving("deploy", "chat", "--yes", "--no-wait").code == 0
     assert created(serving)[0]["config"]["type"] == "server"
@@ -314,7 +314,7 @@ SWITCHES = given.with_spec(rollout={"strategy": "Switch"})
     ],
     ids=["warm", "warm in part", "another is warm", "warm with other variables or access", "before the change", "during the change"],
 )
-def test_a_preview_of_a_rollback_under_switch_says_whether_it_is_warm(
+def test_a_preview_of_a_rollback_under_switch_shows_if_a_standby_is_ready(
     serving: ScriptedPlugin, workloads: list[Manifest], serves: str | None, said: str
 ) -> None:
     serving.app(given.stored(given.app_manifest(SWITCHES)))
@@ -324,13 +324,13 @@ def test_a_preview_of_a_rollback_under_switch_says_whether_it_is_warm(
     assert f"  {said}" in serving("rollback", "chat", "--preview").out
 
 
-def test_whoever_may_not_see_workloads_is_told_what_a_switch_does(serving: ScriptedPlugin) -> None:
+def test_a_caller_who_may_not_read_workloads_gets_both_outcomes_of_a_switch(serving: ScriptedPlugin) -> None:
     serving.app(given.stored(given.app_manifest(SWITCHES)))
     serving.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), failure(403, "Forbidden"))
     assert "unless a standby is ready" in serving("deploy", "chat", "--preview").out
 
 
-def test_whoever_may_only_read_gets_a_preview_with_a_warning(serving: ScriptedPlugin) -> None:
+def test_a_caller_who_may_only_read_gets_a_preview_with_a_warning(serving: ScriptedPlugin) -> None:
     permitting(serving.script, but=[("create", "deployments")])
     serving.script.on("POST", ROW_LIST, failure(403, "Forbidden", 'deployments is forbidden: User "eve" cannot create'))
     for option in ("--preview", "--dry-run"):
@@ -379,7 +379,7 @@ def test_with_config_the_scaling_of_the_row_comes_back_too(twice: ScriptedPlugin
     assert "config   1 to 2 pods at 80 % CPU\n" in twice("rollback", "chat", "--preview").out
 
 
-def test_the_runtime_of_the_row_comes_back_and_the_preview_says_so(twice: ScriptedPlugin) -> None:
+def test_a_rollback_restores_the_runtime_and_its_preview_shows_it(twice: ScriptedPlugin) -> None:
     old = given.a_runtime(given.with_spec(version="0.9.0"), name="tiny-0")
     twice.rows(row(given.superseded(1, "v1", runtime=old), name="chat-a"), row(given.live(2, "v2"), name="chat-b"))
     shown = twice("rollback", "chat", "--dry-run").out
@@ -388,20 +388,20 @@ def test_the_runtime_of_the_row_comes_back_and_the_preview_says_so(twice: Script
 
 
 @pytest.mark.parametrize("command", ["deploy", "rollback"])
-def test_without_a_terminal_nobody_is_asked_and_nothing_is_done(twice: ScriptedPlugin, command: str) -> None:
+def test_without_a_terminal_and_yes_nothing_is_done(twice: ScriptedPlugin, command: str) -> None:
     done = twice(command, "chat")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("error: needs --yes: there is no terminal to ask; --dry-run shows")
     assert created(twice) == []
 
 
-def test_what_is_wrong_is_said_before_anybody_would_be_asked(twice: ScriptedPlugin) -> None:
+def test_a_wrong_request_is_refused_before_the_question(twice: ScriptedPlugin) -> None:
     for options in (("--version", "9"), ("--serverless", "--min", "1"), ("--min", "5", "--max", "2")):
         done = twice("deploy", "chat", *options)
         assert (done.code, "--yes" in done.err) == (1, False)
 
 
-def test_what_changed_while_it_was_asked_is_refused_with_both_values(serving: ScriptedPlugin) -> None:
+def test_a_change_during_the_question_is_refused_with_both_values(serving: ScriptedPlugin) -> None:
     """Between the preview and the answer, one user scales the App, and another releases v3."""
     path = ROWS.path(NAMESPACE)
     before, after = row(given.live(1, "v1"), name="chat-a"), row(given.live(2, "v1", config=scaled(4, 9, 80)), name="chat-b")
@@ -428,7 +428,7 @@ def test_it_asks_before_it_rolls_back(twice: ScriptedPlugin) -> None:
         (("--to", "v9", "--with-config"), "version v9 of chat never ran, so it has no config: leave out --with-config"),
     ],
 )
-def test_there_may_be_nothing_to_go_back_to(twice: ScriptedPlugin, options: tuple[str, ...], sentence: str) -> None:
+def test_a_rollback_without_a_target_is_refused(twice: ScriptedPlugin, options: tuple[str, ...], sentence: str) -> None:
     twice.script.on("GET", ROWS.path(NAMESPACE, "none"), missing("deployments", "none"))
     done = twice("rollback", "chat", "--yes", *options)
     assert (done.code, done.err) == (1, f"error: {sentence}\n")

@@ -51,7 +51,7 @@ def text(status: int, said: str) -> Reply:
         ),
     ],
 )  # fmt: skip
-def test_what_the_api_server_says_no_to(plugin: ScriptedPlugin, answer: Answer, sentence: str) -> None:
+def test_an_error_of_the_api_server_is_one_sentence(plugin: ScriptedPlugin, answer: Answer, sentence: str) -> None:
     plugin.script.on("GET", PATH, answer)
     done = plugin("history", "chat")
     assert (done.code, done.out, done.err) == (1, "", f"error: {sentence}\n")
@@ -109,7 +109,7 @@ def test_the_namespace_is_that_of_the_flag_else_of_the_context_else_default(plug
         assert [sent.path for sent in plugin.script.sent] == [ROWS.path(namespace)]
 
 
-def test_the_socket_is_for_nobody_else_and_goes_with_the_plugin(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_socket_is_private_and_is_deleted_with_the_plugin(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
     where: list[os.stat_result] = []
     home = plugin.folder / "run"
     home.mkdir()
@@ -125,7 +125,7 @@ def test_the_socket_is_for_nobody_else_and_goes_with_the_plugin(plugin: Scripted
     assert [found.st_mode & 0o777 for found in where] == [0o700]
 
 
-def test_what_kubectl_says_while_it_serves_is_passed_on_but_not_its_log(plugin: ScriptedPlugin) -> None:
+def test_the_prompts_of_kubectl_are_passed_on_without_its_log(plugin: ScriptedPlugin) -> None:
     prompt = "To sign in, open https://login.example\n"
     plugin.says(f"{prompt}E1124 12:00:00.000000 1 proxy.go:1] connection refused\n")
     seen: list[str] = []
@@ -220,7 +220,7 @@ def test_no_proxy_outlives_a_plugin_that_is_killed(plugin: ScriptedPlugin) -> No
     eventually("the folder of its socket is gone", lambda: not folder.exists())
 
 
-def test_a_folder_that_cannot_be_made_is_said(plugin: ScriptedPlugin) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(plugin: ScriptedPlugin) -> None:
     plugin.patch.setenv("TMPDIR", "/proc/nothing/of/the/kind")
     done = plugin("history", "chat")
     assert (done.code, done.out) == (1, "")

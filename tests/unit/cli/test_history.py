@@ -61,7 +61,7 @@ def test_an_app_that_was_made_again_shows_its_own_rows_alone(plugin: ScriptedPlu
     assert plugin("history", "chat").err == "nothing of chat was deployed yet: `kubectl dynamiq deploy chat -n demo`\n"
 
 
-def test_wide_adds_what_is_behind_them(plugin: ScriptedPlugin) -> None:
+def test_wide_output_adds_the_details_of_rows(plugin: ScriptedPlugin) -> None:
     every = rows()
     plugin.rows(*every)
     plugin.app(given.stored(given.app_manifest()))
@@ -98,7 +98,7 @@ def test_wide_adds_what_is_behind_them(plugin: ScriptedPlugin) -> None:
     ]
 
 
-def test_wide_says_of_each_row_whether_it_could_be_brought_back(plugin: ScriptedPlugin) -> None:
+def test_wide_output_shows_if_each_row_is_deployable(plugin: ScriptedPlugin) -> None:
     plugin.rows(*rows())
     plugin.app(given.stored(given.app_manifest()))
     plugin.keeps("v2")
@@ -110,7 +110,7 @@ def test_wide_says_of_each_row_whether_it_could_be_brought_back(plugin: Scripted
     ]
 
 
-def test_rows_of_an_app_that_is_gone_are_shown_without_it(plugin: ScriptedPlugin) -> None:
+def test_rows_of_a_deleted_app_are_shown(plugin: ScriptedPlugin) -> None:
     plugin.rows(*rows())
     plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing("apps", "chat")).on("GET", APPS.path(given.NAMESPACE), listed())
     done = plugin("history", "chat", "-o", "wide")
@@ -119,7 +119,7 @@ def test_rows_of_an_app_that_is_gone_are_shown_without_it(plugin: ScriptedPlugin
     assert [row["deployable"] for row in json.loads(plugin("history", "chat", "-o", "json").out)] == [None] * 3
 
 
-def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:
+def test_json_output_has_every_field_by_its_name(plugin: ScriptedPlugin) -> None:
     every = rows()
     plugin.rows(*every)
     plugin.app(given.stored(given.app_manifest()))
@@ -181,7 +181,7 @@ def test_on_a_terminal_a_line_fits_and_a_status_has_its_dot(plugin: ScriptedPlug
 
 
 @pytest.mark.parametrize(("how", "out"), [((), ""), (("-o", "json"), "[]\n"), (("-o", "yaml"), "[]\n")])
-def test_an_app_without_rows_is_told_from_no_app(plugin: ScriptedPlugin, how: tuple[str, ...], out: str) -> None:
+def test_an_app_without_rows_differs_from_a_missing_app(plugin: ScriptedPlugin, how: tuple[str, ...], out: str) -> None:
     plugin.rows()
     plugin.app(given.stored(given.app_manifest()))
     done = plugin("history", "chat", *how)
@@ -285,7 +285,7 @@ def test_with_all_changes_of_settings_stand_among_the_rows(changed_app: Scripted
     assert changed_app("history", "chat").out == PLAIN
 
 
-def test_with_all_as_data_each_says_of_which_kind_it_is(changed_app: ScriptedPlugin) -> None:
+def test_json_output_of_all_has_the_kind_of_each_entry(changed_app: ScriptedPlugin) -> None:
     data = json.loads(changed_app("history", "chat", "--all", "-o", "json").out)
     assert [(each["kind"], each["name"]) for each in data] == [
         ("Deployment", "chat-c"),

@@ -44,7 +44,7 @@ def test_a_template(template: str, data: Any, shown: str) -> None:
         ("{name}", "not a path"),
     ],
 )
-def test_what_is_no_template_is_said(template: str, why: str) -> None:
+def test_an_invalid_template_is_refused_with_the_reason(template: str, why: str) -> None:
     with pytest.raises(BadTemplate, match=why):
         parsed(template)
 

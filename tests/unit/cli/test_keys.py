@@ -58,7 +58,7 @@ def test_a_list_shows_no_key(keyed: ScriptedPlugin) -> None:
     assert keyed("keys", "list", NAME).out == "NAME      KEY\nci        …\ndefault   a-lo…\n"
 
 
-def test_a_new_key_is_printed_once_and_the_app_is_told(keyed: ScriptedPlugin) -> None:
+def test_a_new_key_is_printed_once_and_announced_to_the_app(keyed: ScriptedPlugin) -> None:
     done = keyed("keys", "create", NAME, "web")
     (body,) = written(keyed)
     key = base64.b64decode(body["data"]["web"]).decode()
@@ -72,7 +72,7 @@ def test_a_new_key_is_printed_once_and_the_app_is_told(keyed: ScriptedPlugin) ->
     assert json.loads(keyed("keys", "create", NAME, "web", "-o", "json").out)["name"] == "web"
 
 
-def test_who_may_not_change_the_app_is_told_that_it_takes_as_long_as_kubelets_take(keyed: ScriptedPlugin) -> None:
+def test_a_caller_who_may_not_change_the_app_gets_the_longer_delay(keyed: ScriptedPlugin) -> None:
     keyed.script.on("PATCH", APP, failure(403, "Forbidden"))
     done = keyed("keys", "create", NAME)
     assert (done.code, "within 60 to 90 s" in done.err, len(written(keyed))) == (0, True, 1)
@@ -107,7 +107,7 @@ def test_others_who_change_the_keys_lose_none(keyed: ScriptedPlugin) -> None:
         (("revoke", NAME, "--yes"), "name the key to revoke"),
     ],
 )
-def test_what_cannot_be_done_with_a_key(keyed: ScriptedPlugin, asked: tuple[str, ...], says: str) -> None:
+def test_an_impossible_request_for_a_key_is_refused(keyed: ScriptedPlugin, asked: tuple[str, ...], says: str) -> None:
     done = keyed("keys", *asked)
     assert (done.code, says in done.err, written(keyed)) == (1, True, [])
 
@@ -178,7 +178,7 @@ def test_a_public_app_needs_no_key(keyed: ScriptedPlugin, pods: Script) -> None:
     assert "Authorization" not in pods.sent[0].headers
 
 
-def test_who_may_not_read_the_keys_brings_one(keyed: ScriptedPlugin, pods: Script) -> None:
+def test_a_caller_who_may_not_read_keys_sets_one_in_a_variable(keyed: ScriptedPlugin, pods: Script) -> None:
     keyed.script.on("GET", SECRET, failure(403, "Forbidden"))
     assert "put one into the variable DYNAMIQ_ACCESS_KEY" in keyed("invoke", NAME, "{}").err
     keyed.patch.setenv("DYNAMIQ_ACCESS_KEY", "mine")
@@ -254,7 +254,7 @@ def _runs(process: int) -> bool:
         return False
 
 
-def test_what_a_terminal_cannot_show_is_escaped_and_ends_nothing(keyed: ScriptedPlugin) -> None:
+def test_characters_that_a_terminal_cannot_show_are_escaped(keyed: ScriptedPlugin) -> None:
     keyed.patch.setenv("PYTHONIOENCODING", "ascii")
     with keyed.started("keys", "list", NAME) as process:
         output = process.communicate(timeout=PATIENCE)

@@ -47,7 +47,7 @@ def test_the_apps_of_a_namespace(apps: ScriptedPlugin) -> None:
     assert len(lines) == 3
 
 
-def test_wide_adds_what_serves_and_a_limit_cuts(apps: ScriptedPlugin) -> None:
+def test_wide_output_adds_the_live_row_and_a_limit_cuts_the_list(apps: ScriptedPlugin) -> None:
     header, first, second = (re.sub(r" +", " ", line) for line in apps("list", "-o", "wide").out.splitlines())
     assert header == "NAME VERSION STATUS HOSTNAME AGE ROW RUNTIME URL"
     assert first.endswith(" #1 chat-a 1.0.0")
@@ -55,13 +55,13 @@ def test_wide_adds_what_serves_and_a_limit_cuts(apps: ScriptedPlugin) -> None:
     assert [app["name"] for app in json.loads(apps("list", "--limit", "1", "-o", "json").out)] == ["chat"]
 
 
-def test_an_app_that_sleeps_is_told_as_asleep(plugin: ScriptedPlugin) -> None:
+def test_an_app_that_sleeps_has_the_status_asleep(plugin: ScriptedPlugin) -> None:
     asleep = given.stored(given.app_manifest(given.with_status(live=LIVE, conditions=[{**READY, "reason": "Asleep"}])))
     plugin.script.on("GET", APPS.path(NAMESPACE), listed(asleep))
     assert json.loads(plugin("list", "-o", "json").out)[0]["status"] == "Asleep"
 
 
-def test_a_row_that_waits_is_said_beside(plugin: ScriptedPlugin) -> None:
+def test_a_waiting_row_is_shown_beside_the_status(plugin: ScriptedPlugin) -> None:
     for reason, shown in (("AwaitingApproval", "Ready, AwaitingApproval"), ("Settled", "Ready")):
         held = [READY, {"type": "Progressing", "status": "False", "reason": reason}]
         plugin.script.on(
@@ -89,7 +89,7 @@ def test_no_app_at_all(apps: ScriptedPlugin) -> None:
     assert apps("list", "-o", "json").out == "[]\n"
 
 
-def test_a_template_that_is_none_is_refused_before_anything_is_asked(apps: ScriptedPlugin) -> None:
+def test_an_invalid_template_is_refused_before_any_request(apps: ScriptedPlugin) -> None:
     done = apps("deploy", "chat", "--yes", "-o", "jsonpath={.name")
     assert (done.code, "an unmatched brace" in done.err) == (2, True)
     assert apps.script.sent == []

@@ -53,7 +53,7 @@ def test_a_cursor_that_leads_nowhere_is_followed_once(plugin: ScriptedPlugin) ->
     assert len(plugin.script.recorded) == 2
 
 
-def test_a_long_search_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_search_shows_its_progress(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "FIRST", 0.05)
     printed = threading.Event()
 
@@ -177,7 +177,7 @@ class SlowTime:
         self.now += seconds
 
 
-def test_a_slow_recorder_is_asked_at_most_half_of_the_time(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_recorder_is_read_at_most_half_of_the_time(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
     time, reads = SlowTime(waits=4), iter((30.0, 0.5, 7.0))
 
     def read(_: NewRuns) -> list[dict[str, Any]]:

@@ -111,11 +111,11 @@ def test_the_examples_of_a_command_parse(name: str) -> None:
         ("déjà vu: “yes” 日本 🦊", "déjà vu: “yes” 日本 🦊"),
     ],
 )
-def test_what_users_wrote_cannot_steer_a_terminal(text: str, shown: str) -> None:
+def test_text_of_users_cannot_control_a_terminal(text: str, shown: str) -> None:
     assert output.safe(text) == shown
 
 
-def test_wide_letters_take_two_columns() -> None:
+def test_wide_characters_take_two_columns() -> None:
     assert [output.display_width(text) for text in ("abc", "日本", "é", "e\u0301")] == [3, 4, 1, 1]
     assert output.truncate("日本語です", 5) == "日本…"
     assert output.truncate("short", 5) == "short"

@@ -82,7 +82,7 @@ def test_a_preview_makes_nothing(staging: ScriptedPlugin) -> None:
     assert made(staging) == []
 
 
-def test_a_hostname_that_is_lacking_is_asked_for_at_a_terminal(staging: ScriptedPlugin) -> None:
+def test_a_terminal_asks_for_a_missing_hostname(staging: ScriptedPlugin) -> None:
     done = staging("promote", "chat", "--no-wait", typed="chat.example.com\ny\n")
     question = "give a hostname: App chat is new in production and needs its own there"
     assert (done.code, done.out) == (0, "chat-p\n")
@@ -162,7 +162,7 @@ def test_a_version_from_a_namespace_that_no_policy_names_is_refused_first(
     assert ("policy production accepts versions only from qa, dev, not from demo" in done.err) is (code == 1)
 
 
-def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None:
+def test_an_obstacle_is_one_sentence(staging: ScriptedPlugin) -> None:
     def refused(*options: str) -> str:
         done = staging("promote", "chat", "--yes", *options)
         assert done.code == 1
@@ -256,7 +256,7 @@ def test_another_description_of_the_same_draft_is_another_version(drafted: Scrip
     assert [made["spec"]["description"] for made in released(drafted)] == ["Answers in French"]
 
 
-def test_a_release_is_asked_for(drafted: ScriptedPlugin) -> None:
+def test_a_release_asks_for_confirmation(drafted: ScriptedPlugin) -> None:
     done = drafted("release", "chat", typed="n\n")
     assert (done.code, done.err, released(drafted)) == (1, "\nRelease? [y/N] nothing was done\n", [])
     assert drafted("release", "chat", typed="y\n").code == 0

@@ -87,7 +87,7 @@ def there(script: PluginScript, *guards: Manifest, live: str = "v1") -> None:
     script.on("GET", VERSIONS.path(THERE, f"chat-{live}"), given.stored(given.version_manifest(live, given.in_namespace(THERE))))
 
 
-def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(staging: ScriptedPlugin, prod: PluginScript) -> None:
+def test_a_promotion_reads_here_and_writes_there_and_the_row_names_its_source(staging: ScriptedPlugin, prod: PluginScript) -> None:
     done = staging(*TO_PROD, "--yes", "--no-wait")
     assert (done.code, done.out) == (0, "chat-p\n"), done.err
     assert done.err.startswith(
@@ -143,7 +143,7 @@ def test_an_app_whose_status_does_not_come_in_time_is_not_taken_for_ready(stagin
     assert (done.code, done.err.endswith("error: chat is live, but its status has no condition Ready yet\n")) == (1, True), done.err
 
 
-def test_what_was_not_decided_in_time_is_looked_at_in_that_context(staging: ScriptedPlugin, prod: PluginScript) -> None:
+def test_a_timeout_names_the_status_command_of_that_context(staging: ScriptedPlugin, prod: PluginScript) -> None:
     waiting = given.row_manifest("chat-p", given.in_namespace(THERE), given.numbered(1))
     prod.on("GET", ROWS.path(THERE, "chat-p"), given.stored(waiting)).on("GET", BY_KIND[WORKLOAD.kind].path(THERE), listed())
     done = staging(*TO_PROD, "--yes", "--timeout", "10ms")
@@ -162,7 +162,7 @@ def test_without_a_terminal_nothing_is_promoted(staging: ScriptedPlugin, prod: P
     assert made(prod) == []
 
 
-def test_each_cluster_is_asked_by_its_own_login_and_as_whom_is_the_same(staging: ScriptedPlugin, prod: PluginScript) -> None:
+def test_each_cluster_gets_its_own_login_and_the_same_impersonation(staging: ScriptedPlugin, prod: PluginScript) -> None:
     given_flags = ["--token", "secret-of-here", "--server=https://here", "--insecure-skip-tls-verify", "--as", "eve", "--kubeconfig=mine"]
     assert staging(*TO_PROD, "--preview", *given_flags).code == 0
     first, second = staging.proxies
@@ -176,7 +176,7 @@ def test_each_cluster_is_asked_by_its_own_login_and_as_whom_is_the_same(staging:
     ]
 
 
-def test_what_goes_wrong_there_says_where(staging: ScriptedPlugin, prod: PluginScript) -> None:
+def test_an_error_of_the_target_names_its_context(staging: ScriptedPlugin, prod: PluginScript) -> None:
     prod.on("GET", APPS.path(THERE, NAME), failure(503, "ServiceUnavailable", "etcd is away"))
     done = staging(*TO_PROD, "--yes")
     assert (done.code, done.err) == (1, "error: context prod: the API server does not answer: etcd is away; see `kubectl cluster-info`\n")
@@ -190,7 +190,7 @@ def test_two_contexts_of_one_cluster_are_no_two_clusters(staging: ScriptedPlugin
     assert made(prod) == []
 
 
-def test_who_may_not_read_the_identity_gives_a_name(staging: ScriptedPlugin, prod: PluginScript) -> None:
+def test_a_caller_who_may_not_read_the_identity_of_the_cluster_names_it(staging: ScriptedPlugin, prod: PluginScript) -> None:
     staging.script.on("GET", KUBE_SYSTEM, FORBIDDEN)
     done = staging(*TO_PROD, "--yes", "--no-wait")
     assert (done.code, "ask for the ClusterRole dynamiq-clusters" in done.err) == (1, True)
@@ -206,7 +206,7 @@ def test_the_same_namespace_in_another_cluster_is_another_one(staging: ScriptedP
     assert (done.code, "App chat is made in demo" in done.out) == (0, True), done.err
 
 
-def test_a_runtime_of_the_same_name_that_is_another_one_is_told(staging: ScriptedPlugin, prod: PluginScript) -> None:
+def test_a_preview_warns_of_a_different_runtime_of_the_same_name(staging: ScriptedPlugin, prod: PluginScript) -> None:
     other = given.stored(given.runtime_manifest(given.with_image("registry.prod/runtime:1")))
     prod.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), other)
     output = staging(*TO_PROD, "--preview").out
@@ -231,7 +231,7 @@ FROM_HERE = f"it comes from App chat in demo of cluster {HERE_ID}, but policy pr
         (soak(clusters=[HERE_ID]), ""),
     ],
 )
-def test_what_a_policy_there_would_refuse_is_refused_before_anything_is_made(
+def test_a_promotion_that_a_policy_there_refuses_is_refused_before_anything_is_created(
     staging: ScriptedPlugin, prod: PluginScript, guard: Manifest, says: str
 ) -> None:
     there(prod, guard)
@@ -292,7 +292,7 @@ def test_a_bundle_for_a_first_promotion_has_the_app_with_what_it_runs_on(staging
     assert (row["spec"]["workflowVersion"], row["spec"]["runtime"], row["spec"]["config"]) == ("v7", given.RUNTIME_NAME, given.CONFIG)
 
 
-def test_a_bundle_with_the_app_says_what_becomes_of_its_variables(staging: ScriptedPlugin, tmp_path: Path) -> None:
+def test_a_bundle_with_the_app_explains_its_variables(staging: ScriptedPlugin, tmp_path: Path) -> None:
     """The file has plain values of variables. A Secret is not copied."""
     variables: list[Manifest] = [{"name": "MODEL", "value": "small"}, {"name": "KEY", "secret": {"name": "keys", "key": "openai"}}]
     staging.app(given.stored(given.app_manifest(given.with_variables(*variables))))
@@ -345,7 +345,7 @@ def test_a_file_that_is_there_is_not_written_over(staging: ScriptedPlugin, tmp_p
 
 
 @pytest.mark.parametrize(("typed", "code"), [("n\n", 1), (None, 2)])
-def test_nothing_is_written_that_nobody_agreed_to(staging: ScriptedPlugin, tmp_path: Path, typed: str | None, code: int) -> None:
+def test_nothing_is_written_without_consent(staging: ScriptedPlugin, tmp_path: Path, typed: str | None, code: int) -> None:
     file = tmp_path / "bundle.yaml"
     assert staging("promote", NAME, "--to-file", str(file), typed=typed).code == code
     shown = staging("promote", NAME, "--to-file", str(file), "--preview").out

@@ -89,7 +89,7 @@ def test_a_report_as_data(with_rows: ScriptedPlugin) -> None:
     assert with_rows("report", "--since", "2026-11-25", "-o", "jsonpath={.deploys}").out == "[]\n"
 
 
-def test_a_history_that_does_not_fit_is_said_whatever_is_printed(with_rows: ScriptedPlugin) -> None:
+def test_a_history_that_does_not_fit_is_an_error_of_every_format(with_rows: ScriptedPlugin) -> None:
     rows = history()
     del rows[1]
     holds(with_rows, [app_manifest()], rows)
@@ -102,7 +102,7 @@ def test_a_history_that_does_not_fit_is_said_whatever_is_printed(with_rows: Scri
         )
 
 
-def test_rows_of_a_deleted_app_of_the_same_name_are_nobodys(plugin: ScriptedPlugin) -> None:
+def test_rows_of_a_deleted_app_of_the_same_name_belong_to_no_app(plugin: ScriptedPlugin) -> None:
     """They wait for garbage collection: with them the new App's history would not fit."""
     before = [{**row, "metadata": {**row["metadata"], "name": f"old-{number}"}} for number, row in enumerate(history("gone"))]
     holds(plugin, [app_manifest()], [*before, *history()])
@@ -122,7 +122,7 @@ def test_rows_without_an_owner_are_reported(plugin: ScriptedPlugin) -> None:
     assert plugin("report").out == TABLE
 
 
-def test_of_all_namespaces_each_row_says_its_own(plugin: ScriptedPlugin) -> None:
+def test_a_report_of_all_namespaces_has_the_namespace_of_each_row(plugin: ScriptedPlugin) -> None:
     other = app_manifest(uid="other", namespace="other")
     holds(plugin, [app_manifest(), other], [*history(), *history("other", "other")])
     done = plugin("report", "-A")
@@ -163,7 +163,7 @@ def test_at_of_a_time_when_nothing_was_live_has_an_exit_code_of_its_own(with_row
     assert (done.code, "is unknown: rows before #3 are not kept any more" in done.out) == (3, True)
 
 
-def test_at_says_what_was_being_deployed_beside_it(with_rows: ScriptedPlugin) -> None:
+def test_at_shows_the_row_that_was_being_deployed_as_well(with_rows: ScriptedPlugin) -> None:
     holds(with_rows, [app_manifest()], [*history(), owned(given.stored(given.row_manifest("chat-d", given.progressing(4, "v4"))))])
     assert (
         with_rows("at", "chat", "2026-11-24T12:00:05Z").out.splitlines()[-1]
@@ -202,7 +202,7 @@ def test_at_of_all_apps_is_a_table(plugin: ScriptedPlugin) -> None:
         (["at", "chat", "1h", "-A"], "an App is in one namespace"),
     ],
 )
-def test_wrong_usage_is_told_in_a_sentence(plugin: ScriptedPlugin, typed: list[str], says: str) -> None:
+def test_wrong_usage_is_one_sentence(plugin: ScriptedPlugin, typed: list[str], says: str) -> None:
     done = plugin(*typed)
     assert (done.code, says in done.err) == (2, True)
 
@@ -215,6 +215,6 @@ def test_no_such_app_is_a_refusal(plugin: ScriptedPlugin, typed: list[str]) -> N
     assert (done.code, done.err) == (1, "error: no App nobodys in namespace demo; there are none: name another namespace with -n\n")
 
 
-def test_what_may_not_be_read_is_an_error_and_no_empty_report(plugin: ScriptedPlugin) -> None:
+def test_unreadable_apps_are_an_error_and_no_empty_report(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", APPS.path(), failure(403, "Forbidden", 'apps is forbidden: User "eve" cannot list'))
     assert plugin("report", "-A").code == 1

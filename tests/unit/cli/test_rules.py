@@ -51,7 +51,7 @@ def made(plugin: ScriptedPlugin, path: str) -> list[Manifest]:
 # A deploy that waits.
 
 
-def test_a_deploy_that_ends_up_waiting_says_for_what_and_ends(held: ScriptedPlugin) -> None:
+def test_a_deploy_that_waits_prints_its_requirement_and_ends(held: ScriptedPlugin) -> None:
     held.script.on("GET", ROWS.path(NAMESPACE, NEW), row(given.progressing(3, "v2")), row(rules.awaiting(3)))
     done = held("deploy", "chat", "--yes")
     assert done.code == 3
@@ -61,7 +61,7 @@ def test_a_deploy_that_ends_up_waiting_says_for_what_and_ends(held: ScriptedPlug
     assert f"  it would wait: {rules.WOULD_AWAIT['message']}" in done.out, "the preview said so before"
 
 
-def test_what_a_script_reads_of_a_deploy_that_waits(held: ScriptedPlugin) -> None:
+def test_json_output_has_the_requirement_of_a_waiting_deploy(held: ScriptedPlugin) -> None:
     held.script.on("GET", ROWS.path(NAMESPACE, NEW), row(rules.awaiting(3)))
     done = held("deploy", "chat", "--yes", "-o", "json")
     assert (done.code, json.loads(done.out)["waits"]) == (3, rules.AWAITS)
@@ -75,7 +75,7 @@ def test_with_wait_it_is_followed_until_it_is_live(held: ScriptedPlugin) -> None
     assert f"waits: {rules.AWAITS}" in done.err
 
 
-def test_a_bypass_is_sent_with_its_reason_and_no_hold_as_asked(held: ScriptedPlugin) -> None:
+def test_bypass_with_its_reason_and_no_hold_are_sent(held: ScriptedPlugin) -> None:
     held("deploy", "chat", "--yes", "--no-wait", "--bypass", "the shop is down")
     held.rows(*(row(given.superseded(1, "v1"), name="chat-a"), row(given.live(2, "v2"), name="chat-b")))
     held("rollback", "chat", "--yes", "--no-wait", "--no-hold")
@@ -101,14 +101,14 @@ def test_approving_shows_the_preview_of_the_author_and_asks(held: ScriptedPlugin
 @pytest.mark.parametrize(
     ("command", "purpose", "by"), [("approve", "Approve", "otto"), ("reject", "Reject", "otto"), ("withdraw", "Withdraw", "anna")]
 )
-def test_each_word_is_given_on_the_row_that_is_named(held: ScriptedPlugin, command: str, purpose: str, by: str) -> None:
+def test_each_command_sends_its_purpose_for_the_named_row(held: ScriptedPlugin, command: str, purpose: str, by: str) -> None:
     held.script.on("POST", REVIEWS, {"status": {"userInfo": {"username": by}}})
     assert held(command, "chat", "#2", "-m", "why", "--yes").code == 0
     (sent,) = made(held, APPROVALS.path(NAMESPACE))
     assert (sent["row"], sent["purpose"], sent["message"]) == ("chat-b", purpose, "why")
 
 
-def test_a_word_is_previewed_once_and_a_refusal_not_at_all(held: ScriptedPlugin) -> None:
+def test_an_approval_is_previewed_once_and_a_rejection_not_at_all(held: ScriptedPlugin) -> None:
     """A failed preview of an approval does not stop anybody from rejecting the row."""
     held("approve", "chat", "--yes")
     of_app = [sent.headers["Accept"] for sent in held.script.sent if sent.path == APPS.path(NAMESPACE, NAME)]
@@ -121,21 +121,21 @@ def test_a_word_is_previewed_once_and_a_refusal_not_at_all(held: ScriptedPlugin)
         assert held(purpose, "chat", "chat-b", "--yes").code == code
 
 
-def test_nobody_is_asked_where_nothing_is_to_be_done(held: ScriptedPlugin) -> None:
+def test_a_no_op_asks_for_no_confirmation(held: ScriptedPlugin) -> None:
     approval = rules.approval(row(rules.awaiting(2), name="chat-b"), "otto")
     held.script.on("GET", APPROVALS.path(NAMESPACE), listed(approval))
     done = held("approve", "chat")
     assert (done.code, done.out) == (0, "you have approved #2 (chat-b) already: nothing to do\n")
 
 
-def test_a_preview_of_a_word_gives_none(held: ScriptedPlugin) -> None:
+def test_a_preview_of_an_approval_creates_none(held: ScriptedPlugin) -> None:
     done = held("approve", "chat", "--preview", "-o", "json")
     data = json.loads(done.out)
     assert (data["row"], data["preview"]["to"]["version"], data["noOp"]) == ("chat-b", "v2", False)
     assert made(held, APPROVALS.path(NAMESPACE)) == []
 
 
-def test_what_is_held_is_resumed(held: ScriptedPlugin) -> None:
+def test_resume_admits_a_held_row(held: ScriptedPlugin) -> None:
     held.rows(row(given.live(1, "v1"), name="chat-a"), row(rules.held(2), name="chat-b"))
     done = held("resume", "chat", "--yes")
     assert done.out.endswith("resumed #2 (chat-b) of chat\nnothing else holds it: it is deployed\n")
@@ -161,7 +161,7 @@ def test_a_version_is_rejected_with_a_reason(held: ScriptedPlugin) -> None:
     assert held("reject-version", "chat", "v2", "--row", "1", "-m", "why").code == 2
 
 
-def test_what_a_row_ran_is_rejected_by_its_number(held: ScriptedPlugin) -> None:
+def test_the_version_of_a_row_is_rejected_by_its_sequence(held: ScriptedPlugin) -> None:
     assert held("reject-version", "chat", "--row", "1", "-m", "it loses invoices", "--yes").code == 0
     (sent,) = made(held, REJECTIONS.path(NAMESPACE))
     assert (sent["workflowHash"], sent["version"]) == (given.flow_hash("v1"), "v1")
@@ -193,7 +193,7 @@ def test_an_app_is_suspended_and_that_is_taken_off(held: ScriptedPlugin) -> None
     assert "already" in held("suspend", "chat").err
 
 
-def test_policy_check_says_what_would_hold_each_kind_of_row(held: ScriptedPlugin) -> None:
+def test_policy_check_shows_the_guards_of_each_kind_of_row(held: ScriptedPlugin) -> None:
     done = held("policy", "check", "chat")
     assert done.code == 3
     assert done.out.splitlines() == [
@@ -209,14 +209,14 @@ def test_policy_check_says_what_would_hold_each_kind_of_row(held: ScriptedPlugin
     assert (data["guards"][0]["message"], data["waiting"][0]["waits"]) == (rules.WOULD_AWAIT["message"], rules.AWAITS)
 
 
-def test_status_and_history_say_the_same_words(held: ScriptedPlugin) -> None:
+def test_status_and_history_show_the_same_message(held: ScriptedPlugin) -> None:
     output = held("status", "chat").out
     assert f"  waits       {rules.AWAITS}" in output
     assert f"  guard       Deploy, Promotion, Git: {rules.WOULD_AWAIT['message']}" in output
     assert rules.AWAITS in held("history", "chat", "-o", "wide").out
 
 
-def test_completion_offers_rows_and_the_word_check(held: ScriptedPlugin) -> None:
+def test_completion_offers_rows_and_check(held: ScriptedPlugin) -> None:
     held.gets("deployments.dynamiq.getdynamiq.ai", '2\t"v2"', '1\t"v1"')
     assert [line.partition("\t")[0] for line in held.complete("approve", "chat", "")][:2] == ["2", "1"]
     assert held.complete("policy", "")[0].startswith("check")

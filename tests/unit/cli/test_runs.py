@@ -90,13 +90,13 @@ def test_every_option_reaches_the_recorder(plugin: ScriptedPlugin) -> None:
 
 
 @pytest.mark.parametrize("wrong", [("--since", "soon"), ("--sort", "name"), ("--status", "nice"), ("--limit", "0"), ("--min-cost", "-1")])
-def test_an_option_that_is_none_is_said_before_anything_is_asked(plugin: ScriptedPlugin, wrong: tuple[str, str]) -> None:
+def test_an_invalid_option_is_refused_before_any_request(plugin: ScriptedPlugin, wrong: tuple[str, str]) -> None:
     done = plugin("runs", "chat", *wrong)
     assert (done.code, plugin.script.recorded) == (2, [])
     assert wrong[0] in done.err
 
 
-def test_wide_adds_who_and_why(plugin: ScriptedPlugin) -> None:
+def test_wide_output_adds_user_and_reason(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", RUNS, made.a_page(made.a_failed_run(unpriced_calls=2, cost_usd=0.5)))
     header, line = plugin("runs", "chat", "-o", "wide").out.splitlines()
     assert header.split()[8:] == ["VERSION", "MODELS", "SESSION", "USER", "TAGS", "REASON"]
@@ -104,7 +104,7 @@ def test_wide_adds_who_and_why(plugin: ScriptedPlugin) -> None:
     assert "≥ $0.5000" in line
 
 
-def test_as_data_a_run_has_the_recorders_fields(plugin: ScriptedPlugin) -> None:
+def test_json_output_of_a_run_has_the_recorders_fields(plugin: ScriptedPlugin) -> None:
     assert json.loads(plugin("runs", "chat", "-o", "json").out) == [made.a_failed_run(), made.a_run()]
     assert plugin("runs", "chat", "-o", "name").out.splitlines() == [FAILED_RUN, RUN]
     assert plugin("runs", "chat", "-o", "jsonpath={range [*]}{.status} {end}").out == "failed succeeded \n"
@@ -144,7 +144,7 @@ def test_options_that_do_not_go_together_are_refused(plugin: ScriptedPlugin, opt
     assert "kubectl dynamiq runs --help" in done.err
 
 
-def test_what_a_caller_wrote_cannot_steer_a_terminal(plugin: ScriptedPlugin) -> None:
+def test_text_of_a_caller_cannot_control_a_terminal(plugin: ScriptedPlugin) -> None:
     evil = "s\x1b[2J\r\nRUN"
     plugin.script.on("GET", RUNS, made.a_page(made.a_run(session_id=evil, user_id=evil, tags=(evil,), trigger=evil, models=(evil,))))
     detail = made.a_detail(made.a_node(name=evil, output=evil), session_id=evil, content="included", input={evil: evil}, error=evil)
@@ -162,7 +162,7 @@ def test_what_a_caller_wrote_cannot_steer_a_terminal(plugin: ScriptedPlugin) -> 
     assert len(plugin("runs", "chat", "-o", "wide").out.splitlines()) == 2
 
 
-def test_an_app_without_runs_says_so(plugin: ScriptedPlugin) -> None:
+def test_an_app_without_runs_prints_that_there_are_none(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", RUNS, made.a_page())
     done = plugin("runs", "chat", "--status", "failed")
     assert (done.code, done.out) == (0, "")
@@ -230,7 +230,7 @@ def test_nodes_that_are_inside_of_each_other_are_shown_once(plugin: ScriptedPlug
     assert [line.split()[0] for line in plugin("run", RUN).out.split("\n\n")[1].splitlines()] == ["NODE", "A", "B"]
 
 
-def test_contents_are_shown_where_they_are_asked_for(plugin: ScriptedPlugin) -> None:
+def test_contents_are_shown_on_request(plugin: ScriptedPlugin) -> None:
     nodes = made.a_node(output="Paid."), made.a_node(span_id="2", name="", node_id="ask", output="When?")
     detail = made.a_detail(*nodes, content="included", input={"question": "Where?"}, output={"answer": "Paid."})
     plugin.script.on("GET", f"{PROXY}/v1/runs/{RUN}", {"data": detail})
@@ -245,17 +245,17 @@ def test_contents_are_shown_where_they_are_asked_for(plugin: ScriptedPlugin) -> 
 
 
 @pytest.mark.parametrize(("content", "says"), [("denied", "dynamiq-deployer"), ("not_recorded", "App.spec.runs.content")])
-def test_contents_that_are_not_there_say_why(plugin: ScriptedPlugin, content: str, says: str) -> None:
+def test_missing_contents_are_shown_with_the_reason(plugin: ScriptedPlugin, content: str, says: str) -> None:
     plugin.script.on("GET", f"{PROXY}/v1/runs/{RUN}", {"data": made.a_detail(content=content)})
     assert says in plugin("run", RUN, "--content").out
 
 
-def test_a_run_whose_nodes_are_gone_says_so(plugin: ScriptedPlugin) -> None:
+def test_a_run_whose_nodes_were_deleted_names_the_retention(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", f"{PROXY}/v1/runs/{RUN}", {"data": {**made.a_detail(), "nodes": [], "nodes_kept": False}})
     assert "retention" in plugin("run", RUN).out
 
 
-def test_an_unknown_run_is_what_the_recorder_says(plugin: ScriptedPlugin) -> None:
+def test_an_unknown_run_has_the_error_of_the_recorder(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", f"{PROXY}/v1/runs/{RUN}", made.problem(404, "no run has this id, or you may not see it", "not_found"))
     done = plugin("run", RUN)
     assert (done.code, done.err) == (1, "error: no run has this id, or you may not see it\n")
@@ -287,7 +287,7 @@ def test_rows_are_named_by_sequence_or_name(plugin: ScriptedPlugin) -> None:
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("regressed", 3), ("improved", 0), ("unchanged", 0), ("too_few_runs", 4), ("unknown", 4)])
-def test_a_script_can_stop_at_a_verdict(plugin: ScriptedPlugin, verdict: str, code: int) -> None:
+def test_a_script_can_stop_at_the_result_of_a_comparison(plugin: ScriptedPlugin, verdict: str, code: int) -> None:
     path = f"{PROXY}/v1/apps/{UID}/deployments/{uid_of('chat-b')}/comparison"
     nothing: dict[str, Any] = {"baseline": None, "p50_ms": None, "p95_ms": None, "failure_rate": None, "cost_usd": None, "tokens": None}
     found = made.a_comparison(Verdict(verdict), **(nothing if verdict == "unknown" else {}))
@@ -355,7 +355,7 @@ def test_a_run_is_scored(plugin: ScriptedPlugin) -> None:
     assert plugin("score", RUN, "tone", "nan").code == 2
 
 
-def test_runs_are_deleted_once_it_was_said_how_many(plugin: ScriptedPlugin) -> None:
+def test_runs_are_deleted_after_their_number_was_shown(plugin: ScriptedPlugin) -> None:
     shown = plugin("delete-runs", "chat", "--before", "2026-11-24", "--preview")
     assert "delete 2 runs of chat in demo: that began before 2026-11-24T00:00:00.000000Z" in shown.out
     assert [(sent.method, dict(sent.pairs)) for sent in plugin.script.recorded] == [
@@ -389,7 +389,7 @@ def deleted_app(plugin: ScriptedPlugin) -> str:
     return uid
 
 
-def test_runs_of_an_app_that_is_gone_are_found_by_its_uid(plugin: ScriptedPlugin, deleted_app: str) -> None:
+def test_runs_of_a_deleted_app_are_found_by_its_uid(plugin: ScriptedPlugin, deleted_app: str) -> None:
     assert plugin("runs", "chat").code == 1
     plugin.script.on("GET", f"{PROXY}/v1/apps/{deleted_app}/runs", made.a_page(made.a_run()))
     done = plugin("runs", "--app-id", deleted_app, "--user-id", "u-1", "-o", "name")
@@ -399,7 +399,7 @@ def test_runs_of_an_app_that_is_gone_are_found_by_its_uid(plugin: ScriptedPlugin
     assert plugin("runs").code == 2
 
 
-def test_runs_of_an_app_that_is_gone_are_deleted_by_its_uid(plugin: ScriptedPlugin, deleted_app: str) -> None:
+def test_runs_of_a_deleted_app_are_deleted_by_its_uid(plugin: ScriptedPlugin, deleted_app: str) -> None:
     path = f"{PROXY}/v1/apps/{deleted_app}/runs"
     plugin.script.on("GET", path, made.a_page(made.a_run())).on("DELETE", path, {"data": {"deleted": 1}})
     done = plugin("delete-runs", "--app-id", deleted_app, "--user-id", "u-1", "--yes")

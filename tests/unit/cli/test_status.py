@@ -57,13 +57,13 @@ def deploying(plugin: ScriptedPlugin) -> ScriptedPlugin:
     return plugin
 
 
-def test_wide_adds_the_row_behind_what_is_live(deploying: ScriptedPlugin) -> None:
+def test_wide_output_adds_the_live_row(deploying: ScriptedPlugin) -> None:
     added = set(deploying("status", "chat", "-o", "wide").out.splitlines()) - set(STATUS.splitlines())
     assert {line.split()[0] for line in added} == {"compute", "digest", "row"}
     assert "  row         chat-a" in added
 
 
-def test_what_is_live_under_way_and_wrong(deploying: ScriptedPlugin) -> None:
+def test_status_shows_live_rows_rows_under_way_and_failures(deploying: ScriptedPlugin) -> None:
     done = deploying("status", "chat")
     assert (done.code, done.out, done.err) == (0, STATUS, "")
 
@@ -76,7 +76,7 @@ def test_colours_are_for_terminals(deploying: ScriptedPlugin) -> None:
 
 
 @pytest.mark.parametrize("how", ["json", "yaml"])
-def test_as_data(deploying: ScriptedPlugin, how: str) -> None:
+def test_json_and_yaml_have_every_part_of_the_status(deploying: ScriptedPlugin, how: str) -> None:
     out = deploying("status", "chat", "-o", how).out
     data = json.loads(out) if how == "json" else yaml.safe_load(out)
     assert list(data) == [
@@ -114,7 +114,7 @@ chat in demo
 """
 
 
-def test_under_switch_what_starts_and_what_is_warm(plugin: ScriptedPlugin) -> None:
+def test_under_switch_status_shows_starting_pods_and_the_standby(plugin: ScriptedPlugin) -> None:
     rollout = {"strategy": "Switch", "revert": {"seconds": 60, "maxFailedPercent": 5}}
     trial = {"row": "chat-b", "until": "2026-11-24T12:01:00Z"}
     plugin.app(given.stored(given.app_manifest(given.with_spec(rollout=rollout), given.with_status(trial=trial))))
@@ -141,7 +141,7 @@ def test_asleep(plugin: ScriptedPlugin) -> None:
     assert json.loads(plugin("status", "chat", "-o", "json").out)["asleep"] is True
 
 
-def test_a_version_that_was_taken_back_is_told_with_its_figures(plugin: ScriptedPlugin) -> None:
+def test_status_shows_a_reverted_version_with_its_figures(plugin: ScriptedPlugin) -> None:
     why = "v2 (#2, chat-b) failed 14 of 20 runs"
     plugin.app(given.stored(given.app_manifest()))
     plugin.rows(row("chat-r", given.live(3, "v1", source="Revert", restores={"row": "chat-a", "sequence": 1}), given.asking(message=why)))
@@ -159,7 +159,7 @@ def test_before_the_first_deploy(plugin: ScriptedPlugin) -> None:
     assert json.loads(plugin("status", "chat", "-o", "json").out)["live"] is None
 
 
-def test_whoever_may_not_see_the_workload_sees_the_rest(deploying: ScriptedPlugin) -> None:
+def test_a_caller_who_may_not_read_the_workload_gets_the_rest(deploying: ScriptedPlugin) -> None:
     deploying.script.on("GET", LIVE_PODS, failure(403, "Forbidden", "deployments.apps is forbidden"))
     done = deploying("status", "chat")
     assert (done.code, "  pods " in done.out, "Live        v1" in done.out) == (0, False, True)
@@ -209,7 +209,7 @@ def test_two_rows_by_number_and_by_name(changed: ScriptedPlugin) -> None:
     assert data["flowDiff"].startswith("--- v1 (#1)")
 
 
-def test_what_pods_run_on_and_ask_for_is_told_where_it_differs(changed: ScriptedPlugin) -> None:
+def test_diff_shows_different_runtimes_and_compute(changed: ScriptedPlugin) -> None:
     other = given.a_runtime(given.with_image("registry.test/other@sha256:" + "2" * 64), name="other")
     config = {**given.CONFIG, "resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}
     changed.rows(row("chat-a", given.superseded(1, "v1")), row("chat-b", given.live(2, "v1", runtime=other, config=config)))
@@ -218,11 +218,11 @@ def test_what_pods_run_on_and_ask_for_is_told_where_it_differs(changed: Scripted
     assert "  compute  100m CPU and 256Mi memory → 2 CPU and 256Mi memory\n" in out
 
 
-def test_one_flow_is_said_to_be_one(changed: ScriptedPlugin) -> None:
+def test_diff_shows_that_the_flow_is_the_same(changed: ScriptedPlugin) -> None:
     assert changed("diff", "chat", "1", "1").out.endswith("  the flow is the same\n")
 
 
-def test_a_flow_that_nobody_has_any_more(changed: ScriptedPlugin) -> None:
+def test_diff_reports_a_flow_that_no_longer_exists(changed: ScriptedPlugin) -> None:
     name = names.flow(NAME, given.flow_hash("v1"))
     changed.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(NAMESPACE, name), missing("configmaps", name))
     changed.script.on("GET", VERSIONS.path(NAMESPACE, "chat-v1"), failure(403, "Forbidden", "forbidden"))

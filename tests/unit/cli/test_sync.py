@@ -63,7 +63,7 @@ def test_after_a_rollback_by_hand_git_gets_the_version_that_is_live(cluster: Scr
     assert cluster.script.writes() == []
 
 
-def test_what_git_leaves_out_stays_out_and_what_it_names_is_as_it_is_live(cluster: ScriptedPlugin) -> None:
+def test_the_patch_has_the_live_value_of_each_field_that_git_names(cluster: ScriptedPlugin) -> None:
     declares(cluster, {"workflowVersion": "v2", "runtime": "tiny-0", "config": {"autoscaling": {"minReplicas": 1}}})
     assert patch(cluster("sync", NAME, "--to-git", "-m", "why")) == {
         "workflowVersion": "v1",
@@ -86,7 +86,7 @@ def test_an_app_that_git_does_not_deploy_yet_gets_all_of_it(cluster: ScriptedPlu
     assert (patch(done)["runtime"], patch(done)["config"]) == (given.RUNTIME_NAME, SCALED)
 
 
-def test_what_the_live_config_no_longer_has_goes(cluster: ScriptedPlugin) -> None:
+def test_the_patch_removes_fields_that_the_live_config_lacks(cluster: ScriptedPlugin) -> None:
     asleep = {"type": "serverless", "maxReplicas": 3, "idleSeconds": 300, "holdSeconds": 120, "resources": given.CONFIG["resources"]}
     serves(cluster, given.row_manifest("chat-b", given.live(6, "v1", config=asleep)))
     declares(cluster, {"workflowVersion": "v1", "config": {"autoscaling": {"minReplicas": 2}}})
@@ -123,13 +123,13 @@ def test_merged_into_git_it_is_what_is_live(cluster: ScriptedPlugin, options: tu
         {"workflowVersion": "v1", "runtime": given.RUNTIME_NAME},
     ],
 )
-def test_where_git_says_it_already_nothing_is_printed(cluster: ScriptedPlugin, deploy: Manifest) -> None:
+def test_sync_prints_no_patch_if_git_matches(cluster: ScriptedPlugin, deploy: Manifest) -> None:
     declares(cluster, deploy)
     done = cluster("sync", NAME, "--to-git", "--exit-code")
     assert (done.code, done.out, done.err) == (0, "", "chat in demo: Git matches what is live, v1 (#6, chat-b)\n")
 
 
-def test_a_row_of_git_that_is_live_is_what_git_says_though_it_named_no_version(cluster: ScriptedPlugin) -> None:
+def test_a_live_row_of_git_matches_git_though_it_named_no_version(cluster: ScriptedPlugin) -> None:
     fields = {"runtime": given.RUNTIME_NAME, "message": "the newest"}
     serves(cluster, given.row_manifest("chat-b", given.asking(**fields), given.live(6, "v1", source="App")))
     declares(cluster, fields)
@@ -141,7 +141,7 @@ def test_a_row_of_git_that_is_live_is_what_git_says_though_it_named_no_version(c
     assert patch(cluster("sync", NAME, "--to-git"))["workflowVersion"] == "v1", "somebody else asked the same, at another time"
 
 
-def test_a_script_is_told_by_the_exit_code(cluster: ScriptedPlugin) -> None:
+def test_the_exit_code_shows_a_difference(cluster: ScriptedPlugin) -> None:
     declares(cluster, {"workflowVersion": "v2"})
     assert cluster("sync", NAME, "--to-git").code == 0
     done = cluster("sync", NAME, "--to-git", "--exit-code", "-o", "json")
@@ -150,7 +150,7 @@ def test_a_script_is_told_by_the_exit_code(cluster: ScriptedPlugin) -> None:
     assert data["deploy"] == data["patch"]["spec"]["deploy"]
 
 
-def test_a_version_that_is_gone_has_to_come_back_to_git(cluster: ScriptedPlugin) -> None:
+def test_the_patch_includes_a_missing_version(cluster: ScriptedPlugin) -> None:
     """A rollback needs no WorkflowVersion: the row's flow is kept."""
     cluster.script.on("GET", VERSIONS.path(NAMESPACE, "chat-v1"), missing("workflowversions", "chat-v1"))
     declares(cluster, {"workflowVersion": "v2"})
@@ -179,7 +179,7 @@ def test_a_runtime_whose_name_another_one_has_by_now_is_left_out(cluster: Script
     assert f"runtime is left out, so that it stays as it is live: Runtime {given.RUNTIME_NAME} has changed since\n" in done.err
 
 
-def test_where_nothing_is_live_there_is_nothing_to_say(cluster: ScriptedPlugin) -> None:
+def test_sync_fails_if_nothing_is_live(cluster: ScriptedPlugin) -> None:
     declares(cluster, {"workflowVersion": "v2"})
     cluster.rows()
     done = cluster("sync", NAME, "--to-git")

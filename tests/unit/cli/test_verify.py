@@ -90,7 +90,7 @@ def test_no_row_and_no_answer_have_exit_codes_of_their_own(plugin: ScriptedPlugi
 
 
 @pytest.mark.parametrize("how", ["yaml", "json", "documents"])
-def test_an_export_verifies_as_the_cluster_does_and_no_cluster_is_asked(plugin: ScriptedPlugin, tmp_path: Path, how: str) -> None:
+def test_an_export_verifies_like_the_cluster_without_a_request(plugin: ScriptedPlugin, tmp_path: Path, how: str) -> None:
     rows = history()
     plugin.rows(*rows)
     output = plugin("verify", "chat").out
@@ -102,7 +102,7 @@ def test_an_export_verifies_as_the_cluster_does_and_no_cluster_is_asked(plugin: 
     assert plugin.script.sent == []
 
 
-def test_of_an_export_only_the_apps_rows_count(plugin: ScriptedPlugin, tmp_path: Path) -> None:
+def test_only_the_apps_rows_of_an_export_count(plugin: ScriptedPlugin, tmp_path: Path) -> None:
     other = given.stored(given.row_manifest("other-a", given.live(1, "v1"), given.of_app("other")))
     workload = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "chat"}, "spec": {"app": "chat"}}
     path = exported(tmp_path, a_list(*history(), other, workload, "damage", {"kind": "Deployment", "metadata": "damage"}))
@@ -198,7 +198,7 @@ def test_a_record_of_settings_that_does_not_fit_is_named(
         assert (done.code, "chat: 3 rows fit" in done.out, f"chat: AppChange {said}" in done.out) == (1, True, True)
 
 
-def test_of_an_export_only_the_apps_records_count(plugin: ScriptedPlugin, tmp_path: Path) -> None:
+def test_only_the_apps_records_of_an_export_count(plugin: ScriptedPlugin, tmp_path: Path) -> None:
     made = a_chain("the App was created")
     path = exported(tmp_path, a_list(*history(), *made))
     assert plugin("verify", "chat", "--file", path).out.splitlines()[1].startswith("chat: 1 record of its settings fits")
@@ -208,7 +208,7 @@ def test_of_an_export_only_the_apps_records_count(plugin: ScriptedPlugin, tmp_pa
     assert (done.code, "AppChange chat-settings-1 does not fit: its content" in done.out) == (1, True)
 
 
-def test_records_that_may_not_be_read_are_told_of_and_rows_verify_all_the_same(plugin: ScriptedPlugin) -> None:
+def test_unreadable_records_are_a_warning_and_rows_verify_without_them(plugin: ScriptedPlugin) -> None:
     records(plugin)
     plugin.script.on("GET", APP_CHANGES.path(given.NAMESPACE), failure(403, "Forbidden", 'User "eve" cannot list'))
     done = plugin("verify", "chat")

@@ -120,7 +120,7 @@ async def requeued(process: Process) -> Snapshot:
     return await process.observer.observe(KEY)
 
 
-async def test_what_pods_say_is_known_when_a_row_is_deployed_over_a_live_one(process: Process) -> None:
+async def test_activity_of_pods_is_read_when_a_row_is_deployed_over_a_live_one(process: Process) -> None:
     seen(process, LIVE, CANDIDATE)
     activity = (await requeued(process)).pods.activity
     report = activity["uid-chat-0"]
@@ -148,7 +148,7 @@ async def test_pods_are_read_while_a_row_is_watched(process: Process, pods: Pods
     ],
     ids=["no deploy", "no revert", "nothing before"],
 )
-async def test_nobody_is_asked_where_nothing_is_decided_by_it(
+async def test_pods_are_not_read_if_no_decision_needs_it(
     process: Process, pods: Pods, rows: tuple[Manifest, ...], app: given.Modifier
 ) -> None:
     seen(process, *rows, app=app)
@@ -199,7 +199,7 @@ async def test_answer_with_another_status_is_not_taken_and_not_followed(process:
     assert pods.asked == 1
 
 
-async def test_pod_that_says_who_it_is_is_believed_what_it_says(process: Process, pods: Pods) -> None:
+async def test_the_report_of_an_identified_pod_is_accepted(process: Process, pods: Pods) -> None:
     pods.answer = saying(SAID | {"pod": "chat-0"})
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).pods.activity.keys() == {"uid-chat-0"}
@@ -227,7 +227,7 @@ async def test_slow_pods_hold_up_no_other_namespace(monkeypatch: pytest.MonkeyPa
     assert readings.answers.keys() == {quick.uid}
 
 
-async def test_what_a_pod_said_is_dropped_when_it_says_nothing_any_more_and_it_is_asked_less_often(process: Process, pods: Pods) -> None:
+async def test_the_report_of_a_pod_that_stops_answering_is_dropped_and_it_is_read_less_often(process: Process, pods: Pods) -> None:
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).pods.activity
     pods.answer = saying(b"", 503)
@@ -263,7 +263,7 @@ async def test_answer_that_comes_when_the_address_is_another_pods_is_not_taken(p
     assert (await process.observer.observe(KEY)).pods.activity.keys() == {"uid-chat-1"}
 
 
-async def test_whole_history_is_read_only_when_a_version_is_to_be_taken_back(process: Process, script: Script, pods: Pods) -> None:
+async def test_the_whole_history_is_read_only_for_a_revert(process: Process, script: Script, pods: Pods) -> None:
     def watched(made: Manifest) -> None:
         reverts(made)
         given.with_status(trial={"row": "a", "until": "2999-11-24T13:00:00Z"})(made)
@@ -282,7 +282,7 @@ async def test_whole_history_is_read_only_when_a_version_is_to_be_taken_back(pro
     assert len([sent for sent in script.sent if sent.path in (at(ROWS), REVIEWS)]) == 2, "each once"
 
 
-async def test_row_that_may_take_a_version_back_is_asked_whose_it_is(process: Process, script: Script) -> None:
+async def test_the_author_of_a_row_that_may_revert_is_checked(process: Process, script: Script) -> None:
     made = given.row_manifest(names.revert_row(given.NAME, "a"), given.asking(restores="a"))
     for policy in POLICIES:
         script.on("GET", policy.path("", names.AUTHOR_POLICY), failure(404, "NotFound"))
@@ -291,7 +291,7 @@ async def test_row_that_may_take_a_version_back_is_asked_whose_it_is(process: Pr
     assert (await process.observer.observe(KEY)).operator.account == "operator"
 
 
-def test_a_pod_that_never_answers_is_asked_less_and_less_often() -> None:
+def test_a_pod_that_never_answers_is_read_less_and_less_often() -> None:
     """With a thousand such Apps it would be most of the operator's work."""
     readings, now = KeptActivity(), given.NOW
     pauses = []

@@ -50,12 +50,14 @@ def events(script: Script) -> list[tuple[str, str, str]]:
     return [(event["reason"], event["involvedObject"]["name"], event["message"]) for event in made]
 
 
-async def test_where_all_is_in_place_nothing_is_said(client: Client, script: Script) -> None:
+async def test_complete_policies_send_no_event(client: Client, script: Script) -> None:
     await AdmissionPolicies(client, "a").check()
     assert events(script) == []
 
 
-async def test_what_is_missing_is_said_once_and_that_it_is_back(client: Client, script: Script, caplog: pytest.LogCaptureFixture) -> None:
+async def test_missing_policies_and_their_return_are_one_event_each(
+    client: Client, script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
     guards = AdmissionPolicies(client, "a")
     installed(script, "ValidatingAdmissionPolicyBinding dynamiq-rows", "MutatingAdmissionPolicy dynamiq-apps")
     for _ in range(3):
@@ -88,7 +90,7 @@ async def test_an_event_has_room_for_all_that_may_be_missing(client: Client, scr
     assert events(script)[0][2].endswith("; apply manifests/admission again")
 
 
-async def test_what_cannot_be_read_is_not_missing(client: Client, script: Script) -> None:
+async def test_unreadable_policies_are_not_missing(client: Client, script: Script) -> None:
     script.on("GET", VALIDATING_POLICIES[0].path(), failure(403, "Forbidden"))
     with pytest.raises(errors.Denied):
         await AdmissionPolicies(client, "a").check()
@@ -102,7 +104,7 @@ async def test_a_cluster_without_mutating_policies_lacks_them(client: Client, sc
     assert ": every MutatingAdmissionPolicy, every MutatingAdmissionPolicyBinding; " in events(script)[0][2]
 
 
-async def test_what_may_be_weakened_is_told_of_and_that_its_time_is_over(client: Client, script: Script) -> None:
+async def test_a_permitted_weakening_and_its_expiry_are_one_event_each(client: Client, script: Script) -> None:
     guards, name = AdmissionPolicies(client, "a"), names.FROZEN_DEFINITIONS[1]
     soon = format_time(datetime.now(UTC) + timedelta(hours=1))
     script.on("GET", DEFINITIONS.path("", name), definition(name, named="spec.config: a\nfield spec.b", until=soon))
@@ -115,13 +117,13 @@ async def test_what_may_be_weakened_is_told_of_and_that_its_time_is_over(client:
 
 
 @pytest.mark.parametrize("until", ["", "true", "for ever"])
-async def test_a_time_that_is_none_allows_nothing_and_is_not_told_of(client: Client, script: Script, until: str) -> None:
+async def test_an_invalid_time_permits_nothing_and_sends_no_event(client: Client, script: Script, until: str) -> None:
     script.on("GET", DEFINITIONS.path("", ROWS), definition(ROWS, named="spec.config: a", until=until))
     await AdmissionPolicies(client, "a").check()
     assert events(script) == []
 
 
-async def test_an_event_that_is_there_already_is_said(client: Client, script: Script) -> None:
+async def test_an_existing_event_counts_as_sent(client: Client, script: Script) -> None:
     installed(script, "ValidatingAdmissionPolicy dynamiq-rows")
     script.on("POST", EVENTS_PATH, failure(409, "AlreadyExists"))
     await AdmissionPolicies(client, "a").check()

@@ -173,7 +173,7 @@ async def test_the_oldest_rows_beyond_the_limit_are_sent_with_their_flows(proces
         (lambda _: web.Response(status=302, headers={"Location": "/elsewhere"}), "status 302"),
     ],
 )
-async def test_what_is_not_acknowledged_by_its_digests_is_not_archived(
+async def test_rows_without_an_acknowledged_digest_are_not_archived(
     process: Process, recorder: Recorder, answer: Callable[[Body], Any], why: str
 ) -> None:
     recorder.answer = answer
@@ -214,7 +214,7 @@ async def test_an_acknowledgement_of_long_ago_counts_for_nothing(process: Proces
     assert len(recorder.bodies) == 2
 
 
-async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Process, recorder: Recorder) -> None:
+async def test_archived_rows_are_sent_again_after_their_rest(process: Process, recorder: Recorder) -> None:
     """A new leader asks for each App once, and reads no row for it."""
     recorder.keys = dict.fromkeys(UIDS[:3], f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z")
     found = await observed(process)
@@ -231,7 +231,7 @@ async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Pr
     assert (await process.observer.observe(KEY)).archive == has(*UIDS[:3])
 
 
-async def test_a_recorder_that_does_not_say_since_when_it_has_a_row_is_understood(process: Process, recorder: Recorder) -> None:
+async def test_an_older_recorder_without_times_of_archiving_is_understood(process: Process, recorder: Recorder) -> None:
     recorder.answer = lambda body: {
         "data": {
             "archived": [{name: each[name] for name in each if name != "archived_at"} for each in acknowledged(body["rows"])],
@@ -284,7 +284,7 @@ async def test_a_flow_is_taken_from_its_version_where_no_config_map_has_it(proce
     assert recorder.bodies[0]["flows"][given.flow_hash("v2")] == given.flow("v2")
 
 
-async def test_a_flow_that_is_nowhere_is_said_to_be_absent_and_one_that_cannot_be_read_keeps_its_row(
+async def test_a_missing_flow_is_sent_as_absent_and_an_unreadable_one_keeps_its_row(
     process: Process, script: Script, recorder: Recorder
 ) -> None:
     lost, version = at(BY_KIND[CONFIG_MAP.kind], names.flow(given.NAME, given.flow_hash("v2"))), at(VERSIONS, f"{given.NAME}-v2")
@@ -341,7 +341,7 @@ async def test_a_request_is_measured_as_it_is_sent(
     assert all(len(json.dumps(body)) < most for body in recorder.bodies)
 
 
-async def test_without_a_token_nothing_is_sent_and_the_app_hears_why(client: Client, script: Script, recorder: Recorder) -> None:
+async def test_without_a_token_nothing_is_sent_and_the_app_reports_the_cause(client: Client, script: Script, recorder: Recorder) -> None:
     process = Process(client, script, settings=Settings(recorder="http://recorder.test"))
     process.informers.on_watch_event(APPS, "ADDED", given.stored(APP))
     process.informers.on_watch_event(ROWS, "ADDED", ALL_ROWS[-1])
@@ -390,7 +390,7 @@ def read(recorder: Recorder) -> list[str]:
     return [path for method, path, _ in recorder.asked if method == "GET" and not path.endswith("/keys")]
 
 
-async def test_what_a_row_restores_is_read_from_the_archive_with_its_flow(
+async def test_the_row_that_a_rollback_restores_is_read_from_the_archive_with_its_flow(
     reads: dict[str, Any], process: Process, recorder: Recorder
 ) -> None:
     process.informers.on_watch_event(ROWS, "ADDED", BACK)

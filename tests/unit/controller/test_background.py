@@ -69,13 +69,13 @@ async def test_an_answer_holds_and_each_failure_pauses_longer_until_one_answers(
     assert [await read.ends(answer) for answer in (True, False, False, False, True, False)] == [5, 2, 4, 4, 5, 2]
 
 
-async def test_an_error_that_nobody_expected_is_a_failure_and_wakes_the_app(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_is_a_failure_and_requeues_the_app(read: Read, caplog: pytest.LogCaptureFixture) -> None:
     assert await read.ends(RuntimeError("broken")) == 4
     assert "App demo/chat" in caplog.text
     assert await read.ends(True) == 5
 
 
-async def test_there_is_one_read_at_a_time_and_one_schedule(read: Read) -> None:
+async def test_an_app_has_one_read_and_one_schedule_at_a_time(read: Read) -> None:
     read.reader.schedule(read.kept)
     await read.begins(1)
     read.reader.schedule(read.kept)

@@ -56,7 +56,7 @@ def test_list_finds_what_a_watch_missed_and_leaves_what_is_newer() -> None:
     assert sorted(rows(cache)) == ["created-since", "created-unseen"]
 
 
-def test_list_of_one_namespace_says_nothing_of_another() -> None:
+def test_a_list_of_one_namespace_changes_no_other() -> None:
     cache = Cache()
     cache.update(ROWS, stored(row_manifest("a"), 10))
     assert cache.retain(ROWS, set(), 30, frozenset({"other"})) == set()
@@ -99,7 +99,7 @@ def test_flows_take_no_memory(resource: ApiResource, make: Callable[[int, int], 
     assert kept / count < 4096, "a tenth of its flow"
 
 
-def test_what_an_event_costs_does_not_grow_with_the_cluster() -> None:
+def test_the_cost_of_an_event_does_not_grow_with_the_cluster() -> None:
     def work(apps: int, releases: int) -> int:
         cache = Cache()
         for number in range(apps):

@@ -49,7 +49,7 @@ async def test_app_without_a_hostname_needs_no_claim(process: Process, script: S
     assert script.sent == []
 
 
-async def test_hostname_that_nobody_has_is_free(process: Process) -> None:
+async def test_an_unclaimed_hostname_is_free(process: Process) -> None:
     assert (await of(process)).state is ClaimState.FREE
 
 
@@ -148,7 +148,7 @@ async def test_a_hostname_that_an_app_of_another_operator_serves_is_its_also_wit
     assert (found.state, found.holder) == (ClaimState.HELD, ELSEWHERE)
 
 
-async def test_who_may_read_its_own_namespaces_alone_looks_for_strangers_there(limited: Process, script: Script) -> None:
+async def test_an_operator_of_some_namespaces_searches_foreign_routes_in_them_only(limited: Process, script: Script) -> None:
     for resource in (INGRESSES, HTTP_ROUTES):
         script.on("GET", resource.path(), failure(403, "Forbidden")).on("GET", resource.path(given.NAMESPACE), listed())
     assert (await of(limited)).state is ClaimState.FREE
@@ -222,7 +222,7 @@ async def test_routes_with_our_labels_are_not_read_again(process: Process, scrip
     assert sent.query["labelSelector"] == f"{names.MANAGED_BY}!={names.FIELD_MANAGER}"
 
 
-async def test_in_a_cluster_without_ingresses_nobody_knows(process: Process, script: Script) -> None:
+async def test_in_a_cluster_without_ingresses_the_owner_is_unknown(process: Process, script: Script) -> None:
     script.on("GET", INGRESSES.path(), failure(404, "NotFound"))
     assert (await of(process)).state is ClaimState.UNKNOWN
 
@@ -376,7 +376,7 @@ async def test_a_route_that_was_changed_does_not_stay_beside_one_that_was_not(pr
         assert (await of(process)).state is ClaimState.HELD
 
 
-async def test_of_two_routes_of_one_second_the_one_that_was_deployed_first_has_the_hostname(process: Process) -> None:
+async def test_the_route_that_was_deployed_first_wins_between_two_of_one_second(process: Process) -> None:
     """A restore recreates all routes, and keeps in each row when it was deployed."""
     for app, deployed in ((given.NAME, OLD), ("another", OLDER)):
         serves(process, app, NEW)
@@ -405,7 +405,7 @@ async def test_a_claim_of_an_app_that_is_not_seen_here_is_left_where_it_is(
     assert (found.state, found.raw is None) == (ClaimState.STALE, is_left)
 
 
-async def test_an_old_claim_of_ours_that_a_restore_brought_back_takes_nothing_from_whom_it_serves(process: Process, script: Script) -> None:
+async def test_a_restored_old_claim_takes_no_hostname_from_the_app_that_serves_it(process: Process, script: Script) -> None:
     serves(process, "another", OLD)
     script.on("GET", PATH, claim(creationTimestamp=NEW))
     found = await of(process)
@@ -428,7 +428,7 @@ async def test_a_claim_that_cannot_be_read_is_not_missing(process: Process, scri
 
 
 @pytest.mark.parametrize(("status", "state"), [(500, ClaimState.OURS), (401, ClaimState.OURS), (403, ClaimState.UNKNOWN)])
-async def test_what_was_ours_is_ours_while_the_api_server_does_not_answer(
+async def test_a_hostname_keeps_its_owner_while_the_api_server_does_not_answer(
     process: Process, script: Script, status: int, state: ClaimState
 ) -> None:
     script.on("GET", PATH, claim())
@@ -439,7 +439,7 @@ async def test_what_was_ours_is_ours_while_the_api_server_does_not_answer(
 
 
 @pytest.mark.parametrize("data", [None, {}, {"hostname": HOST}, {"namespace": given.NAMESPACE}, {"namespace": "", "app": ""}])
-async def test_a_claim_that_names_no_app_is_unknown_and_says_what_to_do(process: Process, script: Script, data: Any) -> None:
+async def test_a_claim_that_names_no_app_is_unknown_and_has_the_next_step(process: Process, script: Script, data: Any) -> None:
     script.on("GET", PATH, {**claim(), "data": data})
     found = await of(process)
     assert found.state is ClaimState.UNKNOWN
@@ -449,7 +449,7 @@ async def test_a_claim_that_names_no_app_is_unknown_and_says_what_to_do(process:
     )
 
 
-async def test_times_that_nobody_can_read_are_no_times(process: Process, script: Script) -> None:
+async def test_unreadable_times_are_ignored(process: Process, script: Script) -> None:
     process.informers.on_watch_event(APPS, "ADDED", stored(given.app_manifest(given.with_hostname("other.example.com"), name="another")))
     noted = {names.RELEASED_ANNOTATION: "soon", names.CLAIMED_ANNOTATION: "long ago"}
     script.on("GET", PATH, claim("another", annotations=noted))
@@ -458,7 +458,7 @@ async def test_times_that_nobody_can_read_are_no_times(process: Process, script:
 
 
 @pytest.mark.parametrize("status", [403, 404, 422])
-async def test_a_claim_that_cannot_be_made_is_told_of_and_tried_again(process: Process, script: Script, status: int) -> None:
+async def test_a_claim_that_cannot_be_created_is_reported_and_tried_again(process: Process, script: Script, status: int) -> None:
     await process.lead()
     script.on("POST", CLAIMS.path(SYSTEM), failure(status, "Whatever"))
     await process.claims.create(operations.ClaimHostname(CHAT, HOST))
@@ -472,7 +472,9 @@ async def test_a_claim_that_cannot_be_made_is_told_of_and_tried_again(process: P
 @pytest.mark.parametrize(
     ("answer", "error"), [(failure(409, "AlreadyExists"), errors.Conflict), (failure(503, "Busy"), errors.Unavailable)]
 )
-async def test_another_was_first_or_nobody_answered(process: Process, script: Script, answer: Any, error: type[Exception]) -> None:
+async def test_a_claim_that_loses_a_race_or_gets_no_response_raises(
+    process: Process, script: Script, answer: Any, error: type[Exception]
+) -> None:
     await process.lead()
     script.on("POST", CLAIMS.path(SYSTEM), answer)
     with pytest.raises(error):

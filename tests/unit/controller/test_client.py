@@ -32,7 +32,7 @@ async def test_login_is_the_kubeconfigs(client: Client, script: Script) -> None:
     assert headers["authorization"] == "Bearer token-of-a-test"
 
 
-async def test_list_comes_in_pages_and_its_items_say_what_they_are(client: Client, script: Script) -> None:
+async def test_a_list_is_read_in_pages_and_its_items_have_their_kind(client: Client, script: Script) -> None:
     script.on("GET", at(ROWS), listed({"metadata": {"name": "a"}}, token="next"), listed({"metadata": {"name": "b"}}))
     pages = [page async for page in client.pages(ROWS, "demo", label="x=y", field="spec.app=chat")]
     assert [item["metadata"]["name"] for page in pages for item in page["items"]] == ["a", "b"]
@@ -89,13 +89,13 @@ async def test_delete_is_of_one_uid(client: Client, script: Script, more: dict[s
 
 
 @pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(409, "Conflict")])
-async def test_delete_of_an_object_that_is_gone_or_another_one_is_success(client: Client, script: Script, answer: Reply) -> None:
+async def test_deleting_a_missing_or_replaced_object_succeeds(client: Client, script: Script, answer: Reply) -> None:
     script.on("DELETE", CHAT, answer)
     await client.delete(APPS, "demo", "chat", "u")
     assert len(script.sent) == 1
 
 
-async def test_delete_that_is_not_allowed_is_told(client: Client, script: Script) -> None:
+async def test_a_forbidden_delete_raises(client: Client, script: Script) -> None:
     script.on("DELETE", CHAT, failure(403, "Forbidden"))
     with pytest.raises(errors.Denied):
         await client.delete(APPS, "demo", "chat", "u")
@@ -142,7 +142,7 @@ async def test_answer_that_is_no_object_is_none(client: Client, script: Script, 
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_api_server_that_is_gone_is_unavailable(tmp_path: Path, scheme: str) -> None:
+async def test_a_stopped_api_server_is_unavailable(tmp_path: Path, scheme: str) -> None:
     kubeconfig = tmp_path / "kubeconfig.yaml"
     with ScriptedServer(Script()) as server:
         kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(server)).replace("http:", f"{scheme}:"))
@@ -197,7 +197,9 @@ async def test_list_with_an_item_that_is_no_object_is_no_list(client: Client, sc
 
 
 @pytest.mark.parametrize("wrong_by", [timedelta(minutes=10), timedelta(days=-400)])
-async def test_a_clock_that_jumps_is_told_from_the_api_servers(client: Client, script: Script, tmp_path: Path, wrong_by: timedelta) -> None:
+async def test_a_jump_of_the_local_clock_is_corrected_by_the_api_servers(
+    client: Client, script: Script, tmp_path: Path, wrong_by: timedelta
+) -> None:
     """With a clock that is minutes ahead, every deploy in progress would have failed."""
     script.on("GET", CHAT, given.app_manifest())
     jumped = timedelta(0)

@@ -125,7 +125,7 @@ async def answered(process: Process) -> Snapshot:
     return await process.observer.observe(KEY)
 
 
-async def test_what_the_recorder_says_of_the_watched_row_is_known(process: Process, recorder: Recorder) -> None:
+async def test_the_comparison_of_the_watched_row_is_read(process: Process, recorder: Recorder) -> None:
     seen(process)
     snapshot = await answered(process)
     assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (READ, "")
@@ -148,7 +148,7 @@ def over(made: Manifest) -> None:
 
 
 @pytest.mark.parametrize("app", [compared, only_failures, over], ids=lambda app: app.__name__)
-async def test_nobody_is_asked_where_nothing_is_decided_by_it(process: Process, recorder: Recorder, app: given.Modifier) -> None:
+async def test_no_comparison_is_read_if_no_decision_needs_it(process: Process, recorder: Recorder, app: given.Modifier) -> None:
     seen(process, app)
     await process.observer.observe(KEY)
     await asyncio.sleep(0.1)  # nothing happens
@@ -183,7 +183,7 @@ def without(*path: str) -> dict[str, Any]:
     ],
     ids=["redirect", "not found", "forbidden", "empty", "nested", "long", "no verdict", "no runs", "no number", "another row"],
 )
-async def test_answer_that_is_none_decides_nothing_and_is_asked_for_again_later(
+async def test_an_invalid_comparison_decides_nothing_and_is_read_again_later(
     process: Process, recorder: Recorder, answer: Any, why: str
 ) -> None:
     recorder.answer = answer
@@ -194,7 +194,7 @@ async def test_answer_that_is_none_decides_nothing_and_is_asked_for_again_later(
     assert PAUSES.first < KNOWN_FOR, "what it may do is still remembered"
 
 
-async def test_recorder_that_says_when_runs_count_is_told_of_those_that_have_not_ended(process: Process, recorder: Recorder) -> None:
+async def test_a_recorder_that_names_when_runs_count_gets_the_number_of_unended_ones(process: Process, recorder: Recorder) -> None:
     """Only a recorder that says so gets the parameter: an older one refuses it."""
     recorder.answer = saying({"data": SAID["data"] | {"matures_seconds": 30.0}})
     seen(process)
@@ -226,14 +226,14 @@ async def test_slow_recorder_holds_up_no_reconcile_and_is_given_up(process: Proc
     assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (None, "the recorder takes longer than 2 s")
 
 
-async def test_operator_without_a_token_asks_nobody(process: Process, recorder: Recorder, token: Path) -> None:
+async def test_an_operator_without_a_token_sends_no_request(process: Process, recorder: Recorder, token: Path) -> None:
     await asyncio.to_thread(token.unlink)
     seen(process)
     assert (await answered(process)).trial.unanswered == "the operator has no token for the recorder"
     assert recorder.asked == []
 
 
-async def test_what_was_said_stays_while_there_is_no_new_answer(process: Process, recorder: Recorder) -> None:
+async def test_a_comparison_stays_until_the_next_one(process: Process, recorder: Recorder) -> None:
     seen(process)
     assert (await answered(process)).trial.comparison == READ
     recorder.answer = saying(b"", 503)
@@ -245,7 +245,7 @@ async def test_what_was_said_stays_while_there_is_no_new_answer(process: Process
     assert (snapshot.trial.comparison, snapshot.trial.unanswered) == (READ, "the recorder answers with status 503")
 
 
-def test_a_figure_with_too_few_runs_is_read_as_one_though_the_rows_have_a_verdict() -> None:
+def test_a_figure_with_too_few_runs_stays_so_though_the_rows_have_a_result() -> None:
     few = COMPARISON.model_copy(update={"p95_ms": figure(1.42, Verdict.TOO_FEW_RUNS), "cost_usd": figure(1.5, Verdict.REGRESSED)})
     read = RecordedComparison.of(json.dumps({"data": few.model_dump(mode="json")}).encode())
     assert (read.too_few, read.p95.too_few, read.cost) == (False, True, Figure(1.5, regressed=True))

@@ -140,7 +140,7 @@ async def test_object_of_another_manager_is_left_alone(process: Process, script:
 @pytest.mark.parametrize(
     ("labels", "other_app"), [({}, ""), (names.labels("chat-a"), "chat-a"), (names.labels("chat-a") | {names.MANAGED_BY: "helm"}, "")]
 )
-async def test_problem_says_which_other_app_has_the_name(process: Process, script: Script, labels: dict[str, str], other_app: str) -> None:
+async def test_a_problem_names_the_other_app_of_the_name(process: Process, script: Script, labels: dict[str, str], other_app: str) -> None:
     script.on("PATCH", SERVICE_PATH, failure(409, "Conflict"))
     script.on("GET", SERVICE_PATH, stored({"metadata": {"name": given.NAME, "labels": labels}, "spec": {}}))
     await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
@@ -149,7 +149,7 @@ async def test_problem_says_which_other_app_has_the_name(process: Process, scrip
     assert found.other_app == other_app
 
 
-async def test_child_of_a_restore_is_taken_back_and_keeps_its_replicas(process: Process, script: Script) -> None:
+async def test_a_restored_child_is_adopted_and_keeps_its_replicas(process: Process, script: Script) -> None:
     restored = {**workload(), "metadata": {**workload()["metadata"], "ownerReferences": []}}
     assert is_ours(restored, CHAT)
     script.on("GET", APP_PATH, THERE)
@@ -193,7 +193,7 @@ GONE = [failure(404, "NotFound"), {**THERE, "metadata": {**THERE["metadata"], "u
 
 
 @pytest.mark.parametrize("answer", GONE, ids=["deleted", "made again"])
-async def test_nothing_of_a_restore_gets_an_owner_that_is_gone(process: Process, script: Script, answer: Any) -> None:
+async def test_no_restored_object_gets_a_deleted_owner(process: Process, script: Script, answer: Any) -> None:
     """The garbage collector would delete the object, which the next App of the name needs."""
     flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
     restored = stored({**flow, "metadata": {**flow["metadata"], "ownerReferences": []}})
@@ -220,7 +220,7 @@ async def test_a_flow_that_was_found_since_gets_no_owner_that_went_meanwhile(pro
     assert script.bodies("PATCH", path) == []
 
 
-async def test_child_that_was_gone_before_it_could_be_read_is_made_anew(process: Process, script: Script) -> None:
+async def test_a_child_that_was_deleted_before_it_was_read_is_created_again(process: Process, script: Script) -> None:
     """A quota that was changed meanwhile is also a conflict."""
     script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, failure(404, "NotFound"))
     with pytest.raises(errors.Conflict):
@@ -242,7 +242,7 @@ async def test_config_map_that_is_not_the_flow_or_may_change_is_left_alone(proce
     assert [sent.method for sent in script.writes()] == ["POST"]
 
 
-async def test_flow_of_a_restore_is_taken_back_as_it_is(process: Process, script: Script) -> None:
+async def test_a_restored_flow_is_adopted_unchanged(process: Process, script: Script) -> None:
     flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
     path = at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
     restored = {**flow, "metadata": {**flow["metadata"], "ownerReferences": []}}
@@ -275,7 +275,7 @@ async def test_fields_of_a_post_go_to_apply_first(process: Process, script: Scri
     assert [isinstance(sent.body, list) for sent in script.sent] == [True, False]
 
 
-async def test_what_another_manager_left_and_the_api_server_refuses_is_replaced(process: Process, script: Script) -> None:
+async def test_fields_of_another_manager_that_the_api_server_refuses_are_replaced(process: Process, script: Script) -> None:
     """Without managedFields no item of a list has a known owner: the whole spec is patched, and becomes the operator's again."""
     refused = failure(422, "Invalid", "duplicate port")
     script.on("PATCH", SERVICE_PATH, refused, managed(service(), "Update", 6), managed(service(), "Apply", 7))

@@ -40,7 +40,7 @@ def test_a_patch_after_an_apply_adds_to_what_the_apply_owns() -> None:
     assert made == entry("Apply", {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:type": {}, "f:ports": {"k:{}": {".": {}}}}})
 
 
-def test_what_others_own_stays_theirs() -> None:
+def test_fields_of_other_managers_keep_their_owner() -> None:
     others = [entry("Update", {"f:spec": {}}, manager="kubectl"), entry("Update", {"f:status": {}}, subresource="status")]
     assert is_adopted(SERVICE, observed(*others))
     assert adoption(SERVICE, observed(*others, entry("Update", {"f:spec": {}})))[0]["value"][:2] == others

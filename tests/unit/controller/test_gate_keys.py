@@ -50,7 +50,7 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def test_digests_are_those_of_the_keys_that_the_runtime_takes_and_say_whose_they_are(process: Process, script: Script) -> None:
+async def test_digests_are_those_of_the_keys_that_the_runtime_accepts_and_name_their_app(process: Process, script: Script) -> None:
     script.on("GET", SOURCE, keys(a="one\n", b=" two ", c="", d=" \n"))
     script.on("POST", THERE, stored({"metadata": {"name": NAME}}))
     await execute(process, APP, WRITE)
@@ -85,7 +85,7 @@ def see(process: Process, config: Manifest, *modifiers: given.Modifier) -> None:
     process.informers.on_watch_event(ROWS, "ADDED", stored(given.stored(given.row_manifest("a", given.live(1, config=config)))))
 
 
-async def test_what_the_gate_has_is_read_once_and_of_private_serverless_apps_alone(process: Process, script: Script) -> None:
+async def test_the_keys_of_the_gate_are_read_once_and_only_for_private_serverless_apps(process: Process, script: Script) -> None:
     script.on("GET", SOURCE, keys(a="one"))
     see(process, given.CONFIG)
     assert (await process.observer.observe(APP)).secrets.gate_keys is None
@@ -106,7 +106,7 @@ async def test_what_the_gate_has_is_read_once_and_of_private_serverless_apps_alo
     assert (await process.observer.observe(APP)).secrets.gate_keys is None, "what may not be read is not absent"
 
 
-async def test_what_the_gate_had_is_read_anew_where_an_app_is_serverless_again(process: Process, script: Script) -> None:
+async def test_the_keys_of_the_gate_are_read_again_if_an_app_is_serverless_again(process: Process, script: Script) -> None:
     """While the App was not serverless its digests were deleted. Without them no pod of the gate would answer for it."""
     script.on("GET", SOURCE, keys(a="one"))
     script.on("GET", f"{THERE}/{NAME}", stored(gate_keys(CHAT, names.GATE_NAMESPACE, "40", {}), 3), missing("secrets", NAME))
@@ -158,7 +158,7 @@ async def test_digests_go_with_their_app_and_with_its_type(process: Process, scr
     assert await swept(process, script, at_gate()) == [NAME]
 
 
-async def test_digests_stay_where_it_is_not_known_that_the_app_is_gone(process: Process, script: Script) -> None:
+async def test_digests_stay_unless_the_app_is_known_to_be_deleted(process: Process, script: Script) -> None:
     process.namespaces = frozenset({given.NAMESPACE})
     assert await swept(process, script, at_gate("elsewhere", "u", "another")) == [], "Apps of that namespace are not read"
     process.denials.note(APPS, given.NAMESPACE, "apps is forbidden")

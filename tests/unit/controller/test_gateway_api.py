@@ -36,7 +36,7 @@ async def test_it_is_not_looked_for_while_it_is_served(process: Process, script:
     assert script.sent == []
 
 
-async def test_api_server_that_does_not_answer_does_not_mean_that_it_is_gone(process: Process, script: Script) -> None:
+async def test_an_unavailable_api_server_does_not_mean_that_the_gateway_api_is_missing(process: Process, script: Script) -> None:
     script.on("GET", PATH, failure(503, "ServiceUnavailable"))
     with pytest.raises(errors.Unavailable):
         await process.gateway_api.require()

@@ -112,7 +112,7 @@ def test_an_approval_concerns_the_app_whose_open_row_it_names(watched: Watched) 
     assert watched.take(APPROVALS, approval_manifest("yes", "a")) == {APP}
 
 
-async def test_a_word_on_what_goes_back_and_is_live_is_heard(process: Process, watched: Watched, script: Script) -> None:
+async def test_a_resumption_of_a_live_rollback_is_observed(process: Process, watched: Watched, script: Script) -> None:
     script.on("GET", at(ROWS), listed())
     approvals_stamped(script, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")
     watched.put(ROWS, given.row_manifest("back", given.live(3, holds={"row": "back", "sequence": 3})))
@@ -163,7 +163,7 @@ def _counting(number: Iterator[int]) -> Callable[[FrameType, str, Any], None]:
     return count
 
 
-def test_of_a_namespace_its_labels_of_ours_are_kept_alone() -> None:
+def test_only_our_labels_of_a_namespace_are_cached() -> None:
     cache = Cache()
     Watched(cache).put(NAMESPACES, namespace_manifest("shop", tier="test"))
     kept = cache.get(NAMESPACES, "", "shop")
@@ -174,7 +174,7 @@ def test_of_a_namespace_its_labels_of_ours_are_kept_alone() -> None:
 # Observed guards.
 
 
-async def test_without_policies_nothing_is_there_and_nothing_is_asked(process: Process, watched: Watched, script: Script) -> None:
+async def test_without_policies_no_guards_are_observed_and_no_request_is_sent(process: Process, watched: Watched, script: Script) -> None:
     watched.put(ROWS, given.row_manifest("live", given.live(1)))
     assert await observed(process) == ObservedGuards()
     assert script.sent == []
@@ -201,7 +201,7 @@ async def test_policies_approvals_and_rejections_of_its_own_are_observed(process
     assert [policy.meta.name for policy in (await observed(process, OTHER)).policies] == ["a", "shops"]
 
 
-async def test_whether_approvals_are_stamped_is_read_once_a_minute_while_one_names_an_open_row(
+async def test_the_stamping_of_approvals_is_read_once_a_minute_while_one_names_an_open_row(
     process: Process, watched: Watched, script: Script
 ) -> None:
     watched.put(ROWS, given.row_manifest("row", given.progressing(1, guards=AWAITS)))
@@ -250,7 +250,7 @@ async def test_a_version_is_live_at_its_source_by_a_row_that_only_scales_it(proc
         assert snapshot.sources.promotions["row"].phase == phase
 
 
-async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(process: Process, watched: Watched, script: Script) -> None:
+async def test_approvals_without_effect_requeue_no_app_and_are_not_observed(process: Process, watched: Watched, script: Script) -> None:
     """Anybody who may create Approvals may create many; purpose Withdraw needs no other right."""
     watched.put(ROWS, given.row_manifest("row", given.with_spec(createdBy="ann"), given.progressing(1, guards=AWAITS)))
     other = "sha256:" + "b" * 64
@@ -299,7 +299,7 @@ async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(pro
         (REJECTIONS, rejection_manifest("r", "v1", given.in_namespace("shop"), workflowHash=5), ""),
     ],
 )
-async def test_what_is_there_and_cannot_be_read_is_unknown_and_not_absent(
+async def test_an_unreadable_policy_is_unknown_and_not_absent(
     process: Process, watched: Watched, script: Script, resource: ApiResource, made: Manifest, says: str
 ) -> None:
     """It concerns this App alone: a policy that visibly selects other namespaces does not make it unknown."""
@@ -373,7 +373,7 @@ async def test_an_operator_of_some_namespaces_asks_for_the_rejection_at_the_sour
     ],
     ids=["no right", "older definitions", "it fails on and on"],
 )
-async def test_what_cannot_be_listed_is_unknown_and_keeps_nobody_from_starting(
+async def test_unlistable_policies_are_unknown_and_the_operator_starts_without_them(
     process: Process, script: Script, monkeypatch: pytest.MonkeyPatch, resource: ApiResource, answer: Any, says: str
 ) -> None:
     monkeypatch.setattr(informers, "FAILS_FOR", SOON * 10)

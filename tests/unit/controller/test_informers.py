@@ -77,7 +77,7 @@ async def test_cluster_without_the_gateway_api_has_no_routes_and_no_error(proces
     assert not process.gateway_api.is_served
 
 
-async def test_routes_that_are_no_longer_served_are_gone(process: Process, script: Script) -> None:
+async def test_routes_of_a_removed_api_leave_the_cache(process: Process, script: Script) -> None:
     empty_cluster(script)
     await process.sync()
     assert process.gateway_api.is_served
@@ -168,7 +168,7 @@ async def test_watch_passes_events_on(process: Process, script: Script) -> None:
     assert [json.loads(line) for line in lines] == [event]
 
 
-async def test_list_that_is_denied_for_a_while_keeps_nobody_waiting(process: Process, script: Script) -> None:
+async def test_a_list_that_is_denied_for_a_while_delays_no_app(process: Process, script: Script) -> None:
     empty_cluster(script)
     path = BY_KIND["NetworkPolicy"].path()
     script.on("GET", APPS.path(), listed(stored(given.app_manifest()), version="7")).on("GET", path, failure(403, "Forbidden", "no right"))

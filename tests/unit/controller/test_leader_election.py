@@ -59,7 +59,7 @@ async def acquire(process: Process) -> None:
     await asyncio.wait_for(process.election.acquire(), SOON)
 
 
-def test_nobody_leads_at_first(process: Process) -> None:
+def test_no_replica_leads_at_first(process: Process) -> None:
     with pytest.raises(LeadershipLost):
         process.election.require_leadership()
 
@@ -135,7 +135,7 @@ async def test_leadership_ends_when_the_lease_was_not_renewed_in_time(process: P
         process.election.require_leadership()
 
 
-async def test_renewal_counts_from_when_it_was_asked_for(process: Process, script: Script) -> None:
+async def test_a_renewal_counts_from_its_request(process: Process, script: Script) -> None:
     script.on("GET", LEASE, passing(process.clock, 8, lease(""))).on("PUT", LEASE, echo)
     await acquire(process)
     process.clock.later(3)
@@ -257,7 +257,7 @@ async def test_a_follower_takes_a_lease_in_the_moment_in_which_it_expires(client
     assert time.monotonic() - began >= 1
 
 
-async def test_a_follower_that_hears_nothing_asks(client: Client, script: Script) -> None:
+async def test_a_follower_without_events_reads_the_lease(client: Client, script: Script) -> None:
     """A hanging watch does not report a release, and a leader would have renewed long before."""
     follower = Follower(client, script, Timing(retry_period=0.05))
     script.on("GET", LEASE, lease(OTHER), lease(OTHER), lease(OTHER), lease("", "2")).on("PUT", LEASE, echo)
@@ -355,7 +355,7 @@ async def test_a_write_that_is_not_answered_is_given_up_in_time(client: Client, 
 
 
 @pytest.mark.parametrize(("serves", "is_told"), [("team-b", True), (leader.EVERYWHERE, True), ("team-a", False), (None, False)])
-async def test_a_replica_that_waits_for_one_that_serves_other_namespaces_says_so(
+async def test_a_replica_that_waits_for_one_of_other_namespaces_reports_it(
     client: Client, script: Script, caplog: pytest.LogCaptureFixture, serves: str | None, is_told: bool
 ) -> None:
     held = lease(OTHER)

@@ -43,14 +43,14 @@ def log(lines: Lines) -> Iterator[logging.Logger]:
     made.removeHandler(lines)
 
 
-def test_line_is_said_once_and_counted_once_a_minute(log: logging.Logger, lines: Lines, clock: Clock) -> None:
+def test_a_repeated_line_is_logged_once_and_counted_once_a_minute(log: logging.Logger, lines: Lines, clock: Clock) -> None:
     for _ in range(200):
         log.warning("%s cannot be watched: %s", "pods", "refused")
         clock.later(1)
     assert lines.said == ["pods cannot be watched: refused", *["pods cannot be watched: refused (60 times in 60 s)"] * 3]
 
 
-def test_change_is_said_at_once(log: logging.Logger, lines: Lines) -> None:
+def test_a_changed_line_is_logged_at_once(log: logging.Logger, lines: Lines) -> None:
     for message in ("refused", "refused", "forbidden", "refused", "forbidden"):
         log.warning("pods cannot be watched: %s", message)
     assert lines.said == ["pods cannot be watched: refused", "pods cannot be watched: forbidden"]
@@ -66,7 +66,7 @@ def test_stack_trace_is_shown_once(log: logging.Logger, lines: Lines, clock: Clo
     assert [line.count("Traceback") for line in lines.said] == [1, 0, 0]
 
 
-def test_line_about_each_of_a_thousand_apps_is_said_of_a_few(log: logging.Logger, lines: Lines, clock: Clock) -> None:
+def test_a_line_about_each_of_a_thousand_apps_is_logged_for_a_few(log: logging.Logger, lines: Lines, clock: Clock) -> None:
     for number in range(1000):
         log.warning("App %s: no answer", number)
     assert len(lines.said) == KINDS_MAX
@@ -75,7 +75,7 @@ def test_line_about_each_of_a_thousand_apps_is_said_of_a_few(log: logging.Logger
     assert lines.said[-1] == f"App 1000: no answer (and {1000 - KINDS_MAX} more such lines before, not shown)"
 
 
-def test_what_is_no_warning_is_said_each_time(log: logging.Logger, lines: Lines) -> None:
+def test_a_line_below_a_warning_is_logged_each_time(log: logging.Logger, lines: Lines) -> None:
     for _ in range(3):
         log.info("leading")
     assert lines.said == ["leading"] * 3

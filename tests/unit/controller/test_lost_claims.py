@@ -60,7 +60,7 @@ def claim(host: str) -> Manifest:
     return {"metadata": {"name": names.claim(host), "uid": "c", "resourceVersion": "1"}}
 
 
-async def test_each_hostname_that_is_served_and_that_nobody_has_claimed_is_the_oldest_routes(process: Process, script: Script) -> None:
+async def test_each_served_and_unclaimed_hostname_goes_to_the_oldest_route(process: Process, script: Script) -> None:
     for number, host in enumerate(HOSTS):
         serves(process, f"app-{number}", host)
         serves(process, f"late-{number}", host, NEW)
@@ -77,7 +77,7 @@ async def test_each_hostname_that_is_served_and_that_nobody_has_claimed_is_the_o
     assert "another App has served it for a shorter time" in events[0]["message"]
 
 
-async def test_where_none_is_lost_one_list_is_all(process: Process, script: Script) -> None:
+async def test_one_list_is_enough_if_no_claim_is_lost(process: Process, script: Script) -> None:
     for number, host in enumerate(HOSTS):
         serves(process, f"app-{number}", host)
     script.on("GET", PATH, listed(*map(claim, HOSTS)))
@@ -122,7 +122,7 @@ async def test_a_claim_that_another_makes_at_this_moment_is_theirs(process: Proc
     assert process.claims.is_read
 
 
-async def test_one_that_nobody_answers_for_is_made_at_the_next_look(process: Process, script: Script) -> None:
+async def test_a_claim_without_a_response_is_created_by_the_next_search(process: Process, script: Script) -> None:
     serves(process, given.NAME, HOSTS[0])
     script.on("POST", PATH, failure(503, "ServiceUnavailable"), NAMED)
     await process.lead()

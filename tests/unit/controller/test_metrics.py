@@ -116,7 +116,7 @@ async def test_each_app_has_one_series_of_what_it_serves_while_this_replica_lead
     assert sample(process, "dynamiq_leader") == 0, "it did not renew its lease"
 
 
-async def test_what_waits_is_counted_once_and_as_old_as_what_it_waits_since() -> None:
+async def test_a_queued_key_is_counted_once_and_aged_from_its_first_change() -> None:
     queue = WorkQueue[str]()
     assert (queue.depth, queue.oldest) == (0, 0)
     queue.add_low(["a", "b"])

@@ -82,7 +82,7 @@ async def until_notified(receiver: Receiver, count: int) -> None:
     await until(f"{count} are told", lambda: len(receiver.got) >= count)
 
 
-async def test_what_was_done_is_told_and_what_failed_is_told_once_it_is_done(process: Process, script: Script, receiver: Receiver) -> None:
+async def test_an_operation_is_notified_after_it_succeeded(process: Process, script: Script, receiver: Receiver) -> None:
     await process.lead()
     script.on("POST", at(EVENTS), stored({"metadata": {"name": "any"}}))
     script.on("PATCH", at(ROWS, "a"), failure(409, "Conflict"), stored(given.row_manifest("a", given.failed(1)), 9))
@@ -120,7 +120,7 @@ async def test_a_changed_secret_counts_within_a_minute(process: Process, script:
         await until_notified(other, 1)
 
 
-async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_it(
+async def test_the_lease_has_the_time_of_the_last_notification_without_an_own_request(
     process: Process, script: Script, receiver: Receiver
 ) -> None:
     await process.lead()
@@ -137,7 +137,9 @@ async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_i
     assert Mark.of(process.election.annotations[names.TOLD_ANNOTATION]) is not None
 
 
-async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(process: Process, script: Script, receiver: Receiver) -> None:
+async def test_the_next_leader_sends_the_unsent_notifications_of_the_former_one(
+    process: Process, script: Script, receiver: Receiver
+) -> None:
     """A row that went live is in the cache. A failed one is not: its App's status names it."""
     now = process.client.now()
     _two_rows(process, script, now - timedelta(seconds=90), now - timedelta(seconds=30))
@@ -150,9 +152,7 @@ async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(proce
     )
 
 
-async def test_a_note_that_nobody_has_kept_up_for_weeks_does_not_bring_back_weeks(
-    process: Process, script: Script, receiver: Receiver
-) -> None:
+async def test_a_note_that_is_weeks_old_repeats_no_notification(process: Process, script: Script, receiver: Receiver) -> None:
     """An older operator, which notifies nobody, led meanwhile."""
     now = process.client.now()
     _two_rows(process, script, now - timedelta(days=20), now - timedelta(days=10))
@@ -179,7 +179,7 @@ def _row(name: str, modify: given.Modifier, ended: datetime) -> dict[str, Any]:
     return given.row_manifest(name, modify, later)
 
 
-async def test_a_lease_of_before_or_with_anything_else_in_it_is_no_reason_to_tell_anew(process: Process, script: Script) -> None:
+async def test_a_lease_with_no_note_or_an_invalid_one_repeats_no_notification(process: Process, script: Script) -> None:
     await process.lead()
     for said in ({}, {names.TOLD_ANNOTATION: "soon"}, {names.TOLD_ANNOTATION: "2026-01-01T00:00:00Z many"}):
         process.notifier.begin(said)
@@ -199,7 +199,7 @@ async def test_the_end_waits_for_what_is_quick_and_not_for_what_hangs(process: P
         await process.notifier.close()
 
 
-async def test_a_missing_secret_is_said_without_anything_in_it_and_delivered_once_it_is_there(
+async def test_a_missing_secret_is_logged_without_contents_and_delivery_follows_when_it_exists(
     process: Process, script: Script, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     await process.lead()

@@ -38,12 +38,12 @@ EVERYTHING = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
 
 @pytest.mark.parametrize("address", INTERNET)
-def test_the_internet_may_be_told(address: str) -> None:
+def test_public_addresses_may_be_notified(address: str) -> None:
     assert not Allowed().refusal(address)
 
 
 @pytest.mark.parametrize("address", ALWAYS_REFUSED)
-def test_what_is_link_local_or_nobodys_is_refused_whatever_is_allowed(address: str) -> None:
+def test_link_local_and_reserved_addresses_are_always_refused(address: str) -> None:
     assert Allowed().refusal(address)
     assert Allowed(EVERYTHING).refusal(address)
 

@@ -102,7 +102,7 @@ async def test_a_redirect_is_an_answer_and_is_not_followed(receiver: Receiver) -
         assert (error.reason, error.again, elsewhere.got) == (Lost.REFUSED, False, [])
 
 
-async def test_a_proxy_of_the_environment_is_not_asked(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_of_the_environment_is_ignored(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     async with receiving(Receiver(), "127.0.0.3") as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.3:{proxy.port}")
@@ -110,14 +110,14 @@ async def test_a_proxy_of_the_environment_is_not_asked(receiver: Receiver, monke
         assert (len(receiver.got), proxy.got) == (1, [])
 
 
-async def test_a_private_network_is_told_only_where_a_setting_names_it(receiver: Receiver) -> None:
+async def test_a_private_network_is_notified_only_if_a_setting_names_it(receiver: Receiver) -> None:
     url = f"http://hooks.example.com:{receiver.port}/"
     assert (await refused(url, Names(["127.0.0.2"]), networks=())).reason is Lost.FORBIDDEN
     await post(Target(URL(url)), Names(["127.0.0.2"]))
 
 
 @pytest.mark.parametrize("port", [22, 6443, 10250, 2379])
-async def test_the_internet_is_told_at_ports_of_the_web_alone(port: int) -> None:
+async def test_public_addresses_are_notified_at_web_ports_only(port: int) -> None:
     error = await refused(f"https://hooks.example.com:{port}/", Names(["93.184.216.34"]))
     assert (error.reason, str(port) in str(error)) == (Lost.FORBIDDEN, True)
 
@@ -125,7 +125,7 @@ async def test_the_internet_is_told_at_ports_of_the_web_alone(port: int) -> None
 @pytest.mark.parametrize(
     ("status", "again"), [(500, True), (503, True), (429, True), (408, True), (400, False), (404, False), (410, False)]
 )
-async def test_what_may_pass_is_tried_again_and_a_refusal_is_not(status: int, again: bool, receiver: Receiver) -> None:
+async def test_a_temporary_failure_is_retried_and_a_refusal_is_not(status: int, again: bool, receiver: Receiver) -> None:
     receiver.answer = saying(status=status)
     error = await refused(f"http://127.0.0.2:{receiver.port}/")
     assert (error.again, str(status) in str(error)) == (again, True)
@@ -140,7 +140,7 @@ async def test_an_answer_without_end_is_not_read(receiver: Receiver) -> None:
     assert len(receiver.got) == 1
 
 
-async def test_a_name_that_is_none_is_said_without_it() -> None:
+async def test_an_unresolvable_name_is_not_in_its_error() -> None:
     def fails(host: str, port: int) -> Sequence[str]:
         raise OSError(f"no address of {host}")
 

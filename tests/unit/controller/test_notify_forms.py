@@ -89,7 +89,7 @@ def test_a_long_text_is_cut_and_no_escape_within_it() -> None:
     assert len(body) < 3000
 
 
-def test_a_secret_says_where_to_and_by_which_key() -> None:
+def test_a_secret_has_the_url_and_the_key() -> None:
     target = target_of(secret(url="https://hooks.example.com/x?y=1#z\n", key=KEY + b"\n"), plain_http=False)
     assert (str(target.url), target.key) == ("https://hooks.example.com/x?y=1", KEY)
     assert target_of(secret(url="http://hooks.example.com/"), plain_http=True).key is None
@@ -113,14 +113,14 @@ def test_a_secret_says_where_to_and_by_which_key() -> None:
         ({"url": "https://hooks.example.com/", "ca": "none"}, "certificate"),
     ],
 )
-def test_a_secret_that_cannot_be_used_says_why_and_not_what_is_in_it(data: dict[str, str], why: str) -> None:
+def test_an_unusable_secret_is_reported_without_its_content(data: dict[str, str], why: str) -> None:
     with pytest.raises(UnusableError, match=why) as refused:
         target_of(secret(**data), plain_http=False)
     assert "example" not in str(refused.value)
     assert "t0psecret" not in str(refused.value)
 
 
-def test_who_hears_of_a_namespace_is_told_once_though_several_policies_name_it() -> None:
+def test_a_sink_of_several_policies_is_notified_once() -> None:
     def policy(name: str, *sinks: dict[str, str]) -> DeployPolicy:
         return DeployPolicy.of({"metadata": {"name": name}, "spec": {"namespaceSelector": {}, "notifications": list(sinks)}})
 

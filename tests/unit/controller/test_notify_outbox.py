@@ -76,7 +76,7 @@ def sent(registry: CollectorRegistry, name: str) -> float:
     return registry.get_sample_value("dynamiq_notifications_sent_total", {"sink": name}) or 0.0
 
 
-async def test_what_becomes_of_an_app_is_told_in_its_order_and_once(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
+async def test_notifications_of_an_app_are_sent_in_order_and_once(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
     for number in range(20):
         outbox.add([sink("a"), sink("b")], notified(number))
         outbox.add([sink("a")], notified(number))  # as after a plan that was made twice
@@ -96,7 +96,7 @@ async def test_a_sink_that_hangs_holds_up_no_other(outbox: Outbox, sinks: Sinks)
     assert outbox.count == 0
 
 
-async def test_what_was_told_is_not_told_again_by_one_that_leads_again_and_what_was_dropped_is(outbox: Outbox, sinks: Sinks) -> None:
+async def test_a_replica_that_leads_again_repeats_only_dropped_notifications(outbox: Outbox, sinks: Sinks) -> None:
     outbox.add([sink("a")], notified(1))
     await outbox.flushed(5)
     sinks.hangs = {"a"}
@@ -109,7 +109,7 @@ async def test_what_was_told_is_not_told_again_by_one_that_leads_again_and_what_
     assert sinks.got["a"] == ["id-chat-1", "id-chat-2"]
 
 
-async def test_what_fails_for_a_while_is_tried_again_before_what_came_after_it(outbox: Outbox, sinks: Sinks) -> None:
+async def test_a_failed_notification_is_retried_before_later_ones(outbox: Outbox, sinks: Sinks) -> None:
     failures = iter([NotDeliveredError(Lost.STATUS, "it answered 503")] * 3)
     sinks.says = lambda _sink, _notification: next(failures, None)
     for number in range(3):
@@ -119,7 +119,7 @@ async def test_what_fails_for_a_while_is_tried_again_before_what_came_after_it(o
     assert sinks.tried.count("id-chat-0") == 4
 
 
-async def test_what_is_refused_is_counted_and_not_tried_again(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
+async def test_a_refused_notification_is_counted_and_not_retried(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
     sinks.says = lambda _sink, _notification: NotDeliveredError(Lost.REFUSED, "it answered 404", again=False)
     outbox.add([sink("a")], notified(1))
     await outbox.flushed(5)
@@ -141,7 +141,7 @@ async def test_after_a_time_it_is_given_up_with_why_it_failed_last_and_so_is_wha
     assert set(sinks.tried) == {"id-chat-0"}, "what is too late is not tried: it would take its time for each"
 
 
-async def test_there_is_room_for_so_many_and_what_is_beyond_is_counted(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
+async def test_the_outbox_is_bounded_and_counts_what_it_drops(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
     sinks.hangs = {f"dead-{number}" for number in range(10)}
     for number in range(OF_SINK_MOST + 7):
         outbox.add([sink("dead-0")], notified(number, f"app-{number}"))
@@ -196,7 +196,7 @@ async def got_after(outbox: Outbox, sinks: Sinks, name: str, again: list[Notific
     return sinks.got.get(name, [])
 
 
-async def test_sinks_beyond_a_number_are_not_told_and_that_is_counted(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
+async def test_sinks_beyond_the_limit_are_not_notified_and_counted(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
     names = [f"sink-{number}" for number in range(SINKS_MOST + 1)]
     sinks.hangs = set(names)
     outbox.add(map(sink, names), notified(1))
@@ -227,7 +227,7 @@ async def test_every_reason_has_its_series_before_anything_is_lost(outbox: Outbo
     ), "an alert on an increase needs the series from the start"
 
 
-async def test_a_slow_sink_is_told_of_every_namespace_in_turn(outbox: Outbox, sinks: Sinks, clock: Clock) -> None:
+async def test_a_slow_sink_gets_each_namespace_in_turn(outbox: Outbox, sinks: Sinks, clock: Clock) -> None:
     """A sink with hundreds of another namespace's notifications would otherwise delay these until they expire."""
     sinks.says = lambda _sink, _notification: clock.later(1)
     for number in range(400):

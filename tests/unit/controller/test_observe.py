@@ -129,7 +129,7 @@ async def test_snapshot_has_what_the_watches_reported(process: Process) -> None:
     assert snapshot.children.flows == {given.flow_hash("v1")}
 
 
-async def test_pods_runs_and_callers_are_told_apart(process: Process) -> None:
+async def test_pods_runs_and_callers_are_distinguished(process: Process) -> None:
     cache(process, APPS, given.app_manifest())
     pod: Manifest = {"kind": "Pod", "spec": {"containers": [{"image": "i"}]}}
     labels = names.labels(given.NAME)
@@ -147,7 +147,7 @@ async def test_pods_runs_and_callers_are_told_apart(process: Process) -> None:
 # Reads without the cache.
 
 
-async def test_what_an_evaluation_says_is_its_own_pods_word(process: Process) -> None:
+async def test_the_result_of_an_evaluation_comes_from_its_own_pod(process: Process) -> None:
     """A pod may have any name and label: only its owner, the Job of the right name, identifies it."""
     cache(process, APPS, given.app_manifest())
     labels = {**names.labels(given.NAME), names.VERIFICATION_LABEL: "row"}
@@ -343,9 +343,7 @@ def hindered(process: Process, reason: ProblemReason, kind: str = "Service") -> 
 
 
 @pytest.mark.parametrize("reason", [ProblemReason.DENIED, ProblemReason.REFUSED])
-async def test_what_was_refused_is_said_all_along_and_tried_again_with_backoff_without_an_end(
-    process: Process, reason: ProblemReason
-) -> None:
+async def test_a_refused_child_stays_reported_and_is_retried_with_backoff_for_ever(process: Process, reason: ProblemReason) -> None:
     """A webhook, a quota or a right may have changed since."""
     cache(process, APPS, given.app_manifest())
     waited: list[float] = []
@@ -425,7 +423,7 @@ async def test_row_that_cannot_be_read_holds_up_what_restores_it_and_nothing_els
     assert list(snapshot.sources.unknown) == [("Deployment", "c")]
 
 
-async def test_problems_of_what_nobody_asks_for_any_more_are_forgotten(process: Process, script: Script) -> None:
+async def test_problems_of_children_that_are_no_longer_desired_are_dropped(process: Process, script: Script) -> None:
     """Users choose these names, such as those of triggers, and may change them again and again."""
     cache(process, APPS, given.app_manifest(given.with_spec(access={"type": "public"})))
     state = process.states.of(("demo", given.NAME))

@@ -30,7 +30,7 @@ async def swept(process: Process, script: Script) -> list[str]:
     return [sent.path.rpartition("/")[2] for sent in script.sent if sent.method == "DELETE"]
 
 
-async def test_words_on_rows_that_are_not_there_end_and_the_historys_stay(process: Process, script: Script) -> None:
+async def test_approvals_of_missing_rows_are_deleted_and_those_of_the_history_stay(process: Process, script: Script) -> None:
     add_approval(process, script, "flood-1", "never")
     add_approval(process, script, "flood-2", "never")
     add_approval(process, script, "of-waiting", "waiting")
@@ -43,7 +43,7 @@ async def test_words_on_rows_that_are_not_there_end_and_the_historys_stay(proces
     assert at(ROWS, "to-come") not in [sent.path for sent in script.sent], "a backup may bring words first"
 
 
-async def test_what_cannot_be_looked_for_is_not_taken_for_gone(process: Process, script: Script) -> None:
+async def test_a_row_that_cannot_be_read_does_not_count_as_missing(process: Process, script: Script) -> None:
     add_approval(process, script, "yes", "row")
     script.on("GET", at(ROWS, "row"), failure(403, "Forbidden", "no right"))
     assert await swept(process, script) == []

@@ -131,7 +131,7 @@ async def test_process_waits_for_the_crds_and_can_be_stopped_meanwhile(script: S
     assert not any(sent.path == LEASE for sent in script.sent if sent.method != "GET"), "a replica that knows nothing does not lead"
 
 
-async def test_metrics_say_who_leads_and_are_gone_with_the_process(script: Script, tmp_path: Path) -> None:
+async def test_metrics_show_the_leader_and_end_with_the_process(script: Script, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/metrics"
 
     def said() -> str | None:

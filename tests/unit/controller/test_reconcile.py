@@ -133,7 +133,7 @@ def keep_status(script: Script, app: dict[str, Any]) -> None:
     script.on("PATCH", APP_STATUS, lambda sent: stored(app, next(version), **sent.body["status"]))
 
 
-async def test_app_that_cannot_be_read_says_so_once_and_keeps_what_else_it_says(leading: Process, script: Script) -> None:
+async def test_an_unreadable_app_reports_it_once_and_keeps_its_other_status(leading: Process, script: Script) -> None:
     ready = {"type": "Ready", "status": "True", "reason": "Serving", "message": "v1 is live", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     app = given.app_manifest(given.with_spec(workflow=7), given.with_status(conditions=[ready], live={"row": "a"}))
     keep_status(script, app)
@@ -152,7 +152,7 @@ async def test_app_that_cannot_be_read_says_so_once_and_keeps_what_else_it_says(
     assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Pending", "its rows wait"
 
 
-async def test_an_error_of_the_operator_is_said_once_with_a_reference_that_the_log_has(
+async def test_an_error_of_the_operator_is_reported_once_with_a_reference_into_the_log(
     leading: Process, script: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The snapshot itself fails, so the condition does not come from a plan."""
@@ -239,7 +239,7 @@ async def test_words_that_differ_each_time_are_not_written_each_time(leading: Pr
     assert len(script.bodies("PATCH", APP_STATUS)) == 2, "after a minute it is said as it is by then"
 
 
-async def test_what_is_done_in_vain_again_and_again_is_done_less_and_less(
+async def test_an_operation_that_is_reverted_each_time_is_repeated_less_and_less_often(
     leading: Process, script: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another controller or a webhook reverses each write: every such App would otherwise cost a write a second for ever."""

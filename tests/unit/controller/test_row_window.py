@@ -30,14 +30,14 @@ def test_few_rows_are_all_looked_at() -> None:
     assert (sorted(named(window)), window.more) == (["live", "new", "rolling", "waiting"], False)
 
 
-def test_of_very_many_new_rows_the_oldest_come_first_and_of_one_second_in_natural_order() -> None:
+def test_the_oldest_of_many_new_rows_come_first_and_those_of_one_second_in_natural_order() -> None:
     rows = [row(f"r{number}", created=number // 100) for number in range(10_000)]
     window = row_window.of_app(shuffled(rows))
     assert named(window) == [f"r{number}" for number in range(ROWS_MOST)]
     assert window.more
 
 
-def test_of_very_many_that_wait_the_oldest_and_the_newest_are_looked_at() -> None:
+def test_the_oldest_and_the_newest_of_many_waiting_rows_are_read() -> None:
     for stage in (given.numbered, given.pinned, given.failed):
         rows = [row(f"r{number}", stage(number)) for number in range(1, 1001)]
         window = row_window.of_app(shuffled(rows))
@@ -58,7 +58,7 @@ def test_rows_that_may_not_be_written_hold_up_no_others() -> None:
     assert not window.more
 
 
-def test_without_an_app_rows_are_told_so_one_after_the_other_and_the_oldest_are_given_up_first() -> None:
+def test_without_an_app_rows_get_their_status_in_turn_and_the_oldest_are_given_up_first() -> None:
     waits: dict[str, Any] = {"conditions": [{"type": "Succeeded", "status": "Unknown"}]}
     gone: dict[str, Any] = {"conditions": [{"type": "Succeeded", "status": "False"}]}
     silent = [row(f"new{number}", created=5000 + number) for number in range(100)]

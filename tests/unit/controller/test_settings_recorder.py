@@ -89,7 +89,7 @@ async def test_the_first_record_is_made_and_noted(process: Process, script: Scri
     assert noted["metadata"]["resourceVersion"] == "100", "an App that somebody wrote meanwhile is looked at again"
 
 
-async def test_what_has_been_recorded_asks_nothing(process: Process, script: Script) -> None:
+async def test_recorded_settings_cost_no_request(process: Process, script: Script) -> None:
     """A restart costs no request for such Apps, however many there are."""
     await process.lead()
     assert await see(process, app_manifest(3, recorded=3)) is None
@@ -168,7 +168,7 @@ async def test_the_key_is_made_once(process: Process, script: Script) -> None:
     assert len(script.bodies("POST", SECRETS.path(SYSTEM))) == 1
 
 
-async def test_of_two_that_make_the_key_the_first_counts(process: Process, script: Script) -> None:
+async def test_the_first_of_two_created_keys_counts(process: Process, script: Script) -> None:
     await process.lead()
     other = {**SECRET, "data": {"key": base64.b64encode(b"o" * 32).decode()}}
     script.on("GET", KEY_PATH, failure(404, "NotFound"), other).on("POST", SECRETS.path(SYSTEM), failure(409, "AlreadyExists"))
@@ -177,7 +177,7 @@ async def test_of_two_that_make_the_key_the_first_counts(process: Process, scrip
 
 
 @pytest.mark.parametrize("data", [{}, {"key": "no base64!"}, {"key": base64.b64encode(b"short").decode()}])
-async def test_a_secret_that_holds_no_key_is_said_and_nothing_is_recorded_by_it(
+async def test_a_secret_without_a_key_is_logged_and_nothing_is_recorded(
     process: Process, script: Script, caplog: pytest.LogCaptureFixture, data: dict[str, str]
 ) -> None:
     await process.lead()
@@ -187,14 +187,14 @@ async def test_a_secret_that_holds_no_key_is_said_and_nothing_is_recorded_by_it(
     assert "dynamiq-settings-key in namespace dynamiq-system has no key" in caplog.text
 
 
-async def test_a_key_that_may_not_be_read_is_said(process: Process, script: Script, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unreadable_key_is_logged(process: Process, script: Script, caplog: pytest.LogCaptureFixture) -> None:
     await process.lead()
     script.on("GET", KEY_PATH, failure(403, "Forbidden", "secrets is forbidden"))
     assert await see(process, app_manifest(1)) == 60
     assert "Secret dynamiq-settings-key in namespace dynamiq-system: secrets is forbidden" in caplog.text
 
 
-async def test_an_app_that_is_gone_by_then_holds_up_no_other(process: Process, script: Script) -> None:
+async def test_an_app_that_was_deleted_meanwhile_blocks_no_other(process: Process, script: Script) -> None:
     await process.lead()
     script.on("PATCH", STATUS, failure(404, "NotFound"))
     assert await see(process, app_manifest(1)) is None
@@ -204,7 +204,7 @@ def in_shop() -> Manifest:
     return {**app_manifest(1), "metadata": {**app_manifest(1)["metadata"], "namespace": "shop", "uid": "o"}}
 
 
-async def test_where_records_may_not_be_read_it_is_tried_again_later(process: Process, script: Script) -> None:
+async def test_unreadable_records_are_tried_again_later(process: Process, script: Script) -> None:
     """It may happen to an operator that is newer than its rights. A tenant's quota delays no Apps of others."""
     await process.lead()
     elsewhere = in_shop()
@@ -279,7 +279,7 @@ async def test_a_record_of_an_app_that_had_this_name_before_is_waited_for(proces
     assert script.bodies("PATCH", STATUS) == []
 
 
-async def test_records_of_a_backup_are_gone_on_with_and_get_their_owner(process: Process, script: Script) -> None:
+async def test_records_of_a_backup_are_continued_and_get_their_owner(process: Process, script: Script) -> None:
     await process.lead()
     restored = change_of(app_manifest(5, hostname="a.test"))
     del restored["metadata"]["ownerReferences"]
@@ -291,9 +291,7 @@ async def test_records_of_a_backup_are_gone_on_with_and_get_their_owner(process:
 
 
 @pytest.mark.parametrize("now", [failure(404, "NotFound"), {**app_manifest(1), "metadata": {"name": given.NAME, "uid": "another"}}])
-async def test_records_of_a_backup_do_not_become_those_of_an_app_that_is_gone(
-    process: Process, script: Script, now: Reply | Manifest
-) -> None:
+async def test_records_of_a_backup_get_no_deleted_owner(process: Process, script: Script, now: Reply | Manifest) -> None:
     """They would be deleted with that App, and the App of the backup would have none."""
     await process.lead()
     restored = change_of(app_manifest(5, hostname="a.test"))

@@ -23,7 +23,7 @@ async def most_at_once(turns: Turns, namespace: str, *, backlog: bool = False) -
     return most
 
 
-async def test_a_namespace_alone_waits_for_nobody() -> None:
+async def test_a_single_namespace_does_not_wait() -> None:
     assert await most_at_once(Turns(), "a") == 10
 
 
@@ -34,7 +34,7 @@ async def test_beside_another_namespace_few_are_sent_at_a_time() -> None:
     assert await most_at_once(turns, "busy") == AT_A_TIME
 
 
-async def test_of_a_backlog_one_is_sent_at_a_time_and_another_namespace_does_not_wait_for_it() -> None:
+async def test_a_backlog_is_sent_one_by_one_and_delays_no_other_namespace() -> None:
     turns = Turns()
     assert await most_at_once(turns, "busy", backlog=True) == 1
     async with turns.turn("busy", backlog=True):

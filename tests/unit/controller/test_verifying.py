@@ -98,7 +98,7 @@ async def asking(client: Client, script: Script, pods: Pods) -> AsyncIterator[As
         yield Asking(reader, port, client, news)
 
 
-async def test_each_case_is_asked_as_often_as_it_says(asking: Asking, pods: Pods) -> None:
+async def test_each_case_is_called_as_often_as_it_repeats(asking: Asking, pods: Pods) -> None:
     asking.ask({**CASE, "repeat": 20}, {**CASE, "name": "other", "input": '{"q": 2}'})
     assert asking.found.progress is not None
     assert asking.found.progress.digest == hashlib.sha256(KEY.encode()).hexdigest()
@@ -107,7 +107,7 @@ async def test_each_case_is_asked_as_often_as_it_says(asking: Asking, pods: Pods
     assert sorted(json.dumps(each) for each in pods.asked) == ['{"input": {"q": "how much?"}}'] * 20 + ['{"input": {"q": 2}}']
 
 
-async def test_nothing_is_asked_of_pods_that_have_not_heard_of_the_key(asking: Asking, pods: Pods) -> None:
+async def test_pods_that_do_not_know_the_key_are_not_called(asking: Asking, pods: Pods) -> None:
     pods.knows = 403
     asking.ask(CASE)
     await soon(lambda: asking.found.progress is not None and "has not heard of the key" in asking.found.progress.problem)
@@ -121,7 +121,7 @@ async def test_a_runtime_that_knows_no_verification_fails_it_with_that_sentence(
     assert await asking.fails(CASE) == "deploy on a newer Runtime: that of pod chat-1 has no smoke tests"
 
 
-async def test_a_wrong_answer_is_told_with_its_case_input_and_what_was_expected(asking: Asking, pods: Pods) -> None:
+async def test_a_wrong_answer_is_reported_with_its_case_its_input_and_the_expectation(asking: Asking, pods: Pods) -> None:
     async def flaky(number: int) -> web.StreamResponse:
         if number > 20:
             await asyncio.Event().wait()  # until nobody asks any more: else all may be answered before one answer is read
@@ -148,7 +148,7 @@ async def test_an_error_and_a_late_answer_fail_it(asking: Asking, pods: Pods) ->
     assert said.failure.endswith('expected an answer that contains "42" within 1 s; got no answer within 1 s')
 
 
-async def test_a_pod_that_is_busy_or_answers_nothing_is_asked_again(asking: Asking, pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_busy_or_silent_pod_is_called_again(asking: Asking, pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "PAUSE", 0.01)
 
     async def busy(number: int) -> web.StreamResponse:
@@ -177,7 +177,7 @@ async def test_no_message_shows_what_is_secret(asking: Asking, pods: Pods, scrip
     assert said.failure.endswith("; got [redacted]"), "where secrets cannot be read, nobody knows what of it is one"
 
 
-async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking, pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_smoke_test_is_cancelled_at_once_for_another_row(asking: Asking, pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "REPORT_PERIOD", 0.0)
     never, cancelled = asyncio.Event(), asyncio.Event()
 
@@ -226,7 +226,7 @@ def a_secret(key: str) -> Manifest:
     return {"metadata": {"name": "judge"}, "data": {"key": base64.b64encode(key.encode()).decode()}}
 
 
-async def test_the_pods_are_asked_once_the_secret_of_a_jobs_key_is_made(asking: Asking, pods: Pods, script: Script) -> None:
+async def test_pods_are_called_after_the_secret_of_the_jobs_key_was_created(asking: Asking, pods: Pods, script: Script) -> None:
     made = Made(asking)
     script.on("POST", at(SECRETS), a_secret(KEY))
     asking.ask(CASE, job="judge")
@@ -270,7 +270,7 @@ async def test_with_a_job_that_is_made_again_its_key_is_another_and_the_time_goe
     assert (asking.found.key, asking.found.offered) == ("", "")
 
 
-async def test_what_was_begun_by_another_operator_ends_when_that_said(asking: Asking) -> None:
+async def test_a_smoke_test_of_another_operator_keeps_its_start(asking: Asking) -> None:
     asking.ask(CASE, began=given.NOW)
     assert asking.found.progress is not None
     assert asking.found.progress.since == given.NOW
@@ -284,7 +284,7 @@ async def told(asking: Asking, word: str, uid: str = "judge") -> str:
     return found.pod.message
 
 
-async def test_the_message_of_a_job_shows_nothing_secret(asking: Asking, script: Script) -> None:
+async def test_the_message_of_a_job_shows_no_secret(asking: Asking, script: Script) -> None:
     asking.app = given.an_app(given.with_spec(variables=[{"name": "MODEL_KEY", "secret": {"name": "model", "key": "key"}}]))
     asking.found.offered = KEY
     data = {"key": base64.b64encode(b"sk-very-secret").decode()}
@@ -298,7 +298,7 @@ async def test_the_message_of_a_job_shows_nothing_secret(asking: Asking, script:
     assert termination_message.score_and_message(await told(asking, '{"score": 0.5, "message": "sk-very-secret!"}')) == (0.5, "[redacted]")
 
 
-async def test_where_runs_are_redacted_a_job_s_message_is_hidden(asking: Asking) -> None:
+async def test_the_message_of_a_job_is_hidden_if_runs_are_redacted(asking: Asking) -> None:
     asking.app = given.an_app(given.with_spec(runs={"content": True, "redact": {"fields": ["iban"]}}))
     assert termination_message.score_and_message(await told(asking, '{"score": 0.5, "message": "DE123"}')) == (0.5, "[redacted]")
 

@@ -126,7 +126,7 @@ async def test_the_namespace_of_which_the_fewest_apps_are_worked_on_is_next() ->
     assert await asyncio.wait_for(queue.get(), IN_TIME) == ("quiet", "app")
 
 
-async def test_what_changes_while_a_reconcile_fails_does_not_wait_for_its_backoff() -> None:
+async def test_a_change_during_a_failing_reconcile_does_not_wait_for_its_backoff() -> None:
     queue = WorkQueue[str]()
     queue.add("a")
     for _ in range(12):  # its backoff is half a minute by now
@@ -150,7 +150,7 @@ async def test_moments_that_were_moved_forward_again_and_again_are_not_kept() ->
     assert await take(queue) == "soon"
 
 
-async def test_what_changed_waits_for_few_of_those_of_a_low_priority() -> None:
+async def test_a_changed_key_waits_for_few_keys_of_low_priority() -> None:
     queue = WorkQueue[str]()
     queue.add_low(f"old-{number}" for number in range(100))
     assert (await take(queue)).startswith("old")
@@ -171,7 +171,7 @@ async def test_those_of_a_low_priority_come_however_much_changes() -> None:
     assert seen == {"busy", "old", "older"}
 
 
-async def test_what_was_reconciled_meanwhile_needs_no_look_of_a_low_priority() -> None:
+async def test_a_key_that_was_reconciled_meanwhile_leaves_the_low_priority() -> None:
     queue = WorkQueue[str]()
     queue.add("a")
     queue.add_low(["a"])

@@ -10,7 +10,7 @@ from tests.support import factories as given
 JOB = VerifyJob(image="registry.test/judge:1", command=("judge",), args=("--least=0.9",))
 
 
-def test_it_runs_as_nobody_with_nothing_and_no_service_selects_it() -> None:
+def test_an_evaluation_runs_without_privileges_and_no_service_selects_it() -> None:
     app = given.an_app()
     made = evaluation_job(app, "judge", "row-uid", JOB, 60, ["10.0.0.7", "fd00::7"], 8080)
     pod = made["spec"]["template"]

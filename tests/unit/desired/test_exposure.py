@@ -55,7 +55,7 @@ TLS = given.exposed("Ingress", tls={"secretName": "chat-tls"})
         ([OWN, given.exposed("ClusterIP")], {"public_scheme": "http"}, None),
     ],
 )
-def test_what_callers_outside_call(modifiers: list[given.Modifier], told: dict[str, Any], url: str | None) -> None:
+def test_the_public_url_follows_exposure_and_settings(modifiers: list[given.Modifier], told: dict[str, Any], url: str | None) -> None:
     """The URL is None if no setting describes the gateway, or if the App is reached only within the cluster."""
     assert exposure.url(given.an_app(*modifiers), Settings(**told)) == url
 

@@ -39,7 +39,7 @@ def observed(fields: Manifest, manager: str = FIELD_MANAGER, **more: str) -> Man
         "no entry",
     ],
 )
-def test_what_is_left_over(kind: str, found: Manifest, path: str | None) -> None:
+def test_a_field_that_is_no_longer_desired_is_stale(kind: str, found: Manifest, path: str | None) -> None:
     assert first_stale_field({"kind": kind, "metadata": {}, "spec": {"rules": []}}, found) == path
 
 

@@ -61,7 +61,7 @@ def test_calls_go_to_what_is_named_and_to_dns_in_the_cluster() -> None:
     ]
 
 
-def test_nobody_but_triggers_may_call_and_nothing_but_dns_is_called_where_the_lists_are_empty() -> None:
+def test_empty_lists_allow_calls_of_triggers_and_calls_to_dns_only() -> None:
     (policy,) = made(ingressFrom=[], egress=[])
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert (policy["spec"]["ingress"], policy["spec"]["egress"]) == (
@@ -106,7 +106,7 @@ def test_a_recorder_outside_of_the_cluster_is_for_the_app_to_let_through() -> No
     assert made(Settings(recorder="https://runs.example.com"), egress=[]) == made(egress=[])
 
 
-def test_who_verifies_new_pods_may_call_them_for_as_long_as_that_is_asked_for() -> None:
+def test_smoke_tests_may_call_new_pods_while_they_are_configured() -> None:
     app = given.an_app(given.with_spec(network={"ingressFrom": [TEAM]}))
     (policy,) = network_policy(Inputs(app, verifies=True))
     operator = metrics_to("dynamiq-system")["from"][0]

@@ -28,5 +28,5 @@ def test_the_number(quantity: object, number: str) -> None:
 
 
 @pytest.mark.parametrize("quantity", ["", "Gi", "much", None, "1.2.3", "2P", "1e3", "10n"])
-def test_what_our_schemas_do_not_take_is_no_quantity(quantity: object) -> None:
+def test_values_that_our_schemas_refuse_are_no_quantities(quantity: object) -> None:
     assert amount(quantity) is None

@@ -55,7 +55,7 @@ def with_note(change: Callable[[Any], Any]) -> Manifest:
     return manifest
 
 
-def test_the_row_of_a_template_is_what_we_noted_and_nobody_elses_word() -> None:
+def test_the_row_of_a_template_comes_from_our_note_only() -> None:
     """Another user's note would give pods variables that are on hold, or withhold those of an admitted row."""
     observed = managed_fields.applied(made(replace(INPUTS, row_note="7")))
     assert template_row(observed) == 7
@@ -147,7 +147,7 @@ def test_a_workload_that_must_not_start_is_neither_made_nor_changed() -> None:
     assert made(replace(forbidden, observed=observed)) is observed
 
 
-def test_the_note_says_of_which_pins_the_template_is() -> None:
+def test_the_note_names_the_pins_of_the_template() -> None:
     other = given.a_row("b", given.pinned(2, "v2")).spec.pinned
     assert PINS is not None
     assert other is not None
@@ -188,7 +188,7 @@ def environment(manifest: Manifest) -> dict[str, str]:
     return {each["name"]: each["value"] for each in manifest["spec"]["template"]["spec"]["containers"][0]["env"]}
 
 
-def test_a_template_that_is_made_anew_says_where_runs_go_and_mounts_a_token_that_is_for_nothing_else() -> None:
+def test_a_new_template_names_the_recorder_and_mounts_a_token_for_it_only() -> None:
     spec = made(RECORDED, given.an_app(VARIABLE))["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert PINS is not None
@@ -205,7 +205,7 @@ def test_a_template_that_is_made_anew_says_where_runs_go_and_mounts_a_token_that
     from_environment(environment(made(RECORDED)))
 
 
-def test_without_a_recorder_a_pod_is_told_of_none() -> None:
+def test_without_a_recorder_a_pod_has_no_setting_of_one() -> None:
     manifest = made(app=given.an_app(CONTENT))
     assert not {"DYNAMIQ_RECORDER", "DYNAMIQ_RECORDER_TOKEN", "DYNAMIQ_PINS", "DYNAMIQ_RUNS"} & environment(manifest).keys()
     assert "recorder" not in {each["name"] for each in manifest["spec"]["template"]["spec"]["volumes"]}
@@ -219,7 +219,7 @@ def test_the_recorder_is_no_input_of_the_template() -> None:
     assert (kept["spec"]["template"], note(kept)) == (applied["spec"]["template"], note(made()))
 
 
-def test_what_an_app_records_is_an_input_only_where_it_says_so() -> None:
+def test_settings_of_recording_are_an_input_only_if_the_app_has_them() -> None:
     assert all(note(made(app=given.an_app(given.with_spec(runs=runs))))["inputs"] == DIGEST for runs in ({}, {"content": False}))
     recording = made(RECORDED, given.an_app(CONTENT))
     assert note(recording)["inputs"] != DIGEST

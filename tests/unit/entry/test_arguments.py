@@ -31,7 +31,7 @@ def test_operator_serves_the_whole_cluster_by_default() -> None:
     assert (options["list_again_every"], options["image_policy"], options["health"]) == (600.0, "any", None)
 
 
-def test_operator_is_told_what_to_serve() -> None:
+def test_the_operator_takes_its_scope_from_arguments() -> None:
     options = given("run", "--namespace", "a", "--namespace", "b", "--domain", "apps.test", "--gateway", "infra/public")
     assert options["namespaces"] == ["a", "b"]
     assert options["domain"] == "apps.test"
@@ -104,7 +104,7 @@ def test_gate_has_limits_and_ports_of_its_own(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("command", ["run", "api"])
-def test_how_the_gateway_is_called_from_outside(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_public_scheme_and_port_come_from_the_environment(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     options = given(command)
     assert (options["public_scheme"], options["public_port"]) == (None, None)
     monkeypatch.setenv("DYNAMIQ_PUBLIC_SCHEME", "http")
@@ -176,14 +176,14 @@ POD = {"POD_NAMESPACE": "dynamiq-gate", "POD_NAME": "a", "POD_UID": "u", "POD_IP
 
 
 @pytest.mark.parametrize("command", ["run", "api", "gate"])
-def test_process_without_a_cluster_says_so(ran: Callable[..., tuple[int, str]], command: str, tmp_path: Path) -> None:
+def test_a_process_without_a_cluster_reports_it(ran: Callable[..., tuple[int, str]], command: str, tmp_path: Path) -> None:
     code, output = ran(command, "--kubeconfig", str(tmp_path / "absent"), **POD)
     assert code == 1
     assert "the cluster's configuration cannot be read" in output
     assert "Traceback" not in output
 
 
-def test_a_gate_that_is_not_told_who_it_is_says_what_is_missing(ran: Callable[..., tuple[int, str]]) -> None:
+def test_a_gate_without_its_identity_names_the_missing_variables(ran: Callable[..., tuple[int, str]]) -> None:
     code, output = ran("gate", **{**POD, "POD_UID": "", "NODE_NAME": ""})
     assert code == 2
     assert "set POD_UID, NODE_NAME" in output
@@ -212,7 +212,7 @@ def test_annotations_are_listed_by_class() -> None:
     }
 
 
-def test_who_reads_metrics_is_named_by_a_list_or_by_several_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_of_metrics_are_named_by_a_list_or_by_several_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     prometheus = MetricsPeer(namespace="monitoring", label=("app.kubernetes.io/name", "prometheus"))
     assert given("run")["metrics_from"] == ()
     monkeypatch.setenv("DYNAMIQ_METRICS_FROM", "monitoring/app.kubernetes.io/name=prometheus, tools")
@@ -225,13 +225,13 @@ def test_who_reads_metrics_is_named_by_a_list_or_by_several_flags(monkeypatch: p
     )
 
 
-def test_the_recorder_is_told_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recorder_is_named_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given("run")["recorder"] is None
     monkeypatch.setenv("DYNAMIQ_RECORDER", "http://dynamiq-recorder.dynamiq-recorder.svc:8080/")
     assert given("run")["recorder"] == "http://dynamiq-recorder.dynamiq-recorder.svc:8080"
 
 
 @pytest.mark.parametrize("command", ["run", "api", "gate"])
-def test_whoever_asks_the_recorder_may_be_told_by_which_certificates_it_is_trusted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_client_of_the_recorder_takes_its_certificate_authority(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DYNAMIQ_RECORDER_CA", "/etc/recorder/ca.crt")
     assert given(command)["recorder_ca"] == Path("/etc/recorder/ca.crt")

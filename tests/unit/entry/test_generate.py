@@ -18,7 +18,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return generate.main()
 
 
-def test_what_is_in_the_repository_is_what_the_models_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_repository_has_the_definitions_of_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, str(CRDS), "--check") == 0
 
 

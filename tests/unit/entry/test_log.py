@@ -14,7 +14,7 @@ def _fail() -> None:
     raise ValueError(FORGED)
 
 
-def test_what_users_wrote_begins_no_line_of_the_log_in_a_message_or_in_a_stack_trace() -> None:
+def test_text_of_users_begins_no_line_of_the_log() -> None:
     try:
         _fail()
     except ValueError:

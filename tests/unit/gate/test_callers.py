@@ -47,7 +47,7 @@ async def ended(stage: GateStage, namespace: str = "evil") -> float:
     return (await stage.metrics()).get(f'dynamiq_gate_ended_total{{namespace="{namespace}"}}', 0)
 
 
-async def test_connections_that_say_nothing_keep_nobody_out(stage: GateStage) -> None:
+async def test_silent_connections_block_no_caller(stage: GateStage) -> None:
     busy, chat = await awake(stage, limits=Limits(connections=20, head_within=PATIENCE))
     patient = [await connected(chat, CALL[:10]) for _ in range(3)]
     silent = [await connected(busy) for _ in range(60)]
@@ -90,7 +90,7 @@ async def test_a_call_under_way_is_never_ended_for_another_connection(stage: Gat
         writer.close()
 
 
-async def test_of_unfinished_heads_the_oldest_goes_of_those_who_have_most(stage: GateStage) -> None:
+async def test_the_oldest_unfinished_head_of_the_callers_with_most_is_dropped(stage: GateStage) -> None:
     busy, chat = await awake(stage, limits=Limits(heads=256 << 10, head_within=PATIENCE))
     patient = await connected(chat, CALL[:-2] + KIB * 40)
     large = [await connected(busy, CALL[:-2] + KIB * 40) for _ in range(12)]
@@ -197,7 +197,7 @@ async def test_an_empty_line_before_a_head_is_no_end_of_it(stage: GateStage) -> 
     assert await answered(await connected(port), b"\r\n\r\n" + CALL[:-2] + KIB * 100) == b"HTTP/1.1 431 Request Header Fields Too Large"
 
 
-async def test_what_comes_behind_a_call_is_no_call(stage: GateStage) -> None:
+async def test_bytes_after_a_call_are_no_call(stage: GateStage) -> None:
     port, _ = await awake(stage)
     body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
     for first in (CALL, body):
@@ -207,7 +207,7 @@ async def test_what_comes_behind_a_call_is_no_call(stage: GateStage) -> None:
         writer.close()
 
 
-async def test_who_takes_nothing_of_an_answer_goes_before_those_of_others(stage: GateStage) -> None:
+async def test_a_caller_who_reads_no_response_is_dropped_before_others(stage: GateStage) -> None:
     async def large(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=b"x" * (1 << 24))
 

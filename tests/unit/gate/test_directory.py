@@ -105,7 +105,7 @@ async def test_an_app_without_a_slice_for_its_pods_is_woken(stage: GateStage) ->
     assert stage.wakes()[0].query == {"fieldManager": names.GATE_MANAGER}
 
 
-async def test_who_connected_to_a_port_stays_its_apps_caller_when_another_app_gets_it(stage: GateStage) -> None:
+async def test_a_connection_stays_with_its_app_when_another_app_gets_the_port(stage: GateStage) -> None:
     pod = await stage.pod()
     port = stage.asleep("one")
     stage.serving("two", pod)

@@ -153,7 +153,7 @@ async def test_a_body_is_passed_on_while_it_comes(stage: GateStage) -> None:
     writer.close()
 
 
-async def test_who_asks_first_is_told_to_send_once_a_pod_is_there(stage: GateStage) -> None:
+async def test_a_caller_with_expect_continues_when_a_pod_is_ready(stage: GateStage) -> None:
     port, pod = stage.asleep(), await stage.pod()
     stage.wakeable()
     await stage.start()
@@ -190,7 +190,7 @@ async def test_bodies_beyond_the_limit_are_refused(stage: GateStage) -> None:
         assert (answer.status, await answer.text()) == (200, "1000")
 
 
-async def test_a_pod_that_refuses_in_the_middle_of_a_body_is_heard(stage: GateStage) -> None:
+async def test_a_refusal_of_a_pod_in_the_middle_of_a_body_is_forwarded(stage: GateStage) -> None:
     async def refusing(request: web.BaseRequest) -> web.StreamResponse:
         answer = web.Response(status=413, text="too much")
         answer.force_close()
@@ -286,7 +286,7 @@ async def test_a_pod_that_cannot_be_reached_is_passed_over(stage: GateStage) -> 
     assert len(there.calls) == 10
 
 
-async def test_a_pod_that_is_gone_is_tried_again_until_the_time_is_over(stage: GateStage) -> None:
+async def test_a_missing_pod_is_tried_again_until_the_timeout(stage: GateStage) -> None:
     pod, gone = await stage.pod(started=False), await stage.pod(3, started=False)
     port, hasty = stage.asleep(), stage.asleep("hasty", holdSeconds=1)
     stage.serving("chat", pod)
@@ -299,7 +299,7 @@ async def test_a_pod_that_is_gone_is_tried_again_until_the_time_is_over(stage: G
     assert (await calling).status == 200
 
 
-async def test_what_is_not_utf_8_and_tunnels_are_refused(stage: GateStage) -> None:
+async def test_headers_that_are_not_utf_8_and_tunnels_are_refused(stage: GateStage) -> None:
     port = await awake(stage, await stage.pod())
     for request, status in (
         (b"GET / HTTP/1.1\r\nHost: a\r\nX-A: \xff\r\n\r\n", b"400"),
@@ -310,14 +310,14 @@ async def test_what_is_not_utf_8_and_tunnels_are_refused(stage: GateStage) -> No
         assert (await raw(port, request)).split(b" ")[1] == status
 
 
-async def test_what_is_no_http_is_refused_and_fills_no_log(stage: GateStage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_invalid_http_is_refused_without_a_line_in_the_log(stage: GateStage, caplog: pytest.LogCaptureFixture) -> None:
     port = await awake(stage, await stage.pod())
     answer = await raw(port, b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request"
     assert not [each for each in caplog.records if each.exc_info]
 
 
-async def test_what_names_the_whole_address_arrives_as_its_path(stage: GateStage) -> None:
+async def test_an_absolute_target_is_forwarded_as_its_path(stage: GateStage) -> None:
     port = await awake(stage, await stage.pod())
     for target, path in ((b"http://chat.example.com/a?b", "/a?b"), (b"http://chat.example.com", "/")):
         answer = await raw(port, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -46,7 +46,7 @@ async def test_a_private_app_whose_keys_are_not_known_is_not_passed_through(stag
     assert stage.endpoints() == []
 
 
-async def test_an_app_without_a_single_key_lets_nobody_in(stage: GateStage) -> None:
+async def test_an_app_without_keys_refuses_every_caller(stage: GateStage) -> None:
     port = stage.asleep(private=True)
     stage.keys("chat")
     await stage.start()
@@ -84,7 +84,7 @@ async def test_probes_need_no_key_and_wake_nothing(stage: GateStage) -> None:
     assert not [sent for sent in stage.script.sent if sent.path.startswith(WORKLOADS.path(NAMESPACE))]
 
 
-async def test_a_probe_is_held_for_no_pod_where_the_last_one_has_just_gone(stage: GateStage) -> None:
+async def test_a_probe_just_after_the_last_pod_ended_is_not_queued(stage: GateStage) -> None:
     """A probe that was held would wake the App once Kubernetes reports the pod's end."""
     port, gone = stage.asleep(private=True, holdSeconds=1), await stage.pod(started=False)
     stage.keys("chat", "right")

@@ -17,7 +17,7 @@ def test_all_that_is_allowed_together_fits_into_the_memory(memory: int) -> None:
     assert callers > memory // 3
 
 
-def test_what_is_the_default_is_what_fits_into_the_memory_of_the_manifests() -> None:
+def test_the_default_limits_fit_into_the_memory_of_the_manifests() -> None:
     limits = Limits.within(1 << 30, 1000, 5000, 1 << 30)
     assert (limits.connections, limits.runs, limits.answers) == (16384, 64 * MIB, 128 * MIB)
     assert limits.cost(1024, 1024) * 5000 <= limits.calls, "as many calls are under way as the setting says"

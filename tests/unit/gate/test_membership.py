@@ -52,7 +52,7 @@ async def test_another_replica_stays(stage: GateStage) -> None:
     await members(stage, ["gate-b", "gate-a"])
 
 
-async def test_the_address_of_a_dead_replica_is_taken_away_after_a_while(stage: GateStage) -> None:
+async def test_the_address_of_a_dead_replica_is_removed_after_a_while(stage: GateStage) -> None:
     stage.asleep(endpoints=[member(OTHER)])
     stage.replicas(ME, unready=(OTHER,))
     await stage.start(dead_after=2.0)
@@ -61,7 +61,7 @@ async def test_the_address_of_a_dead_replica_is_taken_away_after_a_while(stage: 
     assert [each["targetRef"]["name"] for each in joined.body["endpoints"]] == ["gate-b", "gate-a"], "it was not dead for long enough"
 
 
-async def test_while_no_replica_is_known_to_be_ready_nobody_is_taken_away(stage: GateStage) -> None:
+async def test_no_address_is_removed_while_no_replica_is_known_to_be_ready(stage: GateStage) -> None:
     stage.asleep(endpoints=[member(OTHER)])
     await stage.start(dead_after=0.1)
     await asyncio.sleep(1)  # longer than a dead one is waited for
@@ -112,7 +112,7 @@ async def test_a_removed_slice_gives_its_port_back(stage: GateStage) -> None:
     await stage.until("the port is unbound", unbound)
 
 
-async def test_a_deletion_that_no_watch_told_of_is_found(stage: GateStage) -> None:
+async def test_a_deletion_without_an_event_is_found(stage: GateStage) -> None:
     port = stage.asleep()
     await stage.start(unbound_after=0.1)
     stage.lose(names.gate_slice("chat"))
@@ -124,7 +124,7 @@ async def test_a_deletion_that_no_watch_told_of_is_found(stage: GateStage) -> No
     await stage.until("the port is unbound", unbound)
 
 
-async def test_of_two_slices_with_one_port_the_older_is_served(stage: GateStage) -> None:
+async def test_the_older_of_two_slices_with_one_port_is_served(stage: GateStage) -> None:
     port = gate_port()
     stage.asleep("old", gate_port=port, created="2026-01-01T00:00:00Z")
     stage.asleep("young", gate_port=port, created="2026-01-01T00:00:09Z")
@@ -158,7 +158,7 @@ async def test_a_port_that_another_app_had_is_not_given_on_at_once(stage: GateSt
     [{"gate_port": 8081}, {"holdSeconds": 0}, {"workload": None}, {"readyPath": "/x\r\nHost: y"}],
     ids=["port", "no time", "no workload", "path"],
 )
-async def test_a_slice_that_says_what_cannot_be_is_left_alone_and_others_are_served(stage: GateStage, given: dict[str, Any]) -> None:
+async def test_an_invalid_slice_is_ignored_and_others_are_served(stage: GateStage, given: dict[str, Any]) -> None:
     stage.asleep("odd", **given)
     stage.asleep("chat")
     await stage.start()
@@ -215,7 +215,7 @@ async def test_calls_that_do_not_end_in_time_are_cut_off(stage: GateStage, linge
         await waiting
 
 
-async def test_what_is_known_stays_while_the_api_server_is_away(stage: GateStage) -> None:
+async def test_known_slices_stay_while_the_api_server_is_unavailable(stage: GateStage) -> None:
     port, pod = stage.asleep(), await stage.pod()
     stage.serving("chat", pod)
     await stage.start()

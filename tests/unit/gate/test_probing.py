@@ -40,7 +40,7 @@ async def starting() -> AsyncIterator[Starting]:
         yield made
 
 
-async def test_pods_that_do_not_begin_are_not_asked_more_often_than_the_gate_has_time_for(stage: GateStage, starting: Starting) -> None:
+async def test_pods_that_do_not_start_are_probed_at_a_limited_rate(stage: GateStage, starting: Starting) -> None:
     evil, chat = stage.asleep("evil", namespace="evil", holdSeconds=3600), stage.asleep("chat", holdSeconds=3600)
     stage.serving("evil", *starting.pods("1.0", 250), ready=False, namespace="evil")
     stage.serving("chat", *starting.pods("2.0", 1), ready=False)

@@ -60,7 +60,7 @@ async def test_runs_reach_the_recorder_as_the_sleeping_apps_and_nothing_wakes(st
 
 
 @pytest.mark.parametrize("header", ["Bearer wrong", ""])
-async def test_who_may_not_call_the_app_sends_no_runs_of_it(stage: GateStage, token: Path, header: str) -> None:
+async def test_a_caller_without_a_key_cannot_send_runs_of_the_app(stage: GateStage, token: Path, header: str) -> None:
     port, recorder = await recorded(stage, token)
     status, body, _ = await sent(stage, port, Authorization=header)
     assert (status, body["error"]["code"], recorder.calls) == (401, "unauthorized", [])
@@ -76,7 +76,7 @@ async def test_any_other_call_wakes_as_ever(stage: GateStage, token: Path) -> No
     assert (status, len(pod.calls), recorder.calls, len(stage.wakes())) == (200, 2, [], 1)
 
 
-async def test_without_a_recorder_it_is_said_that_runs_are_kept_nowhere(stage: GateStage) -> None:
+async def test_without_a_recorder_the_response_is_no_recorder(stage: GateStage) -> None:
     port = stage.asleep(private=True)
     stage.keys("chat", "right")
     stage.wakeable()
@@ -86,7 +86,7 @@ async def test_without_a_recorder_it_is_said_that_runs_are_kept_nowhere(stage: G
     assert not stage.wakes()
 
 
-async def test_of_a_public_app_nobody_sends_runs(stage: GateStage, token: Path) -> None:
+async def test_runs_of_a_public_app_cannot_be_sent(stage: GateStage, token: Path) -> None:
     """Callers of a public App show no key: anybody could send runs."""
     port = stage.asleep()
     stage.wakeable()
@@ -105,7 +105,7 @@ def answering(status: int, **headers: str) -> Any:
     return answer
 
 
-async def test_what_is_too_large_is_refused_whether_it_says_so_or_not(stage: GateStage, token: Path) -> None:
+async def test_a_body_that_is_too_large_is_refused_with_and_without_a_length(stage: GateStage, token: Path) -> None:
     port, _ = await recorded(stage, token, answering(200))
     assert (await sent(stage, port, b"x" * RUNS_MAX))[0] == 200
 
@@ -131,7 +131,7 @@ async def test_what_is_too_large_is_refused_whether_it_says_so_or_not(stage: Gat
         (answering(302, Location="http://elsewhere.test/"), 503, "recorder_away", "5"),
     ],
 )
-async def test_the_recorders_word_is_passed_on_but_for_what_is_between_it_and_the_gate(
+async def test_responses_of_the_recorder_are_forwarded_but_for_errors_about_the_gate(
     stage: GateStage, token: Path, answer: Any, status: int, code: str, retry: str | None
 ) -> None:
     port, _ = await recorded(stage, token, answer)

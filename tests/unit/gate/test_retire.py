@@ -55,7 +55,7 @@ def scaled(script: Script) -> list[int]:
     return [sent["spec"]["replicas"] for sent in script.bodies("PATCH", SCALE)]
 
 
-async def test_it_waits_until_every_app_is_awake_and_every_pod_of_the_gate_has_gone(script: Script, login: Path) -> None:
+async def test_retire_waits_until_every_app_is_awake_and_every_pod_of_the_gate_has_ended(script: Script, login: Path) -> None:
     script.on("GET", SLICES, listed(ASLEEP), listed(ASLEEP), listed(COPIED))
     script.on("GET", OWN, *(listed(slice_of("dynamiq-gate", GATE, ready=ready)) for ready in (True, True, True, False)))
     assert await retire(GATE, 30, login, checked_every=0.01)
@@ -70,7 +70,7 @@ async def test_an_app_that_falls_asleep_meanwhile_is_waited_for_too(script: Scri
     assert len([sent for sent in script.sent if sent.path == SLICES]) == 5
 
 
-async def test_where_no_operator_wakes_them_the_gate_comes_back_as_it_was(
+async def test_the_gate_is_scaled_up_again_if_no_operator_wakes_the_apps(
     script: Script, login: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     script.on("GET", SLICES, listed(ASLEEP))
@@ -82,7 +82,7 @@ async def test_where_no_operator_wakes_them_the_gate_comes_back_as_it_was(
 
 
 @pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGINT])
-def test_where_it_is_ended_meanwhile_the_gate_comes_back_too(script: Script, login: Path, ends: signal.Signals) -> None:
+def test_the_gate_is_scaled_up_again_if_the_command_is_ended(script: Script, login: Path, ends: signal.Signals) -> None:
     """The Job's pod is evicted, or the person who ran the command stops it."""
     script.on("GET", SLICES, listed(ASLEEP))
     command = [sys.executable, "-m", "dynamiq_operator", "retire-gate", "--kubeconfig", str(login), "--gate-namespace", GATE]
@@ -99,7 +99,7 @@ def _heeds_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-async def test_what_cannot_be_read_for_a_moment_is_no_yes(script: Script, login: Path) -> None:
+async def test_a_failed_read_does_not_count_as_awake(script: Script, login: Path) -> None:
     script.on("GET", SLICES, failure(503, "ServiceUnavailable"), listed())
     assert await retire(GATE, 30, login, checked_every=0.01)
     script.on("GET", SLICES, Reply(403, failure(403, "Forbidden").body))

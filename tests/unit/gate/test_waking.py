@@ -40,7 +40,7 @@ async def test_twenty_calls_wake_it_once_and_are_all_answered(stage: GateStage) 
     assert metrics["dynamiq_gate_wake_duration_seconds_count"] == 1
 
 
-async def test_no_call_comes_before_the_pod_says_that_it_is_ready(stage: GateStage) -> None:
+async def test_no_call_is_sent_before_the_pod_is_ready(stage: GateStage) -> None:
     port, pod = stage.asleep(), await stage.pod(ready=False)
     appears(stage, pod)
     await stage.start()
@@ -56,7 +56,7 @@ async def test_no_call_comes_before_the_pod_says_that_it_is_ready(stage: GateSta
     assert len(pod.calls) == 1
 
 
-async def test_a_pod_that_does_not_listen_yet_is_asked_until_it_does(stage: GateStage) -> None:
+async def test_a_pod_that_does_not_listen_yet_is_probed_until_it_does(stage: GateStage) -> None:
     port, pod = stage.asleep(), await stage.pod(started=False)
     appears(stage, pod)
     await stage.start()
@@ -70,7 +70,7 @@ async def test_a_pod_that_does_not_listen_yet_is_asked_until_it_does(stage: Gate
     assert (await waiting)[0] == 200
 
 
-async def test_who_cannot_be_served_in_time_is_told_so(stage: GateStage) -> None:
+async def test_a_caller_who_cannot_be_served_in_time_gets_503(stage: GateStage) -> None:
     port = stage.asleep(holdSeconds=1)
     stage.wakeable()
     await stage.start()
@@ -285,7 +285,7 @@ async def test_an_app_whose_pod_is_on_its_way_is_not_woken_again(stage: GateStag
     assert (await waiting)[0] == 200
 
 
-async def test_a_pod_that_was_ready_and_is_not_any_more_is_asked_again(stage: GateStage) -> None:
+async def test_a_pod_that_is_no_longer_ready_is_probed_again(stage: GateStage) -> None:
     """Its container may have been restarted at the same address: its earlier readiness does not count."""
     port, pod = stage.asleep(), await stage.pod()
     stage.serving("chat", pod, ready=False)

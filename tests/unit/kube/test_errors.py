@@ -43,13 +43,13 @@ def test_error_names_the_fields_that_are_wrong() -> None:
 
 
 @pytest.mark.parametrize("body", [b"upstream connect error", b"[1]", b"\xff\xfe"])
-def test_answer_of_a_proxy_is_told_as_it_is(body: bytes) -> None:
+def test_a_response_of_a_proxy_is_the_message(body: bytes) -> None:
     found = errors.from_answer(502, body, "GET /path")
     assert isinstance(found, errors.Unavailable)
     assert str(found) == body.decode(errors="replace")
 
 
-def test_answer_without_a_body_tells_what_was_asked() -> None:
+def test_an_error_without_a_body_names_the_request() -> None:
     assert str(errors.from_answer(500, b"", "GET /path")) == "GET /path: HTTP 500"
 
 
@@ -67,7 +67,7 @@ def test_backoff_doubles_up_to_five_seconds_and_goes_on_for_ever() -> None:
         (b"404 page not found\n", errors.NotFound),
     ],
 )
-def test_that_there_is_no_such_object_is_believed_of_an_api_server_alone(body: bytes, error: type[errors.ApiError]) -> None:
+def test_only_an_api_server_can_report_a_missing_object(body: bytes, error: type[errors.ApiError]) -> None:
     """A misconfigured proxy in front of the API server answers 404 as well: that does not mean that an object is missing."""
     assert type(errors.from_answer(404, body, "GET /path")) is error
 

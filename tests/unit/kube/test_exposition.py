@@ -33,7 +33,7 @@ async def answers(connection: Connection) -> bool:
     return head.startswith(b"HTTP/1.1 200 ")
 
 
-async def test_who_opens_many_connections_loses_their_own() -> None:
+async def test_an_address_with_too_many_connections_loses_its_own() -> None:
     async with serving() as port, AsyncExitStack() as opened:
 
         async def connected(source: str = "127.0.0.1") -> Connection:
@@ -50,7 +50,7 @@ async def test_who_opens_many_connections_loses_their_own() -> None:
         assert [await answers(each) for each in idle[:20]] == [False] * 20
 
 
-async def test_what_is_no_http_is_refused_without_a_word_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_invalid_http_is_refused_without_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async with serving() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(ASKED[:-2] + b"X: " + b"a" * 8000 + b"\r\n\r\n")

@@ -17,7 +17,7 @@ def nested(levels: int, around: bytes = b'{"f:a":%s}') -> bytes:
 
 @pytest.mark.parametrize("around", [b'{"f:a":%s}', b"[%s]", b'{"a\\"}]":[%s,"]"]}'], ids=["objects", "lists", "brackets in texts"])
 @pytest.mark.parametrize("levels", [1000, 5000])
-def test_what_stands_beside_it_is_read(around: bytes, levels: int) -> None:
+def test_fields_beside_a_deep_value_are_read(around: bytes, levels: int) -> None:
     raw = b'{"before":[1,{}],"deep":' + nested(levels, around) + b',"after":"{"}'
     found = json.loads(bounded(raw))
     assert (found["before"], found["after"]) == ([1, {}], "{")
@@ -26,12 +26,12 @@ def test_what_stands_beside_it_is_read(around: bytes, levels: int) -> None:
     assert parse(raw, "GET /")["after"] == "{"
 
 
-def test_what_is_large_and_flat_is_left_as_it_is() -> None:
+def test_large_flat_values_stay_as_they_are() -> None:
     raw = json.dumps([{"name": f"[{number}", "values": [[]]} for number in range(1000)]).encode()
     assert bounded(raw) == raw
 
 
 @pytest.mark.parametrize("raw", [b"<html>", b"{" * 1000, b"]" * 1000, b'"' + b"[" * 1000])
-def test_what_is_no_json_is_none(raw: bytes) -> None:
+def test_invalid_json_is_unavailable(raw: bytes) -> None:
     with pytest.raises(errors.Unavailable, match=r"^GET /: the answer is not JSON$"):
         parse(raw, "GET /")

@@ -88,7 +88,7 @@ def test_each_kubernetes_has_pins_of_its_own_and_all_are_one_program(copied: dic
 
 
 @pytest.mark.parametrize(("minor", "component"), KUBERNETES_OF.items(), ids=KUBERNETES_OF)
-def test_a_kubernetes_is_of_its_minor_version_with_all_its_parts_and_says_so(minor: str, component: Component) -> None:
+def test_a_kubernetes_has_its_minor_version_in_all_its_parts(minor: str, component: Component) -> None:
     major, number = minor.split(".")
     assert component.version.startswith(f"{minor}.")
     for setting in (f"gitVersion=v{component.version}", f"gitMajor={major}", f"gitMinor={number}"):
@@ -167,7 +167,7 @@ def test_a_changed_source_is_built_beside_the_other(small: Component) -> None:
     ]
 
 
-def test_what_does_not_compile_is_told_in_the_compilers_words(small: Component) -> None:
+def test_a_failed_build_has_the_message_of_the_compiler(small: Component) -> None:
     edit(small.module / "small" / "main.go", "words.Greeting", "words.Farewell")
     with pytest.raises(BuildError, match=r"small 1 could not be built in [\s\S]*undefined: words.Farewell"):
         builds.ensure([small])
@@ -180,7 +180,7 @@ def test_a_module_that_the_digest_does_not_know_of_is_refused(small: Component) 
         builds.ensure([small])
 
 
-def test_without_go_the_reader_is_told_what_to_install(small: Component, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_go_is_reported_with_its_version(small: Component, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BuildError, match=r"Go 1\.26 or newer is needed"):
         builds.ensure([small])

@@ -78,7 +78,7 @@ def test_every_object_of_an_installation_is_in_a_template_but_the_releases_own_n
     assert {"ingress.yaml", "console.yaml"} <= by_hand
 
 
-def test_what_stands_in_a_manifest_is_the_default(tmp_path: Path) -> None:
+def test_values_of_the_manifests_are_the_defaults(tmp_path: Path) -> None:
     shutil.copytree(MANIFESTS, tmp_path / "manifests")
     path = tmp_path / "manifests" / "gate" / "deployment.yaml"
     path.write_text(path.read_text().replace("replicas: 2 #", "replicas: 5 #").replace("memory: 1Gi", "memory: 3Gi"))
@@ -87,7 +87,7 @@ def test_what_stands_in_a_manifest_is_the_default(tmp_path: Path) -> None:
     assert values["operator"]["replicas"] == 2
 
 
-def test_two_manifests_that_say_two_things_of_one_value_are_refused(tmp_path: Path) -> None:
+def test_two_manifests_with_different_values_of_one_default_are_refused(tmp_path: Path) -> None:
     shutil.copytree(MANIFESTS, tmp_path / "manifests")
     path = tmp_path / "manifests" / "api" / "deployment.yaml"
     path.write_text(path.read_text().replace("imagePullPolicy: IfNotPresent", "imagePullPolicy: Always"))
@@ -105,7 +105,7 @@ def test_a_value_without_a_default_anywhere_is_refused() -> None:
         written.values_with(defaults)
 
 
-def test_what_is_written_of_the_values_are_the_values() -> None:
+def test_the_written_values_are_the_values() -> None:
     values = written.values_with(templates.render(MANIFESTS).defaults)
     assert yaml.safe_load(written.values_yaml(values)) == json.loads(values.model_dump_json(by_alias=True))
 
@@ -194,7 +194,7 @@ def test_helm_test_waits_for_what_is_not_there_yet(server: ScriptedServer, scrip
     assert tried(server, account)[0] == 0
 
 
-def test_helm_test_says_what_is_wrong(server: ScriptedServer, script: Script, account: Path) -> None:
+def test_helm_test_names_the_problem(server: ScriptedServer, script: Script, account: Path) -> None:
     script.on("GET", "/console/", failure(404, "NotFound", "there is no console")).on("POST", ROWS, {"spec": {"createdBy": "somebody"}})
     code, output = tried(server, account, within=0, GATE="http://127.0.0.1:1/readyz")
     assert code == 1
@@ -206,7 +206,7 @@ def test_helm_test_says_what_is_wrong(server: ScriptedServer, script: Script, ac
     assert f"says that somebody created it, and it was {ME}" in output[3]
 
 
-def test_without_policies_that_stamp_no_author_is_asked_for(server: ScriptedServer, script: Script, account: Path) -> None:
+def test_without_policies_that_stamp_no_author_is_required(server: ScriptedServer, script: Script, account: Path) -> None:
     script.on("POST", ROWS, {"spec": {}})
     assert tried(server, account, within=0)[0] == 1
     assert tried(server, account, within=0, STAMPED="false")[0] == 0

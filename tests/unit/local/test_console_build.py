@@ -45,7 +45,7 @@ def test_another_node_builds_it_anew(console: Path, tmp_path: Path, monkeypatch:
         console_build.node()
 
 
-def test_what_the_build_itself_makes_builds_nothing_anew(console: Path) -> None:
+def test_files_of_the_build_itself_cause_no_new_build(console: Path) -> None:
     before = console_build.folder()
     (console / "src" / "pure" / "schema.d.ts").write_text("export {}")
     (console / "node_modules" / "some").mkdir(parents=True)

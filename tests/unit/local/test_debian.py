@@ -35,7 +35,7 @@ def test_the_lock_names_what_an_image_is_made_of_for_each_architecture_and_no_ad
     assert "://" not in text
 
 
-def test_what_apt_says_is_read_with_versions_as_debian_writes_them() -> None:
+def test_the_output_of_apt_is_parsed_with_versions_of_debian() -> None:
     libcrypt, python = debian_lock.packages_of(SAID)
     assert (libcrypt.archive, libcrypt.name, libcrypt.version, libcrypt.sha256) == ("debian", "libcrypt1", "1:4.4.33-2", "a" * 64)
     assert libcrypt.file == "libcrypt1_1%3a4.4.33-2_amd64.deb"
@@ -49,7 +49,7 @@ def test_the_snapshot_is_one_that_has_the_newest_archive() -> None:
     assert debian_lock.snapshot_after(dates) == "20261128T021032Z"
 
 
-def test_a_lock_that_lacks_a_package_or_a_word_says_what_to_do() -> None:
+def test_a_lock_that_lacks_a_package_or_a_field_names_the_next_step() -> None:
     with pytest.raises(LockError, match=r"has for amd64 no base-files, .*: write it anew, `make locks`"):
         Lock("20261128T021032Z", ()).of("amd64")
     for text in ("", "snapshot 20261128T021032Z\ndebian amd64 libc6\n"):
@@ -119,7 +119,7 @@ def test_a_package_that_the_archive_has_no_more_comes_from_the_snapshot_and_stay
 
 
 @pytest.mark.parametrize("content", [None, b"another"])
-def test_a_package_that_nobody_has_or_that_is_another_one_is_refused(snapshot: Path, tmp_path: Path, content: bytes | None) -> None:
+def test_a_missing_or_different_package_is_refused(snapshot: Path, tmp_path: Path, content: bytes | None) -> None:
     snapshot.unlink()
     if content is not None:
         snapshot.write_bytes(content)
@@ -149,7 +149,7 @@ def test_a_snapshot_that_breaks_off_is_one_that_has_it_not(tmp_path: Path, monke
         server.shutdown()
 
 
-def test_what_is_no_package_is_refused() -> None:
+def test_a_file_that_is_no_package_is_refused() -> None:
     with pytest.raises(RootError, match="not an archive of ar"):
         debian.members(b"PK\x03\x04")
 

@@ -48,7 +48,7 @@ def test_every_field_of_a_resource_stands_in_the_section_of_its_object(kind: Kin
         assert text.plain(field.get("description", "")) in line.replace("\\|", "|")
 
 
-def test_a_field_says_what_it_may_be_and_in_what_words_it_is_refused() -> None:
+def test_a_field_has_its_bounds_and_the_sentence_of_its_refusal() -> None:
     sections = _sections(resources.pages()["reference/resources/app.md"])
     assert "| `type` | string | **Required.** Ingress, Gateway" in sections["spec.exposure"]
     assert "One of `Ingress`, `Gateway`, `ClusterIP`." in sections["spec.exposure"]
@@ -94,7 +94,7 @@ def test_every_setting_of_every_program_is_there_with_its_variable() -> None:
     assert "DYNAMIQ_MAX_CONCURRENT_RUNS   runs at the same time" in page
 
 
-def test_what_is_set_where_the_site_is_built_is_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_the_building_machine_are_not_in_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     before = options.pages()
     for name in ("DYNAMIQ_DOMAIN", "DYNAMIQ_RECORDER_STORE", "DYNAMIQ_LEASE_NAME", "POD_NAMESPACE"):
         monkeypatch.setenv(name, "of-this-machine")
@@ -102,13 +102,13 @@ def test_what_is_set_where_the_site_is_built_is_not_in_it(monkeypatch: pytest.Mo
     assert options.pages() == before
 
 
-def test_what_a_model_says_means_nothing_in_markdown() -> None:
+def test_text_of_models_is_escaped_for_markdown() -> None:
     assert text.plain("a *b* <c> [d](e) {f} #g `*h*`\n  i") == r"a \*b\* &lt;c\> \[d\](e) \{f\} \#g `*h*` i"
     assert text.block("```\ncode\n```").startswith("````text\n```\n")
     assert text.table(("a", "b"), [("`c|d`", "e\nf")]) == "| a | b |\n|---|---|\n| `c\\|d` | e f |\n"
 
 
-def test_every_role_stands_on_the_page_of_rights_and_each_rule_says_what_it_is_for() -> None:
+def test_every_role_is_on_the_page_of_rights_with_the_purpose_of_each_rule() -> None:
     page = rights.pages()[rights.PAGE]
     roles = granted.roles()
     assert [f"### {role.kind} `{role.name}`" in page for role in roles] == [True] * len(roles)

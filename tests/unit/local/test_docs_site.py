@@ -61,7 +61,7 @@ def test_a_site_with_which_nothing_is_wrong_is_finished(site: Path) -> None:
         ('<p onclick="a()">', "index.html: <p onclick> is not run"),
     ],
 )
-def test_what_is_wrong_with_a_page_is_named(site: Path, put: str, said: str) -> None:
+def test_the_fault_of_a_page_is_named(site: Path, put: str, said: str) -> None:
     index = site / "index.html"
     index.write_text(index.read_text().replace("<h1", f"{put}<h1"))
     with pytest.raises(DocsError, match=re.escape(said)):
@@ -92,7 +92,7 @@ def test_a_page_without_a_place_for_its_policy_is_refused() -> None:
         policy.with_policy("<html><body></body></html>", markup.read(""))
 
 
-def test_where_mkdocs_is_missing_the_message_says_what_installs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_mkdocs_is_reported_with_its_installation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert docs.main(["--environment", str(tmp_path)]) == 1
     assert "`make docs` installs it" in capsys.readouterr().err
 

@@ -32,5 +32,5 @@ def test_the_gateway_api_is_of_the_version_that_contour_is_built_with() -> None:
     assert f"sigs.k8s.io/gateway-api v{components.GATEWAY_API.version} " in contour
 
 
-def test_what_the_gateway_needs_is_not_built_for_a_cluster_without_one() -> None:
+def test_components_of_the_gateway_are_not_built_for_a_cluster_without_one() -> None:
     assert not set(components.GATEWAY) & {*components.NODE, *components.CONTROL_PLANE}

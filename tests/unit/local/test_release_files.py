@@ -68,7 +68,7 @@ def sum_up(folder: Path) -> Path:
     return folder
 
 
-def test_a_release_that_is_what_it_says_is_taken(release: Path) -> None:
+def test_a_release_that_matches_its_sums_is_accepted(release: Path) -> None:
     found = check.verified(release)
     assert (found.index.version, found.index.commit, found.index.epoch) == (VERSION, "c0ffee", 1_700_000_000)
     assert found.archives() == {IMAGE: release / f"runtime-{VERSION}-linux-amd64.oci.tar"}
@@ -116,13 +116,13 @@ def swap(folder: Path) -> None:
         (swap, r"has the image sha256:.*, and release\.json says .* is sha256:"),
     ],
 )
-def test_a_release_with_another_file_than_it_says_is_refused(release: Path, harm: Callable[[Path], None], message: str) -> None:
+def test_a_release_with_a_different_file_is_refused(release: Path, harm: Callable[[Path], None], message: str) -> None:
     harm(release)
     with pytest.raises(LayoutError, match=message):
         check.verified(release)
 
 
-def test_where_there_is_no_release_the_command_that_builds_one_is_told(tmp_path: Path) -> None:
+def test_a_missing_release_is_reported_with_the_command_that_builds_one(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match=r"make release VERSION="):
         check.verified(tmp_path)
 
@@ -174,7 +174,7 @@ def test_a_candidates_files_are_named_as_each_tool_writes_its_version() -> None:
     assert package_name("0.2.0-rc1") == "dynamiq-0.2.0-rc1.tgz"
 
 
-def test_what_belongs_to_a_file_is_named_after_it() -> None:
+def test_companion_files_are_named_after_their_file() -> None:
     assert layout.beside("operator-0.1.0-linux-arm64.oci.tar", layout.SBOM) == "operator-0.1.0-linux-arm64.cdx.json"
     assert (
         layout.beside("dynamiq_operator-0.1.0-py3-none-any.whl", layout.REQUIREMENTS)
@@ -195,7 +195,7 @@ def test_the_notes_are_the_section_of_the_version() -> None:
         changelog.section(CHANGELOG, "0.3.0")
 
 
-def test_what_has_no_version_yet_is_told_with_the_release_that_has_it() -> None:
+def test_unreleased_changes_come_before_those_of_the_release() -> None:
     assert changelog.unreleased(CHANGELOG) == "### Added\n- Something new."
     notes = changelog.notes(CHANGELOG, "0.2.0")
     assert notes.index("Something new.") < notes.index("## [0.2.0]") < notes.index("A fault.")

@@ -46,7 +46,7 @@ def written(subject: sbom.Subject, *listed: Part) -> dict[str, Any]:
     return document
 
 
-def test_an_image_is_read_by_what_its_layers_say(tmp_path: Path) -> None:
+def test_the_parts_of_an_image_are_read_from_its_layers(tmp_path: Path) -> None:
     files = {"usr/lib/os-release": OS_RELEASE, "var/lib/dpkg/status.d/zlib1g": CONTROL, "app/some_thing-2.0.dist-info/METADATA": METADATA}
     archive = an_archive(tmp_path, files)
     found = parts.of_image(archive)
@@ -57,7 +57,7 @@ def test_an_image_is_read_by_what_its_layers_say(tmp_path: Path) -> None:
     )
 
 
-def test_of_an_image_with_a_package_manager_what_was_removed_is_not_listed(tmp_path: Path) -> None:
+def test_removed_packages_of_an_image_are_not_listed(tmp_path: Path) -> None:
     status = (
         CONTROL.replace("Version", "Status: install ok installed\nVersion")
         + "\n"
@@ -67,7 +67,7 @@ def test_of_an_image_with_a_package_manager_what_was_removed_is_not_listed(tmp_p
     assert [each.name for each in found.parts] == ["zlib1g"]
 
 
-def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "other.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("readme"), io.BytesIO())
     for name, content in (("other.tar", None), ("text.tar", b"no archive at all")):
@@ -77,23 +77,23 @@ def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
             parts.of_image(tmp_path / name)
 
 
-def test_of_a_lock_only_what_a_pod_gets_is_listed() -> None:
+def test_only_packages_of_pods_are_listed_from_a_lock() -> None:
     assert parts.of_lock(LOCK) == [Part("pypi", "some-thing", "2.0"), Part("pypi", "uvloop", "0.22")]
 
 
-def test_of_our_locks_every_line_is_understood() -> None:
+def test_every_line_of_our_locks_is_understood() -> None:
     for image in images.ALWAYS:
         assert {"pyyaml", "aiohttp", "prometheus-client"} <= {each.name for each in parts.of_lock(image.lock.read_text())}
 
 
-def test_of_the_console_only_what_a_browser_gets_is_listed() -> None:
+def test_only_packages_of_the_browser_are_listed_from_the_console() -> None:
     found = parts.of_console((console_build.SOURCE / "package-lock.json").read_text())
     dependencies = json.loads((console_build.SOURCE / "package.json").read_text())["dependencies"]
     assert {each.name: each.version for each in found} == dependencies
     assert {each.licence for each in found} == {"MIT"}
 
 
-def test_a_package_that_no_lock_names_in_its_version_is_told() -> None:
+def test_a_package_without_a_lock_of_its_version_is_reported() -> None:
     (package,) = [each for each in debian_lock.parse(debian_lock.LOCK.read_text()).of("amd64") if each.name == "zlib1g"]
     inside = [Part("pypi", "some-thing", "2.1"), Part("deb", "zlib1g", package.version, architecture="amd64"), Part("deb", "bash", "5.2")]
     assert parts.unlocked(inside, parts.of_lock(LOCK), [package]) == ["some-thing 2.1", "bash 5.2"]

@@ -41,7 +41,7 @@ def test_the_best_profile_is_taken(machine: Machine, env: dict[str, str], profil
     assert choose(machine, env, profile).profile == expected
 
 
-def test_docker_without_kind_says_what_to_install(capsys: pytest.CaptureFixture[str]) -> None:
+def test_docker_without_kind_names_the_installation(capsys: pytest.CaptureFixture[str]) -> None:
     choose(DOCKER, {})
     assert "kind is not on PATH: install it" in capsys.readouterr().out
 

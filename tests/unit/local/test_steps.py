@@ -56,7 +56,7 @@ def a_step(title: str, run: Callable[[Task], object] = lambda _: None, result: s
     return Step(title, do)
 
 
-def test_a_terminal_has_one_line_that_says_what_runs_how_far_it_is_and_what_comes_next() -> None:
+def test_a_terminal_has_one_line_of_the_running_step_its_progress_and_the_next_step() -> None:
     output = Output(terminal=True)
 
     def compile_(task: Task) -> None:
@@ -120,7 +120,7 @@ def test_both_lanes_are_in_the_line() -> None:
     steps.run([a_step("kubernetes", wait), a_step("containerd")], [a_step("image", wait)], line=Line(lambda: output))
 
 
-def test_what_fails_ends_what_runs_beside_it_and_nothing_starts_any_more() -> None:
+def test_a_failing_task_ends_the_running_ones_and_no_other_starts() -> None:
     started = threading.Event()
     done: list[str] = []
 
@@ -143,7 +143,7 @@ def test_what_fails_ends_what_runs_beside_it_and_nothing_starts_any_more() -> No
     assert done == []
 
 
-def test_a_command_that_fails_says_why_without_its_lines_of_progress() -> None:
+def test_a_failing_command_shows_its_error_without_its_progress() -> None:
     command = ["sh", "-c", "echo package >&2; echo 'disk full' >&2; exit 3"]
     step = a_step("build", lambda task: task.run(command, on_line=lambda line: line == "package"))
     with pytest.raises(CommandError) as failed:
@@ -151,13 +151,13 @@ def test_a_command_that_fails_says_why_without_its_lines_of_progress() -> None:
     assert str(failed.value) == "disk full"
 
 
-def test_nothing_to_do_says_nothing() -> None:
+def test_no_tasks_print_nothing() -> None:
     output = Output(terminal=True)
     steps.run([], [], line=Line(lambda: output))
     assert output.getvalue() == ""
 
 
-def test_what_must_not_be_interrupted_runs_to_its_end(tmp_path: Path) -> None:
+def test_an_uninterruptible_command_runs_to_its_end(tmp_path: Path) -> None:
     started, finished = tmp_path / "started", tmp_path / "finished"
     installation = ["sh", "-c", f"touch {started}; sleep 1; touch {finished}"]
 

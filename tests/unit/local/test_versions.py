@@ -53,7 +53,7 @@ def test_the_document_has_each_version_that_is_built_and_what_an_older_one_loses
 
 
 @pytest.mark.parametrize(("version", "outcome"), [("1.36.3", "2 failed, 2 passed in"), ("1.35.4", "2 failed, 1 passed, 1 xfailed in")])
-def test_what_an_older_version_lacks_has_to_fail_there_and_as_it_is_expected(tmp_path: Path, version: str, outcome: str) -> None:
+def test_a_test_of_a_newer_feature_has_to_fail_as_expected_on_an_older_version(tmp_path: Path, version: str, outcome: str) -> None:
     for name, text in (
         ("conftest.py", CONFTEST.format(version)),
         ("test_marked.py", TESTS),

@@ -131,7 +131,7 @@ def test_the_digest_is_of_the_spec_as_it_will_be_stored() -> None:
     assert found.digest == digests.row_digest({**row.raw_spec, "sequence": 7, "pinned": found.as_json()})
 
 
-def test_a_row_says_who_made_it() -> None:
+def test_a_row_names_its_author() -> None:
     assert pins(new(), source=Source.APP).source is Source.APP
 
 
@@ -162,18 +162,18 @@ def test_a_promotion_is_verified_by_the_row_that_it_names() -> None:
         pytest.param(promoting(), a_row("good"), id="never rolled out"),
     ],
 )
-def test_a_promotion_that_does_not_hold_says_so_and_nothing_more(row: Row, source: Row | None) -> None:
+def test_an_unverified_promotion_is_marked_so_and_has_no_other_field(row: Row, source: Row | None) -> None:
     assert pins(row, promoted=source).promoted_from == Promoted(verified=False)
 
 
-def test_what_comes_from_another_cluster_is_never_verified() -> None:
+def test_a_promotion_from_another_cluster_is_never_verified() -> None:
     """A local row of that name that ran the same flow is another row."""
     found = completed(promoting(cluster="eu-staging"), promoted=a_row("good", live(12)))
     assert isinstance(found, Pinned)
     assert found.promoted_from == Promoted(verified=False)
 
 
-def test_what_comes_from_another_cluster_runs_what_was_promoted_or_nothing() -> None:
+def test_a_promotion_from_another_cluster_runs_the_promoted_flow_or_fails() -> None:
     row = promoting(cluster="eu-staging", hash=flow_hash("v2"))
     found = completed(row)
     assert isinstance(found, Refused)
@@ -195,7 +195,7 @@ def test_the_newest_release_is_the_one_of_the_highest_number() -> None:
     assert pins(new(), versions=versions).workflow_version == "v10"
 
 
-def test_the_version_that_is_asked_for_is_taken() -> None:
+def test_the_requested_version_is_pinned() -> None:
     found = pins(new(asking(workflowVersion="v1")), versions=(a_version("v1"), a_version("v2")))
     assert (found.workflow_version, found.workflow_hash) == ("v1", flow_hash("v1"))
 
@@ -215,7 +215,7 @@ def test_a_release_that_is_not_there_is_waited_for(row: Row, message: str) -> No
 # Restores.
 
 
-def test_a_restore_takes_the_release_of_the_row_though_it_is_gone() -> None:
+def test_a_rollback_pins_the_release_of_its_row_though_it_was_deleted() -> None:
     old, served = a_row("old", superseded(1, "v1")), a_row("served", live(2, "v2"))
     found = pins(new(asking(restores="old")), old, served=served, versions=(a_version("v2"),))
     assert (found.workflow_version, found.workflow_hash, found.description) == ("v1", flow_hash("v1"), "What v1 does")
@@ -231,7 +231,7 @@ def test_a_restore_takes_the_flow_of_the_row_though_the_release_was_made_again()
 OLD_RUNTIME = a_runtime(with_image("registry.test/runtime@sha256:" + "0" * 64), name="old-runtime")
 
 
-def test_a_restore_keeps_the_live_scaling_and_brings_the_runtime_back() -> None:
+def test_a_rollback_keeps_the_live_scaling_and_restores_the_runtime() -> None:
     old = a_row("old", superseded(1, "v1", config={**CONFIG, **scaled(1, 1)}, runtime=OLD_RUNTIME))
     served = a_row("served", live(2, "v2", config={**CONFIG, **scaled(5, 9)}))
     found = pins(new(asking(restores="old")), old, served=served)
@@ -244,7 +244,7 @@ def test_a_restore_on_another_runtime_runs_on_that_one() -> None:
     assert pins(new(asking(restores="old", runtime="tiny-1")), old, served=served).runtime.name == "tiny-1"
 
 
-def test_naming_the_runtime_that_is_kept_anyway_is_the_same_though_it_is_gone() -> None:
+def test_naming_the_kept_runtime_changes_nothing_though_it_was_deleted() -> None:
     old, served = a_row("old", superseded(1, "v1", runtime=OLD_RUNTIME)), a_row("served", live(2, "v2"))
     kept = pins(new(asking(restores="old", runtime="old-runtime")), old, served=served)
     assert kept.runtime == OLD_RUNTIME.spec.pins("old-runtime")
@@ -308,13 +308,13 @@ def test_a_restore_that_can_never_be_is_refused(row: Row, old: Row, message: str
 # The runtime.
 
 
-def test_the_live_runtime_is_kept_though_a_newer_one_is_there_and_it_is_deprecated_or_gone() -> None:
+def test_the_live_runtime_is_kept_though_it_is_older_deprecated_or_deleted() -> None:
     served = a_row("served", live(1, "v1", runtime=a_runtime(with_image("old"), name="old")))
     found = pins(new(), served=served, runtimes=(a_runtime(created(60), name="newer"),))
     assert (found.runtime.name, found.runtime.image) == ("old", "old")
 
 
-def test_the_runtime_that_is_asked_for_is_taken_though_it_is_deprecated() -> None:
+def test_the_requested_runtime_is_pinned_though_it_is_deprecated() -> None:
     served = a_row("served", live(1))
     runtimes = (a_runtime(), a_runtime(deprecated(), name="old"))
     assert pins(new(asking(runtime="old")), served=served, runtimes=runtimes).runtime.name == "old"
@@ -474,7 +474,7 @@ def test_a_change_of_type_makes_no_new_pod(before: Manifest, after: Manifest) ->
     assert template_digest(app, Pins.of(then)) == template_digest(app, Pins.of(served.pinned))
 
 
-def test_what_was_asked_is_not_changed() -> None:
+def test_completion_does_not_change_the_request() -> None:
     row = new(numbered(7), asking(config=scaled(2, 3)))
     before = dict(row.raw_spec)
     pins(row)

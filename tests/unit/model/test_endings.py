@@ -40,7 +40,7 @@ def back(result: str = "Succeeded", source: str = "Revert") -> Manifest:
         (ended(), None),
     ],
 )
-def test_how_it_ended_by_its_outcome_alone(row: Manifest, expected: Ending | None) -> None:
+def test_the_ending_of_a_row_follows_its_outcome(row: Manifest, expected: Ending | None) -> None:
     assert ending("a", row["spec"]) == expected
 
 
@@ -56,10 +56,10 @@ def test_how_it_ended_by_its_outcome_alone(row: Manifest, expected: Ending | Non
     ],
     ids=["it went live", "overtaken", "failed", "under way", "a row that somebody named so", "of another row"],
 )
-def test_it_was_reverted_where_a_later_row_says_so(later: Manifest, expected: Ending | None) -> None:
+def test_a_row_is_reverted_if_a_later_row_names_it(later: Manifest, expected: Ending | None) -> None:
     assert ending("a", ended(given.superseded(2))["spec"], live_reverts([later])) == expected
 
 
-def test_a_row_whose_revert_is_not_known_says_itself_that_it_was() -> None:
+def test_a_row_with_an_unknown_revert_has_it_in_its_own_status() -> None:
     assert ending("a", ended(given.superseded(2))["spec"], noted="Reverted") is Ending.REVERTED
     assert ending("a", ended(given.failed(2))["spec"], noted="Reverted") is None, "a status says nothing that the row contradicts"

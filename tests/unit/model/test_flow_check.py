@@ -50,7 +50,7 @@ def selector(path: str, depends: str = "input") -> dict[str, Any]:
         (listed({"id": "a", "type": INPUT}, {"id": "a", "type": OUTPUT}), "two nodes have the id 'a'"),
     ],
 )
-def test_what_no_engine_runs_is_an_error_in_the_runtimes_words(given: dict[str, Any], said: str) -> None:
+def test_a_flow_that_no_engine_runs_has_the_error_of_the_runtime(given: dict[str, Any], said: str) -> None:
     (error,) = check_flow(json.dumps(given)).errors
     assert error.startswith(said)
     with pytest.raises(FlowError) as refused:
@@ -71,7 +71,7 @@ def test_what_no_engine_runs_is_an_error_in_the_runtimes_words(given: dict[str, 
         ("$.output.output.text", [], ['node "count" reads $.output.output.text and does not depend on "output": it gets nothing']),
     ],
 )
-def test_a_selector_that_reads_no_node_is_told(path: str, errors: list[str], warnings: list[str]) -> None:
+def test_a_selector_of_a_missing_node_is_reported(path: str, errors: list[str], warnings: list[str]) -> None:
     """The engines silently return None for such a selector."""
     assert check_flow(yaml.safe_dump(flow(selector(path)))) == FlowCheck(tuple(errors), tuple(warnings))
 
@@ -92,7 +92,7 @@ def test_a_text_that_is_no_mapping_is_an_error(text: str) -> None:
     assert len(check_flow(text).errors) == 1
 
 
-def test_many_errors_are_told_in_one_line() -> None:
+def test_many_errors_are_one_line() -> None:
     nodes = [{"id": str(number), "type": INPUT, "depends": [{"node": "x"}]} for number in range(7)]
     text = check_flow(json.dumps(listed(*nodes))).in_words()
     assert (text.count("which is not in the flow"), text[-10:]) == (5, "and 2 more")

@@ -56,7 +56,7 @@ def test_yaml_is_read_as_the_runtime_reads_it(text: str) -> None:
         ("a\0b: 1", "cannot be written as JSON"),
     ],
 )
-def test_what_cannot_be_told_is_said(text: str, why: str) -> None:
+def test_a_flow_that_json_cannot_express_is_refused_with_the_reason(text: str, why: str) -> None:
     with pytest.raises(FlowError, match=why) as refused:
         as_json(text)
     assert "\n" not in str(refused.value)

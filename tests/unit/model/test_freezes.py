@@ -55,7 +55,7 @@ def test_the_next_change_is_the_first_beginning_or_end_of_any_of_them() -> None:
     assert freezes.next_change([], moment) is None
 
 
-def test_a_hard_to_find_day_is_found_and_one_that_never_ends_is_told_a_year_ahead() -> None:
+def test_a_rare_day_is_found_and_an_endless_freeze_ends_after_a_year() -> None:
     leap = Freeze(name="leap", cron="0 0 29 2 *", duration="24h", time_zone="Asia/Kolkata")
     assert freezes.next_change([leap], at("2096-03-01T00:00")) == at("2104-02-28T18:30")
     always = Freeze(name="always", cron="* * * * *", duration="1m")
@@ -101,13 +101,13 @@ def test_a_freeze_with_a_gap_by_the_clock_has_a_longer_one_when_it_is_set_back()
         ({"from_": "soon", "to": "2027-01-01T00:00:00Z"}, "soon"),
     ],
 )
-def test_what_is_no_freeze_is_said_with_its_name(freeze: dict[str, Any], says: str) -> None:
+def test_an_invalid_freeze_is_refused_with_its_name(freeze: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match="freeze f: ") as refused:
         freezes.check([FRIDAY_EVENING, Freeze(name="f", **freeze)])
     assert says in str(refused.value)
 
 
-def test_what_is_a_freeze_is_taken() -> None:
+def test_a_valid_freeze_is_accepted() -> None:
     freezes.check([FRIDAY_EVENING, YEAR_END, Freeze(name="f", cron="0  0  *  *  MON-FRI", duration="90m")])
 
 

@@ -128,7 +128,7 @@ def drawn(draw: random.Random) -> tuple[str, str]:
 @pytest.mark.full_count
 @pytest.mark.parametrize("zone", CHANGES)
 @pytest.mark.parametrize("change", [0, 1], ids=["forward", "back"])
-def test_a_freeze_by_cron_is_on_when_the_reference_says_so(zone: str, change: int) -> None:
+def test_a_freeze_by_cron_is_in_force_at_the_minutes_of_the_reference(zone: str, change: int) -> None:
     """Each schedule is tested at one of the ten clock changes; with SOAK=1 at all of them."""
     first, last = at(CHANGES[zone][change]) - BEFORE, at(CHANGES[zone][change]) + AFTER
     offsets = {moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in (first, last)}

@@ -61,7 +61,7 @@ def test_flows_of_an_app_have_names_of_their_own() -> None:
     assert names.flow("chat", HASH) != names.flow("chat", HASH.replace("0", "1", 1))
 
 
-def test_flows_are_told_from_other_config_maps_by_name() -> None:
+def test_flows_differ_from_other_config_maps_by_name() -> None:
     assert names.is_flow("chat", names.flow("chat", HASH))
     assert names.is_flow(LONGEST_APP, names.flow(LONGEST_APP, HASH))
     assert not names.is_flow("chat", "chat-settings")

@@ -32,7 +32,9 @@ def observed(*owners: dict[str, Any], labels: dict[str, str] | None = None, vers
     ],
     ids=["ours", "of before", "of before and ours", "of another name", "two others", "nobody", "a ReplicaSet", "another product's App"],
 )
-def test_uids_say_whose_an_object_is(owners: list[dict[str, Any]], owned: bool, anothers: bool, nobodys: bool, former: bool) -> None:
+def test_the_owner_of_an_object_is_found_by_uid(
+    owners: list[dict[str, Any]], owned: bool, anothers: bool, nobodys: bool, former: bool
+) -> None:
     found = observed(*owners)
     assert ownership.is_owned(found, UID) is owned
     assert ownership.is_anothers(found, UID) is anothers
@@ -41,12 +43,12 @@ def test_uids_say_whose_an_object_is(owners: list[dict[str, Any]], owned: bool, 
     assert ownership.is_of_former(found, NAME, UID) is former
 
 
-def test_of_a_name_only_what_is_this_apps_or_nobodys_is_left() -> None:
+def test_only_objects_of_the_app_or_without_an_owner_are_returned() -> None:
     rows = [observed(OURS, version=1), observed(BEFORE, version=2), observed(version=3)]
     assert ownership.only_of(UID, rows) == [rows[0], rows[2]]
 
 
-def test_our_labels_say_of_which_app_a_child_is() -> None:
+def test_our_labels_name_the_app_of_a_child() -> None:
     assert ownership.app_of(observed(labels=names.labels(NAME))) == NAME
     assert ownership.app_of(observed(labels={names.APP_LABEL: NAME})) == ownership.app_of(observed()) == ""
     assert ownership.app_of(observed(labels={names.APP_LABEL: NAME, names.MANAGED_BY: "helm"})) == ""

@@ -43,7 +43,7 @@ def changed(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, ...]
     return [tuple(filter(None, (each.field, each.name, each.change.value))) for change in later for each in change.changes]
 
 
-def test_the_first_record_says_what_there_is_to_compare_with() -> None:
+def test_the_first_record_has_the_initial_states() -> None:
     (first,) = recorded(seen(1, variables=[MODEL]))
     assert (first.sequence, first.reason, first.changes, first.summary) == (1, ChangeReason.FIRST, (), "the App was created")
     assert [(each.field, each.name) for each in first.states] == [("variables", "MODEL"), ("workflow", None)]
@@ -70,11 +70,11 @@ def test_the_first_record_says_what_there_is_to_compare_with() -> None:
         ({"network": {"a": 1, "b": 2}}, {"network": {"b": 2, "a": 1}}, []),
     ],
 )  # fmt: skip
-def test_what_changed_is_told_by_name(before: dict[str, Any], now: dict[str, Any], found: list[tuple[str, ...]]) -> None:
+def test_changes_are_named_by_field(before: dict[str, Any], now: dict[str, Any], found: list[tuple[str, ...]]) -> None:
     assert changed(before, now) == found
 
 
-def test_a_record_says_who_when_after_which_row_and_of_which_versions_of_the_app() -> None:
+def test_a_record_has_author_time_row_and_versions_of_the_app() -> None:
     _, change = recorded(seen(1, variables=[MODEL]), seen(4, at=90, after=12, settingsChangedBy="bo", variables=[]))
     assert (change.by, change.by_verified, change.at, change.after) == ("bo", True, "2026-11-24T13:30:00Z", 12)
     assert (change.generation.from_, change.generation.to, change.sequence) == (1, 4, 2)
@@ -98,7 +98,7 @@ def test_the_same_value_in_another_app_looks_otherwise() -> None:
     assert KEY.mac(("demo", "chat"), ("variables", "A"), "x") != OTHER_KEY.mac(("demo", "chat"), ("variables", "A"), "x")
 
 
-def test_what_callers_see_anyway_is_told_from_what_to_what() -> None:
+def test_public_fields_are_recorded_with_both_values() -> None:
     _, change = recorded(
         seen(1, hostname="a.test", access={"type": "private"}, variables=[MODEL]),
         seen(2, hostname="b.test", access={"type": "public"}, suspend=True, variables=[{**MODEL, "value": "x"}, PASSWORD]),
@@ -147,7 +147,7 @@ def chain() -> list[Manifest]:
     return [{"metadata": {"name": f"chat-settings-{each.sequence}"}, "spec": each.as_json()} for each in recorded(*hosts)]
 
 
-def test_records_that_nobody_touched_fit() -> None:
+def test_unchanged_records_fit() -> None:
     verdict = verify_changes(chain()[::-1])
     assert (verdict.rows, verdict.misfits) == (4, ())
     assert (verdict.oldest, verdict.newest) == (chain()[0]["spec"]["digest"], chain()[-1]["spec"]["digest"])
@@ -155,7 +155,7 @@ def test_records_that_nobody_touched_fit() -> None:
     assert verify_changes([]).rows == 0
 
 
-def test_whatever_is_changed_of_a_record_is_found() -> None:
+def test_every_change_of_a_record_is_found() -> None:
     for part, other in (
         ("by", "mallory"),
         ("after", 9),
@@ -183,6 +183,6 @@ def test_a_record_that_is_missing_or_made_anew_is_found() -> None:
 
 
 @pytest.mark.parametrize("spec", [None, {}, {"sequence": "1"}, {"sequence": 0}])
-def test_what_is_no_record_any_more_is_named(spec: Any) -> None:
+def test_a_damaged_record_is_named(spec: Any) -> None:
     (misfit,) = verify_changes([*chain(), {"metadata": {"name": "damaged"}, "spec": spec}]).misfits
     assert misfit.row == "damaged"

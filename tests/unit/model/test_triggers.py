@@ -32,7 +32,7 @@ def test_a_name_is_made_of_what_people_call_it(shown: str, kept: str) -> None:
     assert triggers.name_for(shown, ()) == kept
 
 
-def test_names_that_look_alike_are_told_apart() -> None:
+def test_similar_names_become_different_ones() -> None:
     taken: list[str] = []
     for shown in ["Every Monday, 9 o'clock", "Every Monday, 9 o'clock sharp", "每日", "每周", "EVERY monday, 9 o'clock", "a", "A", "a!"]:
         taken.append(triggers.name_for(shown, taken))
@@ -74,7 +74,7 @@ def test_the_limit_is_that_of_the_schema() -> None:
         ),
     ],
 )
-def test_how_a_run_ended(status: dict[str, Any], told: tuple[str, str | None, str | None]) -> None:
+def test_a_run_has_its_ending_and_its_message(status: dict[str, Any], told: tuple[str, str | None, str | None]) -> None:
     job = {"metadata": {"uid": "u", "name": "run", "creationTimestamp": BEFORE}, "status": status}
     event = TriggerEvent.of("t", job)
     assert (event.status, event.ended_at, event.message) == told

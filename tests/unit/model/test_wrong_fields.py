@@ -29,7 +29,7 @@ class Asked(BaseModel):
         ({"count": "many"}, "Input should be a valid integer, unable to parse string as an integer"),
     ],
 )
-def test_a_wrong_field_is_told_in_words_of_a_user(given: dict[str, Any], said: str) -> None:
+def test_a_wrong_field_has_a_message_for_users(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError) as wrong:
         Asked.model_validate(given)
     assert in_words(wrong.value.errors()[0]) == said

@@ -53,7 +53,7 @@ def kept(world: World) -> list[int]:
     return sorted(row.sequence for row in world.rows.values())
 
 
-def test_what_is_beyond_the_limit_is_handed_over_and_stays_until_it_is_acknowledged(world: World) -> None:
+def test_rows_beyond_the_limit_are_archived_and_stay_until_they_are_acknowledged(world: World) -> None:
     assert requested(world) == [1, 2, 3, 4]
     world.run()
     assert kept(world) == list(range(1, 15))
@@ -88,7 +88,7 @@ def test_a_row_whose_archive_lost_it_meanwhile_rests_anew(world: World) -> None:
 
 
 @pytest.mark.parametrize("since", [RESTS_LEAST, None], ids=["ten minutes", "a recorder that does not say since when"])
-def test_so_many_archived_rows_rest_and_those_beyond_them_go(
+def test_a_limited_number_of_archived_rows_rests_and_the_others_are_deleted(
     world: World, since: timedelta | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "RESTING_MOST", 3)
@@ -132,7 +132,7 @@ def test_while_the_archive_does_not_answer_the_history_grows_and_deploys_go_on(w
     assert world.condition("Ready")[0] == "True"
 
 
-def test_an_app_with_an_archive_says_how_it_stands(world: World) -> None:
+def test_an_app_reports_the_state_of_its_archive(world: World) -> None:
     world.run()
     assert world.condition("Archived") == ("True", "HandedOver")
     world.settings = world.settings.model_copy(update={"recorder": None})
@@ -141,7 +141,7 @@ def test_an_app_with_an_archive_says_how_it_stands(world: World) -> None:
     assert kept(world) == list(range(1, 15))
 
 
-def test_who_gives_the_archive_up_lets_rows_go_as_before(world: World) -> None:
+def test_without_an_archive_rows_beyond_the_limit_are_deleted_as_before(world: World) -> None:
     world.archive = ArchiveAnswers(problem="the recorder cannot be reached")
     keep(world, limit=10, archive=False)
     world.run()
@@ -174,7 +174,7 @@ def let_go(world: World) -> None:
     world.archive = ArchiveAnswers(rows={first.name: first}, flows={given.flow_hash("v3"): given.flow("v3")})
 
 
-def test_a_row_is_brought_back_from_the_archive_with_its_flow(world: World) -> None:
+def test_a_rollback_to_an_archived_row_restores_its_flow(world: World) -> None:
     let_go(world)
     world.deploy("back", restores="a")
     world.run()
@@ -188,7 +188,7 @@ def test_a_row_is_brought_back_from_the_archive_with_its_flow(world: World) -> N
     assert verified(world)
 
 
-def test_a_row_whose_flow_is_nowhere_is_not_brought_back(world: World) -> None:
+def test_a_rollback_to_a_row_whose_flow_is_missing_fails(world: World) -> None:
     let_go(world)
     world.archive = ArchiveAnswers(rows=world.archive.rows)
     world.deploy("back", restores="a")

@@ -39,7 +39,7 @@ def a_pod(container: Container) -> ObservedPod:
         ("RunContainerError", "no such file", Gravity.A_MINUTE),
     ],
 )
-def test_what_a_container_waits_for(reason: str, message: str, gravity: Gravity) -> None:
+def test_a_waiting_container_has_a_cause_and_its_gravity(reason: str, message: str, gravity: Gravity) -> None:
     waiting = Container("an-image", ready=False, running=False, restarts=0, waiting_reason=reason, waiting_message=message)
     cause = find_cause([a_pod(waiting)], None)
     assert cause is not None
@@ -53,7 +53,7 @@ def test_what_a_container_waits_for(reason: str, message: str, gravity: Gravity)
         (1, Gravity.A_MINUTE, "the runtime of pod chat-1 ends with exit code 1: node ask"),
     ],
 )
-def test_how_a_container_ended(code: int, gravity: Gravity, said: str) -> None:
+def test_an_ended_container_has_a_cause_and_its_gravity(code: int, gravity: Gravity, said: str) -> None:
     ended = Container(
         "an-image", ready=False, running=False, restarts=1, exit_code=code, exit_reason="Error", exit_message="noise\nnode ask\n"
     )

@@ -24,7 +24,7 @@ CHILDREN = ("Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBu
 
 
 @pytest.mark.parametrize("kind", CHILDREN)
-def test_a_child_that_is_gone_is_made_again(kind: str) -> None:
+def test_a_missing_child_is_created_again(kind: str) -> None:
     world = serving()
     del world.objects[(world.child(kind)["apiVersion"], kind, given.NAME)]
     assert shown(world.plan())[0] == f"create {kind}"
@@ -33,7 +33,7 @@ def test_a_child_that_is_gone_is_made_again(kind: str) -> None:
     assert world.phases == {"a": "#1 Live"}
 
 
-def test_the_flow_and_the_keys_that_are_gone_are_made_again() -> None:
+def test_a_missing_flow_and_missing_keys_are_created_again() -> None:
     world = serving()
     for key in [key for key in world.objects if key[1] in ("ConfigMap", "Secret")]:
         del world.objects[key]
@@ -51,7 +51,7 @@ def test_the_flow_and_the_keys_that_are_gone_are_made_again() -> None:
         ("PodDisruptionBudget", "maxUnavailable", 0, []),
     ],
 )
-def test_a_child_that_was_edited_is_brought_back(kind: str, field: str, value: object, said: list[str]) -> None:
+def test_an_edited_child_is_repaired(kind: str, field: str, value: object, said: list[str]) -> None:
     world = serving()
     child = world.child(kind)
     before = copy.deepcopy(child["spec"])
@@ -64,7 +64,7 @@ def test_a_child_that_was_edited_is_brought_back(kind: str, field: str, value: o
     assert world.child(kind)["spec"] == before
 
 
-def test_a_change_of_the_app_that_keeps_the_pods_is_nobodys_edit() -> None:
+def test_a_change_of_the_app_that_keeps_the_pods_is_no_repair() -> None:
     world = serving()
     app = world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
     app["spec"]["rollout"] = {"progressDeadlineSeconds": 60}
@@ -202,7 +202,7 @@ def test_a_restore_in_the_middle_of_a_deploy_goes_on_with_it() -> None:
     assert (world.phases, world.serving) == ({"a": "#1 Superseded", "b": "#2 Live"}, "v2")
 
 
-def test_pods_are_told_the_version_and_what_the_runtime_allows() -> None:
+def test_pods_get_the_version_and_the_limits_of_the_runtime() -> None:
     pinned = given.a_row("a", given.live(1, "v1")).spec.pinned
     assert pinned is not None
     bounded = pinned.runtime.model_copy(update={"run_timeout_seconds": 90, "max_concurrent_runs": 8})
@@ -276,7 +276,7 @@ def test_no_row_goes_live_beside_a_network_policy_that_could_not_be_made() -> No
         {"template": {"metadata": {"labels": {"theirs": "x"}}}},
     ],
 )
-def test_what_another_manager_adds_to_a_workload_is_taken_out_and_told(added: dict[str, Any]) -> None:
+def test_additions_of_another_manager_to_a_workload_are_removed_and_reported(added: dict[str, Any]) -> None:
     world = serving()
     child = world.child("Deployment")
     before = copy.deepcopy(child["spec"])
@@ -287,7 +287,7 @@ def test_what_another_manager_adds_to_a_workload_is_taken_out_and_told(added: di
     assert world.child("Deployment")["spec"] == before
 
 
-def test_what_has_no_owner_was_added_by_admission_and_stays() -> None:
+def test_fields_without_an_owner_were_added_by_admission_and_stay() -> None:
     world = serving()
     child = world.child("Deployment")
     child["spec"]["template"]["spec"]["containers"].insert(0, {"name": "mesh", "image": "mesh:1"})
@@ -305,7 +305,7 @@ def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
             into[key] = value
 
 
-def test_where_the_service_leads_is_watched_for_strategy_switch_alone_and_nobody_is_told_of_a_label() -> None:
+def test_endpoints_are_watched_only_under_strategy_switch_and_their_label_is_no_repair() -> None:
     world = serving()
     label = (names.ENDPOINTS_LABEL, names.WATCHED_ENDPOINTS)
     assert label not in world.child(SERVICE.kind)["metadata"]["labels"].items()

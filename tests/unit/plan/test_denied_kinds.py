@@ -15,7 +15,7 @@ FEATURES = (AUTOSCALER, DISRUPTION_BUDGET)
 
 
 @pytest.mark.parametrize("kind", [feature.kind for feature in FEATURES])
-def test_what_is_there_of_it_is_left_alone_and_deploys_go_on(kind: str) -> None:
+def test_existing_children_of_a_denied_kind_stay_and_deploys_go_on(kind: str) -> None:
     world = serving()
     before = copy.deepcopy(world.child(kind))
     world.unlisted.add(kind)

@@ -31,7 +31,7 @@ def _result(world: World, name: str) -> str:
     return outcome.result.value if outcome else ""
 
 
-def test_an_app_without_rows_gets_its_service_and_says_so() -> None:
+def test_an_app_without_rows_gets_its_service_and_reports_that_nothing_is_live() -> None:
     world = a_world()
     assert shown(world.plan()) == ["create access keys", "create Service", "app: Ready=False NotDeployed, last #0"]
     world.settle()
@@ -39,7 +39,7 @@ def test_an_app_without_rows_gets_its_service_and_says_so() -> None:
     assert world.condition("Progressing") == ("False", "Settled")
 
 
-def test_what_is_deployed_is_written_before_the_end_of_what_it_overtakes() -> None:
+def test_a_row_changes_the_workload_before_the_rows_that_it_overtakes_end() -> None:
     """A rollback past a waiting or verifying row is as fast as any other: tests/bench/test_emergency_rollbacks.py."""
     world = serving("v1")
     world.deploy("b", "v2")
@@ -51,7 +51,7 @@ def test_what_is_deployed_is_written_before_the_end_of_what_it_overtakes() -> No
     assert lines.index("c: #3 pinned v1") < changed < ended, lines
 
 
-def test_a_row_that_goes_past_the_rules_is_told_of_with_its_reason() -> None:
+def test_a_bypass_is_reported_with_its_reason() -> None:
     world = serving("v1")
     world.deploy("b", "v2", bypass={"reason": "the shop is down"}, createdBy="dora")
     world.settle()
@@ -109,7 +109,7 @@ def test_a_row_is_live_when_every_pod_is_new_and_ready() -> None:
     assert told(plan) == ["a Live", "app Live"]
 
 
-def test_a_redeploy_supersedes_and_a_rollback_brings_the_flow_back() -> None:
+def test_a_redeploy_supersedes_and_a_rollback_restores_the_flow() -> None:
     world = serving("v1")
     world.deploy("b", "v2")
     assert shown(world.plan()) == [
@@ -128,7 +128,7 @@ def test_a_redeploy_supersedes_and_a_rollback_brings_the_flow_back() -> None:
     assert (world.serving, _pins(world, "c").restores.sequence) == ("v1", 1)
 
 
-def test_a_rollback_brings_the_runtime_back_and_keeps_the_scaling() -> None:
+def test_a_rollback_restores_the_runtime_and_keeps_the_scaling() -> None:
     world = serving("v1")
     world.add(given.runtime_manifest(given.with_image("registry.test/runtime@sha256:" + "1" * 64), name="tiny-2"))
     world.deploy("b", "v2", runtime="tiny-2", config={"autoscaling": {"maxReplicas": 7}})
@@ -181,7 +181,7 @@ def test_rows_that_arrive_together_are_numbered_by_creation_then_by_natural_orde
     assert [_result(world, name) for name in order] == [*["Overtaken"] * (len(order) - 1), "Succeeded"]
 
 
-def test_numbers_go_on_above_closed_rows_that_nobody_watches() -> None:
+def test_sequences_continue_above_closed_rows_outside_the_watch() -> None:
     world = serving("v1")
     world.deploy("b", "v2")
     world.run()
@@ -208,7 +208,7 @@ def test_a_row_waits_for_its_version_and_goes_on_when_it_arrives() -> None:
     assert (world.phases["b"], world.serving) == ("#2 Live", "v4")
 
 
-def test_what_is_missing_at_the_deadline_fails_the_row_and_moves_nothing() -> None:
+def test_a_version_that_is_missing_at_the_deadline_fails_the_row_and_changes_nothing() -> None:
     world = serving("v1")
     world.deploy("b", "v4")
     world.settle()
@@ -235,7 +235,7 @@ def test_what_is_missing_at_the_deadline_fails_the_row_and_moves_nothing() -> No
         ({"runtime": "tagged"}, Settings(image_policy=ImagePolicy.DIGEST), "cluster requires a digest"),
     ],
 )
-def test_what_can_never_be_deployed_fails_at_once(asked: Manifest, settings: Settings, why: str) -> None:
+def test_a_row_that_can_never_be_deployed_fails_at_once(asked: Manifest, settings: Settings, why: str) -> None:
     world = serving("v1")
     world.settings = settings
     world.add(given.row_manifest("theirs", given.of_app("other"), given.live(1)))
@@ -267,7 +267,7 @@ def test_a_newer_row_overtakes_one_that_waits_and_one_that_rolls_out() -> None:
     ("about_to_say", "meanwhile"),
     [("Progressing", "c"), ("Failed", "version"), ("Overtaken", "c is gone"), ("Live", "c"), ("Failed of its pods", "pods")],
 )
-def test_what_one_leader_is_about_to_say_has_the_name_of_what_the_next_one_decides_instead(about_to_say: str, meanwhile: str) -> None:
+def test_an_unsent_event_of_one_leader_has_the_name_of_the_event_that_the_next_one_sends_instead(about_to_say: str, meanwhile: str) -> None:
     world = serving("v1")
     world.deploy("b", "v4" if about_to_say == "Failed" else "v2")
     if about_to_say == "Overtaken":
@@ -317,7 +317,7 @@ def test_a_row_that_is_created_late_for_a_spec_that_was_changed_since_is_not_dep
     assert world.serving == "v2", "asked anew it is another row"
 
 
-def test_at_no_moment_is_what_git_asks_for_told_to_be_done_before_it_is() -> None:
+def test_a_deploy_of_git_is_never_reported_as_done_before_it_is_done() -> None:
     """A GitOps tool checks at any moment, and then continues with whatever relies on the App."""
     world = a_world(given.with_deploy(workflowVersion="v1"))
     world.run()
@@ -334,7 +334,7 @@ def test_at_no_moment_is_what_git_asks_for_told_to_be_done_before_it_is() -> Non
     assert set(looked) == {("True", "Deploying")}
 
 
-def test_a_row_that_began_and_was_overtaken_is_told_of_twice_and_the_same_end_once() -> None:
+def test_a_row_that_began_and_was_overtaken_has_two_events_and_one_for_its_end() -> None:
     world = serving("v1")
     world.deploy("b", "v2")
     world.settle()
@@ -421,7 +421,7 @@ def test_an_app_that_is_being_deleted_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(("least", "warned"), [(1, True), (2, False)])
-def test_ready_says_what_one_pod_means(least: int, warned: bool) -> None:
+def test_ready_warns_that_a_single_pod_is_down_during_a_drain(least: int, warned: bool) -> None:
     world = a_world()
     world.deploy("a", "v1", config={"autoscaling": {"minReplicas": least, "maxReplicas": 4}})
     world.run()
@@ -447,7 +447,7 @@ def test_while_further_rows_wait_for_a_number_nothing_is_rolled_out_and_then_the
     assert world.phases["r3"] == "#5 Live"
 
 
-def test_what_has_been_recorded_of_settings_stays_in_the_status() -> None:
+def test_the_note_of_recorded_settings_stays_in_the_status() -> None:
     """Without the recorder's note in the status, every App's settings would be compared again at each write."""
     world = serving("v1")
     app = world.objects[(API_VERSION, "App", given.NAME)]

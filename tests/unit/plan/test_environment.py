@@ -61,7 +61,7 @@ def as_it_is(_: Production) -> None:
 @pytest.mark.parametrize("rule", [as_it_is, frozen, suspended, unreadable])
 @pytest.mark.parametrize(("strategy", "other"), [("Rolling", "Switch"), ("Switch", "Rolling")])
 @pytest.mark.parametrize("approved", [True, False], ids=["approved", "of before the policy"])
-def test_another_strategy_brings_no_held_variables(strategy: str, other: str, approved: bool, rule: Callable[[Production], None]) -> None:
+def test_another_strategy_applies_no_held_variables(strategy: str, other: str, approved: bool, rule: Callable[[Production], None]) -> None:
     world = live_and_held(strategy, approved=approved)
     before = world.environments
     rule(world)
@@ -75,7 +75,7 @@ def test_another_strategy_brings_no_held_variables(strategy: str, other: str, ap
     assert world.condition("Ready")[0] == "True"
 
 
-def test_what_is_held_is_named_and_how_to_go_on() -> None:
+def test_the_status_names_held_changes_and_the_command_that_applies_them() -> None:
     world = live_and_held()
     assert world.held() == (
         "Not in force yet: variables (TONE), access, runs. To apply them: `kubectl dynamiq deploy chat -n demo`. Else set them back"
@@ -86,7 +86,7 @@ def test_what_is_held_is_named_and_how_to_go_on() -> None:
 
 
 @pytest.mark.parametrize("rule", [frozen, suspended, unreadable])
-def test_of_changes_that_no_approval_holds_it_is_said_that_they_come_by_themselves(rule: Callable[[Production], None]) -> None:
+def test_the_status_shows_that_changes_without_an_approval_apply_by_themselves(rule: Callable[[Production], None]) -> None:
     world = live_and_held(approved=False)
     world.rule()
     rule(world)
@@ -207,7 +207,7 @@ def test_a_row_that_was_held_up_ends_at_its_deadline_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["Rolling", "Switch"])
-def test_what_serves_stays_while_a_row_is_not_made_for_other_variables(strategy: str) -> None:
+def test_serving_pods_keep_their_template_until_the_row_has_one_for_its_variables(strategy: str) -> None:
     """The row brings changed variables, which change again before its template is made."""
     world = live_and_held(strategy)
     before = world.environments
@@ -227,7 +227,7 @@ def test_what_serves_stays_while_a_row_is_not_made_for_other_variables(strategy:
 
 
 @pytest.mark.parametrize("strategy", ["Rolling", "Switch"])
-def test_a_bypass_that_is_live_brings_no_later_variables(strategy: str) -> None:
+def test_a_live_bypass_applies_no_later_variables(strategy: str) -> None:
     world = live_and_held(strategy)
     world.deploy("b", "v2", bypass={"reason": "night"})
     world.run()
@@ -278,7 +278,7 @@ def as_applied(world: Production) -> GateNote:
     return note
 
 
-def test_nobody_wakes_an_app_without_a_key_whose_access_was_not_approved_to_be_public() -> None:
+def test_calls_without_a_key_do_not_wake_an_app_until_its_public_access_is_approved() -> None:
     world = Production(given.with_variables(*tone("kind")))
     world.install_gate("gate-a")
     world.deploy_approved("a", config={"type": "serverless", "idleSeconds": 60})
@@ -315,7 +315,7 @@ def test_a_rollback_is_not_refused_for_a_key_that_held_variables_name() -> None:
     assert (world.phases["c"], world.tones) == ("#3 Live", ["rude"])
 
 
-def test_what_pods_would_record_is_known_where_no_recorder_is_installed() -> None:
+def test_changes_of_recording_are_held_without_a_recorder_too() -> None:
     world = Production(given.with_spec(runs={"content": True}))
     world.deploy_approved("a")
     world.patch(runs={"redact": {"fields": ["email"]}})
@@ -334,7 +334,7 @@ def private_tones(world: Production) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("after", ["Deploy", "Hold"])
-def test_a_rollback_that_waited_for_a_freeze_brings_no_held_variables(after: str) -> None:
+def test_a_rollback_that_waited_for_a_freeze_applies_no_held_variables(after: str) -> None:
     """A rollback is exempt from approvals, so nobody has approved variables with it."""
     world = live_and_held()
     world.freeze_rollbacks(after)
@@ -349,7 +349,7 @@ def test_a_rollback_that_waited_for_a_freeze_brings_no_held_variables(after: str
     assert world.condition("VariablesHeld") == ("True", "AwaitsRow")
 
 
-def test_a_rollback_that_waits_for_a_freeze_is_not_ended_by_variables_that_it_does_not_bring() -> None:
+def test_a_rollback_that_waits_for_a_freeze_does_not_end_by_variables_that_it_does_not_apply() -> None:
     world = live_and_held()
     world.freeze_rollbacks("Deploy")
     world.ask("b", restores="a")
@@ -481,7 +481,7 @@ def test_they_do_not_in_a_freeze() -> None:
     assert (world.tones, world.condition("VariablesHeld")) == (["bad"], ("True", "AwaitsRow"))
 
 
-def test_what_is_changed_while_the_live_row_is_not_there_is_held_once_it_is_back() -> None:
+def test_changes_made_while_the_live_row_is_missing_are_held_when_it_is_back() -> None:
     """The row is older than the note of the applied environment."""
     world = Production(given.with_variables(*tone("kind")))
     world.deploy_approved("a", "v1")

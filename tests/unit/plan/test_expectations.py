@@ -51,7 +51,9 @@ def test_an_answer_that_is_as_expected(body: Any, expect: dict[str, Any]) -> Non
         ({"a": 1}, 200, {"contains": "1", "jsonPath": {"path": "$.b"}}, "$.b to be there", 'nothing there in {"a": 1}'),
     ],
 )
-def test_one_that_is_not_is_told_beside_what_was_expected(body: Any, status: int, expect: dict[str, Any], expected: str, got: str) -> None:
+def test_an_unmet_expectation_returns_the_expected_and_the_actual_value(
+    body: Any, status: int, expect: dict[str, Any], expected: str, got: str
+) -> None:
     assert looked_at(body, status, **expect) == (expected, got)
 
 
@@ -77,7 +79,7 @@ def test_an_answer_of_many_values_is_no_work() -> None:
     assert looked_at(b"42" + many * 2, contains="42") is None, "a text is looked for in all of it"
 
 
-def test_what_is_nested_deeply_is_looked_at_all_the_same() -> None:
+def test_deeply_nested_answers_are_evaluated_too() -> None:
     deep = b"[" * 1000 + b'"42"' + b"]" * 1000
     assert looked_at(deep.replace(b'"42"', rb'"\u0034\u0032"'), contains="42") is None
     assert looked_at(deep, jsonPath={"path": "$" + "[*]" * 300, "equals": "1"}) is not None
@@ -92,12 +94,12 @@ def test_a_path_names_places(path: str, equals: str) -> None:
     assert looked_at({"a": {"x": 1, "x y": 2}, "b": [{"c": 3}, {"c": 4}, 5]}, jsonPath={"path": path, "equals": equals}) is None
 
 
-def test_what_is_shown_is_one_short_line_without_control_characters() -> None:
+def test_a_shown_answer_is_one_short_line_without_control_characters() -> None:
     assert shown("one\n\x1b[31mtwo\u2028three\u202e  four") == "one [31mtwo three four"
     assert shown("x" * 500) == "x" * 199 + "…"
 
 
-def test_what_is_secret_is_not_shown_however_json_writes_it() -> None:
+def test_secrets_are_hidden_in_every_json_notation() -> None:
     key = 'pa"ss\u00e9word'
     body = json.dumps({"key": key, "name": "Ann"})
     for text in (body, json.dumps({"key": key, "name": "Ann"}, ensure_ascii=False), f"the key is {key}"):

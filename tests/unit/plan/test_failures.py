@@ -28,7 +28,7 @@ def unreadable_row(name: str = "b") -> Unreadable:
     return found
 
 
-def test_an_app_with_a_row_that_cannot_be_read_is_frozen_and_says_which_row_and_which_field() -> None:
+def test_an_app_with_an_unreadable_row_stays_as_it_is_and_names_the_row_and_the_field() -> None:
     """It is so even if something needs a repair: the desired state may depend on that row."""
     world = serving("v1")
     world.deploy("b", "v2")
@@ -99,7 +99,7 @@ def after_failure(world: World) -> Snapshot:
     return replace(snapshot, operator=replace(snapshot.operator, failure=failing(world)))
 
 
-def test_what_failed_before_is_said_whatever_becomes_of_the_rows() -> None:
+def test_a_failure_of_the_last_pass_is_reported_before_the_status_waits_for_rows() -> None:
     """The App's whole status waits for the outcome that cannot be written; the condition does not."""
     world = a_world()
     world.deploy("b", "v1")
@@ -112,7 +112,7 @@ def test_what_failed_before_is_said_whatever_becomes_of_the_rows() -> None:
     assert [each.type for each in status.status.conditions].count("ReconcileFailed") == 1, "and the whole status says so as well"
 
 
-def test_what_failed_is_said_once_and_no_longer_once_it_is_done() -> None:
+def test_a_failure_is_reported_once_and_its_condition_ends_with_it() -> None:
     world = serving("v1")
     world.perform(make_plan(after_failure(world)).operations)
     assert world.condition("ReconcileFailed") == ("True", "Refused")
@@ -128,7 +128,7 @@ def test_a_time_that_no_other_can_be_reckoned_from_is_no_time() -> None:
     assert world.condition("TriggersReady") == ("False", "Invalid")
 
 
-def test_a_row_that_may_not_be_written_is_passed_over_and_told_of_for_as_long_as_it_is_so() -> None:
+def test_a_row_that_may_not_be_written_is_skipped_and_reported_until_it_may() -> None:
     world = serving("v1")
     world.deploy("odd", "v2")
     world.row_problems["odd"] = ChildProblem(ProblemReason.DENIED, "row odd is not allowed: not on a Friday", retry_in=100)
@@ -171,7 +171,7 @@ def test_app_whose_problems_are_more_than_a_condition_takes_comes_to_rest() -> N
     assert world.said("App").count("Hindered") == 2
 
 
-def test_what_serves_stays_where_its_row_is_not_there_any_more_until_something_is_deployed() -> None:
+def test_serving_pods_stay_after_their_row_was_deleted_until_the_next_deploy() -> None:
     world = serving("v1", given.with_spec(history={"limit": 10}))
     del world.objects[(API_VERSION, kinds.ROW.kind, "a")]
     before = set(world.objects)

@@ -104,7 +104,7 @@ def test_an_ingress_takes_the_place_of_a_route() -> None:
         (None, True, "set exposure.parentRef, or start the operator with --gateway NAMESPACE/NAME"),
     ],
 )
-def test_an_app_that_can_have_no_gateway_is_told_what_to_do_and_keeps_its_ingress(
+def test_an_app_without_a_usable_gateway_keeps_its_ingress_and_names_the_next_step(
     gateway: ParentRef | None, there: bool, says: str
 ) -> None:
     snapshot = a_snapshot(an_app(), the_ingress(), gateway=gateway, can_route=there)

@@ -105,7 +105,7 @@ def test_a_row_whose_pins_are_refused_holds_up_those_chained_to_it_alone() -> No
     assert not [line for line in lines if "pinned" in line]
 
 
-def test_no_status_says_what_an_outcome_does_not_say_yet() -> None:
+def test_no_status_is_ahead_of_the_outcome() -> None:
     world = arriving()
     world.settle()
     world.roll()
@@ -114,7 +114,7 @@ def test_no_status_says_what_an_outcome_does_not_say_yet() -> None:
     assert world.phases == {"a": "#1 Progressing"}
 
 
-def test_a_row_is_not_closed_before_its_app_says_what_is_live() -> None:
+def test_a_row_is_closed_after_its_app_names_the_live_row() -> None:
     world = serving("v1")
     world.deploy("b", "v2")
     world.settle()
@@ -125,7 +125,7 @@ def test_a_row_is_not_closed_before_its_app_says_what_is_live() -> None:
     assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
 
 
-def test_a_number_and_an_end_in_one_plan_are_told_one_after_the_other() -> None:
+def test_a_sequence_and_an_outcome_in_one_plan_reach_the_status_one_after_the_other() -> None:
     """If the outcome is refused, the App's status has the sequence, and not the outcome."""
     world = serving("v1")
     world.deploy("b", "v1")  # the template stays, so the row is complete as soon as it is pinned
@@ -165,7 +165,7 @@ def test_groups_rely_on_earlier_groups_alone_and_have_names_of_their_own() -> No
         operations.CreateAccessKeys,
     ],
 )
-def test_whatever_is_refused_for_a_while_it_ends_the_same(kind: type[Operation]) -> None:
+def test_any_operation_may_be_refused_for_a_while_and_the_end_is_the_same(kind: type[Operation]) -> None:
     world = serving("v1")
     world.deploy("b", "v2")
     world.deploy("c", "v3")

@@ -252,7 +252,7 @@ def require_sound(rows: GuardedRows) -> None:
 @pytest.mark.full_count
 @pytest.mark.parametrize("killed", [False, True], ids=["undisturbed", "killed at any write"])
 @pytest.mark.parametrize("seed", range(1, 4))
-def test_long_history_has_live_what_the_model_says(seed: int, killed: bool) -> None:
+def test_a_long_history_has_the_live_row_of_the_model(seed: int, killed: bool) -> None:
     play = Play(seed, killed=killed)
     while len(play.rows.rows) < ROWS:
         play.step()
@@ -260,7 +260,7 @@ def test_long_history_has_live_what_the_model_says(seed: int, killed: bool) -> N
 
 
 @pytest.mark.full_count
-def test_many_histories_have_live_what_the_model_says_and_so_has_each_that_is_restored_shuffled() -> None:
+def test_many_histories_have_the_live_row_of_the_model_and_keep_it_when_they_are_restored_in_any_order() -> None:
     seeds = random.Random(int(os.environ.get("SEED", "14")))  # noqa: S311 - a seed per test, so that a failure can be repeated
     for _ in range(HISTORIES):
         seed = seeds.randrange(1, 1 << 30)

@@ -72,7 +72,7 @@ def test_two_approvals_are_of_two_people() -> None:
     assert rows.live == row
 
 
-def test_an_approval_without_effect_is_told_beside_those_that_count() -> None:
+def test_an_approval_without_effect_is_shown_beside_those_that_count() -> None:
     rows = rows_with("v1", approvals={"count": 3})
     row = rows.ask(workflowVersion="v2", by=CARA)
     rows.settle()
@@ -96,7 +96,7 @@ def test_an_approval_without_effect_is_told_beside_those_that_count() -> None:
     ],
     ids=["another digest", "of a backup", "of Flux", "of the operator", "to resume", "to withdraw what is not one's own", "unstamped"],
 )
-def test_word_that_counts_for_nothing(word: dict[str, Any]) -> None:
+def test_an_approval_without_effect_admits_no_row(word: dict[str, Any]) -> None:
     rows = rows_with("v1", **PRODUCTION)
     row = rows.ask(workflowVersion="v2")
     rows.settle()
@@ -115,7 +115,7 @@ def test_service_account_that_the_policy_names_counts() -> None:
     assert rows.live == row
 
 
-def test_word_on_one_row_is_none_on_the_next() -> None:
+def test_an_approval_of_one_row_does_not_count_for_the_next() -> None:
     rows = rows_with("v1", **PRODUCTION)
     first = rows.ask(workflowVersion="v2")
     rows.settle()
@@ -164,7 +164,7 @@ def test_policy_that_is_stronger_by_now_counts() -> None:
 @pytest.mark.parametrize(
     ("purpose", "by", "end"), [("Reject", BERT, "Failed: rejected by bert: no"), ("Withdraw", ANNA, "Failed: withdrawn by anna: no")]
 )
-def test_row_that_nobody_wants_ends(purpose: str, by: str, end: str) -> None:
+def test_a_rejected_or_withdrawn_row_ends(purpose: str, by: str, end: str) -> None:
     rows = rows_with("v1", **PRODUCTION)
     row = rows.ask(workflowVersion="v2")
     rows.settle()
@@ -174,7 +174,7 @@ def test_row_that_nobody_wants_ends(purpose: str, by: str, end: str) -> None:
     assert (rows.ended(row), version_of(rows, rows.live)) == (end, "v1")
 
 
-def test_what_was_agreed_to_is_what_runs() -> None:
+def test_a_row_is_overtaken_if_its_environment_changes_after_the_request() -> None:
     rows = rows_with("v1", approvals={"count": 2})
     rows.app["variables"] = [{"name": "TONE", "value": "kind"}]
     row = rows.ask(workflowVersion="v2")
@@ -203,7 +203,7 @@ def test_emergency_rollback_passes_what_waits() -> None:
     assert rows.record(back).pinned.guards is None  # type: ignore[union-attr]
 
 
-def test_rollback_waits_where_the_policy_says_so() -> None:
+def test_a_rollback_waits_if_the_policy_requires_it() -> None:
     rows = rows_with("v1", "v2", approvals={"count": 1}, exempt=[])
     back = rows.ask(restores="row-0001")
     rows.settle()
@@ -241,7 +241,7 @@ def test_two_rows_that_wait_lose_nothing_in_either_order(first_is_released: bool
         assert (rows.live, rows.ended(scaled)) == (plain, "Overtaken: v3 (#3, row-0003) was deployed after it")
 
 
-def test_base_that_changed_in_nothing_that_was_left_out_holds_nobody_up() -> None:
+def test_a_changed_base_blocks_no_row_that_takes_nothing_from_the_change() -> None:
     rows = rows_with("v1", **PRODUCTION)
     first = rows.ask(workflowVersion="v2")
     rows.settle()
@@ -335,7 +335,7 @@ def test_git_waits_after_a_rollback_until_somebody_resumes_it() -> None:
     assert version_of(rows, rows.live) == "v3", "the hold is over"
 
 
-def test_hold_is_over_by_a_word_on_what_runs() -> None:
+def test_a_resumption_of_the_live_row_ends_the_hold() -> None:
     rows = GuardedRows()
     of_git(rows, "v1")
     of_git(rows, "v2")
@@ -402,7 +402,7 @@ def test_rows_that_automation_makes_are_held_as_those_of_git() -> None:
     assert by_anna in rows.waiting, "as the policy says"
 
 
-def test_what_git_asks_for_is_never_lost_to_what_was_never_rolled_out() -> None:
+def test_a_change_of_git_is_never_lost_to_a_row_that_was_never_rolled_out() -> None:
     rows = GuardedRows()
     of_git(rows, "v1")
     of_git(rows, "v9")
@@ -415,7 +415,7 @@ def test_what_git_asks_for_is_never_lost_to_what_was_never_rolled_out() -> None:
     assert (newest.spec.workflow_version, newest.outcome, newest.pinned) == ("v9", None, None), "it waits for its release, as it did"
 
 
-def test_what_git_asks_for_waits_after_a_rollback_that_passed_it() -> None:
+def test_a_change_of_git_waits_after_a_rollback_that_overtook_it() -> None:
     rows = GuardedRows()
     of_git(rows, "v1")
     of_git(rows, "v2")
@@ -476,7 +476,7 @@ def test_frozen_row_waits_for_the_end_and_then_for_somebody() -> None:
     assert rows.live == row
 
 
-def test_frozen_row_is_deployed_within_a_minute_where_the_policy_says_so() -> None:
+def test_a_frozen_row_is_deployed_within_a_minute_of_the_freeze_if_the_policy_allows() -> None:
     rows = rows_with("v1", freezes=[])
     rows.set_policy("production", freezes=[freeze(rows)], afterFreeze="Deploy")
     row = rows.ask(workflowVersion="v2")
@@ -499,7 +499,7 @@ def test_freeze_that_begins_while_a_row_waits_holds_it() -> None:
     assert rows.why(row).startswith("Frozen")
 
 
-def test_row_that_waits_through_a_freeze_waits_on_as_one_that_was_asked_for_in_it() -> None:
+def test_a_row_that_waits_through_a_freeze_needs_a_resumption_as_one_requested_in_it() -> None:
     rows = rows_with("v1", **PRODUCTION)
     row = rows.ask(workflowVersion="v2")
     rows.settle()
@@ -525,7 +525,7 @@ def test_suspended_app_deploys_nothing_a_bypass_included() -> None:
     assert rows.live == row
 
 
-def test_bypass_goes_past_everything_else_and_says_so() -> None:
+def test_a_bypass_passes_all_guards_and_is_reported() -> None:
     rows = rows_with("v1", "v2", **PRODUCTION)
     rows.set_policy("weekend", freezes=[freeze(rows)])
     rows.unknown = "Approvals cannot be listed"
@@ -536,7 +536,7 @@ def test_bypass_goes_past_everything_else_and_says_so() -> None:
     assert rows.rows[row]["spec"]["bypass"] == {"reason": "night"}
 
 
-def test_what_cannot_be_read_holds_all_but_rollbacks() -> None:
+def test_unreadable_policies_block_all_rows_but_rollbacks() -> None:
     rows = rows_with("v1", "v2")
     rows.unknown = "DeployPolicies cannot be listed"
     row = rows.ask(workflowVersion="v3")
@@ -552,7 +552,7 @@ def test_what_cannot_be_read_holds_all_but_rollbacks() -> None:
 # Rejected versions.
 
 
-def test_rejected_version_is_deployed_by_nobody_under_no_name() -> None:
+def test_a_rejected_version_cannot_be_deployed_under_any_name() -> None:
     rows = rows_with("v1", "v2", "v3")
     rows.reject_version("v2")
     asked, back = rows.ask(workflowVersion="v2"), rows.ask(restores="row-0002")
@@ -632,7 +632,7 @@ def test_one_policy_of_several_that_does_not_name_the_cluster_is_enough() -> Non
     assert "policy stricter accepts versions of other clusters from none" in (rows.ended(refused) or "")
 
 
-def test_an_app_says_which_clusters_versions_may_come_from() -> None:
+def test_an_app_names_the_clusters_that_versions_may_come_from() -> None:
     rows = rows_with("v1", promotion={"minLiveSeconds": 60, "clusters": ["eu"], "namespaces": ["staging"]})
     (found,) = standing_guards(rows.context())
     assert (found.clusters, found.namespaces, found.seconds) == (("eu",), ("staging",), 60)

@@ -45,12 +45,12 @@ def shown(world: World) -> tuple[str | None, list[str]]:
     return (world.app.status.holds.row if world.app.status.holds is not None else None), held
 
 
-def test_an_app_that_git_never_touched_says_nothing_of_git() -> None:
+def test_an_app_that_git_never_deployed_has_no_hold() -> None:
     assert shown(went_back()) == (None, [])
 
 
 @pytest.mark.parametrize("by", [{}, {"createdBy": FLUX}], ids=["spec.deploy", "rows by automation"])
-def test_where_git_deploys_the_hold_is_said(by: dict[str, str]) -> None:
+def test_an_app_that_git_deploys_shows_the_hold(by: dict[str, str]) -> None:
     world = went_back(*([] if by else [given.with_deploy(workflowVersion="v1")]), **by)
     says = "After the rollback in #3, changes from Git are on hold. To apply them again: `kubectl dynamiq resume chat -n demo`"
     number = world.rows["back"].sequence
@@ -75,7 +75,7 @@ def test_a_history_that_is_not_known_takes_no_hold_away() -> None:
     assert shown_hold(context) == RowOf(row="back", sequence=3)
 
 
-def test_that_a_hold_is_shown_no_more_is_no_end_of_it() -> None:
+def test_a_hold_that_is_no_longer_shown_has_no_event_of_its_end() -> None:
     """An older operator showed the hold in the status of an App that never deployed from Git."""
     world = went_back()
     app = next(found for (_, kind, _), found in world.objects.items() if kind == kinds.APP.kind)

@@ -83,7 +83,7 @@ def test_each_state_of_a_claim(claim: HostnameClaim, does: list[str], says: str)
 @pytest.mark.parametrize(
     ("told", "url"), [({}, None), ({"public_scheme": "http", "public_port": 8080}, f"http://{given.NAME}.{given.NAMESPACE}.{DOMAIN}:8080")]
 )
-def test_the_status_says_what_callers_outside_call_where_the_operator_was_told(told: Manifest, url: str | None) -> None:
+def test_the_status_has_the_public_url_if_the_operator_knows_scheme_and_port(told: Manifest, url: str | None) -> None:
     world = a_world(settings=Settings(domain=DOMAIN, **told))
     world.run()
     status = world.app.status
@@ -165,7 +165,7 @@ def test_a_route_stays_unless_an_older_claim_is_known(claim: HostnameClaim, stay
 @pytest.mark.parametrize(
     ("holder", "other"), [(THEIRS, "another App"), ((given.NAMESPACE, "web"), "App web in this namespace")], ids=["elsewhere", "here"]
 )
-def test_a_contested_route_serves_on_and_says_so(holder: tuple[str, str], other: str) -> None:
+def test_a_contested_route_keeps_serving_and_is_reported(holder: tuple[str, str], other: str) -> None:
     snapshot = serving(HostnameClaim(ClaimState.CONTESTED, holder))
     assert planned(snapshot) == []
     assert (
@@ -178,7 +178,7 @@ def test_a_contested_route_serves_on_and_says_so(holder: tuple[str, str], other:
     assert not routed(a_snapshot(HOST, HostnameClaim(ClaimState.CONTESTED, holder))), "none is made anew"
 
 
-def test_a_lost_claim_is_made_again_and_told_of() -> None:
+def test_a_lost_claim_is_created_again_and_reported() -> None:
     assert planned(serving(LOST)) == ["Emit", "ClaimHostname"]
     assert problem_messages(serving(LOST)) == ""
 
@@ -190,7 +190,7 @@ def test_a_younger_claim_is_released_where_its_app_is_known_not_to_serve() -> No
     assert "after this one began to serve it: this one keeps serving it" in problem_messages(left)
 
 
-def test_what_is_not_known_makes_no_new_route_and_says_so() -> None:
+def test_an_unknown_owner_makes_no_new_route_and_is_reported() -> None:
     snapshot = a_snapshot(HOST, UNKNOWN)
     assert not routed(snapshot)
     assert planned(snapshot) == []

@@ -194,7 +194,7 @@ def test_any_sequence_of_rows_comes_to_a_sound_end(seed: int) -> None:
 
 
 @pytest.mark.parametrize("asked", [{}, {"config": {"autoscaling": {"maxReplicas": 7}}}], ids=["the same scaling", "another scaling"])
-def test_what_a_row_that_was_given_up_would_have_changed_is_moved_on(asked: dict[str, Any]) -> None:
+def test_objects_that_an_abandoned_row_would_have_changed_get_a_newer_version(asked: dict[str, Any]) -> None:
     """An earlier leader's write for that row may still be on its way. It names an old version of the object, which is gone by then."""
     world = serving("v1")
     before = {kind: world.child(kind)["metadata"]["resourceVersion"] for kind in ("Deployment", "HorizontalPodAutoscaler")}

@@ -22,7 +22,7 @@ def change(world: World) -> None:
     world.edited(secret)
 
 
-def test_pods_that_run_are_told_of_a_change_once() -> None:
+def test_running_pods_are_notified_of_changed_keys_once() -> None:
     world = serving()
     world.later(3600)
     before = copy.deepcopy(world.child("Deployment")["spec"]), world.child("Secret", names.access_keys(given.NAME))
@@ -34,7 +34,7 @@ def test_pods_that_run_are_told_of_a_change_once() -> None:
     assert world.phases == {"a": "#1 Live"}
 
 
-def test_pods_that_begin_later_are_not_told() -> None:
+def test_pods_that_start_later_are_not_notified() -> None:
     world = serving()
     change(world)
     world.run()
@@ -44,7 +44,7 @@ def test_pods_that_begin_later_are_not_told() -> None:
     assert [pod["metadata"].get("annotations") for pod in world.pods] == [None]
 
 
-def test_what_was_told_to_some_before_a_crash_is_told_to_the_others() -> None:
+def test_after_a_crash_the_remaining_pods_are_notified() -> None:
     world = serving("v1")
     workload = world.child("Deployment")
     workload["spec"]["replicas"] = 3
@@ -71,7 +71,7 @@ def test_a_pod_that_cannot_begin_has_the_keys_looked_at_again_and_again_ever_mor
     assert waited == [15, 15, 30, 60]
 
 
-def test_a_first_deploy_and_a_redeploy_tell_nobody() -> None:
+def test_a_first_deploy_and_a_redeploy_notify_no_pod() -> None:
     world = a_world()
     world.settle()
     for name, version in (("a", "v1"), ("b", "v2")):
@@ -80,7 +80,7 @@ def test_a_first_deploy_and_a_redeploy_tell_nobody() -> None:
     assert not [line for action in world.written for line in [type(action).__name__] if line == "AnnotatePod"]
 
 
-def test_keys_that_were_made_anew_are_told_too() -> None:
+def test_pods_are_notified_of_recreated_keys_too() -> None:
     world = serving()
     del world.objects[("v1", "Secret", names.access_keys(given.NAME))]
     assert shown(world.plan()) == ["create access keys"]
@@ -90,7 +90,7 @@ def test_keys_that_were_made_anew_are_told_too() -> None:
     ]
 
 
-def test_an_app_that_becomes_public_has_no_keys_to_tell_of() -> None:
+def test_an_app_that_becomes_public_notifies_no_pod() -> None:
     world = serving()
     app = world.objects[next(key for key in world.objects if key[1] == "App")]
     app["spec"]["access"] = {"type": "public"}

@@ -79,7 +79,7 @@ def test_a_change_after_each_action_of_the_row_before_makes_no_row_twice() -> No
     assert stop > 5
 
 
-def test_what_is_asked_beside_the_version_counts_and_who_asks_does_not() -> None:
+def test_a_request_is_new_by_its_fields_and_not_by_its_author() -> None:
     world = a_world()
     ask(world, "v1", changedBy="ada")
     world.run()
@@ -109,7 +109,7 @@ def test_a_row_by_hand_overrides_and_the_next_change_ends_that() -> None:
     assert (world.condition("DeploySpecOverridden"), world.serving) == (("True", "Waits"), "v3")
 
 
-def test_a_row_by_hand_under_the_name_that_git_would_use_is_told_of_and_can_be_got_round() -> None:
+def test_a_row_by_hand_under_the_name_of_gits_row_is_reported_and_can_be_avoided() -> None:
     world = serving("v1")
     world.deploy(names.declared_row(given.NAME, {"workflowVersion": "v2"}, 0), "v3")
     world.run()
@@ -145,7 +145,7 @@ def test_a_restore_moves_nothing_until_its_stamp_is_off_and_then_decides_once() 
     assert all(row.meta.owners == {world.app.meta.uid} for row in world.rows.values())
 
 
-def test_restored_rows_without_their_app_say_so_and_keep_their_outcome() -> None:
+def test_restored_rows_without_their_app_report_it_and_keep_their_outcome() -> None:
     world = serving("v1")
     world.forget_statuses()
     world.remove(kinds.APP.kind, given.NAME)
@@ -252,7 +252,7 @@ def test_rows_once_live_are_kept_though_failed_ones_are_younger() -> None:
     assert (sorted(succeeded), len(world.rows)) == ([2, 3, 4, 5, 6], 10)
 
 
-def test_what_git_asked_last_is_kept_so_that_it_is_not_asked_again() -> None:
+def test_the_last_row_of_git_is_kept_so_that_it_is_not_deployed_again() -> None:
     world = a_world()
     ask(world, "v3")
     world.run()
@@ -269,7 +269,7 @@ def test_what_git_asked_last_is_kept_so_that_it_is_not_asked_again() -> None:
     assert verified(world)
 
 
-def test_what_git_asked_in_vain_fails_and_the_way_back_and_there_again_are_a_row_each() -> None:
+def test_a_failed_change_of_git_its_return_and_its_repetition_are_a_row_each() -> None:
     world = a_world()
     ask(world, "v1")
     world.run()
@@ -291,7 +291,7 @@ def test_what_git_asked_in_vain_fails_and_the_way_back_and_there_again_are_a_row
     assert "#4 Live" in world.phases.values()
 
 
-def test_what_git_asked_in_vain_is_not_asked_again_when_older_rows_go() -> None:
+def test_a_failed_change_of_git_is_not_deployed_again_when_older_rows_are_deleted() -> None:
     world = a_world()
     ask(world, "v1")
     world.run()

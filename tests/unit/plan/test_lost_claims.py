@@ -32,7 +32,7 @@ def test_the_one_that_serves_has_it_since_it_serves() -> None:
     assert lost({A: serving(3)}) == [LostClaim(HOST, A, given.NOW + timedelta(minutes=3))]
 
 
-def test_what_is_claimed_is_not_claimed_again_whoever_serves_it() -> None:
+def test_a_claimed_hostname_is_not_claimed_again_by_any_route() -> None:
     assert lost({A: serving(3), B: serving(1)}, HOST) == []
 
 
@@ -48,7 +48,7 @@ def test_what_is_claimed_is_not_claimed_again_whoever_serves_it() -> None:
     ],
     ids=["by age", "one that was changed comes last", "deployed first", "by name", "by name among others", "wanted no more"],
 )
-def test_of_several_the_oldest_has_it(served: dict[AppKey, Serving], in_order: list[AppKey], tied: bool) -> None:
+def test_the_oldest_of_several_routes_gets_the_claim(served: dict[AppKey, Serving], in_order: list[AppKey], tied: bool) -> None:
     (found,) = lost(served)
     assert ([found.app, *found.others], found.tied) == (in_order, tied)
 
@@ -72,7 +72,7 @@ def test_the_oldest_is_made_first_whatever_the_order_in_which_they_are_found() -
     ("contested", "tied", "says"),
     [(False, False, ""), (True, False, "for a shorter time"), (True, True, "for as long: this one comes first by namespace and name")],
 )
-def test_what_is_told_names_no_other_app(contested: bool, tied: bool, says: str) -> None:
+def test_the_event_of_a_new_claim_names_no_other_app(contested: bool, tied: bool, says: str) -> None:
     """The reader of one App may not be allowed to know of the other."""
     event = events.claimed_again(given.an_app(), HOST, given.NOW, contested=contested, tied=tied)
     assert (says in event.message, "another App" in event.message) == (True, contested)

@@ -64,7 +64,7 @@ def reasons(told: list[Notification]) -> list[str]:
     return [f"{each.row} {each.reason}" for each in told]
 
 
-def test_a_deploy_is_told_of_when_it_begins_and_when_it_is_live_and_the_row_before_when_it_is_superseded(world: World) -> None:
+def test_a_deploy_notifies_of_its_begin_of_live_and_of_the_superseded_row(world: World) -> None:
     assert reasons(deploy(world, "a", workflowVersion="v1")) == ["a Progressing", "a Live"]
     notifications = deploy(world, "b", workflowVersion="v2")
     assert reasons(notifications) == ["b Progressing", "b Live", "a Superseded"]
@@ -86,7 +86,7 @@ def test_a_deploy_is_told_of_when_it_begins_and_when_it_is_live_and_the_row_befo
     }
 
 
-def test_what_is_told_again_has_its_id_and_no_two_things_have_one(world: World) -> None:
+def test_a_repeated_notification_keeps_its_id_and_ids_are_unique(world: World) -> None:
     notifications = [*deploy(world, "a", workflowVersion="v1"), *deploy(world, "b", workflowVersion="v2", bypass={"reason": "night"})]
     notifications += deploy(world, "c", workflowVersion="v9")
     assert "Bypassed" in {each.reason for each in notifications}
@@ -104,7 +104,7 @@ def test_only_what_came_after_a_moment_is_found_again(world: World) -> None:
     assert reasons(list(notifications_since(world.app, world.rows.values(), since))) == ["b Progressing", "b Live", "a Superseded"]
 
 
-def test_what_was_not_written_is_not_told(world: World) -> None:
+def test_nothing_is_notified_before_it_is_written(world: World) -> None:
     world.add(given.row_manifest("a", given.asking(workflowVersion="v1")))
     snapshot = world.snapshot()
     (group,) = (group for group in world.plan().groups if any(isinstance(each, operations.CompleteRow) for each in group.operations))
@@ -115,7 +115,7 @@ def test_what_was_not_written_is_not_told(world: World) -> None:
     assert reasons(list(notifications_of(snapshot, group.operations))) == ["a Progressing"]
 
 
-def test_a_row_that_fails_is_told_of_with_why(world: World) -> None:
+def test_a_failed_row_is_notified_with_its_reason(world: World) -> None:
     notifications = deploy(world, "a", workflowVersion="v1", runtime="none-such")
     world.later(3600)
     notifications += run(world)
@@ -125,7 +125,7 @@ def test_a_row_that_fails_is_told_of_with_why(world: World) -> None:
     assert failed.runtime is None
 
 
-def test_a_row_that_waits_is_told_of_each_word_that_counts_and_when_it_is_released(world: World) -> None:
+def test_a_waiting_row_notifies_of_each_approval_that_counts_and_of_its_admission(world: World) -> None:
     deploy(world, "a", workflowVersion="v1")
     policy = asked_for_approval(2)
     world.guards = ObservedGuards(policies=(policy,), stamped_since=STAMPED)
@@ -163,7 +163,7 @@ def test_a_version_that_is_made_again_with_another_flow_is_not_what_was_approved
     assert "its flow is in no ConfigMap and no WorkflowVersion" in failed.message
 
 
-def test_a_word_that_ends_a_row_is_told_with_who_said_it(world: World) -> None:
+def test_a_rejection_is_notified_with_its_author(world: World) -> None:
     world.guards = ObservedGuards(policies=(asked_for_approval(),), stamped_since=STAMPED)
     deploy(world, "a", workflowVersion="v1")
     world.guards = replace(world.guards, approvals=(approval(world, "a", "bert", "Reject", message="not today"),))
@@ -173,7 +173,7 @@ def test_a_word_that_ends_a_row_is_told_with_who_said_it(world: World) -> None:
     assert notifications[0].by == ("bert",)
 
 
-def test_a_hold_is_told_of_when_it_begins_and_when_it_is_over(world: World) -> None:
+def test_a_hold_is_notified_at_its_begin_and_its_end(world: World) -> None:
     deploy(world, "a", workflowVersion="v1", createdBy="system:serviceaccount:flux-system:flux")
     deploy(world, "b", workflowVersion="v2")
     notifications = deploy(world, "back", restores="a")

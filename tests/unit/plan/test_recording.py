@@ -46,7 +46,7 @@ def restarted(world: World, after: float) -> None:
 
 
 @pytest.mark.parametrize("steps", [[RECORDER], [RECORDER, ELSEWHERE], [RECORDER, None]], ids=["installed", "moved", "taken away"])
-def test_a_recorder_that_is_installed_moved_or_taken_away_restarts_no_pod(steps: list[str | None]) -> None:
+def test_a_recorder_that_is_installed_moved_or_removed_restarts_no_pod(steps: list[str | None]) -> None:
     world = serving("v1")
     if len(steps) > 1:
         restart_with(world, steps.pop(0))
@@ -60,7 +60,7 @@ def test_a_recorder_that_is_installed_moved_or_taken_away_restarts_no_pod(steps:
     assert (world.child(WORKLOAD.kind)["spec"], [pod["metadata"]["uid"] for pod in world.pods]) == (before, pods)
 
 
-def test_pods_of_before_are_recorded_from_the_next_deploy_on_and_the_app_says_so() -> None:
+def test_older_pods_are_recorded_from_the_next_deploy_on_and_the_app_reports_it() -> None:
     world = serving("v1")
     assert recorded(world) is None
     restart_with(world, RECORDER)
@@ -78,7 +78,7 @@ def test_pods_of_before_are_recorded_from_the_next_deploy_on_and_the_app_says_so
     assert recorded(world) is None
 
 
-def test_pods_that_send_to_where_the_recorder_was_are_told_of() -> None:
+def test_pods_that_send_to_the_former_recorder_are_reported() -> None:
     world = serving("v1")
     restart_with(world, RECORDER)
     world.deploy("b", "v2")
@@ -90,7 +90,7 @@ def test_pods_that_send_to_where_the_recorder_was_are_told_of() -> None:
     assert f"1 of 1 pods do not send their runs to {ELSEWHERE} yet" in message
 
 
-def test_a_change_of_the_app_brings_the_recorder() -> None:
+def test_a_change_of_the_app_adds_the_recorder() -> None:
     world = serving("v1")
     restart_with(world, RECORDER)
     app = next(found for (_, kind, _), found in world.objects.items() if kind == "App")
@@ -100,7 +100,7 @@ def test_a_change_of_the_app_brings_the_recorder() -> None:
     assert recorder(world) == RECORDER
 
 
-def test_a_restart_by_hand_brings_the_recorder_once_the_app_has_said_that_its_pods_lack_it() -> None:
+def test_a_restart_by_hand_adds_the_recorder_after_the_app_has_reported_that_pods_lack_it() -> None:
     world = serving("v1")
     restarted(world, 1)
     world.run()
@@ -117,7 +117,7 @@ def test_a_restart_by_hand_brings_the_recorder_once_the_app_has_said_that_its_po
     assert not written(world)
 
 
-def test_what_is_no_time_restarts_nothing() -> None:
+def test_an_invalid_restart_time_restarts_nothing() -> None:
     world = serving("v1")
     restart_with(world, RECORDER)
     world.run()
@@ -173,7 +173,7 @@ def redacting(content: bool, *patterns: str) -> World:
     return world
 
 
-def test_a_pattern_that_pods_cannot_use_is_told_of_and_what_runs_goes_on() -> None:
+def test_an_unusable_pattern_is_reported_and_serving_pods_stay() -> None:
     world = redacting(True, "[0-9]{16}", "[[:digit:]]{16}", r"\pL+", "(a+)+b")
     assert world.condition("RedactionReady") == ("False", "PatternRefused")
     assert world.condition("Ready")[0] == "True"
@@ -184,5 +184,5 @@ def test_a_pattern_that_pods_cannot_use_is_told_of_and_what_runs_goes_on() -> No
 
 
 @pytest.mark.parametrize(("content", "pattern"), [(True, "[0-9]{16}"), (False, "[[:digit:]]{16}")], ids=["all can be used", "no content"])
-def test_where_content_is_recorded_as_it_is_asked_for_nothing_is_said(content: bool, pattern: str) -> None:
+def test_content_that_is_recorded_as_configured_has_no_condition(content: bool, pattern: str) -> None:
     assert "RedactionReady" not in {each.type for each in redacting(content, pattern).app.status.conditions}

@@ -47,7 +47,7 @@ def source(world: World, row: str) -> Source | None:
     return pinned.source if pinned is not None else None
 
 
-def test_version_whose_runs_fail_is_taken_back_with_its_figures() -> None:
+def test_a_version_whose_runs_fail_is_reverted_with_its_figures() -> None:
     world = watched(before=(98, 2))
     world.answered(succeeded=17, failed=23)
     world.run()
@@ -64,7 +64,7 @@ def test_version_whose_runs_fail_is_taken_back_with_its_figures() -> None:
     assert {"Reverted"} <= set(world.said("App")) & set(world.said())
 
 
-def test_what_is_watched_and_what_was_kept_is_said() -> None:
+def test_the_app_reports_that_a_row_is_watched_and_that_it_was_kept() -> None:
     world = watched()
     assert world.condition("Trial") == ("True", "Watching")
     assert world.condition("Ready")[0] == "True"
@@ -103,7 +103,7 @@ def test_version_is_kept_where_too_few_runs_are_known_to_have_failed(told: Calla
     assert set(world.rows) == {"a", "b"}
 
 
-def test_pods_that_report_no_runs_are_told_of() -> None:
+def test_pods_that_report_no_runs_are_shown() -> None:
     world = watched()
     silent(world)
     world.settle()
@@ -177,7 +177,7 @@ def test_version_before_is_measured_with_its_runs_in_flight() -> None:
     assert trial.previous_failed_percent == 4.0
 
 
-def test_version_is_kept_where_the_one_before_had_too_few_runs_to_be_told_from_it() -> None:
+def test_a_version_is_kept_if_the_former_one_had_too_few_runs_to_compare() -> None:
     """3 of 30 runs failed before, 16 % do now: chance explains both."""
     world = watched(before=(27, 3), maxFailedPercent=5)
     world.answered(succeeded=252, failed=48)
@@ -209,7 +209,7 @@ def test_runs_that_a_crash_cut_off_have_begun_too() -> None:
     assert set(world.rows) == {"a", "b"}, "22 of 300"
 
 
-def test_trial_of_an_older_operator_is_still_read() -> None:
+def test_a_watch_of_an_older_operator_is_still_read() -> None:
     """It has no number of runs of the previous version: the rate is used as it is."""
     world = watched(before=(50, 50))
     made = world.objects[(API_VERSION, "App", given.NAME)]
@@ -223,7 +223,7 @@ def test_trial_of_an_older_operator_is_still_read() -> None:
     assert BACK in world.rows
 
 
-def test_app_is_told_that_its_runs_take_longer_than_they_are_watched() -> None:
+def test_an_app_reports_runs_that_take_longer_than_the_watch() -> None:
     world = watched()
     world.answered(succeeded=5, failed=2, in_flight=300)
     world.later(66)
@@ -284,7 +284,7 @@ def test_row_that_arrives_with_the_revert_is_not_passed() -> None:
     assert result(world, BACK) is Result.FAILED
 
 
-def test_nothing_is_taken_back_unless_asked() -> None:
+def test_nothing_is_reverted_unless_it_is_configured() -> None:
     world = serving("v1")
     world.deploy("b", "v2")
     world.run()
@@ -312,7 +312,7 @@ def test_revert_goes_further_back_than_what_the_bad_row_restored_before() -> Non
     assert world.serving == "v1"
 
 
-def test_where_nothing_else_ever_ran_that_is_said_once() -> None:
+def test_an_app_without_a_former_version_reports_it_once() -> None:
     world = serving("v1", reverting())
     world.later(30)
     world.answered(failed=40)
@@ -327,7 +327,7 @@ def test_where_nothing_else_ever_ran_that_is_said_once() -> None:
 # Counting.
 
 
-def test_what_pods_told_before_the_operator_was_started_anew_counts() -> None:
+def test_runs_that_pods_reported_before_a_restart_of_the_operator_count() -> None:
     world = watched(before=(80, 20))
     world.counts = RunCounts()
     world.answered(succeeded=6, failed=34)
@@ -336,7 +336,7 @@ def test_what_pods_told_before_the_operator_was_started_anew_counts() -> None:
     assert "the version before: 20 %" in (world.rows[BACK].spec.message or "")
 
 
-def test_runs_of_containers_that_ended_and_pods_that_are_gone_count() -> None:
+def test_runs_of_ended_containers_and_deleted_pods_count() -> None:
     world = watched()
     world.answered(failed=12)
     world.settle()
@@ -411,7 +411,7 @@ BACK_OF_C = names.revert_row(given.NAME, "c")
     ],
     ids=["in a loop", "twice", "all of them", "memory", "runs again", "another reason"],
 )
-def test_version_whose_pods_crash_again_and_again_is_taken_back(first: Manifest, second: Manifest | None, taken_back: bool) -> None:
+def test_a_version_whose_pods_crash_repeatedly_is_reverted(first: Manifest, second: Manifest | None, taken_back: bool) -> None:
     world = two_pods()
     crash(world, 0, first)
     if second is not None:
@@ -431,7 +431,7 @@ def test_pods_that_were_evicted_or_drained_crash_nothing() -> None:
     assert BACK_OF_C not in world.rows
 
 
-def test_what_a_warm_pod_went_through_before_is_no_crash_of_the_row() -> None:
+def test_former_crashes_of_a_standby_pod_are_no_crash_of_the_row() -> None:
     """With strategy Switch, a version may go live again in pods that have run for long."""
     policy = {"strategy": "Switch", "revert": {"seconds": 100}}
     world = serving("v1", given.with_spec(rollout=policy))
@@ -516,7 +516,7 @@ def test_row_of_that_name_that_a_user_made_is_the_users() -> None:
 
 
 @pytest.mark.parametrize("of", ["a", "x"], ids=["an older row", "no row"])
-def test_row_in_the_operators_name_takes_back_nothing_but_the_live_row(of: str) -> None:
+def test_a_row_of_the_operator_reverts_nothing_but_the_live_row(of: str) -> None:
     world = watched()
     world.deploy(names.revert_row(given.NAME, of), restores="a", createdBy=OPERATOR)
     world.run()
@@ -527,7 +527,7 @@ def test_row_in_the_operators_name_takes_back_nothing_but_the_live_row(of: str) 
 # Git.
 
 
-def test_row_that_failed_or_is_gone_since_the_history_was_read_is_not_the_newest_any_more() -> None:
+def test_a_row_that_failed_or_was_deleted_after_the_history_was_read_is_not_the_newest() -> None:
     first, row = (given.a_row(name, given.progressing(number, source="Revert")) for number, name in ((1, "first"), (2, "row")))
     ledger = Ledger.of(LedgerRow.of(each) for each in (first, row))
     failed = ledger.having([given.a_row("row", given.failed(2, source="Revert"))])
@@ -598,7 +598,7 @@ def test_next_change_of_git_waits_until_somebody_deploys_by_hand() -> None:
     assert world.serving == "v2", "somebody has seen to it, and Git is heard again"
 
 
-def test_of_what_git_asks_for_meanwhile_the_last_one_waits() -> None:
+def test_the_last_change_of_git_waits_after_a_revert() -> None:
     world = taken_back()
     git(world, workflowVersion="v3")
     world.run()
@@ -621,7 +621,7 @@ def test_row_by_hand_that_fails_leaves_git_waiting() -> None:
     assert world.serving == "v1"
 
 
-def test_change_of_git_that_comes_with_the_failures_is_deployed_and_nothing_taken_back() -> None:
+def test_a_change_of_git_that_comes_with_the_failures_is_deployed_and_nothing_is_reverted() -> None:
     world = failing_for_git()
     git(world, workflowVersion="v3")
     world.run()

@@ -83,7 +83,7 @@ def compared(world: World) -> tuple[str, int | None]:
     ],
     ids=["p95", "cost", "barely", "both"],
 )
-def test_version_that_is_worse_is_taken_back_with_the_recorders_figures(figures: Any, why: str) -> None:
+def test_a_worse_version_is_reverted_with_the_recorders_figures(figures: Any, why: str) -> None:
     world = watched()
     answer_comparison(world, runs=107, **figures)
     world.run()
@@ -167,7 +167,7 @@ def test_a_figure_that_has_no_limit_is_not_waited_for() -> None:
     ],
     ids=["p95", "cost"],
 )
-def test_a_figure_without_a_verdict_when_the_watch_is_over_was_not_compared(figures: Any, why: str) -> None:
+def test_a_figure_without_a_result_at_the_end_of_the_watch_was_not_compared(figures: Any, why: str) -> None:
     world = watched()
     answer_comparison(world, **figures)
     world.later(UNTIL)
@@ -185,7 +185,7 @@ def test_a_figure_that_is_worse_counts_in_the_end_though_of_another_one_nothing_
     assert BACK in world.rows
 
 
-def test_what_is_found_in_the_last_second_of_the_watch_takes_it_back_all_the_same() -> None:
+def test_a_comparison_in_the_last_second_of_the_watch_reverts_the_row() -> None:
     world = watched()
     world.comparison = RecordedComparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.later(UNTIL - 30)
@@ -197,7 +197,7 @@ def test_what_is_found_in_the_last_second_of_the_watch_takes_it_back_all_the_sam
 
 
 @pytest.mark.parametrize("later", [GRACE.total_seconds(), 14 * 86400], ids=["grace", "weeks"])
-def test_what_was_found_counts_for_nothing_when_the_watch_is_long_over(later: float) -> None:
+def test_a_comparison_does_not_revert_long_after_the_watch(later: float) -> None:
     """Otherwise an operator that was down, or the first that acts on it, would revert a version that has served for weeks."""
     world = watched()
     world.comparison = RecordedComparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
@@ -226,7 +226,7 @@ def planned_before_the_history_is_read(world: World) -> Plan:
     return make_plan(replace(world.snapshot(), ledger=Ledger()))
 
 
-def test_an_operator_that_has_not_read_the_history_yet_says_again_what_was_said() -> None:
+def test_the_condition_stays_until_a_new_operator_has_read_the_history() -> None:
     world = with_nothing_before()
     assert world.condition("Trial") == ("False", "NothingToRestore")
     assert not planned_before_the_history_is_read(world).operations
@@ -234,7 +234,7 @@ def test_an_operator_that_has_not_read_the_history_yet_says_again_what_was_said(
     assert world.said("App").count("NotReverted") == 1
 
 
-def test_nothing_is_said_to_be_watched_after_the_watch() -> None:
+def test_no_row_is_reported_as_watched_after_the_watch() -> None:
     world = watched()
     noted(world)
     world.later(UNTIL)
@@ -242,14 +242,14 @@ def test_nothing_is_said_to_be_watched_after_the_watch() -> None:
     assert (world.condition("Trial"), "is to be reverted: p95" in message(world)) == (("False", "Reverting"), True)
 
 
-def test_that_there_is_nothing_to_restore_is_said_until_the_grace_is_over() -> None:
+def test_an_app_reports_that_there_is_nothing_to_restore_until_the_end_of_the_grace() -> None:
     world = with_nothing_before()
     world.later(world.plan().requeue_after or 0)
     world.settle()
     assert (world.condition("Trial"), world.plan().requeue_after) == (("False", "Kept"), None)
 
 
-def test_a_row_that_takes_it_back_is_told_of_for_as_long_as_it_takes() -> None:
+def test_a_revert_is_reported_until_it_is_done() -> None:
     world = watched()
     answer_comparison(world, p95=WORSE)
     world.later(UNTIL + GRACE.total_seconds())
@@ -257,7 +257,7 @@ def test_a_row_that_takes_it_back_is_told_of_for_as_long_as_it_takes() -> None:
     assert world.condition("Trial") == ("False", "Reverting")
 
 
-def test_what_is_noted_takes_nothing_back_after_another_row_was_made() -> None:
+def test_a_noted_comparison_reverts_nothing_after_another_row_was_created() -> None:
     world = watched()
     noted(world)
     world.deploy("c", "v3")
@@ -275,7 +275,7 @@ def test_it_is_looked_at_once() -> None:
     assert (compared(world), set(world.rows)) == (("Kept", 100), {"a", "b"})
 
 
-def test_what_the_recorder_says_of_another_row_counts_for_nothing() -> None:
+def test_a_comparison_of_another_row_does_not_count() -> None:
     world = watched()
     world.comparison = RecordedComparison("another", 500, too_few=False, baseline=1, p95=WORSE)
     world.settle()
@@ -304,7 +304,7 @@ def test_operator_that_is_killed_after_the_look_takes_it_back_by_what_was_noted(
     ],
     ids=["none", "slow", "too few", "too few before"],
 )
-def test_without_an_answer_in_time_nothing_is_taken_back_and_the_app_says_so_for_good(found: Any, why: str) -> None:
+def test_without_an_answer_in_time_nothing_is_reverted_and_the_app_keeps_reporting_it(found: Any, why: str) -> None:
     world = watched()
     world.unanswered = found.pop("unanswered", "")
     if found:
@@ -318,7 +318,7 @@ def test_without_an_answer_in_time_nothing_is_taken_back_and_the_app_says_so_for
     assert not world.plan().operations, "an operator that is started anew says the same"
 
 
-def test_without_a_recorder_the_app_says_so_at_once_and_is_watched_by_its_failures() -> None:
+def test_without_a_recorder_the_app_reports_it_at_once_and_is_watched_by_its_failures() -> None:
     world = watched(recorder=None)
     world.settle()
     assert (compared_row(world), world.condition("Trial")) == (None, ("Unknown", "NoRecorder"))
@@ -332,7 +332,7 @@ def test_without_a_recorder_the_app_says_so_at_once_and_is_watched_by_its_failur
     assert quiet.condition("Trial") == ("False", "NotCompared")
 
 
-def test_only_the_row_that_is_watched_is_asked_about() -> None:
+def test_only_the_watched_row_is_compared() -> None:
     world = watched()
     assert compared_row(world) == world.rows["b"].meta.uid
     assert compared_row(watched(maxP95Ratio=None, maxCostRatio=None)) is None
@@ -344,7 +344,7 @@ def test_only_the_row_that_is_watched_is_asked_about() -> None:
     assert compared_row(world) is None, "what is restored is never taken back"
 
 
-def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
+def test_the_condition_names_the_figures_during_the_watch() -> None:
     world = watched(maxCostRatio=None, minRuns=20)
     world.settle()
     assert message(world).endswith(
@@ -369,7 +369,7 @@ def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
     ],
     ids=["old enough", "none", "begun before the row", "not reported", "none in flight"],
 )
-def test_recorder_is_told_of_the_runs_that_have_not_ended(told: Any, unended: int | None) -> None:
+def test_the_question_to_the_recorder_counts_unended_runs(told: Any, unended: int | None) -> None:
     """A run counts 20 s after its start; the row is 30 s old."""
     world = watched()
     answer_comparison(world, runs=10, matures_seconds=20.0)
@@ -379,7 +379,7 @@ def test_recorder_is_told_of_the_runs_that_have_not_ended(told: Any, unended: in
     assert question.unended == unended
 
 
-def test_nothing_is_known_of_unended_runs_while_a_pod_says_nothing_or_the_recorder_has_not_said_when_they_count() -> None:
+def test_unended_runs_are_unknown_while_a_pod_or_the_recorder_has_not_answered() -> None:
     world = watched()
     world.answered(succeeded=200, running=(25.0,))
     answer_comparison(world, runs=10)
@@ -401,7 +401,7 @@ def test_a_row_is_kept_only_once_its_runs_that_have_not_ended_count() -> None:
     assert BACK in world.rows
 
 
-def test_a_row_that_is_worse_without_its_runs_that_have_not_ended_is_taken_back_at_once() -> None:
+def test_a_row_that_is_worse_without_its_unended_runs_is_reverted_at_once() -> None:
     world = watched()
     answer_comparison(world, matures_seconds=20.0, p95=WORSE)
     assert BACK in world.rows
@@ -416,7 +416,7 @@ def test_a_row_of_whose_runs_it_is_never_known_how_many_have_not_ended_was_not_c
     assert message(world).endswith("could not be compared: not every pod of it reported how many of its runs have not ended")
 
 
-def test_watch_in_which_no_run_counts_is_told_of_while_it_runs_and_when_it_is_over() -> None:
+def test_a_watch_in_which_no_run_counts_is_reported_during_it_and_after_it() -> None:
     world = watched()
     answer_comparison(world, runs=0, too_few=True, matures_seconds=120.0)
     assert world.condition("Trial") == ("True", "Watching")

@@ -57,7 +57,7 @@ def status(message: str, reason: GuardReason = GuardReason.FROZEN) -> RowStatus:
         (HELD, [f"Changes from Git are on hold after the rollback in #1. To apply this one, {RESUMES}"]),
     ],
 )
-def test_what_says_the_same_is_not_written(before: str, needs: list[str]) -> None:
+def test_a_reworded_sentence_of_the_same_meaning_is_not_written(before: str, needs: list[str]) -> None:
     was, now = status(before), status(in_order(needs))
     assert with_former_message(was, now, given.NAME, given.NAMESPACE) == was
     uncounted = status(in_order([*needs[:-1], f"{needs[-1]}. The approval by anna does not count: anna is the author"]))
@@ -75,6 +75,6 @@ def test_what_says_the_same_is_not_written(before: str, needs: list[str]) -> Non
         ],
     ],
 )
-def test_what_says_something_else_is_written(needs: list[str]) -> None:
+def test_a_sentence_of_another_meaning_is_written(needs: list[str]) -> None:
     now = status(in_order(needs))
     assert with_former_message(status(APPROVE), now, given.NAME, given.NAMESPACE) == now

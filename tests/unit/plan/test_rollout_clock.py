@@ -141,7 +141,7 @@ def test_a_time_in_which_no_operator_could_work_does_not_count() -> None:
     fails_after(world, DEADLINE)
 
 
-def test_a_row_in_flight_that_a_restore_brings_back_has_all_of_its_time() -> None:
+def test_a_restored_row_in_flight_has_its_whole_deadline() -> None:
     """Its pins are old, its App's status is lost, and the App was being restored for longer than the deadline."""
     world = first_deploy()
     world.later(LONG)

@@ -73,7 +73,7 @@ def refusal(found: Snapshot) -> str:
         ("cert-manager.io/cluster-issuer", "letsencrypt", "traefik"),
     ],
 )
-def test_what_says_how_the_hostname_is_served_is_passed_on(name: str, value: str, ingress_class: str | None) -> None:
+def test_annotations_about_serving_the_hostname_are_passed_on(name: str, value: str, ingress_class: str | None) -> None:
     app = an_app({name: value}, **({"className": ingress_class} if ingress_class else {}))
     assert ingress(snapshot(app)) == {name: value}
     assert refusal(snapshot(app)) == ""
@@ -100,7 +100,7 @@ REFUSED = (
 
 
 @pytest.mark.parametrize("ingress_class", ["nginx", "contour", "traefik", "edge", None])
-def test_what_names_others_or_configures_the_controller_is_not(ingress_class: str | None) -> None:
+def test_annotations_that_name_others_or_configure_the_controller_are_refused(ingress_class: str | None) -> None:
     for name in REFUSED:
         app = an_app({name: "x", TIMEOUT: "60"}, **({"className": ingress_class} if ingress_class else {}))
         assert ingress(snapshot(app)) is None
@@ -115,7 +115,7 @@ def test_nor_a_value_that_could_end_a_directive(value: str) -> None:
     assert f"annotation {TIMEOUT} is allowed only with a value of letters, digits, spaces and" in refusal(snapshot(app))
 
 
-def test_of_another_controller_is_named_with_the_class() -> None:
+def test_an_annotation_of_another_controller_is_refused_with_its_class() -> None:
     assert f"annotation {TIMEOUT} is not allowed for ingress class traefik" in refusal(
         snapshot(an_app({TIMEOUT: "60"}, className="traefik"))
     )
@@ -137,7 +137,9 @@ def test_of_another_controller_is_named_with_the_class() -> None:
         ({"nginx": ()}, "nginx", TIMEOUT, False),
     ],
 )
-def test_the_setting_says_otherwise(lists: dict[str, tuple[str, ...]], ingress_class: str | None, name: str, passed: bool) -> None:
+def test_a_setting_changes_the_allowed_annotations(
+    lists: dict[str, tuple[str, ...]], ingress_class: str | None, name: str, passed: bool
+) -> None:
     found = snapshot(
         an_app({name: "any { value; }" if passed else "1"}), settings=Settings(ingress_class=ingress_class, ingress_annotations=lists)
     )
@@ -160,7 +162,7 @@ def test_an_ingress_that_serves_follows_the_rest_of_the_app() -> None:
     assert ingress(snapshot(app, made(app, {SNIPPET: "deny all;"}, host="before.example.test"))) == {SNIPPET: "deny all;"}
 
 
-def test_no_ingress_is_made_with_a_part_of_what_was_asked_and_what_it_would_replace_stays() -> None:
+def test_no_ingress_is_created_with_some_of_its_annotations_and_the_former_route_stays() -> None:
     app = an_app({f"{NGINX}auth-url": "https://auth.example.test", TIMEOUT: "60"})
     route = child(app, HTTP_ROUTE, app.meta.name, spec={"hostnames": [HOST]})
     assert ingress(snapshot(app, route)) is None
@@ -173,7 +175,7 @@ def test_an_app_that_is_called_in_the_cluster_alone_asks_for_none() -> None:
     assert refusal(snapshot(app)) == ""
 
 
-def test_what_one_class_allows_is_taken_to_no_other() -> None:
+def test_annotations_of_one_class_are_not_moved_to_another() -> None:
     allowed = Settings(ingress_annotations={"edge": (SNIPPET,)})
     before, after = (an_app({SNIPPET: "deny all;"}, **more) for more in ({"className": "edge"}, {"className": "nginx"}))
     (has,) = (

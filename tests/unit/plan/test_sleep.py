@@ -172,7 +172,7 @@ def waiting_for_the_gate() -> World:
     return world
 
 
-def test_it_does_not_sleep_while_no_pod_of_the_gate_answers_for_it_and_the_app_says_so() -> None:
+def test_an_app_stays_awake_while_no_pod_of_the_gate_serves_it_and_reports_it() -> None:
     world = waiting_for_the_gate()
     for _ in range(20):
         world.later(30)
@@ -198,7 +198,7 @@ def test_an_app_whose_port_another_one_has_gets_another() -> None:
     assert (then != port, replicas(world)) == (True, 1)
 
 
-def test_a_slice_that_leads_to_pods_of_the_gate_that_are_gone_goes() -> None:
+def test_a_slice_of_deleted_pods_of_the_gate_is_deleted() -> None:
     world = led_to_gate(serverless())
     world.install_gate("gate-c")
     world.later(10)
@@ -216,7 +216,7 @@ def test_ports_of_other_apps_are_left_alone() -> None:
     assert second == first + 2
 
 
-def test_pods_that_say_nothing_keep_it_awake_and_the_app_says_so() -> None:
+def test_pods_that_do_not_answer_keep_an_app_awake_and_it_reports_them() -> None:
     world = serverless()
     world.silent = {pod["metadata"]["uid"] for pod in world.pods}
     world.settle()
@@ -240,7 +240,7 @@ def test_one_pod_of_several_that_is_in_use_keeps_all() -> None:
     assert world.plan().operations == ()
 
 
-def test_it_proves_itself_before_it_sleeps_where_bad_versions_are_taken_back() -> None:
+def test_an_app_with_reverts_sleeps_only_after_the_watch() -> None:
     world = serverless(given.with_spec(rollout={"revert": {"seconds": 600}}))
     world.deploy("b", "v2")
     world.run()
@@ -256,7 +256,7 @@ def test_it_proves_itself_before_it_sleeps_where_bad_versions_are_taken_back() -
 # Asleep.
 
 
-def test_asleep_it_is_ready_and_says_so() -> None:
+def test_an_app_that_sleeps_is_ready_with_the_reason_asleep() -> None:
     world = asleep()
     assert world.condition("Ready") == ("True", "Asleep")
     ready = next(each for each in world.app.status.conditions if each.type == "Ready")
@@ -315,7 +315,7 @@ def test_woken_by_the_gate_it_keeps_the_gate_until_everybody_knows_its_pod() -> 
     assert world.condition("Asleep") == ("False", "InUse")
 
 
-def test_a_pod_that_is_on_its_way_out_takes_nobody_away_from_the_gate() -> None:
+def test_an_ending_pod_takes_no_caller_from_the_gate() -> None:
     """The pod's state may be newer than that of its workload and its Service, which do not yet know that it ends."""
     world = led_to_gate(serverless())
     world.later(3)
@@ -324,7 +324,7 @@ def test_a_pod_that_is_on_its_way_out_takes_nobody_away_from_the_gate() -> None:
     assert DELETED not in shown(world.plan())
 
 
-def test_while_the_pods_of_a_woken_app_fail_the_gate_stays_and_the_app_says_why() -> None:
+def test_while_the_pods_of_a_woken_app_fail_the_gate_stays_and_the_app_reports_the_cause() -> None:
     world = asleep()
     world.scale(1)
     world.stall({"waiting": {"reason": "ErrImagePull", "message": "not found"}})
@@ -379,7 +379,7 @@ def test_slices_that_may_not_be_listed_any_more_change_nothing() -> None:
     assert not leads(world)
 
 
-def test_replicas_of_the_gate_that_are_gone_answer_for_nobody() -> None:
+def test_deleted_replicas_of_the_gate_do_not_count() -> None:
     world = asleep()
     world.install_gate("gate-c")
     assert shown(world.plan())[:1] == ["scale to 1"]
@@ -458,7 +458,7 @@ def test_variables_that_change_while_it_sleeps_are_rolled_out_over_pods_that_ser
     assert "MODEL" in {each["name"] for each in container["env"]}
 
 
-def test_callers_that_are_limited_wake_it_and_the_app_says_why() -> None:
+def test_callers_that_are_limited_wake_an_app_and_it_reports_the_cause() -> None:
     world = asleep()
     edit_app(world, network={"ingressFrom": [{"podSelector": {}}]})
     world.run()
@@ -495,7 +495,7 @@ def test_the_gate_gives_a_pod_no_more_calls_than_its_runtime_takes() -> None:
     assert note["atOnce"] == 12
 
 
-def test_a_slice_that_a_restore_brought_back_is_no_reason_to_sleep() -> None:
+def test_a_restored_slice_is_no_reason_to_sleep() -> None:
     world = asleep()
     made = world.child(ENDPOINT_SLICE.kind, SLICE)
     made["metadata"].pop("ownerReferences")
@@ -517,7 +517,7 @@ def test_a_restore_without_statuses_converges_whatever_came_back_asleep() -> Non
     assert world.phases == {"a": "#1 Live"}
 
 
-def test_events_of_many_cycles_are_told_once_an_hour() -> None:
+def test_events_of_many_cycles_are_sent_once_an_hour() -> None:
     world = serverless()
     for _ in range(5):
         asleep(world)
@@ -559,7 +559,7 @@ def test_the_gate_knows_who_may_call_before_anybody_is_led_there() -> None:
     assert note.private
 
 
-def test_keys_that_change_while_it_sleeps_are_told_to_the_gate_and_wake_nothing() -> None:
+def test_keys_that_change_during_sleep_go_to_the_gate_and_wake_no_pod() -> None:
     world = asleep(private())
     keys = world.objects[("v1", "Secret", names.access_keys(given.NAME))]
     keys["stringData"] = {"default": "another"}
@@ -569,7 +569,7 @@ def test_keys_that_change_while_it_sleeps_are_told_to_the_gate_and_wake_nothing(
     assert (world.gate_keys, replicas(world)) == (version_of_keys(world), 0)
 
 
-def test_where_it_is_not_known_what_the_gate_knows_it_stays_as_it_is() -> None:
+def test_an_app_stays_as_it_is_while_the_keys_of_the_gate_are_unknown() -> None:
     world = private()
     world.gate_keys = None
     world.later(IDLE)
@@ -582,7 +582,7 @@ def test_where_it_is_not_known_what_the_gate_knows_it_stays_as_it_is() -> None:
     assert replicas(world) == 0
 
 
-def test_an_app_that_becomes_private_wakes_and_tells_the_gate() -> None:
+def test_an_app_that_becomes_private_wakes_and_sends_its_keys_to_the_gate() -> None:
     world = asleep()
     edit_app(world, access={"type": "private"})
     world.run()
@@ -604,7 +604,7 @@ def test_without_a_gate_no_digests_are_written() -> None:
 # Strategy Switch.
 
 
-def test_under_strategy_switch_the_workload_that_serves_sleeps_and_what_is_warm_with_it() -> None:
+def test_under_strategy_switch_the_serving_workload_and_its_standby_sleep() -> None:
     world = serverless(given.with_spec(rollout={"strategy": "Switch"}))
     world.deploy("b", "v2")
     world.run()
@@ -646,7 +646,7 @@ def test_a_version_whose_pod_never_gets_ready_makes_room_for_the_next_by_time_al
     assert world.serving == "v2"
 
 
-def test_no_pod_goes_by_what_was_said_before_a_call_may_have_come() -> None:
+def test_no_pod_is_stopped_by_a_report_older_than_a_possible_call() -> None:
     world = led_to_gate(serverless())
     world.later(3)
     world.say_idle(IDLE + 3)
@@ -656,7 +656,7 @@ def test_no_pod_goes_by_what_was_said_before_a_call_may_have_come() -> None:
     assert shown(world.plan()) == ["scale to 0"]
 
 
-def test_pods_that_are_idle_and_whose_app_does_not_sleep_are_not_asked_in_turns_for_ever() -> None:
+def test_idle_pods_of_an_app_that_does_not_sleep_are_asked_less_often() -> None:
     world = serverless()
     world.scale(2)
     world.run()
@@ -679,7 +679,7 @@ def test_pods_that_are_idle_and_whose_app_does_not_sleep_are_not_asked_in_turns_
     assert took > count * 5, f"{count} questions within {took} s"
 
 
-def test_a_pod_may_say_that_it_has_been_idle_for_longer_than_calendars_go_back() -> None:
+def test_a_pod_may_report_an_idle_time_longer_than_any_calendar() -> None:
     world = serverless()
     world.say_idle(SECONDS_MAX)
     assert due(world.snapshot(), world.app)

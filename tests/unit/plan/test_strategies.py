@@ -144,7 +144,7 @@ def test_a_row_goes_before_a_change_to_rolling_which_comes_after_it() -> None:
     assert (world.phases["c"], set(world.workloads), selected(world)) == ("#3 Live", {PLAIN}, PLAIN)
 
 
-def test_a_change_that_is_taken_back_leaves_nothing() -> None:
+def test_a_strategy_that_is_changed_and_changed_back_leaves_nothing() -> None:
     world = serving("v1")
     hold_safety(world)
     edit_app(world, switching())
@@ -156,7 +156,7 @@ def test_a_change_that_is_taken_back_leaves_nothing() -> None:
     assert names.ENDPOINTS_LABEL not in world.child(SERVICE.kind)["metadata"]["labels"]
 
 
-def test_a_change_that_is_taken_back_leaves_the_new_pods_while_the_old_ones_do_not_serve() -> None:
+def test_a_strategy_that_is_changed_back_keeps_the_new_pods_until_the_old_ones_serve() -> None:
     world = serving("v1")
     edit_app(world, switching())
     world.settle()
@@ -177,7 +177,7 @@ def test_a_change_waits_while_it_cannot_be_seen_where_callers_end_up() -> None:
     assert (set(world.workloads), selected(world)) == ({PLAIN, of(world, "a")}, PLAIN)
 
 
-def test_the_app_says_that_it_changes_and_what_is_in_the_way() -> None:
+def test_the_app_reports_that_its_strategy_changes_and_the_obstacle() -> None:
     world = serving("v1")
     edit_app(world, switching())
     world.settle()
@@ -205,7 +205,7 @@ def test_a_restored_app_serves_on_as_it_did() -> None:
     assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
 
 
-def test_a_flow_that_is_kept_warm_stays_though_no_row_names_it() -> None:
+def test_the_flow_of_a_standby_stays_though_no_row_names_it() -> None:
     world = switched()
     edit_app(world, given.with_spec(history={"limit": 10}))
     del world.objects[(API_VERSION, "Deployment", "a")]
@@ -276,7 +276,7 @@ def test_ended_after_any_write_it_comes_to_the_same_end_and_callers_always_have_
 
 
 @pytest.mark.parametrize("draw", range(6))
-def test_whatever_is_asked_in_any_order_callers_always_have_a_pod(draw: int) -> None:
+def test_callers_always_have_a_pod_through_any_order_of_changes(draw: int) -> None:
     print(f"seed {SEED + draw}")
     chance = random.Random(SEED + draw)  # noqa: S311 - no secret
     world = serving("v1", given.with_spec(rollout={"strategy": chance.choice(["Rolling", "Switch"])}))

@@ -68,7 +68,7 @@ def test_the_service_stays_until_all_new_pods_are_available_and_goes_to_them_at_
 
 
 @pytest.mark.parametrize("which", ["status", "pods"])
-def test_the_service_stays_where_workload_and_pods_do_not_both_say_that_all_are_available(which: str) -> None:
+def test_the_service_stays_until_workload_and_pods_both_report_all_available(which: str) -> None:
     world = serving("v1", switching())
     scale(world, of(world, "a"), 2)
     world.deploy("b", "v2")
@@ -115,7 +115,7 @@ def test_a_row_is_live_once_callers_reach_its_pods_alone() -> None:
     assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
 
 
-def test_a_rollback_to_what_is_warm_is_one_reconcile_and_starts_nothing() -> None:
+def test_a_rollback_to_the_standby_is_one_reconcile_and_starts_no_pod() -> None:
     world = switched()
     pods = {pod["metadata"]["uid"] for pod in world.pods}
     world.deploy("c", restores="a")
@@ -134,7 +134,7 @@ def test_a_rollback_to_what_is_warm_is_one_reconcile_and_starts_nothing() -> Non
     assert not [each for each in world.written[-30:] if isinstance(each, CreateChild | ScaleWorkload)]
 
 
-def test_what_a_rollback_left_is_kept_warm_no_more_and_nothing_is_where_nothing_is_good() -> None:
+def test_a_version_that_was_rolled_back_is_no_standby() -> None:
     world = switched()
     world.deploy("c", restores="a")
     world.run()
@@ -142,7 +142,7 @@ def test_what_a_rollback_left_is_kept_warm_no_more_and_nothing_is_where_nothing_
     assert said_of_warm(world)[:2] == ("False", "NothingWarm")
 
 
-def test_after_a_rollback_the_one_before_is_kept_warm() -> None:
+def test_after_a_rollback_the_former_version_is_the_standby() -> None:
     """Its pods ended when the bad version went live, so they are started again: a second rollback is as quick as the first."""
     world = switched()
     world.deploy("c", "v3")
@@ -158,7 +158,7 @@ def test_after_a_rollback_the_one_before_is_kept_warm() -> None:
     assert {pod["metadata"]["uid"] for pod in world.pods} <= pods
 
 
-def test_what_is_to_be_kept_warm_is_not_started_beside_a_deploy() -> None:
+def test_a_standby_is_not_started_during_a_deploy() -> None:
     world = switched()
     world.deploy("c", "v3")
     world.run()
@@ -172,7 +172,7 @@ def test_what_is_to_be_kept_warm_is_not_started_beside_a_deploy() -> None:
     assert set(world.workloads) == {of(world, "a"), of(world, "b")}, "a row that scales changes nothing of it"
 
 
-def test_what_is_warm_at_an_upgrade_stays_until_the_next_row() -> None:
+def test_the_standby_at_an_upgrade_stays_until_the_next_row() -> None:
     """The older operator kept what served last as the standby, whatever had become of it."""
     world = switched()
     world.guards = replace(world.guards, rejections={given.flow_hash("v1"): Rejection.of(given.rejection_manifest())})
@@ -185,7 +185,7 @@ def test_what_is_warm_at_an_upgrade_stays_until_the_next_row() -> None:
     assert set(world.workloads) == {of(world, "b")}
 
 
-def test_the_one_that_served_before_stays_warm_and_older_ones_go() -> None:
+def test_the_workload_that_served_last_is_the_standby_and_older_ones_are_deleted() -> None:
     world = switched()
     first = of(world, "a")
     world.deploy("c", "v3")
@@ -231,7 +231,7 @@ def test_pods_of_a_version_that_is_left_are_no_failure_of_the_next() -> None:
     assert world.phases["c"] == "#3 Progressing"
 
 
-def test_as_many_pods_as_serve_now_are_there_before_the_switch_however_many_came_meanwhile() -> None:
+def test_the_new_workload_has_as_many_pods_as_serve_before_the_switch() -> None:
     world = serving(
         "v1",
         switching(),
@@ -247,7 +247,7 @@ def test_as_many_pods_as_serve_now_are_there_before_the_switch_however_many_came
     assert selected(world) == of(world, "b")
 
 
-def test_what_is_warm_follows_what_serves() -> None:
+def test_the_standby_scales_with_the_serving_workload() -> None:
     world = switched()
     scale(world, of(world, "b"), 5)
     world.run()
@@ -258,7 +258,7 @@ def test_what_is_warm_follows_what_serves() -> None:
 
 
 @pytest.mark.parametrize(("warm", "left"), [({"replicas": 1}, 1), ({"replicas": 3}, 3), ({"replicas": 0}, None)])
-def test_as_many_stay_warm_as_the_app_says(warm: dict[str, Any], left: int | None) -> None:
+def test_the_standby_has_as_many_pods_as_the_app_sets(warm: dict[str, Any], left: int | None) -> None:
     world = serving("v1", switching(**warm))
     scale(world, of(world, "a"), 2)
     world.deploy("b", "v2")
@@ -267,7 +267,7 @@ def test_as_many_stay_warm_as_the_app_says(warm: dict[str, Any], left: int | Non
     assert (found["spec"]["replicas"] if found else None) == left
 
 
-def test_a_rollback_to_fewer_warm_pods_starts_the_others_before_the_switch() -> None:
+def test_a_rollback_to_a_smaller_standby_starts_the_other_pods_before_the_switch() -> None:
     world = serving("v1", switching(replicas=1))
     scale(world, of(world, "a"), 2)
     world.deploy("b", "v2")
@@ -279,7 +279,7 @@ def test_a_rollback_to_fewer_warm_pods_starts_the_others_before_the_switch() -> 
     assert (selected(world), world.phases["c"]) == (of(world, "a"), "#3 Live")
 
 
-def test_what_is_warm_goes_after_its_time() -> None:
+def test_the_standby_is_deleted_after_its_time() -> None:
     world = serving("v1", switching(seconds=600))
     world.deploy("b", "v2")
     world.run()
@@ -290,7 +290,7 @@ def test_what_is_warm_goes_after_its_time() -> None:
     assert set(world.workloads) == {of(world, "b")}
 
 
-def test_a_changed_variable_rolls_what_serves_and_what_is_warm_in_place() -> None:
+def test_a_changed_variable_rolls_the_serving_workload_and_the_standby_in_place() -> None:
     world = switched()
     before = {name: made["spec"]["template"]["metadata"]["labels"][names.TEMPLATE_LABEL] for name, made in world.workloads.items()}
     edit_app(world, given.with_spec(variables=[{"name": "MODEL", "value": "large"}]))
@@ -305,7 +305,7 @@ def test_a_changed_variable_rolls_what_serves_and_what_is_warm_in_place() -> Non
     )
 
 
-def test_keys_are_announced_to_what_is_warm_too() -> None:
+def test_keys_are_announced_to_the_standby_too() -> None:
     world = switched()
     world.later(600)
     secret = world.child("Secret", names.access_keys(given.NAME))
@@ -326,7 +326,7 @@ def test_a_candidate_that_loses_its_pods_before_it_is_live_gives_the_callers_bac
     assert selected(world) == of(world, "a")
 
 
-def test_an_edited_selector_is_brought_back_to_what_serves() -> None:
+def test_an_edited_selector_is_repaired() -> None:
     world = switched()
     for selector in (
         {names.APP_LABEL: given.NAME},
@@ -372,7 +372,7 @@ def test_a_quota_without_room_for_both_fails_the_row_soon_and_touches_nothing_th
     assert set(world.workloads) == {name}
 
 
-def test_what_is_warm_is_given_up_where_a_quota_has_room_for_two_sets_alone() -> None:
+def test_the_standby_is_deleted_if_a_quota_has_room_for_two_workloads_only() -> None:
     world = switched()
     world.deploy("c", "v3")
     world.settle()
@@ -406,7 +406,7 @@ def test_pods_that_end_slowly_make_room_and_the_controllers_are_made_to_look_onc
     assert world.phases["c"] == "#3 Live"
 
 
-def test_what_an_overtaken_row_brought_up_goes_and_the_last_live_one_stays_warm() -> None:
+def test_the_workload_of_an_overtaken_row_is_deleted_and_the_last_live_one_is_the_standby() -> None:
     world = switched()
     ready_unfollowed(world, "c", "v3")
     world.settle()
@@ -419,7 +419,7 @@ def test_what_an_overtaken_row_brought_up_goes_and_the_last_live_one_stays_warm(
     assert standby(world) == {of(world, "b")}
 
 
-def test_what_served_for_a_moment_goes_once_no_caller_ends_up_at_it() -> None:
+def test_a_workload_that_served_for_a_moment_is_deleted_when_no_caller_reaches_it() -> None:
     world = switched()
     ready_unfollowed(world, "c", "v3")
     world.settle()
@@ -443,7 +443,7 @@ def test_copies_of_workloads_are_not_taken_for_them() -> None:
     assert before < set(world.workloads)
 
 
-def test_where_callers_end_up_is_not_known_by_slices_that_may_not_be_listed_any_more() -> None:
+def test_slices_that_may_no_longer_be_listed_do_not_show_which_pods_callers_reach() -> None:
     world = serving("v1", switching(replicas=0))
     world.deploy("b", "v2")
     world.run()
@@ -464,7 +464,7 @@ def test_where_callers_end_up_is_not_known_by_slices_that_may_not_be_listed_any_
     assert (world.phases["d"], set(world.workloads)) == ("#4 Live", {of(world, "d")})
 
 
-def test_pods_of_a_workload_that_is_gone_are_told_nothing_more() -> None:
+def test_pods_of_a_deleted_workload_are_not_notified() -> None:
     world = serving("v1", switching(replicas=0))
     old = of(world, "a")
     world.deploy("b", "v2")
@@ -494,7 +494,7 @@ def said_of_warm(world: World) -> tuple[str, str, str]:
     return found.status, found.reason, found.message.split(";")[0]
 
 
-def test_the_app_says_what_is_warm() -> None:
+def test_the_app_names_its_standby() -> None:
     world = serving("v1", switching())
     assert said_of_warm(world) == ("False", "NothingWarm", "there is no standby: no version was replaced yet, or its time is over")
     world.deploy("b", "v2")
@@ -509,12 +509,12 @@ def test_the_app_says_what_is_warm() -> None:
     assert world.condition("Ready") == ("True", "Serving")
 
 
-def test_an_app_under_strategy_rolling_says_nothing_of_it() -> None:
+def test_an_app_under_strategy_rolling_reports_no_standby() -> None:
     assert {"Warm", "StrategyChanging"}.isdisjoint(each.type for each in serving("v1").app.status.conditions)
 
 
 @pytest.mark.parametrize("knows", [True, False, None], ids=["it knows standby", "it does not", "it says nothing"])
-def test_the_app_says_where_a_runtime_knows_no_standby(knows: bool | None) -> None:
+def test_the_app_reports_a_runtime_without_standby(knows: bool | None) -> None:
     world = switched()
     (left,) = (pod["metadata"]["uid"] for pod in world.pods if pod["metadata"]["name"].startswith(of(world, "a")))
     question = due(world.snapshot(), world.app)

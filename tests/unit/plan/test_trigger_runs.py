@@ -17,7 +17,7 @@ def word(message: str, version: str = "v1") -> str:
     return json.dumps({"message": message, "workflowHash": given.flow_hash(version)})
 
 
-def test_a_run_is_told_while_it_runs_and_when_it_has_ended() -> None:
+def test_the_status_has_a_run_while_it_runs_and_after_it() -> None:
     world = triggering(NIGHTLY)
     job = world.fire(CRON)
     world.run()
@@ -60,7 +60,7 @@ def test_the_version_is_the_one_that_answered() -> None:
         (None, "DeadlineExceeded", 0, "its Job failed: DeadlineExceeded"),
     ],
 )
-def test_why_a_run_failed_is_said_in_one_line(text: str | None, reason: str, code: int, message: str) -> None:
+def test_the_cause_of_a_failed_run_is_one_line(text: str | None, reason: str, code: int, message: str) -> None:
     world = triggering(NIGHTLY)
     job = world.fire(CRON)
     world.end_job(job, text, reason=reason, code=code)
@@ -69,7 +69,7 @@ def test_why_a_run_failed_is_said_in_one_line(text: str | None, reason: str, cod
     assert [reason for reason, _ in said(world)] == ["TriggerFailed"]
 
 
-def test_a_job_that_ends_before_its_pod_reads_so_waits_for_the_pods_message() -> None:
+def test_a_job_that_ends_before_its_pod_waits_for_the_message_of_the_pod() -> None:
     world = triggering(NIGHTLY)
     job = world.fire(CRON)
     world.call(job, phase="Running")
@@ -82,7 +82,7 @@ def test_a_job_that_ends_before_its_pod_reads_so_waits_for_the_pods_message() ->
     assert told(world) == [("nightly", "Succeeded", "the App answered 200 after 0.2 s", "v1")]
 
 
-def test_an_image_that_cannot_be_pulled_is_said_while_it_waits_and_in_the_end() -> None:
+def test_an_image_that_cannot_be_pulled_is_reported_while_the_run_waits_and_at_its_end() -> None:
     world = triggering(NIGHTLY)
     job = world.fire(CRON)
     for reason in ("ContainerCreating", "ErrImagePull", "ImagePullBackOff"):
@@ -108,7 +108,7 @@ def test_the_last_ten_are_kept_whatever_becomes_of_their_jobs() -> None:
     assert world.plan().operations == ()
 
 
-def test_a_run_whose_job_was_deleted_is_told_to_have_failed() -> None:
+def test_a_run_whose_job_was_deleted_has_failed() -> None:
     world = triggering(NIGHTLY)
     job = world.fire(CRON)
     world.run()

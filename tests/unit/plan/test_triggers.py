@@ -88,7 +88,7 @@ def test_the_largest_input_is_passed_in_pieces() -> None:
     [{"suspend": True}, {"suspend": True, "draft": True}, {"expiresAt": at(-1)}, {"schedule": None, "runAt": at(HOUR)}],
     ids=["suspended", "a draft", "expired", "at one moment"],
 )
-def test_what_is_not_to_run_has_no_cron_job(change_of: Manifest) -> None:
+def test_an_inactive_trigger_has_no_cron_job(change_of: Manifest) -> None:
     world = triggering(NIGHTLY)
     assert cron_jobs(world) == [CRON]
     change(world, {key: value for key, value in (NIGHTLY | change_of).items() if value is not None})
@@ -101,7 +101,7 @@ def test_what_is_not_to_run_has_no_cron_job(change_of: Manifest) -> None:
     assert cron_jobs(world) == [CRON]
 
 
-def test_a_trigger_that_is_gone_takes_its_cron_job_along_and_leaves_its_runs() -> None:
+def test_a_deleted_trigger_deletes_its_cron_job_and_keeps_its_runs() -> None:
     world = triggering(NIGHTLY)
     job = world.fire(CRON)
     change(world)
@@ -165,7 +165,7 @@ WRONG: list[tuple[Manifest, str]] = [
 
 
 @pytest.mark.parametrize(("change_of", "why"), WRONG)
-def test_what_can_never_run_is_said_and_the_others_run(change_of: Manifest, why: str) -> None:
+def test_a_trigger_that_can_never_run_is_reported_and_the_others_run(change_of: Manifest, why: str) -> None:
     world = triggering({**NIGHTLY, **change_of}, {"name": "hourly", "schedule": "0  *  * * *"})
     assert cron_jobs(world) == ["chat-hourly"]
     assert world.child(CRON_JOB.kind, "chat-hourly")["spec"]["schedule"] == "0 * * * *"

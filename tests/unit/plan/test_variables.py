@@ -134,7 +134,7 @@ def test_a_first_deploy_fails_at_once_and_makes_no_workload() -> None:
     assert world.phases == {"a": "#1 Failed", "b": "#2 Live"}
 
 
-def test_what_is_held_is_repaired_and_scaled_all_the_same() -> None:
+def test_a_workload_whose_variables_are_held_is_still_repaired_and_scaled() -> None:
     world = serving("v1")
     before = copy.deepcopy(world.child("Deployment")["spec"])
     take(world, TOKEN)
@@ -199,7 +199,7 @@ def test_a_note_without_pins_belongs_to_no_row() -> None:
     assert world.child("Deployment")["spec"]["template"] == template
 
 
-def test_pods_that_changed_variables_break_are_told_of_and_what_serves_goes_on() -> None:
+def test_changed_variables_that_break_pods_are_reported_and_old_pods_keep_serving() -> None:
     world = serving("v1")
     take(world, {"name": "PYTHONHOME", "value": "/nowhere"})
     world.settle()
@@ -284,7 +284,7 @@ def tone(world: World) -> str:
 
 @pytest.mark.parametrize("strategy", ["Rolling", "Switch"])
 @pytest.mark.parametrize("back", ["a", "b"], ids=["to what ran before", "to what runs"])
-def test_changed_variables_do_not_come_with_a_rollback_that_nobody_let_go(strategy: str, back: str) -> None:
+def test_a_rollback_does_not_apply_changed_variables_without_an_approval(strategy: str, back: str) -> None:
     """A rollback is exempt, so that anybody on call may do it: with it, variables would bypass the guards of deploys."""
     world = serving("v1", given.with_variables({"name": "TONE", "value": "kind"}), given.with_spec(rollout={"strategy": strategy}))
     world.deploy("b", "v2")
@@ -317,7 +317,7 @@ def test_changed_variables_do_not_come_with_a_rollback_that_was_only_suspended()
     assert (world.phases["back"], tone(world)) == ("#2 Live", "kind")
 
 
-def test_what_serves_keeps_its_variables_while_the_row_that_brings_others_begins() -> None:
+def test_serving_pods_keep_their_variables_while_a_row_with_others_begins() -> None:
     world = serving("v1", given.with_variables({"name": "TONE", "value": "kind"}), given.with_spec(rollout={"strategy": "Switch"}))
     guarded(world, "approvals")
     world.run()

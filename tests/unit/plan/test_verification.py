@@ -124,7 +124,7 @@ def test_a_version_that_fails_a_case_ends_so_and_what_served_serves_on() -> None
         ({"problem": "pod p gave no answer: TimeoutError"}, "pod p gave no answer: TimeoutError"),
     ],
 )
-def test_one_that_takes_too_long_fails_and_says_what_was_missing(answered: dict[str, Any], said: str) -> None:
+def test_a_smoke_test_that_takes_too_long_fails_and_names_the_missing_part(answered: dict[str, Any], said: str) -> None:
     world = verified_app({**ONE, "timeoutSeconds": 60})
     world.deploy("b", "v2")
     world.run()
@@ -183,7 +183,7 @@ def test_a_rollback_waits_for_no_verification() -> None:
     assert of(world, "c") not in world.workloads
 
 
-def test_a_rollback_is_verified_where_that_is_asked_for() -> None:
+def test_a_rollback_is_smoke_tested_if_it_is_configured() -> None:
     world = verified_app({**ONE, "rollbacks": True})
     world.deploy("b", "v2")
     world.run()
@@ -233,7 +233,7 @@ def test_a_service_that_somebody_leads_to_pods_before_they_have_passed_is_repair
     assert "Repaired" in world.said("App")
 
 
-def test_other_pods_are_asked_anew() -> None:
+def test_other_pods_are_smoke_tested_again() -> None:
     world = verified_app()
     world.deploy("b", "v2")
     world.run()
@@ -347,11 +347,11 @@ def evaluated(world: World, pod: EvaluationPod | None, **ended: Any) -> str:
         (None, {"reason": "DeadlineExceeded"}, "DeadlineExceeded"),
     ],
 )
-def test_an_evaluation_that_fails_says_how_it_ended_and_what_it_said_last(pod: EvaluationPod | None, ended: Any, said: str) -> None:
+def test_a_failed_evaluation_has_its_exit_code_and_its_last_message(pod: EvaluationPod | None, ended: Any, said: str) -> None:
     assert evaluated(only_evaluated(), pod, **ended) == f"its evaluation failed with {said}"
 
 
-def test_how_an_evaluation_ended_is_waited_for_where_its_job_is_seen_to_end_before_its_pod() -> None:
+def test_a_job_that_ends_before_its_pod_waits_for_the_exit_code_of_the_evaluation() -> None:
     world = only_evaluated()
     world.deploy("b", "v2")
     world.run()
@@ -368,7 +368,7 @@ def test_how_an_evaluation_ended_is_waited_for_where_its_job_is_seen_to_end_befo
     assert outcome.reason == "its evaluation failed with exit code 3: too bad"
 
 
-def test_an_evaluation_that_never_begins_says_what_it_waits_for() -> None:
+def test_an_evaluation_that_never_begins_reports_the_cause() -> None:
     waits = EvaluationPod(None, "", "ImagePullBackOff: Back-off pulling image")
     reason = evaluated(only_evaluated(), waits)
     assert reason.startswith("its verification took longer than 300 s: its evaluation, Job chat-verification-")

@@ -43,7 +43,7 @@ def test_content_is_there_for_who_asks_and_may(recorder: RecorderStage) -> None:
     assert "input" not in recorder.get(f"{path}/trace")["runs"][0]
 
 
-def test_a_node_that_failed_says_what_was_raised_and_in_which_line(recorder: RecorderStage) -> None:
+def test_a_failed_node_has_its_error_and_its_line(recorder: RecorderStage) -> None:
     sent = a_run(outcome="failed", nodes=3)
     for place, line in enumerate((5, None, "x"), 1):
         sent = changed(sent, place, error__type="ValueError", code__line__number=line)
@@ -52,7 +52,7 @@ def test_a_node_that_failed_says_what_was_raised_and_in_which_line(recorder: Rec
     assert [(node["error_type"], node["error_line"]) for node in nodes] == [("ValueError", 5), ("ValueError", None), ("ValueError", None)]
 
 
-def test_what_the_sdk_sent_comes_back_equal(recorder: RecorderStage) -> None:
+def test_runs_of_the_sdk_are_returned_as_they_were_sent(recorder: RecorderStage) -> None:
     sent = sdk_runs(content="hällo")
     assert recorder.send({"runs": sent}, X_Dynamiq_App_Id=APP_UID).status_code == 200
     found = recorder.get(f"/v1/runs/{sent[0]['id']}/trace?include=content")["runs"]
@@ -129,7 +129,7 @@ def test_lists_are_filtered(recorder: RecorderStage, query: str, count: int) -> 
         ("sessions?page=x", "page"),
     ],
 )
-def test_questions_that_are_none_are_told_so(recorder: RecorderStage, path: str, says: str) -> None:
+def test_invalid_queries_are_refused(recorder: RecorderStage, path: str, says: str) -> None:
     problem(recorder.call("GET", f"/v1/apps/{APP_UID}/{path}"), 422, says)
 
 

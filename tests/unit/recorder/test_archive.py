@@ -71,7 +71,7 @@ def test_rows_are_acknowledged_by_their_digests_and_read_as_they_were(recorder: 
     assert recorder.metrics()["dynamiq_recorder_rows_archived_total"] == 10
 
 
-def test_what_may_be_in_the_cluster_too_and_what_was_live_at_a_time_are_told(recorder: RecorderStage) -> None:
+def test_keys_of_rows_and_the_live_row_of_a_time_are_returned(recorder: RecorderStage) -> None:
     rows = history(5, app_uid=APP_UID)
     hand_over(recorder, rows)
     answer = recorder.call("GET", f"{ARCHIVE}/keys?from=4", READER).json()
@@ -116,7 +116,7 @@ def _changed(change: Callable[[Manifest], None]) -> Manifest:
         pytest.param(_changed(lambda row: row.update(kind="AppChange")), "not a row of this App", id="its kind"),
     ],
 )
-def test_what_does_not_fit_is_not_taken(recorder: RecorderStage, row: Manifest, says: str) -> None:
+def test_rows_that_do_not_fit_are_refused(recorder: RecorderStage, row: Manifest, says: str) -> None:
     refused(recorder, row, says)
     good = history(2, app_uid=APP_UID)[1]
     result = hand_over(recorder, [row, good]).json()["data"]
@@ -149,7 +149,7 @@ def test_a_row_that_was_never_pinned_is_archived_too(recorder: RecorderStage) ->
     assert recorder.get(f"{ARCHIVE}/rows/chat-9")["status"] == {"phase": "Failed"}
 
 
-def test_who_may_list_rows_reads_them_and_nobody_else(recorder: RecorderStage) -> None:
+def test_only_callers_who_may_list_rows_read_them(recorder: RecorderStage) -> None:
     rows = history(2, app_uid=APP_UID)
     hand_over(recorder, rows)
     paths = [ARCHIVE, f"{ARCHIVE}/rows/{rows[0]['metadata']['uid']}"]
@@ -164,7 +164,7 @@ def test_who_may_list_rows_reads_them_and_nobody_else(recorder: RecorderStage) -
     problem(recorder.call("GET", ARCHIVE.replace(APP_UID, OTHER_UID), ADMIN), 404, "App")
 
 
-def test_the_rows_of_an_app_that_is_gone_are_for_those_who_may_read_all(recorder: RecorderStage) -> None:
+def test_rows_of_a_deleted_app_require_the_right_to_read_all(recorder: RecorderStage) -> None:
     """Another tenant may have the name of its namespace by now."""
     hand_over(recorder, history(2, app_uid=APP_UID))
     recorder.put("apps", recorder.apps[0], "DELETED")
@@ -191,7 +191,7 @@ def test_the_rows_of_an_app_that_is_gone_are_for_those_who_may_read_all(recorder
         (b"x" * (8 * 1024 * 1024 + 1), 413),
     ],
 )
-def test_a_body_that_is_no_rows_is_told(recorder: RecorderStage, body: bytes, status: int) -> None:
+def test_a_body_without_rows_is_refused(recorder: RecorderStage, body: bytes, status: int) -> None:
     problem(recorder.call("POST", ARCHIVE, OPERATOR, data=body), status)
 
 

@@ -73,13 +73,13 @@ def is_served(stage: RecorderStage) -> None:
         pytest.param(SlowBodies(RIVAL_POD, 1, X_Dynamiq_App_Id=OTHER_UID), id="of whoever has a key of an App"),
     ],
 )
-def test_who_takes_room_takes_none_of_others(attacked: RecorderStage, attack: Attack) -> None:
+def test_a_caller_who_takes_space_takes_none_of_others(attacked: RecorderStage, attack: Attack) -> None:
     with under(attack, attacked.port):
         is_served(attacked)
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/{run}", "/v1/runs/{run}/trace", f"/v1/apps/{OTHER_UID}/runs.jsonl"])
-def test_who_reads_much_takes_none_of_others(attacked: RecorderStage, path: str) -> None:
+def test_a_caller_who_reads_much_takes_no_capacity_of_others(attacked: RecorderStage, path: str) -> None:
     large = [a_run(seq=seq, nodes=5000) for seq in range(1, 6)]
     for run in large:
         assert attacked.send(request(run, instance=str(uuid.uuid4())), RIVAL_POD).status_code == 200
@@ -101,7 +101,7 @@ def test_heads_that_do_not_end_take_no_memory_to_speak_of(attacked: RecorderStag
         assert "dynamiq_recorder_requests_total" in requests.get(f"http://{HOST}:{attacked.metrics_port}/metrics", timeout=IN_TIME).text
 
 
-def test_answers_that_nobody_takes_take_no_memory_to_speak_of(attacked: RecorderStage) -> None:
+def test_unread_responses_take_little_memory(attacked: RecorderStage) -> None:
     workflow = sdk_runs()[0]
     nodes = [
         workflow | {"id": str(uuid.uuid4()), "parent_run_id": workflow["id"], "type": "node", "input": "x" * 60_000} for _ in range(110)

@@ -168,7 +168,7 @@ def test_each_span_of_a_collectors_batch_may_have_a_resource_of_its_own(read: Ca
     assert len(read(body)) == 8192
 
 
-def test_what_stands_in_texts_does_not_count() -> None:
+def test_brackets_in_strings_do_not_count() -> None:
     began = str(time.time_ns())
     text = json.dumps('{[,\\"' * 200_000 + "é")
     sent = [{"traceId": "a", "spanId": str(number), "startTimeUnixNano": began, "name": text} for number in range(3)]

@@ -89,7 +89,7 @@ def test_the_answer_comes_after_the_commit(stage: RecorderStage, held: Held) -> 
     assert stage.get(f"/v1/runs/{run_id_of(run)}")["id"] == run_id_of(run)
 
 
-def test_what_waits_is_committed_together_and_what_does_not_fit_is_refused(stage: RecorderStage, held: Held) -> None:
+def test_waiting_batches_are_committed_together_and_those_beyond_the_limit_refused(stage: RecorderStage, held: Held) -> None:
     answers: list[Any] = []
     first = in_background(stage, request(a_run(seq=1)), answers)
     assert held.begun.wait(PATIENCE)

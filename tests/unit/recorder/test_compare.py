@@ -37,7 +37,7 @@ def _with(row: RowFigures, **changes: Any) -> RowFigures:
     return msgspec.structs.replace(row, sums=msgspec.structs.replace(row.sums, **changes))
 
 
-def test_of_deploys_of_2000_runs_those_that_are_worse_are_found_and_those_that_are_not_are_left_alone() -> None:
+def test_worse_deploys_of_2000_runs_are_found_and_equal_ones_are_not() -> None:
     seed = random.randrange(10**6)  # noqa: S311
     print("seed", seed)
     chance = random.Random(seed)  # noqa: S311
@@ -64,7 +64,7 @@ def test_equal_rows_of_any_kind_are_called_once_in_twenty_at_most(kind: Kind) ->
 
 @pytest.mark.full_count
 @pytest.mark.parametrize("cell", [cell for cell in EQUAL_CELLS if in_full() or str(cell) in SOME_EQUAL], ids=str)
-def test_of_equal_rows_of_a_hard_shape_few_are_called_to_either_side(cell: Cell) -> None:
+def test_few_equal_rows_of_a_hard_shape_are_called_regressed_or_improved(cell: Cell) -> None:
     draws, most = (2_000, ASIDE) if in_full() else (200, 1.5 * ASIDE)
 
     regressed, improved = cell.called(random.Random(str(cell)), draws)  # noqa: S311
@@ -74,7 +74,7 @@ def test_of_equal_rows_of_a_hard_shape_few_are_called_to_either_side(cell: Cell)
 
 @pytest.mark.full_count
 @pytest.mark.parametrize("cell", [cell for cell in FOUND_CELLS if cell.found and (in_full() or str(cell) in SOME_FOUND)], ids=str)
-def test_what_is_half_as_slow_or_dear_again_is_found(cell: Cell) -> None:
+def test_rows_that_are_half_again_as_slow_or_expensive_are_found(cell: Cell) -> None:
     regressed, improved = cell.called(random.Random(str(cell)), 2_000 if in_full() else 200)  # noqa: S311
 
     assert cell.found is not None
@@ -82,7 +82,7 @@ def test_what_is_half_as_slow_or_dear_again_is_found(cell: Cell) -> None:
     assert improved == 0
 
 
-def test_what_is_faster_cheaper_and_fails_less_is_improved_and_what_is_both_is_regressed() -> None:
+def test_a_better_row_is_improved_and_a_mixed_one_is_regressed() -> None:
     base = _row(11, Kind(failures=0.05))
     better = compare(_row(12, Kind(slower=0.7, dearer=0.5)), base)
     both = compare(_row(12, Kind(slower=1.5, dearer=0.5)), base)
@@ -95,7 +95,7 @@ def test_what_is_faster_cheaper_and_fails_less_is_improved_and_what_is_both_is_r
     assert "cost" not in both.sentence
 
 
-def test_a_verdict_is_a_sentence_that_names_the_row_the_figures_and_the_node() -> None:
+def test_a_comparison_is_a_sentence_that_names_the_row_the_figures_and_the_node() -> None:
     row = with_nodes(_row(12, Kind(slower=1.4, dearer=2.0)), [("fetch", 100_000, 0, 0), ("summarize", 900_000, 0, 2_000_000)])
     base = with_nodes(_row(11), [("fetch", 120_000, 0, 0), ("summarize", 500_000, 0, 1_000_000)])
     row = _with(row, sketch=Sketch(buckets={number + 17: count for number, count in base.sums.sketch.buckets.items()}))
@@ -146,7 +146,7 @@ def test_a_node_that_is_new_can_be_the_one_and_without_nodes_there_is_none() -> 
 @pytest.mark.parametrize(
     ("mine", "other", "says"), [(29, 500, "row #12 has 29 runs"), (500, 0, "row #11 has 0 runs"), (1, 500, "has 1 run that")]
 )
-def test_of_few_runs_nothing_is_said(mine: int, other: int, says: str) -> None:
+def test_few_runs_have_no_result(mine: int, other: int, says: str) -> None:
     compared = compare(_row(12, Kind(slower=9), mine), _row(11, EQUAL, other))
 
     assert compared.verdict is Verdict.TOO_FEW_RUNS
@@ -154,7 +154,7 @@ def test_of_few_runs_nothing_is_said(mine: int, other: int, says: str) -> None:
     assert compared.p95_ms is None
 
 
-def test_of_a_p95_nothing_is_said_below_60_runs_and_of_the_rest_it_is() -> None:
+def test_p95_needs_60_runs_and_the_other_figures_do_not() -> None:
     few, enough = (compare(_row(12, Kind(slower=9), count), _row(11)) for count in (59, 60))
 
     assert few.p95_ms is not None
@@ -179,7 +179,7 @@ def test_a_row_without_another_is_unknown() -> None:
     assert compared.deployment.figures.runs == 4_000
 
 
-def test_without_a_price_cost_is_unknown_and_with_few_or_no_sketch_too_few_and_the_rest_is_still_said() -> None:
+def test_a_cost_without_prices_is_unknown_or_too_few_and_the_other_figures_count() -> None:
     base = _row(11)
     old = compare(_with(_row(12, Kind(slower=1.5)), cost_sketch=Sketch()), base)
     unpriced = compare(_with(_row(12, Kind(slower=1.5)), cost=None, priced=0, priced_cost=0, cost_sketch=Sketch(), unpriced=4_000), base)
@@ -254,7 +254,7 @@ def test_an_interval_has_the_figure_and_is_of_ratios(row: dict[int, int]) -> Non
             assert 0 < figure.low <= figure.ratio <= figure.high
 
 
-def test_a_change_below_what_a_sketch_can_tell_is_no_change_however_many_runs_there_are() -> None:
+def test_a_change_below_the_accuracy_of_a_sketch_is_no_change() -> None:
     def many(sequence: int, shift: float) -> RowFigures:
         chance = random.Random(4)  # noqa: S311
         durations = [int(10**6 * shift * chance.lognormvariate(0, 0.3)) for _ in range(3_000)]
@@ -292,7 +292,7 @@ def test_an_interval_of_a_quantiles_ratio_holds_the_truth_in_95_of_100() -> None
     assert 272 <= held <= 297
 
 
-def test_rows_that_do_not_overlap_are_told_apart_though_one_of_them_always_takes_the_same_time() -> None:
+def test_rows_that_do_not_overlap_differ_though_one_has_constant_durations() -> None:
     spread, fast, slow = dict.fromkeys(range(100, 110), 10), {5: 185}, {300: 185}
 
     for estimate in (quantile_ratio(*pair, 0.5) for steady in (fast, slow) for pair in ((spread, steady), (steady, spread))):

@@ -87,13 +87,13 @@ def test_a_run_of_our_runtime_is_whole() -> None:
     assert (instance.id, instance.pod_uid, instance.last_seq, instance.dropped, instance.ended) == (INSTANCE, "pod-1", 7, 2, False)
 
 
-def test_the_last_batch_of_a_process_says_goodbye_without_a_run() -> None:
+def test_the_last_batch_of_a_process_may_have_no_run() -> None:
     found = parsed(request(last_seq=3, ended=True)).batch
     assert found.runs == ()
     assert found.instances[0].ended
 
 
-def test_json_and_protobuf_say_the_same() -> None:
+def test_json_and_protobuf_are_equal() -> None:
     body = request(a_run(content=True, dynamiq__tags=["x"]), last_seq=1)
     now = time.time_ns() // 1000
     by_json = otlp.parse(spans.from_json(orjson.dumps(body)), POD, TABLE, now)
@@ -102,14 +102,14 @@ def test_json_and_protobuf_say_the_same() -> None:
     assert by_json.batch.runs[0].tags == ("x",)
 
 
-def test_what_an_app_does_not_record_is_not_kept_though_it_was_sent() -> None:
+def test_contents_that_an_app_does_not_record_are_dropped() -> None:
     sender = Sender(app_uid="app-uid", namespace="team", app="chat", pod_uid="pod-1")
     run = the_run(request(a_run(content=True, dynamiq__error="secret", dynamiq__input__cut=True)), sender)
     assert (run.input, run.output, run.error, run.extra) == (None, None, None, None)
     assert all((node.input, node.output, node.error) == (None, None, None) for node in run.spans)
 
 
-def test_what_a_record_claims_of_app_pins_and_version_counts_for_nothing() -> None:
+def test_app_pins_and_version_come_from_the_sender_and_not_from_the_run() -> None:
     run = the_run(request(a_run(), dynamiq__app__id="another", dynamiq__pins="f" * 16, dynamiq__workflow__version="v9"))
     assert (run.app_uid, run.pins, run.workflow_version) == ("app-uid", POD.pins, "v3")
 
@@ -242,7 +242,7 @@ def test_content_is_cut_to_its_limit_in_bytes() -> None:
         (2**30, "ten minutes from now"),
     ],
 )
-def test_a_clock_that_is_wrong_is_told_and_takes_nothing_else_along(began: int | None, says: str) -> None:
+def test_a_wrong_clock_is_reported_and_refuses_no_other_run(began: int | None, says: str) -> None:
     wrong = a_run(nodes=3)
     for each in wrong["spans"]:
         each["startTimeUnixNano"] = "0" if began is None else str(time.time_ns() + began * 10**9)
@@ -287,7 +287,7 @@ def test_a_run_with_too_many_nodes_keeps_those_that_began_first() -> None:
     assert "5000" in found.says
 
 
-def test_a_node_says_how_it_went() -> None:
+def test_a_node_has_its_outcome() -> None:
     sent = changed(a_run(), 1, dynamiq__node__status="skipped", dynamiq__node__attempts=3, error__type="TimeoutError")
     first, _ = the_run(request(sent)).spans
     assert (first.status, first.attempts, first.error_type) == (NodeStatus.SKIPPED, 3, "TimeoutError")

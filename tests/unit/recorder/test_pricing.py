@@ -65,7 +65,7 @@ def test_nothing_else_is_guessed(model: str | None) -> None:
     assert PRICES.cost(model, Tokens(input=10, output=10), NOW) == (None, None)
 
 
-def test_what_is_reported_comes_before_the_table() -> None:
+def test_a_reported_cost_precedes_the_table() -> None:
     assert PRICES.cost("gpt-4o", Tokens(input=10, output=10), NOW, 0.0123) == (12_300_000, CostSource.REPORTED)
 
 
@@ -78,7 +78,7 @@ def test_a_report_of_nothing_for_tokens_is_no_report(reported: float) -> None:
     assert PRICES.cost("unknown", NO_TOKENS, NOW, reported) == (None, None)
 
 
-def test_a_model_costs_nothing_where_the_table_says_so_or_no_token_was_taken() -> None:
+def test_a_model_costs_nothing_by_the_table_or_without_tokens() -> None:
     assert PRICES.cost("ollama/llama", Tokens(input=10, output=10), NOW, 0.0) == (0, CostSource.TABLE)
     assert PRICES.cost("unknown", Tokens(input=0, output=0), NOW, 0.0) == (0, CostSource.REPORTED)
 
@@ -100,7 +100,7 @@ def test_no_tokens_no_price() -> None:
         ("- {model: m, input: 1, output: 1}\n- {model: m, input: 2, output: 1}", r"price 2 \(m\): there are two prices from the same time"),
     ],
 )
-def test_a_table_that_cannot_be_read_says_where(text: str, says: str) -> None:
+def test_an_unreadable_table_names_the_place(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Prices(text)
 

@@ -71,7 +71,7 @@ def test_every_form_of_a_body_is_taken(recorder: RecorderStage) -> None:
     assert recorder.get(f"/v1/runs/{nested[0]['id']}")["source"] == "sdk"
 
 
-def test_what_was_not_taken_is_told(recorder: RecorderStage) -> None:
+def test_refused_spans_are_reported_and_counted(recorder: RecorderStage) -> None:
     wrong = a_run(began=1)
     result = recorder.send(request(wrong, a_run())).json()["partialSuccess"]
     assert (result["rejectedSpans"], "clock" in result["errorMessage"]) == ("3", True)
@@ -80,7 +80,7 @@ def test_what_was_not_taken_is_told(recorder: RecorderStage) -> None:
     assert recorder.metrics()["dynamiq_recorder_runs_refused_total"] == 6
 
 
-def test_whoever_has_a_key_does_not_change_what_a_pod_said(recorder: RecorderStage) -> None:
+def test_a_caller_with_a_key_does_not_change_a_run_of_a_pod(recorder: RecorderStage) -> None:
     """Callers get the run's id, and the App's pod forwards what they send with a key."""
     run = a_run(outcome="failed")
     recorder.record(run)
@@ -92,7 +92,7 @@ def test_whoever_has_a_key_does_not_change_what_a_pod_said(recorder: RecorderSta
     assert (found["status"], found["source"], len(found["nodes"])) == ("failed", "runtime", 2)
 
 
-def test_whoever_knows_the_id_of_another_apps_run_neither_takes_it_nor_sees_it(recorder: RecorderStage) -> None:
+def test_a_caller_who_knows_the_id_of_another_apps_run_neither_takes_nor_reads_it(recorder: RecorderStage) -> None:
     """Logs, links and traces contain run ids. Any container of a pod can read the pod's token."""
     recorder.users["rival"] = pod_user(OTHER_NAMESPACE, "chat-2", "pod-uid-2")
     for raw, path in pod_of(OTHER_NAMESPACE, "chat-2", "pod-uid-2", APP, OTHER_UID):
@@ -151,7 +151,7 @@ def test_bodies_that_are_refused(recorder: RecorderStage) -> None:
         recorder.record()
 
 
-def test_without_a_token_nothing_is_taken_or_told(recorder: RecorderStage) -> None:
+def test_every_request_without_a_token_is_refused(recorder: RecorderStage) -> None:
     run = a_run()
     recorder.record(run)
     for headers in (
@@ -178,7 +178,7 @@ def test_the_other_header_counts_where_authorization_is_absent_and_only_there(re
     assert status(X_Dynamiq_Token=ADMIN, Authorization="") == 401
 
 
-def test_who_may_do_what_with_runs(recorder: RecorderStage) -> None:
+def test_each_request_for_runs_needs_its_right(recorder: RecorderStage) -> None:
     run = a_run(content=True, dynamiq__error="it broke", outcome="failed")
     recorder.record(run)
     one = f"/v1/runs/{run_id_of(run)}"
@@ -227,7 +227,7 @@ def test_a_pod_is_one_process_at_once_and_as_many_as_it_is_restarted(recorder: R
     assert recorder.get(f"/v1/apps/{APP_UID}/recorder")["instances"] == 8
 
 
-def test_of_processes_the_oldest_of_a_pod_and_of_all_are_forgotten_and_known_by_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_processes_leave_the_memory_and_stay_in_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context, "INSTANCES_OF_A_POD", 3)
     monkeypatch.setattr(context, "INSTANCES_MOST", 5)
     store = {"a0": "a"}
@@ -249,7 +249,7 @@ def test_of_processes_the_oldest_of_a_pod_and_of_all_are_forgotten_and_known_by_
     assert made.instances_of == {"a": {"a4": None, "a0": None}, "b": {"b0": None, "b1": None, "b2": None}}
 
 
-def test_runs_of_an_app_that_is_gone_are_for_those_who_may_everywhere(recorder: RecorderStage) -> None:
+def test_runs_of_a_deleted_app_require_a_right_in_all_namespaces(recorder: RecorderStage) -> None:
     """Its namespace's name may be another tenant's by now."""
     run = a_run()
     recorder.record(run)
@@ -277,7 +277,7 @@ def test_the_gate_relays_for_an_app_that_it_names(recorder: RecorderStage) -> No
     problem(recorder.send(request(a_run(), dynamiq__app__id=OTHER_UID), ADMIN), 403)
 
 
-def test_nobody_is_trusted_by_the_name_of_what_is_not_installed(stage: RecorderStage) -> None:
+def test_an_account_named_like_an_uninstalled_program_is_not_trusted(stage: RecorderStage) -> None:
     """Anybody who may create namespaces may have an account of any name there."""
     stage.rights = lambda _: False
     stage.start(operator="")
@@ -299,7 +299,7 @@ def test_the_gate_goes_on_while_the_api_server_is_away(stage: RecorderStage, mon
         assert stage.send({"runs": sdk_runs()}, ADMIN, X_Dynamiq_App_Id=APP_UID).status_code == (503 if is_away else 200)
 
 
-def test_what_is_relayed_is_no_word_of_the_pod(recorder: RecorderStage) -> None:
+def test_a_relayed_run_is_not_attributed_to_the_pod(recorder: RecorderStage) -> None:
     run = a_run()
     assert recorder.send(request(run), POD_TOKEN, X_Dynamiq_App_Id=APP_UID).status_code == 200
     found = recorder.get(f"/v1/runs/{run_id_of(run)}")
@@ -353,7 +353,7 @@ def test_paths_and_methods_that_there_are_not(recorder: RecorderStage) -> None:
     assert recorder.session.get(f"{recorder.url}/healthz", timeout=IN_TIME).json() == {"status": "ok"}
 
 
-def test_who_sends_trailers_without_an_end_is_cut_off_at_every_port(recorder: RecorderStage) -> None:
+def test_endless_trailers_are_cut_off_at_every_port(recorder: RecorderStage) -> None:
     beside = b"0\r\n" + b"X: a\r\n" * 20_000
     for port in (recorder.port, recorder.health_port):
         with socket.create_connection((HOST, port), timeout=IN_TIME) as connection, contextlib.suppress(ConnectionError):

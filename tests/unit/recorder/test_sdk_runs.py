@@ -50,7 +50,7 @@ def test_a_workflow_is_a_run_and_what_is_below_it_its_spans() -> None:
     assert run.duration == pytest.approx(400_000, abs=1)
 
 
-def test_of_what_no_column_has_the_largest_is_left_out_however_many_there_are() -> None:
+def test_the_largest_fields_without_a_column_are_dropped() -> None:
     """Serializing again after each removal took an hour of processor time for 100,000 names."""
     large = {"large": "x" * clean.EXTRA_MAX, "larger": ["y" * clean.EXTRA_MAX]}
     kept = the_run([sdk_runs()[0] | large | {"small": "z" * 1000}]).extra
@@ -62,7 +62,7 @@ def test_of_what_no_column_has_the_largest_is_left_out_however_many_there_are() 
     assert clean.EXTRA_MAX - 30 < len(many) <= clean.EXTRA_MAX
 
 
-def test_what_was_sent_comes_back_equal() -> None:
+def test_runs_are_returned_as_they_were_sent() -> None:
     for sent in (sdk_runs(), sdk_runs(status="failed"), sdk_runs(content="ünï \U0001f98a", cost=None)):
         assert by_id(trace(the_run(sent), shows=True)["runs"]) == by_id(sent)
 
@@ -74,7 +74,7 @@ def test_without_the_right_to_content_nothing_of_it_comes_back() -> None:
     assert "gpt-4o-mini" in text
 
 
-def test_what_an_app_does_not_record_is_not_kept() -> None:
+def test_contents_that_an_app_does_not_record_are_dropped() -> None:
     sent = with_secrets()
     run = the_run(sent, DROPS)
     assert "SECRET" not in str(run)
@@ -98,7 +98,7 @@ def with_secrets() -> list[dict[str, Any]]:
     return sent
 
 
-def test_what_is_no_content_stays_as_it_was_sent() -> None:
+def test_fields_that_are_no_contents_stay_as_they_were_sent() -> None:
     sent = with_secrets()
     found = the_run(sent, DROPS)
     plain = (trace(found, shows=True)["runs"], trace(the_run(sent), shows=False)["runs"])
@@ -208,7 +208,7 @@ def test_an_id_that_is_no_uuid_gets_one_of_its_app() -> None:
     assert mine == the_run(sent).id
 
 
-def test_what_is_beside_is_bounded() -> None:
+def test_additional_fields_are_bounded() -> None:
     sent = sdk_runs()
     sent[0]["metadata"]["large"] = "x" * 400_000
     sent[0]["small"] = "kept"

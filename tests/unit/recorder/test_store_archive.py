@@ -31,7 +31,7 @@ def test_a_row_is_archived_with_its_flow_as_it_was_stored(store: Store) -> None:
     assert store.archived_flows(APP, [*flows(rows), "sha256:none"]) == set(flows(rows))
 
 
-def test_what_comes_twice_is_there_once(store: Store) -> None:
+def test_a_row_that_is_sent_twice_is_stored_once(store: Store) -> None:
     rows = history(3)
     first, again = (store.archive(for_store(rows), flows(rows)).taken for _ in range(2))
 
@@ -101,7 +101,7 @@ def test_the_rows_from_a_sequence_on_are_known_by_their_digests(store: Store) ->
     assert (found.total, store.archived_keys(APP, 10).keys, store.archived_keys(OTHER, 0).total) == (9, (), 0)
 
 
-def test_what_tells_what_was_live_at_a_time_is_found(store: Store) -> None:
+def test_the_rows_around_a_time_are_found(store: Store) -> None:
     """In an archive of any length, it returns the row that was live, its successor, and the rows in rollout then."""
     rows = [msgspec.structs.replace(row, succeeded=row.sequence % 10 == 0) for row in for_store(history(60))]
     store.archive(rows, {})
@@ -189,7 +189,7 @@ def test_rows_that_are_archived_before_it_is_known_that_their_app_was_restored_a
     assert store.archived_flows(again, list(flows(rows))) == set(flows(rows))
 
 
-def test_what_is_deployed_after_a_restore_of_an_older_backup_stands_beside_what_was_there(store: Store) -> None:
+def test_rows_after_the_restore_of_an_older_backup_are_stored_beside_the_former_ones(store: Store) -> None:
     store.archive(for_store(history(3)), {})
     (branch,) = for_store(history(1, start=3, salt="-after"))
 

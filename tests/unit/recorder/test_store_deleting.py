@@ -60,7 +60,7 @@ def _found(address: str) -> list[str]:
     ],
     ids=["a person", "a time", "words"],
 )
-def test_what_is_deleted_leaves_nothing_in_any_table_or_file(address: str, store: Store, wanted: Filter) -> None:
+def test_deleted_runs_leave_nothing_in_any_table_or_file(address: str, store: Store, wanted: Filter) -> None:
     other = [a_run(number, started_at=NOON + 2 * DAY + number) for number in range(1000, 1040)]
     runs = [_with_secret(number) for number in range(60)]
     store.write([batch(*other[:20])])
@@ -82,7 +82,7 @@ def test_what_is_deleted_leaves_nothing_in_any_table_or_file(address: str, store
 
 
 @pytest.mark.parametrize("small", [True, False])
-def test_what_is_deleted_of_thousands_in_no_order_leaves_nothing_in_gaps_of_pages(
+def test_thousands_of_runs_deleted_in_any_order_leave_nothing_in_gaps_of_pages(
     tmp_path: Path, small: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page that is split or joined keeps copies of lines that moved. For a large store the next retention deletes them."""
@@ -213,7 +213,7 @@ def test_spans_go_before_their_runs_but_for_those_that_failed_and_the_slowest(st
     assert answers(store, APP, ()) == before
 
 
-def test_of_spans_so_many_are_kept_as_the_ratio_says_and_the_same_at_each_look(store: Store) -> None:
+def test_the_share_of_kept_spans_follows_the_ratio_and_stays(store: Store) -> None:
     store.write([batch(*_days(2, per_day=400))])
     keep = Retention(ratio=0.25)
 

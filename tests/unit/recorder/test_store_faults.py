@@ -78,7 +78,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged_and_counts_n
     assert missing == 0
 
 
-def test_a_second_recorder_on_one_file_is_refused_and_takes_over_when_the_first_is_gone(tmp_path: Path) -> None:
+def test_a_second_recorder_on_one_file_is_refused_and_takes_over_after_the_first(tmp_path: Path) -> None:
     address = f"sqlite://{tmp_path}/runs.db"
     first = opened(address)
     first.write([batch(a_run())])
@@ -117,7 +117,7 @@ def test_recorders_that_start_at_once_make_the_tables_once(server: postgres.Serv
         store.close()
 
 
-def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+def test_a_file_or_address_that_is_no_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database, but long enough to be taken for one by its size" * 100)
     wrong = {
         f"sqlite://{tmp_path}/text.db": "cannot be opened",
@@ -236,7 +236,7 @@ def test_a_recorder_with_a_thousand_senders_reads_and_writes(address: str, many_
     store.close()
 
 
-def test_what_was_prepared_on_a_connection_may_be_gone(server: postgres.Server) -> None:
+def test_prepared_statements_of_a_connection_may_be_missing(server: postgres.Server) -> None:
     database = PostgresDatabase(server.database())
     store = Store(database, migrations("postgres"))
     for number in range(10):
@@ -262,7 +262,7 @@ def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(address: str) -
             opened(address)
 
 
-def test_a_disk_says_how_full_it_is_and_a_store_how_much_it_takes(address: str, store: Store) -> None:
+def test_the_fullness_of_the_disk_and_the_size_of_the_store_are_known(address: str, store: Store) -> None:
     empty = store.bytes()
     store.write([batch(*(a_run(number, input=f'"{"abc" * 3_000}"') for number in range(300)))])
 

@@ -66,7 +66,7 @@ def test_and_goes_on(first: str) -> None:
     store.close()
 
 
-def test_of_what_it_counted_there_are_no_sketches_of_cost_until_it_is_counted_again(first: str) -> None:
+def test_figures_of_the_first_release_have_no_sketches_of_cost_until_they_are_rebuilt(first: str) -> None:
     store = opened(first)
     old = next(run for run in first_store.runs(store) if run.row_uid and not run.unpriced and run.status is RunStatus.SUCCEEDED)
 
@@ -151,7 +151,7 @@ def _tables(address: str) -> list[list[Cell]]:
     return found
 
 
-def test_an_older_recorder_goes_on_with_the_tables_once_they_are_taken_back(
+def test_an_older_recorder_continues_with_downgraded_tables(
     first: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The older recorder has everything except runs whose id another App shares. Deleted runs stay deleted."""
@@ -190,7 +190,7 @@ def test_an_older_recorder_goes_on_with_the_tables_once_they_are_taken_back(
     store.close()
 
 
-def test_there_is_a_way_back_from_all_tables_later_than_those_of_the_first_release() -> None:
+def test_every_migration_after_the_first_release_has_a_downgrade() -> None:
     known = [*schema.migrations("sqlite"), *schema.migrations("postgres")]
     assert all(migration.back for migration in known if migration.version > schema.OLDEST)
 

@@ -43,7 +43,7 @@ NAMES = ["sdk", "otlp", "another process"]
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=NAMES)
 @pytest.mark.parametrize("together", [True, False])
-def test_what_a_pod_said_is_changed_by_nobody_who_knows_its_id(store: Store, foreign: Run, together: bool) -> None:
+def test_a_run_of_a_pod_cannot_be_changed_by_its_id(store: Store, foreign: Run, together: bool) -> None:
     store.put_rows([a_row(2)])
     if together:
         assert store.write([batch(FAILED, instances=[SAYS]), batch(foreign)]) == Written(1, (0, 1))
@@ -89,7 +89,7 @@ def test_a_pods_run_takes_the_place_of_one_that_was_sent_under_its_id_before(sto
 
 @pytest.mark.parametrize("source", RunSource)
 @pytest.mark.parametrize("together", [True, False])
-def test_what_another_app_sends_under_a_runs_id_is_a_run_of_its_own(store: Store, source: RunSource, together: bool) -> None:
+def test_a_run_of_another_app_with_the_same_id_is_a_run_of_its_own(store: Store, source: RunSource, together: bool) -> None:
     """It is so for every source and sender of the run."""
     ours = msgspec.structs.replace(FAILED, source=RunSource.SDK, instance=None, seq=None)
     theirs = _by(source, app_uid=OTHER, app="beside")
@@ -122,7 +122,7 @@ def test_a_trace_of_the_sdk_in_several_requests_is_one_run(store: Store) -> None
     assert store.write([batch(_by(RunSource.OTLP, first))]) == Written(0, (1,))
 
 
-def test_what_was_deleted_does_not_come_back_until_it_would_be_too_old(store: Store) -> None:
+def test_a_deleted_run_is_refused_until_it_is_older_than_the_retention(store: Store) -> None:
     others = [a_run(number, user_id="bob") for number in (2, 3)]
     store.write([batch(FAILED, *others)])
     assert store.delete(Filter(app_uid=APP, user_id="ann")) == 1
@@ -139,7 +139,7 @@ def test_what_was_deleted_does_not_come_back_until_it_would_be_too_old(store: St
 
 
 @pytest.mark.parametrize("ratio", [1.0, 0.0])
-def test_what_comes_late_or_again_for_an_hour_that_is_thinned_out_brings_nothing_back(store: Store, ratio: float) -> None:
+def test_a_late_or_repeated_run_of_a_thinned_out_hour_restores_nothing(store: Store, ratio: float) -> None:
     def told(number: int, **changes: Any) -> Run:
         spans = (a_call(1, cost=5, input='"secret"'), a_span(2))
         fields = {"input": '"secret"', "error": "secret", "status": RunStatus.REFUSED, "spans": spans, "node_count": 2, "cost": 5}

@@ -71,7 +71,7 @@ def _drawn_rows(chance: random.Random, count: int) -> list[Row]:
 
 @pytest.mark.full_count
 @pytest.mark.parametrize("round_", range(3 if in_full() else 1))
-def test_whatever_is_written_put_and_deleted_the_figures_are_those_of_the_runs(store: Store, round_: int) -> None:
+def test_figures_equal_the_runs_after_any_writes_and_deletes(store: Store, round_: int) -> None:
     seed = random.randrange(10**6)  # noqa: S311
     print("seed", seed)
     chance = random.Random(seed)  # noqa: S311
@@ -112,7 +112,7 @@ def test_whatever_is_written_put_and_deleted_the_figures_are_those_of_the_runs(s
     assert rows_of == {run.id: row.uid if (row := plain.row_of(run)) else None for run in plain.runs.values() if run.app_uid == APP}
 
 
-def test_a_sum_of_what_nobody_said_is_unknown_and_is_so_again_when_the_runs_that_said_it_are_deleted(store: Store) -> None:
+def test_a_sum_without_values_is_unknown_and_again_after_the_runs_with_values_are_deleted(store: Store) -> None:
     known = a_run(1, cost=0, session_id="s", spans=(a_call(1, cost=0, given=0, made=0),), node_count=1)
     unknown = a_run(2, unpriced=1, model_calls=1, spans=(a_call(1, cost=None),), node_count=1)
     store.write([batch(msgspec.structs.replace(known, tokens=known.spans[0].tokens), unknown)])
@@ -155,7 +155,7 @@ def test_metrics_begin_and_end_with_the_points_that_the_time_touches(store: Stor
     assert ats(NOON, NOON, MetricsInterval.HOUR) == []
 
 
-def test_figures_are_in_the_order_asked_with_zeros_for_no_runs_and_without_what_is_not_the_apps(store: Store) -> None:
+def test_figures_keep_the_requested_order_with_zeros_and_without_rows_of_other_apps(store: Store) -> None:
     store.put_rows([a_row(1), a_row(2), a_row(1, uid="beside", app_uid=OTHER, app="beside")])
 
     found = store.figures(APP, ["row-2", "nowhere", "beside", "row-1"])

@@ -71,7 +71,7 @@ def test_a_run_is_of_the_row_that_made_its_pod(store: Store, rows: list[Row], ti
     assert store.page(Filter(app_uid=APP, row_uid=expected)).total == 1
 
 
-def test_a_run_brings_its_rows_sequence_and_digest_and_those_it_claims_count_for_nothing(store: Store) -> None:
+def test_a_run_has_the_sequence_and_digest_of_its_row_and_not_those_that_it_claims(store: Store) -> None:
     store.put_rows([FIRST])
     store.write([batch(a_run(started_at=_at(FIRST, 60), row_uid="row-9", sequence=9, row_digest="sha256:9"))])
 
@@ -163,7 +163,7 @@ def test_a_restored_app_has_each_id_once_whatever_came_before_it_was_known(store
     assert store.write([batch(old[-1], new[-1])]).new == 0
 
 
-def test_what_comes_late_under_the_old_uid_is_the_restored_apps(store: Store) -> None:
+def test_late_runs_of_the_old_uid_belong_to_the_restored_app(store: Store) -> None:
     store.put_rows([FIRST])
     store.put_rows([_restored(FIRST)])
 

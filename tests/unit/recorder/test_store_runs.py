@@ -59,14 +59,14 @@ def test_a_run_comes_back_as_it_was_written(store: Store) -> None:
     assert store.run(APP, EVERYTHING.id, content=True) == _as_read(EVERYTHING)
 
 
-def test_content_is_left_out_unless_asked_for_and_what_only_the_sdk_sends_is_not(store: Store) -> None:
+def test_content_is_omitted_by_default_and_fields_of_the_sdk_are_not(store: Store) -> None:
     store.write([batch(EVERYTHING)])
     bare = tuple(msgspec.structs.replace(span, error=None, input=None, output=None) for span in EVERYTHING.spans)
 
     assert store.run(APP, EVERYTHING.id, content=False) == _as_read(EVERYTHING, error=None, input=None, output=None, spans=bare)
 
 
-def test_what_is_unknown_stays_unknown_and_nothing_is_not(store: Store) -> None:
+def test_unknown_values_stay_unknown_and_zeros_stay_zero(store: Store) -> None:
     free = a_run(2, tokens=Tokens(input=0), cost=0, first_chunk=0)
     store.write([batch(a_run(1), free)])
 
@@ -287,7 +287,7 @@ def test_gaps_are_exact_whatever_order_and_however_often_runs_arrive(store: Stor
     assert (ended.first_at, ended.last_at) == (runs[0].started_at, runs[-1].started_at)
 
 
-def test_a_process_that_is_silent_and_said_no_goodbye_is_cut_off_unless_its_pod_runs(store: Store) -> None:
+def test_a_silent_process_without_an_end_is_cut_off_unless_its_pod_runs(store: Store) -> None:
     store.write([batch(a_run(instance="i-1", seq=1), instances=[_instance(3)])])
 
     gone, running = store.wholeness(APP), store.wholeness(APP, alive=["pod-1"])
@@ -352,7 +352,7 @@ def _walked(store: Store, wanted: Filter, sort: Sort) -> list[Run]:
 
 
 @pytest.mark.full_count
-def test_of_many_runs_the_few_that_are_all_that_is_asked_are_found_in_order_however_many_pages_it_takes(
+def test_few_matches_among_many_runs_are_found_in_order_over_many_pages(
     halves: tuple[Store, list[Run]],
 ) -> None:
     store, runs = halves
@@ -369,7 +369,7 @@ def test_of_many_runs_the_few_that_are_all_that_is_asked_are_found_in_order_howe
     assert store.page(chosen, limit=10, offset=20).runs == tuple(_walked(store, chosen, Sort())[20:])
 
 
-def test_of_many_runs_pages_of_one_thing_are_whole_and_its_total_is_counted(halves: tuple[Store, list[Run]]) -> None:
+def test_pages_of_one_filter_are_whole_and_have_a_total(halves: tuple[Store, list[Run]]) -> None:
     store, runs = halves
     newest = sorted((run for run in runs if run.tags), key=lambda run: run.started_at, reverse=True)
 
@@ -383,7 +383,7 @@ def test_of_many_runs_pages_of_one_thing_are_whole_and_its_total_is_counted(halv
     assert [run.cost for run in last.runs] == [*[996] * 10, *[None] * 10]
 
 
-def test_what_none_of_many_runs_has_ends_with_no_run(halves: tuple[Store, list[Run]]) -> None:
+def test_a_filter_without_matches_ends_with_no_run(halves: tuple[Store, list[Run]]) -> None:
     store, _ = halves
 
     assert _walked(store, Filter(app_uid=APP, trigger="nightly", tags=("eu",), min_duration=10**9), Sort()) == []

@@ -129,7 +129,7 @@ def test_a_scrub_that_fails_or_kills_is_tried_three_times_a_day(stage: Stage, ca
 
 
 @pytest.mark.parametrize("fails", ["scrub", "deleted"])
-def test_what_was_deleted_is_told_though_nothing_can_be_overwritten(
+def test_deleted_runs_are_counted_though_nothing_can_be_overwritten(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: str
 ) -> None:
     monkeypatch.setattr(deleting, "SMALL", 1 << 30)
@@ -144,7 +144,7 @@ def test_what_was_deleted_is_told_though_nothing_can_be_overwritten(
     assert "deleted" in stage.asked(stage.retain(90 * DAY))
 
 
-def test_a_piece_that_fails_is_told_as_it_is_and_what_went_before_is_cleaned(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_piece_raises_and_the_former_pieces_are_overwritten(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deleting, "MANY", 4)
     whole = deleting._delete_some
     left = [whole]

@@ -48,9 +48,7 @@ def _with_words(number: int, **changes: object) -> Run:
     return a_run(number, **{"tags": (WORDS, "short"), "spans": spans, "node_count": 2, "output": f'"{WORDS}"', **changes})
 
 
-def test_what_runs_take_is_known_whatever_is_written_again_deleted_and_thinned_out(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_space_of_runs_is_known_after_any_writes_and_deletes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shares, "count_beside", lambda _: None)
     seed = random.randrange(10**6)  # noqa: S311
     print("seed", seed)
@@ -99,7 +97,7 @@ def test_nothing_that_a_sender_names_makes_a_run_seem_small(tmp_path: Path, name
     assert counted > 0.7 * real
 
 
-def test_what_an_app_has_beside_its_runs_counts_too_and_goes_last(store: Store, tmp_path: Path) -> None:
+def test_the_other_data_of_an_app_count_too_and_are_deleted_last(store: Store, tmp_path: Path) -> None:
     """A sender can make many scores, processes and figures, with names of the greatest length."""
     chance = random.Random(7)  # noqa: S311 - any will do
     store.write([batch(a_run(1), a_run(2, app_uid=OTHER, app="beside"))])

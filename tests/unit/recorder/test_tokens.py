@@ -93,13 +93,13 @@ async def test_a_token_is_looked_at_once_a_minute(server: Server) -> None:
         ("a.!!!.person", 2),
     ],
 )
-async def test_it_is_asked_for_what_it_claims_to_be_for(server: Server, token: str, reviews: int) -> None:
+async def test_a_token_is_reviewed_for_the_audience_that_it_claims(server: Server, token: str, reviews: int) -> None:
     user = await server.tokens.user(token)
     assert (server.asked(), user.is_of_recorder) == (reviews, token.endswith("pod"))
 
 
 @pytest.mark.parametrize("token", [jwt([RECORDER_AUDIENCE], "person"), jwt(["else"], "pod"), "nobody", "", "x" * 20_000])
-async def test_a_token_that_lies_about_what_it_is_for_is_nobodys(server: Server, token: str) -> None:
+async def test_a_token_with_a_false_audience_is_refused(server: Server, token: str) -> None:
     with pytest.raises(Unauthorized):
         await server.tokens.user(token)
     before = server.asked()
@@ -108,7 +108,7 @@ async def test_a_token_that_lies_about_what_it_is_for_is_nobodys(server: Server,
     assert server.asked() == before, "it is not asked again at once"
 
 
-async def test_while_the_api_server_is_away_a_pod_goes_on_for_five_minutes_and_nobody_is_refused(server: Server) -> None:
+async def test_while_the_api_server_is_unavailable_pods_are_accepted_for_five_minutes(server: Server) -> None:
     await server.tokens.user("pod")
     await server.tokens.user("person")
     server.is_away = True
@@ -126,7 +126,7 @@ async def test_while_the_api_server_is_away_a_pod_goes_on_for_five_minutes_and_n
     assert (await server.tokens.user("pod")).pod == ("chat-1", "uid-1")
 
 
-async def test_however_many_tokens_nobody_knows_those_that_are_known_are_served(server: Server) -> None:
+async def test_any_number_of_unknown_tokens_does_not_block_known_ones(server: Server) -> None:
     await server.tokens.user("pod")
     strangers = [asyncio.create_task(server.tokens.user(f"stranger-{number}")) for number in range(Tokens.pending_most + 100)]
     await asyncio.sleep(0)
@@ -162,7 +162,7 @@ async def test_a_right_is_remembered_for_ten_seconds_and_is_of_one_person_and_on
         await may(ada)
 
 
-async def test_a_pod_says_who_it_is_by_its_own_account_without_the_large_client(
+async def test_a_pod_authenticates_with_its_account_without_the_large_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
     monkeypatch.setattr(credentials, "ACCOUNT", tmp_path)
@@ -178,7 +178,7 @@ async def test_a_pod_says_who_it_is_by_its_own_account_without_the_large_client(
         await Credentials.of_pod().login()
 
 
-async def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path) -> None:
+async def test_an_invalid_kubeconfig_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "none"
     path.write_text("{}")
     with pytest.raises(NoCluster, match="cannot be read"):

@@ -67,7 +67,7 @@ def test_a_row_of_a_record() -> None:
         a_row("a", live(1)) | {"spec": {**a_row("a", live(1))["spec"], "app": "unknown"}},
     ],
 )
-def test_what_is_no_row_of_an_app(raw: dict[str, Any]) -> None:
+def test_an_object_that_is_no_row_of_an_app_is_ignored(raw: dict[str, Any]) -> None:
     assert row_of(raw, lambda _, app: APP_UID if app == "chat" else None) is None
 
 
@@ -117,7 +117,7 @@ def test_runs_get_their_row_at_once_or_when_it_comes(stage: RecorderStage) -> No
     assert stage.metrics()["dynamiq_recorder_runs_attributed_later_total"] == 1
 
 
-def test_content_follows_what_the_app_says(stage: RecorderStage) -> None:
+def test_the_recorded_content_follows_the_app(stage: RecorderStage) -> None:
     stage.start()
     before, after = a_run(content=True), a_run(content=True, seq=2)
     stage.record(before)
@@ -151,7 +151,7 @@ def test_a_recorder_is_ready_once_rows_were_read_and_while_it_can_write(stage: R
 
 
 @pytest.mark.parametrize("fullness", [0.5, None])
-def test_a_disk_of_which_nothing_is_known_is_not_told_as_empty(stage: RecorderStage, fullness: float | None) -> None:
+def test_an_unknown_fullness_of_the_disk_is_no_metric(stage: RecorderStage, fullness: float | None) -> None:
     class Somewhere(Held):
         def fullness(self) -> float | None:
             return fullness
@@ -163,7 +163,7 @@ def test_a_disk_of_which_nothing_is_known_is_not_told_as_empty(stage: RecorderSt
     assert stage.metrics().get("dynamiq_recorder_store_fullness") == fullness
 
 
-def test_what_is_too_old_is_deleted_and_told(stage: RecorderStage) -> None:
+def test_runs_beyond_the_retention_are_deleted_and_their_deletion_is_a_metric(stage: RecorderStage) -> None:
     old, new = stored_runs.a_run(app_uid=APP_UID, started_at=time.time_ns() // 1000 - 7200 * 10**6), a_run(seq=2)
     store = opened(stage.store_url)
     store.write([stored_runs.batch(old)])
@@ -174,7 +174,7 @@ def test_what_is_too_old_is_deleted_and_told(stage: RecorderStage) -> None:
     eventually("it is told", lambda: stage.metrics()["dynamiq_recorder_retention_last_success_timestamp_seconds"] > 0)
 
 
-def test_what_began_before_runs_are_kept_is_not_taken_however_often_it_comes(stage: RecorderStage) -> None:
+def test_runs_older_than_the_retention_are_refused_each_time(stage: RecorderStage) -> None:
     stage.start(keep=Retention(runs=3600))
     old, new = (a_run(began=time.time_ns() - round(hours * 3600) * 10**9, seq=2) for hours in (2, 0.5))
     for _ in range(2):
@@ -184,7 +184,7 @@ def test_what_began_before_runs_are_kept_is_not_taken_however_often_it_comes(sta
     assert sum(each["total"]["runs"] for each in series) == 1
 
 
-def test_metrics_say_what_an_app_lacks_until_it_is_gone(stage: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_of_an_app_end_with_its_deletion(stage: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "LOOKS_EVERY", 0.05)
     monkeypatch.setattr(upkeep, "COUNTS_EVERY", 0.05)
     stage.start()
@@ -275,7 +275,7 @@ def test_options_that_are_wrong(ran: Callable[..., tuple[int, str]], arguments: 
     assert "Traceback" not in output
 
 
-def test_a_kubeconfig_that_is_none_is_told(ran: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+def test_an_invalid_kubeconfig_is_reported(ran: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     code, output = ran("serve", "--store", f"sqlite://{tmp_path}/runs.db", "--kubeconfig", "/dev/null")
     assert code == 1
     assert "configuration cannot be read" in output
@@ -290,7 +290,7 @@ def test_a_password_is_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> Non
     assert options.without_password(url) == "postgresql://recorder@db.example:5432/runs"
 
 
-def test_a_port_that_is_taken_is_told(stage: RecorderStage) -> None:
+def test_a_used_port_is_reported(stage: RecorderStage) -> None:
     """The program runs as its own process, because it starts to serve and handles signals."""
     stage.start()
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator"), "KUBECONFIG": str(stage.folder / "kubeconfig.yaml")}

@@ -116,7 +116,7 @@ def test_the_page_has_the_figures_of_the_log_and_no_others() -> None:
     assert page == figures.with_tables(page, figures.measured()), "python -m tests.soak.capacity_figures writes them anew"
 
 
-def test_what_the_page_says_beside_the_figures_is_so_in_the_code() -> None:
+def test_limits_named_on_the_page_are_those_of_the_code() -> None:
     before, _, rest = PAGE.read_text().partition(figures.BEGIN)
     text = " ".join((TASKS.read_text() + DETAILS.read_text() + before + rest.partition(figures.END)[2]).split())
     amounts = {f"{number} {unit}" for number, unit in SAID.findall(text)}
@@ -143,7 +143,7 @@ def test_every_figure_of_what_was_measured_stands_in_the_log(log: str) -> None:
     assert f"{figures.NO_VALUE} |" not in figures.tables(log)
 
 
-def test_a_figure_that_was_not_measured_is_left_out_and_the_page_says_so(log: str) -> None:
+def test_an_unmeasured_figure_is_left_out_and_marked(log: str) -> None:
     tables = figures.tables("\n".join(line for line in log.splitlines() if not line.startswith("gate.")))
     lines = [line for line in tables.splitlines() if line.startswith("| Gate: most memory")]
     assert [set(line.split(" | ")[1:]) for line in lines] == [{figures.NO_VALUE, f"{figures.NO_VALUE} |"}] * 2
@@ -167,7 +167,7 @@ def test_slopes_have_one_factor_each_and_are_extended_by_the_one_of_apps(log: st
     assert "Deploy" not in extended, "it does not grow with Apps"
 
 
-def test_what_no_two_sizes_tell_is_not_measured(log: str) -> None:
+def test_a_slope_without_two_sizes_is_not_measured(log: str) -> None:
     tables = figures.tables("\n".join(log.partition(f"[{HALF}]")[0].splitlines()))
     (start,) = (
         line for line in tables.partition("### One slope")[2].partition("### Arithmetic")[0].splitlines() if "until it leads" in line
@@ -175,7 +175,7 @@ def test_what_no_two_sizes_tell_is_not_measured(log: str) -> None:
     assert [each.strip() for each in start.split("|")[2:-1]] == ["0.0 s", "100 ms", figures.NO_VALUE, figures.NO_VALUE]
 
 
-def test_a_size_says_what_there_is_and_how_much_of_it_is_flows() -> None:
+def test_a_size_names_its_objects_and_the_share_of_flows() -> None:
     assert str(SIZES[-1]) == "500 Apps, each with 60 rows, 5 releases of 40 KiB, 2 of 200 KiB"
     assert [Size.of(str(size)) for size in SIZES] == list(SIZES)
     assert FEW.flows_mib == pytest.approx(195.3, abs=0.1)

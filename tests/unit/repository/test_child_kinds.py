@@ -136,7 +136,7 @@ def test_a_rollout_waits_until_it_is_ready(story: dict[str, Any]) -> None:
     assert story["phases"] == ["#1 Progressing", "#1 Live"]
 
 
-def test_an_edit_of_it_is_repaired_and_told(story: dict[str, Any]) -> None:
+def test_an_edit_of_it_is_repaired_and_reported(story: dict[str, Any]) -> None:
     assert story["repair"] == [["apply Note for .spec.other"], ["app Repaired"]]
 
 
@@ -144,7 +144,7 @@ def test_it_is_removed_when_the_app_no_longer_wants_it(story: dict[str, Any]) ->
     assert story["removed"][0] == "delete Note"
 
 
-def test_what_keeps_it_from_being_made_is_said_in_a_condition(story: dict[str, Any]) -> None:
+def test_a_refusal_of_it_is_a_condition(story: dict[str, Any]) -> None:
     assert story["refused"] == ["False", "Refused"]
 
 

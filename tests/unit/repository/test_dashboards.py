@@ -40,7 +40,7 @@ def test_the_source_of_data_is_a_variable(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_deploys_are_told_by_the_row_that_became_live(name: str) -> None:
+def test_deploys_are_marked_by_the_row_that_became_live(name: str) -> None:
     (annotation,) = FOUND[name]["annotations"]["list"]
     assert annotation["enable"]
     assert "dynamiq_app_live_row" in annotation["expr"]

@@ -49,7 +49,7 @@ def test_waits(cluster):
 @pytest.mark.parametrize(
     ("workers", "by_terminal"), [(False, False), (True, False), (True, True)], ids=["alone", "with workers", "by Ctrl-C with workers"]
 )
-def test_a_session_that_is_told_to_end_ends_its_workers_and_what_they_started(tmp_path: Path, workers: bool, by_terminal: bool) -> None:
+def test_a_session_that_gets_a_signal_ends_its_workers_and_their_processes(tmp_path: Path, workers: bool, by_terminal: bool) -> None:
     """A terminal sends Ctrl-C to every process. The controller then signals a worker that is already ending once more."""
     (tmp_path / "conftest.py").write_text(CONFTEST)
     files = [tmp_path / f"test_{name}.py" for name in ("one", "two")[: 1 + workers]]

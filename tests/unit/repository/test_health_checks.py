@@ -51,14 +51,14 @@ def load(path: Path) -> Manifest:
     return loaded
 
 
-def test_the_objects_are_what_the_operator_says_today() -> None:
+def test_the_objects_are_those_of_the_operator_today() -> None:
     made = {path: health_cases.text(each) for path, each in health_cases.objects().items()}
     there = {path: path.read_text() for path in FOLDER.glob("*/testdata/*.yaml")}
     assert there == made, "python -m tests.unit.support.health_cases"
 
 
 @pytest.mark.parametrize("kind", CHECKED)
-def test_argo_cd_says_what_is_so(kind: str) -> None:
+def test_argo_cd_shows_the_health_of_each_object(kind: str) -> None:
     script = (FOLDER / kind / "health.lua").read_text()
     health = expected(kind)
     assert health.keys() == {f"testdata/{path.name}" for path in (FOLDER / kind / "testdata").iterdir()}
@@ -123,7 +123,7 @@ def test_flux_waits_for_what_git_asks_for_and_ends_where_it_failed() -> None:
     assert flux_says(objects) == FLUX_SAYS
 
 
-def test_what_flux_is_given_no_check_for_is_right_in_the_general_way() -> None:
+def test_kinds_without_a_check_for_flux_are_right_by_its_general_rules() -> None:
     """A row is done when it has ended, whatever its result."""
     rows = {path.stem: kstatus(load(path)) for path in (FOLDER / "Deployment" / "testdata").iterdir()}
     assert {name for name, status in rows.items() if status == "Current"} == {

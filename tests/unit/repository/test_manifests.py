@@ -108,7 +108,7 @@ def test_the_lease_is_the_only_one_and_in_its_own_namespace() -> None:
     assert role["metadata"]["namespace"] == names.OPERATOR_NAMESPACE
 
 
-def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
+def test_the_account_of_the_operator_is_in_one_object_and_no_policy() -> None:
     """An overlay's `namespace:` does not change a namespace that is written into an expression."""
     (binding,) = (each for each in roles("rbac/operator.yaml", "ClusterRoleBinding").values())
     (gate,) = (each for each in roles("gate/rbac.yaml", "ClusterRoleBinding").values())
@@ -131,7 +131,7 @@ def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
     assert denying == rows | apps | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-changes", "dynamiq-status", "dynamiq-flows"}
 
 
-def test_who_restores_is_a_group_and_whom_the_same_object_names_in_every_policy() -> None:
+def test_every_policy_knows_restorers_by_their_group_and_by_one_object() -> None:
     """A policy that knew the group alone would refuse or stamp what a program restores. Namespaces are created without our binding, too."""
     knows = re.compile(re.escape(f"'{names.RESTORERS}' in request.userInfo"))
     named = f"params.?metadata.?annotations[?'{names.RESTORERS_ANNOTATION}'].orValue('').split(',').exists(u, u.trim() == request.userInfo.username)"
@@ -165,7 +165,7 @@ def test_the_operators_pods_are_those_that_reach_metrics() -> None:
 
 
 @pytest.mark.parametrize("folder", ["base", "api", "gate"])
-def test_an_account_says_its_namespace_itself(folder: str) -> None:
+def test_an_account_has_its_own_namespace(folder: str) -> None:
     """Only with it do the bindings that name the account follow an overlay's `namespace:`."""
     (account,) = documents(f"{folder}/service-account.yaml")
     assert account["metadata"]["namespace"] == (names.GATE_NAMESPACE if folder == "gate" else names.OPERATOR_NAMESPACE)
@@ -186,7 +186,7 @@ def test_the_operator_looks_for_every_policy_that_is_installed() -> None:
     assert rule["resourceNames"] == sorted(names.FROZEN_DEFINITIONS)
 
 
-def test_nobody_gets_everything_of_anything() -> None:
+def test_no_role_has_a_wildcard() -> None:
     for path in ("rbac/operator.yaml", "rbac/users.yaml", "api/rbac.yaml", "gate/rbac.yaml", "gate/operator.yaml"):
         for kind in ("ClusterRole", "Role"):
             for role in roles(path, kind).values():
@@ -309,7 +309,7 @@ def test_a_deployer_creates_rows_alone_and_a_promoter_makes_what_is_missing() ->
     }
 
 
-def test_who_approves_deploys_nothing_and_who_is_on_call_deploys_and_approves_nothing() -> None:
+def test_approvers_cannot_deploy_and_on_call_can_neither_deploy_nor_approve() -> None:
     people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
     verbs = {name: role.get((GROUP, "deployments"), set()) - {"get", "list", "watch"} for name, role in people.items()}
     assert {name: found for name, found in verbs.items() if found} == {
@@ -331,7 +331,7 @@ def test_who_approves_deploys_nothing_and_who_is_on_call_deploys_and_approves_no
         assert not labels, f"{name}: whoever administers a namespace would have it, or could give it"
 
 
-def test_only_who_reads_logs_reads_what_callers_sent_and_nobody_sends_runs_unless_bound_to() -> None:
+def test_only_deployers_read_contents_of_runs_and_only_run_writers_send_runs() -> None:
     people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
     assert [name for name, role in people.items() if (GROUP, "apps/runcontents") in role] == ["dynamiq-deployer"]
     assert [name for name, role in people.items() if "create" in role.get(RUNS, set())] == ["dynamiq-run-writer"]
@@ -339,14 +339,14 @@ def test_only_who_reads_logs_reads_what_callers_sent_and_nobody_sends_runs_unles
     assert "labels" not in roles("rbac/users.yaml")["dynamiq-run-writer"]["metadata"]
 
 
-def test_who_tells_clusters_apart_reads_one_namespace_and_is_bound_to_it_by_name() -> None:
+def test_the_role_that_identifies_clusters_reads_one_namespace_by_its_name() -> None:
     role = roles("rbac/users.yaml")["dynamiq-clusters"]
     assert role["rules"] == [{"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}]
     assert "labels" not in role["metadata"]
 
 
 @pytest.mark.parametrize("path", ["base/deployment.yaml", "api/deployment.yaml"])
-def test_whoever_runs_triggers_is_told_their_image_first(path: str) -> None:
+def test_programs_that_run_triggers_have_their_image_as_first_variable(path: str) -> None:
     (deployment,) = documents(path)
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     first = container["env"][0]  # README.md's overlay names it by this place

@@ -77,7 +77,7 @@ def test_a_suite_is_due_until_it_has_run_or_another_has_killed() -> None:
     assert (killed.killed_by, killed.survived, killed.seconds, killed.again()) == ("api", ("unit",), 2, a_row())
 
 
-def test_the_summary_says_how_many_of_those_that_a_suite_kills_the_new_one_kills() -> None:
+def test_the_summary_counts_the_kills_of_the_new_suite_among_those_of_the_old_one() -> None:
     new = [a_row(number).ran("unit", "abc", "a test", 1) for number in range(3)]
     rows = [*new, a_row(4).ran("unit", "abc", None, 1).ran(OLD + "api", "abc", "a test", 1), a_row(5).ran("unit", "abc", None, 1), a_row(6)]
     assert table.summary(rows) == (

@@ -46,7 +46,7 @@ def test_it_is_found_by_the_names_that_others_know() -> None:
     assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == {"http": 8080}, "metrics have no Service"
 
 
-def test_whoever_is_signed_in_reaches_it_through_the_api_server_and_nothing_else_there() -> None:
+def test_every_authenticated_user_reaches_only_the_recorder_through_the_api_server() -> None:
     (role,) = roles("recorder/proxy.yaml", "Role").values()
     assert rights(role) == {("", "services/proxy"): {"get", "create", "delete"}}
     assert [f"/{name}/proxy" in PROXY for name in role["rules"][0]["resourceNames"]] == [True]
@@ -72,7 +72,7 @@ def test_its_pods_are_restricted(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [SQLITE, POSTGRES])
-def test_what_it_is_told_it_understands(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recorder_accepts_its_arguments_of_the_manifests(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (container,) = pod_of(path)["containers"]
     for each in container["env"]:
         monkeypatch.setenv(each["name"], each.get("value", "postgresql://user@host/runs"))
@@ -83,7 +83,7 @@ def test_what_it_is_told_it_understands(path: str, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("path", [SQLITE, POSTGRES])
-def test_what_one_store_has_is_not_taken_for_the_others(path: str) -> None:
+def test_objects_of_one_store_do_not_select_pods_of_the_other(path: str) -> None:
     """Both stores may be installed, since `kubectl apply -k` removes nothing: only one of them then serves."""
     (workload,) = documents(path)
     (service,), (budget,) = documents("recorder/service.yaml"), documents("overlays/recorder-postgres/disruption-budget.yaml")

@@ -113,7 +113,7 @@ def test_a_commit_is_checked_by_the_commands_of_make_lint() -> None:
 
 
 @pytest.mark.parametrize("pattern", DOCUMENTS)
-def test_what_a_document_names_is_there(pattern: str) -> None:
+def test_names_in_documents_exist(pattern: str) -> None:
     for document, text in texts(pattern):
         missing = [f"{path}::{name}" for path, name in REFERENCE.findall(text) if name not in defined_in(REPOSITORY / path)]
         missing += [place for place in PLACE.findall(text) if not (REPOSITORY / place).exists()]

@@ -44,7 +44,7 @@ def used(*lines: bytes) -> dict[str, int]:
     return {str(each): count for each, count in found.rights.items()}
 
 
-def test_every_rule_says_what_it_is_for() -> None:
+def test_every_rule_has_its_purpose() -> None:
     """The comment needs a reason: the name of the resource is not enough."""
     silent = [f"{role.file}: {role.name}: {rule.resources}" for role in roles() for rule in role.rules if len(rule.why.split()) < 3]
     assert silent == []
@@ -73,13 +73,13 @@ def test_an_apply_that_creates_takes_two_rights() -> None:
     assert set(used(line("patch", "services", code=409))) == {f"{GATE}: patch services"}
 
 
-def test_names_are_told_apart_where_a_right_reaches_certain_objects_alone() -> None:
+def test_a_right_to_named_objects_is_counted_by_name() -> None:
     leases = "coordination.k8s.io leases"
     found = used(line("update", leases, role=LEASE, name="dynamiq-operator"), line("update", leases, role=LEASE, name="other"))
     assert found == {f"{LEASE}: update leases.coordination.k8s.io {name}": 1 for name in ("dynamiq-operator", "other")}
 
 
-def test_what_the_recorder_asks_about_somebody_is_their_use() -> None:
+def test_a_review_of_the_recorder_is_a_use_by_the_reviewed_user() -> None:
     review = {
         "spec": {
             "user": OPERATOR,
@@ -126,7 +126,7 @@ def test_what_the_recorder_asks_about_somebody_is_their_use() -> None:
         "half a line",
     ],
 )
-def test_what_is_no_use_by_a_program(seen: bytes) -> None:
+def test_requests_of_others_are_no_use_by_a_program(seen: bytes) -> None:
     assert used(seen) == {}
 
 
@@ -136,7 +136,7 @@ def test_kubectl_of_a_person_is_a_use_of_their_role() -> None:
     }
 
 
-def test_what_a_program_asked_for_and_did_not_get_is_kept() -> None:
+def test_a_denied_request_of_a_program_is_kept() -> None:
     found = audited.reduced([line("delete", "services", role="", code=403), line("delete", "services", role="", code=403, user="anna")], ())
     assert [str(each) for each in found.refused] == ["dynamiq-operator: delete services"]
 
@@ -150,7 +150,7 @@ def test_a_log_is_read_with_those_that_were_full(tmp_path: Path) -> None:
     assert not audited.of_log(tmp_path / "audit.log").whole
 
 
-def test_what_is_written_down_is_read_again() -> None:
+def test_uses_are_equal_after_serializing_and_parsing() -> None:
     found = audited.reduced([line("list", "pods"), line("get", "pods", role="", code=403)], ())
     assert Used.of_json(json.loads(json.dumps(found.as_json()))) == found
 
@@ -195,7 +195,7 @@ def test_a_right_of_a_role_for_people_may_lie_idle() -> None:
     assert (result.unused, result.by_nobody) == ((), (idle,))
 
 
-def test_what_is_excepted_is_granted() -> None:
+def test_every_exception_is_a_granted_right() -> None:
     """An exception for a removed right would hide the next right of its name."""
     assert set(command.UNSEEN) <= {(each.role, each.verb) for each in grants(roles())}
 

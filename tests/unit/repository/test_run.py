@@ -63,7 +63,7 @@ def test_lanes_run_side_by_side_and_the_commands_of_a_lane_one_after_another(tmp
     assert sorted(each.command.name for each in lanes.ended) == ["ends", "last", "makes", "waits"]
 
 
-def test_what_any_lane_may_run_is_run_by_the_one_that_has_nothing_left(tmp_path: Path) -> None:
+def test_a_shared_step_is_run_by_the_first_free_lane(tmp_path: Path) -> None:
     """The first lane waits for what is run after the second one: otherwise nothing would end."""
     wait = f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'made')!r}).exists(): time.sleep(0.01)"
     then = (
@@ -75,7 +75,7 @@ def test_what_any_lane_may_run_is_run_by_the_one_that_has_nothing_left(tmp_path:
     assert sorted(each.command.name for each in lanes.ended) == ["is short", "makes", "passes", "waits"]
 
 
-def test_what_runs_beside_the_lanes_takes_nothing_that_any_of_them_may_run(tmp_path: Path) -> None:
+def test_a_step_beside_the_lanes_takes_no_shared_step(tmp_path: Path) -> None:
     """It starts with the lanes. The remaining test fails if it starts within half a second after that command's end."""
     began, over = tmp_path / "began", tmp_path / "over"
     wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
@@ -109,7 +109,7 @@ def test_needs(cluster, number): pass
 """
 
 
-def test_what_fails_for_one_reason_is_named_together_and_what_failed_comes_last(tmp_path: Path) -> None:
+def test_failures_of_one_cause_are_grouped_and_come_last(tmp_path: Path) -> None:
     """A log that is cut keeps its last lines."""
     lanes = Lanes(io.StringIO())
     assert not lanes.run((suite(tmp_path, "needs", NO_CLUSTER), suite(tmp_path, "fails", FAILS)))
@@ -191,7 +191,7 @@ def test_one_that_was_flaky_before_is_objected_to(tmp_path: Path) -> None:
     assert again.objections({test}, tmp_path / "flaky.txt") == [f"{test} was flaky before: mend it"]
 
 
-def test_where_more_than_ten_fail_none_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_ten_failures_are_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, outcome, kept = run_flaky(tmp_path, monkeypatch, flaky=again.AT_MOST + 1)
     assert (code, kept, len(outcome.results().failures)) == (1, "", again.AT_MOST + 1)
 
@@ -253,7 +253,7 @@ class ClosedTerminal(io.StringIO):
         return super().write(text)
 
 
-def test_what_runs_does_not_outlive_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_does_not_outlive_an_error_of_the_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     runs = command(tmp_path, "runs", SUITE, tests=True)
     with pytest.raises(OSError, match="the terminal is closed"):
@@ -261,7 +261,7 @@ def test_what_runs_does_not_outlive_an_error_of_ours(tmp_path: Path, monkeypatch
     eventually("it has ended what it started", lambda: "its cluster is gone" in runs.log.read_text())
 
 
-def test_what_runs_can_be_interrupted_though_interrupts_were_ignored(tmp_path: Path) -> None:
+def test_a_step_can_be_interrupted_though_its_parent_ignores_interrupts(tmp_path: Path) -> None:
     """A shell's background job ignores SIGINT, and its children inherit that."""
     code = f"""
 import signal, sys
@@ -340,7 +340,7 @@ def test_every_suite_is_run_in_two_lanes_or_beside_them() -> None:
 MARKS = re.compile(rf"mark\.{run.LONG}\b(\(\s*(?:\"[^\"]{{20,}}\"|'[^']{{20,}}'))?")
 
 
-def test_what_make_test_leaves_out_is_in_make_test_all_and_says_why() -> None:
+def test_tests_outside_make_test_are_in_make_test_all_with_their_reason() -> None:
     """A suite that no plan runs in full has only long tests."""
     plan = run.test_all()
     steps = {step.name for lane in (*plan.lanes, plan.then) for step in lane}
@@ -350,7 +350,7 @@ def test_what_make_test_leaves_out_is_in_make_test_all_and_says_why() -> None:
     assert [path.name for path in (REPOSITORY / "tests" / "load").glob("test_*.py") if "pytestmark" not in path.read_text()] == []
 
 
-def test_what_vitest_found_counts_as_pytests_does(tmp_path: Path) -> None:
+def test_results_of_vitest_count_like_those_of_pytest(tmp_path: Path) -> None:
     found = tmp_path / "vitest.xml"
     case = '<testcase classname="src/pure/time.test.ts" name="ago" time="0.5"/>'
     found.write_text(f'<testsuites><testsuite name="a" tests="1" failures="0" errors="0" skipped="0">{case}</testsuite></testsuites>')
@@ -358,12 +358,12 @@ def test_what_vitest_found_counts_as_pytests_does(tmp_path: Path) -> None:
     assert (whole.counts(), whole.seconds) == ("1 passed", {"src/pure/time.test.ts::ago": 0.5})
 
 
-def test_what_a_run_that_was_interrupted_left_of_its_file_counts_for_nothing(tmp_path: Path) -> None:
+def test_an_incomplete_file_of_results_does_not_count(tmp_path: Path) -> None:
     begun = tmp_path / "unit.xml"
     begun.touch()
     assert results.read(begun, tmp_path / "none.xml").counts() == "0 passed"
 
 
-def test_what_make_check_leaves_out_is_there() -> None:
+def test_files_that_make_check_omits_exist() -> None:
     """Pytest silently ignores a missing file: a test that was moved would again take part of the minute."""
     assert [file for file in longer.FILES if not (REPOSITORY / file).is_file()] == []

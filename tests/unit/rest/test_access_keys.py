@@ -58,7 +58,7 @@ def test_keys_of_an_app_that_had_the_name_before_are_none_of_its(stage: RestStag
     assert stage.script.bodies("PATCH", SECRET) == []
 
 
-def test_a_key_is_told_once(keyed: RestStage) -> None:
+def test_a_key_is_returned_once(keyed: RestStage) -> None:
     answered = keyed.call("POST", _path(keyed), {"name": "website"})
     assert answered.status == 201
     MadeAccessKey.model_validate(answered.data)
@@ -74,7 +74,7 @@ def test_a_key_is_told_once(keyed: RestStage) -> None:
     assert keyed.call("POST", _path(keyed)).data["name"].startswith("key-")
 
 
-def test_who_may_not_change_the_app_is_told_that_it_takes_longer(keyed: RestStage) -> None:
+def test_a_caller_who_may_not_change_the_app_gets_an_unannounced_key(keyed: RestStage) -> None:
     keyed.script.on("PATCH", APPS.path("demo", "chat"), failure(403, "Forbidden"))
     assert keyed.call("POST", _path(keyed), {}).data["is_announced"] is False
 
@@ -104,7 +104,7 @@ def test_the_right_is_the_callers_own(keyed: RestStage, method: str) -> None:
     assert seen.replace(keyed.uid(APPS, "chat"), UNKNOWN) == keyed.call(method, f"/v1/apps/{UNKNOWN}/access-keys").error(404)["message"]
 
 
-def test_who_may_read_keys_and_not_write_them(keyed: RestStage) -> None:
+def test_a_caller_who_may_only_read_keys_is_forbidden_to_write_them(keyed: RestStage) -> None:
     keyed.script.on("PATCH", SECRET, failure(403, "Forbidden", "anna may not patch secrets"))
     keyed.call("POST", _path(keyed)).error(403)
     keyed.call("DELETE", _path(keyed, "ci")).error(403)

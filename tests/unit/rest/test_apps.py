@@ -45,7 +45,7 @@ def test_an_app_and_what_it_serves(stage: RestStage) -> None:
     assert answer["access_control"] == {"access_type": "private"}
 
 
-def test_how_an_app_is_and_what_it_serves(stage: RestStage) -> None:
+def test_an_app_has_its_status_and_its_live_row(stage: RestStage) -> None:
     answer = stage.get(_path(stage))
     AppDetails.model_validate(answer)
     assert answer["status"] == {"word": "Live", "reason": "Serving", "message": "v2 (#2, chat-b) is live"}
@@ -71,7 +71,7 @@ def test_how_an_app_is_and_what_it_serves(stage: RestStage) -> None:
     assert of_list == {name: value for name, value in answer.items() if name not in ("conditions", "git", "warm", "guards")}
 
 
-def test_what_is_under_way_beside_what_is_live(stage: RestStage) -> None:
+def test_an_app_has_the_row_under_way_beside_the_live_one(stage: RestStage) -> None:
     first = stage.put(row("chat-c", make.progressing(3, "v1"), make.created(8)))
     newest = stage.put(row("chat-d", make.created(9), make.with_status(phase="Pending")))
     owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "chat", "uid": UNKNOWN}
@@ -89,7 +89,7 @@ def test_what_is_under_way_beside_what_is_live(stage: RestStage) -> None:
     assert first["metadata"]["uid"] != answer["under_way"]["deployment_id"]
 
 
-def test_an_app_is_told_as_far_as_its_rows_may_be_read(stage: RestStage) -> None:
+def test_an_app_is_returned_as_far_as_its_rows_may_be_read(stage: RestStage) -> None:
     for path in (ROWS.path("demo"), ROWS.path(), ROWS.path("demo", "chat-b")):
         stage.script.on("GET", path, failure(403, "Forbidden"))
     for answer in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
@@ -98,7 +98,7 @@ def test_an_app_is_told_as_far_as_its_rows_may_be_read(stage: RestStage) -> None
         assert (answer["live"], answer["latest_deployment_id"]) == (live, None), "the App's status says this, and the index nothing besides"
 
 
-def test_what_git_asks_and_whether_it_is_what_is_live(stage: RestStage) -> None:
+def test_an_app_has_the_deploy_of_git_and_if_it_is_live(stage: RestStage) -> None:
     deploy = {"workflowVersion": "v2", "message": "From Git"}
     live = stage.object(APPS, "chat")["status"]
     stage.put(make.app_manifest(make.with_deploy(**deploy, changedBy="flux"), make.with_status(**live)))
@@ -112,7 +112,7 @@ def test_what_git_asks_and_whether_it_is_what_is_live(stage: RestStage) -> None:
     assert stage.get(_path(stage))["git"]["is_live"] is False, "nothing is live"
 
 
-def test_what_is_kept_warm(stage: RestStage) -> None:
+def test_an_app_has_its_standby(stage: RestStage) -> None:
     live = stage.object(APPS, "chat")["status"]
     stage.put(make.app_manifest(make.with_spec(rollout={"strategy": "Switch"}), make.with_status(**live)))
     warm, serving = of_pins("v1", 2, 2, warm=True), of_pins("v2", 3, 3, serves=True)
@@ -156,7 +156,7 @@ def test_a_hostname_is_what_a_client_can_call() -> None:
         assert stage.get(_path(stage))["hostname"] == url
 
 
-def test_an_app_whose_row_and_workflow_may_not_be_read_is_told_without_them(stage: RestStage) -> None:
+def test_an_app_is_returned_without_an_unreadable_row_and_workflow(stage: RestStage) -> None:
     stage.script.on("GET", ROWS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.script.on("GET", WORKFLOWS.path("demo", "chat"), failure(403, "Forbidden"))
     answer = stage.get(_path(stage))
@@ -164,13 +164,13 @@ def test_an_app_whose_row_and_workflow_may_not_be_read_is_told_without_them(stag
     assert answer["latest_deployment_id"] == stage.uid(ROWS, "chat-b")
 
 
-def test_of_an_app_whose_rows_may_be_read_by_name_alone_the_ids_are_told(stage: RestStage) -> None:
+def test_ids_of_rows_that_may_be_read_by_name_only_are_returned(stage: RestStage) -> None:
     stage.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     answer = stage.get(_path(stage))
     assert answer["latest_deployment_id"] == answer["live"]["deployment_id"] == stage.uid(ROWS, "chat-b")
 
 
-def test_an_app_is_not_told_in_part_while_the_cluster_is_away(stage: RestStage) -> None:
+def test_an_app_is_not_returned_in_part_while_the_cluster_is_unavailable(stage: RestStage) -> None:
     for path in (ROWS.path("demo", "chat-b"), WORKFLOWS.path("demo", "chat")):
         stage.script.on("GET", path, failure(503, "ServiceUnavailable", "away"))
         assert "away" in stage.call("GET", _path(stage)).error(503)["message"]
@@ -185,7 +185,7 @@ def test_an_app_that_was_never_deployed(stage: RestStage) -> None:
 
 @pytest.mark.parametrize("reply", [failure(404, "NotFound"), failure(403, "Forbidden"), {"metadata": {"uid": UNKNOWN}, "spec": {}}])
 @pytest.mark.parametrize("more", ["", "/deployments"])
-def test_what_may_not_be_seen_is_as_unknown_as_what_is_not_there(stage: RestStage, reply: Answer, more: str) -> None:
+def test_a_forbidden_app_is_as_unknown_as_a_missing_one(stage: RestStage, reply: Answer, more: str) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), reply)
     if isinstance(reply, Reply):
         stage.script.on("GET", ROWS.path("demo"), reply)
@@ -212,7 +212,7 @@ def test_apps_of_everything_of_a_project_and_of_a_workflow(stage: RestStage) -> 
     assert other["metadata"]["uid"] in {app["id"] for app in stage.get("/v1/apps")}
 
 
-def test_who_may_not_list_everything_gets_what_they_may_of_each_namespace(stage: RestStage) -> None:
+def test_a_caller_who_may_not_list_all_gets_the_apps_of_readable_namespaces(stage: RestStage) -> None:
     stage.put(make.app_manifest(make.in_namespace("prod"), name="other"))
     for resource in (APPS, WORKFLOWS, ROWS):
         stage.script.on("GET", resource.path(), failure(403, "Forbidden"))
@@ -273,7 +273,7 @@ def test_a_name_that_is_taken(stage: RestStage) -> None:
 
 
 @pytest.mark.parametrize("reply", [failure(422, "Invalid", "no"), failure(403, "Forbidden", "a quota"), failure(503, "Unavailable")])
-def test_where_the_row_is_refused_nothing_is_left_of_the_app(stage: RestStage, reply: Reply) -> None:
+def test_an_app_whose_row_is_refused_is_deleted(stage: RestStage, reply: Reply) -> None:
     stage.script.on("POST", ROWS.path("demo"), reply)
     stage.script.on("POST", ROWS.path("demo"), created, query={"dryRun": "All"})
     stage.script.on("DELETE", APPS.path("demo", "customer-support"), Reply())
@@ -283,7 +283,7 @@ def test_where_the_row_is_refused_nothing_is_left_of_the_app(stage: RestStage, r
     assert set(deleted["preconditions"]) == {"uid"}
 
 
-def test_an_app_that_could_not_be_taken_back_is_told_of(stage: RestStage) -> None:
+def test_an_app_that_could_not_be_deleted_again_is_reported(stage: RestStage) -> None:
     stage.script.on("POST", ROWS.path("demo"), failure(422, "Invalid", "no"))
     stage.script.on("POST", ROWS.path("demo"), created, query={"dryRun": "All"})
     stage.script.on("DELETE", APPS.path("demo", "customer-support"), failure(403, "Forbidden"))
@@ -347,7 +347,7 @@ def test_a_config_that_cannot_be(stage: RestStage, config: dict[str, Any], says:
     ],
     ids=["as the product's client sends it", "without a config", "without a word", "with fields of ours"],
 )
-def test_a_new_app_sleeps_unless_it_is_asked_for_otherwise(
+def test_a_new_app_sleeps_unless_requested_otherwise(
     stage: RestStage, asked: dict[str, Any] | None, recorded: dict[str, Any], told: dict[str, Any]
 ) -> None:
     """The answer leaves out fields with their default: the contract has `{}`."""
@@ -357,14 +357,14 @@ def test_a_new_app_sleeps_unless_it_is_asked_for_otherwise(
     assert made["deployment_config"] == {"deployment_type": "serverless", "config": told}
 
 
-def test_who_may_not_see_the_project_is_not_told_that_it_is_there(stage: RestStage) -> None:
+def test_a_caller_who_may_not_read_the_project_does_not_learn_that_it_exists(stage: RestStage) -> None:
     stage.allow(lambda *_: False)
     stage.script.on("GET", APPS.path("demo"), failure(403, "Forbidden"))
     for fields in ({}, {"workflow_version_id": UNKNOWN}):
         assert stage.call("POST", "/v1/apps", _new(stage, **fields)).error(404)["details"] == {"project_id": "unknown"}
 
 
-def test_who_may_see_the_project_and_not_create_is_forbidden(stage: RestStage) -> None:
+def test_a_caller_who_may_only_read_the_project_is_forbidden_to_create(stage: RestStage) -> None:
     stage.script.on("POST", APPS.path("demo"), failure(403, "Forbidden", "anna may not create apps"))
     assert "may not create" in stage.call("POST", "/v1/apps", _new(stage)).error(403)["message"]
 
@@ -436,7 +436,7 @@ def test_an_app_that_is_not_deleted(stage: RestStage, reply: Reply, status: int)
     stage.call("DELETE", _path(stage)).error(status)
 
 
-def test_who_may_neither_delete_nor_read_an_app_is_told_that_there_is_none(stage: RestStage) -> None:
+def test_deleting_an_unreadable_app_returns_not_found(stage: RestStage) -> None:
     for method in ("DELETE", "GET"):
         stage.script.on(method, APPS.path("demo", "chat"), failure(403, "Forbidden"))
     stage.call("DELETE", _path(stage)).error(404)

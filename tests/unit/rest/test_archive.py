@@ -96,7 +96,7 @@ def test_a_row_that_both_have_is_shown_once(archived: Archived) -> None:
     assert archived.history("page_size=3")["data"][2]["id"] == twin["metadata"]["uid"]
 
 
-def test_a_row_in_the_archive_is_told_whole_with_its_flow(archived: Archived) -> None:
+def test_an_archived_row_is_returned_whole_with_its_flow(archived: Archived) -> None:
     wanted = ALL_ROWS[10]
     found = archived.stage.get(archived.path(f"/deployments/{wanted['metadata']['uid']}?deployable=true"))
     DeploymentDetail.model_validate(found)
@@ -107,7 +107,7 @@ def test_a_row_in_the_archive_is_told_whole_with_its_flow(archived: Archived) ->
     assert archived.stage.call("GET", archived.path(f"/deployments/{unknown}")).status == 404
 
 
-def test_an_archived_row_is_brought_back_as_any_other(archived: Archived) -> None:
+def test_a_rollback_to_an_archived_row_is_as_to_any_other(archived: Archived) -> None:
     """Its flow is in the archive too, and the preview compares with it."""
     wanted = ALL_ROWS[10]
     body = {"restores": wanted["metadata"]["uid"], "message": "back"}
@@ -122,7 +122,7 @@ def test_an_archived_row_is_brought_back_as_any_other(archived: Archived) -> Non
     assert archived.stage.call("POST", archived.path("/deploy"), confirmed).status == 201
 
 
-def test_what_changed_between_rows_is_told_over_the_seam(archived: Archived) -> None:
+def test_rows_of_cluster_and_archive_are_compared(archived: Archived) -> None:
     oldest = archived.stage.uid(ROWS, "chat-a")
     found = archived.stage.get(archived.path(f"/deployments/{oldest}/diff"))
     assert (found["from"]["sequence"], found["to"]["sequence"]) == (30, 31)
@@ -161,7 +161,7 @@ def test_a_row_that_is_missing_in_the_archive_is_found(archived: Archived) -> No
     assert (found["fits"], [each["sequence"] for each in found["misfits"]]) == (False, [21])
 
 
-def test_what_was_live_is_known_from_the_archive(archived: Archived) -> None:
+def test_the_live_row_of_a_time_is_found_in_the_archive(archived: Archived) -> None:
     def at(time: str) -> Any:
         found = archived.stage.get(archived.path(f"/at?time={time}"))
         LiveAtShape.model_validate(found)
@@ -184,7 +184,7 @@ def test_a_report_has_deploys_that_are_in_the_archive(archived: Archived) -> Non
     assert told["rows"] == COUNT + 2
 
 
-def test_a_recorder_that_is_away_is_told_and_the_cluster_s_rows_are_there(archived: Archived) -> None:
+def test_an_unavailable_recorder_is_reported_beside_the_rows_of_the_cluster(archived: Archived) -> None:
     """A person who has to roll back at night sees the available rows, and that they are not all."""
     archived.recorder.stop()
     answered = archived.history()
@@ -196,7 +196,7 @@ def test_a_recorder_that_is_away_is_told_and_the_cluster_s_rows_are_there(archiv
     assert archived.stage.get(archived.path(f"/at?time={moment(33)}"))["deployment"]["sequence"] == 32
 
 
-def test_filters_say_that_they_look_at_the_cluster_alone(archived: Archived) -> None:
+def test_filters_report_that_they_cover_the_cluster_only(archived: Archived) -> None:
     answered = archived.history("version=v2")
     assert [each["sequence"] for each in answered["data"]] == [32, 31]
     assert "filters" in answered["archive"]["says"]
@@ -216,7 +216,7 @@ def test_an_app_without_an_archive_asks_no_recorder(archived: Archived) -> None:
     assert "archive" not in answered
 
 
-def test_an_archive_that_is_too_long_for_one_request_says_so(archived: Archived, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_that_is_too_long_for_one_request_is_reported(archived: Archived, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "ARCHIVED_MOST", COUNT - 1)
     error = archived.stage.call("GET", archived.path("/verify")).error(422)
     assert "one request verifies no more" in error["message"]

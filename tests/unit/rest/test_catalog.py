@@ -15,7 +15,7 @@ def _requirements(stage: RestStage) -> str:
     return f"/v1/workflows/{stage.uid(WORKFLOWS, 'chat')}/requirements"
 
 
-def test_there_is_none_of_them(stage: RestStage) -> None:
+def test_the_catalogs_are_empty(stage: RestStage) -> None:
     paths = (
         f"{_requirements(stage)}?page_size=100",
         "/v1/resource-profiles?purpose=inference&page_size=100&sort=sort_order",
@@ -52,7 +52,7 @@ def test_services_of_a_project_that_the_caller_may_not_see(stage: RestStage) -> 
 
 
 @pytest.mark.parametrize("path", ["/v1/resource-profiles", "/v1/services"])
-def test_nobody_gets_them_without_a_token_or_with_what_no_call_has(stage: RestStage, path: str) -> None:
+def test_the_catalogs_require_a_token_and_known_parameters(stage: RestStage, path: str) -> None:
     stage.call("GET", path, token=None).error(401)
     assert stage.call("GET", f"{path}?page_size=501").error(422)["details"].keys() == {"page_size"}
     assert stage.call("GET", f"{path}?colour=red").error(422)["details"].keys() == {"colour"}

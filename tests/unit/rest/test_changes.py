@@ -48,7 +48,7 @@ def _path(stage: RestStage, more: str) -> str:
     return f"/v1/apps/{stage.uid(APPS, 'chat')}{more}"
 
 
-def test_changes_come_newest_first_and_tell_no_state(changed: RestStage) -> None:
+def test_changes_come_newest_first_and_have_no_state(changed: RestStage) -> None:
     found = changed.get(_path(changed, "/changes"))
     for each in found:
         AppChangeShape.model_validate(each)
@@ -83,7 +83,7 @@ def test_those_of_a_deleted_app_of_the_name_are_none(changed: RestStage) -> None
     assert changed.get(_path(changed, "/verify"))["settings"]["records"] == 0
 
 
-def test_who_may_not_list_them_sees_no_app(changed: RestStage) -> None:
+def test_a_caller_who_may_not_list_changes_gets_not_found(changed: RestStage) -> None:
     changed.script.on("GET", PATH, failure(403, "Forbidden"))
     changed.call("GET", _path(changed, "/changes")).error(404)
 
@@ -139,7 +139,7 @@ def test_the_digest_of_a_record_may_be_expected(changed: RestStage) -> None:
 
 
 @pytest.mark.parametrize("status", [(403, "Forbidden"), (404, "NotFound")])
-def test_where_they_may_not_be_read_rows_are_verified_all_the_same(changed: RestStage, status: tuple[int, str]) -> None:
+def test_rows_are_verified_without_unreadable_changes(changed: RestStage, status: tuple[int, str]) -> None:
     changed.script.on("GET", PATH, failure(*status))
     verification = _verify(changed)
     assert (verification["fits"], verification["settings"], verification["says"]) == (True, None, "2 rows fit")

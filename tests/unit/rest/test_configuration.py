@@ -48,7 +48,7 @@ def configured(stage: RestStage) -> RestStage:
     return stage
 
 
-def test_what_outlives_every_deploy(configured: RestStage) -> None:
+def test_a_configuration_has_the_fields_that_outlive_every_deploy(configured: RestStage) -> None:
     configuration = _read(configured)
     assert {name: value for name, value in configuration.items() if name != "object_version"} == {
         "name": "Chat",
@@ -86,7 +86,7 @@ def test_an_app_that_leaves_everything_to_the_operator(stage: RestStage) -> None
     assert (configuration["type"], configuration["gateway"], configuration["gateway_section"]) == ("Gateway", "edge/main", "https")
 
 
-def test_what_is_wrong_with_it_is_told_beside(stage: RestStage) -> None:
+def test_a_configuration_has_its_problems(stage: RestStage) -> None:
     since = "2026-11-24T12:00:00Z"
     taken = {
         "type": "ChildrenApplied",
@@ -119,7 +119,7 @@ def test_what_is_wrong_with_it_is_told_beside(stage: RestStage) -> None:
         ({"annotations": {"argocd.argoproj.io/sync-options": "Prune=false", "kustomize.toolkit.fluxcd.io/prune": "disabled"}}, None),
     ],
 )
-def test_who_else_writes_the_app(stage: RestStage, meta: Manifest, who: str | None) -> None:
+def test_a_configuration_names_the_tool_that_manages_the_app(stage: RestStage, meta: Manifest, who: str | None) -> None:
     stage.put(make.app_manifest(make.with_meta(**meta)))
     assert _read(stage)["managed_by"] == who
 
@@ -236,7 +236,7 @@ def test_a_change_that_cannot_be(configured: RestStage, change: dict[str, Any], 
     assert configured.script.bodies("PATCH", APP) == []
 
 
-def test_as_many_variables_as_an_app_may_have(configured: RestStage) -> None:
+def test_a_configuration_may_have_128_variables(configured: RestStage) -> None:
     variables = [
         {"name": f"A{number}", "value": None, "config_map": None, "secret": {"name": "tokens", "key": "k"}} for number in range(128)
     ]
@@ -244,7 +244,7 @@ def test_as_many_variables_as_an_app_may_have(configured: RestStage) -> None:
     assert len(configured.call("PATCH", _path(configured), body).data["variables"]) == 128
 
 
-def test_what_the_api_server_refuses_is_said_by_the_contracts_fields(configured: RestStage) -> None:
+def test_a_refusal_of_the_api_server_names_the_fields_of_the_contract(configured: RestStage) -> None:
     causes = {"spec.exposure.className": "for type Ingress", "spec.hostname": "is no DNS name", "spec.variables[0].name": "has letters"}
     configured.script.on("PATCH", APP, failure(422, "Invalid", 'App "chat" is invalid: no', causes))
     body = {"object_version": _read(configured)["object_version"], "description": "New"}
@@ -255,7 +255,7 @@ def test_what_the_api_server_refuses_is_said_by_the_contracts_fields(configured:
     }
 
 
-def test_who_may_read_and_not_write(configured: RestStage) -> None:
+def test_a_caller_who_may_only_read_is_forbidden_to_write(configured: RestStage) -> None:
     body = {"object_version": _read(configured)["object_version"], "description": "New"}
     configured.script.on("PATCH", APP, failure(403, "Forbidden", "anna may not patch apps"))
     assert "anna may not patch apps" in configured.call("PATCH", _path(configured), body).error(403)["message"]

@@ -95,7 +95,7 @@ def code_of(answered: Answered) -> str:
 # The successful sign-in.
 
 
-def test_who_signs_in_comes_back_to_the_page_that_was_asked_for(stage: RestStage, provider: Provider) -> None:
+def test_a_sign_in_returns_to_the_requested_page(stage: RestStage, provider: Provider) -> None:
     url, cookies = start(stage)
     query = parse_qs(urlsplit(url).query)
     assert query["redirect_uri"] == [f"{URL}{CALLBACK}"]
@@ -132,7 +132,9 @@ def test_the_api_server_judges_the_token(stage: RestStage, provider: Provider) -
 
 
 @pytest.mark.parametrize(("methods", "has_secret"), [(["client_secret_basic"], True), (["client_secret_post"], True), (["none"], False)])
-def test_the_client_says_who_it_is_as_the_provider_takes_it(provider: Provider, secret: Path, methods: list[str], has_secret: bool) -> None:
+def test_the_client_authenticates_by_the_method_of_the_provider(
+    provider: Provider, secret: Path, methods: list[str], has_secret: bool
+) -> None:
     provider.methods, provider.is_public = methods, not has_secret
     with staged(provider, secret=secret if has_secret else None) as stage:
         assert signed_in(stage, provider).headers["location"] == TARGET
@@ -147,7 +149,7 @@ def test_a_secret_is_read_for_each_sign_in(stage: RestStage, provider: Provider,
     assert code_of(signed_in(stage, provider)) == "provider"
 
 
-def test_what_the_provider_says_of_itself_is_asked_once(stage: RestStage, provider: Provider) -> None:
+def test_the_metadata_of_the_provider_are_read_once(stage: RestStage, provider: Provider) -> None:
     for _ in range(3):
         signed_in(stage, provider)
     assert provider.asked == {"/.well-known/openid-configuration": 1, "/jwks": 1, "/token": 3}
@@ -221,7 +223,7 @@ def test_a_code_of_somebody_else_is_not_taken(stage: RestStage, provider: Provid
         (False, "https://evil.test", False),
     ],
 )
-def test_an_answer_names_its_issuer_where_the_provider_says_so(
+def test_a_response_names_its_issuer_if_the_provider_announces_it(
     stage: RestStage, provider: Provider, announces: bool, given: str | None, works: bool
 ) -> None:
     provider.metadata["authorization_response_iss_parameter_supported"] = announces
@@ -231,7 +233,7 @@ def test_an_answer_names_its_issuer_where_the_provider_says_so(
     assert provider.asked["/token"] == int(works)
 
 
-def test_what_a_provider_refuses_is_told_by_a_code_alone(stage: RestStage, provider: Provider, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refusal_of_the_provider_is_only_a_code(stage: RestStage, provider: Provider, caplog: pytest.LogCaptureFixture) -> None:
     evil = "%0d%0aSet-Cookie:%20a=b<script>evil"
     url, cookies = start(stage)
     state = parse_qs(urlsplit(url).query)["state"][0]
@@ -372,7 +374,7 @@ def test_a_token_that_is_none(stage: RestStage, provider: Provider) -> None:
         assert code_of(signed_in(stage, provider)) == "token"
 
 
-def test_a_provider_that_is_away_is_told_at_the_begin(provider: Provider) -> None:
+def test_an_unavailable_provider_is_reported_at_the_start(provider: Provider) -> None:
     provider.answer = lambda _: (503, {})
     with staged(provider) as stage:
         for _ in range(3):
@@ -407,7 +409,7 @@ DOCUMENT = {
         {"jwks_uri": ["https://dex.example.com/keys"]},
     ],
 )
-def test_what_a_provider_may_not_say_of_itself(wrong: dict[str, Any]) -> None:
+def test_invalid_metadata_of_a_provider_are_refused(wrong: dict[str, Any]) -> None:
     assert Metadata.of(DOCUMENT, ISSUER).token == "https://tokens.example.com/token"
     with pytest.raises(ProviderError):
         Metadata.of({**DOCUMENT, **wrong}, ISSUER)

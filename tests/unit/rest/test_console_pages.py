@@ -55,7 +55,7 @@ def get(stage: RestStage, path: str, method: str = "GET", **headers: str) -> Ans
         "/console/x.md",
     ],
 )
-def test_every_page_is_the_shell_which_nobody_keeps(stage: RestStage, path: str) -> None:
+def test_every_page_is_the_shell_without_caching(stage: RestStage, path: str) -> None:
     answered = get(stage, path)
     assert (answered.status, answered.content) == (200, SHELL)
     assert answered.headers["content-type"] == "text/html; charset=utf-8"
@@ -83,7 +83,7 @@ def test_an_asset_is_kept_for_ever(stage: RestStage) -> None:
     assert get(stage, "/console/assets/index-C4fe.css").headers["content-type"] == "text/css; charset=utf-8"
 
 
-def test_a_file_whose_name_has_no_hash_is_asked_for_again(stage: RestStage) -> None:
+def test_a_file_without_a_hash_in_its_name_is_revalidated(stage: RestStage) -> None:
     answered = get(stage, "/console/favicon.svg")
     assert answered.headers["content-type"] == "image/svg+xml"
     assert "immutable" not in answered.headers["cache-control"]
@@ -101,14 +101,14 @@ def test_a_file_whose_name_has_no_hash_is_asked_for_again(stage: RestStage) -> N
         ("", False),
     ],
 )
-def test_who_takes_gzip_gets_it(stage: RestStage, accepted: str, is_packed: bool) -> None:
+def test_a_browser_that_accepts_gzip_gets_it(stage: RestStage, accepted: str, is_packed: bool) -> None:
     answered = get(stage, ASSET, Accept_Encoding=accepted)
     assert answered.headers.get("content-encoding") == ("gzip" if is_packed else None)
     assert (gzip.decompress(answered.content) if is_packed else answered.content) == SCRIPT
     assert answered.headers["content-length"] == str(len(answered.content))
 
 
-def test_what_a_browser_has_already_is_not_sent_again(stage: RestStage) -> None:
+def test_a_cached_file_is_not_sent_again(stage: RestStage) -> None:
     plain, packed = get(stage, ASSET), get(stage, ASSET, Accept_Encoding="gzip")
     assert plain.headers["etag"] != packed.headers["etag"]
     for tag in (plain.headers["etag"], f'"x", W/{plain.headers["etag"]}'):

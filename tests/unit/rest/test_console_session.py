@@ -59,19 +59,19 @@ def test_a_sign_in_lasts_as_long_as_its_token(stage: RestStage) -> None:
     assert datetime.fromisoformat(session["expires_at"]).timestamp() == ends
 
 
-def test_a_token_that_does_not_say_when_it_ends_lasts_as_long_as_the_browser(stage: RestStage) -> None:
+def test_a_token_without_an_expiry_lasts_as_long_as_the_browser(stage: RestStage) -> None:
     answered = ask(stage, "POST", SESSION, WRITES, {"token": f"  {TOKEN}\n"})
     assert answered.data["expires_at"] is None
     assert "Max-Age" not in answered.cookies[0]
     assert kept(answered.cookies) == {"__Host-dynamiq-0": f"1.{TOKEN}"}
 
 
-def test_nobody_is_signed_in_without_a_cookie(stage: RestStage) -> None:
+def test_without_a_cookie_there_is_no_session(stage: RestStage) -> None:
     session = ask(stage, "GET", SESSION, OWN).data
     assert session == {"user": None, "expires_at": None, "sign_in": {"token": True, "oidc": None}, "version": __version__}
 
 
-def test_the_name_of_the_provider_is_told() -> None:
+def test_a_session_has_the_name_of_the_provider() -> None:
     with RestStage(console=a_console(oidc=OidcOptions("https://dex.example.com", "console", "Dex"))) as stage:
         assert ask(stage, "GET", SESSION, OWN).data["sign_in"] == {"token": True, "oidc": {"name": "Dex"}}
 
@@ -83,7 +83,7 @@ def test_a_token_that_is_not_good_any_more_is_removed(stage: RestStage) -> None:
     assert all("Max-Age=0" in each for each in answered.cookies)
 
 
-def test_an_api_server_that_is_away_signs_nobody_out(stage: RestStage) -> None:
+def test_an_unavailable_api_server_ends_no_session(stage: RestStage) -> None:
     stage.script.on("POST", sessions.REVIEWS, Reply(503, b"away"))
     answered = ask(stage, "GET", SESSION, {**OWN, **COOKIE})
     answered.error(503)
@@ -97,7 +97,7 @@ def test_a_token_that_the_api_server_refuses_sets_no_cookie(stage: RestStage) ->
 
 
 @pytest.mark.parametrize("token", ["", " ", "a b", "a;b", 'a"b', "ä", 7, "a" * (16 * 1024 + 1)])
-def test_what_is_no_token_is_not_even_asked_about(stage: RestStage, token: object) -> None:
+def test_an_invalid_token_is_refused_without_a_review(stage: RestStage, token: object) -> None:
     assert ask(stage, "POST", SESSION, WRITES, {"token": token}).status in (413, 422)
     assert stage.script.bodies("POST", sessions.REVIEWS) == []
 
@@ -131,7 +131,7 @@ def test_pieces_of_a_longer_token_before_it_are_removed(stage: RestStage) -> Non
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
-def test_where_a_piece_is_missing_nobody_is_signed_in(stage: RestStage, missing: int) -> None:
+def test_a_session_with_a_missing_piece_is_invalid(stage: RestStage, missing: int) -> None:
     pieces = kept(signed_in(stage, a_jwt(9000)).cookies)
     del pieces[f"__Host-dynamiq-{missing}"]
     assert ask(stage, "GET", SESSION, {**OWN, **cookie(pieces)}).data["user"] is None
@@ -189,7 +189,7 @@ READS: list[tuple[str, dict[str, str], int]] = [
 
 
 @pytest.mark.parametrize(("who", "headers", "status"), READS, ids=[who for who, _, _ in READS])
-def test_who_reads_with_a_cookie(stage: RestStage, who: str, headers: dict[str, str], status: int) -> None:
+def test_only_the_console_itself_reads_with_a_cookie(stage: RestStage, who: str, headers: dict[str, str], status: int) -> None:
     answered = ask(stage, "GET", "/v1/apps", {**headers, **COOKIE})
     assert answered.status == status, who
     if status == 403:
@@ -215,7 +215,7 @@ WROTE: list[tuple[str, dict[str, str], int]] = [
 
 
 @pytest.mark.parametrize(("who", "headers", "status"), WROTE, ids=[who for who, _, _ in WROTE])
-def test_who_writes_with_a_cookie(stage: RestStage, who: str, headers: dict[str, str], status: int) -> None:
+def test_only_the_console_itself_writes_with_a_cookie(stage: RestStage, who: str, headers: dict[str, str], status: int) -> None:
     answered = ask(stage, "POST", SESSION, headers, {"token": TOKEN})
     assert answered.status == status, who
     assert bool(answered.cookies) == (status == 201), "nobody is signed in as somebody else"
@@ -254,7 +254,7 @@ def test_without_an_address_the_console_is_for_this_machine(host: str, status: i
             assert "--console-url" in ask(stage, "POST", SESSION, {**WRITES, "Host": host}, {"token": TOKEN}).error(403)["message"]
 
 
-def test_where_the_console_is_off_cookies_mean_nothing() -> None:
+def test_cookies_are_ignored_if_the_console_is_off() -> None:
     with RestStage(console=a_console(is_on=False)) as stage:
         ask(stage, "GET", "/v1/apps", {**OWN, **COOKIE}).error(401)
         for method, path in (("GET", "/console/"), ("GET", SESSION), ("POST", SESSION), ("DELETE", SESSION)):
@@ -280,7 +280,7 @@ def test_a_sign_in_does_not_wait_until_everything_was_listed() -> None:
         ask(stage, "GET", "/v1/apps", {**OWN, **COOKIE}).error(503)
 
 
-def test_who_may_not_even_ask_who_they_are_is_told_so_when_signing_in(stage: RestStage) -> None:
+def test_a_sign_in_without_the_right_to_a_token_review_is_forbidden(stage: RestStage) -> None:
     stage.script.on("POST", sessions.REVIEWS, failure(403, "Forbidden", "no reviews for you"))
     assert "no reviews for you" in ask(stage, "POST", SESSION, WRITES, {"token": TOKEN}).error(403)["message"]
     assert ask(stage, "GET", SESSION, {**OWN, **COOKIE}).data["user"] is None
@@ -327,6 +327,6 @@ def test_an_address(text: str, origin: str) -> None:
         "https://ä.test",
     ],
 )
-def test_what_is_no_address(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"(?s)console's URL|plain HTTP"):
         ConsoleAddress.parse(text)

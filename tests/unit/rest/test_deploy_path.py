@@ -125,7 +125,7 @@ def test_a_deploy_of_a_version_sends_three_reads_and_its_row(place: Place) -> No
     assert record["metadata"] == {"namespace": given.NAMESPACE, "generateName": "chat-"}
 
 
-def test_a_row_that_is_made_is_told_though_what_it_keeps_cannot_be_read(place: Place) -> None:
+def test_a_created_row_is_returned_though_the_live_one_is_unreadable(place: Place) -> None:
     place.script.on("GET", ROWS.path(given.NAMESPACE, "chat-1"), Reply(503))
     answer = deploy(place.context, place.session, uid(1), NewDeployment(workflow_id=uid(2)))
     assert answer.status_code == 201

@@ -45,7 +45,7 @@ def test_the_history_is_every_row_newest_first(stage: RestStage) -> None:
     assert answer[0]["runtime_id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
 
 
-def test_a_row_says_whether_it_could_be_brought_back_where_that_is_asked(stage: RestStage) -> None:
+def test_a_row_has_deployable_on_request(stage: RestStage) -> None:
     kept = {"metadata": {"annotations": {names.FLOW_HASH_ANNOTATION: make.flow_hash("v2")}}}
     stage.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(make.NAMESPACE), {"metadata": {}, "items": [kept]})
     stage.script.on("GET", VERSIONS.path(make.NAMESPACE), {"metadata": {}, "items": []})
@@ -77,7 +77,7 @@ def _reads(stage: RestStage, since: int) -> list[str]:
     return [sent.path for sent in stage.script.sent[since:] if sent.method == "GET"]
 
 
-def test_of_a_long_history_the_rows_of_a_page_are_read_and_no_others(long: RestStage) -> None:
+def test_only_the_rows_of_a_page_are_read(long: RestStage) -> None:
     path = _path(long, "deployments")
     for page in (1, 2, LONG // 25):
         before = len(long.script.sent)
@@ -100,14 +100,14 @@ def test_rows_that_have_ended_are_read_once_and_the_others_each_time(long: RestS
     assert live.endswith(f"chat-{LONG * 7919 % 100_003}")
 
 
-def test_who_may_not_list_rows_is_given_none_of_those_that_others_read(stage: RestStage) -> None:
+def test_a_caller_who_may_not_list_rows_gets_none_from_the_cache(stage: RestStage) -> None:
     path = _path(stage, "deployments")
     assert len(stage.get(path)) == 2
     stage.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     assert stage.call("GET", path).error(404)["code"] == "not_found"
 
 
-def test_a_row_that_is_gone_and_of_which_nothing_was_heard_is_left_out(long: RestStage) -> None:
+def test_a_deleted_row_is_omitted_before_its_event(long: RestStage) -> None:
     name = f"chat-{(LONG - 1) * 7919 % 100_003}"
     long.script.on("GET", ROWS.path("demo", name), failure(404, "NotFound"))
     answer = long.call("GET", _path(long, "deployments")).json
@@ -144,9 +144,7 @@ def test_a_page_of_a_short_history_is_one_request(stage: RestStage) -> None:
 
 
 @pytest.mark.parametrize("continues", [{}, {"remainingItemCount": 9, "continue": "x"}])
-def test_a_row_of_which_nothing_was_heard_yet_is_in_a_short_history(
-    stage: RestStage, monkeypatch: pytest.MonkeyPatch, continues: Manifest
-) -> None:
+def test_a_new_row_is_in_a_short_history_before_its_event(stage: RestStage, monkeypatch: pytest.MonkeyPatch, continues: Manifest) -> None:
     """It is so even if the list has no place for it."""
     monkeypatch.setattr(id_index, "REPORTED_WITHIN", 0.01)
     known, made = _with_open_rows(stage), make.stored(row("chat-c", make.created(30)))
@@ -159,7 +157,7 @@ def test_a_row_of_which_nothing_was_heard_yet_is_in_a_short_history(
     assert answer["pagination"]["total_count"] == len(answer["data"]) == len(known) + 1
 
 
-def test_a_row_of_which_nothing_was_heard_yet_is_there(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_row_is_listed_before_its_event(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(id_index, "REPORTED_WITHIN", 0.01)
     made = make.stored(row("chat-c", make.superseded(3), make.created(9)))
     known = [stage.object(ROWS, name) for name in ("chat-a", "chat-b")]
@@ -210,7 +208,7 @@ def test_a_row_of_another_namespace_is_no_history_whatever_owner_it_names(stage:
     assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-b", "chat-a"]
 
 
-def test_a_row_that_is_not_pinned_yet_is_told_with_what_it_will_run(stage: RestStage) -> None:
+def test_an_unpinned_row_has_the_version_that_it_will_run(stage: RestStage) -> None:
     stage.put(row("chat-c", make.asking(config={"type": "server", "autoscaling": {"maxReplicas": 5}}), make.created(9)))
     newest = stage.get(_path(stage, "deployments"))[0]
     assert (newest["status"], newest["sequence"], newest["workflow_version"]["version"]) == ("Progressing", None, "v2")
@@ -230,7 +228,9 @@ def test_a_row_that_is_not_pinned_yet_is_told_with_what_it_will_run(stage: RestS
         ({"restores": "chat-a"}, None, None),
     ],
 )
-def test_what_a_row_asks_for(stage: RestStage, asked: dict[str, Any], version: str | None, config: dict[str, Any] | None) -> None:
+def test_an_unpinned_row_has_the_fields_of_its_request(
+    stage: RestStage, asked: dict[str, Any], version: str | None, config: dict[str, Any] | None
+) -> None:
     stage.put(row("chat-c", make.asking(**asked), make.created(9)))
     newest = stage.get(_path(stage, "deployments"))[0]
     assert (newest["workflow_version"] or {}).get("version") == version
@@ -266,7 +266,7 @@ def test_a_deploy_makes_one_row(stage: RestStage) -> None:
     assert answer["runtime"]["version"] == "1.0.0", "what is left out keeps what is live"
 
 
-def test_compute_can_be_asked_for_and_what_is_left_out_keeps_what_is_live(stage: RestStage) -> None:
+def test_omitted_fields_of_compute_keep_the_live_values(stage: RestStage) -> None:
     asked = {"requests": {"cpu": "250m"}, "limits": {"memory": "1Gi"}}
     config = {"deployment_type": "server_based", "config": {"resources": asked}}
     preview = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, "v2", deployment_config=config)).data
@@ -291,7 +291,7 @@ def test_an_amount_may_be_a_number_and_is_stored_as_its_text(stage: RestStage, g
 
 
 @pytest.mark.parametrize("given", [True, -1, 1e30, "two", [2]])
-def test_what_is_no_amount_is_refused(stage: RestStage, given: object) -> None:
+def test_an_invalid_amount_is_refused(stage: RestStage, given: object) -> None:
     config = {"deployment_type": "server_based", "config": {"resources": {"requests": {"cpu": given}}}}
     error = stage.call("POST", _path(stage, "deploy"), _body(stage, "v2", deployment_config=config)).error(422)
     assert list(error["details"]) == ["deployment_config.config.resources.requests.cpu"]
@@ -307,7 +307,7 @@ def test_compute_is_kept_whatever_the_type(stage: RestStage) -> None:
     assert listed == sleeps, "with the defaults a client of the product reads what it knows"
 
 
-def test_each_part_can_be_asked_for(stage: RestStage) -> None:
+def test_a_deploy_may_set_version_runtime_and_config(stage: RestStage) -> None:
     stage.put(make.runtime_manifest(make.with_spec(version="2.0.0"), name="tiny-2"))
     config = {"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 2, "target_cpu_utilization_percentage": 50}}}
     body = _body(stage, "v2", runtime_id=stage.uid(RUNTIMES, "tiny-2"), deployment_config=config)
@@ -377,7 +377,7 @@ OTHER: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("status", [{}, {"live": None}], ids=["beside a live row", "where nothing is live"])
-def test_a_rollback_can_bring_back_the_scaling_and_the_compute_of_its_row(stage: RestStage, status: dict[str, Any]) -> None:
+def test_a_rollback_may_restore_the_scaling_and_the_compute_of_its_row(stage: RestStage, status: dict[str, Any]) -> None:
     if status:
         stage.put(make.app_manifest())
     stage.put(row("chat-a", make.superseded(1, "v1", config=OTHER)))
@@ -409,7 +409,7 @@ def test_a_config_comes_back_of_one_deployment_alone(stage: RestStage, fields: d
     assert stage.created(ROWS) == []
 
 
-def test_a_rollback_tells_of_the_runtime_that_comes_back(stage: RestStage) -> None:
+def test_a_rollback_reports_the_restored_runtime(stage: RestStage) -> None:
     old = make.a_runtime(make.with_spec(version="0.9.0"), name="tiny-0")
     stage.put(row("chat-0", make.superseded(1, "v1", runtime=old)))
     body = _body(stage, restores=stage.uid(ROWS, "chat-0"))
@@ -435,7 +435,7 @@ def test_the_first_deploy_of_an_app(stage: RestStage) -> None:
     assert (answer["workflow_version"]["version"], answer["runtime"]) == ("v2", None)
 
 
-def test_what_is_live_is_read_once_a_minute(stage: RestStage) -> None:
+def test_the_live_row_is_read_once_a_minute(stage: RestStage) -> None:
     """Each deploy returns the pins of the live row, which never change."""
     for _ in range(3):
         stage.call("POST", _path(stage, "deploy"), _body(stage)).data  # noqa: B018 - it asserts
@@ -444,7 +444,7 @@ def test_what_is_live_is_read_once_a_minute(stage: RestStage) -> None:
     assert reads[0].query == {"resourceVersion": "0"}
 
 
-def test_what_is_not_live_yet_is_looked_up_once(stage: RestStage) -> None:
+def test_the_runtime_of_a_first_deploy_is_read_once(stage: RestStage) -> None:
     """A deploy that names its Runtime and config reads nothing after its row: the second read of the Runtime had no new information."""
     made = stage.put(make.app_manifest(name="new"))
     named = {"runtime_id": stage.uid(RUNTIMES, make.RUNTIME_NAME), "deployment_config": {"deployment_type": "server_based"}}
@@ -453,7 +453,7 @@ def test_what_is_not_live_yet_is_looked_up_once(stage: RestStage) -> None:
     assert [sent.path for sent in stage.script.sent].count(RUNTIMES.path("", make.RUNTIME_NAME)) == 1
 
 
-def test_what_one_token_read_is_told_to_no_other(stage: RestStage) -> None:
+def test_a_row_cached_for_one_token_is_not_returned_for_another(stage: RestStage) -> None:
     stage.call("POST", _path(stage, "deploy"), _body(stage))
     stage.script.on("GET", ROWS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.script.on("POST", sessions.REVIEWS, of_user("berta"))
@@ -491,7 +491,7 @@ def test_a_deploy_that_cannot_be(stage: RestStage, call: str, fields: dict[str, 
     assert stage.created(ROWS) == []
 
 
-def test_a_version_and_a_deployment_to_restore_are_not_asked_for_together(stage: RestStage) -> None:
+def test_a_version_and_a_row_to_restore_are_not_accepted_together(stage: RestStage) -> None:
     both = _body(stage, "v1", restores=stage.uid(ROWS, "chat-a"))
     for body in (both, {**both, "workflow_version_id": UNKNOWN}):
         for call in ("deploy", "deploy/preview"):
@@ -524,13 +524,13 @@ def test_a_row_that_may_not_be_read_cannot_be_restored(stage: RestStage) -> None
     stage.call("POST", _path(stage, "deploy"), _body(stage, restores=stage.uid(ROWS, "chat-a"))).error(404)
 
 
-def test_who_may_read_and_not_deploy_is_forbidden(stage: RestStage) -> None:
+def test_a_caller_who_may_only_read_is_forbidden_to_deploy(stage: RestStage) -> None:
     stage.script.on("POST", ROWS.path("demo"), failure(403, "Forbidden", "anna may not create deployments"))
     assert "may not create" in stage.call("POST", _path(stage, "deploy"), _body(stage)).error(403)["message"]
 
 
 @pytest.mark.parametrize("call", ["deploy", "deploy/preview", "promote", "promote/preview"])
-def test_what_the_caller_may_not_see_is_not_deployed(stage: RestStage, call: str) -> None:
+def test_an_app_that_the_caller_may_not_read_is_not_deployed(stage: RestStage, call: str) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
     body = _body(stage) if "deploy" in call else {}
     stage.call("POST", _path(stage, call), body).error(404)
@@ -564,7 +564,7 @@ def test_rows_and_versions_of_a_backup_belong_together_though_all_are_made_anew(
     assert stage.get(_path(stage, "deployments"))[1]["workflow_version_id"] == UNKNOWN
 
 
-def test_the_id_of_a_version_that_was_made_again_is_unknown_though_nothing_was_heard_of_it(stage: RestStage) -> None:
+def test_the_id_of_a_recreated_version_is_unknown_before_its_event(stage: RestStage) -> None:
     body = _body(stage, "v1")
     stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), make.stored(_made_again(stage)))
     assert stage.call("POST", _path(stage, "deploy"), body).error(404)["details"] == {"workflow_version_id": "unknown"}
@@ -602,7 +602,7 @@ def test_a_key_is_for_one_request(stage: RestStage, fields: dict[str, Any]) -> N
 # The preview.
 
 
-def test_a_preview_says_what_would_change_and_makes_nothing(stage: RestStage) -> None:
+def test_a_preview_shows_the_changes_and_creates_nothing(stage: RestStage) -> None:
     answer = stage.call("POST", _path(stage, "deploy/preview"), _body(stage, "v1")).data
     PreviewShape.model_validate(answer)
     assert (answer["from"]["version"], answer["to"]["version"], answer["pods_restart"], answer["no_op"]) == ("v2", "v1", True, False)
@@ -638,7 +638,7 @@ def _shown(stage: RestStage, **asked: Any) -> dict[str, Any]:
     return answer
 
 
-def test_what_is_not_as_confirmed_is_refused_with_both_values(stage: RestStage) -> None:
+def test_a_changed_confirmed_value_is_refused_with_both_values(stage: RestStage) -> None:
     shown = _shown(stage)
     stage.put(make.version_manifest("v3", make.created(2)))
     scaled = {**make.CONFIG, "resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}
@@ -660,7 +660,7 @@ def _preview(stage: RestStage) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("part", [None, "row", "sequence"])
-def test_what_somebody_else_deployed_since_the_preview_is_not_undone_unseen(stage: RestStage, part: str | None) -> None:
+def test_a_deploy_after_the_preview_is_not_replaced_unseen(stage: RestStage, part: str | None) -> None:
     shown = _preview(stage)
     start = {part: shown["from"][part]} if part else shown["from"]
     body = _body(stage, "v1", confirmed={**shown["to"], "from": start, "under_way": shown["under_way"]})
@@ -675,7 +675,7 @@ def test_what_somebody_else_deployed_since_the_preview_is_not_undone_unseen(stag
     assert stage.call("POST", _path(stage, "deploy"), of_before).status == 201, "what is not confirmed is not compared"
 
 
-def test_what_is_under_way_since_the_preview_is_not_overtaken_unseen(stage: RestStage) -> None:
+def test_a_row_that_began_after_the_preview_is_not_overtaken_unseen(stage: RestStage) -> None:
     shown = _preview(stage)
     confirmed = {"from": shown["from"], "under_way": shown["under_way"]}
     stage.put(row("chat-c", make.progressing(3, "v2"), make.created(3)))
@@ -687,7 +687,7 @@ def test_what_is_under_way_since_the_preview_is_not_overtaken_unseen(stage: Rest
     assert stage.call("POST", _path(stage, "deploy"), _body(stage, "v1", confirmed=confirmed)).status == 201
 
 
-def test_that_nothing_is_live_is_confirmed_too(stage: RestStage) -> None:
+def test_an_empty_live_row_is_confirmed_too(stage: RestStage) -> None:
     shown = _preview(stage)
     error = stage.call("POST", _path(stage, "deploy"), _body(stage, "v1", confirmed={"from": None})).error(409)
     assert error["details"] == {"from": {"confirmed": None, "now": shown["from"]}}

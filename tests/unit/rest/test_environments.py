@@ -71,12 +71,12 @@ def test_a_first_promotion_of_an_app_with_a_hostname_needs_one_there(stage: Rest
     assert (own["needs_hostname"], production["needs_hostname"]) == (False, True)
 
 
-def test_what_may_not_be_read_is_no_environment(stage: RestStage) -> None:
+def test_an_unreadable_namespace_is_no_environment(stage: RestStage) -> None:
     stage.allow(lambda _verb, _plural, namespace: namespace != "prod")
     assert [each["project_name"] for each in _environments(stage)] == ["demo"]
 
 
-def test_an_app_there_that_may_not_be_read_is_not_told(stage: RestStage) -> None:
+def test_an_unreadable_app_of_the_target_is_not_shown(stage: RestStage) -> None:
     stage.put(make.app_manifest(make.in_namespace("prod"), make.with_hostname("chat.example.com")))
     stage.put(_later(make.app_manifest(make.with_hostname("staging.example.com"))))
     stage.script.on("GET", APPS.path("prod", "chat"), failure(403, "Forbidden"))
@@ -96,7 +96,7 @@ def test_promoting_takes_the_right_to_make_what_is_not_there(stage: RestStage) -
     assert _environments(stage)[1]["promote"] == YES, "the App and the version are there"
 
 
-def test_a_version_there_that_may_not_be_read_is_not_told_by_the_right_that_is_asked_for(stage: RestStage) -> None:
+def test_the_required_right_does_not_reveal_an_unreadable_version_of_the_target(stage: RestStage) -> None:
     stage.put(make.app_manifest(make.in_namespace("prod")))
     stage.allow(lambda verb, plural, namespace: (verb, plural, namespace) != ("create", "workflowversions", "prod"))
     stage.script.on("GET", VERSIONS.path("prod", "chat-v2"), failure(403, "Forbidden"))
@@ -133,7 +133,7 @@ def test_an_app_that_may_not_be_seen(stage: RestStage) -> None:
     assert seen.replace(stage.uid(APPS, "chat"), UNKNOWN) == stage.call("GET", f"/v1/apps/{UNKNOWN}/environments").error(404)["message"]
 
 
-def test_what_is_not_answered_is_not_told_in_part(stage: RestStage) -> None:
+def test_environments_are_not_returned_in_part(stage: RestStage) -> None:
     stage.script.on("GET", APPS.path("prod", "chat"), failure(503, "ServiceUnavailable", "away"))
     stage.call("GET", _path(stage)).error(503)
     stage.script.on("GET", APPS.path("prod", "chat"), failure(401, "Unauthorized"))

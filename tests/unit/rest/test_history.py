@@ -39,7 +39,7 @@ def _row_path(stage: RestStage, name: str, more: str = "") -> str:
     return _path(stage, f"/deployments/{stage.uid(ROWS, name)}{more}")
 
 
-def test_it_names_the_row_to_roll_back_to_or_says_why_there_is_none(stage: RestStage) -> None:
+def test_a_history_names_the_target_of_a_rollback_or_the_reason_for_none(stage: RestStage) -> None:
     path = _path(stage, "/deployments/last-good")
 
     def said() -> tuple[str | None, str | None]:
@@ -58,7 +58,7 @@ def test_it_names_the_row_to_roll_back_to_or_says_why_there_is_none(stage: RestS
     assert stage.call("GET", path).error(404)["code"] == "not_found"
 
 
-def test_it_says_that_the_row_to_roll_back_to_may_be_rejected_where_that_is_unread(stage: RestStage) -> None:
+def test_a_history_warns_that_the_target_of_a_rollback_may_be_rejected(stage: RestStage) -> None:
     path = _path(stage, "/deployments/last-good")
     assert stage.get(path)["warnings"] == []
     stage.script.on("GET", REJECTIONS.path("demo"), failure(403, "Forbidden"))
@@ -71,7 +71,7 @@ def test_the_row_to_roll_back_to_is_found_where_it_is_old(stage: RestStage) -> N
     assert stage.get(_path(stage, "/deployments/last-good"))["deployment"]["name"] == "chat-a"
 
 
-def test_each_row_says_how_it_ended_where_its_status_does_not(stage: RestStage) -> None:
+def test_each_row_has_its_ending_if_its_status_lacks_it(stage: RestStage) -> None:
     """It is so even for a row that an older operator ended, and whose revert is on another page."""
     stage.put(row(names.revert_row("chat", "chat-a"), make.superseded(3, "v1", source="Revert")))
     stage.put(row("chat-c", make.overtaken(4, "v2")))
@@ -142,7 +142,7 @@ def test_pages_are_of_what_a_filter_takes_and_no_other_row_is_read(many: RestSta
     assert [path for path in read if path != ROWS.path("demo")] == [ROWS.path("demo", "chat-b")]
 
 
-def test_of_a_long_history_what_a_filter_takes_is_read_and_nothing_is_listed(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_filter_of_a_long_history_reads_only_its_matches(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3, 15):
         stage.put(row(f"chat-{number}", (make.failed if number % 2 else make.superseded)(number, "v1"), make.created(number)))
     monkeypatch.setattr(rows, "READ_MOST", 2)
@@ -158,7 +158,7 @@ def test_of_a_long_history_what_a_filter_takes_is_read_and_nothing_is_listed(sta
     assert lists("") == 1, "all of a short one are listed"
 
 
-def test_what_there_is_to_filter_by(many: RestStage) -> None:
+def test_filters_have_every_status_author_and_version(many: RestStage) -> None:
     answer = many.get(_path(many, "/deployments/filters"))
     HistoryFilters.model_validate(answer)
     assert answer == {
@@ -177,14 +177,14 @@ def test_what_there_is_to_filter_by(many: RestStage) -> None:
     }
 
 
-def test_of_an_app_that_was_never_deployed_there_is_nothing_to_filter_by(stage: RestStage) -> None:
+def test_filters_of_an_app_that_was_never_deployed_are_empty(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
     answer = stage.get(f"/v1/apps/{made['metadata']['uid']}/deployments/filters")
     assert (answer["total"], answer["first_at"], answer["authors"]) == (0, None, [])
 
 
 @pytest.mark.parametrize("asked", ["?q=berta", "?status=Failed", "/filters"])
-def test_the_index_tells_nothing_to_who_may_not_list_rows(many: RestStage, asked: str) -> None:
+def test_the_index_returns_nothing_to_a_caller_who_may_not_list_rows(many: RestStage, asked: str) -> None:
     many.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     assert many.call("GET", _path(many, f"/deployments{asked}")).error(404)["code"] == "not_found"
 
@@ -205,7 +205,7 @@ def test_a_filter_that_is_none_is_named(stage: RestStage, asked: str, parameter:
     assert set(stage.call("GET", f"{_path(stage, '/deployments')}?{asked}").error(422)["details"]) == {parameter}
 
 
-def test_a_row_says_whether_it_is_live_and_what_it_brought_back(stage: RestStage) -> None:
+def test_a_row_has_is_live_and_the_row_that_it_restores(stage: RestStage) -> None:
     stage.put(row("chat-c", make.progressing(3, "v1", restores={"row": "chat-a", "sequence": 1})))
     stage.put(row("chat-d", make.asking(restores="chat-a"), make.created(9)))
     answer = stage.get(_path(stage, "/deployments"))
@@ -220,7 +220,7 @@ def test_a_row_says_whether_it_is_live_and_what_it_brought_back(stage: RestStage
 # One row.
 
 
-def test_a_row_is_told_whole(stage: RestStage) -> None:
+def test_a_row_is_returned_whole(stage: RestStage) -> None:
     succeeded = {
         "type": "Succeeded",
         "status": "True",
@@ -252,7 +252,7 @@ def test_a_row_that_is_not_pinned_yet_has_no_pins_and_no_flow(stage: RestStage) 
     assert answer["runtime"]["version"] == "1.0.0", "it will run what is live"
 
 
-def test_a_row_that_this_version_cannot_read_is_told_as_far_as_it_can_be(stage: RestStage) -> None:
+def test_an_unreadable_row_is_returned_as_far_as_it_can_be_read(stage: RestStage) -> None:
     runtime = {**make.a_runtime().spec.pins("tiny-1").as_json(), "port": "a pipe"}
     stage.put(row("chat-c", make.superseded(3, "v2"), make.with_status(phase="Live")))
     stage.object(ROWS, "chat-c")["spec"]["pinned"]["runtime"] = runtime
@@ -261,7 +261,7 @@ def test_a_row_that_this_version_cannot_read_is_told_as_far_as_it_can_be(stage: 
     assert "cannot be read" in stage.call("GET", _row_path(stage, "chat-c", "/diff")).error(409)["message"]
 
 
-def test_a_flow_that_the_caller_may_not_read_is_not_told(stage: RestStage) -> None:
+def test_a_flow_that_the_caller_may_not_read_is_omitted(stage: RestStage) -> None:
     stage.script.on("GET", VERSIONS.path("demo", "chat-v2"), failure(403, "Forbidden"))
     assert stage.get(_row_path(stage, "chat-b"))["flow"] is None
 
@@ -346,7 +346,7 @@ def test_a_row_that_is_not_of_the_app_is_unknown(stage: RestStage) -> None:
         assert error["details"] == {"with": "unknown"}
 
 
-def test_a_row_of_a_deleted_app_is_unknown_although_the_index_has_not_heard_so(stage: RestStage) -> None:
+def test_a_row_of_a_deleted_app_is_unknown_before_the_event_of_the_index(stage: RestStage) -> None:
     made = stage.put(make.row_manifest("chat-new"))
     old = {**make.stored(row("chat-new", OF_A_DELETED_APP)), "metadata": {**made["metadata"], **row("x", OF_A_DELETED_APP)["metadata"]}}
     stage.script.on("GET", ROWS.path("demo", "chat-new"), {**old, "metadata": {**old["metadata"], "name": "chat-new"}})
@@ -359,7 +359,7 @@ def test_a_row_that_the_caller_may_not_read_is_unknown(stage: RestStage) -> None
 
 
 @pytest.mark.parametrize("more", ["", "/diff"])
-def test_of_an_app_that_the_caller_may_not_see_no_row_is_told_to_be_there(stage: RestStage, more: str) -> None:
+def test_rows_of_an_unreadable_app_are_not_found(stage: RestStage, more: str) -> None:
     """The caller may even see rows of the namespace."""
     stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
     there = stage.call("GET", _row_path(stage, "chat-b", more)).error(404)
@@ -369,7 +369,7 @@ def test_of_an_app_that_the_caller_may_not_see_no_row_is_told_to_be_there(stage:
 # The changes between two rows.
 
 
-def test_what_changed_from_one_row_to_another(stage: RestStage) -> None:
+def test_two_rows_are_compared(stage: RestStage) -> None:
     newer = make.a_runtime(make.with_spec(version="2.0.0"), make.with_image("registry.test/runtime@sha256:" + "2" * 64), name="tiny-2")
     config = {
         "type": "server",
@@ -406,7 +406,7 @@ def test_a_change_of_type_names_what_each_has(stage: RestStage) -> None:
     assert answer["flow_diff"] == ""
 
 
-def test_by_default_a_row_is_compared_with_the_one_that_was_rolled_out_before(stage: RestStage) -> None:
+def test_by_default_a_row_is_compared_with_the_one_rolled_out_before(stage: RestStage) -> None:
     stage.put(row("chat-c", make.never_deployed(3)))
     stage.put(row("chat-d", make.progressing(4, "v1")))
     assert stage.get(_row_path(stage, "chat-d", "/diff"))["from"]["sequence"] == 2
@@ -421,7 +421,7 @@ def test_a_row_that_was_never_rolled_out_is_compared_with_nothing(stage: RestSta
         assert stage.call("GET", path).error(422)["message"] == "row chat-c was never rolled out, so there is nothing to compare"
 
 
-def test_flows_that_nobody_has_any_more_are_said_to_be_so(stage: RestStage) -> None:
+def test_a_comparison_warns_of_flows_that_no_longer_exist(stage: RestStage) -> None:
     stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), failure(403, "Forbidden"))
     answer = stage.get(_row_path(stage, "chat-b", "/diff"))
     assert answer["flow_diff"] == ""
@@ -441,7 +441,7 @@ def _versions(stage: RestStage, version: str, asked: str = "") -> Any:
     return answer
 
 
-def test_what_changed_from_one_release_to_another(stage: RestStage) -> None:
+def test_two_releases_are_compared(stage: RestStage) -> None:
     stage.put(make.version_manifest("v10", make.created(2)))
     answer = _versions(stage, "v10")
     assert (answer["from"]["version"], answer["to"]["version"]) == ("v2", "v10")
@@ -461,7 +461,7 @@ def test_what_changed_from_one_release_to_another(stage: RestStage) -> None:
     assert (_versions(stage, "v1")["from"], _versions(stage, "v1")["flow_diff"]) == (None, "")
 
 
-def test_what_changed_from_a_release_to_the_draft(stage: RestStage) -> None:
+def test_a_release_is_compared_with_the_draft(stage: RestStage) -> None:
     answer = _versions(stage, "v2", "?with=draft")
     assert (answer["from"]["version"], answer["to"]["id"], answer["to"]["version"]) == ("v2", None, "draft")
     assert answer["flow_diff"].startswith("--- v2\n+++ draft\n")
@@ -568,12 +568,12 @@ def test_a_history_of_several_pages(chained: RestStage) -> None:
     assert _verify(chained)["says"] == "3 rows fit"
 
 
-def test_who_may_not_list_rows_verifies_nothing(chained: RestStage) -> None:
+def test_a_caller_who_may_not_list_rows_verifies_nothing(chained: RestStage) -> None:
     chained.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     chained.call("GET", _path(chained, "/verify")).error(404)
 
 
-def test_of_an_app_that_was_never_deployed_nothing_is_verified(stage: RestStage) -> None:
+def test_an_app_that_was_never_deployed_has_no_row_to_verify(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
     stage.script.on("GET", ROWS.path("demo"), listed())
     answer = stage.get(f"/v1/apps/{made['metadata']['uid']}/verify")

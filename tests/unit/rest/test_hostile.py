@@ -112,26 +112,26 @@ def ask(request: pytest.FixtureRequest, stage: RestStage) -> Callable[..., Answe
 
 
 @pytest.mark.parametrize("pieces", [body.SMALL // 2 - 1, body.BODY_MAX // 2 - 1])
-def test_a_quote_that_nothing_closes_stops_nobody(stage: RestStage, ask: Callable[..., Answered], pieces: int) -> None:
+def test_an_unclosed_quote_blocks_no_caller(stage: RestStage, ask: Callable[..., Answered], pieces: int) -> None:
     answered = ask("POST", _path(stage, "/deploy"), b'"' + b'\\"' * pieces)
     assert "not JSON" in answered.error(422)["message"]
 
 
 @pytest.mark.parametrize("where", ["", "deployment_config", "confirmed"])
-def test_a_body_of_a_hundred_thousand_wrong_fields_stops_nobody(stage: RestStage, ask: Callable[..., Answered], where: str) -> None:
+def test_a_body_of_a_hundred_thousand_wrong_fields_blocks_no_caller(stage: RestStage, ask: Callable[..., Answered], where: str) -> None:
     many = {f"field{number}": 1 for number in range(120_000)}
     body = _body(stage, **({where: many} if where else many))
     assert "more than 1000 fields" in ask("POST", _path(stage, "/deploy"), body).error(422)["message"]
 
 
 @pytest.mark.parametrize("piece", [b'"",', b'"" , ', b"1 , ", b"{},"], ids=["texts", "texts apart", "numbers apart", "objects"])
-def test_a_layout_of_very_many_values_stops_nobody(stage: RestStage, ask: Callable[..., Answered], piece: bytes) -> None:
+def test_a_layout_of_very_many_values_blocks_no_caller(stage: RestStage, ask: Callable[..., Answered], piece: bytes) -> None:
     many = piece * ((body.BODY_MAX - 100) // len(piece) if b"{" not in piece else body.CONTAINERS_MAX - 10)
     answered = ask("POST", _path(stage, "/deploy"), b'{"flow_ui": [' + many + b"0]}")
     assert "does not exist" in answered.error(422)["message"]
 
 
-def test_of_many_wrong_fields_the_first_are_told_and_none_of_them_at_length(stage: RestStage) -> None:
+def test_only_the_first_wrong_fields_are_named_and_each_is_cut(stage: RestStage) -> None:
     body = _body(stage, **{f"{'x' * 10_000}{number}": 1 for number in range(100)})
     answered = stage.call("POST", _path(stage, "/deploy"), body)
     error = answered.error(422)
@@ -139,7 +139,7 @@ def test_of_many_wrong_fields_the_first_are_told_and_none_of_them_at_length(stag
     assert "80 more" in error["message"]
 
 
-def test_a_query_parameter_that_is_there_thousands_of_times_stops_nobody(ask: Callable[..., Answered]) -> None:
+def test_a_query_parameter_that_occurs_thousands_of_times_blocks_no_caller(ask: Callable[..., Answered]) -> None:
     answered = ask("GET", "/v1/apps?" + "&".join(["page"] * 6400))
     assert answered.error(422)["details"] == {"page": "this query parameter occurs twice"}
 
@@ -153,7 +153,7 @@ def test_a_length_of_thousands_of_digits_is_a_length(stage: RestStage, token: st
     assert endless.status in (413, 422)
 
 
-def test_a_turn_that_is_given_up_while_another_caller_leaves_is_told_as_any_other() -> None:
+def test_a_turn_that_is_cancelled_while_another_caller_leaves_ends_as_any_other() -> None:
     async def scenario() -> tuple[list[Any], list[str]]:
         lane, served = Lane(total=1, each=1, waiting=4, patience=PATIENCE), list[str]()
 
@@ -185,7 +185,7 @@ def test_a_turn_that_is_given_up_while_another_caller_leaves_is_told_as_any_othe
 # Idempotency keys.
 
 
-def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(stage: RestStage) -> None:
+def test_another_confirmation_under_a_used_key_is_refused(stage: RestStage) -> None:
     first = _body(stage, confirmed={"version": "v2"})
     assert stage.call("POST", _path(stage, "/deploy"), first, key="a key").status == 201
     (made,) = stage.created(ROWS)
@@ -236,7 +236,7 @@ def test_the_notes_of_promotions_stay_few_whatever_stands_there(stage: RestStage
 # Odd objects.
 
 
-def test_an_app_that_this_version_cannot_read_is_told_and_hides_no_other(stage: RestStage) -> None:
+def test_an_unreadable_app_is_listed_and_hides_no_other(stage: RestStage) -> None:
     odd = stage.put(make.app_manifest(name="odd"))
     odd["spec"]["access"] = {"type": "by-invitation"}
     apps = {each["name"]: each for each in stage.get("/v1/apps")}
@@ -249,7 +249,7 @@ def test_an_app_that_this_version_cannot_read_is_told_and_hides_no_other(stage: 
     assert stage.call("POST", _path(stage, "/deploy/preview"), _body(stage)).status == 200
 
 
-def test_a_row_that_this_version_cannot_read_is_said_and_no_failure(stage: RestStage) -> None:
+def test_an_unreadable_row_is_a_conflict_and_no_internal_error(stage: RestStage) -> None:
     stage.object(ROWS, "chat-b")["spec"]["pinned"]["config"] = {"type": "quantum"}
     error = stage.call("POST", _path(stage, "/deploy/preview"), _body(stage)).error(409)
     assert "chat-b" in error["message"]
@@ -276,7 +276,7 @@ def test_a_workflow_of_another_project_is_no_empty_list(stage: RestStage) -> Non
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (403, "Forbidden")])
-def test_where_its_own_rights_fail_the_caller_is_not_told_that_theirs_do(stage: RestStage, status: int, reason: str) -> None:
+def test_a_missing_right_of_the_api_itself_is_not_reported_as_the_callers(stage: RestStage, status: int, reason: str) -> None:
     stage.script.on("GET", APPS.path(), failure(status, reason, "not you"))
     error = stage.call("GET", f"/v1/apps/{UNKNOWN}").error(503)
     assert "this API itself" in error["message"]
@@ -316,7 +316,7 @@ def test_a_replica_is_not_ready_where_another_may_do_better_and_ready_where_none
     assert _kept(stage, reply, monkeypatch) == status
 
 
-def test_an_app_is_taken_back_though_the_time_of_its_request_is_over(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_app_is_deleted_again_though_its_request_has_timed_out(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
 
     def hang(sent: Sent) -> Any:
@@ -356,7 +356,7 @@ def test_a_promotion_is_done_though_what_is_read_after_it_is_not_answered(stage:
 
 
 @pytest.mark.parametrize("twice", ['"message": "a", "message": "b"', '"confirmed": {"version": "v1", "version": "v2"}'])
-def test_what_is_there_twice_is_refused_whatever_the_call(stage: RestStage, twice: str) -> None:
+def test_a_duplicate_key_of_a_body_is_refused(stage: RestStage, twice: str) -> None:
     body = f'{{"workflow_id": "{stage.uid(WORKFLOWS, "chat")}", {twice}}}'.encode()
     error = stage.call("POST", _path(stage, "/deploy"), body, headers={"Content-Type": "application/json"}).error(422)
     assert "twice" in error["message"]

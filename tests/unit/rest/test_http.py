@@ -30,13 +30,13 @@ def test_without_a_valid_token_nothing_else_is_looked_at(stage: RestStage, token
     assert {sent.path for sent in stage.script.sent} <= {sessions.REVIEWS}
 
 
-def test_whose_a_token_is_is_asked_once_a_minute(stage: RestStage) -> None:
+def test_a_token_is_reviewed_once_a_minute(stage: RestStage) -> None:
     for _ in range(3):
         stage.get("/v1/me")
     assert len(stage.script.bodies("POST", sessions.REVIEWS)) == 1
 
 
-def test_what_is_read_is_read_with_the_callers_token(stage: RestStage) -> None:
+def test_reads_are_sent_with_the_callers_token(stage: RestStage) -> None:
     before = len(stage.script.sent)
     stage.get("/v1/apps")
     sent = stage.script.sent[before:]
@@ -44,7 +44,7 @@ def test_what_is_read_is_read_with_the_callers_token(stage: RestStage) -> None:
     assert {each.headers["Authorization"] for each in sent} == {f"Bearer {TOKEN}"}
 
 
-def test_who_may_not_even_ask_who_they_are_is_told_so(stage: RestStage) -> None:
+def test_a_caller_without_the_right_to_a_token_review_is_forbidden(stage: RestStage) -> None:
     stage.script.on("POST", sessions.REVIEWS, failure(403, "Forbidden", "no reviews for you"))
     assert "no reviews for you" in stage.call("GET", "/v1/me").error(403)["message"]
 
@@ -58,7 +58,7 @@ def test_until_everything_was_listed_once_a_replica_is_not_ready() -> None:
             assert int(answered.headers["retry-after"]) > 0
 
 
-def test_a_ready_replica_says_so_to_anybody(stage: RestStage) -> None:
+def test_a_ready_replica_reports_it_without_a_token(stage: RestStage) -> None:
     assert stage.call("GET", "/readyz", token=None).json == {"status": "ok"}
 
 
@@ -139,7 +139,7 @@ def test_a_key_that_is_there_twice_is_refused(stage: RestStage, path: str, body:
         (Reply(200, b"<html>"), 503, "unavailable", "not JSON"),
     ],
 )
-def test_what_the_api_server_refuses_has_one_status_each(stage: RestStage, reply: Reply, status: int, code: str, says: str) -> None:
+def test_each_error_of_the_api_server_has_one_status(stage: RestStage, reply: Reply, status: int, code: str, says: str) -> None:
     stage.script.on("GET", APPS.path(), reply)
     answered = stage.call("GET", "/v1/apps")
     error = answered.error(status)
@@ -149,7 +149,7 @@ def test_what_the_api_server_refuses_has_one_status_each(stage: RestStage, reply
         assert answered.headers["retry-after"] == str(reply.headers.get("Retry-After", 2))
 
 
-def test_what_the_api_server_finds_invalid_is_said_by_the_contracts_fields(stage: RestStage) -> None:
+def test_an_invalid_object_names_the_fields_of_the_contract(stage: RestStage) -> None:
     causes = {"spec.config.autoscaling.minReplicas": "too many", "spec.message": "too long", "": "and more"}
     causes["spec.config.resources.requests.cpu"] = "no amount"
     stage.script.on("POST", ROWS.path("demo"), failure(422, "Invalid", 'Deployment "x" is invalid: too much', causes))
@@ -168,7 +168,7 @@ def _deploy(stage: RestStage) -> dict[str, Any]:
     return {"workflow_id": stage.uid(WORKFLOWS, "chat")}
 
 
-def test_what_was_not_foreseen_is_told_without_its_cause(stage: RestStage) -> None:
+def test_an_unexpected_error_does_not_show_its_cause(stage: RestStage) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), {"metadata": {}, "spec": "secret"})
     error = stage.call("GET", f"/v1/apps/{stage.uid(APPS, 'chat')}").error(500)
     assert error["code"] == "internal_error"

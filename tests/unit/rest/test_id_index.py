@@ -75,7 +75,7 @@ def _watched_from(script: Script) -> list[str]:
     return [sent.query["resourceVersion"] for sent in script.sent if "watch" in sent.query]
 
 
-def test_what_a_watch_tells_is_known(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_index_follows_the_events_of_a_watch(caplog: pytest.LogCaptureFixture) -> None:
     script = Script().on("GET", PATH, listed(_app("a"), _app("b"), version="5"))
     bookmark = _event("BOOKMARK", {"metadata": {"resourceVersion": "12"}})
     events = [_event("ADDED", _app("c", 10)), _event("DELETED", _app("a", 11)), _event("MODIFIED", _app("b", 11)), bookmark]
@@ -133,7 +133,7 @@ def test_an_older_list_takes_nothing_out_that_came_after_it() -> None:
 # Unknown ids.
 
 
-def test_what_another_replica_made_a_moment_ago_is_found(stage: RestStage) -> None:
+def test_an_object_that_another_replica_just_created_is_found(stage: RestStage) -> None:
     made = {**_app("new", 9, uid=UNKNOWN, creationTimestamp="2026-11-24T12:00:00Z"), "spec": {"workflow": "chat"}}
     stage.script.on("GET", PATH, listed(made))
     stage.script.on("GET", APPS.path("demo", "new"), made)
@@ -152,12 +152,12 @@ def test_an_unknown_id_is_answered_after_a_slow_list(monkeypatch: pytest.MonkeyP
         assert [index.find(APPS, UNKNOWN) for _ in range(2)] == [None, None]
 
 
-def test_where_it_cannot_be_looked_for_it_is_not_said_to_be_unknown(stage: RestStage) -> None:
+def test_an_id_that_cannot_be_searched_is_not_reported_as_unknown(stage: RestStage) -> None:
     stage.script.on("GET", PATH, failure(503, "ServiceUnavailable", "away"))
     assert "away" in stage.call("GET", f"/v1/apps/{UNKNOWN}").error(503)["message"]
 
 
-def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage) -> None:
+def test_a_limited_number_of_unknown_ids_is_searched_at_once(stage: RestStage) -> None:
     may_answer = threading.Event()
 
     def slow(_: Sent) -> Manifest:
@@ -186,7 +186,7 @@ def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage
         (_event("ADDED", {"kind": "nothing of ours"}), 2),
     ],
 )
-def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: Any, lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_that_ends_early_does_not_prove_that_an_id_is_unknown(told: Any, lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index of many objects reads the missed changes in one short watch. If that does not reach the end, it lists."""
     monkeypatch.setattr(id_index, "LISTED_MOST", 0)
     monkeypatch.setattr(id_index, "CATCH_UP_SECONDS", 60)
@@ -283,7 +283,7 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
     assert {sent.headers["Accept"] for sent in script.sent} == {TABLE}, "the index has no whole row"
 
 
-def test_who_listens_hears_of_each_change_once(stage: RestStage) -> None:
+def test_a_listener_gets_each_change_once(stage: RestStage) -> None:
     heard: list[tuple[str, int, bool]] = []
     index = stage.context.index.of(APPS)
     index.listen(lambda entry, is_deleted: heard.append((entry.name, entry.version, is_deleted)))

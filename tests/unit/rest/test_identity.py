@@ -37,7 +37,7 @@ def test_projects_are_the_namespaces_that_the_caller_may_list(stage: RestStage) 
     assert stage.call("GET", f"/v1/projects?org_id={UNKNOWN}").error(404)["details"] == {"org_id": "unknown"}
 
 
-def test_who_may_not_list_namespaces_sees_those_with_apps_to_read(stage: RestStage) -> None:
+def test_a_caller_who_may_not_list_namespaces_gets_those_with_readable_apps(stage: RestStage) -> None:
     stage.script.on("GET", NAMESPACES.path(), failure(403, "Forbidden"))
     stage.allow(lambda verb, plural, namespace: (verb, plural, namespace) == ("list", APPS.plural, "demo"))
     assert [project["name"] for project in stage.get("/v1/projects")] == ["demo"]
@@ -45,7 +45,7 @@ def test_who_may_not_list_namespaces_sees_those_with_apps_to_read(stage: RestSta
     stage.call("GET", f"/v1/projects/{stage.uid(NAMESPACES, 'prod')}").error(404)
 
 
-def test_a_token_that_ends_between_two_requests_is_said_to_be_invalid(stage: RestStage) -> None:
+def test_a_token_that_expires_between_two_requests_is_invalid(stage: RestStage) -> None:
     stage.get("/v1/me")
     stage.script.on("GET", NAMESPACES.path(), failure(401, "Unauthorized"))
     answered = stage.call("GET", "/v1/projects")

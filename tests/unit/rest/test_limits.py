@@ -45,7 +45,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
     logging.getLogger().removeHandler(handler)
 
 
-def test_a_caller_whose_requests_hang_is_told_to_wait_and_others_are_served(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_whose_requests_hang_gets_429_and_others_are_served(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ANSWERED_WITHIN", 2 * PATIENCE)
     may_answer, requested = threading.Event(), threading.Semaphore(0)
 
@@ -76,7 +76,7 @@ def test_a_caller_whose_requests_hang_is_told_to_wait_and_others_are_served(stag
     stage.run(scenario())
 
 
-def test_tokens_that_nobody_knows_do_not_keep_out_those_that_are_known(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_tokens_do_not_block_known_ones(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions.Sessions, "known_for", 0.0)  # each request is the first of its minute
     may_answer = threading.Event()
 
@@ -102,7 +102,7 @@ def test_tokens_that_nobody_knows_do_not_keep_out_those_that_are_known(stage: Re
     stage.run(scenario())
 
 
-def test_a_token_that_was_refused_is_not_asked_about_again_at_once(stage: RestStage) -> None:
+def test_a_refused_token_is_not_reviewed_again_at_once(stage: RestStage) -> None:
     for _ in range(5):
         stage.call("GET", "/v1/me", token="made-up").error(401)
     assert len(stage.script.bodies("POST", sessions.REVIEWS)) == 1
@@ -133,7 +133,7 @@ def test_a_body_has_so_many_lists_and_no_more(stage: RestStage) -> None:
     assert "name" in stage.call("POST", "/v1/apps", text.encode()).error(422)["details"], "what is text is no list"
 
 
-def test_an_api_server_that_hangs_is_not_waited_for_longer_than_is_said(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_a_hanging_api_server_ends_at_its_timeout(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ANSWERED_WITHIN", 0.3)
     monkeypatch.setattr(client, "READ_TIMEOUT", 2 * PATIENCE)  # which else ends it with the same text
     over = threading.Event()
@@ -184,7 +184,7 @@ def test_each_request_is_a_line_of_the_log_without_what_is_secret(stage: RestSta
     assert TOKEN not in json.dumps(logged)
 
 
-def test_what_fails_unforeseen_is_logged_under_its_request(stage: RestStage, logged: list[dict[str, Any]]) -> None:
+def test_an_unexpected_error_is_logged_with_its_request_id(stage: RestStage, logged: list[dict[str, Any]]) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), {"metadata": {}, "spec": "secret"})
     answered = stage.call("GET", f"/v1/apps/{stage.uid(APPS, 'chat')}")
     answered.error(500)
@@ -204,5 +204,5 @@ def test_what_fails_unforeseen_is_logged_under_its_request(stage: RestStage, log
         ("/v1/apps", {"deployment_config": {"deployment_type": "server_based", "config": {"min": 1}}}, "deployment_config.config.min"),
     ],
 )
-def test_what_is_not_known_is_refused_with_its_name(stage: RestStage, call: str, sent: Any, wrong: str) -> None:
+def test_unknown_fields_and_parameters_are_refused_by_name(stage: RestStage, call: str, sent: Any, wrong: str) -> None:
     assert wrong in stage.call("POST" if sent else "GET", call, sent).error(422)["details"]

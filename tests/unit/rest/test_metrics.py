@@ -31,7 +31,7 @@ def test_requests_are_counted_by_their_routes_template(stage: RestStage) -> None
     assert samples(stage, "dynamiq_api_request_duration_seconds_count") == [({"route": "/v1/apps/{app_id}"}, 3)]
 
 
-def test_what_strangers_think_of_makes_no_series(stage: RestStage) -> None:
+def test_unknown_paths_and_methods_make_no_series(stage: RestStage) -> None:
     for number in range(20):
         stage.call("GET", f"/v1/nothing-{number}")
         stage.call(f"METHOD{number}", "/v1/me", token=None)

@@ -75,7 +75,7 @@ def test_the_pods_of_a_row_newest_first_with_what_is_wrong(running: RestStage) -
     assert [each["name"] for each in _pods(running, "chat-a")] == ["old"]
 
 
-def test_how_often_it_was_started_again_and_why(running: RestStage) -> None:
+def test_a_pod_has_its_restarts_and_their_cause(running: RestStage) -> None:
     ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     crashed = {
         "name": CONTAINER,
@@ -90,7 +90,7 @@ def test_how_often_it_was_started_again_and_why(running: RestStage) -> None:
     assert "more memory than its limit" in shown["message"]
 
 
-def test_a_pod_that_ends_serves_nobody(running: RestStage) -> None:
+def test_an_ending_pod_is_not_serving(running: RestStage) -> None:
     ending = pod("new-1", "v2")
     ending["metadata"]["deletionTimestamp"] = LATER
     running.script.on("GET", LIST, listed(ending))
@@ -142,7 +142,7 @@ def test_a_namespace_of_very_many_events_is_not_read_to_its_end(running: RestSta
     assert len([sent for sent in running.script.sent if sent.path == EVENTS.path("demo")]) == reading.EVENT_PAGES_MOST
 
 
-def test_of_very_many_pods_the_newest_are_told(running: RestStage) -> None:
+def test_the_newest_of_very_many_pods_are_returned(running: RestStage) -> None:
     running.script.on("GET", LIST, listed(*(pod(f"new-{number:02d}", "v2", seconds=number) for number in range(60))))
     pods = _pods(running)
     assert (len(pods), pods[0]["name"], pods[-1]["name"]) == (reading.PODS_MOST, "new-59", "new-10")
@@ -154,7 +154,7 @@ def test_pods_without_the_right_to_events_and_services(running: RestStage) -> No
     assert [(each["is_serving"], each["events"]) for each in _pods(running)] == [(False, []), (True, [])]
 
 
-def test_who_may_not_list_pods_is_told_so(running: RestStage) -> None:
+def test_a_caller_who_may_not_list_pods_is_forbidden(running: RestStage) -> None:
     running.script.on("GET", LIST, failure(403, "Forbidden", "anna may not list pods"))
     assert "anna may not list pods" in running.call("GET", _path(running)).error(403)["message"]
 
@@ -227,7 +227,7 @@ def test_a_line_without_an_end_is_cut_from_its_begin(running: RestStage) -> None
     assert ([len(line) for line in log["lines"]], log["is_cut"]) == ([logs.BYTES_MOST], True)
 
 
-def test_a_container_that_has_not_begun_has_no_log_and_the_cluster_says_why(running: RestStage) -> None:
+def test_a_container_that_has_not_started_has_no_log_but_the_message_of_the_cluster(running: RestStage) -> None:
     says = 'container "runtime" in pod "new-1" is waiting to start: trying and failing to pull image'
     _log(running, failure(400, "BadRequest", says))
     log = _lines(running)
@@ -252,5 +252,5 @@ def test_a_pod_has_to_be_of_the_row(running: RestStage) -> None:
 
 
 @pytest.mark.parametrize("more", ["/new-1/logs?lines=0", "/new-1/logs?lines=1001", "/New_1/logs", "/new-1/logs?previous=perhaps"])
-def test_a_log_that_cannot_be_asked_for(running: RestStage, more: str) -> None:
+def test_an_invalid_request_for_a_log_is_refused(running: RestStage, more: str) -> None:
     running.call("GET", _path(running, more)).error(422)

@@ -119,7 +119,7 @@ def test_a_namespace_that_the_caller_may_not_read_is_no_target(stage: RestStage)
     assert "no project has the id" in stage.call("POST", _path(stage), body).error(404)["message"]
 
 
-def test_who_may_not_create_in_the_target_is_told_which_role_to_ask_for(stage: RestStage) -> None:
+def test_a_caller_who_may_not_create_in_the_target_gets_the_name_of_the_role(stage: RestStage) -> None:
     stage.allow(lambda *asked: asked[0] != "create")
     assert "dynamiq-promoter" in stage.call("POST", _path(stage)).error(403)["message"]
 
@@ -132,7 +132,7 @@ def test_an_app_with_a_hostname_needs_one_in_the_target(stage: RestStage) -> Non
 
 
 @pytest.mark.parametrize("more", ["", "/preview"])
-def test_what_the_target_lacks_is_told_by_what_each_variable_reads(stage: RestStage, more: str) -> None:
+def test_missing_objects_of_the_target_are_named_by_variable(stage: RestStage, more: str) -> None:
     token = {"name": "TOKEN", "secret": {"name": "vault", "key": "token"}}
     url = {"name": "URL", "configMap": {"name": "urls", "key": "crm"}}
     stage.put(make.app_manifest(make.with_variables(token, url), make.with_status(live=_live("chat-b"))))
@@ -202,7 +202,7 @@ def test_a_row_of_the_key_that_is_there_and_cannot_be_read_is_no_answer(stage: R
     assert stage.call("POST", _path(stage), key="a key").status in (404, 409)
 
 
-def test_where_the_row_of_a_key_may_be_is_asked_of_every_environment(stage: RestStage) -> None:
+def test_the_row_of_a_key_is_searched_in_every_environment(stage: RestStage) -> None:
     """Unreadable environments are also asked, and have no such row."""
     stage.put(a_namespace("qa", project="support", environment="qa"))
     stage.script.on("GET", ROWS.path("qa"), failure(403, "Forbidden"))

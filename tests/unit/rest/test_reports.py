@@ -84,7 +84,7 @@ def test_the_row_that_was_live(days: RestStage, time: str, sequence: int | None,
     assert shown == (sequence, until, rolling_out)
 
 
-def test_it_is_told_as_a_list_has_it(days: RestStage) -> None:
+def test_the_row_of_a_time_has_the_shape_of_the_list(days: RestStage) -> None:
     answer = at(days, "2026-11-27T13:00:00Z")
     assert answer["deployment"] == days.get(f"/v1/apps/{days.uid(APPS, 'chat')}/deployments")[0]
     assert answer["says"] == "v5 (#5, chat-e) was live, from 2026-11-27T12:10:00Z and still is"
@@ -95,7 +95,7 @@ def test_without_a_time_it_is_what_is_live(days: RestStage) -> None:
     assert at(days, None)["deployment"]["is_live"] is True
 
 
-def test_of_a_long_history_the_rows_around_the_time_are_read(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_rows_around_the_time_are_read(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     every = [stage.object(ROWS, name) for name in ("chat-a", "chat-b")]
     for number in range(3, 29):
         kind = make.superseded if number % 5 == 0 else make.failed
@@ -112,7 +112,7 @@ def test_of_a_long_history_the_rows_around_the_time_are_read(stage: RestStage, m
         assert len(read) <= 14, time
 
 
-def test_what_is_not_kept_any_more_is_not_known(stage: RestStage) -> None:
+def test_the_live_row_before_the_retention_is_unknown(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="old"))
     owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "old", "uid": made["metadata"]["uid"]}
     kept = make.live(7, "v7", previousDigest=make.UNSEALED)
@@ -129,7 +129,7 @@ def test_a_time_that_is_none_is_refused(days: RestStage, time: str, says: str) -
     assert says in details["time"]
 
 
-def test_who_may_not_list_rows_is_told_of_no_time(days: RestStage) -> None:
+def test_a_caller_who_may_not_list_rows_gets_not_found(days: RestStage) -> None:
     days.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
     days.call("GET", f"/v1/apps/{days.uid(APPS, 'chat')}/at").error(404)
 
@@ -182,7 +182,7 @@ def test_a_report_of_one_project(chained: RestStage) -> None:
     assert "project_id" in chained.call("GET", f"/v1/report?project_id={UNKNOWN}").error(404)["details"]
 
 
-def test_who_may_list_rows_of_one_project_gets_the_report_of_that(chained: RestStage) -> None:
+def test_a_caller_who_may_list_rows_of_one_project_gets_its_report(chained: RestStage) -> None:
     chained.put(make.row_manifest("other-a", make.in_namespace("prod"), make.of_app("other"), make.live(1, "v1")))
     chained.allow(lambda _, __, namespace: namespace != "")
     chained.script.on("GET", ROWS.path("prod"), failure(403, "Forbidden")).on("GET", ROWS.path(), failure(403, "Forbidden"))
@@ -196,7 +196,7 @@ def test_rows_of_a_deleted_app_are_in_no_report(chained: RestStage) -> None:
     assert report(chained)["says"] == "3 deploys of 1 App; 3 rows fit"
 
 
-def test_what_is_left_out_of_the_time_is_the_last_30_days(chained: RestStage) -> None:
+def test_the_default_period_is_the_last_30_days(chained: RestStage) -> None:
     answer = report(chained, "until=2026-11-25")
     assert (answer["since"], answer["until"]) == ("2026-10-26T00:00:00Z", "2026-11-25T00:00:00Z")
     assert report(chained, "since=2026-11-24&until=2100-01-01")["until"] is None, "what is still to come is no bound"

@@ -73,7 +73,7 @@ def test_tokens(header: str | None, token: str | None) -> None:
     assert token_of(header) == token
 
 
-def test_what_proves_who_this_program_is_goes_out_with_no_callers_request() -> None:
+def test_requests_of_callers_are_sent_without_the_programs_own_credentials() -> None:
     configuration = kubernetes.Configuration()
     configuration.host, configuration.cert_file, configuration.key_file = "https://nowhere.invalid", "own.crt", "own.key"
     configuration.api_key["BearerToken"] = "own"
@@ -103,7 +103,7 @@ def test_no_item_is_no_page() -> None:
     assert b'"page_count":0,"total_count":0' in bytes(Paging().of([], lambda item: item).body)
 
 
-def test_the_runtime_runs_the_node_types_that_are_told() -> None:
+def test_the_runtime_runs_the_node_types_of_the_catalog() -> None:
     assert list(NODE_TYPES) == list(flow.TYPES)
 
 
@@ -157,7 +157,7 @@ def _meta(name: str, version: int, **more: Any) -> dict[str, Any]:
     return {"metadata": meta, "spec": {"app": "chat"}}
 
 
-def test_the_index_takes_the_newest_and_never_brings_back_what_is_gone() -> None:
+def test_the_index_keeps_the_newest_version_and_no_deleted_object() -> None:
     apps = IdIndex(NOBODY).of(APPS)
     apps.put(_meta("chat", 5))
     apps.put(_meta("chat", 4, uid="another"))
@@ -169,7 +169,7 @@ def test_the_index_takes_the_newest_and_never_brings_back_what_is_gone() -> None
     assert apps.get("uid-of-chat") is None
 
 
-def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
+def test_the_later_of_two_rows_of_one_second_is_the_newest() -> None:
     rows = IdIndex(NOBODY).of(ROWS)
     of_chat, at = [{"kind": "App", "uid": "uid-of-chat"}], "2026-11-24T12:00:00Z"
     rows.put(_meta("chat-z", 1, ownerReferences=of_chat, creationTimestamp=at))

@@ -18,14 +18,14 @@ def _path(stage: RestStage) -> str:
     return f"/v1/apps/{stage.uid(APPS, 'chat')}/rights"
 
 
-def test_who_may_do_everything(stage: RestStage) -> None:
+def test_a_caller_with_all_rights_has_each_of_them(stage: RestStage) -> None:
     rights = stage.get(_path(stage))
     AppRights.model_validate(rights)
     assert set(AppRights.model_fields) == set(rights)
     assert all(each == YES for each in rights.values())
 
 
-def test_each_right_is_asked_of_the_api_server_once_and_in_the_callers_name(stage: RestStage) -> None:
+def test_each_right_is_reviewed_once_with_the_callers_token(stage: RestStage) -> None:
     stage.get(_path(stage))
     reviews = [sent for sent in stage.script.sent if sent.path == REVIEWS.path()]
     cases = [
@@ -90,9 +90,7 @@ def test_each_right_is_asked_of_the_api_server_once_and_in_the_callers_name(stag
         ),
     ],
 )
-def test_what_is_missing_is_told_with_the_role_that_has_it(
-    stage: RestStage, denied: tuple[str, str, str], rights: set[str], needs: str
-) -> None:
+def test_a_missing_right_names_the_role_that_has_it(stage: RestStage, denied: tuple[str, str, str], rights: set[str], needs: str) -> None:
     stage.allow(lambda *asked: asked != denied)
     told = stage.get(_path(stage))
     assert {name for name, each in told.items() if not each["allowed"]} == rights
@@ -121,7 +119,7 @@ def test_an_app_that_may_not_be_seen_has_no_rights(stage: RestStage) -> None:
     assert seen.replace(stage.uid(APPS, "chat"), UNKNOWN) == stage.call("GET", f"/v1/apps/{UNKNOWN}/rights").error(404)["message"]
 
 
-def test_an_api_server_that_does_not_say_is_no_right_and_no_lack_of_one(stage: RestStage) -> None:
+def test_an_unavailable_api_server_neither_allows_nor_denies_a_right(stage: RestStage) -> None:
     stage.script.on("POST", REVIEWS.path(), failure(503, "ServiceUnavailable", "away"))
     stage.call("GET", _path(stage)).error(503)
 

@@ -54,7 +54,7 @@ def held(stage: RestStage) -> RestStage:
     return stage
 
 
-def test_a_row_that_waits_says_for_what(held: RestStage) -> None:
+def test_a_waiting_row_has_its_requirement(held: RestStage) -> None:
     (newest, *_) = held.get(_path(held, "/deployments"))
     Deployment.model_validate(newest)
     assert (newest["status"], newest["waits"]) == (
@@ -71,7 +71,7 @@ def test_a_row_that_waits_says_for_what(held: RestStage) -> None:
     assert newest["flow_hash"] == make.flow_hash("v1")
 
 
-def test_a_row_that_waited_says_who_agreed(held: RestStage) -> None:
+def test_an_admitted_row_names_its_approvers(held: RestStage) -> None:
     released = {"at": "2026-11-24T12:00:00Z", "guards": ["AwaitingApproval"], "approvals": ["said"], "by": [OTTO]}
     fields = {"released": released, "bypass": {"reason": "the shop is down"}}
     held.put(make.row_manifest("chat-d", make.progressing(4, "v1", holds={"row": "chat-d", "sequence": 4}), make.with_spec(**fields)))
@@ -92,7 +92,7 @@ def test_an_app_serves_on_and_names_what_waits(held: RestStage) -> None:
     assert of_list["waiting"] == answer["waiting"]
 
 
-def test_what_would_hold_a_deploy_is_told_in_the_operators_words(held: RestStage) -> None:
+def test_guards_have_the_messages_of_the_operator(held: RestStage) -> None:
     answer = held.get(_path(held, "/guards"))
     StandingResponse.model_validate(answer)
     assert [(each["reason"], each["message"], each["until"]) for each in answer["guards"]] == [
@@ -102,7 +102,7 @@ def test_what_would_hold_a_deploy_is_told_in_the_operators_words(held: RestStage
     assert [each["sequence"] for each in answer["waiting"]] == [3]
 
 
-def test_a_guard_of_a_soak_is_told_with_its_source(held: RestStage) -> None:
+def test_a_soak_has_its_source(held: RestStage) -> None:
     app = held.object(APPS, "chat")
     soak = {"reason": "Soaking", "message": "…", "appliesTo": ["Promotion"], "seconds": 3600, "namespaces": ["staging"], "clusters": ["eu"]}
     held.put({**app, "status": {**app["status"], "guards": [soak]}})
@@ -121,7 +121,7 @@ def test_an_approver_sees_the_preview_of_the_author(held: RestStage) -> None:
     held.call("GET", _of_row(held, "/preview", "chat-a")).error(409)
 
 
-def test_an_approval_says_what_is_still_missing(held: RestStage) -> None:
+def test_an_approval_returns_the_missing_requirements(held: RestStage) -> None:
     digest = held.object(ROWS, "chat-c")["spec"]["pinned"]["digest"]
     answer = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve", "message": "read it", "digest": digest})
     MadeApproval.model_validate(answer.data)
@@ -131,7 +131,7 @@ def test_an_approval_says_what_is_still_missing(held: RestStage) -> None:
     assert {each.headers["Authorization"] for each in held.script.sent} == {"Bearer token-of-anna"}
 
 
-def test_what_was_said_of_a_row_is_listed(held: RestStage) -> None:
+def test_approvals_of_a_row_are_listed(held: RestStage) -> None:
     row = held.object(ROWS, "chat-c")
     other = rules.approval(row, "cara", name="other", digest=f"sha256:{'0' * 64}")
     held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, OTTO), other))
@@ -141,7 +141,7 @@ def test_what_was_said_of_a_row_is_listed(held: RestStage) -> None:
     assert [(each["created_by"]["username"], each["is_of_this_digest"]) for each in answer] == [("cara", False), (OTTO, True)]
 
 
-def test_the_same_word_twice_is_one(held: RestStage) -> None:
+def test_a_repeated_approval_is_a_no_op(held: RestStage) -> None:
     row = held.object(ROWS, "chat-c")
     held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, ANNA)))
     answer = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve"}).data
@@ -159,12 +159,12 @@ def test_the_same_word_twice_is_one(held: RestStage) -> None:
         ({"purpose": "Approve", "by": "otto"}, 422, "by"),
     ],
 )
-def test_what_cannot_be_said_is_refused(held: RestStage, body: Manifest, status: int, says: str) -> None:
+def test_an_impossible_approval_is_refused(held: RestStage, body: Manifest, status: int, says: str) -> None:
     assert says in held.call("POST", _of_row(held, "/approvals"), body).error(status)["message"]
     assert held.created(APPROVALS) == []
 
 
-def test_a_row_that_has_ended_takes_no_word(held: RestStage) -> None:
+def test_an_ended_row_cannot_be_approved(held: RestStage) -> None:
     assert "has ended" in held.call("POST", _of_row(held, "/approvals", "chat-a"), {"purpose": "Approve"}).error(409)["message"]
 
 
@@ -174,7 +174,7 @@ def test_a_refusal_by_admission_is_its_sentence(held: RestStage) -> None:
     assert error["message"] == "anna may not approve in namespace demo"
 
 
-def test_a_word_under_a_key_is_given_once_also_when_its_row_waits_no_more(held: RestStage) -> None:
+def test_an_approval_under_a_key_is_created_once_even_after_its_row_was_admitted(held: RestStage) -> None:
     body = {"purpose": "Approve"}
     made = held.call("POST", _of_row(held, "/approvals"), body, key="once").data
     held.script.on("POST", APPROVALS.path(make.NAMESPACE), failure(409, "AlreadyExists"))
@@ -200,7 +200,7 @@ def _body(stage: RestStage, **fields: Any) -> Manifest:
     return {"workflow_id": stage.uid(WORKFLOWS, "chat"), "workflow_version_id": stage.uid(VERSIONS, "chat-v1"), **fields}
 
 
-def test_a_preview_says_what_would_hold_it_and_a_confirmation_names_that(held: RestStage) -> None:
+def test_a_preview_has_its_guards_and_a_confirmation_names_them(held: RestStage) -> None:
     preview = held.call("POST", _path(held, "/deploy/preview"), _body(held)).data
     PreviewShape.model_validate(preview)
     assert [each["message"] for each in preview["guards"]] == [rules.WOULD_AWAIT["message"], rules.WOULD_BE_FROZEN["message"]]
@@ -217,7 +217,7 @@ def test_a_bypass_and_no_hold_are_in_the_row(held: RestStage) -> None:
     assert "bypass_reason" in held.call("POST", _path(held, "/deploy"), _body(held, bypass_reason=" ")).error(422)["details"]
 
 
-def test_a_rollback_says_that_git_waits_after_it(held: RestStage) -> None:
+def test_a_rollback_reports_that_git_waits_after_it(held: RestStage) -> None:
     app = held.object(APPS, "chat")
     held.put({**app, "spec": {**app["spec"], "deploy": {"workflowVersion": "v2"}}})
     preview = held.call("POST", _path(held, "/deploy/preview"), {"restores": held.uid(ROWS, "chat-a")}).data
@@ -244,13 +244,13 @@ def test_a_version_is_rejected_and_that_is_withdrawn(held: RestStage) -> None:
     held.call("POST", _path(held, f"/rejections/{held.uid(APPS, 'chat')}/withdraw"), {"reason": "fine"}).error(404)
 
 
-def test_a_row_names_what_it_ran_where_its_version_is_gone(held: RestStage) -> None:
+def test_a_rejection_by_row_does_not_need_the_version(held: RestStage) -> None:
     held.call("POST", _path(held, "/rejections"), {"deployment_id": held.uid(ROWS, "chat-a"), "reason": "bad"})
     assert [each["spec"]["workflowHash"] for each in held.created(REJECTIONS)] == [make.flow_hash("v1")]
     held.call("POST", _path(held, "/rejections"), {"reason": "bad"}).error(422)
 
 
-def test_rejections_are_listed_and_releases_and_previews_say_so(held: RestStage) -> None:
+def test_rejections_are_listed_and_shown_by_releases_and_previews(held: RestStage) -> None:
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(rules.rejection("v1", by=OTTO)))
     (answer,) = held.get(_path(held, "/rejections"))
     RejectionResponse.model_validate(answer)

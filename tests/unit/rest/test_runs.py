@@ -206,7 +206,7 @@ def test_a_sign_in_of_the_console_asks_with_its_token(recorded: Recorded) -> Non
     assert recorded.stage.call("DELETE", f"/v1/runs/{RUN}", token=None, headers={**WRITES, **pieces}).status == 204
 
 
-def test_of_an_app_that_may_not_be_seen_the_recorder_is_not_asked(recorded: Recorded) -> None:
+def test_the_recorder_gets_no_request_for_an_unreadable_app(recorded: Recorded) -> None:
     recorded.stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
     hidden = recorded.stage.call("GET", f"{recorded.app}/runs").error(404)["message"]
     unknown = recorded.stage.call("GET", f"/v1/apps/{UNKNOWN}/runs").error(404)["message"]
@@ -215,7 +215,7 @@ def test_of_an_app_that_may_not_be_seen_the_recorder_is_not_asked(recorded: Reco
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/7", "/v1/runs/..%2fapps", f"/v1/runs/{RUN}x/trace"])
-def test_what_is_no_id_is_unknown(recorded: Recorded, path: str) -> None:
+def test_an_invalid_id_is_unknown(recorded: Recorded, path: str) -> None:
     assert recorded.stage.call("GET", path).status == 404
     assert recorded.recorder.sent == []
 
@@ -258,7 +258,7 @@ def test_an_answer_that_the_recorder_breaks_off_is_none_that_is_whole(recorded: 
     assert recorded.stage.call("GET", f"{recorded.app}/runs").is_whole
 
 
-def test_an_answer_brings_no_header_of_the_recorders(recorded: Recorded) -> None:
+def test_a_response_has_no_header_of_the_recorder(recorded: Recorded) -> None:
     headers = {"Set-Cookie": "a=b", "X-Powered-By": "x", "Content-Type": "text/html", "Connection": "keep-alive", "Keep-Alive": "timeout=5"}
     recorded.recorder.on("GET", f"/v1/runs/{RUN}", Reply(body={"data": made.a_detail()}, headers=headers))
     answered = recorded.stage.call("GET", f"/v1/runs/{RUN}")
@@ -284,7 +284,7 @@ def test_an_error_that_has_not_the_contracts_shape_is_not_passed_on(recorded: Re
     assert "html" not in recorded.stage.call("GET", f"/v1/runs/{RUN}").error(503)["message"]
 
 
-def test_without_a_recorder_each_call_says_where_to_read_of_it() -> None:
+def test_without_a_recorder_each_call_names_the_page_about_it() -> None:
     with RestStage() as stage:
         app = f"/v1/apps/{stage.uid(APPS, 'chat')}"
         for path in (f"{app}/runs", f"{app}/runs.jsonl", f"{app}/metrics", f"{app}/recorder", f"/v1/runs/{RUN}"):
@@ -296,7 +296,7 @@ def test_without_a_recorder_each_call_says_where_to_read_of_it() -> None:
 # A recorder that is slow or away.
 
 
-def test_a_recorder_that_is_away_is_said_at_once() -> None:
+def test_an_unavailable_recorder_is_reported_at_once() -> None:
     with ScriptedServer(ScriptedRecorder()) as server:
         url = server.url
     with RestStage(recorder=url) as stage:
@@ -310,7 +310,7 @@ def test_a_recorder_that_is_cut_off_is_away(recorded: Recorded) -> None:
     assert recorded.stage.call("DELETE", f"/v1/runs/{RUN}").status == 503
 
 
-def test_a_slow_recorder_holds_up_nobody_who_asks_for_something_else(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_recorder_delays_no_other_call(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in ("ANSWERED_WITHIN", "SILENT_MOST"):
         monkeypatch.setattr(forwarding, limit, IN_TIME)
     monkeypatch.setattr(lanes, "WAIT_MOST", IN_TIME)
@@ -338,7 +338,7 @@ def test_a_slow_recorder_holds_up_nobody_who_asks_for_something_else(recorded: R
     assert set(stage.run(scenario())) == {200}
 
 
-def test_a_recorder_that_says_nothing_is_given_up(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_recorder_is_given_up(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarding, "SILENT_MOST", 0.2)
     ends = threading.Event()
 

@@ -29,7 +29,7 @@ def test_runtimes_newest_first(stage: RestStage) -> None:
     assert [each["version"] for each in stage.get("/v1/runtimes?include_deprecated=false&page_size=2&page=2")] == ["1.0.0"]
 
 
-def test_who_may_not_read_runtimes_is_told_the_role(stage: RestStage) -> None:
+def test_a_caller_who_may_not_read_runtimes_gets_the_name_of_the_role(stage: RestStage) -> None:
     stage.script.on("GET", RUNTIMES.path(), failure(403, "Forbidden", "anna may not list runtimes"))
     assert "anna may not list runtimes: ask for the role dynamiq-runtimes" in stage.call("GET", "/v1/runtimes").error(403)["message"]
     stage.script.on("GET", RUNTIMES.path(), failure(401, "Unauthorized"))

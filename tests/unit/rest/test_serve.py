@@ -130,7 +130,7 @@ def test_metrics_are_read_without_a_token_at_a_port_of_their_own_alone(tmp_path:
 
 
 @pytest.mark.usefixtures("signals")
-def test_a_port_of_metrics_that_is_taken_is_said_before_anything_is_served(tmp_path: Path) -> None:
+def test_a_used_port_of_metrics_is_an_error_before_anything_is_served(tmp_path: Path) -> None:
     file = tmp_path / "config"
     with ScriptedServer(_empty()) as server, socket.create_server(("127.0.0.1", 0)) as taken:
         file.write_text(json.dumps(kubeconfig(server)))

@@ -72,7 +72,7 @@ def test_triggers_are_listed_the_one_added_last_first(stage: RestStage) -> None:
     assert stage.get(f"{path}/{_id(stage, 'on').upper()}") == answer[-1]
 
 
-def test_what_kubectl_wrote_is_told_and_kept(stage: RestStage) -> None:
+def test_triggers_written_by_kubectl_are_returned_and_kept(stage: RestStage) -> None:
     odd = {"name": "odd", "runAt": "2126-11-25T08:00:00.123456789+05:30", "timezone": "Mars/Base"}
     ended = {"name": "ended", "schedule": "0 9 * * *", "expiresAt": EARLIER, "suspend": True}
     path = _app(stage, odd, ended)
@@ -286,7 +286,7 @@ def test_only_an_active_trigger_runs(stage: RestStage, fields: dict[str, Any]) -
     assert stage.created(JOBS) == []
 
 
-def test_who_may_not_create_jobs_runs_nothing(stage: RestStage) -> None:
+def test_a_caller_who_may_not_create_jobs_is_forbidden_to_run(stage: RestStage) -> None:
     path = _app(stage, _daily("on"))
     stage.script.on("POST", JOBS.path("demo"), failure(403, "Forbidden", "anna may not create jobs"))
     assert "may not create" in stage.call("POST", f"{path}/{_id(stage, 'on')}/run").error(403)["message"]

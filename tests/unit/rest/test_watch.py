@@ -47,7 +47,7 @@ async def begun(stream: Reading) -> None:
 # Events.
 
 
-def test_a_change_of_an_app_is_told_as_the_app_is_read(stage: RestStage) -> None:
+def test_an_event_of_an_app_has_the_shape_of_the_app(stage: RestStage) -> None:
     async def scenario() -> Any:
         async with reading(stage, watch(stage)) as stream:
             assert stream.status == 200
@@ -60,7 +60,7 @@ def test_a_change_of_an_app_is_told_as_the_app_is_read(stage: RestStage) -> None
     assert stage.run(scenario()) == ("app", stage.get(f"/v1/apps/{stage.uid(APPS, 'chat')}"))
 
 
-def test_a_change_of_a_row_is_told_as_the_history_has_it(stage: RestStage) -> None:
+def test_an_event_of_a_row_has_the_shape_of_the_history(stage: RestStage) -> None:
     async def scenario() -> Any:
         async with reading(stage, watch(stage)) as stream:
             await begun(stream)
@@ -86,7 +86,7 @@ def test_everything_is_read_with_the_callers_token(stage: RestStage) -> None:
     stage.run(scenario())
 
 
-def test_other_apps_are_not_told(stage: RestStage) -> None:
+def test_a_stream_has_no_event_of_other_apps(stage: RestStage) -> None:
     async def scenario() -> Any:
         async with reading(stage, watch(stage)) as stream:
             await begun(stream)
@@ -100,7 +100,7 @@ def test_other_apps_are_not_told(stage: RestStage) -> None:
     assert (kind, data["id"]) == ("app", stage.uid(APPS, "chat"))
 
 
-def test_a_row_that_is_gone_is_removed(stage: RestStage) -> None:
+def test_a_deleted_row_is_a_removed_event(stage: RestStage) -> None:
     uid = stage.uid(ROWS, "chat-a")
 
     async def scenario() -> Any:
@@ -145,7 +145,7 @@ def test_a_reader_who_is_too_far_behind_reads_everything_anew(stage: RestStage, 
 # At rest, and in between.
 
 
-def test_at_rest_nothing_is_asked(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_at_rest_sends_no_request(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "PING_EVERY", 0.02)
 
     async def scenario() -> None:
@@ -158,7 +158,7 @@ def test_at_rest_nothing_is_asked(stage: RestStage, monkeypatch: pytest.MonkeyPa
     stage.run(scenario())
 
 
-def test_pods_that_become_ready_are_told_while_a_row_is_rolled_out(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rollout_has_an_event_for_pods_that_become_ready(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "CHECK_EVERY", 0.02)
     monkeypatch.setattr(feed, "PING_EVERY", 0.1)
 
@@ -185,7 +185,7 @@ def test_pods_that_become_ready_are_told_while_a_row_is_rolled_out(stage: RestSt
     assert stage.run(scenario()) == [{"ready": 1, "wanted": 3, "serving": "v2"}, {"ready": 2, "wanted": 3, "serving": "v2"}]
 
 
-def test_what_the_api_server_does_not_answer_is_read_later(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_that_cannot_be_read_is_read_later(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "RETRY_FIRST", 0.01)
 
     async def scenario() -> Any:
@@ -206,7 +206,7 @@ def change_app_in_the_index_alone(stage: RestStage, made: Manifest, number: int)
 # Callers without the right, or who lost it.
 
 
-def test_who_may_not_read_an_app_gets_no_stream_of_it(stage: RestStage) -> None:
+def test_a_caller_who_may_not_read_an_app_gets_no_stream_of_it(stage: RestStage) -> None:
     assert stage.call("GET", f"/v1/apps/{UNKNOWN}/watch").error(404)["code"] == "not_found"
     path = watch(stage)
     assert stage.call("GET", path, token="nobody").error(401)["code"] == "unauthorized"
@@ -215,7 +215,7 @@ def test_who_may_not_read_an_app_gets_no_stream_of_it(stage: RestStage) -> None:
 
 
 @pytest.mark.parametrize(("status", "ends"), [(401, "expired"), (403, "deleted"), (404, "deleted")])
-def test_who_may_not_read_it_any_more_is_told_nothing_of_it(stage: RestStage, status: int, ends: str) -> None:
+def test_a_caller_who_loses_the_right_gets_no_further_event(stage: RestStage, status: int, ends: str) -> None:
     async def scenario() -> Any:
         async with reading(stage, watch(stage)) as stream:
             await begun(stream)
@@ -308,7 +308,7 @@ def test_a_read_that_hangs_does_not_hold_up_the_end(stage: RestStage) -> None:
         may_answer.set()
 
 
-def test_who_leaves_takes_nothing_of_the_process_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_stream_frees_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "STREAMS_EACH", 2)
 
     async def scenario() -> None:
@@ -341,7 +341,7 @@ def test_streams_take_no_slot_and_no_thread_of_requests(stage: RestStage) -> Non
 # A project.
 
 
-def test_the_apps_of_a_project_are_told(stage: RestStage) -> None:
+def test_a_stream_has_the_events_of_a_projects_apps(stage: RestStage) -> None:
     uid = stage.uid(APPS, "chat")
 
     async def scenario() -> list[Any]:
@@ -362,7 +362,7 @@ def test_the_apps_of_a_project_are_told(stage: RestStage) -> None:
     assert removed == ("removed", {"id": uid})
 
 
-def test_who_may_not_list_the_apps_of_a_project_gets_no_stream_of_it(stage: RestStage) -> None:
+def test_a_caller_who_may_not_list_the_apps_of_a_project_gets_no_stream_of_it(stage: RestStage) -> None:
     stage.script.on("GET", APPS.path("demo"), failure(403, "Forbidden"))
     for project in (stage.uid(NAMESPACES, "demo"), UNKNOWN):
         assert stage.call("GET", f"/v1/projects/{project}/watch").error(404)["code"] == "not_found"
@@ -386,7 +386,7 @@ def test_an_app_of_a_project_that_may_not_be_read_is_passed_over(stage: RestStag
 # Every project.
 
 
-def test_the_apps_of_every_project_are_told_to_whom_may_list_them(stage: RestStage) -> None:
+def test_a_stream_of_all_projects_has_the_events_of_listable_ones(stage: RestStage) -> None:
     async def scenario() -> list[Any]:
         async with reading(stage, "/v1/apps/watch") as stream:
             await begun(stream)
@@ -407,7 +407,7 @@ def test_the_apps_of_every_project_are_told_to_whom_may_list_them(stage: RestSta
     assert removed == ("removed", {"id": f"prod-{UNKNOWN}"})
 
 
-def test_a_project_whose_apps_may_not_be_listed_is_asked_about_once(stage: RestStage) -> None:
+def test_an_unlistable_project_costs_one_request(stage: RestStage) -> None:
     async def scenario() -> list[Any]:
         async with reading(stage, "/v1/apps/watch") as stream:
             await begun(stream)

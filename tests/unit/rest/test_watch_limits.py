@@ -84,7 +84,7 @@ async def all_reads_hang(stage: RestStage, hang: Hang) -> AsyncIterator[list[Rea
 
 
 @pytest.mark.parametrize("of", [APPS, NAMESPACES])
-def test_streams_that_do_not_open_hold_up_nobody_else(stage: RestStage, hang: Hang, of: ApiResource) -> None:
+def test_streams_that_do_not_open_delay_no_other_caller(stage: RestStage, hang: Hang, of: ApiResource) -> None:
     app, project = stage.uid(APPS, "chat"), stage.uid(NAMESPACES, "demo")
     opened = f"/v1/apps/{app}/watch" if of is APPS else f"/v1/projects/{project}/watch"
 
@@ -112,7 +112,7 @@ def test_a_stream_begins_at_once_though_all_reads_hang(stage: RestStage, hang: H
     stage.run(scenario())
 
 
-def test_who_leaves_keeps_the_share_of_reads_that_are_still_under_way(monkeypatch: pytest.MonkeyPatch, hang: Hang) -> None:
+def test_a_caller_who_leaves_keeps_the_share_of_unfinished_reads(monkeypatch: pytest.MonkeyPatch, hang: Hang) -> None:
     monkeypatch.setattr(streams, "STREAMS_EACH", 0)  # nothing waits: there is a thread, or there is none
 
     async def status(stage: RestStage) -> int:
@@ -136,7 +136,9 @@ def test_who_leaves_keeps_the_share_of_reads_that_are_still_under_way(monkeypatc
 
 
 @pytest.mark.parametrize("denied", [WORKLOADS.path("demo"), ROWS.path("demo", "chat-c")])
-def test_who_may_not_read_how_a_row_goes_on_is_not_polled_for(stage: RestStage, monkeypatch: pytest.MonkeyPatch, denied: str) -> None:
+def test_the_progress_of_a_row_is_not_polled_without_the_right_to_read_it(
+    stage: RestStage, monkeypatch: pytest.MonkeyPatch, denied: str
+) -> None:
     monkeypatch.setattr(feed, "CHECK_EVERY", 0.02)
     monkeypatch.setattr(feed, "PING_EVERY", 0.1)
     stage.put(row("chat-c", make.progressing(3, "v1")))

@@ -51,7 +51,7 @@ def test_workflows_are_listed_without_their_flows(stage: RestStage) -> None:
     )
 
 
-def test_who_may_not_list_everything_gets_the_workflows_of_the_namespaces_they_may(stage: RestStage) -> None:
+def test_a_caller_who_may_not_list_all_gets_the_workflows_of_readable_namespaces(stage: RestStage) -> None:
     stage.put(make.workflow_manifest(make.in_namespace("prod"), name="other"))
     stage.script.on("GET", WORKFLOWS.path(), failure(403, "Forbidden"))
     stage.script.on("GET", WORKFLOWS.path("prod"), failure(403, "Forbidden"))
@@ -64,7 +64,7 @@ def test_who_may_not_list_everything_gets_the_workflows_of_the_namespaces_they_m
     stage.call("GET", "/v1/workflows").error(401)
 
 
-def test_a_list_tells_the_newest_releases_of_the_namespaces_whose_releases_may_be_listed(stage: RestStage) -> None:
+def test_a_list_has_the_newest_releases_of_readable_namespaces(stage: RestStage) -> None:
     stage.put(make.version_manifest("v10"))
     stage.put(make.workflow_manifest(make.in_namespace("prod"), name="other"))
     stage.put(make.version_manifest("v1", make.in_namespace("prod"), workflow="other"))
@@ -133,7 +133,7 @@ def test_a_workflow_that_cannot_be(stage: RestStage, fields: dict[str, Any], sta
     assert stage.created(WORKFLOWS) == []
 
 
-def test_who_may_not_create_workflows(stage: RestStage) -> None:
+def test_a_caller_who_may_not_create_workflows_is_forbidden(stage: RestStage) -> None:
     stage.script.on("POST", WORKFLOWS.path("demo"), failure(403, "Forbidden", "anna may not create workflows"))
     assert "may not create" in stage.call("POST", "/v1/workflows", _new(stage)).error(403)["message"]
     stage.allow(lambda *_: False)
@@ -153,7 +153,7 @@ def test_a_workflow_that_was_made_is_found_at_once(stage: RestStage) -> None:
         ("nodes: [", None, "YAML"),
     ],
 )
-def test_what_kubectl_stored_is_told_as_json(stage: RestStage, stored: str, flow: Any, error: str | None) -> None:
+def test_a_flow_stored_by_kubectl_is_returned_as_json(stage: RestStage, stored: str, flow: Any, error: str | None) -> None:
     stage.put(make.workflow_manifest(make.with_spec(flow=stored, flowUI="no JSON")))
     answer = stage.get(_path(stage))
     assert (answer["flow"], answer["flow_ui"]) == (flow, "no JSON")
@@ -165,9 +165,7 @@ def test_what_kubectl_stored_is_told_as_json(stage: RestStage, stored: str, flow
     ("method", "more", "body"),
     [("GET", "", None), ("PUT", "", {"description": "x"}), ("PUT", "", {}), ("PUT", "", {"name": "x"}), ("POST", "/save", {"flow": FLOW})],
 )
-def test_what_may_not_be_seen_is_as_unknown_as_what_is_not_there(
-    stage: RestStage, reply: Answer, method: str, more: str, body: Any
-) -> None:
+def test_a_forbidden_workflow_is_as_unknown_as_a_missing_one(stage: RestStage, reply: Answer, method: str, more: str, body: Any) -> None:
     stage.script.on("GET", OBJECT, reply)
     stage.script.on("PATCH", OBJECT, reply if isinstance(reply, Reply) else failure(409, "Conflict", "another uid"))
     stage.call(method, _path(stage, more), body).error(404)
@@ -213,12 +211,12 @@ def test_a_layout_may_be_anything(stage: RestStage, layout: bytes) -> None:
 
 
 @pytest.mark.parametrize("odd", ["none", "\0", "\U0001f98a", "7" * 300])
-def test_what_is_no_id_is_unknown(stage: RestStage, odd: str) -> None:
+def test_an_invalid_id_is_unknown(stage: RestStage, odd: str) -> None:
     for path in (f"/v1/workflows/{odd}", f"/v1/apps/{odd}", f"/v1/apps/{stage.uid(APPS, 'chat')}/triggers/{odd}"):
         stage.call("GET", path).error(404)
 
 
-def test_who_may_read_and_not_save_is_forbidden(stage: RestStage) -> None:
+def test_a_caller_who_may_only_read_is_forbidden_to_save(stage: RestStage) -> None:
     stage.script.on("PATCH", OBJECT, failure(403, "Forbidden", "anna may not patch"))
     assert "may not patch" in stage.call("POST", _path(stage, "/save"), {"flow": FLOW}).error(403)["message"]
 
@@ -261,7 +259,7 @@ def test_the_draft_that_was_looked_at_is_released_as_it_is_stored(stage: RestSta
     ("confirmed", "field"),
     [({"draft": "0"}, "draft"), ({"before": "v1"}, "before"), ({"before": None}, "before"), ({"draft": None}, "draft")],
 )
-def test_what_was_not_looked_at_is_not_released(stage: RestStage, confirmed: dict[str, Any], field: str) -> None:
+def test_a_draft_that_changed_after_the_confirmation_is_not_released(stage: RestStage, confirmed: dict[str, Any], field: str) -> None:
     seen = stage.get(_path(stage))["object_version"]
     refused = stage.call("POST", _path(stage, "/release"), {"flow": FLOW, "confirmed": confirmed}).error(409)
     assert refused["details"] == {field: {"confirmed": confirmed[field], "now": {"draft": seen, "before": "v2"}[field]}}
@@ -332,7 +330,7 @@ def test_the_node_types_of_the_newest_runtime(stage: RestStage) -> None:
 
 
 @pytest.mark.parametrize(("reply", "says"), [(failure(403, "Forbidden"), "may not list"), (listed(), "no Runtime")])
-def test_where_no_runtime_can_be_seen_the_list_says_that_it_is_not_complete(stage: RestStage, reply: Answer, says: str) -> None:
+def test_without_a_readable_runtime_the_list_is_marked_incomplete(stage: RestStage, reply: Answer, says: str) -> None:
     stage.script.on("GET", RUNTIMES.path(), reply)
     answer = stage.call("GET", "/v1/agent-builder/nodes").json
     assert (answer["runtime"], answer["complete"]) == (None, False)

@@ -72,7 +72,7 @@ def test_a_port_that_is_taken_is_named_with_its_variable(tmp_path: Path) -> None
             assert line.startswith(f"dynamiq-runtime: it can't listen on port {port}, which {variable} chooses: ")
 
 
-def test_a_stop_waits_for_nobody_who_reads_figures(tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_readers_of_figures(tmp_path: Path) -> None:
     """A paused machine can hide it: the test then stops the server again."""
     eventually("it has stopped before a body is given up", lambda: _stop_with_readers(tmp_path) < BODY_WAITED_FOR)
 
@@ -127,7 +127,7 @@ def test_idleness_counts_from_readiness_and_only_a_call_ends_it(tmp_path: Path) 
         eventually("it is idle again", lambda: served.activity["idle_seconds"] > called["idle_seconds"])
 
 
-def test_what_runs_waits_or_streams_is_in_flight(tmp_path: Path) -> None:
+def test_running_waiting_and_streaming_calls_are_in_flight(tmp_path: Path) -> None:
     with (
         serving(tmp_path, WAITS, DYNAMIQ_MAX_CONCURRENT_RUNS="2") as served,
         ThreadPoolExecutor(3) as pool,

@@ -52,7 +52,7 @@ def was_ended(connection: socket.socket, sent: bytes) -> bool:
         return True
 
 
-def test_connections_without_a_call_take_nobody_elses(tmp_path: Path, opened: ExitStack) -> None:
+def test_idle_connections_take_no_other_callers_connection(tmp_path: Path, opened: ExitStack) -> None:
     with serving(tmp_path, ECHO) as served:
         of_gateway = connected(opened, served, "127.0.0.2")
         assert answers(of_gateway)

@@ -26,7 +26,7 @@ class Patient(Delivery):
 
 @pytest.mark.parametrize("status", [503, 429, 401])
 @pytest.mark.parametrize("said", ["0", "-5", "nan", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359", "soon", "inf"])
-def test_what_a_recorder_says_of_when_to_come_again_brings_nobody_back_at_once(status: int, said: str) -> None:
+def test_retry_after_of_a_recorder_never_leads_to_an_immediate_retry(status: int, said: str) -> None:
     with recording() as recorder:
         recorder.told = Told(status, {"Retry-After": said})
         delivery = Patient(recorder.url)

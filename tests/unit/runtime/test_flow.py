@@ -189,7 +189,7 @@ def test_variables_come_from_the_environment() -> None:
         ([{**output("in"), "error_handling": {"timeout_seconds": 3}}], "it uses `error_handling.timeout_seconds`"),
     ],
 )
-def test_what_can_not_be_run_is_refused_in_one_line(nodes: list[dict[str, Any]], line: str) -> None:
+def test_a_flow_that_cannot_run_is_refused_in_one_line(nodes: list[dict[str, Any]], line: str) -> None:
     assert line in refusal(json.dumps({"nodes": [INPUT, *nodes]}))
 
 

@@ -103,7 +103,7 @@ def _connected(served: Served) -> socket.socket:
     return socket.create_connection(("127.0.0.1", served.port), DEADLINE)
 
 
-def test_a_caller_cut_off_by_a_stop_is_told(tmp_path: Path) -> None:
+def test_a_caller_cut_off_by_a_stop_gets_503(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW, DYNAMIQ_DRAIN_SECONDS="0.2") as served, ThreadPoolExecutor(2) as pool:
         plain, stream = pool.submit(served.run, {"seconds": 60}), pool.submit(served.run, {"seconds": 60}, stream=True)
         eventually("two runs are under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 2)

@@ -52,7 +52,7 @@ def arrived(recorder: Recorder, number: int) -> bool:
     return any(attributes_of(span).get("dynamiq.run.seq") == number for post in recorder.posts[-1:] for span in post.spans)
 
 
-def test_of_too_many_runs_the_newest_are_kept_and_every_gap_is_counted() -> None:
+def test_the_newest_of_too_many_runs_are_kept_and_every_gap_is_counted() -> None:
     dropped: list[int] = []
     run = ended_run(0)
     run.report.nodes.clear()
@@ -96,7 +96,7 @@ def saying(number: int, text: str) -> Run:
 
 
 @pytest.mark.parametrize("text", ["x", "\N{GRINNING FACE}"])
-def test_what_callers_say_is_bounded_with_the_rest(text: str) -> None:
+def test_attributes_of_callers_count_towards_the_bound(text: str) -> None:
     """The bound counts bytes in memory, not characters."""
     queued: list[int] = []
     with recording() as recorder:

@@ -49,7 +49,7 @@ def shown(value: Any, redaction: Redaction) -> Any:
     return json.loads(excerpt.text)
 
 
-def test_content_leaves_where_it_is_asked_for_and_without_what_is_taken_out(tmp_path: Path) -> None:
+def test_recorded_content_is_sent_on_request_and_redacted(tmp_path: Path) -> None:
     with recording() as recorder, serving(tmp_path, FLOW, DYNAMIQ_RECORDER=recorder.url, DYNAMIQ_RUNS=json.dumps(ASKED)) as served:
         assert served.run(GIVEN).body == {"result": GIVEN["card"]}
         assert served.run(GIVEN | {"wrong": True}).body["error"]["message"].endswith("card 4111 1111 1111 1111")
@@ -68,7 +68,7 @@ def test_content_leaves_where_it_is_asked_for_and_without_what_is_taken_out(tmp_
 
 
 @pytest.mark.parametrize("asked", [None, {"content": False, "redact": {"fields": ["a"]}}, {"redact": {}}])
-def test_without_being_asked_for_no_content_leaves(tmp_path: Path, asked: dict[str, Any] | None) -> None:
+def test_no_content_is_sent_by_default(tmp_path: Path, asked: dict[str, Any] | None) -> None:
     variables = {"DYNAMIQ_RUNS": json.dumps(asked)} if asked else {}
     with recording() as recorder, serving(tmp_path, FLOW, DYNAMIQ_RECORDER=recorder.url, **variables) as served:
         served.run(GIVEN)
@@ -79,7 +79,7 @@ def test_without_being_asked_for_no_content_leaves(tmp_path: Path, asked: dict[s
     assert leaked(recorder) == []
 
 
-def test_a_value_is_cut_at_its_limit_and_says_so() -> None:
+def test_a_value_is_cut_at_its_limit_and_marked_so() -> None:
     excerpt = Content(Redaction()).of({"text": "ž" * VALUE_LIMIT})
     assert excerpt is not None
     assert excerpt.cut
@@ -143,7 +143,7 @@ def test_a_match_is_taken_out_wherever_it_stands_in_a_long_text(before: int) -> 
     assert shown([text], Redaction(patterns=[CARD])) == [text.replace("4111-1111-1111-1111", "[redacted]")]
 
 
-def test_what_a_cut_leaves_of_a_match_does_not_leave() -> None:
+def test_the_start_of_a_match_before_a_cut_is_not_sent() -> None:
     text = "x" * (VALUE_LIMIT - 10) + " 4111-1111-1111-1111"
     excerpt = Content(Redaction(patterns=[CARD])).of(text)
     assert excerpt is not None
@@ -204,9 +204,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("pattern", "said"), REFUSED)
-def test_where_a_pattern_cannot_be_used_no_content_leaves_and_the_pod_runs(
-    pattern: str, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_with_an_unusable_pattern_no_content_is_sent_and_the_pod_runs(pattern: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     runs = {"content": True, "redact": {"patterns": [CARD, pattern]}}
     assert from_environment({"DYNAMIQ_RUNS": json.dumps(runs)}).redaction is None
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())

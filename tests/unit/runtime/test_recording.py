@@ -68,7 +68,7 @@ def stopped(served: Served) -> None:
     assert served.process.wait(DEADLINE) == 0
 
 
-def test_a_run_is_recorded_with_its_nodes_and_no_word_of_its_input(tmp_path: Path, recorder: Recorder) -> None:
+def test_a_run_is_recorded_with_its_nodes_and_without_its_input(tmp_path: Path, recorder: Recorder) -> None:
     (tmp_path / "token").write_text("first-token\n")
     token = {"DYNAMIQ_RECORDER_TOKEN": str(tmp_path / "token")}
     with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **token, **APP) as served:
@@ -145,7 +145,7 @@ def _leave(served: Served, given: dict[str, Any]) -> None:
         assert b"X-Dynamiq-Run-Id: " in connection.recv(4096)
 
 
-def test_a_stream_says_its_runs_id_too_and_one_run_too_many_has_none(tmp_path: Path, recorder: Recorder) -> None:
+def test_a_stream_has_its_runs_id_too_and_a_refused_run_has_none(tmp_path: Path, recorder: Recorder) -> None:
     limits = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "0"}
     with serving(tmp_path, WAITS, DYNAMIQ_RECORDER=recorder.url, **limits) as served:
         answer = served.run({}, stream=True)
@@ -157,7 +157,7 @@ def test_a_stream_says_its_runs_id_too_and_one_run_too_many_has_none(tmp_path: P
     assert [record["dynamiq.run.id"] for record in recorder.records[:1]] == [answer.headers["X-Dynamiq-Run-Id"]]
 
 
-def test_what_a_caller_says_of_its_run_is_recorded_within_limits(tmp_path: Path, recorder: Recorder) -> None:
+def test_attributes_of_a_caller_are_recorded_within_limits(tmp_path: Path, recorder: Recorder) -> None:
     expected = {
         "X-Dynamiq-Session-Id": "s" * 300,
         "x-dynamiq-user-id": " ann ",
@@ -187,7 +187,7 @@ def test_what_a_caller_says_of_its_run_is_recorded_within_limits(tmp_path: Path,
     assert [line["trace_id"] for line in lines if line["message"] == "run"] == [run.trace_id.hex() for run in runs]
 
 
-def test_a_stop_sends_what_is_left_and_says_goodbye(tmp_path: Path, recorder: Recorder) -> None:
+def test_a_stop_sends_the_remaining_runs_and_the_end_of_the_process(tmp_path: Path, recorder: Recorder) -> None:
     with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
         for number in range(5):
             served.run({"n": number})
@@ -211,7 +211,7 @@ def test_a_run_that_a_stop_cut_off_is_recorded_before_the_goodbye(tmp_path: Path
     assert recorder.posts[-1].resource["dynamiq.instance.ended"]
 
 
-def test_a_pod_that_ran_nothing_says_goodbye_as_well(tmp_path: Path, recorder: Recorder) -> None:
+def test_a_pod_without_runs_sends_the_end_of_the_process_as_well(tmp_path: Path, recorder: Recorder) -> None:
     with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
         stopped(served)
     (post,) = recorder.posts
@@ -281,7 +281,7 @@ def test_a_run_that_is_too_large_for_the_recorder_comes_without_its_content(tmp_
     assert b'"dynamiq.run.id"' in bodies[0]
 
 
-def test_an_error_that_nobody_thought_of_ends_no_thread_and_loses_no_run(
+def test_an_unexpected_error_ends_no_thread_and_loses_no_run(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = from_environment({"DYNAMIQ_RECORDER": recorder.url})

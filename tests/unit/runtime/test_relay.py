@@ -50,7 +50,7 @@ def test_traces_go_on_to_the_recorder_with_the_pods_token(tmp_path: Path, keys: 
         assert served.activity["runs"] == {"succeeded": 0, "failed": 0, "refused": 2}
 
 
-def test_of_a_public_app_nobody_sends_runs(tmp_path: Path) -> None:
+def test_runs_of_a_public_app_cannot_be_sent(tmp_path: Path) -> None:
     """Callers of a public App show no key: anybody could send traces."""
     with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
         answer = sent(served)
@@ -58,7 +58,7 @@ def test_of_a_public_app_nobody_sends_runs(tmp_path: Path) -> None:
         assert served.run({"n": 1}).status == 200
 
 
-def test_what_the_recorder_answers_is_passed_on_but_for_what_it_thinks_of_the_pod(tmp_path: Path, keys: dict[str, str]) -> None:
+def test_responses_of_the_recorder_are_forwarded_but_for_errors_about_the_pod(tmp_path: Path, keys: dict[str, str]) -> None:
     with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served:
         recorder.told = Told(429, {"Retry-After": "7"})
         answer = sent(served)
@@ -71,7 +71,7 @@ def test_what_the_recorder_answers_is_passed_on_but_for_what_it_thinks_of_the_po
         assert served.activity["runs"] == {"succeeded": 0, "failed": 0, "refused": 0}
 
 
-def test_a_recorder_that_is_not_there_is_said_at_once(tmp_path: Path, keys: dict[str, str]) -> None:
+def test_a_missing_recorder_is_reported_at_once(tmp_path: Path, keys: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=f"http://127.0.0.1:{taken.getsockname()[1]}", **keys) as served:
@@ -112,7 +112,7 @@ def unfinished(served: Served, senders: int, missing: int, length: int) -> Itera
         yield
 
 
-def test_callers_whose_bodies_come_slowly_are_in_nobodys_way(tmp_path: Path, keys: dict[str, str]) -> None:
+def test_callers_with_slow_bodies_block_no_other(tmp_path: Path, keys: dict[str, str]) -> None:
     with (
         recording() as recorder,
         serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served,

@@ -198,7 +198,7 @@ def test_a_stop_loses_no_call_of_callers_who_keep_their_connections(tmp_path: Pa
         assert served.process.wait(DEADLINE) == 0
 
 
-def test_a_stop_waits_for_no_connection_that_nobody_uses(tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_unused_connections(tmp_path: Path) -> None:
     with serving(tmp_path, ECHO) as served, socket.create_connection(("127.0.0.1", served.port), DEADLINE) as unused:
         served.terminate()
         assert unused.recv(1) == b""
@@ -227,7 +227,7 @@ def test_inputs_and_outputs_stay_out_of_the_log(echo: Served) -> None:
     assert all(json.loads(line)["time"] for line in echo.log.read_text().splitlines())
 
 
-def test_a_start_that_is_refused_says_why_in_one_line_and_to_the_kubelet(tmp_path: Path) -> None:
+def test_a_refused_start_has_its_cause_in_one_line_and_for_the_kubelet(tmp_path: Path) -> None:
     (tmp_path / "termination-log").touch()
     flow = json.dumps({"nodes": [{"id": "llm", "type": "dynamiq.nodes.llms.OpenAI"}]})
     expected = 'node "llm" has type dynamiq.nodes.llms.OpenAI, which engine "tiny" does not run (it runs Input, Python, Output)'

@@ -14,7 +14,7 @@ TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 FAILING = a_flow("def run(d):\n    if d['secret']:\n        raise ValueError(d['secret'])\n    return 1\n")
 
 
-def test_a_run_is_a_span_with_one_for_each_node_and_no_word_of_its_input(tmp_path: Path) -> None:
+def test_a_run_is_a_span_with_one_for_each_node_and_without_its_input(tmp_path: Path) -> None:
     with collecting() as (collector, endpoint):
         version = {"DYNAMIQ_APP": "hello", "DYNAMIQ_APP_ID": "uid-1", "DYNAMIQ_WORKFLOW_VERSION": "v3"}
         with serving(tmp_path, FAILING, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **version) as served:

@@ -64,7 +64,7 @@ def keys(folder: Path, **contents: str) -> str:
     return str(made)
 
 
-def test_it_calls_the_app_with_the_input_and_says_which_flow_answered(tmp_path: Path) -> None:
+def test_a_trigger_calls_the_app_with_its_input_and_names_the_flow(tmp_path: Path) -> None:
     with serving(tmp_path, ECHO, DYNAMIQ_FLOW_HASH=HASH) as served:
         done = triggered(
             tmp_path, f"http://127.0.0.1:{served.port}/", DYNAMIQ_TRIGGER_INPUT_1='{"quest', DYNAMIQ_TRIGGER_INPUT_2='ion": "?"}'
@@ -138,7 +138,7 @@ def test_a_private_app_without_keys_is_not_called(tmp_path: Path) -> None:
     assert heard.bodies == []
 
 
-def test_an_error_is_said_by_its_status_and_word_alone(tmp_path: Path) -> None:
+def test_an_error_is_reported_by_status_and_code_only(tmp_path: Path) -> None:
     with serving(tmp_path, a_flow("def run(inputs):\n    raise ValueError('the secret of ' + inputs['who'])\n")) as served:
         done = triggered(tmp_path, f"http://127.0.0.1:{served.port}/", DYNAMIQ_TRIGGER_INPUT_1='{"who": "anna"}')
     assert done.code == 1
@@ -146,7 +146,7 @@ def test_an_error_is_said_by_its_status_and_word_alone(tmp_path: Path) -> None:
     assert "secret" not in done.printed
 
 
-def test_it_waits_for_an_app_that_nobody_serves_yet(tmp_path: Path) -> None:
+def test_a_trigger_waits_for_an_app_without_pods(tmp_path: Path) -> None:
     port = free_port()
     process = started(tmp_path, f"http://127.0.0.1:{port}/")
     time.sleep(1.5)  # nothing is waited for: that it goes on trying is the test
@@ -156,7 +156,7 @@ def test_it_waits_for_an_app_that_nobody_serves_yet(tmp_path: Path) -> None:
     assert len(heard.bodies) == 1
 
 
-def test_told_to_end_it_ends_where_nothing_was_sent_and_else_waits_for_the_answer(tmp_path: Path) -> None:
+def test_a_signal_ends_a_trigger_before_its_request_and_waits_for_the_response_after_it(tmp_path: Path) -> None:
     port = free_port()
     process = started(tmp_path, f"http://127.0.0.1:{port}/")
     eventually("it handles SIGTERM", lambda: _handles(process, signal.SIGTERM))
@@ -178,7 +178,7 @@ def _handles(process: ForkedProcess, number: signal.Signals) -> bool:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-app.invalid"])
-def test_it_gives_up_where_nobody_ever_serves(tmp_path: Path, host: str) -> None:
+def test_a_trigger_gives_up_if_no_pod_ever_serves(tmp_path: Path, host: str) -> None:
     port = free_port()
     done = triggered(tmp_path, f"http://{host}:{port}/", "--connect-for=0.2")
     assert done.code == 1
@@ -186,7 +186,7 @@ def test_it_gives_up_where_nobody_ever_serves(tmp_path: Path, host: str) -> None
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}"], ids=["no answer", "half an answer"])
-def test_what_may_have_been_sent_is_never_sent_again(tmp_path: Path, answer: bytes) -> None:
+def test_a_request_that_may_have_been_sent_is_never_sent_again(tmp_path: Path, answer: bytes) -> None:
     with listening(answer=answer) as heard:
         done = triggered(tmp_path, heard.url)
         assert done.code == 1
@@ -202,7 +202,7 @@ def test_an_app_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
     assert heard.connections == 1
 
 
-def test_after_its_time_it_calls_nobody(tmp_path: Path) -> None:
+def test_a_trigger_sends_no_request_after_its_deadline(tmp_path: Path) -> None:
     passed = (datetime.now(UTC) - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     with listening() as heard:
         done = triggered(tmp_path, heard.url, f"--not-after={passed}")

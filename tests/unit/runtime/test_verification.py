@@ -51,7 +51,7 @@ def test_its_key_is_taken_as_long_as_the_annotation_is_there(tmp_path: Path, pri
         assert served.run({"n": 1}, key=KEY).status == (403 if private else 200)
 
 
-def test_what_it_runs_counts_in_no_figure(tmp_path: Path) -> None:
+def test_runs_of_a_smoke_test_count_in_no_figure(tmp_path: Path) -> None:
     with a_pod(tmp_path) as (served, info):
         swap(info, {"annotations": ZONE + NOTE})
         eventually("it knows the key", lambda: knows(served))

@@ -40,7 +40,7 @@ async def come(*parts: int, pace: BodyPace = LEISURELY, ends: bool = False, paus
         ({"content-length": "12", "transfer-encoding": "chunked"}, None),
     ],
 )
-def test_a_request_announces_so_many_bytes_or_nobody_knows_how_many(headers: dict[str, str], size: int | None) -> None:
+def test_a_request_announces_its_size_or_it_is_unknown(headers: dict[str, str], size: int | None) -> None:
     assert announced(Headers(headers)) == size
 
 

@@ -151,7 +151,7 @@ def test_a_body_is_no_header() -> None:
 CHUNKED = b"POST %s HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def test_what_is_beside_a_body_has_the_limit_of_headers() -> None:
+def test_trailers_and_extensions_of_chunks_have_the_limit_of_headers() -> None:
     trailers = (b"0\r\n" + b"X: a\r\n" * 2000, b"0\r\nX: " + b"a" * 9000, b"1\r\na\r\n0\r\nX: " + b"a" * 9000)
     of_a_chunk = b"1;" + b"a" * 9000
     with serving(App(), head_bytes=4096) as port:
@@ -205,7 +205,7 @@ def test_a_slow_trickle_does_not_keep_a_connection() -> None:
         assert _error(answer, 408)
 
 
-def test_where_an_address_has_too_many_connections_those_that_only_wait_make_place() -> None:
+def test_idle_connections_of_an_address_with_too_many_are_closed_first() -> None:
     with serving(App(), address=3) as port, contextlib.ExitStack() as stack:
         good = stack.enter_context(_connect(port))
         assert _ask(good).startswith(ANSWERED)
@@ -253,7 +253,7 @@ def test_a_stream_is_not_counted_among_those_that_make_place() -> None:
             assert _rest(connection).endswith(b"event: ending\ndata: {}\n\n\r\n0\r\n\r\n"), "its connection is closed after it"
 
 
-def test_of_all_addresses_the_one_with_the_most_makes_place() -> None:
+def test_the_address_with_the_most_connections_loses_one() -> None:
     with serving(App(), total=4) as port, contextlib.ExitStack() as stack:
         one = stack.enter_context(_connect(port, source="127.0.0.2"))
         many = [stack.enter_context(_connect(port)) for _ in range(3)]
@@ -283,14 +283,14 @@ def test_requests_sent_ahead_of_their_answers_are_counted() -> None:
         assert len(_rest(connection)) < len(GET * 1000), "most were never served"
 
 
-def test_who_does_not_take_an_answer_is_not_waited_for() -> None:
+def test_a_caller_who_does_not_read_the_response_is_cut_off() -> None:
     with serving(App(), taken_within=0.2) as port, _connect(port) as connection:
         connection.sendall(b"GET /much HTTP/1.1\r\nHost: here\r\n\r\n")
         eventually("the connection is closed", lambda: _is_reset(connection))
         assert len(_rest(connection)) < 64 * 1024 * 1024
 
 
-def test_answers_that_nobody_takes_have_a_limit_of_all_together() -> None:
+def test_unread_responses_have_a_common_limit() -> None:
     much = b"GET /much HTTP/1.1\r\nHost: here\r\n\r\n"
     with serving(App(), taken_within=FOREVER, untaken=150 * 1024 * 1024) as port, contextlib.ExitStack() as stack:
         other = stack.enter_context(_connect(port, source="127.0.0.2"))
@@ -333,7 +333,7 @@ def _is_reset(connection: socket.socket) -> bool:
         b"\x16\x03\x01\x02\x00\x01\x00",
     ],
 )
-def test_what_two_servers_would_read_differently_is_no_request(request_: bytes) -> None:
+def test_an_ambiguous_request_is_refused(request_: bytes) -> None:
     with serving(App()) as port, _connect(port) as connection:
         assert _error(_ask(connection, request_), 400)
 

@@ -30,7 +30,7 @@ async def _use(lane: Lane, caller: str, order: list[str]) -> None:
         await asyncio.sleep(0)
 
 
-def test_who_has_the_most_under_way_waits_for_the_others() -> None:
+def test_the_caller_with_the_most_requests_waits_for_the_others() -> None:
     async def scenario() -> list[str]:
         lane, order = Lane(total=2, each=2, waiting=8), list[str]()
         async with held(lane, "busy", "busy"):
@@ -44,7 +44,7 @@ def test_who_has_the_most_under_way_waits_for_the_others() -> None:
     assert {"other", "third"} <= set(order[:4]), "they are not behind all that came before them"
 
 
-def test_a_caller_has_a_share_and_is_told_when_it_is_used_up() -> None:
+def test_a_caller_has_a_share_and_gets_429_beyond_it() -> None:
     async def scenario() -> None:
         lane = Lane(total=8, each=2, waiting=1, patience=0.01)
         async with held(lane, "busy", "busy"):
@@ -61,7 +61,7 @@ def test_a_caller_has_a_share_and_is_told_when_it_is_used_up() -> None:
     asyncio.run(scenario())
 
 
-def test_where_all_is_in_use_a_caller_is_told_that_it_is_not_their_fault() -> None:
+def test_a_caller_gets_503_if_all_slots_are_used() -> None:
     async def scenario() -> HttpProblem:
         lane = Lane(total=1, each=1, waiting=1, patience=0.01)
         async with held(lane, "busy"):
@@ -72,7 +72,7 @@ def test_where_all_is_in_use_a_caller_is_told_that_it_is_not_their_fault() -> No
     assert asyncio.run(scenario()).status == 503
 
 
-def test_who_goes_away_while_waiting_takes_no_slot_along() -> None:
+def test_a_waiting_caller_who_leaves_keeps_no_slot() -> None:
     async def scenario() -> None:
         lane = Lane(total=1, each=1, waiting=4)
         async with held(lane, "busy"):

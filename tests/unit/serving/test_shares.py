@@ -30,7 +30,7 @@ def test_an_app_gets_half_of_what_the_others_of_its_namespace_leave() -> None:
         assert taken(stack, shares, "b", "one") == 14  # half of half of 56
 
 
-def test_what_was_given_back_is_there_again() -> None:
+def test_a_returned_share_is_available_again() -> None:
     shares = Shares(8)
     for _ in range(3):
         with ExitStack() as stack:
@@ -39,7 +39,7 @@ def test_what_was_given_back_is_there_again() -> None:
         assert taken(stack, shares, "b", by=3) == 3
 
 
-def test_who_needs_nothing_more_goes_on_when_others_come_later() -> None:
+def test_a_caller_who_needs_nothing_more_is_not_limited_by_later_ones() -> None:
     shares = Shares(100)
     with shares.lease("a") as take, ExitStack() as stack:
         assert take(50)

@@ -84,7 +84,7 @@ async def test_a_review_that_fails_decides_nothing() -> None:
         assert len(reviews.sent) == count
 
 
-async def test_tokens_that_nobody_knows_are_few_at_a_time_and_do_not_delay_those_that_were_valid() -> None:
+async def test_few_unknown_tokens_are_reviewed_at_once_and_known_ones_are_not_delayed() -> None:
     reviews = Reviewed()
     await reviews.user("ada")
     reviews.now += 60

@@ -51,7 +51,7 @@ def test_the_newest_is_first() -> None:
     assert [each.sequence for each in newest_first(made)] == [10, 2, 1]
 
 
-def test_as_data_every_field_is_there_and_no_state_is() -> None:
+def test_data_of_a_change_have_every_field_and_no_state() -> None:
     made = given.app_change_manifest(
         given.with_spec(
             by=None, byVerified=None, after=None, reason="Changed", changes=[{"field": "hostname", "change": "Added", "to": "a.test"}]

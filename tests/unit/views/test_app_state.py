@@ -44,7 +44,7 @@ def test_from_nothing_to_live() -> None:
     assert "v1" in (_state(world).message or "")
 
 
-def test_a_row_that_waits_is_pending_and_says_for_what() -> None:
+def test_a_waiting_row_is_pending_with_its_requirement() -> None:
     world = serving("v1")
     world.deploy("b", "v9")
     world.settle()
@@ -62,7 +62,7 @@ def test_a_first_row_that_failed_leaves_nothing_live() -> None:
     assert _word_and_reason(world) == ("Failed", "DeployFailed")
 
 
-def test_where_an_older_row_serves_a_failed_one_is_no_failure() -> None:
+def test_a_failed_row_beside_a_serving_one_is_no_failure_of_the_app() -> None:
     world = serving("v1")
     world.deploy("b", "v2")
     world.settle()
@@ -73,7 +73,7 @@ def test_where_an_older_row_serves_a_failed_one_is_no_failure() -> None:
     assert _word_and_reason(world) == ("Live", "Serving")
 
 
-def test_what_is_live_and_not_as_it_should_be_is_degraded() -> None:
+def test_a_live_app_that_is_not_ready_is_degraded() -> None:
     world = serving("v1")
     for pod in world.pods:
         pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
@@ -86,7 +86,7 @@ def test_what_is_live_and_not_as_it_should_be_is_degraded() -> None:
     assert _word_and_reason(world) == ("Degraded", "NoPodReady")
 
 
-def test_an_app_that_sleeps_is_told_so() -> None:
+def test_an_app_that_sleeps_is_asleep() -> None:
     """The reason is the operator's: `test_sleep` of the views compares the two."""
     ready = {"type": "Ready", "status": "True", "reason": "Asleep", "message": "v1 is live; it is asleep: the next call wakes it"}
     app = given.app_manifest(given.with_status(conditions=[ready], live={"row": "a"}))
@@ -100,12 +100,12 @@ def test_an_outcome_decides_before_the_phase_does() -> None:
 
 
 @pytest.mark.parametrize("status", [None, {}, {"conditions": None}, {"conditions": [{"type": "Ready"}], "live": {"row": "a"}}])
-def test_a_status_of_another_version_is_told_as_far_as_it_can_be(status: Manifest | None) -> None:
+def test_a_status_of_another_version_is_read_as_far_as_possible(status: Manifest | None) -> None:
     app = {**given.app_manifest(), **({"status": status} if status is not None else {})}
     assert app_state(app, None).state.value == ("Degraded" if status and "live" in status else "NotDeployed")
 
 
-def test_what_git_asks_is_live_where_its_own_row_is() -> None:
+def test_the_deploy_of_git_is_live_if_its_own_row_is() -> None:
     deploy = {"workflowVersion": "v2", "message": "why"}
     app = given.app_manifest(given.with_deploy(**deploy, changedBy="anna"))
     of_git = given.row_manifest("a", given.live(1, "v2", source="App"), given.asking(**deploy))

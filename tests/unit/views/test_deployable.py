@@ -25,7 +25,7 @@ FROZEN = {"reason": "Frozen", "message": "weekend until Monday", "appliesTo": ["
 REJECTED = Rejection.of(given.manifest(REJECTION, "no", {"workflowHash": given.flow_hash("v1"), "reason": "loses invoices", "by": "anna"}))
 
 
-def test_a_row_that_went_live_and_lacks_nothing_can_be_brought_back() -> None:
+def test_a_complete_row_that_went_live_is_deployable() -> None:
     found = deployable(OLD, WITH_KEY)
     assert (found.ok, found.reasons, found.in_words) == (True, (), "yes")
     assert deployable(OLD, WITH_KEY, warm=True).in_words == "yes, warm"
@@ -42,7 +42,7 @@ def test_a_row_that_went_live_and_lacks_nothing_can_be_brought_back() -> None:
         (given.a_row("chat-c", given.progressing(3, "v3")), "row chat-c has not ended yet: only a row that went live can be restored"),
     ],
 )
-def test_a_row_that_never_went_live_says_so_and_nothing_else(row: Row, why: str) -> None:
+def test_a_row_that_never_went_live_has_only_that_reason(row: Row, why: str) -> None:
     assert deployable(row, replace(STOCK, flows=frozenset(), rejected=None)).reasons == (why,)
 
 
@@ -59,7 +59,7 @@ def test_every_obstacle_is_a_sentence() -> None:
     assert found.in_words.startswith("no: the flow of row chat-a")
 
 
-def test_what_may_not_be_read_is_unknown_and_not_missing() -> None:
+def test_an_unreadable_requirement_is_unknown_and_not_missing() -> None:
     found = deployable(OLD, replace(WITH_KEY, flows=None, rejected=None, named={}))
     assert found.ok is None
     assert found.reasons == (
@@ -71,7 +71,7 @@ def test_what_may_not_be_read_is_unknown_and_not_missing() -> None:
     assert known.ok is False, "what is known to be missing is no question any more"
 
 
-def test_what_runs_already_needs_no_key_and_is_not_rejected() -> None:
+def test_the_live_version_needs_no_key_and_no_rejection_counts() -> None:
     """The live row's pods exist: nothing refuses scaling it."""
     again = given.a_row("chat-c", given.superseded(3, "v2"))
     stock = replace(WITH_KEY, named={MODEL: None}, rejected={given.flow_hash("v2"): REJECTED})
@@ -79,7 +79,7 @@ def test_what_runs_already_needs_no_key_and_is_not_rejected() -> None:
     assert deployable(OLD, stock).ok is False
 
 
-def test_what_its_rollback_would_wait_for() -> None:
+def test_a_deployable_row_has_the_guards_of_its_rollback() -> None:
     app = given.an_app(given.with_status(guards=[APPROVAL, FROZEN]))
     found = deployable(OLD, replace(STOCK, app=app))
     assert found.ok is True

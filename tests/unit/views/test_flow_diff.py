@@ -46,7 +46,7 @@ def test_a_diff_makes_one_flow_of_the_other(seed: int) -> None:
         assert _applied(before, diff) == after
 
 
-def test_a_small_change_of_a_large_flow_is_told_as_one() -> None:
+def test_a_small_change_of_a_large_flow_is_a_small_diff() -> None:
     lines = [f"line {number}" for number in range(50_000)]
     changed = [*lines[:100], "new", *lines[100:40_000], *lines[40_001:]]
     diff = flow_diff("\n".join(lines), "\n".join(changed), "v1", "v2")

@@ -38,7 +38,7 @@ def test_rows_are_newest_first_and_those_without_a_sequence_newer_still() -> Non
     assert [each["metadata"]["name"] for each in newest_first(rows)] == [each.name for each in history(rows)]
 
 
-def test_a_row_that_no_operator_has_seen_is_what_was_asked() -> None:
+def test_a_row_without_pins_has_the_fields_of_its_request() -> None:
     made = given.row_manifest("chat-a", given.asking(workflowVersion="v3", config={"type": "serverless"}, createdBy="anna"))
     seen = HistoryRow.of(made)
     assert (seen.version, seen.config, seen.created_by, seen.status) == ("v3", {"type": "serverless"}, "anna", "Pending")
@@ -61,7 +61,7 @@ def test_a_row_that_no_operator_has_seen_is_what_was_asked() -> None:
         (row("a"), None),
     ],
 )  # fmt: skip
-def test_where_a_row_came_from(made: Manifest, said: str | None) -> None:
+def test_a_row_has_its_provenance(made: Manifest, said: str | None) -> None:
     assert HistoryRow.of(made).provenance == said
 
 
@@ -73,7 +73,7 @@ def test_where_a_row_came_from(made: Manifest, said: str | None) -> None:
         (row("a", given.progressing(1)), None),
     ],
 )
-def test_how_long_a_deploy_took(made: Manifest, seconds: float | None) -> None:
+def test_a_row_has_the_duration_of_its_deploy(made: Manifest, seconds: float | None) -> None:
     """A clock that was set back must not end a deploy before its start."""
     assert HistoryRow.of(made).duration == seconds
 
@@ -175,7 +175,7 @@ def test_every_path_of_a_column_is_where_its_value_is() -> None:
             assert at_path(made, each.path) == data[each.json_name] is not None, each.key
 
 
-def test_the_status_says_how_a_row_ended_where_its_phase_does_not() -> None:
+def test_the_shown_status_has_the_ending_that_the_phase_lacks() -> None:
     rows = [
         row("chat-a", given.superseded(1)),
         row("chat-b", given.superseded(2, "v2")),

@@ -51,7 +51,7 @@ HISTORY = [
         (50, 5, 6),
     ],
 )
-def test_what_was_live_and_what_was_being_rolled_out(minutes: float, live: int | None, rolling_out: int | None) -> None:
+def test_a_moment_has_its_live_row_and_the_row_in_rollout(minutes: float, live: int | None, rolling_out: int | None) -> None:
     found = live_at(HISTORY, at(minutes))
     assert found.unknown is None
     assert (found.row and found.row.row.sequence, found.rolling_out and found.rolling_out.row.sequence) == (live, rolling_out)
@@ -70,7 +70,7 @@ def test_a_row_was_live_until_the_next_one_was() -> None:
     assert live_at(HISTORY, at(60)).says == f"v5 (#5, chat-5) was live, from {at(33)} and still is"
 
 
-def test_of_two_that_went_live_within_a_second_the_newer_one_counts() -> None:
+def test_the_newer_of_two_rows_that_went_live_within_a_second_counts() -> None:
     """Scaling completes at once."""
     found = live_at([row(1, "Succeeded", 0, 1), row(2, "Succeeded", 1, 1)], at(1))
     assert found.row is not None
@@ -89,7 +89,7 @@ def test_before_the_first_row_nothing_was_live() -> None:
     assert live_at([given.stored(given.row_manifest("chat-0", given.never_deployed(1)))], at(0)) == LiveAt(at(0), None, None)
 
 
-def test_what_retention_has_let_go_is_not_known() -> None:
+def test_the_live_row_before_the_retention_is_unknown() -> None:
     kept = HISTORY[2:]
     found = live_at(kept, at(12))
     assert found.row is None
@@ -112,7 +112,7 @@ def test_a_row_that_waited_was_rolled_out_from_its_release_on() -> None:
     assert live_at([*rows, never], at(20.5)).rolling_out is None
 
 
-def test_as_data_it_has_the_row_whole() -> None:
+def test_data_of_a_moment_have_the_whole_row() -> None:
     data = as_data(live_at(HISTORY, at(12)))
     assert (data["time"], data["known"], data["rollingOut"]["version"]) == (at(12), True, "v2")
     assert data["row"]["flowHash"] == given.flow_hash("v1")

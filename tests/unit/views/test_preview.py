@@ -16,7 +16,7 @@ THEN = Side("v2", "sha256:2", "1.1.0", "tiny-1.1.0", "image:2", given.CONFIG)
 PREVIEW = Preview("demo", "chat", NOW, THEN, ("--- v1", "+++ v2", "@@ -1 +1 @@"), restarts=True, no_op=False, row={})
 
 
-def test_each_part_says_from_what_to_what() -> None:
+def test_each_part_has_its_former_and_its_new_value() -> None:
     assert PREVIEW.lines() == [
         "chat in demo",
         "  version  v1 (#1) → v2",
@@ -46,7 +46,7 @@ def test_each_part_says_from_what_to_what() -> None:
         ),
     ],
 )
-def test_what_comes_of_it(seen: Preview, said: list[str]) -> None:
+def test_a_preview_has_the_consequences(seen: Preview, said: list[str]) -> None:
     assert replace(seen, flow_diff=()).lines()[5:] == said
 
 
@@ -61,7 +61,7 @@ def test_what_comes_of_it(seen: Preview, said: list[str]) -> None:
         (None, "  its pods start beside those that serve, unless a standby is ready; when all are ready, calls move to them at once"),
     ],
 )
-def test_under_switch_it_says_whether_pods_are_warm(warm: tuple[int, int] | None, said: str) -> None:
+def test_under_switch_a_preview_shows_if_a_standby_is_ready(warm: tuple[int, int] | None, said: str) -> None:
     seen = replace(PREVIEW, switches=True, warm=warm)
     assert replace(seen, flow_diff=()).lines()[5:] == [said]
     data = seen.as_json()
@@ -83,7 +83,7 @@ SLEEPS = {"type": "serverless", "idleSeconds": 60, "maxReplicas": 3, "holdSecond
         (None, given.CONFIG, "(nothing) → server", []),
     ],
 )
-def test_the_type_is_said_and_whether_the_app_sleeps(before: Manifest | None, after: Manifest, types: str, said: list[str]) -> None:
+def test_a_preview_shows_the_type_and_if_the_app_will_sleep(before: Manifest | None, after: Manifest, types: str, said: list[str]) -> None:
     now = replace(NOW, config=before) if before is not None else None
     seen = replace(PREVIEW, now=now, then=replace(THEN, config=after), restarts=False, flow_diff=())
     assert seen.lines()[3] == f"  type     {types}"
@@ -96,12 +96,12 @@ def test_an_app_that_is_asleep_is_woken() -> None:
     assert "asleep" not in "".join(replace(seen, no_op=True).lines())
 
 
-def test_two_runtimes_of_one_version_are_told_apart() -> None:
+def test_two_runtimes_of_one_version_are_distinguished() -> None:
     again = replace(PREVIEW, then=replace(THEN, runtime="1.0.0"))
     assert again.lines()[2] == "  runtime  1.0.0 (tiny-1.0.0, image:1) → 1.0.0 (tiny-1.1.0, image:2)"
 
 
-def test_what_each_pod_gets_is_said() -> None:
+def test_a_preview_shows_the_compute_of_each_pod() -> None:
     most = {**given.CONFIG, "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2", "memory": "1Gi"}}}
     assert (
         "  compute  100m CPU and 256Mi memory → 1 CPU, at most 2 CPU and 1Gi memory"
@@ -123,7 +123,7 @@ def test_before_the_first_deploy_there_is_nothing() -> None:
     assert replace(PREVIEW, now=None).as_json()["from"] is None
 
 
-def test_as_data() -> None:
+def test_data_of_a_preview_have_every_field() -> None:
     assert PREVIEW.as_json() == {
         "namespace": "demo",
         "app": "chat",
@@ -167,7 +167,7 @@ def test_as_data() -> None:
     }
 
 
-def test_a_thing_that_stays_is_said_once() -> None:
+def test_an_unchanged_value_is_shown_once() -> None:
     assert change("runtime", "1.0.0", "1.0.0") == "  runtime  1.0.0"
 
 

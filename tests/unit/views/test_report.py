@@ -63,7 +63,7 @@ def test_a_deploy_is_of_the_time_in_which_it_began(since: float | None, until: f
     assert [each.row.sequence for each in found.rows] == sequences
 
 
-def test_a_row_that_was_reverted_says_so() -> None:
+def test_a_reverted_row_is_marked_so() -> None:
     back = names.revert_row(given.NAME, "chat-c")
     rows = a_chain(
         begun("chat-b", 0, given.superseded(1, "v1")),
@@ -73,7 +73,7 @@ def test_a_row_that_was_reverted_says_so() -> None:
     assert [each["ending"] for each in as_data(report(*reversed(rows)))["deploys"]] == [None, "Reverted", None]
 
 
-def test_a_row_says_who_what_and_how_it_ended() -> None:
+def test_a_row_has_author_version_and_ending() -> None:
     first, second, third = as_data(report(*history()))["deploys"]
     assert (first["createdBy"], first["result"], first["liveFrom"], first["liveUntil"]) == ("anna", "Succeeded", at(1), at(21))
     assert (second["result"], second["reason"], second["liveFrom"], second["liveUntil"]) == ("Failed", "no pod became Ready", None, None)
@@ -81,7 +81,7 @@ def test_a_row_says_who_what_and_how_it_ended() -> None:
     assert second["message"] == HOSTILE, "data has every letter as it is"
 
 
-def test_who_agreed_and_what_it_waited_for_stand_beside_it() -> None:
+def test_a_row_has_its_approvers_and_its_guards() -> None:
     guards = [{"reason": "AwaitingApproval", "approvals": 1}, {"reason": "Frozen"}]
     released = {"at": at(5), "guards": ["AwaitingApproval", "Frozen"], "by": ["otto", "ida"]}
     (row,) = a_chain(begun("chat-a", 0, given.live(1, guards=guards), given.with_spec(released=released, bypass={"reason": "down"})))
@@ -91,7 +91,7 @@ def test_who_agreed_and_what_it_waited_for_stand_beside_it() -> None:
     assert (line["approved_by"], line["waited_for"]) == ("otto, ida", "AwaitingApproval, Frozen")
 
 
-def test_a_row_that_has_not_ended_says_where_it_is() -> None:
+def test_a_row_that_has_not_ended_has_its_phase() -> None:
     row = given.stored(given.row_manifest("chat-a", given.progressing(1)))
     (deploy,) = as_data(report(row))["deploys"]
     assert (deploy["result"], deploy["ended"]) == ("Progressing", None)
@@ -111,7 +111,7 @@ def test_every_row_of_a_history_is_verified_whatever_the_time() -> None:
     assert as_data(found)["histories"][0]["misfits"][0]["row"] == "chat-a"
 
 
-def test_a_row_that_does_not_fit_says_why() -> None:
+def test_a_row_that_does_not_fit_has_the_reason() -> None:
     rows = history()
     rows[1]["spec"]["outcome"]["result"] = "Succeeded"
     deploy = as_data(report(*rows))["deploys"][1]

@@ -51,7 +51,7 @@ def test_tokens_that_are_not_known_are_not_none() -> None:
     assert runs.tokens({"input_tokens": None, "output_tokens": None}) == "-"
 
 
-def test_a_comparison_without_figures_says_so_of_each() -> None:
+def test_a_comparison_without_figures_marks_each_as_unknown() -> None:
     nothing: dict[str, Any] = dict.fromkeys(("baseline", "p50_ms", "p95_ms", "failure_rate", "cost_usd", "tokens"))
     lines = list(runs.compared(made.a_comparison(**nothing)))
     assert lines[0] == ("runs", "500", "-", "", "", "")

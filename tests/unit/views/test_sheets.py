@@ -58,7 +58,7 @@ def test_plain_values_are_read_as_they_were() -> None:
         (None, ""),
     ],
 )
-def test_what_users_wrote_is_no_markup(given: str | int | None, written: str) -> None:
+def test_text_of_users_is_escaped(given: str | int | None, written: str) -> None:
     assert escaped(given) == written
 
 

@@ -6,7 +6,7 @@ from dynamiq_operator.plan.status import conditions
 from dynamiq_operator.views.sleep import ASLEEP, is_asleep
 
 
-def test_an_app_is_asleep_where_ready_says_so() -> None:
+def test_an_app_is_asleep_by_the_reason_of_ready() -> None:
     assert ASLEEP == conditions.ASLEEP
     ready = {"type": conditions.READY, "status": "True", "reason": ASLEEP}
     assert is_asleep({"conditions": [{"type": conditions.LIVE, "status": "True", "reason": "Serving"}, ready]})

@@ -17,7 +17,7 @@ const CHANGED = {
 };
 
 describe("what has changed since the preview", () => {
-  it("is told by field, in words", () => {
+  it("is shown by field, in words", () => {
     expect(changesOf(CHANGED)).toEqual([
       { field: "Version", confirmed: "v2", now: "v3" },
       {
@@ -29,7 +29,7 @@ describe("what has changed since the preview", () => {
     ]);
   });
 
-  it("is what is live, and what is being deployed", () => {
+  it("is the live row and the row that is being deployed", () => {
     const details = {
       "from.row": { confirmed: "support-a", now: "support-b" },
       "from.sequence": { confirmed: 3, now: 4 },
@@ -47,7 +47,7 @@ describe("what has changed since the preview", () => {
     ]);
   });
 
-  it("is what holds it by now, and whether Git waits after it", () => {
+  it("is its guards, and whether Git waits after it", () => {
     const guard = { reason: "Frozen", message: "nothing is deployed before Monday" };
     const details = { guards: { confirmed: [], now: [guard] }, begins_hold: { confirmed: true, now: false } };
     expect(changesOf({ ...CHANGED, details })).toEqual([
@@ -62,7 +62,7 @@ describe("what has changed since the preview", () => {
   });
 });
 
-it("is confirmed with what it starts from, and what would hold it", () => {
+it("is confirmed with its start and its guards", () => {
   const side = { row: "support-a", sequence: 3, version: "v5", image: "an image" };
   expect(confirmedOf({ from: side, to: { version: "v7" }, under_way: null, ...FREE })).toEqual({
     version: "v7",
@@ -83,17 +83,17 @@ describe("what is wrong with a field", () => {
     expect(fieldsWrong(wrong, ["hostname"])).toEqual({ fields: { hostname: "Not a DNS name" }, rest: "" });
   });
 
-  it("is the whole sentence where a word alone is said of it", () => {
+  it("is the whole sentence if its detail is a single word", () => {
     const taken = { status: 409, message: "the project has an App named support already", details: { name: "taken" } };
     expect(fieldsWrong(taken, ["name"]).fields).toEqual({ name: "the project has an App named support already" });
   });
 
-  it("is said of the form where the form has no such field", () => {
+  it("belongs to the form if the form has no such field", () => {
     const wrong = { status: 422, message: "restores: it never went live", details: { restores: "it never went live" } };
     expect(fieldsWrong(wrong, ["message"])).toEqual({ fields: {}, rest: "restores: it never went live" });
   });
 
-  it("is told at what holds the field", () => {
+  it("is shown at the parent of the field", () => {
     const wrong = { status: 422, message: "", details: { "deployment_config.config.x.y": "no such field" } };
     expect(fieldsWrong(wrong, ["deployment_config"]).fields).toEqual({ deployment_config: "No such field" });
   });

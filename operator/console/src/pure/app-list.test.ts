@@ -23,13 +23,13 @@ const live = (version: string, created_at: string) =>
   ({ live: { deployment_id: "d", name: "n", sequence: 1, version, created_at } }) satisfies Partial<AppOfList>;
 const names = (apps: AppOfList[]) => apps.map((app) => app.name);
 
-test("the address says again what was asked", () => {
+test("the address has the filters again", () => {
   const asked = { q: "invoice v3", status: "Failed", sort: "name", isDescending: false } as const;
   expect(queryOf(asked, "p1")).toBe("?project=p1&q=invoice+v3&status=Failed&sort=name");
   expect(askedOf(Object.fromEntries(new URLSearchParams(queryOf(asked, "p1"))))).toEqual(asked);
 });
 
-test("what nobody asked for is not in the address, and what an address asks wrongly is left out", () => {
+test("defaults are not in the address, and invalid parameters of an address are left out", () => {
   expect(queryOf(askedOf({}), "")).toBe("");
   expect(askedOf({ status: "<b>", sort: "-nothing" })).toEqual(askedOf({}));
 });

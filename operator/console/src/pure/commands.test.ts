@@ -92,7 +92,7 @@ describe("the lines of a new App", () => {
 });
 
 describe("the line of a rollback", () => {
-  it("names the row, and its scaling where that comes back", () => {
+  it("names the row, and its scaling if it is restored", () => {
     expect(rollBackLine({ ...PLACE, row: 12, withConfig: false })).toBe(
       "kubectl dynamiq rollback support -n demo --to-row 12",
     );
@@ -106,7 +106,7 @@ describe("the line of a rollback", () => {
   });
 });
 
-describe("the line of a word on a row that waits", () => {
+describe("the command of an approval", () => {
   it("names the row, and why", () => {
     expect(wordLine({ ...PLACE, word: "Approve", row: 13 })).toBe("kubectl dynamiq approve support -n demo 13");
     expect(wordLine({ ...PLACE, word: "Reject", row: 13, message: "not now" })).toBe(

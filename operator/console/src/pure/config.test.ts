@@ -93,7 +93,7 @@ describe("what is wrong with a config", () => {
     expect(configWrong({}, SERVERLESS)).toEqual({});
   });
 
-  it("is said of the field that was changed", () => {
+  it("belongs to the changed field", () => {
     expect(configWrong({ min: "7" }, SERVER)).toEqual({ [NUMBERS.min.path]: "Min replicas is at most Max replicas" });
     expect(configWrong({ max: "1" }, SERVER)).toEqual({ [NUMBERS.max.path]: "Min replicas is at most Max replicas" });
   });

@@ -17,7 +17,7 @@ const UNIFIED = [
 ].join("\n");
 
 describe("readDiff", () => {
-  it("numbers each line as its file does, and counts what came and went", () => {
+  it("numbers each line as its file does, and counts added and removed ones", () => {
     const diff = readDiff(UNIFIED);
     expect([diff.from, diff.to, diff.added, diff.removed]).toEqual(["v1 (#1)", "v2 (#2)", 3, 2]);
     expect(diff.lines.slice(1, 6).map(({ kind, before, after, text }) => [kind, before, after, text])).toEqual([
@@ -64,7 +64,7 @@ describe("readDiff", () => {
 });
 
 describe("visible", () => {
-  it("tells each character that would not be seen, and what it does", () => {
+  it("names each invisible character and its effect", () => {
     expect(visible("if a\u202eb\u200bc")).toEqual([
       { text: "if a" },
       { text: "U+202E", kind: "hidden", name: "right-to-left override" },
@@ -126,7 +126,7 @@ describe("piecesOf", () => {
     ).toBe(long.text);
   });
 
-  it("tells blanks at the end of a changed line alone", () => {
+  it("shows blanks at the end of changed lines only", () => {
     expect(piecesOf({ kind: "added", text: "x: 1 \t" })).toEqual([{ text: "x: 1" }, { text: "·⇥", kind: "end" }]);
     expect(piecesOf({ kind: "same", text: "x: 1 " })).toEqual([{ text: "x: 1 " }]);
   });

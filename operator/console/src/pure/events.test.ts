@@ -23,7 +23,7 @@ test("events are read whole, however the stream is cut", () => {
   expect(read(...STREAM.replaceAll("\n", "\r\n"))).toEqual(TOLD);
 });
 
-test("an event that is not whole yet is not told", () => {
+test("an incomplete event is not returned", () => {
   expect(read('event: app\ndata: {"na')).toEqual([]);
   expect(read('event: app\ndata: {"na', 'me": 1}\n')).toEqual([]);
 });

@@ -22,7 +22,7 @@ describe("findSequence", () => {
     expect(read.length).toBeLessThanOrEqual(2);
   });
 
-  it("finds it where older rows are gone, and where newer ones have no number yet", async () => {
+  it("finds it if older rows were deleted and newer ones have no sequence yet", async () => {
     const sequences = [null, null, ...down(500, 301)];
     expect(await history(sequences, 20).find(301)).toEqual({ index: 201, isExact: true });
     expect(await history(sequences, 20).find(500)).toEqual({ index: 2, isExact: true });

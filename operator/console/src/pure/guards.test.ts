@@ -19,7 +19,7 @@ const HELD = { approvals: null, approvals_needed: null, resumable: true };
 const YES = { allowed: true };
 const NO = { allowed: false };
 
-describe("words on a row that waits", () => {
+describe("actions on a waiting row", () => {
   it("are never Approve for its author", () => {
     expect(wordsOn(AWAITS, false)).toEqual(["Approve", "Reject"]);
     expect(wordsOn(AWAITS, true)).toEqual(["Withdraw"]);
@@ -27,14 +27,14 @@ describe("words on a row that waits", () => {
     expect(wordsOn({ ...AWAITS, resumable: true }, false)).toEqual(["Approve", "Resume", "Reject"]);
   });
 
-  it("have one that Enter says, which never ends the row", () => {
+  it("have one for Enter, which never ends the row", () => {
     expect(letsGoOn(wordsOn({ ...AWAITS, resumable: true }, false))).toBe("Approve");
     expect(letsGoOn(wordsOn(HELD, true))).toBe("Resume");
     expect(letsGoOn(wordsOn({ approvals_needed: null, resumable: false }, false))).toBeUndefined();
     expect(letsGoOn(wordsOn(AWAITS, true))).toBeUndefined();
   });
 
-  it("are offered to whoever may say them", () => {
+  it("are offered to a user with the right", () => {
     expect(offered(AWAITS, false, { approve: YES })).toBe("Approve");
     expect(offered(AWAITS, false, { approve: NO, resume: YES })).toBe("Look at it");
     expect(offered(AWAITS, true, { approve: YES, withdraw: YES })).toBe("Withdraw");
@@ -69,7 +69,7 @@ describe("who can approve", () => {
     serviceAccounts,
   });
   const PEOPLE = "Anyone with the role dynamiq-approver, except its author";
-  it("is told by role, and by the service accounts that each policy lists", () => {
+  it("is shown by role, and by the service accounts that each policy lists", () => {
     expect(approversOf({ waits, pinned: { guards: [asks("production", "ci", "bot")] } })).toBe(
       `${PEOPLE}; of service accounts ci, bot, by policy production`,
     );
@@ -83,14 +83,14 @@ describe("who can approve", () => {
     expect(approversOf({ waits, pinned: null })).toBe(PEOPLE);
   });
 
-  it("is not told of a row that needs no approval", () => {
+  it("is not shown for a row that needs no approval", () => {
     expect(approversOf({ waits: HELD as never, pinned: { guards: [asks("production")] } })).toBe("");
     expect(approversOf({ waits: null, pinned: null })).toBe("");
   });
 });
 
-describe("what holds an App", () => {
-  it("is told with suspension first, and without what single rows wait for", () => {
+describe("guards of an App", () => {
+  it("are listed with suspension first, and without those of single rows", () => {
     const guard = (reason: string) => ({ reason, message: reason, applies_to: ["Git"], policy: null, until: null });
     const guards = ["Held", "AwaitingApproval", "Frozen", "Soaking", "Suspended"].map(guard) as never;
     expect(bannersOf({ guards }).map(({ reason }) => reason)).toEqual(["Suspended", "Frozen", "Held"]);
@@ -127,7 +127,7 @@ describe("rejections", () => {
     expect(rejectionsOfVersion(undefined, { rejection_id: "3" })).toEqual([]);
   });
 
-  it("are told by the name that the flow has in the row", () => {
+  it("are named as the flow is in the row", () => {
     expect(rejectedAs([rejection], row("sha256:a", "v6"))).toBe("v6 was rejected by otto: it loses invoices");
     expect(rejectedAs([rejection], row("sha256:a"))).toBe("v5 was rejected by otto: it loses invoices");
     expect(rejectedAs([rejection], row("sha256:b", "v6"))).toBe("");
@@ -136,10 +136,10 @@ describe("rejections", () => {
   });
 });
 
-describe("a row that cannot be brought back", () => {
+describe("a row that is not deployable", () => {
   const told = { waits: [], notes: [], warm: null };
   const row = { workflow_version: { id: null, version: "v5", description: null } };
-  it("says why, and what is not known is no reason", () => {
+  it("has its reasons, and an unknown requirement is none", () => {
     expect(whyNotBack({ ...row, deployable: { ok: false, reasons: ["its flow is gone", "b"], ...told } })).toBe(
       "its flow is gone; b",
     );
@@ -149,7 +149,7 @@ describe("a row that cannot be brought back", () => {
     expect(whyNotBack({ ...row, deployable: null })).toBe("");
   });
 
-  it("is not kept from who may go past the only reason", () => {
+  it("is offered to a user who may bypass the only reason", () => {
     const rejected = "v5 was rejected by otto: it loses invoices";
     const only = { ...row, deployable: { ok: false, reasons: [rejected], ...told } };
     expect(whyNotBack(only, true)).toBe("");
@@ -164,7 +164,7 @@ describe("a row that cannot be brought back", () => {
 
 describe("a verification", () => {
   const verified = { at: "", cases: 1, calls: 50, seconds: 2, score: null, message: null };
-  it("says what was asked", () => {
+  it("has its cases", () => {
     expect(verifiedInWords({ verified })).toBe("Verified: 1 case, 50 calls");
     expect(verifiedInWords({ verified: { ...verified, score: 0.9, message: "good" } })).toBe(
       "Verified: 1 case, 50 calls, score 0.9, good",

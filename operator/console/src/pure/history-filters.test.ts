@@ -32,7 +32,7 @@ describe("filters in the address", () => {
     expect(readFilters({ since: "2026-11-01T00:00:00+01:00" }).since).toBe("2026-10-31T23:00:00Z");
   });
 
-  it("are told in words", () => {
+  it("are shown in words", () => {
     const filters = { ...NO_FILTERS, status: ["Failed", "Pending"], q: "fix", until: "2026-11-01T00:00:00Z" };
     expect(inWords(filters, (moment) => moment.slice(0, 10))).toBe(
       "status Failed or Pending · before 2026-11-01 · with the letters “fix”",

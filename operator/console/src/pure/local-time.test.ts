@@ -11,7 +11,7 @@ it("is the same time in the reader's zone, and back", () => {
   expect(fromLocal(toLocal("2026-03-29T00:30:00Z"))).toBe("2026-03-29T00:30:00Z");
 });
 
-it("is told to the second where that is asked for", () => {
+it("has seconds on request", () => {
   expect(fromLocal(toLocal("2026-11-26T18:25:47.5Z", true))).toBe("2026-11-26T18:25:47Z");
 });
 
@@ -21,7 +21,7 @@ it("is nothing where nothing is given", () => {
   expect(fromLocal("soon")).toBeUndefined();
 });
 
-it("stays as it was, to the second, where nobody touched it", () => {
+it("stays as it was, to the second, if it is untouched", () => {
   for (const before of ["2026-11-26T18:25:47Z", "2026-10-25T01:30:00Z", "2026-10-25T00:30:00Z"]) {
     expect(fromLocalOr(before, toLocal(before))).toBe(before);
   }

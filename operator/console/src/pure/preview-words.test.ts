@@ -38,7 +38,7 @@ function previewed(more: Partial<Preview> = {}): Preview {
 const says = (more: Partial<Preview>) => consequencesOf(previewed(more)).map((each) => each.says);
 
 describe("the rules for deploys", () => {
-  it("are said in their own words, and that they are gone past", () => {
+  it("are shown with their own messages, and with a bypass", () => {
     const guards = [{ message: "somebody else would have to approve it (policy production)" }];
     expect(says({ guards })).toContain("It would wait: somebody else would have to approve it (policy production)");
     expect(says({ begins_hold: true })).toContain("Changes from Git are on hold after it, until somebody resumes them");
@@ -48,7 +48,7 @@ describe("the rules for deploys", () => {
 });
 
 describe("from what to what", () => {
-  it("tells every part that an App runs by", () => {
+  it("shows every part that an App runs by", () => {
     expect(pairsOf(previewed())).toContainEqual({ label: "Version", from: "v2 (#12)", to: "v3" });
     expect(pairsOf(previewed())).toContainEqual({
       label: "Resources",
@@ -57,7 +57,7 @@ describe("from what to what", () => {
     });
   });
 
-  it("tells two runtimes of one version apart", () => {
+  it("distinguishes two runtimes of one version", () => {
     const pairs = pairsOf(previewed({ to: { ...TO, runtime_name: "other" } }));
     expect(pairs.find((pair) => pair.label === "Runtime")).toMatchObject({
       from: "1.4.0 (runtime-1.4.0, image)",
@@ -75,13 +75,13 @@ describe("from what to what", () => {
 });
 
 describe("what happens", () => {
-  it("says whether pods restart", () => {
+  it("shows if pods restart", () => {
     expect(says({})).toEqual(["Pods restart: they are replaced one by one, and requests are still answered"]);
     expect(says({ pods_restart: false })).toEqual(["No pod restarts"]);
     expect(says({ from: null })).toEqual(["Pods will start"]);
   });
 
-  it("says of a switch what is warm and what starts", () => {
+  it("shows the standby and the starting pods of a switch", () => {
     const warm = { strategy: "Switch", pods_restart: false, pods_warm: 2, pods_to_start: 0 };
     expect(says(warm)).toEqual(["Standby: 2 pods ready, no pod starts; calls move to them at once"]);
     expect(says({ strategy: "Switch", pods_warm: 0, pods_to_start: 1 })).toEqual([
@@ -93,21 +93,21 @@ describe("what happens", () => {
     expect(says({ strategy: "Switch", pods_restart: false })).toEqual(["No pod restarts"]);
   });
 
-  it("says when nothing changes, and what would be overtaken", () => {
+  it("shows when nothing changes, and which row would be overtaken", () => {
     const said = says({ no_op: true, under_way: "v4 (#13, support-b)" });
     expect(said[0]).toBe("v4 (#13, support-b) is being deployed and would be overtaken");
     expect(said[1]).toBe("Nothing else changes: that row deploys exactly this");
     expect(says({ no_op: true, under_way: null })[0]).toContain("Nothing changes");
   });
 
-  it("says when an App goes to sleep, no more, or is woken", () => {
+  it("shows when an App will sleep, no longer sleeps, or is woken", () => {
     const serverless: Side = { ...TO, config: { deployment_type: "serverless", config: {} } };
     expect(says({ to: serverless })[1]).toContain("sleeps while nobody calls");
     expect(says({ from: serverless })[1]).toBe("The App no longer sleeps");
     expect(says({ asleep: true })[1]).toBe("The App is asleep, and wakes for this");
   });
 
-  it("is one sentence for who hears it", () => {
+  it("is one sentence for screen readers", () => {
     expect(summaryOf(previewed({ warnings: ["Git deploys this App, too"] }))).toMatch(
       /^From v2 to v3\. Pods restart.*Git deploys this App, too$/,
     );

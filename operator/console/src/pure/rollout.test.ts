@@ -21,7 +21,7 @@ const waiting = (message: string): Partial<Row> => ({
 const states = (row: Row, serving: string | null = "v4") =>
   stepsOf(row, serving).map((each) => `${each.name} ${each.state}`);
 
-test("what waits says what it waits for", () => {
+test("a waiting row shows its requirement", () => {
   const row = aRow("Pending", waiting("the rollout of v4 comes first"));
   expect(states(row)).toEqual(["Pending now", "Progressing todo", "Live todo"]);
   expect(stepsOf(row, "v4")[0]?.says).toBe("the rollout of v4 comes first");
@@ -36,14 +36,14 @@ test("a rollout under way counts its pods", () => {
   expect(stepsOf(row, "v4")[1]?.says).toBe("2/3 ready: a pod pulls its image");
 });
 
-test("a failed one says why, and what still serves", () => {
+test("a failed one shows why, and which row still serves", () => {
   const row = aRow("Failed", { reason: "no pod became ready in 10 minutes" });
   expect(states(row)).toEqual(["Pending done", "Progressing done", "Failed failed"]);
   expect(stepsOf(row, "v4")[2]?.says).toBe("no pod became ready in 10 minutes. v4 still serves.");
   expect(stepsOf(row, null)[2]?.says).toBe("no pod became ready in 10 minutes. Nothing serves.");
 });
 
-test("what is live serves, and what was live says what serves now", () => {
+test("the live row serves, and a former one names the row that serves now", () => {
   expect(stepsOf(aRow("Live", { is_live: true }), "v5")[2]).toEqual({ name: "Live", state: "done", says: "v5 serves" });
   expect(stepsOf(aRow("Superseded"), "v6")[2]?.says).toBe("v6 serves now");
 });

@@ -25,7 +25,7 @@ describe("canComeBack", () => {
 });
 
 describe("statusOf", () => {
-  it("says how a row ended where its status does not tell", () => {
+  it("shows the ending that the status lacks", () => {
     expect(statusOf({ status: "Failed", ending: "Rejected" })).toBe("Rejected");
     expect(statusOf({ status: "Superseded", ending: null })).toBe("Superseded");
   });
@@ -94,7 +94,7 @@ describe("likeLive", () => {
     expect(likeLive({ ...like, ...other }, app)).toBe("same version as live");
   });
 
-  it("says nothing of another version, and of what is live itself", () => {
+  it("is nothing for another version, and for the live row itself", () => {
     expect(likeLive({ ...like, is_live: true }, app)).toBe("");
     expect(likeLive(like, { ...app, live: { version: "v1" } })).toBe("");
     expect(likeLive(like, { ...app, live: null, runtime: null })).toBe("");

@@ -45,19 +45,19 @@ describe("figures in words", () => {
     [1_234_567, "1.23M"],
   ])("%s are in short %s", (number, says) => expect(count(number, true)).toBe(says));
 
-  it("tells what has no price, and never as 0", () => {
+  it("marks an unknown price, never as 0", () => {
     expect(costOf({ cost_usd: null, unpriced_calls: 2 })).toBe("unpriced");
     expect(costOf({ cost_usd: 0.5, unpriced_calls: 2 })).toBe("$0.50 + unpriced");
     expect(costOf({ cost_usd: null, unpriced_calls: 0 })).toBe("—");
   });
 
-  it("leaves out of the rate of failures what was refused and what its caller left", () => {
+  it("leaves refused and abandoned runs out of the rate of failures", () => {
     expect(percent(failureRate({ runs: 110, failed: 1, refused: 10, abandoned: 0 }))).toBe("1 %");
     expect(percent(failureRate({ runs: 110, failed: 5, refused: 10, abandoned: 50 }))).toBe("10 %");
     expect(failureRate({ runs: 3, failed: 0, refused: 1, abandoned: 2 })).toBeNull();
   });
 
-  it("says what a row's runs came to in one line", () => {
+  it("summarizes a row's runs in one line", () => {
     const counts = { runs: 1204, failed: 5, refused: 0, abandoned: 0 };
     const figures = { ...counts, p50_ms: 1, p95_ms: 812, cost_usd: 0.42, unpriced_calls: 0 };
     const tokens = { input_tokens: 1, output_tokens: 1, cache_read_tokens: null, cache_write_tokens: null };
@@ -185,7 +185,7 @@ describe("two rows compared", () => {
     tokens: null,
   } as unknown as RunComparison;
 
-  it("are told figure by figure, with what is not known as a dash", () => {
+  it("are shown figure by figure, with a dash for an unknown value", () => {
     const lines = comparedLines(found).map((each) => [
       each.label,
       each.baseline,

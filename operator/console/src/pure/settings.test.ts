@@ -33,7 +33,7 @@ function settings(change: Partial<Settings> = {}): Settings {
   };
 }
 
-it("says by field what differs", () => {
+it("returns differences by field", () => {
   const to = settings({
     hostname: "",
     access_type: "public",
@@ -49,7 +49,7 @@ it("says by field what differs", () => {
   expect(differences(settings(), settings())).toEqual([]);
 });
 
-it("tells a variable that is empty from one that is not there, and a value from words that read the same", () => {
+it("distinguishes an empty variable from a missing one, and a value from a reference that reads the same", () => {
   const empty = settings({ variables: [plain("REGION", ""), KEY] });
   expect(differences(empty, settings({ variables: [KEY] }))).toHaveLength(1);
   const lookalike = settings({
@@ -58,7 +58,7 @@ it("tells a variable that is empty from one that is not there, and a value from 
   expect(differences(settings(), lookalike)).toHaveLength(1);
 });
 
-it("knows its own change again where the answer to it was lost", () => {
+it("recognizes its own change if the response to it was lost", () => {
   const mine = settings({ description: "Mine", variables: [plain("REGION", "eu-east"), KEY] });
   const elsewhere = settings({ ...mine, hostname: "other.example.com" });
   expect([mine, elsewhere].map((now) => hasAll(settings(), mine, now))).toEqual([true, true]);
@@ -66,7 +66,7 @@ it("knows its own change again where the answer to it was lost", () => {
   expect(hasAll(settings(), mine, half)).toBe(false);
 });
 
-it("says what others changed meanwhile, and where the form has something else", () => {
+it("returns the changes of others, and the fields in which the form differs", () => {
   const mine = settings({ hostname: "mine.example.com", variables: [plain("REGION", "mine"), KEY] });
   const now = settings({ hostname: "now.example.com", description: "Now", variables: [plain("REGION", "mine"), KEY] });
   expect(meanwhile(settings(), mine, now)).toEqual([
@@ -82,7 +82,7 @@ it("says what others changed meanwhile, and where the form has something else", 
   ]);
 });
 
-it("puts what the form changed on top of what is so now", () => {
+it("applies the changes of the form to the current settings", () => {
   const mine = settings({ access_type: "public", variables: [plain("NEW", "1"), plain("REGION", "eu-west")] });
   const now = settings({ description: "Now", variables: [plain("REGION", "now"), KEY, plain("THEIRS", "2")] });
   expect(onTop(settings(), mine, now)).toEqual(
@@ -127,7 +127,7 @@ it("is a patch for kubectl of what changed alone", () => {
   });
 });
 
-it("says how an App is reached", () => {
+it("shows how an App is reached", () => {
   expect(exposureInWords(NO_EXPOSURE)).toBe("The operator's default");
   const ingress = { ...NO_EXPOSURE, type: "Ingress" as const, class: "nginx", annotations: { a: "1" } };
   expect(exposureInWords(ingress)).toBe("Ingress, class nginx, 1 annotation");

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { errorOf, refusalOf, targetOf } from "./sign-in.ts";
 
-test("a sign-in goes on to the link that was asked for, with its query", () => {
+test("a sign-in continues to the requested link, with its query", () => {
   expect(targetOf("/console/apps/1/history?status=Failed")).toBe("/console/apps/1/history?status=Failed");
 });
 
@@ -36,7 +36,7 @@ test.each(["state", "nonce", "refused", "provider", "expired", "cluster", "token
   },
 );
 
-test("without an error nothing is said", () => {
+test("without an error there is no message", () => {
   expect(errorOf(undefined)).toBeUndefined();
 });
 

@@ -16,7 +16,7 @@ test("curl of a private App sends the Access Key, as the shell has it", () => {
   );
 });
 
-test.each(LANGUAGES)("in %s nobody asks for a key of a public App", (language) => {
+test.each(LANGUAGES)("in %s a public App needs no key", (language) => {
   expect(callSnippet(language, { address: "https://a.example.com", isPrivate: false, input: {} })).not.toMatch(
     /Authorization|os\b/,
   );

@@ -3,7 +3,7 @@ import { moment, relative } from "./time.ts";
 
 const NOW = Date.parse("2026-11-26T18:00:00Z");
 
-test("a time is told by its distance from now, in both directions", () => {
+test("a time is shown as its distance from now, in both directions", () => {
   expect(relative("2026-11-26T17:57:00Z", NOW)).toBe("3 minutes ago");
   expect(relative("2026-11-28T18:00:00Z", NOW)).toBe("in 2 days");
   expect(relative("2026-11-26T18:00:30Z", NOW)).toBe("in a moment");

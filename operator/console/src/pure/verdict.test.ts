@@ -16,7 +16,7 @@ test("a digest that no row has does not make an intact history a forged one", ()
   expect(found.expected?.isFound).toBe(false);
 });
 
-test("a row that does not fit is told, whatever was expected", () => {
+test("a row that does not fit is reported, whatever was expected", () => {
   const misfit = { ...FITS, fits: false, misfit_count: 1, says: "row a does not fit: it was changed" };
   expect(verdictOf(misfit)).toEqual({ isIntact: false, says: misfit.says, expected: undefined });
   expect(
@@ -36,7 +36,7 @@ const SETTINGS = {
   says: "2 records of its settings fit",
 };
 
-test("records of settings are told of with the rows", () => {
+test("records of settings are shown with the rows", () => {
   expect(verdictOf({ ...FITS, settings: SETTINGS }).says).toContain(
     "412 rows fit and 2 records of its settings fit, nothing",
   );
@@ -45,7 +45,7 @@ test("records of settings are told of with the rows", () => {
   expect(verdictOf(found).expected?.says).toBe("A record of its settings has the expected digest.");
 });
 
-test("a record that does not fit is told, also where an expected digest is missing", () => {
+test("a record that does not fit is reported, also if an expected digest is missing", () => {
   const settings = { ...SETTINGS, fits: false, misfit_count: 1, says: "AppChange a does not fit: it was changed" };
   const found = { ...FITS, fits: false, settings, says: settings.says };
   expect(verdictOf(found)).toMatchObject({ isIntact: false, says: settings.says });

@@ -101,7 +101,7 @@ it("asks no sooner again than the API asks for", async () => {
   expect(browser.asks(BROKEN)).toBe(2);
 });
 
-it("says that nobody answers, asks for that alone, and reads all once when somebody does", async () => {
+it("reports a missing response, repeats only that call, and reads all once when there is one", async () => {
   const { connection, queries } = await page();
   browser.answer = () => undefined;
   void queries[0]?.refresh();
@@ -118,7 +118,7 @@ it("says that nobody answers, asks for that alone, and reads all once when someb
   expect(READS.map((path) => browser.asks(path))).toEqual([3, 2, 2]);
 });
 
-it("says so as soon as the browser has no network, and reads all as soon as it has", async () => {
+it("reports a missing network at once, and reads all as soon as it is back", async () => {
   const { connection } = await page();
   browser.says("offline");
   expect(connection.value).toBe("away");
@@ -147,7 +147,7 @@ it("asks an API that is back for moments more and more seldom: what is too much 
   expect(browser.asked.length - before).toBeLessThan(100);
 });
 
-it("is not back while it says that too much is asked of it", async () => {
+it("is not back while the API refuses by its limits", async () => {
   const { connection } = await page();
   browser.says("offline");
   browser.answer = () => new Response(null, { status: 429 });

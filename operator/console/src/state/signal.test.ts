@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { signal } from "./signal.ts";
 
-it("tells what it is at once, and each other value after that, until nobody listens", () => {
+it("calls a listener with its value at once, and with each other value until it is removed", () => {
   const value = signal(1);
   const told: number[] = [];
   const stop = value.subscribe((is) => told.push(is));

@@ -90,7 +90,7 @@ it("polls more and more seldom where polls are refused, and not before the API a
   expect(polls.length).toBeGreaterThan(before);
 });
 
-it("lets no poll tell what a stream has told better meanwhile", async () => {
+it("drops a poll that is older than an event of the stream", async () => {
   await follow({ places: true });
   await seconds(5);
   const slow = last();

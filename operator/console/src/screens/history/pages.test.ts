@@ -78,7 +78,7 @@ describe("HistoryPages", () => {
     expect(pages.at(106)).toBe(seen);
   });
 
-  it("tells why older rows are not among these, as long as they are not", async () => {
+  it("shows why older rows are missing while they are", async () => {
     const cluster = new Cluster(3);
     cluster.lacks = "older rows are in the archive, which cannot be read now";
     const pages = cluster.pages();
@@ -129,7 +129,7 @@ describe("HistoryPages", () => {
     expect(sequences(pages, 106, 110)).toEqual([14, 13, 12, 11]);
   });
 
-  it("keeps what it has while it cannot be read again, and says why", async () => {
+  it("keeps its rows while it cannot be read again, and shows why", async () => {
     const cluster = new Cluster(3);
     const pages = cluster.pages();
     await settled();
@@ -144,7 +144,7 @@ describe("HistoryPages", () => {
     expect(pages.problem.value).toBeUndefined();
   });
 
-  it("reads by itself what failed, more and more seldom, and says so until it is there", async () => {
+  it("repeats a failed read by itself, more and more seldom, and reports it until it succeeds", async () => {
     vi.useFakeTimers();
     const cluster = new Cluster(200);
     const pages = cluster.pages();
@@ -161,7 +161,7 @@ describe("HistoryPages", () => {
     vi.useRealTimers();
   });
 
-  it("shows what an API that is slower than its news told, and then what it tells", async () => {
+  it("reads at most three times for many events, and shows the newest rows", async () => {
     const cluster = new Cluster(5);
     const pages = cluster.pages();
     for (let news = 0; news < 3; news += 1) pages.again();

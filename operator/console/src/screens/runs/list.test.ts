@@ -112,7 +112,7 @@ it("has a run that began before all that it knows, where these are all", async (
   expect(ids(list)).toEqual([3, 2, 1, 0.5]);
 });
 
-it("is read again by a look where nobody answered, and not where it was refused", async () => {
+it("is read again after a missing response, and not after a refusal", async () => {
   const { read, state } = recorder(10);
   state.fails = true;
   const list = new RunList({}, read);
@@ -132,7 +132,7 @@ it("is read again by a look where nobody answered, and not where it was refused"
   expect(asked).toHaveBeenCalledTimes(1);
 });
 
-it("reads on while pages are short or empty, and says that it does", async () => {
+it("reads on while pages are short or empty, and reports it", async () => {
   const { read, state, asked } = recorder(950, (id) => id < 40);
   const list = new RunList({ tag: "rare" }, read);
   const seen: [boolean, number, unknown][] = [];
@@ -161,7 +161,7 @@ it("reads on below what is known, where the next pages are empty", async () => {
   expect(list.isSearching.value).toBe(false);
 });
 
-it("searches no further once nobody looks any more", async () => {
+it("searches no further after its last listener left", async () => {
   const { read, asked } = recorder(10_000, () => false);
   const list = new RunList({}, (query) => {
     if (asked.length === 3) list.stop();
@@ -171,7 +171,7 @@ it("searches no further once nobody looks any more", async () => {
   expect(asked).toHaveLength(4);
 });
 
-it("begins anew where more came than it can tell apart", async () => {
+it("starts again after more new runs than it can tell apart", async () => {
   const { read, state } = recorder(120);
   const list = new RunList({}, read);
   await settled();
@@ -183,7 +183,7 @@ it("begins anew where more came than it can tell apart", async () => {
   expect(ids(list)).toHaveLength(100);
 });
 
-it("says why it could not be read, and goes on where it was", async () => {
+it("shows why it could not be read, and continues at its place", async () => {
   const { read, state } = recorder(250);
   const list = new RunList({}, read);
   await settled();
@@ -199,7 +199,7 @@ it("says why it could not be read, and goes on where it was", async () => {
   expect(ids(list)[0]).toBe(249);
 });
 
-it("leaves out what was asked for before it began anew", async () => {
+it("drops reads from before its restart", async () => {
   const { read } = recorder(250);
   const list = new RunList({}, read);
   await settled();

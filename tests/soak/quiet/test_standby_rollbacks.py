@@ -21,7 +21,7 @@ FIGURES = Figures("warm-rollbacks")
 
 
 @pytest.mark.timeout(3600)
-def test_a_warm_rollback_answers_within_half_a_second(node: Cluster, at: Gateway, tmp_path: Path) -> None:
+def test_a_rollback_to_the_standby_answers_within_half_a_second(node: Cluster, at: Gateway, tmp_path: Path) -> None:
     with stage(node, "warm") as on, operator(on, folder=tmp_path, options=OPTIONS):
         load = warm.roll_back_again_and_again(on, at, ROLLBACKS, RATE)
         FIGURES.note(*warm.report(load, RATE))

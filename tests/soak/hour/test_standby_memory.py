@@ -50,7 +50,7 @@ def told(on: Stage, minutes: float) -> str:
 
 
 @pytest.mark.timeout(3 * 3600)
-def test_what_is_kept_warm_holds_no_more_memory_and_goes_when_others_are_left(cluster: Cluster, at: Gateway, tmp_path: Path) -> None:
+def test_a_standby_does_not_grow_and_is_deleted_for_later_ones(cluster: Cluster, at: Gateway, tmp_path: Path) -> None:
     with stage(cluster, "kept") as on, operator(on, folder=tmp_path, options=OPTIONS):
         versions = [f"v{number}" for number in range(1, OTHERS + 3)]
         on.release(*versions)

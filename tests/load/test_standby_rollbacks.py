@@ -21,7 +21,7 @@ RATE = 50
 
 
 @pytest.mark.timeout(900)
-def test_a_warm_rollback_fails_no_call_leaves_no_caller_behind_and_makes_no_pod(cluster: Cluster, at: Gateway, tmp_path: Path) -> None:
+def test_a_rollback_to_the_standby_fails_no_call_loses_no_caller_and_creates_no_pod(cluster: Cluster, at: Gateway, tmp_path: Path) -> None:
     with stage(cluster, "warm") as on, operator(on, folder=tmp_path, options=OPTIONS):
         load = warm.roll_back_again_and_again(on, at, ROLLBACKS, RATE)
         print("\n" + "\n".join(warm.report(load, RATE)), flush=True)

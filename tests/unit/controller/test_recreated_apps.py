@@ -71,7 +71,7 @@ async def test_rows_that_it_had_not_numbered_yet_go_with_it_and_wait_for_no_othe
     assert (sorted(found), left) == (["made-for-it", "made-since"], [("made-with-it", "uid-first")])
 
 
-async def test_row_that_is_heard_of_late_is_told_by_when_it_was_written(process: Process) -> None:
+async def test_a_row_whose_event_is_late_belongs_to_the_app_of_its_time(process: Process) -> None:
     """Rows and Apps have separate watches, and either may be later."""
     app(process, "uid-first", 5)
     app(process, "uid-first", 8, "DELETED")
@@ -100,7 +100,7 @@ async def test_row_made_again_under_its_name_is_seen_anew(process: Process) -> N
     assert names_of(await observe(process)) == (["again"], [])
 
 
-async def test_of_several_in_a_row_each_row_goes_with_one_that_is_gone(process: Process) -> None:
+async def test_rows_of_several_deleted_apps_in_sequence_are_left_to_the_last_one(process: Process) -> None:
     for number in range(4):
         app(process, f"uid-{number}", 10 * number + 1)
         row(process, f"row-{number}", 10 * number + 2)
@@ -111,7 +111,7 @@ async def test_of_several_in_a_row_each_row_goes_with_one_that_is_gone(process: 
     assert (found, sorted(left)) == (["own"], [(f"row-{number}", "uid-3") for number in range(4)])
 
 
-async def test_deletion_that_no_watch_told_of_counts_from_what_was_known(process: Process) -> None:
+async def test_a_deletion_without_an_event_counts_from_the_last_known_version(process: Process) -> None:
     app(process, "uid-first", 5)
     row(process, "before", 4)
     row(process, "after", 6)
@@ -119,7 +119,7 @@ async def test_deletion_that_no_watch_told_of_counts_from_what_was_known(process
     assert names_of(await observe(process)) == (["after"], [("before", "uid-first")])
 
 
-async def test_what_a_restore_brought_back_is_never_left(process: Process) -> None:
+async def test_a_restored_row_is_never_left_to_a_deleted_app(process: Process) -> None:
     """Restored rows have sequences and wait for the App that is restored, too: they may be older than a deletion."""
     app(process, "uid-first", 5)
     row(process, "restored", 6, given.live(3))
@@ -206,7 +206,7 @@ def job(name: str, schedule: str) -> Manifest:
     ],
     ids=["of the first", "of another App", "its own", "of one that was restored", "restored with it", "made since"],
 )
-async def test_access_keys_let_nobody_in_who_had_those_of_the_first(
+async def test_access_keys_of_the_deleted_app_are_not_accepted(
     process: Process, script: Script, owners: list[Manifest], created: str, restored: bool, presence: KeysPresence
 ) -> None:
     """This Secret decides who may call, and its name is the same. A restored one has no owner, and never gets one."""

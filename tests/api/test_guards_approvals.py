@@ -93,7 +93,7 @@ def ended(stage: HistoryStage, row: Manifest, result: str) -> str:
     return str(found["reason"])
 
 
-def test_nothing_counts_but_somebody_elses_word_on_what_the_row_pins(staged: HistoryStage) -> None:
+def test_only_another_users_approval_of_the_pins_counts(staged: HistoryStage) -> None:
     api, account = staged.api, f"system:serviceaccount:{staged.namespace}:{ROBOT}"
     live(staged, "words")
     live(staged, "others")
@@ -120,7 +120,7 @@ def test_nothing_counts_but_somebody_elses_word_on_what_the_row_pins(staged: His
     assert _waiting(staged, other, "AwaitingApproval")
 
 
-def test_who_asks_by_an_app_is_its_rows_author(staged: HistoryStage) -> None:
+def test_the_user_who_deploys_by_an_app_is_the_author_of_its_row(staged: HistoryStage) -> None:
     live(staged, "declared")
     rest.bind_user(staged.api, BOTH, staged.namespace, "edit")
     patch = {"spec": {"deploy": {"workflowVersion": "v2", "runtime": staged.default_runtime}}}
@@ -134,7 +134,7 @@ def test_who_asks_by_an_app_is_its_rows_author(staged: HistoryStage) -> None:
     assert staged.until(row["metadata"]["name"], "Live")["spec"]["released"]["by"] == ["grace"]
 
 
-def test_another_strategy_brings_no_variables_that_nobody_approved(staged: HistoryStage) -> None:
+def test_another_strategy_applies_no_unapproved_variables(staged: HistoryStage) -> None:
     """The live row was approved. Later changes of its App's variables wait for a new row."""
     live(staged, "converted")
     create_approval(staged.api.acting_as("grace"), row := waiting_row(staged, "dora", "converted", "v2"))
@@ -174,7 +174,7 @@ def test_in_a_freeze_nothing_that_runs_changes_but_by_who_may_go_past_the_rules(
         staged.api.delete(rules)
 
 
-def test_on_call_goes_back_to_what_was_live_and_to_nothing_else(staged: HistoryStage) -> None:
+def test_on_call_rolls_back_to_rows_that_were_live_only(staged: HistoryStage) -> None:
     first = live(staged, "called")
     staged.live("called", "v2", runtime=staged.default_runtime, bypass={"reason": "prod is down"})
     waiting = waiting_row(staged, "dora", "called", "v3")
@@ -188,7 +188,7 @@ def test_on_call_goes_back_to_what_was_live_and_to_nothing_else(staged: HistoryS
     ended(staged, waiting, "Overtaken")
 
 
-def test_what_cannot_be_read_holds(cluster: Cluster, account: Path, stage: HistoryStage, tmp_path: Path) -> None:
+def test_unreadable_policies_block_deploys(cluster: Cluster, account: Path, stage: HistoryStage, tmp_path: Path) -> None:
     """Without the right to read policies, the operator assumes there may be some: it deploys only rollbacks and bypasses."""
     name = "dynamiq-operator"
     role = made(stage.api.read({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}}))

@@ -145,7 +145,7 @@ def test_while_the_recorder_is_away_rows_stay_and_deploys_go_on(archived: Archiv
     assert [row["metadata"]["name"] for row in [*archived.archive(), *archived.stage.rows(APP)]] == archived.names
 
 
-def test_an_archived_row_is_brought_back(archived: Archived) -> None:
+def test_a_rollback_to_an_archived_row_restores_it(archived: Archived) -> None:
     archived.until_kept(LIMIT)
     first = archived.names[0]
     assert first not in {row["metadata"]["name"] for row in archived.stage.rows(APP)}
@@ -155,7 +155,7 @@ def test_an_archived_row_is_brought_back(archived: Archived) -> None:
     assert (pinned["restores"], pinned["workflowVersion"]) == ({"row": first, "sequence": 1}, "v1")
 
 
-def test_nobody_but_the_operator_hands_over(archived: Archived) -> None:
+def test_only_the_operator_archives_rows(archived: Archived) -> None:
     uid = archived.stage.get(kinds.APP.kind, APP)["metadata"]["uid"]
     rows = {"rows": archived.stage.rows(APP)[:1], "flows": {}}
     others = recorders.token(archived.stage.api, archived.stage.namespace, "default")
@@ -164,9 +164,7 @@ def test_nobody_but_the_operator_hands_over(archived: Archived) -> None:
     assert recorders.heard(lambda: call("GET", path, others)).status_code == 404
 
 
-def test_version_whose_pods_send_slower_runs_is_taken_back_once(
-    stage: HistoryStage, recorder: Recorder, token: str, operator: Operator
-) -> None:
+def test_a_version_whose_runs_are_slower_is_reverted_once(stage: HistoryStage, recorder: Recorder, token: str, operator: Operator) -> None:
     app = "slower"
     stage.app(app, given.public(), LIMITS, workflow=history_stage.APP)
     stage.live(app, "v1", runtime=stage.default_runtime)

@@ -74,7 +74,7 @@ async def test_an_operation_that_fails_ends_its_group_and_those_that_rely_on_it(
     assert [(sent.method, sent.path) for sent in script.sent] == [("PATCH", ROW), ("PATCH", f"{ROW}/status")]
 
 
-async def test_a_pass_ends_after_two_requests_that_nobody_answers(process: Process, script: Script) -> None:
+async def test_a_pass_ends_after_two_requests_without_a_response(process: Process, script: Script) -> None:
     """Each of them takes as long as a request may last."""
     script.on("PATCH", ROW, Reply(cut=True))
     own = operations.OwnRow(given.an_app(), row())
@@ -113,7 +113,7 @@ async def test_second_write_of_a_row_is_guarded_by_the_version_of_the_first(proc
     assert script.sent[2].body["status"]["phase"] == "Live"
 
 
-async def test_status_removes_what_it_no_longer_says(process: Process, script: Script) -> None:
+async def test_a_status_removes_fields_that_it_no_longer_has(process: Process, script: Script) -> None:
     app = given.an_app()
     script.on("PATCH", at(APPS, given.NAME, "status"), stored(given.app_manifest(), 2))
     await execute(process, APP, operations.SetAppStatus(app, app.status))
@@ -154,7 +154,7 @@ GONE = [failure(404, "NotFound"), given.stored(given.app_manifest(given.with_met
 
 @pytest.mark.parametrize("answer", GONE, ids=["deleted", "made again"])
 @pytest.mark.parametrize("what", ["own", "pin"])
-async def test_row_that_nobody_owns_never_gets_an_owner_that_is_gone(process: Process, script: Script, answer: Reply, what: str) -> None:
+async def test_a_row_without_an_owner_never_gets_a_deleted_one(process: Process, script: Script, answer: Reply, what: str) -> None:
     """Rows of a backup may be restored before their deleted App: with that owner, the garbage collector would delete the restored ledger."""
     app, pinned = given.an_app(), given.a_row("a", given.live(3)).pinned
     script.on("GET", APP_PATH, answer)
@@ -164,7 +164,7 @@ async def test_row_that_nobody_owns_never_gets_an_owner_that_is_gone(process: Pr
     assert script.bodies("PATCH", ROW) == []
 
 
-async def test_app_that_may_not_be_read_gives_nothing_an_owner_and_that_is_told(process: Process, script: Script) -> None:
+async def test_an_unreadable_app_becomes_no_owner_and_raises(process: Process, script: Script) -> None:
     """It may lack the right with the rights of an older release."""
     script.on("GET", APP_PATH, failure(403, "Forbidden", "apps is forbidden"))
     with pytest.raises(errors.Unavailable, match="may have been deleted: apps is forbidden"):
@@ -206,7 +206,7 @@ async def test_row_that_retention_lets_go_is_deleted_by_its_uid(process: Process
     assert [row.name for row in state.ledger.all()] == ["b"]
 
 
-async def test_what_was_said_of_a_row_is_deleted_with_it(process: Process, script: Script) -> None:
+async def test_approvals_of_a_row_are_deleted_with_it(process: Process, script: Script) -> None:
     for name, about in (("yes", "a"), ("other", "b")):
         process.cache.update(APPROVALS, stored(approval_manifest(name, about)))
     script.on("DELETE", ROW, NAMED).on("DELETE", at(APPROVALS, "yes"), NAMED)
@@ -239,7 +239,7 @@ async def test_event_that_cannot_be_written_ends_nothing(process: Process, scrip
 
 
 @pytest.mark.parametrize(("found", "sent"), [("Ended", 1), ("Overtaken", 2), ("Progressing", 3)])
-async def test_event_leaves_its_slot_to_one_that_says_something_else(process: Process, script: Script, found: str, sent: int) -> None:
+async def test_an_event_gives_its_slot_to_a_different_one(process: Process, script: Script, found: str, sent: int) -> None:
     """`found`: the reason of the Event that has the slot; "Ended" if there is none."""
     about, taken = given.a_row("a"), failure(409, "AlreadyExists")
     script.on("POST", at(EVENTS), *([] if found == "Ended" else [taken]), NAMED)
@@ -253,7 +253,7 @@ async def test_event_leaves_its_slot_to_one_that_says_something_else(process: Pr
 # Pods and claims.
 
 
-async def test_pod_is_told_of_the_keys_by_an_annotation_on_that_pod_alone(process: Process, script: Script) -> None:
+async def test_a_pod_is_notified_of_keys_by_an_annotation_on_that_pod_only(process: Process, script: Script) -> None:
     path = at(PODS, "chat-0")
     pod = {"metadata": {"name": "chat-0", "labels": names.labels(given.NAME)}, "spec": {"containers": []}}
     script.on("PATCH", path, stored(pod, 2))
@@ -265,7 +265,7 @@ async def test_pod_is_told_of_the_keys_by_an_annotation_on_that_pod_alone(proces
 
 
 @pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(409, "Conflict")])
-async def test_pod_that_is_gone_needs_to_be_told_nothing(process: Process, script: Script, answer: Reply) -> None:
+async def test_a_deleted_pod_needs_no_notification(process: Process, script: Script, answer: Reply) -> None:
     script.on("PATCH", at(PODS, "chat-0"), answer)
     await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "7", names.KEYS_ANNOTATION, "55"))
     assert len(script.sent) == 1

@@ -72,7 +72,7 @@ def wait(stage: HistoryStage, chance: random.Random) -> None:
 
 @pytest.mark.full_count
 @pytest.mark.timeout(1800)
-def test_of_a_burst_of_deletes_the_last_app_has_its_own_ledger(stage: HistoryStage, operator: Operator) -> None:
+def test_the_last_app_after_a_burst_of_deletes_has_its_own_ledger(stage: HistoryStage, operator: Operator) -> None:
     times, seed = TIMES if in_full() else FEW, random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)  # noqa: S311 - no secret depends on it
@@ -99,7 +99,7 @@ def test_of_a_burst_of_deletes_the_last_app_has_its_own_ledger(stage: HistorySta
     print(f"{times} times deleted and made again at once: 1 row, #1, and everything the last one's own")
 
 
-def test_rows_that_nobody_had_numbered_go_with_the_app_that_was_there(stage: HistoryStage, operator: Operator) -> None:
+def test_unnumbered_rows_are_deleted_with_the_app_of_their_time(stage: HistoryStage, operator: Operator) -> None:
     """A row only names its App until the operator has adopted it."""
     stage.app(APP, given.annotated(**{names.RESTORING_ANNOTATION: "true"}), workflow=APP)
     stage.deploy(APP, "v1", row="left", runtime=stage.default_runtime)
@@ -113,7 +113,7 @@ def test_rows_that_nobody_had_numbered_go_with_the_app_that_was_there(stage: His
     assert stage.until_served("v2", rows=1) == "early", "one that is made before its App waits for it"
 
 
-def test_what_changed_of_an_app_is_not_kept_from_being_recorded_by_one_that_is_gone(stage: HistoryStage, operator: Operator) -> None:
+def test_a_record_of_settings_of_a_deleted_app_blocks_none_of_the_new_one(stage: HistoryStage, operator: Operator) -> None:
     """An AppChange of the deleted App, still being deleted, has the name of the next App's one."""
     stage.app(APP, workflow=APP)
     eventually("its settings are recorded", lambda: restores.changes(stage))

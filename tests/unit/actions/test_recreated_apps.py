@@ -69,16 +69,16 @@ def test_a_row_of_the_first_is_none_of_its_rows(asked: str | int) -> None:
         reads.find_row(api(*OLD), NAMESPACE, NAME, "uid-second", asked)
 
 
-def test_rows_of_an_app_that_is_gone_are_shown_as_long_as_they_are_there() -> None:
+def test_rows_of_a_deleted_app_are_shown_while_they_exist() -> None:
     assert shown(only_of_app(api(*OLD, app=None), NAMESPACE, NAME, [*OLD])) == ["old-1", "old-2"]
 
 
-def test_who_may_not_read_the_app_is_shown_what_there_is() -> None:
+def test_a_caller_who_may_not_read_the_app_gets_all_rows() -> None:
     script = holding(*OLD).on("GET", PATH, FORBIDDEN)
     assert shown(only_of_app(ScriptedApi(script), NAMESPACE, NAME, [*OLD])) == ["old-1", "old-2"]
 
 
-def test_nobody_pays_for_a_second_request_where_no_app_owns_a_row() -> None:
+def test_rows_without_an_owner_cost_no_request() -> None:
     script = holding(row := given.row_manifest("a", given.live(1)))
     assert only_of_app(ScriptedApi(script), NAMESPACE, NAME, [row]) == [row]
     assert script.sent == []
@@ -121,7 +121,7 @@ def test_workloads_and_flows_of_the_first_are_none_of_its() -> None:
 
 
 @pytest.mark.parametrize(("app", "is_there"), [(FIRST, False), (SECOND, True)], ids=["the first", "its own"])
-def test_a_flow_that_is_about_to_go_brings_no_row_back(app: App, is_there: bool) -> None:
+def test_a_flow_that_is_being_deleted_makes_no_row_deployable(app: App, is_there: bool) -> None:
     kept = child(app, CONFIG_MAP, "chat-flow", annotations={names.FLOW_HASH_ANNOTATION: given.flow_hash("v1")})
     row = new("new-1", given.live(1, "v1"))
     script = holding(APP, row).on("GET", RUNTIMES.path(), listed()).on("GET", BY_KIND[CONFIG_MAP.kind].path(NAMESPACE), listed(kept))

@@ -21,7 +21,7 @@ def left(world: World, name: str) -> OrphanedRow:
     return OrphanedRow(world.rows[name].meta, FIRST.meta.uid)
 
 
-def test_rows_that_are_left_get_the_owner_that_is_gone_and_no_number() -> None:
+def test_rows_of_a_deleted_app_get_it_as_owner_and_no_sequence() -> None:
     world = a_world()
     found = left(world, "old")
     rows = tuple(row for row in world.snapshot().rows.observed if row.name != "old")
@@ -54,7 +54,7 @@ def test_nothing_waits_for_rows_that_are_left() -> None:
     assert [each.row.name for each in plan.of(operations.CompleteRow)] == ["new"]
 
 
-def test_what_the_first_one_made_is_neither_taken_over_nor_deleted() -> None:
+def test_children_of_the_deleted_app_are_neither_adopted_nor_deleted() -> None:
     world = a_world()
     for kind in (SERVICE, WORKLOAD):
         world.add(child(FIRST, kind, given.NAME, spec={"replicas": 1, "selector": {}}))
