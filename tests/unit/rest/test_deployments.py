@@ -166,36 +166,6 @@ def test_a_new_row_is_listed_before_its_event(stage: RestStage, monkeypatch: pyt
     assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-c", "chat-b", "chat-a"]
 
 
-def _with_open_rows(stage: RestStage) -> list[Manifest]:
-    """Adds open rows, so many that a page lists them; returns all rows of the App."""
-    made = [stage.put(row(f"chat-z{number}", make.created(number))) for number in range(3, rows.READ_MOST + 4)]
-    return [*made, *(stage.object(ROWS, name) for name in ("chat-a", "chat-b"))]
-
-
-def test_a_page_of_a_short_history_is_one_request(stage: RestStage) -> None:
-    known = _with_open_rows(stage)
-    before = len(stage.script.sent)
-    assert len(stage.get(_path(stage, "deployments"))) == len(known)
-    (sent,) = [sent for sent in stage.script.sent[before:] if sent.path == ROWS.path("demo")]
-    assert sent.query == {"fieldSelector": "spec.app=chat", "limit": str(rows.LISTED_MOST)}
-    stage.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
-    assert stage.call("GET", _path(stage, "deployments")).error(404)["code"] == "not_found"
-
-
-@pytest.mark.parametrize("continues", [{}, {"remainingItemCount": 9, "continue": "x"}])
-def test_a_new_row_is_in_a_short_history_before_its_event(stage: RestStage, monkeypatch: pytest.MonkeyPatch, continues: Manifest) -> None:
-    """It is so even if the list has no place for it."""
-    monkeypatch.setattr(id_index, "REPORTED_WITHIN", 0.01)
-    known, made = _with_open_rows(stage), make.stored(row("chat-c", make.created(30)))
-    everything = {"metadata": {"resourceVersion": "9"}, "items": [made, *known]}
-    first = {"metadata": {"resourceVersion": "9", **continues}, "items": known if continues else everything["items"]}
-    stage.script.on("GET", ROWS.path("demo"), everything).on("GET", ROWS.path(), table([made, *known]))
-    stage.script.on("GET", ROWS.path("demo", "chat-c"), made).on("GET", ROWS.path("demo"), first, query={"fieldSelector": "spec.app=chat"})
-    answer = stage.call("GET", _path(stage, "deployments")).json
-    assert answer["data"][0]["name"] == "chat-c"
-    assert answer["pagination"]["total_count"] == len(answer["data"]) == len(known) + 1
-
-
 def test_rows_of_a_deleted_app_of_the_same_name_are_no_history(stage: RestStage) -> None:
     owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "chat", "uid": UNKNOWN}
     stage.put(row("chat-old", make.superseded(1), make.with_meta(ownerReferences=[owner])))
