@@ -57,12 +57,16 @@ def matching(pattern: str, message: str) -> dict[str, Any]:
     return {RULES: [rule(f'self.matches(r"{pattern}")', message)]}
 
 
+def unchanged(field: str) -> str:
+    """Returns the CEL expression that is true if a field is as it was, or still missing."""
+    return f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+
+
 def never_changes(message: str, field: str = "") -> dict[str, Any]:
     """Returns the rule for an object that never changes, or for one field of it."""
     if not field:
         return rule("self == oldSelf", message, reason="FieldValueForbidden")
-    same = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
-    return rule(same, message, reason="FieldValueForbidden", fieldPath=f".{field}")
+    return rule(unchanged(field), message, reason="FieldValueForbidden", fieldPath=f".{field}")
 
 
 def set_once(message: str, field: str) -> dict[str, Any]:
