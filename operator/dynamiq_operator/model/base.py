@@ -175,10 +175,10 @@ def reason_field(path: str, why: str) -> Any:
     return Field(min_length=1, max_length=1024, description=f"{why.capitalize()}.", json_schema_extra=extra)
 
 
-def label_field(what: str) -> Any:
+def label_field(what: str, shown_by: str = "messages") -> Any:
     """Returns the field with the name of a part, such as a case."""
     message = f"the name of a {what} is a DNS label: {DNS_LABEL_SAID}"
-    return Field(max_length=63, description=f"Name of the {what}, which messages show.", json_schema_extra=matching(DNS_LABEL, message))
+    return Field(max_length=63, description=f"Name of the {what}, which {shown_by} show.", json_schema_extra=matching(DNS_LABEL, message))
 
 
 def conditions_field() -> Any:
