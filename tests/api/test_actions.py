@@ -15,7 +15,7 @@ from dynamiq_operator.actions.follow import follow
 from dynamiq_operator.actions.promote import PromotionPlan, PromotionRequest, perform_promotion, plan_promotion
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
 from dynamiq_operator.actions.release import perform_release, plan_release
-from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback, resolve
+from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
 from dynamiq_operator.actions.suspend import SuspensionPlan, perform_suspension
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model import kinds, names
@@ -52,7 +52,7 @@ def test_what_is_previewed_is_what_the_operator_pins(acting: ActionClient, modul
     stage.app(name, workflow=APP)
     where = (stage.namespace, name)
     with pytest.raises(Refusal, match="nothing of previewed has gone live yet"):
-        resolve(acting, RollbackRequest(*where))
+        plan_rollback(acting, RollbackRequest(*where))
     first = done(acting, stage, plan_deploy(acting, DeployRequest(*where, version="v1", runtime=stage.default_runtime)))
     planned = plan_deploy(acting, DeployRequest(*where, version="v2", message="why not", config={"autoscaling": {"maxReplicas": 4}}))
     assert (planned.preview.restarts, planned.preview.no_op) == (True, False)

@@ -161,7 +161,7 @@ def _secret(api: Api, namespace: str, app: str, uid: str | None) -> Manifest:
     """Returns the Secret of the App's keys. Raises NotNow if it is missing, or belongs to a deleted App of the same name."""
     # The Secret of a deleted App will be deleted, too: a key in it would not work.
     try:
-        secret = requests.get(api, SECRETS, namespace, names.access_keys(app))
+        secret = requests.read_object(api, SECRETS, namespace, names.access_keys(app))
     except errors.NotFound:
         secret = None
     if secret is None or not only_of_app(api, namespace, app, [secret], uid):

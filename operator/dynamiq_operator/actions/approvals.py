@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dynamiq_operator.actions import history, waiting
+from dynamiq_operator.actions import reads, waiting
 from dynamiq_operator.actions.consequences import (
     UNSTAMPED,
     approval_guards,
@@ -25,10 +25,11 @@ from dynamiq_operator.actions.consequences import (
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.identity import username
 from dynamiq_operator.actions.refusals import Changed, Difference, NotAllowed, NotNow
-from dynamiq_operator.actions.rights import APPROVE, DEPLOY, lacking
+from dynamiq_operator.actions.rights import APPROVE, DEPLOY, rights_warnings
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.app_objects import uid_of
 from dynamiq_operator.kube.resources import APPROVALS
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.approval import Purpose
@@ -122,7 +123,9 @@ def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None
         return ApprovalPlan(request, row, manifest, approvals, by, earlier, claim=claim)
     if not is_repeat:
         check_counts(api, request.purpose, row, by)
-    return ApprovalPlan(request, row, manifest, approvals, by, None, tuple(_rights(api, request)), claim)
+    verb = VERBS.get(request.purpose)
+    rights = rights_warnings(api, request.namespace, APPROVALS, verbs=[verb] if verb is not None else ())
+    return ApprovalPlan(request, row, manifest, approvals, by, None, rights, claim)
 
 
 def perform_approval(api: Api, plan: ApprovalPlan) -> Performed:
@@ -134,14 +137,14 @@ def perform_approval(api: Api, plan: ApprovalPlan) -> Performed:
     try:
         return Performed(requests.create(api, APPROVALS, plan.manifest))
     except errors.AlreadyExists:
-        approval = requests.get(api, APPROVALS, plan.request.namespace, name)
+        approval = requests.read_object(api, APPROVALS, plan.request.namespace, name)
         if plan.claim is None:
             raise
         plan.claim.check(approval)
         return Performed(approval, is_replayed=True)
     except errors.Unavailable:
         try:
-            return Performed(requests.get(api, APPROVALS, plan.request.namespace, name))
+            return Performed(requests.read_object(api, APPROVALS, plan.request.namespace, name))
         except errors.ApiError:
             pass
         raise
@@ -176,20 +179,23 @@ def _missing(plan: ApprovalPlan, *, counts: bool) -> list[str]:
 
 def _row(api: Api, request: ApprovalRequest) -> Manifest:
     namespace, app = request.namespace, request.app
+    uid = uid_of(api, namespace, app)
     if request.row is not None:
-        return history.find_row(api, namespace, app, request.row)
-    waiting_rows = history.waiting_rows(api, namespace, app)
+        return reads.find_row(api, namespace, app, uid, request.row)
+    waiting_rows = reads.waiting_rows(api, namespace, app, uid)
     if request.purpose is Purpose.RESUME:
-        return _to_resume(api, request, waiting_rows)
+        return _to_resume(api, request, uid, waiting_rows)
     if not waiting_rows:
-        waits = _ended_waiting(api, request)
+        waits = _ended_waiting(api, request, uid)
         raise NotNow(f"no row of {app} waits{f', {waits}' if waits else ''}: see {plugin_command(f'history {app} -o wide', namespace)}")
     return _only(waiting_rows, app)
 
 
-def _ended_waiting(api: Api, request: ApprovalRequest) -> str:
-    """Returns why the newest row ended while it waited; empty if it did not."""
-    newest = history.rows(api, request.namespace, request.app)[:1]
+def _ended_waiting(api: Api, request: ApprovalRequest, uid: str | None) -> str:
+    """Returns why the newest row ended while it waited; empty if it did not. Raises Unknown if there is no such App."""
+    newest = reads.rows(api, request.namespace, request.app, uid)[:1]
+    if not newest:
+        reads.find_app(api, request.namespace, request.app)
     ended = [
         row
         for row in newest
@@ -198,7 +204,7 @@ def _ended_waiting(api: Api, request: ApprovalRequest) -> str:
     return f"row {title(ended[0])} ended: {ended[0]['spec']['outcome'].get('reason', '')}" if ended else ""
 
 
-def _to_resume(api: Api, request: ApprovalRequest, waiting_rows: Sequence[Manifest]) -> Manifest:
+def _to_resume(api: Api, request: ApprovalRequest, uid: str | None, waiting_rows: Sequence[Manifest]) -> Manifest:
     """Returns the only resumable row among those waiting; without one, the live row that holds changes from Git.
 
     Raises NotNow if there is neither, or several can be resumed.
@@ -206,7 +212,7 @@ def _to_resume(api: Api, request: ApprovalRequest, waiting_rows: Sequence[Manife
     namespace, app = request.namespace, request.app
     if resumable := [row for row in waiting_rows if is_resumable(row)]:
         return _only(resumable, app)
-    app_object = history.find_app(api, namespace, app)
+    app_object = reads.find_app(api, namespace, app)
     holds = app_object.status.holds
     if holds is None:
         if len(waiting_rows) == 1:
@@ -214,12 +220,12 @@ def _to_resume(api: Api, request: ApprovalRequest, waiting_rows: Sequence[Manife
         waits = (
             f"{', '.join(title(row) for row in waiting_rows)} wait for something else"
             if waiting_rows
-            else _ended_waiting(api, request) or "none waits"
+            else _ended_waiting(api, request, uid) or "none waits"
         )
         raise NotNow(f"no row of {app} can be resumed, {waits}: see {plugin_command(f'history {app} -o wide', namespace)}")
-    rows = history.open_rows(api, namespace, app, app_object.meta.uid)
+    rows = reads.open_rows(api, namespace, app, app_object.meta.uid)
     coming = rows.candidate or next((row for row in rows.guarded if row.name == holds.row), None)
-    live = history.find_row(api, namespace, app, rows.live.name) if rows.live is not None and coming is None else None
+    live = reads.find_row(api, namespace, app, uid, rows.live.name) if rows.live is not None and coming is None else None
     if live is None or not runs_and_holds(live):
         pending = f"row #{coming.sequence}" if coming is not None and coming.name != holds.row else f"rollback #{holds.sequence}"
         raise NotNow(f"{pending} is not live yet: resume once it is")
@@ -230,7 +236,7 @@ def _check_holds(api: Api, request: ApprovalRequest, row: Manifest) -> None:
     """Raises NotNow if the row to resume is a revert without a hold in the App's status."""
     # Reverts by an older operator have no `holds` in their pins.
     if request.purpose is Purpose.RESUME and runs_and_holds(row) and "holds" not in row["spec"]["pinned"]:
-        holds = history.find_app(api, request.namespace, request.app).status.holds
+        holds = reads.find_app(api, request.namespace, request.app).status.holds
         if holds is None or holds.row != row["metadata"]["name"]:
             raise NotNow(f"row {title(row)} is live, and nothing is on hold")
 
@@ -247,7 +253,7 @@ def _is_repeat(api: Api, namespace: str, claim: KeyClaim) -> bool:
     Raises KeyReused and kube.errors.ApiError.
     """
     try:
-        claim.check(requests.get(api, APPROVALS, namespace, claim.row))
+        claim.check(requests.read_object(api, APPROVALS, namespace, claim.row))
     except (errors.NotFound, errors.Forbidden):
         return False
     return True
@@ -256,14 +262,14 @@ def _is_repeat(api: Api, namespace: str, claim: KeyClaim) -> bool:
 def _manifest(request: ApprovalRequest, row: Manifest, digest: str, claim: KeyClaim | None) -> Manifest:
     name = row["metadata"]["name"]
     spec = {"row": name, "digest": digest, "purpose": request.purpose.value, "message": request.message}
-    approval = {
+    # The name is chosen here, not by the API server: it finds the Approval again if the answer to its POST is lost.
+    meta = claim.meta if claim is not None else {"name": names.confirmed_row(name, secrets.token_hex(4))}
+    return {
         "apiVersion": API_VERSION,
         "kind": kinds.APPROVAL.kind,
-        # The name is chosen here, not by the API server: it finds the Approval again if the answer to its POST is lost.
-        "metadata": {"namespace": request.namespace, "name": names.confirmed_row(name, secrets.token_hex(4))},
+        "metadata": {"namespace": request.namespace, **meta},
         "spec": {field: value for field, value in spec.items() if value is not None},
     }
-    return claim.marked(approval) if claim is not None else approval
 
 
 def _earlier(row: Manifest, approvals: Iterable[Manifest], purpose: Purpose, by: str | None) -> Manifest | None:
@@ -289,9 +295,3 @@ def _still_counting(row: Manifest, approvals: Iterable[Manifest], purpose: Purpo
         and not each["spec"].get("restored")
         and (purpose is not Purpose.APPROVE or parse_time(each["metadata"]["creationTimestamp"]) > since)
     ]
-
-
-def _rights(api: Api, request: ApprovalRequest) -> list[str]:
-    """Lists, in sentences, the rights for this purpose that the giver lacks."""
-    verb = VERBS.get(request.purpose)
-    return [f"you could not do this: {why}" for why in lacking(api, request.namespace, APPROVALS, verbs=[verb] if verb is not None else ())]

@@ -113,5 +113,5 @@ def _row(request: BundleRequest, source: Served, version: str) -> Manifest:
         bypass_reason=request.bypass_reason,
     )
     # The file has the row's name: applying it twice makes one row, promoting twice makes two.
-    row = row_manifest(deploy, names.confirmed_row(request.app, secrets.token_hex(4)))
+    row = row_manifest(deploy, name=names.confirmed_row(request.app, secrets.token_hex(4)))
     return row if request.target_namespace else {**row, "metadata": {"name": row["metadata"]["name"]}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import reads
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest, Row
@@ -40,7 +40,7 @@ def compare(api: Api, before: Manifest | None, after: Manifest) -> RowDiff:
     if now.workflow_hash == then.workflow_hash:
         return RowDiff(old, side, is_same_flow=True, flow_diff=())
     namespace, app = after["metadata"]["namespace"], after["spec"]["app"]
-    texts = [history.flow_of(api, namespace, app, pinned) for pinned in (now, then)]
+    texts = [reads.flow_of(api, namespace, app, pinned) for pinned in (now, then)]
     if texts[0] is None or texts[1] is None:
         return RowDiff(old, side, is_same_flow=False, flow_diff=None)
     return RowDiff(old, side, is_same_flow=False, flow_diff=flow_diff(texts[0], texts[1], _title(old), _title(side)))
@@ -51,7 +51,7 @@ def pinned_of(row: Manifest) -> Pinned:
 
     Raises Refusal if it was never rolled out, and NotNow if this version cannot read it.
     """
-    if (pinned := history.typed(Row, row).pinned) is None:
+    if (pinned := reads.typed(Row, row).pinned) is None:
         raise Refusal(f"row {row['metadata']['name']} was never rolled out, so there is nothing to compare")
     return pinned
 

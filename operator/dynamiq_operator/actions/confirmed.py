@@ -14,8 +14,8 @@ from typing import Any
 
 from dynamiq_operator.actions import idempotency
 from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, row_manifest
-from dynamiq_operator.actions.history import runtime_named
 from dynamiq_operator.actions.idempotency import Performed
+from dynamiq_operator.actions.reads import runtime_named
 from dynamiq_operator.actions.refusals import Changed, Difference
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model import names
@@ -74,7 +74,8 @@ def perform_confirmed(api: Api, plan: PreviewedDeploy, *, elsewhere: Iterable[st
         return Performed(row, is_replayed=True)
     now = plan_again(api, plan)
     check(shown(plan.preview), shown(now.preview))
-    return perform_deploy(api, spelled_out(api, now), elsewhere=elsewhere)
+    explicit = spelled_out(api, now)
+    return perform_deploy(api, explicit, elsewhere=elsewhere)
 
 
 def spelled_out(api: Api, plan: PreviewedDeploy) -> DeployPlan:
@@ -88,8 +89,8 @@ def spelled_out(api: Api, plan: PreviewedDeploy) -> DeployPlan:
         config=then.config.as_json() if request.restores is None or request.runtime is not None or request.config is not None else None,
     )
     # The name is chosen here, not by the API server: it finds the row again if the answer to its POST is lost.
-    row = row_manifest(explicit, names.confirmed_row(request.app, secrets.token_hex(4)))
-    return DeployPlan(request, plan.claim.marked(row) if plan.claim is not None else row, plan.claim)
+    name = names.confirmed_row(request.app, secrets.token_hex(4))
+    return DeployPlan(request, row_manifest(explicit, plan.claim, name), plan.claim)
 
 
 def _runtime_of(api: Api, plan: PreviewedDeploy) -> str | None:

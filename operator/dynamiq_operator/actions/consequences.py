@@ -133,7 +133,7 @@ def _policies(api: Api, namespace: str) -> list[DeployPolicy]:
     """Lists the policies that select the namespace; none if the caller may not read them."""
     try:
         policies = [each for raw in requests.items(api, DEPLOY_POLICIES) if isinstance(each := read(DeployPolicy, raw), DeployPolicy)]
-        labels = requests.get(api, NAMESPACES, "", namespace)["metadata"].get("labels") or {} if policies else {}
+        labels = requests.read_object(api, NAMESPACES, "", namespace)["metadata"].get("labels") or {} if policies else {}
     except (errors.NotFound, errors.Forbidden):
         return []
     return [each for each in policies if selects(each.spec.namespace_selector, namespace, labels)]

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from dynamiq_operator.actions import idempotency, rejections
 from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen
-from dynamiq_operator.actions.history import rejections_in_force, release_of
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim
+from dynamiq_operator.actions.reads import rejections_in_force, release_of
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -98,7 +98,7 @@ def plan_app(
             raise
         # The same request runs elsewhere at this moment. Or its App was deleted, and its row is or will be deleted, too.
         with contextlib.suppress(errors.NotFound):
-            claim.check(requests.get(api, ROWS, request.namespace, claim.row))
+            claim.check(requests.read_object(api, ROWS, request.namespace, claim.row))
     return plan
 
 
@@ -205,7 +205,7 @@ def _made_as(api: Api, plan: AppPlan, name: str) -> tuple[Manifest, bool]:
         except errors.AlreadyExists:
             pass
         try:
-            return requests.get(api, APPS, plan.request.namespace, name), True
+            return requests.read_object(api, APPS, plan.request.namespace, name), True
         except errors.NotFound:
             idempotency.pause()
     raise NotNow(f"somebody else is creating and deleting App {name}: try again")

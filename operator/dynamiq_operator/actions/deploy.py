@@ -5,18 +5,18 @@ A plan holds the row exactly as it is written. A preview completes it as the ope
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from dynamiq_operator.actions import guards, history, idempotency
-from dynamiq_operator.actions.history import DeployInputs, Flow, Surroundings
+from dynamiq_operator.actions import guards, idempotency, reads
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
+from dynamiq_operator.actions.reads import DeployInputs, Flow, Surroundings
 from dynamiq_operator.actions.refusals import InvalidField, Refusal, Unknown
-from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
+from dynamiq_operator.actions.rights import BYPASS, DEPLOY, rights_warnings
 from dynamiq_operator.actions.workloads import warm
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import template_digest
@@ -28,12 +28,11 @@ from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.guards import GuardReason
 from dynamiq_operator.model.objects import App, Manifest, Row
 from dynamiq_operator.model.row import Pinned, Source
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.model.wrong_fields import in_words
-from dynamiq_operator.plan.history.lifecycle import RowHistory, applies_once_admitted
+from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
 from dynamiq_operator.views.sleep import is_asleep
@@ -42,7 +41,6 @@ REVERTED = "Reverted"
 """Reason of the condition of an App whose live row is a revert."""
 NOT_ONLY_BACK = ("workflowVersion", "runtime", "config", "promotedFrom", "hold")
 """Fields of a row with `restores` that make it a deploy for RBAC, not a plain rollback (manifests/admission/guard-deploys.yaml)."""
-TAKES_EFFECT = "changed variables, access or runs of the App take effect with this row: the condition VariablesHeld names them"
 
 
 @dataclass(frozen=True)
@@ -98,23 +96,20 @@ def plan_deploy(api: Api, request: DeployRequest, *, key: CallerKey | None = Non
 
     Raises Refusal if it cannot be done, and kube.errors.ApiError.
     """
-    app = history.find_app(api, request.namespace, request.app)
-    return _plan_for(api, plan_unseen(request, deploy_claim(request, app.meta.uid, key)), app)
+    app, rows = reads.find_app_and_rows(api, request.namespace, request.app)
+    plan = plan_unseen(request, deploy_claim(request, app.meta.uid, key))
+    return previewed(api, plan, app, rows)
 
 
 def plan_again(api: Api, plan: DeployPlan) -> PreviewedDeploy:
     """Makes the same plan from the objects as they are now. Raises as `plan_deploy` does."""
-    return _plan_for(api, plan, history.find_app(api, plan.request.namespace, plan.request.app))
-
-
-def _plan_for(api: Api, plan: DeployPlan, app: App) -> PreviewedDeploy:
-    return previewed(api, plan, app, history.open_rows(api, plan.request.namespace, plan.request.app, app.meta.uid))
+    app, rows = reads.find_app_and_rows(api, plan.request.namespace, plan.request.app)
+    return previewed(api, plan, app, rows)
 
 
 def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> DeployPlan:
     """Plans a deploy without a preview and without a request. The row is the same as with a preview."""
-    row = row_manifest(request)
-    return DeployPlan(request, claim.marked(row) if claim else row, claim)
+    return DeployPlan(request, row_manifest(request, claim), claim)
 
 
 def deploy_claim(
@@ -149,15 +144,16 @@ def _row_without_answer(api: Api, plan: DeployPlan) -> Manifest | None:
     """Returns the row whose create got no answer; None if it has no chosen name, is missing, or cannot be read."""
     name = plan.row["metadata"].get("name")
     try:
-        row = requests.get(api, ROWS, plan.request.namespace, name) if name is not None else None
+        row = requests.read_object(api, ROWS, plan.request.namespace, name) if name is not None else None
     except errors.ApiError:
         return None
     spec = plan.row["spec"]
     return row if row is not None and all(row["spec"].get(field) == value for field, value in spec.items()) else None
 
 
-def row_manifest(request: DeployRequest, name: str | None = None) -> Manifest:
-    """Returns the row to create. Without `name` the API server completes `<app>-`."""
+def row_manifest(request: DeployRequest, claim: KeyClaim | None = None, name: str | None = None) -> Manifest:
+    """Returns the row to create, under the name of its claim, else `name`. Without both the API server completes `<app>-`."""
+    meta = claim.meta if claim is not None else {"name": name} if name is not None else {"generateName": f"{request.app}-"}
     spec = {
         "app": request.app,
         "workflowVersion": request.version,
@@ -172,7 +168,7 @@ def row_manifest(request: DeployRequest, name: str | None = None) -> Manifest:
     return {
         "apiVersion": API_VERSION,
         "kind": kinds.ROW.kind,
-        "metadata": {"namespace": request.namespace, **({"name": name} if name else {"generateName": f"{request.app}-"})},
+        "metadata": {"namespace": request.namespace, **meta},
         "spec": {field: value for field, value in spec.items() if value is not None},
     }
 
@@ -185,16 +181,19 @@ def previewed(
     `policy`: the operator's image policy, for an App whose status has none yet. Raises Refusal and kube.errors.ApiError.
     """
     draft = _draft(plan.row)
-    inputs = history.read_inputs(api, app, rows, draft.spec, arriving)
+    warnings = _warnings(api, plan) if arriving is None else ()
+    inputs = reads.read_inputs(api, app, rows, draft.spec, arriving)
     then = _completed(draft, app, rows, inputs, policy)
-    met = surroundings_of(api, app, rows, then, inputs.text, may_hold=guards.may_hold(app, draft.spec))
-    warnings = guards.check_not_rejected(api, app.meta.namespace, then, rows.live, bypass=draft.spec.bypass is not None)
-    warnings += _warnings(api, plan) if arriving is None else ()
+    # A bypass, and a deploy of what is live, is not refused for a Rejection.
+    may_be_rejected = draft.spec.bypass is None and not guards.is_live(then, rows.live)
+    may_hold = guards.may_hold(app, draft.spec)
+    met = surroundings_of(api, app, rows, then, inputs.text, may_hold=may_hold, may_be_rejected=may_be_rejected)
     if inputs.is_runtime_unread:
         warnings += ("ask for the ClusterRole dynamiq-runtimes: you may not read Runtimes, so the runtime is unknown",)
     preview = preview_in(met, then, inputs.text, plan.row, warnings)
-    preview = replace(preview, **guards.guards_of_preview(app, draft.spec), begins_hold=met.begins_hold)
-    preview = with_held_changes(preview, app, draft, [each.reason for each in preview.guards])
+    unread = guards.check_not_rejected(met.rejections, app.meta.namespace, then)
+    preview = replace(preview, **guards.guards_of_preview(app, draft.spec), begins_hold=met.begins_hold, warnings=unread + preview.warnings)
+    preview = guards.with_held_changes(preview, app, draft, [each.reason for each in preview.guards])
     return PreviewedDeploy(plan.request, plan.row, plan.claim, preview=preview, then=then, is_runtime_unread=inputs.is_runtime_unread)
 
 
@@ -234,11 +233,13 @@ def _completed(draft: Row, app: App, rows: RowHistory, inputs: DeployInputs, pol
     return then
 
 
-def surroundings_of(api: Api, app: App, rows: RowHistory, then: Pinned, text: str | None, *, may_hold: bool) -> Surroundings:
-    """Reads what a row with these pins meets, as `history.read_surroundings` does."""
+def surroundings_of(
+    api: Api, app: App, rows: RowHistory, then: Pinned, text: str | None, *, may_hold: bool, may_be_rejected: bool = False
+) -> Surroundings:
+    """Reads what a row with these pins meets, as `reads.read_surroundings` does."""
     running = rows.target.pinned if rows.target is not None else None
     restarts = running is not None and template_digest(app, Pins.of(running)) != template_digest(app, Pins.of(then))
-    return history.read_surroundings(api, app, rows, then, text, restarts=restarts, may_hold=may_hold)
+    return reads.read_surroundings(api, app, rows, then, text, restarts=restarts, may_hold=may_hold, may_be_rejected=may_be_rejected)
 
 
 def preview_in(met: Surroundings, then: Pinned, text: str | None, row: Manifest, warnings: tuple[str, ...]) -> Preview:
@@ -271,24 +272,9 @@ def preview_in(met: Surroundings, then: Pinned, text: str | None, row: Manifest,
     )
 
 
-def with_held_changes(preview: Preview, app: App, row: Row, waits_for: Collection[GuardReason]) -> Preview:
-    """Adds the held changes that take effect with the row: variables, access and runs. `waits_for`: the guards that block it, or would."""
-    if not app.status.is_holding_variables or not applies_once_admitted(row, waits_for):
-        return preview
-    # Under either strategy the same pins have one workload, so its pods are replaced in place.
-    switches = preview.switches and preview.restarts
-    restarts = preview.now is not None
-    return replace(preview, no_op=False, restarts=restarts, switches=switches, warnings=(TAKES_EFFECT, *preview.warnings))
-
-
 def _under_way(rows: RowHistory) -> str | None:
     """Returns the name of the deploy under way, as messages have it; None without one."""
-    if rows.candidate is None:
-        return None
-    # Imported here: `events` imports all operations of a plan, which would slow down each start of the plugin.
-    from dynamiq_operator.plan.output import events
-
-    return events.title(rows.candidate)
+    return rows.candidate.title if rows.candidate is not None else None
 
 
 def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:
@@ -297,4 +283,4 @@ def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:
     namespace = plan.request.namespace
     if plan.claim is not None and idempotency.find_claimed_row(api, [namespace], plan.claim) is not None:
         return ("this was deployed before under the same key: no row is added",)
-    return tuple(f"you could not do this: {why}" for why in lacking(api, namespace, ROWS, verbs=plan.verbs))
+    return rights_warnings(api, namespace, ROWS, verbs=plan.verbs)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dynamiq_operator.actions import history
-from dynamiq_operator.actions.workloads import AppWorkloads, warm, workloads_of
+from dynamiq_operator.actions import reads
+from dynamiq_operator.actions.reads import workloads_of
+from dynamiq_operator.actions.workloads import AppWorkloads, warm
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -25,7 +26,7 @@ def deployables(api: Api, namespace: str, name: str, rows: Iterable[Manifest]) -
 
     Raises Unknown if there is no such App, and kube.errors.ApiError.
     """
-    app = history.find_app(api, namespace, name)
+    app = reads.find_app(api, namespace, name)
     records = [read(Row, raw) for raw in rows]
     restorable = [row for row in records if isinstance(row, Row) and why_not_restorable(row) is None]
     stock = _stock(api, app, restorable) if restorable else Stock(app, None, frozenset(), {}, {})
@@ -43,7 +44,7 @@ def _stock(api: Api, app: App, rows: Iterable[Row]) -> Stock:
     hashes = frozenset(row.pinned.workflow_hash for row in rows if row.pinned is not None)
     return Stock(
         app=app,
-        live=history.open_rows(api, namespace, app.meta.name, app.meta.uid).live,
+        live=reads.open_rows(api, namespace, app.meta.name, app.meta.uid).live,
         flows=_flows(api, app, hashes),
         rejected=_rejected(api, namespace),
         named=_named(api, app),
@@ -118,7 +119,7 @@ def _named(api: Api, app: App) -> Mapping[ChildKey, frozenset[str] | None]:
     keys: dict[ChildKey, frozenset[str] | None] = {}
     for kind, name in dict.fromkeys(reference.of for reference in references(app)):
         try:
-            raw = requests.get(api, BY_KIND[kind], app.meta.namespace, name)
+            raw = requests.read_object(api, BY_KIND[kind], app.meta.namespace, name)
             keys[kind, name] = frozenset(raw.get("data") or {})
         except errors.NotFound:
             keys[kind, name] = None

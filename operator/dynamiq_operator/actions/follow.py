@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynamiq_operator.actions.history import typed
+from dynamiq_operator.actions.reads import typed, workloads_of
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.actions.workloads import Pods, workloads_of
+from dynamiq_operator.actions.workloads import Pods
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -27,6 +27,7 @@ PATIENCE = 30.0
 class Progress:
     """The state of a deploy. `pods`: None if it has ended, or its workload is missing or unreadable. `waits`: None without such a guard."""
 
+    row: Manifest
     phase: str
     message: str
     is_done: bool
@@ -69,7 +70,7 @@ def served_app(api: Api, namespace: str, name: str, row: str, seconds: float) ->
     # The operator writes the App's status after the row's, so a row that has ended is not enough.
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        app = typed(App, requests.get(api, APPS, namespace, name))
+        app = typed(App, requests.read_object(api, APPS, namespace, name))
         if app.status.live is not None and app.status.live.row == row:
             return app
         time.sleep(EVERY)
@@ -81,7 +82,7 @@ def _read(api: Api, namespace: str, row: str, uid: str | None) -> Manifest:
 
     Raises errors.NotFound, also if another row has its name now: its App was deleted and created again.
     """
-    raw = requests.get(api, ROWS, namespace, row)
+    raw = requests.read_object(api, ROWS, namespace, row)
     if uid is not None and raw["metadata"]["uid"] != uid:
         raise errors.NotFound(f"another row has the name {row}")
     return raw
@@ -106,6 +107,7 @@ def _progress(raw: Manifest, pods: Pods | None) -> Progress:
     status, outcome = raw.get("status") or {}, raw["spec"].get("outcome") or {}
     message = next((condition.get("message") for condition in status.get("conditions") or () if condition.get("type") == "Succeeded"), "")
     return Progress(
+        raw,
         phase=status.get("phase") or Phase.PENDING.value,
         message=outcome.get("reason") or message or "",
         is_done=_ended(raw),

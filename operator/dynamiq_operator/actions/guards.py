@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from dynamiq_operator.actions import history, rejections
+from dynamiq_operator.actions import reads, rejections
 from dynamiq_operator.actions.refusals import NotNow, Refusal
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -16,6 +16,10 @@ from dynamiq_operator.model.guards import GuardReason, RowKind, RowOf, StandingG
 from dynamiq_operator.model.objects import App, Manifest, Row, Unreadable, format_time, read
 from dynamiq_operator.model.row import Pinned, RowSpec
 from dynamiq_operator.plan.guards import sentences
+from dynamiq_operator.plan.history.lifecycle import applies_once_admitted
+from dynamiq_operator.views.preview import Preview
+
+TAKES_EFFECT = "changed variables, access or runs of the App take effect with this row: the condition VariablesHeld names them"
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,8 @@ def read_guards(api: Api, namespace: str, app: str) -> AppGuards:
 
     Raises Unknown and kube.errors.ApiError.
     """
-    app_object = history.find_app(api, namespace, app)
-    return AppGuards(app_object, history.waiting_rows(api, namespace, app, app_object.meta.uid))
+    app_object = reads.find_app(api, namespace, app)
+    return AppGuards(app_object, reads.waiting_rows(api, namespace, app, app_object.meta.uid))
 
 
 def kind_of(spec: RowSpec) -> RowKind:
@@ -78,6 +82,16 @@ def guards_of_preview(app: App, spec: RowSpec) -> dict[str, Any]:
     return {"guards": tuple(guards), "bypass_reason": spec.bypass.reason if spec.bypass is not None else None}
 
 
+def with_held_changes(preview: Preview, app: App, row: Row, waits_for: Collection[GuardReason]) -> Preview:
+    """Adds the held changes that take effect with the row: variables, access and runs. `waits_for`: the guards that block it, or would."""
+    if not app.status.is_holding_variables or not applies_once_admitted(row, waits_for):
+        return preview
+    # Under either strategy the same pins have one workload, so its pods are replaced in place.
+    switches = preview.switches and preview.restarts
+    restarts = preview.now is not None
+    return replace(preview, no_op=False, restarts=restarts, switches=switches, warnings=(TAKES_EFFECT, *preview.warnings))
+
+
 def may_hold(app: App, spec: RowSpec) -> bool:
     """Returns True if the row begins a hold, provided that Git deploys the App, too."""
     return spec.is_rollback and (app.spec.rollout.hold_after_rollback if spec.hold is None else spec.hold) is not False
@@ -93,14 +107,11 @@ def yet_to_soak(guards: Sequence[StandingGuard], live_since: datetime, now: date
     )
 
 
-def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Row | None, *, bypass: bool) -> tuple[str, ...]:
-    """Returns a warning if the caller may not read Rejections there. Does nothing with `bypass`, or if flow and runtime are live there.
+def check_not_rejected(rejected: Sequence[Manifest] | None, namespace: str, then: Pinned) -> tuple[str, ...]:
+    """Returns a warning if the caller may not read Rejections there. `rejected`: those of the flow, None if they may not be read.
 
-    Raises Rejected if the flow is rejected in the namespace.
+    Raises Rejected if there is any.
     """
-    if bypass or is_live(then, live):
-        return ()
-    rejected = history.rejections_in_force(api, namespace, then.workflow_hash)
     if rejected:
         raise rejections.Rejected(rejected[0], then.workflow_version, namespace)
     return (rejections.unread(namespace, then.workflow_version),) if rejected is None else ()

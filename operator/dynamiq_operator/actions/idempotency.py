@@ -98,10 +98,10 @@ class KeyClaim:
         """The annotations of an App that is created under the key."""
         return {names.KEY_ANNOTATION: self.key, names.REQUEST_ANNOTATION: self.request}
 
-    def marked(self, row: Manifest) -> Manifest:
-        """Returns the row under the key's name, with the hash of the request."""
-        meta = {"namespace": row["metadata"]["namespace"], "name": self.row, "annotations": {names.REQUEST_ANNOTATION: self.request}}
-        return {**row, "metadata": meta}
+    @property
+    def meta(self) -> Manifest:
+        """The metadata of the object that the request makes: its name by the key, and the hash of the request."""
+        return {"name": self.row, "annotations": {names.REQUEST_ANNOTATION: self.request}}
 
     def check(self, manifest: Manifest) -> None:
         """Raises KeyReused if another request made the object."""
@@ -124,7 +124,7 @@ def find_claimed_row(api: Api, namespaces: Iterable[str], claim: KeyClaim) -> Ma
     """
     for namespace in namespaces:
         try:
-            row = requests.get(api, ROWS, namespace, claim.row)
+            row = requests.read_object(api, ROWS, namespace, claim.row)
         except (errors.NotFound, errors.Forbidden):
             continue
         claim.check(row)
@@ -140,7 +140,7 @@ def note(api: Api, namespace: str, app: str, claim: KeyClaim) -> None:
     key = claim.key[:_NOTED_DIGITS]
     for _ in range(TRIES):
         try:
-            raw = requests.get(api, APPS, namespace, app)
+            raw = requests.read_object(api, APPS, namespace, app)
         except errors.NotFound:
             raise Unknown(f"no App {app} in namespace {namespace}", "app") from None
         earlier_notes = _notes_of(raw)

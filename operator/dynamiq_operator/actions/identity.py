@@ -33,7 +33,7 @@ def cluster(api: Api) -> str:
     Raises NotAllowed, and kube.errors.ApiError.
     """
     try:
-        namespace = requests.get(api, NAMESPACES, "", OF_THE_CLUSTER)
+        namespace = requests.read_object(api, NAMESPACES, "", OF_THE_CLUSTER)
     except errors.Forbidden:
         raise NotAllowed(
             f"you may not read the namespace {OF_THE_CLUSTER}, whose uid identifies this cluster: ask for the ClusterRole dynamiq-clusters"

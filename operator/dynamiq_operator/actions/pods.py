@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from dynamiq_operator.actions.history import typed
+from dynamiq_operator.actions.reads import typed
 from dynamiq_operator.desired.pins import Pins, label_of
 from dynamiq_operator.desired.pod_template import runs_pins
 from dynamiq_operator.desired.workload import template_digests

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dynamiq_operator.actions import guards, history, idempotency
+from dynamiq_operator.actions import guards, idempotency, reads
 from dynamiq_operator.actions.confirmed import check, shown, spelled_out
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perform_deploy, plan_unseen, previewed
 from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, Performed
 from dynamiq_operator.actions.promotion_target import check_hostname, check_namespace, labels_of
 from dynamiq_operator.actions.refusals import Lacks, Need, NotAllowed, Refusal, Taken, Unknown, refused
-from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
+from dynamiq_operator.actions.rights import BYPASS, DEPLOY, missing_rights, rights_warnings
 from dynamiq_operator.actions.travelling import Served, check_not_rejected_at_source, release_there, served
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import api as requests
@@ -133,13 +133,13 @@ def plan_promotion(
     if new_app is not None and request.hostname is not None:
         unread += check_hostname(there, target, app, request.hostname)
     flow, new_version = release_there(there, target, source, origin(request))
-    rows = history.open_rows(there, target, app, existing.meta.uid) if existing is not None else RowHistory(())
+    rows = reads.open_rows(there, target, app, existing.meta.uid) if existing is not None else RowHistory(())
     _check_source(request, source, deployed, rows.live)
     # After a promotion whose row is missing or failed, the App exists without a live row to keep runtime and config from.
     request_there = _deploy_request(source, request, target, flow.version.version, is_first=rows.live is None)
     policy = source.app.status.image_policy if crossing is None else None
     deploy = previewed(there, plan_unseen(request_there, claim), deployed, rows, arriving=flow, policy=policy)
-    rights = tuple(f"you could not do this: {why}" for why in lacking(there, target, *_created(new_version, new_app), verbs=deploy.verbs))
+    rights = rights_warnings(there, target, *_created(new_version, new_app), verbs=deploy.verbs)
     warnings = rights + unread + deploy.preview.warnings + _warnings(source.app, deployed, existing is None)
     if crossing is not None:
         warnings += tuple(_of_crossing(crossing, source.pinned, deploy.then, rows.live is None))
@@ -258,7 +258,7 @@ def promotion_claim(
 
 def find_target(api: Api, namespace: str, environment: str, *, there: Api | None = None) -> str:
     """Finds an environment's namespace in the project of `namespace`. `there`: its cluster. Raises Refusal and kube.errors.ApiError."""
-    labels = labels_of(requests.get(api, NAMESPACES, "", namespace))
+    labels = labels_of(requests.read_object(api, NAMESPACES, "", namespace))
     project = labels.get(names.PROJECT_LABEL)
     try:
         namespaces = requests.items(there or api, NAMESPACES, label=f"{names.PROJECT_LABEL}={project}") if project else []
@@ -293,14 +293,14 @@ def origin(request: PromotionRequest) -> str:
 
 def _own_labels(api: Api, namespace: str) -> Mapping[str, str] | None:
     try:
-        return labels_of(requests.get(api, NAMESPACES, "", namespace))
+        return labels_of(requests.read_object(api, NAMESPACES, "", namespace))
     except errors.Denied:
         return None
 
 
 def _find(api: Api, namespace: str, app: str) -> App | None:
     try:
-        return history.typed(App, requests.get(api, APPS, namespace, app))
+        return reads.typed(App, requests.read_object(api, APPS, namespace, app))
     except errors.NotFound:
         return None
 
@@ -325,8 +325,8 @@ def _created(version: Manifest | None, new_app: Manifest | None) -> list[ApiReso
 
 def _require_rights(api: Api, plan: PromotionPlan) -> None:
     target = plan.target_namespace
-    why = lacking(api, target, *_created(plan.version, plan.new_app), verbs=[DEPLOY])
-    bypasses = [] if plan.request.bypass_reason is None else lacking(api, target, verbs=[BYPASS])
+    why = missing_rights(api, target, *_created(plan.version, plan.new_app), verbs=[DEPLOY])
+    bypasses = [] if plan.request.bypass_reason is None else missing_rights(api, target, verbs=[BYPASS])
     if why or bypasses:
         roles = [*(["dynamiq-promoter"] if why else []), *(["dynamiq-bypass"] if bypasses else [])]
         ask = f"{'the role' if len(roles) == 1 else 'the roles'} {' and '.join(roles)}"
@@ -341,7 +341,7 @@ def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str
             if reference is None:
                 continue
             try:
-                raw = requests.get(api, resource, namespace, reference.name)
+                raw = requests.read_object(api, resource, namespace, reference.name)
             except errors.NotFound:
                 raw = None
             except errors.Denied:
@@ -392,7 +392,7 @@ def _make(api: Api, resource: ApiResource, manifest: Manifest) -> None:
         requests.create(api, resource, manifest)
     except errors.AlreadyExists:
         meta = manifest["metadata"]
-        existing = requests.get(api, resource, meta["namespace"], meta["name"])
+        existing = requests.read_object(api, resource, meta["namespace"], meta["name"])
         if resource is not VERSIONS or existing["spec"]["flow"] != manifest["spec"]["flow"]:
             raise Taken(
                 f"{manifest['kind']} {meta['name']} was just created in {meta['namespace']} by somebody else: preview and promote again"

@@ -22,7 +22,7 @@ def check_namespace(api: Api, target: str, environment: str, own: Mapping[str, s
     Raises Unknown if the namespace does not exist, Refusal if it is of another environment or project, and kube.errors.ApiError.
     """
     try:
-        labels = labels_of(requests.get(api, NAMESPACES, "", target))
+        labels = labels_of(requests.read_object(api, NAMESPACES, "", target))
     except errors.NotFound:
         raise Unknown(f"namespace {target} does not exist: create and label it first", "target_namespace") from None
     except errors.Forbidden:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import reads
 from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -74,7 +74,7 @@ class WithdrawalPlan:
 def sentence(rejection: Manifest, version: str = "") -> str:
     """Returns who rejected the version, and why, in the operator's words. `version`: its name now; empty for its name in the Rejection."""
     spec = rejection["spec"]
-    return rejection_sentence(version or spec.get("version") or spec["workflowHash"], history.typed(Rejection, rejection))
+    return rejection_sentence(version or spec.get("version") or spec["workflowHash"], reads.typed(Rejection, rejection))
 
 
 def unread(namespace: str, version: str) -> str:
@@ -107,7 +107,7 @@ def plan_rejection(api: Api, namespace: str, app: str, version: str | None, reas
         version_name,
         hash_of_flow,
         manifest,
-        next(iter(history.rejections_in_force(api, namespace, hash_of_flow) or ()), None),
+        next(iter(reads.rejections_in_force(api, namespace, hash_of_flow) or ()), None),
     )
 
 
@@ -127,13 +127,13 @@ def plan_withdrawal(
     `uid`: the id of one Rejection, in place of the version. Raises Unknown, Refusal and kube.errors.ApiError.
     """
     _check_reason(reason, "for the withdrawal")
-    every = history.newest_rejections_first(requests.items(api, REJECTIONS, namespace))
+    every = reads.newest_rejections_first(requests.items(api, REJECTIONS, namespace))
     if uid is not None:
         # All Rejections of its flow are withdrawn: any other would still prevent deploys.
         spec = _of_id(every, uid)
         version_name, hashes = spec.get("version") or spec["workflowHash"], {spec["workflowHash"]}
     else:
-        workflow = history.find_app(api, namespace, app).spec.workflow
+        workflow = reads.find_app(api, namespace, app).spec.workflow
         version_name, hashes = _name_and_hashes(api, namespace, app, version, row, every, workflow)
     in_force = [each for each in every if each["spec"]["workflowHash"] in hashes and not each["spec"].get("withdrawn")]
     if not in_force:
@@ -201,18 +201,19 @@ def _flow(api: Api, namespace: str, app: str, version: str | None, row: Manifest
     """
     if row is not None:
         return _flow_of_row(row)
-    workflow = history.find_app(api, namespace, app).spec.workflow
+    app_object = reads.find_app(api, namespace, app)
+    workflow = app_object.spec.workflow
     if version is None:
         raise Refusal("name a version, such as v3, or a row that ran it", "version")
     try:
-        version_object = requests.get(api, VERSIONS, namespace, names.workflow_version(workflow, version))
+        version_object = requests.read_object(api, VERSIONS, namespace, names.workflow_version(workflow, version))
         return workflow, version, flow_hash(version_object["spec"]["flow"])
     except errors.NotFound:
-        rows: Iterable[Manifest] = history.rows(api, namespace, app)
+        rows: Iterable[Manifest] = reads.rows(api, namespace, app, app_object.meta.uid)
     for each in rows:
         if _pins(each).get("workflowVersion") == version:
             return _flow_of_row(each)
-    raise history.unknown_version(namespace, workflow, version, history.releases(api, namespace, workflow))
+    raise reads.unknown_version(namespace, workflow, version, reads.releases(api, namespace, workflow))
 
 
 def _flow_of_row(row: Manifest) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import reads
 from dynamiq_operator.actions.refusals import BrokenFlow, NotNow, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -63,9 +63,9 @@ def plan_release(
         draft = _draft(api, namespace, workflow)["spec"]
         flow = draft["flow"]
         description = draft.get("description") if description is None else description
-    released = history.releases(api, namespace, workflow)
+    released = reads.releases(api, namespace, workflow)
     version, newest = _next(released), released[-1] if released else None
-    spec = requests.get(api, VERSIONS, namespace, newest.name)["spec"] if newest is not None and is_compared else {}
+    spec = requests.read_object(api, VERSIONS, namespace, newest.name)["spec"] if newest is not None and is_compared else {}
     before = spec.get("flow")
     # A version never changes its description, so an explicit new one needs a new version.
     is_no_op = before is not None and before == flow and described in (None, spec.get("description"))
@@ -94,7 +94,7 @@ def perform_release(api: Api, plan: ReleasePlan) -> Manifest:
         try:
             return requests.create(api, VERSIONS, manifest)
         except errors.AlreadyExists:
-            version = _next(history.releases(api, plan.namespace, plan.workflow))
+            version = _next(reads.releases(api, plan.namespace, plan.workflow))
             manifest = version_manifest(plan.namespace, plan.workflow, version, spec["flow"], spec.get("description"))
     raise NotNow(f"somebody else is releasing {plan.workflow}: try again")
 
@@ -110,13 +110,13 @@ def version_manifest(namespace: str, workflow: str, version: str, flow: str, des
     }
 
 
-def _next(released: Sequence[history.ReleasedVersion]) -> str:
+def _next(released: Sequence[reads.ReleasedVersion]) -> str:
     return f"v{released[-1].number + 1 if released else 1}"
 
 
 def _draft(api: Api, namespace: str, workflow: str) -> Manifest:
     try:
-        return requests.get(api, WORKFLOWS, namespace, workflow)
+        return requests.read_object(api, WORKFLOWS, namespace, workflow)
     except errors.NotFound:
         workflows = requests.list_names(api, WORKFLOWS, namespace)
         existing = f"workflows there: {', '.join(workflows)}" if workflows else "there are none: name another namespace with -n"

@@ -38,7 +38,7 @@ def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = 
     return bool(api.request("POST", REVIEWS.path(), body=review)["status"].get("allowed"))
 
 
-def lacking(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str] = ()) -> list[str]:
+def missing_rights(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str] = ()) -> list[str]:
     """Lists, in sentences, which of these creates and verbs on rows the caller may not do; none if the caller may not query rights."""
     rights = [*(("create", each) for each in created), *((verb, ROWS) for verb in verbs)]
     try:
@@ -49,6 +49,11 @@ def lacking(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str
         ]
     except errors.Forbidden:
         return []
+
+
+def rights_warnings(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str] = ()) -> tuple[str, ...]:
+    """Lists, as a preview has them, the rights that the caller lacks, by the arguments of `missing_rights`."""
+    return tuple(f"you could not do this: {why}" for why in missing_rights(api, namespace, *created, verbs=verbs))
 
 
 def read_same(api: Api, what: str, path: str, uid: str, accept: str = PLAIN) -> Manifest:

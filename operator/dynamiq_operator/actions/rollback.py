@@ -10,13 +10,12 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions import history
-from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
+from dynamiq_operator.actions import reads
+from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_unseen, previewed
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model import last_good as rule
-from dynamiq_operator.model.completion import why_not_restorable
-from dynamiq_operator.model.objects import Manifest, Row
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.row import Result
 from dynamiq_operator.views.waiting import is_waiting
 
@@ -45,47 +44,45 @@ def plan_rollback(api: Api, request: RollbackRequest) -> PreviewedDeploy:
 
     Raises Refusal if there is no row to roll back to, and kube.errors.ApiError.
     """
-    return plan_deploy(api, resolve(api, request))
+    app, rows = reads.find_app_and_rows(api, request.namespace, request.app)
+    deploy = resolve(api, app, request)
+    plan = plan_unseen(deploy)
+    return previewed(api, plan, app, rows)
 
 
-def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
+def resolve(api: Api, app: App, request: RollbackRequest) -> DeployRequest:
     """Returns the deploy that performs a rollback.
 
     Raises Refusal if there is no row to roll back to, and kube.errors.ApiError.
     """
-    namespace, app, version = request.namespace, request.app, request.version
+    namespace, name, uid, version = app.meta.namespace, app.meta.name, app.meta.uid, request.version
     if request.row is not None:
-        target: Manifest | None = history.find_row(api, namespace, app, request.row)
+        target: Manifest | None = reads.find_row(api, namespace, name, uid, request.row)
     else:
-        rows = history.rows(api, namespace, app)
-        target = _newest_of(rows, version) if version is not None else last_good(rows, app, history.rejected_hashes(api, namespace))
+        rows = reads.rows(api, namespace, name, uid)
+        rejected = reads.rejected_hashes(api, namespace) if version is None else frozenset()
+        target = _newest_of(rows, version) if version is not None else last_good(rows, name, rejected)
     if target is None:
         if request.with_config:
-            raise Refusal(f"version {version} of {app} never ran, so it has no config: leave out --with-config")
+            raise Refusal(f"version {version} of {name} never ran, so it has no config: leave out --with-config")
         return DeployRequest(
-            namespace, app, version=version, runtime=request.runtime, message=request.message, bypass_reason=request.bypass_reason
+            namespace, name, version=version, runtime=request.runtime, message=request.message, bypass_reason=request.bypass_reason
         )
-    row = history.typed(Row, target)
-    if (why_not := why_not_restorable(row)) is not None:
-        raise Refusal(why_not)
-    config = config_of(target) if request.with_config else None
-    name = target["metadata"]["name"]
     return DeployRequest(
         namespace,
-        app,
-        restores=name,
+        name,
+        restores=target["metadata"]["name"],
         runtime=request.runtime,
-        config=config,
+        config=config_of(target) if request.with_config else None,
         message=request.message,
         hold=request.hold,
         bypass_reason=request.bypass_reason,
     )
 
 
-def config_of(row: Manifest) -> Mapping[str, Any]:
-    """Returns the config of a pinned row, which `with_config` deploys. Limits that it lacks are kept from the live row."""
-    config: Mapping[str, Any] = _pins(row)["config"]
-    return config
+def config_of(row: Manifest) -> Mapping[str, Any] | None:
+    """Returns the config of a row, which `with_config` deploys; None if it is not pinned. Limits that it lacks are kept from the live row."""
+    return _pins(row).get("config")
 
 
 def last_good(rows: Iterable[Manifest], app: str, rejected: Container[str] = ()) -> Manifest:

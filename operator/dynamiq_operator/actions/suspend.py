@@ -41,7 +41,7 @@ def plan_suspension(api: Api, namespace: str, app: str, *, suspend: bool) -> Sus
     Raises Unknown and kube.errors.ApiError.
     """
     try:
-        return SuspensionPlan(requests.get(api, APPS, namespace, app), suspend)
+        return SuspensionPlan(requests.read_object(api, APPS, namespace, app), suspend)
     except errors.NotFound:
         raise Unknown(f"no App {app} in namespace {namespace}", "app") from None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions.history import runtime_named
+from dynamiq_operator.actions.reads import runtime_named
 from dynamiq_operator.actions.travelling import Served, release_there, served
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model import kinds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dynamiq_operator.actions import guards, history
-from dynamiq_operator.actions.history import Flow
+from dynamiq_operator.actions import guards, reads
+from dynamiq_operator.actions.reads import Flow
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.actions.release import version_manifest
 from dynamiq_operator.kube import api as requests
@@ -37,11 +37,11 @@ def served(api: Api, namespace: str, name: str) -> Served:
 
     Raises Refusal if it has none, or the flow cannot be read, and kube.errors.ApiError.
     """
-    app = history.find_app(api, namespace, name)
-    live = history.open_rows(api, namespace, name, app.meta.uid).live
+    app, rows = reads.find_app_and_rows(api, namespace, name)
+    live = rows.live
     if live is None or live.pinned is None:
         raise Refusal(f"{name} serves nothing in namespace {namespace} yet: deploy it there first")
-    text = history.flow_of(api, namespace, name, live.pinned)
+    text = reads.flow_of(api, namespace, name, live.pinned)
     if text is None:
         raise Refusal(f"the flow of {name} {live.pinned.workflow_version} is in no ConfigMap and no WorkflowVersion that you may read")
     return Served(app, live, live.pinned, text)
@@ -49,7 +49,9 @@ def served(api: Api, namespace: str, name: str) -> Served:
 
 def check_not_rejected_at_source(api: Api, source: Served, *, bypass: bool) -> None:
     """Raises Rejected if the live version is rejected in its own namespace, unless `bypass` is set."""
-    guards.check_not_rejected(api, source.app.meta.namespace, source.pinned, None, bypass=bypass)
+    if not bypass:
+        namespace = source.app.meta.namespace
+        guards.check_not_rejected(reads.rejections_in_force(api, namespace, source.pinned.workflow_hash), namespace, source.pinned)
 
 
 def release_there(api: Api, namespace: str, source: Served, origin: str | None = None) -> tuple[Flow, Manifest | None]:
@@ -59,7 +61,7 @@ def release_there(api: Api, namespace: str, source: Served, origin: str | None =
     """
     pinned = source.pinned
     try:
-        release = Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version)))
+        release = Flow.of(requests.read_object(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version)))
         if release.version.flow_hash == pinned.workflow_hash:
             return release, None
     except errors.NotFound:
@@ -69,7 +71,7 @@ def release_there(api: Api, namespace: str, source: Served, origin: str | None =
     for flow in map(Flow.of, copies):
         if (flow.version.workflow, flow.version.flow_hash) == (pinned.workflow, pinned.workflow_hash):
             return flow, None
-    newest = history.releases(api, namespace, pinned.workflow)[-1].number
+    newest = reads.releases(api, namespace, pinned.workflow)[-1].number
     manifest = copied(namespace, source, f"v{newest + 1}", origin)
     return Flow.of(manifest), manifest
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import reads
 from dynamiq_operator.actions.idempotency import TRIES, CallerKey, Performed, pause
+from dynamiq_operator.actions.reads import app_as_served
 from dynamiq_operator.actions.refusals import InvalidField, NotNow, Taken, unknown_object
 from dynamiq_operator.actions.rights import read_same
-from dynamiq_operator.actions.workloads import app_as_served
 from dynamiq_operator.desired import job as jobs
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -200,7 +200,7 @@ def plan_run(api: Api, app: Manifest, trigger_id: str, settings: Settings, now: 
         raise NotNow(f"only an active trigger runs, and this one is {status}", "status", status.value)
     if not (app.get("status") or {}).get("live"):
         raise NotNow("nothing of this App is live yet: deploy it first")
-    app_object = history.typed(App, app)
+    app_object = reads.typed(App, app)
     parsed = next(each for each in app_object.spec.triggers if each.name == trigger["name"])
     if (why := why_not(parsed)) is not None:
         raise NotNow(f"this trigger cannot run: {why}")
@@ -221,7 +221,7 @@ def perform_run(api: Api, plan: RunPlan) -> Performed:
         return Performed(requests.create(api, JOBS, plan.job))
     except errors.AlreadyExists:
         meta = plan.job["metadata"]
-        return Performed(requests.get(api, JOBS, meta["namespace"], meta["name"]), is_replayed=True)
+        return Performed(requests.read_object(api, JOBS, meta["namespace"], meta["name"]), is_replayed=True)
 
 
 def _altered(app: Manifest, trigger_id: str, alter: Callable[[Trigger, list[Trigger]], None]) -> TriggersPlan:

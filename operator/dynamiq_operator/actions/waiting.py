@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dynamiq_operator.actions import history
-from dynamiq_operator.actions.deploy import preview_in, surroundings_of, with_held_changes
+from dynamiq_operator.actions import guards, reads
+from dynamiq_operator.actions.deploy import preview_in, surroundings_of
 from dynamiq_operator.actions.refusals import NotNow
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest, Row
@@ -17,15 +17,14 @@ def preview_of(api: Api, row: Manifest) -> Preview:
 
     Raises Unknown, NotNow if it has ended or is not pinned yet, and kube.errors.ApiError.
     """
-    record = history.typed(Row, row)
+    record = reads.typed(Row, row)
     namespace, app = record.meta.namespace, record.spec.app
     if record.outcome is not None:
         raise NotNow(f"row {record.name} has ended: {record.outcome.reason}")
     if (pinned := record.pinned) is None:
         raise NotNow(f"row {record.name} is not pinned yet, so its effect is unknown: try again in a moment")
-    app_object = history.find_app(api, namespace, app)
-    rows = history.open_rows(api, namespace, app, app_object.meta.uid)
-    text = history.flow_of(api, namespace, app, pinned)
+    app_object, rows = reads.find_app_and_rows(api, namespace, app)
+    text = reads.flow_of(api, namespace, app, pinned)
     holds = pinned.holds is not None and pinned.holds.row == record.name
     met = surroundings_of(api, app_object, rows, pinned, text, may_hold=holds)
     base, live = pinned.base, rows.live
@@ -36,7 +35,7 @@ def preview_of(api: Api, row: Manifest) -> Preview:
         )
     waits = record.status.waits
     preview = preview_in(met, pinned, text, row, warnings)
-    preview = with_held_changes(preview, app_object, record, [guard.reason for guard in pinned.guards or ()])
+    preview = guards.with_held_changes(preview, app_object, record, [guard.reason for guard in pinned.guards or ()])
     return replace(
         preview,
         then=Side.of(pinned, record.name, record.sequence),

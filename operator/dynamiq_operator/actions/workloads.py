@@ -1,4 +1,4 @@
-"""Reads the workloads of an App, as far as the caller may. Under strategy Switch each set of pins has its own, and some are standbys."""
+"""Describes the workloads of an App. Under strategy Switch each set of pins has its own, and some are standbys."""
 
 from __future__ import annotations
 
@@ -6,20 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.desired.applied import with_access_of
-from dynamiq_operator.desired.base import SERVICE, WORKLOAD
 from dynamiq_operator.desired.inputs import needed_replicas
-from dynamiq_operator.desired.pins import PLAIN, Pins, by_label, selected_pins
+from dynamiq_operator.desired.pins import PLAIN, Pins
 from dynamiq_operator.desired.pod_template import checks_keys
 from dynamiq_operator.desired.workload import applied_digest, has_pins, noted_pins, runs, template_digest
-from dynamiq_operator.kube import api as requests
-from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app_status import VARIABLES_HELD
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.model.row import CLOSED, Pinned
 
 
@@ -161,43 +154,6 @@ def may_serve_otherwise(status: Mapping[str, Any]) -> bool:
     return any(each["type"] == VARIABLES_HELD and each["status"] == "True" for each in status.get("conditions") or ())
 
 
-def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
-    """Reads the workloads of an App; returns None if there are none, or they may not be read. `uid`: the App's, if known.
-
-    Raises kube.errors.ApiError.
-    """
-    try:
-        return read_workloads(api, namespace, app, uid)
-    except errors.Forbidden:
-        return None
-
-
-def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
-    """Reads the workloads of an App; returns None if there are none. `uid`: the App's, if known.
-
-    Raises kube.errors.ApiError: Denied if they may not be read.
-    """
-    try:
-        raws = requests.items(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}")
-        labelled = by_label(app, only_of(uid, raws) if uid is not None else raws)
-        serving = selected_label(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
-    except errors.NotFound:
-        return None
-    return AppWorkloads(labelled, serving) if labelled else None
-
-
-def app_as_served(api: Api, app: App) -> App:
-    """Returns the App with its effective access: that of the serving pods while a change is held, if they may be read.
-
-    Raises kube.errors.ApiError.
-    """
-    if not app.status.is_holding_variables:
-        return app
-    workloads = workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
-    serving = workloads.by_label.get(workloads.serving) if workloads is not None else None
-    return with_access_of(app, serving) if serving is not None else app
-
-
 def warm(workloads: AppWorkloads, app: App, then: Pinned) -> Warm:
     """Counts the Ready pods for the pins to deploy, and those still to start."""
     pins = Pins.of(then)
@@ -207,12 +163,3 @@ def warm(workloads: AppWorkloads, app: App, then: Pinned) -> Warm:
         return Warm(0, needed)
     ready = Pods.of(own).ready
     return Warm(ready, max(needed - ready, 0))
-
-
-def selected_label(api: Api, namespace: str, app: str) -> str:
-    """Returns the pins label that the App's Service selects; empty if it selects pods of any pins.
-
-    Raises kube.errors.ApiError.
-    """
-    service: dict[str, Any] = requests.get(api, BY_KIND[SERVICE.kind], namespace, names.service(app))
-    return selected_pins(service["spec"].get("selector") or {})

@@ -100,7 +100,7 @@ def archives(context: CommandContext, namespace: str, app: str | None = None) ->
     """
     recorder = RecorderClient(context)
     try:
-        chosen = requests.get(context.api, APPS, namespace, app) if app is not None else None
+        chosen = requests.read_object(context.api, APPS, namespace, app) if app is not None else None
         apps = [chosen] if chosen is not None else requests.items(context.api, APPS, namespace)
     except errors.NotFound:
         return []

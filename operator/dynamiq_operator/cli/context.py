@@ -49,15 +49,17 @@ class CommandContext:
 
     def find_app(self) -> App:
         """Returns the App that the command names. Raises Unknown and kube.errors.ApiError."""
-        from dynamiq_operator.actions.history import find_app  # imports the models
+        from dynamiq_operator.actions.reads import find_app  # imports the models
 
         return find_app(self.api, self.namespace, self.options.app)
 
     def find_row(self, row: str) -> Manifest:
         """Returns a row of that App by its sequence or name. Raises Unknown and kube.errors.ApiError."""
-        from dynamiq_operator.actions.history import find_row  # imports the models
+        from dynamiq_operator.actions.reads import find_row  # imports the models
+        from dynamiq_operator.kube.app_objects import uid_of
 
-        return find_row(self.api, self.namespace, self.options.app, row)
+        uid = uid_of(self.api, self.namespace, self.options.app)
+        return find_row(self.api, self.namespace, self.options.app, uid, row)
 
     def print_data(self, data: Any, names: Iterable[str] | None = None) -> bool:
         """Prints data as `-o` asks for it, or `names` for `-o name`. Returns False, and prints nothing, if the output is for people."""

@@ -210,11 +210,11 @@ def is_data(how: str | None) -> bool:
 
 def formatted(data: Any, how: str) -> str:
     """Returns data as `json`, as `yaml`, or by the template of `jsonpath=…`."""
-    if how.startswith(JSONPATH):
-        from dynamiq_operator.cli.jsonpath import rendered
+    if not how.startswith(JSONPATH):
+        return as_yaml(data) if how == "yaml" else as_json(data)
+    from dynamiq_operator.cli.jsonpath import rendered
 
-        return safe(rendered(how.removeprefix(JSONPATH), data), keep="\n\t")
-    return as_yaml(data) if how == "yaml" else as_json(data)
+    return safe(rendered(how.removeprefix(JSONPATH), data), keep="\n\t")
 
 
 def named(kind: str, name: str) -> str:

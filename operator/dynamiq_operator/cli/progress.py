@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Screen, safe
-from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model import names
 from dynamiq_operator.model.manifests import Phase
@@ -27,20 +26,17 @@ ERASE = "\r\x1b[K"
 def followed(context: CommandContext, namespace: str, name: str, app: str) -> int:
     """Follows a row until it ends, and prints the result; returns the exit code. Raises Refusal and ApiError."""
     from dynamiq_operator.actions.follow import follow
-    from dynamiq_operator.kube.resources import ROWS
 
     began = time.monotonic()
     line = _ProgressLine(context.err)
-    done = False
     try:
         for progress in follow(context.api, namespace, name, app=app):
             elapsed = time.monotonic() - began
-            done = progress.is_done
             line.show(in_words(progress), elapsed)
             context.api.patience.heard()
             if progress.waits is not None and not context.options.wait:
                 break
-            if not done and elapsed > context.options.timeout:
+            if not progress.is_done and elapsed > context.options.timeout:
                 break
     except KeyboardInterrupt:
         line.end()
@@ -52,12 +48,13 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
         raise
     finally:
         line.end()
-    row = HistoryRow.of(requests.get(context.api, ROWS, namespace, name))
-    if not done and row.waits is not None:
-        return _report_waiting(context, namespace, row)
-    if not done:
+    row = HistoryRow.of(progress.row)
+    if not progress.is_done and row.waits is None:
         return _report_timeout(context, namespace, row)
-    return _report_end(context, row, time.monotonic() - began)
+    context.print_data(as_data(row), [output.named("Deployment", row.name)])
+    if not progress.is_done:
+        return _report_waiting(context, namespace, row)
+    return _report_end(context, row, elapsed)
 
 
 def in_words(progress: Progress) -> str:
@@ -73,9 +70,8 @@ def in_words(progress: Progress) -> str:
 
 
 def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int:
-    is_data = context.print_data(as_data(row), [output.named("Deployment", row.name)])
     if row.reason is None and row.status in (Phase.LIVE, Phase.SUPERSEDED):
-        if not is_data:
+        if context.options.output is None:
             context.out.lines(
                 [f"{safe(row.app)}: {safe(title(row))} is {context.out.status(Phase.LIVE)} after {duration_in_words(elapsed)}"]
             )
@@ -87,12 +83,11 @@ def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int
 
 def _report_waiting(context: CommandContext, namespace: str, row: HistoryRow) -> int:
     """Reports a waiting row, which is no failure: it goes on once nothing blocks it. Returns UNDER_WAY."""
-    is_data = context.print_data(as_data(row), [output.named("Deployment", row.name)])
     lines = [
         f"{row.app}: {title(row)} waits: {row.waits}",
         f"{'it continues after that' if asks_somebody(row.waits or '') else 'nobody has to act'}; see {context.see(row.app, namespace)}",
     ]
-    (context.err if is_data else context.out).lines(safe(line) for line in lines)
+    (context.out if context.options.output is None else context.err).lines(safe(line) for line in lines)
     return UNDER_WAY
 
 

@@ -65,7 +65,7 @@ class RecorderClient:
                 "GET", f"/apis/{API_VERSION}/namespaces/{quote(namespace, safe='')}/apps/{quote(name, safe='')}"
             )
         except errors.NotFound:
-            from dynamiq_operator.actions.history import find_app  # imports the models, for one sentence
+            from dynamiq_operator.actions.reads import find_app  # imports the models, for one sentence
 
             find_app(self._context.api, namespace, name)
             raise

@@ -45,7 +45,7 @@ class Api(Protocol):
         """
 
 
-def get(api: Api, resource: ApiResource, namespace: str, name: str) -> Manifest:
+def read_object(api: Api, resource: ApiResource, namespace: str, name: str) -> Manifest:
     """Reads one object.
 
     Raises kube.errors.NotFound and ApiError.

@@ -18,8 +18,7 @@ def only_of_app(api: Api, namespace: str, app: str, objects: list[Manifest], uid
     # Without owners there is nothing to compare with, and the App's uid is not read.
     if all(ownership.is_nobodys(each) for each in objects):
         return objects
-    uid = uid or uid_of(api, namespace, app)
-    return ownership.only_of(uid, objects) if uid is not None else objects
+    return ownership.only_of(uid or uid_of(api, namespace, app), objects)
 
 
 def uid_of(api: Api, namespace: str, app: str) -> str | None:

@@ -16,7 +16,6 @@ from dynamiq_operator.model import digests
 from dynamiq_operator.model.gates import GateState
 from dynamiq_operator.model.guards import RowOf
 from dynamiq_operator.model.kinds import ROW, RUNTIME, WORKFLOW_VERSION
-from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import App, Row, Runtime, Version, format_time
 from dynamiq_operator.model.row import (
     AT_LEAST_ONE,
@@ -244,7 +243,7 @@ def _other_flow(row: Row, release: _Release) -> Refused | None:
 def newest_runtime(runtimes: Iterable[Runtime]) -> Runtime | None:
     """Returns the Runtime of an App whose first row names none: the newest that is not deprecated."""
     usable = [runtime for runtime in runtimes if not runtime.spec.deprecated]
-    return max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)), default=None)
+    return max(usable, key=lambda runtime: runtime.age, default=None)
 
 
 def _runtime(row: Row, known: Known, live: Pinned | None, ran_on: PinnedRuntime | None) -> PinnedRuntime | Missing | Refused:

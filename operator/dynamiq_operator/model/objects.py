@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from dynamiq_operator.model import freezes
+from dynamiq_operator.model import freezes, names
 from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.app_change import AppChangeSpec
 from dynamiq_operator.model.app_status import AppStatus
@@ -126,6 +126,13 @@ class Row:
         return cls(Meta.of(raw), RowSpec.model_validate(raw["spec"]), RowStatus.model_validate(raw.get("status") or {}), raw["spec"])
 
     @property
+    def title(self) -> str:
+        """The row's name in messages: `v2 (#5, support-x7k2p)`."""
+        version = self.pinned.workflow_version if self.pinned else self.spec.workflow_version or "a deploy"
+        number = f"#{self.sequence}, " if self.sequence else ""
+        return f"{version} ({number}{self.name})"
+
+    @property
     def name(self) -> str:
         return self.meta.name
 
@@ -164,6 +171,11 @@ class Version:
 
 class Runtime(_Specified[RuntimeSpec]):
     _spec = RuntimeSpec
+
+    @property
+    def age(self) -> tuple[object, ...]:
+        """The sort key of Runtimes, the newest last."""
+        return self.meta.created, names.natural(self.spec.version)
 
 
 class DeployPolicy(_Specified[DeployPolicySpec]):

@@ -57,9 +57,9 @@ def may_be_of(uid: str, observed: Mapping[str, Any]) -> bool:
     return not is_anothers(observed, uid)
 
 
-def only_of(uid: str, objects: Iterable[Manifest]) -> list[Manifest]:
-    """Returns those of the objects with the App's name that are this App's, in their order."""
-    return [each for each in objects if may_be_of(uid, each)]
+def only_of(uid: str | None, objects: Iterable[Manifest]) -> list[Manifest]:
+    """Returns those of the objects with the App's name that are this App's, in their order; all if its uid is unknown."""
+    return [each for each in objects if uid is None or may_be_of(uid, each)]
 
 
 def app_of(observed: Mapping[str, Any]) -> str:

@@ -9,15 +9,15 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-_AS_JSON = operator.methodcaller("as_json")
+_MEMBERS = operator.methodcaller("members")
 
 
 def dumps(content: Any) -> bytes:
-    """Serializes a value as compact JSON, an object in it by its `as_json`. A lone surrogate, which UTF-8 cannot encode, is escaped."""
+    """Serializes a value as compact JSON, an object in it by its `members`. A lone surrogate, which UTF-8 cannot encode, is escaped."""
     try:
-        return orjson.dumps(content, default=_AS_JSON)
+        return orjson.dumps(content, default=_MEMBERS)
     except TypeError:  # a lone surrogate, or a number of more than 64 bits
-        return json.dumps(content, separators=(",", ":"), default=_AS_JSON).encode()
+        return json.dumps(content, separators=(",", ":"), default=_MEMBERS).encode()
 
 
 class Json(Response):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import reads
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.kube.resources import APPS, ROWS, VERSIONS
 from tests.support import factories as given
@@ -20,18 +20,19 @@ def api(script: Script) -> ScriptedApi:
 
 
 def test_rows_are_the_newest_first() -> None:
-    assert [row["metadata"]["name"] for row in history.rows(api(holding(given.app_manifest(), *ALL_ROWS)), NAMESPACE, given.NAME)] == [
-        "chat-2",
-        "chat-1",
-    ]
-    assert history.rows(api(holding(given.app_manifest())), NAMESPACE, given.NAME) == []
+    rows = reads.rows(api(holding(given.app_manifest(), *ALL_ROWS)), NAMESPACE, given.NAME, None)
+    assert [row["metadata"]["name"] for row in rows] == ["chat-2", "chat-1"]
+    assert reads.rows(api(holding(given.app_manifest())), NAMESPACE, given.NAME, None) == []
+
+
+def test_a_row_of_an_app_that_does_not_exist() -> None:
     with pytest.raises(Unknown, match="no App chat in namespace demo; there are none"):
-        history.rows(api(lacking(holding(), APPS.path(NAMESPACE, given.NAME))), NAMESPACE, given.NAME)
+        reads.find_row(api(lacking(holding(), APPS.path(NAMESPACE, given.NAME))), NAMESPACE, given.NAME, None, 1)
 
 
 @pytest.mark.parametrize("asked", [2, "2", "#2", "chat-2"])
 def test_a_row_by_number_or_name(asked: str | int) -> None:
-    assert history.find_row(api(holding(*ALL_ROWS)), NAMESPACE, given.NAME, asked)["metadata"]["name"] == "chat-2"
+    assert reads.find_row(api(holding(*ALL_ROWS)), NAMESPACE, given.NAME, None, asked)["metadata"]["name"] == "chat-2"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_a_row_by_number_or_name(asked: str | int) -> None:
 )
 def test_a_row_that_is_not_there(script: Script, asked: str | int, says: str) -> None:
     with pytest.raises(Unknown, match=says):
-        history.find_row(api(script), NAMESPACE, given.NAME, asked)
+        reads.find_row(api(script), NAMESPACE, given.NAME, None, asked)
 
 
 @pytest.mark.parametrize(
@@ -58,14 +59,14 @@ def test_a_row_that_is_not_there(script: Script, asked: str | int, says: str) ->
     ],
 )
 def test_a_version_that_is_not_there(released: tuple[str, ...], says: str) -> None:
-    found = history.releases(api(holding(*map(given.version_manifest, released))), NAMESPACE, given.NAME)
-    assert says in str(history.unknown_version(given.NAMESPACE, given.NAME, "v99", found))
+    found = reads.releases(api(holding(*map(given.version_manifest, released))), NAMESPACE, given.NAME)
+    assert says in str(reads.unknown_version(given.NAMESPACE, given.NAME, "v99", found))
 
 
 def test_apps_that_may_not_be_listed() -> None:
     script = lacking(holding(), APPS.path(NAMESPACE, given.NAME)).on("GET", APPS.path(NAMESPACE), FORBIDDEN)
     with pytest.raises(Unknown, match="you may not list the Apps there"):
-        history.find_app(api(script), NAMESPACE, given.NAME)
+        reads.find_app(api(script), NAMESPACE, given.NAME)
 
 
 def test_a_flow_comes_from_where_it_still_is() -> None:
@@ -76,5 +77,5 @@ def test_a_flow_comes_from_where_it_still_is() -> None:
     wrong_map = Script().on("GET", flow_path("v1"), {"data": {"flow": "other"}}).on("GET", version, given.version_manifest("v1"))
     rewritten = Script().on("GET", flow_path("v1"), {}).on("GET", version, given.version_manifest("v1", given.with_spec(flow="other")))
     nowhere = Script().on("GET", flow_path("v1"), NOT_FOUND).on("GET", version, FORBIDDEN)
-    found = [history.flow_of(api(script), NAMESPACE, given.NAME, pinned) for script in (with_map, wrong_map, rewritten, nowhere)]
+    found = [reads.flow_of(api(script), NAMESPACE, given.NAME, pinned) for script in (with_map, wrong_map, rewritten, nowhere)]
     assert found == [given.flow("v1"), given.flow("v1"), None, None]

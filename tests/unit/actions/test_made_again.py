@@ -7,15 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
-from dynamiq_operator.actions import access_keys, deployable, history
+from dynamiq_operator.actions import access_keys, deployable, reads
 from dynamiq_operator.actions import follow as following
 from dynamiq_operator.actions.approvals import ApprovalRequest, plan_approval
 from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
+from dynamiq_operator.actions.reads import workloads_of
 from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
-from dynamiq_operator.actions.rollback import RollbackRequest, resolve
-from dynamiq_operator.actions.workloads import workloads_of
+from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, WORKLOAD, child
 from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.app_objects import only_of_app
 from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, RUNTIMES, SECRETS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.approval import Purpose
@@ -57,36 +58,36 @@ def shown(found: list[Manifest]) -> list[str]:
 
 def test_its_history_begins_with_its_own_rows() -> None:
     waiting = given.stored(given.row_manifest("unowned"))
-    assert shown(history.rows(api(*OLD, new("new-1", given.live(1)), waiting), NAMESPACE, NAME)) == ["unowned", "new-1"]
-    assert history.rows(api(*OLD), NAMESPACE, NAME) == [], "nothing of it was deployed yet"
-    assert history.open_rows(api(*OLD), NAMESPACE, NAME).live is None
+    assert shown(reads.rows(api(*OLD, new("new-1", given.live(1)), waiting), NAMESPACE, NAME, "uid-second")) == ["unowned", "new-1"]
+    assert reads.rows(api(*OLD), NAMESPACE, NAME, "uid-second") == [], "nothing of it was deployed yet"
+    assert reads.open_rows(api(*OLD), NAMESPACE, NAME, "uid-second").live is None
 
 
 @pytest.mark.parametrize("asked", ["old-1", 1, "#2"])
 def test_a_row_of_the_first_is_none_of_its_rows(asked: str | int) -> None:
     with pytest.raises(Unknown, match="no row"):
-        history.find_row(api(*OLD), NAMESPACE, NAME, asked)
+        reads.find_row(api(*OLD), NAMESPACE, NAME, "uid-second", asked)
 
 
 def test_rows_of_an_app_that_is_gone_are_shown_as_long_as_they_are_there() -> None:
-    assert shown(history.rows(api(*OLD, app=None), NAMESPACE, NAME)) == ["old-2", "old-1"]
+    assert shown(only_of_app(api(*OLD, app=None), NAMESPACE, NAME, [*OLD])) == ["old-1", "old-2"]
 
 
 def test_who_may_not_read_the_app_is_shown_what_there_is() -> None:
     script = holding(*OLD).on("GET", PATH, FORBIDDEN)
-    assert shown(history.rows(ScriptedApi(script), NAMESPACE, NAME)) == ["old-2", "old-1"]
+    assert shown(only_of_app(ScriptedApi(script), NAMESPACE, NAME, [*OLD])) == ["old-1", "old-2"]
 
 
 def test_nobody_pays_for_a_second_request_where_no_app_owns_a_row() -> None:
-    script = holding(given.row_manifest("a", given.live(1)))
-    history.rows(ScriptedApi(script), NAMESPACE, NAME)
-    assert len(script.sent) == 1
+    script = holding(row := given.row_manifest("a", given.live(1)))
+    assert only_of_app(ScriptedApi(script), NAMESPACE, NAME, [row]) == [row]
+    assert script.sent == []
 
 
 NO_ROW = "no row old-1 of chat"
 ASKS: dict[str, tuple[str, Callable[[Api], object]]] = {
-    "rolled back to": ("nothing of chat has gone live yet", lambda api: resolve(api, RollbackRequest(NAMESPACE, NAME))),
-    "rolled back to by its name": (NO_ROW, lambda api: resolve(api, RollbackRequest(NAMESPACE, NAME, row="old-1"))),
+    "rolled back to": ("nothing of chat has gone live yet", lambda api: plan_rollback(api, RollbackRequest(NAMESPACE, NAME))),
+    "rolled back to by its name": (NO_ROW, lambda api: plan_rollback(api, RollbackRequest(NAMESPACE, NAME, row="old-1"))),
     "restored": (NO_ROW, lambda api: plan_deploy(api, DeployRequest(NAMESPACE, NAME, restores="old-1"))),
     "approved": (NO_ROW, lambda api: plan_approval(api, ApprovalRequest(NAMESPACE, NAME, Purpose.APPROVE, "old-1"), user="ada")),
 }

@@ -16,7 +16,7 @@ from dynamiq_operator.actions.rejections import (
     plan_rejection,
     plan_withdrawal,
 )
-from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback, resolve
+from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
 from dynamiq_operator.kube.resources import NAMESPACES, REJECTIONS, ROWS, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -183,8 +183,8 @@ def test_a_rollback_that_cannot_know_what_is_rejected_says_so() -> None:
 
 def test_a_rollback_that_names_nothing_passes_over_a_rejected_version() -> None:
     api = ScriptedApi(stage(rules.rejection("v2")))
-    assert resolve(api, RollbackRequest(given.NAMESPACE, given.NAME)).restores == "chat-1"
-    assert resolve(ScriptedApi(stage()), RollbackRequest(given.NAMESPACE, given.NAME)).restores == "chat-2"
+    assert plan_rollback(api, RollbackRequest(given.NAMESPACE, given.NAME)).request.restores == "chat-1"
+    assert plan_rollback(ScriptedApi(stage()), RollbackRequest(given.NAMESPACE, given.NAME)).request.restores == "chat-2"
 
 
 def test_a_rollback_past_a_row_that_waits_goes_back_from_what_is_live() -> None:
@@ -192,7 +192,7 @@ def test_a_rollback_past_a_row_that_waits_goes_back_from_what_is_live() -> None:
     script = stage()
     waits = given.stored(given.row_manifest("chat-4", rules.awaiting(4, "v4")))
     script.on("GET", ROWS.path(given.NAMESPACE), listed(*map(given.stored, ALL_ROWS), waits))
-    assert resolve(ScriptedApi(script), RollbackRequest(given.NAMESPACE, given.NAME)).restores == "chat-2"
+    assert plan_rollback(ScriptedApi(script), RollbackRequest(given.NAMESPACE, given.NAME)).request.restores == "chat-2"
 
 
 def test_what_is_rejected_at_its_source_is_not_promoted() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.actions.deploy import DeployRequest
+from dynamiq_operator.actions.reads import find_app
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.actions.rollback import RollbackRequest, last_good, plan_rollback, resolve
+from dynamiq_operator.kube.resources import RUNTIMES
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support.scripted import ScriptedApi
+from tests.support.scripted import ScriptedApi, listed
 from tests.support.scripted_namespace import flow_path, holding, lacking
 
 APP = (given.NAMESPACE, given.NAME)
@@ -26,7 +28,9 @@ HISTORY = (
 def api(*rows: Manifest) -> ScriptedApi:
     return ScriptedApi(
         lacking(
-            holding(given.app_manifest(), given.version_manifest("v1"), given.version_manifest("v2"), *rows),
+            holding(given.app_manifest(), given.version_manifest("v1"), given.version_manifest("v2"), *rows).on(
+                "GET", RUNTIMES.path(), listed(given.stored(given.runtime_manifest()))
+            ),
             flow_path("v1"),
             flow_path("v2"),
         )
@@ -45,7 +49,8 @@ def api(*rows: Manifest) -> ScriptedApi:
     ],
 )
 def test_the_target(asked: RollbackRequest, expected: DeployRequest) -> None:
-    assert resolve(api(*HISTORY), asked) == expected
+    acting = api(*HISTORY)
+    assert resolve(acting, find_app(acting, *APP), asked) == expected
 
 
 OTHER = given.a_runtime(given.with_image("registry.test/runtime@sha256:" + "1" * 64), name="tiny-2")
@@ -155,4 +160,4 @@ def test_its_plan_is_that_of_the_deploy() -> None:
 )
 def test_nothing_to_go_back_to(rows: tuple[Manifest, ...], asked: RollbackRequest, says: str) -> None:
     with pytest.raises(Refusal, match=says):
-        resolve(api(*rows), asked)
+        plan_rollback(api(*rows), asked)

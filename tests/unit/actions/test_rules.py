@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dynamiq_operator.actions.confirmed import perform_confirmed
-from dynamiq_operator.actions.deploy import TAKES_EFFECT, DeployRequest, PreviewedDeploy, plan_deploy
-from dynamiq_operator.actions.guards import read_guards
+from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
+from dynamiq_operator.actions.guards import TAKES_EFFECT, read_guards
 from dynamiq_operator.actions.promote import PromotionRequest, plan_promotion
 from dynamiq_operator.actions.refusals import Changed, Unknown
 from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension

@@ -186,6 +186,7 @@ def changed(plugin: ScriptedPlugin) -> ScriptedPlugin:
         row("chat-c", given.never_deployed(3)),
     )
     plugin.flows("v1", "v2")
+    plugin.app(given.stored(given.app_manifest()))
     return plugin
 
 
@@ -235,7 +236,6 @@ def test_rows_that_cannot_be_compared(changed: ScriptedPlugin) -> None:
     done = changed("diff", "chat", "1", "3")
     assert (done.code, done.err) == (1, "error: row chat-c was never rolled out, so there is nothing to compare\n")
     changed.script.on("GET", ROWS.path(NAMESPACE, "none"), missing("deployments", "none"))
-    changed.app(given.stored(given.app_manifest()))
     assert changed("diff", "chat", "none", "1").err.startswith("error: no row none of chat in namespace demo; see")
     changed.script.on("GET", ROWS.path(NAMESPACE, "other-a"), row("other-a", given.live(1, "v1"), given.of_app("other")))
     assert changed("diff", "chat", "other-a", "1").err.startswith("error: no row other-a of chat in namespace demo; see")

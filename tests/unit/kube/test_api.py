@@ -55,7 +55,7 @@ def test_creation_may_be_a_dry_run(dry_run: bool, query: dict[str, str]) -> None
 def test_absent_object_is_not_found() -> None:
     script = Script().on("GET", f"{PATH}/a", failure(404, "NotFound"))
     with pytest.raises(errors.NotFound):
-        api.get(ScriptedApi(script), ROWS, "demo", "a")
+        api.read_object(ScriptedApi(script), ROWS, "demo", "a")
 
 
 def test_paths_of_resources() -> None:

@@ -67,7 +67,7 @@ BROKEN = (
         "from dynamiq_operator.rest.workflows import versions",
         "rest.workflows.parse, rest.workflows.versions",
     ),
-    ("dynamiq_operator/actions/history.py", "from dynamiq_operator.actions import deploy", "actions.history, actions.deploy"),
+    ("dynamiq_operator/actions/reads.py", "from dynamiq_operator.actions import deploy", "actions.reads, actions.deploy"),
     ("dynamiq_operator/actions/triggers.py", "from dynamiq_operator.actions import deploy", "actions.triggers, actions.deploy"),
     ("dynamiq_operator/desired/service.py", "from dynamiq_operator.desired import ingress", "desired.service, desired.ingress"),
     ("dynamiq_operator/desired/helpers.py", "# a module of the makers that is in no layer of them", NO_LAYER),

@@ -93,8 +93,8 @@ def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _is_serverless(context: CommandContext) -> bool:
     """Returns True if the live row is serverless. The confirmation reports a live row that changed meanwhile."""
-    from dynamiq_operator.actions import history as reading
+    from dynamiq_operator.actions import reads
     from dynamiq_operator.model.row import ConfigType
 
-    live = reading.open_rows(context.api, context.namespace, context.options.app).live
+    live = reads.find_app_and_rows(context.api, context.namespace, context.options.app)[1].live
     return live is not None and live.pinned is not None and live.pinned.config.type is ConfigType.SERVERLESS

@@ -87,7 +87,7 @@ def _input(text: str) -> dict[str, Any]:
 def _key(context: CommandContext, app: App) -> dict[str, str]:
     """Returns the header with an Access Key; empty for a public App. Raises Refusal."""
     from dynamiq_operator.actions.access_keys import key_of
-    from dynamiq_operator.actions.workloads import app_as_served
+    from dynamiq_operator.actions.reads import app_as_served
 
     if not app_as_served(context.api, app).spec.is_private:
         return {}
@@ -125,7 +125,7 @@ def _address(context: CommandContext, app: App) -> Iterator[str]:
 
 def _has_no_pod(context: CommandContext, app: App) -> bool:
     """Returns True if no pod of the App is planned: kubectl would wait a minute for one."""
-    from dynamiq_operator.actions.workloads import workloads_of
+    from dynamiq_operator.actions.reads import workloads_of
 
     workloads = workloads_of(context.api, context.namespace, app.meta.name, app.meta.uid)
     pods = workloads.pods_of(None) if workloads is not None else None

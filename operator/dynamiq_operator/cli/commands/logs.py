@@ -50,7 +50,7 @@ def run(context: CommandContext) -> int:
 
 def _row(context: CommandContext, app: App) -> Manifest:
     """Returns the row of --row, else the live one, else the candidate. Raises Refusal."""
-    from dynamiq_operator.actions import history as reading
+    from dynamiq_operator.actions import reads
     from dynamiq_operator.model.objects import Row
     from dynamiq_operator.plan.history.lifecycle import RowHistory
 
@@ -59,8 +59,8 @@ def _row(context: CommandContext, app: App) -> Manifest:
         if "pinned" not in row["spec"]:
             raise Refusal(f"row {row['metadata']['name']} was never rolled out, so it had no pods")
         return row
-    undecided = reading.undecided(context.api, context.namespace, app.meta.name, app.meta.uid)
-    rows = RowHistory.of(reading.typed(Row, raw) for raw in undecided)
+    undecided = reads.undecided(context.api, context.namespace, app.meta.name, app.meta.uid)
+    rows = RowHistory.of(reads.typed(Row, raw) for raw in undecided)
     if (chosen := rows.live or rows.candidate) is None or chosen.pinned is None:
         raise Refusal(
             f"nothing of {app.meta.name} is live in namespace {context.namespace}: see {context.hint(f'history {app.meta.name}')}"
@@ -75,7 +75,7 @@ def _templates(context: CommandContext, row: Manifest) -> list[str]:
 
     app = context.options.app
     # Read from the pods: while variables are held, the App's spec would give other digests.
-    pods = pods_of_row(context.api, requests.get(context.api, APPS, context.namespace, app), row)
+    pods = pods_of_row(context.api, requests.read_object(context.api, APPS, context.namespace, app), row)
     if not pods:
         raise Refusal(f"no pod of {app} {_title(row)} runs in namespace {context.namespace}: see {context.hint(f'status {app}')}")
     return sorted({pod["metadata"]["labels"][names.TEMPLATE_LABEL] for pod in pods})

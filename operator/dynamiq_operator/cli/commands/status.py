@@ -11,7 +11,7 @@ from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.model.manifests import Phase, RowKind
 from dynamiq_operator.views.columns import as_data
-from dynamiq_operator.views.history import HistoryRow, compute_in_words, config_in_words, newest_first, title
+from dynamiq_operator.views.history import HistoryRow, compute_in_words, config_in_words, title
 from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def run(context: CommandContext) -> int:
 
 
 def _read(context: CommandContext, name: str) -> _State:
-    from dynamiq_operator.actions import history as reading
-    from dynamiq_operator.actions.workloads import workloads_of
+    from dynamiq_operator.actions import reads
+    from dynamiq_operator.actions.reads import workloads_of
 
-    app = reading.find_app(context.api, context.namespace, name)
-    manifests = newest_first(reading.undecided(context.api, context.namespace, name, app.meta.uid))
+    app = reads.find_app(context.api, context.namespace, name)
+    manifests = reads.undecided(context.api, context.namespace, name, app.meta.uid)
     rows = [(raw, HistoryRow.of(raw)) for raw in manifests]
     live = next((each for each in rows if each[1].status == Phase.LIVE), None)
     under_way = [each for each in rows if each[1].status in (Phase.PENDING, Phase.PROGRESSING)]

@@ -194,7 +194,7 @@ def _approvals(snapshot: Snapshot, row: Row) -> Iterator[Notification]:
 def _of_approval(row: Row, approval: Approval) -> Notification:
     reason, was = _PURPOSES[approval.spec.purpose]
     why = f": {approval.spec.message}" if approval.spec.message else ""
-    message = f"{events.title(row)} {was} by {approval.spec.by}{why}"
+    message = f"{row.title} {was} by {approval.spec.by}{why}"
     notification = _of(Emit(row, reason, message, key=approval.meta.uid), row, approval.meta.created)
     return replace(notification, by=(approval.spec.by,) if approval.spec.by else ())
 

@@ -15,16 +15,9 @@ END = "Ended"
 """The slot for how the deploy of a pinned row ended."""
 
 
-def title(row: Row) -> str:
-    """Returns a row's name in messages: `v2 (#5, support-x7k2p)`."""
-    version = row.pinned.workflow_version if row.pinned else row.spec.workflow_version or "a deploy"
-    number = f"#{row.sequence}, " if row.sequence else ""
-    return f"{version} ({number}{row.name})"
-
-
 def began(app: App, row: Row, pinned: Pinned) -> tuple[Emit, ...]:
     restores = f", with the version of row {pinned.restores.row}" if pinned.restores else ""
-    text = f"deploying {title(row)} on runtime {pinned.runtime.version}{restores}"
+    text = f"deploying {row.title} on runtime {pinned.runtime.version}{restores}"
     image = pinned.runtime.image
     unpinned = "" if "@sha256:" in image else f"; its image {image} names a tag, which can change: name a digest to pin it"
     return (*_bypassed(app, row), *_about_both(app, row, BEGINNING, text + unpinned))
@@ -33,18 +26,18 @@ def began(app: App, row: Row, pinned: Pinned) -> tuple[Emit, ...]:
 def _bypassed(app: App, row: Row) -> tuple[Emit, ...]:
     if row.spec.bypass is None:
         return ()
-    text = f"{title(row)} bypasses all guards, by {row.spec.created_by or 'an unknown user'}: {row.spec.bypass.reason}"
+    text = f"{row.title} bypasses all guards, by {row.spec.created_by or 'an unknown user'}: {row.spec.bypass.reason}"
     return _about_both(app, row, "Bypassed", text, warning=True)
 
 
 def released(app: App, row: Row, released: Released) -> tuple[Emit, ...]:
     waited = ", ".join(reason.value for reason in released.guards)
     by = f", by {', '.join(released.by)}" if released.by else ""
-    return _about_both(app, row, "Released", f"{title(row)} is admitted (it waited: {waited}){by}")
+    return _about_both(app, row, "Released", f"{row.title} is admitted (it waited: {waited}){by}")
 
 
 def waits(app: App | None, row: Row, message: str) -> tuple[Emit, ...]:
-    return _about_both(app, row, "Waiting", f"{title(row)} waits: {message}", key=message)
+    return _about_both(app, row, "Waiting", f"{row.title} waits: {message}", key=message)
 
 
 def ended(app: App, row: Row, outcome: Outcome, *, is_warning: bool = False) -> tuple[Emit, ...]:
@@ -54,22 +47,22 @@ def ended(app: App, row: Row, outcome: Outcome, *, is_warning: bool = False) -> 
     reason = "Live" if result == "Succeeded" else result
     # A row may be pinned and overtaken in one plan: only its first Event shows whether its deploy began.
     slots = {"Succeeded": (END,), "Failed": (END if row.pinned else BEGINNING,), "Overtaken": (BEGINNING, END)}
-    return _about_both(app, row, reason, f"{title(row)} {phrases[result]}", warning=is_warning or result == "Failed", slots=slots[result])
+    return _about_both(app, row, reason, f"{row.title} {phrases[result]}", warning=is_warning or result == "Failed", slots=slots[result])
 
 
 def verifying(app: App, row: Row) -> tuple[Emit, ...]:
-    return _about_both(app, row, "Verifying", f"the new pods of {title(row)} are smoke-tested before a caller reaches them")
+    return _about_both(app, row, "Verifying", f"the new pods of {row.title} are smoke-tested before a caller reaches them")
 
 
 def verified(app: App, row: Row, result: Verified) -> tuple[Emit, ...]:
     cases = f"{result.cases} case{'s' if result.cases != 1 else ''} by {result.calls} call{'s' if result.calls != 1 else ''}"
     passed = [cases] if result.cases else []
     passed += [f"an evaluation of {result.score:g}"] if result.score is not None else ["its evaluation"] if not result.cases else []
-    return _about_both(app, row, "Verified", f"{title(row)} passed {' and '.join(passed)} in {result.seconds:g} s")
+    return _about_both(app, row, "Verified", f"{row.title} passed {' and '.join(passed)} in {result.seconds:g} s")
 
 
 def verification_failed(app: App, row: Row, message: str) -> tuple[Emit, ...]:
-    return _about_both(app, row, "VerificationFailed", f"no caller has reached {title(row)}: {message}", warning=True)
+    return _about_both(app, row, "VerificationFailed", f"no caller has reached {row.title}: {message}", warning=True)
 
 
 def reverted(app: App, row: Row, message: str, restored: str) -> tuple[Emit, ...]:
@@ -81,7 +74,7 @@ def not_reverted(app: App, row: Row, message: str) -> tuple[Emit, ...]:
 
 
 def superseded(app: App, row: Row, by: Row) -> tuple[Emit, ...]:
-    return _about_both(app, row, "Superseded", f"{title(row)} was superseded by {title(by)}")
+    return _about_both(app, row, "Superseded", f"{row.title} was superseded by {by.title}")
 
 
 def repaired(app: App, kind: str, name: str, field: str, version: str) -> Emit:

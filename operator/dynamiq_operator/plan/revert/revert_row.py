@@ -32,7 +32,7 @@ def revert(context: Context) -> tuple[Operation, ...]:
     name, good = names.revert_row(context.app.meta.name, live.name), good_row(context.ledger, context.snapshot.guards)
     if good is None or context.ledger.get(name) is not None:
         return ()
-    message = f"{events.title(live)} was reverted: {why}"[:1024]
+    message = f"{live.title} was reverted: {why}"[:1024]
     create = CreateRow(context.app, name, {"restores": good.name, "message": message}, context.snapshot.operator.account)
     # Events come first: if the operator stops in between, they are sent again, with the same names.
     return (*events.reverted(context.app, live, message, good.name), create)

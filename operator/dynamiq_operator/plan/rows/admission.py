@@ -68,7 +68,7 @@ def guard_times(context: Context) -> tuple[float, ...]:
 def _end(context: Context, row: Row, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:
     """Returns how a waiting row ends, whatever blocks it; None if it keeps waiting or is admitted."""
     if (newer := next(_newer_from_git(context, row, kind), None)) is not None:
-        return Result.OVERTAKEN, f"{events.title(newer)} was requested after it"
+        return Result.OVERTAKEN, f"{newer.title} was requested after it"
     if (decision := approvals.find_rejection(context.snapshot.guards, row)) is not None:
         return Result.FAILED, f"{REJECTED_BY}{_author_and_message(decision)}"
     if (decision := approvals.find_withdrawal(context.snapshot.guards, row)) is not None:
@@ -91,7 +91,7 @@ def _lost_base(app: App, live: Row | None, row: Row, pinned: Pinned) -> str | No
     if not base_lost(row, pinned, live):
         return None
     base = f"its base {pinned.base.row} (#{pinned.base.sequence}) is no longer live" if pinned.base else "nothing was live when it was made"
-    return f"{base}, {events.title(live) if live is not None else 'nothing'} is, and the fields that it leaves out would have other values now{DEPLOY_AGAIN}"
+    return f"{base}, {live.title if live is not None else 'nothing'} is, and the fields that it leaves out would have other values now{DEPLOY_AGAIN}"
 
 
 def _newer_from_git(context: Context, row: Row, kind: RowKind) -> Iterator[Row]:

@@ -132,7 +132,7 @@ class _Completion:
         if problem is None:
             return None
         if target is not None and arrival(target) > arrival(row):
-            return Refused(f"{problem.message}; {events.title(target)} was deployed meanwhile")
+            return Refused(f"{problem.message}; {target.title} was deployed meanwhile")
         return Missing(problem.message) if late or problem.holds_back("") else None
 
     def _pins(self, row: Row) -> Pinned | Missing | Refused:

@@ -24,9 +24,9 @@ def end_overtaken(context: Context) -> Step:
     ended = []
     for row in context.history.overtaken:
         if newer is not None and row.sequence < newer.sequence:
-            reason = f"{events.title(newer)} was deployed after it"
+            reason = f"{newer.title} was deployed after it"
         else:  # the chain of digests is in order: no row is pinned below a pinned one, even if that one waits
-            reason = f"{events.title(context.history.guarded[-1])} was requested after it, and waits"
+            reason = f"{context.history.guarded[-1].title} was requested after it, and waits"
         ended.append(end_row(context, row, Result.OVERTAKEN, reason))
     return Step(context.having(*(row for row, _ in ended)), tuple(operation for _, operations in ended for operation in operations))
 

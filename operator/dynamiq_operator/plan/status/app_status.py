@@ -19,7 +19,6 @@ from dynamiq_operator.plan.guards.hold import hold, shown_hold
 from dynamiq_operator.plan.guards.now import standing_guards
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ChildProblem
-from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.revert.comparing import noted_trial
 from dynamiq_operator.plan.revert.revert_row import good_row
 from dynamiq_operator.plan.rows.deploy_spec import create_deploy_row, name_taken, override
@@ -137,7 +136,7 @@ def _live(context: Context, failed: FailedRow | None) -> Condition:
     if context.lost is not None:
         return condition(LIVE, False, LOST, lost_message(context.lost))
     if context.history.live is not None:
-        return condition(LIVE, True, "Serving", f"{events.title(context.history.live)} is live")
+        return condition(LIVE, True, "Serving", f"{context.history.live.title} is live")
     if failed is not None:
         return condition(LIVE, False, "DeployFailed", f"the deploy {failed.row} failed, and nothing was live before: {failed.reason}")
     return condition(LIVE, False, "NotDeployed", "nothing has been deployed yet: create a Deployment (ddep) that names this App")
@@ -154,7 +153,7 @@ def _available(context: Context, lacks: str) -> Condition:
         return asleep
     if context.serving_workload is None:
         if context.history.target is not None and not context.has_flow and context.flow_key not in context.snapshot.children.problems:
-            title = events.title(context.history.target)
+            title = context.history.target.title
             return condition(
                 AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
             )
@@ -186,20 +185,20 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
     waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
     if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
         if request_of(context) is not None:
-            message = f"{events.title(history.candidate)} is being smoke-tested before a caller reaches its pods"
+            message = f"{history.candidate.title} is being smoke-tested before a caller reaches its pods"
             return condition(PROGRESSING, True, "Verifying", message)
-        return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
+        return condition(PROGRESSING, True, "Deploying", f"{history.candidate.title} is being deployed")
     if context.lost is None and create_deploy_row(context):
         # Otherwise GitOps tools, which wait for the change, would see it as done before it has begun.
         return condition(PROGRESSING, True, "Deploying", "a row for spec.deploy is being created")
     guarded = next((row for row in reversed(history.rows) if row.name in context.guarded), None)
     if guarded is not None and (waiting is None or waiting.sequence < guarded.sequence):
         guard = context.guarded[guarded.name]
-        return condition(PROGRESSING, False, guard.reason.value, f"{events.title(guarded)} waits: {guard.message}")
+        return condition(PROGRESSING, False, guard.reason.value, f"{guarded.title} waits: {guard.message}")
     if waiting is not None:
-        return condition(PROGRESSING, True, "Waiting", f"{events.title(waiting)} waits: {waits[waiting.name]}")
+        return condition(PROGRESSING, True, "Waiting", f"{waiting.title} waits: {waits[waiting.name]}")
     if history.live is not None and (cause := _cause_of_live(context)) is not None:
-        return condition(PROGRESSING, False, cause.reason, f"not all pods of {events.title(history.live)} serve: {cause.message}")
+        return condition(PROGRESSING, False, cause.reason, f"not all pods of {history.live.title} serve: {cause.message}")
     if failed is not None:
         return condition(PROGRESSING, False, "DeployFailed", f"the deploy {failed.row} (#{failed.sequence}) failed: {failed.reason}")
     return condition(PROGRESSING, False, "Settled", "no deploy is under way")
@@ -256,10 +255,8 @@ def _overridden(context: Context) -> Condition:
     version = last.content.get("workflowVersion", "the newest version")
     request = f"spec.deploy has {version} (#{last.sequence}, {last.name})"
     if instead.pinned is not None and instead.pinned.source is Source.REVERT:
-        return condition(
-            OVERRIDDEN, True, "Reverted", f"{request}, but {events.title(instead)} reverted a version and runs{_until(context)}"
-        )
-    runs = f"{events.title(instead)}, deployed manually, runs" if instead.sequence > last.sequence else f"{events.title(instead)} runs"
+        return condition(OVERRIDDEN, True, "Reverted", f"{request}, but {instead.title} reverted a version and runs{_until(context)}")
+    runs = f"{instead.title}, deployed manually, runs" if instead.sequence > last.sequence else f"{instead.title} runs"
     return condition(
         OVERRIDDEN, True, "NewerRow" if instead.sequence > last.sequence else "Waits", f"{request}, but {runs}{_until(context)}"
     )

@@ -37,12 +37,12 @@ def trial_condition(context: Context) -> Condition | None:
     if is_over and not why:
         return _kept(policy, live, watched)
     if not is_newest(context, live):
-        return condition(TRIAL, False, "Overtaken", f"a newer row exists, so {events.title(live)} is not reverted")
+        return condition(TRIAL, False, "Overtaken", f"a newer row exists, so {live.title} is not reverted")
     if why and _has_no_good_row(context):
-        message = f"{events.title(live)} cannot be reverted, since no older row ran another version; deploy one manually"
+        message = f"{live.title} cannot be reverted, since no older row ran another version; deploy one manually"
         return condition(TRIAL, False, NOTHING_TO_RESTORE, message)
     if is_over:
-        return condition(TRIAL, False, "Reverting", f"{events.title(live)} is to be reverted: {why}")
+        return condition(TRIAL, False, "Reverting", f"{live.title} is to be reverted: {why}")
     return _watching(context, policy, live, watched)
 
 
@@ -72,7 +72,7 @@ def _reverted(context: Context, live: Row) -> str:
         if waits
         else ""
     )
-    return f"{live.spec.message or ''}; {events.title(live)} runs in its place{held}"
+    return f"{live.spec.message or ''}; {live.title} runs in its place{held}"
 
 
 def _reason_before(app: App) -> str:
@@ -93,15 +93,15 @@ def _being_reverted(context: Context, live: Row) -> Condition | None:
         return None
     name = names.revert_row(context.app.meta.name, live.name)
     if any(row.name == name for row in context.history.rows):
-        return condition(TRIAL, False, "Reverting", f"{events.title(live)} is being reverted by row {name}")
+        return condition(TRIAL, False, "Reverting", f"{live.title} is being reverted by row {name}")
     failed = context.app.status.failed
     if failed is not None and failed.row == name:
-        return condition(TRIAL, False, "NotReverted", f"{events.title(live)} could not be reverted: row {name} failed: {failed.reason}")
+        return condition(TRIAL, False, "NotReverted", f"{live.title} could not be reverted: row {name} failed: {failed.reason}")
     return None
 
 
 def _kept(policy: RevertPolicy, live: Row, watched: Trial) -> Condition:
-    text, compared = f"{events.title(live)} was watched until {watched.until}, and is kept", watched.compared
+    text, compared = f"{live.title} was watched until {watched.until}, and is kept", watched.compared
     if watched.unended_percent is not None:
         text += (
             f"; {watched.unended_percent:.0f} % of its runs had not ended by then: they take longer than revert.seconds, "
@@ -115,7 +115,7 @@ def _kept(policy: RevertPolicy, live: Row, watched: Trial) -> Condition:
 
 
 def _watching(context: Context, policy: RevertPolicy, live: Row, watched: Trial) -> Condition:
-    title = events.title(live)
+    title = live.title
     if silent_pods(context):
         others = "".join(f", or {limit}" for limit in limits(policy))
         return condition(

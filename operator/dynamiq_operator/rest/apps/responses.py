@@ -36,7 +36,7 @@ class AppVersionRef(VersionRef):
         """Returns the version of an App's row, with the time at which it was released."""
         if version is None:
             return None
-        return cls(**version.as_json(), created_at=ids.created_at(VERSIONS, namespace, workflow_version(workflow, version.version)))
+        return cls(**version.members(), created_at=ids.created_at(VERSIONS, namespace, workflow_version(workflow, version.version)))
 
 
 class AppStatusResponse(ResponseModel):

@@ -44,7 +44,7 @@ def change_configuration(context: ContextOf, session: SessionOf, app_id: AppId, 
 
 
 def _outdated(error: Outdated) -> HttpProblem:
-    now = responses.Configuration.of(error.app).as_json()
+    now = responses.Configuration.of(error.app).members()
     fields = [responses.NAMES.get(field, field) for field in error.fields]
     details = {**{field: {"now": now[field]} for field in fields}, "object_version": now["object_version"]}
     return HttpProblem(409, f"{error}: {', '.join(fields)}; nothing was written. Read it again, and change that", details)

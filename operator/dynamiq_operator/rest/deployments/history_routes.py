@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from dynamiq_operator.actions import rejections
 from dynamiq_operator.actions.comparison import compare
 from dynamiq_operator.actions.deployable import deployables
-from dynamiq_operator.actions.history import flow_of, rejections_in_force
+from dynamiq_operator.actions.reads import flow_of, rejections_in_force
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest, Row, Unreadable, read
 from dynamiq_operator.rest.context import ContextOf, SessionOf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import reads
 from dynamiq_operator.actions.deploy import DeployRequest
 from dynamiq_operator.actions.rollback import config_of
 from dynamiq_operator.kube.resources import ROWS, RUNTIMES
@@ -57,7 +57,7 @@ def deploy_request(
 def _restored(context: ApiContext, session: CallerSession, app: Manifest, row_id: str, archived: Manifest | None) -> Manifest:
     """Returns the row with this id, which must be one of the App's that went live. Raises HttpProblem."""
     row = archived if archived is not None else _in_cluster(context, session, app, row_id)
-    if (why_not := why_not_restorable(history.typed(Row, row))) is not None:
+    if (why_not := why_not_restorable(reads.typed(Row, row))) is not None:
         raise invalid_field("restores", why_not)
     return row
 

@@ -121,7 +121,7 @@ class DeploymentDetail(Deployment):
         """Returns a whole row. `row`: as a list has it; `flow`: its text, None if it cannot be read."""
         spec = raw["spec"]
         return cls(
-            **row.as_json(),
+            **row.members(),
             namespace=raw["metadata"]["namespace"],
             app_name=spec["app"],
             asked={name: value for name, value in spec.items() if name not in COMPLETED},

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import reads
 from dynamiq_operator.actions import rejections as actions
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
@@ -39,7 +39,7 @@ def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Js
         manifests = kube_api.items(session.api, REJECTIONS, app.namespace)
     except (errors.NotFound, errors.Forbidden):
         manifests = []
-    return Json({"data": [responses.RejectionResponse.of(each) for each in history.newest_rejections_first(manifests)]})
+    return Json({"data": [responses.RejectionResponse.of(each) for each in reads.newest_rejections_first(manifests)]})
 
 
 @router.post(

@@ -80,7 +80,7 @@ class ResponseModel(_Documented):
         object.__setattr__(part, "__dict__", fields)
         return part
 
-    def as_json(self) -> dict[str, Any]:
+    def members(self) -> dict[str, Any]:
         """Returns the fields by their names in JSON, the parts among them as they are."""
         return self.__dict__
 
@@ -93,7 +93,7 @@ class ResponseModel(_Documented):
 class AliasedModel(ResponseModel):
     """A part of a response with fields whose names in JSON are keywords of Python, such as `from_` for `from`."""
 
-    def as_json(self) -> dict[str, Any]:
+    def members(self) -> dict[str, Any]:
         fields = type(self).model_fields
         return {fields[name].alias or name: value for name, value in self.__dict__.items()}
 

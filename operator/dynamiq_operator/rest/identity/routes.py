@@ -31,7 +31,7 @@ def me(session: SessionOf) -> Json:
     if user.is_service_account:
         raise HttpProblem(403, f"{user.username} is a service account, not a user; its token is valid")
     first, last = user.names
-    return Json({"data": responses.Me(**Author.read(user.username).as_json(), first_name=first, last_name=last)})
+    return Json({"data": responses.Me(**Author.read(user.username).members(), first_name=first, last_name=last)})
 
 
 @router.get("/orgs", tags=["identity"], responses=documented(Many[responses.Organisation], 422))

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from dynamiq_operator.actions.pods import RowPods, pods_of_row
-from dynamiq_operator.actions.workloads import selected_label
+from dynamiq_operator.actions.reads import selected_label
 from dynamiq_operator.desired.pins import PLAIN
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
@@ -66,8 +66,8 @@ def _app_and_row(context: ApiContext, session: CallerSession, app_id: str, row_i
 def _selected(session: CallerSession, namespace: str, app: str) -> str:
     """Returns the label by which the App's Service selects pods. If that may not be read, every Ready pod counts as serving."""
     try:
-        return selected_label(session.api, namespace, app)
-    except (errors.NotFound, errors.Denied):
+        return selected_label(session.api, namespace, app) or PLAIN
+    except errors.Denied:
         return PLAIN
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamiq_operator.actions.workloads import AppWorkloads, workloads_of
+from dynamiq_operator.actions.reads import workloads_of
+from dynamiq_operator.actions.workloads import AppWorkloads
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import app_uid

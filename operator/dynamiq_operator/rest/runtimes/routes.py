@@ -39,5 +39,5 @@ def every_runtime(
 
 
 def _age(raw: Manifest) -> tuple[object, ...]:
-    """Returns the sort key of a Runtime, as `model.completion.newest_runtime` sorts."""
+    """Returns the sort key of a Runtime, as `Runtime.age` is."""
     return raw["metadata"]["creationTimestamp"], natural(raw["spec"]["version"])

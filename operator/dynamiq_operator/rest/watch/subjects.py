@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dynamiq_operator.actions.workloads import read_workloads
+from dynamiq_operator.actions.reads import read_workloads
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import Manifest
@@ -111,7 +111,7 @@ class AppSubject:
         self._last = row, app, pods
         workflow: str | None = app["spec"]["workflow"] if app is not None else None
         kept: Any = kept_pins(self._context, self._session, app, None) if app is not None and "pinned" not in row["spec"] else None
-        return event("deployment", Deployment.of(row, self._app.uid, self._context, workflow, kept).as_json() | {"ready": pods})
+        return event("deployment", Deployment.of(row, self._app.uid, self._context, workflow, kept).members() | {"ready": pods})
 
     def _ready(self, row: Manifest, app: Manifest | None) -> ReadyPodsResponse | None:
         """Returns the pods of a row; None if it has no workload yet, or may not be read.

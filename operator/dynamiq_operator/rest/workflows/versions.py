@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from dynamiq_operator.actions.history import rejections_in_force
+from dynamiq_operator.actions.reads import rejections_in_force
 from dynamiq_operator.actions.rejections import by_hash
 from dynamiq_operator.actions.rights import may
 from dynamiq_operator.kube import api as kube_api
@@ -61,7 +61,7 @@ def rejected_flows(session: CallerSession, namespace: str) -> dict[str, Manifest
 def _read_hash(api: Api, meta: Manifest) -> str | None:
     """Returns the hash of a release's flow; None if another release has its name by now, or it may not be read."""
     try:
-        raw = kube_api.get(api, VERSIONS, meta["namespace"], meta["name"])
+        raw = kube_api.read_object(api, VERSIONS, meta["namespace"], meta["name"])
     except (errors.NotFound, errors.Forbidden):
         return None
     return flow_hash(raw["spec"]["flow"]) if raw["metadata"]["uid"] == meta["uid"] else None

@@ -5,22 +5,25 @@ A missing one raises Unknown, whose message lists those that exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from dynamiq_operator.actions.refusals import NotNow, Unknown
-from dynamiq_operator.actions.workloads import AppWorkloads, workloads_of
-from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.actions.workloads import AppWorkloads
+from dynamiq_operator.desired.applied import with_access_of
+from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
 from dynamiq_operator.desired.flow import FLOW_KEY
+from dynamiq_operator.desired.pins import PLAIN, by_label, selected_pins
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.app_objects import only_of_app
 from dynamiq_operator.kube.resources import APPS, BY_KIND, REJECTIONS, ROWS, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Rejection, Row, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.model.row import Pinned, RowSpec, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.text import plugin_command
@@ -85,6 +88,7 @@ class Surroundings:
     - `live_text`: the live row's flow; None if it cannot be read.
     - `restarts`: the row needs other pods than the running row. `workloads`: then, for strategy Switch; None if they may not be read.
     - `begins_hold`: changes from Git are on hold after the row.
+    - `rejections`: those in force of its flow; None if they may not be read.
     """
 
     app: App
@@ -93,6 +97,7 @@ class Surroundings:
     restarts: bool
     workloads: AppWorkloads | None
     begins_hold: bool
+    rejections: Sequence[Manifest] | None
 
 
 def read_inputs(api: Api, app: App, rows: RowHistory, spec: RowSpec, arriving: Flow | None = None) -> DeployInputs:
@@ -101,7 +106,7 @@ def read_inputs(api: Api, app: App, rows: RowHistory, spec: RowSpec, arriving: F
     Raises Unknown, NotNow and kube.errors.ApiError.
     """
     namespace, name = app.meta.namespace, app.meta.name
-    restored = typed(Row, find_row(api, namespace, name, spec.restores)) if spec.restores is not None else None
+    restored = typed(Row, find_row(api, namespace, name, app.meta.uid, spec.restores)) if spec.restores is not None else None
     release = arriving or (release_of(api, namespace, app.spec.workflow, spec.workflow_version) if restored is None else None)
     pinned = restored.pinned if restored is not None else None
     kept = restored or rows.live
@@ -111,9 +116,11 @@ def read_inputs(api: Api, app: App, rows: RowHistory, spec: RowSpec, arriving: F
 
 
 def read_surroundings(
-    api: Api, app: App, rows: RowHistory, then: Pinned, text: str | None, *, restarts: bool, may_hold: bool
+    api: Api, app: App, rows: RowHistory, then: Pinned, text: str | None, *, restarts: bool, may_hold: bool, may_be_rejected: bool
 ) -> Surroundings:
     """Reads what a row with these pins meets. `text`: its flow. `may_hold`: it begins a hold if Git deploys the App, too.
+
+    `may_be_rejected`: False to read no Rejections.
 
     Raises kube.errors.ApiError.
     """
@@ -126,6 +133,7 @@ def read_surroundings(
         restarts,
         workloads_of(api, namespace, name, app.meta.uid) if restarts and app.spec.rollout.switches else None,
         may_hold and _deploys_from_git(api, app),
+        rejections_in_force(api, namespace, then.workflow_hash) if may_be_rejected else (),
     )
 
 
@@ -139,6 +147,12 @@ def typed(kind: type[T], raw: Manifest) -> T:
     return parsed
 
 
+def _readable(kind: type[T], raws: Iterable[Manifest]) -> Iterator[T]:
+    for raw in raws:
+        with suppress(NotNow):
+            yield typed(kind, raw)
+
+
 def find_app(api: Api, namespace: str, name: str) -> App:
     """Returns the App.
 
@@ -149,40 +163,36 @@ def find_app(api: Api, namespace: str, name: str) -> App:
     return typed(App, app)
 
 
-def rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
-    """Lists all rows of the App, newest first. `uid`: the App's, if known.
+def find_app_and_rows(api: Api, namespace: str, name: str) -> tuple[App, RowHistory]:
+    """Returns the App, and its rows that are live or undecided. Raises as `find_app` does."""
+    app = find_app(api, namespace, name)
+    return app, open_rows(api, namespace, name, app.meta.uid)
 
-    Raises Unknown if there is neither a row nor the App, and kube.errors.ApiError.
+
+def rows(api: Api, namespace: str, app: str, uid: str | None, selector: str = "") -> list[Manifest]:
+    """Lists the rows of the App, newest first: all, or those of a field selector that begins with a comma.
+
+    `uid`: the App's; None if it is unknown. Raises kube.errors.ApiError.
     """
-    of_app = _rows_of(api, namespace, app, uid)
-    if not of_app:
-        find_app(api, namespace, app)
-    return newest_first(of_app)
+    return newest_first(_list(api, ROWS, namespace, f"spec.app={app}{selector}", uid=uid))
 
 
-def open_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> RowHistory:
-    """Reads the rows that are live or undecided: few, however long the history. `uid`: the App's, if known."""
+def undecided(api: Api, namespace: str, app: str, uid: str | None) -> list[Manifest]:
+    """Lists the rows of the App that are live or undecided, newest first: few, however long the history."""
+    return rows(api, namespace, app, uid, f",{ROWS.field_selector}")
+
+
+def open_rows(api: Api, namespace: str, app: str, uid: str | None) -> RowHistory:
+    """Reads the rows that are live or undecided."""
     return RowHistory.of(typed(Row, raw) for raw in undecided(api, namespace, app, uid))
 
 
-def undecided(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
-    """Lists the rows of the App that are live or undecided, as stored. `uid`: the App's, if known."""
-    return _rows_of(api, namespace, app, uid, f",{ROWS.field_selector}")
+def waiting_rows(api: Api, namespace: str, app: str, uid: str | None) -> list[Manifest]:
+    """Lists the waiting rows of the App, newest first."""
+    return [row for row in undecided(api, namespace, app, uid) if is_waiting(row)]
 
 
-def waiting_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
-    """Lists the waiting rows of the App, newest first. `uid`: the App's, if known.
-
-    Raises kube.errors.ApiError.
-    """
-    return newest_first(row for row in undecided(api, namespace, app, uid) if is_waiting(row))
-
-
-def _rows_of(api: Api, namespace: str, app: str, uid: str | None, selector: str = "") -> list[Manifest]:
-    return only_of_app(api, namespace, app, _list(api, ROWS, namespace, f"spec.app={app}{selector}"), uid)
-
-
-def find_row(api: Api, namespace: str, app: str, number_or_name: str | int) -> Manifest:
+def find_row(api: Api, namespace: str, app: str, uid: str | None, number_or_name: str | int) -> Manifest:
     """Returns the row of a sequence (`12`, `#12`) or of a name.
 
     Raises Unknown, whose message has the range of sequences, and kube.errors.ApiError.
@@ -190,10 +200,12 @@ def find_row(api: Api, namespace: str, app: str, number_or_name: str | int) -> M
     text = str(number_or_name).removeprefix("#")
     if not text.isdecimal():
         row_of_name = _find(api, ROWS, namespace, text)
-        if row_of_name is not None and row_of_name["spec"]["app"] == app and only_of_app(api, namespace, app, [row_of_name]):
+        if row_of_name is not None and row_of_name["spec"]["app"] == app and only_of(uid, [row_of_name]):
             return row_of_name
         raise Unknown(f"no row {text} of {app} in namespace {namespace}; see {plugin_command(f'history {app} -o wide', namespace)}")
-    every = rows(api, namespace, app)
+    every = rows(api, namespace, app, uid)
+    if not every:
+        find_app(api, namespace, app)
     for row in every:
         if row["spec"].get("sequence") == int(text):
             return row
@@ -242,6 +254,52 @@ def flow_of(api: Api, namespace: str, app: str, pinned: Pinned) -> str | None:
     return version["spec"]["flow"] if version is not None and flow_hash(version["spec"]["flow"]) == pinned.workflow_hash else None
 
 
+def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
+    """Reads the workloads of an App; returns None if there are none, or they may not be read. `uid`: the App's, if known.
+
+    Raises kube.errors.ApiError.
+    """
+    try:
+        return read_workloads(api, namespace, app, uid)
+    except errors.Forbidden:
+        return None
+
+
+def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
+    """Reads the workloads of an App; returns None if there are none. `uid`: the App's, if known.
+
+    Raises kube.errors.ApiError: Denied if they may not be read.
+    """
+    try:
+        raws = _list(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}", uid=uid)
+    except errors.NotFound:
+        return None
+    labelled = by_label(app, raws)
+    serving = selected_label(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
+    return AppWorkloads(labelled, serving) if labelled and serving is not None else None
+
+
+def app_as_served(api: Api, app: App) -> App:
+    """Returns the App with its effective access: that of the serving pods while a change is held, if they may be read.
+
+    Raises kube.errors.ApiError.
+    """
+    if not app.status.is_holding_variables:
+        return app
+    workloads = workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
+    serving = workloads.by_label.get(workloads.serving) if workloads is not None else None
+    return with_access_of(app, serving) if serving is not None else app
+
+
+def selected_label(api: Api, namespace: str, app: str) -> str | None:
+    """Returns the pins label that the App's Service selects; empty if it selects pods of any pins, None without a Service.
+
+    Raises kube.errors.ApiError.
+    """
+    service = _find(api, BY_KIND[SERVICE.kind], namespace, names.service(app))
+    return selected_pins(service["spec"].get("selector") or {}) if service is not None else None
+
+
 def rejections_in_force(api: Api, namespace: str, flow: str | None = None) -> list[Manifest] | None:
     """Lists the Rejections in force in a namespace, newest first; None if the caller may not read them. `flow`: the hash of one flow."""
     try:
@@ -281,7 +339,7 @@ def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tu
     try:
         if requested is None:
             # The operator does not choose an unreadable Runtime, either.
-            return {each.meta.name: each for raw in _list(api, RUNTIMES) if not isinstance(each := read(Runtime, raw), Unreadable)}, False
+            return {each.meta.name: each for each in _readable(Runtime, _list(api, RUNTIMES))}, False
         runtime = _find(api, RUNTIMES, "", requested)
     except errors.Forbidden:
         return ({}, False) if is_kept else (_unread(requested or NEWEST), True)
@@ -302,17 +360,16 @@ def _deploys_from_git(api: Api, app: App) -> bool:
     if app.spec.deploy is not None:
         return True
     try:
-        of_app = rows(api, app.meta.namespace, app.meta.name, app.meta.uid)
+        specs = [row["spec"] for row in rows(api, app.meta.namespace, app.meta.name, app.meta.uid)]
     except errors.Forbidden:
         return True
-    specs = [row["spec"] for row in of_app]
     return any((spec.get("pinned") or {}).get("source") == Source.APP or is_automation((), spec.get("createdBy") or "") for spec in specs)
 
 
 def _find(api: Api, resource: ApiResource, namespace: str, name: str, *, or_denied: bool = False) -> Manifest | None:
     """Reads one object; returns None if it is missing. `or_denied`: also if the caller may not read it."""
     try:
-        return requests.get(api, resource, namespace, name)
+        return requests.read_object(api, resource, namespace, name)
     except errors.NotFound:
         return None
     except errors.Denied:
@@ -321,8 +378,8 @@ def _find(api: Api, resource: ApiResource, namespace: str, name: str, *, or_deni
         return None
 
 
-def _list(api: Api, resource: ApiResource, namespace: str = "", field: str = "") -> list[Manifest]:
-    return requests.items(api, resource, namespace, field=field)
+def _list(api: Api, resource: ApiResource, namespace: str = "", field: str = "", label: str = "", uid: str | None = None) -> list[Manifest]:
+    return only_of(uid, requests.items(api, resource, namespace, field=field, label=label))
 
 
 def _data(config_map: Manifest) -> Mapping[str, str]:
