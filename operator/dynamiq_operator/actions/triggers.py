@@ -254,7 +254,7 @@ def _checked(times: Times, now: datetime) -> Trigger:
         raise InvalidField("timezone", "must be an IANA time zone such as Europe/Berlin")
     if times.schedule is not None:
         try:
-            cron.check(times.schedule)
+            cron.parse(times.schedule)
         except cron.CronError as error:
             raise InvalidField("schedule", str(error)) from None
     elif times.expires_at is not None:

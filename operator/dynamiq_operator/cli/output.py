@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -45,17 +44,12 @@ class Screen:
     """One output stream. It has no colours with NO_COLOR or TERM=dumb, and none unless it is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
+        # A deploy that was done must not end as a failure to print that, so what the stream's encoding lacks is escaped.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
         self._stream = stream
         self.is_terminal = stream.isatty()
         self.has_colours = self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-    @classmethod
-    def out(cls) -> Screen:
-        return cls(_escaping(sys.stdout))
-
-    @classmethod
-    def err(cls) -> Screen:
-        return cls(_escaping(sys.stderr))
 
     @property
     def width(self) -> int | None:
@@ -96,14 +90,6 @@ class Screen:
             self.lines([self.paint(colour, text) if colour else text])
 
 
-def _escaping(stream: TextIO) -> TextIO:
-    """Makes the stream escape what its encoding lacks; returns the stream."""
-    # A deploy that was done must not end as a failure to print that.
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
-    return stream
-
-
 class Table:
     """A table whose columns are as wide as their widest cell. Rows that are added later keep these widths."""
 
@@ -127,13 +113,11 @@ class Table:
         return GAP.join(padded).rstrip()
 
     def row(self, row: Sequence[str]) -> str:
-        padded = [_pad(truncate(cell, width) if at == self._cut else cell, width) for at, (cell, width) in self._at(row)]
+        cells = enumerate(zip(row, self._widths, strict=True))
+        padded = [_pad(truncate(cell, width) if at == self._cut else cell, width) for at, (cell, width) in cells]
         if self._status >= 0:
             padded[self._status] = self._screen.status(row[self._status], self._widths[self._status])
         return GAP.join(padded).rstrip()
-
-    def _at(self, row: Sequence[str]) -> Iterable[tuple[int, tuple[str, int]]]:
-        return enumerate(zip(row, self._widths, strict=True))
 
     def _fit(self) -> None:
         """Shortens one column if lines are too long for the terminal."""

@@ -30,8 +30,8 @@ def run(command_line: CommandLine, connection: Connection) -> int:
     options = parser.parse_args(rest)
     if command_line.lacks_value is not None:
         parser.error(f"argument {command_line.lacks_value}: expected one argument")
-    err = Screen.err()
-    context = CommandContext(command_line, options, connection, Transport(connection, Patience(err)), Screen.out(), err)
+    err = Screen(sys.stderr)
+    context = CommandContext(command_line, options, connection, Transport(connection, Patience(err)), Screen(sys.stdout), err)
     try:
         return int(arguments.module_of(options.command).run(context))
     except (Refusal, ApiError, NotConnected) as error:

@@ -57,12 +57,16 @@ def matching(pattern: str, message: str) -> dict[str, Any]:
     return {RULES: [rule(f'self.matches(r"{pattern}")', message)]}
 
 
+def unchanged(field: str) -> str:
+    """Returns the CEL expression that is true if a field is as it was, or still missing."""
+    return f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+
+
 def never_changes(message: str, field: str = "") -> dict[str, Any]:
     """Returns the rule for an object that never changes, or for one field of it."""
     if not field:
         return rule("self == oldSelf", message, reason="FieldValueForbidden")
-    same = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
-    return rule(same, message, reason="FieldValueForbidden", fieldPath=f".{field}")
+    return rule(unchanged(field), message, reason="FieldValueForbidden", fieldPath=f".{field}")
 
 
 def set_once(message: str, field: str) -> dict[str, Any]:
@@ -171,10 +175,10 @@ def reason_field(path: str, why: str) -> Any:
     return Field(min_length=1, max_length=1024, description=f"{why.capitalize()}.", json_schema_extra=extra)
 
 
-def label_field(what: str) -> Any:
+def label_field(what: str, shown_by: str = "messages") -> Any:
     """Returns the field with the name of a part, such as a case."""
     message = f"the name of a {what} is a DNS label: {DNS_LABEL_SAID}"
-    return Field(max_length=63, description=f"Name of the {what}, which messages show.", json_schema_extra=matching(DNS_LABEL, message))
+    return Field(max_length=63, description=f"Name of the {what}, which {shown_by} show.", json_schema_extra=matching(DNS_LABEL, message))
 
 
 def conditions_field() -> Any:

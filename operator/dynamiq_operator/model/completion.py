@@ -97,10 +97,6 @@ class _Release:
     """The runtime of the row that is restored."""
 
 
-_NO_DIGEST = "sha256:" + "0" * 64
-"""Placeholder until the digest is computed, which is over the row without it: pins are invalid without a digest."""
-
-
 def complete(
     row: Row, known: Known, *, sequence: int, source: Source, previous_digest: str | None, now: datetime
 ) -> Pinned | Missing | Refused:
@@ -136,7 +132,7 @@ def complete(
         created_by_verified=known.authors_stamped_since is not None and known.authors_stamped_since < row.meta.created,
         source=source,
         previous_digest=previous_digest,
-        digest=_NO_DIGEST,
+        digest=digests.NO_DIGEST,
     )
     return sealed(row, pins, sequence)
 

@@ -94,11 +94,6 @@ def parse(text: str) -> Schedule:
     return Schedule(tuple(sorted(minutes)), tuple(sorted(hours)), frozenset(days), frozenset(months), frozenset(weekdays), by_both)
 
 
-def check(text: str) -> None:
-    """Raises CronError like `parse`."""
-    parse(text)
-
-
 def _is_any(text: str) -> bool:
     """Returns True if a field is open. A step above one closes it, and so does a range of all values."""
     return any(part in EVERY or (part.partition("/")[0] in EVERY and part.partition("/")[2] == "1") for part in text.split(","))

@@ -19,6 +19,8 @@ def canonical(value: Any) -> str:
     return _sha256(rfc8785.dumps(value))
 
 
+NO_DIGEST = "sha256:" + "0" * 64
+"""Placeholder until a digest is computed, which is over the object without it: pins and AppChanges are invalid without a digest."""
 NOT_COVERED = ("released", "verified", "outcome")
 """Parts of a row's spec that are written after its digest, so it does not cover them. `outcome_digest` covers them."""
 

@@ -8,8 +8,6 @@ from typing import Annotated
 from pydantic import Field
 
 from dynamiq_operator.model.base import (
-    DNS_LABEL,
-    DNS_LABEL_SAID,
     GROUP,
     RULES,
     ClusterName,
@@ -40,6 +38,12 @@ _Key = Annotated[
     str, Field(min_length=1, max_length=317, description="Key of a label.", json_schema_extra={RULES: [rule(LABEL_KEYS, LABEL_KEYS_SAID)]})
 ]
 _Value = Annotated[str, Field(max_length=63)]
+_ACCOUNT = "^system:serviceaccount:[a-z0-9][-a-z0-9]*:[a-z0-9][-.a-z0-9]*$"
+_ACCOUNT_SAID = "name a service account as system:serviceaccount:<namespace>:<name>"
+_ServiceAccount = Annotated[str, Field(max_length=340, json_schema_extra=matching(_ACCOUNT, _ACCOUNT_SAID))]
+_GROUP = "^system:serviceaccounts(:[a-z0-9][-a-z0-9]*)?$"
+_GROUP_SAID = "use system:serviceaccounts:<namespace>, or users: a row names its author, not the author's groups"
+_Group = Annotated[str, Field(max_length=340, json_schema_extra=matching(_GROUP, _GROUP_SAID))]
 
 
 @validated(
@@ -78,19 +82,7 @@ class Approvals(Part):
         int | None, Field(ge=60, le=31536000, description="Seconds until an Approval expires. Left out: 86400, a day.")
     ] = None
     service_accounts: Annotated[
-        tuple[
-            Annotated[
-                str,
-                Field(
-                    max_length=340,
-                    json_schema_extra=matching(
-                        "^system:serviceaccount:[a-z0-9][-a-z0-9]*:[a-z0-9][-.a-z0-9]*$",
-                        "name a service account as system:serviceaccount:<namespace>:<name>",
-                    ),
-                ),
-            ],
-            ...,
-        ],
+        tuple[_ServiceAccount, ...],
         Field(max_length=32, description="Service accounts whose Approvals count as a person's. Left out: none does."),
     ] = ()
 
@@ -165,19 +157,7 @@ class Automation(Part):
 
     users: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64, description="Users, by name.")] = ()
     groups: Annotated[
-        tuple[
-            Annotated[
-                str,
-                Field(
-                    max_length=340,
-                    json_schema_extra=matching(
-                        "^system:serviceaccounts(:[a-z0-9][-a-z0-9]*)?$",
-                        "use system:serviceaccounts:<namespace>, or users: a row names its author, not the author's groups",
-                    ),
-                ),
-            ],
-            ...,
-        ],
+        tuple[_Group, ...],
         Field(max_length=64, description="Groups of service accounts, such as system:serviceaccounts:argocd."),
     ] = ()
 
@@ -198,14 +178,7 @@ class SinkFormat(StrEnum):
 class Sink(Part):
     """A receiver of notifications on rows. Its URL is in a Secret of the operator's namespace, so that nobody reads it here."""
 
-    name: Annotated[
-        str,
-        Field(
-            max_length=63,
-            description="Name of the sink, which metrics show.",
-            json_schema_extra=matching(DNS_LABEL, f"the name of a sink is a DNS label: {DNS_LABEL_SAID}"),
-        ),
-    ]
+    name: str = label_field("sink", shown_by="metrics")
     secret_name: Annotated[
         ObjectName, Field(description="Secret in the operator's namespace: url, and for CloudEvents key, by which each request is signed.")
     ]

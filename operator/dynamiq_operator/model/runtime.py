@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import Part, Quantity, matching, rule, validated
+from dynamiq_operator.model.base import Part, Quantity, matching, rule, unchanged, validated
 
 
 class Engine(StrEnum):
@@ -91,10 +91,7 @@ _FROZEN = tuple(RuntimePins.model_fields)
 
 @validated(
     rule(
-        " && ".join(
-            f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
-            for name in (RuntimePins.model_fields[field].alias or field for field in _FROZEN)
-        ),
+        " && ".join(unchanged(RuntimePins.model_fields[field].alias or field) for field in _FROZEN),
         "only deprecated of a Runtime can change: create a Runtime with another name for the new version",
         reason="FieldValueForbidden",
     )

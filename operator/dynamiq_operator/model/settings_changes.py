@@ -23,7 +23,7 @@ from dynamiq_operator.model.app_change import (
     SettingChange,
     SettingState,
 )
-from dynamiq_operator.model.digests import change_digest
+from dynamiq_operator.model.digests import NO_DIGEST, change_digest
 from dynamiq_operator.model.manifests import format_time, parse_time
 
 NOT_SETTINGS = frozenset({"deploy", "settingsChangedBy"})
@@ -35,7 +35,6 @@ TOLD = frozenset({"workflow", "displayName", "hostname", "access", "suspend"})
 SUMMARY_MAX = 1024
 Key = tuple[str, str]
 """Field name; and the name of a variable or trigger, else empty."""
-_NO_DIGEST = "sha256:" + "0" * 64
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def next_change(seen: Seen, key: SettingsKey, before: AppChangeSpec | None) -> A
         states=states,
         key=key.id,
         previous_digest=before.digest if before is not None else None,
-        digest=_NO_DIGEST,
+        digest=NO_DIGEST,
     )
     return made.model_copy(update={"digest": change_digest(made.as_json())})
 

@@ -108,11 +108,11 @@ BAD = [
 
 @pytest.mark.parametrize("text", GOOD)
 def test_a_schedule_that_a_cron_job_takes(text: str) -> None:
-    cron.check(text)
+    cron.parse(text)
 
 
 @pytest.mark.parametrize(("text", "why"), BAD)
 def test_a_schedule_that_it_would_not_take_is_refused_with_the_field(text: str, why: str) -> None:
     with pytest.raises(cron.CronError, match=re.escape(why)) as refused:
-        cron.check(text)
+        cron.parse(text)
     assert str(refused.value).startswith(("a schedule has five fields", "minute ", "hour ", "day of ", "month "))

@@ -129,7 +129,7 @@ def why_not(trigger: Trigger) -> str | None:
         if trigger.timezone and trigger.timezone not in triggers.zones():
             return f"there is no time zone {trigger.timezone}: use an IANA name, such as Europe/Berlin"
         try:
-            cron.check(cron_job.schedule(trigger))
+            cron.parse(cron_job.schedule(trigger))
         except cron.CronError as error:
             return f"schedule {trigger.schedule}: {error}"
     return _why_not_input(trigger)
