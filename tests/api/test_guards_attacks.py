@@ -171,7 +171,7 @@ def test_a_job_that_is_there_already_stays(api: Api, place: Place) -> None:
 # Approvals cannot be changed, and end with their row.
 
 
-def test_only_the_operator_and_the_cluster_delete_an_approval(api: Api, place: Place) -> None:
+def test_the_operator_and_the_cluster_delete_an_approval(api: Api, place: Place) -> None:
     here = in_namespace(place.namespace)
     for who in (operator(api), admin(api, COLLECTOR), admin(api, NAMESPACE_CONTROLLER)):
         for make in (approval_manifest, rejection_manifest):

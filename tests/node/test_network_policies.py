@@ -189,7 +189,7 @@ def test_runs_and_metrics_pass_whatever_an_app_limits(town: Town) -> None:
     town.limit(LIMITED, ingressFrom=[AT_HOME])
 
 
-def test_only_smoke_tests_reach_new_pods(town: Town, operators_pod: str) -> None:
+def test_only_the_operator_and_an_evaluation_reach_new_pods(town: Town, operators_pod: str) -> None:
     """The stand-in for a pod of the App has its labels and its port's name, by which the policy finds both."""
     on, app = town.on, "verified"
     verify = {"cases": [{"name": "any", "input": "{}", "expect": {"status": 200}}]}

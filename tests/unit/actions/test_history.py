@@ -20,8 +20,10 @@ def api(script: Script) -> ScriptedApi:
 
 
 def test_rows_are_the_newest_first() -> None:
-    rows = reads.rows(api(holding(given.app_manifest(), *ALL_ROWS)), NAMESPACE, given.NAME, None)
+    script = holding(given.app_manifest(), *ALL_ROWS)
+    rows = reads.rows(api(script), NAMESPACE, given.NAME, None)
     assert [row["metadata"]["name"] for row in rows] == ["chat-2", "chat-1"]
+    assert len(script.sent) == 1
     assert reads.rows(api(holding(given.app_manifest())), NAMESPACE, given.NAME, None) == []
 
 

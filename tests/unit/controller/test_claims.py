@@ -472,7 +472,7 @@ async def test_a_claim_that_cannot_be_created_is_reported_and_tried_again(proces
 @pytest.mark.parametrize(
     ("answer", "error"), [(failure(409, "AlreadyExists"), errors.Conflict), (failure(503, "Busy"), errors.Unavailable)]
 )
-async def test_a_claim_that_loses_a_race_or_gets_no_response_raises(
+async def test_a_claim_that_loses_a_race_or_meets_a_busy_api_server_raises(
     process: Process, script: Script, answer: Any, error: type[Exception]
 ) -> None:
     await process.lead()

@@ -55,7 +55,7 @@ def test_the_next_change_is_the_first_beginning_or_end_of_any_of_them() -> None:
     assert freezes.next_change([], moment) is None
 
 
-def test_a_rare_day_is_found_and_an_endless_freeze_ends_after_a_year() -> None:
+def test_a_rare_day_is_found_and_an_endless_freeze_is_reported_a_year_ahead() -> None:
     leap = Freeze(name="leap", cron="0 0 29 2 *", duration="24h", time_zone="Asia/Kolkata")
     assert freezes.next_change([leap], at("2096-03-01T00:00")) == at("2104-02-28T18:30")
     always = Freeze(name="always", cron="* * * * *", duration="1m")

@@ -536,7 +536,7 @@ def test_a_bypass_passes_all_guards_and_is_reported() -> None:
     assert rows.rows[row]["spec"]["bypass"] == {"reason": "night"}
 
 
-def test_unreadable_policies_block_all_rows_but_rollbacks() -> None:
+def test_unreadable_policies_block_a_deploy_until_they_can_be_read() -> None:
     rows = rows_with("v1", "v2")
     rows.unknown = "DeployPolicies cannot be listed"
     row = rows.ask(workflowVersion="v3")

@@ -131,7 +131,7 @@ def test_the_account_of_the_operator_is_in_one_object_and_no_policy() -> None:
     assert denying == rows | apps | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-changes", "dynamiq-status", "dynamiq-flows"}
 
 
-def test_every_policy_knows_restorers_by_their_group_and_by_one_object() -> None:
+def test_policies_that_know_restorers_know_their_group_and_their_object() -> None:
     """A policy that knew the group alone would refuse or stamp what a program restores. Namespaces are created without our binding, too."""
     knows = re.compile(re.escape(f"'{names.RESTORERS}' in request.userInfo"))
     named = f"params.?metadata.?annotations[?'{names.RESTORERS_ANNOTATION}'].orValue('').split(',').exists(u, u.trim() == request.userInfo.username)"
