@@ -14,6 +14,7 @@ import pytest
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.manifests import Manifest
 from local.clusters import Cluster
 from tests.soak.support import upgrades
 from tests.soak.support.upgrades import all_seen, listed, written
@@ -61,6 +62,8 @@ def test_from_the_first_version_with_all_surfaces_and_back_nothing_changes(clust
         upgrades.settle(scene)
         scene.all_seen()
         scene.until_quiet()
+        # An operator writes the cause of a lasting rollout a while after its pods are there.
+        eventually("each rollout has its cause", lambda: all(row["status"].get("conditions") for row in under_way(scene)))
         was, verdicts = scene.state(), scene.verified()
 
         kubectl("apply", "--server-side", "-k", str(CRDS))
@@ -159,12 +162,22 @@ def _waits(on: HistoryStage, apps: Sequence[str]) -> list[str]:
     return waiting
 
 
+def under_way(scene: upgrades.Scene) -> list[Manifest]:
+    """Returns the rows that are being rolled out."""
+    return [row for app in scene.rolling_out for row in scene.on.rows(app) if "outcome" not in row["spec"]]
+
+
+def guards_of(row: Manifest) -> set[str]:
+    """Returns the reasons of a row's guards."""
+    return {guard["reason"] for guard in row["spec"].get("pinned", {}).get("guards", ())}
+
+
 def _held(on: HistoryStage, app: str) -> list[str]:
     """Makes a row of Git that waits after a manual rollback; returns its name."""
     on.live(app, restores=on.rows(app)[0]["metadata"]["name"])
     on.change("App", app, spec={"deploy": {"workflowVersion": "v2"}})
 
     def held() -> list[str]:
-        return [row["metadata"]["name"] for row in on.rows(app) if row.get("status", {}).get("waits", {}).get("reason") == "Held"]
+        return [row["metadata"]["name"] for row in on.rows(app) if "waits" in row.get("status", {}) and "Held" in guards_of(row)]
 
     return eventually("it is held", held)

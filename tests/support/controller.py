@@ -148,8 +148,8 @@ class Process:
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics, self.notifier, settings)
         self.gate_keys = GateKeys(fenced, self.cache, self.denials, self.settings.gate_namespace, self.namespaces)
         self.orphan_approvals = OrphanApprovals(fenced, self.cache, self.denials, self.client.now)
-        self.lost_claims = LostClaims(fenced, self.cache, self.claims, self.executor, SYSTEM, self.clock)
-        sweeps = self.gate_keys.sweep, self.orphan_approvals.sweep, self.lost_claims.sweep
+        self.lost_claims = LostClaims(fenced, self.cache, self.claims, self.executor, SYSTEM)
+        sweeps = self.gate_keys.sweep, self.orphan_approvals.sweep, self.lost_claims.search
         answered, begin = self.client.until_answered, self.lost_claims.begin
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, answered, *sweeps, begin=begin)
 

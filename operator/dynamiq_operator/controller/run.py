@@ -117,7 +117,7 @@ async def run(options: OperatorOptions) -> None:
         )
         reconciler = Reconciler(queue, observer, executor, states, metrics, notifying, settings)
         lost_claims = LostClaims(fenced, cache, claims, executor, options.lease_namespace)
-        sweeps = gate_keys.sweep, orphan_approvals.sweep, lost_claims.sweep
+        sweeps = gate_keys.sweep, orphan_approvals.sweep, lost_claims.search
         workers = Workers(queue, cache, states, reconciler, client.until_answered, *sweeps, begin=lost_claims.begin)
         scope = WatchScope(tuple(sorted({*options.namespaces, gate_namespace})) if options.namespaces else (), options.health)
         tasks = [

@@ -15,7 +15,7 @@ from dynamiq_operator.model.row import Outcome, Pinned, RowStatus
 
 
 class Operation:
-    """One write of a plan. Each of its subclasses is executed by a function of its own."""
+    """One write of a plan. `controller.execute.executor.EXECUTE` has a function for each subclass, which a test holds."""
 
 
 @dataclass(frozen=True)

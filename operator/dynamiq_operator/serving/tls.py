@@ -22,29 +22,32 @@ class Certificate:
     def __init__(self, pair: Pair) -> None:
         """Reads the files. Raises OSError if they cannot be read or do not belong together."""
         self._pair = pair
-        self._seen = _state(pair)
+        self._seen, self._problem = _state(pair), ""
         self._current = _context(pair)
         # Each handshake begins in this context and takes over the newest one before it chooses a certificate.
         self.context = _context(pair)
         self.context.sni_callback = self._choose
 
     def start(self) -> None:
+        """Keeps it up to date until the process ends."""
         threading.Thread(target=self._keep, daemon=True, name="certificate").start()
 
     def refresh(self) -> bool:
         """Reads the files if they changed; returns True if it uses them.
 
-        Unusable files are logged once, and the earlier certificate stays.
+        Unusable files are logged once and read again at each call, and the earlier certificate stays.
         """
         try:
             now = _state(self._pair)
             if now == self._seen:
                 return False
-            self._seen = now
-            self._current = _context(self._pair)
+            self._current, self._seen = _context(self._pair), now
         except OSError as error:
-            LOG.warning("the certificate %s changed and cannot be used, so the previous one stays in use: %s", self._pair[0], error)
+            if self._problem != (problem := str(error)):
+                self._problem = problem
+                LOG.warning("the certificate %s changed and cannot be used, so the previous one stays in use: %s", self._pair[0], problem)
             return False
+        self._problem = ""
         LOG.info("the certificate %s was read again", self._pair[0])
         return True
 

@@ -1,4 +1,7 @@
-"""Stores runs in a database of tables, the same for every database. Its calls block and are safe from several threads; each is one transaction."""
+"""Stores runs in a database of tables, the same for every database. Its calls block and are safe from several threads.
+
+Each is one transaction, but for those that work in pieces, as they say.
+"""
 
 from __future__ import annotations
 

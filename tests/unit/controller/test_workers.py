@@ -139,14 +139,18 @@ async def test_sweeps_are_a_minute_apart_and_one_that_fails_stops_no_other() -> 
         swept.append("fails")
         raise errors.Unavailable("no answer")
 
+    async def breaks() -> None:
+        swept.append("breaks")
+        raise RuntimeError("broken")
+
     async def sweep() -> None:
         swept.append("sweep")
 
     states, reconciler = AppStates(clock), cast(Reconciler, None)
-    workers = Workers(WorkQueue[AppKey](), Cache(), states, reconciler, _answers, fails, sweep)
+    workers = Workers(WorkQueue[AppKey](), Cache(), states, reconciler, _answers, fails, breaks, sweep)
     await workers.sweep()
     await workers.sweep()
-    assert swept == ["fails", "sweep"]
+    assert swept == ["fails", "breaks", "sweep"]
     clock.later(SWEEP_PERIOD)
     await workers.sweep()
-    assert swept == ["fails", "sweep"] * 2
+    assert swept == ["fails", "breaks", "sweep"] * 2

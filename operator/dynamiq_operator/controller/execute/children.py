@@ -37,7 +37,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
             execution.cache.update(resource, created)
             execution.state.verification.note_created(created)
             if entry.scaled and replicas > 1:
-                await scale(execution, created, replicas)
+                await _scale(execution, created, replicas)
         resolve()
 
 
@@ -151,8 +151,15 @@ async def _existing(execution: Execution, app: App, manifest: Manifest, error: e
     return raw
 
 
-async def scale(execution: Execution, observed: Manifest, replicas: int) -> None:
-    """Sets replicas through the scale subresource, by the field manager that owns nothing else. Once another manager has set them, they are not changed."""
+async def scale_workload(execution: Execution, operation: operations.ScaleWorkload) -> None:
+    """Sets replicas through the scale subresource, by the field manager that owns nothing else.
+
+    Once another manager has set them, they are not changed.
+    """
+    await _scale(execution, operation.observed, operation.replicas)
+
+
+async def _scale(execution: Execution, observed: Manifest, replicas: int) -> None:
     resource, meta = BY_KIND[WORKLOAD.kind], observed["metadata"]
     for _ in range(ATTEMPTS):
         patch, was_set = {"metadata": version_of(observed["metadata"]), "spec": {"replicas": replicas}}, True

@@ -18,17 +18,14 @@ from dynamiq_operator.controller.leading.leader import LeaderElection, Leadershi
 from dynamiq_operator.controller.telemetry.metrics import OperatorMetrics
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.output.groups import NUMBERS
 
 EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.Emit: events.emit,
-    operations.SetAppStatus: lambda execution, operation: statuses.set_status(execution, APPS, operation.app.meta, operation.status),
-    operations.SetAppConditions: lambda execution, operation: statuses.set_fields(
-        execution, APPS, operation.meta, {"conditions": list(operation.conditions)}
-    ),
-    operations.SetRowStatus: lambda execution, operation: statuses.set_status(execution, ROWS, operation.row.meta, operation.status),
+    operations.SetAppStatus: statuses.set_app_status,
+    operations.SetAppConditions: statuses.set_app_conditions,
+    operations.SetRowStatus: statuses.set_row_status,
     operations.CreateRow: rows.create_row,
     operations.CompleteRow: rows.complete_row,
     operations.AdmitRow: rows.admit_row,
@@ -41,7 +38,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.ApplyChild: children.apply_child,
     operations.OwnChild: children.own_child,
     operations.DeleteChild: children.delete_child,
-    operations.ScaleWorkload: lambda execution, operation: children.scale(execution, operation.observed, operation.replicas),
+    operations.ScaleWorkload: children.scale_workload,
     operations.CreateFlow: children.create_flow,
     operations.CreateAccessKeys: children.create_access_keys,
     operations.WriteGateKeys: gate_keys.write_gate_keys,

@@ -52,6 +52,7 @@ class Workers:
         """Works until `stop` is called, then finishes the reconciles that have begun."""
         self._stopping.clear()
         self._states.clear()
+        self._swept_at = None
         stopping, tried = asyncio.create_task(self._stopping.wait()), asyncio.Event()
         beginning = asyncio.create_task(self._until_begun(tried))
         await asyncio.wait({stopping, first := asyncio.create_task(tried.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -119,6 +120,8 @@ class Workers:
                 await sweep()
             except (errors.ApiError, LeadershipLost) as error:
                 log.warning("remains of deleted Apps or rows could not be deleted, or a claim not be created, trying again: %s", error)
+            except Exception:
+                log.exception("a sweep failed, trying again")  # the others do not depend on it
 
     async def _resync(self) -> None:
         """Requeues one App after the other, for changes that no watch reports: a Secret that was changed or deleted."""

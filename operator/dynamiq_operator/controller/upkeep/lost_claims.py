@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
-from time import monotonic
+from collections.abc import Iterable
 
 from dynamiq_operator.controller.cached.cache import Cache
 from dynamiq_operator.controller.execute.executor import Executor
@@ -24,8 +23,6 @@ from dynamiq_operator.plan.observed.serving import LostClaim, lost_claims
 from dynamiq_operator.plan.operations import ClaimHostname, Group, Plan
 from dynamiq_operator.plan.output import events
 
-SEARCH_PERIOD = 60.0
-"""Seconds between two searches, at least."""
 AT_ONCE = 10
 """Claims that are created at a time."""
 GROUP = "hostname"
@@ -36,12 +33,8 @@ log = logging.getLogger(__name__)
 class LostClaims:
     """The lost claims in `namespace`. `executor` writes while this replica leads, and `claims` reads."""
 
-    def __init__(
-        self, client: Client, cache: Cache, claims: Claims, executor: Executor, namespace: str, clock: Callable[[], float] = monotonic
-    ) -> None:
-        self._client, self._cache, self._claims, self._executor = client, cache, claims, executor
-        self._namespace, self._clock = namespace, clock
-        self._searched_at: float | None = None
+    def __init__(self, client: Client, cache: Cache, claims: Claims, executor: Executor, namespace: str) -> None:
+        self._client, self._cache, self._claims, self._executor, self._namespace = client, cache, claims, executor, namespace
 
     async def begin(self) -> None:
         """Searches as a new leader: another one may have led since the last search.
@@ -56,7 +49,6 @@ class LostClaims:
 
         Raises errors.ApiError if it has to be tried again.
         """
-        self._searched_at = self._clock()
         hosts = self._cache.hostnames()
         claimed = await self._claimed(hosts)
         # Only of unclaimed hostnames: nothing else is done meanwhile, and very many may be claimed.
@@ -70,14 +62,6 @@ class LostClaims:
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
         self._claims.is_read = True
-
-    async def sweep(self) -> None:
-        """Searches again, unless that was done lately.
-
-        Raises errors.ApiError.
-        """
-        if self._searched_at is None or self._clock() - self._searched_at >= SEARCH_PERIOD:
-            await self.search()
 
     async def _claimed(self, hosts: Iterable[str]) -> set[str]:
         """Returns the hostnames that are claimed, or may not be read. One list is enough if it is allowed."""
