@@ -123,6 +123,8 @@ def test_a_record_of_settings_of_a_deleted_app_blocks_none_of_the_new_one(stage:
     eventually("its record is going", lambda: "deletionTimestamp" in restores.changes(stage)[0]["metadata"])
     stage.app(APP, workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
+    late = f"App {stage.namespace}/{APP}: a change of its settings is recorded later"
+    eventually("the operator found the name in use", lambda: late in operator.log.read_text())
     assert [ownership.owners(each) for each in restores.changes(stage)] == [ownership.owners(before)]
     hold(stage, before, [])
     eventually("its own settings are recorded", lambda: [ownership.owners(each) for each in restores.changes(stage)] == [(uid_of(stage),)])
