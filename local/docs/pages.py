@@ -26,6 +26,7 @@ TEXTS: Mapping[str, str] = {
     "CONTRIBUTING.md": "project/contributing.md",
     "SECURITY.md": "project/security.md",
     "tests/README.md": "project/tests.md",
+    "tests/DETAILS.md": "project/tests-details.md",
 }
 """Texts outside of docs/ and their pages."""
 

@@ -10,7 +10,8 @@ import pytest
 from tests.support import words
 
 REPOSITORY = Path(__file__).parents[3]
-PAGES = sorted([*REPOSITORY.glob("docs/*.md"), REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"])
+NAMED = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = sorted([*REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("tests/*.md"), *(REPOSITORY / name for name in NAMED)])
 MOST = 1500
 """Words of a page, with its code and its tables."""
 FENCED = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
@@ -25,7 +26,7 @@ def prose(page: str) -> str:
     return ITEM.sub("\n\n", text.replace("**", ""))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_a_page_is_short_and_its_sentences_begin_with_their_subject(page: Path) -> None:
     text = page.read_text()
     objections = list(words.objections(words.Docstring(page.name, 1, "page", page.name, prose(text))))

@@ -33,13 +33,13 @@ DOCUMENTS = (
     "docs/architecture-details.md",
     "docs/architecture-walks.md",
     "docs/design/*.md",
-    "tests/README.md",
+    "tests/*.md",
 )
 MOST_OF_THE_PLUGIN = 12
 """The most packages of an installation of the plugin, including its own."""
 REFERENCE = re.compile(r"`([\w./-]+\.\w+)::([\w.-]+)`")
 PLACE = re.compile(r"`((?:crds|docs|examples|local|locks|manifests|operator|tests)/[\w./-]*)`")
-EVERY_DOCUMENT = ("*.md", "docs/**/*.md", "tests/README.md")
+EVERY_DOCUMENT = ("*.md", "docs/**/*.md", "tests/*.md")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
 PAGE = 100  # lines
