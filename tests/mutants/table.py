@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEADER = """\
-# Mutants of the code that merged or deleted tests reach: make mutants SEED=1 COUNT=200, which goes on where this table ends; tests/README.md says more.
+# Mutants of the code that merged or deleted tests reach: make mutants SEED=1 COUNT=200, which goes on where this table ends; tests/DETAILS.md says more.
 # A row: seed, number, the commit whose suite ran, file:line, mutmut's operator, the lines before and after (⏎ ends a line),
 # the suites that let it pass, the suite and the test that killed it, seconds of all of its runs.
 """
