@@ -16,4 +16,4 @@ PROGRAM = "from local import node_types; print(node_types.written(node_types.typ
 def test_the_list_of_node_types_is_the_sdks(python: str) -> None:
     """`.venv-sdk/bin/python -m local.node_types` writes the list again."""
     done = subprocess.run([python, "-c", PROGRAM], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert done.stdout[done.stdout.index('"""Types') :] == node_types.FILE.read_text()
+    assert done.stdout[done.stdout.index('"""Lists') :] == node_types.FILE.read_text()
