@@ -1,4 +1,7 @@
-"""Lists the guards that would block a new row, from the App's status, in the operator's own sentences. It reads no policies."""
+"""Lists the guards that would block a new row, from the App's status, in the operator's own sentences. It reads no policies.
+
+It also adds to a preview the held changes that take effect once those guards admit the row.
+"""
 
 from __future__ import annotations
 

@@ -135,7 +135,10 @@ def reverts(context: ApiContext, session: CallerSession, app: Entry, manifests: 
 
 
 def _list(context: ApiContext, session: CallerSession, app: Entry, entries: Sequence[Entry]) -> tuple[dict[str, Manifest], bool]:
-    """Lists the first rows of all Apps of this name, by uid, and if these are all; none if few entries are uncached."""
+    """Lists the first rows of all Apps of this name, by uid, and if these are all.
+
+    It lists none, and says that these are not all, if few entries are uncached or the history is long.
+    """
     missing = sum(context.rows.get(entry) is None for entry in entries)
     # Counts all rows, not those that a filter accepts: a list has no such filter.
     if missing <= READ_MOST or context.index.of(ROWS).count(groups_of(app)) > LISTED_MOST:
