@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 from collections.abc import Mapping
 
+from dynamiq_runtime import lazy_packages
 from dynamiq_runtime.engine import Engine
+from dynamiq_runtime.logs import log
+from dynamiq_runtime.text import FlowError
 
 ENGINES = ("tiny", "sdk")
 NEEDS = {"tiny": "RestrictedPython", "sdk": "dynamiq"}
+RARELY = (50_000, 50, 1_000)
+"""Thresholds of the garbage collector while the SDK is loaded. Python's own take a third of the time; without any the pod needs 5 MiB more."""
 
 
 class EngineError(Exception):
@@ -26,10 +32,36 @@ def require_engine(name: str) -> None:
 def load_engine(name: str, text: str, environment: Mapping[str, str]) -> Engine:
     """Loads a flow's text, and all that the first run needs, which takes the SDK seconds. Raises FlowError."""
     if name == "sdk":
-        os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # read on import: otherwise it would request prices over the network
-        from dynamiq_runtime.sdk import SDK  # 2 GB of packages, which the image of the other engine does not have
-
-        return SDK(text)
+        return _load_sdk(text)
     from dynamiq_runtime.tiny import Tiny
 
     return Tiny(text, environment)
+
+
+def _load_sdk(text: str) -> Engine:
+    """Loads the SDK and a flow with lazy packages, and without them if that fails: then the reason that is raised is the flow's own."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # read on import: otherwise it would request prices over the network
+    thresholds = gc.get_threshold()
+    gc.set_threshold(*RARELY)
+    try:
+        if not lazy_packages.install():
+            return _sdk(text)
+        try:
+            return _sdk(text)
+        except Exception as error:
+            if isinstance(error, FlowError) and error.__cause__ is None:
+                raise  # found in the text alone
+            reason = f"{type(error).__name__}: {error}"
+        lazy_packages.give_up()
+        engine = _sdk(text)
+        log("the SDK is loaded whole, with more time and memory: it does not load with lazy packages", level="warning", error=reason)
+        return engine
+    finally:
+        gc.freeze()
+        gc.set_threshold(*thresholds)
+
+
+def _sdk(text: str) -> Engine:
+    from dynamiq_runtime.sdk import SDK  # 2 GB of packages, which the image of the other engine does not have
+
+    return SDK(text)

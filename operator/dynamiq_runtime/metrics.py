@@ -9,7 +9,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
-from dynamiq_runtime import __version__
+from dynamiq_runtime import __version__, lazy_packages
 from dynamiq_runtime.callers import as_label
 from dynamiq_runtime.engine import Report
 from dynamiq_runtime.settings import Settings
@@ -54,6 +54,12 @@ class Metrics:
         self._unpriced = counter("dynamiq_runtime_unpriced_calls", "Calls of models without a known price, by the flow's node.", ["node"])
         self._dropped = counter("dynamiq_runtime_records_dropped", "Runs whose records were dropped, since no recorder took them.")
         self._triggers: set[str] = set()
+        whole = Gauge(
+            "dynamiq_runtime_sdk_loaded_whole",
+            "1 if the SDK does not load with lazy packages, and was loaded whole.",
+            registry=self.registry,
+        )
+        whole.set_function(lazy_packages.has_given_up)
         Info("dynamiq_runtime", "What is served, and by what.", registry=self.registry).info(
             {
                 "app": settings.app,

@@ -6,16 +6,18 @@ SDK's log lines quote inputs and outputs, and are dropped.
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import litellm
 from dynamiq import Workflow
 from dynamiq.callbacks import BaseCallbackHandler
 from dynamiq.callbacks.streaming import BaseStreamingCallbackHandler
+from dynamiq.nodes import node
 from dynamiq.nodes.utils import Input, Output
 from dynamiq.runnables import RunnableConfig, RunnableStatus
 from dynamiq.serializers.loaders.yaml import WorkflowYAMLLoader, WorkflowYAMLLoaderException
@@ -30,14 +32,37 @@ from dynamiq_runtime.models import named_model
 from dynamiq_runtime.text import FlowError, load_text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
-litellm.suppress_debug_info = True  # otherwise it prints a hint between the log's lines, for each call of an unknown model
 ANSWERS = (
     *(f"openai.types.{name}" for name in ("chat", "completion", "create_embedding_response", "embedding", "image")),
     *("litellm.types.utils", "litellm.types.llms.openai"),
 )
 """Modules of models' answers."""
+IMPORTED_IN_RUNS = {
+    "dynamiq.utils.utils": ("dynamiq.nodes.tools.python",),
+    "dynamiq.nodes.agents.base": tuple(f"dynamiq.nodes.tools.{name}" for name in ("agent_tool", "artifact_tool", "long_term_memory")),
+}
+"""Modules that a module of the SDK imports in its functions."""
 logging.getLogger("dynamiq").setLevel(logging.CRITICAL + 1)
 logging.getLogger("dynamiq.utils.logger").setLevel(logging.CRITICAL + 1)
+
+
+def _is_retryable(error: BaseException) -> bool:
+    """Returns what the SDK's own function returns, which loads litellm to know its errors: there are none before it is loaded."""
+    return _is_retryable_for_the_sdk(error) if "litellm" in sys.modules else getattr(error, "retryable", True) is not False
+
+
+_is_retryable_for_the_sdk, node.is_retryable_error = node.is_retryable_error, _is_retryable
+
+
+def _prepare_first_run() -> None:
+    """Loads what the SDK imports in a run, as far as the flow needs it, and prepares litellm if the flow has loaded it."""
+    for name, imported in IMPORTED_IN_RUNS.items():
+        if name in sys.modules:
+            for each in imported:
+                importlib.import_module(each)
+    if (litellm := sys.modules.get("litellm")) is not None:
+        vars(litellm)["suppress_debug_info"] = True  # otherwise it prints a hint between the log's lines, for each call of an unknown model
+        _build_answers(BaseModel)
 
 
 def _build_answers(base: type[BaseModel]) -> None:
@@ -47,9 +72,6 @@ def _build_answers(base: type[BaseModel]) -> None:
         if answer_class.__module__.startswith(ANSWERS):
             answer_class.model_rebuild(raise_errors=False)
         _build_answers(answer_class)
-
-
-_build_answers(BaseModel)
 
 
 class SDK:
@@ -64,6 +86,7 @@ class SDK:
         if not self._outputs:
             raise FlowError("the flow has no Output node, so it would have no answer")
         self._clone()
+        _prepare_first_run()
 
     @property
     def nodes(self) -> int:
@@ -104,7 +127,7 @@ def _loaded(data: dict[str, Any]) -> Any:
     try:
         (workflow,) = WorkflowYAMLLoader.parse(data, init_components=True).workflows.values()
     except Exception as error:  # including errors of nodes' constructors
-        raise FlowError(_why(error)) from None
+        raise FlowError(_why(error)) from error
     return workflow
 
 
@@ -127,8 +150,8 @@ def _require_type(node_id: str, spec: Any) -> None:
         raise FlowError(f'{shown} has no type, which engine "sdk" needs')
     try:
         WorkflowYAMLLoader.get_entity_by_type(spec["type"])
-    except Exception:
-        raise FlowError(f'{shown} has type {spec["type"]}, which engine "sdk" does not have') from None
+    except Exception as error:
+        raise FlowError(f'{shown} has type {spec["type"]}, which engine "sdk" does not have') from error
 
 
 def _failures(result: Any) -> list[Failure]:

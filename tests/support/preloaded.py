@@ -25,11 +25,15 @@ from tests.support.waiting import eventually
 
 ROOTS = f"{Path(__file__).parents[2] / 'operator'}:{Path(__file__).parents[2]}"
 LOADED_WITHIN = 300.0  # seconds: the SDK's packages are large, and a busy machine reads them slowly
-WITH_SDK = ("dynamiq_runtime.sdk", "dynamiq_runtime.server")
+WITH_SDK = (
+    "dynamiq_runtime.lazy_packages:install",
+    *("dynamiq_runtime.sdk", "dynamiq_runtime.server", "dynamiq.nodes.agents.agent", "dynamiq.nodes.llms.openai"),
+)
+"""Modules of the SDK that most flows of tests use, loaded as pods load them."""
 
 
 class Preloaded:
-    """The process that has loaded `modules`."""
+    """The process that has loaded `modules`; of `module:function` it has called the function, too."""
 
     def __init__(self, python: str, modules: Sequence[str]) -> None:
         self.python = python
@@ -107,8 +111,10 @@ def preloaded(python: str, modules: Sequence[str] = WITH_SDK) -> Iterator[Preloa
 def main() -> None:
     """Loads the modules of its arguments and forks requested programs, until its input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which then request the ends of the programs
-    for name in sys.argv[1:]:
-        importlib.import_module(name)
+    for name, _, function in (each.partition(":") for each in sys.argv[1:]):
+        module = importlib.import_module(name)
+        if function:
+            getattr(module, function)()
     gc.freeze()  # imported objects are no garbage, and a collection would copy their memory
     for line in sys.stdin:
         request = json.loads(line)

@@ -180,20 +180,27 @@ def forked(folder: Path, *arguments: str, **variables: str) -> ForkedProcess:
     return _loaded().start("dynamiq_runtime", *arguments, environment=environment(folder, "", **variables), files=files)
 
 
-def _serve(python: str | Preloaded | None, variables: Mapping[str, str], log: Path, errors: Path) -> Process:
+def _serve(
+    python: str | Preloaded | None, variables: Mapping[str, str], log: Path, errors: Path, module: str = "dynamiq_runtime"
+) -> Process:
     """Starts a server with an interpreter, or with a process that has loaded its modules, by default the session's own."""
     if not isinstance(python, str):
         return (python or _loaded()).start("dynamiq_runtime", "serve", environment=variables, files=(Path(os.devnull), log, errors))
     with log.open("a") as output, errors.open("a") as complaints:
-        return subprocess.Popen([python, "-m", "dynamiq_runtime", "serve"], env=variables, stdout=output, stderr=complaints)
+        return subprocess.Popen([python, "-m", module, "serve"], env=variables, stdout=output, stderr=complaints)
 
 
 @contextmanager
-def listening(folder: Path, flow: str, *, python: str | Preloaded | None = None, **variables: str) -> Iterator[Served]:
-    """Runs a server that listens and may still load its flow; kills it at the end if it still runs."""
+def listening(
+    folder: Path, flow: str, *, python: str | Preloaded | None = None, module: str = "dynamiq_runtime", **variables: str
+) -> Iterator[Served]:
+    """Runs a server that listens and may still load its flow; kills it at the end if it still runs.
+
+    `module`: the program of an interpreter, `python`, if it is not the runtime's own.
+    """
     log = folder / "log"
     log.unlink(missing_ok=True)  # the log of another server is not this one's
-    process = _serve(python, environment(folder, flow, **variables), log, log)
+    process = _serve(python, environment(folder, flow, **variables), log, log, module)
     try:
         eventually("it listens", lambda: (log.exists() and '"listening"' in log.read_text()) or process.poll() is not None)
         assert process.poll() is None, log.read_text()
