@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dynamiq_operator.actions import reads
-from dynamiq_operator.actions.reads import workloads_of
+from dynamiq_operator.actions.running import workloads_of
 from dynamiq_operator.actions.workloads import AppWorkloads, warm
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.kube import api as requests

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynamiq_operator.actions.reads import typed, workloads_of
+from dynamiq_operator.actions.reads import typed
 from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.actions.running import workloads_of
 from dynamiq_operator.actions.workloads import Pods
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors

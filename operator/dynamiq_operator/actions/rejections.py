@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions import reads
+from dynamiq_operator.actions import reads, running
 from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -209,7 +209,7 @@ def _flow(api: Api, namespace: str, app: str, version: str | None, row: Manifest
         version_object = requests.read_object(api, VERSIONS, namespace, names.workflow_version(workflow, version))
         return workflow, version, flow_hash(version_object["spec"]["flow"])
     except errors.NotFound:
-        rows: Iterable[Manifest] = reads.rows(api, namespace, app, app_object.meta.uid)
+        rows: Iterable[Manifest] = running.rows(api, namespace, app, app_object.meta.uid)
     for each in rows:
         if _pins(each).get("workflowVersion") == version:
             return _flow_of_row(each)

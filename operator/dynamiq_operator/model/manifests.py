@@ -24,6 +24,20 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
+CLOSED = (Phase.SUPERSEDED, Phase.FAILED)
+"""Phases of rows that are only history: they are no longer watched."""
+
+
+VARIABLES_HELD = "VariablesHeld"
+"""Type of the App's condition that exists only while True: changed variables take effect with the next row only."""
+
+
+SWITCH = "Switch"
+"""`App.spec.rollout.strategy`, if new pods start beside the live ones. Left out, pods are replaced one by one."""
+REVERT_SECONDS, REVERT_FAILED_PERCENT = 300, 20
+"""The values of `App.spec.rollout.revert` that are left out."""
+
+
 class RowKind(StrEnum):
     """The kind of a row for a policy: a deploy, promotion or rollback by hand, or an automated one, by Git for example."""
 
