@@ -11,15 +11,24 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dynamiq_operator.actions.refusals import NotNow, Unknown
-from dynamiq_operator.actions.running import app_manifest, listed, rows, some_of, undecided, workloads_of
+from dynamiq_operator.actions.running import (
+    ReleasedVersion,
+    app_manifest,
+    find,
+    flow_text,
+    listed,
+    releases,
+    rows,
+    some_of,
+    undecided,
+    workloads_of,
+)
 from dynamiq_operator.actions.workloads import AppWorkloads
 from dynamiq_operator.desired.applied import with_access_of
-from dynamiq_operator.desired.base import CONFIG_MAP
-from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import BY_KIND, REJECTIONS, ROWS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import REJECTIONS, ROWS, RUNTIMES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Rejection, Row, Runtime, Unreadable, Version, read
@@ -35,19 +44,6 @@ NEWEST = "(the newest)"
 UNREAD_IMAGE = "(unknown)@sha256:"
 """Placeholder for the image of a Runtime that the caller may not read."""
 T = TypeVar("T", App, Row, Runtime, Rejection)
-
-
-@dataclass(frozen=True)
-class ReleasedVersion:
-    """A WorkflowVersion in a list, without its flow."""
-
-    name: str
-    version: str
-    uid: str
-
-    @property
-    def number(self) -> int:
-        return int(self.version.removeprefix("v"))
 
 
 @dataclass(frozen=True)
@@ -182,7 +178,7 @@ def find_row(api: Api, namespace: str, app: str, uid: str | None, number_or_name
     """
     text = str(number_or_name).removeprefix("#")
     if not text.isdecimal():
-        row_of_name = _find(api, ROWS, namespace, text)
+        row_of_name = find(api, ROWS, namespace, text)
         if row_of_name is not None and row_of_name["spec"]["app"] == app and only_of(uid, [row_of_name]):
             return row_of_name
         raise Unknown(f"no row {text} of {app} in namespace {namespace}; see {plugin_command(f'history {app} -o wide', namespace)}")
@@ -197,21 +193,14 @@ def find_row(api: Api, namespace: str, app: str, uid: str | None, number_or_name
     raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {existing}")
 
 
-def releases(api: Api, namespace: str, workflow: str) -> list[ReleasedVersion]:
-    """Lists the releases of a workflow, oldest first, without their flows."""
-    pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)
-    released = [ReleasedVersion(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.table_rows(page)]
-    return sorted(released, key=lambda release: release.number)
-
-
 def release_of(api: Api, namespace: str, workflow: str, version: str | None) -> Flow | None:
     """Returns the release of this version; without one the newest, None if there is none. Raises Unknown and kube.errors.ApiError."""
     if version is not None:
-        if (release := _find(api, VERSIONS, namespace, names.workflow_version(workflow, version))) is None:
+        if (release := find(api, VERSIONS, namespace, names.workflow_version(workflow, version))) is None:
             raise unknown_version(namespace, workflow, version, releases(api, namespace, workflow))
         return Flow.of(release)
     released = releases(api, namespace, workflow)
-    newest = _find(api, VERSIONS, namespace, released[-1].name) if released else None
+    newest = find(api, VERSIONS, namespace, released[-1].name) if released else None
     return Flow.of(newest) if newest is not None else None
 
 
@@ -230,11 +219,8 @@ def unknown_version(namespace: str, workflow: str, version: str, released: Itera
 
 def flow_of(api: Api, namespace: str, app: str, pinned: Pinned) -> str | None:
     """Returns the flow that a row pinned, from its ConfigMap or its WorkflowVersion; None if it is in neither, or may not be read."""
-    config_map = _find(api, BY_KIND[CONFIG_MAP.kind], namespace, names.flow(app, pinned.workflow_hash), or_denied=True)
-    if config_map is not None and flow_hash(text := _data(config_map).get(FLOW_KEY, "")) == pinned.workflow_hash:
-        return text
-    version = _find(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version), or_denied=True)
-    return version["spec"]["flow"] if version is not None and flow_hash(version["spec"]["flow"]) == pinned.workflow_hash else None
+    version = names.workflow_version(pinned.workflow, pinned.workflow_version)
+    return flow_text(api, namespace, app, pinned.workflow_hash, version)
 
 
 def app_as_served(api: Api, app: App) -> App:
@@ -273,7 +259,7 @@ def newest_rejections_first(rejections: Iterable[Manifest]) -> list[Manifest]:
 
 def runtime_named(api: Api, kept: PinnedRuntime) -> str | None:
     """Returns the name of a Runtime that a row pinned; None if another Runtime has this name now."""
-    runtime = _find(api, RUNTIMES, "", kept.name, or_denied=True)
+    runtime = find(api, RUNTIMES, "", kept.name, or_denied=True)
     return kept.name if runtime is None or typed(Runtime, runtime).spec.pins(kept.name) == kept else None
 
 
@@ -289,7 +275,7 @@ def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tu
         if requested is None:
             # The operator does not choose an unreadable Runtime, either.
             return {each.meta.name: each for each in _readable(Runtime, listed(api, RUNTIMES))}, False
-        runtime = _find(api, RUNTIMES, "", requested)
+        runtime = find(api, RUNTIMES, "", requested)
     except errors.Forbidden:
         return ({}, False) if is_kept else (_unread(requested or NEWEST), True)
     if runtime is not None:
@@ -313,19 +299,3 @@ def _deploys_from_git(api: Api, app: App) -> bool:
     except errors.Forbidden:
         return True
     return any((spec.get("pinned") or {}).get("source") == Source.APP or is_automation((), spec.get("createdBy") or "") for spec in specs)
-
-
-def _find(api: Api, resource: ApiResource, namespace: str, name: str, *, or_denied: bool = False) -> Manifest | None:
-    """Reads one object; returns None if it is missing. `or_denied`: also if the caller may not read it."""
-    try:
-        return requests.read_object(api, resource, namespace, name)
-    except errors.NotFound:
-        return None
-    except errors.Denied:
-        if not or_denied:
-            raise
-        return None
-
-
-def _data(config_map: Manifest) -> Mapping[str, str]:
-    return config_map.get("data") or {}

@@ -213,7 +213,7 @@ def _flow(api: Api, namespace: str, app: str, version: str | None, row: Manifest
     for each in rows:
         if _pins(each).get("workflowVersion") == version:
             return _flow_of_row(each)
-    raise reads.unknown_version(namespace, workflow, version, reads.releases(api, namespace, workflow))
+    raise reads.unknown_version(namespace, workflow, version, running.releases(api, namespace, workflow))
 
 
 def _flow_of_row(row: Manifest) -> tuple[str, str, str]:

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.actions.workloads import AppWorkloads
 from dynamiq_operator.desired.pin_labels import PLAIN, by_label, selected_pins
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resource import APPS, ROWS, SERVICES, WORKLOADS, ApiResource
+from dynamiq_operator.kube.resource import APPS, CONFIG_MAPS, ROWS, SERVICES, VERSIONS, WORKLOADS, ApiResource
 from dynamiq_operator.model import names
+from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.views.history import newest_first
 
 NAMED_MOST = 10
+
+
+@dataclass(frozen=True)
+class ReleasedVersion:
+    """A WorkflowVersion in a list, without its flow."""
+
+    name: str
+    version: str
+    uid: str
+
+    @property
+    def number(self) -> int:
+        return int(self.version.removeprefix("v"))
 
 
 def app_manifest(api: Api, namespace: str, name: str) -> Manifest:
@@ -36,6 +52,27 @@ def rows(api: Api, namespace: str, app: str, uid: str | None, selector: str = ""
 def undecided(api: Api, namespace: str, app: str, uid: str | None) -> list[Manifest]:
     """Lists the rows of the App that are live or undecided, newest first: few, however long the history."""
     return rows(api, namespace, app, uid, f",{ROWS.field_selector}")
+
+
+def releases(api: Api, namespace: str, workflow: str) -> list[ReleasedVersion]:
+    """Lists the releases of a workflow, oldest first, without their flows."""
+    pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)
+    released = [ReleasedVersion(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.table_rows(page)]
+    return sorted(released, key=lambda release: release.number)
+
+
+def flow_text(api: Api, namespace: str, app: str, hash_of_flow: str, version: str) -> str | None:
+    """Returns the flow of a hash, from its ConfigMap or the WorkflowVersion of this name.
+
+    None if it is in neither, or may not be read.
+    """
+    config_map = find(api, CONFIG_MAPS, namespace, names.flow(app, hash_of_flow), or_denied=True)
+    noted: str = ((config_map or {}).get("data") or {}).get(names.FLOW_KEY, "")
+    if config_map is not None and flow_hash(noted) == hash_of_flow:
+        return noted
+    release = find(api, VERSIONS, namespace, version, or_denied=True)
+    released: str | None = release["spec"]["flow"] if release is not None else None
+    return released if released is not None and flow_hash(released) == hash_of_flow else None
 
 
 def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
@@ -68,11 +105,20 @@ def selected_label(api: Api, namespace: str, app: str) -> str | None:
 
     Raises kube.errors.ApiError.
     """
+    service = find(api, SERVICES, namespace, names.service(app))
+    return selected_pins(service["spec"].get("selector") or {}) if service is not None else None
+
+
+def find(api: Api, resource: ApiResource, namespace: str, name: str, *, or_denied: bool = False) -> Manifest | None:
+    """Reads one object; returns None if it is missing. `or_denied`: also if the caller may not read it."""
     try:
-        service = requests.read_object(api, SERVICES, namespace, names.service(app))
+        return requests.read_object(api, resource, namespace, name)
     except errors.NotFound:
         return None
-    return selected_pins(service["spec"].get("selector") or {})
+    except errors.Denied:
+        if not or_denied:
+            raise
+        return None
 
 
 def listed(

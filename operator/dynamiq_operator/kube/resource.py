@@ -1,4 +1,4 @@
-"""Defines a resource of the API with its paths, and those that the plugin's `status` reads. Imports no pydantic.
+"""Defines a resource of the API with its paths, and those that the plugin reads without models. Imports no pydantic.
 
 `kube.resources` has all others.
 """
@@ -54,5 +54,8 @@ SMALL_PAGE = 20
 # These repeat what `model.kinds` and `desired.child_kinds` have, without the models that those import. A test compares them.
 APPS = ApiResource(GROUP, VERSION, "apps", "App", first_page=SMALL_PAGE)
 ROWS = ApiResource(GROUP, VERSION, "deployments", "Deployment", field_selector=",".join(f"status.phase!={phase}" for phase in CLOSED))
+VERSIONS = ApiResource(GROUP, VERSION, "workflowversions", "WorkflowVersion", first_page=SMALL_PAGE)
+REJECTIONS = ApiResource(GROUP, VERSION, "rejections", "Rejection")
 WORKLOADS = ApiResource("apps", "v1", "deployments", "Deployment", label_selector=names.MANAGED_SELECTOR)
 SERVICES = ApiResource("", "v1", "services", "Service", label_selector=names.MANAGED_SELECTOR)
+CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", label_selector=names.MANAGED_SELECTOR, first_page=SMALL_PAGE)

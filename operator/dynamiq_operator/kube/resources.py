@@ -5,8 +5,10 @@ from __future__ import annotations
 from dynamiq_operator.desired import base
 from dynamiq_operator.desired.child_kinds import CHILD_KINDS, ChildKind
 from dynamiq_operator.kube.resource import APPS as APPS
+from dynamiq_operator.kube.resource import REJECTIONS as REJECTIONS
 from dynamiq_operator.kube.resource import ROWS as ROWS
 from dynamiq_operator.kube.resource import SMALL_PAGE
+from dynamiq_operator.kube.resource import VERSIONS as VERSIONS
 from dynamiq_operator.kube.resource import ApiResource as ApiResource
 from dynamiq_operator.kube.resource import Key as Key
 from dynamiq_operator.kube.resource import key_of as key_of
@@ -40,11 +42,9 @@ def _first_page(kind: str) -> int:
 
 
 WORKFLOWS = _ours(kinds.WORKFLOW)
-VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
 DEPLOY_POLICIES = _ours(kinds.DEPLOY_POLICY)
 APPROVALS = _ours(kinds.APPROVAL)
-REJECTIONS = _ours(kinds.REJECTION)
 APP_CHANGES = _ours(kinds.APP_CHANGE)
 BY_KIND = {entry.kind: _child(entry) for entry in CHILD_KINDS}
 """Resource of a child by its kind."""

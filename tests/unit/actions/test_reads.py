@@ -61,7 +61,7 @@ def test_a_row_that_is_not_there(script: Script, asked: str | int, says: str) ->
     ],
 )
 def test_a_version_that_is_not_there(released: tuple[str, ...], says: str) -> None:
-    found = reads.releases(api(holding(*map(given.version_manifest, released))), NAMESPACE, given.NAME)
+    found = running.releases(api(holding(*map(given.version_manifest, released))), NAMESPACE, given.NAME)
     assert says in str(reads.unknown_version(given.NAMESPACE, given.NAME, "v99", found))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.desired.base import SERVICE, WORKLOAD
+from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
 from dynamiq_operator.kube import api, errors
-from dynamiq_operator.kube.resource import SERVICES, WORKLOADS
+from dynamiq_operator.kube.resource import CONFIG_MAPS, REJECTIONS, SERVICES, VERSIONS, WORKLOADS
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, NAMESPACES, ROWS, RUNTIMES, SECRETS
 from dynamiq_operator.model import kinds
 from tests.support import factories as given
@@ -71,8 +71,6 @@ def test_paths_of_resources() -> None:
 
 
 def test_resources_without_models_are_those_of_the_tables() -> None:
-    by_name = {"apps": kinds.APP, "deployments": kinds.ROW}
-    assert {each.plural: (each.kind, each.namespaced) for each in (APPS, ROWS)} == {
-        plural: (kind.kind, kind.namespaced) for plural, kind in by_name.items()
-    }
-    assert [BY_KIND[WORKLOAD.kind], BY_KIND[SERVICE.kind]] == [WORKLOADS, SERVICES]
+    by_kind = {APPS: kinds.APP, ROWS: kinds.ROW, VERSIONS: kinds.WORKFLOW_VERSION, REJECTIONS: kinds.REJECTION}
+    assert all((each.plural, each.kind, each.namespaced) == (kind.plural, kind.kind, kind.namespaced) for each, kind in by_kind.items())
+    assert [BY_KIND[each.kind] for each in (WORKLOAD, SERVICE, CONFIG_MAP)] == [WORKLOADS, SERVICES, CONFIG_MAPS]
