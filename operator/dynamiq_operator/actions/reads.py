@@ -28,10 +28,10 @@ from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import REJECTIONS, ROWS, RUNTIMES, VERSIONS
+from dynamiq_operator.kube.resource import REJECTIONS, ROWS, RUNTIMES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Rejection, Row, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.objects import App, Manifest, Readable, Row, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.model.row import Pinned, RowSpec, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
@@ -43,7 +43,7 @@ from dynamiq_operator.views.waiting import is_waiting
 NEWEST = "(the newest)"
 UNREAD_IMAGE = "(unknown)@sha256:"
 """Placeholder for the image of a Runtime that the caller may not read."""
-T = TypeVar("T", App, Row, Runtime, Rejection)
+T = TypeVar("T", bound=Readable)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,11 @@ from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, STRICT, Api
-from dynamiq_operator.kube.resources import REJECTIONS, VERSIONS
-from dynamiq_operator.model import kinds, names
+from dynamiq_operator.kube.resource import REJECTIONS, VERSIONS
+from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import Manifest, Rejection
-from dynamiq_operator.plan.guards.requirements import rejection_sentence
+from dynamiq_operator.model.objects import Manifest
 
 
 class Rejected(NotNow):
@@ -73,6 +72,10 @@ class WithdrawalPlan:
 
 def sentence(rejection: Manifest, version: str = "") -> str:
     """Returns who rejected the version, and why, in the operator's words. `version`: its name now; empty for its name in the Rejection."""
+    # Few versions are rejected: a preview need not load the models of policies.
+    from dynamiq_operator.model.guard_objects import Rejection
+    from dynamiq_operator.plan.guards.requirements import rejection_sentence
+
     spec = rejection["spec"]
     return rejection_sentence(version or spec.get("version") or spec["workflowHash"], reads.typed(Rejection, rejection))
 
@@ -97,7 +100,7 @@ def plan_rejection(api: Api, namespace: str, app: str, version: str | None, reas
     spec = {"workflowHash": hash_of_flow, "workflow": workflow, "version": version_name, "reason": reason}
     manifest = {
         "apiVersion": API_VERSION,
-        "kind": kinds.REJECTION.kind,
+        "kind": REJECTIONS.kind,
         "metadata": {"namespace": namespace, "name": f"{names.workflow_version(workflow, version_name)}-{secrets.token_hex(4)}"},
         "spec": spec,
     }

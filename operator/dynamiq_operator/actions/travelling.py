@@ -11,7 +11,7 @@ from dynamiq_operator.actions.release import version_manifest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import VERSIONS
+from dynamiq_operator.kube.resource import VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Row
 from dynamiq_operator.model.row import Pinned

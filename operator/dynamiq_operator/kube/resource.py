@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from dynamiq_operator.model import names
-from dynamiq_operator.model.manifests import CLOSED, GROUP, VERSION, Manifest
+from dynamiq_operator.model.manifests import CLOSED, GROUP, REJECTION_KIND, ROW_KIND, RUNTIME_KIND, VERSION, VERSION_KIND, Manifest
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,10 @@ SMALL_PAGE = 20
 
 # These repeat what `model.kinds` and `desired.child_kinds` have, without the models that those import. A test compares them.
 APPS = ApiResource(GROUP, VERSION, "apps", "App", first_page=SMALL_PAGE)
-ROWS = ApiResource(GROUP, VERSION, "deployments", "Deployment", field_selector=",".join(f"status.phase!={phase}" for phase in CLOSED))
-VERSIONS = ApiResource(GROUP, VERSION, "workflowversions", "WorkflowVersion", first_page=SMALL_PAGE)
-REJECTIONS = ApiResource(GROUP, VERSION, "rejections", "Rejection")
+ROWS = ApiResource(GROUP, VERSION, "deployments", ROW_KIND, field_selector=",".join(f"status.phase!={phase}" for phase in CLOSED))
+VERSIONS = ApiResource(GROUP, VERSION, "workflowversions", VERSION_KIND, first_page=SMALL_PAGE)
+REJECTIONS = ApiResource(GROUP, VERSION, "rejections", REJECTION_KIND)
+RUNTIMES = ApiResource(GROUP, VERSION, "runtimes", RUNTIME_KIND, namespaced=False)
 WORKLOADS = ApiResource("apps", "v1", "deployments", "Deployment", label_selector=names.MANAGED_SELECTOR)
 SERVICES = ApiResource("", "v1", "services", "Service", label_selector=names.MANAGED_SELECTOR)
 CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", label_selector=names.MANAGED_SELECTOR, first_page=SMALL_PAGE)

@@ -7,6 +7,7 @@ from dynamiq_operator.desired.child_kinds import CHILD_KINDS, ChildKind
 from dynamiq_operator.kube.resource import APPS as APPS
 from dynamiq_operator.kube.resource import REJECTIONS as REJECTIONS
 from dynamiq_operator.kube.resource import ROWS as ROWS
+from dynamiq_operator.kube.resource import RUNTIMES as RUNTIMES
 from dynamiq_operator.kube.resource import SMALL_PAGE
 from dynamiq_operator.kube.resource import VERSIONS as VERSIONS
 from dynamiq_operator.kube.resource import ApiResource as ApiResource
@@ -42,7 +43,6 @@ def _first_page(kind: str) -> int:
 
 
 WORKFLOWS = _ours(kinds.WORKFLOW)
-RUNTIMES = _ours(kinds.RUNTIME)
 DEPLOY_POLICIES = _ours(kinds.DEPLOY_POLICY)
 APPROVALS = _ours(kinds.APPROVAL)
 APP_CHANGES = _ours(kinds.APP_CHANGE)

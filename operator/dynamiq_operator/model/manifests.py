@@ -10,6 +10,8 @@ GROUP = "dynamiq.getdynamiq.ai"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
+ROW_KIND, RUNTIME_KIND, VERSION_KIND, REJECTION_KIND = "Deployment", "Runtime", "WorkflowVersion", "Rejection"
+"""Kinds of `model.kinds`, for code that needs no more of them than the name."""
 Manifest = dict[str, Any]
 """An API object as JSON data."""
 
