@@ -1,6 +1,6 @@
-"""Measures the start of the plugin against a bare Python, and `kubectl dynamiq history` against `kubectl get` of the same rows.
+"""Measures the start of the plugin against a bare Python, and its reads and previews against `kubectl get` of the same rows.
 
-Both run in turn: the ratio does not depend on a machine's speed.
+All run in turn: the ratio does not depend on a machine's speed.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ GET = f"get ddep --field-selector=spec.app={NAME}"
 READS = {
     f"history {NAME}": (ROWS + 1, 2.5),
     f"status {NAME}": (3, 2.5),
-    f"deploy {NAME} --preview": (5, 2.5),
-    f"rollback {NAME} --preview": (5, 2.5),
+    f"deploy {NAME} --preview": (5, 3.5),
+    f"rollback {NAME} --preview": (5, 3.5),
 }
 """Commands against an API server: the least lines of the output, and the longest time relative to `kubectl get` of the App's rows."""
 
 STARTS = {
     "--version": (0, 9.0),
     "history --help": (0, 9.0),
-    "history chat": (1, 10.0),
-    "status chat": (1, 27.0),
-    "deploy chat": (1, 29.0),
+    "history chat": (1, 9.0),
+    "status chat": (1, 10.0),
+    "deploy chat": (1, 22.0),
+    "rollback chat": (1, 22.0),
 }
 """Commands that run without a cluster: the exit code, and the most processor time relative to a bare Python.
 
