@@ -39,8 +39,8 @@ STARTS = {
     "history --help": (0, 9.0),
     "history chat": (1, 9.0),
     "status chat": (1, 10.0),
-    "deploy chat": (1, 22.0),
-    "rollback chat": (1, 22.0),
+    "deploy chat": (1, 26.0),
+    "rollback chat": (1, 26.0),
 }
 """Commands that run without a cluster: the exit code, and the most processor time relative to a bare Python.
 
