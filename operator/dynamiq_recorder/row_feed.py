@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from dynamiq_operator.desired.pins import Pins, digest_of
+from dynamiq_operator.desired.pin_labels import digest_of
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.informer import Informer, Listing
 from dynamiq_operator.kube.resources import ROWS

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dynamiq_operator.actions import reads, waiting
+from dynamiq_operator.actions import reads, running, waiting
 from dynamiq_operator.actions.consequences import (
     UNSTAMPED,
     approval_guards,
@@ -193,7 +193,7 @@ def _row(api: Api, request: ApprovalRequest) -> Manifest:
 
 def _ended_waiting(api: Api, request: ApprovalRequest, uid: str | None) -> str:
     """Returns why the newest row ended while it waited; empty if it did not. Raises Unknown if there is no such App."""
-    newest = reads.rows(api, request.namespace, request.app, uid)[:1]
+    newest = running.rows(api, request.namespace, request.app, uid)[:1]
     if not newest:
         reads.find_app(api, request.namespace, request.app)
     ended = [

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import METADATA, METADATA_ONE, Api
-from dynamiq_operator.kube.resources import APPS, ROWS
+from dynamiq_operator.kube.resource import APPS, ROWS
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 

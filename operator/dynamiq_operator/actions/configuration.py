@@ -16,7 +16,7 @@ from dynamiq_operator.actions.refusals import InvalidField, NotNow, Refusal, unk
 from dynamiq_operator.actions.rights import read_same
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, STRICT, Api
-from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.kube.resource import APPS
 from dynamiq_operator.model.objects import Manifest
 
 FIELDS = ("displayName", "description", "hostname", "exposure", "access", "variables")

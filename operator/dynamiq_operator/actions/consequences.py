@@ -14,12 +14,13 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import DEPLOY_POLICIES, NAMESPACES
 from dynamiq_operator.model.approval import Purpose
+from dynamiq_operator.model.guard_objects import DeployPolicy
 from dynamiq_operator.model.guards import GuardReason
 from dynamiq_operator.model.manifests import Phase
 from dynamiq_operator.model.namespaces import selects
 from dynamiq_operator.model.needs import is_approval as is_approval_need
 from dynamiq_operator.model.needs import is_resumption, needs_of
-from dynamiq_operator.model.objects import DeployPolicy, Manifest, read
+from dynamiq_operator.model.objects import Manifest, read
 from dynamiq_operator.model.row import Source
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
 from dynamiq_operator.views.waiting import is_waiting, waits_of

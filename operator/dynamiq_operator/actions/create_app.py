@@ -22,7 +22,7 @@ from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPS, ROWS
+from dynamiq_operator.kube.resource import APPS, ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION, DNS_LABEL_MAX
 from dynamiq_operator.model.objects import Manifest

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dynamiq_operator.actions.refusals import unknown_object
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.kube.resource import APPS
 
 
 @dataclass(frozen=True)

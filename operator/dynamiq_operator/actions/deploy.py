@@ -23,8 +23,7 @@ from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import ROWS
-from dynamiq_operator.model import kinds
+from dynamiq_operator.kube.resource import ROWS
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
@@ -167,7 +166,7 @@ def row_manifest(request: DeployRequest, claim: KeyClaim | None = None, name: st
     }
     return {
         "apiVersion": API_VERSION,
-        "kind": kinds.ROW.kind,
+        "kind": ROWS.kind,
         "metadata": {"namespace": request.namespace, **meta},
         "spec": {field: value for field, value in spec.items() if value is not None},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dynamiq_operator.actions import reads
-from dynamiq_operator.actions.reads import workloads_of
+from dynamiq_operator.actions.running import workloads_of
 from dynamiq_operator.actions.workloads import AppWorkloads, warm
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.kube import api as requests
@@ -15,7 +15,8 @@ from dynamiq_operator.kube.resources import BY_KIND, REJECTIONS, RUNTIMES, VERSI
 from dynamiq_operator.model import names
 from dynamiq_operator.model.completion import why_not_restorable
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Rejection, Row, Unreadable, read
+from dynamiq_operator.model.guard_objects import Rejection
+from dynamiq_operator.model.objects import App, Manifest, Row, Unreadable, read
 from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.plan.children.variables import references
 from dynamiq_operator.views.deployable import Deployable, Stock, deployable, rollback_pins

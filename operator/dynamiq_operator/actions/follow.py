@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynamiq_operator.actions.reads import typed, workloads_of
+from dynamiq_operator.actions.reads import typed
 from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.actions.running import workloads_of
 from dynamiq_operator.actions.workloads import Pods
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPS, ROWS
+from dynamiq_operator.kube.resource import APPS, ROWS
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.ownership import app_uid
 from dynamiq_operator.model.row import Phase, Result

@@ -14,7 +14,7 @@ from dynamiq_operator.actions import reads, rejections
 from dynamiq_operator.actions.refusals import NotNow, Refusal
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.kube.resource import APPS
 from dynamiq_operator.model.guards import GuardReason, RowKind, RowOf, StandingGuard
 from dynamiq_operator.model.objects import App, Manifest, Row, Unreadable, format_time, read
 from dynamiq_operator.model.row import Pinned, RowSpec

@@ -27,7 +27,7 @@ from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, Api
-from dynamiq_operator.kube.resources import APPS, ROWS
+from dynamiq_operator.kube.resource import APPS, ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from dynamiq_operator.actions.reads import typed
-from dynamiq_operator.desired.pins import Pins, label_of
+from dynamiq_operator.desired.pin_labels import label_of
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.pod_template import runs_pins
 from dynamiq_operator.desired.workload import template_digests
 from dynamiq_operator.kube import api as requests

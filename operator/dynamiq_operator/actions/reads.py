@@ -11,45 +11,39 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dynamiq_operator.actions.refusals import NotNow, Unknown
+from dynamiq_operator.actions.running import (
+    ReleasedVersion,
+    app_manifest,
+    find,
+    flow_text,
+    listed,
+    releases,
+    rows,
+    some_of,
+    undecided,
+    workloads_of,
+)
 from dynamiq_operator.actions.workloads import AppWorkloads
 from dynamiq_operator.desired.applied import with_access_of
-from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
-from dynamiq_operator.desired.flow import FLOW_KEY
-from dynamiq_operator.desired.pins import PLAIN, by_label, selected_pins
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPS, BY_KIND, REJECTIONS, ROWS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resource import REJECTIONS, ROWS, RUNTIMES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Rejection, Row, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.objects import App, Manifest, Readable, Row, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.model.row import Pinned, RowSpec, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.guards.kinds import is_automation
 from dynamiq_operator.plan.history.lifecycle import RowHistory
-from dynamiq_operator.views.history import newest_first
 from dynamiq_operator.views.waiting import is_waiting
 
-NAMED_MOST = 10
 NEWEST = "(the newest)"
 UNREAD_IMAGE = "(unknown)@sha256:"
 """Placeholder for the image of a Runtime that the caller may not read."""
-T = TypeVar("T", App, Row, Runtime, Rejection)
-
-
-@dataclass(frozen=True)
-class ReleasedVersion:
-    """A WorkflowVersion in a list, without its flow."""
-
-    name: str
-    version: str
-    uid: str
-
-    @property
-    def number(self) -> int:
-        return int(self.version.removeprefix("v"))
+T = TypeVar("T", bound=Readable)
 
 
 @dataclass(frozen=True)
@@ -158,28 +152,13 @@ def find_app(api: Api, namespace: str, name: str) -> App:
 
     Raises Unknown, whose message lists the Apps of the namespace, NotNow if this version cannot read it, and kube.errors.ApiError.
     """
-    if (app := _find(api, APPS, namespace, name)) is None:
-        raise Unknown(f"no App {name} in namespace {namespace}; {_there_are(api, namespace)}", "app")
-    return typed(App, app)
+    return typed(App, app_manifest(api, namespace, name))
 
 
 def find_app_and_rows(api: Api, namespace: str, name: str) -> tuple[App, RowHistory]:
     """Returns the App, and its rows that are live or undecided. Raises as `find_app` does."""
     app = find_app(api, namespace, name)
     return app, open_rows(api, namespace, name, app.meta.uid)
-
-
-def rows(api: Api, namespace: str, app: str, uid: str | None, selector: str = "") -> list[Manifest]:
-    """Lists the rows of the App, newest first: all, or those of a field selector that begins with a comma.
-
-    `uid`: the App's; None if it is unknown. Raises kube.errors.ApiError.
-    """
-    return newest_first(_list(api, ROWS, namespace, f"spec.app={app}{selector}", uid=uid))
-
-
-def undecided(api: Api, namespace: str, app: str, uid: str | None) -> list[Manifest]:
-    """Lists the rows of the App that are live or undecided, newest first: few, however long the history."""
-    return rows(api, namespace, app, uid, f",{ROWS.field_selector}")
 
 
 def open_rows(api: Api, namespace: str, app: str, uid: str | None) -> RowHistory:
@@ -199,7 +178,7 @@ def find_row(api: Api, namespace: str, app: str, uid: str | None, number_or_name
     """
     text = str(number_or_name).removeprefix("#")
     if not text.isdecimal():
-        row_of_name = _find(api, ROWS, namespace, text)
+        row_of_name = find(api, ROWS, namespace, text)
         if row_of_name is not None and row_of_name["spec"]["app"] == app and only_of(uid, [row_of_name]):
             return row_of_name
         raise Unknown(f"no row {text} of {app} in namespace {namespace}; see {plugin_command(f'history {app} -o wide', namespace)}")
@@ -214,21 +193,14 @@ def find_row(api: Api, namespace: str, app: str, uid: str | None, number_or_name
     raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {existing}")
 
 
-def releases(api: Api, namespace: str, workflow: str) -> list[ReleasedVersion]:
-    """Lists the releases of a workflow, oldest first, without their flows."""
-    pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)
-    released = [ReleasedVersion(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.table_rows(page)]
-    return sorted(released, key=lambda release: release.number)
-
-
 def release_of(api: Api, namespace: str, workflow: str, version: str | None) -> Flow | None:
     """Returns the release of this version; without one the newest, None if there is none. Raises Unknown and kube.errors.ApiError."""
     if version is not None:
-        if (release := _find(api, VERSIONS, namespace, names.workflow_version(workflow, version))) is None:
+        if (release := find(api, VERSIONS, namespace, names.workflow_version(workflow, version))) is None:
             raise unknown_version(namespace, workflow, version, releases(api, namespace, workflow))
         return Flow.of(release)
     released = releases(api, namespace, workflow)
-    newest = _find(api, VERSIONS, namespace, released[-1].name) if released else None
+    newest = find(api, VERSIONS, namespace, released[-1].name) if released else None
     return Flow.of(newest) if newest is not None else None
 
 
@@ -241,42 +213,14 @@ def unknown_version(namespace: str, workflow: str, version: str, released: Itera
     elif len(listed) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
         existing = f"released are {listed[0].version} to {listed[-1].version}"
     else:
-        existing = f"released: {_listed([release.version for release in listed])}"
+        existing = f"released: {some_of([release.version for release in listed])}"
     return Unknown(f"no version {version} of {workflow}; {existing}", "workflowVersion")
 
 
 def flow_of(api: Api, namespace: str, app: str, pinned: Pinned) -> str | None:
     """Returns the flow that a row pinned, from its ConfigMap or its WorkflowVersion; None if it is in neither, or may not be read."""
-    config_map = _find(api, BY_KIND[CONFIG_MAP.kind], namespace, names.flow(app, pinned.workflow_hash), or_denied=True)
-    if config_map is not None and flow_hash(text := _data(config_map).get(FLOW_KEY, "")) == pinned.workflow_hash:
-        return text
-    version = _find(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version), or_denied=True)
-    return version["spec"]["flow"] if version is not None and flow_hash(version["spec"]["flow"]) == pinned.workflow_hash else None
-
-
-def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
-    """Reads the workloads of an App; returns None if there are none, or they may not be read. `uid`: the App's, if known.
-
-    Raises kube.errors.ApiError.
-    """
-    try:
-        return read_workloads(api, namespace, app, uid)
-    except errors.Forbidden:
-        return None
-
-
-def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> AppWorkloads | None:
-    """Reads the workloads of an App; returns None if there are none. `uid`: the App's, if known.
-
-    Raises kube.errors.ApiError: Denied if they may not be read.
-    """
-    try:
-        raws = _list(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}", uid=uid)
-    except errors.NotFound:
-        return None
-    labelled = by_label(app, raws)
-    serving = selected_label(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
-    return AppWorkloads(labelled, serving) if labelled and serving is not None else None
+    version = names.workflow_version(pinned.workflow, pinned.workflow_version)
+    return flow_text(api, namespace, app, pinned.workflow_hash, version)
 
 
 def app_as_served(api: Api, app: App) -> App:
@@ -291,19 +235,10 @@ def app_as_served(api: Api, app: App) -> App:
     return with_access_of(app, serving) if serving is not None else app
 
 
-def selected_label(api: Api, namespace: str, app: str) -> str | None:
-    """Returns the pins label that the App's Service selects; empty if it selects pods of any pins, None without a Service.
-
-    Raises kube.errors.ApiError.
-    """
-    service = _find(api, BY_KIND[SERVICE.kind], namespace, names.service(app))
-    return selected_pins(service["spec"].get("selector") or {}) if service is not None else None
-
-
 def rejections_in_force(api: Api, namespace: str, flow: str | None = None) -> list[Manifest] | None:
     """Lists the Rejections in force in a namespace, newest first; None if the caller may not read them. `flow`: the hash of one flow."""
     try:
-        rejections = _list(api, REJECTIONS, namespace, f"spec.workflowHash={flow}" if flow is not None else "")
+        rejections = listed(api, REJECTIONS, namespace, f"spec.workflowHash={flow}" if flow is not None else "")
     except errors.NotFound:  # a cluster whose definitions are older
         return []
     except errors.Forbidden:
@@ -324,7 +259,7 @@ def newest_rejections_first(rejections: Iterable[Manifest]) -> list[Manifest]:
 
 def runtime_named(api: Api, kept: PinnedRuntime) -> str | None:
     """Returns the name of a Runtime that a row pinned; None if another Runtime has this name now."""
-    runtime = _find(api, RUNTIMES, "", kept.name, or_denied=True)
+    runtime = find(api, RUNTIMES, "", kept.name, or_denied=True)
     return kept.name if runtime is None or typed(Runtime, runtime).spec.pins(kept.name) == kept else None
 
 
@@ -339,8 +274,8 @@ def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tu
     try:
         if requested is None:
             # The operator does not choose an unreadable Runtime, either.
-            return {each.meta.name: each for each in _readable(Runtime, _list(api, RUNTIMES))}, False
-        runtime = _find(api, RUNTIMES, "", requested)
+            return {each.meta.name: each for each in _readable(Runtime, listed(api, RUNTIMES))}, False
+        runtime = find(api, RUNTIMES, "", requested)
     except errors.Forbidden:
         return ({}, False) if is_kept else (_unread(requested or NEWEST), True)
     if runtime is not None:
@@ -364,36 +299,3 @@ def _deploys_from_git(api: Api, app: App) -> bool:
     except errors.Forbidden:
         return True
     return any((spec.get("pinned") or {}).get("source") == Source.APP or is_automation((), spec.get("createdBy") or "") for spec in specs)
-
-
-def _find(api: Api, resource: ApiResource, namespace: str, name: str, *, or_denied: bool = False) -> Manifest | None:
-    """Reads one object; returns None if it is missing. `or_denied`: also if the caller may not read it."""
-    try:
-        return requests.read_object(api, resource, namespace, name)
-    except errors.NotFound:
-        return None
-    except errors.Denied:
-        if not or_denied:
-            raise
-        return None
-
-
-def _list(api: Api, resource: ApiResource, namespace: str = "", field: str = "", label: str = "", uid: str | None = None) -> list[Manifest]:
-    return only_of(uid, requests.items(api, resource, namespace, field=field, label=label))
-
-
-def _data(config_map: Manifest) -> Mapping[str, str]:
-    return config_map.get("data") or {}
-
-
-def _there_are(api: Api, namespace: str) -> str:
-    try:
-        app_names = requests.list_names(api, APPS, namespace)
-    except errors.Denied:
-        return "and you may not list the Apps there"
-    return f"Apps there: {_listed(app_names)}" if app_names else "there are none: name another namespace with -n"
-
-
-def _listed(items: list[str]) -> str:
-    more = f" and {len(items) - NAMED_MOST} more" if len(items) > NAMED_MOST else ""
-    return ", ".join(items[:NAMED_MOST]) + more

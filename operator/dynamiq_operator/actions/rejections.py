@@ -11,17 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions import reads
+from dynamiq_operator.actions import reads, running
 from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, STRICT, Api
-from dynamiq_operator.kube.resources import REJECTIONS, VERSIONS
-from dynamiq_operator.model import kinds, names
+from dynamiq_operator.kube.resource import REJECTIONS, VERSIONS
+from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import Manifest, Rejection
-from dynamiq_operator.plan.guards.requirements import rejection_sentence
+from dynamiq_operator.model.objects import Manifest
 
 
 class Rejected(NotNow):
@@ -73,6 +72,10 @@ class WithdrawalPlan:
 
 def sentence(rejection: Manifest, version: str = "") -> str:
     """Returns who rejected the version, and why, in the operator's words. `version`: its name now; empty for its name in the Rejection."""
+    # Few versions are rejected: a preview need not load the models of policies.
+    from dynamiq_operator.model.guard_objects import Rejection
+    from dynamiq_operator.plan.guards.requirements import rejection_sentence
+
     spec = rejection["spec"]
     return rejection_sentence(version or spec.get("version") or spec["workflowHash"], reads.typed(Rejection, rejection))
 
@@ -97,7 +100,7 @@ def plan_rejection(api: Api, namespace: str, app: str, version: str | None, reas
     spec = {"workflowHash": hash_of_flow, "workflow": workflow, "version": version_name, "reason": reason}
     manifest = {
         "apiVersion": API_VERSION,
-        "kind": kinds.REJECTION.kind,
+        "kind": REJECTIONS.kind,
         "metadata": {"namespace": namespace, "name": f"{names.workflow_version(workflow, version_name)}-{secrets.token_hex(4)}"},
         "spec": spec,
     }
@@ -209,11 +212,11 @@ def _flow(api: Api, namespace: str, app: str, version: str | None, row: Manifest
         version_object = requests.read_object(api, VERSIONS, namespace, names.workflow_version(workflow, version))
         return workflow, version, flow_hash(version_object["spec"]["flow"])
     except errors.NotFound:
-        rows: Iterable[Manifest] = reads.rows(api, namespace, app, app_object.meta.uid)
+        rows: Iterable[Manifest] = running.rows(api, namespace, app, app_object.meta.uid)
     for each in rows:
         if _pins(each).get("workflowVersion") == version:
             return _flow_of_row(each)
-    raise reads.unknown_version(namespace, workflow, version, reads.releases(api, namespace, workflow))
+    raise reads.unknown_version(namespace, workflow, version, running.releases(api, namespace, workflow))
 
 
 def _flow_of_row(row: Manifest) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dynamiq_operator.actions import reads
+from dynamiq_operator.actions import running
 from dynamiq_operator.actions.refusals import BrokenFlow, NotNow, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -63,7 +63,7 @@ def plan_release(
         draft = _draft(api, namespace, workflow)["spec"]
         flow = draft["flow"]
         description = draft.get("description") if description is None else description
-    released = reads.releases(api, namespace, workflow)
+    released = running.releases(api, namespace, workflow)
     version, newest = _next(released), released[-1] if released else None
     spec = requests.read_object(api, VERSIONS, namespace, newest.name)["spec"] if newest is not None and is_compared else {}
     before = spec.get("flow")
@@ -94,7 +94,7 @@ def perform_release(api: Api, plan: ReleasePlan) -> Manifest:
         try:
             return requests.create(api, VERSIONS, manifest)
         except errors.AlreadyExists:
-            version = _next(reads.releases(api, plan.namespace, plan.workflow))
+            version = _next(running.releases(api, plan.namespace, plan.workflow))
             manifest = version_manifest(plan.namespace, plan.workflow, version, spec["flow"], spec.get("description"))
     raise NotNow(f"somebody else is releasing {plan.workflow}: try again")
 
@@ -110,7 +110,7 @@ def version_manifest(namespace: str, workflow: str, version: str, flow: str, des
     }
 
 
-def _next(released: Sequence[reads.ReleasedVersion]) -> str:
+def _next(released: Sequence[running.ReleasedVersion]) -> str:
     return f"v{released[-1].number + 1 if released else 1}"
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dynamiq_operator.actions.refusals import unknown_object
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN, Api
-from dynamiq_operator.kube.resources import ROWS, ApiResource
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.kube.resource import ROWS, ApiResource
+from dynamiq_operator.model.manifests import Manifest
 
 REVIEWS = ApiResource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
 

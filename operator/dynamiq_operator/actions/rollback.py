@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions import reads
+from dynamiq_operator.actions import reads, running
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_unseen, previewed
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
@@ -59,7 +59,7 @@ def resolve(api: Api, app: App, request: RollbackRequest) -> DeployRequest:
     if request.row is not None:
         target: Manifest | None = reads.find_row(api, namespace, name, uid, request.row)
     else:
-        rows = reads.rows(api, namespace, name, uid)
+        rows = running.rows(api, namespace, name, uid)
         rejected = reads.rejected_hashes(api, namespace) if version is None else frozenset()
         target = _newest_of(rows, version) if version is not None else last_good(rows, name, rejected)
     if target is None:

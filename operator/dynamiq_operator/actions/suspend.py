@@ -8,7 +8,7 @@ from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, STRICT, Api
-from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.kube.resource import APPS
 from dynamiq_operator.model.objects import Manifest
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dynamiq_operator.actions import guards, reads
+from dynamiq_operator.actions import guards, reads, running
 from dynamiq_operator.actions.reads import Flow
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.actions.release import version_manifest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import VERSIONS
+from dynamiq_operator.kube.resource import VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Row
 from dynamiq_operator.model.row import Pinned
@@ -71,7 +71,7 @@ def release_there(api: Api, namespace: str, source: Served, origin: str | None =
     for flow in map(Flow.of, copies):
         if (flow.version.workflow, flow.version.flow_hash) == (pinned.workflow, pinned.workflow_hash):
             return flow, None
-    newest = reads.releases(api, namespace, pinned.workflow)[-1].number
+    newest = running.releases(api, namespace, pinned.workflow)[-1].number
     manifest = copied(namespace, source, f"v{newest + 1}", origin)
     return Flow.of(manifest), manifest
 

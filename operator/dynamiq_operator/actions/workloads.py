@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.desired.inputs import needed_replicas
-from dynamiq_operator.desired.pins import PLAIN, Pins
-from dynamiq_operator.desired.pod_template import checks_keys
-from dynamiq_operator.desired.workload import applied_digest, has_pins, noted_pins, runs, template_digest
+from dynamiq_operator.desired.pin_labels import PLAIN, SHORT, stored_digest
+from dynamiq_operator.desired.template_note import applied_digest, applied_pins, noted_version
 from dynamiq_operator.model import names
-from dynamiq_operator.model.app_status import VARIABLES_HELD
-from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.model.row import CLOSED, Pinned
+from dynamiq_operator.model.manifests import CLOSED, VARIABLES_HELD, Manifest
+
+# The plugin's `status` imports this module. Imports that load pydantic's models stay inside functions: they would double its time.
+if TYPE_CHECKING:
+    from dynamiq_operator.model.objects import App
+    from dynamiq_operator.model.row import Pinned
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,19 @@ class AppWorkloads:
     @property
     def checks_keys(self) -> bool | None:
         """True if the pods that serve require an Access Key; None if there is no such workload."""
+        from dynamiq_operator.desired.pod_template import checks_keys
+
         serving = self.by_label.get(self.serving)
         return checks_keys(serving["spec"]["template"]) if serving is not None else None
 
     def of_row(self, raw: Manifest | None) -> str:
         """Returns the label of a row's workload; that of strategy Rolling without a pinned row."""
         pins = raw["spec"].get("pinned") if raw is not None else None
-        return Pins.of(Pinned.model_validate(pins)).label if pins is not None and self.switches else PLAIN
+        return stored_digest(pins)[:SHORT] if pins is not None and self.switches else PLAIN
 
     def version(self, label: str) -> str | None:
         """Returns the workflow version of a workload of strategy Switch; None if it has none noted."""
-        pins = noted_pins(self.by_label[label])
-        return pins.version if pins is not None else None
+        return noted_version(self.by_label[label])
 
     def has_served(self, label: str) -> bool:
         """Returns True if the Service ever selected this workload of strategy Switch."""
@@ -132,7 +134,7 @@ def _runs_row(workload: Manifest, raw: Manifest) -> bool:
     if not (pins := raw["spec"].get("pinned")):
         return False
     is_seen = (workload.get("status") or {}).get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
-    return has_pins(workload, Pins.of(Pinned.model_validate(pins))) and (is_seen or "outcome" in raw["spec"])
+    return applied_pins(workload) == stored_digest(pins) and (is_seen or "outcome" in raw["spec"])
 
 
 def _is_before(workload: Manifest, raw: Manifest) -> bool:
@@ -156,6 +158,10 @@ def may_serve_otherwise(status: Mapping[str, Any]) -> bool:
 
 def warm(workloads: AppWorkloads, app: App, then: Pinned) -> Warm:
     """Counts the Ready pods for the pins to deploy, and those still to start."""
+    from dynamiq_operator.desired.inputs import needed_replicas
+    from dynamiq_operator.desired.pins import Pins
+    from dynamiq_operator.desired.workload import runs, template_digest
+
     pins = Pins.of(then)
     serving, own = workloads.by_label.get(workloads.serving), workloads.by_label.get(pins.label)
     needed = needed_replicas(then, Pods.of(serving).wanted if serving is not None else None)

@@ -5,6 +5,7 @@ The socket is in a folder with mode 0700. The proxy runs under a shell that ends
 
 from __future__ import annotations
 
+import _thread
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ class Connection:
         self._guard_pipe = -1
         self._proxy: _Child | None = None
         self._namespace_query: _Child | None = None
+        self._namespace = ""
+        self._reading_namespace = _thread.allocate_lock()
 
     def start(self) -> None:
         """Starts the proxy, and `kubectl config view` if no flag names the namespace. `wait` and `namespace` raise their errors."""
@@ -92,10 +95,12 @@ class Connection:
     def namespace(self) -> str:
         """Returns the namespace of the flag, else of the kubeconfig's context, else `default`. Raises NotConnected."""
         if self.command_line.namespace is None:
-            if self._namespace_query is None:
-                self.wait()
-            assert self._namespace_query is not None  # noqa: S101 - for the type checker
-            return _read_all(self._namespace_query.stdout) or DEFAULT_NAMESPACE
+            with self._reading_namespace:  # threads that read ahead need it, too, and the pipe can be read once
+                if self._namespace_query is None:
+                    self.wait()
+                assert self._namespace_query is not None  # noqa: S101 - for the type checker
+                self._namespace = self._namespace or _read_all(self._namespace_query.stdout) or DEFAULT_NAMESPACE
+                return self._namespace
         return self.command_line.namespace
 
     def __enter__(self) -> Connection:

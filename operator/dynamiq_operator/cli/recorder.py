@@ -14,7 +14,7 @@ from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import bearer
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.patience import WAITING
-from dynamiq_operator.model.manifests import API_VERSION, Manifest
+from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.recorder import RECORDER_NAMESPACE, RECORDER_SERVICE, TOKEN_HEADER
 
 PROXY = f"/api/v1/namespaces/{RECORDER_NAMESPACE}/services/http:{RECORDER_SERVICE}:http/proxy"
@@ -57,18 +57,9 @@ class RecorderClient:
         return live
 
     def _app(self, name: str) -> Manifest:
-        from dynamiq_operator.kube import errors
+        from dynamiq_operator.actions.running import app_manifest
 
-        namespace = self._context.namespace
-        try:
-            return self._context.api.request(
-                "GET", f"/apis/{API_VERSION}/namespaces/{quote(namespace, safe='')}/apps/{quote(name, safe='')}"
-            )
-        except errors.NotFound:
-            from dynamiq_operator.actions.reads import find_app  # imports the models, for one sentence
-
-            find_app(self._context.api, namespace, name)
-            raise
+        return app_manifest(self._context.api, self._context.namespace, name)
 
     def reach(self) -> None:
         """Raises Refusal if the recorder does not answer."""

@@ -10,8 +10,8 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from dynamiq_operator.actions.refusals import admission_message, refused
@@ -20,6 +20,9 @@ from dynamiq_operator.cli.patience import Patience
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN
 from dynamiq_operator.model.manifests import API_VERSION, Manifest
+
+if TYPE_CHECKING:
+    from dynamiq_operator.kube.api import Api
 
 TIMEOUT = 30.0  # seconds for one request, where --request-timeout says nothing
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001, "": 1.0}
@@ -45,6 +48,9 @@ class Transport:
         self.patience = patience
         self._timeout = parse_duration(connection.command_line.value_of("--request-timeout") or "") or TIMEOUT
         self._http: _UnixConnection | None = None
+        self._connecting = threading.Lock()
+        self._why_not: NotConnected | None = None
+        self._ahead: dict[_Request, _Response] = {}
 
     def request(
         self,
@@ -56,29 +62,43 @@ class Transport:
         content_type: str = PLAIN,
         accept: str = PLAIN,
     ) -> Manifest:
-        """Sends one request; returns the JSON of the response."""
+        """Sends one request, unless it was sent ahead; returns the JSON of the response."""
         sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         with self.patience:
-            response = self._send(self._connected(), method, path, query, sent, content_type, accept)
-            raw = self._read(response, f"{method} {path}")
-        parsed = _parse_object(raw)
-        if response.status < 400 and parsed is not None:
-            return parsed
-        raise _api_error(response.status, parsed, raw.decode(errors="replace").strip(), path)
+            ahead = self._ahead.pop(_request(method, path, query, sent, accept), None)
+            status, raw = ahead.wait() if ahead else self._send_and_read(self._connected(), method, path, query, sent, content_type, accept)
+        return _parsed(status, raw, path)
+
+    @contextlib.contextmanager
+    def reading_ahead(self, *reads: Callable[[Api], object]) -> Iterator[None]:
+        """Runs these reads while the block runs, each in a thread and on a connection of its own.
+
+        A request of the block that equals one of theirs gets its response, errors included.
+        """
+        for read in reads:
+            threading.Thread(target=_run, args=(read, _ReadAhead(self)), daemon=True).start()
+        try:
+            yield
+        finally:
+            # A later request is for the state at its own time.
+            self._ahead = {}
+
+    def connection_of_its_own(self) -> _UnixConnection:
+        self._connected()
+        return _UnixConnection(self._connection.socket, self._timeout)
 
     def exchange(
         self, method: str, path: str, *, query: Query = (), body: bytes | None = None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
         """Sends one request to a service behind the API server's proxy; returns status and body, whatever they are."""
         with self.patience:
-            response = self._send(self._connected(), method, path, query, body, PLAIN, PLAIN, headers)
-            return response.status, self._read(response, f"{method} {path}")
+            return self._send_and_read(self._connected(), method, path, query, body, PLAIN, PLAIN, headers)
 
     def lines(self, path: str, *, query: Query, headers: Mapping[str, str]) -> tuple[int, Iterator[bytes]]:
         """Sends one GET on a connection of its own; returns the status, and the lines of the body as they arrive."""
-        self._connected()
+        http_ = self.connection_of_its_own()
         with self.patience:
-            response = self._send(_UnixConnection(self._connection.socket, self._timeout), "GET", path, query, None, PLAIN, PLAIN, headers)
+            response = self._send(http_, "GET", path, query, None, PLAIN, PLAIN, headers)
         return response.status, _lines(response, path)
 
     def watch(self, path: str, query: Mapping[str, str | int]) -> Iterator[Manifest]:
@@ -97,11 +117,32 @@ class Transport:
             raise errors.Unavailable(f"the watch was cut: {error}") from error
 
     def _connected(self) -> _UnixConnection:
-        if self._http is None:
-            messages = self._connection.wait()
-            threading.Thread(target=_forward_messages, args=(messages,), daemon=True).start()
-            self._http = _UnixConnection(self._connection.socket, self._timeout)
-        return self._http
+        with self._connecting:
+            if self._why_not is not None:  # kubectl's message can be read only once
+                raise self._why_not
+            if self._http is None:
+                try:
+                    messages = self._connection.wait()
+                except NotConnected as error:
+                    self._why_not = error
+                    raise
+                threading.Thread(target=_forward_messages, args=(messages,), daemon=True).start()
+                self._http = _UnixConnection(self._connection.socket, self._timeout)
+            return self._http
+
+    def _send_and_read(
+        self,
+        to: _UnixConnection,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | Query | None,
+        body: bytes | None,
+        content_type: str,
+        accept: str,
+        more: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        response = self._send(to, method, path, query, body, content_type, accept, more)
+        return response.status, self._read(response, f"{method} {path}")
 
     def _send(
         self,
@@ -130,6 +171,66 @@ class Transport:
             return response.read()
         except (http.client.HTTPException, OSError) as error:
             raise errors.Unavailable(f"{request}: the answer was cut: {error or type(error).__name__}") from error
+
+
+_Request = tuple[str, str, str, bytes | None, str]
+
+
+def _request(method: str, path: str, query: Mapping[str, str | int] | None, body: bytes | None, accept: str) -> _Request:
+    """Returns what makes two requests equal."""
+    return method, path, urlencode(sorted((query or {}).items())), body, accept
+
+
+class _Response:
+    """The response to a request that was sent ahead, once it is there."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.came: tuple[int, bytes] = 0, b""
+        self.error: Exception | None = None
+
+    def wait(self) -> tuple[int, bytes]:
+        """Returns status and body. Raises the error of the request."""
+        self.event.wait()
+        if self.error is not None:
+            raise self.error
+        return self.came
+
+
+class _ReadAhead:
+    """The `kube.api.Api` of one thread that reads ahead."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._http: _UnixConnection | None = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+        content_type: str = PLAIN,
+        accept: str = PLAIN,
+    ) -> Manifest:
+        transport, sent = self._transport, json.dumps(body).encode() if body is not None else None
+        response = transport._ahead.setdefault(_request(method, path, query, sent, accept), _Response())
+        try:
+            self._http = self._http or transport.connection_of_its_own()
+            response.came = transport._send_and_read(self._http, method, path, query, sent, content_type, accept)
+        except Exception as error:
+            response.error = error
+            raise
+        finally:
+            response.event.set()
+        return _parsed(*response.came, path)
+
+
+def _run(read: Callable[[Api], object], api: _ReadAhead) -> None:
+    # The block sends the same request, and raises the same error.
+    with contextlib.suppress(Exception):
+        read(api)
 
 
 class TransportElsewhere(Transport):
@@ -202,6 +303,14 @@ def _error_message(error: Exception) -> str:
         case errors.Unavailable():
             return f"the API server does not answer: {text}; see `kubectl cluster-info`"
     return text
+
+
+def _parsed(status: int, raw: bytes, path: str) -> Manifest:
+    """Returns the JSON of a response. Raises errors.ApiError."""
+    parsed = _parse_object(raw)
+    if status < 400 and parsed is not None:
+        return parsed
+    raise _api_error(status, parsed, raw.decode(errors="replace").strip(), path)
 
 
 def _api_error(status: int, parsed: Manifest | None, raw: str, path: str) -> errors.ApiError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.desired.base import DISRUPTION_BUDGET, child
 from dynamiq_operator.desired.inputs import Inputs
-from dynamiq_operator.desired.pins import pod_selector
+from dynamiq_operator.desired.pin_labels import pod_selector
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 

@@ -7,7 +7,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash as hash_of
 from dynamiq_operator.model.objects import App, Manifest
 
-FLOW_KEY = "flow"
+FLOW_KEY = names.FLOW_KEY
 
 
 def flow(app: App, flow_hash: str, text: str) -> Manifest:

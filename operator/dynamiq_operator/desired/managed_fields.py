@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
-from dynamiq_operator.model.objects import Manifest
 
 Fields = Mapping[str, Any]
 Path = tuple[str, ...]

@@ -5,24 +5,17 @@ Under strategy Switch, rows with the same pins share a workload, which is named 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
 
-from dynamiq_operator.model import names
-from dynamiq_operator.model.digests import canonical
+from dynamiq_operator.desired.pin_labels import SHORT, digest_of, inputs_of
 from dynamiq_operator.model.last_good import pair_of
-from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.model.runtime import PinnedRuntime, Resources
-
-PLAIN = ""
-"""The pins label of the one workload of strategy Rolling."""
-SHORT = 8
-"""Hex characters of the digest in names and labels."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ class Pins:
     def inputs(self) -> dict[str, Any]:
         """The content of the digest, and the first part of a template digest."""
         resources = self.resources.as_json() if self.resources is not None else None
-        return {"flow": self.flow, "runtime": self.runtime.as_json(), "resources": resources}
+        return inputs_of(self.flow, self.runtime.as_json(), resources)
 
     @property
     def pair(self) -> str:
@@ -72,29 +65,3 @@ class Pins:
     def label(self) -> str:
         """The value of the pins label on the workload of these pins and on its pods."""
         return self.digest[:SHORT]
-
-
-def digest_of(content: Mapping[str, Any]) -> str:
-    return canonical(content).removeprefix("sha256:")[:16]
-
-
-def label_of(raw: Mapping[str, Any]) -> str:
-    """Returns the pins label of an object; empty if it has none."""
-    return str((raw["metadata"].get("labels") or {}).get(names.PINS_LABEL, ""))
-
-
-def selected_pins(selector: Mapping[str, str]) -> str:
-    """Returns the pins label of a selector; empty if it selects pods of any pins."""
-    return str(selector.get(names.PINS_LABEL, ""))
-
-
-def pod_selector(app: str, label: str) -> dict[str, str]:
-    """Returns the selector of an App's pods of these pins; of all its pods if `label` is empty."""
-    return names.pod_selector(app) | ({names.PINS_LABEL: label} if label else {})
-
-
-def by_label(app: str, workloads: Iterable[Manifest]) -> dict[str, Manifest]:
-    """Returns an App's workloads by the pins label of their selectors, which are immutable."""
-    # Labels are not enough: a copy of a workload has its labels, too, but another name.
-    labelled = ((selected_pins(raw["spec"].get("selector", {}).get("matchLabels") or {}), raw) for raw in workloads)
-    return {label: raw for label, raw in labelled if raw["metadata"]["name"] == names.workload(app, label)}

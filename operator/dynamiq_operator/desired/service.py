@@ -6,7 +6,7 @@ from dynamiq_operator.desired import managed_fields
 from dynamiq_operator.desired.base import SERVICE, child
 from dynamiq_operator.desired.exposure import HTTP, SERVICE_PORT
 from dynamiq_operator.desired.inputs import Inputs
-from dynamiq_operator.desired.pins import pod_selector
+from dynamiq_operator.desired.pin_labels import pod_selector
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 

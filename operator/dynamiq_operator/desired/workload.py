@@ -14,14 +14,15 @@ from dynamiq_operator.desired import managed_fields
 from dynamiq_operator.desired.applied import apps_as_applied
 from dynamiq_operator.desired.base import WORKLOAD, child
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, WorkloadInputs
-from dynamiq_operator.desired.pins import Pins, digest_of, pod_selector
+from dynamiq_operator.desired.pin_labels import digest_of, pod_selector
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.pod_template import pod_template, recorder_of
+from dynamiq_operator.desired.template_note import NOTE, last_applied
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest
 
-_NOTE = ("f:metadata", "f:annotations", f"f:{names.APPLIED_TEMPLATE_ANNOTATION}")
 _ROW_NOTE = ("f:metadata", "f:annotations", f"f:{names.TEMPLATE_ROW_ANNOTATION}")
 KEPT_REVISIONS = 3
 MOST_BYTES = 6
@@ -45,7 +46,7 @@ def template_digest(app: App, pins: Pins, observed: Mapping[str, Any] | None = N
     Pods also restart when the operator repairs a template that another manager edited. The order of variables does not matter. Earlier
     operators included it: if `observed` notes their digest of the same inputs, that digest is returned.
     """
-    note = _last_applied(observed or {})
+    note = last_applied(observed or {})
     as_noted = _digest_of(app, pins, _variables_as_noted(app, note)) if note else ""
     return as_noted if as_noted == note.get("inputs") else template_digests(app, pins)[0]
 
@@ -115,18 +116,12 @@ def is_too_large(app: App, pins: Pins, recorder: str | None = None) -> bool:
 
 def has_pins(observed: Manifest, pins: Pins) -> bool:
     """Returns True if the applied template has these pins."""
-    return bool(_last_applied(observed).get("pins") == pins.digest)
+    return bool(last_applied(observed).get("pins") == pins.digest)
 
 
 def noted_pins(observed: Manifest) -> Pins | None:
     """Returns the pins that a workload of strategy Switch notes. Their row may not be watched any more."""
-    return Pins.read(_last_applied(observed).get("of"))
-
-
-def applied_digest(observed: Mapping[str, Any]) -> str | None:
-    """Returns the digest of the applied template, whatever the App asks for now; None if unknown."""
-    digest = _last_applied(observed).get("inputs")
-    return digest if isinstance(digest, str) else None
+    return Pins.read(last_applied(observed).get("of"))
 
 
 def as_applied(app: App, observed: Mapping[str, Any], *of: Pins) -> App | None:
@@ -134,7 +129,7 @@ def as_applied(app: App, observed: Mapping[str, Any], *of: Pins) -> App | None:
 
     `of`: pins that the template may have. With them, its digest decides between several candidates.
     """
-    note = _last_applied(observed)
+    note = last_applied(observed)
     candidates = apps_as_applied(app, note.get("template"), note.get("runs"))
     exact = (each for each in candidates for pins in of if note.get("inputs") in template_digests(each, pins))
     return next(exact, next(iter(candidates), None))
@@ -143,7 +138,7 @@ def as_applied(app: App, observed: Mapping[str, Any], *of: Pins) -> App | None:
 def applied_with(app: App, observed: Mapping[str, Any], environment: str) -> App | None:
     """Returns the App with the environment of this digest; None if the workload's template has another."""
     # The digest proves the content, so a note that another manager wrote is good enough.
-    note = _last_applied(observed)
+    note = last_applied(observed)
     templates = (note.get("template"), observed["spec"]["template"])
     candidates = (each for template in templates for each in apps_as_applied(app, template, note.get("runs")))
     return next((each for each in candidates if environment_digest(each) == environment), None)
@@ -169,7 +164,7 @@ def is_edit(manifest: Manifest, observed: Manifest, path: str) -> bool:
     """
     noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.APPLIED_TEMPLATE_ANNOTATION)
     desired: str = manifest["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION]
-    return (noted == desired or not managed_fields.is_ours_at(observed, _NOTE)) and not path.endswith(BESIDE_THE_TEMPLATE)
+    return (noted == desired or not managed_fields.is_ours_at(observed, NOTE)) and not path.endswith(BESIDE_THE_TEMPLATE)
 
 
 def _manifest(app: App, desired: WorkloadInputs, note: Mapping[str, Any], replicas: int | None = None) -> Manifest:
@@ -220,28 +215,16 @@ def _note_of_pins(app: App, desired: WorkloadInputs, pins: Pins) -> dict[str, An
 
 def _last_applied_unedited(observed: Manifest) -> dict[str, Any] | None:
     """Returns the note on the applied template; None if another manager edited it."""
-    note = _last_applied(observed)
+    note = last_applied(observed)
     template = _applied_template(observed, str(note.get("inputs")))
     return {**note, "template": template} if template is not None else None
 
 
 def _applied_template(observed: Mapping[str, Any] | None, digest: str) -> dict[str, Any] | None:
     """Returns the applied template if it has this digest, else None."""
-    note = _last_applied(observed or {})
+    note = last_applied(observed or {})
     try:
         labelled = note["template"]["metadata"]["labels"][names.TEMPLATE_LABEL] if note else None
     except (KeyError, TypeError):
         return None  # edited by another manager: the template is written again
     return note["template"] if note and note.get("inputs") == digest == labelled else None
-
-
-def _last_applied(observed: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns our note on the applied template; empty if there is none, another manager wrote it, or it is no JSON object."""
-    noted = (observed.get("metadata", {}).get("annotations") or {}).get(names.APPLIED_TEMPLATE_ANNOTATION)
-    if noted and not managed_fields.is_ours_at(observed, _NOTE):
-        return {}
-    try:
-        note = json.loads(noted) if noted else {}
-    except (ValueError, RecursionError):  # a caller that uses our manager's name may write anything
-        return {}
-    return note if isinstance(note, dict) else {}

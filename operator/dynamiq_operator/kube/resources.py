@@ -2,63 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from urllib.parse import quote
-
 from dynamiq_operator.desired import base
 from dynamiq_operator.desired.child_kinds import CHILD_KINDS, ChildKind
+from dynamiq_operator.kube.resource import APPS as APPS
+from dynamiq_operator.kube.resource import REJECTIONS as REJECTIONS
+from dynamiq_operator.kube.resource import ROWS as ROWS
+from dynamiq_operator.kube.resource import RUNTIMES as RUNTIMES
+from dynamiq_operator.kube.resource import SMALL_PAGE
+from dynamiq_operator.kube.resource import VERSIONS as VERSIONS
+from dynamiq_operator.kube.resource import ApiResource as ApiResource
+from dynamiq_operator.kube.resource import Key as Key
+from dynamiq_operator.kube.resource import key_of as key_of
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP, VERSION
-from dynamiq_operator.model.manifests import Manifest
-from dynamiq_operator.model.row import CLOSED
 
-
-@dataclass(frozen=True)
-class ApiResource:
-    """A resource of the API. The selectors limit its lists and watches. `optional`: a cluster may lack it."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool = True
-    label_selector: str = ""
-    field_selector: str = ""
-    optional: bool = False
-    first_page: int = 0
-    """Items of a list's first page; 0 for the most that a page may have. The client sizes later pages by the bytes of the page before."""
-
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """Returns the URL path of the collection, of one object, or of its subresource."""
-        parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
-        if namespace and self.namespaced:
-            parts.append(f"namespaces/{quote(namespace, safe='')}")
-        parts += [quote(part, safe="") for part in (self.plural, name, subresource) if part]
-        return "/".join(parts)
-
-
-Key = tuple[str, str]
-"""Namespace, empty without one, and name of an object."""
-
-
-def key_of(raw: Manifest) -> Key:
-    return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
-
-
-SMALL_PAGE = 20
-"""Items of the first page of a kind whose objects may have 900 KiB: a flow, or the whole input of a trigger."""
 LARGE = frozenset(
     {kinds.APP.kind, kinds.WORKFLOW.kind, kinds.WORKFLOW_VERSION.kind, base.CONFIG_MAP.kind, base.CRON_JOB.kind, base.JOB.kind}
 )
 
 
-def _ours(kind: kinds.Kind, field_selector: str = "") -> ApiResource:
-    page = _first_page(kind.kind)
-    return ApiResource(GROUP, VERSION, kind.plural, kind.kind, kind.namespaced, field_selector=field_selector, first_page=page)
+def _ours(kind: kinds.Kind) -> ApiResource:
+    return ApiResource(GROUP, VERSION, kind.plural, kind.kind, kind.namespaced, first_page=_first_page(kind.kind))
 
 
 def _child(entry: ChildKind) -> ApiResource:
@@ -78,14 +42,9 @@ def _first_page(kind: str) -> int:
     return SMALL_PAGE if kind in LARGE else 0
 
 
-APPS = _ours(kinds.APP)
-ROWS = _ours(kinds.ROW, ",".join(f"status.phase!={phase}" for phase in CLOSED))
 WORKFLOWS = _ours(kinds.WORKFLOW)
-VERSIONS = _ours(kinds.WORKFLOW_VERSION)
-RUNTIMES = _ours(kinds.RUNTIME)
 DEPLOY_POLICIES = _ours(kinds.DEPLOY_POLICY)
 APPROVALS = _ours(kinds.APPROVAL)
-REJECTIONS = _ours(kinds.REJECTION)
 APP_CHANGES = _ours(kinds.APP_CHANGE)
 BY_KIND = {entry.kind: _child(entry) for entry in CHILD_KINDS}
 """Resource of a child by its kind."""

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from dynamiq_operator.model.base import Condition, Part, Timestamp, conditions_field
 from dynamiq_operator.model.guards import RowOf, StandingGuard
+from dynamiq_operator.model.manifests import VARIABLES_HELD as VARIABLES_HELD
 from dynamiq_operator.model.runtime import ImagePolicy
 from dynamiq_operator.model.trial import Trial
 
@@ -69,8 +70,6 @@ class TriggerRun(Part):
 RUNS_KEPT = 10
 PROGRESSING = "Progressing"
 """Type of the App's condition that is True while a deploy is in flight."""
-VARIABLES_HELD = "VariablesHeld"
-"""Type of the App's condition that exists only while True: changed variables take effect with the next row only."""
 
 
 class AppStatus(Part):

@@ -15,7 +15,7 @@ from typing import TypeVar
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.gates import GateState
 from dynamiq_operator.model.guards import RowOf
-from dynamiq_operator.model.kinds import ROW, RUNTIME, WORKFLOW_VERSION
+from dynamiq_operator.model.manifests import ROW_KIND, RUNTIME_KIND, VERSION_KIND
 from dynamiq_operator.model.objects import App, Row, Runtime, Version, format_time
 from dynamiq_operator.model.row import (
     AT_LEAST_ONE,
@@ -103,7 +103,7 @@ def complete(
     """Returns the pins of a row that has none, or why there are none."""
     if known.app is None:
         return Missing(f"App {row.spec.app} does not exist in namespace {row.meta.namespace}")
-    if (why := known.unknown.get((ROW.kind, row.name))) is not None:
+    if (why := known.unknown.get((ROW_KIND, row.name))) is not None:
         return NotReadable(why)
     live = known.live.pinned if known.live else None
     release = _release(row, known.app, known)
@@ -158,7 +158,7 @@ def _release(row: Row, app: App, known: Known) -> _Release | Missing | Refused:
         return _restored(row, known)
     releases = [version for version in known.versions if version.workflow == app.spec.workflow]
     requested = row.spec.workflow_version
-    unknown = [why for (kind, name), why in known.unknown.items() if kind == WORKFLOW_VERSION.kind and _may_be(name, app, requested)]
+    unknown = [why for (kind, name), why in known.unknown.items() if kind == VERSION_KIND and _may_be(name, app, requested)]
     if unknown:
         return NotReadable(unknown[0])
     if requested is None:
@@ -261,7 +261,7 @@ def _runtime(row: Row, known: Known, live: Pinned | None, ran_on: PinnedRuntime 
         if newest is None:
             return Missing("there is no Runtime that is not deprecated")
         runtime = newest.spec.pins(newest.meta.name)
-    elif (why := known.unknown.get((RUNTIME.kind, requested))) is not None:
+    elif (why := known.unknown.get((RUNTIME_KIND, requested))) is not None:
         return NotReadable(why)
     elif named is None:
         return Missing(f"Runtime {requested} does not exist")

@@ -11,6 +11,9 @@ from dynamiq_operator.model.base import SEQUENCE_MAX, ClusterName, Moment, Objec
 from dynamiq_operator.model.manifests import GuardReason as GuardReason
 from dynamiq_operator.model.manifests import RowKind as RowKind
 
+AUTOMATION_GROUPS = ("system:serviceaccounts:flux-system", "system:serviceaccounts:argocd")
+"""Groups whose rows count as Git's unless a policy names others: the service accounts of these namespaces."""
+
 
 class AfterFreeze(StrEnum):
     """The fate of rows that waited for the end of a freeze."""

@@ -12,6 +12,7 @@ from dynamiq_operator.model.app_change import AppChangeSpec
 from dynamiq_operator.model.app_status import DEFAULT_APP_STATUS, AppStatus
 from dynamiq_operator.model.approval import ApprovalSpec
 from dynamiq_operator.model.base import GROUP, RULES, Part, name_rule
+from dynamiq_operator.model.manifests import REJECTION_KIND, ROW_KIND, RUNTIME_KIND, VERSION_KIND
 from dynamiq_operator.model.policy import DeployPolicySpec
 from dynamiq_operator.model.rejection import RejectionSpec
 from dynamiq_operator.model.row import DEFAULT_RECORD_STATUS, RowSpec, RowStatus
@@ -80,7 +81,7 @@ APP = Kind(
     ),
 )
 ROW = Kind(
-    kind="Deployment",
+    kind=ROW_KIND,
     plural="deployments",
     description="Deployment is one row of an App's history: what was deployed, on which runtime, how scaled, by whom, when and why. It never changes.",
     spec=RowSpec,
@@ -102,7 +103,7 @@ WORKFLOW = Kind(
     columns=(Column("DESCRIPTION", ".spec.description"), _AGE),
 )
 WORKFLOW_VERSION = Kind(
-    kind="WorkflowVersion",
+    kind=VERSION_KIND,
     plural="workflowversions",
     description="WorkflowVersion is a saved release of a Workflow. It never changes, and is named <workflow>-<version>.",
     spec=WorkflowVersionSpec,
@@ -117,7 +118,7 @@ WORKFLOW_VERSION = Kind(
     ),
 )
 RUNTIME = Kind(
-    kind="Runtime",
+    kind=RUNTIME_KIND,
     plural="runtimes",
     description="Runtime is an approved runtime version. It never changes, but for deprecated.",
     spec=RuntimeSpec,
@@ -169,7 +170,7 @@ APPROVAL = Kind(
     ),
 )
 REJECTION = Kind(
-    kind="Rejection",
+    kind=REJECTION_KIND,
     plural="rejections",
     description="Rejection is a version that nobody may deploy, by the hash of its flow. It can be withdrawn once.",
     spec=RejectionSpec,

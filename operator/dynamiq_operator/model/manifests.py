@@ -10,6 +10,8 @@ GROUP = "dynamiq.getdynamiq.ai"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
+ROW_KIND, RUNTIME_KIND, VERSION_KIND, REJECTION_KIND = "Deployment", "Runtime", "WorkflowVersion", "Rejection"
+"""Kinds of `model.kinds`, for code that needs no more of them than the name."""
 Manifest = dict[str, Any]
 """An API object as JSON data."""
 
@@ -22,6 +24,20 @@ class Phase(StrEnum):
     LIVE = "Live"
     SUPERSEDED = "Superseded"
     FAILED = "Failed"
+
+
+CLOSED = (Phase.SUPERSEDED, Phase.FAILED)
+"""Phases of rows that are only history: they are no longer watched."""
+
+
+VARIABLES_HELD = "VariablesHeld"
+"""Type of the App's condition that exists only while True: changed variables take effect with the next row only."""
+
+
+SWITCH = "Switch"
+"""`App.spec.rollout.strategy`, if new pods start beside the live ones. Left out, pods are replaced one by one."""
+REVERT_SECONDS, REVERT_FAILED_PERCENT = 300, 20
+"""The values of `App.spec.rollout.revert` that are left out."""
 
 
 class RowKind(StrEnum):

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from dynamiq_operator.model import freezes, names
+from dynamiq_operator.model import names
 from dynamiq_operator.model.app import AppSpec
-from dynamiq_operator.model.app_change import AppChangeSpec
 from dynamiq_operator.model.app_status import AppStatus
-from dynamiq_operator.model.approval import ApprovalSpec
 from dynamiq_operator.model.base import Part
 from dynamiq_operator.model.manifests import Manifest as Manifest
 from dynamiq_operator.model.manifests import format_time as format_time
 from dynamiq_operator.model.manifests import parse_time as parse_time
-from dynamiq_operator.model.policy import DeployPolicySpec
-from dynamiq_operator.model.rejection import RejectionSpec
 from dynamiq_operator.model.row import Outcome, Phase, Pinned, RowSpec, RowStatus
 from dynamiq_operator.model.runtime import RuntimeSpec
 
@@ -89,7 +85,7 @@ def _why(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class _Specified(Generic[Spec]):
+class Specified(Generic[Spec]):
     """An object whose status no decision reads."""
 
     meta: Meta
@@ -169,7 +165,7 @@ class Version:
         return int(self.version.removeprefix("v"))
 
 
-class Runtime(_Specified[RuntimeSpec]):
+class Runtime(Specified[RuntimeSpec]):
     _spec = RuntimeSpec
 
     @property
@@ -178,30 +174,15 @@ class Runtime(_Specified[RuntimeSpec]):
         return self.meta.created, names.natural(self.spec.version)
 
 
-class DeployPolicy(_Specified[DeployPolicySpec]):
-    _spec = DeployPolicySpec
+class Readable(Protocol):
+    """An object of a class that parses JSON data."""
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
-        """Parses a policy. Raises ValueError, also for an invalid cron expression or time zone of a freeze."""
-        policy = super().of(raw)
-        freezes.check(policy.spec.freezes)
-        return policy
+        """Parses the object. Raises pydantic.ValidationError, KeyError, TypeError and ValueError."""
 
 
-class Approval(_Specified[ApprovalSpec]):
-    _spec = ApprovalSpec
-
-
-class Rejection(_Specified[RejectionSpec]):
-    _spec = RejectionSpec
-
-
-class AppChange(_Specified[AppChangeSpec]):
-    _spec = AppChangeSpec
-
-
-T = TypeVar("T", App, Row, Runtime, DeployPolicy, Approval, Rejection, AppChange)
+T = TypeVar("T", bound=Readable)
 
 
 def read(kind: type[T], raw: Mapping[str, Any]) -> T | Unreadable:

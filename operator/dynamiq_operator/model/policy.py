@@ -27,8 +27,6 @@ LABEL_KEYS = f"self == '{NAME_OF_NAMESPACE}' || self.startsWith('{GROUP}/')"
 LABEL_KEYS_SAID = (
     f"a policy selects namespaces by {NAME_OF_NAMESPACE} or by labels under {GROUP}/, which only who may update DeployPolicies can change"
 )
-AUTOMATION_GROUPS = ("system:serviceaccounts:flux-system", "system:serviceaccounts:argocd")
-"""Groups whose rows count as Git's unless a policy names others: the service accounts of these namespaces."""
 EXPIRES_SECONDS = 86400
 TIME_ZONES = "self != 'Local' && !self.contains(':') && timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0"
 """The API server resolves a zone like for a CronJob. It also accepts Local and offsets, which are no names."""

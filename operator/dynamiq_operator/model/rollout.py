@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, WithJsonSchema
 
 from dynamiq_operator.model.base import Part, rule, validated
+from dynamiq_operator.model.manifests import REVERT_FAILED_PERCENT, REVERT_SECONDS, SWITCH
 from dynamiq_operator.model.verification import Verify
 
 
@@ -15,7 +16,7 @@ class Strategy(StrEnum):
     """How the pods of one row replace those of another."""
 
     ROLLING = "Rolling"
-    SWITCH = "Switch"
+    SWITCH = SWITCH
 
 
 AS_LIVE = "live"
@@ -51,7 +52,7 @@ class RevertPolicy(Part):
 
     seconds: Annotated[
         int, Field(ge=10, le=86400, description="Seconds after a row went live during which its runs are watched. Left out: 300.")
-    ] = 300
+    ] = REVERT_SECONDS
     max_failed_percent: Annotated[
         int,
         Field(
@@ -59,7 +60,7 @@ class RevertPolicy(Part):
             le=99,
             description="Percent of runs that may fail, not counting wrong requests. If more fail, and more than of the version before, it is reverted. Left out: 20.",
         ),
-    ] = 20
+    ] = REVERT_FAILED_PERCENT
     min_runs: Annotated[int, Field(ge=1, le=100000, description="Runs that are needed for a decision. Left out: 20.")] = 20
     max_p95_ratio: Annotated[
         float | None,

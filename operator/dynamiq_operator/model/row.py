@@ -25,6 +25,7 @@ from dynamiq_operator.model.base import (
 )
 from dynamiq_operator.model.endings import Ending
 from dynamiq_operator.model.guards import Bypass, Guard, Released, RowOf, Verified, Waits
+from dynamiq_operator.model.manifests import CLOSED as CLOSED
 from dynamiq_operator.model.manifests import Phase as Phase
 from dynamiq_operator.model.runtime import PinnedRuntime, Resources
 from dynamiq_operator.model.verification import Verify
@@ -35,10 +36,6 @@ class ConfigType(StrEnum):
 
     SERVER = "server"
     SERVERLESS = "serverless"
-
-
-CLOSED = (Phase.SUPERSEDED, Phase.FAILED)
-"""Phases of rows that are only history: they are no longer watched."""
 
 
 class Result(StrEnum):

@@ -9,7 +9,9 @@ from functools import cached_property
 
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
-from dynamiq_operator.desired.pins import PLAIN, Pins
+from dynamiq_operator.desired.pin_labels import PLAIN
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.template_note import applied_digest
 from dynamiq_operator.model import freezes
 from dynamiq_operator.model.app_status import LiveRow
 from dynamiq_operator.model.guards import Waits
@@ -268,7 +270,7 @@ class Context:
 
     def digest_of(self, pins: Pins, observed: Manifest | None) -> str:
         """Returns the digest of the pod template for a workload of these pins; if none may be made, a digest that no pod has."""
-        kept = workloads.applied_digest(observed) if observed is not None and self.keeps_environment(pins, observed) else None
+        kept = applied_digest(observed) if observed is not None and self.keeps_environment(pins, observed) else None
         return kept or workloads.template_digest(self.app_for(pins, observed) or self.app, pins, observed)
 
     @property

@@ -12,8 +12,9 @@ from typing import Any
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model.completion import complete_config, is_by_digest, missing_flow, why_no_image, why_not_restorable
+from dynamiq_operator.model.guard_objects import Rejection
 from dynamiq_operator.model.guards import RowKind, StandingGuard
-from dynamiq_operator.model.objects import App, Rejection, Row
+from dynamiq_operator.model.objects import App, Row
 from dynamiq_operator.model.row import Config, ConfigType, Pinned
 from dynamiq_operator.plan.children.variables import missing_keys, references
 from dynamiq_operator.plan.guards.hold import runs_alike

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.actions import reads
+from dynamiq_operator.actions import reads, running
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.kube.resources import APPS, ROWS, VERSIONS
 from tests.support import factories as given
@@ -21,10 +21,10 @@ def api(script: Script) -> ScriptedApi:
 
 def test_rows_are_the_newest_first() -> None:
     script = holding(given.app_manifest(), *ALL_ROWS)
-    rows = reads.rows(api(script), NAMESPACE, given.NAME, None)
+    rows = running.rows(api(script), NAMESPACE, given.NAME, None)
     assert [row["metadata"]["name"] for row in rows] == ["chat-2", "chat-1"]
     assert len(script.sent) == 1
-    assert reads.rows(api(holding(given.app_manifest())), NAMESPACE, given.NAME, None) == []
+    assert running.rows(api(holding(given.app_manifest())), NAMESPACE, given.NAME, None) == []
 
 
 def test_a_row_of_an_app_that_does_not_exist() -> None:
@@ -61,7 +61,7 @@ def test_a_row_that_is_not_there(script: Script, asked: str | int, says: str) ->
     ],
 )
 def test_a_version_that_is_not_there(released: tuple[str, ...], says: str) -> None:
-    found = reads.releases(api(holding(*map(given.version_manifest, released))), NAMESPACE, given.NAME)
+    found = running.releases(api(holding(*map(given.version_manifest, released))), NAMESPACE, given.NAME)
     assert says in str(reads.unknown_version(given.NAMESPACE, given.NAME, "v99", found))
 
 

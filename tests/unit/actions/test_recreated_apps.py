@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from dynamiq_operator.actions import access_keys, deployable, reads
+from dynamiq_operator.actions import access_keys, deployable, reads, running
 from dynamiq_operator.actions import follow as following
 from dynamiq_operator.actions.approvals import ApprovalRequest, plan_approval
 from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
-from dynamiq_operator.actions.reads import workloads_of
 from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
 from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
+from dynamiq_operator.actions.running import workloads_of
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, WORKLOAD, child
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.app_objects import only_of_app
@@ -58,8 +58,8 @@ def shown(found: list[Manifest]) -> list[str]:
 
 def test_its_history_begins_with_its_own_rows() -> None:
     waiting = given.stored(given.row_manifest("unowned"))
-    assert shown(reads.rows(api(*OLD, new("new-1", given.live(1)), waiting), NAMESPACE, NAME, "uid-second")) == ["unowned", "new-1"]
-    assert reads.rows(api(*OLD), NAMESPACE, NAME, "uid-second") == [], "nothing of it was deployed yet"
+    assert shown(running.rows(api(*OLD, new("new-1", given.live(1)), waiting), NAMESPACE, NAME, "uid-second")) == ["unowned", "new-1"]
+    assert running.rows(api(*OLD), NAMESPACE, NAME, "uid-second") == [], "nothing of it was deployed yet"
     assert reads.open_rows(api(*OLD), NAMESPACE, NAME, "uid-second").live is None
 
 

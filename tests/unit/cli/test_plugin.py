@@ -145,6 +145,11 @@ def test_history_starts_without_models_and_without_an_async_stack() -> None:
     assert not loaded & (HEAVY | {"subprocess"})
 
 
+def test_status_starts_without_models() -> None:
+    loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.commands.status, dynamiq_operator.actions.running")
+    assert not loaded & (HEAVY | {"subprocess"})
+
+
 def test_the_arguments_of_every_command_are_read_without_models() -> None:
     """Neither `--help` nor the completion of a command needs what only its run does."""
     loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.arguments as it; it.commands_of(it.parser())")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 import yaml
@@ -13,8 +14,9 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
-from tests.support.scripted import failure, listed, missing
+from tests.support.scripted import Reply, Sent, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
+from tests.support.waiting import IN_TIME
 from tests.unit.support.workloads import of_pins, rolling, service
 
 STATUS = """\
@@ -163,6 +165,24 @@ def test_a_caller_who_may_not_read_the_workload_gets_the_rest(deploying: Scripte
     deploying.script.on("GET", LIVE_PODS, failure(403, "Forbidden", "deployments.apps is forbidden"))
     done = deploying("status", "chat")
     assert (done.code, "  pods " in done.out, "Live        v1" in done.out) == (0, False, True)
+
+
+def test_status_reads_the_app_its_rows_and_its_workloads_together(deploying: ScriptedPlugin) -> None:
+    begun = threading.Barrier(3)
+
+    def together(path: str) -> None:
+        answer = deploying.script.answer(Sent("GET", path, {"fieldSelector": f"spec.app={NAME},{ROWS.field_selector}"}, {}, None))
+
+        def wait(_: Sent) -> Reply:
+            begun.wait(IN_TIME)
+            return answer
+
+        deploying.script.on("GET", path, wait)
+
+    for path in (APPS.path(NAMESPACE, NAME), ROWS.path(NAMESPACE), LIVE_PODS):
+        together(path)
+    done = deploying("status", "chat")
+    assert (done.code, done.out, done.err) == (0, STATUS, "")
 
 
 def test_no_such_app(plugin: ScriptedPlugin) -> None:

@@ -15,7 +15,7 @@ import pytest
 from dynamiq_operator.controller.notifications import forms
 from dynamiq_operator.controller.notifications.delivery import Lost
 from dynamiq_operator.controller.notifications.sinks import SinkRef, UnusableError, sinks_of, target_of
-from dynamiq_operator.model.objects import DeployPolicy
+from dynamiq_operator.model.guard_objects import DeployPolicy
 from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.plan.background.notifications import Notification
 from tests.support import factories as given

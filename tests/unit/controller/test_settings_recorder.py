@@ -13,7 +13,8 @@ from dynamiq_operator.desired.base import owner
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APP_CHANGES, APPS, POLICIES, SECRETS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, AppChange, Manifest
+from dynamiq_operator.model.guard_objects import AppChange
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings_changes import Seen, SettingsKey, next_change
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.operations import Plan

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.inputs import TemplateChoice, WorkloadInputs
+from dynamiq_operator.desired.pin_labels import stored_digest
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import has_pins, template_digests, template_row, workload_manifest
 from dynamiq_operator.model.names import APPLIED_TEMPLATE_ANNOTATION, TEMPLATE_LABEL, TEMPLATE_ROW_ANNOTATION
@@ -145,6 +146,16 @@ def test_a_workload_that_must_not_start_is_neither_made_nor_changed() -> None:
     assert workload_manifest(given.an_app(), forbidden) is None
     observed = of_before()
     assert made(replace(forbidden, observed=observed)) is observed
+
+
+@pytest.mark.parametrize("config", [given.CONFIG, {"type": "server"}, {"type": "server", "resources": {}}])
+def test_the_digest_of_pins_is_that_of_the_stored_row(config: Manifest) -> None:
+    runtime = given.a_runtime(
+        given.with_spec(probes={"readiness": {"path": "/ok", "periodSeconds": 3}}, resources=given.CONFIG["resources"])
+    )
+    row = given.a_row("a", given.pinned(1, runtime=runtime, config=config))
+    assert row.pinned is not None
+    assert stored_digest(row.raw_spec["pinned"]) == Pins.of(row.pinned).digest
 
 
 def test_the_note_names_the_pins_of_the_template() -> None:

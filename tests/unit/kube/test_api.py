@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
 from dynamiq_operator.kube import api, errors
-from dynamiq_operator.kube.resources import APPS, JOBS, NAMESPACES, ROWS, RUNTIMES, SECRETS
+from dynamiq_operator.kube.resource import CONFIG_MAPS, REJECTIONS, SERVICES, VERSIONS, WORKLOADS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, NAMESPACES, ROWS, RUNTIMES, SECRETS
+from dynamiq_operator.model import kinds
 from tests.support import factories as given
 from tests.support.scripted import Script, ScriptedApi, failure, listed
 
@@ -65,3 +68,9 @@ def test_paths_of_resources() -> None:
     assert (SECRETS.api_version, JOBS.api_version) == ("v1", "batch/v1")
     assert RUNTIMES.path("demo", "tiny") == "/apis/dynamiq.getdynamiq.ai/v1alpha1/runtimes/tiny", "a Runtime has no namespace"
     assert NAMESPACES.path() == "/api/v1/namespaces"
+
+
+def test_resources_without_models_are_those_of_the_tables() -> None:
+    by_kind = {APPS: kinds.APP, ROWS: kinds.ROW, VERSIONS: kinds.WORKFLOW_VERSION, REJECTIONS: kinds.REJECTION, RUNTIMES: kinds.RUNTIME}
+    assert all((each.plural, each.kind, each.namespaced) == (kind.plural, kind.kind, kind.namespaced) for each, kind in by_kind.items())
+    assert [BY_KIND[each.kind] for each in (WORKLOAD, SERVICE, CONFIG_MAP)] == [WORKLOADS, SERVICES, CONFIG_MAPS]

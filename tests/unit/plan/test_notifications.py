@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from dynamiq_operator.model.objects import Approval, DeployPolicy
+from dynamiq_operator.model.guard_objects import Approval, DeployPolicy
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.background.notifications import Notification, notifications_of, notifications_since
 from dynamiq_operator.plan.observed.guards import ObservedGuards

@@ -10,7 +10,8 @@ import pytest
 
 from dynamiq_operator.desired.base import AUTOSCALER, ENDPOINT_SLICE, SERVICE
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest, Rejection
+from dynamiq_operator.model.guard_objects import Rejection
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.background.readings import due
 from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.operations import CreateChild, EndRow, ScaleWorkload

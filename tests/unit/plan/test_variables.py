@@ -9,7 +9,8 @@ import pytest
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import DeployPolicy, Manifest
+from dynamiq_operator.model.guard_objects import DeployPolicy
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.operations import ApplyChild
 from tests.support import factories as given

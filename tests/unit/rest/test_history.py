@@ -9,7 +9,8 @@ import pytest
 
 from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
 from dynamiq_operator.desired.flow import FLOW_KEY
-from dynamiq_operator.desired.pins import Pins, pod_selector
+from dynamiq_operator.desired.pin_labels import pod_selector
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.kube.resources import APPS, BY_KIND, REJECTIONS, ROWS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from dynamiq_operator.model.objects import App, Approval, DeployPolicy, Manifest, Rejection, Row, format_time
+from dynamiq_operator.model.guard_objects import Approval, DeployPolicy, Rejection
+from dynamiq_operator.model.objects import App, Manifest, Row, format_time
 from dynamiq_operator.model.row import CLOSED, Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.context import Context

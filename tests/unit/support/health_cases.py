@@ -15,7 +15,8 @@ import yaml
 from dynamiq_operator.desired.base import SERVICE
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION, GROUP
-from dynamiq_operator.model.objects import DeployPolicy, Manifest
+from dynamiq_operator.model.guard_objects import DeployPolicy
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from tests.support import factories as given

@@ -8,7 +8,8 @@ from typing import Any
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import Approval, DeployPolicy, Manifest, format_time
+from dynamiq_operator.model.guard_objects import Approval, DeployPolicy
+from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dynamiq_operator.desired.base import SECRET, ChildKey
+from dynamiq_operator.model.guard_objects import Rejection
 from dynamiq_operator.model.kinds import REJECTION
-from dynamiq_operator.model.objects import Rejection, Row
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.views.deployable import Stock, deployable
 from tests.support import factories as given
 

@@ -48,19 +48,23 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
-    from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
+    from dynamiq_operator.cli import deploy_reads
 
     options = context.options
-    request = DeployRequest(
-        context.namespace,
-        options.app,
-        version=options.version,
-        runtime=options.runtime,
-        config=_config(context),
-        message=options.message,
-        bypass_reason=options.bypass,
-    )
-    return confirm.show_and_deploy(context, plan_deploy(context.api, request))
+    with context.api.reading_ahead(*deploy_reads.of_deploy(context, options.version)):
+        from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
+
+        request = DeployRequest(
+            context.namespace,
+            options.app,
+            version=options.version,
+            runtime=options.runtime,
+            config=_config(context),
+            message=options.message,
+            bypass_reason=options.bypass,
+        )
+        plan = plan_deploy(context.api, request)
+    return confirm.show_and_deploy(context, plan)
 
 
 def _config(context: CommandContext) -> dict[str, Any] | None:

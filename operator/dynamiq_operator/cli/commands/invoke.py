@@ -125,7 +125,7 @@ def _address(context: CommandContext, app: App) -> Iterator[str]:
 
 def _has_no_pod(context: CommandContext, app: App) -> bool:
     """Returns True if no pod of the App is planned: kubectl would wait a minute for one."""
-    from dynamiq_operator.actions.reads import workloads_of
+    from dynamiq_operator.actions.running import workloads_of
 
     workloads = workloads_of(context.api, context.namespace, app.meta.name, app.meta.uid)
     pods = workloads.pods_of(None) if workloads is not None else None

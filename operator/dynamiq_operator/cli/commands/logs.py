@@ -50,7 +50,7 @@ def run(context: CommandContext) -> int:
 
 def _row(context: CommandContext, app: App) -> Manifest:
     """Returns the row of --row, else the live one, else the candidate. Raises Refusal."""
-    from dynamiq_operator.actions import reads
+    from dynamiq_operator.actions import reads, running
     from dynamiq_operator.model.objects import Row
     from dynamiq_operator.plan.history.lifecycle import RowHistory
 
@@ -59,7 +59,7 @@ def _row(context: CommandContext, app: App) -> Manifest:
         if "pinned" not in row["spec"]:
             raise Refusal(f"row {row['metadata']['name']} was never rolled out, so it had no pods")
         return row
-    undecided = reads.undecided(context.api, context.namespace, app.meta.name, app.meta.uid)
+    undecided = running.undecided(context.api, context.namespace, app.meta.name, app.meta.uid)
     rows = RowHistory.of(reads.typed(Row, raw) for raw in undecided)
     if (chosen := rows.live or rows.candidate) is None or chosen.pinned is None:
         raise Refusal(

@@ -9,6 +9,7 @@ from dynamiq_operator.cli import confirm, parsing
 from dynamiq_operator.cli.context import CommandContext
 
 if TYPE_CHECKING:
+    from dynamiq_operator.actions.deploy import PreviewedDeploy
     from dynamiq_operator.kube.api import Api
 
 
@@ -34,6 +35,15 @@ def add_arguments(command: parsing.Parser) -> None:
 
 
 def run(context: CommandContext) -> int:
+    from dynamiq_operator.cli import deploy_reads
+
+    with context.api.reading_ahead(*deploy_reads.of_rollback(context)):
+        plan, api = _plan(context)
+    return confirm.show_and_deploy(context, plan, api)
+
+
+def _plan(context: CommandContext) -> tuple[PreviewedDeploy, Api]:
+    """Returns the plan, and the client that made it: it may know a row from the archive."""
     from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
 
     options = context.options
@@ -51,11 +61,10 @@ def run(context: CommandContext) -> int:
     )
     api: Api = context.api
     try:
-        plan = plan_rollback(api, request)
+        return plan_rollback(api, request), api
     except Unknown:
         from dynamiq_operator.cli.archive import with_archived_row
 
         if row is None or (archived := with_archived_row(context, api, row)) is None:
             raise
-        api, plan = archived, plan_rollback(archived, request)
-    return confirm.show_and_deploy(context, plan, api)
+        return plan_rollback(archived, request), archived

@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING, Any
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Screen, safe
-from dynamiq_operator.model.manifests import Phase, RowKind
+from dynamiq_operator.model.manifests import REVERT_FAILED_PERCENT, REVERT_SECONDS, SWITCH, Phase, RowKind
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow, compute_in_words, config_in_words, title
 from dynamiq_operator.views.sleep import is_asleep
 
+# Imports that load pydantic's models stay inside functions: they would double the time to the first line.
 if TYPE_CHECKING:
     from dynamiq_operator.actions.workloads import IdleWorkload, Pods
-    from dynamiq_operator.model.objects import App
-    from dynamiq_operator.model.rollout import Rollout
+    from dynamiq_operator.model.manifests import Manifest
 
 
 @dataclass(frozen=True)
 class _State:
-    """The state of an App. `pods`: those that serve."""
+    """The state of an App. `app`: as the API server sends it. `pods`: those that serve."""
 
-    app: App
-    status: Mapping[str, Any]
+    app: Manifest
     live: HistoryRow | None
     under_way: tuple[HistoryRow, ...]
     pods: Pods | None
@@ -45,25 +44,31 @@ def add_arguments(command: parsing.Parser) -> None:
 def run(context: CommandContext) -> int:
     name = context.options.app
     state = _read(context, name)
-    if not context.print_data(_data(context.namespace, state), [output.named("App", name)]):
+    if context.options.output not in (None, "wide"):
+        context.print_data(_data(context.namespace, state), [output.named("App", name)])
+    else:
         context.out.lines([context.out.paint("bold", f"{safe(name)} in {safe(context.namespace)}")])
         context.out.lines(_lines(context.out, state, is_wide=context.options.output == "wide"))
     return 0
 
 
 def _read(context: CommandContext, name: str) -> _State:
-    from dynamiq_operator.actions import reads
-    from dynamiq_operator.actions.reads import workloads_of
+    from dynamiq_operator.actions import running
 
-    app = reads.find_app(context.api, context.namespace, name)
-    manifests = reads.undecided(context.api, context.namespace, name, app.meta.uid)
-    rows = [(raw, HistoryRow.of(raw)) for raw in manifests]
+    api, namespace = context.api, context.namespace
+    reads = (
+        lambda ahead: running.undecided(ahead, namespace, name, None),
+        lambda ahead: running.workloads_of(ahead, namespace, name, None),
+    )
+    with api.reading_ahead(*reads):
+        app = running.app_manifest(api, namespace, name)
+        uid = app["metadata"]["uid"]
+        rows = [(raw, HistoryRow.of(raw)) for raw in running.undecided(api, namespace, name, uid)]
+        workloads = running.workloads_of(api, namespace, name, uid)
     live = next((each for each in rows if each[1].status == Phase.LIVE), None)
     under_way = [each for each in rows if each[1].status in (Phase.PENDING, Phase.PROGRESSING)]
-    workloads = workloads_of(context.api, context.namespace, name, app.meta.uid)
     return _State(
         app,
-        app.status.as_json(),
         live[1] if live is not None else None,
         tuple(row for _, row in under_way),
         workloads.pods_of(live[0] if live is not None else None) if workloads is not None else None,
@@ -72,29 +77,32 @@ def _read(context: CommandContext, name: str) -> _State:
 
 
 def _data(namespace: str, state: _State) -> dict[str, Any]:
+    from dynamiq_operator.actions.reads import typed  # imports the models
+    from dynamiq_operator.model.objects import App
+
+    app = typed(App, state.app)
+    status = app.status.as_json()
     return {
-        "app": state.app.meta.name,
+        "app": app.meta.name,
         "namespace": namespace,
-        "hostname": state.status.get("hostname"),
-        "url": state.status.get("url"),
+        "hostname": status.get("hostname"),
+        "url": status.get("url"),
         "live": as_data(state.live) if state.live else None,
         "underWay": [as_data(row) for row in state.under_way],
-        "failed": state.status.get("failed"),
-        "strategy": state.app.spec.rollout.strategy.value,
-        "suspended": bool(state.app.spec.suspend),
-        "holds": state.status.get("holds"),
-        "guards": state.status.get("guards") or [],
-        "asleep": is_asleep(state.status),
+        "failed": status.get("failed"),
+        "strategy": app.spec.rollout.strategy.value,
+        "suspended": bool(app.spec.suspend),
+        "holds": status.get("holds"),
+        "guards": status.get("guards") or [],
+        "asleep": is_asleep(status),
         "pods": asdict(state.pods) if state.pods else None,
         "beside": [asdict(each) for each in state.beside],
-        "conditions": state.status.get("conditions") or [],
+        "conditions": status.get("conditions") or [],
     }
 
 
 def _lines(screen: Screen, state: _State, *, is_wide: bool) -> Iterator[str]:
-    from dynamiq_operator.model.row import Source
-
-    status = state.status
+    status, rollout = state.app.get("status") or {}, state.app["spec"].get("rollout") or {}
     if (live := state.live) is not None:
         more = [
             f"runtime {live.runtime}",
@@ -103,7 +111,7 @@ def _lines(screen: Screen, state: _State, *, is_wide: bool) -> Iterator[str]:
             live.date or "",
         ]
         yield f"  {screen.status(Phase.LIVE, 11)} {safe(', '.join([title(live), *filter(None, more)]))}"
-        if live.more.get("source") == Source.REVERT:
+        if live.more.get("source") == "Revert":
             yield f"  reverted    {safe(live.message or live.provenance or '')}"
         if is_wide:
             yield from _facts(live)
@@ -121,8 +129,8 @@ def _lines(screen: Screen, state: _State, *, is_wide: bool) -> Iterator[str]:
         yield f"  hostname    {safe(hostname)}"
     if url := status.get("url"):
         yield f"  url         {safe(url)}"
-    yield from _rollout(state.app.spec.rollout, status.get("trial"))
-    yield from _rules(state.app)
+    yield from _rollout(rollout, status.get("trial"))
+    yield from _rules(status)
     if is_asleep(status):
         yield "  asleep      the next call wakes it"
     if state.pods is not None:
@@ -146,20 +154,21 @@ def _facts(live: HistoryRow) -> Iterator[str]:
     yield from (f"  {name:<11} {safe(value)}" for name, value in facts.items() if value)
 
 
-def _rollout(rollout: Rollout, trial: Mapping[str, Any] | None) -> Iterator[str]:
+def _rollout(rollout: Mapping[str, Any], trial: Mapping[str, Any] | None) -> Iterator[str]:
     """Yields the rollout policy where it is not the default."""
-    if rollout.switches:
+    if rollout.get("strategy") == SWITCH:
         yield "  strategy    Switch"
-    if (revert := rollout.revert) is not None:
+    if (revert := rollout.get("revert")) is not None:
         watched = f"; {safe(trial['row'])} is watched until {safe(trial['until'])}" if trial else ""
-        yield f"  revert      above {revert.max_failed_percent} % failed runs within {revert.seconds} s{watched}"
+        percent, seconds = revert.get("maxFailedPercent", REVERT_FAILED_PERCENT), revert.get("seconds", REVERT_SECONDS)
+        yield f"  revert      above {percent} % failed runs within {seconds} s{watched}"
 
 
-def _rules(app: App) -> Iterator[str]:
+def _rules(status: Mapping[str, Any]) -> Iterator[str]:
     """Yields what would block a deploy now, in the operator's sentences."""
-    for guard in app.status.guards:
-        kinds = "" if len(guard.applies_to) == len(RowKind) else f"{', '.join(guard.applies_to)}: "
-        yield f"  guard       {safe(kinds + guard.message)}"
+    for guard in status.get("guards") or ():
+        kinds = "" if len(guard["appliesTo"]) == len(RowKind) else f"{', '.join(guard['appliesTo'])}: "
+        yield f"  guard       {safe(kinds + guard['message'])}"
 
 
 def _condition(condition: Mapping[str, Any]) -> str:

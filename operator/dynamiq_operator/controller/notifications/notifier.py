@@ -21,7 +21,7 @@ from dynamiq_operator.controller.notifications.secrets import Secrets
 from dynamiq_operator.controller.notifications.sinks import SinkRef, sinks_of
 from dynamiq_operator.controller.notifications.takeover import Mark, Takeover
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import DeployPolicy
+from dynamiq_operator.model.guard_objects import DeployPolicy
 from dynamiq_operator.plan.background.notifications import Notification, notifications_of
 from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.snapshot import Snapshot

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-from dynamiq_operator.model.objects import DeployPolicy, Manifest
+from dynamiq_operator.model.guard_objects import DeployPolicy
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.policy import SinkFormat
 
 URL_MAX = 2048

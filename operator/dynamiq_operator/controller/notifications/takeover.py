@@ -17,7 +17,8 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model import ownership
-from dynamiq_operator.model.objects import DeployPolicy, Row, Unreadable, format_time, parse_time, read
+from dynamiq_operator.model.guard_objects import DeployPolicy
+from dynamiq_operator.model.objects import Row, Unreadable, format_time, parse_time, read
 from dynamiq_operator.plan.background.notifications import Notification, notifications_since
 
 READS_MOST = 500

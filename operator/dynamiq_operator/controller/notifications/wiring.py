@@ -19,7 +19,7 @@ from dynamiq_operator.controller.notifications.secrets import Secrets
 from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, SinkRef
 from dynamiq_operator.controller.notifications.takeover import Takeover
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.model.objects import DeployPolicy
+from dynamiq_operator.model.guard_objects import DeployPolicy
 from dynamiq_operator.model.policy import SinkFormat
 
 

@@ -18,8 +18,9 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ApiResource
 from dynamiq_operator.model import names
+from dynamiq_operator.model.guard_objects import Approval, DeployPolicy, Rejection
 from dynamiq_operator.model.namespaces import selects
-from dynamiq_operator.model.objects import Approval, DeployPolicy, Manifest, Rejection, Row, Unreadable, read
+from dynamiq_operator.model.objects import Manifest, Row, Unreadable, read
 from dynamiq_operator.model.row import Source
 from dynamiq_operator.plan.history.lifecycle import waits
 from dynamiq_operator.plan.observed.guards import ObservedGuards

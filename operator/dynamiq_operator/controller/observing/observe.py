@@ -30,7 +30,8 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, ROWS, RUNTIMES, SLICES, VERSIONS
 from dynamiq_operator.model import names, ownership
-from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Meta, Row, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.guard_objects import DeployPolicy
+from dynamiq_operator.model.objects import App, Manifest, Meta, Row, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.background import readings
 from dynamiq_operator.plan.children.variables import references_to_read

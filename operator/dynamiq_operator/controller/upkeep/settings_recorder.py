@@ -28,7 +28,8 @@ from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.app_change import AppChangeSpec
 from dynamiq_operator.model.app_status import RecordedSettings
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import App, AppChange, Manifest, Unreadable, read
+from dynamiq_operator.model.guard_objects import AppChange
+from dynamiq_operator.model.objects import App, Manifest, Unreadable, read
 from dynamiq_operator.model.settings_changes import Seen, SettingsKey, next_change
 
 KEY, KEY_BYTES = "key", 32

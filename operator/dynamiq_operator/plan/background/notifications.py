@@ -14,8 +14,9 @@ from typing import Any
 from dynamiq_operator.model import names
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.guard_objects import Approval
 from dynamiq_operator.model.guards import RowOf
-from dynamiq_operator.model.objects import App, Approval, Row, parse_time
+from dynamiq_operator.model.objects import App, Row, parse_time
 from dynamiq_operator.model.row import Phase, Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import approvals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import SERVICE
-from dynamiq_operator.desired.pins import selected_pins
+from dynamiq_operator.desired.pin_labels import selected_pins
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import SEQUENCE_MAX
 from dynamiq_operator.model.objects import Manifest

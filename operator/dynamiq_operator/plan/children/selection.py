@@ -5,7 +5,7 @@ from __future__ import annotations
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import AUTOSCALER, WORKLOAD, is_ending
 from dynamiq_operator.desired.drift import drift
-from dynamiq_operator.desired.pins import PLAIN
+from dynamiq_operator.desired.pin_labels import PLAIN
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.model.row import ConfigType

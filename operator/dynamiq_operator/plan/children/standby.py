@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from dynamiq_operator.desired.base import is_ending, is_owned
-from dynamiq_operator.desired.pins import PLAIN
+from dynamiq_operator.desired.pin_labels import PLAIN
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.plan.context import Context

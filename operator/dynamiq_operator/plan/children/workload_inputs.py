@@ -7,7 +7,7 @@ from dynamiq_operator.desired.base import AUTOSCALER, NETWORK_POLICY, key_of
 from dynamiq_operator.desired.drift import drift
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, WorkloadInputs
 from dynamiq_operator.desired.network_policy import network_policy
-from dynamiq_operator.desired.pins import PLAIN
+from dynamiq_operator.desired.pin_labels import PLAIN
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.plan.children import access_keys, variables

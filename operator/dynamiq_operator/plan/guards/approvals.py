@@ -12,7 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.approval import Purpose
-from dynamiq_operator.model.objects import Approval, Row
+from dynamiq_operator.model.guard_objects import Approval
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from dynamiq_operator.model import freezes
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.digests import canonical
+from dynamiq_operator.model.guard_objects import Approval
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, Released, RowKind, Waits
 from dynamiq_operator.model.needs import in_order
-from dynamiq_operator.model.objects import App, Approval, Row, format_time, parse_time
+from dynamiq_operator.model.objects import App, Row, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.plan.context import Context

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.model.guards import RowKind
-from dynamiq_operator.model.objects import DeployPolicy, Row
-from dynamiq_operator.model.policy import AUTOMATION_GROUPS
+from dynamiq_operator.model.guards import AUTOMATION_GROUPS, RowKind
+from dynamiq_operator.model.objects import Row
 from dynamiq_operator.model.row import Pinned, Source
 
 if TYPE_CHECKING:
+    from dynamiq_operator.model.guard_objects import DeployPolicy
     from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 _SERVICE_ACCOUNT = "system:serviceaccount:"

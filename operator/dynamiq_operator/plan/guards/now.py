@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from dynamiq_operator.model import freezes
+from dynamiq_operator.model.guard_objects import DeployPolicy
 from dynamiq_operator.model.guards import GuardReason, RowKind, StandingGuard
-from dynamiq_operator.model.objects import DeployPolicy, format_time
+from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.hold import shown_hold

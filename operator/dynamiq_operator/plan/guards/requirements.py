@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.model import freezes
 from dynamiq_operator.model.endings import WAS_REJECTED_BY
+from dynamiq_operator.model.guard_objects import DeployPolicy, Rejection
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, RowKind
-from dynamiq_operator.model.kinds import ROW
-from dynamiq_operator.model.objects import DeployPolicy, Rejection, Row, format_time, parse_time
+from dynamiq_operator.model.manifests import ROW_KIND
+from dynamiq_operator.model.objects import Row, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.model.row import Phase, Pinned, PromotedFrom, Result, Source
 from dynamiq_operator.plan.guards import sentences
@@ -117,7 +118,7 @@ def _why_not_soaked(context: Context, row: Row, pinned: Pinned) -> str:
     if why := _why_not_namespace(context.snapshot.guards, claimed, where):
         return why
     if source is None:
-        is_gone = (ROW.kind, row.name) not in context.snapshot.sources.unknown and _soaks(context.snapshot.now, pinned)
+        is_gone = (ROW_KIND, row.name) not in context.snapshot.sources.unknown and _soaks(context.snapshot.now, pinned)
         return f"its source row in {where} was deleted: a policy requires it to stay live there until it has soaked" if is_gone else ""
     if source.outcome is None or source.outcome.result is not Result.SUCCEEDED:
         return f"its version is not live in {where}, as a policy requires"

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.guards import AfterFreeze, Guard, RowOf
-from dynamiq_operator.model.objects import App, DeployPolicy, Row, format_time
-from dynamiq_operator.model.policy import Promotion
+from dynamiq_operator.model.objects import App, Row, format_time
 from dynamiq_operator.model.text import plugin_command
 
 if TYPE_CHECKING:
+    from dynamiq_operator.model.guard_objects import DeployPolicy
+    from dynamiq_operator.model.policy import Promotion
     from dynamiq_operator.plan.observed.guards import ObservedGuards
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dynamiq_operator.model.objects import Approval, DeployPolicy, Rejection
+from dynamiq_operator.model.guard_objects import Approval, DeployPolicy, Rejection
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.desired.base import is_ending
-from dynamiq_operator.desired.pins import label_of
+from dynamiq_operator.desired.pin_labels import label_of
 from dynamiq_operator.desired.pod_template import CONTAINER, recorder_of
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import parse_time

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD, ChildKey, is_ending
-from dynamiq_operator.desired.pins import PLAIN, by_label, selected_pins
+from dynamiq_operator.desired.pin_labels import PLAIN, by_label, selected_pins
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, parse_time
 

@@ -9,8 +9,9 @@ from datetime import datetime
 from dynamiq_operator.desired.workload import environment_digest
 from dynamiq_operator.model.completion import base_lost
 from dynamiq_operator.model.endings import REJECTED_BY, WITHDRAWN_BY
+from dynamiq_operator.model.guard_objects import Approval
 from dynamiq_operator.model.guards import RowKind, Waits
-from dynamiq_operator.model.objects import App, Approval, Row
+from dynamiq_operator.model.objects import App, Row
 from dynamiq_operator.model.row import Pinned, Result
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.guards import approvals

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.pod_template import checks_keys
+from dynamiq_operator.desired.template_note import applied_digest
 from dynamiq_operator.model.objects import App, Row
 from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.context import Context
@@ -43,7 +44,7 @@ def why_held(context: Context) -> tuple[str, str] | None:
     if not context.holds_variables or target is None or pins is None:
         return None
     if observed is not None and context.keeps_environment(pins, observed):
-        if workloads.template_digest(context.app, pins, observed) == workloads.applied_digest(observed):
+        if workloads.template_digest(context.app, pins, observed) == applied_digest(observed):
             return None
         return "AwaitsRow", _awaits_row(context, workloads.as_applied(context.app, observed, pins))
     app = context.app_for(pins, observed)

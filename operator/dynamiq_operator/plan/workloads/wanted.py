@@ -17,7 +17,8 @@ from math import ceil
 from dynamiq_operator.desired import inputs
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import ChildKey, is_ending
-from dynamiq_operator.desired.pins import PLAIN, Pins
+from dynamiq_operator.desired.pin_labels import PLAIN
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from dynamiq_operator.actions.reads import workloads_of
+from dynamiq_operator.actions.running import workloads_of
 from dynamiq_operator.actions.workloads import AppWorkloads, may_serve_otherwise
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-from dynamiq_operator.actions import reads
+from dynamiq_operator.actions import running
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import ROWS, RUNTIMES
 from dynamiq_operator.model.objects import Manifest
@@ -45,7 +45,7 @@ def config_to_be(session: CallerSession, app: Manifest) -> Mapping[str, Any] | N
     """
     meta = app["metadata"]
     try:
-        rows = reads.rows(session.api, meta["namespace"], meta["name"], meta["uid"])
+        rows = running.rows(session.api, meta["namespace"], meta["name"], meta["uid"])
     except errors.Forbidden:
         return None
     own = [row["spec"] for row in rows]

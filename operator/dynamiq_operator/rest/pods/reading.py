@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 from dynamiq_operator.actions.pods import RowPods, pods_of_row
-from dynamiq_operator.actions.reads import selected_label
-from dynamiq_operator.desired.pins import PLAIN
+from dynamiq_operator.actions.running import selected_label
+from dynamiq_operator.desired.pin_labels import PLAIN
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, EVENTS, PODS

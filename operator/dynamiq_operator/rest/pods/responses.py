@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from dynamiq_operator.desired.base import is_ending
-from dynamiq_operator.desired.pins import label_of
+from dynamiq_operator.desired.pin_labels import label_of
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.causes import find_cause
 from dynamiq_operator.plan.observed.pods import ObservedPod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamiq_operator.actions.reads import workloads_of
+from dynamiq_operator.actions.running import workloads_of
 from dynamiq_operator.actions.workloads import AppWorkloads
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest

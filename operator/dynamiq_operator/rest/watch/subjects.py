@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dynamiq_operator.actions.reads import read_workloads
+from dynamiq_operator.actions.running import read_workloads
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import Manifest
