@@ -75,12 +75,13 @@ class Transport:
 
         A request of the block that equals one of theirs gets its response, errors included.
         """
+        ahead = self._ahead = {}
         for read in reads:
-            threading.Thread(target=_run, args=(read, _ReadAhead(self)), daemon=True).start()
+            threading.Thread(target=_run, args=(read, _ReadAhead(self, ahead)), daemon=True).start()
         try:
             yield
         finally:
-            # A later request is for the state at its own time.
+            # A later request is for the state at its own time. Threads that are late find only the old responses.
             self._ahead = {}
 
     def connection_of_its_own(self) -> _UnixConnection:
@@ -198,10 +199,11 @@ class _Response:
 
 
 class _ReadAhead:
-    """The `kube.api.Api` of one thread that reads ahead."""
+    """The `kube.api.Api` of one thread that reads ahead. `responses`: where it leaves them."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, responses: dict[_Request, _Response]) -> None:
         self._transport = transport
+        self._responses = responses
         self._http: _UnixConnection | None = None
 
     def request(
@@ -215,7 +217,7 @@ class _ReadAhead:
         accept: str = PLAIN,
     ) -> Manifest:
         transport, sent = self._transport, json.dumps(body).encode() if body is not None else None
-        response = transport._ahead.setdefault(_request(method, path, query, sent, accept), _Response())
+        response = self._responses.setdefault(_request(method, path, query, sent, accept), _Response())
         try:
             self._http = self._http or transport.connection_of_its_own()
             response.came = transport._send_and_read(self._http, method, path, query, sent, content_type, accept)
