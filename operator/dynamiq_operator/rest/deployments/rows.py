@@ -86,9 +86,9 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
 
 
 def listed_page(context: ApiContext, api: ApiClient, app: Entry, token: str = "") -> tuple[dict[str, Manifest], str]:
-    """Lists rows of all Apps of this name, by uid, and caches the ended ones; also returns the token of the next page, empty if none follows.
+    """Returns a page of the rows of all Apps of this name, by uid, and the token of the next page, empty if none follows.
 
-    `token`: that of this page. Raises errors.ApiError.
+    It caches ended rows. `token`: that of this page. Raises errors.ApiError.
     """
     query: dict[str, str | int] = {"fieldSelector": f"spec.app={app.name}", "limit": LISTED_MOST, **({"continue": token} if token else {})}
     path = ROWS.path(app.namespace)

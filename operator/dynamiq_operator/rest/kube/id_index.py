@@ -1,8 +1,9 @@
 """Indexes objects by uid and by name: the metadata of namespaces and of our kinds, listed once and then watched. Thread-safe.
 
 It has only names and ids, and for rows the values that order and filter a history (see `entries`), read by this program's own account.
-Everything else of an object is read with the caller's token, and only callers who may list rows may filter a history. A missing id is no
-answer yet: another replica may have made the object a moment ago. Therefore `find` catches up, within a limit, before it returns None.
+Everything else of an object is read with the caller's token, but for ended rows (see `deployments.long_histories`). Only callers who may
+list rows may filter a history. A missing id is no answer yet: another replica may have made the object a moment ago. Therefore `find`
+catches up, within a limit, before it returns None.
 """
 
 from __future__ import annotations
