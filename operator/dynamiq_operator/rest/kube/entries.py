@@ -91,7 +91,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         """Its place in its group. Rows without a sequence yet are newer than all that have one, and those that never get one are older."""
         if self.sequence:
             return (self.sequence, self.uid)
-        return (0 if self.is_closed else math.inf, "", self.seconds, self.first, natural(self.name), self.uid)
+        return (0 if self.is_closed else math.inf, self.seconds, self.first, natural(self.name), self.uid)
 
     @classmethod
     def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
