@@ -14,10 +14,6 @@ from kubernetes.aio.config import ConfigException
 from kubernetes.config import ConfigException as NoConfig  # the client that is not asyncio's has one of its own
 
 from dynamiq_operator.arguments import parser
-from dynamiq_operator.controller.notifications.wiring import NotifyOptions
-from dynamiq_operator.controller.run import OperatorOptions, run
-from dynamiq_operator.controller.telemetry.log_floods import FloodFilter
-from dynamiq_operator.controller.watching.watch_loop import NotRecovering
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.kube.exposition import PortTaken
 from dynamiq_operator.model.policy import SinkFormat
@@ -160,6 +156,12 @@ def _log(level: str, formatter: logging.Formatter | None = None) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    # Imported here: the API and the gate reconcile nothing.
+    from dynamiq_operator.controller.notifications.wiring import NotifyOptions
+    from dynamiq_operator.controller.run import OperatorOptions, run
+    from dynamiq_operator.controller.telemetry.log_floods import FloodFilter
+    from dynamiq_operator.controller.watching.watch_loop import NotRecovering
+
     _log(args.log_level)
     logging.getLogger().handlers[0].addFilter(FloodFilter())
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynamiq_operator.controller.notifications.outbox import TRIED_FOR
-from dynamiq_operator.controller.run import RELIST_PERIOD
-from dynamiq_operator.controller.watching.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN
+from dynamiq_operator.controller.defaults import RECOVERS_LEAST, RECOVERS_WITHIN, RELIST_PERIOD, TRIED_FOR
 from dynamiq_operator.model.names import GATE_NAMESPACE, OPERATOR_NAMESPACE
 from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, PublicScheme

@@ -7,7 +7,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
-from dynamiq_operator.controller.watching.watch_loop import RECOVERS_LEAST
+from dynamiq_operator.controller.defaults import RECOVERS_LEAST
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.settings import MetricsPeer
 

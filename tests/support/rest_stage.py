@@ -221,7 +221,8 @@ class RestStage:
 @functools.cache
 def _app() -> FastAPI:
     """Returns the application, made once in a process: building its routes takes longer than most tests."""
-    return create_app(ApiServer(kubernetes.Configuration()), Settings())
+    server = ApiServer(kubernetes.Configuration())
+    return create_app(server, IdIndex(server.own), Settings())
 
 
 def _app_over(context: ApiContext, console: Console) -> FastAPI:

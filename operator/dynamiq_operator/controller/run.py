@@ -19,6 +19,7 @@ from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
 from dynamiq_operator.controller.cached.gateway_api import GatewayApi
+from dynamiq_operator.controller.defaults import RECOVERS_WITHIN, RELIST_PERIOD
 from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.hostnames.claims import Claims
 from dynamiq_operator.controller.leader_loop import lead
@@ -37,15 +38,13 @@ from dynamiq_operator.controller.upkeep.lost_claims import LostClaims
 from dynamiq_operator.controller.upkeep.orphan_approvals import OrphanApprovals
 from dynamiq_operator.controller.upkeep.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.watching.informers import Informers
-from dynamiq_operator.controller.watching.watch_loop import RECOVERS_WITHIN, WatchScope, handle_signals, supervise, watch
+from dynamiq_operator.controller.watching.watch_loop import WatchScope, handle_signals, supervise, watch
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.exposition import bound, serve_metrics
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.model.settings import Settings
 
-RELIST_PERIOD = 600.0
-"""Seconds between two lists of everything, which find what an interrupted watch missed."""
 OBJECTS_MADE = 50_000
 """Allocations after which the garbage collector searches for cycles. One list makes many times Python's 700, and nearly no cycle."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -22,7 +23,7 @@ from dynamiq_operator.rest.console.assets import Assets
 from dynamiq_operator.rest.console.options import ConsoleOptions
 from dynamiq_operator.rest.console.state import Console
 from dynamiq_operator.rest.context import ApiContext
-from dynamiq_operator.rest.deployments import history_routes
+from dynamiq_operator.rest.deployments import history_routes, long_histories
 from dynamiq_operator.rest.deployments import routes as deployments
 from dynamiq_operator.rest.environments import routes as environments
 from dynamiq_operator.rest.guards import rejection_routes as rejections
@@ -82,25 +83,27 @@ DESCRIPTION = (
 
 def create_app(
     server: ApiServer,
+    index: IdIndex,
     settings: Settings,
     console: ConsoleOptions | None = None,
     recorder: RecorderOptions | None = None,
     metrics_socket: socket.socket | None = None,
 ) -> FastAPI:
-    """Returns the application over one API server. Its index begins to list and watch when the lifespan starts.
+    """Returns the application over one API server, and over an index of it that the caller has started.
 
-    `metrics_socket`: where /metrics is served; it is not a path of the API.
+    The end of the lifespan stops the index. `metrics_socket`: where /metrics is served; it is not a path of the API.
     """
-    index, metrics = IdIndex(server.own), ApiMetrics()
+    metrics, ends = ApiMetrics(), threading.Event()
     context = ApiContext(server, settings, index, Sessions(server), recorder=RecorderClient(recorder))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # A worker thread holds one connection to the API server while it waits.
         anyio.to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS
-        index.start()
+        threading.Thread(target=long_histories.keep, args=(context, ends), daemon=True, name="long-histories").start()
         async with metrics_served(metrics_socket, metrics.registry):
             yield
+        ends.set()
         index.stop()
         await context.recorder.close()
 

@@ -15,11 +15,11 @@ import uvicorn
 
 from dynamiq_operator.kube.exposition import bound
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.rest.app import create_app
 from dynamiq_operator.rest.console.options import ConsoleOptions
 from dynamiq_operator.rest.http.recorder import RecorderOptions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.kube.client import ApiServer
+from dynamiq_operator.rest.kube.id_index import IdIndex
 from dynamiq_operator.serving.connections import server_config
 from dynamiq_operator.serving.tls import Certificate, Pair
 
@@ -77,7 +77,12 @@ def serve(options: ApiOptions) -> None:
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno != logging.WARNING)
     server = ApiServer.connect(options.kubeconfig, options.context)
     listening = bound(options.host, options.metrics_port) if options.metrics_port is not None else None
-    app = create_app(server, options.settings, options.console, options.recorder, listening)
+    index = IdIndex(server.own)
+    index.start()
+    # Imported here: loading all routes takes a second, in which the index lists.
+    from dynamiq_operator.rest.app import create_app
+
+    app = create_app(server, index, options.settings, options.console, options.recorder, listening)
     certificate = Certificate(options.tls) if options.tls is not None else None
     if certificate is not None:
         certificate.start()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.notifications.outbox import TRIED_FOR
+from dynamiq_operator.controller.defaults import TRIED_FOR
 from dynamiq_operator.controller.notifications.secrets import SECRET_KEPT
 from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, SinkRef
 from dynamiq_operator.controller.notifications.takeover import Mark

@@ -7,8 +7,8 @@ import re
 import pytest
 import yaml
 
+from dynamiq_operator.controller.defaults import RELIST_PERIOD
 from dynamiq_operator.controller.reconciling.workers import RESYNC_PERIOD
-from dynamiq_operator.controller.run import RELIST_PERIOD
 from dynamiq_operator.gate.callers import UNTAKEN
 from dynamiq_operator.gate.forwarding import KERNEL
 from dynamiq_operator.gate.limits import AHEAD, ANSWERED, CALL, CONNECTION, OWN, Limits

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
+import tracemalloc
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -26,6 +29,7 @@ from tests.support.waiting import IN_TIME
 
 PATH = APPS.path()
 PATIENCE = IN_TIME
+ROW_BYTES_MOST = 700
 
 
 def _app(name: str, version: int = 1, **meta: Any) -> Manifest:
@@ -155,6 +159,25 @@ def test_an_unknown_id_is_answered_after_a_slow_list(monkeypatch: pytest.MonkeyP
 def test_an_id_that_cannot_be_searched_is_not_reported_as_unknown(stage: RestStage) -> None:
     stage.script.on("GET", PATH, failure(503, "ServiceUnavailable", "away"))
     assert "away" in stage.call("GET", f"/v1/apps/{UNKNOWN}").error(503)["message"]
+
+
+def test_a_row_takes_little_memory() -> None:
+    """10,000 Apps with 20 rows each are to fit into 250 MiB, of which the program itself takes 100."""
+    index, apps = IdIndex(ApiServer(kubernetes.Configuration()).own).of(ROWS), 100
+    tracemalloc.start()
+    try:
+        for app, sequence in itertools.product(range(apps), range(1, 21)):
+            number = 1_000_000 + 20 * app + sequence
+            created = f"2026-11-24T12:{app % 60:02d}:{sequence:02d}Z"
+            meta = {"uid": str(uuid.uuid4()), "creationTimestamp": created, "ownerReferences": [{"kind": "App", "uid": f"uid-of-{app}"}]}
+            pinned = {"createdAt": created, "workflowVersion": "v1", "runtime": {"version": "1.0.0"}}
+            spec = {"app": f"chat-{app}", "sequence": sequence, "createdBy": "anna@example.com", "message": f"{sequence}", "pinned": pinned}
+            index.put({**_app(f"chat-{app}-{number:x}", number, **meta), "spec": spec, "status": {"phase": "Superseded"}})
+        bytes_taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert index.count([owned_by("demo", f"uid-of-{app}") for app in range(apps)]) == 20 * apps
+    assert bytes_taken / (20 * apps) < ROW_BYTES_MOST
 
 
 def test_a_limited_number_of_unknown_ids_is_searched_at_once(stage: RestStage) -> None:

@@ -13,10 +13,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from dynamiq_operator.controller.defaults import TRIED_FOR
 from dynamiq_operator.controller.notifications import forms
 from dynamiq_operator.controller.notifications.delivery import Delivery, Lost
 from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
-from dynamiq_operator.controller.notifications.outbox import TRIED_FOR, Outbox
+from dynamiq_operator.controller.notifications.outbox import Outbox
 from dynamiq_operator.controller.notifications.secrets import Secrets
 from dynamiq_operator.controller.notifications.sinks import SinkRef, sinks_of
 from dynamiq_operator.controller.notifications.takeover import Mark, Takeover

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
 
+from dynamiq_operator.controller.defaults import TRIED_FOR
 from dynamiq_operator.controller.notifications.delivery import Lost, NotDeliveredError
 from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
 from dynamiq_operator.controller.notifications.sinks import SinkRef
@@ -30,8 +31,6 @@ SINKS_MOST = 256
 OF_SINK_MOST = 1000
 MOST = 5000
 """Sinks, and notifications that wait for one sink, and for all. Beyond these limits notifications are lost, and counted."""
-TRIED_FOR = 300.0
-"""Seconds after its arrival in the outbox for which a notification is tried."""
 PAUSE_FIRST, PAUSE_MOST = 1.0, 30.0
 GIVES_WAY = "Waiting"
 """The reason of notifications that lose their place first: the row's status still has it."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from dynamiq_operator.controller.cached.cache import Cache
+from dynamiq_operator.controller.defaults import TRIED_FOR
 from dynamiq_operator.controller.notifications.addresses import Network
 from dynamiq_operator.controller.notifications.cluster import ClusterAddresses
 from dynamiq_operator.controller.notifications.delivery import Delivery
 from dynamiq_operator.controller.notifications.notification_metrics import NotificationMetrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
-from dynamiq_operator.controller.notifications.outbox import TRIED_FOR
 from dynamiq_operator.controller.notifications.secrets import Secrets
 from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, SinkRef
 from dynamiq_operator.controller.notifications.takeover import Takeover

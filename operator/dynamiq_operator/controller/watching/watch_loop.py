@@ -23,10 +23,6 @@ HEALTHY_AFTER = 600.0
 CHECK_PERIOD = 5.0
 CHECKS = 12
 """Checks, at least, before the process ends."""
-RECOVERS_WITHIN = 60.0
-"""Seconds after which the process ends if the API server refuses its credentials, or answers all its watches but one."""
-RECOVERS_LEAST = 10.0
-"""The minimum of that setting: a watch may be silent for as long."""
 IDLE_TIMEOUT = 0.2
 """Seconds after which kopf ends the task that it has for each object."""
 _KOPF = Path(kopf.__file__).parent

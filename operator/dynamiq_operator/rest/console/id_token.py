@@ -9,8 +9,6 @@ import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jwt
-
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Algorithms with a private key that only the provider has: never `none`, and none with a shared secret."""
 LEEWAY = 30.0
@@ -47,6 +45,9 @@ def verify(token: str, keys: Iterable[Mapping[str, Any]], issuer: str, client_id
 
 
 def _claims(token: str, keys: Iterable[Mapping[str, Any]], issuer: str, client_id: str) -> dict[str, Any]:
+    # Imported here and below: with cryptography it takes 8 MiB, and few installations sign people in.
+    import jwt
+
     algorithm, why = _header(token)["alg"], "no key of the provider verifies it"
     for key in keys:
         try:
@@ -67,6 +68,8 @@ def _claims(token: str, keys: Iterable[Mapping[str, Any]], issuer: str, client_i
 
 
 def _header(token: str) -> dict[str, Any]:
+    import jwt
+
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, RecursionError) as error:

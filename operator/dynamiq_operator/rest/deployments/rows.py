@@ -21,6 +21,7 @@ from dynamiq_operator.model.row import CLOSED
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.client import ApiClient
 from dynamiq_operator.rest.kube.entries import Accepts, Entry
 from dynamiq_operator.rest.kube.visibility import or_none
 from dynamiq_operator.rest.reads.rows import groups_of
@@ -84,6 +85,20 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     return RowPage([by_uid[entry.uid] for entry in entries if entry.uid in by_uid], total)
 
 
+def listed_page(context: ApiContext, api: ApiClient, app: Entry, token: str = "") -> tuple[dict[str, Manifest], str]:
+    """Returns a page of the rows of all Apps of this name, by uid, and the token of the next page, empty if none follows.
+
+    It caches ended rows. `token`: that of this page. Raises errors.ApiError.
+    """
+    query: dict[str, str | int] = {"fieldSelector": f"spec.app={app.name}", "limit": LISTED_MOST, **({"continue": token} if token else {})}
+    path = ROWS.path(app.namespace)
+    try:
+        answer = _LIST.decode(api.read(path, query))
+    except msgspec.DecodeError as error:
+        raise errors.Unavailable(f"GET {path}: the answer is no list of rows") from error
+    return _keep(context, cast(list[Manifest], answer["items"])), answer["metadata"].get("continue") or ""
+
+
 def listed(context: ApiContext, session: CallerSession, app: Entry) -> list[Entry]:
     """Returns the index's entries of the App's rows, newest first, for a caller who may list them. Raises as `page` does."""
     check_listable(context, session, app)
@@ -139,17 +154,12 @@ def _list(context: ApiContext, session: CallerSession, app: Entry, entries: Sequ
 
     It lists none, and says that these are not all, if few entries are uncached or the history is long.
     """
-    missing = sum(context.rows.get(entry) is None for entry in entries)
+    missing = sum(not context.rows.has(entry) for entry in entries)
     # Counts all rows, not those that a filter accepts: a list has no such filter.
     if missing <= READ_MOST or context.index.of(ROWS).count(groups_of(app)) > LISTED_MOST:
         return {}, False
-    query: dict[str, str | int] = {"fieldSelector": f"spec.app={app.name}", "limit": LISTED_MOST}
-    path = ROWS.path(app.namespace)
-    try:
-        answer = _LIST.decode(session.api.read(path, query))
-    except msgspec.DecodeError as error:
-        raise errors.Unavailable(f"GET {path}: the answer is no list of rows") from error
-    return _keep(context, cast(list[Manifest], answer["items"])), not answer["metadata"].get("continue")
+    rows, token = listed_page(context, session.api, app)
+    return rows, not token
 
 
 def _keep(context: ApiContext, rows: Iterable[Manifest | None]) -> dict[str, Manifest]:

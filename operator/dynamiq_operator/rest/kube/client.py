@@ -104,9 +104,9 @@ class ApiClient:
         """Returns the JSON of the response. Raises kube.errors.ApiError, with `causes` and `retry_after` if the API server sends them."""
         return _parsed(self._exchange(method, path, query, body, content_type, accept), f"{method} {path}")
 
-    def read(self, path: str, query: Mapping[str, str | int]) -> bytes:
+    def read(self, path: str, query: Mapping[str, str | int], accept: str = PLAIN) -> bytes:
         """Returns the raw body of a GET's response. Raises as `request` does."""
-        return self._exchange("GET", path, query, None, PLAIN, PLAIN)
+        return self._exchange("GET", path, query, None, PLAIN, accept)
 
     def _exchange(self, method: str, path: str, query: Mapping[str, str | int] | None, body: Any, content_type: str, accept: str) -> bytes:
         response = self._send(method, path, query, body, content_type, accept, READ_TIMEOUT)

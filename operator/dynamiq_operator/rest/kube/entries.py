@@ -5,31 +5,38 @@ Many thousands are kept, so they are small: equal values of rows share one strin
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import nesting
 from dynamiq_operator.kube.resources import NAMESPACES, ROWS, VERSIONS, ApiResource
 from dynamiq_operator.model import ownership
 from dynamiq_operator.model.history_columns import COLUMNS
-from dynamiq_operator.model.manifests import Manifest, Phase, parse_time
+from dynamiq_operator.model.manifests import Manifest, Phase, format_time, parse_time
 from dynamiq_operator.model.names import natural, workflow_and_version
 from dynamiq_operator.model.row import CLOSED
-from dynamiq_operator.rest.kube.groups import Member
+from dynamiq_operator.rest.kube.client import ApiClient
 from dynamiq_operator.views.history import at_path
 
 SEARCHED_MOST = 512
 """Letters of a description and of a message that are kept and searched."""
 _NONE: Mapping[str, str] = {}
 _KEPT = ("app", "sequence", "status", "version", "runtime", "created_by", "date", "description", "message")
-_COLUMNS = tuple(column for column in COLUMNS if column.key in _KEPT)
+_BY_KEY = {column.key: column for column in COLUMNS}
+_COLUMNS = tuple(_BY_KEY[key] for key in _KEPT)
 
 
-@dataclass(frozen=True, slots=True)
-class RowFacts:
+# gc=False: nothing here refers back to an entry, and the collector need not visit hundreds of thousands of them.
+class RowFacts(msgspec.Struct, frozen=True, gc=False):
     """The values of a row that order and filter its App's history. Values that are not pinned yet are empty.
 
     `began`: when the deploy began, in seconds of Unix time. `description`, `message`: their beginning, case-folded.
@@ -44,43 +51,30 @@ class RowFacts:
     description: str
     message: str
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any], created: str) -> RowFacts:
-        """Returns the facts. `values`: by the key of their column."""
 
-        def text(key: str) -> str:
-            return str(values.get(key) or "")
-
-        return cls(
-            sequence=values.get("sequence") or 0,
-            phase=sys.intern(text("status") or Phase.PENDING.value),
-            version=sys.intern(text("version")),
-            runtime=sys.intern(text("runtime")),
-            author=sys.intern(text("created_by")),
-            began=_seconds(text("date"), created),
-            description=sys.intern(searched(text("description"))),
-            message=searched(text("message")),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One object. `labels`: of a namespace; `row`: of a row.
 
     `group`: a key that it shares with others. For a row it is its App's uid, see `owned_by`, once the operator has numbered it and set its
     owner. Before, it is the namespace and name of the App. For a version it is the namespace and name of its workflow.
+    `seconds`: when it was created, in Unix time; 0 if that is unknown.
     """
 
     namespace: str
     name: str
     uid: str
     version: int
-    created: str
+    seconds: float
     group: str = ""
-    labels: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    labels: Mapping[str, str] = _NONE
     first: int = 0
     """The first resourceVersion observed. If two objects were created in one second, the one with the lower value is older."""
     row: RowFacts | None = None
+
+    @property
+    def created(self) -> str:
+        """When it was created, in RFC 3339; empty if that is unknown."""
+        return format_time(datetime.fromtimestamp(self.seconds, UTC)) if self.seconds else ""
 
     @property
     def sequence(self) -> int:
@@ -93,32 +87,47 @@ class Entry:
         return self.row is not None and self.row.phase in CLOSED
 
     @property
-    def member(self) -> Member:
+    def age(self) -> tuple[Any, ...]:
         """Its place in its group. Rows without a sequence yet are newer than all that have one, and those that never get one are older."""
         if self.sequence:
-            return Member((self.sequence,), self.uid)
-        return Member((0 if self.is_closed else math.inf, self.created, self.first, natural(self.name)), self.uid)
+            return (self.sequence, self.uid)
+        return (0 if self.is_closed else math.inf, self.seconds, self.first, natural(self.name), self.uid)
 
     @classmethod
     def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
         """Returns the entry of an object. Except for rows, its metadata is enough."""
-        meta = raw["metadata"]
+        meta = msgspec.convert(raw["metadata"], Meta)
         if resource.kind == ROWS.kind:
-            return cls.of_row(meta, {column.key: at_path(raw, column.path) for column in _COLUMNS})
-        namespace, name = meta.get("namespace", ""), meta["name"]
-        group = f"{namespace}/{workflow_and_version(name)[0]}" if resource.kind == VERSIONS.kind else ""
-        labels = (meta.get("labels") or _NONE) if resource.kind == NAMESPACES.kind else _NONE
-        version = int(meta.get("resourceVersion") or 0)
-        return cls(sys.intern(namespace), name, meta["uid"], version, _created(meta), sys.intern(group), labels, version)
+            return cls.of_row(meta, [at_path(raw, column.path) for column in _COLUMNS])
+        return cls.of_metadata(resource, meta)
 
     @classmethod
-    def of_row(cls, meta: Mapping[str, Any], values: Mapping[str, Any]) -> Entry:
-        """Returns the entry of a row. `values`: by the key of their column of a history."""
-        namespace, version, created = meta.get("namespace", ""), int(meta.get("resourceVersion") or 0), _created(meta)
-        owners = (owned_by(namespace, uid) for uid in ownership.owners({"metadata": meta}))
-        group = next(owners, f"{namespace}/{values['app']}")
-        facts = RowFacts.of(values, created)
-        return cls(sys.intern(namespace), meta["name"], meta["uid"], version, created, sys.intern(group), _NONE, version, facts)
+    def of_metadata(cls, resource: ApiResource, meta: Meta) -> Entry:
+        """Returns the entry of an object that is no row."""
+        group = f"{meta.namespace}/{workflow_and_version(meta.name)[0]}" if resource.kind == VERSIONS.kind else ""
+        labels = (meta.labels or _NONE) if resource.kind == NAMESPACES.kind else _NONE
+        version, namespace = int(meta.resource_version or 0), sys.intern(meta.namespace)
+        return cls(namespace, meta.name, meta.uid, version, _seconds(meta.creation_timestamp), sys.intern(group), labels, version)
+
+    @classmethod
+    def of_row(cls, meta: Meta, values: Sequence[Any]) -> Entry:
+        """Returns the entry of a row. `values`: those of `_KEPT`, in that order."""
+        app, sequence, phase, version, runtime, author, date, description, message = values
+        namespace, created = sys.intern(meta.namespace), _seconds(meta.creation_timestamp)
+        facts = RowFacts(
+            sequence=sequence or 0,
+            phase=_shared(phase) or Phase.PENDING.value,
+            version=_shared(version),
+            runtime=_shared(runtime),
+            author=_shared(author),
+            began=_seconds(date) or created,
+            description=sys.intern(searched(str(description or ""))),
+            message=searched(str(message or "")),
+        )
+        owners = ownership.owners({"metadata": {"ownerReferences": meta.owner_references}})
+        group = owned_by(namespace, owners[0]) if owners else f"{namespace}/{app}"
+        number = int(meta.resource_version or 0)
+        return cls(namespace, meta.name, meta.uid, number, created, sys.intern(group), _NONE, number, facts)
 
 
 Accepts = Callable[[Entry], bool]
@@ -142,40 +151,118 @@ def accepted(resource: ApiResource, metadata: str) -> str:
     return kube_api.TABLE if resource.kind == ROWS.kind else metadata
 
 
+class Meta(msgspec.Struct, rename="camel"):
+    """The part of an object's metadata that the index uses."""
+
+    name: str
+    uid: str
+    namespace: str = ""
+    resource_version: str = "0"
+    creation_timestamp: str | None = None
+    owner_references: list[dict[str, Any]] | None = None
+    labels: dict[str, str] | None = None
+
+
+class _Object(msgspec.Struct):
+    metadata: Meta
+
+
+class _Line(msgspec.Struct):
+    cells: list[Any]
+    object: _Object
+
+
+class _Column(msgspec.Struct):
+    name: str
+
+
+class _ListMeta(msgspec.Struct, rename={"version": "resourceVersion", "token": "continue"}):
+    version: str = ""
+    token: str = ""
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    """A page of a list: of metadata, or of a table."""
+
+    metadata: _ListMeta
+    items: list[_Object] | None = None
+    rows: list[_Line] | None = None
+    column_definitions: list[_Column] | None = None
+
+
+# Typed: managedFields are most of what the API server sends, and nothing is made of them.
+_PAGE = msgspec.json.Decoder(_Page)
+
+
 class Reader:
-    """A parser of what the API server sends for one resource as `accepted`: the objects of a list, or the one of an event."""
+    """A parser of what the API server sends for one resource as `accepted`: the pages of a list, or the object of an event."""
 
     def __init__(self, resource: ApiResource) -> None:
         self._resource = resource
-        self._columns: tuple[str, ...] = ()
+        self._places: tuple[int, ...] = ()
+        """Places of the columns of `_COLUMNS` in a line of the table; -1 for a column that the table lacks."""
 
-    def read(self, page: Manifest) -> Iterator[Entry]:
-        """Yields the entries of a page of a list, or of an event's object.
+    def pages(self, api: ApiClient) -> Iterator[tuple[str, list[Entry]]]:
+        """Yields the resourceVersion and the entries of each page of a list of all objects. Raises errors.ApiError."""
+        with ThreadPoolExecutor(1, "pages") as pool:
+            page: _Page | None = self._page(api, "")
+            while page is not None:
+                token, context = page.metadata.token, contextvars.copy_context()  # the context has the deadline of a request
+                # The API server makes the next page while this process makes the entries of this one.
+                following = pool.submit(context.run, self._page, api, token) if token else None
+                self._columns(page.column_definitions)
+                others = (Entry.of_metadata(self._resource, each.metadata) for each in page.items or ())
+                yield page.metadata.version, [*self._lines(page.rows), *others]
+                page = following.result() if following is not None else None
 
-        In a watch of tables, only the first event has the names of the columns. If nothing changes, that is a bookmark.
-        """
-        self.columns(page)
+    def _page(self, api: ApiClient, token: str) -> _Page:
+        path = self._resource.path()
+        query: dict[str, str | int] = {"limit": kube_api.PAGE, **({"continue": token} if token else {})}
+        raw = api.read(path, query, accepted(self._resource, kube_api.METADATA))
+        try:
+            return _PAGE.decode(raw)
+        except (msgspec.DecodeError, RecursionError):
+            return msgspec.convert(nesting.parse(raw, f"GET {path}"), _Page)
+
+    def event(self, raw: Manifest) -> Entry:
+        """Returns the entry of the object of an event."""
         if self._resource.kind != ROWS.kind:
-            yield from (Entry.of(self._resource, each) for each in (page["items"] or () if "items" in page else (page,)))
-            return
-        for row in page["rows"] or ():
-            cells = dict(zip(self._columns, row["cells"], strict=True))
-            yield Entry.of_row(row["object"]["metadata"], {column.key: cells.get(column.title) for column in _COLUMNS})
+            return Entry.of(self._resource, raw)
+        self.columns(raw)
+        (entry,) = self._lines(msgspec.convert(raw["rows"], list[_Line]))
+        return entry
 
     def columns(self, table: Manifest) -> None:
-        """Stores the names of the columns, if the table has them."""
-        self._columns = tuple(column["name"].upper() for column in table.get("columnDefinitions") or ()) or self._columns
+        """Stores the names of the columns, if the table has them.
+
+        In a watch of tables, only the first event has them. If nothing changes, that is a bookmark.
+        """
+        self._columns(msgspec.convert(table.get("columnDefinitions"), list[_Column] | None))
+
+    def _columns(self, columns: Sequence[_Column] | None) -> None:
+        if columns:
+            titles = [column.name.upper() for column in columns]
+            self._places = tuple(titles.index(column.title) if column.title in titles else -1 for column in _COLUMNS)
+
+    def _lines(self, lines: Sequence[_Line] | None) -> Iterator[Entry]:
+        for line in lines or ():
+            cells = [*line.cells, None]
+            yield Entry.of_row(line.object.metadata, [cells[place] for place in self._places])
 
 
-def _created(meta: Mapping[str, Any]) -> str:
-    return meta.get("creationTimestamp") or ""
+def _shared(value: Any) -> str:
+    """Returns a value as text, equal texts as one string."""
+    return sys.intern(str(value or ""))
 
 
-def _seconds(*times: str) -> float:
-    """Returns the first of these texts that is a time, in seconds of Unix time; 0 if none is."""
-    for text in times:
-        try:
-            return parse_time(text).timestamp()
-        except ValueError:
-            continue
-    return 0.0
+# Cached: a row that nothing blocked has one time twice, and then keeps one number for both.
+@functools.lru_cache(1000)
+def _seconds(text: str | None) -> float:
+    """Returns a time in seconds of Unix time; 0 if the text is none."""
+    if not text:
+        return 0
+    try:
+        seconds = parse_time(text).timestamp()
+    except ValueError:
+        return 0
+    return int(seconds) if seconds.is_integer() else seconds

@@ -4,52 +4,56 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from operator import attrgetter
 
+from dynamiq_operator.rest.kube.entries import Entry
 
-class Member(NamedTuple):
-    """An object's place in its group. `age` sorts as `views.history` sorts rows."""
-
-    age: tuple[Any, ...]
-    uid: str
+_AGE = attrgetter("age")
 
 
 class Groups:
-    """The members of each group, sorted. Not thread-safe."""
+    """The members of each group, sorted by `Entry.age`, as `views.history` sorts rows. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._members: dict[str, list[Member]] = {}
+        self._members: dict[str, list[Entry]] = {}
 
-    def add(self, group: str, member: Member) -> None:
-        insort(self._members.setdefault(group, []), member)
+    def add(self, entry: Entry) -> None:
+        """Adds an entry that is not a member yet."""
+        members = self._members.setdefault(entry.group, [])
+        # Most come in their order.
+        if not members or members[-1].age < entry.age:
+            members.append(entry)
+        else:
+            insort(members, entry, key=_AGE)
 
-    def discard(self, group: str, member: Member) -> None:
-        members = self._members.get(group, [])
-        at = bisect_left(members, member)
-        if at < len(members) and members[at] == member:
+    def discard(self, entry: Entry) -> None:
+        members = self._members.get(entry.group, [])
+        at = bisect_left(members, entry.age, key=_AGE)
+        if at < len(members) and members[at].uid == entry.uid:
             del members[at]
             if not members:
-                del self._members[group]
+                del self._members[entry.group]
 
-    def uids(self, group: str) -> list[str]:
+    def members(self, group: str) -> list[Entry]:
         """Returns the members of one group, oldest first."""
-        return [member.uid for member in self._members.get(group, ())]
+        return list(self._members.get(group, ()))
 
-    def newest(self, group: str) -> str | None:
-        return members[-1].uid if (members := self._members.get(group)) else None
+    def newest(self, group: str) -> Entry | None:
+        return members[-1] if (members := self._members.get(group)) else None
 
     def count(self, groups: Iterable[str]) -> int:
         return sum(len(self._members.get(group, ())) for group in groups)
 
-    def part(self, groups: Iterable[str], begin: int, size: int, *, newest_first: bool) -> list[str]:
+    def part(self, groups: Iterable[str], begin: int, size: int, *, newest_first: bool) -> Sequence[Entry]:
         """Returns some of the members of several groups in one order."""
-        lists = [members for group in groups if (members := self._members.get(group))]
-        # A sort of lists that are sorted themselves merges them, in a pass.
-        merged = lists[0] if len(lists) == 1 else sorted(member for members in lists for member in members)
-        return [member.uid for member in _slice(merged, begin, size, newest_first)]
+        longest, *others = sorted((members for group in groups if (members := self._members.get(group))), key=len, reverse=True) or ([],)
+        merged = list(longest) if others else longest
+        for entry in (entry for members in others for entry in members):
+            insort(merged, entry, key=_AGE)
+        return _slice(merged, begin, size, newest_first)
 
 
-def _slice(members: Sequence[Member], begin: int, size: int, newest_first: bool) -> Sequence[Member]:
+def _slice(members: Sequence[Entry], begin: int, size: int, newest_first: bool) -> Sequence[Entry]:
     if not newest_first:
         return members[begin : begin + size]
     end = len(members) - begin

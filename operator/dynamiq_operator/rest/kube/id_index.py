@@ -1,8 +1,9 @@
 """Indexes objects by uid and by name: the metadata of namespaces and of our kinds, listed once and then watched. Thread-safe.
 
 It has only names and ids, and for rows the values that order and filter a history (see `entries`), read by this program's own account.
-Everything else of an object is read with the caller's token, and only callers who may list rows may filter a history. A missing id is no
-answer yet: another replica may have made the object a moment ago. Therefore `find` catches up, within a limit, before it returns None.
+Everything else of an object is read with the caller's token, but for ended rows (see `deployments.long_histories`). Only callers who may
+list rows may filter a history. A missing id is no answer yet: another replica may have made the object a moment ago. Therefore `find`
+catches up, within a limit, before it returns None.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
+
+import msgspec
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
@@ -57,7 +59,8 @@ class KindIndex:
         self.resource, self._api = resource, api
         self._changed = threading.Condition()
         self._by_id: dict[str, Entry] = {}
-        self._by_name: dict[tuple[str, str], Entry] = {}
+        self._by_name: dict[str, dict[str, Entry]] = {}
+        """Names by namespace. A key of both would be a tuple for each object, which takes as much memory as its entry."""
         self._groups = Groups()
         self._counts: Counter[str] = Counter()
         self._deleted: dict[str, None] = {}
@@ -85,7 +88,7 @@ class KindIndex:
         return self._by_id.get(uid)
 
     def named(self, namespace: str, name: str) -> Entry | None:
-        return self._by_name.get((namespace, name))
+        return self._by_name.get(namespace, {}).get(name)
 
     def all(self) -> list[Entry]:
         with self._changed:
@@ -93,13 +96,12 @@ class KindIndex:
 
     def group(self, group: str) -> list[Entry]:
         with self._changed:
-            return [self._by_id[uid] for uid in self._groups.uids(group)]
+            return self._groups.members(group)
 
     def newest(self, group: str) -> Entry | None:
         """Returns the newest object of a group; None if the group is empty."""
         with self._changed:
-            uid = self._groups.newest(group)
-            return self._by_id[uid] if uid else None
+            return self._groups.newest(group)
 
     def part(
         self, groups: Sequence[str], begin: int, size: int, *, newest_first: bool, accepts: Accepts | None = None
@@ -109,8 +111,7 @@ class KindIndex:
             matches = [entry for entry in self.members(groups, newest_first=newest_first) if accepts(entry)]
             return matches[begin : begin + size], len(matches)
         with self._changed:
-            uids = self._groups.part(groups, begin, size, newest_first=newest_first)
-            return [self._by_id[uid] for uid in uids], self._groups.count(groups)
+            return list(self._groups.part(groups, begin, size, newest_first=newest_first)), self._groups.count(groups)
 
     def count(self, groups: Sequence[str]) -> int:
         """Returns how many members several groups have."""
@@ -120,8 +121,7 @@ class KindIndex:
     def members(self, groups: Sequence[str], *, newest_first: bool) -> list[Entry]:
         """Returns all members of several groups in one order. The caller uses them with nothing locked."""
         with self._changed:
-            uids = self._groups.part(groups, 0, self._groups.count(groups), newest_first=newest_first)
-            return [self._by_id[uid] for uid in uids]
+            return list(self._groups.part(groups, 0, self._groups.count(groups), newest_first=newest_first))
 
     def catch_up(self, namespace: str, count: int) -> None:
         """Waits until the index has as many objects of a namespace as there were at the call; relists if it does not get them.
@@ -200,10 +200,9 @@ class KindIndex:
         """Lists everything; returns the resourceVersion to watch from. Raises errors.ApiError."""
         entries: list[Entry] = []
         version = ""
-        reader = Reader(self.resource)
-        for page in kube_api.pages(self._api, self.resource, accept=accepted(self.resource, kube_api.METADATA)):
-            version = version or page["metadata"]["resourceVersion"]
-            entries += reader.read(page)
+        for page_version, page in Reader(self.resource).pages(self._api):
+            version = version or page_version
+            entries += page
         with self._changed:
             self._replace(entries, int(version))
             self._complete_to = max(self._complete_to, int(version))
@@ -264,7 +263,7 @@ class KindIndex:
                 if kind == "BOOKMARK":
                     reader.columns(raw)
                 else:
-                    (entry,) = reader.read(raw)
+                    entry = reader.event(raw)
                     if kind == "DELETED":
                         self.remove(entry.uid)
                     else:
@@ -279,10 +278,12 @@ class KindIndex:
         self._rejected_since = None
 
     def _replace(self, entries: Iterable[Entry], version: int) -> None:
-        listed = {entry.uid: entry for entry in entries}
+        # In the order of a history, so that each is put at the end of its group.
+        ordered = sorted(entries, key=_sequence)
+        listed = {entry.uid for entry in ordered} if self._by_id else ()
         for entry in [entry for entry in self._by_id.values() if entry.uid not in listed and entry.version <= version]:
             self._remove(entry.uid)
-        for entry in listed.values():
+        for entry in ordered:
             self._put(entry)
 
     def _put(self, entry: Entry) -> None:
@@ -290,16 +291,17 @@ class KindIndex:
         if entry.uid in self._deleted or (known is not None and known.version >= entry.version):
             return
         if known is not None:
-            entry = replace(entry, first=known.first)
-            self._groups.discard(known.group, known.member)
+            entry = msgspec.structs.replace(entry, first=known.first)
+            if known.group:
+                self._groups.discard(known)
         else:
             self._counts[entry.namespace] += 1
         self._by_id[entry.uid] = entry
-        key = (entry.namespace, entry.name)
-        if (current := self._by_name.get(key)) is None or current.version <= entry.version:
-            self._by_name[key] = entry
+        named = self._by_name.setdefault(entry.namespace, {})
+        if (current := named.get(entry.name)) is None or current.version <= entry.version:
+            named[entry.name] = entry
         if entry.group:
-            self._groups.add(entry.group, entry.member)
+            self._groups.add(entry)
         for listener in self._listeners:
             listener(entry, False)
 
@@ -312,11 +314,19 @@ class KindIndex:
         self._counts[entry.namespace] -= 1
         if not self._counts[entry.namespace]:
             del self._counts[entry.namespace]
-        if self._by_name.get((entry.namespace, entry.name)) is entry:
-            del self._by_name[(entry.namespace, entry.name)]
-        self._groups.discard(entry.group, entry.member)
+        named = self._by_name[entry.namespace]
+        if named.get(entry.name) is entry:
+            del named[entry.name]
+            if not named:
+                del self._by_name[entry.namespace]
+        if entry.group:
+            self._groups.discard(entry)
         for listener in self._listeners:
             listener(entry, True)
+
+
+def _sequence(entry: Entry) -> int:
+    return entry.sequence
 
 
 class IdIndex:
