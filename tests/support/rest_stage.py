@@ -330,11 +330,14 @@ def _one(stored: Manifest) -> Answer:
 
 
 def _many(objects: list[Manifest]) -> Answer:
+    """Answers a list; of field selectors it knows `metadata.name=`."""
+
     def answer(sent: Sent) -> Manifest:
-        accept = sent.headers["Accept"]
+        accept, name = sent.headers["Accept"], sent.query.get("fieldSelector", "").partition("metadata.name=")[2]
+        selected = [each for each in objects if name in ("", each["metadata"]["name"])]
         if accept == TABLE:
-            return table(objects)
-        items = [{"metadata": each["metadata"]} for each in objects] if accept == METADATA else objects
+            return table(selected)
+        items = [{"metadata": each["metadata"]} for each in selected] if accept == METADATA else selected
         return {"metadata": {"resourceVersion": "9"}, "items": items}
 
     return answer

@@ -60,9 +60,9 @@ def pages(
     return pages_at(api, resource.path(namespace), label=label, field=field, accept=accept)
 
 
-def pages_at(api: Api, path: str, *, label: str = "", field: str = "", accept: str = PLAIN) -> Iterator[Manifest]:
-    """Yields the pages of the collection at this path."""
-    query: dict[str, str | int] = {"limit": PAGE, **selectors(label, field)}
+def pages_at(api: Api, path: str, *, label: str = "", field: str = "", accept: str = PLAIN, size: int = PAGE) -> Iterator[Manifest]:
+    """Yields the pages of the collection at this path, each of at most `size` items."""
+    query: dict[str, str | int] = {"limit": size, **selectors(label, field)}
     while True:
         page = api.request("GET", path, query=query, accept=accept)
         yield page

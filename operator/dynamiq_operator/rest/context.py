@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.api import METADATA_ONE
+from dynamiq_operator.kube.api import METADATA, METADATA_ONE
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
@@ -39,7 +39,7 @@ KIND_NAMES = {
     RUNTIMES: "runtime",
 }
 AT_ONCE = 64
-PINS_MOST, FLOW_HASHES_MOST = 2_000, 20_000
+PINS_MOST, FLOW_HASHES_MOST, DESCRIPTIONS_MOST = 2_000, 20_000, 2_000
 VERIFIED_AT_ONCE, WAITING_TO_VERIFY = 2, 4
 """Histories that are verified at a time, and requests of one caller that may wait for that."""
 WIDTH = 5
@@ -63,6 +63,8 @@ class ApiContext:
     """Pins of rows, by the hash of the token that read them, and the row's uid."""
     flow_hashes: Recent[str, str] = field(default_factory=lambda: Recent(FLOW_HASHES_MOST))
     """Hashes of releases' flows, by the uid of the release, which never changes. Who may list releases could read them."""
+    descriptions: Recent[tuple[str, int], str] = field(default_factory=lambda: Recent(DESCRIPTIONS_MOST))
+    """Descriptions of workflows, by uid and resourceVersion, for callers who may list workflows."""
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
     recorder: RecorderClient = field(default_factory=RecorderClient)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
@@ -155,9 +157,22 @@ class ApiContext:
             future.result()
         return [results[number] for number in range(len(items))]
 
-    def in_each_namespace(self, resource: ApiResource, read: Callable[[str], list[Manifest]]) -> dict[str, list[Manifest]]:
+    def count(self, session: CallerSession, resource: ApiResource, namespace: str) -> int:
+        """Returns how many objects a namespace has, or all; 0 if the API server counts none. Waits until the index has as many.
+
+        It lists one object with the caller's token. Raises errors.ApiError; Denied if the caller may not list them.
+        """
+        answer = session.api.request("GET", resource.path(namespace), query={"limit": 1}, accept=METADATA)
+        more = answer["metadata"].get("remainingItemCount")
+        if more is None and answer["metadata"].get("continue"):
+            return 0
+        count = len(answer["items"] or ()) + (more or 0)
+        self.index.of(resource).catch_up(namespace, count)
+        return count
+
+    def in_each_namespace(self, resource: ApiResource, read: Callable[[str], _T]) -> dict[str, _T]:
         """Returns the results of a read in each namespace that has such objects, without those that the caller may not list."""
-        namespaces = sorted({entry.namespace for entry in self.index.of(resource).all()})
+        namespaces = self.index.of(resource).namespaces()
         results = self.map_parallel(lambda namespace: or_none(lambda: read(namespace)), namespaces)
         return {namespace: items for namespace, items in zip(namespaces, results, strict=True) if items is not None}
 

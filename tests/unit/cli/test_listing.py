@@ -53,6 +53,7 @@ def test_wide_output_adds_the_live_row_and_a_limit_cuts_the_list(apps: ScriptedP
     assert first.endswith(" #1 chat-a 1.0.0")
     assert second.startswith("new NotDeployed")
     assert [app["name"] for app in json.loads(apps("list", "--limit", "1", "-o", "json").out)] == ["chat"]
+    assert apps.script.sent[-1].query["limit"] == "1", "the API server sends no more than is shown"
 
 
 def test_an_app_that_sleeps_has_the_status_asleep(plugin: ScriptedPlugin) -> None:

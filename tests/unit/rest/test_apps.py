@@ -92,6 +92,7 @@ def test_an_app_has_the_row_under_way_beside_the_live_one(stage: RestStage) -> N
 def test_an_app_is_returned_as_far_as_its_rows_may_be_read(stage: RestStage) -> None:
     for path in (ROWS.path("demo"), ROWS.path(), ROWS.path("demo", "chat-b")):
         stage.script.on("GET", path, failure(403, "Forbidden"))
+    stage.allow(lambda _verb, plural, _namespace: plural != ROWS.plural)
     for answer in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
         assert (answer["status"]["word"], answer["under_way"]) == ("Live", None)
         live = {"deployment_id": None, "name": "chat-b", "sequence": 2, "version": "v2", "created_at": None}
@@ -218,7 +219,7 @@ def test_a_caller_who_may_not_list_all_gets_the_apps_of_readable_namespaces(stag
         stage.script.on("GET", resource.path(), failure(403, "Forbidden"))
         stage.script.on("GET", resource.path("prod"), failure(403, "Forbidden"))
     assert [app["name"] for app in stage.get("/v1/apps")] == ["chat"]
-    stage.script.on("GET", ROWS.path("demo"), failure(403, "Forbidden"))
+    stage.allow(lambda _verb, plural, _namespace: plural != ROWS.plural)
     (chat,) = stage.get("/v1/apps")
     assert (chat["workflow_version"], chat["latest_deployment_id"]) == (None, None)
 

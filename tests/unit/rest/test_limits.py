@@ -18,7 +18,7 @@ from dynamiq_operator.rest.kube import client
 from dynamiq_operator.serving import request_log
 from dynamiq_operator.serving.tokens import AT_ONCE, TOKEN_MAX
 from tests.support.rest_stage import ANNA, TOKEN, RestStage
-from tests.support.scripted import Reply, Sent, failure
+from tests.support.scripted import Reply, Sent, failure, listed
 from tests.support.waiting import IN_TIME, eventually
 
 PATIENCE = IN_TIME
@@ -53,7 +53,7 @@ def test_a_caller_whose_requests_hang_gets_429_and_others_are_served(stage: Rest
         if sent.headers["Authorization"] == f"Bearer {TOKEN}":
             requested.release()
             assert may_answer.wait(PATIENCE)
-        return {"metadata": {}, "items": []}
+        return listed(stage.object(APPS, "chat"))
 
     stage.script.on("GET", APPS.path(), hang)
     stage.script.on("POST", sessions.REVIEWS, lambda sent: _user(ANNA if TOKEN in sent.headers["Authorization"] else "ben"))

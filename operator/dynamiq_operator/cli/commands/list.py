@@ -11,7 +11,7 @@ from urllib.parse import quote
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, safe
-from dynamiq_operator.kube.api import pages_at
+from dynamiq_operator.kube.api import PAGE, pages_at
 from dynamiq_operator.model.manifests import API_VERSION, GuardReason, Manifest, parse_time
 from dynamiq_operator.views.sleep import ASLEEP, is_asleep
 
@@ -36,8 +36,9 @@ def run(context: CommandContext) -> int:
     how, everywhere = context.options.output, context.options.all_namespaces
     where = "" if everywhere else f"/namespaces/{quote(context.namespace, safe='')}"
     path = f"/apis/{API_VERSION}{where}/apps"
-    apps = (_app(raw) for page in pages_at(context.api, path) for raw in page["items"])
-    shown = list(islice(apps, context.options.limit))
+    most = context.options.limit
+    apps = (_app(raw) for page in pages_at(context.api, path, size=min(most or PAGE, PAGE)) for raw in page["items"])
+    shown = list(islice(apps, most))
     if context.print_data(shown, (output.named("App", app["name"]) for app in shown)):
         return 0
     if not shown:

@@ -11,12 +11,10 @@ from starlette.responses import Response
 from dynamiq_operator.actions.create_app import perform_app, plan_app
 from dynamiq_operator.actions.delete_app import perform_deletion, plan_deletion
 from dynamiq_operator.actions.refusals import LeftBehind
-from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, WORKFLOWS
-from dynamiq_operator.rest.apps import responses
+from dynamiq_operator.rest.apps import listing, responses
 from dynamiq_operator.rest.apps.details import read_details
-from dynamiq_operator.rest.apps.listing import read_context
 from dynamiq_operator.rest.apps.parse import app_request
 from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ContextOf, SessionOf
@@ -24,7 +22,7 @@ from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
 from dynamiq_operator.rest.http.errors import HttpProblem, invalid_field, unknown_id
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
-from dynamiq_operator.rest.http.pagination import PagingOf, newest
+from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.visibility import may_read
@@ -46,27 +44,28 @@ def every_app(
     include_archived: Annotated[bool, Query(description="Has no effect: no App is archived.")] = False,  # noqa: ARG001 - clients send it
 ) -> Json:
     """Returns the Apps that the caller may list."""
-    field, namespaces = "", [""]
+    namespace, workflow = "", None
     if project_id is not None:
-        namespaces = [context.find(NAMESPACES, project_id, "project_id").name]
+        namespace = context.find(NAMESPACES, project_id, "project_id").name
     if workflow_id is not None:
         if project_id is not None:
-            _check_readable(session, namespaces[0], "project", project_id)
+            _check_readable(session, namespace, "project", project_id)
         workflow = context.find(WORKFLOWS, workflow_id, "workflow_id")
-        if namespaces not in ([""], [workflow.namespace]):
+        if namespace not in ("", workflow.namespace):
             _check_readable(session, workflow.namespace, "workflow", workflow_id)
             raise invalid_field("workflow_id", "this workflow belongs to another project than project_id")
-        field, namespaces = f"spec.workflow={workflow.name}", [workflow.namespace]
     try:
-        apps = kube_api.items(session.api, APPS, namespaces[0], field=field)
+        if workflow is not None:
+            page = listing.page_of_workflow(session, workflow, paging)
+        else:
+            page = listing.page(context, session, namespace, paging)
     except errors.Forbidden:
         if workflow_id is not None:
             raise unknown_id("workflow", workflow_id, "workflow_id") from None
         if project_id is not None:
             raise unknown_id("project", project_id, "project_id") from None
-        by_namespace = context.in_each_namespace(APPS, lambda namespace: kube_api.items(session.api, APPS, namespace))
-        apps, namespaces = [app for apps in by_namespace.values() for app in apps], list(by_namespace)
-    return paging.of(newest(apps), read_context(context, session, namespaces).response)
+        page = listing.page_of_listable(context, session, paging)
+    return paging.answer(page.apps, page.total, listing.read_context(context, session, page).response)
 
 
 @router.post("", status_code=201, responses=documented(One[responses.AppResponse], *OF_A_WRITE, status=201, says="The App."))

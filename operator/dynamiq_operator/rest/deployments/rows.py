@@ -110,10 +110,7 @@ def check_listable(context: ApiContext, session: CallerSession, app: Entry) -> N
 
     It lists one row with the caller's token. Raises errors.ApiError; Denied if the caller may not list rows.
     """
-    answer = session.api.request("GET", ROWS.path(app.namespace), query={"limit": 1}, accept=kube_api.METADATA)
-    more = answer["metadata"].get("remainingItemCount")
-    if more is not None or not answer["metadata"].get("continue"):
-        context.index.of(ROWS).catch_up(app.namespace, len(answer["items"] or ()) + (more or 0))
+    context.count(session, ROWS, app.namespace)
 
 
 def before(context: ApiContext, app: Entry, entry: Entry) -> Entry | None:

@@ -18,7 +18,7 @@ import msgspec
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import nesting
-from dynamiq_operator.kube.resources import NAMESPACES, ROWS, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, VERSIONS, ApiResource
 from dynamiq_operator.model import ownership
 from dynamiq_operator.model.history_columns import COLUMNS
 from dynamiq_operator.model.manifests import Manifest, Phase, format_time, parse_time
@@ -52,11 +52,19 @@ class RowFacts(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
+class _Backwards(str):
+    """A text that sorts backwards: lists that are newest first have objects of one second and one name in the order of their namespaces."""
+
+    __slots__ = ()
+    __lt__ = str.__gt__
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One object. `labels`: of a namespace; `row`: of a row.
 
     `group`: a key that it shares with others. For a row it is its App's uid, see `owned_by`, once the operator has numbered it and set its
-    owner. Before, it is the namespace and name of the App. For a version it is the namespace and name of its workflow.
+    owner. Before, it is the namespace and name of the App. For a version it is the namespace and name of its workflow, for an App its
+    namespace.
     `seconds`: when it was created, in Unix time; 0 if that is unknown.
     """
 
@@ -89,6 +97,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     @property
     def age(self) -> tuple[Any, ...]:
         """Its place in its group. Rows without a sequence yet are newer than all that have one, and those that never get one are older."""
+        if self.row is None:
+            return (self.seconds, self.name, _Backwards(self.namespace), self.uid)
         if self.sequence:
             return (self.sequence, self.uid)
         return (0 if self.is_closed else math.inf, self.seconds, self.first, natural(self.name), self.uid)
@@ -104,7 +114,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def of_metadata(cls, resource: ApiResource, meta: Meta) -> Entry:
         """Returns the entry of an object that is no row."""
-        group = f"{meta.namespace}/{workflow_and_version(meta.name)[0]}" if resource.kind == VERSIONS.kind else ""
+        group = meta.namespace if resource.kind == APPS.kind else ""
+        if resource.kind == VERSIONS.kind:
+            group = f"{meta.namespace}/{workflow_and_version(meta.name)[0]}"
         labels = (meta.labels or _NONE) if resource.kind == NAMESPACES.kind else _NONE
         version, namespace = int(meta.resource_version or 0), sys.intern(meta.namespace)
         return cls(namespace, meta.name, meta.uid, version, _seconds(meta.creation_timestamp), sys.intern(group), labels, version)

@@ -16,6 +16,8 @@ class Groups:
 
     def __init__(self) -> None:
         self._members: dict[str, list[Entry]] = {}
+        self._open: dict[str, dict[str, Entry]] = {}
+        """The rows that have not ended for good, by uid: few of a long history."""
 
     def add(self, entry: Entry) -> None:
         """Adds an entry that is not a member yet."""
@@ -25,6 +27,8 @@ class Groups:
             members.append(entry)
         else:
             insort(members, entry, key=_AGE)
+        if entry.row is not None and not entry.is_closed:
+            self._open.setdefault(entry.group, {})[entry.uid] = entry
 
     def discard(self, entry: Entry) -> None:
         members = self._members.get(entry.group, [])
@@ -33,6 +37,14 @@ class Groups:
             del members[at]
             if not members:
                 del self._members[entry.group]
+        if rows := self._open.get(entry.group):
+            rows.pop(entry.uid, None)
+            if not rows:
+                del self._open[entry.group]
+
+    def open(self, groups: Iterable[str]) -> list[Entry]:
+        """Returns the rows of several groups that have not ended for good."""
+        return [entry for group in groups for entry in self._open.get(group, {}).values()]
 
     def members(self, group: str) -> list[Entry]:
         """Returns the members of one group, oldest first."""
@@ -46,11 +58,20 @@ class Groups:
 
     def part(self, groups: Iterable[str], begin: int, size: int, *, newest_first: bool) -> Sequence[Entry]:
         """Returns some of the members of several groups in one order."""
-        longest, *others = sorted((members for group in groups if (members := self._members.get(group))), key=len, reverse=True) or ([],)
+        lists = [members for group in groups if (members := self._members.get(group))]
+        if len(lists) > 2:
+            return _slice(_merged(lists, begin + size, newest_first), begin, size, newest_first)
+        longest, *others = sorted(lists, key=len, reverse=True) or ([],)
         merged = list(longest) if others else longest
         for entry in (entry for members in others for entry in members):
             insort(merged, entry, key=_AGE)
         return _slice(merged, begin, size, newest_first)
+
+
+def _merged(lists: Sequence[list[Entry]], count: int, newest_first: bool) -> list[Entry]:
+    """Merges sorted lists, without members that are not among the first `count` of the order."""
+    ends = [members[-count:] if newest_first else members[:count] for members in lists]
+    return sorted((entry for members in ends for entry in members), key=_AGE)
 
 
 def _slice(members: Sequence[Entry], begin: int, size: int, newest_first: bool) -> Sequence[Entry]:

@@ -94,6 +94,10 @@ class KindIndex:
         with self._changed:
             return list(self._by_id.values())
 
+    def namespaces(self) -> list[str]:
+        """Returns the namespaces that have such objects, sorted."""
+        return sorted(self._counts)
+
     def group(self, group: str) -> list[Entry]:
         with self._changed:
             return self._groups.members(group)
@@ -113,6 +117,11 @@ class KindIndex:
         with self._changed:
             return list(self._groups.part(groups, begin, size, newest_first=newest_first)), self._groups.count(groups)
 
+    def open(self, groups: Sequence[str]) -> list[Entry]:
+        """Returns the members of several groups that have not ended for good. It takes the same time in any history."""
+        with self._changed:
+            return self._groups.open(groups)
+
     def count(self, groups: Sequence[str]) -> int:
         """Returns how many members several groups have."""
         with self._changed:
@@ -126,16 +135,15 @@ class KindIndex:
     def catch_up(self, namespace: str, count: int) -> None:
         """Waits until the index has as many objects of a namespace as there were at the call; relists if it does not get them.
 
-        Raises errors.ApiError.
+        `namespace`: empty for all. Raises errors.ApiError.
         """
+
+        def known() -> int:
+            return self._counts[namespace] if namespace else len(self._by_id)
+
         with self._changed:
-            is_behind = self._counts[namespace] < count
-
-            def is_caught_up() -> bool:
-                known = self._counts[namespace]
-                return known >= count if is_behind else known <= count
-
-            if self._changed.wait_for(is_caught_up, REPORTED_WITHIN):
+            sign = 1 if known() < count else -1
+            if self._changed.wait_for(lambda: sign * (known() - count) >= 0, REPORTED_WITHIN):
                 return
         self.relist()
 
@@ -292,8 +300,7 @@ class KindIndex:
             return
         if known is not None:
             entry = msgspec.structs.replace(entry, first=known.first)
-            if known.group:
-                self._groups.discard(known)
+            self._groups.discard(known)
         else:
             self._counts[entry.namespace] += 1
         self._by_id[entry.uid] = entry
@@ -319,8 +326,7 @@ class KindIndex:
             del named[entry.name]
             if not named:
                 del self._by_name[entry.namespace]
-        if entry.group:
-            self._groups.discard(entry)
+        self._groups.discard(entry)
         for listener in self._listeners:
             listener(entry, True)
 

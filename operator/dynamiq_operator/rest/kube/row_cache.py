@@ -1,4 +1,4 @@
-"""Caches rows that have ended, by uid and resourceVersion: they never change, and a history consists mostly of them.
+"""Caches rows by uid and resourceVersion: those that have ended never change, and a history consists mostly of them.
 
 It checks no rights: a caller must have just listed rows of the namespace with their own token.
 """
@@ -42,10 +42,14 @@ class RowCache:
             return entry.is_closed and self._rows.get(entry.uid, (None, b""))[0] == entry.version
 
     def get(self, entry: Entry) -> Manifest | None:
-        """Returns the row as the index knows it; None if it is not cached, or has changed."""
+        """Returns a row that has ended; None if it is not cached, or has changed."""
+        return self.known(entry) if entry.is_closed else None
+
+    def known(self, entry: Entry) -> Manifest | None:
+        """Returns the row as the index knows it, open or ended; None if it is not cached, or has changed."""
         with self._lock:
             version, packed = self._rows.get(entry.uid, (None, b""))
-            if version != entry.version or not entry.is_closed:
+            if version != entry.version:
                 return None
             self._rows.move_to_end(entry.uid)
         row: Manifest = msgspec.json.decode(zlib.decompress(packed))

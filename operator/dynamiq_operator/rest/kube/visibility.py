@@ -9,7 +9,6 @@ from dynamiq_operator.actions.rights import may
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS, NAMESPACES
-from dynamiq_operator.model.objects import Manifest
 
 _T = TypeVar("_T")
 
@@ -17,11 +16,6 @@ _T = TypeVar("_T")
 def may_read(api: Api, namespace: str) -> bool:
     """Returns True if the caller may get the namespace, or list Apps in it. Raises errors.ApiError."""
     return may(api, "get", NAMESPACES, namespace, namespace) or may(api, "list", APPS, namespace)
-
-
-def or_empty(read: Callable[[], list[Manifest]]) -> list[Manifest]:
-    """Returns the result of a list; empty if the caller may not list. Raises errors.ApiError."""
-    return or_none(read) or []
 
 
 def or_none(read: Callable[[], _T]) -> _T | None:

@@ -8,9 +8,12 @@ from dynamiq_operator.kube.resources import WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 
 
-def list_workflows(api: Api, namespace: str) -> list[Manifest]:
-    """Returns the workflows of a namespace, or of all: `metadata` and `description`. Raises errors.ApiError."""
-    return [each for page in kube_api.pages(api, WORKFLOWS, namespace, accept=kube_api.TABLE) for each in _lines(page)]
+def list_workflows(api: Api, namespace: str, field: str = "") -> list[Manifest]:
+    """Returns the workflows of a namespace, or of all, that the field selector matches: `metadata` and `description`.
+
+    Raises errors.ApiError.
+    """
+    return [each for page in kube_api.pages(api, WORKFLOWS, namespace, field=field, accept=kube_api.TABLE) for each in _lines(page)]
 
 
 def read_workflow(api: Api, namespace: str, name: str) -> Manifest:

@@ -1,0 +1,84 @@
+"""Reads Apps and rows with the caller's token: single ones by name, or all of a namespace.
+
+Only the fields that a response needs are decoded: managedFields alone are half of what the API server sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypedDict, cast
+
+import msgspec
+
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import nesting
+from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import IN_MEMORY
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.entries import Entry
+
+
+class _Manager(TypedDict, total=False):
+    time: str
+    subresource: str
+
+
+class _Meta(TypedDict, total=False):
+    name: str
+    namespace: str
+    uid: str
+    resourceVersion: str
+    creationTimestamp: str
+    annotations: Any
+    ownerReferences: Any
+    managedFields: list[_Manager]
+
+
+class _Object(TypedDict, total=False):
+    metadata: _Meta
+    spec: Any
+    status: Any
+
+
+class _Page(TypedDict):
+    metadata: dict[str, Any]
+    items: list[_Object]
+
+
+_PAGE = msgspec.json.Decoder(_Page)
+
+
+def objects(session: CallerSession, resource: ApiResource, namespace: str, field: str = "") -> Iterator[Manifest]:
+    """Yields all objects of a namespace, or of all if it is empty, that the field selector matches. Raises errors.ApiError."""
+    query: dict[str, str | int] = {"limit": kube_api.PAGE, **kube_api.selectors("", field)}
+    while True:
+        page = _page(session, resource.path(namespace), query)
+        yield from page["items"]
+        if not (token := page["metadata"].get("continue")):
+            return
+        query["continue"] = token
+
+
+def named(session: CallerSession, resource: ApiResource, entry: Entry) -> Manifest | None:
+    """Returns the object of an entry, not older than the index has it; None if it was deleted or replaced. Raises errors.ApiError.
+
+    It lists the objects of this name: whoever may list all need not have the right to get one.
+    """
+    path, by_name = resource.path(entry.namespace), {"fieldSelector": f"metadata.name={entry.name}"}
+    # The API server's watch cache answers in half the time, and may be a moment behind.
+    for query in (IN_MEMORY, {}):
+        items = _page(session, path, {**by_name, **query})["items"]
+        current = next((each for each in items if each["metadata"]["uid"] == entry.uid), None)
+        if current is not None and int(current["metadata"]["resourceVersion"]) >= entry.version:
+            break
+    return current
+
+
+def _page(session: CallerSession, path: str, query: dict[str, str | int]) -> Manifest:
+    raw = session.api.read(path, query)
+    try:
+        return cast(Manifest, _PAGE.decode(raw))
+    except (msgspec.DecodeError, RecursionError):
+        parsed: Manifest = nesting.parse(raw, f"GET {path}")
+        return parsed
