@@ -46,7 +46,7 @@ from dynamiq_operator.model.settings import Settings
 
 RELIST_PERIOD = 600.0
 """Seconds between two lists of everything, which find what an interrupted watch missed."""
-OBJECTS_MADE = 50_000
+OBJECTS_MADE = 200_000
 """Allocations after which the garbage collector searches for cycles. One list makes many times Python's 700, and nearly no cycle."""
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.row import CLOSED
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity: the cache compares and hashes dozens of times for each object
 class ApiResource:
     """A resource of the API. The selectors limit its lists and watches. `optional`: a cluster may lack it."""
 
