@@ -19,6 +19,7 @@ from dynamiq_operator.rest.kube.id_index import IdIndex
 from local.clusters import Cluster
 from tests.soak import capacity
 from tests.soak.capacity_figures import Size
+from tests.soak.support import own_objects
 from tests.support.measured import Figures
 from tests.support.rest import UNKNOWN
 
@@ -30,11 +31,11 @@ FIGURES = Figures("unknown-ids")
 
 
 def test_an_unknown_id_is_answered_in_the_same_time_however_many_rows_there_are(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, watched = capacity.NOTHING, []
+    before, watched = own_objects.NOTHING, []
     server = capacity.pid_of(cluster, "kube-apiserver")
     for rows in COUNTS:
         size = Size(APPS, rows // APPS, releases=1, flow_kib=4)
-        capacity.grow(cluster, before, size)
+        own_objects.grow(cluster, before, size)
         before = size
         index = IdIndex(ApiServer.connect(Path(cluster.kubeconfig)).own)
         index.of(ROWS).list()

@@ -15,108 +15,41 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, RUNTIMES, VERSIONS, ApiResource
-from dynamiq_operator.model import digests, kinds
-from dynamiq_operator.model.base import API_VERSION, GROUP
+from dynamiq_operator.kube.api import METADATA, PAGE, selectors
+from dynamiq_operator.kube.resources import APPS, ROWS, RUNTIMES, VERSIONS, WATCHED, ApiResource
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
+from dynamiq_operator.rest.kube.entries import accepted
+from dynamiq_operator.rest.kube.id_index import INDEXED
 from local import processes, state
 from local.clusters import Cluster
 from tests.soak.capacity_figures import Size
+from tests.soak.support.own_objects import get, places, post
 from tests.support import factories as given
-from tests.support import gates, rest
-from tests.support.api import Api, Manifest
+from tests.support import gates, programs, rest
+from tests.support.api import Api
 from tests.support.faults import operators
 from tests.support.faults.audit import Audit
 from tests.support.faults.operators import OperatorProcess
 from tests.support.ports import free_port
-from tests.support.swarm import MERGE, Request, Swarm, shared, swarm
+from tests.support.swarm import JSON, Request, Swarm, swarm
 from tests.support.waiting import eventually
 
 LEASE = "dynamiq-operator"
 """The only lease on which the operator's account has rights in its own namespace."""
 TICKS = 100
-LIVE_SEQUENCE = 100_000
-"""The sequence of the live row: later rows are inserted before it."""
-PROJECTS = 10
 DEPLOYS, CALLS = 20, 100
-LISTS = 2
+LISTS, BARE_LISTS, SCRAPES = 2, 3, 5
 LOOKED_EVERY = 1.0
 """Seconds between reads of the metrics, which have a series of every App."""
-CALM_WITHIN, COUNTED_WITHIN, LIVE_WITHIN, LISTED_WITHIN = 3600.0, 300.0, 60.0, 900.0
+CALM_WITHIN, COUNTED_WITHIN, LIVE_WITHIN, LISTED_WITHIN = 7200.0, 300.0, 60.0, 900.0
+OF_ITS_OWN = {"PYTHONPATH": programs.ROOTS[0]}
+"""Environment of a process that is started as users start it: a fork of the tests' also has the memory of all that these import."""
 API_USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{rest.ACCOUNT}"
-NOTHING = Size(0, 0, 0)
-
-
-# Objects.
-
-
-def places(apps: int) -> Iterator[tuple[str, str]]:
-    """Yields namespace and name of each App."""
-    return ((f"scale-{number % PROJECTS}", f"chat-{number}") for number in range(apps))
-
-
-def flow(app: str, version: str, kib: int) -> str:
-    """Returns a flow of this size that no other release has."""
-    start = given.flow(f"{app} {version}")
-    return start + "#" * (kib * 1024 - len(start) - 1) + "\n"
-
-
-def grow(cluster: Cluster, before: Size, after: Size) -> None:
-    """Creates the objects that `after` has and `before` has not, while no operator runs."""
-    asyncio.run(_grow(cluster, before, after))
-
-
-async def _grow(cluster: Cluster, before: Size, after: Size) -> None:
-    async with swarm(cluster) as sending:
-        if not before.apps:
-            for number in range(PROJECTS):
-                name = f"scale-{number}"
-                await _post(sending, NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-            await _post(sending, RUNTIMES, given.runtime_manifest())
-
-        async def of_app(_: int, numbered: tuple[int, tuple[str, str]]) -> None:
-            number, place = numbered
-            await _app(sending, before if number < before.apps else NOTHING, after, *place)
-
-        await shared(enumerate(places(after.apps)), of_app)
-
-
-async def _app(sending: Swarm, before: Size, after: Size, namespace: str, app: str) -> None:
-    placed = given.in_namespace(namespace)
-    if not before.apps:
-        await _post(sending, APPS, given.app_manifest(placed, given.with_spec(workflow=app), name=app))
-    releases = [(f"v{number}", after.flow_kib) for number in range(before.releases + 1, after.releases + 1)]
-    releases += [(f"v{1000 + number}", after.large_kib) for number in range(before.large + 1, after.large + 1)]
-    for version, kib in releases:
-        spec = given.with_spec(flow=flow(app, version, kib))
-        await _post(sending, VERSIONS, given.version_manifest(version, placed, spec, workflow=app))
-    pins = {"workflow": app, "workflowHash": digests.flow_hash(flow(app, "v1", after.flow_kib))}
-    metadata = (await _get(sending, APPS, namespace, app))["metadata"]
-    owner = given.with_meta(ownerReferences=[{"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": metadata["uid"]}])
-    for number in range(max(before.rows, 1), after.rows):  # one of the rows is the live one
-        name = f"{app}-r{number}"
-        await _post(sending, ROWS, given.row_manifest(name, placed, given.of_app(app), given.superseded(number, "v1", **pins), owner))
-        status = {"status": {"phase": "Superseded", "observedGeneration": 1}}
-        answer = await sending.send(Request("PATCH", ROWS.path(namespace, name, "status"), status, MERGE))
-        assert answer.ok, answer.message
-    if not before.rows:
-        live = given.row_manifest(f"{app}-live", placed, given.of_app(app), given.live(LIVE_SEQUENCE, "v1", **pins), owner)
-        live.pop("status")
-        await _post(sending, ROWS, live)
-
-
-async def _post(sending: Swarm, resource: ApiResource, raw: Manifest) -> None:
-    answer = await sending.send(Request("POST", resource.path(raw["metadata"].get("namespace", "")), raw))
-    assert answer.ok, answer.message
-
-
-async def _get(sending: Swarm, resource: ApiResource, namespace: str, name: str) -> Manifest:
-    answer = await sending.send(Request("GET", resource.path(namespace, name)))
-    assert answer.ok, answer.message
-    return answer.body
 
 
 async def _first_seen(sending: Swarm, namespace: str, row: str) -> float:
@@ -156,18 +89,27 @@ class Operator:
     port: int
     began: float = field(default_factory=time.monotonic)
 
+    def until_leading(self) -> float:
+        """Waits until it leads; returns the seconds since its start."""
+        self.process.wait_until_leading(CALM_WITHIN)
+        return time.monotonic() - self.began
+
     def until_calm(self, apps: int) -> float:
         """Waits until it leads, every App serves and no App is queued; returns the seconds since its start."""
-        self.process.wait_until_leading()
+        self.until_leading()
         eventually(f"{apps} Apps serve, and none waits", lambda: self._is_calm(apps), CALM_WITHIN, LOOKED_EVERY)
         return time.monotonic() - self.began
 
     def _is_calm(self, apps: int) -> bool:
         assert self.process.alive, self.process.log.read_text()[-4000:]
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
-            samples = gates.samples(answer.read().decode())
+        samples = gates.samples(self.scrape())
         serving = sum(name.startswith("dynamiq_app_live_row{") for name in samples)
         return serving >= apps and samples["dynamiq_workqueue_depth"] == 0
+
+    def scrape(self) -> str:
+        """Returns its metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
+            return str(answer.read().decode())
 
 
 @contextlib.contextmanager
@@ -175,7 +117,7 @@ def running(cluster: Cluster, api: Api, folder: Path, *flags: str) -> Iterator[O
     port = free_port()
     options = (f"--metrics-port={port}", *flags)
     login = operators.Login.of(cluster, api)
-    process = operators.start(login, None, folder, *options, lease=LEASE, lease_namespace=OPERATOR_NAMESPACE)
+    process = operators.start(login, None, folder, *options, lease=LEASE, lease_namespace=OPERATOR_NAMESPACE, environment=OF_ITS_OWN)
     try:
         yield Operator(process, port)
     finally:
@@ -190,21 +132,50 @@ def settle(cluster: Cluster, api: Api, apps: int, folder: Path) -> float:
 
 def of_operator(cluster: Cluster, api: Api, size: Size, folder: Path, rest_for: float) -> dict[str, float]:
     """Returns the figures of an operator that starts on complete Apps. `rest_for`: seconds of a figure at rest."""
+    figures = {"operator.bare.seconds": bare_list(cluster, tuple((each, JSON) for each in WATCHED))}
     audit = Audit(cluster, "")
     with running(cluster, api, folder) as operator:
-        figures = {"operator.start.seconds": operator.until_calm(size.apps)}
+        figures |= {"operator.leads.seconds": operator.until_leading(), "operator.start.seconds": operator.until_calm(size.apps)}
         pid = operator.process.pid
         assert not [each.what for each in audit.requests() if each.is_write or each.is_event]
         figures |= {"operator.start.requests": len(audit.requests()), "operator.start.cpu": cpu_seconds(pid)}
         figures["operator.memory.peak"] = mebibytes(pid, "VmHWM")
         cpu, requests = at_rest(pid, lambda: len(audit.requests()), rest_for)
         figures |= {"operator.rest.cpu": cpu, "operator.rest.requests": requests, "operator.memory.rest": mebibytes(pid, "VmRSS")}
+        scraped = cpu_seconds(pid)
+        for _ in range(SCRAPES):
+            operator.scrape()
+        figures["operator.scrape.cpu"] = (cpu_seconds(pid) - scraped) / SCRAPES
         took = asyncio.run(_deploys(cluster))
         figures |= {"deploy.p50": statistics.median(took), "deploy.p95": p95(took)}
     with running(cluster, api, folder, f"--list-again-every={rest_for:.0f}") as operator:
         operator.until_calm(size.apps)
         figures["operator.list.cpu"] = _cpu_of_a_list(cluster, operator.process.pid, figures["operator.rest.cpu"])
     return figures
+
+
+def bare_list(cluster: Cluster, resources: Sequence[tuple[ApiResource, str]]) -> float:
+    """Returns the least seconds, of several times, for listing and decoding resources with nothing but a client and `json`.
+
+    `resources`: each with the media type to request.
+    """
+    return min(asyncio.run(_bare_list(cluster, resources)) for _ in range(BARE_LISTS))
+
+
+async def _bare_list(cluster: Cluster, resources: Sequence[tuple[ApiResource, str]]) -> float:
+    async with swarm(cluster) as sending:
+        began = time.monotonic()
+        for resource, accept in resources:
+            query = {"limit": str(PAGE), **selectors(resource.label_selector, resource.field_selector)}
+            while True:
+                async with sending.session.get(sending.server + resource.path(), params=query, headers={"Accept": accept}) as answer:
+                    if answer.status == 404 and resource.optional:
+                        break
+                    page = json.loads(await answer.read())
+                if not (token := page["metadata"].get("continue")):
+                    break
+                query["continue"] = token
+        return time.monotonic() - began
 
 
 def _cpu_of_a_list(cluster: Cluster, pid: int, at_rest_too: float) -> float:
@@ -240,12 +211,12 @@ async def _deploys(cluster: Cluster) -> list[float]:
             row = f"{app}-{uuid.uuid4().hex[:8]}"
             watch = asyncio.create_task(_first_seen(sending, namespace, row))
             await asyncio.sleep(0.2)  # until the watch is open
-            version = f"v{2 + number // 2 % 2}"
+            version = f"v{2 - number // 2 % 2}"  # v1 is live, and every size has v2
             raw = given.row_manifest(row, given.in_namespace(namespace), given.of_app(app), given.asking(workflowVersion=version))
             began = time.monotonic()
-            await _post(sending, ROWS, raw)
+            await post(sending, ROWS, raw)
             took.append((await asyncio.wait_for(watch, LIVE_WITHIN) - began) * 1000)
-            ended = await _get(sending, ROWS, namespace, row)
+            ended = await get(sending, ROWS, namespace, row)
             assert ended["spec"]["outcome"]["result"] == "Succeeded", ended["spec"]["outcome"]
     return took
 
@@ -255,10 +226,14 @@ async def _deploys(cluster: Cluster) -> list[float]:
 
 def of_api(cluster: Cluster, api: Api, folder: Path, rest_for: float) -> dict[str, float]:
     """Returns the figures of an API that starts on all Apps, and of lists by a caller who may view one project."""
+    whole = tuple((replace(each, field_selector=""), accepted(each, METADATA)) for each in INDEXED)
+    figures = {"api.bare.seconds": bare_list(cluster, whole)}
     kubeconfig, port = rest.install(cluster, folder), free_port()
     url, began = f"http://127.0.0.1:{port}", time.monotonic()
-    with rest.process(kubeconfig, folder / "api.log", port, answers=lambda: _is_ready(url)) as process:
-        figures = {"api.start.seconds": time.monotonic() - began}
+    with rest.process(
+        kubeconfig, folder / "api.log", port, answers=lambda: _is_ready(url), environment=OF_ITS_OWN, seconds=LISTED_WITHIN
+    ) as process:
+        figures["api.start.seconds"] = time.monotonic() - began
         audit = Audit(cluster, "")
         cpu, requests = at_rest(process.pid, lambda: audit.count_of(API_USER), rest_for)
         figures |= {"api.rest.cpu": cpu, "api.rest.requests": requests, "api.memory.rest": mebibytes(process.pid, "VmRSS")}

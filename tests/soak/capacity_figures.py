@@ -1,6 +1,6 @@
 """Computes figures of capacity: the measures at each size, one slope for each factor, and an extrapolation to more Apps.
 
-`docs/measured/capacity.txt` has the measures, in sections of lines, `NAME = VALUE UNIT`. docs/capacity-measured.md shows these and the rest: `python
+`docs/measured/capacity.txt` and `capacity-many.txt` have the measures, in sections of lines, `NAME = VALUE UNIT`. docs/capacity-measured.md shows these and the rest: `python
 -m tests.soak.capacity_figures` writes its tables again. A unit test fails if they differ from the file.
 """
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-MEASURED, PAGE = REPOSITORY / "docs" / "measured" / "capacity.txt", REPOSITORY / "docs" / "capacity-measured.md"
+MEASURED = tuple(REPOSITORY / "docs" / "measured" / f"{name}.txt" for name in ("capacity", "capacity-many"))
+PAGE = REPOSITORY / "docs" / "capacity-measured.md"
 BEGIN, END = "<!-- figures: python -m tests.soak.capacity_figures -->\n", "<!-- end of figures -->\n"
 NOT_MEASURED = "Not measured yet: there is no `docs/measured/capacity.txt`. This part of the page says nothing until there is.\n"
 NO_VALUE = "not measured"
@@ -63,15 +65,19 @@ class Figure:
 
 FIGURES = (
     Figure("operator.start.seconds", "s", "Operator: from its start until it leads and no App waits"),
+    Figure("operator.leads.seconds", "s", "Operator: from its start until it leads"),
+    Figure("operator.bare.seconds", "s", "A client: lists and decodes what the operator watches"),
     Figure("operator.start.requests", "requests", "Operator: requests until then"),
     Figure("operator.start.cpu", "s", "Operator: CPU until then"),
     Figure("operator.memory.peak", "MiB", "Operator: most memory until then"),
     Figure("operator.memory.rest", "MiB", "Operator: memory at rest"),
     Figure("operator.rest.cpu", "s/min", "Operator: CPU at rest, lists of everything left out"),
     Figure("operator.rest.requests", "requests/s", "Operator: requests at rest", grows=False),
+    Figure("operator.scrape.cpu", "s", "Operator: CPU of one scrape of its metrics"),
     Figure("operator.list.cpu", "s", "Operator: CPU of one list of everything"),
     Figure("deploy.p50", "ms", "Deploy: from the row's POST until it is Live, at rest, p50", grows=False),
     Figure("deploy.p95", "ms", "Deploy: the same, p95", grows=False),
+    Figure("api.bare.seconds", "s", "A client: lists and decodes what the API keeps"),
     Figure("api.start.seconds", "s", "API: from its start until it is ready"),
     Figure("api.memory.peak", "MiB", "API: most memory"),
     Figure("api.memory.rest", "MiB", "API: memory at rest"),
@@ -132,8 +138,8 @@ def slopes(values: Mapping[Size, Values]) -> dict[tuple[str, str], float]:
 
 
 def extended(values_by_size: Mapping[Size, Values]) -> tuple[Size, Values] | None:
-    """Extrapolates the slopes of Apps to `MANY` of them. None if there are no two suitable sizes."""
-    if (pair := _pair(values_by_size, "apps")) is None:
+    """Extrapolates the slopes of Apps to `MANY` of them. None if so many were measured, or if there are no two suitable sizes."""
+    if any(size.apps >= MANY for size in values_by_size) or (pair := _pair(values_by_size, "apps")) is None:
         return None
     _, largest = pair
     known, added = slopes(values_by_size), MANY - largest.apps
@@ -178,15 +184,17 @@ def with_tables(page: str, text: str | None) -> str:
 
 
 def measured() -> str | None:
-    """Returns the log; None if nothing was measured yet."""
-    return MEASURED.read_text() if MEASURED.exists() else None
+    """Returns the logs as one text; None if nothing was measured yet."""
+    return "\n".join(log.read_text() for log in MEASURED if log.exists()) or None
 
 
 def _measured(values_by_size: Mapping[Size, Values]) -> list[str]:
     def cell(each: Figure, values: Values) -> str:
-        return f"{_number(values[each.name])} {each.unit}" if each.name in values else NO_VALUE
+        return _number(values[each.name]) if each.name in values else NO_VALUE
 
-    return _table(map(str, values_by_size), ((each, [cell(each, values) for values in values_by_size.values()]) for each in FIGURES))
+    known = {name for values in values_by_size.values() for name in values}
+    lines = ((f"{each.words}, {each.unit}", map(partial(cell, each), values_by_size.values())) for each in FIGURES if each.name in known)
+    return _table(map(str, values_by_size), lines)
 
 
 def _slopes(known: Mapping[tuple[str, str], float]) -> list[str]:
@@ -195,13 +203,14 @@ def _slopes(known: Mapping[tuple[str, str], float]) -> list[str]:
             return NO_VALUE
         return f"{_number(slope)} {each.unit}" if factor == FACTORS[0] else _small(slope, each.unit)
 
-    return _table(FACTORS, ((each, [cell(each, factor) for factor in FACTORS]) for each in FIGURES if each.grows))
+    names = {name for name, _ in known}
+    return _table(FACTORS, ((each.words, map(partial(cell, each), FACTORS)) for each in FIGURES if each.name in names))
 
 
-def _table(head: Iterable[str], lines: Iterable[tuple[Figure, list[str]]]) -> list[str]:
+def _table(head: Iterable[str], lines: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
     columns = list(head)
     first = [f"| | {' | '.join(columns)} |", f"|---|{'--:|' * len(columns)}"]
-    return [*first, *(f"| {figure.words} | {' | '.join(cells)} |" for figure, cells in lines)]
+    return [*first, *(f"| {words} | {' | '.join(cells)} |" for words, cells in lines)]
 
 
 def _number(value: float) -> str:

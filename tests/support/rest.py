@@ -90,13 +90,19 @@ def serving(kubeconfig: Path, folder: Path, *options: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def process(
-    kubeconfig: Path, log: Path, port: int, *options: str, answers: Callable[[], bool], environment: Mapping[str, str] | None = None
+    kubeconfig: Path,
+    log: Path,
+    port: int,
+    *options: str,
+    answers: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+    seconds: float = IN_TIME,
 ) -> Iterator[Process]:
-    """Runs the API as a process, once it `answers` at a port; asserts exit code 0 and no traceback at the end."""
+    """Runs the API as a process, once it `answers` at a port within `seconds`; asserts exit code 0 and no traceback at the end."""
     socket.create_server(("127.0.0.1", port)).close()  # another server there would answer instead
     arguments = ("api", f"--kubeconfig={kubeconfig}", f"--port={port}", *options)
     process = programs.fork("dynamiq_operator", *arguments, log=log, environment=environment)
-    with programs.beside(process, "the API", log, answers):
+    with programs.beside(process, "the API", log, answers, seconds=seconds):
         yield process
 
 

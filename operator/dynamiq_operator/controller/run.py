@@ -45,7 +45,7 @@ from dynamiq_operator.kube.exposition import bound, serve_metrics
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.model.settings import Settings
 
-OBJECTS_MADE = 50_000
+OBJECTS_MADE = 200_000
 """Allocations after which the garbage collector searches for cycles. One list makes many times Python's 700, and nearly no cycle."""
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.manifests import CLOSED, GROUP, REJECTION_KIND, ROW_KIND, RUNTIME_KIND, VERSION, VERSION_KIND, Manifest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity: the cache compares and hashes dozens of times for each object
 class ApiResource:
     """A resource of the API. The selectors limit its lists and watches. `optional`: a cluster may lack it."""
 

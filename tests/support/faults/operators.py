@@ -8,7 +8,7 @@ import os
 import signal
 import ssl
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,9 +131,15 @@ class OperatorProcess:
 
 
 def start(
-    server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str, lease_namespace: str | None = None
+    server: str | Login,
+    namespace: str | None,
+    folder: Path,
+    *flags: str,
+    lease: str,
+    lease_namespace: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> OperatorProcess:
-    """Starts `python -m dynamiq_operator run` for an API server, or by its URL for a proxy."""
+    """Starts `python -m dynamiq_operator run` for an API server, or by its URL for a proxy. `environment`: as of `programs.fork`."""
     folder.mkdir(parents=True, exist_ok=True)
     name = uuid.uuid4().hex[:8]
     kubeconfig = folder / f"{name}.kubeconfig"
@@ -141,7 +147,7 @@ def start(
     options = [f"--kubeconfig={kubeconfig}", f"--lease-name={lease}", *([f"--namespace={namespace}"] if namespace else [])]
     options += [f"--lease-namespace={lease_namespace or namespace or OPERATOR_NAMESPACE}", *flags]
     log = folder / f"{name}.log"
-    return OperatorProcess(programs.fork("dynamiq_operator", "run", *options, log=log), log)
+    return OperatorProcess(programs.fork("dynamiq_operator", "run", *options, log=log, environment=environment), log)
 
 
 @contextlib.contextmanager

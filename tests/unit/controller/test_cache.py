@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.controller.cached.cache import CONTENT_HASH, Cache
+from dynamiq_operator.controller.cached.objects import SHAPES_MAX
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, ROWS, RUNTIMES, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
@@ -97,6 +98,22 @@ def test_flows_take_no_memory(resource: ApiResource, make: Callable[[int, int], 
     finally:
         tracemalloc.stop()
     assert kept / count < 4096, "a tenth of its flow"
+
+
+def test_children_keep_who_manages_their_fields_however_many_sets_of_fields_there_are() -> None:
+    cache = Cache()
+
+    def managed(number: int) -> list[dict[str, Any]]:
+        fields: dict[str, Any] = {"f:metadata": {"f:labels": {}}, "f:spec": {f"f:of-{number}": {}}}
+        return [{"manager": "dynamiq", "operation": "Apply", "fieldsV1": fields}, {"manager": "other", "operation": "Update"}]
+
+    for number in range(SHAPES_MAX + 20):
+        meta = {"name": f"s{number}", "namespace": NAMESPACE, "labels": names.labels(NAME), "managedFields": managed(number)}
+        cache.update(BY_KIND["Service"], stored({"kind": "Service", "metadata": meta, "spec": {}}, number + 1))
+    for number in range(SHAPES_MAX + 20):
+        found = cache.get(BY_KIND["Service"], NAMESPACE, f"s{number}")
+        assert found is not None
+        assert found["metadata"]["managedFields"] == managed(number)
 
 
 def test_the_cost_of_an_event_does_not_grow_with_the_cluster() -> None:

@@ -215,6 +215,8 @@ async def test_access_keys_of_the_deleted_app_are_not_accepted(
     pinned = process.cache.get(ROWS, given.NAMESPACE, "live")
     assert pinned is not None
     pinned["spec"]["pinned"]["createdAt"] = OLD if restored else "2026-11-24T12:00:01Z"
+    pinned["metadata"]["resourceVersion"] = "11"
+    process.cache.update(ROWS, pinned)
     secret = child(SECOND, SECRET, KEYS)
     meta = {**secret["metadata"], "ownerReferences": owners, "creationTimestamp": created, "uid": "u", "resourceVersion": "40"}
     script.on("GET", at(SECRETS, KEYS), {**secret, "metadata": meta})

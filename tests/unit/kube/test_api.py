@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import pytest
 
 from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
@@ -73,4 +75,6 @@ def test_paths_of_resources() -> None:
 def test_resources_without_models_are_those_of_the_tables() -> None:
     by_kind = {APPS: kinds.APP, ROWS: kinds.ROW, VERSIONS: kinds.WORKFLOW_VERSION, REJECTIONS: kinds.REJECTION, RUNTIMES: kinds.RUNTIME}
     assert all((each.plural, each.kind, each.namespaced) == (kind.plural, kind.kind, kind.namespaced) for each, kind in by_kind.items())
-    assert [BY_KIND[each.kind] for each in (WORKLOAD, SERVICE, CONFIG_MAP)] == [WORKLOADS, SERVICES, CONFIG_MAPS]
+    assert [astuple(BY_KIND[each.kind]) for each in (WORKLOAD, SERVICE, CONFIG_MAP)] == [
+        astuple(each) for each in (WORKLOADS, SERVICES, CONFIG_MAPS)
+    ]

@@ -144,17 +144,17 @@ def test_every_figure_of_what_was_measured_stands_in_the_log(log: str) -> None:
 
 
 def test_an_unmeasured_figure_is_left_out_and_marked(log: str) -> None:
-    tables = figures.tables("\n".join(line for line in log.splitlines() if not line.startswith("gate.")))
-    lines = [line for line in tables.splitlines() if line.startswith("| Gate: most memory")]
-    assert [set(line.split(" | ")[1:]) for line in lines] == [{figures.NO_VALUE, f"{figures.NO_VALUE} |"}] * 2
+    without = [line for line in log.splitlines() if not line.startswith("gate.")]
+    assert "| Gate: most memory" not in figures.tables("\n".join(without))
+    more = ["", "[2000 Apps, each with 1 rows, 1 releases of 1 KiB]", "gate.memory.peak = 7.0 MiB"]
+    (line,) = (each for each in figures.tables("\n".join([*without, *more])).splitlines() if each.startswith("| Gate: most memory"))
+    assert [each.strip() for each in line.split("|")[2:-1]] == [*[figures.NO_VALUE] * len(SIZES), "7.0"]
     assert "Not measured yet" in figures.tables(None)
 
 
 def test_slopes_have_one_factor_each_and_are_extended_by_the_one_of_apps(log: str) -> None:
     tables = figures.tables(log)
-    (start,) = (
-        line for line in tables.partition("### One slope")[2].partition("### Arithmetic")[0].splitlines() if "until it leads" in line
-    )
+    (start,) = (line for line in tables.partition("### One slope")[2].partition("### Arithmetic")[0].splitlines() if "no App waits" in line)
     cells = [each.strip() for each in start.split("|")[2:-1]]
     assert cells == [
         "0.0 s",
@@ -169,10 +169,14 @@ def test_slopes_have_one_factor_each_and_are_extended_by_the_one_of_apps(log: st
 
 def test_a_slope_without_two_sizes_is_not_measured(log: str) -> None:
     tables = figures.tables("\n".join(log.partition(f"[{HALF}]")[0].splitlines()))
-    (start,) = (
-        line for line in tables.partition("### One slope")[2].partition("### Arithmetic")[0].splitlines() if "until it leads" in line
-    )
+    (start,) = (line for line in tables.partition("### One slope")[2].partition("### Arithmetic")[0].splitlines() if "no App waits" in line)
     assert [each.strip() for each in start.split("|")[2:-1]] == ["0.0 s", "100 ms", figures.NO_VALUE, figures.NO_VALUE]
+
+
+def test_nothing_is_extended_once_as_many_apps_were_measured(log: str) -> None:
+    lines = ["", *figures.section(Size(MANY, 20, 2, 2), values(1.0))]
+    assert "Arithmetic" in figures.tables(log)
+    assert "Arithmetic" not in figures.tables("\n".join([log, *lines]))
 
 
 def test_a_size_names_its_objects_and_the_share_of_flows() -> None:

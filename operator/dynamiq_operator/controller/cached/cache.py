@@ -14,6 +14,7 @@ from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
 from dynamiq_operator.controller.cached.guard_index import GuardIndex
+from dynamiq_operator.controller.cached.objects import AllObjects, version_of
 from dynamiq_operator.controller.cached.slim import CONTENT_HASH as CONTENT_HASH
 from dynamiq_operator.controller.cached.slim import slim
 from dynamiq_operator.desired.exposure import hosts_of
@@ -64,7 +65,7 @@ class Cache:
     def __init__(self, gate_namespace: str = names.GATE_NAMESPACE) -> None:
         self._gate_namespace = gate_namespace
         self._owner = threading.get_ident()
-        self._objects: dict[ApiResource, dict[AppKey, Manifest]] = defaultdict(dict)
+        self._objects = AllObjects()
         self._by_app: dict[AppKey, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
         self._of_workflow: dict[tuple[ApiResource, AppKey], set[AppKey]] = defaultdict(set)
         """Keys of a workflow's Apps and releases, by the workflow's namespace and name."""
@@ -92,10 +93,9 @@ class Cache:
         An object of an unknown form is ignored: the cached one stays, and no other object is affected.
         """
         self._require_owner()
-        key, version = key_of(raw), _version(raw)
-        cached = self._objects[resource].get(key)
+        key, version = key_of(raw), version_of(raw)
         uid = raw["metadata"].get("uid", "")
-        if self._tombstones.get(uid, -1) >= version or (cached is not None and _version(cached) >= version):
+        if self._tombstones.get(uid, -1) >= version or self._objects[resource].version(key) >= version:
             return set()
         if resource is ROWS and (raw.get("status") or {}).get("phase") in CLOSED:
             return self.delete(resource, raw)
@@ -105,12 +105,13 @@ class Cache:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             log.error("%s %s/%s has an unknown form, and is left out: %r", resource.kind, *key, error)  # noqa: TRY400 - no bug of ours
             return set()
+        cached = self._objects[resource].get(key)
         if resource is APPS and cached is not None and cached["metadata"].get("uid") != uid:
             self._note_former(key, cached)  # its deletion was missed
         is_same = resource is NAMESPACES and cached is not None and cached["metadata"]["labels"] == kept["metadata"]["labels"]
         first = self._first_seen.get(key) if cached is not None and cached["metadata"].get("uid") == uid else None
         affected_before = self._evict(resource, key)
-        self._objects[resource][key] = kept
+        self._objects[resource].put(kept)
         if resource is ROWS:
             self._first_seen[key] = version if first is None else first
         for index, at, entry in places:
@@ -123,14 +124,13 @@ class Cache:
         A newer cached object stays: it was created under the same name, or selected again.
         """
         self._require_owner()
-        key, version, uid = key_of(raw), _version(raw), raw["metadata"].get("uid", "")
+        key, version, uid = key_of(raw), version_of(raw), raw["metadata"].get("uid", "")
         self._tombstones[uid] = max(version, self._tombstones.get(uid, -1))
         if len(self._tombstones) > TOMBSTONES_MAX:
             self._tombstones.popitem(last=False)
         if resource is APPS:
             self._note_former(key, raw)
-        cached = self._objects[resource].get(key)
-        return self._evict(resource, key) if cached is not None and _version(cached) <= version else set()
+        return self._evict(resource, key) if self._objects[resource].version(key) <= version else set()
 
     def retain(self, resource: ApiResource, listed: Set[AppKey], version: int, namespaces: frozenset[str] | None) -> set[AppKey]:
         """Drops the objects that a whole list lacks; returns the Apps to reconcile. An interrupted watch never reports their deletion.
@@ -138,15 +138,20 @@ class Cache:
         `version`: the list's resourceVersion. `namespaces`: those listed; None is all.
         """
         affected: set[AppKey] = set()
-        for key, cached in list(self._objects[resource].items()):
+        objects = self._objects[resource]
+        for key in list(objects):
             inside = namespaces is None or key[0] in namespaces or not resource.namespaced
-            if inside and key not in listed and _version(cached) <= version:
-                affected |= self.delete(resource, cached)
+            if inside and key not in listed and objects.version(key) <= version:
+                affected |= self.delete(resource, objects[key])
         return affected
 
     def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest | None:
         """Returns the cached object, or None."""
         return self._objects[resource].get((namespace, name))
+
+    def version(self, resource: ApiResource, namespace: str, name: str) -> int:
+        """Returns the resourceVersion of the cached object; -1 if it is missing."""
+        return self._objects[resource].version((namespace, name))
 
     def app(self, app: AppKey) -> App | Unreadable | None:
         """Returns the cached App, parsed; None if it is missing."""
@@ -163,14 +168,14 @@ class Cache:
 
     def of_app(self, app: AppKey) -> Iterator[tuple[ApiResource, Manifest]]:
         """Yields an App's rows, possibly very many, in no order; then its children, runs and pods by kind, namespace and name."""
-        others = []
-        for entry in self._by_app.get(app, ()):
-            if entry[0] is ROWS:
-                yield ROWS, self._objects[ROWS][entry[1]]
-            else:
-                others.append(entry)
+        yield from ((ROWS, raw) for raw in self.rows_of(app))
+        others = [entry for entry in self._by_app.get(app, ()) if entry[0] is not ROWS]
         for resource, key in sorted(others, key=lambda entry: (entry[0].kind, entry[1])):
             yield resource, self._objects[resource][key]
+
+    def rows_of(self, app: AppKey) -> Iterator[Manifest]:
+        """Yields an App's rows, possibly very many, in no order."""
+        return (self._objects[ROWS][key] for resource, key in self._by_app.get(app, ()) if resource is ROWS)
 
     def routes_of(self, hostname: str) -> Iterator[Manifest]:
         """Returns the routes with our labels that have the hostname."""
@@ -207,7 +212,7 @@ class Cache:
 
     def _note_former(self, key: AppKey, raw: Manifest) -> None:
         """Keeps a deleted App as the last of its key, unless a later one is known."""
-        deleted, known = FormerApp(raw["metadata"].get("uid", ""), _version(raw)), self._former.pop(key, None)
+        deleted, known = FormerApp(raw["metadata"].get("uid", ""), version_of(raw)), self._former.pop(key, None)
         self._former[key] = known if known is not None and known.version > deleted.version else deleted
         if len(self._former) > TOMBSTONES_MAX:
             self._former.popitem(last=False)
@@ -218,7 +223,7 @@ class Cache:
             raise RuntimeError("the cache is changed by a thread that does not own it")
 
     def _evict(self, resource: ApiResource, key: AppKey) -> set[AppKey]:
-        cached = self._objects[resource].pop(key, None)
+        cached = self._objects[resource].pop(key)
         if cached is None:
             return set()
         if resource is ROWS:
@@ -283,8 +288,4 @@ class Cache:
             return {(namespace, app)} if app else set()
         if resource is VERSIONS:
             return set(self._of_workflow.get((APPS, (namespace, raw["spec"].get("workflow", ""))), ()))
-        return self._unpinned.keys() & self._objects[APPS].keys()
-
-
-def _version(raw: Manifest) -> int:
-    return int(raw["metadata"].get("resourceVersion") or 0)
+        return {app for app in self._unpinned if app in self._objects[APPS]}

@@ -1,15 +1,10 @@
 """Trims an object to what the cache keeps: all that decisions read, and nothing that may be large.
 
 A flow is replaced by its hash, computed here from its bytes. A pod's environment is reduced to the recorder's address. Only kinds that are
-applied keep managedFields. Equal parts of many objects, such as names of fields, are shared: no cached object may be changed in place.
+applied keep managedFields. The result shares parts with the whole object.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
-from typing import Any
-
-import orjson
 
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
@@ -25,8 +20,6 @@ CONTENT_HASH = "contentHash"
 NOT_APPLIED = frozenset({APPS, ROWS, RUNTIMES, VERSIONS, PODS, JOBS, SLICES, *GUARDS})
 """Kinds of which no decision reads who manages the fields."""
 _OF_ENDPOINT = ("addresses", "conditions", "targetRef", "hostname")
-SHAPES_MAX = 512
-"""Sets of managed fields that are kept for sharing."""
 
 
 def slim(resource: ApiResource, raw: Manifest) -> Manifest:
@@ -51,10 +44,9 @@ def slim(resource: ApiResource, raw: Manifest) -> Manifest:
     elif resource is SLICES:
         kept["metadata"]["managedFields"] = [{"time": entry["time"]} for entry in managed or () if entry.get("time")]
         kept["endpoints"] = [{key: each[key] for key in _OF_ENDPOINT if key in each} for each in raw.get("endpoints") or ()]
-    shared: Manifest = orjson.loads(orjson.dumps(kept))  # orjson keeps one string for each name of a field
     if managed is not None and resource not in NOT_APPLIED and resource.kind != CONFIG_MAP.kind:
-        shared["metadata"]["managedFields"] = [{**entry, "fieldsV1": _with_shared_parts(entry.get("fieldsV1") or {})} for entry in managed]
-    return shared
+        kept["metadata"]["managedFields"] = managed
+    return kept
 
 
 def _metadata(resource: ApiResource, raw: Manifest) -> Manifest:
@@ -89,13 +81,3 @@ def _container(raw: Manifest) -> Manifest:
     kept: Manifest = {key: raw[key] for key in ("name", "image") if key in raw}
     env = [each for each in raw.get("env") or () if each.get("name") == RECORDER]
     return {**kept, "env": env} if env else kept
-
-
-def _with_shared_parts(fields: Manifest) -> Manifest:
-    """Returns a set of managed fields. Its largest parts are the same in every child of a kind; those of metadata name the owner's uid."""
-    return {key: value if key == "f:metadata" else _shape(orjson.dumps(value)) for key, value in fields.items()}
-
-
-@lru_cache(maxsize=SHAPES_MAX)
-def _shape(text: bytes) -> Any:
-    return orjson.loads(text)

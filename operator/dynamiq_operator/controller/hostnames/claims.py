@@ -19,7 +19,7 @@ from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS
+from dynamiq_operator.kube.resources import APPS, BY_KIND
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import App, Manifest, Meta, Unreadable, format_time, parse_time, read
 from dynamiq_operator.model.row import Result
@@ -229,7 +229,7 @@ class Claims:
 
     def _deployed(self, key: AppKey, uid: str) -> datetime:
         """Returns when an App's live row was pinned; `NEVER` if it has none, or the time is unknown."""
-        rows = (row["spec"] for resource, row in self._cache.of_app(key) if resource is ROWS and ownership.may_be_of(uid, row))
+        rows = (row["spec"] for row in self._cache.rows_of(key) if ownership.may_be_of(uid, row))
         succeeded = (spec for spec in rows if (spec.get("outcome") or {}).get("result") == Result.SUCCEEDED)
         live = max(succeeded, key=lambda spec: spec.get("sequence") or 0, default=None)
         try:

@@ -72,7 +72,7 @@ class Takeover:
         return notifications, missed
 
     async def _has_changed(self, key: AppKey, since: datetime) -> bool:
-        rows = [raw for resource, raw in self._cache.of_app(key) if resource is ROWS]
+        rows = list(self._cache.rows_of(key))
         if any(at >= since for raw in rows for at in _times(raw)):
             return True
         failed = ((self._cache.get(APPS, *key) or {}).get("status") or {}).get("failed")

@@ -25,35 +25,34 @@ class LiveRows(Collector):
 
     def __init__(self, cache: Cache, leads: Callable[[], bool]) -> None:
         self._cache, self._leads = cache, leads
-        self._digests: dict[str, str] = {}
-        """Digests of the pins of live rows, by row uid. They never change."""
+        self._kept: dict[AppKey, tuple[int, list[str] | None]] = {}
+        """The values of each App's labels, and the resourceVersion that they are of: a scrape reads only Apps that have changed."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily("dynamiq_app_live_row", "1 for the row that an App serves.", labels=LABELS)
-        before, self._digests = self._digests, {}
+        before, self._kept = self._kept, {}
         for app in sorted(self._cache.apps()) if self._leads() else ():
-            if (values := self._values(app, before)) is not None:
+            version, values = before.get(app, (-1, None))
+            if version == -1 or version != self._cache.version(APPS, *app):
+                version, values = self._read(app)
+            self._kept[app] = version, values
+            if values is not None:
                 family.add_metric(values, 1)
         yield family
 
-    def _values(self, app: AppKey, digests: dict[str, str]) -> list[str] | None:
+    def _read(self, app: AppKey) -> tuple[int, list[str] | None]:
+        """Returns the version of an App, and its values, None if nothing is live. A version of -1: the values have to be read again."""
         raw = self._cache.get(APPS, *app)
         live = (raw.get("status") or {}).get("live") if raw is not None else None
         if not live:
-            return None
+            return self._cache.version(APPS, *app), None
         row = self._cache.get(ROWS, app[0], live["row"])
-        return [*app, live["workflowVersion"], str(live["sequence"]), self._pins(row, digests) if row is not None else ""]
-
-    def _pins(self, row: Manifest, digests: dict[str, str]) -> str:
-        """Returns the digest of a row's pins, as its pods have it; empty if the pins are unreadable."""
-        uid = row["metadata"]["uid"]
-        digest = digests.get(uid) or _digest(row)
-        if digest:
-            self._digests[uid] = digest
-        return digest
+        values = [*app, live["workflowVersion"], str(live["sequence"]), _digest(row) if row is not None else ""]
+        return self._cache.version(APPS, *app) if row is not None else -1, values
 
 
 def _digest(row: Manifest) -> str:
+    """Returns the digest of a row's pins, which never change, as its pods have it; empty if the pins are unreadable."""
     try:
         return Pins.of(Pinned.model_validate(row["spec"]["pinned"])).digest
     except (KeyError, ValidationError):
