@@ -14,8 +14,8 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
 
-SDK, ENGINE = "dynamiq", "dynamiq_runtime.sdk"
-ROOTS = (SDK, "mcp", "openai")
+ENGINE, LITELLM = "dynamiq_runtime.sdk", "litellm"
+ROOTS = ("dynamiq", "mcp", "openai")
 """Packages that are lazy with all below them. A package that does more than re-export is imported as it is."""
 COMMAND_LINE = "httpx._main"
 """The command line of httpx, which does without it: 4 MiB of rich, pygments and click."""
@@ -32,11 +32,16 @@ def install() -> bool:
 
 
 def give_up() -> None:
-    """Makes later imports plain again, for good, and forgets the SDK's modules, so that they are imported anew."""
+    """Makes later imports plain again, for good, and forgets what was imported below the roots, so that it is imported anew."""
     _FINDER.has_given_up = True
     sys.meta_path.remove(_FINDER)
-    for name in [name for name in sys.modules if name.partition(".")[0] == SDK or name == ENGINE]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in (*ROOTS, LITELLM) or name == ENGINE]:
         del sys.modules[name]
+
+
+def fault() -> Exception | None:
+    """Returns the first error of an import for a lazy package's name. The SDK hides it: it reports an unknown type of node."""
+    return _FINDER.fault
 
 
 def has_given_up() -> bool:
@@ -46,6 +51,7 @@ def has_given_up() -> bool:
 
 class _Finder:
     has_given_up = False
+    fault: Exception | None = None
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Finds packages of the roots as Python does, with another loader for those that only re-export."""
@@ -81,8 +87,12 @@ class _LazyPackage(SourceFileLoader):
             if name not in self._exports:
                 raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}", name=name, obj=module)
             source, original = self._exports[name]
-            imported = importlib.import_module(source)
-            value = vars(module)[name] = imported if original is None else getattr(imported, original)
+            try:
+                imported = importlib.import_module(source)
+                value = vars(module)[name] = imported if original is None else getattr(imported, original)
+            except Exception as error:
+                _FINDER.fault = _FINDER.fault or error
+                raise
             return value
 
         return read
@@ -92,15 +102,15 @@ class _WithoutLitellm(SourceFileLoader):
     """The loader of a module that imports one function from litellm: the function imports litellm when it is called."""
 
     def exec_module(self, module: ModuleType) -> None:
-        if "litellm" in sys.modules:
+        if LITELLM in sys.modules:
             super().exec_module(module)
             return
-        stand_in = sys.modules["litellm"] = ModuleType("litellm")
+        stand_in = sys.modules[LITELLM] = ModuleType(LITELLM)
         vars(stand_in)[TOKEN_COUNTER] = _count_tokens
         try:
             super().exec_module(module)
         finally:
-            del sys.modules["litellm"]
+            del sys.modules[LITELLM]
 
 
 class _WithoutTokenizer(SourceFileLoader):
@@ -117,7 +127,7 @@ _FINDER = _Finder()
 
 
 def _count_tokens(*args: Any, **kwargs: Any) -> Any:
-    return getattr(importlib.import_module("litellm"), TOKEN_COUNTER)(*args, **kwargs)
+    return getattr(importlib.import_module(LITELLM), TOKEN_COUNTER)(*args, **kwargs)
 
 
 def exports_of(source: str, package: str) -> Exports | None:

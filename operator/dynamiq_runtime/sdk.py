@@ -6,6 +6,7 @@ SDK's log lines quote inputs and outputs, and are dropped.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import sys
@@ -39,15 +40,20 @@ ANSWERS = (
 """Modules of models' answers."""
 IMPORTED_IN_RUNS = {
     "dynamiq.utils.utils": ("dynamiq.nodes.tools.python",),
+    "dynamiq.nodes.operators.operators": ("dynamiq.nodes.operators.sub_workflow", "dynamiq.nodes.tools.human_feedback"),
     "dynamiq.nodes.agents.base": tuple(f"dynamiq.nodes.tools.{name}" for name in ("agent_tool", "artifact_tool", "long_term_memory")),
+    "dynamiq.nodes.llms.bedrock": ("boto3",),
+    "dynamiq.nodes.tools.http_api_call": ("netrc",),
+    "dynamiq.nodes.transformers.excel": ("pandas",),
+    "litellm": ("starlette.exceptions",),
 }
-"""Modules that a module of the SDK imports in its functions."""
+"""Modules that a module imports in its functions, as far as the whole SDK had them loaded before the first run."""
 logging.getLogger("dynamiq").setLevel(logging.CRITICAL + 1)
 logging.getLogger("dynamiq.utils.logger").setLevel(logging.CRITICAL + 1)
 
 
 def _is_retryable(error: BaseException) -> bool:
-    """Returns what the SDK's own function returns, which loads litellm to know its errors: there are none before it is loaded."""
+    """Returns what the SDK's own function returns, but does not load litellm to compare with its errors: before that there are none."""
     return _is_retryable_for_the_sdk(error) if "litellm" in sys.modules else getattr(error, "retryable", True) is not False
 
 
@@ -59,7 +65,8 @@ def _prepare_first_run() -> None:
     for name, imported in IMPORTED_IN_RUNS.items():
         if name in sys.modules:
             for each in imported:
-                importlib.import_module(each)
+                with contextlib.suppress(ImportError):  # in the run it is the SDK's to report
+                    importlib.import_module(each)
     if (litellm := sys.modules.get("litellm")) is not None:
         vars(litellm)["suppress_debug_info"] = True  # otherwise it prints a hint between the log's lines, for each call of an unknown model
         _build_answers(BaseModel)

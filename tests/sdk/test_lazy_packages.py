@@ -6,16 +6,16 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support import openai
 from tests.support.cluster import REPOSITORY
-from tests.support.flows import a_flow
 from tests.support.preloaded import LOADED_WITHIN, ROOTS
 from tests.support.runtime import listening
 from tests.support.waiting import eventually
 
-DOUBLED = a_flow("def run(d):\n    return d['n'] * 2\n")
 WITHIN = 300.0
 
 
@@ -27,19 +27,40 @@ def ran(python: str, module: str, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_flow_without_a_model_runs_fails_and_retries_without_litellm(python: str) -> None:
-    (line,) = ran(python, "without_models")
-    assert json.loads(line) == [{"result": 0.5}, ["code"], [2], False]
+@pytest.fixture(scope="module")
+def loaded(python: str) -> dict[str, Any]:
+    """Provides what the program `loads` prints."""
+    content: dict[str, Any] = json.loads(ran(python, "loads")[-1])
+    return content
 
 
-def test_an_sdk_that_lazy_packages_do_not_suit_is_loaded_whole_and_the_pod_says_so(python: str, tmp_path: Path) -> None:
-    with listening(tmp_path, DOUBLED, python=python, module="tests.sdk.support.unsuited", DYNAMIQ_ENGINE="sdk") as served:
+def test_a_flow_without_a_model_runs_fails_and_retries_without_litellm(loaded: dict[str, Any]) -> None:
+    assert (loaded["divided"], loaded["litellm"]) == ([[{"result": 0.5}, 1], [False, 2]], False)
+
+
+def test_a_call_that_a_model_refuses_for_good_is_not_tried_again(loaded: dict[str, Any]) -> None:
+    assert loaded["asked"] == [False, 1]
+
+
+def test_a_flow_with_a_fault_is_refused_without_loading_the_whole_sdk(loaded: dict[str, Any]) -> None:
+    assert "no `nodes`" in loaded["refused"][0]
+    assert "dynamiq.nodes.tools.Nothing" in loaded["refused"][1]
+    assert (loaded["whole"], loaded["thresholds"]) == (False, True)
+
+
+@pytest.mark.parametrize("package", ["dynamiq.nodes.llms", "openai.types.chat"])
+def test_an_sdk_that_cannot_be_loaded_lazily_is_loaded_whole_and_the_pod_says_so(python: str, tmp_path: Path, package: str) -> None:
+    flow, program = openai.a_flow(streaming=False), {"module": "tests.sdk.support.unsuited", "UNSUITED": package}
+    with (
+        openai.serving() as model,
+        listening(tmp_path, flow, python=python, DYNAMIQ_ENGINE="sdk", MODEL_URL=model.url, MODEL_KEY=openai.KEY, **program) as served,
+    ):
         eventually("it is ready", lambda: served.request("GET", "/readyz").status == 200, LOADED_WITHIN)
-        assert served.run({"n": 4}, timeout=WITHIN).body == {"result": 8}
+        assert served.run({"question": "why"}, timeout=WITHIN).body == {"answer": "why"}
         assert served.metric("dynamiq_runtime_sdk_loaded_whole") == 1
         (warning,) = (line for line in map(json.loads, served.log.read_text().splitlines()) if line["level"] == "warning")
-        assert warning["message"].startswith("the SDK is loaded whole")
-        assert "dynamiq.nodes.utils.nothing" in warning["error"]
+        assert warning["message"].startswith("the SDK cannot be loaded lazily")
+        assert warning["error"] == f"ModuleNotFoundError: No module named '{package}.nothing'"
 
 
 @pytest.mark.long("it loads every node type of the SDK twice, which takes a minute")
