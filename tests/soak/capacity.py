@@ -44,8 +44,8 @@ LEASE = "dynamiq-operator"
 TICKS = 100
 DEPLOYS, CALLS = 20, 100
 LISTS, BARE_LISTS, SCRAPES = 2, 3, 5
-LOOKED_EVERY = 1.0
-"""Seconds between reads of the metrics, which have a series of every App."""
+LOOKED_AT = 2000
+"""Series that are read a second, at most, while an operator begins: its metrics have one of every App."""
 CALM_WITHIN, COUNTED_WITHIN, LIVE_WITHIN, LISTED_WITHIN = 7200.0, 300.0, 60.0, 900.0
 OF_ITS_OWN = {"PYTHONPATH": programs.ROOTS[0]}
 """Environment of a process that is started as users start it: a fork of the tests' also has the memory of all that these import."""
@@ -97,7 +97,7 @@ class Operator:
     def until_calm(self, apps: int) -> float:
         """Waits until it leads, every App serves and no App is queued; returns the seconds since its start."""
         self.until_leading()
-        eventually(f"{apps} Apps serve, and none waits", lambda: self._is_calm(apps), CALM_WITHIN, LOOKED_EVERY)
+        eventually(f"{apps} Apps serve, and none waits", lambda: self._is_calm(apps), CALM_WITHIN, max(apps / LOOKED_AT, 1.0))
         return time.monotonic() - self.began
 
     def _is_calm(self, apps: int) -> bool:

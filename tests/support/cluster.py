@@ -45,8 +45,8 @@ GARBAGE_KEPT = "300"
 
 
 @contextlib.contextmanager
-def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limits: bool = False) -> Iterator[Cluster]:
-    """Provides the cluster of a test session, with our resources installed.
+def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limits: bool = False, nodes: int = 1) -> Iterator[Cluster]:
+    """Provides the cluster of a test session, with our resources installed. `nodes`: the number of simulated nodes.
 
     `$CLUSTER_NAME` uses a running cluster of ours, `$CLUSTER` a kube context; neither is stopped. Otherwise one of `profile` is started for
     this session alone and stopped at its end. With `$KEEP_CLUSTER` it is left, and the next session uses it. A cluster with
@@ -72,7 +72,8 @@ def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limit
                 if not keep and clusters.stop(name):
                     say(f"tests: cluster {name}, left by a session that was killed, is gone")
                 lean = profile == "control-plane" and not default_limits
-                cluster = clusters.start(name, None if borrowed else profile, default_limits=default_limits, lean=lean)
+                started = None if borrowed else profile
+                cluster = clusters.start(name, started, nodes=nodes, default_limits=default_limits, lean=lean)
                 install(cluster)
             try:
                 with (

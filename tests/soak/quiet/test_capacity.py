@@ -52,6 +52,8 @@ MOST_OF_MANY = {"operator.memory.peak": 450.0, "operator.memory.rest": 450.0, "o
 """The issue's limits in MiB, and in seconds a minute: 2 % of a core."""
 LEADS_MOST, DEPLOY_MOST = 1.5, 1.5
 """Until it leads, beside a client that lists and decodes the same; and a deploy's p50 beside that with few Apps."""
+APPS_OF_NODE = 3000
+"""Apps whose pods' requests fit onto a simulated node: each requests 256 MiB of 1 TiB."""
 GARBAGE_KEPT_OF_MANY = "50"
 """Per cent of the API server's memory in use: with the tests' own 300 its 200,000 rows would not fit into 24 GiB."""
 
@@ -86,7 +88,7 @@ def test_many_apps_cost_no_more_than_their_limits(pytestconfig: pytest.Config, t
 
 def measured(growth: tuple[Size, ...], config: pytest.Config, folder: Path, figures: Figures) -> Iterator[tuple[Size, dict[str, float]]]:
     """Yields the figures at each size, on one cluster."""
-    with session_cluster("control-plane", config) as cluster:
+    with session_cluster("control-plane", config, nodes=1 + growth[-1].apps // APPS_OF_NODE) as cluster:
         api = Api.of(cluster)
         install_rights(cluster)
         before = own_objects.NOTHING

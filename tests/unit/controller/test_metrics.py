@@ -116,6 +116,29 @@ async def test_each_app_has_one_series_of_what_it_serves_while_this_replica_lead
     assert sample(process, "dynamiq_leader") == 0, "it did not renew its lease"
 
 
+async def test_series_of_an_app_follows_its_status_and_has_the_pins_of_a_row_that_is_listed_after_it(process: Process) -> None:
+    process.metrics.registry.register(LiveRows(process.cache, lambda: True))
+
+    def serve(row: str, sequence: int, version: int) -> None:
+        live = {"row": row, "sequence": sequence, "workflowVersion": f"v{sequence}", "runtime": "1"}
+        app = given.stored(given.app_manifest(given.with_status(live=live)))
+        app["metadata"]["resourceVersion"] = str(version)
+        process.cache.update(APPS, app)
+
+    def series() -> tuple[str, bool]:
+        (family,) = (each for each in process.metrics.registry.collect() if each.name == "dynamiq_app_live_row")
+        (labels,) = (each.labels for each in family.samples)
+        return labels["sequence"], bool(labels["pins"])
+
+    serve("a", 3, 10)
+    assert series() == ("3", False)
+    process.cache.update(ROWS, given.stored(given.row_manifest("a", given.live(3, "v3"))))
+    assert series() == ("3", True)
+    process.cache.update(ROWS, given.stored(given.row_manifest("b", given.live(4, "v4"))))
+    serve("b", 4, 11)
+    assert series() == ("4", True)
+
+
 async def test_a_queued_key_is_counted_once_and_aged_from_its_first_change() -> None:
     queue = WorkQueue[str]()
     assert (queue.depth, queue.oldest) == (0, 0)
