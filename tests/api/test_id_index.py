@@ -34,10 +34,10 @@ class Counted:
     def __init__(self, client: ApiClient) -> None:
         self._client, self.lists = client, 0
 
-    def request(self, method: str, path: str, *, query: dict[str, Any] | None = None, accept: str = kube_api.PLAIN) -> Manifest:
+    def read(self, path: str, query: dict[str, Any], accept: str = kube_api.PLAIN) -> bytes:
         # A list is of several pages if tests before this one left more than 500 rows.
-        self.lists += (query or {}).get("limit") == kube_api.PAGE and "continue" not in (query or {})
-        return self._client.request(method, path, query=query, accept=accept)
+        self.lists += query.get("limit") == kube_api.PAGE and "continue" not in query
+        return self._client.read(path, query, accept)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)

@@ -203,24 +203,6 @@ describe("the list of deployments", () => {
   });
   const rows = () => [...document.querySelectorAll("table tbody tr")];
 
-  it("begins with the newest Apps of many, while the others are read", async () => {
-    const pages = (query: { page?: string; page_size?: string }) => {
-      if (query.page_size === "50") api.hold(cast.READ_APPS);
-      const [size, page] = [Number(query.page_size), Number(query.page)];
-      const data = query.page_size === "50" ? many.slice(0, 5) : many.slice((page - 1) * 20, page * 20);
-      return { data, pagination: { page, page_size: size, page_count: 2, total_count: many.length } };
-    };
-    await kit.show("/console/?q=app", cast.answer(cast.READ_APPS, pages));
-    await kit.says("These are the newest 5 Apps. The others are being read…");
-    await kit.until(() => rows().length === 5 && api.isHolding);
-    await user.type(await kit.find("searchbox"), "-29");
-    await kit.find("status", "Loading");
-    expect(kit.isThere("heading", "No App matches"), "it may be among the others").toBe(false);
-    api.letGo();
-    await kit.until(() => rows().length === 1);
-    expect(kit.textOf(document.body)).not.toContain("being read");
-  });
-
   it("is searched as one types, and the address keeps it", async () => {
     await kit.show("/console/", cast.answer(cast.READ_APPS, some(many)));
     await kit.until(() => rows().length === 30);

@@ -3,33 +3,18 @@ import type { App, AppOfList, AppRights, OneDeployment, Project } from "../pure/
 import { call, dataOf, GET } from "./client.ts";
 
 const ALL = { page_size: 500 } as const;
-/** Apps of the first screen: the API reads only these for it. */
-const NEWEST = 50;
 
 export const readProjects = (signal: AbortSignal): Promise<Project[]> =>
   dataOf(GET("/v1/projects", { params: { query: ALL }, signal }));
 
-/** Every App of a project, or of all that the caller may read: as many pages as there are. `begun` takes the newest of many. */
-export async function readApps(
-  project: string,
-  signal: AbortSignal,
-  begun?: (newest: AppOfList[]) => void,
-): Promise<AppOfList[]> {
-  const pageOf = async (page: number, size: number) => {
-    const query = { page, page_size: size, project_id: project || undefined };
-    const { data, pagination } = await call(GET("/v1/apps", { params: { query }, signal }));
-    return { data, isLast: page >= (pagination?.page_count ?? 1) };
-  };
-  if (begun) {
-    const newest = await pageOf(1, NEWEST);
-    if (newest.isLast) return newest.data;
-    begun(newest.data);
-  }
+/** Every App of a project, or of all that the caller may read: as many pages as there are. */
+export async function readApps(project: string, signal: AbortSignal): Promise<AppOfList[]> {
   const found: AppOfList[] = [];
   for (let page = 1; ; page += 1) {
-    const { data, isLast } = await pageOf(page, ALL.page_size);
-    found.push(...data);
-    if (isLast) return found;
+    const query = { ...ALL, page, project_id: project || undefined };
+    const answer = await call(GET("/v1/apps", { params: { query }, signal }));
+    found.push(...answer.data);
+    if (page >= (answer.pagination?.page_count ?? 1)) return found;
   }
 }
 

@@ -8,16 +8,13 @@ import { type ReadonlySignal, type Signal, signal } from "./signal.ts";
 /** What is known of one thing that the API was asked for. Data stays while it is read again, and while it cannot be. */
 export interface Query<T> {
   data: ReadonlySignal<T | undefined>;
-  /** A part of it, while it is read for the first time. */
-  part: ReadonlySignal<T | undefined>;
   problem: ReadonlySignal<Problem | undefined>;
   isReading: ReadonlySignal<boolean>;
   /** Reads it again; ends when it was read, whatever came of it. */
   refresh: () => Promise<void>;
 }
 
-/** `begun` takes a part of it, while nothing is known yet. */
-type Read<T> = (abort: AbortSignal, begun?: (part: T) => void) => Promise<T>;
+type Read<T> = (abort: AbortSignal) => Promise<T>;
 const KEPT_MOST = 200;
 /** An answer that takes longer is not waited for where another read is wanted: its connection may be dead. */
 const ANSWERED_WITHIN = 10_000;
@@ -25,7 +22,6 @@ const queries = new Map<string, Entry<unknown>>();
 
 class Entry<T> implements Query<T> {
   readonly data: Signal<T | undefined> = signal(undefined);
-  readonly part: Signal<T | undefined> = signal(undefined);
   readonly problem: Signal<Problem | undefined> = signal(undefined);
   readonly isReading = signal(false);
   users = 0;
@@ -75,12 +71,8 @@ class Entry<T> implements Query<T> {
 
   async #readOnce(signal: AbortSignal): Promise<void> {
     try {
-      const begun = (part: T): void => {
-        if (!signal.aborted) this.part.value = part;
-      };
-      const found = await (this.data.value === undefined ? this.read(signal, begun) : this.read(signal));
+      const found = await this.read(signal);
       if (signal.aborted) return;
-      this.part.value = undefined;
       if (!this.#isTold) this.data.value = found;
       this.problem.value = undefined;
       this.#retries.done();

@@ -83,7 +83,7 @@ export function Trouble({ query, says = "This may be old: it could not be read a
   );
 }
 
-/** What is known of a query: its data or a part of it, however old, and why it is; else why it is not there, else that it is being read. */
+/** What is known of a query: its data, however old, and why it is; else why it is not there, else that it is being read. */
 export function Loaded<T>({
   query,
   lines,
@@ -96,7 +96,7 @@ export function Loaded<T>({
   level?: 1 | 2;
   children: (data: T) => ComponentChildren;
 }) {
-  const data = query.data.value ?? query.part.value;
+  const data = query.data.value;
   const problem = query.problem.value;
   const retry = () => void query.refresh();
   if (data !== undefined) {

@@ -1,13 +1,12 @@
 import { useMemo, useState } from "preact/hooks";
 import { readApps } from "../../api/read.ts";
 import { type Asked, askedOf, queryOf, searched, sorted } from "../../pure/app-list.ts";
-import type { AppOfList } from "../../pure/shapes.ts";
 import { useLocation } from "../../state/location.tsx";
 import { inProject, project } from "../../state/project.ts";
 import { useQuery } from "../../state/query.ts";
 import { useProjectEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
-import { Loaded, Skeleton } from "../../ui/states.tsx";
+import { Loaded } from "../../ui/states.tsx";
 import { useTitle } from "../../ui/title.ts";
 import { ReportDialog } from "../parts.ts";
 import { NoApps, NoMatch } from "./empty.tsx";
@@ -18,14 +17,11 @@ import { AppTable } from "./table.tsx";
 export function DeploymentsScreen() {
   const { query, route } = useLocation();
   const asked = askedOf(query);
-  const apps = useQuery<AppOfList[]>(`apps ${project.value}`, (signal, begun) =>
-    readApps(project.value, signal, begun),
-  );
+  const apps = useQuery(`apps ${project.value}`, (signal) => readApps(project.value, signal));
   useProjectEvents(project.value);
   useTitle("Deployments");
   const [isReporting, setReporting] = useState(false);
-  const part = apps.part.value;
-  const found = apps.data.value ?? part;
+  const found = apps.data.value;
   const matching = useMemo(() => searched(found ?? [], asked.q), [found, asked.q]);
   const shown = useMemo(() => {
     const rows = asked.status ? matching.filter((app) => app.status.word === asked.status) : matching;
@@ -51,15 +47,8 @@ export function DeploymentsScreen() {
           ) : (
             <>
               <Filters asked={asked} apps={matching} shown={shown.length} ask={ask} />
-              {part && (
-                <p class="small muted" role="status">
-                  These are the newest {part.length} Apps. The others are being read…
-                </p>
-              )}
               {shown.length > 0 ? (
                 <AppTable apps={shown} asked={asked} ask={ask} />
-              ) : part ? (
-                <Skeleton lines={8} />
               ) : (
                 <NoMatch clear={() => ask({ q: "", status: "" })} />
               )}
