@@ -105,12 +105,12 @@ class Cache:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             log.error("%s %s/%s has an unknown form, and is left out: %r", resource.kind, *key, error)  # noqa: TRY400 - no bug of ours
             return set()
-        cached = self._objects[resource].get(key)
+        cached = self._objects[resource].pop(key)
         if resource is APPS and cached is not None and cached["metadata"].get("uid") != uid:
             self._note_former(key, cached)  # its deletion was missed
         is_same = resource is NAMESPACES and cached is not None and cached["metadata"]["labels"] == kept["metadata"]["labels"]
         first = self._first_seen.get(key) if cached is not None and cached["metadata"].get("uid") == uid else None
-        affected_before = self._evict(resource, key)
+        affected_before = self._evict(resource, key, cached)
         self._objects[resource].put(kept)
         if resource is ROWS:
             self._first_seen[key] = version if first is None else first
@@ -130,7 +130,8 @@ class Cache:
             self._tombstones.popitem(last=False)
         if resource is APPS:
             self._note_former(key, raw)
-        return self._evict(resource, key) if self._objects[resource].version(key) <= version else set()
+        objects = self._objects[resource]
+        return self._evict(resource, key, objects.pop(key)) if objects.version(key) <= version else set()
 
     def retain(self, resource: ApiResource, listed: Set[AppKey], version: int, namespaces: frozenset[str] | None) -> set[AppKey]:
         """Drops the objects that a whole list lacks; returns the Apps to reconcile. An interrupted watch never reports their deletion.
@@ -222,8 +223,8 @@ class Cache:
         if threading.get_ident() != self._owner:
             raise RuntimeError("the cache is changed by a thread that does not own it")
 
-    def _evict(self, resource: ApiResource, key: AppKey) -> set[AppKey]:
-        cached = self._objects[resource].pop(key)
+    def _evict(self, resource: ApiResource, key: AppKey, cached: Manifest | None) -> set[AppKey]:
+        """Removes an object that is no longer cached from the indexes; returns the Apps to reconcile."""
         if cached is None:
             return set()
         if resource is ROWS:

@@ -59,12 +59,7 @@ class Groups:
     def part(self, groups: Iterable[str], begin: int, size: int, *, newest_first: bool) -> Sequence[Entry]:
         """Returns some of the members of several groups in one order."""
         lists = [members for group in groups if (members := self._members.get(group))]
-        if len(lists) > 2:
-            return _slice(_merged(lists, begin + size, newest_first), begin, size, newest_first)
-        longest, *others = sorted(lists, key=len, reverse=True) or ([],)
-        merged = list(longest) if others else longest
-        for entry in (entry for members in others for entry in members):
-            insort(merged, entry, key=_AGE)
+        merged = lists[0] if len(lists) == 1 else _merged(lists, begin + size, newest_first)
         return _slice(merged, begin, size, newest_first)
 
 
