@@ -18,6 +18,7 @@ from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import programs
 from tests.support.api import Api
+from tests.support.cluster import TOKEN_LIVES
 from tests.support.faults.proxy import Proxy
 from tests.support.operator import OPERATOR_ACCOUNT
 from tests.support.programs import Process
@@ -47,9 +48,9 @@ def allow_leases(api: Api, namespace: str) -> None:
 
 
 def token(api: Api) -> str:
-    """Returns a token of the operator's account, valid for an hour."""
+    """Returns a token of the operator's account, valid for longer than any test."""
     path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/serviceaccounts/{OPERATOR_ACCOUNT}/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": TOKEN_LIVES}}
     answer = api.request("POST", path, request)
     assert answer.ok, answer.message
     return str(answer.body["status"]["token"])
