@@ -50,7 +50,7 @@ export class Api {
     this.#refused.clear();
   }
 
-  /** Until `letGo`, this call waits for its answer. */
+  /** Until `letGo`, this call, with a query or without, waits for its answer. */
   hold(call: string): void {
     this.#held = call;
   }
@@ -94,7 +94,7 @@ export class Api {
     if (pathname.endsWith("/watch")) return this.#stream(pathname, given.signal as AbortSignal);
     const call = callOf(method, pathname);
     if (call === undefined) return this.#surprise(`the API has no ${method} ${pathname}`);
-    if (this.#held === call || this.#held === `${method} ${pathname}`)
+    if ([call, `${method} ${pathname}`, `${method} ${pathname}${search}`].includes(this.#held ?? ""))
       await new Promise<void>((go) => this.#waiting.push(go));
     const body = given.body ? JSON.parse(given.body as string) : undefined;
     const query = Object.fromEntries(new URLSearchParams(search));

@@ -203,6 +203,22 @@ describe("the list of deployments", () => {
   });
   const rows = () => [...document.querySelectorAll("table tbody tr")];
 
+  it("begins with the newest Apps of many, while the others are read", async () => {
+    const every = Array.from({ length: 60 }, (_, at) => cast.appOfList(at + 200, { name: `App ${at}.` }));
+    const page = ({ page_size }: cast.Query) => some(every.slice(0, Number(page_size)));
+    const shown = kit.show("/console/?q=app", cast.answer(cast.READ_APPS, page));
+    api.hold("GET /v1/apps?page_size=500&page=1");
+    await shown;
+    await kit.until(() => rows().length === 50);
+    await kit.find("status", "Loading");
+    await user.type(await kit.find("searchbox"), " 59.");
+    await kit.until(() => rows().length === 0);
+    expect(kit.isThere("heading", "No App matches"), "it may be among the others").toBe(false);
+    api.letGo();
+    await kit.until(() => rows().length === 1);
+    expect(kit.isThere("status", "Loading")).toBe(false);
+  });
+
   it("is searched as one types, and the address keeps it", async () => {
     await kit.show("/console/", cast.answer(cast.READ_APPS, some(many)));
     await kit.until(() => rows().length === 30);

@@ -2,19 +2,17 @@
 import type { App, AppOfList, AppRights, OneDeployment, Project } from "../pure/shapes.ts";
 import { call, dataOf, GET } from "./client.ts";
 
-const ALL = { page_size: 500 } as const;
-
 export const readProjects = (signal: AbortSignal): Promise<Project[]> =>
-  dataOf(GET("/v1/projects", { params: { query: ALL }, signal }));
+  dataOf(GET("/v1/projects", { params: { query: { page_size: 500 } }, signal }));
 
-/** Every App of a project, or of all that the caller may read: as many pages as there are. */
-export async function readApps(project: string, signal: AbortSignal): Promise<AppOfList[]> {
+/** Every App of a project, or of all that the caller may read: as many pages as there are. `newest`: only so many. */
+export async function readApps(project: string, signal: AbortSignal, newest?: number): Promise<AppOfList[]> {
   const found: AppOfList[] = [];
   for (let page = 1; ; page += 1) {
-    const query = { ...ALL, page, project_id: project || undefined };
+    const query = { page_size: newest ?? 500, page, project_id: project || undefined };
     const answer = await call(GET("/v1/apps", { params: { query }, signal }));
     found.push(...answer.data);
-    if (page >= (answer.pagination?.page_count ?? 1)) return found;
+    if (newest || page >= (answer.pagination?.page_count ?? 1)) return found;
   }
 }
 
