@@ -43,6 +43,8 @@ CUT_WITHIN = 0.5
 BACKLOG = 1024
 UNBOUND_AFTER = 10.0
 """Seconds for which a port stays bound after its slice is deleted. Callers may still be routed there, and must only reach that App."""
+FORGOTTEN_AFTER = 24 * 3600.0
+"""Seconds after which the series of an App without a port are dropped: most such Apps were deleted, and a gate may run for a year."""
 GATHERS = 0.01
 """Seconds for which changes are gathered, so that a thousand of them are handled together."""
 CHECKED_EVERY = 1.0
@@ -93,6 +95,8 @@ class Front:
         """Calls, held and forwarded."""
         self._closing: list[web.Server] = []
         """Connections of ports that are no longer bound."""
+        self._unbound: dict[tuple[str, str], float] = {}
+        """When the port of an App was unbound, the oldest first; without those that have one again."""
         directory.on_change(self._on_change)
 
     def on_bound(self, call: Callable[[], None]) -> None:
@@ -138,10 +142,22 @@ class Front:
                 door.gone_at = self._clock()
             elif self._clock() - door.gone_at >= self._unbound_after:
                 door.server.close()  # existing connections stay open
-                self._closing = [each for each in (*self._closing, door.calls) if each.connections]
+                self._closing.append(door.calls)
+                self._unbound[_series(door.backend.sleeper)] = self._clock()
                 del self._doors[port]
+        self._closing = [each for each in self._closing if each.connections]
+        self._forget_series()
         for port in apps.keys() - self._doors.keys():
             await self._bind(apps[port])
+
+    def _forget_series(self) -> None:
+        # A connection that is open still counts its calls.
+        while self._unbound and not self._closing:
+            app, since = next(iter(self._unbound.items()))
+            if self._clock() - since < FORGOTTEN_AFTER:
+                return
+            self._metrics.forget(*app)
+            del self._unbound[app]
 
     async def _bind(self, app: Sleeper) -> None:
         waker = Waker(self._client, self._metrics)
@@ -157,6 +173,7 @@ class Front:
             keep_alive(listening)  # accepted connections inherit it: a lost node never closes its connections
             bound_buffers(listening)
         self._doors[app.port] = _Door(backend, calls, server)
+        self._unbound.pop(_series(app), None)
         for call in self._changed:
             call()
 
@@ -282,6 +299,10 @@ def _asleep() -> web.Response:
     response = web.json_response({"status": "asleep"})
     response.force_close()
     return response
+
+
+def _series(app: Sleeper) -> tuple[str, str]:
+    return app.namespace, app.app
 
 
 def _is_same(before: Sleeper, after: Sleeper) -> bool:

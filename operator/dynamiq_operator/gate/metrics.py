@@ -58,6 +58,11 @@ class GateMetrics:
     def refused(self, namespace: str, app: str, code: str) -> None:
         self._refused.labels(label(namespace), label(app), code).inc()
 
+    def forget(self, namespace: str, app: str) -> None:
+        """Drops the series of an App."""
+        for family in (self._held, self._in_flight, self._woken, self._forwarded, self._refused):
+            family.remove_by_labels({"namespace": label(namespace), "app": label(app)})
+
 
 def label(name: str) -> str:
     """Returns a name as the value of a label."""

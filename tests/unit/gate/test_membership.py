@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.gate.front import FORGOTTEN_AFTER
 from dynamiq_operator.model import names
-from tests.support.gate_stage import HOST, ME, OTHER, GateStage, member
+from tests.support.gate_stage import HOST, ME, NAMESPACE, OTHER, GateStage, member
 from tests.support.ports import gate_port
 from tests.support.scripted import failure
 
@@ -110,6 +111,39 @@ async def test_a_removed_slice_gives_its_port_back(stage: GateStage) -> None:
         return not await answers(stage, port)
 
     await stage.until("the port is unbound", unbound)
+
+
+async def test_the_series_of_an_app_are_dropped_a_day_after_its_port_was_unbound(stage: GateStage) -> None:
+    ports = {app: stage.asleep(app) for app in ("chat", "deleted", "woken")}
+    now = [1000.0]
+    await stage.start(unbound_after=4.0, clock=lambda: now[0])
+    for app, port in ports.items():
+        stage.serving(app, await stage.pod())
+        async with stage.session.post(f"http://{HOST}:{port}/", data=b"{}") as answer:
+            assert answer.status == 200
+    stage.remove(names.gate_slice("deleted"))
+    stage.remove(names.gate_slice("woken"))
+
+    async def is_alone() -> bool:
+        return (await stage.metrics())["dynamiq_gate_apps"] == 1
+
+    async def are_unbound() -> bool:
+        return not any([await answers(stage, ports[app]) for app in ("deleted", "woken")])
+
+    async def counted() -> list[str]:
+        return [app for app in ports if f'dynamiq_gate_forwarded_total{{app="{app}",namespace="{NAMESPACE}"}}' in await stage.metrics()]
+
+    async def is_forgotten() -> bool:
+        return await counted() == ["chat", "woken"]
+
+    await stage.until("one App is left", is_alone)
+    now[0] += 4.0
+    await stage.until("the ports are unbound", are_unbound)
+    stage.asleep("woken")
+    await members(stage, ["gate-a"], "woken")
+    assert await counted() == ["chat", "deleted", "woken"]
+    now[0] += FORGOTTEN_AFTER
+    await stage.until("the App that did not come back is forgotten", is_forgotten)
 
 
 async def test_a_deletion_without_an_event_is_found(stage: GateStage) -> None:
