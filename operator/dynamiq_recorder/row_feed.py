@@ -22,7 +22,8 @@ from dynamiq_recorder.store.results import Unavailable
 from dynamiq_recorder.store.sql_store import Store
 
 RESOURCE = replace(ROWS, field_selector="", first_page=0)
-KNOWN_MOST = 200_000
+NOTED_MOST = 1_000_000
+"""Hashes of rows that are kept, of about 75 bytes each."""
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ class Attribution:
     ) -> None:
         self._store, self._app_uid, self._read_app, self._on_moved = store, app_uid, read_app, on_moved
         self.informer = Informer(client, RESOURCE, self, also=(Unavailable,))
-        self._noted: dict[str, int] = {}
-        """Hashes of the rows in the store, by uid. Most events change nothing that the store keeps."""
+        self._noted: set[int] = set()
+        """Hashes of the rows in the store. Most events change nothing that the store keeps."""
 
     @property
     def is_listed(self) -> bool:
@@ -63,17 +64,17 @@ class Attribution:
         await self._note([raw])
 
     async def delete(self, raw: Manifest) -> None:
-        self._noted.pop(str(raw["metadata"].get("uid")), None)
+        """Keeps the row: its runs still belong to it."""
 
     async def _note(self, objects: Sequence[Manifest]) -> None:
         rows = [row for raw in objects if (row := row_of(raw, self._app_uid)) is not None]
-        new = [row for row in rows if self._noted.get(row.uid) != hash(row)]
+        new = [row for row in rows if hash(row) not in self._noted]
         if not new:
             return
         moved = await asyncio.to_thread(self._store.put_rows, new)
-        if len(self._noted) > KNOWN_MOST:
+        if len(self._noted) + len(new) > NOTED_MOST:
             self._noted.clear()
-        self._noted |= {row.uid: hash(row) for row in new}
+        self._noted.update(map(hash, new))
         if moved:
             log.info("%d runs were attributed to rows that arrived after them", moved)
             self._on_moved(moved)
