@@ -25,8 +25,7 @@ from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.membership import Replica
 from dynamiq_operator.gate.serve import GateOptions, serve
 from dynamiq_operator.gate.slices import KUBERNETES
-from dynamiq_operator.gate.waking import WORKLOADS
-from dynamiq_operator.kube.resources import SECRETS, SLICES
+from dynamiq_operator.kube.resources import SECRETS, SLICES, WORKLOADS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support.gates import GateProcess

@@ -17,10 +17,9 @@ from typing import Any
 
 from dynamiq_operator.desired.endpoints import is_ready
 from dynamiq_operator.desired.gate_slice import leads_to_gate
-from dynamiq_operator.gate.waking import WORKLOADS
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import SLICES
+from dynamiq_operator.kube.resources import SLICES, WORKLOADS
 from dynamiq_operator.model import names
 
 CHECKED_EVERY = 1.0

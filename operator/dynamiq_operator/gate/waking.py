@@ -9,16 +9,14 @@ import logging
 from collections.abc import Callable
 from time import monotonic
 
-from dynamiq_operator.desired import base
 from dynamiq_operator.gate.metrics import GateMetrics
 from dynamiq_operator.gate.slices import Sleeper
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import BY_KIND
+from dynamiq_operator.kube.resources import WORKLOADS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.json_lines import FIELDS
 
-WORKLOADS = BY_KIND[base.WORKLOAD.kind]
 AGAIN_AFTER = 2.0
 """Seconds after which an App that still has no pod is scaled again. Somebody may have put it to sleep in the same moment."""
 RETRIED_WITHIN = 1.0

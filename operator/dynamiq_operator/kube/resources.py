@@ -5,11 +5,12 @@ from __future__ import annotations
 from dynamiq_operator.desired import base
 from dynamiq_operator.desired.child_kinds import CHILD_KINDS, ChildKind
 from dynamiq_operator.kube.resource import APPS as APPS
+from dynamiq_operator.kube.resource import CONFIG_MAPS, SERVICES, SMALL_PAGE
 from dynamiq_operator.kube.resource import REJECTIONS as REJECTIONS
 from dynamiq_operator.kube.resource import ROWS as ROWS
 from dynamiq_operator.kube.resource import RUNTIMES as RUNTIMES
-from dynamiq_operator.kube.resource import SMALL_PAGE
 from dynamiq_operator.kube.resource import VERSIONS as VERSIONS
+from dynamiq_operator.kube.resource import WORKLOADS as WORKLOADS
 from dynamiq_operator.kube.resource import ApiResource as ApiResource
 from dynamiq_operator.kube.resource import Key as Key
 from dynamiq_operator.kube.resource import key_of as key_of
@@ -46,7 +47,8 @@ WORKFLOWS = _ours(kinds.WORKFLOW)
 DEPLOY_POLICIES = _ours(kinds.DEPLOY_POLICY)
 APPROVALS = _ours(kinds.APPROVAL)
 APP_CHANGES = _ours(kinds.APP_CHANGE)
-BY_KIND = {entry.kind: _child(entry) for entry in CHILD_KINDS}
+_KNOWN = {each.kind: each for each in (WORKLOADS, SERVICES, CONFIG_MAPS)}
+BY_KIND = {entry.kind: _KNOWN.get(entry.kind) or _child(entry) for entry in CHILD_KINDS}
 """Resource of a child by its kind."""
 JOBS = BY_KIND[base.JOB.kind]
 """Runs of triggers: made by a CronJob, by the operator, or by a caller of the API."""

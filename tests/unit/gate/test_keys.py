@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.gate.waking import WORKLOADS
+from dynamiq_operator.kube.resources import WORKLOADS
 from dynamiq_operator.model import names
 from tests.support.gate_stage import HOST, NAMESPACE, GateStage
 

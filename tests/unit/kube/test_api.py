@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
-
 import pytest
 
-from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
+from dynamiq_operator.desired.child_kinds import CHILD_KINDS
 from dynamiq_operator.kube import api, errors
 from dynamiq_operator.kube.resource import CONFIG_MAPS, REJECTIONS, SERVICES, VERSIONS, WORKLOADS
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, NAMESPACES, ROWS, RUNTIMES, SECRETS
@@ -75,6 +73,9 @@ def test_paths_of_resources() -> None:
 def test_resources_without_models_are_those_of_the_tables() -> None:
     by_kind = {APPS: kinds.APP, ROWS: kinds.ROW, VERSIONS: kinds.WORKFLOW_VERSION, REJECTIONS: kinds.REJECTION, RUNTIMES: kinds.RUNTIME}
     assert all((each.plural, each.kind, each.namespaced) == (kind.plural, kind.kind, kind.namespaced) for each, kind in by_kind.items())
-    assert [astuple(BY_KIND[each.kind]) for each in (WORKLOAD, SERVICE, CONFIG_MAP)] == [
-        astuple(each) for each in (WORKLOADS, SERVICES, CONFIG_MAPS)
-    ]
+    children = {each.kind: each for each in CHILD_KINDS}
+    for each in (WORKLOADS, SERVICES, CONFIG_MAPS):
+        child = children[each.kind]
+        assert (each.api_version, each.plural) == (child.resource.api_version, child.resource.plural)
+        assert (each.label_selector, each.optional) == (child.selector, child.optional)
+        assert BY_KIND[each.kind] is each, "one instance: resources are compared by identity"
