@@ -34,10 +34,10 @@ class Counted:
     def __init__(self, client: ApiClient) -> None:
         self._client, self.lists = client, 0
 
-    def read(self, path: str, query: dict[str, Any], accept: str = kube_api.PLAIN) -> bytes:
+    def read_as(self, decoder: Any, path: str, query: dict[str, Any], accept: str = kube_api.PLAIN) -> Any:
         # A list is of several pages if tests before this one left more than 500 rows.
         self.lists += query.get("limit") == kube_api.PAGE and "continue" not in query
-        return self._client.read(path, query, accept)
+        return self._client.read_as(decoder, path, query, accept)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)

@@ -1,7 +1,4 @@
-"""Reads Apps and rows with the caller's token: single ones by name, or all of a namespace.
-
-Only the fields that a response needs are decoded: managedFields alone are half of what the API server sends.
-"""
+"""Reads Apps and rows with the caller's token: single ones by name, or all of a namespace."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from typing import Any, TypedDict, cast
 import msgspec
 
 from dynamiq_operator.kube import api as kube_api
-from dynamiq_operator.kube import nesting
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import IN_MEMORY
@@ -53,8 +49,8 @@ def objects(session: CallerSession, resource: ApiResource, namespace: str, field
     """Yields all objects of a namespace, or of all if it is empty, that the field selector matches. Raises errors.ApiError."""
     query: dict[str, str | int] = {"limit": kube_api.PAGE, **kube_api.selectors("", field)}
     while True:
-        page = _page(session, resource.path(namespace), query)
-        yield from page["items"]
+        page = session.api.read_as(_PAGE, resource.path(namespace), query)
+        yield from cast(list[Manifest], page["items"])
         if not (token := page["metadata"].get("continue")):
             return
         query["continue"] = token
@@ -68,17 +64,8 @@ def named(session: CallerSession, resource: ApiResource, entry: Entry) -> Manife
     path, by_name = resource.path(entry.namespace), {"fieldSelector": f"metadata.name={entry.name}"}
     # The API server's watch cache answers in half the time, and may be a moment behind.
     for query in (IN_MEMORY, {}):
-        items = _page(session, path, {**by_name, **query})["items"]
+        items = cast(list[Manifest], session.api.read_as(_PAGE, path, {**by_name, **query})["items"])
         current = next((each for each in items if each["metadata"]["uid"] == entry.uid), None)
         if current is not None and int(current["metadata"]["resourceVersion"]) >= entry.version:
             break
     return current
-
-
-def _page(session: CallerSession, path: str, query: dict[str, str | int]) -> Manifest:
-    raw = session.api.read(path, query)
-    try:
-        return cast(Manifest, _PAGE.decode(raw))
-    except (msgspec.DecodeError, RecursionError):
-        parsed: Manifest = nesting.parse(raw, f"GET {path}")
-        return parsed

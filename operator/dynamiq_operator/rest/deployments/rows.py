@@ -1,7 +1,4 @@
-"""Reads a page of an App's history. The index has the order, and only the rows of the page are read, with the caller's token.
-
-Only the fields that a response needs are decoded: managedFields alone are half of what the API server sends.
-"""
+"""Reads a page of an App's history. The index has the order, and only the rows of the page are read, with the caller's token."""
 
 from __future__ import annotations
 
@@ -91,11 +88,7 @@ def listed_page(context: ApiContext, api: ApiClient, app: Entry, token: str = ""
     It caches ended rows. `token`: that of this page. Raises errors.ApiError.
     """
     query: dict[str, str | int] = {"fieldSelector": f"spec.app={app.name}", "limit": LISTED_MOST, **({"continue": token} if token else {})}
-    path = ROWS.path(app.namespace)
-    try:
-        answer = _LIST.decode(api.read(path, query))
-    except msgspec.DecodeError as error:
-        raise errors.Unavailable(f"GET {path}: the answer is no list of rows") from error
+    answer = api.read_as(_LIST, ROWS.path(app.namespace), query)
     return _keep(context, cast(list[Manifest], answer["items"])), answer["metadata"].get("continue") or ""
 
 
@@ -175,11 +168,9 @@ def _row(session: CallerSession, entry: Entry) -> Manifest | None:
     # A row that has ended does not change: the API server's watch cache suffices if it has the end.
     for query in (IN_MEMORY, {}) if entry.is_closed else ({},):
         try:
-            row = cast(Manifest, _ONE.decode(session.api.read(path, query)))
+            row = cast(Manifest, session.api.read_as(_ONE, path, query))
         except errors.NotFound:
             continue
-        except msgspec.DecodeError as error:
-            raise errors.Unavailable(f"GET {path}: the answer is no row") from error
         if row["metadata"]["uid"] == entry.uid and (not query or _is_closed(row)):
             return row
     return None

@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 
 from dynamiq_operator.kube import api as kube_api
-from dynamiq_operator.kube import nesting
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, VERSIONS, ApiResource
 from dynamiq_operator.model import ownership
 from dynamiq_operator.model.history_columns import COLUMNS
@@ -228,13 +227,8 @@ class Reader:
                 page = following.result() if following is not None else None
 
     def _page(self, api: ApiClient, token: str) -> _Page:
-        path = self._resource.path()
         query: dict[str, str | int] = {"limit": kube_api.PAGE, **({"continue": token} if token else {})}
-        raw = api.read(path, query, accepted(self._resource, kube_api.METADATA))
-        try:
-            return _PAGE.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
-            return msgspec.convert(nesting.parse(raw, f"GET {path}"), _Page)
+        return api.read_as(_PAGE, self._resource.path(), query, accepted(self._resource, kube_api.METADATA))
 
     def event(self, raw: Manifest) -> Entry:
         """Returns the entry of the object of an event."""

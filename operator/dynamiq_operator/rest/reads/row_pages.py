@@ -1,7 +1,4 @@
-"""Reads rows, or other objects of a history, with the caller's token, page by page: of thousands, few are held at once.
-
-Only the fields that are used are decoded: managedFields alone are half of what the API server sends.
-"""
+"""Reads rows, or other objects of a history, with the caller's token, page by page: of thousands, few are held at once."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from typing import Any, TypedDict, cast
 
 import msgspec
 
-from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import ROWS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.sessions import CallerSession
@@ -59,10 +55,7 @@ def rows(session: CallerSession, namespace: str, field: str = "", resource: ApiR
     if field:
         query["fieldSelector"] = field
     while True:
-        try:
-            page = _PAGE.decode(session.api.read(path, query))
-        except msgspec.DecodeError as error:
-            raise errors.Unavailable(f"GET {path}: the answer is no list of rows") from error
+        page = session.api.read_as(_PAGE, path, query)
         items = cast(list[Manifest], page["items"])
         items.reverse()
         while items:
