@@ -51,7 +51,10 @@ class Listing:
     """One list, limited by the resource's selectors: an iterable of its pages. `version`: its resourceVersion, once a page has come."""
 
     def __init__(self, client: Client, resource: ApiResource, namespace: str) -> None:
-        self._pages = client.pages(resource, namespace, label=resource.label_selector, field=resource.field_selector)
+        # A field selector of a resource excludes most of its objects.
+        self._pages = client.pages(
+            resource, namespace, label=resource.label_selector, field=resource.field_selector, at_once=bool(resource.field_selector)
+        )
         self.version = ""
 
     async def __aiter__(self) -> AsyncIterator[list[Manifest]]:

@@ -50,6 +50,26 @@ async def test_pages_of_large_objects_are_small(client: Client, script: Script) 
     assert second * 900 * 1024 < 6_000_000, "by what the first one weighed"
 
 
+async def test_a_list_that_comes_at_once_is_parsed_in_parts(client: Client, script: Script) -> None:
+    rows = [{"metadata": {"name": f"chat-{number}"}, "spec": {"message": "x" * 1000}} for number in range(2500)]
+    script.on("GET", at(ROWS), listed(*rows, version="7"))
+    pages = [page async for page in client.pages(ROWS, "demo", field="status.phase!=Failed", at_once=True)]
+    assert [dict(sent.query) for sent in script.sent] == [{"fieldSelector": "status.phase!=Failed"}]
+    assert [{key: item[key] for key in ("metadata", "spec")} for page in pages for item in page["items"]] == rows
+    assert ({page["metadata"]["resourceVersion"] for page in pages}, len(pages)) == ({"7"}, 3)
+
+
+@pytest.mark.parametrize("names", [[], ["a"]])
+@pytest.mark.parametrize("depth", [1, 2000])
+async def test_a_list_that_comes_at_once_may_be_empty_or_nested_deeply(
+    client: Client, script: Script, names: list[str], depth: int
+) -> None:
+    items = ",".join(f'{{"metadata": {{"name": "{name}"}}, "spec": {"[" * depth + "]" * depth}}}' for name in names)
+    script.on("GET", at(ROWS), Reply(200, f'{{"metadata": {{"resourceVersion": "7"}}, "items": [{items}]}}'.encode()))
+    (page,) = [page async for page in client.pages(ROWS, "demo", at_once=True)]
+    assert ([item["metadata"]["name"] for item in page["items"]], page["metadata"]["resourceVersion"]) == (names, "7")
+
+
 async def test_writes_are_by_the_operators_field_manager(client: Client, script: Script) -> None:
     script.on("POST", at(APPS), given.app_manifest()).on("PATCH", CHAT, given.app_manifest()).on("PATCH", f"{CHAT}/scale", NAMED)
     await client.create(APPS, given.app_manifest())
@@ -189,11 +209,12 @@ async def test_workers_of_an_api_server_that_is_down_wait_until_it_answers_someb
     await asyncio.wait_for(waiting, IN_TIME)
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("item", [None, "odd", {}, {"metadata": None}, {"metadata": {"uid": "u"}}])
-async def test_list_with_an_item_that_is_no_object_is_no_list(client: Client, script: Script, item: object) -> None:
+async def test_list_with_an_item_that_is_no_object_is_no_list(client: Client, script: Script, item: object, at_once: bool) -> None:
     script.on("GET", at(ROWS), Reply(200, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "a"}}, item]}))
     with pytest.raises(errors.Unavailable):
-        assert [page async for page in client.pages(ROWS, "demo")]
+        assert [page async for page in client.pages(ROWS, "demo", at_once=at_once)]
 
 
 @pytest.mark.parametrize("wrong_by", [timedelta(minutes=10), timedelta(days=-400)])

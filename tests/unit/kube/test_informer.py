@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.kube.informer import Informer, Listing
-from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.kube.resources import APPS, ROWS
 from dynamiq_operator.model.objects import Manifest
 from tests.support.controller import connected
 from tests.support.scripted import Answer, Reply, Script, failure, listed
@@ -82,6 +82,14 @@ async def test_a_list_of_pages_is_followed_by_watches_each_from_where_the_last_o
         assert informer.listed.is_set()
     assert received.all == [("listed 5", ["a", "b"]), ("changed", "c"), ("deleted", "a"), ("changed", "b")]
     assert versions(script)[:3] == ["5", "9", "12"]
+
+
+async def test_what_a_field_selector_leaves_is_listed_at_once(tmp_path: Path) -> None:
+    """In pages, an API server would read all rows from etcd, once for some hundred open ones."""
+    script = Script().on("GET", ROWS.path(), listed(version="5"))
+    async with connected(script, tmp_path) as client:
+        assert [items async for items in Listing(client, ROWS, "")] == [[]]
+    assert [dict(sent.query) for sent in script.sent] == [{"fieldSelector": ROWS.field_selector}]
 
 
 GAPS = [

@@ -47,7 +47,8 @@ _PAGE = msgspec.json.Decoder(_Page)
 
 def objects(session: CallerSession, resource: ApiResource, namespace: str, field: str = "") -> Iterator[Manifest]:
     """Yields all objects of a namespace, or of all if it is empty, that the field selector matches. Raises errors.ApiError."""
-    query: dict[str, str | int] = {"limit": kube_api.PAGE, **kube_api.selectors("", field)}
+    # For later pages of a list with a selector the API server reads all objects from etcd (see `kube.client.Client.pages`).
+    query: dict[str, str | int] = {"fieldSelector": field} if field else {"limit": kube_api.PAGE}
     while True:
         page = session.api.read_as(_PAGE, resource.path(namespace), query)
         yield from cast(list[Manifest], page["items"])
