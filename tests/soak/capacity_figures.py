@@ -17,7 +17,7 @@ MEASURED = tuple(REPOSITORY / "docs" / "measured" / f"{name}.txt" for name in ("
 PAGE = REPOSITORY / "docs" / "capacity-measured.md"
 BEGIN, END = "<!-- figures: python -m tests.soak.capacity_figures -->\n", "<!-- end of figures -->\n"
 NOT_MEASURED = "Not measured yet: there is no `docs/measured/capacity.txt`. This part of the page says nothing until there is.\n"
-NO_VALUE = "not measured"
+NO_VALUE = "-"
 MANY = 10_000
 """Apps for which the slopes are extended."""
 _SECTION, _LINE = re.compile(r"^\[(.+)\]$"), re.compile(r"^(\S+) = (\S+) \S+$")
@@ -66,7 +66,7 @@ class Figure:
 FIGURES = (
     Figure("operator.start.seconds", "s", "Operator: from its start until it leads and no App waits"),
     Figure("operator.leads.seconds", "s", "Operator: from its start until it leads"),
-    Figure("operator.bare.seconds", "s", "A client: lists and decodes what the operator watches"),
+    Figure("operator.bare.seconds", "s", "A client: lists and decodes what the operator watches", grows=False),
     Figure("operator.start.requests", "requests", "Operator: requests until then"),
     Figure("operator.start.cpu", "s", "Operator: CPU until then"),
     Figure("operator.memory.peak", "MiB", "Operator: most memory until then"),
@@ -77,7 +77,7 @@ FIGURES = (
     Figure("operator.list.cpu", "s", "Operator: CPU of one list of everything"),
     Figure("deploy.p50", "ms", "Deploy: from the row's POST until it is Live, at rest, p50", grows=False),
     Figure("deploy.p95", "ms", "Deploy: the same, p95", grows=False),
-    Figure("api.bare.seconds", "s", "A client: lists and decodes what the API keeps"),
+    Figure("api.bare.seconds", "s", "A client: lists and decodes what the API keeps", grows=False),
     Figure("api.start.seconds", "s", "API: from its start until it is ready"),
     Figure("api.memory.peak", "MiB", "API: most memory"),
     Figure("api.memory.rest", "MiB", "API: memory at rest"),

@@ -44,7 +44,7 @@ BACKLOG = 1024
 UNBOUND_AFTER = 10.0
 """Seconds for which a port stays bound after its slice is deleted. Callers may still be routed there, and must only reach that App."""
 FORGOTTEN_AFTER = 24 * 3600.0
-"""Seconds after which the series of an App without a port are dropped: most such Apps were deleted, and a gate may run for a year."""
+"""Seconds after which the series of an App without a port are dropped. Most such Apps were deleted, and a gate may run for a year."""
 GATHERS = 0.01
 """Seconds for which changes are gathered, so that a thousand of them are handled together."""
 CHECKED_EVERY = 1.0

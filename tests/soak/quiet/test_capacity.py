@@ -55,7 +55,7 @@ MOST_OF_MANY = {
 }
 """Limits in MiB, and in seconds a minute: 2 % of a core."""
 LEADS_MOST, READY_MOST, DEPLOY_MOST = 1.5, 1.0, 1.5
-"""Until the operator leads and until the API is ready, each beside a client that lists and decodes the same; and a deploy's p50 beside that
+"""Until the operator leads, and until the API is ready, each beside a client that lists and decodes the same. A deploy's p50, beside that
 with few Apps.
 """
 APPS_OF_NODE = 3000
