@@ -1,5 +1,5 @@
 import { useMemo, useState } from "preact/hooks";
-import { NEWEST, readApps, readNewestApps } from "../../api/read.ts";
+import { readApps } from "../../api/read.ts";
 import { type Asked, askedOf, queryOf, searched, sorted } from "../../pure/app-list.ts";
 import { useLocation } from "../../state/location.tsx";
 import { inProject, project } from "../../state/project.ts";
@@ -35,7 +35,6 @@ export function DeploymentsScreen() {
     return sorted(rows, asked.sort, asked.isDescending);
   }, [matching, asked.status, asked.sort, asked.isDescending]);
   const isPart = !every && !apps.problem.value && found?.length;
-  const isPart = !every && !apps.problem.value && found?.length;
   const ask = (change: Partial<Asked>) => route(`/console/${queryOf({ ...asked, ...change }, project.value)}`, true);
   return (
     <>
@@ -56,11 +55,6 @@ export function DeploymentsScreen() {
           ) : (
             <>
               <Filters asked={asked} apps={matching} shown={shown.length} ask={ask} />
-              {isPart === NEWEST && (
-                <p class="small muted" role="status">
-                  Older Apps are being read…
-                </p>
-              )}
               {shown.length > 0 && <AppTable apps={shown} asked={asked} ask={ask} />}
               {isPart ? <Skeleton /> : shown.length === 0 && <NoMatch clear={() => ask({ q: "", status: "" })} />}
             </>
