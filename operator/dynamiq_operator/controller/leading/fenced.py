@@ -36,5 +36,7 @@ class FencedClient(Client):
         except TimeoutError as error:
             raise errors.Unavailable(f"{method} {path}: the API server did not answer before another replica may lead") from error
 
-    def pages(self, resource: ApiResource, namespace: str = "", **selectors: str) -> AsyncIterator[Manifest]:
-        return self._client.pages(resource, namespace, **selectors)
+    def pages(
+        self, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "", at_once: bool = False
+    ) -> AsyncIterator[Manifest]:
+        return self._client.pages(resource, namespace, label=label, field=field, at_once=at_once)
