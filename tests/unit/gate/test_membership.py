@@ -130,18 +130,18 @@ async def test_the_series_of_an_app_are_dropped_a_day_after_its_port_was_unbound
     async def are_unbound() -> bool:
         return not any([await answers(stage, ports[app]) for app in ("deleted", "woken")])
 
-    async def counted() -> list[str]:
+    async def with_series() -> list[str]:
         return [app for app in ports if f'dynamiq_gate_forwarded_total{{app="{app}",namespace="{NAMESPACE}"}}' in await stage.metrics()]
 
     async def is_forgotten() -> bool:
-        return await counted() == ["chat", "woken"]
+        return await with_series() == ["chat", "woken"]
 
     await stage.until("one App is left", is_alone)
     now[0] += 4.0
     await stage.until("the ports are unbound", are_unbound)
     stage.asleep("woken")
     await members(stage, ["gate-a"], "woken")
-    assert await counted() == ["chat", "deleted", "woken"]
+    assert await with_series() == ["chat", "deleted", "woken"]
     now[0] += FORGOTTEN_AFTER
     await stage.until("the App that did not come back is forgotten", is_forgotten)
 
