@@ -30,7 +30,7 @@ READS = {
     f"history {NAME}": (ROWS + 1, 2.5),
     f"status {NAME}": (3, 2.5),
     f"deploy {NAME} --preview": (5, 3.5),
-    f"rollback {NAME} --preview": (5, 3.5),
+    f"rollback {NAME} --preview": (5, 4.0),
 }
 """Commands against an API server: the least lines of the output, and the longest time relative to `kubectl get` of the App's rows."""
 
