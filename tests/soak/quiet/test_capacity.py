@@ -5,8 +5,9 @@ Apps beside 100; that log goes to docs/measured/capacity-many.txt.
     SOAK=1 CAPACITY_MANY=10000 python -m pytest tests/soak/quiet/test_capacity.py --capture=no -k many
     python -m tests.soak.capacity_figures
 
-The first takes an hour, the second almost two, alone on a quiet machine with 24 GiB. The third writes the tables of docs/capacity-measured.md. Without the
-variables, as in `make soak`, they use few Apps and shorter times at rest: that only proves that the measure works. Its figures are not kept.
+The first takes an hour, the second almost two, alone on a quiet machine with 24 GiB. The third writes the tables of
+docs/capacity-measured.md. Without the variables, as in `make soak`, they use few Apps and shorter times at rest: that only proves that the
+measure works. Its figures are not kept.
 """
 
 from __future__ import annotations
