@@ -29,15 +29,21 @@ MAKERS: dict[ApiResource, Make] = {
 
 
 class Counted:
-    """A client that counts lists of all objects."""
+    """A client that counts lists of all objects, and notes the kind of each request."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client, self.lists = client, 0
+        self.requests: list[str] = []
 
     def read_as(self, decoder: Any, path: str, query: dict[str, Any], accept: str = kube_api.PLAIN) -> Any:
         # A list is of several pages if tests before this one left more than 500 rows.
         self.lists += query.get("limit") == kube_api.PAGE and "continue" not in query
+        self.requests.append("page")
         return self._client.read_as(decoder, path, query, accept)
+
+    def stream(self, path: str, query: dict[str, Any], *more: Any) -> Any:
+        self.requests.append("watch")
+        return self._client.stream(path, query, *more)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -101,3 +107,22 @@ def test_an_index_that_is_too_old_for_a_watch_lists_everything(cluster: Cluster,
     after = api.create(given.app_manifest(given.in_namespace(namespace), name="after"))
     assert index.find(APPS, after.body["metadata"]["uid"]) is not None
     assert counted.lists == 2
+
+
+@pytest.mark.parametrize("resource", MAKERS, ids=lambda resource: resource.plural)
+def test_more_than_a_page_is_read_by_one_watch(
+    cluster: Cluster, namespace: str, resource: ApiResource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube_api, "PAGE", 1)
+    api, client = Api.of(cluster), Counted(ApiServer.connect(Path(cluster.kubeconfig)).own)
+    made = [api.create(MAKERS[resource](f"{resource.plural}-{number}", given.in_namespace(namespace))) for number in range(3)]
+    uids = {each.body["metadata"]["uid"] for each in made}
+
+    def is_read_by_a_watch() -> bool:
+        client.requests.clear()
+        index = IdIndex(client).of(resource)  # type: ignore[arg-type]
+        index.list()
+        assert uids <= {entry.uid for entry in index.all()}
+        return client.requests == ["page", "watch"]
+
+    eventually("no page but the first is read, unless the watch was cut", is_read_by_a_watch)

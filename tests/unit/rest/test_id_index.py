@@ -306,6 +306,48 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
     assert {sent.headers["Accept"] for sent in script.sent} == {TABLE}, "the index has no whole row"
 
 
+def _present_until(version: int) -> Manifest:
+    """Returns the bookmark after all that was present, in a watch of tables."""
+    table = _table(("", "", None, ""), columns=False, version=version)
+    table["rows"][0]["object"] = {"metadata": {"resourceVersion": str(version), "annotations": {"k8s.io/initial-events-end": "true"}}}
+    return _event("BOOKMARK", table)
+
+
+BEGINNING = (
+    _event("ADDED", _table(("a", "chat", 1, "Superseded"), version=4)),
+    _event("ADDED", _table(("b", "chat", 2, "Live"), columns=False, version=5)),
+    _event("ADDED", _table(("c", "chat", 3, "Pending"), columns=False, version=6)),
+    _event("DELETED", _table(("b", "chat", 2, "Live"), columns=False, version=7)),
+    _event("MODIFIED", _table(("c", "chat", 3, "Live"), columns=False, version=8)),
+)
+
+
+@pytest.mark.parametrize(
+    ("present", "pages"),
+    [
+        (_watch(*BEGINNING, _present_until(9)), 1),
+        (failure(422, "Invalid", "sendInitialEvents is forbidden for watch"), 2),
+        (_watch(*BEGINNING), 2),
+        (_watch(*BEGINNING, _event("BOOKMARK", _table(("", "", None, ""), columns=False, version=9))), 2),
+        (_watch(*BEGINNING[:2], _event("ERROR", {"code": 500, "reason": "InternalError", "message": "too slow"})), 2),
+        (Reply(cut=True), 2),
+    ],
+    ids=["all", "unknown there", "ends early", "another bookmark", "error", "cut"],
+)
+def test_more_than_a_page_comes_by_one_watch_and_else_in_pages(present: Reply, pages: int) -> None:
+    first = _table(("a", "chat", 1, "Superseded"))
+    first["metadata"]["continue"] = "more"
+    script = Script().on("GET", ROWS.path(), first)
+    script.on("GET", ROWS.path(), _table(("c", "chat", 3, "Live")), query={"continue": "more"})
+    script.on("GET", ROWS.path(), present, query={"watch": "true", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"})
+    with ScriptedServer(script) as server:
+        rows = _index(server).of(ROWS)
+        assert rows.list() == "9"
+        found, _ = rows.part(("demo/chat",), 0, 9, newest_first=True)
+    assert [(row.name, row.sequence, row.row and row.row.phase) for row in found] == [("c", 3, "Live"), ("a", 1, "Superseded")]
+    assert sum("limit" in sent.query for sent in script.sent) == pages
+
+
 def test_a_listener_gets_each_change_once(stage: RestStage) -> None:
     heard: list[tuple[str, int, bool]] = []
     index = stage.context.index.of(APPS)

@@ -143,6 +143,8 @@ class ApiClient:
             opened()
             rest = b""
             for chunk in response.stream(65536):
+                if time.monotonic() >= _DEADLINE.get():
+                    raise _too_slow()
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from (_parsed(line, f"GET {path}") for line in lines if line.strip())
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -176,7 +178,7 @@ class ApiClient:
         while True:
             tries -= 1
             if (seconds_left := _DEADLINE.get() + (UNDONE_WITHIN if method == "DELETE" else 0) - time.monotonic()) <= 0:
-                raise errors.Unavailable(f"the Kubernetes API server was too slow: this took over {ANSWERED_WITHIN:g} s")
+                raise _too_slow()
             timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, seconds_left), read=min(read_timeout, seconds_left))
             options["pool_timeout"] = min(CONNECT_TIMEOUT, seconds_left)
             try:
@@ -187,6 +189,10 @@ class ApiClient:
                     raise _silent(method, error) from error
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise _silent(method, error) from error
+
+
+def _too_slow() -> errors.Unavailable:
+    return errors.Unavailable(f"the Kubernetes API server was too slow: this took over {ANSWERED_WITHIN:g} s")
 
 
 def _silent(method: str, error: Exception) -> errors.Unavailable:
