@@ -42,11 +42,15 @@ from tests.support.waiting import eventually
 LEASE = "dynamiq-operator"
 """The only lease on which the operator's account has rights in its own namespace."""
 TICKS = 100
-DEPLOYS, CALLS = 20, 100
-LISTS, BARE_LISTS, SCRAPES = 2, 3, 5
+DEPLOYS, CALLS = 100, 100
+CHECK_FELT = 20_000
+"""Rows from which deploys wait until the API server has compared its cache with etcd. It does so each 5 minutes, and reads every row again:
+of 200,000 that is 2 minutes of both cores.
+"""
+LISTS, LEAST_OF, SCRAPES = 2, 3, 5
 LOOKED_AT = 2000
 """Series that are read a second, at most, while an operator begins: its metrics have one of every App."""
-CALM_WITHIN, COUNTED_WITHIN, LIVE_WITHIN, LISTED_WITHIN = 7200.0, 300.0, 60.0, 900.0
+CALM_WITHIN, COUNTED_WITHIN, CHECKED_WITHIN, LIVE_WITHIN, LISTED_WITHIN = 7200.0, 300.0, 1200.0, 60.0, 900.0
 OF_ITS_OWN = {"PYTHONPATH": programs.ROOTS[0]}
 """Environment of a process that is started as users start it: a fork of the tests' also has the memory of all that these import."""
 API_USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{rest.ACCOUNT}"
@@ -146,6 +150,8 @@ def of_operator(cluster: Cluster, api: Api, size: Size, folder: Path, rest_for: 
         for _ in range(SCRAPES):
             operator.scrape()
         figures["operator.scrape.cpu"] = (cpu_seconds(pid) - scraped) / SCRAPES
+        if size.apps * size.rows >= CHECK_FELT:
+            _until_checked(cluster)
         took = asyncio.run(_deploys(cluster))
         figures |= {"deploy.p50": statistics.median(took), "deploy.p95": p95(took)}
     with running(cluster, api, folder, f"--list-again-every={rest_for:.0f}") as operator:
@@ -159,7 +165,7 @@ def bare_list(cluster: Cluster, resources: Sequence[tuple[ApiResource, str]]) ->
 
     `resources`: each with the media type to request.
     """
-    return min(asyncio.run(_bare_list(cluster, resources)) for _ in range(BARE_LISTS))
+    return min(asyncio.run(_bare_list(cluster, resources)) for _ in range(LEAST_OF))
 
 
 async def _bare_list(cluster: Cluster, resources: Sequence[tuple[ApiResource, str]]) -> float:
@@ -228,25 +234,38 @@ async def _deploys(cluster: Cluster) -> list[float]:
 def of_api(cluster: Cluster, api: Api, folder: Path, rest_for: float) -> dict[str, float]:
     """Returns the figures of an API that starts on all Apps, and of lists by a caller who may view one project."""
     whole = tuple((replace(each, field_selector=""), accepted(each, METADATA)) for each in INDEXED)
-    figures = {"api.bare.seconds": bare_list(cluster, whole)}
-    kubeconfig, port = rest.install(cluster, folder), free_port()
-    url, began = f"http://127.0.0.1:{port}", time.monotonic()
-    with rest.process(
-        kubeconfig, folder / "api.log", port, answers=lambda: _is_ready(url), environment=OF_ITS_OWN, seconds=LISTED_WITHIN
-    ) as process:
-        figures["api.start.seconds"] = time.monotonic() - began
-        audit = Audit(cluster, "")
-        cpu, requests = at_rest(process.pid, lambda: audit.count_of(API_USER), rest_for)
-        figures |= {"api.rest.cpu": cpu, "api.rest.requests": requests, "api.memory.rest": mebibytes(process.pid, "VmRSS")}
-        namespace, app = next(places(1))
-        caller = rest.client(api, url, namespace, f"viewer-{uuid.uuid4().hex[:6]}", "view")
-        project, id_ = rest.uid(api, "Namespace", namespace), rest.uid(api, kinds.APP.kind, app, namespace)
-        lists = {"api.apps.p95": f"/v1/apps?project_id={project}&page_size=50", "api.rows.p95": f"/v1/apps/{id_}/deployments?page_size=50"}
-        eventually("rights apply", lambda: all(caller("GET", path).status_code == 200 for path in lists.values()))
-        for name, path in lists.items():
-            figures[name] = p95([_milliseconds(lambda path=path: caller.get(path)) for _ in range(CALLS)])  # type: ignore[misc]
-        figures["api.memory.peak"] = mebibytes(process.pid, "VmHWM")
-    return figures
+    kubeconfig, figures = rest.install(cluster, folder), dict[str, float]()
+    bare, starts = [], []
+    for number in range(LEAST_OF):  # in turn: the API server is not equally quick all the time
+        bare.append(asyncio.run(_bare_list(cluster, whole)))
+        port, began = free_port(), time.monotonic()
+        url = f"http://127.0.0.1:{port}"
+        with rest.process(
+            kubeconfig,
+            folder / f"api-{number}.log",
+            port,
+            answers=lambda url=url: _is_ready(url),  # type: ignore[misc]
+            environment=OF_ITS_OWN,
+            seconds=LISTED_WITHIN,
+        ) as process:
+            starts.append(time.monotonic() - began)
+            if number == LEAST_OF - 1:
+                figures = _of_ready_api(cluster, api, process.pid, url, rest_for)
+    return {"api.bare.seconds": min(bare), "api.start.seconds": min(starts), **figures}
+
+
+def _of_ready_api(cluster: Cluster, api: Api, pid: int, url: str, rest_for: float) -> dict[str, float]:
+    audit = Audit(cluster, "")
+    cpu, requests = at_rest(pid, lambda: audit.count_of(API_USER), rest_for)
+    figures = {"api.rest.cpu": cpu, "api.rest.requests": requests, "api.memory.rest": mebibytes(pid, "VmRSS")}
+    namespace, app = next(places(1))
+    caller = rest.client(api, url, namespace, f"viewer-{uuid.uuid4().hex[:6]}", "view")
+    project, id_ = rest.uid(api, "Namespace", namespace), rest.uid(api, kinds.APP.kind, app, namespace)
+    lists = {"api.apps.p95": f"/v1/apps?project_id={project}&page_size=50", "api.rows.p95": f"/v1/apps/{id_}/deployments?page_size=50"}
+    eventually("rights apply", lambda: all(caller("GET", path).status_code == 200 for path in lists.values()))
+    for name, path in lists.items():
+        figures[name] = p95([_milliseconds(lambda path=path: caller.get(path)) for _ in range(CALLS)])  # type: ignore[misc]
+    return {**figures, "api.memory.peak": mebibytes(pid, "VmHWM")}
 
 
 def _is_ready(url: str) -> bool:
@@ -295,7 +314,7 @@ def of_kubernetes(cluster: Cluster, size: Size) -> dict[str, float]:
     return figures
 
 
-OBJECTS = "apiserver_resource_objects"
+OBJECTS, CHECKS = "apiserver_resource_objects", "apiserver_storage_consistency_checks_total"
 
 
 def _of(metric: str, resource: ApiResource) -> str:
@@ -305,6 +324,17 @@ def _of(metric: str, resource: ApiResource) -> str:
 def _has_counted(cluster: Cluster, expected: dict[ApiResource, int]) -> bool:
     metrics = _metrics(cluster)
     return all(metrics.get(_of(OBJECTS, resource), -1) >= count for resource, count in expected.items())
+
+
+def _until_checked(cluster: Cluster) -> None:
+    """Waits until the API server has compared its rows with etcd once more: it then does not for 5 minutes."""
+
+    def checks() -> float:
+        one = f'{CHECKS}{{group="{GROUP}",resource="{ROWS.plural}",'
+        return sum(value for name, value in _metrics(cluster).items() if name.startswith(one))
+
+    before = checks()
+    eventually("the API server has compared its rows with etcd", lambda: checks() > before, CHECKED_WITHIN, 2)
 
 
 def _metrics(cluster: Cluster) -> dict[str, float]:

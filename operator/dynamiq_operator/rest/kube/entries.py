@@ -243,7 +243,7 @@ class Reader:
     def _present(self, api: ApiClient) -> tuple[str, list[Entry]] | None:
         """Returns the resourceVersion and the entries of all objects by a watch that begins with them; None if it did not send them all.
 
-        The API server sends them from memory. Of a list, it reads each page but the first from etcd, which takes twice as long.
+        The API server sends them from memory. It reads each page of a list but the first from etcd, which takes two to three times as long.
         """
         state = WatchState(self._resource, lasts=PRESENT_WITHIN, is_costly=True)
         entries: dict[str, Entry] = {}
