@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 from kubernetes.config import ConfigException
 
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import PLAIN
+from dynamiq_operator.rest.kube import client as kube_client
 from dynamiq_operator.rest.kube.client import ApiServer
-from tests.support.scripted import Script, ScriptedServer, kubeconfig
+from tests.support.scripted import Reply, Script, ScriptedServer, kubeconfig
 
 
 def test_the_cluster_is_that_of_the_kubeconfig_and_the_identity_the_callers(tmp_path: Path) -> None:
@@ -41,3 +46,20 @@ def test_a_body_is_sent_in_utf_8_and_a_lone_surrogate_as_its_escape(tmp_path: Pa
             client.request("POST", "/echo", body={"text": text})
     assert [sent.body for sent in script.sent] == [{"text": "é"}, {"text": "\ud800"}]
     assert [sent.headers["Content-Length"] for sent in script.sent] == ["13", "17"]
+
+
+def test_a_watch_that_sends_on_ends_with_the_time_of_its_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kube_client, "ANSWERED_WITHIN", 0.2)
+    script = Script().on("GET", "/watch", Reply(stream=itertools.repeat({"type": "ADDED"})))
+    with ScriptedServer(script) as server:
+        file = tmp_path / "config"
+        file.write_text(json.dumps(kubeconfig(server)))
+        client = ApiServer.connect(file).own
+
+        def read() -> None:
+            kube_client.begin_deadline()
+            for _ in client.stream("/watch", {}, PLAIN, 15.0, lambda: None):
+                pass
+
+        with pytest.raises(errors.Unavailable, match="too slow|does not answer"):
+            contextvars.copy_context().run(read)

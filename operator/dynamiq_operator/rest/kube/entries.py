@@ -260,8 +260,9 @@ class Reader:
                     entries[entry.uid] = entry
                     if event["type"] == "DELETED":
                         del entries[entry.uid]
+            raise errors.Unavailable("the watch ended before it had sent them all")
         except errors.ApiError as error:
-            LOG.info("%s are listed in pages, since a watch does not begin with what there is: %s", self._resource.plural, error)
+            LOG.info("%s are listed in pages, since no watch sends what is present: %s", self._resource.plural, error)
         return None
 
     def _page(self, api: ApiClient, token: str) -> _Page:
