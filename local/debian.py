@@ -36,6 +36,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 SECONDS = 60
 """Enough for one file, which has a few megabytes."""
 DOCUMENTS_LEFT_OUT = ("usr/share/man/*", "usr/share/locale/*", "usr/share/lintian/*", "usr/share/bug/*", "usr/share/doc-base/*")
+KEPT_OF_MODES = 0o1755
+"""No file runs as its owner, and none is written by others; a sticky folder, such as /var/tmp, stays one."""
 KEPT_OF_DOCUMENTS = "usr/share/doc/*/copyright"
 FOLDERS_LEFT_OUT = (
     "boot",
@@ -170,7 +172,10 @@ def _by_snapshot(packages: Sequence[Package], lock: Lock, folder: Path, task: Ta
 def _unpack(file: Path, package: Package, root: Path) -> None:
     inside = members(file.read_bytes())
     with _tar(inside, "data.tar") as content:
-        extract(content, root, "tar", [each for each in content if _is_kept(each.name.removeprefix("./"))])
+        kept = [each for each in content if _is_kept(each.name.removeprefix("./"))]
+        for each in kept:
+            each.mode &= KEPT_OF_MODES  # by ourselves: only some versions of Python have a filter, which would drop /var/tmp's sticky bit
+        extract(content, root, "fully_trusted", kept)
     status = root / "var/lib/dpkg/status.d" / package.name
     status.parent.mkdir(parents=True, exist_ok=True)
     with _tar(inside, "control.tar") as controls:

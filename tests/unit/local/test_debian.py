@@ -57,6 +57,9 @@ def test_a_lock_that_lacks_a_package_or_a_field_names_the_next_step() -> None:
             debian_lock.parse(text)
 
 
+MODES = {"var/tmp/": 0o1777, "usr/bin/su": 0o4775}
+
+
 def a_deb(files: dict[str, str]) -> bytes:
     """Returns a package of Debian with these files."""
 
@@ -65,7 +68,9 @@ def a_deb(files: dict[str, str]) -> bytes:
         with tarfile.open(fileobj=out, mode="w:xz") as archive:
             for name, text in content.items():
                 entry = tarfile.TarInfo(f"./{name}")
-                entry.size = len(text)
+                entry.size, entry.mode = len(text), MODES.get(name, 0o644)
+                if name.endswith("/"):
+                    entry.type = tarfile.DIRTYPE
                 archive.addfile(entry, io.BytesIO(text.encode()))
         return out.getvalue()
 
@@ -82,7 +87,8 @@ def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Serves a snapshot that has the one package of a lock. There is no apt."""
     place = tmp_path / "snapshot"
     deb = a_deb(
-        {"usr/lib/tiny": "tiny", "usr/share/man/man1/tiny.1": "", "usr/share/doc/tiny/copyright": "MIT", "usr/share/doc/tiny/NEWS": ""}
+        dict.fromkeys(MODES, "")
+        | {"usr/lib/tiny": "tiny", "usr/share/man/man1/tiny.1": "", "usr/share/doc/tiny/copyright": "MIT", "usr/share/doc/tiny/NEWS": ""}
     )
     package = Package("debian", "all", "tiny", "1-1", "pool/main/t/tiny/tiny_1-1_all.deb", hashlib.sha256(deb).hexdigest())
     file = place / "debian" / "20261128T021032Z" / package.path
@@ -107,6 +113,7 @@ def files(root: Path) -> dict[str, str]:
 
 def test_a_package_that_the_archive_has_no_more_comes_from_the_snapshot_and_stays(snapshot: Path, tmp_path: Path) -> None:
     expected = {
+        "usr/bin/su": "",
         "usr/lib/tiny": "tiny",
         "usr/share/doc/tiny/copyright": "MIT",
         "var/lib/dpkg/status.d/tiny": "Package: tiny\nVersion: 1-1\nArchitecture: all\n",
@@ -116,6 +123,12 @@ def test_a_package_that_the_archive_has_no_more_comes_from_the_snapshot_and_stay
     snapshot.unlink()
     debian.unpack(tmp_path / "again", Task("root", 1, Commands()))
     assert files(tmp_path / "again") == expected
+
+
+@pytest.mark.usefixtures("snapshot")
+def test_whatever_python_unpacks_a_sticky_folder_stays_one_and_no_file_runs_as_its_owner(tmp_path: Path) -> None:
+    debian.unpack(tmp_path / "root", Task("root", 1, Commands()))
+    assert {name: (tmp_path / "root" / name).stat().st_mode & 0o7022 for name in MODES} == {"var/tmp/": 0o1000, "usr/bin/su": 0}
 
 
 @pytest.mark.parametrize("content", [None, b"another"])
