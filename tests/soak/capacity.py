@@ -43,7 +43,7 @@ LEASE = "dynamiq-operator"
 """The only lease on which the operator's account has rights in its own namespace."""
 TICKS = 100
 DEPLOYS, CALLS = 100, 100
-"""A collection of garbage by the API server takes 10 s with 10,000 Apps: of 20 deploys it is most, of 100 it leaves the median alone."""
+"""With 10,000 Apps, the API server collects garbage for 10 s. It slows down most of 20 deploys, but not the median of 100."""
 CHECK_FELT = 20_000
 """Rows from which deploys wait until the API server has compared its cache with etcd. It does so each 5 minutes, and reads every row again:
 of 200,000 that is 2 minutes of both cores.
