@@ -61,5 +61,5 @@ def test_a_watch_that_sends_on_ends_with_the_time_of_its_caller(tmp_path: Path, 
             for _ in client.stream("/watch", {}, PLAIN, 15.0, lambda: None):
                 pass
 
-        with pytest.raises(errors.Unavailable, match="too slow|does not answer"):
+        with pytest.raises(errors.Unavailable, match=r"too slow|does not answer"):
             contextvars.copy_context().run(read)
