@@ -16,6 +16,7 @@ import io
 import platform
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
@@ -36,8 +37,6 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 SECONDS = 60
 """Enough for one file, which has a few megabytes."""
 DOCUMENTS_LEFT_OUT = ("usr/share/man/*", "usr/share/locale/*", "usr/share/lintian/*", "usr/share/bug/*", "usr/share/doc-base/*")
-KEPT_OF_MODES = 0o1755
-"""No file runs as its owner, and none is written by others; a sticky folder, such as /var/tmp, stays one."""
 KEPT_OF_DOCUMENTS = "usr/share/doc/*/copyright"
 FOLDERS_LEFT_OUT = (
     "boot",
@@ -173,9 +172,13 @@ def _unpack(file: Path, package: Package, root: Path) -> None:
     inside = members(file.read_bytes())
     with _tar(inside, "data.tar") as content:
         kept = [each for each in content if _is_kept(each.name.removeprefix("./"))]
+        sticky = [each.name for each in kept if each.isdir() and each.mode & stat.S_ISVTX]
+        # The filter does so and drops the sticky bit of /var/tmp, too, but only some versions of Python have it.
         for each in kept:
-            each.mode &= KEPT_OF_MODES  # by ourselves: only some versions of Python have a filter, which would drop /var/tmp's sticky bit
-        extract(content, root, "fully_trusted", kept)
+            each.mode &= 0o755
+        extract(content, root, "tar", kept)
+        for name in sticky:
+            (root / name).chmod(0o1755)
     status = root / "var/lib/dpkg/status.d" / package.name
     status.parent.mkdir(parents=True, exist_ok=True)
     with _tar(inside, "control.tar") as controls:

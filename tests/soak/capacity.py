@@ -45,7 +45,7 @@ TICKS = 100
 DEPLOYS, CALLS = 100, 100
 """With 10,000 Apps, the API server collects garbage for 10 s. It slows down most of 20 deploys, but not the median of 100."""
 CHECK_FELT = 20_000
-"""Rows from which deploys wait until the API server has compared its cache with etcd. It does so each 5 minutes, and reads every row again:
+"""Rows from which deploys wait until the API server has compared its cache with etcd. It does so every few minutes, and reads every row again:
 of 200,000 that is 2 minutes of both cores.
 """
 LISTS, LEAST_OF, SCRAPES = 2, 3, 5
@@ -328,7 +328,7 @@ def _has_counted(cluster: Cluster, expected: dict[ApiResource, int]) -> bool:
 
 
 def _until_checked(cluster: Cluster) -> None:
-    """Waits until the API server has compared its rows with etcd once more: it then does not for 5 minutes."""
+    """Waits until the API server has compared its rows with etcd once more: it then does not for some minutes."""
 
     def checks() -> float:
         one = f'{CHECKS}{{group="{GROUP}",resource="{ROWS.plural}",'
