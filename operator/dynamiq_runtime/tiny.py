@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import enum
+import io
 import time
 import uuid
 from collections.abc import Mapping
@@ -40,6 +41,16 @@ class Tiny:
     def nodes(self) -> int:
         """The number of nodes of a run."""
         return len(self._flow.nodes)
+
+    @property
+    def outputs(self) -> int:
+        """The number of Output nodes."""
+        return len(self._flow.outputs)
+
+    @property
+    def workflow(self) -> str:
+        """The id of the workflow."""
+        return self._flow.workflow
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
         """Returns the answer to one input. Raises RunFailedError."""
@@ -155,7 +166,7 @@ def _error(kind: str, message: str, *, recoverable: bool = False) -> dict[str, A
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Copies a value to JSON types, so that no node changes the input of another. Raises TypeError, ValueError."""
+    """Copies a value to JSON types and uploaded files, so that no node changes the input of another. Raises TypeError, ValueError."""
     if value is None or (isinstance(value, (bool, str, int, float)) and not isinstance(value, enum.Enum)):
         return value
     if depth > MAX_DEPTH:
@@ -170,9 +181,18 @@ def plain(value: Any, depth: int = 0) -> Any:
         return plain(value.value, depth + 1)
     if isinstance(value, uuid.UUID):
         return str(value)
+    if isinstance(value, io.BytesIO):
+        return _own_file(value)
     if isinstance(value, bytes):
         try:
             return value.decode()
         except UnicodeDecodeError:
             return base64.b64encode(value).decode()
     raise TypeError(f"a value of type {type(value).__name__} cannot be serialized as JSON")
+
+
+def _own_file(file: io.BytesIO) -> io.BytesIO:
+    """Returns an uploaded file for one node, read from its start. Its bytes are not copied."""
+    own = io.BytesIO(file.getvalue())
+    vars(own).update(vars(file))
+    return own
