@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import openai
+from tests.support import openai, widget
 from tests.support.preloaded import Preloaded
 from tests.support.runs_contract import CASES, KEY, ORIGIN, READS, Case, check
 from tests.support.runtime import Served, serving
@@ -114,3 +114,16 @@ def test_an_agents_steps_are_run_events_and_its_models_words_come_once(sdk: Prel
     whole = [data for name, data in messages if name == "message"]
     assert [(each["entity_id"], each["data"]) for each in whole] == [("w", {"answer": "sent on Monday"})]
     assert {data["wf_run_id"] for name, data in messages if name != "result"} == {whole[0]["wf_run_id"]}
+
+
+def test_the_products_chat_widget_talks_to_an_agent(sdk: Preloaded, tmp_path: Path) -> None:
+    with openai.serving() as model:
+        model.recites.add(openai.NAME)
+        variables = {"MODEL_URL": model.url, "MODEL_KEY": openai.KEY, "DYNAMIQ_ENGINE": "sdk", "DYNAMIQ_ORIGINS": widget.PAGE}
+        flow = json.loads(remembering(tmp_path / "talks.db"))
+        flow["nodes"]["agent"]["input_transformer"]["selector"]["input"] = "$.input.output.input"
+        flow["nodes"]["output"]["input_transformer"] = {"selector": {"output": "$.agent.output.content"}}
+        with serving(tmp_path, json.dumps(flow), python=sdk, **variables) as served:
+            url = f"http://127.0.0.1:{served.port}/"
+            assert [widget.shown(url, each) for each in (widget.FIRST, widget.SECOND)] == ["apples", "apples and pears"]
+            assert widget.shown(url, widget.WITHOUT_STREAM) == "apples and pears and pears"
