@@ -27,6 +27,8 @@ FIELDS: Mapping[str, type] = {
     "file_ids": list,
 }
 """Fields and the types of their values. A form has `files` beside them."""
+PLAIN = frozenset({"input", "stream"})
+"""Fields of most requests, which nothing else can contradict."""
 IS_NOT = {dict: "is not an object", bool: "is neither true nor false", str: "is not a text", list: "is not a list"}
 FILES = "files"
 INTO_INPUT = ("user_id", "session_id", "chat_history")
@@ -63,19 +65,17 @@ def read_fields(body: Any, headers: Mapping[str, str], *, accepts_events: bool) 
     if not isinstance(body, dict):
         raise bad_request({"body": 'is not an object: send {"input": {...}}'})
     fields = {name: value for name, value in body.items() if value is not None}
-    if problems := _invalid(fields, headers):
+    if problems := _invalid(fields):
+        raise bad_request(problems)
+    stream = fields.get("stream", accepts_events)
+    if fields.keys() <= PLAIN:
+        return RunRequest(fields["input"], stream)
+    if problems := _inconsistent(fields, headers):
         raise bad_request(problems)
     if unserved := _unserved(fields):
         raise not_served(unserved)
     given = fields["input"] | {name: fields[name] for name in (*INTO_INPUT, FILES) if name in fields}
-    stream = fields.get("stream")
-    return RunRequest(
-        given,
-        accepts_events if stream is None else stream,
-        fields.get("user_id"),
-        fields.get("session_id"),
-        fields.get("last_node_output", False),
-    )
+    return RunRequest(given, stream, fields.get("user_id"), fields.get("session_id"), fields.get("last_node_output", False))
 
 
 def of_form(name: str, text: str) -> Any:
@@ -102,8 +102,8 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("holds a number with too many digits, NaN or Infinity, or is nested too deeply") from None
 
 
-def _invalid(fields: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, str]:
-    """Returns the problems of a body, by field."""
+def _invalid(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the problems of a body, by field: its names and types."""
     problems: dict[str, str] = {}
     for name, value in fields.items():
         kind = FIELDS.get(name)
@@ -113,7 +113,7 @@ def _invalid(fields: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str,
             problems[name[:NAME_MOST]] = "is not a field of a run"
     if "input" not in fields:
         problems["input"] = 'is missing: send {"input": {...}}'
-    return problems or _inconsistent(fields, headers)
+    return problems
 
 
 def _inconsistent(fields: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, str]:

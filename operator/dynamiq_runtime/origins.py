@@ -23,16 +23,14 @@ SIMPLE = frozenset({"", "multipart/form-data", "text/plain", "application/x-www-
 
 
 class Origins:
-    """The origins of one App, lower-case: exact ones, or `*` for every one."""
+    """The origins of one App, lower-case: exact ones, or `*` for every one. It is asked about requests with the header `Origin`."""
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
         self._allowed = frozenset(allowed)
 
     def preflight(self, request: web.Request) -> web.Response | None:
         """Returns the answer to a preflight; None for other requests. Raises HttpError 403."""
-        if request.method != hdrs.METH_OPTIONS or hdrs.ORIGIN not in request.headers:
-            return None
-        if hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
+        if request.method != hdrs.METH_OPTIONS or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
             return None
         if not self._allows(request.headers[hdrs.ORIGIN]):
             raise _refused()
@@ -47,8 +45,8 @@ class Origins:
 
     def check(self, request: web.Request) -> None:
         """Raises HttpError 403 for a call of a page that may not call the App."""
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None or self._allows(origin) or _is_own(origin, request.headers.get(hdrs.HOST, "")):
+        origin = request.headers[hdrs.ORIGIN]
+        if self._allows(origin) or _is_own(origin, request.headers.get(hdrs.HOST, "")):
             return
         sent = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
         if self._allowed or (request.method == hdrs.METH_POST and sent in SIMPLE):
@@ -56,8 +54,8 @@ class Origins:
 
     def headers(self, request: web.Request) -> Mapping[str, str]:
         """Returns the headers by which a browser shows an answer to the page that asked."""
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None or not self._allows(origin):
+        origin = request.headers[hdrs.ORIGIN]
+        if not self._allows(origin):
             return {}
         allowed = ANY if ANY in self._allowed else origin
         return {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: allowed, hdrs.VARY: hdrs.ORIGIN, hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: EXPOSED}

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from dynamiq_runtime.activity import Activity
@@ -262,9 +262,10 @@ class Server:
             return await self._respond(request, partial(self._from_its_origin, handler=handler))
 
     async def _from_its_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if (answer := self._origins.preflight(request)) is not None:
-            return answer
-        self._origins.check(request)
+        if hdrs.ORIGIN in request.headers:
+            if (answer := self._origins.preflight(request)) is not None:
+                return answer
+            self._origins.check(request)
         return await handler(request)
 
     async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -294,7 +295,8 @@ class Server:
             response.headers[VERSION_HEADER] = self._settings.workflow_version
         if self._settings.flow_hash:
             response.headers[HASH_HEADER] = self._settings.flow_hash
-        response.headers.update(self._origins.headers(request))
+        if hdrs.ORIGIN in request.headers:
+            response.headers.update(self._origins.headers(request))
         if self._draining or self._standby.on:
             response.force_close()
             response.headers["Connection"] = "close"  # aiohttp has decided on this header already, and would close without announcing it

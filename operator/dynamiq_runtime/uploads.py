@@ -85,7 +85,7 @@ class Uploads:
 
     def release(self, given: dict[str, Any]) -> None:
         """Gives back the bytes of the files in a run's input."""
-        if size := _bytes_of(given):
+        if self._held and (size := _bytes_of(given)):
             self._held -= size
             self._freed.set()
 
