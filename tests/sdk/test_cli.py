@@ -50,7 +50,7 @@ def test_it_invokes_an_app(served: Served, python: str, tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"result": {"question": "Hello?"}}
 
 
-@pytest.mark.long
+@pytest.mark.long("each command loads the whole SDK: the refusals themselves are in tests/sdk/test_contract.py")
 @pytest.mark.parametrize("command", REFUSED)
 def test_what_is_not_served_is_refused_by_its_name(served: Served, python: str, tmp_path: Path, command: str) -> None:
     arguments, name = REFUSED[command]

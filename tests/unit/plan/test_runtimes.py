@@ -1,4 +1,4 @@
-"""What pods report of their runtime's features: read once for an image, kept in the App's status, and compared in previews."""
+"""Tests what pods report of the features of their runtime: read once for an image, kept in the status of the App, and compared in previews."""
 
 from __future__ import annotations
 
