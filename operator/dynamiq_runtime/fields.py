@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -41,11 +42,25 @@ ABSENT = frozenset({"", "undefined", "null"})
 """Texts of a form's part that a browser sends for a value that it does not have."""
 
 
+class File(io.BytesIO):
+    """An uploaded file, as the SDK takes one: its content, with a name, a media type and a size in bytes."""
+
+    def __init__(self, content: bytes, name: str, content_type: str) -> None:
+        super().__init__(content)
+        self.name, self.content_type, self.size = name, content_type, len(content)
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """All but the content."""
+        return {"name": self.name, "size": self.size, "mime_type": self.content_type}
+
+
 @dataclass(frozen=True)
 class RunRequest:
     """A request for a run on `input`, answered at its end or, with `stream`, as events while it runs.
 
-    `user`, `session`: of the body, None if it names none. `last_only`: only the last Output node's output is asked for.
+    `user`, `session`: of the body, None if it names none. `last_only`: only the last Output node's output is asked for. `files`: those in
+    the input, which has no other value that JSON lacks.
     """
 
     input: dict[str, Any]
@@ -53,12 +68,18 @@ class RunRequest:
     user: str | None = None
     session: str | None = None
     last_only: bool = False
+    files: Sequence[File] = ()
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """The input as JSON data: of a file its name, size and type."""
+        return {**self.input, FILES: [each.described for each in self.files]} if self.files else self.input
 
 
-def read_fields(body: Any, headers: Mapping[str, str], *, accepts_events: bool) -> RunRequest:
+def read_fields(body: Any, headers: Mapping[str, str], files: Sequence[File] = (), *, accepts_events: bool) -> RunRequest:
     """Returns the run that a parsed body asks for.
 
-    `body`: any JSON; of a form an object. `headers`: the request's, whose ids must not differ from the body's.
+    `body`: any JSON; of a form an object, beside its `files`. `headers`: the request's, whose ids must not differ from the body's.
     `accepts_events`: if events are asked for where `stream` is absent.
     Raises HttpError: 400 for what is invalid, and 501 for a field that is not served; both name the field.
     """
@@ -68,14 +89,17 @@ def read_fields(body: Any, headers: Mapping[str, str], *, accepts_events: bool) 
     if problems := _invalid(fields):
         raise bad_request(problems)
     stream = fields.get("stream", accepts_events)
-    if fields.keys() <= PLAIN:
+    if fields.keys() <= PLAIN and not files:
         return RunRequest(fields["input"], stream)
     if problems := _inconsistent(fields, headers):
         raise bad_request(problems)
     if unserved := _unserved(fields):
         raise not_served(unserved)
-    given = fields["input"] | {name: fields[name] for name in (*INTO_INPUT, FILES) if name in fields}
-    return RunRequest(given, stream, fields.get("user_id"), fields.get("session_id"), fields.get("last_node_output", False))
+    given = fields["input"] | {name: fields[name] for name in INTO_INPUT if name in fields}
+    if files and FILES in given:
+        raise bad_request({FILES: f"are in `input.{FILES}`, too: send them once"})
+    given |= {FILES: list(files)} if files else {}
+    return RunRequest(given, stream, fields.get("user_id"), fields.get("session_id"), fields.get("last_node_output", False), files)
 
 
 def of_form(name: str, text: str) -> Any:
@@ -109,8 +133,8 @@ def _invalid(fields: Mapping[str, Any]) -> dict[str, str]:
         kind = FIELDS.get(name)
         if kind is not None and not isinstance(value, kind):
             problems[name] = IS_NOT[kind]
-        elif kind is None and name != FILES and len(problems) < SHOWN_MOST:
-            problems[name[:NAME_MOST]] = "is not a field of a run"
+        elif kind is None and len(problems) < SHOWN_MOST:
+            problems[name[:NAME_MOST]] = "is sent as multipart/form-data" if name == FILES else "is not a field of a run"
     if "input" not in fields:
         problems["input"] = 'is missing: send {"input": {...}}'
     return problems
@@ -120,7 +144,7 @@ def _inconsistent(fields: Mapping[str, Any], headers: Mapping[str, str]) -> dict
     """Returns the problems of fields that have the right types."""
     problems: dict[str, str] = {}
     given = fields["input"]
-    for name in (*INTO_INPUT, FILES):
+    for name in INTO_INPUT:
         if name in fields and given.get(name) not in (None, fields[name]):
             problems[name] = f"differs from `input.{name}`: send it once"
     for name, header in HEADERS.items():

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from dynamiq_runtime.bodies import Bodies, in_time
 from dynamiq_runtime.errors import HttpError, bad_request, media_type
-from dynamiq_runtime.fields import RunRequest, parse_json, read_fields
+from dynamiq_runtime.fields import File, RunRequest, parse_json, read_fields
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.uploads import Uploads
 
@@ -63,14 +63,19 @@ async def parse_run_request(request: web.Request, bodies: Bodies, uploads: Uploa
     Raises HttpError: 400 for an invalid body, 415 for another media type, 501 for a field that is not served. Also 408 for a slow body, 413
     for a large one, 503 if there are too many.
     """
+    files: list[File] = []
     if request.content_type == FORM:
-        body = await uploads.read(request)
+        body, files = await uploads.read(request)
     elif request.headers.get("Content-Type") and not _is_json(request.content_type):
         raise media_type(f"the body is {request.content_type}: send `Content-Type: application/json`, or files as {FORM}")
     else:
         async with bodies.room_for(request):
             body = _parsed(await in_time(request.read(), request.client_max_size))
-    return read_fields(body, request.headers, accepts_events=_accepts_events(request))
+    try:
+        return read_fields(body, request.headers, files, accepts_events=_accepts_events(request))
+    except HttpError:
+        uploads.release(files)
+        raise
 
 
 def _parsed(raw: bytes) -> Any:

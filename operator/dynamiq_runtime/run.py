@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime.engine import Report
 from dynamiq_runtime.logs import now
-from dynamiq_runtime.uploads import described
 
 if TYPE_CHECKING:
     from dynamiq_runtime.content import Excerpt
@@ -63,7 +62,7 @@ class Run:
     @property
     def shown(self) -> Mapping[str, Any]:
         """The input as JSON data, with the names of uploaded files."""
-        return described(self.request.input)
+        return self.request.shown
 
     @property
     def was_answered(self) -> bool:

@@ -197,7 +197,7 @@ class Server:
                 raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
             return await self._answered(request, parsed, self._engine, is_run=is_run, verifies=verifies)
         finally:
-            self._uploads.release(parsed.input)
+            self._uploads.release(parsed.files)
 
     async def _answered(
         self, request: web.Request, parsed: RunRequest, engine: Engine, *, is_run: bool, verifies: bool

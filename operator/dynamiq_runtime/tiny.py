@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import enum
-import io
 import time
 import uuid
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime import sandbox
 from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, cause_of
+from dynamiq_runtime.fields import File
 from dynamiq_runtime.flow import Flow, Node, load_flow
 
 if TYPE_CHECKING:
@@ -181,18 +181,11 @@ def plain(value: Any, depth: int = 0) -> Any:
         return plain(value.value, depth + 1)
     if isinstance(value, uuid.UUID):
         return str(value)
-    if isinstance(value, io.BytesIO):
-        return _own_file(value)
+    if isinstance(value, File):
+        return File(value.getvalue(), value.name, value.content_type)  # read from its start; the bytes are not copied
     if isinstance(value, bytes):
         try:
             return value.decode()
         except UnicodeDecodeError:
             return base64.b64encode(value).decode()
     raise TypeError(f"a value of type {type(value).__name__} cannot be serialized as JSON")
-
-
-def _own_file(file: io.BytesIO) -> io.BytesIO:
-    """Returns an uploaded file for one node, read from its start. Its bytes are not copied."""
-    own = io.BytesIO(file.getvalue())
-    vars(own).update(vars(file))
-    return own

@@ -7,9 +7,9 @@ sender says. Archives and programs are refused. `release` gives the bytes of fil
 from __future__ import annotations
 
 import asyncio
-import io
 import mimetypes
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from dynamiq_runtime.bodies import ROOM_WITHIN, busy, in_time
 from dynamiq_runtime.errors import bad_request, media_type, too_large
-from dynamiq_runtime.fields import FIELDS, FILES, of_form
+from dynamiq_runtime.fields import FIELDS, FILES, File, of_form
 
 FORM_MOST = 8 << 20
 """Bytes of one form, with all its files."""
@@ -51,8 +51,8 @@ class Uploads:
         self._turn, self._freed = asyncio.Lock(), asyncio.Event()
         self._held = 0
 
-    async def read(self, request: web.Request) -> dict[str, Any]:
-        """Returns the fields of a form; `files` is a list of named `BytesIO`, which `release` takes back.
+    async def read(self, request: web.Request) -> tuple[dict[str, Any], list[File]]:
+        """Returns the fields and the files of a form. `release` takes the files back.
 
         Raises HttpError: 400 for an invalid form, 415 for a compressed one. Also 408 for a slow form, 413 for a large one, 503 if none may
         be read in time.
@@ -68,11 +68,11 @@ class Uploads:
             raise busy() from None
         try:
             await self._wait_for_room()
-            fields = await _fields(request, await in_time(_whole(request), FORM_MOST))
-            self._held += _bytes_of(fields)
+            fields, files = await _parsed(request, await in_time(_whole(request), FORM_MOST))
+            self._held += sum(each.size for each in files)
         finally:
             self._turn.release()
-        return fields
+        return fields, files
 
     async def _wait_for_room(self) -> None:
         try:
@@ -83,35 +83,11 @@ class Uploads:
         except TimeoutError:
             raise busy() from None
 
-    def release(self, given: dict[str, Any]) -> None:
-        """Gives back the bytes of the files in a run's input."""
-        if self._held and (size := _bytes_of(given)):
-            self._held -= size
+    def release(self, files: Sequence[File]) -> None:
+        """Gives back the bytes of a run's files."""
+        if files:
+            self._held -= sum(each.size for each in files)
             self._freed.set()
-
-
-def described(given: dict[str, Any]) -> dict[str, Any]:
-    """Returns a run's input with the name, size and type of each uploaded file in place of its content."""
-    if not any(map(_is_file, _files_of(given))):
-        return given
-    shown = [
-        {"name": each.name, "size": each.getbuffer().nbytes, "mime_type": each.content_type} if _is_file(each) else each
-        for each in _files_of(given)
-    ]
-    return {**given, FILES: shown}
-
-
-def _files_of(fields: dict[str, Any]) -> list[Any]:
-    files = fields.get(FILES)
-    return files if isinstance(files, list) else []
-
-
-def _is_file(value: Any) -> bool:
-    return isinstance(value, io.BytesIO)
-
-
-def _bytes_of(fields: dict[str, Any]) -> int:
-    return sum(each.getbuffer().nbytes for each in _files_of(fields) if _is_file(each))
 
 
 async def _whole(request: web.Request) -> bytes:
@@ -123,54 +99,54 @@ async def _whole(request: web.Request) -> bytes:
     return bytes(body)
 
 
-async def _fields(request: web.Request, body: bytes) -> dict[str, Any]:
+async def _parsed(request: web.Request, body: bytes) -> tuple[dict[str, Any], list[File]]:
     """Parses a form that is whole. Raises HttpError 400."""
     content = StreamReader(request.protocol, len(body), loop=asyncio.get_running_loop())
     content.feed_data(body)
     content.feed_eof()
     fields: dict[str, Any] = {}
-    files: list[io.BytesIO] = []
+    files: list[File] = []
     try:
         reader = MultipartReader(request.headers, content)
         for _ in range(PARTS_MOST):
             if (part := await reader.next()) is None:
-                return fields | ({FILES: files} if files else {})
+                return fields, files
             if not isinstance(part, BodyPartReader) or "Content-Transfer-Encoding" in part.headers:
                 raise bad_request({"body": "has a part that is itself a form, or is encoded: send each part as it is"})
             if part.name == FILES:
                 files.append(await _file(part, len(files)))
             else:
-                await _read_field(part, fields)
+                await _read_field(part, fields, request.client_max_size)
     except (ValueError, RuntimeError, AssertionError, LookupError, HttpProcessingError):
         raise bad_request({"body": "is not a complete multipart/form-data"}) from None
     raise bad_request({"body": f"has more than {PARTS_MOST} parts"})
 
 
-async def _read_field(part: BodyPartReader, fields: dict[str, Any]) -> None:
+async def _read_field(part: BodyPartReader, fields: dict[str, Any], most: int) -> None:
     name = part.name or ""
     if name not in FIELDS or part.filename is not None:
         raise bad_request({name[:64] or "body": f"is not a field of a run: files are sent as `{FILES}`"})
     if name in fields:
         raise bad_request({name: "is sent twice"})
+    if len(content := await _content(part)) > most:
+        raise too_large(most)
     try:
-        fields[name] = of_form(name, (await _content(part)).decode())
+        fields[name] = of_form(name, content.decode())
     except UnicodeDecodeError:
         raise bad_request({name: "is not UTF-8"}) from None
     except ValueError as error:
         raise bad_request({name: str(error)}) from None
 
 
-async def _file(part: BodyPartReader, index: int) -> io.BytesIO:
-    """Reads a file as the SDK takes one: a BytesIO with `name` and `content_type`. Raises HttpError 400."""
+async def _file(part: BodyPartReader, index: int) -> File:
+    """Reads a file. Raises HttpError 400."""
     where, name = f"{FILES}[{index}]", part.filename or ""
     if not name or len(name) > NAME_MOST or name in (".", "..") or not name.isprintable() or "/" in name or "\\" in name:
         raise bad_request({where: f"needs a file name of 1 to {NAME_MOST} characters, without folders"})
     content = await _content(part)
     if (kind := type_of(content, name)) is None:
         raise bad_request({where: "is not a text, document, image, audio or video: archives and programs are not taken"})
-    file = io.BytesIO(content)
-    vars(file).update(name=name, content_type=kind)
-    return file
+    return File(content, name, kind)
 
 
 async def _content(part: BodyPartReader) -> bytes:

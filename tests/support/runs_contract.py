@@ -116,6 +116,7 @@ CASES: tuple[Case, ...] = (
     *_refused("callbacks", "callbacks", [{"url": "https://a.example"}], status=501, code="not_served", execution_mode="async"),
     *_refused("callbacks of a synchronous run", "callbacks", [{"url": "https://a.example"}]),
     *_refused("six callbacks", "callbacks", [{"url": "https://a.example"}] * 6, execution_mode="async"),
+    *_refused("files as JSON", "files", [{"name": "a.txt"}]),
     *_refused("files by id", "file_ids", [SESSION], status=501, code="not_served"),
     *_refused("file ids are no list", "file_ids", "x"),
     # Failures
