@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_a_slow_reader_of_a_long_stream_gets_it_in_order_and_costs_little_memory
     assert more <= MORE_MOST
 
 
-def _streamed(served: Served, path: str, chunks: int, pause: float) -> list[tuple[str, dict[str, object]]]:
+def _streamed(served: Served, path: str, chunks: int, pause: float) -> list[tuple[str, Any]]:
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=300)
     connection.request("POST", path, json.dumps({"input": {"chunks": chunks, "bytes": BYTES}, "stream": True}), BODY)
     response, text = connection.getresponse(), bytearray()
