@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dynamiq_operator.desired.pod_template import CONTAINER, RECORDER, checks_keys
-from dynamiq_operator.model.app import Access, AccessType, KeyOf, Variable
+from dynamiq_operator.desired.pod_template import CONTAINER, RECORDER, access_of
+from dynamiq_operator.model.app import KeyOf, Variable
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.recording import RunsPolicy
 
@@ -29,7 +29,7 @@ def apps_as_applied(app: App, template: object, runs: object = None) -> tuple[Ap
         env = {each["name"]: each for each in container.get("env") or ()}
         changed = {
             "variables": tuple(_variables(env)),
-            "access": Access(type=AccessType.PRIVATE if checks_keys(template) else AccessType.PUBLIC),
+            "access": access_of(template),
         }
         policies = tuple(_runs(app, env, runs))
     except (AttributeError, KeyError, TypeError, ValueError, StopIteration, ValidationError):
@@ -38,12 +38,14 @@ def apps_as_applied(app: App, template: object, runs: object = None) -> tuple[Ap
 
 
 def with_access_of(app: App, workload: Mapping[str, Any]) -> App:
-    """Returns the App with the access that the pods of a workload check."""
-    is_private = checks_keys(workload["spec"]["template"])
-    if is_private is app.spec.is_private:
-        return app
-    access = Access(type=AccessType.PRIVATE if is_private else AccessType.PUBLIC)
-    return App(app.meta, app.spec.model_copy(update={"access": access}), app.status)
+    """Returns the App with the access that the pods of a workload enforce."""
+    served = App(app.meta, app.spec.model_copy(update={"access": access_of(workload["spec"]["template"])}), app.status)
+    return app if has_same_access(app, served) else served
+
+
+def has_same_access(one: App, other: App) -> bool:
+    """Returns True if the same callers and the same web pages may call both."""
+    return (one.spec.is_private, one.spec.origins) == (other.spec.is_private, other.spec.origins)
 
 
 def _variables(env: Mapping[str, Mapping[str, Any]]) -> Iterator[Variable]:

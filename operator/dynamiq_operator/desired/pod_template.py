@@ -10,13 +10,15 @@ from dynamiq_operator.desired.exposure import HTTP, METRICS, METRICS_PORT
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
-from dynamiq_operator.model.app import Variable
+from dynamiq_operator.model.app import Access, AccessType, Variable
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.recorder import RECORDER_AUDIENCE
 from dynamiq_operator.model.runtime import Engine, PinnedRuntime, Probe, Probes
 
 CONTAINER = "runtime"
 FLOW_HASH = "DYNAMIQ_FLOW_HASH"
+ORIGINS = "DYNAMIQ_ORIGINS"
+"""The variable with the origins of web pages that may call, separated by a space. A pod of an App without origins lacks it."""
 RECORDER = "DYNAMIQ_RECORDER"
 """The variable with the recorder's URL. A pod that records nothing lacks it."""
 DEFAULT_PORT = 8080
@@ -72,14 +74,24 @@ def pod_template(app: App, pins: Pins, digest: str, label: str = "", recorder: s
 
 def recorder_of(template: Mapping[str, Any]) -> str | None:
     """Returns the URL to which a pod, or pods of a template, send their runs; None if they send none."""
-    containers: Iterable[Mapping[str, Any]] = template["spec"].get("containers") or ()
-    env = next((each.get("env") or () for each in containers if each.get("name") == CONTAINER), ())
-    return next((each.get("value") for each in env if each.get("name") == RECORDER), None)
+    return _value(template, RECORDER)
 
 
 def checks_keys(template: Mapping[str, Any]) -> bool:
     """Returns True if pods of this template require an Access Key."""
     return any(each.get("name") == "access-keys" for each in template["spec"].get("volumes") or ())
+
+
+def access_of(template: Mapping[str, Any]) -> Access:
+    """Returns the access that pods of this template enforce."""
+    access = AccessType.PRIVATE if checks_keys(template) else AccessType.PUBLIC
+    return Access(type=access, origins=tuple((_value(template, ORIGINS) or "").split()))
+
+
+def _value(template: Mapping[str, Any], variable: str) -> str | None:
+    containers: Iterable[Mapping[str, Any]] = template["spec"].get("containers") or ()
+    env = next((each.get("env") or () for each in containers if each.get("name") == CONTAINER), ())
+    return next((each.get("value") for each in env if each.get("name") == variable), None)
 
 
 def runs_pins(pod: Mapping[str, Any], pins: Pins) -> bool:
@@ -135,6 +147,7 @@ def _container(app: App, pins: Pins, drain: int, recorder: str | None, *, tells_
         "DYNAMIQ_POD_ANNOTATIONS": f"{POD_FOLDER}/annotations" if tells_standby else None,
         "PORT": port,
         "DYNAMIQ_METRICS_PORT": metrics if metrics != METRICS_PORT else None,
+        ORIGINS: " ".join(app.spec.origins) or None,
     }
     settings = [{"name": name, "value": str(value)} for name, value in own.items() if value is not None]
     return {

@@ -68,6 +68,8 @@ def _digest_of(app: App, pins: Pins, variables: Iterable[Variable]) -> str:
 
 def _environment(app: App, variables: Iterable[Variable]) -> dict[str, Any]:
     own: dict[str, Any] = {"variables": [variable.as_json() for variable in variables], "private": app.spec.is_private}
+    if app.spec.origins:
+        own["origins"] = list(app.spec.origins)
     if app.spec.runs is not None and not app.spec.runs.is_default:
         own["runs"] = app.spec.runs.as_json()
     return own

@@ -68,6 +68,10 @@ class Exposure(Part):
     ] = None
 
 
+ORIGINS_MOST = 32
+"""Most origins of an App."""
+
+
 class AccessType(StrEnum):
     """Who may call an App."""
 
@@ -75,10 +79,48 @@ class AccessType(StrEnum):
     PUBLIC = "public"
 
 
+ANY_ORIGIN = "*"
+_HOST = r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*"
+# Compared with the header Origin as browsers send it: in lower case, and without the port that the scheme has anyway.
+ORIGIN = {
+    RULES: [
+        rule(
+            rf'self == "{ANY_ORIGIN}" || self.matches(r"^https?://({_HOST}|\[[0-9a-f:]+\])(:[1-9][0-9]{{0,4}})?$")',
+            "this is no origin: use http:// or https://, a host in lower case and maybe a port, such as https://app.example.com,"
+            " with nothing after it, not even a /",
+        ),
+        rule(
+            "!(self.startsWith('https:') && self.endsWith(':443')) && !(self.startsWith('http:') && self.endsWith(':80'))",
+            "browsers leave out port 443 of https and port 80 of http: leave it out, too",
+        ),
+    ]
+}
+
+
+@validated(
+    rule(
+        f"!has(self.origins) || !('{ANY_ORIGIN}' in self.origins) || self.type == 'public'",
+        f"{ANY_ORIGIN} is for a public App: list the origins of your pages, or use type public",
+        fieldPath=".origins",
+    ),
+    rule(
+        f"!has(self.origins) || !('{ANY_ORIGIN}' in self.origins) || size(self.origins) == 1",
+        f"{ANY_ORIGIN} is every origin: remove the others, or remove {ANY_ORIGIN}",
+        fieldPath=".origins",
+    ),
+)
 class Access(Part):
-    """Who may call the App: holders of an Access Key, or everybody."""
+    """Who may call the App: holders of an Access Key, or everybody; and which web pages may."""
 
     type: Annotated[AccessType, Field(description="private: callers send an Access Key. public: callers need none.")]
+    origins: Annotated[
+        tuple[Annotated[str, Field(max_length=267, json_schema_extra=ORIGIN)], ...],
+        Field(
+            max_length=ORIGINS_MOST,
+            description="Origins of the web pages that may call it from a browser, such as https://app.example.com. *: all, for a public App."
+            " Left out: none but its own hostname's.",
+        ),
+    ] = ()
 
 
 KEY = matching("^[-._a-zA-Z0-9]+$", "no Secret or ConfigMap has such a key: use letters, digits, '-', '_' and '.'")
@@ -326,3 +368,8 @@ class AppSpec(Part):
     def is_private(self) -> bool:
         """True if callers need an Access Key."""
         return self.access is None or self.access.type is AccessType.PRIVATE
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of web pages that may call it, each once and sorted: their order means nothing."""
+        return tuple(sorted(set(self.access.origins))) if self.access is not None else ()

@@ -31,6 +31,10 @@ class GateNote(Part):
     app_id: Annotated[str, Field(description="Uid of the App.")]
     hold_seconds: Annotated[int, Field(ge=1, le=3600, description="Seconds that a call waits for the App to wake.")]
     private: Annotated[bool, Field(description="True: callers need an Access Key.")]
+    origins: Annotated[
+        tuple[str, ...],
+        Field(description="Origins of the web pages that may call the App; * for all.", exclude_if=lambda origins: not origins),
+    ] = ()
     port: Annotated[int, Field(ge=1, le=65535, description="Port at which the pods answer.")]
     ready_path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024, description="Path of the pod's readiness probe.")] = "/readyz"
     at_once: Annotated[

@@ -136,10 +136,18 @@ def _shown_value(field: str, value: Any) -> str | None:
     """Returns the value of a setting as text; None if it is not shown."""
     if field not in TOLD:
         return None
-    plain = value.get("type") if field == "access" and isinstance(value, Mapping) and set(value) == {"type"} else value
+    plain = _access_in_words(value) if field == "access" and isinstance(value, Mapping) else value
     if isinstance(plain, bool):
         return str(plain).lower()
     return plain if isinstance(plain, str) and len(plain) <= SHOWN_MAX else None
+
+
+def _access_in_words(access: Mapping[str, Any]) -> str | None:
+    """Returns an App's access as text, such as `private, origins https://app.example.com`; None if it has a field unknown to this version."""
+    kind, origins = access.get("type"), access.get("origins") or []
+    if not (isinstance(kind, str) and isinstance(origins, list) and access.keys() <= {"type", "origins"}):
+        return None
+    return f"{kind}, origins {' '.join(map(str, origins))}" if origins else kind
 
 
 def _changes(before: Sequence[SettingState], now: Sequence[SettingState], comparable: bool) -> Iterator[SettingChange]:

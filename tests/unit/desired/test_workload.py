@@ -241,6 +241,18 @@ def test_settings_of_recording_are_an_input_only_if_the_app_has_them() -> None:
     assert "$$(X)" in environment(recording)["DYNAMIQ_RUNS"], "the kubelet expands nothing in it"
 
 
+def test_origins_are_an_input_in_any_order_and_only_if_the_app_has_them() -> None:
+    def of(*origins: str) -> App:
+        return given.an_app(given.with_spec(access={"type": "private", "origins": list(origins)}))
+
+    assert (note(made(app=of()))["inputs"], "DYNAMIQ_ORIGINS" in environment(made(app=of()))) == (DIGEST, False)
+    one = made(app=of("https://b.example.com", "http://localhost:3000"))
+    assert note(one)["inputs"] != DIGEST
+    assert environment(one)["DYNAMIQ_ORIGINS"] == "http://localhost:3000 https://b.example.com"
+    other = made(app=of("http://localhost:3000", "https://b.example.com", "http://localhost:3000"))
+    assert other["spec"]["template"] == one["spec"]["template"]
+
+
 def test_a_template_is_renewed_for_the_recorder_with_the_digest_that_it_had() -> None:
     applied = managed_fields.applied(made())
     renewed = made(replace(RECORDED, observed=applied, renewed=True))

@@ -18,6 +18,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 KEY, OTHER_KEY = SettingsKey(b"k" * 32), SettingsKey(b"x" * 32)
 SECRET = "hunter2"
 MODEL, PASSWORD = {"name": "MODEL", "value": "gpt"}, {"name": "PASSWORD", "value": SECRET}
+MANY_ORIGINS = [f"https://{number}.example.com" for number in range(20)]
 NIGHTLY = {"name": "nightly", "schedule": "0 3 * * *", "input": '{"a": 1}'}
 
 
@@ -37,6 +38,11 @@ def recorded(*some: Seen, key: SettingsKey = KEY) -> list[AppChangeSpec]:
     return found
 
 
+def shown(*specs: dict[str, Any]) -> list[tuple[str | None, str | None]]:
+    """Returns the values that the last of these specs changed, as they are shown."""
+    return [(each.from_, each.to) for each in recorded(*(seen(number, **spec) for number, spec in enumerate(specs, 1)))[-1].changes]
+
+
 def changed(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, ...]]:
     """Returns the changes between two specs: field, name if there is one, and kind of change."""
     _, *later = recorded(seen(1, **before), seen(2, **now))
@@ -51,6 +57,14 @@ def test_the_first_record_has_the_initial_states() -> None:
     assert adopted.summary == "recorded from here on"
 
 
+def test_who_may_call_is_shown_with_its_origins_unless_they_are_too_long() -> None:
+    bare, one, more = ({"access": {"type": "private", "origins": origins}} for origins in ([], ["https://a.test"], MANY_ORIGINS))
+    assert shown({"access": {"type": "private"}}, one) == [("private", "private, origins https://a.test")]
+    assert shown(one, {"access": {"type": "public", "origins": ["*"]}}) == [("private, origins https://a.test", "public, origins *")]
+    assert changed({"access": {"type": "private"}}, bare) == []
+    assert shown(one, more) == [("private, origins https://a.test", None)]
+
+
 @pytest.mark.parametrize(
     ("before", "now", "found"),
     [
@@ -63,6 +77,12 @@ def test_the_first_record_has_the_initial_states() -> None:
         ({}, {"hostname": "a.test"}, [("hostname", "Added")]),
         ({"hostname": "a.test"}, {"hostname": "b.test"}, [("hostname", "Changed")]),
         ({"access": {"type": "private"}}, {"access": {"type": "public"}}, [("access", "Changed")]),
+        ({"access": {"type": "private"}}, {"access": {"type": "private", "origins": MANY_ORIGINS}}, [("access", "Changed")]),
+        (
+            {"access": {"type": "private", "origins": MANY_ORIGINS}},
+            {"access": {"type": "private", "origins": MANY_ORIGINS[1:]}},
+            [("access", "Changed")],
+        ),
         ({"rollout": {"strategy": "Rolling"}}, {"rollout": {"strategy": "Switch"}}, [("rollout", "Changed")]),
         ({"fieldOfAnotherVersion": {"a": 1}}, {"fieldOfAnotherVersion": {"a": 2}}, [("fieldOfAnotherVersion", "Changed")]),
         ({"deploy": {"workflowVersion": "v1"}}, {"deploy": {"workflowVersion": "v2"}}, []),

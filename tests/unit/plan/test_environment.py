@@ -289,6 +289,20 @@ def test_calls_without_a_key_do_not_wake_an_app_until_its_public_access_is_appro
     assert [private for _, private, _ in world.environments] == [True]
 
 
+def test_pages_of_other_origins_may_call_only_once_that_is_approved() -> None:
+    before, after = ({"type": "private", "origins": [f"https://{name}.example.com"]} for name in ("before", "after"))
+    world = Production(given.with_spec(access=before))
+    world.install_gate("gate-a")
+    world.deploy_approved("a", config={"type": "serverless", "idleSeconds": 60})
+    world.patch(access=after)
+    world.run()
+    world.gate_keys = world.snapshot().secrets.access_keys.version
+    assert world.held().startswith("Not in force yet: access. ")
+    assert as_applied(world).origins == ("https://before.example.com",)
+    world.deploy_approved("b", "v2", config={"type": "serverless", "idleSeconds": 60})
+    assert (world.held(), as_applied(world).origins) == ("", ("https://after.example.com",))
+
+
 def test_keys_of_pods_that_stay_private_are_made_again() -> None:
     world = live_and_held()
     world.remove_other("Secret", names.access_keys(given.NAME))

@@ -137,6 +137,7 @@ def test_idle_for_long_enough_it_is_led_to_the_gate_first_with_all_that_the_gate
     assert (port["name"], port["protocol"], port["port"] in PORTS) == ("http", "TCP", True)
     note = GateNote.model_validate_json(made["metadata"]["annotations"][names.GATE_ANNOTATION])
     assert note == GateNote(workload=given.NAME, app_id=world.app.meta.uid, hold_seconds=30, private=False, port=8080)
+    assert "origins" not in made["metadata"]["annotations"][names.GATE_ANNOTATION], "an App without origins has the note of before"
     assert replicas(world) == 1
 
 

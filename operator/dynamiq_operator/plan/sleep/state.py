@@ -69,13 +69,14 @@ def wanted_note(context: Context) -> GateNote | None:
     config, live, serving = sleeping_config(context.history.live), context.history.live, context.serving_workload
     if config is None or live is None or live.pinned is None or serving is None:
         return None
-    runtime = live.pinned.runtime
+    runtime, served = live.pinned.runtime, environment.app_as_served(context).spec
     probe = runtime.probes.readiness if runtime.probes is not None else None
     return GateNote(
         workload=serving["metadata"]["name"],
         app_id=context.app.meta.uid,
         hold_seconds=config.hold_seconds or 1,
-        private=environment.app_as_served(context).spec.is_private,
+        private=served.is_private,
+        origins=served.origins,
         port=runtime.port or DEFAULT_PORT,
         **({"ready_path": probe.path} if probe is not None else {}),
         **({"at_once": min(FOR_EACH_RUN * runtime.max_concurrent_runs, AT_ONCE)} if runtime.max_concurrent_runs is not None else {}),

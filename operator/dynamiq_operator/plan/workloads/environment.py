@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dynamiq_operator.desired import workload as workloads
-from dynamiq_operator.desired.applied import with_access_of
+from dynamiq_operator.desired.applied import has_same_access, with_access_of
 from dynamiq_operator.desired.pod_template import checks_keys
 from dynamiq_operator.desired.template_note import applied_digest
 from dynamiq_operator.model.objects import App, Row
@@ -93,7 +93,7 @@ def _changed(app: App, applied: App | None) -> str:
 def _parts(app: App, applied: App, names: str) -> Iterator[str]:
     if names:
         yield f"variables ({names})"
-    if app.spec.is_private != applied.spec.is_private:
+    if not has_same_access(app, applied):
         yield "access"
     if workloads.environment_digest(_with(app, applied)) != workloads.environment_digest(applied):
         yield "runs"

@@ -76,6 +76,14 @@ ACCOUNTS = "name a service account as system:serviceaccount:<namespace>:<name>"
 GROUPS = "use system:serviceaccounts:<namespace>, or users: a row names its author, not the author's groups"
 LAST_PORT = "endPort is the last of the ports that begin with port: give port, and an endPort that is not below it"
 
+NO_ORIGIN = (
+    "this is no origin: use http:// or https://, a host in lower case and maybe a port, such as https://app.example.com,"
+    " with nothing after it, not even a /"
+)
+DEFAULT_PORT = "browsers leave out port 443 of https and port 80 of http: leave it out, too"
+ORIGINS = [f"https://{number}.{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * (58 - len(str(number)))}:65535" for number in range(32)]
+"""The most origins of the greatest length."""
+
 UID = "0d2c1f3e-5a6b-4c7d-8e9f-a0b1c2d3e4f5"
 LONGEST_HOSTNAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
 SECRET = {"name": "keys", "key": "API_KEY"}
@@ -114,6 +122,10 @@ def _named(name: str) -> Modifier:
 
 def _variable(**fields: object) -> Modifier:
     return with_variables({"name": "MODEL", **fields})
+
+
+def _access(*origins: str, type: str = "private") -> Modifier:  # noqa: A002 - the field's name
+    return with_spec(access={"type": type, "origins": list(origins)})
 
 
 def _long(count: int) -> list[dict[str, str]]:
@@ -231,6 +243,15 @@ APP_RULES = (
     _app("name of a Gateway", exposed("Gateway", parentRef=PARENT), exposed("Gateway", parentRef={"name": "Public"}), "spec.exposure.parentRef.name", OBJECT_NAME),
     _app("kind of exposure", exposed("Ingress"), exposed("NodePort"), "spec.exposure.type", 'supported values: "Ingress", "Gateway", "ClusterIP"'),
     _app("access", with_spec(access={"type": "public"}), with_spec(access={"type": "open"}), "spec.access.type", 'supported values: "private", "public"'),
+    _app("origin", _access("https://app.example.com"), _access("https://App.example.com"), "spec.access.origins[0]", NO_ORIGIN),
+    _app("origin with a port", _access("http://localhost:3000", "http://[::1]:3000", "https://10.0.0.1"), _access("http://localhost:"), "spec.access.origins[0]", NO_ORIGIN),
+    _app("origin with a path", _access("https://a.b"), _access("https://a.b/"), "spec.access.origins[0]", NO_ORIGIN),
+    _app("origin of several hosts", _access("https://a.b", "https://c.b"), _access("https://*.b"), "spec.access.origins[0]", NO_ORIGIN),
+    _app("origin of another scheme", _access("http://a.b"), _access("null"), "spec.access.origins[0]", NO_ORIGIN),
+    _app("origin with its scheme's port", _access("https://a.b:80", "http://a.b:443"), _access("https://a.b:443"), "spec.access.origins[0]", DEFAULT_PORT),
+    _app("every origin", _access("*", type="public"), _access("*"), "spec.access.origins", "* is for a public App: list the origins of your pages, or use type public"),
+    _app("every origin, and one", _access(*ORIGINS, type="public"), _access("*", "https://a.b", type="public"), "spec.access.origins", "* is every origin: remove the others, or remove *"),
+    _app("most origins", _access(*ORIGINS), _access(*ORIGINS, "https://a.b"), "spec.access.origins", "must have at most 32 items"),
     _app("variable without a value", _variable(value=""), _variable(), "spec.variables[0]", ONE_SOURCE),
     _app("variable with two values", _variable(secret=SECRET), _variable(secret=SECRET, value="x"), "spec.variables[0]", ONE_SOURCE),
     _app("variable of a ConfigMap and a Secret", _variable(configMap=SECRET), _variable(secret=SECRET, configMap=SECRET), "spec.variables[0]", ONE_SOURCE),
