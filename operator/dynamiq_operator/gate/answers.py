@@ -33,6 +33,18 @@ def wrong_key() -> CallRefusal:
     return CallRefusal(401, "unauthorized", "this App has no such Access Key")
 
 
+def management_token() -> CallRefusal:
+    return CallRefusal(403, "forbidden", "a management token does not call an App: send one of its Access Keys")
+
+
+def origin_not_allowed() -> CallRefusal:
+    return CallRefusal(403, "origin_not_allowed", "pages of this origin may not call this App: add the origin to its access.origins")
+
+
+def no_websocket() -> CallRefusal:
+    return CallRefusal(501, "not_served", "WebSocket is not served here: send POST with `stream` for a stream of events")
+
+
 def keys_unknown() -> CallRefusal:
     return CallRefusal(503, "starting", "the gate does not know yet who may call this App: try again", retry_after=2)
 

@@ -18,7 +18,7 @@ from typing import cast
 
 from aiohttp import web
 
-from dynamiq_operator.gate import answers
+from dynamiq_operator.gate import answers, origins
 from dynamiq_operator.gate.answers import CallRefusal
 from dynamiq_operator.gate.backend import Backend
 from dynamiq_operator.gate.callers import BUFFER, HEAD_MAX, Caller, Callers, while_connected
@@ -29,6 +29,7 @@ from dynamiq_operator.gate.metrics import GateMetrics
 from dynamiq_operator.gate.probing import Pace
 from dynamiq_operator.gate.relay import Relay
 from dynamiq_operator.gate.slices import Sleeper
+from dynamiq_operator.gate.tokens import is_management_token
 from dynamiq_operator.gate.waking import Waker
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import Key
@@ -216,26 +217,36 @@ class Front:
 
     async def _handle(self, backend: Backend, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one call. `backend` is the App of the port when the caller connected; the port may be another App's by now."""
-        door = self._doors.get(backend.sleeper.port)
+        door, allowed = self._doors.get(backend.sleeper.port), backend.sleeper.note.origins
         is_served = door is not None and door.backend is backend
         try:
             if not is_served:
                 raise answers.not_served()
-            return await self._answer(request, backend)
+            # A preflight is no call: it needs no key, takes no place and counts in no figure.
+            if (answer := origins.preflight(request, allowed)) is not None:
+                answer.force_close()
+                return answer
+            response = await self._answer(request, backend)
         except CallRefusal as refusal:
             if is_served:
                 self._metrics.refused(backend.sleeper.namespace, backend.sleeper.app, refusal.code)
             response = refusal.response()
+        if not response.prepared:  # a pod's response has the pod's headers
+            response.headers.update(origins.headers(request, allowed))
             response.force_close()
-            return response
+        return response
 
     async def _answer(self, request: web.BaseRequest, backend: Backend) -> web.StreamResponse:
+        if "websocket" in request.headers.get("Upgrade", "").lower():
+            raise answers.no_websocket()
         is_probe = request.method in ("GET", "HEAD") and request.path in PROBES
         if is_probe and not backend.has_room:
             return _asleep()
         self._forwarder.check(request)
-        if backend.sleeper.note.private and not is_probe:
-            self._require_key(request, backend.sleeper)
+        if not is_probe:
+            origins.check(request, backend.sleeper.note.origins)
+            if backend.sleeper.note.private:
+                self._require_key(request, backend.sleeper)
         with self._counted(request, backend.sleeper) as take:
             if self._relay.takes(request):
                 if not backend.sleeper.note.private:
@@ -254,7 +265,7 @@ class Front:
         if not allowed:
             for call in self._refused:
                 call(app)
-            raise answers.wrong_key()
+            raise answers.management_token() if is_management_token(key.strip()) else answers.wrong_key()
 
     @contextmanager
     def _counted(self, request: web.BaseRequest, app: Sleeper) -> Iterator[Callable[[int], bool]]:
@@ -296,9 +307,7 @@ class Front:
 
 def _asleep() -> web.Response:
     """Returns the response to a probe while no pod can answer: load balancers probe constantly without a key, and would keep Apps awake."""
-    response = web.json_response({"status": "asleep"})
-    response.force_close()
-    return response
+    return web.json_response({"status": "asleep"})
 
 
 def _series(app: Sleeper) -> tuple[str, str]:

@@ -145,5 +145,4 @@ async def _response_of(response: aiohttp.ClientResponse) -> web.Response:
     for name in OF_THE_ANSWER:
         if name in response.headers:
             answer.headers[name] = response.headers[name]
-    answer.force_close()
     return answer
