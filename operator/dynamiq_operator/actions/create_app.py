@@ -36,7 +36,7 @@ _SUFFIX = 6
 
 @dataclass(frozen=True)
 class AppRequest:
-    """A new App and its first row. `name`: the display name. `access`: private, public, or None for the default."""
+    """A new App and its first row. `name`: the display name. `access`: private, public, or None for the default, without `origins`."""
 
     namespace: str
     name: str
@@ -46,6 +46,7 @@ class AppRequest:
     config: Mapping[str, Any] | None = None
     description: str | None = None
     access: str | None = None
+    origins: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _manifest(request: AppRequest, author: str, claim: KeyClaim | None) -> Manif
         "displayName": request.name,
         "description": request.description,
         "workflow": request.workflow,
-        "access": {"type": request.access} if request.access else None,
+        "access": {"type": request.access, **({"origins": list(request.origins)} if request.origins else {})} if request.access else None,
     }
     return {
         "apiVersion": API_VERSION,

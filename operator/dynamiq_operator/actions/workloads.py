@@ -13,6 +13,7 @@ from dynamiq_operator.model.manifests import CLOSED, VARIABLES_HELD, Manifest
 
 # The plugin's `status` imports this module. Imports that load pydantic's models stay inside functions: they would double its time.
 if TYPE_CHECKING:
+    from dynamiq_operator.model.app import Access
     from dynamiq_operator.model.objects import App
     from dynamiq_operator.model.row import Pinned
 
@@ -77,12 +78,12 @@ class AppWorkloads:
         return self.serving != PLAIN
 
     @property
-    def checks_keys(self) -> bool | None:
-        """True if the pods that serve require an Access Key; None if there is no such workload."""
-        from dynamiq_operator.desired.pod_template import checks_keys
+    def access(self) -> Access | None:
+        """The access that the pods that serve enforce; None if there is no such workload."""
+        from dynamiq_operator.desired.pod_template import access_of
 
         serving = self.by_label.get(self.serving)
-        return checks_keys(serving["spec"]["template"]) if serving is not None else None
+        return access_of(serving["spec"]["template"]) if serving is not None else None
 
     def of_row(self, raw: Manifest | None) -> str:
         """Returns the label of a row's workload; that of strategy Rolling without a pinned row."""

@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.actions import idempotency
 from dynamiq_operator.actions.create_app import AppRequest, perform_app, plan_app
-from dynamiq_operator.actions.idempotency import CallerKey, KeyReused
+from dynamiq_operator.actions.idempotency import CallerKey, KeyClaim, KeyReused
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.actions.rejections import Rejected
 from dynamiq_operator.kube import errors
@@ -53,6 +53,15 @@ def test_the_row_is_tried_before_the_app_is_made() -> None:
     }
     assert performed.row["spec"] == {"app": "customer-support", "workflowVersion": "v1"}
     assert not performed.is_replayed
+
+
+def test_a_request_without_origins_is_repeated_after_an_upgrade() -> None:
+    """The hash is the one of a version that knew no origins. With another hash its key would be refused."""
+    of_before = "f3769f24c8aff22846ddc4035454f7957dd4863814d5ba03205a6caf55a89f26"
+    assert [
+        KeyClaim.of(CallerKey("anna", "k"), "create", "p", request, "first").request == of_before
+        for request in (REQUEST, replace(REQUEST, origins=("*",)))
+    ] == [True, False]
 
 
 def test_a_refused_row_creates_no_app() -> None:

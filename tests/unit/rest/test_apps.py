@@ -42,7 +42,7 @@ def test_an_app_and_what_it_serves(stage: RestStage) -> None:
     assert answer["runtime"] == {"id": stage.uid(RUNTIMES, make.RUNTIME_NAME), "version": "1.0.0", "label": "Python 3.11"}
     assert answer["latest_deployment_id"] == stage.uid(ROWS, "chat-b")
     assert answer["deployment_config"] == SERVER
-    assert answer["access_control"] == {"access_type": "private"}
+    assert answer["access_control"] == {"access_type": "private", "origins": []}
 
 
 def test_an_app_has_its_status_and_its_live_row(stage: RestStage) -> None:
@@ -127,17 +127,18 @@ def test_an_app_has_its_standby(stage: RestStage) -> None:
 @pytest.mark.parametrize(("asked", "served"), [("public", "private"), ("private", "public")])
 def test_its_access_is_what_pods_check_while_another_one_waits_for_a_row(stage: RestStage, asked: str, served: str) -> None:
     live = stage.object(APPS, "chat")["status"]
-    stage.script.on("GET", BY_KIND[WORKLOAD.kind].path("demo"), listed(checking(keys=served == "private")))
+    stage.script.on("GET", BY_KIND[WORKLOAD.kind].path("demo"), listed(checking("https://served.example.com", keys=served == "private")))
 
-    def access(**held: Any) -> str:
-        stage.put(make.app_manifest(make.with_spec(access={"type": asked}), make.with_status(**{**live, **held})))
-        answer: str = stage.get(_path(stage))["access_control"]["access_type"]
-        return answer
+    def access(**held: Any) -> tuple[str, list[str]]:
+        asking = {"type": asked, "origins": ["https://asked.example.com"]}
+        stage.put(make.app_manifest(make.with_spec(access=asking), make.with_status(**{**live, **held})))
+        answer = stage.get(_path(stage))["access_control"]
+        return answer["access_type"], answer["origins"]
 
-    assert access() == asked
-    assert access(conditions=[make.VARIABLES_HELD]) == served
+    assert access() == (asked, ["https://asked.example.com"])
+    assert access(conditions=[make.VARIABLES_HELD]) == (served, ["https://served.example.com"])
     stage.script.on("GET", BY_KIND[WORKLOAD.kind].path("demo"), failure(403, "Forbidden"))
-    assert access(conditions=[make.VARIABLES_HELD]) == asked
+    assert access(conditions=[make.VARIABLES_HELD]) == (asked, ["https://asked.example.com"])
 
 
 def test_a_hostname_is_what_a_client_can_call() -> None:
@@ -238,7 +239,7 @@ def test_a_new_app_has_its_first_deployment(stage: RestStage) -> None:
         description="Answers",
         workflow_version_id=stage.uid(VERSIONS, "chat-v1"),
         runtime_id=stage.uid(RUNTIMES, make.RUNTIME_NAME),
-        access_control={"access_type": "public"},
+        access_control={"access_type": "public", "origins": ["*"]},
         deployment_config={"deployment_type": "server_based", "config": {"autoscaling": {"max_replicas": 3}}},
     )
     answered = stage.call("POST", "/v1/apps", body)
@@ -246,7 +247,7 @@ def test_a_new_app_has_its_first_deployment(stage: RestStage) -> None:
     answer = answered.data
     AppResponse.model_validate(answer)
     assert (answer["name"], answer["description"], answer["hostname"]) == ("Customer support", "Answers", f"customer-support.demo.{DOMAIN}")
-    assert (answer["access_control"]["access_type"], answer["created_by"]["username"]) == ("public", ANNA)
+    assert (answer["access_control"], answer["created_by"]["username"]) == ({"access_type": "public", "origins": ["*"]}, ANNA)
     assert answer["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 3
     (app,), (row,) = stage.created(APPS), stage.created(ROWS)
     assert app["metadata"]["name"] == "customer-support"
@@ -254,7 +255,7 @@ def test_a_new_app_has_its_first_deployment(stage: RestStage) -> None:
         "displayName": "Customer support",
         "description": "Answers",
         "workflow": "chat",
-        "access": {"type": "public"},
+        "access": {"type": "public", "origins": ["*"]},
     }
     assert row["spec"] == {
         "app": "customer-support",

@@ -63,6 +63,7 @@ def test_a_configuration_has_the_fields_that_outlive_every_deploy(configured: Re
             "annotations": {"a.example/b": "c"},
         },
         "access_type": "private",
+        "origins": [],
         "variables": [
             {"name": "LANGUAGE", "value": "en", "secret": None, "config_map": None},
             {"name": "TOKEN", "value": None, "secret": {"name": "tokens", "key": "openai"}, "config_map": None},
@@ -172,6 +173,36 @@ def test_each_field_is_written_whole(configured: RestStage, change: dict[str, An
     assert sent["exposure"]["parentRef"] == {"name": "main"} if spec is None else sent == spec
 
 
+@pytest.mark.parametrize(
+    ("change", "access"),
+    [
+        ({"access_type": "private"}, {"type": "private", "origins": ["https://a.example.com"]}),
+        ({"origins": ["https://b.example.com"]}, {"type": "public", "origins": ["https://b.example.com"]}),
+        ({"origins": None}, {"type": "public", "origins": None}),
+        ({"origins": []}, {"type": "public", "origins": None}),
+        ({"access_type": "public", "origins": ["*"]}, {"type": "public", "origins": ["*"]}),
+        ({"description": "New"}, None),
+    ],
+)
+def test_what_a_change_of_access_omits_stays(stage: RestStage, change: dict[str, Any], access: Any) -> None:
+    stage.put(_app(make.with_spec(access={"type": "public", "origins": ["https://a.example.com"]})))
+    read = _read(stage)
+    assert (read["access_type"], read["origins"]) == ("public", ["https://a.example.com"])
+    assert stage.call("PATCH", _path(stage), {"object_version": read["object_version"], **change}).status == 200
+    assert _sent(stage).get("access") == access
+
+
+def test_an_app_that_every_page_may_call_becomes_private_with_a_list_of_pages(stage: RestStage) -> None:
+    """The console sends the access alone: the refusal names the field that it has."""
+    stage.put(_app(make.with_spec(access={"type": "public", "origins": ["*"]})))
+    body = {"object_version": _read(stage)["object_version"], "access_type": "private"}
+    error = stage.call("PATCH", _path(stage), body).error(422)
+    assert "origins" in error["details"]["access_type"]
+    assert stage.script.bodies("PATCH", APP) == []
+    assert stage.call("PATCH", _path(stage), {**body, "origins": ["https://a.example.com"]}).status == 200
+    assert _sent(stage) == {"access": {"type": "private", "origins": ["https://a.example.com"]}}
+
+
 def test_a_change_over_another_configuration_is_refused_with_what_is_so_now(configured: RestStage) -> None:
     read = _read(configured)
     configured.put(_app(make.with_hostname("other.example.com"), make.with_spec(displayName="Chat", description="Answers")))
@@ -224,6 +255,9 @@ def test_a_write_of_others_at_the_same_moment_is_looked_at_again(configured: Res
         ({"exposure": {"type": "LoadBalancer"}}, "exposure.type"),
         ({"access_type": "secret"}, "access_type"),
         ({"access_type": None}, "access_type"),
+        ({"origins": [f"https://{number}.example.com" for number in range(33)]}, "origins"),
+        ({"origins": ["a" * 268]}, "origins.0"),
+        ({"origins": "*"}, "origins"),
         ({"hostname": ""}, "hostname"),
         ({"name": "Another"}, "name"),
         ({"object_version": None}, "object_version"),
@@ -245,13 +279,19 @@ def test_a_configuration_may_have_128_variables(configured: RestStage) -> None:
 
 
 def test_a_refusal_of_the_api_server_names_the_fields_of_the_contract(configured: RestStage) -> None:
-    causes = {"spec.exposure.className": "for type Ingress", "spec.hostname": "is no DNS name", "spec.variables[0].name": "has letters"}
+    causes = {
+        "spec.exposure.className": "for type Ingress",
+        "spec.hostname": "is no DNS name",
+        "spec.variables[0].name": "has letters",
+        "spec.access.origins[1]": "this is no origin",
+    }
     configured.script.on("PATCH", APP, failure(422, "Invalid", 'App "chat" is invalid: no', causes))
     body = {"object_version": _read(configured)["object_version"], "description": "New"}
     assert configured.call("PATCH", _path(configured), body).error(422)["details"] == {
         "exposure.class": "for type Ingress",
         "hostname": "is no DNS name",
         "variables[0].name": "has letters",
+        "origins[1]": "this is no origin",
     }
 
 

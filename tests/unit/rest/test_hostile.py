@@ -241,7 +241,7 @@ def test_an_unreadable_app_is_listed_and_hides_no_other(stage: RestStage) -> Non
     odd["spec"]["access"] = {"type": "by-invitation"}
     apps = {each["name"]: each for each in stage.get("/v1/apps")}
     assert set(apps) == {"chat", "odd"}
-    assert apps["odd"]["access_control"] == {"access_type": "private"}, "what is not known to be public is not"
+    assert apps["odd"]["access_control"]["access_type"] == "private", "what is not known to be public is not"
     path = f"/v1/apps/{odd['metadata']['uid']}"
     assert stage.call("GET", path).status == 200
     error = stage.call("POST", f"{path}/deploy/preview", _body(stage)).error(409)

@@ -28,9 +28,10 @@ def plain(version: str, app: App | None = None) -> Manifest:
     return managed_fields.applied(made)
 
 
-def checking(*, keys: bool) -> Manifest:
-    """Returns the same workload with its pods, which check Access Keys or serve any caller."""
-    made = plain("v2", given.an_app(given.with_spec(access={"type": "private" if keys else "public"})))
+def checking(*origins: str, keys: bool) -> Manifest:
+    """Returns the same workload with its pods, which check Access Keys or serve any caller. `origins`: those of pages that may call."""
+    access = {"type": "private" if keys else "public", "origins": list(origins)}
+    made = plain("v2", given.an_app(given.with_spec(access=access)))
     return {**made, "status": _status(1, 1, 0)}
 
 

@@ -66,9 +66,9 @@ def _described(session: CallerSession, namespace: str, workflow: str) -> str | N
 
 def _access(raw: Manifest, workloads: AppWorkloads | None) -> Mapping[str, Any]:
     """Returns the access that pods enforce while a change of it waits for a row; else empty."""
-    if workloads is None or workloads.checks_keys is None or not may_serve_otherwise(raw.get("status") or {}):
+    if workloads is None or (access := workloads.access) is None or not may_serve_otherwise(raw.get("status") or {}):
         return {}
-    return {"access_control": AccessResponse.of(workloads.checks_keys)}
+    return {"access_control": AccessResponse.of(access.as_json())}
 
 
 def _workloads(session: CallerSession, raw: Manifest) -> AppWorkloads | None:

@@ -23,4 +23,5 @@ def app_request(context: ApiContext, session: CallerSession, project: Entry, bod
         config=body.deployment_config.as_stored() if body.deployment_config else None,
         description=body.description,
         access=body.access_control.access_type if body.access_control else None,
+        origins=tuple(body.access_control.origins) if body.access_control and body.access_control.origins else None,
     )

@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dynamiq_operator.rest.http.models import IdInput, RequestModel
-from dynamiq_operator.rest.parts.requests import DeploymentConfig
+from dynamiq_operator.rest.parts.requests import DeploymentConfig, Origins
 
 
 class AccessControl(RequestModel):
     """Who may call an App."""
 
     access_type: Annotated[Literal["private", "public"], Field(description="private: callers send an Access Key.")]
+    origins: Annotated[Origins | None, Field(description="Web pages that may call it, such as https://app.example.com; `*`: all.")] = None
 
 
 class NewApp(RequestModel):

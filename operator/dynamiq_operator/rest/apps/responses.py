@@ -170,7 +170,6 @@ class AppResponse(ResponseModel):
         shown = Deployment.of(row, meta["uid"], context, workflow) if row is not None else None
         entry = context.latest_row(namespace, meta["uid"]) if rows is not None else None
         newest = latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else None
-        hostname, is_private = answered_at(raw, context.settings)
         workflow_id = context.id_of(WORKFLOWS, namespace, workflow)
         creator = author((meta.get("annotations") or {}).get(AUTHOR_ANNOTATION))
         made: dict[str, Any] = {
@@ -178,12 +177,12 @@ class AppResponse(ResponseModel):
             "name": spec.get("displayName") or meta["name"],
             "description": spec.get("description"),
             "project_id": context.id_of(NAMESPACES, "", namespace),
-            "hostname": hostname,
+            "hostname": answered_at(raw, context.settings),
             "runtime_id": shown.runtime_id if shown else None,
             "workflow_id": workflow_id,
             "workflow_version_id": shown.workflow_version_id if shown else None,
             "deployment_config": shown.deployment_config if shown else ConfigShape.read(FIRST_CONFIG),
-            "access_control": AccessResponse.of(is_private),
+            "access_control": AccessResponse.of(spec.get("access") or {}),
             "created_at": meta["creationTimestamp"],
             "created_by": creator,
             "updated_at": max(changed_at(meta), shown.created_at if shown else ""),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from dynamiq_operator.actions.refusals import InvalidField
+from dynamiq_operator.model.app import ANY_ORIGIN
 from dynamiq_operator.rest.http.models import RequestModel
+from dynamiq_operator.rest.parts.requests import Origins
 
 VARIABLES_MOST = 128
 """The most variables that an App may have."""
@@ -97,17 +101,29 @@ class ConfigurationChange(RequestModel):
     variables: Annotated[list[VariableInput] | None, Field(max_length=VARIABLES_MOST, description="All of them; null: none.")] = None
     description: Annotated[str | None, Field(max_length=512, description="null: none.")] = None
     access_type: Annotated[Literal["private", "public"], Field(description="private: callers send an Access Key.")] = "private"
+    origins: Annotated[
+        Origins | None,
+        Field(description="All web pages that may call it, such as https://app.example.com; `*`: all, of a public App; null: none."),
+    ] = None
 
-    def as_spec(self) -> dict[str, Any]:
-        """Returns the fields of `App.spec` that the body sets; None for one to remove."""
+    def as_spec(self, access: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the fields of `App.spec` that the body sets; None for one to remove. `access`: as it is; what is omitted of it stays.
+
+        Raises InvalidField if a private App would keep the origin `*`.
+        """
         made = {
             "hostname": self.hostname,
             "exposure": self.exposure.as_spec() if self.exposure is not None else None,
             "variables": [each.as_spec() for each in self.variables or ()] or None,
             "description": self.description,
-            "access_type": {"type": self.access_type},
         }
-        return {_SPEC.get(name, name): value for name, value in made.items() if name in self.model_fields_set}
+        spec = {name: value for name, value in made.items() if name in self.model_fields_set}
+        return spec | ({"access": self._access(access)} if self.model_fields_set & {"access_type", "origins"} else {})
 
-
-_SPEC = {"access_type": "access"}
+    def _access(self, access: Mapping[str, Any]) -> dict[str, Any]:
+        kind = self.access_type if "access_type" in self.model_fields_set else access.get("type") or "private"
+        origins = self.origins if "origins" in self.model_fields_set else access.get("origins")
+        if kind == "private" and "origins" not in self.model_fields_set and ANY_ORIGIN in (origins or ()):
+            # The API server would name a field that the caller has not sent.
+            raise InvalidField("access_type", f"every web page may call this App (origins: {ANY_ORIGIN}): list its pages in origins first")
+        return {"type": kind, **({"origins": origins} if origins else {})}

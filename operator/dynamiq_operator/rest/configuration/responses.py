@@ -60,6 +60,7 @@ class Configuration(ResponseModel):
     hostname: Annotated[str | None, Field(description="None: the one in the operator's domain, if it has a domain.")]
     exposure: ExposureShape
     access_type: Annotated[str, Field(json_schema_extra={"enum": [each.value for each in AccessType]})]
+    origins: Annotated[list[str], Field(description="Web pages that may call it from a browser, by their origins; `*`: all.")]
     variables: list[VariableResponse]
     managed_by: Annotated[
         str | None,
@@ -80,18 +81,20 @@ class Configuration(ResponseModel):
     def of(cls, raw: Manifest) -> Configuration:
         """Returns the configuration of an App."""
         meta, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+        access = spec.get("access") or {}
         conditions = [each for each in status.get("conditions") or () if each["type"] in (CHILDREN, VARIABLES) and each["status"] != "True"]
         return cls.read(
             spec,
             object_version=version_of(raw),
             name=spec.get("displayName") or meta["name"],
             exposure=ExposureShape.read(spec.get("exposure") or {}),
-            access_type=(spec.get("access") or {}).get("type") or AccessType.PRIVATE.value,
+            access_type=access.get("type") or AccessType.PRIVATE.value,
+            origins=access.get("origins") or [],
             managed_by=managed_by(raw),
             is_applied=status.get("observedGeneration") == meta.get("generation"),
             problems=[ConditionResponse.read(each) for each in conditions],
         )
 
 
-NAMES = {"displayName": "name", "access": "access_type"}
+NAMES = {"displayName": ("name",), "access": ("access_type", "origins")}
 """The contract's names of fields of `App.spec`, if they differ."""

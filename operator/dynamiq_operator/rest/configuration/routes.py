@@ -36,7 +36,7 @@ def change_configuration(context: ContextOf, session: SessionOf, app_id: AppId, 
     """
     _, app = context.open(session, APPS, app_id)
     try:
-        changed = perform_change(session.api, app, body.object_version, body.as_spec())
+        changed = perform_change(session.api, app, body.object_version, body.as_spec(app["spec"].get("access") or {}))
     except Outdated as error:
         raise _outdated(error) from None
     context.index.of(APPS).put(changed)
@@ -45,6 +45,6 @@ def change_configuration(context: ContextOf, session: SessionOf, app_id: AppId, 
 
 def _outdated(error: Outdated) -> HttpProblem:
     now = responses.Configuration.of(error.app).members()
-    fields = [responses.NAMES.get(field, field) for field in error.fields]
+    fields = [name for field in error.fields for name in responses.NAMES.get(field, (field,))]
     details = {**{field: {"now": now[field]} for field in fields}, "object_version": now["object_version"]}
     return HttpProblem(409, f"{error}: {', '.join(fields)}; nothing was written. Read it again, and change that", details)

@@ -123,7 +123,7 @@ def _response(context: ApiContext, source: Manifest, place: _Place, needs: str |
         is_own=is_own,
         app_id=app["metadata"]["uid"] if app is not None else None,
         live_version=_live(app).get("workflowVersion"),
-        hostname=answered_at(app, context.settings)[0] if app is not None else None,
+        hostname=answered_at(app, context.settings) if app is not None else None,
         needs_hostname=app is None and not place.is_hidden and source["spec"].get("hostname") is not None,
         promote=rights.answer(needs is None, needs or ""),
     )

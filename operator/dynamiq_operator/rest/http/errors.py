@@ -179,6 +179,8 @@ _FIELDS = {
 
 def _field(theirs: str) -> str:
     """Returns the contract's name of an object's field."""
+    if theirs.startswith("spec.access.origins"):
+        return theirs.removeprefix("spec.access.")
     if theirs.startswith("spec.config.resources"):
         return f"deployment_config.config.{theirs.removeprefix('spec.config.')}"
     return _FIELDS.get(theirs) or theirs.removeprefix("spec.") or "body"

@@ -7,17 +7,17 @@ from dynamiq_operator.model.objects import App, Manifest, Unreadable, read
 from dynamiq_operator.model.settings import Settings
 
 
-def answered_at(raw: Manifest, settings: Settings) -> tuple[str, bool]:
-    """Returns what a client calls, and whether callers need a key.
+def answered_at(raw: Manifest, settings: Settings) -> str:
+    """Returns what a client calls.
 
     An App that this version cannot parse is described as far as possible: a list has other Apps, too.
     """
     status = raw.get("status") or {}
-    hostname, url, access = status.get("hostname"), status.get("url"), raw["spec"].get("access") or {}
+    hostname, url = status.get("hostname"), status.get("url")
     # Parsing an App takes a sixth of the time of its response, and most Apps have both in their status.
     if not (hostname and url) and not isinstance(app := read(App, raw), Unreadable):
         hostname, url = hostname or exposure.hostname(app, settings), url or exposure.url(app, settings)
-    return _as_called(hostname or "", url), access.get("type") != "public"
+    return _as_called(hostname or "", url)
 
 
 def _as_called(hostname: str, url: str | None) -> str:

@@ -8,9 +8,12 @@ from fastapi import Path
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from dynamiq_operator.model.app import ORIGINS_MOST
 from dynamiq_operator.rest.http.models import Id, RequestModel
 from dynamiq_operator.rest.parts.config_fields import SCALING, SERVERLESS_CONFIG, Pairs
 
+Origins = Annotated[list[Annotated[str, Field(min_length=1, max_length=267)]], Field(max_length=ORIGINS_MOST)]
+"""Origins of web pages. The API server checks their form."""
 AppId = Annotated[Id, Path(description="The App's id: its metadata.uid.")]
 
 

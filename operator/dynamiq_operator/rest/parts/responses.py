@@ -9,6 +9,7 @@ from typing import Annotated, Any, Protocol, Self
 from pydantic import Field
 
 from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.model.app import AccessType
 from dynamiq_operator.rest.http.models import Id, ResponseModel, Time
 from dynamiq_operator.rest.http.sessions import User
 
@@ -31,11 +32,13 @@ class Ids(Protocol):
 
 class AccessResponse(ResponseModel):
     access_type: Annotated[str, Field(json_schema_extra={"enum": ["private", "public"]})]
+    origins: Annotated[list[str], Field(description="Origins of the web pages that may call it from a browser; `*`: all.")]
 
     @classmethod
-    def of(cls, is_private: bool) -> AccessResponse:
-        """Returns the access of an App: private if callers need a key."""
-        return cls(access_type="private" if is_private else "public")
+    def of(cls, access: Mapping[str, Any]) -> AccessResponse:
+        """Returns the access of an App, as it is stored. Anything but public is private."""
+        kind = AccessType.PUBLIC if access.get("type") == AccessType.PUBLIC else AccessType.PRIVATE
+        return cls(access_type=kind.value, origins=access.get("origins") or [])
 
 
 class Author(ResponseModel):
