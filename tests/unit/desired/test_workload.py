@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.inputs import TemplateChoice, WorkloadInputs
 from dynamiq_operator.desired.pin_labels import stored_digest
 from dynamiq_operator.desired.pins import Pins
@@ -251,6 +252,13 @@ def test_origins_are_an_input_in_any_order_and_only_if_the_app_has_them() -> Non
     assert environment(one)["DYNAMIQ_ORIGINS"] == "http://localhost:3000 https://b.example.com"
     other = made(app=of("http://localhost:3000", "https://b.example.com", "http://localhost:3000"))
     assert other["spec"]["template"] == one["spec"]["template"]
+
+
+def test_access_is_read_from_a_template_whatever_others_wrote_into_it() -> None:
+    edited = made(app=given.an_app(given.with_spec(access={"type": "private", "origins": ["https://a.example.com"]})))
+    env = edited["spec"]["template"]["spec"]["containers"][0]["env"]
+    next(each for each in env if each["name"] == "DYNAMIQ_ORIGINS")["value"] = " ".join(map(str, range(100)))
+    assert len(with_access_of(given.an_app(), edited).spec.origins) == 100
 
 
 def test_a_template_is_renewed_for_the_recorder_with_the_digest_that_it_had() -> None:

@@ -64,7 +64,7 @@ class Story:
     def patch(self) -> str:
         patches: list[Manifest] = [
             *({"variables": tone(value)} for value in ("kind", "rude", "worse", "$HOME")),
-            *({"access": {"type": type_}} for type_ in ("private", "public")),
+            *({"access": access} for access in ({"type": "private", "origins": ["https://app.example.com"]}, {"type": "public"})),
             *({"runs": runs} for runs in ({"content": True}, {"content": False}, {"redact": {"fields": ["email"]}})),
         ]
         spec = self.chance.choice(patches)
