@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -12,16 +13,18 @@ from dynamiq_operator.serving.limits import error_body
 class CallRefusal(Exception):  # noqa: N818 - an answer, not a failure
     """An error response that ends a call with `status`. `code` is for programs and metrics; the message tells callers what to do."""
 
-    def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, *, retry_after: int | None = None, details: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.code = status, code
+        self.status, self.code, self._details = status, code, dict(details or {})
         self._headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         if status == 401:
             self._headers["WWW-Authenticate"] = "Bearer"
 
     def response(self) -> web.Response:
         """Returns the refusal as an HTTP response."""
-        body = json.dumps(error_body(self.code, str(self), {}))
+        body = json.dumps(error_body(self.code, str(self), self._details))
         return web.Response(text=body, status=self.status, headers=self._headers, content_type="application/json")
 
 
@@ -38,11 +41,12 @@ def management_token() -> CallRefusal:
 
 
 def origin_not_allowed() -> CallRefusal:
-    return CallRefusal(403, "origin_not_allowed", "pages of this origin may not call this App: add the origin to its access.origins")
+    return CallRefusal(403, "origin_not_allowed", "this App does not take calls from pages of this origin: add it to `spec.access.origins`")
 
 
 def no_websocket() -> CallRefusal:
-    return CallRefusal(501, "not_served", "WebSocket is not served here: send POST with `stream` for a stream of events")
+    reason = "is not served by this version: send POST / with `stream`"
+    return CallRefusal(501, "not_served", f"`WebSocket` {reason}", details={"WebSocket": reason})
 
 
 def keys_unknown() -> CallRefusal:

@@ -24,7 +24,7 @@ OF_PREFLIGHTS = {
 }
 OF_ANSWERS = {"Access-Control-Expose-Headers": "X-Dynamiq-Run-Id, X-Dynamiq-Workflow-Version, X-Dynamiq-Workflow-Hash, Retry-After"}
 WITHOUT_PREFLIGHT = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
-"""Types of the content of requests that browsers send to any server, unasked (Fetch Standard, CORS-safelisted request-headers)."""
+"""Types of the content that browsers send to any server, unasked (Fetch Standard, CORS-safelisted request-header)."""
 
 
 def preflight(request: web.BaseRequest, origins: Iterable[str]) -> web.Response | None:
@@ -45,7 +45,7 @@ def check(request: web.BaseRequest, origins: Iterable[str]) -> None:
     if not _is_foreign(request) or _granted(request, origins) is not None:
         return
     content = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if any(origins) or content in WITHOUT_PREFLIGHT:
+    if any(origins) or (request.method == "POST" and content in WITHOUT_PREFLIGHT):
         raise answers.origin_not_allowed()
 
 
