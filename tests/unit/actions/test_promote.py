@@ -219,6 +219,13 @@ def test_a_first_promotion_leaves_settings_changed_by_out() -> None:
     assert "settingsChangedBy" not in plan.new_app["spec"]
 
 
+def test_a_first_promotion_lets_no_page_of_the_source_environment_call_the_target() -> None:
+    access = {"type": "private", "origins": ["https://staging.example.com"]}
+    plan = plan_promotion(ScriptedApi(staging(given.with_spec(access=access))), REQUEST)
+    assert plan.new_app is not None
+    assert plan.new_app["spec"]["access"] == {"type": "private"}
+
+
 def test_a_promotion_that_has_changed_after_its_preview_is_refused() -> None:
     script = staging()
     plan = plan_promotion(ScriptedApi(script), REQUEST)
