@@ -308,8 +308,7 @@ def _find(api: Api, namespace: str, app: str) -> App | None:
 def first_app(source: App, target: str | None, hostname: str | None) -> Manifest:
     """Returns the App that a first promotion makes: the source's, with another hostname. Without `target` it has no namespace."""
     spec = {field: value for field, value in source.spec.as_json().items() if field not in NOT_COPIED and value != []}
-    if "access" in spec:
-        spec["access"] = {name: value for name, value in spec["access"].items() if name != "origins"}  # pages of one environment
+    spec.get("access", {}).pop("origins", None)  # pages of one environment
     if hostname is not None:
         spec["hostname"] = hostname
     return {

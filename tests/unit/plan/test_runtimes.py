@@ -1,4 +1,4 @@
-"""Tests what pods report of the features of their runtime: read once for an image, kept in the status of the App, and compared in previews."""
+"""Tests the features that pods report of their runtime: read once for an image, kept in the status, and compared in previews."""
 
 from __future__ import annotations
 
