@@ -42,6 +42,7 @@ from dynamiq_operator.rest.reports import routes as reports
 from dynamiq_operator.rest.rights import routes as rights
 from dynamiq_operator.rest.runs import figure_routes as run_figures
 from dynamiq_operator.rest.runs import routes as runs
+from dynamiq_operator.rest.runs import trace_routes as traces
 from dynamiq_operator.rest.runtimes import routes as runtimes
 from dynamiq_operator.rest.triggers import routes as triggers
 from dynamiq_operator.rest.watch import routes as watch
@@ -65,6 +66,7 @@ ROUTERS = (
     pods.router,
     runs.router,
     run_figures.router,
+    traces.router,
     configuration.router,
     environments.router,
     access_keys.router,

@@ -246,6 +246,9 @@ GET /v1/apps/{app_id}/metrics
 GET /v1/apps/{app_id}/deployments/{deployment_id}/comparison
 GET /v1/apps/{app_id}/verdicts
 GET /v1/apps/{app_id}/sessions
+GET /v1/apps/{app_id}/sessions/{session_id}/messages
+GET /v1/apps/{app_id}/traces
+GET /v1/apps/{app_id}/traces/{trace_id}
 GET /v1/apps/{app_id}/recorder
 GET /v1/me
 GET /v1/orgs

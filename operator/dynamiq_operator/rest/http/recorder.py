@@ -44,7 +44,7 @@ PASSED_ON = {400: 422, 403: 403, 404: 404, 422: 422, 429: 429, 503: 503}
 """This API's status for each of the recorder's errors. 401 is reported as everywhere, and any other status becomes 503."""
 JSON, JSON_LINES = "application/json", "application/jsonl"
 NO_RECORDER = "install a recorder (docs/runs.md), and start the API with --recorder: without one no run is recorded"
-_OF_AN_APP = r"/v1/apps/[^/]+/(?:runs|metrics|verdicts|sessions|recorder|deployments/[^/]+/comparison)"
+_OF_AN_APP = r"/v1/apps/[^/]+/(?:runs|metrics|verdicts|sessions(?:/.*)?|traces(?:/.*)?|recorder|deployments/[^/]+/comparison)"
 _PATH = re.compile(rf"{_OF_AN_APP}|/v1/runs/.*", re.DOTALL)
 _EXPORT = re.compile(r"/v1/apps/[^/]+/runs\.jsonl")
 Query = Sequence[tuple[str, str]]
