@@ -314,6 +314,7 @@ POST /v1/apps/{app_id}/triggers/{trigger_id}/activate
 POST /v1/apps/{app_id}/triggers/{trigger_id}/deactivate
 POST /v1/apps/{app_id}/triggers/{trigger_id}/run
 GET /v1/apps/{app_id}/triggers/{trigger_id}/events
+GET /v1/apps/{app_id}/triggers/{trigger_id}/events/{event_id}
 GET /v1/runtimes
 GET /v1/resource-profiles
 GET /v1/services
