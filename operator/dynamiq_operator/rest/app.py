@@ -35,6 +35,7 @@ from dynamiq_operator.rest.http.middleware import Middleware
 from dynamiq_operator.rest.http.recorder import RecorderClient, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.identity import routes as identity
+from dynamiq_operator.rest.invoke import routes as invoke
 from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
 from dynamiq_operator.rest.kube.id_index import IdIndex
 from dynamiq_operator.rest.pods import routes as pods
@@ -70,6 +71,7 @@ ROUTERS = (
     configuration.router,
     environments.router,
     access_keys.router,
+    invoke.router,
     runtimes.router,
     rights.router,
     catalog.router,
@@ -108,6 +110,7 @@ def create_app(
         ends.set()
         index.stop()
         await context.recorder.close()
+        await context.invoker.close()
 
     app = _with_routes(lifespan)
     app.state.context, app.state.metrics = context, metrics

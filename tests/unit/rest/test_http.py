@@ -247,6 +247,8 @@ GET /v1/apps/{app_id}/deployments/{deployment_id}/comparison
 GET /v1/apps/{app_id}/verdicts
 GET /v1/apps/{app_id}/sessions
 GET /v1/apps/{app_id}/sessions/{session_id}/messages
+POST /v1/apps/{app_id}/invoke
+POST /v1/apps/{app_id}/invoke/{path}
 GET /v1/apps/{app_id}/traces
 GET /v1/apps/{app_id}/traces/{trace_id}
 GET /v1/apps/{app_id}/recorder

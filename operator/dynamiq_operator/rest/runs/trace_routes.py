@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from dynamiq_operator.model.runs import CONTENTS_MOST, PRODUCT_STATUSES, ProductStatus
@@ -17,26 +16,13 @@ from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.models import Id, One
 from dynamiq_operator.rest.http.pagination import PAGE_SIZE, PageOf
 from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.parts.any_text import ANY_TEXT
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.parts.times import TIME, moment
 from dynamiq_operator.rest.reads.rows import is_id
 from dynamiq_operator.rest.runs.filters import TEXT_MOST, CursorOf, Pairs, written
 from dynamiq_operator.rest.runs.recorder_paths import path_of
 
-
-class _Text(Convertor[str]):
-    """Any text of a path, also with slashes and line breaks: callers of an App choose the names of sessions."""
-
-    regex = r"[\s\S]+"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("text", _Text())
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["runs"], route_class=StrictRoute)
 TraceId = Annotated[Id, Path(description="The trace's id: the id of its run.")]
 SizeOf = Annotated[int, Query(ge=1, le=CONTENTS_MOST, description=f"Items of a page, at most {CONTENTS_MOST}.")]
@@ -77,7 +63,7 @@ async def one_trace(context: ContextOf, session: SessionOf, app_id: AppId, trace
     return await _forward(context, session, app_id, f"traces/{trace_id.lower()}", [])
 
 
-@router.get("/sessions/{session_id:text}/messages", responses=documented(MessagePage, 404, 501))
+@router.get(f"/sessions/{{session_id:{ANY_TEXT}}}/messages", responses=documented(MessagePage, 404, 501))
 async def messages(
     context: ContextOf,
     session: SessionOf,
