@@ -17,14 +17,14 @@ from dynamiq_operator.rest.parts.requests import AppId
 
 router = APIRouter(prefix="/v1/apps/{app_id}/invoke", tags=["invoke"])
 OTHER_METHODS = ["GET", "PUT", "PATCH", "DELETE"]
-BODY = {
-    "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}, "description": "What the App takes, at most 8 MiB."}
-}
 RESPONSES = documented(None, 404, 408, 409, 413, 502, 504, says="The App's own response, with its status and body.")
 
 
 async def invoke(context: ContextOf, session: SessionOf, app_id: AppId, request: Request) -> Response:
-    """Calls the App at its root, and returns its response as it arrives. Needs the right to read the App's Access Keys."""
+    """Calls the App at its root with the request's body, of at most 8 MiB, and returns its response as it arrives.
+
+    Needs the right to read the App's Access Keys.
+    """
     target = await anyio.to_thread.run_sync(partial(target_of, context, session, app_id), limiter=context.invoker.threads)
     return await context.invoker.invoke(request, target)
 
@@ -41,5 +41,5 @@ async def invoke_path(
 
 
 for _path, _endpoint in (("", invoke), (f"/{{path:{ANY_TEXT}}}", invoke_path)):
-    router.add_api_route(_path, _endpoint, methods=["POST"], responses=RESPONSES, openapi_extra=BODY, response_class=Response)
+    router.add_api_route(_path, _endpoint, methods=["POST"], responses=RESPONSES, response_class=Response)
     router.add_api_route(_path, _endpoint, methods=OTHER_METHODS, include_in_schema=False, response_class=Response)
