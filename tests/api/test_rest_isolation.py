@@ -43,7 +43,7 @@ ALWAYS_EMPTY = "/v1/services"
 """A list that is empty even for the owner: ids of others are answered like unknown ones all the same."""
 
 NAMED = ("name", "pod", "session_id", "event_id", "path")
-"""Parameters of paths that are names, or ids of what does not exist here: an Access Key, a pod, a session, an event, a path of an App."""
+"""Parameters of paths with names, or with ids of what does not exist here: Access Keys, pods, sessions, events, paths of Apps."""
 
 OF_THE_APP = {"path"}
 """Parameters of paths that the caller's own App decides about."""
