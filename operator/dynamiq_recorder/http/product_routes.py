@@ -5,6 +5,7 @@ The API has the product's names, times and words. These calls take the parameter
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -52,6 +53,9 @@ async def list_messages(context: ContextOf, user: ReaderOf, uid: str, query: Ann
 async def get_usage(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[UsageQuery, Query()]) -> Response:
     await context.app(user, uid, "get")
     first, until = query.window()
+    if not query.is_of_hours and first < context.keep.runs_from(time.time_ns() // 1000):
+        # Deleted figures would be zeros.
+        raise invalid_field("interval", "choose whole hours: figures of minutes are kept as long as the runs, and these are older")
     points = await context.run_for_reader(context.store.usage, uid, first, until, query.seconds)
     return await context.answer(lambda: product.usage(points, first, until, query.seconds).model_dump(mode="json"))
 

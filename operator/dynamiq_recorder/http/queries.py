@@ -142,6 +142,10 @@ class UsageQuery(_Query):
     until: Annotated[Time, Field(alias="to")]
     seconds: Annotated[int, Field(ge=60, le=WIDEST, multiple_of=60)]
 
+    @property
+    def is_of_hours(self) -> bool:
+        return unit_of(self.seconds) == WIDTHS[MetricsInterval.HOUR]
+
     def window(self) -> tuple[int, int]:
         """Returns where the first bucket begins, at a whole minute or hour, and where the last one ends, in microseconds."""
         unit = unit_of(self.seconds) * MICROSECONDS

@@ -82,6 +82,8 @@ def test_usage_sums_what_its_buckets_have(recorder: RecorderStage) -> None:
     assert made.summary.mean_latency_seconds == pytest.approx(2.0)
     assert sum(each.requests for each in made.buckets) == 4
     assert [each.mean_latency_seconds for each in made.buckets if each.completed] == [pytest.approx(2.0)]
+    old = recorder.get(f"{APP}/usage?from=2020-01-01T00:30:00Z&to=2020-01-01T12:00:00Z&seconds=21600")
+    assert [bucket["start_time"][11:16] for bucket in old["buckets"]] == ["00:00", "06:00"], "of whole hours"
     assert (made.buckets[0].requests, made.buckets[0].cost_usd, made.buckets[0].mean_latency_seconds) == (0, None, None)
 
 
@@ -99,6 +101,7 @@ def test_invalid_queries_are_refused(recorder: RecorderStage) -> None:
         "usage?from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&seconds=60": "longer buckets",
         "usage?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z&seconds=60": "before",
         "usage?to=2026-01-01T00:00:00Z&seconds=60": "from",
+        "usage?from=2020-01-01T00:00:00Z&to=2020-01-01T12:00:00Z&seconds=1800": "whole hours",
     }.items():
         problem(recorder.call("GET", f"{APP}/{path}"), 422, says)
 
