@@ -1,4 +1,4 @@
-"""Tests the product's own CLI, unmodified, on the management API: the calls about an App that print what the API answers."""
+"""The product's own command line, unmodified, on the management API: the events of a trigger with the run of each."""
 
 from __future__ import annotations
 
