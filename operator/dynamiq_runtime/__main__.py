@@ -34,6 +34,8 @@ Configuration comes from the environment:
   DYNAMIQ_POD_ANNOTATIONS   file of the pod's annotations, as the downward API  unset: never on standby
                             writes it: dynamiq.getdynamiq.ai/standby="true"
                             makes each answer close its connection
+  DYNAMIQ_ORIGINS           origins of pages that may call it from a browser,   unset: none of another host
+                            with spaces between; * for every one
   PORT                      8080 (0: any free one; the log says which)
   DYNAMIQ_METRICS_PORT      9090 (0: any free one; another than PORT): of /metrics and /activity, for the cluster alone
   DYNAMIQ_DRAIN_SECONDS     how long runs may still take after SIGTERM          30
@@ -52,7 +54,7 @@ Configuration comes from the environment:
   TERMINATION_LOG           where the reason of a failed start goes as well     /dev/termination-log
 
 It answers POST / {"input": {...}} with the workflow's output and POST /v1/runs with the run around it; with "stream": true, or
-the header Accept: text/event-stream, as events. POST /v1/traces goes on to the recorder. GET /healthz and /readyz need no key. On the other port GET /metrics answers for
+the header Accept: text/event-stream, as events. Both take files, too, as multipart/form-data. POST /v1/traces goes on to the recorder. GET /healthz and /readyz need no key. On the other port GET /metrics answers for
 Prometheus and GET /activity with JSON: how long the pod has been ready and idle, what is in flight, and how its runs ended.
 
 Exit codes: 0 after a drain; 2 when this flow or configuration can't be served (one line says why); 1 for anything else.

@@ -1,4 +1,4 @@
-"""Parses the headers that describe a run: session, user, tags, trigger, and the trace to continue.
+"""Parses what describes a run, mostly headers: session, user, tags, trigger, and the trace to continue.
 
 All are optional. Values that are too long are cut, invalid ones are ignored, and no run fails for them.
 """
@@ -31,10 +31,10 @@ class CallerFacts(NamedTuple):
     tags: str | None
 
 
-def facts_of(headers: Mapping[str, str]) -> CallerFacts:
-    """Parses a request's headers, in any case."""
+def facts_of(headers: Mapping[str, str], user: str | None = None, session: str | None = None) -> CallerFacts:
+    """Parses a request's headers, in any case. `user`, `session`: those of its body, which come first."""
     trace_id, span_id = _trace(headers.get("traceparent"))
-    session, user, trigger = _cut(headers.get(SESSION)), _cut(headers.get(USER)), _cut(headers.get(TRIGGER))
+    session, user, trigger = _cut(session or headers.get(SESSION)), _cut(user or headers.get(USER)), _cut(headers.get(TRIGGER))
     return CallerFacts(trace_id, span_id, session, user, trigger, _tags(headers.get(TAGS)))
 
 

@@ -122,5 +122,13 @@ class Engine(Protocol):
     def nodes(self) -> int:
         """The number of nodes of a run."""
 
+    @property
+    def outputs(self) -> int:
+        """The number of Output nodes. With several the answer is an object, by their ids in the flow's order."""
+
+    @property
+    def workflow(self) -> str:
+        """The id of the workflow."""
+
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
         """Returns the answer to one input, as plain data. Raises RunFailedError."""

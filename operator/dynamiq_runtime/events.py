@@ -1,16 +1,11 @@
-"""Streams an answer as server-sent events: chunks of nodes during the run, and at its end the result or the error.
+"""Streams an answer as server-sent events: what nodes emit during the run, and at its end the result or the error.
 
-- `event: chunk`, `data: {"event", "entity_id", "source", "data"}`: one piece of one node, in the fields of the SDK's messages.
-- `event: result`, `data:` the response without streaming: the last event of a run that succeeded.
-- `event: error`, `data: {"error": {"code", "message", "details"}}`: the last event of any other run.
-
-`data` is one line of JSON. A line that begins with `:` only shows that the run continues. A run that streams nothing has one event.
+The frames of `POST /` and of `POST /v1/runs` differ: `frames.py` has both. A line that begins with `:` only shows that the run continues.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Awaitable, Mapping
@@ -19,9 +14,11 @@ from typing import Any
 from aiohttp import web
 
 from dynamiq_runtime.delivery import write
+from dynamiq_runtime.frames import Frames
 
 HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 KEEP_ALIVE_PERIOD = 15.0  # seconds without an event before a comment is sent: proxies close an idle connection after a minute
+HEARTBEAT = b": heartbeat\n\n"
 BUFFER_EVENTS = 256  # events that a run may be ahead of its reader before it must wait
 CLOSED_CHECK_PERIOD = 0.5  # seconds between two checks, by a waiting thread, for a closed stream
 
@@ -54,7 +51,7 @@ class ChunkStream:
         """Ends a thread that waits in `emit`."""
         self._closed = True
 
-    async def relay(self, response: web.StreamResponse, answer: Awaitable[str]) -> str:
+    async def relay(self, response: web.StreamResponse, answer: Awaitable[str], frames: Frames) -> str:
         """Writes chunks as they arrive until the answer is complete, and returns it. Raises the errors of `answer`, and ConnectionError."""
         ending = asyncio.ensure_future(answer)
         ending.add_done_callback(lambda _: self._queue.put_nowait(None))
@@ -63,15 +60,11 @@ class ChunkStream:
                 async with asyncio.timeout(KEEP_ALIVE_PERIOD):
                     chunk = await self._queue.get()
             except TimeoutError:
-                await write(response, b":\n\n")
+                await write(response, HEARTBEAT)
                 continue
             if chunk is None:
                 return await ending
             self._room.release()
             self.first_at = self.first_at or time.time_ns()
-            await write(response, encode_event("chunk", json.dumps(chunk, separators=(",", ":"), default=str)))
-
-
-def encode_event(name: str, data: str) -> bytes:
-    """Encodes one event; `data` is JSON without line breaks."""
-    return f"event: {name}\ndata: {data}\n\n".encode()
+            if frame := frames.chunk(chunk):
+                await write(response, frame)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dynamiq_runtime.callers import TRIGGER
 from dynamiq_runtime.engine import FAILED, Engine, NodeRun, RunFailedError
 from dynamiq_runtime.errors import HttpError
-from dynamiq_runtime.logs import log, now
+from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
@@ -53,6 +53,7 @@ class RunExecutor:
                 except (RunFailedError, _NotJSONError, TimedOutError, CutOffError) as error:
                     run.outcome, refusal = self._failed(error)
                     refusal.details |= {"run_id": run.id}
+                    refusal.run = run.data(self._settings.app_id, run.outcome, None) if run.whole else None
                     _note_error(run, refusal.code, refusal.message)
                     raise refusal from None
                 except ConnectionError:
@@ -72,8 +73,9 @@ class RunExecutor:
         """Returns the response's body, in the run's thread."""
         try:
             output = self._executed(run, engine)
-            record = {"id": run.id, "app_id": self._settings.app_id, "status": "succeeded", "started_at": run.started_at}
-            return _as_json(run.serialize(output, {**record, "ended_at": now(), "input": run.given}))
+            if run.request.last_only and engine.outputs > 1:
+                output = list(output.values())[-1]
+            return _as_json({"data": run.data(self._settings.app_id, "succeeded", output)} if run.whole else output)
         except Exception as error:
             # In this thread: patterns take time.
             if run.report.content is not None:
@@ -85,7 +87,7 @@ class RunExecutor:
         content = run.report.content = None if self._recording is None or run.verifies else self._recording.content()
         if content is None:
             return engine.execute(run.given, run.report)
-        run.input = content.of(run.given)
+        run.input = content.of(run.shown)
         output = engine.execute(run.given, run.report)
         run.output = content.of(output)
         return output
@@ -122,7 +124,7 @@ class RunExecutor:
         if isinstance(error, RunFailedError):
             nodes = [{"id": node.node, "name": node.name, "message": node.message} for node in error.failures]
             if error.input_refused:
-                return "refused", HttpError(422, "input_refused", str(error), {"nodes": nodes})
+                return "refused", HttpError(400, "input_refused", str(error), {"nodes": nodes})
             return "failed", HttpError(500, "node_failed", str(error), {"nodes": nodes})
         if isinstance(error, TimedOutError):
             message = f"the run did not end within {self._settings.run_timeout:g} s"

@@ -13,7 +13,7 @@ from types import CodeType
 from typing import Any
 
 from dynamiq_runtime import jsonpath, sandbox
-from dynamiq_runtime.forms import as_workflow
+from dynamiq_runtime.forms import ONLY, as_workflow
 from dynamiq_runtime.text import FlowError, load_text, substitute_environment
 
 __all__ = ["TYPES", "Flow", "FlowError", "Node", "Retry", "Transformer", "load_flow"]
@@ -72,9 +72,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Flow:
-    """A checked flow: its dependencies exist, form no cycle and lead to at least one Output."""
+    """A checked flow: its dependencies exist, form no cycle and lead to at least one Output. `workflow`: the id of its workflow."""
 
     nodes: Mapping[str, Node]
+    workflow: str = ONLY
 
     def sorter(self) -> graphlib.TopologicalSorter[str]:
         """Returns a new, prepared sorter over the nodes' ids."""
@@ -90,22 +91,23 @@ class Flow:
 
 def load_flow(text: str, environment: Mapping[str, str] | None = None) -> Flow:
     """Parses and checks `text`, YAML or JSON. In the SDK's form, `${oc.env:NAME}` is taken from `environment`. Raises FlowError."""
-    chosen = _nodes(load_text(text), environment or {})
+    workflow, chosen = _nodes(load_text(text), environment or {})
     if len(chosen) > MAX_NODES:
         raise FlowError(f"the flow has {len(chosen)} nodes, and at most {MAX_NODES} are run")
-    flow = Flow({node_id: _node(node_id, spec) for node_id, spec in chosen.items()})
+    flow = Flow({node_id: _node(node_id, spec) for node_id, spec in chosen.items()}, workflow)
     _check_graph(flow)
     return flow
 
 
-def _nodes(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+def _nodes(data: dict[str, Any], environment: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Returns the workflow's id, and its nodes by id."""
     whole = as_workflow(data)
-    (workflow,) = whole["workflows"].values()
+    ((name, workflow),) = whole["workflows"].items()
     chosen = {node_id: whole["nodes"][node_id] for node_id in whole["flows"][workflow["flow"]]["nodes"]}
     if isinstance(data["nodes"], list):
-        return chosen
+        return str(name), chosen
     nodes: dict[str, Any] = substitute_environment(chosen, environment)
-    return nodes
+    return str(name), nodes
 
 
 def _node(node_id: str, spec: Any) -> Node:

@@ -15,6 +15,7 @@ from dynamiq_runtime.engine import Report
 from dynamiq_runtime.settings import Settings
 
 SERVER_ERROR = 500  # statuses from here on are the server's failures; below, the caller's errors
+NOT_IMPLEMENTED = 501  # the caller's, too: it asks for what this version does not serve
 OLDEST_MOST = 100
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 TRIGGERS, OTHER_TRIGGER = 50, "other"
@@ -32,7 +33,7 @@ OUTCOMES = {
 class Metrics:
     """The registry of one server. `waiting` returns how many runs wait for a thread.
 
-    `totals`: requests by responsibility. `failed` is the server's: 5xx, and streams that ended so; `refused` is the caller's: 4xx.
+    `totals`: requests by responsibility. `failed` is the server's: 5xx, and streams that ended so; `refused` is the caller's: 4xx, and 501.
     `failed_seconds`: total duration of the failed runs.
     """
 
@@ -118,7 +119,7 @@ class Metrics:
     def refuse(self, status: int, code: str) -> None:
         """Counts a request that started no run."""
         self._refused.labels(code).inc()
-        self.totals["refused" if status < SERVER_ERROR else "failed"] += 1
+        self.totals["refused" if status < SERVER_ERROR or status == NOT_IMPLEMENTED else "failed"] += 1
 
     def render(self) -> bytes:
         """Returns the metrics in Prometheus' text format."""

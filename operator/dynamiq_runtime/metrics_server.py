@@ -15,6 +15,8 @@ from dynamiq_runtime.ports import listen
 
 AT_ONCE = 0.1  # seconds that a stop waits for an answer of figures; 0 would wait for ever
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+CAPABILITIES = ("run_fields", "run_events", "origins", "files")
+"""Names of features, for the operator. An image from before them reports no list."""
 
 
 class MetricsServer:
@@ -42,4 +44,5 @@ class MetricsServer:
 
     async def _show_activity(self, _request: web.Request) -> web.Response:
         took = {"running_seconds": self._metrics.running_seconds(), "failed_seconds": round(self._metrics.failed_seconds, 1)}
-        return web.json_response({**self._activity.as_dict(), "standby": self._standby(), "runs": self._metrics.totals, **took})
+        state = {"standby": self._standby(), "runs": self._metrics.totals, **took, "capabilities": CAPABILITIES}
+        return web.json_response({**self._activity.as_dict(), **state})

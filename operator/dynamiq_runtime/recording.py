@@ -62,7 +62,7 @@ class Recording:
 
     def add(self, run: Run, trace_id: str | None) -> str:
         """Adds an ended run and returns the id of its trace: `trace_id`, else its caller's, else its own. No I/O."""
-        caller, report = facts_of(run.headers), run.report
+        caller, report = facts_of(run.headers, run.request.user, run.request.session), run.report
         self._last_seq += 1
         nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
         nodes = nodes if len(nodes) <= NODES_LIMIT else nodes[:NODES_LIMIT]

@@ -2,71 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from aiohttp import web
 
-from dynamiq_runtime.errors import HttpError
+from dynamiq_runtime.bodies import Bodies, in_time
+from dynamiq_runtime.errors import HttpError, bad_request, media_type
+from dynamiq_runtime.fields import File, RunRequest, parse_json, read_fields
 from dynamiq_runtime.keys import AccessKeys
+from dynamiq_runtime.uploads import Uploads
 
 EVENTS = "text/event-stream"
-BODY_WITHIN = 60.0
-BODY_RATE = 64 * 1024
-"""A body must arrive within BODY_WITHIN seconds, plus the time that the largest takes at BODY_RATE bytes a second."""
-SMALL = 64 * 1024
-"""Bytes of a body that needs no room: its connection buffers as many anyway."""
-ROOM_WITHIN = 30.0
-RETRY_AFTER = "1"
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """A request for a run on `input`, answered at its end or, with `stream`, as events while it runs."""
-
-    input: dict[str, Any]
-    stream: bool
-
-
-class Bodies:
-    """Room for the bytes of all bodies that are read at the same time; for one event loop."""
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._turn, self._freed = asyncio.Lock(), asyncio.Event()
-
-    @asynccontextmanager
-    async def room_for(self, request: web.Request) -> AsyncIterator[None]:
-        """Reserves room for a body while the block runs, in the order of calls. Raises HttpError: 503 if there is none in time."""
-        amount = _most_bytes(request)
-        if not amount:
-            yield
-            return
-        try:
-            async with asyncio.timeout(ROOM_WITHIN), self._turn:
-                while self._room < amount:
-                    self._freed.clear()
-                    await self._freed.wait()
-                self._room -= amount
-        except TimeoutError:
-            raise HttpError(503, "busy", "too many large bodies come at once: try again", retry_after=RETRY_AFTER) from None
-        try:
-            yield
-        finally:
-            self._room += amount
-            self._freed.set()
-
-
-def _most_bytes(request: web.Request) -> int:
-    """Returns the bytes that a body may become; 0 for a small one, which never waits."""
-    length = request.content_length if request.body_exists else 0
-    if length is None or "Content-Encoding" in request.headers:  # it has no length, or a different one once decompressed
-        return request.client_max_size
-    return min(length, request.client_max_size) if length > SMALL else 0
+FORM = "multipart/form-data"
 
 
 def bearer(request: web.Request) -> str:
@@ -76,52 +25,64 @@ def bearer(request: web.Request) -> str:
 
 
 def require_key(request: web.Request, keys: AccessKeys | None) -> None:
-    """Checks the key; a public App (`keys` is None) needs none. Raises HttpError: 401 without a key, 403 with a wrong one."""
+    """Checks the key; a public App (`keys` is None) needs none.
+
+    Raises HttpError: 401 for no key or a wrong one, 403 for a token of the management API.
+    """
     if keys is None:
         return
     if not (key := bearer(request)):
-        error = HttpError(401, "unauthorized", "this App is private: send `Authorization: Bearer <access key>`")
-        error.headers["WWW-Authenticate"] = "Bearer"
-        raise error
+        raise _unauthorized("this App is private: send `Authorization: Bearer <access key>`")
     if not keys.allow(key):
-        raise HttpError(403, "forbidden", "this App has no such Access Key")
+        if is_management_token(key):
+            raise HttpError(403, "forbidden", "a management token does not call an App: send one of its Access Keys")
+        raise _unauthorized("this App has no such Access Key")
 
 
-async def parse_run_request(request: web.Request, bodies: Bodies) -> RunRequest:
-    """Parses the object under `input`, and whether events are requested: by `stream`, or by the header Accept if that is absent.
-
-    Raises HttpError: 408 for a slow body, 415 for one that is not JSON, 422 for an invalid one, 503 if there are too many.
-    """
-    if request.headers.get("Content-Type") and not _is_json(request.content_type):
-        message = f"the body is {request.content_type}, and only JSON is read: send `Content-Type: application/json`"
-        raise HttpError(415, "not_json", message)
-    async with bodies.room_for(request):
-        body = await _read(request)
-    if not isinstance(body, dict):
-        raise _invalid("body", 'is not an object: send {"input": {...}}')
-    if "input" not in body:
-        raise _invalid("input", 'is missing: send {"input": {...}}')
-    if not isinstance(body["input"], dict):
-        raise _invalid("input", "is not an object")
-    stream = body.get("stream")
-    if not isinstance(stream, (bool, type(None))):
-        raise _invalid("stream", "is neither true nor false")
-    return RunRequest(body["input"], _accepts_events(request) if stream is None else stream)
-
-
-async def _read(request: web.Request) -> Any:
-    """Returns the parsed body. Raises HttpError."""
+def is_management_token(key: str) -> bool:
+    """Returns True for a JSON Web Token, as the management API takes: three parts, the first a JSON object with `alg`."""
+    first, *rest = key.split(".")
+    if len(rest) != 2:
+        return False
     try:
-        async with asyncio.timeout(BODY_WITHIN + request.client_max_size / BODY_RATE):
-            raw = await request.read()
-    except TimeoutError:
-        raise HttpError(408, "body_too_slow", "the body came too slowly: send it at once") from None
-    try:
-        return json.loads(raw, parse_constant=_no_constant)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise HttpError(415, "not_json", f"the body is not JSON: {error}") from None
+        head = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
     except (ValueError, RecursionError):
-        raise _invalid("body", "holds a number with too many digits, NaN or Infinity, or is nested too deeply") from None
+        return False
+    return isinstance(head, dict) and "alg" in head
+
+
+def _unauthorized(message: str) -> HttpError:
+    error = HttpError(401, "unauthorized", message)
+    error.headers["WWW-Authenticate"] = "Bearer"
+    return error
+
+
+async def parse_run_request(request: web.Request, bodies: Bodies, uploads: Uploads) -> RunRequest:
+    """Reads a request for a run, JSON or a form. Events are asked for by `stream`, or by the header Accept if that is absent.
+
+    Raises HttpError: 400 for an invalid body, 415 for another media type, 501 for a field that is not served. Also 408 for a slow body, 413
+    for a large one, 503 if there are too many.
+    """
+    files: list[File] = []
+    if request.content_type == FORM:
+        body, files = await uploads.read(request)
+    elif request.headers.get("Content-Type") and not _is_json(request.content_type):
+        raise media_type(f"the body is {request.content_type}: send `Content-Type: application/json`, or files as {FORM}")
+    else:
+        async with bodies.room_for(request):
+            body = _parsed(await in_time(request.read(), request.client_max_size))
+    try:
+        return read_fields(body, request.headers, files, accepts_events=_accepts_events(request))
+    except HttpError:
+        uploads.release(files)
+        raise
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return parse_json(raw)
+    except ValueError as error:
+        raise bad_request({"body": str(error)}) from None
 
 
 def _accepts_events(request: web.Request) -> bool:
@@ -132,11 +93,3 @@ def _accepts_events(request: web.Request) -> bool:
 
 def _is_json(content_type: str) -> bool:
     return content_type == "application/json" or (content_type.startswith("application/") and content_type.endswith("+json"))
-
-
-def _invalid(field: str, problem: str) -> HttpError:
-    return HttpError(422, "invalid", f"`{field}` {problem}", {field: problem})
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +13,33 @@ from dynamiq_runtime.logs import now
 
 if TYPE_CHECKING:
     from dynamiq_runtime.content import Excerpt
+    from dynamiq_runtime.fields import RunRequest
 
-Serializer = Callable[[Any, dict[str, Any]], Any]  # (output, run) to the data of the response's body
 UNFINISHED = ("timed_out", "cut_off", "abandoned")
+STARTED = "started"
+STATUSES = {
+    "succeeded": "completed",
+    "failed": "failed",
+    "refused": "failed",
+    "timed_out": "failed",
+    "cut_off": "failed",
+    "abandoned": "canceled",
+}
+"""The product's status of a run, by our outcome, which is its `reason`."""
 
 
 @dataclass
 class Run:
     """One run. Times are nanoseconds since 1970; `ended` is 0 before it was counted. A run whose caller left before its end is abandoned.
 
-    `reason`: the code of an error. `first_chunk`: when the first part of its answer was streamed, 0 if none was. `error`, `input`, `output`:
-    None if the App does not record them. `verifies`: True for a case of a verification, which is neither counted nor recorded.
+    `whole`: True if the answer is the run, else its output. `reason`: the code of an error. `first_chunk`: when the first part of its
+    answer was streamed, 0 if none was. `error`, `input`, `output`: None if the App does not record them. `verifies`: True for a case of a
+    verification, which is neither counted nor recorded.
     """
 
-    given: Mapping[str, Any]
-    serialize: Serializer
+    request: RunRequest
     headers: Mapping[str, str]
+    whole: bool = False
     verifies: bool = False
     report: Report = field(default_factory=Report)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -44,6 +55,32 @@ class Run:
     output: Excerpt | None = None
 
     @property
+    def given(self) -> Mapping[str, Any]:
+        """The input of the flow."""
+        return self.request.input
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """The input as JSON data, with the names of uploaded files."""
+        return self.request.shown
+
+    @property
     def was_answered(self) -> bool:
         """True if its thread ended by itself."""
         return self.outcome not in UNFINISHED
+
+    def data(self, app_id: str, outcome: str, output: Any) -> dict[str, Any]:
+        """Returns the ended run as the product's Runs API has it."""
+        return {
+            "id": self.id,
+            "app_id": app_id,
+            "status": STATUSES[outcome],
+            "reason": outcome,
+            "started_at": self.started_at,
+            "ended_at": now(),
+            "input": self.shown,
+            "output": output,
+            "user_id": self.request.user,
+            "session_id": self.request.session,
+            "input_requests": [],
+        }

@@ -29,6 +29,7 @@ from pydantic import BaseModel, ValidationError
 
 from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, Usage, cause_of
 from dynamiq_runtime.forms import as_workflow
+from dynamiq_runtime.frames import AGENTS, ITERATION, STREAMING
 from dynamiq_runtime.models import named_model
 from dynamiq_runtime.text import FlowError, load_text
 
@@ -99,6 +100,16 @@ class SDK:
     def nodes(self) -> int:
         """The number of nodes of a run."""
         return len(self._workflow.flow.nodes)
+
+    @property
+    def outputs(self) -> int:
+        """The number of Output nodes."""
+        return len(self._outputs)
+
+    @property
+    def workflow(self) -> str:
+        """The id of the workflow."""
+        return str(self._workflow.id)
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
         """Returns the answer to one input. Raises RunFailedError."""
@@ -249,15 +260,28 @@ class _RunCallbacks(BaseCallbackHandler):
 class _StreamingRunCallbacks(_RunCallbacks, BaseStreamingCallbackHandler):
     """Follows a run whose caller reads events. The SDK's nodes stream only if a callback of this class is present."""
 
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self._streaming_agents: set[UUID] = set()
+
+    def on_node_start(self, serialized: dict[str, Any], input_data: Any, **kwargs: Any) -> None:
+        super().on_node_start(serialized, input_data, **kwargs)
+        if serialized.get("group") == AGENTS and (serialized.get("streaming") or {}).get("enabled"):
+            self._streaming_agents.add(kwargs["run_id"])
+
     def on_node_execute_stream(self, serialized: dict[str, Any], chunk: Any = None, **kwargs: Any) -> None:
-        """Passes on a chunk in the fields of the SDK's StreamingEventMessage, without the run's own ids."""
+        """Passes on a chunk in the fields of the SDK's StreamingEventMessage, without the run's own id, and the agent's iteration."""
+        if serialized.get("group") == "llms" and kwargs.get("parent_run_id") in self._streaming_agents:
+            return  # the agent parses its model's words and streams them itself
         message = kwargs.get("event")
         source = {key: serialized.get(key) for key in ("id", "name", "group", "type")}
         fields = {
-            "event": message.event if message else (serialized.get("streaming") or {}).get("event") or "streaming",
+            "run_id": str(kwargs.get("run_id") or (message.run_id if message else "")),
+            "event": message.event if message else (serialized.get("streaming") or {}).get("event") or STREAMING,
             "entity_id": message.entity_id if message else serialized.get("id"),
             "source": message.source.model_dump() if message and message.source else source,
             "data": format_value(message.data if message else chunk),
+            ITERATION: kwargs.get("loop_num"),
         }
         if self._report.emit is not None:
             self._report.emit(fields)

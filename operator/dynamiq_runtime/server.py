@@ -1,7 +1,7 @@
 """Serves one flow over HTTP: runs and probes, metrics on their own port, and a stop that lets runs end.
 
-`POST /` returns the workflow's output, `POST /v1/runs` the run around it; either can be streamed as events. It listens at once and is ready
-when the flow is loaded. On SIGTERM `/readyz` fails at once; runs and streams under way end within the drain time, and only then are
+`POST /` returns the workflow's output, `POST /v1/runs` the run around it; either can be streamed as events. Documented calls that are not
+served are refused by name. It listens at once and is ready when the flow is loaded. On SIGTERM `/readyz` fails at once; runs and streams under way end within the drain time, and only then are
 connections refused. Tracebacks, inputs and keys never leave the process.
 """
 
@@ -13,27 +13,32 @@ import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from dynamiq_runtime.activity import Activity
+from dynamiq_runtime.bodies import Bodies
 from dynamiq_runtime.connections import raise_file_limit
 from dynamiq_runtime.delivery import deliver, write
 from dynamiq_runtime.engine import Engine
-from dynamiq_runtime.errors import HttpError, from_aiohttp
-from dynamiq_runtime.events import HEADERS, ChunkStream, encode_event
+from dynamiq_runtime.errors import HttpError, from_aiohttp, not_served
+from dynamiq_runtime.events import HEADERS, ChunkStream
 from dynamiq_runtime.execution import RETRY_AFTER, RunExecutor
+from dynamiq_runtime.fields import RunRequest
+from dynamiq_runtime.frames import Frames, Messages, RunEvents
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.metrics_server import MetricsServer
+from dynamiq_runtime.origins import Origins
 from dynamiq_runtime.ports import listen
 from dynamiq_runtime.relay import Relay
-from dynamiq_runtime.requests import Bodies, parse_run_request, require_key
-from dynamiq_runtime.run import Run, Serializer
+from dynamiq_runtime.requests import parse_run_request, require_key
+from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.standby import Standby
 from dynamiq_runtime.threads import RunThreads, in_thread
+from dynamiq_runtime.uploads import Uploads
 from dynamiq_runtime.verification import HEADER, Verification
 
 GRACE = 1.0  # seconds for connections that still write an answer when the drain time is over
@@ -45,6 +50,20 @@ RUN_HEADER = "X-Dynamiq-Run-Id"
 RUN = web.RequestKey("run", Run)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+UNSERVED = (
+    ("POST", "/v1/files"),
+    ("GET", "/v1/runs"),
+    ("GET", "/v1/runs/{id}"),
+    ("POST", "/v1/runs/{id}/cancel"),
+    ("POST", "/v1/runs/{id}/input"),
+    ("GET", "/v1/runs/{id}/events"),
+    ("GET", "/v1/runs/{id}/stream"),
+    ("GET", "/v1/requirements"),
+    ("GET", "/v1/requirements/status"),
+    ("DELETE", "/v1/requirements/{id}/connections"),
+    ("POST", "/v1/connect/tokens"),
+)
+"""Documented calls of an App's hostname that this version does not serve."""
 BODIES_LEAST = 16
 """Largest bodies that may arrive at once even if fewer runs may: a slow one must not block all others."""
 
@@ -72,6 +91,7 @@ class Server:
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
         # As many bytes as the runs under way may have: any more would only wait for one of them.
         self._bodies = Bodies(max(settings.concurrent_runs, BODIES_LEAST) * settings.body_limit)
+        self._uploads, self._origins = Uploads(), Origins(settings.origins)
         self._draining = False
         self._activity = Activity()
         self._standby = Standby(settings.pod_annotations)
@@ -80,7 +100,10 @@ class Server:
         app = web.Application(client_max_size=settings.body_limit, middlewares=[self._errors_to_responses])
         app.on_response_prepare.append(self._add_headers)
         app.router.add_post("/", self._answer)
+        app.router.add_get("/", self._websocket, allow_head=False)
         app.router.add_post("/v1/runs", self._run)
+        for method, path in UNSERVED:
+            app.router.add_route(method, path, self._unserved)
         app.router.add_post("/v1/traces", self._take_traces)
         app.router.add_get("/v1/verification", self._knows_key)
         app.router.add_get("/healthz", self._healthz)
@@ -130,10 +153,20 @@ class Server:
         await asyncio.gather(*(in_thread(close) for close in leaving))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, lambda output, _run: output)
+        return await self._serve(request, is_run=False)
 
     async def _run(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, lambda output, run: {"data": {**run, "output": output}})
+        return await self._serve(request, is_run=True)
+
+    async def _unserved(self, request: web.Request) -> web.StreamResponse:
+        require_key(request, self._keys)
+        assert request.match_info.route.resource is not None  # noqa: S101 - of a route that matched
+        raise not_served({f"{request.method} {request.match_info.route.resource.canonical}": "is not served by this version"})
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            raise not_served({"WebSocket": "is not served by this version: send POST / with `stream`"})
+        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
 
     async def _take_traces(self, request: web.Request) -> web.StreamResponse:
         # Not a call of the App: tracing runs elsewhere must not keep a pod awake.
@@ -144,31 +177,40 @@ class Server:
         require_key(request, self._keys)
         return await self._relay.pass_on(request)
 
-    async def _serve(self, request: web.Request, serialize: Serializer) -> web.StreamResponse:
+    async def _serve(self, request: web.Request, *, is_run: bool) -> web.StreamResponse:
         verifies = self._verification.takes(request)
         if not verifies:
             if HEADER in request.headers:
                 raise HttpError(403, "not_verified", "this key is not for a smoke test of this pod")
             require_key(request, self._keys)
         with self._activity.call():
-            return await deliver(request, await self._respond(request, partial(self._execute, serialize=serialize, verifies=verifies)))
+            return await deliver(request, await self._respond(request, partial(self._execute, is_run=is_run, verifies=verifies)))
 
     async def _knows_key(self, request: web.Request) -> web.Response:
         """Answers 204 if this pod knows the key of the request: it may be verified with it."""
         return web.Response(status=204 if self._verification.takes(request) else 403)
 
-    async def _execute(self, request: web.Request, serialize: Serializer, *, verifies: bool) -> web.StreamResponse:
-        parsed = await parse_run_request(request, self._bodies)
-        if self._engine is None:
-            raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
-        run = request[RUN] = Run(parsed.input, serialize, request.headers, verifies=verifies)
+    async def _execute(self, request: web.Request, *, is_run: bool, verifies: bool) -> web.StreamResponse:
+        parsed = await parse_run_request(request, self._bodies, self._uploads)
+        try:
+            if self._engine is None:
+                raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
+            return await self._answered(request, parsed, self._engine, is_run=is_run, verifies=verifies)
+        finally:
+            self._uploads.release(parsed.files)
+
+    async def _answered(
+        self, request: web.Request, parsed: RunRequest, engine: Engine, *, is_run: bool, verifies: bool
+    ) -> web.StreamResponse:
+        whole = is_run and not parsed.stream
+        run = request[RUN] = Run(parsed, request.headers, whole=whole, verifies=verifies)
         if parsed.stream:
-            return await self._stream(request, run, self._engine)
-        async with self._runs.start(run, self._engine) as answer:
+            return await self._stream(request, run, engine, RunEvents(run) if is_run else Messages(run, engine.workflow))
+        async with self._runs.start(run, engine) as answer:
             text = await answer
         return web.Response(text=text, content_type="application/json")
 
-    async def _stream(self, request: web.Request, run: Run, engine: Engine) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, run: Run, engine: Engine, frames: Frames) -> web.StreamResponse:
         """Answers with a status of its own until the run begins, and from then on with events."""
         chunks, response = ChunkStream(), web.StreamResponse(headers=HEADERS)
         run.report.emit = chunks.emit
@@ -176,20 +218,22 @@ class Server:
             try:
                 async with self._runs.start(run, engine) as answer:
                     await response.prepare(request)
+                    if first := frames.begin():
+                        await write(response, first)
                     try:
-                        last = encode_event("result", await chunks.relay(response, answer))
+                        last = frames.result(await chunks.relay(response, answer, frames))
                     finally:
                         run.first_chunk = chunks.first_at
             except HttpError as error:
                 if not response.prepared:
                     raise
-                last = encode_event("error", error.body)
+                last = frames.error(error)
             except ConnectionError:
                 raise
             except Exception as error:
                 if not response.prepared:
                     raise
-                last = encode_event("error", _internal(error).body)
+                last = frames.error(_internal(error))
             await write(response, last)
         except ConnectionError:
             # The caller has left, or does not read, and the run ends with it: the buffer is dropped instead of waiting for its reader.
@@ -215,7 +259,14 @@ class Server:
     @web.middleware
     async def _errors_to_responses(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         with self._standby.request(request):
-            return await self._respond(request, handler)
+            return await self._respond(request, partial(self._from_its_origin, handler=handler))
+
+    async def _from_its_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if hdrs.ORIGIN in request.headers:
+            if (answer := self._origins.preflight(request)) is not None:
+                return answer
+            self._origins.check(request)
+        return await handler(request)
 
     async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -244,6 +295,8 @@ class Server:
             response.headers[VERSION_HEADER] = self._settings.workflow_version
         if self._settings.flow_hash:
             response.headers[HASH_HEADER] = self._settings.flow_hash
+        if hdrs.ORIGIN in request.headers:
+            response.headers.update(self._origins.headers(request))
         if self._draining or self._standby.on:
             response.force_close()
             response.headers["Connection"] = "close"  # aiohttp has decided on this header already, and would close without announcing it

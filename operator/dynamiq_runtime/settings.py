@@ -29,7 +29,7 @@ class Settings:
     """The configuration of a server. Times are seconds, sizes bytes.
 
     `access_keys`: None for a public App. `pod_annotations`: None if it is never on standby. `recorder`: None if runs are not recorded.
-    `redaction`: None if their inputs and outputs are not recorded.
+    `redaction`: None if their inputs and outputs are not recorded. `origins`: of pages that may call the App; `*` for every one.
     """
 
     engine: str
@@ -51,6 +51,7 @@ class Settings:
     recorder: Recorder | None
     redaction: Redaction | None
     pins: str | None
+    origins: tuple[str, ...]
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -82,6 +83,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         recorder=_recorder(environment),
         redaction=_redaction(environment.get("DYNAMIQ_RUNS")),
         pins=environment.get("DYNAMIQ_PINS") or None,
+        origins=tuple(environment.get("DYNAMIQ_ORIGINS", "").lower().split()),
     )
 
 

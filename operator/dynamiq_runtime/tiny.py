@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime import sandbox
 from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, cause_of
+from dynamiq_runtime.fields import File
 from dynamiq_runtime.flow import Flow, Node, load_flow
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ class Tiny:
     def nodes(self) -> int:
         """The number of nodes of a run."""
         return len(self._flow.nodes)
+
+    @property
+    def outputs(self) -> int:
+        """The number of Output nodes."""
+        return len(self._flow.outputs)
+
+    @property
+    def workflow(self) -> str:
+        """The id of the workflow."""
+        return self._flow.workflow
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
         """Returns the answer to one input. Raises RunFailedError."""
@@ -155,7 +166,7 @@ def _error(kind: str, message: str, *, recoverable: bool = False) -> dict[str, A
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Copies a value to JSON types, so that no node changes the input of another. Raises TypeError, ValueError."""
+    """Copies a value to JSON types and uploaded files, so that no node changes the input of another. Raises TypeError, ValueError."""
     if value is None or (isinstance(value, (bool, str, int, float)) and not isinstance(value, enum.Enum)):
         return value
     if depth > MAX_DEPTH:
@@ -170,6 +181,8 @@ def plain(value: Any, depth: int = 0) -> Any:
         return plain(value.value, depth + 1)
     if isinstance(value, uuid.UUID):
         return str(value)
+    if isinstance(value, File):
+        return File(value.getvalue(), value.name, value.content_type)  # read from its start; the bytes are not copied
     if isinstance(value, bytes):
         try:
             return value.decode()

@@ -25,12 +25,13 @@ from dynamiq_runtime import jsonpath
 
 INPUT, TRANSFORMER = "DYNAMIQ_TRIGGER_INPUT_", "DYNAMIQ_TRIGGER_TRANSFORMER_"
 NAME, NAME_HEADER = "DYNAMIQ_TRIGGER", "X-Dynamiq-Trigger"
-HASH_HEADER = "X-Dynamiq-Workflow-Hash"
+HASH_HEADER, RUN_HEADER = "X-Dynamiq-Workflow-Hash", "X-Dynamiq-Run-Id"
 DEFAULT_KEY = "default"
 CONNECT_TIMEOUT = 5.0  # seconds for one attempt
 ERROR_MAX = 1 << 16
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _CODE = re.compile(r"[a-z_]{1,40}")
+_RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class NotSentError(Exception):
@@ -39,15 +40,16 @@ class NotSentError(Exception):
 
 @dataclass(frozen=True)
 class CallResult:
-    """The result of the call. `workflow_hash`: that of the flow that answered, if the App names it."""
+    """The result of the call. `workflow_hash`, `run_id`: of the flow that answered and of its run, if the App names them."""
 
     ok: bool
     message: str
     workflow_hash: str | None = None
+    run_id: str | None = None
 
     def as_json(self) -> str:
         """Serializes the result to one line: the pod's termination message."""
-        fields = {"message": self.message, "workflowHash": self.workflow_hash}
+        fields = {"message": self.message, "workflowHash": self.workflow_hash, "runId": self.run_id}
         return json.dumps({name: value for name, value in fields.items() if value is not None})
 
 
@@ -154,15 +156,19 @@ def _joined(environment: Mapping[str, str], prefix: str) -> str:
 
 
 def _result(answer: http.client.HTTPResponse, seconds: float) -> CallResult:
-    header = answer.headers.get(HASH_HEADER, "")
-    workflow_hash = header if _HASH.fullmatch(header) else None
+    workflow_hash, run_id = _header(answer, HASH_HEADER, _HASH), _header(answer, RUN_HEADER, _RUN)
     ok = 200 <= answer.status < 300
     code = "" if ok else _code(answer.read(ERROR_MAX))
     while ok and answer.read(ERROR_MAX):
         pass  # an answer counts only if it is complete
     if ok and answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
-    return CallResult(ok, f"the App answered {answer.status}{code} after {seconds:.1f} s", workflow_hash)
+    return CallResult(ok, f"the App answered {answer.status}{code} after {seconds:.1f} s", workflow_hash, run_id)
+
+
+def _header(answer: http.client.HTTPResponse, name: str, valid: re.Pattern[str]) -> str | None:
+    value = answer.headers.get(name, "")
+    return value if valid.fullmatch(value) else None
 
 
 def _code(body: bytes) -> str:

@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 
 APP = "keyed"
 IN_FORCE_WITHIN = 60  # seconds: what we promise
-ALLOWED, REFUSED = 200, 403
+ALLOWED, REFUSED = 200, 401
 TWO_PODS = {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}
 
 

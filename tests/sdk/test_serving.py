@@ -119,7 +119,7 @@ def test_a_stream_sends_each_word_at_once(asking: tuple[Served, openai.Model, An
     for name, data in served.events({"question": "one two three"}, timeout=WITHIN):
         if name == "result":
             assert data == {"answer": "one two three "}
-        elif content := data["data"]["choices"] and data["data"]["choices"][0]["delta"]["content"]:
+        elif name == "chunk" and (content := data["data"]["choices"] and data["data"]["choices"][0]["delta"]["content"]):
             assert (data["entity_id"], data["event"], data["source"]["name"]) == ("model", "streaming", "the model")
             words.append(content)
             if len(words) == 1:

@@ -30,6 +30,7 @@ SESSIONS = (
     "docs/deploying.md",
     "docs/gitops.md",
     "docs/first-app.md",
+    "docs/calling.md",
     "docs/flows.md",
     "docs/rest.md",
     "docs/triggers.md",

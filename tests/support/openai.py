@@ -6,6 +6,7 @@ With tools, as an agent has them, a model calls the first one that has arguments
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ class Model:
     - `usages`: a model's usage, by its name, if it is not USAGE.
     - `busy`: the number of the next calls of a model, by its name, that are refused with 500.
     - `asked`: the number of answers, by the model's name.
+    - `recites`: models whose answer is all that users asked, of the whole conversation.
     """
 
     def __init__(self) -> None:
@@ -40,6 +42,7 @@ class Model:
         self.usages: dict[str, dict[str, Any]] = {}
         self.busy: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.recites: set[str] = set()
         self.lock = threading.Lock()
         self.go = threading.Event()
         self.go.set()
@@ -55,19 +58,29 @@ class Model:
                 self.busy[body["model"]] -= 1
                 return Reply(500, {"error": {"message": "busy"}})
             self.asked[body["model"]] += 1
+        choice = _choice(body, self.calls, recites=body["model"] in self.recites)
         if body.get("stream"):
-            return Reply(headers={"Content-Type": "text/event-stream"}, stream=self._events(body["messages"][-1]["content"]))
-        return Reply(
-            body=_completion([_choice(body, self.calls)]) | {"model": body["model"], "usage": self.usages.get(body["model"], USAGE)}
-        )
+            return Reply(headers={"Content-Type": "text/event-stream"}, stream=self._events(choice["message"], choice["finish_reason"]))
+        return Reply(body=_completion([choice]) | {"model": body["model"], "usage": self.usages.get(body["model"], USAGE)})
 
-    def _events(self, content: str) -> Iterator[bytes]:
-        for each in content.split():
-            yield _event(_completion([{"index": 0, "delta": {"role": "assistant", "content": each + " "}}]))
+    def _events(self, message: dict[str, Any], reason: str) -> Iterator[bytes]:
+        for delta in _deltas(message):
+            yield _event(_completion([{"index": 0, "delta": {"role": "assistant", **delta}}]))
             self.go.wait(300)
-        yield _event(_completion([{"index": 0, "delta": {}, "finish_reason": "stop"}]))
+        yield _event(_completion([{"index": 0, "delta": {}, "finish_reason": reason}]))
         yield _event(_completion([]) | {"usage": USAGE})
         yield b"data: [DONE]\n"
+
+
+def _deltas(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields the pieces of a streamed message: words of its content, and of the arguments of its calls."""
+    for each in (message["content"] or "").split():
+        yield {"content": each + " "}
+    for index, call in enumerate(message.get("tool_calls", ())):
+        name, arguments = call["function"]["name"], call["function"]["arguments"]
+        yield {"tool_calls": [{"index": index, "id": call["id"], "type": "function", "function": {"name": name, "arguments": ""}}]}
+        for each in re.findall(r"\S+\s*", arguments):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": each}}]}
 
 
 def _event(data: dict[str, Any]) -> bytes:
@@ -86,9 +99,10 @@ def serving() -> Iterator[Model]:
             model.go.set()
 
 
-def _choice(body: dict[str, Any], calls: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _choice(body: dict[str, Any], calls: dict[str, dict[str, Any]], *, recites: bool) -> dict[str, Any]:
     """Returns a model's answer, or its call of a tool."""
-    content = str(body["messages"][-1]["content"])
+    asked = [str(message["content"]) for message in body["messages"] if message["role"] == "user"]
+    content = " and ".join(asked) if recites else str(body["messages"][-1]["content"])
     if "tools" not in body:
         return {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
     offered = [tool["function"]["name"] for tool in body["tools"]]

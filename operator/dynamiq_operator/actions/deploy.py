@@ -32,6 +32,7 @@ from dynamiq_operator.model.row import Pinned, Source
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.model.wrong_fields import in_words
 from dynamiq_operator.plan.history.lifecycle import RowHistory
+from dynamiq_operator.views.features import lost_features
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
 from dynamiq_operator.views.sleep import is_asleep
@@ -251,6 +252,7 @@ def preview_in(met: Surroundings, then: Pinned, text: str | None, row: Manifest,
     if app.spec.deploy is not None:
         warnings += ("Git deploys this App, too: this row stays until spec.deploy of the App changes",)
     warnings += tuple(each.message for each in app.status.conditions if each.reason == REVERTED)
+    warnings += lost_features(app.status, now, then)
     running = target.pinned if target is not None else None
     switches = app.spec.rollout.switches if met.workloads is None else met.workloads.switches
     pods = warm(met.workloads, app, then) if met.workloads is not None and switches else None

@@ -67,6 +67,20 @@ class TriggerRun(Part):
     workflow_version: Annotated[str | None, Field(description="The version that answered, if known.")] = None
 
 
+CAPABILITIES_MOST, RUNTIMES_MOST = 32, 10
+Capability = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=32)]
+
+
+class RuntimeReport(Part):
+    """The features of one runtime, as a pod of it reported them."""
+
+    image: Annotated[str, Field(max_length=512, description="Image of the pod.")]
+    capabilities: Annotated[
+        tuple[Capability, ...],
+        Field(max_length=CAPABILITIES_MOST, description="Names of features. Empty: its runtime is from before the list."),
+    ] = ()
+
+
 RUNS_KEPT = 10
 PROGRESSING = "Progressing"
 """Type of the App's condition that is True while a deploy is in flight."""
@@ -97,6 +111,10 @@ class AppStatus(Part):
     ] = None
     triggers: Annotated[
         tuple[TriggerRun, ...], Field(max_length=RUNS_KEPT, description="The last runs of the App's triggers, the newest first.")
+    ] = ()
+    runtimes: Annotated[
+        tuple[RuntimeReport, ...],
+        Field(max_length=RUNTIMES_MOST, description="Features of the runtimes that ran last, the newest last. Previews compare them."),
     ] = ()
     settings: Annotated[
         RecordedSettings | None, Field(description="Up to which generation changes of the App's settings are recorded as AppChanges.")

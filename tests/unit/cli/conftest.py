@@ -8,10 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from dynamiq_operator.actions import follow
+from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest
-from tests.support.scripted import Answer, Reply, Sent
+from tests.support import factories as given
+from tests.support.factories import NAME, NAMESPACE
+from tests.support.scripted import Answer, Reply, Script, Sent
 from tests.support.scripted_namespace import permitting
 from tests.support.scripted_plugin import CtrlC, ScriptedPlugin, press_ctrl_c
+from tests.unit.support.called_apps import DEFAULT, LIVE, SECRET, secret, served
 
 
 @pytest.fixture
@@ -21,6 +25,23 @@ def plugin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     with ScriptedPlugin(capsys, monkeypatch) as made:
         permitting(made.script)
         yield made
+
+
+@pytest.fixture
+def keyed(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """Returns a plugin on App chat with two keys."""
+    plugin.app(given.stored(given.app_manifest(given.with_status(live=LIVE))))
+    plugin.script.on("GET", SECRET, secret(default=DEFAULT, ci="short")).on("PATCH", SECRET, {})
+    plugin.script.on("PATCH", APPS.path(NAMESPACE, NAME), {})
+    return plugin
+
+
+@pytest.fixture
+def pods(keyed: ScriptedPlugin) -> Iterator[Script]:
+    """Yields the App behind a port-forward."""
+    with served() as (script, port):
+        keyed.forwards(port)
+        yield script
 
 
 @pytest.fixture

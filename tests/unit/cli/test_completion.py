@@ -95,6 +95,7 @@ def test_values_of_kubectls_own_flags_are_kubectls(known: ScriptedPlugin) -> Non
 
 def test_a_file_is_the_shells_to_complete(known: ScriptedPlugin) -> None:
     assert known.complete("verify", "chat", "--file", "ex") == [":0"]
+    assert known.complete("invoke", "chat", "{}", "--file", "ex") == [":0"]
     assert known.complete("promote", "chat", "--to-file", "b") == [":0"]
 
 

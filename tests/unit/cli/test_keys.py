@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dynamiq_operator.desired.base import WORKLOAD
-from dynamiq_operator.kube.resources import APPS, BY_KIND, SECRETS
+from dynamiq_operator.kube.resources import APPS, BY_KIND
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.waiting import IN_TIME, eventually
+from tests.unit.support.called_apps import DEFAULT, LIVE, SECRET, secret, served
 from tests.unit.support.workloads import plain, rolling
 
-SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
 APP = APPS.path(NAMESPACE, NAME)
-DEFAULT = "a-long-secret-key"
 PATIENCE = IN_TIME
-LIVE = {"row": "chat-a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
-
-
-def secret(**keys: str) -> Manifest:
-    data = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
-    return {"metadata": {"name": names.access_keys(NAME), "uid": "u", "resourceVersion": "7"}, "data": data}
-
-
-@pytest.fixture
-def keyed(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """Returns a plugin on App chat with two keys."""
-    plugin.app(given.stored(given.app_manifest(given.with_status(live=LIVE))))
-    plugin.script.on("GET", SECRET, secret(default=DEFAULT, ci="short")).on("PATCH", SECRET, {}).on("PATCH", APP, {})
-    return plugin
 
 
 def written(plugin: ScriptedPlugin) -> list[Any]:
@@ -118,22 +100,6 @@ def test_before_the_first_deploy_there_are_no_keys(keyed: ScriptedPlugin) -> Non
 
 
 # `invoke`.
-
-
-@contextlib.contextmanager
-def served() -> Iterator[tuple[Script, int]]:
-    """Yields an App that answers, and its port."""
-    script = Script().on("POST", "/", {"answer": "hello"})
-    with ScriptedServer(script) as server:
-        yield script, int(server.url.rpartition(":")[2])
-
-
-@pytest.fixture
-def pods(keyed: ScriptedPlugin) -> Iterator[Script]:
-    """Yields the App behind a port-forward."""
-    with served() as (script, port):
-        keyed.forwards(port)
-        yield script
 
 
 def test_a_call_goes_out_with_a_key_and_prints_the_answer(keyed: ScriptedPlugin, pods: Script) -> None:

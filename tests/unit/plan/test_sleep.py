@@ -38,6 +38,9 @@ def _serverless(*modifiers: given.Modifier, config: Manifest | None = None) -> W
     world.install_gate(*GATES)
     world.deploy("a", "v1", config=config or SLEEPY)
     world.run()
+    world.say_idle(0)  # its runtime's features are known
+    world.run()
+    world.activity.clear()
     world.events.clear()
     world.written.clear()
     return world

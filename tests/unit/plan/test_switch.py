@@ -522,7 +522,7 @@ def test_the_app_reports_a_runtime_without_standby(knows: bool | None) -> None:
     assert question == {left: world.now + timedelta(seconds=15)}, "once the kubelet has had time to tell the pod"
     world.later(16)
     if knows is None:
-        world.silent = {left}
+        world.silent = {pod["metadata"]["uid"] for pod in world.pods}
     else:
         world.activity[left] = Activity(world.now, 60.0, 30.0, 0, standby=knows)
     world.settle()

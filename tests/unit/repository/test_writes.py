@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[3] / "operator" / "dynamiq_operator"
 WRITERS = ("actions", "controller", "kube/api.py", "kube/client.py")
-QUESTIONS = ("rest/http/sessions.py", "rest/console/fetching.py", "cli/commands/invoke.py", "cli/recorder.py")
+QUESTIONS = ("rest/http/sessions.py", "rest/console/fetching.py", "cli/app_calls.py", "cli/recorder.py")
 """Files with POST requests that write nothing to the API server: token reviews, and calls of an OIDC provider, an App and the recorder."""
 METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 KUBE_API = "dynamiq_operator.kube.api"

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from dynamiq_runtime import delivery
+from dynamiq_runtime.metrics_server import CAPABILITIES
 from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import from_environment
 from tests.support.flows import a_flow
@@ -103,7 +104,14 @@ async def test_a_pod_that_loads_its_flow_is_neither_ready_nor_idle() -> None:
         await server.close()
     nothing_yet = {"succeeded": 0, "failed": 0, "refused": 0}
     told_of_runs = {"runs": nothing_yet, "running_seconds": [], "failed_seconds": 0.0}
-    assert data == {"ready_seconds": None, "idle_seconds": None, "in_flight": 0, "standby": False, **told_of_runs}
+    assert data == {
+        "ready_seconds": None,
+        "idle_seconds": None,
+        "in_flight": 0,
+        "standby": False,
+        **told_of_runs,
+        "capabilities": list(CAPABILITIES),
+    }
 
 
 def test_idleness_counts_from_readiness_and_only_a_call_ends_it(tmp_path: Path) -> None:
@@ -115,7 +123,7 @@ def test_idleness_counts_from_readiness_and_only_a_call_ends_it(tmp_path: Path) 
         assert before["ready_seconds"] == before["idle_seconds"]
         for path in ("/healthz", "/readyz", "/favicon.ico", "/"):
             served.request("GET", path)
-        assert [served.run({}).status, served.run({}, key="wrong").status] == [401, 403]
+        assert [served.run({}).status, served.run({}, key="wrong").status] == [401, 401]
         after = served.activity
         assert after["idle_seconds"] >= before["idle_seconds"], "probes and callers without a key keep it awake"
         assert after["ready_seconds"] == after["idle_seconds"]
@@ -187,7 +195,8 @@ async def test_a_reader_who_takes_nothing_any_more_is_not_in_flight_for_ever(mon
     monkeypatch.setattr(delivery, "TAKEN_WITHIN", 3)
 
     class Large:
-        nodes = 1
+        nodes = outputs = 1
+        workflow = "told"
 
         def execute(self, *_: Any) -> str:
             return "x" * (1 << 24)
@@ -286,9 +295,9 @@ def test_an_input_that_the_flows_input_node_can_not_take_is_the_callers_to_corre
     with serving(tmp_path, TAKES_AN_ORDER) as served:
         assert served.run({"order": {"amount": 3}}).body["code"]["output"] == {"content": 3}
         without = served.run({})
-        assert (without.status, without.body["error"]["code"]) == (422, "input_refused")
+        assert (without.status, without.body["error"]["code"]) == (400, "input_refused")
         assert without.body["error"]["details"]["nodes"][0]["id"] == "start"
-        assert [name for name, _ in served.run({}, stream=True).events] == ["error"]
+        assert [name for name, _ in served.run({}, stream=True).events] == ["message", "error"]
         assert served.run({"order": {}}).status == 500, "what the author's code raises is a failure of the flow"
         _has_counted(served, {"succeeded": 1, "failed": 1, "refused": 2})
 

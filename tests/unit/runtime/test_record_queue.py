@@ -11,6 +11,7 @@ import pytest
 from dynamiq_runtime.callers import SESSION, TAGS, TRIGGER, USER
 from dynamiq_runtime.content import ERROR_LIMIT, RUN_LIMIT, Content, Excerpt, Redaction
 from dynamiq_runtime.engine import NodeRun
+from dynamiq_runtime.fields import RunRequest
 from dynamiq_runtime.recording import Recording
 from dynamiq_runtime.records import BYTES_LIMIT, RECORD_LIMIT, RUNS_LIMIT
 from dynamiq_runtime.run import Run
@@ -26,7 +27,7 @@ DROPPED = 100
 
 def ended_run(number: int, content: Content | None = None) -> Run:
     """Returns a successful run of three nodes. `content`: as much content as one run may have."""
-    run = Run({}, lambda output, _: output, {})
+    run = Run(RunRequest({}, stream=False), {})
     run.outcome, run.ended = "succeeded", run.began + number
     run.report.nodes += [NodeRun(name, name, "dynamiq.nodes.tools.Python", run.began, name, ended=run.ended) for name in "abc"]
     run.report.content = content

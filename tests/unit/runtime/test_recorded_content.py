@@ -15,6 +15,7 @@ from dynamiq_runtime.content import ERROR_LIMIT, RUN_LIMIT, VALUE_LIMIT, Content
 from dynamiq_runtime.engine import Failure, RunFailedError
 from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.execution import RunExecutor
+from dynamiq_runtime.fields import RunRequest
 from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.recording import Recording
 from dynamiq_runtime.run import Run
@@ -235,7 +236,8 @@ class _Noting(Redaction):
 
 
 class _Failing:
-    nodes = 1
+    nodes = outputs = 1
+    workflow = "told"
 
     def execute(self, given: Any, report: Any) -> Any:
         raise RunFailedError([Failure("pay", "pay", "card 4111 1111 1111 1111")])
@@ -248,7 +250,7 @@ async def test_the_text_of_an_error_is_looked_at_in_its_runs_thread() -> None:
     assert settings.recorder is not None
     sender = Recording(settings, settings.recorder, lambda _: None)
     executor = RunExecutor(settings, RunThreads(DEADLINE, 1, 1), Metrics(settings, lambda: 0), None, sender)
-    run = Run({}, lambda output, _: output, {})
+    run = Run(RunRequest({}, stream=False), {})
     with pytest.raises(HttpError):
         async with executor.start(run, _Failing()) as answer:
             await answer

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from dynamiq_runtime.batches import ANSWER_WITHIN
+from dynamiq_runtime.fields import RunRequest
 from dynamiq_runtime.recorder_client import RecorderConnection
 from dynamiq_runtime.recording import Recording
 from dynamiq_runtime.run import Run
@@ -108,10 +109,10 @@ def test_every_way_in_which_a_run_ends_is_recorded_and_what_started_none_is_not(
     with serving(tmp_path, json.dumps(TAKES_AN_ORDER), **limits) as served:
         answers = [served.run({"order": {"n": 1}}), served.run({"order": {"n": 1, "wrong": True}}), served.run({"order": 3})]
         answers.append(served.run({"order": {"n": 1, "seconds": 60}}))
-        assert served.request("POST", "/", b"{}", {"Content-Type": "application/json"}).status == 422
+        assert served.request("POST", "/", b"{}", {"Content-Type": "application/json"}).status == 400
         until_recorded(recorder, 4)
         logged = [json.loads(line) for line in served.log.read_text().splitlines() if '"run_id"' in line]
-    assert [answer.status for answer in answers] == [200, 500, 422, 504]
+    assert [answer.status for answer in answers] == [200, 500, 400, 504]
     assert [(each["node"], each["error_type"], each["line"]) for each in logged if "error_type" in each] == [("code", "ValueError", 5)]
     assert [answer.headers["X-Dynamiq-Run-Id"] for answer in answers] == [record["dynamiq.run.id"] for record in recorder.records]
     assert [
@@ -297,7 +298,7 @@ def test_an_unexpected_error_ends_no_thread_and_loses_no_run(
     monkeypatch.setattr(RecorderConnection, "post", failing)
     sender = Recording(settings, settings.recorder, lambda _: None)
     sender.start()
-    run = Run({}, lambda output, _: output, {})
+    run = Run(RunRequest({}, stream=False), {})
     run.outcome, run.ended = "succeeded", run.began
     sender.add(run, None)
     until_recorded(recorder, 1)

@@ -42,9 +42,11 @@ def test_the_output_is_the_answer(echo: Served) -> None:
 
 def test_a_run_comes_with_its_record(echo: Served) -> None:
     data = echo.run({"n": 1}, "/v1/runs").body["data"]
-    assert list(data) == ["id", "app_id", "status", "started_at", "ended_at", "input", "output"]
-    assert (data["app_id"], data["status"], data["input"], data["output"]) == (
+    named = ["id", "app_id", "status", "reason", "started_at", "ended_at", "input", "output", "user_id", "session_id", "input_requests"]
+    assert list(data) == named
+    assert (data["app_id"], data["status"], data["reason"], data["input"], data["output"]) == (
         "uid-1",
+        "completed",
         "succeeded",
         {"n": 1},
         {"result": {"n": 1}},
@@ -61,14 +63,14 @@ def test_a_run_comes_with_its_record(echo: Served) -> None:
         ("POST", "/healthz", b"{}", "application/json", 405, "method_not_allowed"),
         ("POST", "/", b'{"input": {"x": "' + b"x" * (2 << 20) + b'"}}', "application/json", 413, "body_too_large"),
         ("POST", "/", b"input=1", "application/x-www-form-urlencoded", 415, "not_json"),
-        ("POST", "/", b"{", "application/json", 415, "not_json"),
-        ("POST", "/", b"\xff", "application/json", 415, "not_json"),
-        ("POST", "/", b"[]", "application/json", 422, "invalid"),
-        ("POST", "/", b"{}", "application/json", 422, "invalid"),
-        ("POST", "/", b'{"input": 1}', "application/json", 422, "invalid"),
-        ("POST", "/", b'{"input": {"n": NaN}}', "application/json", 422, "invalid"),
-        ("POST", "/", b'{"input": {"n": ' + b"9" * 5000 + b"}}", "application/json", 422, "invalid"),
-        ("POST", "/v1/runs", b'{"input": {"n": ' + b"[" * 100_000 + b"}}", "application/json", 422, "invalid"),
+        ("POST", "/", b"{", "application/json", 400, "bad_request"),
+        ("POST", "/", b"\xff", "application/json", 400, "bad_request"),
+        ("POST", "/", b"[]", "application/json", 400, "bad_request"),
+        ("POST", "/", b"{}", "application/json", 400, "bad_request"),
+        ("POST", "/", b'{"input": 1}', "application/json", 400, "bad_request"),
+        ("POST", "/", b'{"input": {"n": NaN}}', "application/json", 400, "bad_request"),
+        ("POST", "/", b'{"input": {"n": ' + b"9" * 5000 + b"}}", "application/json", 400, "bad_request"),
+        ("POST", "/v1/runs", b'{"input": {"n": ' + b"[" * 100_000 + b"}}", "application/json", 400, "bad_request"),
     ],
 )
 def test_every_refusal_has_one_shape(echo: Served, method: str, path: str, body: bytes | None, kind: str, status: int, code: str) -> None:
@@ -96,13 +98,13 @@ def test_a_private_app_wants_one_of_its_keys_and_follows_the_secret(tmp_path: Pa
     keys = mount(tmp_path / "keys", {"a": "first-key\n", "b": "second-key", "empty": ""})
     with serving(tmp_path, ECHO, DYNAMIQ_ACCESS_KEYS_DIR=str(keys)) as served:
         none, wrong = served.run({}), served.run({}, key="first-kez")
-        assert (none.status, none.headers["WWW-Authenticate"], wrong.status) == (401, "Bearer", 403)
-        assert (none.body["error"]["code"], wrong.body["error"]["code"]) == ("unauthorized", "forbidden")
-        assert [served.run({}, key=key).status for key in ("first-key", "second-key", "clé")] == [200, 200, 403]
+        assert (none.status, none.headers["WWW-Authenticate"], wrong.status) == (401, "Bearer", 401)
+        assert (none.body["error"]["code"], wrong.body["error"]["code"]) == ("unauthorized", "unauthorized")
+        assert [served.run({}, key=key).status for key in ("first-key", "second-key", "clé")] == [200, 200, 401]
         assert served.request("POST", "/", b"", {"Authorization": "Basic Zg=="}).status == 401
         assert [served.request("GET", path).status for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 404]
         swap(keys, {"a": "third-key"})
-        assert [served.run({}, key=key).status for key in ("first-key", "third-key")] == [403, 200]
+        assert [served.run({}, key=key).status for key in ("first-key", "third-key")] == [401, 200]
         assert "key" not in served.log.read_text()
 
 

@@ -48,7 +48,7 @@ def test_its_key_is_taken_as_long_as_the_annotation_is_there(tmp_path: Path, pri
         swap(info, {"annotations": ZONE})
         eventually("it knows the key no more", lambda: not knows(served))
         assert served.run({"n": 1}, headers=bearer(KEY) | HEADER).status == 403
-        assert served.run({"n": 1}, key=KEY).status == (403 if private else 200)
+        assert served.run({"n": 1}, key=KEY).status == (401 if private else 200)
 
 
 def test_runs_of_a_smoke_test_count_in_no_figure(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ function curl({ url, key, body }: Asked): string {
   const parts = [`curl ${body ? "-X POST " : ""}${quoted(url)}`];
   if (body) parts.push(`-H "Content-Type: application/json"`);
   if (key) parts.push(`-H "Authorization: Bearer $${key}"`);
-  if (body) parts.push(`-d '${JSON.stringify(body, null, 2)}'`);
+  if (body) parts.push(`-d '${JSON.stringify(body, null, 2).replaceAll("'", "'\\''")}'`);
   return parts.join(" \\\n  ");
 }
 

@@ -14,6 +14,7 @@ from dynamiq_operator.plan.revert.watch import counts_runs
 from dynamiq_operator.plan.sleep.decisions import readings_due
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.snapshot import Snapshot
+from dynamiq_operator.plan.status import runtimes
 
 WATCHED_EVERY = timedelta(seconds=2)
 """Pause between readings while a version is watched, and during a deploy over a version whose failure rate counts."""
@@ -26,10 +27,11 @@ def due(snapshot: Snapshot, app: App) -> Mapping[str, datetime]:
     if counts_runs(app, history, snapshot.now):
         return {pod.uid: _after(snapshot, pod, WATCHED_EVERY) for pod in pods}
     was_left, may_sleep = app.spec.rollout.switches and any(pod.standby for pod in pods), sleeping_config(history.live) is not None
+    of_runtimes = dict(runtimes.readings_due(snapshot, app))
     if not was_left and not may_sleep:
-        return {}  # most Apps: no context is made
+        return of_runtimes  # most Apps: no context is made
     context = Context.of(snapshot, app)
-    return {**(standby.readings_due(context) if was_left else {}), **(readings_due(context) if may_sleep else {})}
+    return {**of_runtimes, **(standby.readings_due(context) if was_left else {}), **(readings_due(context) if may_sleep else {})}
 
 
 def _after(snapshot: Snapshot, pod: ObservedPod, pause: timedelta) -> datetime:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dynamiq_operator.model.app_status import CAPABILITIES_MOST, Capability
+
 COUNT_MAX = 10**15
 """More calls than any pod ever has, so that sums stay numbers that can be written."""
 SECONDS_MAX = 10.0**12
@@ -35,6 +37,7 @@ class Activity:
     - `running_seconds`: how long runs have been in progress, longest first, as many as a pod lists. None if its runtime does not report
       them.
     - `failed_seconds`: the total duration of its failed runs. None if its runtime does not report it.
+    - `capabilities`: names of features of its runtime. A runtime from before the list has none.
     """
 
     at: datetime
@@ -45,6 +48,7 @@ class Activity:
     runs: Runs = Runs()
     running_seconds: tuple[float, ...] | None = None
     failed_seconds: float | None = None
+    capabilities: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, answer: bytes, pod: str, at: datetime) -> Activity:
@@ -57,7 +61,8 @@ class Activity:
             raise ValueError(f"another pod than {pod} answered")
         runs = Runs(report.runs.succeeded, report.runs.failed, report.runs.refused)
         running = tuple(report.running_seconds) if report.running_seconds is not None else None
-        return cls(at, report.ready_seconds, report.idle_seconds, report.in_flight, report.standby, runs, running, report.failed_seconds)
+        took, can = report.failed_seconds, tuple(sorted(set(report.capabilities)))
+        return cls(at, report.ready_seconds, report.idle_seconds, report.in_flight, report.standby, runs, running, took, can)
 
 
 HOSTNAME_MAX = 63
@@ -82,4 +87,5 @@ class _Report(_Strict):
     runs: _Runs
     running_seconds: list[_Seconds] | None = None
     failed_seconds: _Seconds | None = None
+    capabilities: Annotated[list[Capability], Field(max_length=CAPABILITIES_MOST)] = []
     pod: Annotated[str, Field(max_length=HOSTNAME_MAX)] | None = None

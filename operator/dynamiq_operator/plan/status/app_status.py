@@ -39,6 +39,7 @@ from dynamiq_operator.plan.status.conditions import (
 )
 from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
 from dynamiq_operator.plan.status.recorded import archived_condition, recorded_condition, redaction_condition
+from dynamiq_operator.plan.status.runtimes import runtimes
 from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep_condition
 from dynamiq_operator.plan.status.strategy import strategy_conditions
 from dynamiq_operator.plan.status.trial import trial_condition
@@ -87,6 +88,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         url=exposure.url(app, settings),
         image_policy=settings.image_policy if settings.image_policy is not ImagePolicy.ANY else None,
         triggers=run_statuses.last_runs(context),
+        runtimes=runtimes(context),
         settings=app.status.settings,  # written by the controller's settings recorder: no plan relies on it
         conditions=dated([ready(conditions), *conditions], app.status.conditions, context.snapshot.now, app.meta.generation),
     )

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from dynamiq_runtime.engine import NodeRun, Report, Usage
+from dynamiq_runtime.fields import RunRequest
 from dynamiq_runtime.recorder_client import Recorder
 from dynamiq_runtime.recording import Recording
 from dynamiq_runtime.run import Run
@@ -50,7 +51,7 @@ def main(log: Path, rate: float, count: int) -> None:
 def a_run(number: int) -> Run:
     """Returns a run that ended now, of five nodes, one of which called a model."""
     now = time.time_ns()
-    run = Run({}, lambda output, _: output, {"X-Dynamiq-Session-Id": f"session-{number // 10}"})
+    run = Run(RunRequest({}, stream=False), {"X-Dynamiq-Session-Id": f"session-{number // 10}"})
     run.began, run.ended = now - 20 * MILLISECOND, now
     run.outcome = "succeeded" if number % 50 else "failed"
     run.report = Report([a_node(name, run.began + place * MILLISECOND) for place, name in enumerate(NODES)])

@@ -1,0 +1,172 @@
+"""Files that are sent with a run: what is taken, what is refused, and what attacks cost."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import socket
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dynamiq_runtime import uploads
+from dynamiq_runtime.server import Server
+from dynamiq_runtime.settings import from_environment
+from dynamiq_runtime.uploads import FORM_MOST, PARTS_MOST, type_of
+from tests.support.flows import a_flow
+from tests.support.runs_contract import READS
+from tests.support.runtime import DEADLINE, Answer, Served, serving
+from tests.support.waiting import eventually
+
+COUNTS = a_flow(
+    "import io, time\ndef run(d):\n    while d.get('until'):\n        try:\n            io.open(d['until']).close()\n            break\n"
+    "        except OSError:\n            time.sleep(0.02)\n    return [len(f.read()) for f in d.get('files', [])]\n"
+)
+"""A flow that answers with the sizes of its files, once the file exists that its input names `until`."""
+HEAD = b'--b\r\nContent-Disposition: form-data; name="input"\r\n\r\n{}\r\n'
+END = b"--b--\r\n"
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 32
+DOCX = io.BytesIO()
+with zipfile.ZipFile(DOCX, "w") as archive:
+    for name in ("[Content_Types].xml", "_rels/.rels", "word/document.xml"):
+        archive.writestr(name, "<x/>")
+ZIP = io.BytesIO()
+with zipfile.ZipFile(ZIP, "w") as archive:
+    archive.writestr("a.txt", "x" * 1000)
+
+
+def part(file_name: str, content: bytes, name: str = "files", head: bytes = b"") -> bytes:
+    disposition = f'Content-Disposition: form-data; name="{name}"; filename="{file_name}"\r\n'.encode()
+    return b"--b\r\n" + disposition + head + b"\r\n" + content + b"\r\n"
+
+
+def sent(served: Served, body: bytes, **headers: str) -> Answer:
+    return served.request("POST", "/", body, {"Content-Type": "multipart/form-data; boundary=b", **headers})
+
+
+@pytest.fixture(scope="module")
+def reads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("reads"), READS) as served:
+        yield served
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.txt", b"hello", "text/plain"),
+        ("BM.txt", b"BM begins a bitmap, and this text", "text/plain"),
+        ("a.csv", b"1,2\n", "text/csv"),
+        ("a.json", b"{}", "application/json"),
+        ("a.png", b"a text with the name of an image", "text/plain"),
+        ("a.txt", PNG, "image/png"),
+        ("a.pdf", b"%PDF-1.7\n%a document that is all text", "application/pdf"),
+        ("a.docx", DOCX.getvalue(), "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("a.txt", b"", "text/plain"),
+        ("a.zip", ZIP.getvalue(), None),
+        ("a.png", gzip.compress(b"x", mtime=0), None),
+        ("a.txt", b"\x7fELF" + b"\0" * 60, None),
+        ("a.txt", b"MZ" + b"\0" * 60, None),
+        ("a.txt", b"\xff\xfe\x00", None),
+    ],
+)
+def test_the_type_of_a_file_is_that_of_its_content(name: str, content: bytes, kind: str | None) -> None:
+    assert type_of(content, name) == kind
+
+
+BAD = {
+    "no boundary": (b"x", {"Content-Type": "multipart/form-data"}),
+    "another boundary": (HEAD.replace(b"--b", b"--c") + b"--c--\r\n", {}),
+    "empty": (b"", {}),
+    "no end": (HEAD, {}),
+    "no end of a file": (HEAD + part("a.txt", b"hello")[:-2], {}),
+    "no end of a head": (HEAD + b"--b\r\nContent-Disposition: form-data", {}),
+    "a part without a name": (HEAD + b"--b\r\n\r\nx\r\n" + END, {}),
+    "a form in the form": (HEAD + part("a.txt", b"x", head=b"Content-Type: multipart/mixed; boundary=c\r\n") + END, {}),
+    "an encoded part": (HEAD + part("a.txt", b"eA==", head=b"Content-Transfer-Encoding: base64\r\n") + END, {}),
+    "a field twice": (HEAD + HEAD + END, {}),
+    "10,000 parts": (HEAD + b"".join(part("a.txt", b"x") for _ in range(10_000)) + END, {}),
+    "a head of 100 KiB": (HEAD + part("a.txt", b"x", head=b"X-A: " + b"a" * (100 << 10) + b"\r\n") + END, {}),
+    "1,000 headers": (HEAD + part("a.txt", b"x", head=b"".join(b"X-%d: a\r\n" % number for number in range(1000))) + END, {}),
+    "a zip": (HEAD + part("a.zip", ZIP.getvalue()) + END, {}),
+    "a name with folders": (HEAD + part("../../etc/passwd", b"x") + END, {}),
+    "a name with a backslash": (HEAD + part("..\\\\a.txt", b"x") + END, {}),
+    "a name with a line break": (HEAD + part("a%0Ab.txt", b"x").replace(b'filename="', b"filename*=UTF-8''").replace(b'.txt"', b".txt") + END, {}),
+    "no name": (HEAD + part("", b"x") + END, {}),
+    "a file as a field": (HEAD + part("a.txt", b"{}", "chat_history") + END, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_form_that_is_none_is_refused_and_starts_no_run(reads: Served, case: str) -> None:
+    body, headers = BAD[case]
+    before = reads.metric('dynamiq_runtime_runs_total{outcome="succeeded"}')
+    answer = sent(reads, body, **headers)
+    assert (answer.status, answer.body["error"]["code"]) == (400, "bad_request"), answer.body
+    assert reads.metric('dynamiq_runtime_runs_total{outcome="succeeded"}') == before
+
+
+def test_a_wrong_length_of_a_part_changes_nothing(reads: Served) -> None:
+    """A form's parts end at their boundary, whatever length they claim."""
+    body = HEAD + part("a.txt", b"hello", head=b"Content-Length: 1\r\n") + END
+    assert sent(reads, body).body["result"]["files"] == [["a.txt", "text/plain", "hello"]]
+
+
+def test_a_form_is_bounded_and_a_compressed_one_refused(reads: Served) -> None:
+    assert sent(reads, HEAD + part("a.txt", b"x" * FORM_MOST) + END).status == 413
+    assert sent(reads, gzip.compress(HEAD + END), **{"Content-Encoding": "gzip"}).status == 415
+    with socket.create_connection(("127.0.0.1", reads.port), DEADLINE) as endless:
+        endless.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        for _ in range(2 * FORM_MOST >> 20):
+            endless.sendall(b"%x\r\n%b\r\n" % (1 << 20, b"x" * (1 << 20)))
+        assert endless.recv(1 << 16).startswith(b"HTTP/1.1 413 ")
+        assert reads.request("GET", "/healthz").status == 200
+
+
+def test_forms_are_read_one_at_a_time_and_runs_hold_a_bounded_number_of_bytes(tmp_path: Path) -> None:
+    large, over = b"x" * (FORM_MOST - 4096), tmp_path / "over"
+    waits = f'--b\r\nContent-Disposition: form-data; name="input"\r\n\r\n{{"until": "{over}"}}\r\n'.encode()
+    with serving(tmp_path, COUNTS) as served, ThreadPoolExecutor(4) as pool:
+        with socket.create_connection(("127.0.0.1", served.port), DEADLINE) as slow:
+            slow.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 100\r\n\r\n--b")
+            eventually("the slow form is being read", lambda: served.activity["in_flight"] == 1)
+            waiting = pool.submit(sent, served, HEAD + part("a.txt", b"small") + END)
+            eventually("another one waits", lambda: served.activity["in_flight"] == 2)
+            assert served.run({}).body == {"result": []}, "runs without files do not wait"
+        assert waiting.result().body == {"result": [5]}
+        held = [pool.submit(sent, served, waits + part("a.txt", large) + END) for _ in range(3)]
+        eventually("as many run as may", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 2)
+        eventually("all are there", lambda: served.activity["in_flight"] == 3)
+        over.touch()
+        assert [each.result().body for each in held] == [{"result": [len(large)]}] * 3
+
+
+async def test_a_form_that_waits_in_vain_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(uploads, "ROOM_WITHIN", 0.1)
+    server = Server(from_environment({"PORT": "0", "DYNAMIQ_METRICS_PORT": "0"}), None)
+    port, _ = await server.start()
+    try:
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 100\r\n\r\n--b"
+        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for _, writer in opened:
+            writer.write(head)
+        done, _ = await asyncio.wait(
+            [asyncio.create_task(reader.readuntil(b"}}")) for reader, _ in opened], return_when=asyncio.FIRST_COMPLETED, timeout=DEADLINE
+        )
+        answer = done.pop().result()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b'"code": "busy"' in answer
+        for _, writer in opened:
+            writer.close()
+    finally:
+        await server.close()
+
+
+def test_as_many_parts_as_may(reads: Served) -> None:
+    files = [part(f"{number}.txt", b"x") for number in range(PARTS_MOST - 2)]
+    assert len(sent(reads, HEAD + b"".join(files) + END).body["result"]["files"]) == len(files)
