@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.model.runs import PRODUCT_STATUSES
 from dynamiq_operator.model.traces import MessagePage, Trace, TracePage, UsageMetrics
+from dynamiq_runtime.run import STATUSES
 from tests.support.rest_stage import RestStage
 from tests.support.scripted import ScriptedServer
 from tests.support.scripted_recorder import RUN, ScriptedRecorder
@@ -38,6 +40,10 @@ def test_traces_are_asked_for_by_our_outcomes_and_times(recorded: Recorded) -> N
         *(("status", outcome) for outcome in ("abandoned", "cut_off", "failed", "refused", "timed_out")),
         ("to", "2026-11-25T00:00:00.000001Z"),
     ], "a time up to which is included"
+
+
+def test_the_words_are_those_of_an_apps_hostname() -> None:
+    assert {outcome.value: word.value for outcome, word in PRODUCT_STATUSES.items()} == STATUSES
 
 
 def test_one_trace_is_of_its_app(recorded: Recorded) -> None:
