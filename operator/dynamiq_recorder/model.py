@@ -296,6 +296,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums of a session's runs. `input`: of its first run, JSON; None if it was not recorded or not requested."""
+
     session_id: str
     user_id: str | None
     runs: int
@@ -305,6 +307,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Tokens
     cost: int | None
     unpriced: int
+    input: str | None = None
 
 
 class Wholeness(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,7 +63,11 @@ QUESTIONS = (
     Question("GET", "/v1/apps/{app}/runs.jsonl", "list"),
     Question("GET", "/v1/apps/{app}/runs.jsonl?include=content", "list", content=True),
     Question("GET", "/v1/apps/{app}/metrics?group_by=status", "get"),
-    Question("GET", "/v1/apps/{app}/sessions", "list"),
+    Question("GET", "/v1/apps/{app}/usage?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z&seconds=3600", "get"),
+    Question("GET", "/v1/apps/{app}/sessions", "list", content=True),
+    Question("GET", "/v1/apps/{app}/messages?session_id=s", "list", content=True),
+    Question("GET", "/v1/apps/{app}/traces", "list", content=True),
+    Question("GET", "/v1/apps/{app}/traces/{run}", "get", content=True),
     Question("GET", "/v1/apps/{app}/recorder", "get"),
     Question("GET", "/v1/apps/{app}/verdicts?deployment_id={row}", "get"),
     Question("GET", "/v1/apps/{app}/deployments/{row}/comparison", "get"),
@@ -113,7 +117,8 @@ def place(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             made.apps[which] = recorders.an_app(api, namespace, content=True)
             pod = recorders.a_pod(api, namespace, made.apps[which])
             made.pods[which] = recorders.token(api, namespace, "default", audience=RECORDER_AUDIENCE, pod=pod)
-            run = a_run(content=True, dynamiq__error=f"{SECRET} {which}", outcome="failed", dynamiq__input=json.dumps(f"{SECRET} {which}"))
+            said: dict[str, Any] = {"dynamiq__error": f"{SECRET} {which}", "dynamiq__input": json.dumps(f"{SECRET} {which}")}
+            run = a_run(content=True, outcome="failed", session__id="s", **said)
             eventually("the App is known", partial(_is_taken, recorder, made.pods[which], request(run, instance=which)))
             made.runs[which] = run_id_of(run)
         for name, (role, _) in ROLES.items():

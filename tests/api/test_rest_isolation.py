@@ -42,8 +42,11 @@ SHARED = {"org_id", "runtime_id"}
 ALWAYS_EMPTY = "/v1/services"
 """A list that is empty even for the owner: ids of others are answered like unknown ones all the same."""
 
-NAMED = ("name", "pod")
-"""Parameters of paths that are names, not ids: an Access Key and a pod. None here has that name."""
+NAMED = ("name", "pod", "session_id", "event_id", "path")
+"""Parameters of paths with names, or with ids of what does not exist here: Access Keys, pods, sessions, events, paths of Apps."""
+
+OF_THE_APP = {"path"}
+"""Parameters of paths that the caller's own App decides about."""
 
 WORDS = {"session_id", "user_id"}
 """Fields that an App's callers choose: they are no ids, and two Apps may have equal ones."""
@@ -122,6 +125,7 @@ def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactor
             theirs = _ids(otto, rest_rehearsal.ids(others), confidential["metadata"]["uid"])
             theirs["run_id"] = _run(at, recorders.a_pod(others.api, others.namespace, confidential))  # no operator is at work there
             mine = {**_ids(caller, rest_rehearsal.ids(at.stage), at.app), "run_id": at.runs("viewer")[0]["id"]}
+            theirs["trace_id"], mine["trace_id"] = theirs["run_id"], mine["run_id"]
             theirs["rejection_id"], mine["rejection_id"] = (_rejection(stage) for stage in (others, at.stage))
             yield Two(at, caller, others, production, otto, mine, theirs, calls, document["components"]["schemas"])
 
@@ -208,10 +212,10 @@ def test_ids_of_others_in_paths_have_the_response_of_unknown_ids(two: Two, uncha
     _all_known(two)
     count = 0
     for method, path, call in two.calls:
-        ids_of_path = [name for name in PATH_ID.findall(path) if name not in SHARED]
+        ids_of_path = [name for name in PATH_ID.findall(path) if name not in SHARED | OF_THE_APP]
         if not ids_of_path:
             continue
-        nobodys = dict.fromkeys(ids_of_path, UNKNOWN)
+        nobodys = {**two.theirs, **dict.fromkeys(ids_of_path, UNKNOWN)}
         for ids in (two.theirs, {**two.theirs, "app_id": two.mine["app_id"]}):
             body = two.body(call, two.theirs)
             query = two.query(method, path, call, two.theirs)
@@ -361,7 +365,7 @@ def test_the_plugin_does_nothing_elsewhere(two: Two, tmp_path: Path, unchanged: 
         assert done.returncode in (1, 2), (command, done)
         assert ("there is no run" if RUN in given else "forbidden") in done.stderr, (command, done.stderr)
         assert done.stdout == "", command
-        assert not [uid for name, uid in two.theirs.items() if uid in done.stderr and name != "run_id"]
+        assert not [uid for uid in two.theirs.values() if uid in done.stderr and uid != two.theirs["run_id"]]
     at_home = Plugin(two.others.cluster, two.at.stage.namespace, tmp_path, more={"KUBECONFIG": str(login)})
     assert at_home.data("history", MINE), "at home it sees its rows"
     elsewhere.nothing_left()

@@ -4,6 +4,7 @@ gate.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,15 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_operator.model import names
+from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
+from local.errors import LocalError
 from local.gateway import Gateway
+from tests.support import rest
 from tests.support.api import Manifest
 from tests.support.chart import HOOK, Helm
 from tests.support.gateway import ThroughTheGateway, answer, asked
+from tests.support.inside import in_network, node_of
 from tests.support.load.operated import Operated, operated
 from tests.support.load.sleepers import GATE, WORKLOAD, host_of, serverless, sleeping, until_asleep
+from tests.support.ports import free_port
 from tests.support.stage import uids
 from tests.support.waiting import IN_TIME, eventually
 
@@ -84,6 +89,34 @@ def test_a_trigger_wakes_it(sleepers: Operated) -> None:
         return next((run for run in on.get("App", "owned").get("status", {}).get("triggers", []) if run["outcome"] != "Running"), None)
 
     assert eventually("the trigger has run", ran, WITHIN)["outcome"] == "Succeeded"
+    until_asleep(on, "owned")
+
+
+def test_a_call_through_the_api_wakes_it(sleepers: Operated, cluster: Cluster, tmp_path: Path) -> None:
+    on = sleepers.on
+    network, kubeconfig = in_network(cluster, rest.install(cluster, tmp_path), tmp_path)
+    path = f"/v1/apps/{rest.uid(on.api, kinds.APP.kind, 'owned', on.namespace)}"
+    token, port = rest.account(on.api, on.namespace, "viewer", "dynamiq-view"), free_port()
+
+    def through_api(method: str, path: str, *options: str) -> tuple[str, str]:
+        """Returns status and body of a call, made where the address of a Service leads to pods."""
+        command = ["curl", "-sS", "-X", method, "-w", "\n%{http_code}", "-H", f"Authorization: Bearer {token}", *options]
+        text, _, status = node_of(cluster).run(*command, f"http://127.0.0.1:{port}{path}").rpartition("\n")
+        return status, text
+
+    def is_ready() -> bool:
+        with contextlib.suppress(LocalError):
+            return through_api("GET", path)[0] == "200"
+        return False
+
+    body = ("-H", "Content-Type: application/json", "-d", '{"input": {}}')
+    until_asleep(on, "owned")
+    with rest.process(kubeconfig, tmp_path / "api.log", port, answers=is_ready, network_of=network):
+        status, text = through_api("POST", f"{path}/invoke", *body)
+        assert (status, "dynamiq-keys" in text, on.workload("owned")["spec"]["replicas"]) == ("403", True, 0)
+        rest.bind(on.api, on.namespace, "viewer", "dynamiq-keys", on.namespace)
+        assert through_api("POST", f"{path}/invoke", *body) == ("200", answer("v2")[1])
+        assert through_api("GET", f"{path}/invoke/v1/nowhere?a=b")[0] == "404"
     until_asleep(on, "owned")
 
 

@@ -97,11 +97,15 @@ def process(
     answers: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
     seconds: float = IN_TIME,
+    network_of: int | None = None,
 ) -> Iterator[Process]:
-    """Runs the API as a process, once it `answers` at a port within `seconds`; asserts exit code 0 and no traceback at the end."""
+    """Runs the API as a process, once it `answers` at a port within `seconds`; asserts exit code 0 and no traceback at the end.
+
+    `network_of`: a process whose network it gets, such as a node's.
+    """
     socket.create_server(("127.0.0.1", port)).close()  # another server there would answer instead
     arguments = ("api", f"--kubeconfig={kubeconfig}", f"--port={port}", *options)
-    process = programs.fork("dynamiq_operator", *arguments, log=log, environment=environment)
+    process = programs.fork("dynamiq_operator", *arguments, log=log, environment=environment, network_of=network_of)
     with programs.beside(process, "the API", log, answers, seconds=seconds):
         yield process
 

@@ -145,6 +145,7 @@ class RestStage:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._loop.run(self.context.recorder.close())
+        self._loop.run(self.context.invoker.close())
         self._loop.close()
         self._server.__exit__(kind, error, trace)
 

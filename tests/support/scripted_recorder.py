@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from dynamiq_operator.model import runs
+from dynamiq_operator.model import runs, traces
 from dynamiq_operator.model.runs import RunStatus, Verdict
 from tests.support.scripted import Reply, Script, Sent
 
@@ -155,7 +155,8 @@ def a_comparison(verdict: Verdict = Verdict.REGRESSED, **changed: Any) -> dict[s
 
 
 def a_session(**changed: Any) -> dict[str, Any]:
-    fields = {"session_id": "s-1", "user_id": "u-1", "runs": 3, "failed": 1, "cost_usd": 0.05, "unpriced_calls": 0, **TOKENS}
+    named = {"id": "s-1", "created_at": "2026-11-24T12:00:00.000000Z", "input": None, "session_id": "s-1"}
+    fields = {**named, "user_id": "u-1", "runs": 3, "failed": 1, "cost_usd": 0.05, "unpriced_calls": 0, **TOKENS}
     times = {"first_at": "2026-11-24T12:00:00.000000Z", "last_at": "2026-11-24T12:30:00.000000Z"}
     return runs.SessionSummary.model_validate({**fields, **times, **changed}).model_dump(mode="json")
 
@@ -163,6 +164,27 @@ def a_session(**changed: Any) -> dict[str, Any]:
 def sessions(*listed: dict[str, Any]) -> dict[str, Any]:
     pagination = {"page": 1, "page_size": 25, "page_count": 1, "total_count": len(listed)}
     return {"data": list(listed), "pagination": runs.CountedPagination.model_validate(pagination).model_dump(mode="json")}
+
+
+def a_trace(**changed: Any) -> dict[str, Any]:
+    """Returns one run in the product's shape."""
+    times = {"started_at": "2026-11-24T12:00:00.000000Z", "ended_at": "2026-11-24T12:00:01.234000Z"}
+    usage = {"prompt_tokens": 1200, "completion_tokens": 300}
+    fields = {"id": RUN, "source_id": None, "status": "completed", "reason": None, "input": None, "output": None, "usage": usage}
+    return traces.Trace.model_validate({**fields, **times, **changed}).model_dump(mode="json")
+
+
+def a_message(**changed: Any) -> dict[str, Any]:
+    fields = {"id": RUN, "input": None, "output": None, "created_at": "2026-11-24T12:00:00.000000Z", "trace_id": RUN, **changed}
+    return traces.SessionMessage.model_validate(fields).model_dump(mode="json")
+
+
+def usage() -> dict[str, Any]:
+    counts = {"requests": 500, "completed": 493, "failed": 5, "canceled": 2, "unpriced_calls": 0}
+    figures = {**counts, "prompt_tokens": 1200, "completion_tokens": 300, "cost_usd": 1.25, "mean_latency_seconds": 0.81}
+    begin = {"start_time": "2026-11-23T12:00:00.000000Z"}
+    whole = {**begin, "end_time": "2026-11-24T12:00:00.000000Z", "interval_seconds": 86400, "summary": figures}
+    return traces.UsageMetrics.model_validate({**whole, "buckets": ({**figures, **begin},)}).model_dump(mode="json")
 
 
 def metrics() -> dict[str, Any]:
@@ -202,6 +224,10 @@ _WORLD: tuple[tuple[str, str, Callable[[Sent], Reply]], ...] = (
     ("GET", f"{_APP}/deployments/{_ID}/comparison", lambda _: Reply(body={"data": a_comparison()})),
     ("GET", f"{_APP}/verdicts", lambda _: Reply(body={"data": [a_verdict()]})),
     ("GET", f"{_APP}/sessions", lambda _: Reply(body=sessions(a_session()))),
+    ("GET", f"{_APP}/traces", lambda _: Reply(body=a_page(a_trace()))),
+    ("GET", f"{_APP}/traces/{_ID}", lambda _: Reply(body={"data": a_trace()})),
+    ("GET", f"{_APP}/messages", lambda _: Reply(body=a_page(a_message()))),
+    ("GET", f"{_APP}/usage", lambda _: Reply(body={"data": usage()})),
     ("GET", f"{_APP}/recorder", lambda _: Reply(body={"data": a_state()})),
     ("GET", f"/v1/runs/{_ID}", lambda _: Reply(body={"data": a_detail()})),
     ("DELETE", f"/v1/runs/{_ID}", lambda _: Reply(204, b"")),

@@ -30,6 +30,31 @@ FAILED_STATUSES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CUT_OFF)
 """Statuses that count as failed. A failure rate excludes `refused` and `abandoned` from numerator and denominator."""
 
 
+class ProductStatus(StrEnum):
+    """How a run ended, in the words of the product's calls."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+PRODUCT_STATUSES = {
+    RunStatus.SUCCEEDED: ProductStatus.COMPLETED,
+    RunStatus.FAILED: ProductStatus.FAILED,
+    RunStatus.REFUSED: ProductStatus.FAILED,
+    RunStatus.TIMED_OUT: ProductStatus.FAILED,
+    RunStatus.CUT_OFF: ProductStatus.FAILED,
+    RunStatus.ABANDONED: ProductStatus.CANCELED,
+}
+"""The product's word for each of our outcomes. Filters, comparisons and failure rates use the outcome."""
+POINTS_MOST = 3000
+"""Most points of one series of metrics, and most buckets."""
+WIDEST = 400 * 86_400
+"""Seconds of the widest bucket: figures are kept that long."""
+CONTENTS_MOST = 100
+"""Most runs of a page that has their inputs and outputs, of up to 64 KiB each."""
+
+
 class RunSource(StrEnum):
     """The sender of a run."""
 
@@ -187,6 +212,11 @@ class RunTrace(Shape):
 class SessionSummary(RunTokens):
     """The runs of one session."""
 
+    id: Annotated[str, Field(description="The same as session_id.")]
+    created_at: Annotated[str, Field(description="The same as first_at.")]
+    input: Annotated[
+        Any, Field(description="Of its first run; null without the right to apps/runcontents, or where none was recorded.")
+    ] = None
     session_id: str
     user_id: str | None
     runs: int

@@ -35,6 +35,7 @@ from dynamiq_operator.rest.http.middleware import Middleware
 from dynamiq_operator.rest.http.recorder import RecorderClient, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.identity import routes as identity
+from dynamiq_operator.rest.invoke import routes as invoke
 from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
 from dynamiq_operator.rest.kube.id_index import IdIndex
 from dynamiq_operator.rest.pods import routes as pods
@@ -42,6 +43,7 @@ from dynamiq_operator.rest.reports import routes as reports
 from dynamiq_operator.rest.rights import routes as rights
 from dynamiq_operator.rest.runs import figure_routes as run_figures
 from dynamiq_operator.rest.runs import routes as runs
+from dynamiq_operator.rest.runs import trace_routes as traces
 from dynamiq_operator.rest.runtimes import routes as runtimes
 from dynamiq_operator.rest.triggers import routes as triggers
 from dynamiq_operator.rest.watch import routes as watch
@@ -65,9 +67,11 @@ ROUTERS = (
     pods.router,
     runs.router,
     run_figures.router,
+    traces.router,
     configuration.router,
     environments.router,
     access_keys.router,
+    invoke.router,
     runtimes.router,
     rights.router,
     catalog.router,
@@ -106,6 +110,7 @@ def create_app(
         ends.set()
         index.stop()
         await context.recorder.close()
+        await context.invoker.close()
 
     app = _with_routes(lifespan)
     app.state.context, app.state.metrics = context, metrics

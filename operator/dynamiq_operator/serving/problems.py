@@ -27,7 +27,9 @@ CODES = {
     431: "headers_too_large",
     500: "internal_error",
     501: "no_recorder",
+    502: "bad_gateway",
     503: "unavailable",
+    504: "timeout",
 }
 """The contract's `code` of each status."""
 CLOSES = {"Connection": "close"}

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dynamiq_operator.serving.encoding import Json
-from dynamiq_recorder.http import app_routes, archive_routes, compared_routes, run_routes, traces
+from dynamiq_recorder.http import app_routes, archive_routes, compared_routes, product_routes, run_routes, traces
 from dynamiq_recorder.http.context import Context, ContextOf
 from dynamiq_recorder.http.errors import HANDLERS
 from dynamiq_recorder.http.middleware import Middleware
@@ -55,7 +55,15 @@ def create_metrics(registry: CollectorRegistry) -> Starlette:
 
 def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Dynamiq recorder", version="1", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for router in (probes, traces.router, app_routes.router, archive_routes.router, compared_routes.router, run_routes.router):
+    for router in (
+        probes,
+        traces.router,
+        app_routes.router,
+        product_routes.router,
+        archive_routes.router,
+        compared_routes.router,
+        run_routes.router,
+    ):
         app.include_router(router)
     app.state.context = context
     app.add_middleware(Middleware, metrics=context.metrics)

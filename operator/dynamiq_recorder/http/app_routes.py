@@ -98,12 +98,12 @@ async def get_metrics(context: ContextOf, user: ReaderOf, uid: str, query: Annot
 
 @router.get("/sessions")
 async def list_sessions(context: ContextOf, user: ReaderOf, uid: str, query: Annotated[SessionsQuery, Query()]) -> Response:
-    await context.app(user, uid, "list")
+    shows = await context.shows_content(user, await context.app(user, uid, "list"))
     sessions, total = await context.run_for_reader(
-        lambda: context.store.sessions(query.filter(uid), limit=query.page_size, offset=query.offset)
+        lambda: context.store.sessions(query.filter(uid), limit=query.page_size, offset=query.offset, content=shows)
     )
-    return await context.answer(
-        lambda: [figures.session(each).model_dump(mode="json") for each in sessions], pagination=query.pagination(total)
+    return await context.answer_each(
+        sessions, lambda each: figures.session(each).model_dump(mode="json"), pagination=query.pagination(total)
     )
 
 

@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunStatus
+from dynamiq_operator.model.runs import CONTENTS_MOST, POINTS_MOST, WIDEST, MetricsGroup, MetricsInterval, RunStatus
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field
 from dynamiq_recorder.model import MICROSECONDS, NANO_USD, Filter
 from dynamiq_recorder.reads.times import parsed
+from dynamiq_recorder.store.reading import unit_of
 from dynamiq_recorder.store.results import COUNTED, Sort
 
-POINTS_MOST = 3000
-"""Most points of one series."""
 WIDTHS = {MetricsInterval.MINUTE: 60, MetricsInterval.HOUR: 3600, MetricsInterval.DAY: 86400}
 DAY = 86400 * MICROSECONDS
 _SORTS = {"started_at": "started_at", "duration_ms": "duration", "cost_usd": "cost"}
@@ -103,6 +102,61 @@ class ExportQuery(RunFilter):
     include: Literal["content"] | None = None
 
 
+class ContentsQuery(Paged):
+    """Parameters of one page of runs with their contents."""
+
+    page_size: Annotated[int, Field(ge=1, le=CONTENTS_MOST)] = 25
+    sort: Literal["started_at", "-started_at"] = "-started_at"
+    cursor: Annotated[str | None, Field(max_length=1024)] = None
+
+    @property
+    def order(self) -> Sort:
+        return Sort(descending=self.sort.startswith("-"))
+
+    def filter(self, app_uid: str) -> Filter:
+        raise NotImplementedError
+
+
+class TracesQuery(ContentsQuery):
+    status: Annotated[list[RunStatus], Field(max_length=6)] = []
+    since: Annotated[Time | None, Field(alias="from")] = None
+    until: Annotated[Time | None, Field(alias="to")] = None
+
+    def filter(self, app_uid: str) -> Filter:
+        since, until = (parsed(each) if each else None for each in (self.since, self.until))
+        return Filter(app_uid=app_uid, status=tuple(dict.fromkeys(self.status)), since=since, until=until)
+
+
+class MessagesQuery(ContentsQuery):
+    session_id: Word
+    sort: Literal["started_at", "-started_at"] = "started_at"
+
+    def filter(self, app_uid: str) -> Filter:
+        return Filter(app_uid=app_uid, session_id=self.session_id)
+
+
+class UsageQuery(_Query):
+    """Parameters of metrics in buckets of `seconds`."""
+
+    since: Annotated[Time, Field(alias="from")]
+    until: Annotated[Time, Field(alias="to")]
+    seconds: Annotated[int, Field(ge=60, le=WIDEST, multiple_of=60)]
+
+    @property
+    def is_of_hours(self) -> bool:
+        return unit_of(self.seconds) == WIDTHS[MetricsInterval.HOUR]
+
+    def window(self) -> tuple[int, int]:
+        """Returns where the first bucket begins, at a whole minute or hour, and where the last one ends, in microseconds."""
+        unit = unit_of(self.seconds) * MICROSECONDS
+        since, until = parsed(self.since) // unit * unit, parsed(self.until)
+        if since >= until:
+            raise invalid_field("from", "this must be before `to`")
+        if (until - since) / (self.seconds * MICROSECONDS) > POINTS_MOST:
+            raise invalid_field("seconds", f"choose longer buckets: there are more than {POINTS_MOST} between `from` and `to`")
+        return since, until
+
+
 class SessionsQuery(Paged):
     since: Annotated[Time | None, Field(alias="from")] = None
     until: Annotated[Time | None, Field(alias="to")] = None
@@ -187,6 +241,10 @@ class ComparisonQuery(_Query):
 
 class VerdictsQuery(_Query):
     deployment_id: Annotated[list[Uid], Field(min_length=1, max_length=100)]
+
+
+class NoQuery(_Query):
+    """No parameters."""
 
 
 class OneRunQuery(_Query):

@@ -18,7 +18,7 @@ from dynamiq_operator.model.runs import (
 )
 from dynamiq_recorder.compare import figures_of
 from dynamiq_recorder.model import NodeSums, Point, Row, RowFigures, Session, Sketch, Sums, Wholeness
-from dynamiq_recorder.reads.runs import tokens_of
+from dynamiq_recorder.reads.runs import tokens_of, value
 from dynamiq_recorder.reads.times import shown, shown_or_none, usd
 from dynamiq_recorder.sketch import added
 
@@ -43,6 +43,9 @@ def metrics(
 def session(stored: Session) -> SessionSummary:
     return SessionSummary.model_construct(
         **tokens_of(stored.tokens),
+        id=stored.session_id,
+        created_at=shown(stored.first_at),
+        input=value(stored.input),
         session_id=stored.session_id,
         user_id=stored.user_id,
         runs=stored.runs,
@@ -99,9 +102,9 @@ def together(rows: Sequence[RowFigures]) -> RowFigures:
     for row in rows:
         for node in row.nodes:
             nodes.setdefault(node.node_id, []).append(node)
-        for name, (value, count) in row.scores.items():
+        for name, (sum_of_scores, count) in row.scores.items():
             before = scores.get(name, (0.0, 0))
-            scores[name] = (before[0] + value, before[1] + count)
+            scores[name] = (before[0] + sum_of_scores, before[1] + count)
     return RowFigures(
         row=rows[0].row,
         sums=total(row.sums for row in rows),

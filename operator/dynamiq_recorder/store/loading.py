@@ -22,7 +22,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 def stored(database: Database, connection: Connection, keys: Sequence[int], *, content: bool, spans: bool = True) -> list[Stored]:
-    """Returns the stored runs of these keys, in the order of their keys."""
+    """Returns the stored runs of these keys, in the order of their keys. Without `spans`, content is the run's own."""
     runs: list[Stored] = []
     for part in pieces(keys):
         condition, values = connection.within("r.key", part)
@@ -36,7 +36,8 @@ def _whole(database: Database, connection: Connection, lines: Sequence[Cell], *,
     keys = [line[0] for line in lines]
     inside = by_run(_beside(connection, "spans", SPAN_COLUMNS, keys)) if spans else {}
     extras = by_run(_beside(connection, "extras", EXTRA_COLUMNS, keys)) if spans else {}
-    contents = by_run(_beside(connection, "contents", CONTENT_COLUMNS, [line[0] for line in lines if line[29]])) if content else {}
+    recorded = [line[0] for line in lines if line[29]] if content else []
+    contents = by_run(_beside(connection, "contents", CONTENT_COLUMNS, recorded, own="" if spans else " AND n = 0"))
     runs = []
     for line in lines:
         key = line[0]
@@ -56,8 +57,8 @@ def _whole(database: Database, connection: Connection, lines: Sequence[Cell], *,
     return runs
 
 
-def _beside(connection: Connection, table: str, columns: Sequence[str], keys: Sequence[int]) -> list[Cell]:
+def _beside(connection: Connection, table: str, columns: Sequence[str], keys: Sequence[int], own: str = "") -> list[Cell]:
     if not keys:
         return []
     condition, values = connection.within("run_key", keys)
-    return connection.all(f"SELECT {', '.join(columns)} FROM {table} WHERE {condition}", values)  # noqa: S608 - our own names
+    return connection.all(f"SELECT {', '.join(columns)} FROM {table} WHERE {condition}{own}", values)  # noqa: S608 - our own names

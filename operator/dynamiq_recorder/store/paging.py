@@ -64,7 +64,17 @@ class _Search(msgspec.Struct, frozen=True):
         return self.parts <= way.covers
 
 
-def page(database: Database, connection: Connection, selection: Filter, sort: Sort, *, limit: int, offset: int, cursor: str | None) -> Page:
+def page(
+    database: Database,
+    connection: Connection,
+    selection: Filter,
+    sort: Sort,
+    *,
+    limit: int,
+    offset: int,
+    cursor: str | None,
+    content: bool,
+) -> Page:
     """Implements Store.page."""
     if sort.by not in (STARTED, DURATION, COST):
         raise ValueError(f"sort by {STARTED}, {DURATION} or {COST}, got {sort.by}")
@@ -73,7 +83,8 @@ def page(database: Database, connection: Connection, selection: Filter, sort: So
     if search is None:
         return Page(runs=(), total=0, cursor=None)
     places, total, following = _page_of(search, after, limit, 0 if after is not None else offset)
-    return Page(runs=_runs(database, connection, [place.key for place in places]), total=total, cursor=_written(following, sort))
+    runs = _runs(database, connection, [place.key for place in places], content=content)
+    return Page(runs=runs, total=total, cursor=_written(following, sort))
 
 
 def every(database: Database, selection: Filter, *, content: bool) -> Iterator[Run]:
@@ -197,9 +208,12 @@ def _counted(search: _Search, way: Way) -> int:
     return min(total, COUNTED)
 
 
-def _runs(database: Database, connection: Connection, keys: Sequence[int]) -> tuple[Run, ...]:
+def _runs(database: Database, connection: Connection, keys: Sequence[int], *, content: bool) -> tuple[Run, ...]:
     """Returns runs in the order of `keys`, without spans."""
     by_key: dict[int, Run] = {}
+    if content:
+        by_key = {each.key: each.run for each in stored(database, connection, keys, content=True, spans=False)}
+        return tuple(by_key[key] for key in keys if key in by_key)
     for part in pieces(keys):
         condition, values = connection.within("r.key", part)
         by_key.update((line[0], run_of(database, line)) for line in connection.all(f"SELECT {RUN_READ} WHERE {condition}", values))

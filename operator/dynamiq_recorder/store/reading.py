@@ -8,7 +8,7 @@ from dynamiq_operator.model.runs import FAILED_STATUSES, MetricsGroup, MetricsIn
 from dynamiq_recorder.model import MICROSECONDS, Filter, Point, Row, RowFigures, Session, Sums, Tokens, Wholeness
 from dynamiq_recorder.sketch import parted
 from dynamiq_recorder.store.database import MANY, Cell, Connection, Database
-from dynamiq_recorder.store.filters import app_key, conditions
+from dynamiq_recorder.store.filters import Conditions, app_key, conditions
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.results import COUNTED
 from dynamiq_recorder.store.tally import HOUR, MEASURES, MINUTE, NODE_MEASURES, SKETCHES, Summed, SummedNode, Tally
@@ -48,19 +48,40 @@ def metrics(
     if app is None:
         return ()
     width = _WIDTHS[interval]
-    first, end = since // MICROSECONDS // width * width, -(-until // MICROSECONDS)
+    first, end = _span(since, until, width)
     if group_by in (MetricsGroup.NODE, MetricsGroup.MODEL):
         return _node_points(connection, app, first, end, max(width, HOUR), group_by)
-    kept = MINUTE if width == MINUTE else HOUR
+    return _points(connection, app, (first, end), width, group_by)
+
+
+def usage(connection: Connection, app_uid: str, since: int, until: int, width: int) -> tuple[Point, ...]:
+    """Implements Store.usage."""
+    app = app_key(connection, app_uid)
+    return _points(connection, app, _span(since, until, unit_of(width)), width, None) if app is not None else ()
+
+
+def unit_of(width: int) -> int:
+    """Returns the width of the rollups that points of a width are made of."""
+    return MINUTE if width % HOUR else HOUR
+
+
+def _span(since: int, until: int, unit: int) -> tuple[int, int]:
+    """Returns the seconds at which a time begins, of whole units, and ends."""
+    return since // MICROSECONDS // unit * unit, -(-until // MICROSECONDS)
+
+
+def _points(connection: Connection, app: int, span: tuple[int, int], width: int, group_by: MetricsGroup | None) -> tuple[Point, ...]:
+    """Returns the points of a span, counted from its begin."""
+    first, end = span
     lines = connection.all(
         f"SELECT at, {_KEYS[group_by]}, status, {', '.join(MEASURES)}, sketch FROM rollups "  # noqa: S608 - our own names
         "WHERE app_key = ? AND width = ? AND at >= ? AND at < ?",
-        (app, kept, first, end),
+        (app, unit_of(width), first, end),
     )
     points: dict[tuple[int, str | int], Summed] = {}
     by_status = group_by is MetricsGroup.STATUS
     for at, key, status, *line in lines:
-        points.setdefault((at // width * width, key), Summed()).add(status, line)
+        points.setdefault((first + (at - first) // width * width, key), Summed()).add(status, line)
     names = _row_uids(connection, app) if group_by is MetricsGroup.DEPLOYMENT else {}
     made = [
         Point(key=names.get(key, "") if isinstance(key, int) else key, at=at * MICROSECONDS, sums=each.sums(by_status=by_status))
@@ -199,7 +220,7 @@ def _row_scores(connection: Connection, keys: Sequence[int]) -> dict[int, Mappin
     return dict(by_row)
 
 
-def sessions(connection: Connection, selection: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
+def sessions(connection: Connection, selection: Filter, *, limit: int, offset: int, content: bool) -> tuple[tuple[Session, ...], int]:
     """Implements Store.sessions. The newest are those of the newest SCANNED runs of the filter that name one."""
     where = conditions(connection, selection)
     if where is None:
@@ -220,11 +241,22 @@ def sessions(connection: Connection, selection: Filter, *, limit: int, offset: i
         "min(r.started_at), max(r.started_at), sum(r.input_tokens), sum(r.output_tokens), sum(r.cache_read_tokens), "
         f"sum(r.cache_write_tokens), sum(r.cost), sum(r.unpriced) FROM runs r WHERE {where.sql} AND {condition} GROUP BY r.session_id"
     )
-    by_id = {line[0]: _session(line) for line in connection.all(sql, [*where.values, *values])}
+    inputs = _first_inputs(connection, where, session_ids) if content else {}
+    by_id = {line[0]: _session(line, inputs.get(line[0])) for line in connection.all(sql, [*where.values, *values])}
     return tuple(by_id[session] for session in session_ids), len(newest)
 
 
-def _session(line: Cell) -> Session:
+def _first_inputs(connection: Connection, where: Conditions, session_ids: Sequence[str]) -> dict[str, str]:
+    """Returns the input of the first run of each session, without those that have none."""
+    sql = f"SELECT r.key FROM runs r WHERE {where.sql} AND r.session_id = ? ORDER BY r.started_at, r.key LIMIT 1"  # noqa: S608
+    firsts = connection.ask([(sql, [*where.values, session]) for session in session_ids])
+    of_run = {lines[0][0]: session for session, lines in zip(session_ids, firsts, strict=True) if lines}
+    condition, values = connection.within("run_key", list(of_run))
+    read = f"SELECT run_key, input FROM contents WHERE {condition} AND n = 0 AND input IS NOT NULL"  # noqa: S608 - our own names
+    return {of_run[key]: text for key, text in connection.all(read, values)}
+
+
+def _session(line: Cell, first_input: str | None) -> Session:
     session, user, count, failed, first, last, *sums = line
     tokens_in, tokens_out, read, write, cost, unpriced = (int(value) if value is not None else None for value in sums)
     tokens = Tokens(input=tokens_in, output=tokens_out, cache_read=read, cache_write=write)
@@ -238,6 +270,7 @@ def _session(line: Cell) -> Session:
         tokens=tokens,
         cost=cost,
         unpriced=unpriced or 0,
+        input=first_input,
     )
 
 

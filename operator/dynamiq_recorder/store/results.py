@@ -33,7 +33,7 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs without their spans, with the error's text and no other content. `cursor`: of what follows, None at the end.
+    """Runs without their spans, with the error's text, and other content only if requested. `cursor`: of what follows, None at the end.
 
     `total`: counted up to COUNTED. If many runs match each part of a filter but few match all of it, a page ends after a tenth of a second.
     It then has the runs found by then, even none, a cursor for the rest, and the `total` counted by then.

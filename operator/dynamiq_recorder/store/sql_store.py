@@ -79,13 +79,22 @@ class Store:
         with self._database.reading() as connection:
             return reading.rows(connection, app_uid)
 
-    def page(self, selection: Filter, sort: Sort = NEWEST_FIRST, *, limit: int = 25, offset: int = 0, cursor: str | None = None) -> Page:
-        """Returns a page of the runs of a filter. With `cursor`, `offset` is ignored.
+    def page(
+        self,
+        selection: Filter,
+        sort: Sort = NEWEST_FIRST,
+        *,
+        limit: int = 25,
+        offset: int = 0,
+        cursor: str | None = None,
+        content: bool = False,
+    ) -> Page:
+        """Returns a page of the runs of a filter, with their inputs and outputs if `content`. With `cursor`, `offset` is ignored.
 
         Raises ValueError for a cursor that no page gave.
         """
         with self._database.reading() as connection:
-            return paging.page(self._database, connection, selection, sort, limit=limit, offset=offset, cursor=cursor)
+            return paging.page(self._database, connection, selection, sort, limit=limit, offset=offset, cursor=cursor, content=content)
 
     def every(self, selection: Filter, *, content: bool) -> Iterator[Run]:
         """Yields all runs of a filter with their spans, oldest first, without holding all of them: for an export."""
@@ -101,11 +110,11 @@ class Store:
             lines = connection.all("SELECT a.uid FROM runs r JOIN apps a ON a.key = r.app_key WHERE r.id = ? ORDER BY r.key", (identity,))
         return tuple(uid for (uid,) in lines)
 
-    def run(self, app_uid: str, run_id: str, *, content: bool) -> Run | None:
-        """Returns a run with its spans, and with content if requested; None if it is missing."""
+    def run(self, app_uid: str, run_id: str, *, content: bool, spans: bool = True) -> Run | None:
+        """Returns a run with its spans, and with content if requested; None if it is missing. Without `spans`, content is its own."""
         with self._database.reading() as connection:
             key = self._key(connection, app_uid, run_id)
-            runs = stored(self._database, connection, [key], content=content) if key is not None else []
+            runs = stored(self._database, connection, [key], content=content, spans=spans) if key is not None else []
             return runs[0].run if runs else None
 
     def _key(self, connection: Connection, app_uid: str, run_id: str) -> int | None:
@@ -148,15 +157,26 @@ class Store:
 
         return self._database.transact(work)
 
-    def sessions(self, selection: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
-        """Returns sessions in order of their last run, newest first, and how many there are (up to COUNTED)."""
+    def sessions(self, selection: Filter, *, limit: int, offset: int, content: bool = False) -> tuple[tuple[Session, ...], int]:
+        """Returns sessions in order of their last run, newest first, and how many there are (up to COUNTED).
+
+        `content`: with the input of the first run of each.
+        """
         with self._database.reading() as connection:
-            return reading.sessions(connection, selection, limit=limit, offset=offset)
+            return reading.sessions(connection, selection, limit=limit, offset=offset, content=content)
 
     def metrics(self, app_uid: str, since: int, until: int, interval: MetricsInterval, group_by: MetricsGroup | None) -> tuple[Point, ...]:
         """Returns points of all groups from rollups, in order of time. The key of a deployment is its uid, empty for runs without a row."""
         with self._database.reading() as connection:
             return reading.metrics(connection, app_uid, since, until, interval, group_by)
+
+    def usage(self, app_uid: str, since: int, until: int, width: int) -> tuple[Point, ...]:
+        """Returns points of all runs from rollups, in order of time. `width`: of a point in seconds, whole minutes.
+
+        The first begins with the minute of `since`, or with its hour if `width` is whole hours.
+        """
+        with self._database.reading() as connection:
+            return reading.usage(connection, app_uid, since, until, width)
 
     def figures(self, app_uid: str, row_uids: Sequence[str], *, nodes: bool = False, before: int | None = None) -> tuple[RowFigures, ...]:
         """Returns figures of known rows of an App, in the requested order; zeros for a row without runs.

@@ -155,6 +155,19 @@ def test_metrics_begin_and_end_with_the_points_that_the_time_touches(store: Stor
     assert ats(NOON, NOON, MetricsInterval.HOUR) == []
 
 
+def test_usage_counts_its_points_from_the_begin_by_whole_units(store: Store) -> None:
+    store.write([batch(*(a_run(number, started_at=NOON + number * 60 * SECOND) for number in range(300)))])
+
+    def runs(since: int, until: int, minutes: int) -> dict[int, int]:
+        points = store.usage(APP, NOON + since * 60 * SECOND + SECOND, NOON + until * 60 * SECOND, minutes * 60)
+        return {(point.at - NOON) // (60 * SECOND): point.sums.runs for point in points}
+
+    assert runs(10, 250, 90) == {10: 90, 100: 90, 190: 60}, "of minutes"
+    assert runs(70, 240, 120) == {60: 120, 180: 60}, "of hours"
+    assert runs(0, 299, 24 * 60) == {0: 300}
+    assert store.usage(OTHER, NOON, NOON + HOUR, 60) == ()
+
+
 def test_figures_keep_the_requested_order_with_zeros_and_without_rows_of_other_apps(store: Store) -> None:
     store.put_rows([a_row(1), a_row(2), a_row(1, uid="beside", app_uid=OTHER, app="beside")])
 

@@ -246,6 +246,11 @@ GET /v1/apps/{app_id}/metrics
 GET /v1/apps/{app_id}/deployments/{deployment_id}/comparison
 GET /v1/apps/{app_id}/verdicts
 GET /v1/apps/{app_id}/sessions
+GET /v1/apps/{app_id}/sessions/{session_id}/messages
+POST /v1/apps/{app_id}/invoke
+POST /v1/apps/{app_id}/invoke/{path}
+GET /v1/apps/{app_id}/traces
+GET /v1/apps/{app_id}/traces/{trace_id}
 GET /v1/apps/{app_id}/recorder
 GET /v1/me
 GET /v1/orgs
@@ -311,6 +316,7 @@ POST /v1/apps/{app_id}/triggers/{trigger_id}/activate
 POST /v1/apps/{app_id}/triggers/{trigger_id}/deactivate
 POST /v1/apps/{app_id}/triggers/{trigger_id}/run
 GET /v1/apps/{app_id}/triggers/{trigger_id}/events
+GET /v1/apps/{app_id}/triggers/{trigger_id}/events/{event_id}
 GET /v1/runtimes
 GET /v1/resource-profiles
 GET /v1/services

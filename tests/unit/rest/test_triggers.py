@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, JOBS
+from dynamiq_operator.kube.resources import APPS, JOBS, PODS
 from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.rest.triggers.responses import TriggerEvent, TriggerResponse
@@ -94,6 +95,7 @@ def test_triggers_written_by_kubectl_are_returned_and_kept(stage: RestStage) -> 
         ("POST", "/deactivate", None),
         ("POST", "/run", None),
         ("GET", "/events", None),
+        ("GET", f"/events/{UNKNOWN}", None),
     ],
 )
 def test_a_trigger_that_there_is_not(stage: RestStage, method: str, more: str, body: Any) -> None:
@@ -242,7 +244,8 @@ def test_a_write_that_is_refused(stage: RestStage, reply: Reply, status: int) ->
 
 
 def _job(name: str, *, at: str = "2026-11-25T08:00:00Z", **status: Any) -> Manifest:
-    return {"metadata": {"name": name, "uid": UNKNOWN, "creationTimestamp": at}, "status": {"startTime": at, **status}}
+    uid = str(uuid.uuid5(uuid.UUID(UNKNOWN), name))
+    return {"metadata": {"name": name, "uid": uid, "creationTimestamp": at}, "status": {"startTime": at, **status}}
 
 
 def test_an_active_trigger_runs_now(stage: RestStage) -> None:
@@ -301,7 +304,7 @@ def test_events_are_the_runs_newest_first_with_how_they_ended(stage: RestStage) 
         _job("c", at="2026-11-25T10:00:00Z", conditions=[failed]),
         _job("d", at="2026-11-25T11:00:00Z"),
     ]
-    stage.script.on("GET", JOBS.path("demo"), listed(*jobs))
+    stage.script.on("GET", JOBS.path("demo"), listed(*jobs)).on("GET", PODS.path("demo"), listed())
     events = stage.get(f"{path}/{_id(stage, 'on')}/events")
     for each in events:
         TriggerEvent.model_validate(each)
@@ -314,6 +317,37 @@ def test_events_are_the_runs_newest_first_with_how_they_ended(stage: RestStage) 
     assert (events[1]["ended_at"], events[3]["ended_at"]) == ("2026-11-25T10:00:05Z", "2026-11-25T08:00:03Z")
     request = next(sent for sent in stage.script.sent if sent.path == JOBS.path("demo"))
     assert request.query["labelSelector"] == ",".join(f"{key}={value}" for key, value in names.run_selector("chat", "on").items())
+
+
+def _pod(job: Manifest, message: str) -> Manifest:
+    """Returns the pod of a Job that ended with a termination message."""
+    caller = {"name": "caller", "state": {"terminated": {"exitCode": 0, "message": message}}}
+    owner = {"kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"], "controller": True}
+    return {"metadata": {"name": f"{job['metadata']['name']}-x", "ownerReferences": [owner]}, "status": {"containerStatuses": [caller]}}
+
+
+def test_an_event_names_the_run_that_its_pod_names(stage: RestStage) -> None:
+    path = f"{_app(stage, _daily('on'))}/{_id(stage, 'on')}/events"
+    run = "11111111-0000-4000-8000-000000000001"
+    messages = {
+        "new": f'{{"message": "the App answered 200 after 1.0 s", "runId": "{run.upper()}"}}',
+        "old": '{"message": "the App answered 200 after 1.0 s"}',
+        "odd": '{"message": "x", "runId": "../7"}',
+        "cut": '{"mess',
+        "none": "",
+    }
+    jobs = {name: _job(name, at="2026-11-25T08:00:00Z") for name in (*messages, "without-a-pod")}
+    stage.script.on("GET", JOBS.path("demo"), listed(*jobs.values()))
+    stage.script.on("GET", PODS.path("demo"), listed(*(_pod(jobs[name], message) for name, message in messages.items())))
+    events = {each["name"]: each for each in stage.get(path)}
+    assert {name: event["run_id"] for name, event in events.items()} == {**dict.fromkeys(jobs), "new": run}
+    assert (events["new"]["received_at"], events["new"]["payload"]) == ("2026-11-25T08:00:00Z", None)
+    request = next(sent for sent in stage.script.sent if sent.path == PODS.path("demo"))
+    assert request.query["labelSelector"] == ",".join(f"{key}={value}" for key, value in names.caller_labels("chat", "on").items())
+    assert stage.get(f"{path}/{events['new']['id'].upper()}") == events["new"]
+    assert "no event has the id" in stage.call("GET", f"{path}/{UNKNOWN}").error(404)["message"]
+    stage.script.on("GET", PODS.path("demo"), failure(403, "Forbidden"))
+    assert [each["run_id"] for each in stage.get(path)] == [None] * len(jobs)
 
 
 def test_events_for_who_may_not_list_jobs(stage: RestStage) -> None:

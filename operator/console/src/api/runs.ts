@@ -32,12 +32,13 @@ export const deleteRun = async (run: string): Promise<void> => {
 export const scoreRun = (run: string, body: Schemas["NewScore"]): Promise<Score> =>
   dataOf(POST("/v1/runs/{run_id}/scores", { params: { path: { run_id: run } }, body }));
 
-/** Of the last 24 hours, where no time is named. */
+/** Of the last 24 hours, where no time is named. Only the product's own parameters, start_time and the rest, give another shape. */
 export const readMetrics = (
   app: string,
   query: { from?: string; interval?: Interval; group_by?: GroupBy },
   signal: AbortSignal,
-): Promise<Metrics> => dataOf(GET("/v1/apps/{app_id}/metrics", { params: { path: { app_id: app }, query }, signal }));
+): Promise<Metrics> =>
+  dataOf(GET("/v1/apps/{app_id}/metrics", { params: { path: { app_id: app }, query }, signal })) as Promise<Metrics>;
 
 export const readVerdicts = (app: string, rows: string[], signal?: AbortSignal): Promise<RowVerdict[]> => {
   const params = { path: { app_id: app }, query: { deployment_id: rows } };

@@ -27,7 +27,9 @@ _SAYS = {
     429: "The caller has too many requests in progress, or the API server requests a pause.",
     431: "The headers are larger than 32 KiB.",
     501: "No recorder is installed, so no runs are recorded.",
+    502: "The App broke off its response; it may have run.",
     503: "The cluster cannot be reached now.",
+    504: "The App did not respond in time; it may have run.",
 }
 _RECORDER_AWAY = "The recorder, or the cluster, cannot be reached now."
 _EVERY = (401, 403, 422, 429, 431, 503)

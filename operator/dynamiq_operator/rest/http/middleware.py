@@ -19,6 +19,7 @@ from dynamiq_operator.rest.http import cookies
 from dynamiq_operator.rest.http.body import SMALL, WITH_BODY, parse_body, read_body
 from dynamiq_operator.rest.http.cookie_rules import SESSION, CookieRules, is_console
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
+from dynamiq_operator.rest.http.invoking import CALLS, CALLS_EACH, is_invocation
 from dynamiq_operator.rest.http.metrics import ApiMetrics
 from dynamiq_operator.rest.http.recorder import EXPORTS, EXPORTS_EACH, RUNS, RUNS_EACH, is_about_runs, is_export
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions, token_of
@@ -74,6 +75,7 @@ class Middleware(RequestMiddleware):
         self._large = Lane(LARGE_ONES, LARGE_EACH, WAITING)
         self._streams = Lane(STREAMS, STREAMS_EACH, 0)
         self._about_runs = Lane(RUNS, RUNS_EACH, WAITING)
+        self._invocations = Lane(CALLS, CALLS_EACH, WAITING)
         self._exports = Lane(EXPORTS, EXPORTS_EACH, EXPORTS_EACH)
         self._signing_in = Lane(SIGNING_IN, ARRIVING_EACH, WAITING)
 
@@ -81,7 +83,9 @@ class Middleware(RequestMiddleware):
         return PAGE_HEADERS if is_console(exchange.scope["path"]) else HEADERS
 
     def closes(self, exchange: Exchange) -> bool:
-        # Where a body is expected and left unread, its problem has the header.
+        # Where a body is expected and left unread, its problem has the header. A call's body may be unread for any reason.
+        if is_invocation(exchange.scope):
+            return announced(exchange.headers) != 0 and not exchange.is_read
         return exchange.scope["method"] not in WITH_BODY and announced(exchange.headers) != 0
 
     def note(self, exchange: Exchange, seconds: float) -> None:
@@ -139,6 +143,11 @@ class Middleware(RequestMiddleware):
         self._rules.check(scope, headers)
 
     async def _serve(self, caller: str, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        if is_invocation(scope):
+            async with self._invocations.slot(caller):
+                begin_deadline()
+                await self._app(scope, receive, send)
+            return
         length = announced(headers) if scope["method"] in WITH_BODY else 0
         body = b""
         async with contextlib.AsyncExitStack() as held:

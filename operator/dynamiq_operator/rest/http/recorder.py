@@ -17,12 +17,13 @@ from typing import Any
 import aiohttp
 import anyio
 import orjson
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Scope
 from yarl import URL
 
 from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.rest.http.errors import HttpProblem, unauthorized, unavailable
+from dynamiq_operator.rest.http.passing import Passed
 from dynamiq_operator.rest.kube.client import ANSWERED_WITHIN
 from dynamiq_operator.serving import request_log
 from dynamiq_operator.serving.encoding import dumps
@@ -44,7 +45,7 @@ PASSED_ON = {400: 422, 403: 403, 404: 404, 422: 422, 429: 429, 503: 503}
 """This API's status for each of the recorder's errors. 401 is reported as everywhere, and any other status becomes 503."""
 JSON, JSON_LINES = "application/json", "application/jsonl"
 NO_RECORDER = "install a recorder (docs/runs.md), and start the API with --recorder: without one no run is recorded"
-_OF_AN_APP = r"/v1/apps/[^/]+/(?:runs|metrics|verdicts|sessions|recorder|deployments/[^/]+/comparison)"
+_OF_AN_APP = r"/v1/apps/[^/]+/(?:runs|metrics|verdicts|sessions(?:/.*)?|traces(?:/.*)?|recorder|deployments/[^/]+/comparison)"
 _PATH = re.compile(rf"{_OF_AN_APP}|/v1/runs/.*", re.DOTALL)
 _EXPORT = re.compile(r"/v1/apps/[^/]+/runs\.jsonl")
 Query = Sequence[tuple[str, str]]
@@ -90,7 +91,7 @@ class RecorderClient:
         `authorization`: the caller's header. Raises HttpProblem, 503 if the recorder does not answer.
         """
         within = aiohttp.ClientTimeout(total=ANSWERED_WITHIN, connect=CONNECT_WITHIN, sock_read=SILENT_MOST)
-        return _Passed(await self._ask(authorization, method, path, query, body, within, JSON), JSON)
+        return Passed(await self._ask(authorization, method, path, query, body, within, JSON), "recorder", JSON)
 
     @property
     def is_there(self) -> bool:
@@ -120,7 +121,7 @@ class RecorderClient:
     async def export(self, authorization: str | None, path: str, query: Query) -> Response:
         """Returns lines of JSON, however many they are. Raises as `forward` does."""
         within = aiohttp.ClientTimeout(total=None, connect=CONNECT_WITHIN, sock_read=EXPORT_SILENT_MOST)
-        return _Passed(await self._ask(authorization, "GET", path, query, None, within, JSON_LINES), JSON_LINES)
+        return Passed(await self._ask(authorization, "GET", path, query, None, within, JSON_LINES), "recorder", JSON_LINES)
 
     async def close(self) -> None:
         if self._client is not None:
@@ -156,27 +157,6 @@ class RecorderClient:
         ca = self._options.ca if self._options is not None else None
         connector = aiohttp.TCPConnector(limit=RUNS + EXPORTS, ssl=trust_of(str(self._url), ca))
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
-
-
-class _Passed(StreamingResponse):
-    """A response of the recorder, passed on as it arrives.
-
-    A caller who leaves ends it. If the recorder breaks off, so does the connection.
-    """
-
-    def __init__(self, answer: aiohttp.ClientResponse, media_type: str) -> None:
-        headers = {"Content-Length": str(answer.content_length)} if answer.content_length is not None else {}
-        super().__init__(answer.content.iter_any(), answer.status, headers, media_type if answer.status != 204 else None)
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            # The answer has begun: without its end the server closes the connection.
-            LOG.warning("an answer of the recorder ended early: %s", type(error).__name__)
-        finally:
-            self._answer.close()
 
 
 async def _problem(answer: aiohttp.ClientResponse) -> HttpProblem:

@@ -7,35 +7,54 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RecorderState, RowVerdict, RunComparison, RunMetrics, SessionPage
+from dynamiq_operator.model.runs import MetricsGroup, RecorderState, RowVerdict, RunComparison, SessionPage
+from dynamiq_operator.model.traces import Metrics
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN, All, IdInput, One
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.requests import AppId
+from dynamiq_operator.rest.parts.times import TIME
 from dynamiq_operator.rest.reads.rows import DeploymentId, is_id
 from dynamiq_operator.rest.runs.filters import FromOf, PageOfRuns, Pairs, Text, ToOf, times
 from dynamiq_operator.rest.runs.recorder_paths import path_of
+from dynamiq_operator.rest.runs.usage import INTERVAL, INTERVAL_MOST, is_product, usage_pairs
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["runs"], route_class=StrictRoute)
 VERDICTS_MOST = 100
 PREVIOUS = "previous"
 
 
-@router.get("/metrics", responses=documented(One[RunMetrics], 404, 501))
+@router.get("/metrics", responses=documented(Metrics, 404, 501))
 async def metrics(
     context: ContextOf,
     session: SessionOf,
     app_id: AppId,
     begin: FromOf = None,
     end: ToOf = None,
-    interval: Annotated[MetricsInterval | None, Query(description="The width of a point. Left out: one that fits the time.")] = None,
+    interval: Annotated[
+        str | None,
+        Query(
+            pattern=INTERVAL,
+            max_length=INTERVAL_MOST,
+            description="The width of a point: minute, hour or day; left out: one that fits the time. With start_time: a Go duration of "
+            "whole minutes, such as 1h or 168h.",
+        ),
+    ] = None,
     group_by: Annotated[MetricsGroup | None, Query(description="A series for each; left out: one for all runs.")] = None,
+    start_time: Annotated[str | None, Query(pattern=TIME, description="The product's name of from: with end_time and interval.")] = None,
+    end_time: Annotated[str | None, Query(pattern=TIME, description="The product's name of to.")] = None,
 ) -> Response:
-    """Returns runs, failures, times, tokens and cost over time; of the last 24 hours if no time is given."""
+    """Returns runs, failures, times, tokens and cost over time; of the last 24 hours if no time is given.
+
+    With start_time, end_time and interval, as the product names them, it returns a summary and buckets.
+    """
+    if is_product(start_time, end_time, interval):
+        others = [name for name, value in (("from", begin), ("to", end), ("group_by", group_by)) if value is not None]
+        return await _forward(context, session, app_id, "usage", usage_pairs(start_time, end_time, interval, others))
     pairs = [*times(begin, end)]
-    pairs += [("interval", interval.value)] if interval is not None else []
+    pairs += [("interval", interval)] if interval is not None else []
     pairs += [("group_by", group_by.value)] if group_by is not None else []
     return await _forward(context, session, app_id, "metrics", pairs)
 

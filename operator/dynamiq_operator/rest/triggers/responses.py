@@ -72,10 +72,16 @@ class TriggerEvent(ResponseModel):
     started_at: Time | None
     ended_at: Time | None
     message: Annotated[str | None, Field(description="Why it failed.")]
+    run_id: Annotated[
+        Id | None,
+        Field(description="The App's run; null until it answered, if the caller may not list pods, or if the pod names none."),
+    ]
+    received_at: Annotated[Time, Field(description="The same as created_at.")]
+    payload: Annotated[dict[str, Any] | None, Field(description="Nothing: a schedule receives none.")]
 
     @classmethod
-    def of(cls, trigger_id: str, job: Manifest, message: str | None = None) -> TriggerEvent:
-        """Returns the run of a Job. `message`: the one about it in the App's status."""
+    def of(cls, trigger_id: str, job: Manifest, message: str | None = None, run_id: str | None = None) -> TriggerEvent:
+        """Returns the run of a Job. `message`: the one about it in the App's status. `run_id`: the App's run, if known."""
         status = job.get("status") or {}
         ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
         failed = ends.get("Failed")
@@ -86,6 +92,9 @@ class TriggerEvent(ResponseModel):
             started_at=status.get("startTime"),
             ended_at=failed.get("lastTransitionTime") if failed else status.get("completionTime"),
             message=(message or failed.get("message") or failed.get("reason")) if failed else None,
+            run_id=run_id,
+            received_at=job["metadata"]["creationTimestamp"],
+            payload=None,
         )
 
 

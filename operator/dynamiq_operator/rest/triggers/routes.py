@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,12 +12,12 @@ from starlette.responses import Response
 
 from dynamiq_operator.actions import triggers as actions
 from dynamiq_operator.actions.triggers import Trigger, TriggersPlan
-from dynamiq_operator.kube import api as kube_api
-from dynamiq_operator.kube.resources import APPS, JOBS
-from dynamiq_operator.model import names, triggers
+from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.model import triggers
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import OF_A_WRITE, documented
+from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
@@ -24,6 +25,7 @@ from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.triggers import responses
+from dynamiq_operator.rest.triggers.reading import jobs_of, run_ids
 from dynamiq_operator.rest.triggers.requests import NewTrigger, TriggerChange
 from dynamiq_operator.serving.encoding import Json
 
@@ -103,15 +105,42 @@ def run(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: Trigg
 @router.get("/{trigger_id}/events", responses=documented(Many[responses.TriggerEvent], 404, 422))
 def events(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId, trigger_id: TriggerId) -> Json:
     """Returns the runs of the trigger, newest first: its Jobs, with how they ended."""
+    jobs, shown = _events(context, session, app_id, trigger_id)
+    return paging.of(newest(jobs), shown)
+
+
+@router.get("/{trigger_id}/events/{event_id}", responses=documented(One[responses.TriggerEvent], 404, 422))
+def event(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    trigger_id: TriggerId,
+    event_id: Annotated[Id, Path(description="The event's id: its Job's metadata.uid.")],
+) -> Json:
+    """Returns one run of the trigger."""
+    jobs, shown = _events(context, session, app_id, trigger_id)
+    for job in jobs:
+        if job["metadata"]["uid"] == event_id.lower():
+            return Json({"data": shown(job)})
+    raise unknown_id("event", event_id)
+
+
+def _events(
+    context: ApiContext, session: CallerSession, app_id: str, trigger_id: str
+) -> tuple[list[Manifest], Callable[[Manifest], responses.TriggerEvent]]:
+    """Returns the trigger's Jobs, and the function that makes an event of each."""
     app = _app(context, session, app_id)
-    entry = actions.find(app, trigger_id)
-    name = entry["name"]
-    meta = app["metadata"]
-    label = ",".join(f"{key}={value}" for key, value in names.run_selector(meta["name"], name).items())
-    jobs = kube_api.items(session.api, JOBS, meta["namespace"], label=label)
+    entry, meta = actions.find(app, trigger_id), app["metadata"]
+    of_trigger = (session, meta["namespace"], meta["name"], entry["name"])
+    jobs = jobs_of(*of_trigger)
+    runs = run_ids(*of_trigger) if jobs else {}
     uid = triggers.id_of(meta["uid"], entry)
     messages = {each["job"]: each.get("message") for each in (app.get("status") or {}).get("triggers", ())}
-    return paging.of(newest(jobs), lambda job: responses.TriggerEvent.of(uid, job, messages.get(job["metadata"]["name"])))
+
+    def shown(job: Manifest) -> responses.TriggerEvent:
+        return responses.TriggerEvent.of(uid, job, messages.get(job["metadata"]["name"]), runs.get(job["metadata"]["uid"]))
+
+    return jobs, shown
 
 
 def _transformer(body: NewTrigger | TriggerChange) -> dict[str, Any] | None:

@@ -1,0 +1,1 @@
+"""Calls of an App through the API."""
