@@ -170,7 +170,7 @@ def a_trace(**changed: Any) -> dict[str, Any]:
     """Returns one run in the product's shape."""
     times = {"started_at": "2026-11-24T12:00:00.000000Z", "ended_at": "2026-11-24T12:00:01.234000Z"}
     usage = {"prompt_tokens": 1200, "completion_tokens": 300}
-    fields = {"id": RUN, "source_id": None, "status": "completed", "reason": None, "input": None, "output": None, "usage": usage}
+    fields = {"id": RUN, "source_id": None, "status": "completed", "reason": "succeeded", "input": None, "output": None, "usage": usage}
     return traces.Trace.model_validate({**fields, **times, **changed}).model_dump(mode="json")
 
 

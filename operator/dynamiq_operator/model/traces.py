@@ -29,7 +29,7 @@ class Trace(Shape):
     started_at: str
     ended_at: str
     status: ProductStatus
-    reason: Annotated[RunStatus | None, Field(description="Our outcome, where it did not complete.")]
+    reason: Annotated[RunStatus, Field(description="Our outcome, as in the answer of the run.")]
     input: Annotated[Any, Field(description=f"What it was called with; {_CONTENT}")]
     output: Annotated[Any, Field(description=f"Its answer; {_CONTENT}")]
     usage: TraceUsage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dynamiq_operator.model.runs import PRODUCT_STATUSES, ProductStatus
+from dynamiq_operator.model.runs import PRODUCT_STATUSES
 from dynamiq_operator.model.traces import UsageBucket, UsageFigures, UsageMetrics
 from dynamiq_recorder.model import MICROSECONDS, Point, Run, Sums
 from dynamiq_recorder.reads.figures import total
@@ -15,14 +15,13 @@ from dynamiq_recorder.reads.times import shown, usd
 
 def trace(run: Run) -> dict[str, Any]:
     """Returns a run as a Trace is serialized, with the content that `run` has."""
-    status = PRODUCT_STATUSES[run.status]
     return {
         "id": run.id,
         "source_id": run.instance,
         "started_at": shown(run.started_at),
         "ended_at": shown(run.started_at + run.duration),
-        "status": status,
-        "reason": run.status if status is not ProductStatus.COMPLETED else None,
+        "status": PRODUCT_STATUSES[run.status],
+        "reason": run.status,
         "input": value(run.input),
         "output": value(run.output),
         "usage": {"prompt_tokens": run.tokens.input, "completion_tokens": run.tokens.output},

@@ -25,7 +25,7 @@ def test_a_trace_has_the_products_word_and_our_outcome(recorder: RecorderStage) 
     listed = [shapes.Trace.model_validate(each) for each in recorder.get(f"{APP}/traces")]
     by_id = {run_id_of(run): outcome for outcome, run in sent.items()}
     assert {by_id[each.id]: (each.status, each.reason) for each in listed} == {
-        "succeeded": ("completed", None),
+        "succeeded": ("completed", "succeeded"),
         **{outcome: ("failed", outcome) for outcome in ("failed", "refused", "timed_out", "cut_off")},
         "abandoned": ("canceled", "abandoned"),
     }
