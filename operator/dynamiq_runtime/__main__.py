@@ -54,8 +54,8 @@ Configuration comes from the environment:
   TERMINATION_LOG           where the reason of a failed start goes as well     /dev/termination-log
 
 It answers POST / {"input": {...}} with the workflow's output and POST /v1/runs with the run around it; with "stream": true, or
-the header Accept: text/event-stream, as events. Both take files, too, as multipart/form-data. POST /v1/traces goes on to the recorder. GET /healthz and /readyz need no key. On the other port GET /metrics answers for
-Prometheus and GET /activity with JSON: how long the pod has been ready and idle, what is in flight, and how its runs ended.
+the header Accept: text/event-stream, as events. Both take files, too, as multipart/form-data. POST /v1/traces goes on to the
+recorder. GET /healthz and /readyz need no key. On the other port GET /metrics answers for Prometheus and GET /activity with JSON: how long the pod has been ready and idle, what is in flight, and how its runs ended.
 
 Exit codes: 0 after a drain; 2 when this flow or configuration can't be served (one line says why); 1 for anything else.
 

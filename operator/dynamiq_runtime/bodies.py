@@ -42,7 +42,7 @@ class Bodies:
                     await self._freed.wait()
                 self._room -= amount
         except TimeoutError:
-            raise busy() from None
+            raise HttpError(503, "busy", "too many large bodies come at once: try again", retry_after=RETRY_AFTER) from None
         try:
             yield
         finally:
@@ -64,8 +64,8 @@ async def in_time(reading: Awaitable[T], most: int) -> T:
         async with asyncio.timeout(BODY_WITHIN + most / BODY_RATE):
             return await reading
     except TimeoutError:
-        raise HttpError(408, "body_too_slow", "the body came too slowly: send it at once") from None
+        raise body_too_slow() from None
 
 
-def busy() -> HttpError:
-    return HttpError(503, "busy", "too many large bodies come at once: try again", retry_after=RETRY_AFTER)
+def body_too_slow() -> HttpError:
+    return HttpError(408, "body_too_slow", "the body came too slowly: send it at once")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dynamiq_runtime.callers import TRIGGER
 from dynamiq_runtime.engine import FAILED, Engine, NodeRun, RunFailedError
 from dynamiq_runtime.errors import HttpError
+from dynamiq_runtime.fields import File
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.run import Run
@@ -51,11 +52,7 @@ class RunExecutor:
                         yield answer
                     run.outcome = "succeeded"
                 except (RunFailedError, _NotJSONError, TimedOutError, CutOffError) as error:
-                    run.outcome, refusal = self._failed(error)
-                    refusal.details |= {"run_id": run.id}
-                    refusal.run = run.data(self._settings.app_id, run.outcome, None) if run.whole else None
-                    _note_error(run, refusal.code, refusal.message)
-                    raise refusal from None
+                    raise self._refusal(run, error) from None
                 except ConnectionError:
                     raise  # of the caller's connection: engines raise none
                 except Exception as error:
@@ -91,6 +88,15 @@ class RunExecutor:
         output = engine.execute(run.given, run.report)
         run.output = content.of(output)
         return output
+
+    def _refusal(self, run: Run, error: Exception) -> HttpError:
+        """Ends a run by an error, and returns the one for its caller."""
+        error.__traceback__ = None  # its frames refer to it, and keep the run's files until the next search for garbage
+        run.outcome, refusal = self._failed(error)
+        refusal.details |= {"run_id": run.id}
+        refusal.run = run.data(self._settings.app_id, run.outcome, None) if run.whole else None
+        _note_error(run, refusal.code, refusal.message)
+        return refusal
 
     def _record(self, run: Run, seconds: float) -> None:
         if not run.was_answered and run.report.cancel:
@@ -162,8 +168,15 @@ class _NotJSONError(ValueError):
     """The output cannot be written as JSON."""
 
 
+def _described(value: Any) -> Any:
+    """Returns an uploaded file of an output without its content, which its caller has."""
+    if isinstance(value, File):
+        return value.described
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
 def _as_json(value: Any) -> str:
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_described)
     except (ValueError, TypeError, RecursionError) as error:
         raise _NotJSONError(str(error)) from None

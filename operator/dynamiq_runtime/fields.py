@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -38,7 +39,7 @@ HEADERS = {"user_id": USER, "session_id": SESSION}
 CALLBACKS_MOST = 5
 SHOWN_MOST, NAME_MOST = 20, 64
 """Unknown fields that a refusal names, and characters of each."""
-ABSENT = frozenset({"", "undefined", "null"})
+ABSENT = frozenset({"", "undefined"})
 """Texts of a form's part that a browser sends for a value that it does not have."""
 
 
@@ -119,7 +120,7 @@ def of_form(name: str, text: str) -> Any:
 def parse_json(text: str | bytes) -> Any:
     """Parses JSON of a caller. Raises ValueError with the problem, without a quote of the text."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"is not JSON: {error}") from None
     except (ValueError, RecursionError):
@@ -151,6 +152,8 @@ def _inconsistent(fields: Mapping[str, Any], headers: Mapping[str, str]) -> dict
         value, of_header = fields.get(name), headers.get(header, "").strip()
         if value is not None and not 1 <= len(value) <= TEXT_LIMIT:
             problems[name] = f"has {len(value)} characters, not 1 to {TEXT_LIMIT}"
+        elif value is not None and (not value.isprintable() or value != value.strip()):
+            problems[name] = "has control characters, or blanks at an end"
         elif value is not None and of_header not in ("", value):
             problems[name] = f"differs from the header {header}: send one of them"
     if not all(isinstance(each, dict) for each in fields.get("chat_history", ())):
@@ -186,6 +189,12 @@ def _unserved(fields: Mapping[str, Any]) -> dict[str, str]:
         "error_on_node_failure": (fields.get("error_on_node_failure") is False, "is always true here: a failed node fails its run"),
     }
     return {name: problem for name, (is_asked, problem) in asks.items() if is_asked}
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -93,12 +93,13 @@ class RunEvents:
         if (chunk.get("source") or {}).get("group") != AGENTS or (delta := _delta(chunk.get("data"))) is None:
             return None
         step, content = delta.get("step"), delta.get("content")
+        node = chunk["source"]
         if step == "answer":
-            return "agent.response.delta", {"object": "agent.response", "delta": content}
+            return "agent.response.delta", {"object": "agent.response", "delta": content, "node": node}
         if step == "reasoning" and isinstance(content, Mapping):
             return "agent.reasoning.delta", self._thought_of(chunk, content)
         if step == "tool" and isinstance(content, Mapping):
-            return "agent.tool_call.completed", _tool_call(content)
+            return "agent.tool_call.completed", {**_tool_call(content), "node": node}
         return None
 
     def _thought_of(self, chunk: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +109,7 @@ class RunEvents:
             self._thought.add(of)
         elif of in self._thought or not content.get("thought"):
             return {}
-        return {"object": "agent.reasoning", "delta": content.get("thought"), "iteration": iteration}
+        return {"object": "agent.reasoning", "delta": content.get("thought"), "iteration": iteration, "node": chunk["source"]}
 
     def _event(self, kind: str, data: str) -> bytes:
         """Returns one event; `data` is JSON."""
@@ -127,7 +128,8 @@ def _delta(data: Any) -> Mapping[str, Any] | None:
 
 
 def _tool_call(content: Mapping[str, Any]) -> dict[str, Any]:
-    tool, result = content.get("tool") or {}, content.get("result")
+    tool, result = content.get("tool"), content.get("result")
+    tool = tool if isinstance(tool, Mapping) else {}
     return {
         "id": content.get("tool_run_id"),
         "object": "agent.tool_call",
@@ -144,7 +146,11 @@ def _of_node(chunk: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), default=str)
+    """Serializes to JSON. A number that JSON lacks is null, and any other object its text."""
+    try:
+        return json.dumps(value, separators=(",", ":"), default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(json.loads(json.dumps(value, default=str), parse_constant=lambda _: None), separators=(",", ":"))
 
 
 def _frame(name: str, data: str) -> bytes:

@@ -29,11 +29,11 @@ class Origins:
         self._allowed = frozenset(allowed)
 
     def preflight(self, request: web.Request) -> web.Response | None:
-        """Returns the answer to a preflight; None for other requests. Raises HttpError 403."""
+        """Returns the answer to a preflight, which may be a refusal; None for other requests."""
         if request.method != hdrs.METH_OPTIONS or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
             return None
         if not self._allows(request.headers[hdrs.ORIGIN]):
-            raise _refused()
+            return _refused().response()
         return web.Response(
             status=204,
             headers={
@@ -48,8 +48,8 @@ class Origins:
         origin = request.headers[hdrs.ORIGIN]
         if self._allows(origin) or _is_own(origin, request.headers.get(hdrs.HOST, "")):
             return
-        sent = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-        if self._allowed or (request.method == hdrs.METH_POST and sent in SIMPLE):
+        kind = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+        if self._allowed or (request.method == hdrs.METH_POST and kind in SIMPLE):
             raise _refused()
 
     def headers(self, request: web.Request) -> Mapping[str, str]:

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 
 from dynamiq_runtime.batches import Batch, Delivery, Outcome
-from dynamiq_runtime.callers import facts_of
 from dynamiq_runtime.content import Content
 from dynamiq_runtime.engine import given_up
 from dynamiq_runtime.logs import log
@@ -62,7 +61,7 @@ class Recording:
 
     def add(self, run: Run, trace_id: str | None) -> str:
         """Adds an ended run and returns the id of its trace: `trace_id`, else its caller's, else its own. No I/O."""
-        caller, report = facts_of(run.headers, run.request.user, run.request.session), run.report
+        caller, report = run.caller, run.report
         self._last_seq += 1
         nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
         nodes = nodes if len(nodes) <= NODES_LIMIT else nodes[:NODES_LIMIT]

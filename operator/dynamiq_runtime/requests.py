@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from dynamiq_runtime.uploads import Uploads
 
 EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
+TOKEN = re.compile(r"([A-Za-z0-9_-]{1,4096})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 def bearer(request: web.Request) -> str:
@@ -41,11 +43,10 @@ def require_key(request: web.Request, keys: AccessKeys | None) -> None:
 
 def is_management_token(key: str) -> bool:
     """Returns True for a JSON Web Token, as the management API takes: three parts, the first a JSON object with `alg`."""
-    first, *rest = key.split(".")
-    if len(rest) != 2:
+    if (match := TOKEN.fullmatch(key)) is None:
         return False
     try:
-        head = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
+        head = json.loads(base64.urlsafe_b64decode(match[1] + "=" * (-len(match[1]) % 4)))
     except (ValueError, RecursionError):
         return False
     return isinstance(head, dict) and "alg" in head
@@ -73,7 +74,7 @@ async def parse_run_request(request: web.Request, bodies: Bodies, uploads: Uploa
             body = _parsed(await in_time(request.read(), request.client_max_size))
     try:
         return read_fields(body, request.headers, files, accepts_events=_accepts_events(request))
-    except HttpError:
+    except BaseException:
         uploads.release(files)
         raise
 

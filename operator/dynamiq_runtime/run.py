@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dynamiq_runtime.callers import CallerFacts, facts_of
 from dynamiq_runtime.engine import Report
 from dynamiq_runtime.logs import now
 
@@ -69,8 +70,14 @@ class Run:
         """True if its thread ended by itself."""
         return self.outcome not in UNFINISHED
 
+    @property
+    def caller(self) -> CallerFacts:
+        """Its caller, by the body and the headers."""
+        return facts_of(self.headers, self.request.user, self.request.session)
+
     def data(self, app_id: str, outcome: str, output: Any) -> dict[str, Any]:
         """Returns the ended run as the product's Runs API has it."""
+        caller = self.caller
         return {
             "id": self.id,
             "app_id": app_id,
@@ -80,7 +87,7 @@ class Run:
             "ended_at": now(),
             "input": self.shown,
             "output": output,
-            "user_id": self.request.user,
-            "session_id": self.request.session,
+            "user_id": caller.user,
+            "session_id": caller.session,
             "input_requests": [],
         }

@@ -262,16 +262,17 @@ class _StreamingRunCallbacks(_RunCallbacks, BaseStreamingCallbackHandler):
 
     def __init__(self, report: Report) -> None:
         super().__init__(report)
-        self._streaming_agents: set[UUID] = set()
+        self._models: dict[UUID, str] = {}
+        """Ids of the models of agents that stream, by the agent's run."""
 
     def on_node_start(self, serialized: dict[str, Any], input_data: Any, **kwargs: Any) -> None:
         super().on_node_start(serialized, input_data, **kwargs)
         if serialized.get("group") == AGENTS and (serialized.get("streaming") or {}).get("enabled"):
-            self._streaming_agents.add(kwargs["run_id"])
+            self._models[kwargs["run_id"]] = str((serialized.get("llm") or {}).get("id"))
 
     def on_node_execute_stream(self, serialized: dict[str, Any], chunk: Any = None, **kwargs: Any) -> None:
         """Passes on a chunk in the fields of the SDK's StreamingEventMessage, without the run's own id, and the agent's iteration."""
-        if serialized.get("group") == "llms" and kwargs.get("parent_run_id") in self._streaming_agents:
+        if (parent := kwargs.get("parent_run_id")) in self._models and self._models[parent] == serialized.get("id"):
             return  # the agent parses its model's words and streams them itself
         message = kwargs.get("event")
         source = {key: serialized.get(key) for key in ("id", "name", "group", "type")}

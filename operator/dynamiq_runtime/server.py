@@ -1,8 +1,8 @@
 """Serves one flow over HTTP: runs and probes, metrics on their own port, and a stop that lets runs end.
 
 `POST /` returns the workflow's output, `POST /v1/runs` the run around it; either can be streamed as events. Documented calls that are not
-served are refused by name. It listens at once and is ready when the flow is loaded. On SIGTERM `/readyz` fails at once; runs and streams under way end within the drain time, and only then are
-connections refused. Tracebacks, inputs and keys never leave the process.
+served are refused by name. It listens at once and is ready when the flow is loaded. On SIGTERM `/readyz` fails at once; runs and streams
+under way end within the drain time, and only then are connections refused. Tracebacks, inputs and keys never leave the process.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ LOOK_PERIOD = 0.02
 VERSION_HEADER = "X-Dynamiq-Workflow-Version"
 HASH_HEADER = "X-Dynamiq-Workflow-Hash"
 RUN_HEADER = "X-Dynamiq-Run-Id"
+PROBES = frozenset({"/healthz", "/readyz"})
 RUN = web.RequestKey("run", Run)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -100,7 +101,6 @@ class Server:
         app = web.Application(client_max_size=settings.body_limit, middlewares=[self._errors_to_responses])
         app.on_response_prepare.append(self._add_headers)
         app.router.add_post("/", self._answer)
-        app.router.add_get("/", self._websocket, allow_head=False)
         app.router.add_post("/v1/runs", self._run)
         for method, path in UNSERVED:
             app.router.add_route(method, path, self._unserved)
@@ -162,11 +162,6 @@ class Server:
         require_key(request, self._keys)
         assert request.match_info.route.resource is not None  # noqa: S101 - of a route that matched
         raise not_served({f"{request.method} {request.match_info.route.resource.canonical}": "is not served by this version"})
-
-    async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            raise not_served({"WebSocket": "is not served by this version: send POST / with `stream`"})
-        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
 
     async def _take_traces(self, request: web.Request) -> web.StreamResponse:
         # Not a call of the App: tracing runs elsewhere must not keep a pod awake.
@@ -262,7 +257,9 @@ class Server:
             return await self._respond(request, partial(self._from_its_origin, handler=handler))
 
     async def _from_its_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if hdrs.ORIGIN in request.headers:
+        if "websocket" in request.headers.get(hdrs.UPGRADE, "").lower():
+            raise not_served({"WebSocket": "is not served by this version: send POST / with `stream`"})
+        if hdrs.ORIGIN in request.headers and request.path not in PROBES:
             if (answer := self._origins.preflight(request)) is not None:
                 return answer
             self._origins.check(request)
@@ -272,13 +269,15 @@ class Server:
         try:
             return await handler(request)
         except HttpError as error:
-            problem = error
+            return self._refuse(request, error)
         except web.HTTPException as error:
-            problem = from_aiohttp(error, self._settings.body_limit)
+            return self._refuse(request, from_aiohttp(error, self._settings.body_limit))
         except ConnectionError:
             return web.Response()  # the caller has left: nobody reads it
         except Exception as error:
-            problem = _internal(error)
+            return self._refuse(request, _internal(error))
+
+    def _refuse(self, request: web.Request, problem: HttpError) -> web.Response:
         run = request.get(RUN)
         if run is None or not run.ended:
             self._metrics.refuse(problem.status, problem.code)

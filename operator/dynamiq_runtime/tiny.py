@@ -103,6 +103,7 @@ def _result(
         kind = "ToolExecutionException" if is_code else type(error).__name__
         run.status = FAILED
         run.error_type, run.error_line = cause_of(cause)
+        cause.__traceback__ = None  # its frames refer to it, and keep the run's files until the next search for garbage
         result = {"status": "failure", "input": taken, "output": None, "error": _error(kind, str(error), recoverable=is_code)}
         return result, Failure(node.id, node.name, message)
 

@@ -35,7 +35,7 @@ Part = tuple[str, str] | tuple[str, str, bytes]
 
 @dataclass(frozen=True)
 class Case:
-    """One request. `reaches`: what the flow is given. `code`, `names`: of the refusal, and a field that its details name.
+    """One request; `raw` in place of a JSON `body`. `reaches`: what the flow is given. `code`, `names`: of the refusal, and a field that its details name.
 
     `run`: fields of the run in the answer. `events`: names of the events that it answers with. `sent`: headers of the answer.
     """
@@ -44,6 +44,7 @@ class Case:
     method: str = "POST"
     path: str = "/"
     body: Any = None
+    raw: bytes | None = None
     form: tuple[Part, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str | None = KEY
@@ -100,6 +101,10 @@ CASES: tuple[Case, ...] = (
     *_both("ids in the input, too", body={"input": {"user_id": "ada"}, "user_id": "ada"}, reaches={"user_id": "ada"}),
     *_refused("user is no text", "user_id", 7),
     *_refused("session is empty", "session_id", ""),
+    *_refused("session has a line break", "session_id", "a\nb"),
+    *_refused("session is blank", "session_id", "  "),
+    Case("user of a header", path="/v1/runs", headers={"X-Dynamiq-User-Id": "bob"}, body={"input": {}}, run={"user_id": "bob"}),
+    Case("a number that JSON lacks", headers={"Content-Type": "application/json"}, raw=b'{"input": {"n": 1e999}}', status=400, code="bad_request", names="body"),
     *_refused("session differs", "session_id", "one", input={"session_id": "another"}),
     Case("user differs from its header", headers={"X-Dynamiq-User-Id": "bob"}, body={"input": {}, "user_id": "ada"}, status=400, code="bad_request", names="user_id"),
     *_both("chat history", body={"input": {}, "chat_history": [{"role": "user", "content": "hi"}]}, reaches={"chat_history": [{"role": "user", "content": "hi"}]}),
@@ -144,6 +149,8 @@ CASES: tuple[Case, ...] = (
     Case("call of a page without a key", key=None, headers={"Origin": ORIGIN}, body={"input": {}}, status=401, code="unauthorized", sent={"Access-Control-Allow-Origin": ORIGIN}),
     Case("call of another page", headers={"Origin": "https://b.example"}, body={"input": {}}, status=403, code="origin_not_allowed"),
     Case("form of another page", headers={"Origin": "null"}, form=UPLOAD, status=403, code="origin_not_allowed"),
+    Case("probe of another page", "GET", "/readyz", key=None, headers={"Origin": "https://b.example"}),
+    Case("WebSocket of runs", "GET", "/v1/runs", headers={"Upgrade": "websocket", "Connection": "Upgrade"}, status=501, code="not_served", names="WebSocket"),
     Case("WebSocket", "GET", headers={"Upgrade": "websocket", "Connection": "Upgrade"}, status=501, code="not_served", names="WebSocket"),
     # Calls that later versions serve
     _unserved("POST", "/v1/files", "/v1/files"),
@@ -166,8 +173,8 @@ def check(url: str, case: Case) -> None:
     options: dict[str, Any] = {}
     if case.form:
         options["files"] = [(part[0], (None, part[1]) if len(part) == 2 else (part[1], part[2])) for part in case.form]
-    elif case.body is not None:
-        options["data"] = json.dumps(case.body)
+    elif case.body is not None or case.raw is not None:
+        options["data"] = case.raw or json.dumps(case.body)
         headers = {"Content-Type": "application/json"} | headers
     answer = requests.request(case.method, url + case.path, headers=headers, timeout=DEADLINE, **options)
     assert answer.status_code == case.status, (case.name, answer.text)
@@ -184,7 +191,7 @@ def _check_body(case: Case, body: Any) -> None:
     assert case.names is None or case.names in error["details"], (case.name, error)
     run = body.get("data") or {}
     assert {name: run.get(name) for name in case.run} == case.run, case.name
-    if case.status == 200:
+    if case.reaches:
         result = (run["output"] if case.path == "/v1/runs" else body)["result"]
         assert {name: result.get(name) for name in case.reaches} == case.reaches, case.name
 

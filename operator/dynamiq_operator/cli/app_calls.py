@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from dynamiq_operator.actions.refusals import Refusal
 
 FORM_MOST = 8 << 20
 """Bytes of a form, with all its files, that a runtime takes."""
+NO_NAME = re.compile(r'[\x00-\x1f\x7f"\\]')
+"""Characters that no runtime takes in the name of a file, or that a form cannot have there."""
 THIS_MACHINE = ".localhost"
 """Suffix of names that mean this machine. Browsers resolve them; not every resolver does."""
 EVENTS = "text/event-stream"
@@ -44,10 +47,10 @@ def encode(fields: Mapping[str, Any], files: Sequence[str]) -> tuple[str, bytes]
         return "application/json", json.dumps(fields).encode()
     boundary = os.urandom(16).hex()
     parts = [(f'name="{name}"', value.encode() if isinstance(value, str) else json.dumps(value).encode()) for name, value in fields.items()]
-    left = FORM_MOST
+    room = FORM_MOST
     for path in files:
-        content = _content(path, left)
-        left -= len(content)
+        content = _content(path, room)
+        room -= len(content)
         parts.append((f'name="files"; filename="{_name(path)}"', content))
     body = b"".join(
         b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n" % (boundary.encode(), head.encode(), content) for head, content in parts
@@ -61,7 +64,7 @@ def encode(fields: Mapping[str, Any], files: Sequence[str]) -> tuple[str, bytes]
 def _name(path: str) -> str:
     """Returns a file's name without its folders. Raises Refusal."""
     name = Path(path).name
-    if not name.isprintable() or '"' in name or "\\" in name:
+    if NO_NAME.search(name):
         raise Refusal(f"an App takes no file of this name: rename {path}")
     return name
 

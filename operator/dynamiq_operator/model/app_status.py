@@ -68,7 +68,8 @@ class TriggerRun(Part):
 
 
 CAPABILITIES_MOST, RUNTIMES_MOST = 32, 10
-Capability = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=32)]
+CAPABILITY, CAPABILITY_MAX = r"^[a-z][a-z_]*$", 32
+Capability = Annotated[str, Field(pattern=CAPABILITY, max_length=CAPABILITY_MAX)]
 
 
 class RuntimeReport(Part):

@@ -1,4 +1,4 @@
-"""Tells which features callers of an App would lose with another runtime, by what pods reported. Pure."""
+"""Lists the features that callers of an App would lose with another runtime, by the reports of pods. Pure."""
 
 from __future__ import annotations
 

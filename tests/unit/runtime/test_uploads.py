@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import json
 import socket
 import zipfile
 from collections.abc import Iterator
@@ -81,6 +82,8 @@ BAD = {
     "no boundary": (b"x", {"Content-Type": "multipart/form-data"}),
     "another boundary": (HEAD.replace(b"--b", b"--c") + b"--c--\r\n", {}),
     "empty": (b"", {}),
+    "8 MiB of lines before it": (b"\n" * (FORM_MOST - 100) + HEAD + END, {}),
+    "lines after a first line that is nearly its own": (b"--bb\r\n" + b"\n" * (FORM_MOST - 100), {}),
     "no end": (HEAD, {}),
     "no end of a file": (HEAD + part("a.txt", b"hello")[:-2], {}),
     "no end of a head": (HEAD + b"--b\r\nContent-Disposition: form-data", {}),
@@ -159,12 +162,57 @@ async def test_a_form_that_waits_in_vain_is_refused(monkeypatch: pytest.MonkeyPa
             [asyncio.create_task(reader.readuntil(b"}}")) for reader, _ in opened], return_when=asyncio.FIRST_COMPLETED, timeout=DEADLINE
         )
         answer = done.pop().result()
-        assert answer.startswith(b"HTTP/1.1 503 ")
-        assert b'"code": "busy"' in answer
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b'"code": "too_many_files"' in answer
         for _, writer in opened:
             writer.close()
     finally:
         await server.close()
+
+
+async def test_a_form_that_comes_slowly_gives_its_turn_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "BEGINS_WITHIN", 0.2)
+    server = Server(from_environment({"PORT": "0", "DYNAMIQ_METRICS_PORT": "0"}), None)
+    port, _ = await server.start()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 8000000\r\n\r\n--b")
+        async with asyncio.timeout(DEADLINE):
+            assert (await reader.readuntil(b"}}")).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+    finally:
+        await server.close()
+
+
+def test_files_of_runs_that_fail_or_take_too_long_are_freed(tmp_path: Path) -> None:
+    """Neither an error nor a thread that goes on keeps them: then a pod could be made to run out of memory."""
+    large, over = b"x" * (FORM_MOST - 4096), tmp_path / "over"
+    code = "def run(d):\n    if d.get('until'):\n        return 1\n    raise ValueError('on purpose')\n"
+    with serving(tmp_path, a_flow(code)) as served:
+        assert [sent(served, HEAD + part("a.txt", large) + END).status for _ in range(2)] == [500, 500]
+        before = _memory(served)
+        for _ in range(12):
+            assert sent(served, HEAD + part("a.txt", large) + END).status == 500
+        assert _memory(served) - before < 3 * FORM_MOST
+    waits = f'--b\r\nContent-Disposition: form-data; name="input"\r\n\r\n{{"until": "{over}"}}\r\n'.encode()
+    with serving(tmp_path, COUNTS, DYNAMIQ_RUN_TIMEOUT="1") as served:
+        assert [sent(served, waits + part("a.txt", large) + END).status for _ in range(3)] == [504] * 3
+        over.touch()
+        assert sent(served, waits + part("a.txt", large) + END).body == {"result": [len(large)]}
+
+
+def _memory(served: Served) -> int:
+    """Returns the bytes that a server has now."""
+    status = Path(f"/proc/{served.process.pid}/status").read_text()
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+
+def test_a_file_in_an_output_is_described_and_fails_no_run(tmp_path: Path) -> None:
+    passes = {"input": {"type": "dynamiq.nodes.utils.Input"}, "out": {"type": "dynamiq.nodes.utils.Output", "depends": [{"node": "input"}]}}
+    with serving(tmp_path, json.dumps({"nodes": passes})) as served:
+        answer = sent(served, HEAD + part("Bildschirmfoto 9.41.00\u202fAM.txt", b"hello") + END)
+        described = {"name": "Bildschirmfoto 9.41.00\u202fAM.txt", "size": 5, "mime_type": "text/plain"}
+        assert (answer.status, answer.body["files"]) == (200, [described])
 
 
 def test_as_many_parts_as_may(reads: Served) -> None:

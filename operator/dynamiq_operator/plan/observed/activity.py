@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dynamiq_operator.model.app_status import CAPABILITIES_MOST, Capability
+from dynamiq_operator.model.app_status import CAPABILITIES_MOST, CAPABILITY, CAPABILITY_MAX
 
 COUNT_MAX = 10**15
 """More calls than any pod ever has, so that sums stay numbers that can be written."""
@@ -61,8 +62,16 @@ class Activity:
             raise ValueError(f"another pod than {pod} answered")
         runs = Runs(report.runs.succeeded, report.runs.failed, report.runs.refused)
         running = tuple(report.running_seconds) if report.running_seconds is not None else None
-        took, can = report.failed_seconds, tuple(sorted(set(report.capabilities)))
-        return cls(at, report.ready_seconds, report.idle_seconds, report.in_flight, report.standby, runs, running, took, can)
+        failed_seconds, capabilities = report.failed_seconds, _capabilities(report.capabilities)
+        return cls(
+            at, report.ready_seconds, report.idle_seconds, report.in_flight, report.standby, runs, running, failed_seconds, capabilities
+        )
+
+
+def _capabilities(reported: list[Any]) -> tuple[str, ...]:
+    """Returns the names that can be stored. Others are of a runtime that this operator does not know, and change nothing."""
+    names = {each for each in reported if isinstance(each, str) and len(each) <= CAPABILITY_MAX and re.fullmatch(CAPABILITY, each)}
+    return tuple(sorted(names))[:CAPABILITIES_MOST]
 
 
 HOSTNAME_MAX = 63
@@ -87,5 +96,5 @@ class _Report(_Strict):
     runs: _Runs
     running_seconds: list[_Seconds] | None = None
     failed_seconds: _Seconds | None = None
-    capabilities: Annotated[list[Capability], Field(max_length=CAPABILITIES_MOST)] = []
+    capabilities: list[Any] = []
     pod: Annotated[str, Field(max_length=HOSTNAME_MAX)] | None = None

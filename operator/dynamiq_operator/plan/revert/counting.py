@@ -27,14 +27,16 @@ def count(snapshot: Snapshot, app: App, counted: RunCounts) -> RunCounts:
     own = frozenset(uid for uid, pod in pods.items() if pod.created >= began)
     restarts = {uid: pod.container.restarts for uid, pod in pods.items() if uid not in own and pod.container is not None}
     previous = counted.previous
+    # An earlier report is of no look of this watch: runs since then are not those since the row began.
+    reports = {uid: activity for uid, activity in snapshot.pods.activity.items() if activity.at >= began}
     if history.candidate is not None:
         others = {
             pod.uid for pod in snapshot.pods.observed if pod.uid not in pods and pod.uid not in counted.pods and _serves(context, pod.pins)
         }
-        previous = updated(previous, {uid: activity for uid, activity in snapshot.pods.activity.items() if uid in others})
+        previous = updated(previous, {uid: activity for uid, activity in reports.items() if uid in others})
     counts = RunCounts(
         counted.row,
-        updated(counted.pods, {uid: activity for uid, activity in snapshot.pods.activity.items() if uid in pods}),
+        updated(counted.pods, {uid: activity for uid, activity in reports.items() if uid in pods}),
         counted.own | own,
         {**restarts, **counted.restarts},
         previous,

@@ -1,4 +1,4 @@
-"""Keeps the features of an App's runtimes, as their pods reported them, by image. A pod that did not report says nothing."""
+"""Keeps the features of an App's runtimes, as their pods reported them, by image. A pod without a report changes nothing."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ def runtimes(context: Context) -> tuple[RuntimeReport, ...]:
 
 
 def readings_due(snapshot: Snapshot, app: App) -> Iterator[tuple[str, datetime]]:
-    """Yields a ready pod of each image without a report, to read it once. A silent pod is not read again."""
+    """Yields a ready pod of each image without a report, to read it once. An image with a silent pod is not read again."""
+    pods = snapshot.pods
     known = {each.image for each in app.status.runtimes}
-    for pod in snapshot.pods.observed:
-        unread = pod.uid not in snapshot.pods.activity and pod.uid not in snapshot.pods.silent
-        if pod.ready and not pod.deleting and unread and pod.container is not None and pod.container.image not in known:
+    known |= {pod.container.image for pod in pods.observed if pod.uid in pods.silent and pod.container is not None}
+    for pod in pods.observed:
+        is_unread = pod.ready and not pod.deleting and pod.uid not in pods.activity
+        if is_unread and pod.container is not None and pod.container.image not in known:
             known.add(pod.container.image)
             yield pod.uid, snapshot.now

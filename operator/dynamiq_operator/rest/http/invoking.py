@@ -33,7 +33,7 @@ BODY_MOST = 8 * 1024 * 1024
 CALLS, CALLS_EACH = 256, 16
 """Calls that are passed on at once: in all, and of one caller. They use none of the slots of other requests."""
 READS = 16
-"""Threads that find out where an App is called, and by which key."""
+"""Threads that read where an App is called, and by which key."""
 CONNECT_WITHIN = 3.0
 BUFFER = 16 * 1024
 """Bytes of a response that are read ahead, twice."""
@@ -94,8 +94,10 @@ class Invoker:
             raise body.problem or HttpProblem(504, f"no answer within {target.within:g} s; the run may have ended") from None
         except (aiohttp.ClientError, OSError) as error:
             raise body.problem or HttpProblem(502, f"the App broke off ({type(error).__name__}); it may have run") from None
-        returned = {name: value for name in RETURNED if (value := answer.headers.get(name)) is not None}
-        return Passed(answer, "App", answer.headers.get("Content-Type"), {**returned, **UNTRUSTED})
+        # Others cannot be written as a header: the image of an App may send any bytes.
+        named = {name: value for name in (*RETURNED, "Content-Type") if (value := answer.headers.get(name)) is not None and value.isascii()}
+        kind = named.pop("Content-Type", None)
+        return Passed(answer, "App", kind, {**named, **UNTRUSTED})
 
     async def close(self) -> None:
         if self._client is not None:

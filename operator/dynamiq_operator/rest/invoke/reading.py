@@ -1,4 +1,4 @@
-"""Finds out where an App is called, and by which key, with the caller's own token. It calls no App."""
+"""Reads where an App is called, and by which key, with the caller's own token. It calls no App."""
 
 from __future__ import annotations
 

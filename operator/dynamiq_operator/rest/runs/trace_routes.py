@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -24,6 +24,7 @@ from dynamiq_operator.rest.runs.filters import TEXT_MOST, CursorOf, Pairs, writt
 from dynamiq_operator.rest.runs.recorder_paths import path_of
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["runs"], route_class=StrictRoute)
+LAST = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
 TraceId = Annotated[Id, Path(description="The trace's id: the id of its run.")]
 SizeOf = Annotated[int, Query(ge=1, le=CONTENTS_MOST, description=f"Items of a page, at most {CONTENTS_MOST}.")]
 
@@ -50,7 +51,8 @@ async def every_trace(
     if (begin := moment("started_at:gte", since)) is not None:
         pairs.append(("from", written(begin)))
     if (end := moment("started_at:lte", until)) is not None:
-        pairs.append(("to", written(end + timedelta(microseconds=1))))  # the recorder's own end is excluded
+        # The recorder's own end is excluded. No run is of the last microsecond of all time.
+        pairs.append(("to", written(min(end, LAST) + timedelta(microseconds=1))))
     pairs += [("status", outcome.value) for outcome, word in PRODUCT_STATUSES.items() if word in status]
     return await _forward(context, session, app_id, "traces", pairs, cursor)
 
