@@ -134,6 +134,25 @@ def test_version_before_is_taken_by_how_it_did_while_the_new_one_came() -> None:
     assert set(world.rows) == {"a", "b"}
 
 
+def test_a_report_from_before_the_row_is_no_look_of_its_watch() -> None:
+    """Each pod is read once for its features, maybe hours before: what ran since then is not what ran since the row began."""
+    world = serving("v1", reverting())
+    world.answered(succeeded=1)
+    world.later(7200)
+    world.deploy("b", "v2")
+    world.settle()
+    world.answered(succeeded=100_000)
+    world.settle()
+    world.later(4)
+    world.answered(succeeded=100_000, failed=60)
+    world.settle()
+    world.run()
+    world.later(90)
+    world.answered(succeeded=10, failed=90)
+    world.run()
+    assert set(world.rows) == {"a", "b"}
+
+
 def test_limit_alone_counts_where_nothing_is_known_of_the_version_before() -> None:
     world = serving("v1", reverting())
     world.deploy("b", "v2")
