@@ -16,7 +16,7 @@ from tests.support.runs_contract import CASES, KEY, ORIGIN, READS, Case, check
 from tests.support.runtime import Served, serving
 
 WITHIN = 300.0  # seconds for one answer on a busy machine
-SESSIONS = 50 if os.environ.get("SOAK") else 3
+SESSIONS = 100 if os.environ.get("SOAK") else 3
 
 
 @pytest.fixture(scope="module")
