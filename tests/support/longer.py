@@ -13,7 +13,7 @@ _BY_FOLDER = {
     "model": ["chain", "flows_as_json", "freezes_by_minute"],
     "plan": ["guarded_histories", "interruptions", "ledger", "reverts", "reverts_by_comparison", "sleep", "strategies", "switch", "verification"],
     "recorder": [
-        "answers", "archive", "attacks", "bombs", "committing", "compare", "requests", "store_archive", "store_deleting", "store_faults", "store_migrations",
+        "answers", "archive", "attacks", "bombs", "committing", "compare", "requests", "store_archive", "store_contents", "store_deleting", "store_faults", "store_migrations",
         "store_races", "store_refusals", "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",
     ],
     "repository": ["child_kinds", "cost", "ending", "health_checks", "history_columns", "layers", "run"],
@@ -22,7 +22,7 @@ _BY_FOLDER = {
         "id_index", "limits", "runs", "triggers", "watch", "workflows",
     ],
     "runtime": [
-        "activity", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces", "trigger",
+        "activity", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces", "trigger", "uploads",
     ],
     "serving": ["bodies", "connections"],
 }  # fmt: skip
