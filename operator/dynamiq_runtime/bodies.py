@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -65,6 +65,20 @@ async def in_time(reading: Awaitable[T], most: int) -> T:
             return await reading
     except TimeoutError:
         raise body_too_slow() from None
+
+
+@asynccontextmanager
+async def turn(places: asyncio.Lock | asyncio.Semaphore, within: float, refusal: Callable[[], HttpError]) -> AsyncIterator[None]:
+    """Holds one of the places while the block runs. Raises `refusal` if none is free in `within` seconds."""
+    try:
+        async with asyncio.timeout(within):
+            await places.acquire()
+    except TimeoutError:
+        raise refusal() from None
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def body_too_slow() -> HttpError:

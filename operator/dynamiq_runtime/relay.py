@@ -8,13 +8,12 @@ possible. All bodies together are bounded, and a slow body blocks no other calle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from dynamiq_runtime.errors import HttpError
+from dynamiq_runtime.bodies import body_too_slow, turn
+from dynamiq_runtime.errors import HttpError, too_large
 
 if TYPE_CHECKING:
     import aiohttp
@@ -51,7 +50,7 @@ class Relay:
         body = bytearray()
         try:
             await self._read(request, body)
-            async with self._turn():
+            async with turn(self._turns, TURN_WITHIN, _busy):
                 return await self._forward(request.headers.get("Content-Type", "application/json"), body, self._recorder)
         except HttpError as error:
             return error.response()
@@ -74,24 +73,11 @@ class Relay:
                     body += chunk
                     self._held += len(chunk)
                     if len(body) > BODY_LIMIT:
-                        raise HttpError(413, "body_too_large", f"the body is larger than {BODY_LIMIT} bytes", {"limit": BODY_LIMIT})
+                        raise too_large(BODY_LIMIT)
                     if self._held > HELD_LIMIT:
                         raise _busy()
         except TimeoutError:
-            raise HttpError(408, "body_too_slow", "the body came too slowly: send it at once") from None
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Takes one of the places. Raises HttpError: 503 if none is free in time."""
-        try:
-            async with asyncio.timeout(TURN_WITHIN):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise _busy() from None
-        try:
-            yield
-        finally:
-            self._turns.release()
+            raise body_too_slow() from None
 
     async def _forward(self, content_type: str, body: bytearray, recorder: Recorder) -> web.Response:
         import aiohttp

@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from dynamiq_runtime.bodies import BODY_RATE, RETRY_AFTER, ROOM_WITHIN, body_too_slow
+from dynamiq_runtime.bodies import BODY_RATE, RETRY_AFTER, ROOM_WITHIN, body_too_slow, turn
 from dynamiq_runtime.errors import HttpError, bad_request, media_type, too_large
 from dynamiq_runtime.fields import FIELDS, FILES, File, of_form
 
@@ -67,17 +67,10 @@ class Uploads:
             raise media_type("the form is compressed: send it as it is")
         if (request.content_length or 0) > FORM_MOST:
             raise too_large(FORM_MOST)
-        try:
-            async with asyncio.timeout(ROOM_WITHIN):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise _too_many() from None
-        try:
+        async with turn(self._turn, ROOM_WITHIN, _too_many):
             await self._wait_for_room()
             fields, files = await _parsed(request, await _whole(request))
             self._held += sum(each.size for each in files)
-        finally:
-            self._turn.release()
         return fields, files
 
     async def _wait_for_room(self) -> None:
