@@ -17,15 +17,16 @@ machine.
 _Found = TypeVar("_Found")
 
 
-def eventually(what: str, check: Callable[[], _Found | None], seconds: float = IN_TIME, every: float | None = None) -> _Found:
+def eventually(what: str | Callable[[], str], check: Callable[[], _Found | None], seconds: float = IN_TIME, every: float | None = None) -> _Found:
     """Returns the first true answer of `check`. Raises AssertionError with `what`, and the last answer, after `seconds`.
 
+    `what`: a function is called at the end, so that its text has the state of then.
     `every`: seconds between two checks, if that must be exact.
     """
     began = time.monotonic()
     while not (answer := check()):
         waited = time.monotonic() - began
         if waited > seconds:
-            raise AssertionError(f"not within {seconds:g} s: {what}; the last answer was {answer!r}")
+            raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}; the last answer was {answer!r}")
         time.sleep(every or max(SOON, min(SELDOM, LATER * waited)))
     return answer
