@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import openai, widget
+from tests.support.gate_stage import GateStage
 from tests.support.preloaded import Preloaded
 from tests.support.runs_contract import CASES, KEY, ORIGIN, READS, Case, check
 from tests.support.runtime import Served, serving
@@ -33,6 +34,11 @@ def served(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_documented_request_is_served_or_refused_by_name(served: Served, case: Case) -> None:
     check(f"http://127.0.0.1:{served.port}", case)
+
+
+async def test_each_documented_request_is_served_or_refused_by_name_through_the_gate(served: Served, tmp_path: Path) -> None:
+    async with GateStage(tmp_path) as stage:
+        await stage.check_contract(served)
 
 
 def remembering(store: Path) -> str:

@@ -30,6 +30,8 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support.gates import GateProcess
 from tests.support.ports import free_port, gate_port
+from tests.support.runs_contract import CASES, KEY, ORIGIN, check
+from tests.support.runtime import Served
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, following, kubeconfig, listed
 from tests.support.waiting import IN_TIME
 
@@ -314,6 +316,15 @@ class GateStage:
         new = FakePod(f"127.0.0.{number}", port or gate_port(), answer, **more)
         self._pods.append(new)
         return await new.start() if started else new
+
+    async def check_contract(self, served: Served) -> None:
+        """Starts the gate before a real pod of a sleeping App, and sends it each documented request. The pod has KEY and allows ORIGIN."""
+        port = self.asleep(private=True, origins=[ORIGIN])
+        self.keys("chat", KEY)
+        self.serving("chat", await self.pod(1, started=False, port=served.port))
+        await self.start()
+        for case in CASES:
+            await asyncio.to_thread(check, f"http://{HOST}:{port}", case)
 
     def _store(self, kind: str, raw: Manifest) -> Manifest:
         self._version += 1

@@ -90,7 +90,9 @@ class HistoryStage(Stage):
             agree = live.get("row") == _to_be_live(all_rows)
             return live["row"] if done and agree and live.get("workflowVersion") == version else None
 
-        return eventually(lambda: f"App {app} serves {version}: {self.lines(app)}, {self.get(kinds.APP.kind, app).get('status')}", seen, seconds)
+        return eventually(
+            lambda: f"App {app} serves {version}: {self.lines(app)}, {self.get(kinds.APP.kind, app).get('status')}", seen, seconds
+        )
 
     def versions(self, app: str = APP) -> list[str]:
         """Returns the version of each row, oldest first; `-` for an unpinned one."""

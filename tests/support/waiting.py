@@ -17,7 +17,9 @@ machine.
 _Found = TypeVar("_Found")
 
 
-def eventually(what: str | Callable[[], str], check: Callable[[], _Found | None], seconds: float = IN_TIME, every: float | None = None) -> _Found:
+def eventually(
+    what: str | Callable[[], str], check: Callable[[], _Found | None], seconds: float = IN_TIME, every: float | None = None
+) -> _Found:
     """Returns the first true answer of `check`. Raises AssertionError with `what`, and the last answer, after `seconds`.
 
     `what`: a function is called at the end, so that its text has the state of then.

@@ -43,6 +43,7 @@ class Story:
         self.apps: dict[str, App] = {}
         self.applied: dict[str, str] = {}
         self.last: set[str] = set()
+        self.in_force: set[str] = set()
         self.pins: dict[str, Pins] = {}
         self.known: set[tuple[str, str]] = set()
         self.made_of: dict[str, str] = {}
@@ -144,9 +145,12 @@ class Story:
         snapshot = self.world.snapshot()
         operations = list(make_plan(snapshot).operations)
         self.apps[environment_digest(self.world.app)] = self.world.app
+        context = Context.of(snapshot, self.world.app)
+        if not context.holds_variables:
+            self.in_force = {environment_digest(self.world.app)}
         written = [each for each in operations if isinstance(each, CreateChild | ApplyChild) and each.manifest["kind"] == "Deployment"]
         if written:
-            self.look(written, self.allowed(Context.of(snapshot, self.world.app), operations))
+            self.look(written, self.allowed(context, operations))
         del operations[self.chance.choice((len(operations), len(operations), len(operations) // 2)) :]
         with contextlib.suppress(Taken, Stale):
             self.world.perform(operations)
@@ -173,13 +177,14 @@ class Story:
             for pins in self.pins.values():
                 if (environment, pins.digest) not in self.known:
                     self.known.add((environment, pins.digest))
-                    self.made_of[template_digests(app, pins)[0]] = environment
+                    self.made_of |= {template_digests(each, pins)[0]: environment for each in (app, _said(app))}
 
     def allowed(self, context: Context, operations: Sequence[Operation]) -> set[str]:
         """Returns the allowed environments.
 
         These are the applied ones, and those noted by rows that were admitted or under no guard and that have not ended. The App's own is
-        allowed while no rule holds it.
+        allowed while no rule holds it. The last such one is also allowed later where there is no workload: it would be the applied one, had
+        a workload been made.
         """
         live = context.history.live.name if context.history.live is not None else None
         rows = [row for row in self.world.rows.values() if row.outcome is None or row.name == live]
@@ -191,8 +196,16 @@ class Story:
         approved = {
             each.environment for name, each in pinned.items() if (name in released or not each.guards) and each.environment is not None
         }
-        own = set() if context.holds_variables else {environment_digest(self.world.app)}
+        own = self.in_force if not context.holds_variables or not self.applied else set()
         return own | approved | self.last | set(self.applied.values())
+
+
+def _said(app: App) -> App:
+    """Returns the App with `runs.content: false` where that is left out: pods get the same, and an environment read from them says it."""
+    runs = app.spec.runs
+    if runs is None or runs.content is not None:
+        return app
+    return App(app.meta, app.spec.model_copy(update={"runs": runs.model_copy(update={"content": False})}), app.status)
 
 
 @pytest.mark.full_count
