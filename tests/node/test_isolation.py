@@ -1,8 +1,13 @@
-"""Runs workflows that fork, or fill their disk or memory: only their own pod suffers, and a neighbour on the same node answers every call."""
+"""Runs workflows that fork, or fill their disk or memory, and attacks a pod with forms: only a workflow's own pod suffers from it, a pod
+withstands forms, and a neighbour on the same node answers every call.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +17,16 @@ import pytest
 from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support.api import Manifest
+from tests.support.cluster import REPOSITORY
 from tests.support.factories import public
 from tests.support.flows import answering
+from tests.support.inside import node_of
 from tests.support.stage import Stage, condition, operator, restarts, stage
 from tests.support.waiting import eventually
 
 NEIGHBOUR = "neighbour"
+FORMS = "forms"
+ONE_POD = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
 WILD = "wild"
 """An App that answers; `kubectl exec` acts inside its pod, since the tiny engine allows no flow to do so."""
 GREEDY = "greedy"
@@ -104,11 +113,11 @@ def street(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         on.app(NEIGHBOUR)
         on.app(WILD, public())
         on.app(GREEDY, public(), workflow=EATS)
-        one_pod = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
-        rows = [on.deploy(app, "v1", config=one_pod) for app in (NEIGHBOUR, WILD)]
-        rows.append(on.deploy(GREEDY, "v1", config={**one_pod, **SMALL}))
+        rows = [on.deploy(app, "v1", config=ONE_POD) for app in (NEIGHBOUR, WILD)]
+        rows.append(on.deploy(GREEDY, "v1", config={**ONE_POD, **SMALL}))
         for row in rows:
             on.until(row, "Live")
+        on.until_reached(NEIGHBOUR)
         with on.load(NEIGHBOUR) as calls:
             yield Street(on)
         assert calls["failed"] == 0, calls["errors"]
@@ -146,6 +155,24 @@ def test_a_workflow_that_takes_all_memory_is_killed_and_the_app_reports_it(stree
     (pod,) = on.pods(GREEDY)
     (status,) = pod["status"]["containerStatuses"]
     assert "OOMKilled" in {state.get("terminated", {}).get("reason") for state in (status["state"], status["lastState"])}
+
+
+def test_a_small_pod_withstands_forms_that_attack_it(street: Street) -> None:
+    on = street.on
+    on.app(FORMS, public())
+    on.live(FORMS, "v1", config={**ONE_POD, **SMALL})
+    (pod,) = on.pods(FORMS)
+    program = [*node_of(on.cluster).enter, sys.executable, "-m", "tests.support.forms", f"http://{pod['status']['podIP']}:8080/"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    bad, good = json.loads(done.stdout)
+    assert set(bad) <= {0, 400, 429}
+    assert set(good) <= {0, 200, 429}
+    assert 400 in bad
+    assert 200 in good
+    assert restarts(on.pods(FORMS)) == 0
+    on.until_answer(FORMS, "v1")
 
 
 def test_a_pod_has_no_token_and_no_root(street: Street) -> None:

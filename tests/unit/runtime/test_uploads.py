@@ -19,6 +19,7 @@ from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import from_environment
 from dynamiq_runtime.uploads import FORM_MOST, PARTS_MOST, type_of
 from tests.support.flows import a_flow
+from tests.support.forms import BAD, END, HEAD, TYPE, ZIP, part
 from tests.support.runs_contract import READS
 from tests.support.runtime import DEADLINE, Answer, Served, serving
 from tests.support.waiting import eventually
@@ -28,25 +29,15 @@ COUNTS = a_flow(
     "        except OSError:\n            time.sleep(0.02)\n    return [len(f.read()) for f in d.get('files', [])]\n"
 )
 """A flow that answers with the sizes of its files, once the file exists that its input names `until`."""
-HEAD = b'--b\r\nContent-Disposition: form-data; name="input"\r\n\r\n{}\r\n'
-END = b"--b--\r\n"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 32
 DOCX = io.BytesIO()
 with zipfile.ZipFile(DOCX, "w") as archive:
     for name in ("[Content_Types].xml", "_rels/.rels", "word/document.xml"):
         archive.writestr(name, "<x/>")
-ZIP = io.BytesIO()
-with zipfile.ZipFile(ZIP, "w") as archive:
-    archive.writestr("a.txt", "x" * 1000)
-
-
-def part(file_name: str, content: bytes, name: str = "files", head: bytes = b"") -> bytes:
-    disposition = f'Content-Disposition: form-data; name="{name}"; filename="{file_name}"\r\n'.encode()
-    return b"--b\r\n" + disposition + head + b"\r\n" + content + b"\r\n"
 
 
 def sent(served: Served, body: bytes, **headers: str) -> Answer:
-    return served.request("POST", "/", body, {"Content-Type": "multipart/form-data; boundary=b", **headers})
+    return served.request("POST", "/", body, {"Content-Type": TYPE, **headers})
 
 
 @pytest.fixture(scope="module")
@@ -76,31 +67,6 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 )
 def test_the_type_of_a_file_is_that_of_its_content(name: str, content: bytes, kind: str | None) -> None:
     assert type_of(content, name) == kind
-
-
-BAD = {
-    "no boundary": (b"x", {"Content-Type": "multipart/form-data"}),
-    "another boundary": (HEAD.replace(b"--b", b"--c") + b"--c--\r\n", {}),
-    "empty": (b"", {}),
-    "8 MiB of lines before it": (b"\n" * (FORM_MOST - 100) + HEAD + END, {}),
-    "lines after a first line that is nearly its own": (b"--bb\r\n" + b"\n" * (FORM_MOST - 100), {}),
-    "no end": (HEAD, {}),
-    "no end of a file": (HEAD + part("a.txt", b"hello")[:-2], {}),
-    "no end of a head": (HEAD + b"--b\r\nContent-Disposition: form-data", {}),
-    "a part without a name": (HEAD + b"--b\r\n\r\nx\r\n" + END, {}),
-    "a form in the form": (HEAD + part("a.txt", b"x", head=b"Content-Type: multipart/mixed; boundary=c\r\n") + END, {}),
-    "an encoded part": (HEAD + part("a.txt", b"eA==", head=b"Content-Transfer-Encoding: base64\r\n") + END, {}),
-    "a field twice": (HEAD + HEAD + END, {}),
-    "10,000 parts": (HEAD + b"".join(part("a.txt", b"x") for _ in range(10_000)) + END, {}),
-    "a head of 100 KiB": (HEAD + part("a.txt", b"x", head=b"X-A: " + b"a" * (100 << 10) + b"\r\n") + END, {}),
-    "1,000 headers": (HEAD + part("a.txt", b"x", head=b"".join(b"X-%d: a\r\n" % number for number in range(1000))) + END, {}),
-    "a zip": (HEAD + part("a.zip", ZIP.getvalue()) + END, {}),
-    "a name with folders": (HEAD + part("../../etc/passwd", b"x") + END, {}),
-    "a name with a backslash": (HEAD + part("..\\\\a.txt", b"x") + END, {}),
-    "a name with a line break": (HEAD + part("a%0Ab.txt", b"x").replace(b'filename="', b"filename*=UTF-8''").replace(b'.txt"', b".txt") + END, {}),
-    "no name": (HEAD + part("", b"x") + END, {}),
-    "a file as a field": (HEAD + part("a.txt", b"{}", "chat_history") + END, {}),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BAD)
