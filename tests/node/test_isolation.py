@@ -1,5 +1,6 @@
-"""Runs workflows that fork, or fill their disk or memory, and attacks a pod with forms: only a workflow's own pod suffers from it, a pod
-withstands forms, and a neighbour on the same node answers every call.
+"""Runs workflows that fork, or fill their disk or memory, and attacks a pod with forms.
+
+A workflow harms its own pod alone, forms harm none, and a neighbour on the same node answers every call.
 """
 
 from __future__ import annotations

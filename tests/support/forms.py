@@ -1,6 +1,6 @@
 """Forms with files, as bytes: parts to build one of, and forms that are refused. Their boundary is `b`.
 
-As a program it attacks the App at a URL with all of them, and prints as JSON the statuses of forms that are refused and of good ones.
+The program sends all of them to the App at a URL. It prints as JSON the statuses of forms that are refused, and of good ones.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ BAD: dict[str, tuple[bytes, dict[str, str]]] = {
     "no name": (HEAD + part("", b"x") + END, {}),
     "a file as a field": (HEAD + part("a.txt", b"{}", "chat_history") + END, {}),
 }  # fmt: skip
-"""By what is wrong with it: a body, and headers that differ. Each is 400 `bad_request`."""
+"""Bodies, with headers that differ, by what is wrong with them. Each is refused with 400 `bad_request`."""
 
 
 def attack(url: str) -> tuple[list[int], list[int]]:
