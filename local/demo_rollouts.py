@@ -82,6 +82,8 @@ class RolloutDemo:
     def _sleep(self) -> None:
         heading("Serverless: nobody has called for 5 s, so no pod is left; a call wakes the App and is answered")
         self._wait(SLEEPER, '{.status.conditions[?(@.type=="Ready")].reason}=Asleep')
+        # The App says so once its workload asks for no pod; on a busy machine Kubernetes counts the last one a moment longer.
+        wait_for("a sleeping App without pods", lambda: self._has_no_pod(SLEEPER), seconds=WAIT)
         self.kubectl.run("get", f"app/{SLEEPER}", f"deployment.apps/{SLEEPER}", "-n", self.namespace)
         say(f"$ curl --connect-to ::{self.gateway.address}:{self.gateway.port} http://{SLEEPERS_HOST}/ -d '{QUESTION.decode()}' …")
         began = time.monotonic()
@@ -93,6 +95,10 @@ class RolloutDemo:
         began = time.monotonic()
         gateway.call(self.gateway, SLEEPERS_HOST, QUESTION, timeout=WAIT)
         say(f"answered after {time.monotonic() - began:.3f} s")
+
+    def _has_no_pod(self, workload: str) -> bool:
+        counts = "jsonpath={.spec.replicas}/{.status.replicas}"
+        return self.kubectl.ask("get", f"deployment.apps/{workload}", "-n", self.namespace, "-o", counts) in {"0/", "0/0"}
 
     def _wait(self, app: str, condition: str) -> None:
         self.kubectl.run("wait", f"--for=jsonpath={condition}", f"app/{app}", "-n", self.namespace, f"--timeout={WAIT}s")

@@ -112,7 +112,7 @@ class Archived:
             store.execute("UPDATE archived_rows SET archived_at = archived_at - 86400000000")
         store.close()
         self.operator.restart()
-        eventually(f"{count} rows are in the cluster: {self.stage.lines(APP)}", lambda: len(self.stage.rows(APP)) == count)
+        eventually(lambda: f"{count} rows are in the cluster: {self.stage.lines(APP)}", lambda: len(self.stage.rows(APP)) == count)
 
 
 @pytest.fixture(scope="module")

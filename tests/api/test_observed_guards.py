@@ -75,7 +75,7 @@ def until_waiting(stage: HistoryStage, row: str, reason: str) -> str:
         waits = stage.row(row)["status"].get("waits") or {}
         return waits["message"] if waits.get("reason") == reason else None
 
-    return eventually(f"row {row} waits: {stage.lines()}", seen)
+    return eventually(lambda: f"row {row} waits: {stage.lines()}", seen)
 
 
 def test_a_row_waits_by_a_policy_and_is_deployed_once_it_is_approved_and_ends_by_a_rejection(

@@ -25,7 +25,7 @@ from tests.support.load.callers import calling
 from tests.support.load.operated import operated
 from tests.support.load.sleepers import host_of
 from tests.support.measured import Figures
-from tests.support.stage import Stage, said
+from tests.support.stage import ONE_POD, Stage, said
 from tests.support.waiting import eventually
 
 pytestmark = [
@@ -43,7 +43,6 @@ LIMIT, LEAST = 5, 100
 """Per cent of runs that may fail, and runs before any decision."""
 RATE = 10 if IN_FULL else 8  # calls a second of each App
 SMALL = {"requests": {"cpu": "150m", "memory": "32Mi"}, "limits": {"memory": "192Mi"}}
-ALONE = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
 FIGURES = Figures("reverts")
 
 
@@ -97,7 +96,7 @@ def judged(on: Stage, cluster: Cluster, at: Gateway, cases: Sequence[Case]) -> l
     """Deploys all these versions over v1, under load; returns their outcomes once the time of each is over."""
     for case in cases:
         on.app(case.app, reverting())
-        on.deploy(case.app, "v1", row=f"{case.app}-good", config=ALONE)
+        on.deploy(case.app, "v1", row=f"{case.app}-good", config=ONE_POD)
     for case in cases:
         on.until(f"{case.app}-good", "Live", 300)
         until_answer(host_of(on, case.app), at, "v1", on.key(case.app))

@@ -18,7 +18,7 @@ from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support.api import Manifest
 from tests.support.factories import Modifier, public, with_variables
-from tests.support.stage import Stage, operator, restarts, said, stage, took, uids
+from tests.support.stage import ONE_POD, Stage, operator, restarts, said, stage, took, uids
 from tests.support.waiting import eventually
 
 DEADLINE = 20  # seconds, of those that fail for no other reason
@@ -28,7 +28,6 @@ A_MINUTE = pytest.mark.long(
 )
 SHOP, LATE = "shop", "late"
 """Apps of several scenarios: of those that fail at once, and at the deadline."""
-ONE_POD = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
 """An autoscaler would add a pod if the machine is busy and there are metrics."""
 AT_ONCE = 50
 """Seconds from the moment at which the cluster knew the cause: less than the minute of others.

@@ -22,12 +22,11 @@ from tests.support.cluster import REPOSITORY
 from tests.support.factories import public
 from tests.support.flows import answering
 from tests.support.inside import node_of
-from tests.support.stage import Stage, condition, operator, restarts, stage
+from tests.support.stage import ONE_POD, Stage, condition, operator, restarts, stage
 from tests.support.waiting import eventually
 
 NEIGHBOUR = "neighbour"
 FORMS = "forms"
-ONE_POD = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
 WILD = "wild"
 """An App that answers; `kubectl exec` acts inside its pod, since the tiny engine allows no flow to do so."""
 GREEDY = "greedy"

@@ -14,7 +14,7 @@ from local.clusters import Cluster
 from tests.support import rest
 from tests.support.operator import install_rights
 from tests.support.rest import Client, problem
-from tests.support.stage import Stage, operator, stage
+from tests.support.stage import ONE_POD, Stage, operator, stage
 from tests.support.waiting import eventually
 
 APP = "logged"
@@ -48,7 +48,7 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
         on.release("v1", "v2")
         on.app(APP)
         with operator(on, folder=tmp_path), rest.serving(kubeconfig, tmp_path) as url:
-            on.live(APP, "v1", runtime=on.runtime("fast"), config={"autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
+            on.live(APP, "v1", runtime=on.runtime("fast"), config=ONE_POD)
             deployer = rest.client(on.api, url, on.namespace, "deployer", "dynamiq-deployer")
             app = rest.uid(on.api, kinds.APP.kind, APP, on.namespace)
             eventually("the deployer's rights apply", lambda: deployer("GET", f"/v1/apps/{app}").status_code == 200)

@@ -45,6 +45,7 @@ FAST = {
     "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
 }
 """A pod is ready a second after it can be, and stays ready while others start on the same two cores."""
+ONE_POD = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
 LIVE_WITHIN = 300.0  # seconds: several Apps may start at once on two cores
 END_WITHIN = IN_TIME
 LOGS_WITHIN = IN_TIME
