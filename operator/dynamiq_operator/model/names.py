@@ -33,6 +33,10 @@ TRIGGER_LABEL = f"{GROUP}/trigger"
 """On a Job, beside the App's label: the trigger that it runs."""
 TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
 """On the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
+FINISHING_OF_LABEL = f"{GROUP}/finishing-of"
+"""On pods that only finish background runs of an earlier version: the App. They lack `APP_LABEL`, by which the Service, the autoscaler and
+the budget select.
+"""
 VERIFICATION_LABEL = f"{GROUP}/verification"
 """On the Job that evaluates a row's pods, beside the App's label: the row, by its uid."""
 VERIFICATION_OF_LABEL = f"{GROUP}/verification-of"
