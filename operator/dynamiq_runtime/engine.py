@@ -33,6 +33,29 @@ class RunFailedError(Exception):
         super().__init__("; ".join(f'node "{failure.name}" failed: {failure.message}' for failure in failures))
 
 
+class StoppedError(Exception):
+    """A background run that must begin no further node in this process: it was canceled, or another process has it, or will have it."""
+
+
+class Steps(Protocol):
+    """The nodes of a background run: those that ended in an earlier process, and those that end in this one. For the run's threads.
+
+    `kept`: by id, the states of nodes as an engine saved them. `stopped`: why no further node may begin; empty while one may.
+    """
+
+    kept: Mapping[str, bytes]
+    stopped: str
+
+    def begin(self, node: NodeRun) -> None:
+        """Notes that a node of the flow begins. It does not wait."""
+
+    def save(self, states: Mapping[str, bytes], *, waits: bool = True) -> None:
+        """Keeps the states of nodes. With `waits` it returns once they are on disk.
+
+        Raises StoppedError.
+        """
+
+
 @dataclass(slots=True)
 class Usage:
     """The usage of one node's calls: tokens and US dollars. Cached tokens are part of the input. None: unknown, which is not 0."""
@@ -79,13 +102,20 @@ class Report:
     """The report of a run in progress: its nodes in the order of their start. `emit` gets streamed chunks as plain JSON data.
 
     `cancel`: set by the engine; asks a run whose caller has left to end. `content`: extracts the recordable part of inputs and outputs;
-    None if nothing is recorded, and then no node keeps any.
+    None if nothing is recorded, and then no node keeps any. `steps`: of a background run; None for a run in its caller's connection.
     """
 
     nodes: list[NodeRun] = field(default_factory=list)
     emit: Callable[[Mapping[str, Any]], None] | None = None
     cancel: Callable[[], None] | None = None
     content: Content | None = None
+    steps: Steps | None = None
+
+    def begin(self, node: NodeRun) -> None:
+        """Adds a node that begins."""
+        self.nodes.append(node)
+        if self.steps is not None and node.parent is None:
+            self.steps.begin(node)
 
 
 def given_up(nodes: list[NodeRun], outcome: str, ended: int) -> list[NodeRun]:
@@ -131,4 +161,4 @@ class Engine(Protocol):
         """The id of the workflow."""
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
-        """Returns the answer to one input, as plain data. Raises RunFailedError."""
+        """Returns the answer to one input, as plain data. Raises RunFailedError, and StoppedError for a background run."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime.callers import TRIGGER
-from dynamiq_runtime.engine import FAILED, Engine, NodeRun, RunFailedError
+from dynamiq_runtime.engine import FAILED, Engine, NodeRun, RunFailedError, StoppedError
 from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.fields import File
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
-from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError
+from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError, in_thread
 
 if TYPE_CHECKING:
     from dynamiq_runtime.recording import Recording
@@ -66,6 +67,47 @@ class RunExecutor:
         finally:
             self._metrics.end(run.id)
 
+    async def finish(
+        self, run: Run, engine: Engine, in_time: Callable[[Awaitable[str]], Awaitable[str]]
+    ) -> tuple[str | None, HttpError | None]:
+        """Executes a background run, once a thread is free, until it ends. Returns its output, JSON, or the error that it ended by.
+
+        `in_time`: awaits the answer, or raises TimedOutError. Raises StoppedError and CutOffError for a run that did not end.
+        """
+        self._metrics.begin(run.id)
+        try:
+            async with self._threads.start(partial(self._answered, run, engine), patient=True) as answer:
+                with self._metrics.in_flight.track_inprogress():
+                    output = await in_time(answer)
+        except (StoppedError, CutOffError):
+            raise
+        except (RunFailedError, _NotJSONError, TimedOutError) as error:
+            return None, self._refusal(run, error)
+        except Exception as error:
+            run.outcome = "failed"
+            _note_error(run, "internal", type(error).__name__)
+            return None, HttpError(500, "internal", "the runtime failed; its log says more", {"error": type(error).__name__})
+        else:
+            run.outcome = "succeeded"
+            return output, None
+        finally:
+            self._metrics.end(run.id)
+            if not run.was_answered and run.report.cancel:
+                run.report.cancel()
+
+    async def record_of(self, run: Run, busy_seconds: float) -> str | None:
+        """Returns an ended background run as the recorder takes it: compressed, as base64; None if runs are not recorded."""
+        if self._recording is None:
+            return None
+        recording = self._recording
+        encoded = await in_thread(lambda: recording.encoded(run, round(busy_seconds * 1000)))
+        return base64.b64encode(encoded).decode()
+
+    def close(self, run: Run, busy_seconds: float) -> None:
+        """Counts, logs and traces a background run whose end is committed."""
+        self._count(run, busy_seconds)
+        self._log(run, busy_seconds, self._traces.record(run) if self._traces else None)
+
     def _answered(self, run: Run, engine: Engine) -> str:
         """Returns the response's body, in the run's thread."""
         try:
@@ -107,6 +149,9 @@ class RunExecutor:
         trace_id = self._traces.record(run) if self._traces else None
         if self._recording is not None and not run.verifies:
             trace_id = self._recording.add(run, trace_id)
+        self._log(run, seconds, trace_id)
+
+    def _log(self, run: Run, seconds: float, trace_id: str | None) -> None:
         traced: dict[str, Any] = {"trace_id": trace_id} if trace_id else {}
         if run.verifies:
             traced["verification"] = True

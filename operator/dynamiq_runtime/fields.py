@@ -60,7 +60,7 @@ class File(io.BytesIO):
 class RunRequest:
     """A request for a run on `input`, answered at its end or, with `stream`, as events while it runs.
 
-    `user`, `session`: of the body, None if it names none. `last_only`: only the last Output node's output is asked for. `files`: those in
+    `background`: it is answered at once, and the run goes on by itself. `user`, `session`: of the body, None if it names none. `last_only`: only the last Output node's output is asked for. `files`: those in
     the input, which has no other value that JSON lacks.
     """
 
@@ -70,6 +70,7 @@ class RunRequest:
     session: str | None = None
     last_only: bool = False
     files: Sequence[File] = ()
+    background: bool = False
 
     @property
     def shown(self) -> Mapping[str, Any]:
@@ -100,7 +101,8 @@ def read_fields(body: Any, headers: Mapping[str, str], files: Sequence[File] = (
     if files and FILES in given:
         raise bad_request({FILES: f"are in `input.{FILES}`, too: send them once"})
     given |= {FILES: list(files)} if files else {}
-    return RunRequest(given, stream, fields.get("user_id"), fields.get("session_id"), fields.get("last_node_output", False), files)
+    last_only, background = fields.get("last_node_output", False), fields.get("background", False)
+    return RunRequest(given, stream and not background, fields.get("user_id"), fields.get("session_id"), last_only, files, background)
 
 
 def of_form(name: str, text: str) -> Any:
@@ -182,7 +184,6 @@ def _unserved(fields: Mapping[str, Any]) -> dict[str, str]:
     """Returns the documented fields that ask for what this version does not serve, each with what to do."""
     in_background = "is not served yet: the answer comes at the end of the run, or as events with `stream`"
     asks = {
-        "background": (bool(fields.get("background")), in_background),
         "execution_mode": (fields.get("execution_mode") == "async", in_background),
         "callbacks": (bool(fields.get("callbacks")), "are not served yet: read the answer of the call"),
         "file_ids": (bool(fields.get("file_ids")), "is not served yet: send the files with the run, as multipart/form-data"),

@@ -18,6 +18,7 @@ ITERATION = "iteration"
 """A chunk's field beside those of the SDK's message: the agent's loop, counted from 1; None outside of agents."""
 AGENTS = "agents"
 STREAMING = "streaming"
+NODE_DELTA, ANSWER_DELTA = "node.output.delta", "agent.response.delta"
 
 
 class Frames(Protocol):
@@ -47,46 +48,32 @@ class Messages:
 
     def chunk(self, chunk: Mapping[str, Any]) -> bytes:
         message = {name: value for name, value in chunk.items() if name != ITERATION}
-        return _frame("chunk", _json({**message, "wf_run_id": self._run.id}))
+        return _frame("chunk", json_text({**message, "wf_run_id": self._run.id}))
 
     def result(self, output: str) -> bytes:
         return self._last(output) + _frame("result", output)
 
     def error(self, error: HttpError) -> bytes:
-        return self._last(_json({"error": error.message})) + _frame("error", error.body)
+        return self._last(json_text({"error": error.message})) + _frame("error", error.body)
 
     def _last(self, data: str) -> bytes:
         """Returns the workflow's message; `data` is JSON."""
         source = {"id": self._workflow, "name": None, "group": None, "type": "dynamiq.workflows.Workflow"}
         of_run = {"run_id": self._run.id, "wf_run_id": self._run.id, "entity_id": self._workflow, "event": STREAMING, "source": source}
-        return _frame("message", f'{_json(of_run)[:-1]},"data":{data}}}')
+        return _frame("message", f'{json_text(of_run)[:-1]},"data":{data}}}')
 
 
-class RunEvents:
-    """`POST /v1/runs`: `id`, `type`, `sequence` from 1, `timestamp` and `data`; the event's name is its type."""
+class ChunkEvents:
+    """Converts the chunks of one run to run events."""
 
-    def __init__(self, run: Run) -> None:
-        self._run, self._sequence = run, 0
+    def __init__(self) -> None:
         self._thought: set[tuple[Any, Any]] = set()
         """Agents and iterations whose thoughts were streamed in pieces: the SDK repeats them as a whole."""
 
-    def begin(self) -> bytes:
-        return self._event("run.started", _json(self._of_run(STARTED)))
-
-    def chunk(self, chunk: Mapping[str, Any]) -> bytes:
-        kind, data = self._of_agent(chunk) or ("node.output.delta", _of_node(chunk))
-        return self._event(kind, _json(data)) if data else b""
-
-    def result(self, output: str) -> bytes:
-        of_run = self._of_run(STATUSES["succeeded"], "succeeded")
-        return self._event("run.completed", f'{_json(of_run)[:-1]},"output":{output}}}')
-
-    def error(self, error: HttpError) -> bytes:
-        status = STATUSES[self._run.outcome]
-        return self._event(f"run.{status}", _json({**self._of_run(status, self._run.outcome), "error": error.content}))
-
-    def _of_run(self, status: str, reason: str | None = None) -> dict[str, Any]:
-        return {"id": self._run.id, "object": "run", "status": status, **({"reason": reason} if reason else {})}
+    def of(self, chunk: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+        """Returns type and data of the event of a chunk; None for a repetition."""
+        kind, data = self._of_agent(chunk) or (NODE_DELTA, _of_node(chunk))
+        return (kind, data) if data else None
 
     def _of_agent(self, chunk: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
         """Returns type and data of an agent's event; None for all others. Empty data is a repetition."""
@@ -95,7 +82,7 @@ class RunEvents:
         step, content = delta.get("step"), delta.get("content")
         node = chunk["source"]
         if step == "answer":
-            return "agent.response.delta", {"object": "agent.response", "delta": content, "node": node}
+            return ANSWER_DELTA, {"object": "agent.response", "delta": content, "node": node}
         if step == "reasoning" and isinstance(content, Mapping):
             return "agent.reasoning.delta", self._thought_of(chunk, content)
         if step == "tool" and isinstance(content, Mapping):
@@ -111,11 +98,36 @@ class RunEvents:
             return {}
         return {"object": "agent.reasoning", "delta": content.get("thought"), "iteration": iteration, "node": chunk["source"]}
 
+
+class RunEvents:
+    """`POST /v1/runs`: `id`, `type`, `sequence` from 1, `timestamp` and `data`; the event's name is its type."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._sequence, self._chunks = run, 0, ChunkEvents()
+
+    def begin(self) -> bytes:
+        return self._event("run.started", json_text(self._of_run(STARTED)))
+
+    def chunk(self, chunk: Mapping[str, Any]) -> bytes:
+        event = self._chunks.of(chunk)
+        return self._event(event[0], json_text(event[1])) if event is not None else b""
+
+    def result(self, output: str) -> bytes:
+        of_run = self._of_run(STATUSES["succeeded"], "succeeded")
+        return self._event("run.completed", f'{json_text(of_run)[:-1]},"output":{output}}}')
+
+    def error(self, error: HttpError) -> bytes:
+        status = STATUSES[self._run.outcome]
+        return self._event(f"run.{status}", json_text({**self._of_run(status, self._run.outcome), "error": error.content}))
+
+    def _of_run(self, status: str, reason: str | None = None) -> dict[str, Any]:
+        return {"id": self._run.id, "object": "run", "status": status, **({"reason": reason} if reason else {})}
+
     def _event(self, kind: str, data: str) -> bytes:
         """Returns one event; `data` is JSON."""
         self._sequence += 1
         head = {"id": str(uuid.uuid4()), "type": kind, "sequence": self._sequence, "timestamp": now()}
-        return _frame(kind, f'{_json(head)[:-1]},"data":{data}}}')
+        return _frame(kind, f'{json_text(head)[:-1]},"data":{data}}}')
 
 
 def _delta(data: Any) -> Mapping[str, Any] | None:
@@ -134,7 +146,7 @@ def _tool_call(content: Mapping[str, Any]) -> dict[str, Any]:
         "id": content.get("tool_run_id"),
         "object": "agent.tool_call",
         "input": content.get("input"),
-        "result": result if isinstance(result, str) else _json(result),
+        "result": result if isinstance(result, str) else json_text(result),
         "iteration": content.get("loop_num"),
         "tool": {"name": tool.get("name", content.get("name")), "type": tool.get("type")},
         "status": content.get("status"),
@@ -145,7 +157,7 @@ def _of_node(chunk: Mapping[str, Any]) -> dict[str, Any]:
     return {"object": "node.output", "delta": chunk.get("data"), "node": chunk.get("source")}
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Serializes to JSON. A number that JSON lacks is null, and any other object its text."""
     try:
         return json.dumps(value, separators=(",", ":"), default=str, allow_nan=False)
@@ -156,3 +168,8 @@ def _json(value: Any) -> str:
 def _frame(name: str, data: str) -> bytes:
     """Encodes one event; `data` is JSON without line breaks."""
     return f"event: {name}\ndata: {data}\n\n".encode()
+
+
+def event_frame(event: Mapping[str, Any]) -> bytes:
+    """Returns a whole event as it is written."""
+    return _frame(str(event["type"]), json_text(event))

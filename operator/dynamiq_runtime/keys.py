@@ -30,11 +30,15 @@ class AccessKeys:
 
     def allow(self, key: str) -> bool:
         """Returns True if `key` is one of the keys."""
+        return self.name_of(key) is not None
+
+    def name_of(self, key: str) -> str | None:
+        """Returns the name of a key; None if it is none of the keys."""
         self._refresh()
         # Each is compared, in constant time: the duration must not reveal how much of the key was right.
         digest_of_key = _digest(key.encode("utf-8", "surrogateescape"))
-        matches = [hmac.compare_digest(digest_of_key, digest) for digest in self._digests]
-        return any(matches)
+        names = [name for name, digest in self._digests if hmac.compare_digest(digest_of_key, digest)]
+        return names[0] if names else None
 
     def _refresh(self) -> None:
         """Reads the keys again after a change. While the folder cannot be read, or changes meanwhile, the keys stay."""
@@ -53,10 +57,10 @@ class AccessKeys:
         entries = [(path.name, path.lstat()) for path in sorted(self._folder.iterdir())]
         return tuple((name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in entries)
 
-    def _read(self) -> tuple[bytes, ...]:
+    def _read(self) -> tuple[tuple[str, bytes], ...]:
         files = [path for path in sorted(self._folder.iterdir()) if not path.name.startswith(".") and path.is_file()]
-        contents = [path.read_bytes().strip() for path in files]
-        return tuple(_digest(content) for content in contents if content)  # an empty file would allow every caller
+        contents = [(path.name, path.read_bytes().strip()) for path in files]
+        return tuple((name, _digest(content)) for name, content in contents if content)  # an empty file would allow every caller
 
 
 def _digest(key: bytes) -> bytes:

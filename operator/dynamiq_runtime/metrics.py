@@ -16,6 +16,8 @@ from dynamiq_runtime.settings import Settings
 
 SERVER_ERROR = 500  # statuses from here on are the server's failures; below, the caller's errors
 NOT_IMPLEMENTED = 501  # the caller's, too: it asks for what this version does not serve
+JOURNAL_AWAY = "journal_away"
+"""The code of an error that is neither the caller's nor the App's: no version is to be reverted for it."""
 OLDEST_MOST = 100
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 TRIGGERS, OTHER_TRIGGER = 50, "other"
@@ -26,8 +28,9 @@ OUTCOMES = {
     "cut_off": "failed",
     "refused": "refused",
     "abandoned": None,
+    "canceled": None,
 }
-"""Outcomes of runs, and the totals that count them. No total counts a run whose caller left: its outcome is unknown."""
+"""Outcomes of runs, and the totals that count them. No total counts a run whose caller left or canceled it: its outcome is unknown."""
 
 
 class Metrics:
@@ -119,6 +122,8 @@ class Metrics:
     def refuse(self, status: int, code: str) -> None:
         """Counts a request that started no run."""
         self._refused.labels(code).inc()
+        if code == JOURNAL_AWAY:
+            return
         self.totals["refused" if status < SERVER_ERROR or status == NOT_IMPLEMENTED else "failed"] += 1
 
     def render(self) -> bytes:

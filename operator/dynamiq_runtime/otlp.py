@@ -47,10 +47,11 @@ def truth(key: str) -> str:
     return f'{{"key":"{key}","value":{{"boolValue":true}}}}'
 
 
-def tail(resource: Mapping[str, str], *, last_seq: int, dropped: int, ended: bool) -> str:
-    """Returns the end of a request, after its last span, with the sender."""
+def tail(resource: Mapping[str, str], *, last_seq: int | None = None, dropped: int = 0, ended: bool = False) -> str:
+    """Returns the end of a request, after its last span, with the sender. `last_seq`: None for runs that belong to no process."""
     attributes = [text(key, value) for key, value in resource.items() if value]
-    attributes += [number("dynamiq.instance.dropped", dropped), number("dynamiq.instance.last_seq", last_seq)]
+    if last_seq is not None:
+        attributes += [number("dynamiq.instance.dropped", dropped), number("dynamiq.instance.last_seq", last_seq)]
     if ended:
         attributes.append(truth("dynamiq.instance.ended"))
     return f']}}],"resource":{{"attributes":[{",".join(attributes)}]}}}}]}}'
@@ -62,21 +63,23 @@ class SpanWriter:
     def __init__(self) -> None:
         self._nodes: dict[tuple[str | bool | None, ...], str] = {}
 
-    def spans(self, record: Record) -> Iterator[str]:
-        """Yields the run's span and those of its nodes, with commas between."""
+    def spans(self, record: Record, busy_ms: int | None = None) -> Iterator[str]:
+        """Yields the run's span and those of its nodes, with commas between. `busy_ms`: of a background run, what pods spent on it."""
         identity = uuid.UUID(record.id)
         trace_id = record.trace_id or record.caller.trace_id or identity.hex
         root = identity.int & ID_MASK
-        yield self._run(record, trace_id, root)
+        yield self._run(record, trace_id, root, busy_ms)
         places = {id(node): place for place, node in enumerate(record.nodes)} if any(node.parent for node in record.nodes) else {}
         for place, node in enumerate(record.nodes):
             parent = root if node.parent is None else _node_id(root, places.get(id(node.parent), -1))
             ids = f'"traceId":"{trace_id}","spanId":"{_node_id(root, place):016x}","parentSpanId":"{parent:016x}"'
             yield f",{{{ids},{self._node(node, record.ended)}"
 
-    def _run(self, record: Record, trace_id: str, root: int) -> str:
+    def _run(self, record: Record, trace_id: str, root: int, busy_ms: int | None) -> str:
         caller = record.caller
-        attributes = [text("dynamiq.run.id", record.id), number("dynamiq.run.seq", record.seq), text("dynamiq.run.outcome", record.outcome)]
+        attributes = [text("dynamiq.run.id", record.id), text("dynamiq.run.outcome", record.outcome)]
+        numbers = {"dynamiq.run.seq": record.seq or None, "dynamiq.run.busy_ms": busy_ms}
+        attributes += [number(key, value) for key, value in numbers.items() if value is not None]
         named = {
             "dynamiq.run.reason": record.reason,
             "dynamiq.trigger": caller.trigger,

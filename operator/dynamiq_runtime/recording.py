@@ -39,7 +39,7 @@ class Recording:
 
     def __init__(self, settings: Settings, recorder: Recorder, on_drop: Callable[[int], None]) -> None:
         self.instance = str(uuid.uuid4())
-        self._resource = _resource(settings, self.instance)
+        self._settings, self._resource = settings, _resource(settings, self.instance)
         self._redaction = settings.redaction
         self._on_drop = on_drop
         self._queue = RecordQueue(on_drop)
@@ -61,19 +61,19 @@ class Recording:
 
     def add(self, run: Run, trace_id: str | None) -> str:
         """Adds an ended run and returns the id of its trace: `trace_id`, else its caller's, else its own. No I/O."""
-        caller, report = run.caller, run.report
         self._last_seq += 1
-        nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
-        nodes = nodes if len(nodes) <= NODES_LIMIT else nodes[:NODES_LIMIT]
-        size = bytes_of(len(nodes), caller, report.content.bytes if report.content else 0)
-        record = Record(
-            self._last_seq, run.id, run.outcome, run.reason, run.began, run.ended, run.first_chunk, trace_id, caller, nodes,
-            run.error, run.input, run.output, size,
-        )  # fmt: skip
-        self._queue.put(record if size <= RECORD_LIMIT else without_content(record))
+        self._queue.put(_record(run, trace_id, self._last_seq))
         if len(self._queue) == FULL:
             self._wake.set()
-        return trace_id or caller.trace_id or run.id.replace("-", "")
+        return trace_id or run.caller.trace_id or run.id.replace("-", "")
+
+    def encoded(self, run: Run, busy_ms: int) -> bytes:
+        """Encodes an ended background run as a request of its own, which the journal sends. It belongs to no process.
+
+        It blocks, and is for a thread.
+        """
+        pieces = [HEAD, *SpanWriter().spans(_record(run, None, 0), busy_ms=busy_ms), tail(_resource(self._settings, ""))]
+        return zlib.compress("".join(pieces).encode("utf-8", "replace"), FASTEST)
 
     def close(self) -> None:
         """Sends the rest and reports the end of the process, within `CLOSE_WITHIN`. Nothing may be added afterwards."""
@@ -191,6 +191,19 @@ class _Body:
     def _compress(self) -> None:
         self._compressed.append(self._compressor.compress("".join(self._pieces).encode("utf-8", "replace")))
         self._pieces, self._waiting = [], 0
+
+
+def _record(run: Run, trace_id: str | None, seq: int) -> Record:
+    """Returns the record of an ended run, without content if that is too large. `seq`: 0 for a run that belongs to no process."""
+    caller, report = run.caller, run.report
+    nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
+    nodes = nodes if len(nodes) <= NODES_LIMIT else nodes[:NODES_LIMIT]
+    size = bytes_of(len(nodes), caller, report.content.bytes if report.content else 0)
+    record = Record(
+        seq, run.id, run.outcome, run.reason, run.began, run.ended, run.first_chunk, trace_id, caller, nodes,
+        run.error, run.input, run.output, size,
+    )  # fmt: skip
+    return record if size <= RECORD_LIMIT else without_content(record)
 
 
 def _resource(settings: Settings, instance: str) -> Mapping[str, str]:

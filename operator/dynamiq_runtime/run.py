@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dynamiq_runtime.content import Excerpt
     from dynamiq_runtime.fields import RunRequest
 
-UNFINISHED = ("timed_out", "cut_off", "abandoned")
+UNFINISHED = ("timed_out", "cut_off", "abandoned", "canceled")
 STARTED = "started"
 STATUSES = {
     "succeeded": "completed",
@@ -25,6 +25,7 @@ STATUSES = {
     "timed_out": "failed",
     "cut_off": "failed",
     "abandoned": "canceled",
+    "canceled": "canceled",
 }
 """The product's status of a run, by our outcome, which is its `reason`."""
 

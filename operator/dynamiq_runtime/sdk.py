@@ -1,7 +1,7 @@
 """The engine `sdk`: Dynamiq's own SDK runs the flow, with every node that it has.
 
-A Workflow is not safe for concurrent runs, so each run gets a clone of the loaded one. This is the only module that imports `dynamiq`. The
-SDK's log lines quote inputs and outputs, and are dropped.
+A Workflow is not safe for concurrent runs, so each run gets a clone of the loaded one. Only this module and
+`sdk_steps.py` import `dynamiq`. The SDK's log lines quote inputs and outputs, and are dropped.
 """
 
 from __future__ import annotations
@@ -27,10 +27,23 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, Usage, cause_of
+from dynamiq_runtime.engine import (
+    FAILED,
+    MESSAGE_LIMIT,
+    SKIPPED,
+    SUCCEEDED,
+    Failure,
+    NodeRun,
+    Report,
+    RunFailedError,
+    StoppedError,
+    Usage,
+    cause_of,
+)
 from dynamiq_runtime.forms import as_workflow
 from dynamiq_runtime.frames import AGENTS, ITERATION, STREAMING
 from dynamiq_runtime.models import named_model
+from dynamiq_runtime.sdk_steps import checkpoints, reads_inputs
 from dynamiq_runtime.text import FlowError, load_text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
@@ -88,6 +101,7 @@ class SDK:
     def __init__(self, text: str) -> None:
         data = _read(text)
         self._workflow = _loaded(data)
+        self._reads_inputs = reads_inputs(text)
         self._inputs = {node.id for node in self._workflow.flow.nodes if isinstance(node, Input)}
         outputs = {node.id for node in self._workflow.flow.nodes if isinstance(node, Output)}
         self._outputs = [node_id for node_id in data["flows"][self._workflow.flow.id]["nodes"] if node_id in outputs]
@@ -115,7 +129,11 @@ class SDK:
         """Returns the answer to one input. Raises RunFailedError."""
         config = RunnableConfig(callbacks=[_RunCallbacks(report) if report.emit is None else _StreamingRunCallbacks(report)])
         report.cancel = config.cancellation.token.cancel
+        if report.steps is not None:
+            config.checkpoint = checkpoints(report.steps, self._workflow.flow.id, report.cancel, with_inputs=self._reads_inputs)
         result = self._clone().run_sync(input_data=dict(given), config=config)
+        if report.steps is not None and report.steps.stopped:
+            raise StoppedError(report.steps.stopped)
         if result.status != RunnableStatus.SUCCESS:
             failures = _failures(result)
             raise RunFailedError(failures, input_refused=all(failure.node in self._inputs for failure in failures))
@@ -245,7 +263,7 @@ class _RunCallbacks(BaseCallbackHandler):
         if isinstance(model := serialized.get("model"), str):
             node.provider, node.model = named_model(model, str(kind))
         self._nodes[kwargs["run_id"]] = self._inside[kwargs["run_id"]] = node
-        self._report.nodes.append(node)
+        self._report.begin(node)
         return node
 
     def _end(self, serialized: dict[str, Any], kwargs: dict[str, Any], status: str) -> NodeRun:

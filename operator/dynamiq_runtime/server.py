@@ -21,7 +21,7 @@ from dynamiq_runtime.bodies import Bodies
 from dynamiq_runtime.connections import raise_file_limit
 from dynamiq_runtime.delivery import deliver, write
 from dynamiq_runtime.engine import Engine
-from dynamiq_runtime.errors import HttpError, from_aiohttp, not_served
+from dynamiq_runtime.errors import HttpError, bad_request, from_aiohttp, not_served
 from dynamiq_runtime.events import HEADERS, ChunkStream
 from dynamiq_runtime.execution import RETRY_AFTER, RunExecutor
 from dynamiq_runtime.fields import RunRequest
@@ -35,6 +35,7 @@ from dynamiq_runtime.ports import listen
 from dynamiq_runtime.relay import Relay
 from dynamiq_runtime.requests import parse_run_request, require_key
 from dynamiq_runtime.run import Run
+from dynamiq_runtime.runs_api import RunsApi
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.standby import Standby
 from dynamiq_runtime.threads import RunThreads, in_thread
@@ -53,12 +54,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 UNSERVED = (
     ("POST", "/v1/files"),
-    ("GET", "/v1/runs"),
-    ("GET", "/v1/runs/{id}"),
-    ("POST", "/v1/runs/{id}/cancel"),
     ("POST", "/v1/runs/{id}/input"),
-    ("GET", "/v1/runs/{id}/events"),
-    ("GET", "/v1/runs/{id}/stream"),
     ("GET", "/v1/requirements"),
     ("GET", "/v1/requirements/status"),
     ("DELETE", "/v1/requirements/{id}/connections"),
@@ -90,11 +86,19 @@ class Server:
             self._recording = Recording(settings, settings.recorder, self._metrics.drop_records)
         self._relay = Relay(settings.recorder, settings.app_id)
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
+        self._activity = Activity()
+        self._background = None
+        if settings.journal is not None and keys is not None:
+            from dynamiq_runtime.background import BackgroundRuns
+            from dynamiq_runtime.journal import Journal
+
+            journal, most = Journal(settings.journal, settings.app_id), max(1, settings.concurrent_runs // 2)
+            self._background = BackgroundRuns(journal, self._runs, self._threads, self._activity, most=most, timeout=settings.run_timeout)
+        self._runs_api = RunsApi(self._background, keys)
         # As many bytes as the runs under way may have: any more would only wait for one of them.
         self._bodies = Bodies(max(settings.concurrent_runs, BODIES_LEAST) * settings.body_limit)
         self._uploads, self._origins = Uploads(), Origins(settings.origins)
         self._draining = False
-        self._activity = Activity()
         self._standby = Standby(settings.pod_annotations)
         self._verification = Verification(settings.pod_annotations)
         self._following: asyncio.Task[None] | None = None
@@ -102,6 +106,7 @@ class Server:
         app.on_response_prepare.append(self._add_headers)
         app.router.add_post("/", self._answer)
         app.router.add_post("/v1/runs", self._run)
+        self._runs_api.add_routes(app.router)
         for method, path in UNSERVED:
             app.router.add_route(method, path, self._unserved)
         app.router.add_post("/v1/traces", self._take_traces)
@@ -124,10 +129,14 @@ class Server:
         """Becomes ready, and runs with `engine`."""
         self._engine = engine
         self._activity.begin()
+        if self._background is not None:
+            self._background.begin(engine)
 
     async def drain(self) -> None:
         """Reports not ready and waits for the runs in progress, at most the drain time. The remaining callers get an error."""
         self._draining = True
+        if self._background is not None:
+            self._background.drain()
         # Kept connections are closed meanwhile: their callers only move to another pod once their connection has closed.
         if self._following is not None:
             self._following.cancel()
@@ -135,6 +144,8 @@ class Server:
         try:
             await asyncio.wait_for(self._activity.wait_until_none(), self._settings.drain)
         except TimeoutError:
+            if self._background is not None:
+                await self._background.hand_back()
             log("runs were cut off: the drain time is over", level="warning", runs=self._activity.in_flight)
             self._threads.cut_off()
         with contextlib.suppress(TimeoutError):
@@ -146,6 +157,8 @@ class Server:
         """Refuses connections from now on, and sends the remaining traces and records."""
         if self._following is not None:
             self._following.cancel()
+        if self._background is not None:
+            await self._background.close()
         await self._web.cleanup()
         await self._metrics_server.close()
         await self._relay.close()
@@ -190,9 +203,18 @@ class Server:
         try:
             if self._engine is None:
                 raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
+            if parsed.background:
+                return await self._accept(request, parsed, is_run=is_run, verifies=verifies)
             return await self._answered(request, parsed, self._engine, is_run=is_run, verifies=verifies)
         finally:
             self._uploads.release(parsed.files)
+
+    async def _accept(self, request: web.Request, parsed: RunRequest, *, is_run: bool, verifies: bool) -> web.Response:
+        if not is_run:
+            raise bad_request({"background": "is a field of POST /v1/runs"})
+        if verifies:
+            raise HttpError(403, "not_verified", "a smoke test has no runs in the background")
+        return await self._runs_api.accept(request, parsed)
 
     async def _answered(
         self, request: web.Request, parsed: RunRequest, engine: Engine, *, is_run: bool, verifies: bool

@@ -29,7 +29,8 @@ class Settings:
     """The configuration of a server. Times are seconds, sizes bytes.
 
     `access_keys`: None for a public App. `pod_annotations`: None if it is never on standby. `recorder`: None if runs are not recorded.
-    `redaction`: None if their inputs and outputs are not recorded. `origins`: of pages that may call the App; `*` for every one.
+    `journal`: None if no runs in the background are served. `redaction`: None if their inputs and outputs are not recorded. `origins`: of
+    pages that may call the App; `*` for every one.
     """
 
     engine: str
@@ -49,6 +50,7 @@ class Settings:
     body_limit: int
     traces: bool
     recorder: Recorder | None
+    journal: Recorder | None
     redaction: Redaction | None
     pins: str | None
     origins: tuple[str, ...]
@@ -80,7 +82,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         queued_runs=int(_number(environment, "DYNAMIQ_MAX_QUEUED_RUNS", QUEUED_FOR_EACH * concurrent, 0, 100_000)),
         body_limit=int(_number(environment, "DYNAMIQ_BODY_LIMIT", 2 << 20, 1, 1 << 30)),
         traces=any(environment.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT") for signal in ("", "TRACES_")),
-        recorder=_recorder(environment),
+        recorder=_address(environment, "DYNAMIQ_RECORDER"),
+        journal=_address(environment, "DYNAMIQ_JOURNAL"),
         redaction=_redaction(environment.get("DYNAMIQ_RUNS")),
         pins=environment.get("DYNAMIQ_PINS") or None,
         origins=tuple(environment.get("DYNAMIQ_ORIGINS", "").lower().split()),
@@ -95,8 +98,9 @@ def _ports(environment: Mapping[str, str]) -> dict[str, int]:
     return {"port": port, "metrics_port": metrics}
 
 
-def _recorder(environment: Mapping[str, str]) -> Recorder | None:
-    url = environment.get("DYNAMIQ_RECORDER")
+def _address(environment: Mapping[str, str], name: str) -> Recorder | None:
+    """Returns the address in a variable, with its token and authority; None if it is not set."""
+    url = environment.get(name)
     if not url:
         return None
     try:
@@ -105,10 +109,10 @@ def _recorder(environment: Mapping[str, str]) -> Recorder | None:
     except ValueError:  # including UnicodeError, for a host with an empty or too long label
         known = False
     if not known:
-        raise SettingsError(f"DYNAMIQ_RECORDER is {url!r}, not a URL of http or https")
+        raise SettingsError(f"{name} is {url!r}, not a URL of http or https")
     from dynamiq_runtime.recorder_client import Recorder  # a pod that records nothing starts without it
 
-    token, authority = environment.get("DYNAMIQ_RECORDER_TOKEN"), environment.get("DYNAMIQ_RECORDER_CA")
+    token, authority = environment.get(f"{name}_TOKEN"), environment.get(f"{name}_CA")
     return Recorder(url, Path(token) if token else None, Path(authority) if authority else None)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import math
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -43,7 +44,17 @@ class RunThreads:
         self._free = asyncio.Semaphore(threads)
         self._answers: set[asyncio.Future[Any]] = set()
         self._reapers: set[asyncio.Task[None]] = set()
-        self.waiting = 0
+        self.waiting = self._used = 0
+
+    @property
+    def free(self) -> int:
+        """The number of runs that could start now."""
+        return self._threads - self._used - self.waiting
+
+    @property
+    def is_only(self) -> bool:
+        """True if there is one thread."""
+        return self._threads == 1
 
     @property
     def stuck(self) -> bool:
@@ -56,29 +67,47 @@ class RunThreads:
             _settle(answer, answer.set_exception, CutOffError())
 
     @asynccontextmanager
-    async def start(self, work: Callable[[], T]) -> AsyncIterator[Awaitable[T]]:
+    async def start(self, work: Callable[[], T], *, patient: bool = False) -> AsyncIterator[Awaitable[T]]:
         """Yields the value of `work()` to await, once its thread has begun. On leaving, unfinished work is given up.
 
+        `patient`: the work waits for a thread however long, and its caller limits its time.
         Raises BusyError on entering. Awaiting raises TimedOutError, CutOffError, and the errors of `work`.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
-        await self._reserve_thread(deadline)
+        deadline = math.inf if patient else loop.time() + self._timeout
+        await (self._acquire() if patient else self._reserve_thread(deadline))
         answer: asyncio.Future[T] = loop.create_future()
         thread = threading.Thread(target=_body, args=(loop, answer, work), name="run", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the system has no more threads for this process
-            self._free.release()
+            self._release()
             raise BusyError from None
-        late = loop.call_at(deadline, lambda: _settle(answer, answer.set_exception, TimedOutError()))
+        late = None if patient else loop.call_at(deadline, lambda: _settle(answer, answer.set_exception, TimedOutError()))
         self._answers.add(answer)
         try:
             yield answer
         finally:
-            late.cancel()
+            if late is not None:
+                late.cancel()
             self._answers.discard(answer)
             self._release_thread(thread, answer)
+
+    async def give_way(self, until: Awaitable[object]) -> None:
+        """Lets others use the thread of a run that waits, and takes it back behind those that wait for one."""
+        self._release()
+        try:
+            await until
+        finally:
+            await self._acquire()
+
+    async def _acquire(self) -> None:
+        await self._free.acquire()
+        self._used += 1
+
+    def _release(self) -> None:
+        self._used -= 1
+        self._free.release()
 
     async def _reserve_thread(self, deadline: float) -> None:
         if self._free.locked() and self.waiting >= self._queue:
@@ -86,7 +115,7 @@ class RunThreads:
         self.waiting += 1
         try:
             async with asyncio.timeout_at(deadline):
-                await self._free.acquire()
+                await self._acquire()
         except TimeoutError:
             raise BusyError from None
         finally:
@@ -99,14 +128,14 @@ class RunThreads:
             self._reapers.add(reaper)
             reaper.add_done_callback(self._reapers.discard)
         else:
-            self._free.release()
+            self._release()
 
     async def _reap(self, thread: threading.Thread) -> None:
         while thread.is_alive():
             if thread.ident is not None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_RunAbandoned))
             await asyncio.sleep(REAP_PERIOD)
-        self._free.release()
+        self._release()
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -8,7 +8,9 @@ nothing, and nothing is streamed.
 from __future__ import annotations
 
 import base64
+import contextlib
 import enum
+import json
 import time
 import uuid
 from collections.abc import Mapping
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from dynamiq_runtime.content import Content
 
 MAX_DEPTH = 200
+FAILURE = "failure"
+"""The key, beside a result's own, of the message by which a node failed; None if it did not."""
 
 
 class _Skipped(Exception):  # noqa: N818 - an outcome, not an error
@@ -68,12 +72,10 @@ def execute(flow: Flow, run_input: Mapping[str, Any], report: Report | None = No
         ended = dict(results)
         for node_id in ready:
             node = flow.nodes[node_id]
-            run = NodeRun(node_id, node.name, node.type, time.time_ns(), node_id)
-            report.nodes.append(run)
-            results[node_id], failure = _result(flow, node, run_input, ended, run)
-            run.ended = time.time_ns()
-            if report.content is not None:
-                _record_content(run, results[node_id], report.content)
+            if report.steps is not None and (kept := report.steps.kept.get(node_id)) is not None:
+                results[node_id], failure = _restored(node, run_input, ended, kept)
+            else:
+                results[node_id], failure = _executed(flow, node, run_input, ended, report)
             if failure and node.retry.fails_the_run:
                 failures.append(failure)
         sorter.done(*ready)
@@ -82,6 +84,35 @@ def execute(flow: Flow, run_input: Mapping[str, Any], report: Report | None = No
         raise RunFailedError(failures, input_refused=refused)
     answers = {node_id: results[node_id]["output"] for node_id in flow.outputs}
     return next(iter(answers.values())) if len(answers) == 1 else answers
+
+
+def _executed(
+    flow: Flow, node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], report: Report
+) -> tuple[dict[str, Any], Failure | None]:
+    run = NodeRun(node.id, node.name, node.type, time.time_ns(), node.id)
+    report.begin(run)
+    result, failure = _result(flow, node, run_input, ended, run)
+    run.ended = time.time_ns()
+    if report.content is not None:
+        _record_content(run, result, report.content)
+    if report.steps is not None:
+        state = _without_input(result) | {FAILURE: failure and failure.message}
+        # A node without code has no effects: its state may wait for the next one.
+        report.steps.save({node.id: json.dumps(state).encode()}, waits=node.code is not None)
+    return result, failure
+
+
+def _restored(
+    node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], kept: bytes
+) -> tuple[dict[str, Any], Failure | None]:
+    """Returns the result of a node that ended in an earlier process. Its input is not kept, since it follows from the earlier results."""
+    state: dict[str, Any] = json.loads(kept)
+    message = state.pop(FAILURE)
+    taken = None
+    if state["status"] != "skip":
+        with contextlib.suppress(Exception):  # it failed in the earlier process, too
+            taken = plain(_input(node, run_input, ended))
+    return {**state, "input": taken}, None if message is None else Failure(node.id, node.name, message)
 
 
 def _result(

@@ -64,6 +64,11 @@ def _refused(name: str, field_name: str, value: Any, *, status: int = 400, code:
         yield Case(f"{name}, {path}", path=path, body=body, status=status, code=code, names=field_name)
 
 
+def _without_journal(method: str, path: str) -> Case:
+    """Returns a request that only a pod with a journal serves."""
+    return Case(f"{method} {path}", method, path, status=501, code="no_journal", names="background")
+
+
 def _unserved(method: str, path: str, template: str) -> Case:
     return Case(f"{method} {template}", method, path, status=501, code="not_served", names=f"{method} {template}")
 
@@ -113,7 +118,8 @@ CASES: tuple[Case, ...] = (
     *_refused("last node's output is no bool", "last_node_output", "true"),
     *_both("error on a node's failure", body={"input": {"n": 1}, "error_on_node_failure": True}, reaches={"n": 1}),
     *_refused("no error on a node's failure", "error_on_node_failure", False, status=501, code="not_served"),
-    *_refused("in the background", "background", True, status=501, code="not_served"),
+    Case("in the background", path="/v1/runs", body={"input": {}, "background": True}, status=501, code="no_journal", names="background"),
+    Case("in the background, /", body={"input": {}, "background": True}, status=400, code="bad_request", names="background"),
     *_both("not in the background", body={"input": {"n": 1}, "background": False}, reaches={"n": 1}),
     *_refused("stream in the background", "stream", True, background=True),
     *_refused("asynchronous", "execution_mode", "async", status=501, code="not_served"),
@@ -140,7 +146,7 @@ CASES: tuple[Case, ...] = (
     Case("form with a wrong bool", form=(UPLOAD[0], ("stream", "1")), status=400, code="bad_request", names="stream"),
     Case("form with input that is no JSON", form=(("input", "{"),), status=400, code="bad_request", names="input"),
     Case("form with a program", form=(*UPLOAD, ("files", "a.txt", b"\x7fELF" + b"\0" * 60)), status=400, code="bad_request", names="files[0]"),
-    Case("form in the background", form=(*UPLOAD, ("background", "true")), status=501, code="not_served", names="background"),
+    Case("form in the background", form=(*UPLOAD, ("background", "true")), path="/v1/runs", status=501, code="no_journal", names="background"),
     # Browsers
     Case("preflight", "OPTIONS", key=None, headers=PREFLIGHT, status=204, sent={"Access-Control-Allow-Origin": ORIGIN, "Vary": "Origin"}),
     Case("preflight of a run", "OPTIONS", "/v1/runs", key=None, headers=PREFLIGHT, status=204, sent={"Access-Control-Allow-Origin": ORIGIN}),
@@ -154,12 +160,12 @@ CASES: tuple[Case, ...] = (
     Case("WebSocket", "GET", headers={"Upgrade": "websocket", "Connection": "Upgrade"}, status=501, code="not_served", names="WebSocket"),
     # Calls that later versions serve
     _unserved("POST", "/v1/files", "/v1/files"),
-    _unserved("GET", "/v1/runs?status=completed&page=2&page_size=10", "/v1/runs"),
-    _unserved("GET", f"/v1/runs/{SESSION}", "/v1/runs/{id}"),
-    _unserved("POST", f"/v1/runs/{SESSION}/cancel", "/v1/runs/{id}/cancel"),
+    _without_journal("GET", "/v1/runs?status=completed&page=2&page_size=10"),
+    _without_journal("GET", f"/v1/runs/{SESSION}"),
+    _without_journal("POST", f"/v1/runs/{SESSION}/cancel"),
     _unserved("POST", f"/v1/runs/{SESSION}/input", "/v1/runs/{id}/input"),
-    _unserved("GET", f"/v1/runs/{SESSION}/events", "/v1/runs/{id}/events"),
-    _unserved("GET", f"/v1/runs/{SESSION}/stream?after_sequence=3", "/v1/runs/{id}/stream"),
+    _without_journal("GET", f"/v1/runs/{SESSION}/events"),
+    _without_journal("GET", f"/v1/runs/{SESSION}/stream?after_sequence=3"),
     _unserved("GET", "/v1/requirements", "/v1/requirements"),
     _unserved("GET", "/v1/requirements/status?user_id=ada", "/v1/requirements/status"),
     _unserved("POST", "/v1/connect/tokens", "/v1/connect/tokens"),

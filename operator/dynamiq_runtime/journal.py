@@ -1,0 +1,126 @@
+"""Asks the journal, which keeps background runs: accepts, claims, saves and reads, for one event loop. It decides nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from dynamiq_runtime.recorder_client import Recorder, Trust
+
+READ_WITHIN = 5.0  # seconds for what a caller waits for
+SAVE_WITHIN = 15.0
+POLL_MARGIN = 10.0  # seconds beyond those for which the journal may hold a request
+UNAVAILABLE = 503
+
+Json = dict[str, Any]
+
+
+class JournalAwayError(Exception):
+    """The journal does not answer, or cannot now: the same request may be sent again."""
+
+
+class JournalRefusedError(Exception):
+    """The journal refuses a request, with the status, code, message and details of its answer. `retry_after`: None without the header."""
+
+    def __init__(self, status: int, code: str, message: str, details: Mapping[str, object], retry_after: str | None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.details, self.retry_after = status, code, message, details, retry_after
+
+
+class Journal:
+    """The journal as one pod of an App sees it. Every method raises JournalAwayError and JournalRefusedError.
+
+    `instance`: the id of this process.
+    """
+
+    def __init__(self, address: Recorder, app_id: str) -> None:
+        self.instance = str(uuid.uuid4())
+        self._address, self._trust = address, Trust(address)
+        self._app = f"/v1/apps/{quote(app_id, safe='')}"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def accept(self, run: Mapping[str, Any]) -> tuple[Json, Json | None]:
+        """Stores a new run. Returns it, or the one that has its key already; and the claim of it, if it was claimed at once."""
+        answer = await self._ask("POST", "/runs", body=run)
+        return answer["data"], answer.get("claim")
+
+    async def runs(self, query: Sequence[tuple[str, str]]) -> Json:
+        """Returns a page of the App's runs: `data` and `pagination`."""
+        return await self._ask("GET", "/runs", query=query)
+
+    async def run(self, run_id: str) -> Json:
+        run: Json = (await self._ask("GET", f"/runs/{quote(run_id, safe='')}"))["data"]
+        return run
+
+    async def cancel(self, run_id: str, by: str | None) -> Json:
+        """Cancels a run at its next node, or at once if it is queued. Returns it; one that ended is unchanged."""
+        run: Json = (await self._ask("POST", f"/runs/{quote(run_id, safe='')}/cancel", body={"by": by}))["data"]
+        return run
+
+    async def events(self, run_id: str, after: int, *, most: int, wait: float = 0) -> tuple[list[Json], bool]:
+        """Returns committed events after a sequence, and True if none will follow them. `wait`: seconds to wait for the first."""
+        query = [("after", str(after)), ("limit", str(most)), *([("wait", f"{wait:g}")] if wait else [])]
+        path = f"/runs/{quote(run_id, safe='')}/events"
+        answer = await self._ask("GET", path, query=query, within=READ_WITHIN if not wait else wait + POLL_MARGIN)
+        return answer["data"], bool(answer["ended"])
+
+    async def claims(self, *, free: int, held: int, wait: float) -> tuple[list[Json], float]:
+        """Claims at most `free` runs of this pod's pins. Returns them, and the seconds until the next claim. `held`: runs that it has."""
+        body = {"instance": self.instance, "free": free, "held": held, "wait": wait}
+        answer = await self._ask("POST", "/claims", body=body, within=wait + POLL_MARGIN)
+        return answer["data"], float(answer["next_seconds"])
+
+    async def saves(self, saves: Sequence[Mapping[str, Any]]) -> list[Json]:
+        """Commits what happened in several runs. Returns the result of each, in order."""
+        results: list[Json] = (await self._ask("POST", "/saves", body={"instance": self.instance, "saves": saves}, within=SAVE_WITHIN))[
+            "data"
+        ]
+        return results
+
+    async def _ask(
+        self, method: str, path: str, *, body: object = None, query: Sequence[tuple[str, str]] = (), within: float = READ_WITHIN
+    ) -> Json:
+        self._session = self._session or aiohttp.ClientSession()
+        try:
+            headers = {"Content-Type": "application/json", **self._address.headers()}
+            async with self._session.request(
+                method,
+                self._address.url.rstrip("/") + self._app + path,
+                params=query,
+                data=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
+                headers=headers,
+                ssl=self._trust.context() or True,
+                timeout=aiohttp.ClientTimeout(total=within),
+                allow_redirects=False,
+            ) as answer:
+                return _checked(answer, await answer.read())
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise JournalAwayError(f"{type(error).__name__}: {error}") from None
+
+
+def _checked(answer: aiohttp.ClientResponse, content: bytes) -> Json:
+    try:
+        data = json.loads(content)
+    except ValueError:
+        raise JournalAwayError(f"it answered {answer.status} without JSON") from None
+    if answer.status < 300 and isinstance(data, dict):
+        return data
+    error = data.get("error") if isinstance(data, dict) else None
+    error = error if isinstance(error, dict) else {}
+    message = str(error.get("message") or f"it answered {answer.status}")
+    # It does not know this pod: its token is being renewed, or the pod is not in its lists yet.
+    if answer.status in (401, 403) or answer.status >= 500:
+        raise JournalAwayError(f"{answer.status}: {message}")
+    raise JournalRefusedError(
+        answer.status, str(error.get("code") or "refused"), message, error.get("details") or {}, answer.headers.get("Retry-After")
+    )

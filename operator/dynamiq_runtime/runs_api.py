@@ -1,0 +1,202 @@
+"""Answers the Runs API for background runs: `background` on POST /v1/runs, and the calls under it. The journal keeps what it answers.
+
+A public App serves none of it: ids of runs stand in logs and headers, and whoever knows one could read the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from dynamiq_runtime.background import BackgroundRuns, http_error
+from dynamiq_runtime.callers import facts_of, tags_of
+from dynamiq_runtime.delivery import write
+from dynamiq_runtime.errors import HttpError, bad_request, not_served, too_large
+from dynamiq_runtime.events import HEADERS, HEARTBEAT, KEEP_ALIVE_PERIOD
+from dynamiq_runtime.fields import FILES, RunRequest
+from dynamiq_runtime.frames import event_frame
+from dynamiq_runtime.journal import JournalAwayError, JournalRefusedError
+from dynamiq_runtime.keys import AccessKeys
+from dynamiq_runtime.requests import bearer, require_key
+
+KEY_HEADER = "Idempotency-Key"
+KEY_LIMIT = 256  # characters
+INPUT_LIMIT = 1 << 20  # bytes of an input as JSON
+STREAMED = 500  # events of one read
+PAGE, PAGE_MOST = 20, 100
+FILTERS = frozenset({"status", "user_id", "session_id", "page", "page_size", "sort"})
+SENT = ("id", "app_id", "status", "reason", "accepted_at", "started_at", "ended_at", "input", "output", "user_id", "session_id", "error")
+"""Fields of the journal's run that a caller gets."""
+
+
+class RunsApi:
+    """The calls of one App's hostname. `background`: None without a journal. `keys`: None for a public App."""
+
+    def __init__(self, background: BackgroundRuns | None, keys: AccessKeys | None) -> None:
+        self._background, self._keys = background, keys
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/v1/runs", self._list)
+        router.add_get("/v1/runs/{id}", self._get)
+        router.add_post("/v1/runs/{id}/cancel", self._cancel)
+        router.add_get("/v1/runs/{id}/events", self._events)
+        router.add_get("/v1/runs/{id}/stream", self._stream)
+
+    async def accept(self, request: web.Request, parsed: RunRequest) -> web.Response:
+        """Answers 202 with the run once it is stored, which then ends whatever dies. Raises HttpError."""
+        background = self._served()
+        if parsed.files:
+            raise not_served({FILES: "are not taken by a run in the background yet: send their content in `input`"})
+        given = json.dumps(parsed.input, separators=(",", ":"), sort_keys=True)
+        if len(given.encode()) > INPUT_LIMIT:
+            raise too_large(INPUT_LIMIT)
+        caller = facts_of(request.headers, parsed.user, parsed.session)
+        key = _idempotency_key(request)
+        of_request = json.dumps([given, caller.user, caller.session])
+        trace = request.headers.get("traceparent")
+        run = await background.accept(
+            {
+                "id": str(uuid.uuid4()),
+                "key": self._key_name(request),
+                "idempotency_key": key,
+                "request_hash": hashlib.sha256(of_request.encode()).hexdigest() if key else None,
+                "input": parsed.input,
+                "user_id": caller.user,
+                "session_id": caller.session,
+                "trigger": caller.trigger,
+                "tags": tags_of(caller.tags),
+                "headers": {"traceparent": trace[:128]} if trace else {},
+            }
+        )
+        return web.json_response({"data": _shown(run)}, status=202)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        background = self._for_caller(request)
+        if unknown := sorted(request.query.keys() - FILTERS):
+            raise bad_request(dict.fromkeys(unknown, "is no filter of runs"))
+        _number(request, "page", 1, 1, 1 << 31), _number(request, "page_size", PAGE, 1, PAGE_MOST)
+        try:
+            page = await background.journal.runs(list(request.query.items()))
+        except (JournalAwayError, JournalRefusedError) as error:
+            raise http_error(error) from None
+        return web.json_response({"data": [_shown(run) for run in page["data"]], "pagination": page["pagination"]})
+
+    async def _get(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": _shown(await self._known(request))})
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        background = self._for_caller(request)
+        try:
+            await background.journal.cancel(_id(request), self._key_name(request))
+        except (JournalAwayError, JournalRefusedError) as error:
+            raise http_error(error) from None
+        return web.json_response({"message": "canceled"})
+
+    async def _events(self, request: web.Request) -> web.Response:
+        """Answers with a page of events, which have their place by their sequence."""
+        background = self._for_caller(request)
+        page, size = _number(request, "page", 1, 1, 1 << 31), _number(request, "page_size", PAGE_MOST, 1, STREAMED)
+        try:
+            run = await background.journal.run(_id(request))
+            events, _ = await background.journal.events(_id(request), (page - 1) * size, most=size)
+        except (JournalAwayError, JournalRefusedError) as error:
+            raise http_error(error) from None
+        total = run["last_sequence"]
+        pagination = {"page": page, "page_size": size, "page_count": -(-total // size), "total_count": total}
+        return web.json_response({"data": [_event(run["id"], each) for each in events], "pagination": pagination})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        """Answers with the events after a sequence, each once and in order, until the run has ended. A pod that ends cuts the stream off."""
+        background = self._for_caller(request)
+        after = _number(request, "after_sequence", 0, 0, 1 << 53)
+        run = await self._known(request)
+        response = web.StreamResponse(headers=HEADERS)
+        await response.prepare(request)
+        draining = asyncio.ensure_future(background.draining.wait())
+        ended = False
+        try:
+            while not ended and not draining.done():
+                reading = asyncio.ensure_future(background.journal.events(run["id"], after, most=STREAMED, wait=KEEP_ALIVE_PERIOD))
+                await asyncio.wait({reading, draining}, return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done():
+                    reading.cancel()
+                    break
+                events, ended = reading.result()
+                for each in events:
+                    await write(response, event_frame(_event(run["id"], each)))
+                    after = each["sequence"]
+                if not events:
+                    await write(response, HEARTBEAT)
+        except (ConnectionError, JournalAwayError, JournalRefusedError):
+            ended = False
+        finally:
+            draining.cancel()
+        if ended:
+            await response.write_eof()
+        elif request.transport is not None:
+            request.transport.abort()  # a complete answer would mean that the run has no more events
+        return response
+
+    async def _known(self, request: web.Request) -> dict[str, Any]:
+        background = self._for_caller(request)
+        try:
+            return await background.journal.run(_id(request))
+        except (JournalAwayError, JournalRefusedError) as error:
+            raise http_error(error) from None
+
+    def _for_caller(self, request: web.Request) -> BackgroundRuns:
+        require_key(request, self._keys)
+        return self._served()
+
+    def _served(self) -> BackgroundRuns:
+        if self._keys is None:
+            raise HttpError(403, "public_app", "this App is public: runs in the background need an App with Access Keys")
+        if self._background is None:
+            raise HttpError(
+                501,
+                "no_journal",
+                "no journal is installed, or this pod is older than it: `background` is not served",
+                {"background": "no_journal"},
+            )
+        return self._background
+
+    def _key_name(self, request: web.Request) -> str:
+        return (self._keys.name_of(bearer(request)) if self._keys is not None else None) or ""
+
+
+def _id(request: web.Request) -> str:
+    """Returns the run's id of a path. Raises HttpError 404 for a text that is no id."""
+    try:
+        return str(uuid.UUID(request.match_info["id"]))
+    except ValueError:
+        raise HttpError(404, "not_found", f"there is no run {request.match_info['id'][:64]}") from None
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get(KEY_HEADER)
+    if key is not None and not (1 <= len(key) <= KEY_LIMIT and key.isprintable()):
+        raise bad_request({KEY_HEADER: f"has {len(key)} characters, not 1 to {KEY_LIMIT} printable ones"})
+    return key
+
+
+def _number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+        raise bad_request({name: f"is {text[:32]!r}, not a number from {least} to {most}"})
+    return int(text)
+
+
+def _shown(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a run as the product's Runs API has it, with what it lacks: when it was accepted, and the error."""
+    shown = {name: run.get(name) for name in SENT}
+    return {**shown, "input_requests": []}
+
+
+def _event(run_id: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": str(uuid.uuid5(uuid.UUID(run_id), str(event["sequence"]))), **event}
