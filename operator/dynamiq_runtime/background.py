@@ -23,8 +23,8 @@ from dynamiq_runtime.fields import RunRequest
 from dynamiq_runtime.journal import Journal, JournalAwayError, JournalRefusedError
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import JOURNAL_AWAY
-from dynamiq_runtime.run import STATUSES, Run
-from dynamiq_runtime.segments import CANCELED, FENCED, TOO_LARGE, Segment
+from dynamiq_runtime.run import CANCELED, STATUSES, Run
+from dynamiq_runtime.segments import FENCED, TOO_LARGE, Segment
 from dynamiq_runtime.threads import CutOffError, RunThreads, TimedOutError
 
 POLL = 20.0  # seconds for which the journal may hold a claim until there is a run
@@ -174,8 +174,8 @@ class BackgroundRuns:
             return None, None, False
         except StoppedError:
             if segment.stopped == CANCELED:
-                run.outcome = "canceled"
-                return None, HttpError(409, "canceled", "the run was canceled"), True
+                run.outcome = CANCELED
+                return None, HttpError(409, CANCELED, "the run was canceled"), True
             if segment.stopped != TOO_LARGE:
                 return None, None, False
             run.outcome, run.reason = "failed", TOO_LARGE

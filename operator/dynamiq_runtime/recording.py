@@ -19,7 +19,7 @@ from dynamiq_runtime.logs import log
 from dynamiq_runtime.otlp import HEAD, SpanWriter, tail
 from dynamiq_runtime.recorder_client import Recorder
 from dynamiq_runtime.records import RECORD_LIMIT, Record, RecordQueue, bytes_of, without_content
-from dynamiq_runtime.run import Run
+from dynamiq_runtime.run import CANCELED, Run
 from dynamiq_runtime.settings import Settings
 
 PERIOD = 1.0  # seconds for which a run waits for others
@@ -199,8 +199,10 @@ def _record(run: Run, trace_id: str | None, seq: int) -> Record:
     nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
     nodes = nodes if len(nodes) <= NODES_LIMIT else nodes[:NODES_LIMIT]
     size = bytes_of(len(nodes), caller, report.content.bytes if report.content else 0)
+    # The recorder has one word for runs whose outcome nobody waited for.
+    outcome, reason = ("abandoned", CANCELED) if run.outcome == CANCELED else (run.outcome, run.reason)
     record = Record(
-        seq, run.id, run.outcome, run.reason, run.began, run.ended, run.first_chunk, trace_id, caller, nodes,
+        seq, run.id, outcome, reason, run.began, run.ended, run.first_chunk, trace_id, caller, nodes,
         run.error, run.input, run.output, size,
     )  # fmt: skip
     return record if size <= RECORD_LIMIT else without_content(record)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from dynamiq_runtime.content import Excerpt
     from dynamiq_runtime.fields import RunRequest
 
-UNFINISHED = ("timed_out", "cut_off", "abandoned", "canceled")
+CANCELED = "canceled"
+"""The outcome of a background run that was canceled."""
+UNFINISHED = ("timed_out", "cut_off", "abandoned", CANCELED)
 STARTED = "started"
 STATUSES = {
     "succeeded": "completed",
@@ -25,7 +27,7 @@ STATUSES = {
     "timed_out": "failed",
     "cut_off": "failed",
     "abandoned": "canceled",
-    "canceled": "canceled",
+    CANCELED: "canceled",
 }
 """The product's status of a run, by our outcome, which is its `reason`."""
 

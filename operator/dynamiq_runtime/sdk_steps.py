@@ -24,6 +24,8 @@ from dynamiq_runtime.engine import Steps, StoppedError
 
 ENDED = frozenset(status.value for status in (RunnableStatus.SUCCESS, RunnableStatus.FAILURE, RunnableStatus.SKIP))
 WITHOUT_INPUT = {"input_data", "started_at", "completed_at"}
+WITHOUT_EFFECTS = ("dynamiq.nodes.utils.Input", "dynamiq.nodes.utils.Output")
+"""Types of nodes whose states may wait for the next one's, since running them again changes nothing."""
 _INPUT = re.compile(r"\.input\b|\[\W*input\W*\]|\.\.|\*")
 
 
@@ -66,14 +68,16 @@ class StepsBackend(CheckpointBackend):
         Raises StoppedError. The SDK only logs it, so the run is canceled, too.
         """
         states: dict[str, bytes] = {}
+        has_effects = False
         for node_id, state in checkpoint.node_states.items():
             seen = self._seen.get(node_id)
             if seen is None or seen[0] is not state or seen[1] is not state.internal_state:
                 self._seen[node_id] = state, state.internal_state
                 states[node_id] = self._encoded(state)
+                has_effects = has_effects or not state.node_type.startswith(WITHOUT_EFFECTS)
         if states:
             try:
-                self._steps.save(states)
+                self._steps.save(states, waits=has_effects)
             except StoppedError:
                 self._cancel()
                 raise

@@ -14,11 +14,12 @@ from typing import Any
 from dynamiq_runtime.content import Excerpt
 from dynamiq_runtime.engine import NodeRun, StoppedError, Usage
 from dynamiq_runtime.frames import ANSWER_DELTA, NODE_DELTA, ChunkEvents, json_text
+from dynamiq_runtime.run import CANCELED
 
 CHECKPOINT_LIMIT = 4 << 20  # bytes of all states of one run, compressed
 LEND_AFTER = 0.5  # seconds that a run waits for a commit before others may use its thread
-CANCELED, FENCED, HANDED_BACK, TOO_LARGE = "canceled", "fenced", "handed_back", "checkpoint_too_large"
-"""Why a run stops in this process; `Segment.stopped`."""
+FENCED, HANDED_BACK, TOO_LARGE = "fenced", "handed_back", "checkpoint_too_large"
+"""Why a run stops in this process, beside CANCELED; `Segment.stopped`."""
 BEGUN, TRACE = "~begun", "~trace/"
 """Names of parts that are no node's: how often each unfinished node began, and the nodes that each save reported."""
 JOINED = frozenset({NODE_DELTA, ANSWER_DELTA})
