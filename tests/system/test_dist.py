@@ -71,7 +71,7 @@ def test_a_bundle_is_what_kubectl_makes_of_the_manifests(dist_folder: Path, suff
     assert bundle == rendered
     workloads = [each for each in parsed(bundle) if each["kind"] in ("Deployment", "StatefulSet")]
     used = {container["image"] for each in workloads for container in each["spec"]["template"]["spec"]["containers"]}
-    assert used == {(images.RECORDER if suffix == "-recorder" else images.OPERATOR).reference}
+    assert used == {(images.RECORDER if suffix in ("-recorder", "-journal") else images.OPERATOR).reference}
 
 
 def test_objects_that_the_documents_patch_are_in_a_bundle(dist_folder: Path, tmp_path: Path) -> None:
