@@ -1,8 +1,9 @@
 """Builds the parts of a release: the wheels of operator and plugin, the Helm chart, and manifests.
 
-An installation has one file of manifests for each range of Kubernetes versions; gate and recorder have one each. The version is that of pyproject.toml, the only place that names one. The same
-checkout gives the same bytes: a wheel is built from a copy without leftovers of older builds, with fixed times and modes. It builds the
-console if the cache does not have it; only that may need a network. It pushes nowhere.
+An installation has one file of manifests for each range of Kubernetes versions; gate, recorder and journal have one each. The version is
+that of pyproject.toml, the only place that names one. The same checkout gives the same bytes: a wheel is built from a copy without
+leftovers of older builds, with fixed times and modes. It builds the console if the cache does not have it; only that may need a network.
+It pushes nowhere.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ BUNDLES = {
     "-before-1.36": "manifests/overlays/before-1.36",
     "-gate": "manifests/gate",
     "-recorder": "manifests/recorder",
+    "-journal": "manifests/journal",
 }
 """The ending of each bundle's name, and the kustomization that it is made of."""
 PACKAGED = (*(REPOSITORY / name for name in ("pyproject.toml", "README.md")), *(image.source for image in images.ALWAYS))

@@ -1,7 +1,7 @@
-"""Installs the operator, the gate and the recorder in a cluster as its user would, by `kubectl apply -k`, with their images loaded before.
+"""Installs operator, gate, recorder and journal in a cluster as its user would, by `kubectl apply -k`, with their images loaded before.
 
-An overlay of `manifests/` names the recorder, and our gateway if there is one: Apps without a hostname then get one. If pods are simulated,
-the operator is a process of this machine that ends with the cluster. There is no recorder then, since there are no runs.
+An overlay of `manifests/` names recorder, journal, and our gateway if there is one: Apps without a hostname then get one. If pods are
+simulated, the operator is a process of this machine that ends with the cluster. There is no recorder then, since there are no runs.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
 
-from local import images, processes, recorder, state
+from local import images, journal, processes, recorder, state, volumes
 from local.clusters import Cluster
 from local.errors import LocalError
 from local.gateway import Gateway
@@ -58,13 +58,18 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None, ar
         (WORKLOAD, NAMESPACE, SELECTOR): images.OPERATOR,
         (GATE, GATE_NAMESPACE, GATE_SELECTOR): images.OPERATOR,
         (recorder.WORKLOAD, recorder.NAMESPACE, recorder.SELECTOR): images.RECORDER,
+        (journal.WORKLOAD, journal.NAMESPACE, journal.SELECTOR): images.RECORDER,
     }
     before = {part: _images(kubectl, *part[1:]) for part in parts}
     settings = {**(in_front.settings if in_front is not None else {}), "recorder": recorder.URL}
-    kubectl.run("apply", "-k", _overlay(cluster, kubectl, MANIFESTS, ("operator", "api"), settings))
-    kubectl.run("apply", "-k", _overlay(cluster, kubectl, GATE_MANIFESTS, ("gate",), {"recorder": recorder.URL}))
-    recorder.provide_volume(cluster, kubectl)
-    kubectl.run("apply", "-k", recorder.MANIFESTS)
+    programs = {"operator": {**settings, "journal": journal.URL}, "api": settings}
+    kubectl.run("apply", "-k", _overlay(cluster, kubectl, MANIFESTS, programs))
+    kubectl.run("apply", "-k", _overlay(cluster, kubectl, GATE_MANIFESTS, {"gate": {"recorder": recorder.URL}}))
+    for program in ("recorder", "journal"):
+        volumes.provide(cluster, kubectl, program)
+    trusted = {"recorder": {"recorder-journal-account": journal.ACCOUNT}}
+    kubectl.run("apply", "-k", _overlay(cluster, kubectl, recorder.MANIFESTS, trusted, kind="StatefulSet"))
+    kubectl.run("apply", "-k", journal.MANIFESTS)
     for part, image_of in parts.items():
         if any(not image.endswith(digests[image_of.reference]) for image in before[part]):
             say("# pods of another build run: they are replaced")
@@ -74,30 +79,36 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None, ar
     wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), every=0.5)
 
 
-def _overlay(cluster: Cluster, kubectl: Transcript, manifests: str, programs: Sequence[str], settings: Mapping[str, str]) -> str:
-    """Returns the folder of an overlay of `manifests` with the programs' variables: the outside addresses of Apps, or that of the recorder."""
+def _overlay(
+    cluster: Cluster, kubectl: Transcript, manifests: str, programs: Mapping[str, Mapping[str, str]], kind: str = "Deployment"
+) -> str:
+    """Returns the folder of an overlay of `manifests` with settings for each program, whose workloads are of this kind."""
     folder = cluster.kubeconfig.parent / "installation" / Path(manifests).name
     folder.mkdir(parents=True, exist_ok=True)
-    variables = {f"DYNAMIQ_{name.replace('-', '_').upper()}": value for name, value in settings.items()}
     overlay = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(Path(kubectl.root).resolve() / manifests, folder.resolve())],
-        "patches": [_settings_patch(program, variables) for program in programs],
+        "patches": [_settings_patch(program, kind, settings) for program, settings in programs.items()],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
+    variables = {name: value for settings in programs.values() for name, value in _variables(settings).items()}
     say(f"# {manifests} with {', '.join(f'{name}={value}' for name, value in variables.items())}")
     return str(folder)
 
 
-def _settings_patch(program: str, variables: Mapping[str, str]) -> dict[str, object]:
-    """Returns a patch that finds a program's Deployment and container by name: their order does not matter.
+def _variables(settings: Mapping[str, str]) -> dict[str, str]:
+    return {f"DYNAMIQ_{name.replace('-', '_').upper()}": value for name, value in settings.items()}
+
+
+def _settings_patch(program: str, kind: str, settings: Mapping[str, str]) -> dict[str, object]:
+    """Returns a patch that finds a program's workload and container by name: their order does not matter.
 
     It names its target without a namespace, and so also applies to a release's file, which has one.
     """
-    container = {"name": program, "env": [{"name": name, "value": value} for name, value in variables.items()]}
+    container = {"name": program, "env": [{"name": name, "value": value} for name, value in _variables(settings).items()]}
     spec = {"template": {"spec": {"containers": [container]}}}
-    target = {"kind": "Deployment", "name": f"dynamiq-{program}"}
+    target = {"kind": kind, "name": f"dynamiq-{program}"}
     named = {"apiVersion": "apps/v1", "kind": target["kind"], "metadata": {"name": target["name"]}}
     return {"target": target, "patch": yaml.safe_dump({**named, "spec": spec})}
 

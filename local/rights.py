@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 MANIFESTS = Path(__file__).parents[1] / "manifests"
-FOLDERS = ("rbac", "api", "gate", "recorder", "helm/templates/hooks", "helm/templates/tests")
+FOLDERS = ("rbac", "api", "gate", "recorder", "journal", "helm/templates/hooks", "helm/templates/tests")
 """Folders with roles; the chart's other templates are made from the first ones."""
 
 ROLES, BINDINGS = ("ClusterRole", "Role"), ("ClusterRoleBinding", "RoleBinding")

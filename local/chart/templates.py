@@ -22,7 +22,7 @@ SYSTEM, GATE = "dynamiq-system", "dynamiq-gate"
 NAMESPACES = {SYSTEM: ".Release.Namespace | quote", GATE: ".Values.gate.namespace | quote"}
 """Namespaces of `manifests/`, and the expressions that replace them.
 
-The third, dynamiq-recorder, cannot be renamed: the plugin looks for runs there.
+The others cannot be renamed: the plugin looks for runs in dynamiq-recorder, and the recorder trusts dynamiq-journal.
 """
 CLUSTER_SCOPED = {
     "ClusterRole",
@@ -48,7 +48,7 @@ class Part:
     without: tuple[str, ...] = ()
 
 
-RECORDER, POSTGRES = "recorder", "overlays/recorder-postgres"
+RECORDER, POSTGRES, JOURNAL = "recorder", "overlays/recorder-postgres", "journal"
 PARTS = (
     Part("base", without=("namespace.yaml",)),  # the release's own namespace, which exists before the chart's first object
     Part("rbac"),
@@ -57,12 +57,14 @@ PARTS = (
     Part("gate", ".Values.gate.enabled"),
     Part(RECORDER, ".Values.recorder.enabled"),
     Part(POSTGRES, ".Values.recorder.enabled"),
+    Part(JOURNAL, "(and .Values.recorder.enabled .Values.journal.enabled)"),
     Part("monitoring", ".Values.monitoring.enabled"),
 )
 CONDITIONS = {
     "gate/namespace.yaml": ".Values.gate.createNamespace",
     "recorder/namespace.yaml": ".Values.recorder.createNamespace",
     "recorder/statefulset.yaml": '(eq .Values.recorder.store "sqlite")',
+    "journal/namespace.yaml": ".Values.journal.createNamespace",
     f"{POSTGRES}/deployment.yaml": '(eq .Values.recorder.store "postgresql")',
     f"{POSTGRES}/disruption-budget.yaml": '(eq .Values.recorder.store "postgresql")',
 }
@@ -344,10 +346,19 @@ def _prices(document: Document) -> None:
     document.around(document.content["data"], "prices.yaml", prices, END)
 
 
-def _volume(document: Document) -> None:
-    (claim,) = document.content["spec"]["volumeClaimTemplates"]
-    document.put(claim["spec"]["resources"]["requests"], "storage", "recorder.storage.size", ".Values.recorder.storage.size | quote")
-    document.add(claim["spec"], _if_set(".Values.recorder.storage.className", "storageClassName: {{ . | quote }}"))
+def _volume(component: str) -> Edit:
+    def edit(document: Document) -> None:
+        (claim,) = document.content["spec"]["volumeClaimTemplates"]
+        value = f"{component}.storage"
+        document.put(claim["spec"]["resources"]["requests"], "storage", f"{value}.size", f".Values.{value}.size | quote")
+        document.add(claim["spec"], _if_set(f".Values.{value}.className", "storageClassName: {{ . | quote }}"))
+
+    return edit
+
+
+def _journals_recorder(document: Document) -> None:
+    """Sets the recorder that gets background runs, which the operator uses, too."""
+    _variable(document, "DYNAMIQ_JOURNAL_RECORDER")["value"] = document.marks.value('include "dynamiq.recorder" . | quote')
 
 
 def _database(document: Document) -> None:
@@ -368,8 +379,10 @@ EDITS: Mapping[str, tuple[Edit, ...]] = {
     "recorder/namespace.yaml": (_kept,),
     "recorder/service.yaml": (_recorder_service,),
     "recorder/prices.yaml": (_prices,),
-    "recorder/statefulset.yaml": (_operator_account, _volume, _pods("recorder", "recorder")),
+    "recorder/statefulset.yaml": (_operator_account, _volume("recorder"), _pods("recorder", "recorder")),
     f"{POSTGRES}/deployment.yaml": (_operator_account, _database, _replicas("recorder"), _pods("recorder", "recorder")),
+    "journal/namespace.yaml": (_kept,),
+    "journal/statefulset.yaml": (_journals_recorder, _volume("journal"), _pods("journal", "recorder")),
     "monitoring/pod-monitors.yaml": (_monitored,),
     "monitoring/alerts.yaml": (_monitored,),
 }

@@ -43,13 +43,13 @@ class Images(Values):
     pull_secrets: Annotated[
         tuple[str, ...],
         Field(
-            description="Names of Secrets for pulling. They must exist in each namespace with pods of the chart: the release's, gate.namespace and "
-            "dynamiq-recorder. Pods of Apps use the Secrets of their own namespaces."
+            description="Names of Secrets for pulling. They must exist in each namespace with pods of the chart: the release's, gate.namespace, "
+            "dynamiq-recorder and dynamiq-journal. Pods of Apps use the Secrets of their own namespaces."
         ),
     ] = ()
     operator: Annotated[Image, Field(description="Image of the operator, the API with the console, and the gate.")]
     runtime: Annotated[Image, Field(description="Image of the reference runtime, which also calls Apps for their triggers.")]
-    recorder: Annotated[Image, Field(description="Image of the recorder.")]
+    recorder: Annotated[Image, Field(description="Image of the recorder and the journal.")]
 
 
 class Pods(Values):
@@ -195,6 +195,19 @@ class Recorder(Component):
     ] = ()
 
 
+class Journal(Component):
+    enabled: Annotated[
+        bool,
+        Field(
+            description="Installs the journal of background runs where recorder.enabled is true, and configures operator and recorder to use it."
+        ),
+    ] = True
+    create_namespace: Annotated[
+        bool, Field(description="Creates the namespace dynamiq-journal. An uninstallation leaves it, with all background runs.")
+    ] = True
+    storage: Annotated[Storage, Field(description="Its volume.")]
+
+
 class Notifications(Values):
     existing_secret: Annotated[
         str,
@@ -257,6 +270,7 @@ class Chart(Values):
     console: Annotated[Console, Field(description="The web console.")]
     gate: Annotated[Gate, Field(description="The gate, behind which serverless Apps sleep.")]
     recorder: Annotated[Recorder, Field(description="The recorder of runs. docs/runs.md says what it keeps.")]
+    journal: Annotated[Journal, Field(description="The journal of background runs. docs/journal.md describes it.")]
     apps: Annotated[Apps, Field(description="Settings for every App.")] = Apps()
     notifications: Annotated[Notifications, Field(description="Notifications about rows.")] = Notifications()
     admission: Annotated[Admission, Field(description="The policies that guard the ledger. They are always installed.")] = Admission()

@@ -14,6 +14,7 @@ PROGRAMS = {
     "dynamiq-api": "The management API",
     "dynamiq-gate": "The gate",
     "dynamiq-recorder": "The recorder",
+    "dynamiq-journal": "The journal",
     "dynamiq-retire-gate": "The chart's hook that retires the gate",
     "dynamiq-test": "The chart's test",
 }

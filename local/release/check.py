@@ -45,7 +45,7 @@ class Release:
         return {name: self.folder / each.file for name, each in self.index.images.items()}
 
     def lay_out(self, root: Path) -> None:
-        """Fills the new folder `root` like a checkout: `manifests`, with the gate and the recorder in it, and `examples`."""
+        """Fills the new folder `root` like a checkout: `manifests`, with gate, recorder and journal in it, and `examples`."""
         for suffix, folder in dist.BUNDLES.items():
             bundle = dist.bundle_name(self.index.version, suffix)
             place = root / folder

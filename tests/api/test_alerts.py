@@ -15,7 +15,7 @@ from tests.support.prometheus import rules
 
 pytestmark = pytest.mark.usefixtures("prometheus")
 
-RUNBOOKS = "docs/alerts.md"
+RUNBOOKS = ("docs/alerts.md", "docs/journal.md")
 SEVERITIES = {"critical", "warning", "info"}
 
 
@@ -50,14 +50,15 @@ def test_an_alert_that_is_wrong_is_found(tmp_path: Path, change: str, told: str)
 
 
 def test_each_alert_has_a_severity_a_summary_and_a_section_of_what_to_do() -> None:
-    text = (REPOSITORY / RUNBOOKS).read_text()
-    sections = {part.partition("\n")[0]: part for part in text.split("\n## ")[1:]}
+    pages = {page: (REPOSITORY / page).read_text().split("\n## ")[1:] for page in RUNBOOKS}
+    sections = {part.partition("\n")[0]: part for parts in pages.values() for part in parts}
+    places = {part.partition("\n")[0]: page for page, parts in pages.items() for part in parts}
     for each in rules.alerts():
         name, annotations = each["alert"], each["annotations"]
         assert each["labels"]["severity"] in SEVERITIES, name
         assert annotations["summary"], name
         assert annotations["description"], name
-        assert annotations["runbook"] == f"{RUNBOOKS}#{name.lower()}"
+        assert annotations["runbook"] == f"{places[name]}#{name.lower()}"
         assert {"**Look at**", "**Do**"} <= set(re.findall(r"\*\*[\w ]+\*\*", sections[name])), name
         assert ("**Critical.**" in sections[name]) == (each["labels"]["severity"] == "critical"), name
     assert {name for name in sections if name.startswith("Dynamiq")} == {each["alert"] for each in rules.alerts()}

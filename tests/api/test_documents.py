@@ -27,7 +27,7 @@ LEDGER = REPOSITORY / "docs" / "ledger.md"
 PLUGIN = REPOSITORY / "docs" / "plugin.md"
 BACKUP = REPOSITORY / "docs" / "backup.md"
 APPS = REPOSITORY / "docs" / "apps.md"
-RECORDER = REPOSITORY / "docs" / "recorder.md"
+RECORDER, JOURNAL = (REPOSITORY / "docs" / name for name in ("recorder.md", "journal.md"))
 INSTALL, BY_KUSTOMIZE = REPOSITORY / "docs" / "install.md", REPOSITORY / "docs" / "install-details.md"
 REVERTS = REPOSITORY / "docs" / "reverts.md"
 GITOPS = REPOSITORY / "docs" / "gitops.md"
@@ -87,7 +87,7 @@ def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by
     full = helmed(helm, values.replace("helm upgrade --install ", "helm template "), cluster, tmp_path)
     three = {f"dynamiq-{name}": built["operator"] for name in ("operator", "api", "gate")}
     assert images_of(short) == three
-    assert images_of(full) == {**three, "dynamiq-recorder": built["recorder"]}
+    assert images_of(full) == {**three, "dynamiq-recorder": built["recorder"], "dynamiq-journal": built["recorder"]}
     assert triggers_of(short) == triggers_of(full) == {built["runtime"]}
 
     install_rights(cluster)  # its namespace, without which nothing can be tried in it
@@ -140,6 +140,12 @@ def test_the_overlays_of_the_recorder_have_the_pushed_image_and_all_programs_its
     workloads = [each for each in _rendered(overlay, cluster, tmp_path) if each["kind"] == "Deployment"]
     assert {each["metadata"]["name"] for each in workloads} == {"dynamiq-operator", "dynamiq-api"}
     assert all(variable in each["spec"]["template"]["spec"]["containers"][0]["env"] for each in workloads)
+
+
+def test_the_overlay_of_the_journal_has_the_pushed_image(cluster: Cluster, tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "manifests", tmp_path / "manifests")
+    (block,) = blocks(JOURNAL)
+    assert images_of(_rendered(block, cluster, tmp_path)) == {"dynamiq-journal": pushed(blocks(INSTALL)[0], tmp_path)["recorder"]}
 
 
 def _rendered(block: str, cluster: Cluster, folder: Path) -> list[Manifest]:

@@ -25,7 +25,7 @@ from tests.support.waiting import IN_TIME, eventually
 
 LIMITED, FREE, BOUND = "limited", "free", "bound"
 FRIEND, STRANGER, RECORDER = "friend", "stranger", "dynamiq-recorder"
-PROGRAMS = {"base": "deployment", "api": "deployment", "gate": "deployment", "recorder": "statefulset"}
+PROGRAMS = {"base": "deployment", "api": "deployment", "gate": "deployment", "recorder": "statefulset", "journal": "statefulset"}
 """Folders of manifests with a NetworkPolicy, and the file of its pods."""
 MANIFESTS = REPOSITORY / "manifests"
 TRIGGERED_WITHIN = IN_TIME  # seconds: a pod starts, imports, calls, and ends

@@ -1,7 +1,7 @@
 """Counts the use of our roles by the API server's own audit log, which names the role that allowed each request.
 
-A request counts for its right, and for a second one if it needs two: an apply that creates an object needs `create` and `patch`. A review
-by the recorder about a user counts as that user's use: no other request uses a right on unserved resources, such as `apps/runs`. Rights
+A request counts for its right, and for a second one if it needs two: an apply that creates an object needs `create` and `patch`. Reviews
+of recorder and journal about a user count as that user's use: no other request uses a right on unserved resources, such as `apps/runs`. Rights
 that admission policies check with the API server's authorizer leave no trace in the log.
 """
 

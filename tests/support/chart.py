@@ -29,7 +29,6 @@ DIGEST = f"sha256:{'d' * 64}"
 def _component(name: str, number: int) -> Manifest:
     """Returns values of one program, each with the program's name in it."""
     return {
-        "replicas": number,
         "resources": {"requests": {"cpu": f"{number}m"}, "limits": {"memory": f"{number}Gi"}},
         "nodeSelector": {f"{name}-pool": "yes"},
         "tolerations": [{"key": f"{name}-taint", "operator": "Exists"}],
@@ -56,9 +55,10 @@ EVERYTHING: Manifest = {
         "recorder": {"repository": "renamed-recorder", "tag": "recorder-tag"},
     },
     "logLevel": "debug",
-    "operator": _component("operator", 11),
+    "operator": {"replicas": 11, **_component("operator", 11)},
     "api": {
         "enabled": True,
+        "replicas": 12,
         **_component("api", 12),
         "service": {"type": "LoadBalancer", "annotations": {"service-annotation": "set"}},
         "ingress": {
@@ -83,6 +83,7 @@ EVERYTHING: Manifest = {
     },
     "gate": {
         "enabled": True,
+        "replicas": 13,
         **_component("gate", 13),
         "namespace": "gates",
         "createNamespace": True,
@@ -91,6 +92,7 @@ EVERYTHING: Manifest = {
     },
     "recorder": {
         "enabled": True,
+        "replicas": 14,
         **_component("recorder", 14),
         "url": "https://recorder.company.test",
         "createNamespace": True,
@@ -98,6 +100,12 @@ EVERYTHING: Manifest = {
         "storage": {"size": "21Gi", "className": "storage-class"},
         "existingSecret": "database-secret",
         "prices": [{"model": "priced-model", "input": 2.5, "output": 10}],
+    },
+    "journal": {
+        "enabled": True,
+        **_component("journal", 15),
+        "createNamespace": True,
+        "storage": {"size": "22Gi", "className": "storage-class-of-journal"},
     },
     "apps": {
         "domain": "apps.company.test",

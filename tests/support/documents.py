@@ -34,6 +34,7 @@ SESSIONS = (
     "docs/flows.md",
     "docs/rest.md",
     "docs/triggers.md",
+    "docs/journal.md",
     "docs/install.md",
 )
 """Documents with sessions, in the order in which they run on the demo's result.

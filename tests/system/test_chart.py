@@ -40,22 +40,27 @@ WORKLOADS = {
     "api": "Deployment/dynamiq-system/dynamiq-api",
     "gate": "Deployment/dynamiq-gate/dynamiq-gate",
 }
-TOLD = {f"{name}.spec.template.spec.containers[{container}].env[DYNAMIQ_RECORDER]" for container, name in WORKLOADS.items()}
-"""Differences that the chart makes by itself: in the manifests one sets the recorder by hand."""
-KEPT, KEPT_OF_GATE = (f"Namespace/{name}.metadata.annotations" for name in ("dynamiq-recorder", names.GATE_NAMESPACE))
+TOLD = {
+    *(f"{name}.spec.template.spec.containers[{container}].env[DYNAMIQ_RECORDER]" for container, name in WORKLOADS.items()),
+    f"{WORKLOADS['operator']}.spec.template.spec.containers[operator].env[DYNAMIQ_JOURNAL]",
+}
+TRUSTED = "/dynamiq-recorder/dynamiq-recorder.spec.template.spec.containers[recorder].env[DYNAMIQ_RECORDER_JOURNAL_ACCOUNT]"
+"""Differences that the chart makes by itself: in the manifests one sets recorder and journal by hand."""
+KEPT_OF_GATE = f"Namespace/{names.GATE_NAMESPACE}.metadata.annotations"
+KEPT = {f"Namespace/{name}.metadata.annotations" for name in ("dynamiq-recorder", "dynamiq-journal", names.GATE_NAMESPACE)}
 SETTINGS = f"{WORKLOADS['api']}.spec.template.metadata.annotations"
 """The API reads the console's settings when it starts: without the chart one restarts it after a change."""
 RENDERINGS: dict[str, tuple[Manifest, tuple[str, ...], set[str]]] = {
     "defaults": ({}, ("manifests", "manifests/gate"), {KEPT_OF_GATE}),
     "whole": (
         VALUE_SETS["whole"],
-        ("manifests", "manifests/gate", "manifests/recorder", "manifests/monitoring"),
-        {*TOLD, KEPT, KEPT_OF_GATE},
+        ("manifests", "manifests/gate", "manifests/recorder", "manifests/journal", "manifests/monitoring"),
+        {*TOLD, f"StatefulSet{TRUSTED}", *KEPT},
     ),
     "on-a-database": (
         {"recorder": {"enabled": True, "store": "postgresql"}},
-        ("manifests", "manifests/gate", "manifests/overlays/recorder-postgres"),
-        {*TOLD, KEPT, KEPT_OF_GATE},
+        ("manifests", "manifests/gate", "manifests/overlays/recorder-postgres", "manifests/journal"),
+        {*TOLD, f"Deployment{TRUSTED}", *KEPT},
     ),
     "before-1.36": ({"admission": {"mutating": False}, "gate": {"enabled": False}}, ("manifests/overlays/before-1.36",), set()),
     "with-a-hostname": (
@@ -132,7 +137,7 @@ def test_a_value_of_one_program_replaces_the_common_one(helm: Helm) -> None:
 
 def test_images_are_pulled_from_one_registry_with_one_secret_by_all_pods(helm: Helm) -> None:
     pods = _pods(helm.rendered(EVERYTHING))
-    assert len(pods) == 6, "four programs, helm test and the end of the gate"
+    assert len(pods) == 7, "five programs, helm test and the end of the gate"
     for pod in pods:
         assert pod["imagePullSecrets"] == [{"name": "pull-secret"}]
         (container,) = pod["containers"]
@@ -181,7 +186,8 @@ def test_in_another_namespace_all_that_names_it_follows(helm: Helm) -> None:
 
 SWITCHES = (
     *("api.enabled", "console.enabled", "gate.enabled", "gate.createNamespace", "gate.retire.enabled"),
-    *("recorder.enabled", "recorder.createNamespace", "admission.mutating", "monitoring.enabled"),
+    *("recorder.enabled", "recorder.createNamespace", "journal.enabled", "journal.createNamespace"),
+    *("admission.mutating", "monitoring.enabled"),
 )
 
 
@@ -271,6 +277,7 @@ def test_times_of_weeks_are_still_whole_seconds(helm: Helm) -> None:
         ({"console": {"oidc": {"clientId": "a"}}}, (), "console.oidc needs an issuer"),
         ({"gate": {"namespace": NAMESPACE}}, (), "choose a namespace for the gate alone"),
         ({"gate": {"namespace": "dynamiq-recorder"}}, (), "choose a namespace for the gate alone"),
+        ({"gate": {"namespace": "dynamiq-journal"}}, (), "choose a namespace for the gate alone"),
         ({}, ("--kube-version", "1.35.2"), "Kubernetes v1.35.2 has no MutatingAdmissionPolicy v1"),
         ({"admission": {"mutating": False}}, ("--kube-version", "1.33.0"), "requires kubeVersion: >=1.34.0-0"),
     ],

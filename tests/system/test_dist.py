@@ -71,7 +71,7 @@ def test_a_bundle_is_what_kubectl_makes_of_the_manifests(dist_folder: Path, suff
     assert bundle == rendered
     workloads = [each for each in parsed(bundle) if each["kind"] in ("Deployment", "StatefulSet")]
     used = {container["image"] for each in workloads for container in each["spec"]["template"]["spec"]["containers"]}
-    assert used == {(images.RECORDER if suffix == "-recorder" else images.OPERATOR).reference}
+    assert used == {(images.RECORDER if suffix in ("-recorder", "-journal") else images.OPERATOR).reference}
 
 
 def test_objects_that_the_documents_patch_are_in_a_bundle(dist_folder: Path, tmp_path: Path) -> None:
@@ -89,6 +89,18 @@ def test_objects_that_the_documents_patch_are_in_a_bundle(dist_folder: Path, tmp
         for each in fitting:
             (variable,) = yaml.safe_load(each["patch"])["spec"]["template"]["spec"]["containers"][0]["env"]
             assert variable in deployments[each["target"]["name"]]["spec"]["template"]["spec"]["containers"][0]["env"]
+
+
+def test_patches_of_the_journals_page_set_variables_of_a_bundle(dist_folder: Path, tmp_path: Path) -> None:
+    patches = PATCHES.findall((images.REPOSITORY / "docs" / "journal.md").read_text())
+    for suffix, patch in zip(("", "-recorder"), patches, strict=True):
+        bundle = dist.bundle_name(images.version(), suffix)
+        shutil.copy(dist_folder / bundle, tmp_path)
+        (tmp_path / "kustomization.yaml").write_text(f"resources: [{bundle}]\n{patch}")
+        ((target, (operation,)),) = [(each["target"], yaml.safe_load(each["patch"])) for each in yaml.safe_load(patch)["patches"]]
+        objects = kustomized(borrowed.kubectl(), tmp_path)
+        (workload,) = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (target["kind"], target["name"])]
+        assert operation["value"] in workload["spec"]["template"]["spec"]["containers"][0]["env"]
 
 
 def test_the_plugin_has_a_wheel_of_its_own(dist_folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What `helm test` runs in a pod: whether what was installed answers, and whether a row gets its author. Nothing is left of it.
 
-Its variables name what there is: API, CONSOLE, GATE and RECORDER are URLs, or empty; STAMPED says whether policies stamp. It needs nothing but the
-standard library, and waits for a minute: policies are in force a moment after they are installed.
+Its variables name what there is: API, CONSOLE, GATE, RECORDER and JOURNAL are URLs, or empty; STAMPED says whether policies stamp. It needs
+nothing but the standard library, and waits for a minute: policies are in force a moment after they are installed.
 """
 
 import json
@@ -48,7 +48,7 @@ def tried(author: bool) -> str:
 
 def checks() -> list[tuple[str, Callable[[], str]]]:
     """What is tried, in words and in deed."""
-    urls = [(name, os.environ.get(name.upper(), "")) for name in ("api", "console", "gate", "recorder")]
+    urls = [(name, os.environ.get(name.upper(), "")) for name in ("api", "console", "gate", "recorder", "journal")]
     found: list[tuple[str, Callable[[], str]]] = [(f"the {name}, {url}", partial(answers, url)) for name, url in urls if url]
     stamped = os.environ.get("STAMPED") == "true"
     return [*found, ("a row, which the API server is asked to take", partial(tried, stamped))]

@@ -64,6 +64,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.recorder.url }}{{ .Values.recorder.url }}{{ else if .Values.recorder.enabled }}http://dynamiq-recorder.dynamiq-recorder.svc:8080{{ end }}
 {{- end }}
 
+{{/* Where the operator finds the journal; empty where there is none. */}}
+{{- define "dynamiq.journal" -}}
+{{- if and .Values.recorder.enabled .Values.journal.enabled }}http://dynamiq-journal.dynamiq-journal.svc{{ end }}
+{{- end }}
+
 {{/* What the values say to a program, as a mapping of variables. Each name is one that its `--help` has. */}}
 {{- define "dynamiq.settings" -}}
 {{- $root := index . 0 -}}
@@ -81,14 +86,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $own := dict "DYNAMIQ_INGRESS_CLASS" $apps.ingressClass "DYNAMIQ_GATEWAY" $apps.gateway "DYNAMIQ_GATE_NAMESPACE" $gate -}}
 {{- $_ := set $own "DYNAMIQ_IMAGE_POLICY" (eq $apps.imagePolicy "any" | ternary "" $apps.imagePolicy) -}}
 {{- $_ := set $own "DYNAMIQ_METRICS_FROM" (join "," $apps.metricsFrom) -}}
+{{- $_ := set $own "DYNAMIQ_JOURNAL" (include "dynamiq.journal" $root) -}}
 {{- $_ := set $own "DYNAMIQ_NOTIFY_ALLOW_NETWORKS" (join "," $notify.allowNetworks) -}}
 {{- merge (dict) $own $told $outside $common | toYaml }}
 {{- else if eq $component "api" }}
 {{- merge (dict "DYNAMIQ_CONSOLE" ($root.Values.console.enabled | ternary "" "false")) $outside $common | toYaml }}
 {{- else if eq $component "gate" }}
 {{- $common | toYaml }}
+{{- else if eq $component "recorder" }}
+{{- $journal := include "dynamiq.journal" $root | empty | ternary "" "system:serviceaccount:dynamiq-journal:dynamiq-journal" -}}
+{{- dict "DYNAMIQ_RECORDER_LOG_LEVEL" $logs "DYNAMIQ_RECORDER_JOURNAL_ACCOUNT" $journal | toYaml }}
 {{- else }}
-{{- dict "DYNAMIQ_RECORDER_LOG_LEVEL" $logs | toYaml }}
+{{- dict "DYNAMIQ_JOURNAL_LOG_LEVEL" $logs | toYaml }}
 {{- end }}
 {{- end }}
 

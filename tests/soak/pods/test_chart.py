@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dynamiq_operator.model import names
-from local import clusters, recorder
+from local import clusters, journal, recorder, volumes
 from local.clusters import Cluster
 from local.transcript import Transcript
 from tests.support import release
@@ -86,7 +86,8 @@ def test_without_an_operator_an_uninstallation_is_given_up_and_the_gate_serves_o
 def test_runs_stay_when_the_release_ends_and_are_there_when_it_is_installed_again(installed: tuple[Cluster, Release]) -> None:
     cluster, installed_release = installed
     kubectl = Kubectl(cluster)
-    recorder.provide_volume(cluster, Transcript(cluster, REPOSITORY))
+    for program in ("recorder", "journal"):
+        volumes.provide(cluster, Transcript(cluster, REPOSITORY), program)
     values = {"recorder": {"enabled": True}}
     installed_release.install(values)
     installed_release.test()
@@ -94,7 +95,7 @@ def test_runs_stay_when_the_release_ends_and_are_there_when_it_is_installed_agai
     assert claim
     objects = installed_release.objects()
     installed_release.uninstall()
-    installed_release.until_gone(objects, f"namespace/{recorder.NAMESPACE}", f"namespace/{GATE}")
+    installed_release.until_gone(objects, *(f"namespace/{name}" for name in (recorder.NAMESPACE, journal.NAMESPACE, GATE)))
     installed_release.install(values)
     installed_release.test()
     assert kubectl("get", "pvc", recorder.CLAIM, "-o", "jsonpath={.metadata.uid}", namespace=recorder.NAMESPACE).stdout == claim
@@ -103,6 +104,7 @@ def test_runs_stay_when_the_release_ends_and_are_there_when_it_is_installed_agai
     ]
     variables = workload["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "DYNAMIQ_RECORDER", "value": recorder.URL} in variables
+    assert {"name": "DYNAMIQ_JOURNAL", "value": journal.URL} in variables
 
 
 def _sleeping(on: Stage) -> None:

@@ -173,7 +173,7 @@ def server(script: Script) -> Iterator[ScriptedServer]:
 
 def tried(server: ScriptedServer, account: Path, *, within: float = 240, **more: str) -> tuple[int, list[str]]:
     """Returns the exit code and the output."""
-    urls = {"API": f"{server.url}/readyz", "CONSOLE": f"{server.url}/console/", "GATE": "", "RECORDER": ""}
+    urls = {"API": f"{server.url}/readyz", "CONSOLE": f"{server.url}/console/", "GATE": "", "RECORDER": "", "JOURNAL": ""}
     known = {"SERVER": server.url, "ACCOUNT": str(account), "ACCOUNT_NAME": "dynamiq-test", "STAMPED": "true", "WITHIN": str(within)}
     program = (chart.BY_HAND / "files" / "installed.py").read_text()
     environment = {**os.environ, **urls, **known, **more}

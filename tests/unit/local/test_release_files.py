@@ -150,6 +150,7 @@ def test_every_file_of_a_release() -> None:
         "dynamiq-examples-0.2.0.tar",
         "dynamiq-operator-0.2.0-before-1.36.yaml",
         "dynamiq-operator-0.2.0-gate.yaml",
+        "dynamiq-operator-0.2.0-journal.yaml",
         "dynamiq-operator-0.2.0-recorder.yaml",
         "dynamiq-operator-0.2.0.yaml",
         "dynamiq_kubectl-0.2.0-py3-none-any.cdx.json",

@@ -27,7 +27,7 @@ from local import images, operators
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 GATE = "dynamiq-gate"
 RUNS = (GROUP, "apps/runs")
-"""A resource in the recorder's reviews of rights. The API server serves nothing there."""
+"""A resource in the reviews of rights by recorder and journal. The API server serves nothing there."""
 LEASE = ("coordination.k8s.io", "leases")
 Rights = dict[tuple[str, str], set[str]]
 """Verbs by API group and resource."""
@@ -70,7 +70,7 @@ def needed() -> Rights:
     ask(resources.APP_CHANGES, "get", "list", "create", "patch", "delete")
     ask(resources.ROWS, "patch", subresource="/status")
     ask(resources.APPS, "patch", subresource="/status")
-    ask(resources.APPS, "get", subresource="/runs")
+    ask(resources.APPS, "get", "list", subresource="/runs")
     ask(resources.APPS, "get")
     ask(resources.VERSIONS, "get")
     ask(resources.PODS, "patch")
@@ -225,7 +225,13 @@ def test_callers_reach_every_port_that_a_sleeping_app_may_have() -> None:
     assert {"port": PORTS[0], "endPort": PORTS[-1], "protocol": "TCP"} in policy["spec"]["ingress"][0]["ports"]
 
 
-@pytest.mark.parametrize("pods", ["base/deployment.yaml", "api/deployment.yaml", "gate/deployment.yaml", "recorder/statefulset.yaml"])
+@pytest.mark.parametrize(
+    "pods",
+    [
+        *(f"{folder}/deployment.yaml" for folder in ("base", "api", "gate")),
+        *(f"{folder}/statefulset.yaml" for folder in ("recorder", "journal")),
+    ],
+)
 def test_prometheus_finds_and_reaches_the_port_of_metrics(pods: str) -> None:
     (template,) = (each["spec"]["template"] for each in documents(pods))
     (container,) = template["spec"]["containers"]

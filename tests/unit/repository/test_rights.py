@@ -54,7 +54,8 @@ def test_every_role_is_found_and_whose_it_is() -> None:
     written = [path for path in MANIFESTS.rglob("*.yaml") if "helm" not in path.parts and "kind: ClusterRole\n" in path.read_text()]
     assert {role.file for role in roles()} >= {str(path.relative_to(MANIFESTS)) for path in written}
     holders = {role.holder for role in roles() if role.is_program}
-    assert holders == {"dynamiq-operator", "dynamiq-api", "dynamiq-gate", "dynamiq-recorder", "dynamiq-retire-gate", "dynamiq-test"}
+    programs = ("operator", "api", "gate", "recorder", "journal", "retire-gate", "test")
+    assert holders == {f"dynamiq-{name}" for name in programs}
     assert {role.name for role in roles() if role.holder and not role.is_program} == {"dynamiq-restorer", "dynamiq-recorder-proxy"}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 
 from dynamiq_operator.model.runs import RECORDER_NAMESPACE
-from local import images, recorder
+from local import images, recorder, volumes
 from local.clusters import Cluster
 from local.gateway import Gateway
 from local.transcript import Transcript
@@ -54,7 +54,7 @@ def installed(cluster: Cluster) -> Iterator[Installed]:
     folder = str(REPOSITORY / recorder.MANIFESTS)
     volume = f"{cluster.name}-recorder"
     try:
-        recorder.provide_volume(cluster, transcript)
+        volumes.provide(cluster, transcript, "recorder")
         kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)
         outside = eventually("the recorder's Service is there", lambda: recorder.reached(cluster, transcript))
         running = Installed(cluster, kubectl, outside)
