@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one process. `kind`: of the store, sqlite or postgresql. `host`: None for every address.
 
-    `gate`, `operator`: user names of their accounts; empty for none. `keep_archive`: seconds for which archived rows are kept after their
+    `gate`, `operator`, `journal`: user names of their accounts; empty for none. `keep_archive`: seconds for which archived rows are kept after their
     App was deleted.
     """
 
@@ -63,6 +63,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     app_share: float = 0.5
     gate: str = ""
     operator: str = ""
+    journal: str = ""
     keep_archive: int = 400 * 86400
     tls: Pair | None = None
     kubeconfig: Path | None = None
@@ -122,7 +123,7 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
         tokens=Tokens(client),
         apps=apps,
         rights=rights,
-        writers=Writers(client, apps, rights, options.gate),
+        writers=Writers(client, apps, rights, options.gate, options.journal),
         attribution=Attribution(client, options.store, app_uid, apps.read, metrics.attributed_later.inc),
         metrics=metrics,
         prices=prices,
