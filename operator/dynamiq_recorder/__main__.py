@@ -96,6 +96,7 @@ def _options(arguments: argparse.Namespace, store: Store, kind: str) -> Options:
         app_share=arguments.app_share,
         gate=arguments.gate_account or "",
         operator=arguments.operator_account or "",
+        journal=arguments.journal_account or "",
         keep_archive=arguments.keep_archive,
         tls=(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert is not None else None,
         kubeconfig=arguments.kubeconfig,

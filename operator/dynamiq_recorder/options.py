@@ -71,6 +71,7 @@ def _serving(to: argparse.ArgumentParser) -> None:
         to, "--gate-account", None, "user name of a gate's account that may relay for every App, also without the right to create apps/runs"
     )
     setting(to, "--operator-account", None, "user name of the operator's account, which alone hands rows over to the archive")
+    setting(to, "--journal-account", None, "user name of the journal's account, which alone sends runs that it kept for pods, with their pins")
     setting(to, "--queue-runs", "4000", "most runs that wait for their commit; beyond them senders get 429", kind=count)
     setting(to, "--queue-bytes", str(12 << 20), "most bytes of bodies that wait for their commit", kind=count)
 

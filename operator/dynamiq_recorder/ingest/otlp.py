@@ -74,6 +74,9 @@ class _Reader:
     ) -> None:
         self._sender, self._prices, self._refusals, self._instance = sender, prices, refusals, instance
         self._now, self._oldest = times
+        self._version, self._hash = sender.workflow_version, sender.workflow_hash
+        if sender.is_journal:  # it knows no pod of this run any more: the pod itself wrote them
+            self._version, self._hash = (clean.text(group.resource.get(f"dynamiq.workflow.{name}")) for name in ("version", "hash"))
         self._spans = {(span.trace_id, span.span_id): span for span in group.spans}
         self._below: dict[tuple[str, str], list[InSpan]] = {}
         self._roots: list[InSpan] = []
@@ -114,7 +117,7 @@ class _Reader:
         if not below and own is None and _is_call(attributes):  # a model call that nothing surrounds is its own node
             nodes = self._nodes(root, [root], started_at)
         calls = calls_of(nodes)
-        is_own = own is not None and sender.pod_uid is not None
+        is_own = own is not None and sender.is_own
         status = _OUTCOMES.get(_word(attributes, "dynamiq.run.outcome"), RunStatus.FAILED if root.is_error else RunStatus.SUCCEEDED)
         keeps = sender.records_content
         cut = {name: True for name in ("dynamiq.input.cut", "dynamiq.output.cut") if keeps and attributes.get(name) is True}
@@ -129,8 +132,8 @@ class _Reader:
             duration=ended_at - started_at,
             trace_id=clean.text(root.trace_id, 64) or "",
             pins=sender.pins,
-            workflow_version=sender.workflow_version,
-            workflow_hash=sender.workflow_hash,
+            workflow_version=self._version,
+            workflow_hash=self._hash,
             reason=clean.text(attributes.get("dynamiq.run.reason") or attributes.get("error.type"), 128),
             trigger=clean.text(attributes.get("dynamiq.trigger")),
             session_id=clean.text(attributes.get("session.id") or attributes.get("gen_ai.conversation.id")),
