@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from dynamiq_operator.model.json_lines import FIELDS
 from dynamiq_operator.serving.connections import ConnectionLimits, LimitedProtocol, server_config
+from dynamiq_operator.serving.request_log import RequestJsonLines
 from dynamiq_operator.serving.tls import Certificate
 from dynamiq_recorder.http.app import Readiness, create_metrics, create_probes
 
@@ -119,3 +120,11 @@ def signalled() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+def log_lines(level: str) -> None:
+    """Logs lines of JSON from this level on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(RequestJsonLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # anyone can send malformed requests: a warning for each would fill the log

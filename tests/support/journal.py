@@ -1,8 +1,8 @@
 """Runs a journal in this process, with a real store and real sockets, for callers whom a table identifies: no API server is needed.
 
-    with JournalStage(tmp_path) as journal:
-        journal.add_pod("token-1", APP)
-        requests.post(f"{journal.url}/v1/apps/{APP.app_uid}/runs", headers={"Authorization": "Bearer token-1"}, json=…)
+with JournalStage(tmp_path) as journal:
+    journal.add_pod("token-1", APP)
+    requests.post(f"{journal.url}/v1/apps/{APP.app_uid}/runs", headers={"Authorization": "Bearer token-1"}, json=…)
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Rights(Rights):
 class Table(Identity):
     """Callers by token, which may be changed at any time.
 
-    In the namespace of APP the admin may do all, the viewer only get and list runs; the admin may list the runs of all namespaces.
+    The admin may do all in the namespace of APP, and list the runs of all namespaces. The viewer may get and list runs of APP's namespace.
     """
 
     def __init__(self) -> None:

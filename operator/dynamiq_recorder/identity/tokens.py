@@ -111,11 +111,7 @@ class Tokens(TokenReviews[User]):
 def _user(fields: Mapping[str, Any], is_ours: bool) -> User | None:
     extra = {str(name): tuple(map(str, values or ())) for name, values in (fields.get("extra") or {}).items()}
     username = str(fields.get("username") or "")
-    return (
-        User(username, str(fields.get("uid") or ""), tuple(map(str, fields.get("groups") or ())), extra, is_ours)
-        if username
-        else None
-    )
+    return User(username, str(fields.get("uid") or ""), tuple(map(str, fields.get("groups") or ())), extra, is_ours) if username else None
 
 
 def _audiences(token: str) -> tuple[str, ...] | None:

@@ -109,7 +109,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Save(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pod saves of a run. `number`: rises from 1 with each save of a fence."""
+    """A pod's save of a run. `number`: rises from 1 with each save of a fence."""
 
     id: str
     fence: int

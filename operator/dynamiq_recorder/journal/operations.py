@@ -73,7 +73,8 @@ def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: boo
         run.claim(place.pod, work.now)
         claim = Claim(run, new.input, {}, alone=False)
     work.connection.tell(
-        "INSERT INTO app (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING", [(place.app_uid, place.namespace, place.app)]
+        "INSERT INTO app (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+        [(place.app_uid, place.namespace, place.app)],
     )
     work.write([run])
     return Accepted(run, new.input, is_new=True, claim=claim)
@@ -198,9 +199,9 @@ def close_app(work: Work, app_uid: str) -> bool:
 
 
 def delete_ended(work: Work, app_uid: str, keep: int) -> tuple[int, bool]:
-    """Deletes runs of an App that ended `keep` seconds ago and are recorded, or waited too long for it; all of an App deleted for an hour.
+    """Deletes runs of an App that ended `keep` seconds ago, and are recorded or have waited too long for it.
 
-    Returns how many, and True if there may be more.
+    Runs of an App that was deleted an hour ago are deleted, too. Returns how many, and True if there may be more.
     """
     condition = "app_uid = ? AND ended_at < ? AND (recorded = 1 OR ended_at < ?)"
     parameters: list[object] = [app_uid, work.now - keep * MICROSECONDS, work.now - max(keep * MICROSECONDS, RECORD_WAITS)]

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recorder:
-    """Where the recorder is. `ca`: file of the certificates to trust. `token`: file of the token, read for each request."""
+    """The address of the recorder. `ca`: file of the certificates to trust. `token`: file of the token, read for each request."""
 
     url: str
     token: Path
@@ -65,7 +65,7 @@ class Outbox:
     app_exists: Callable[[str], Awaitable[bool]]
     clock: Callable[[], float] = monotonic
     _failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
-    """By App and pins: failed attempts in a row, and when the next one is due."""
+    """Failed attempts in a row, and when the next one is due, by App and pins."""
 
     async def run(self, ends: asyncio.Event) -> None:
         context = ssl.create_default_context(cafile=str(self.recorder.ca)) if self.recorder.ca is not None else True

@@ -33,7 +33,7 @@ class Events(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What waits for the recorder of a run."""
+    """A record of a run that waits for the recorder."""
 
     key: int
     id: str

@@ -31,7 +31,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Pending(msgspec.Struct):
-    """What a change writes beside the run's line. `clears_parts`: all of its parts are deleted."""
+    """The data that a change writes beside the run's line. `clears_parts`: all of its parts are deleted."""
 
     events: list[Event] = []
     puts: dict[str, bytes] = {}

@@ -127,7 +127,9 @@ def _upgrade(connection: Connection, known: list[Migration]) -> None:
     lines = connection.all("SELECT value FROM meta WHERE name = 'schema'")
     version, newest = int(lines[0][0]) if lines else 0, known[-1].version
     if version > newest:
-        raise WrongStore(f"the store has version {version} of its tables, and this journal knows up to {newest}: run the newer journal again")
+        raise WrongStore(
+            f"the store has version {version} of its tables, and this journal knows up to {newest}: run the newer journal again"
+        )
     for migration in known:
         if migration.version > version:
             for statement in migration.statements:

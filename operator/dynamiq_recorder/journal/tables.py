@@ -130,13 +130,13 @@ class Work:
             self.connection.insert([Lines("event", ("run", "sequence", "at", "type", "data"), events)])
 
     def _count(self, runs: Sequence[Run]) -> None:
-        tally, keys, space = Counter[tuple[str, str, str]](), Counter[tuple[str, str]](), Counter[str]()
+        tally, keys, space = Counter[tuple[str, ...]](), Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
         for run in runs:
             if run.pending.events:
                 self.news.add(run_key(run.app_uid, run.id))
             if run.state is State.QUEUED and run.was is not State.QUEUED:
                 self.news.add(work_key(run.app_uid, run.pins))
-            space[run.namespace] += run.size - run.had
+            space[run.namespace,] += run.size - run.had
             if run.state is not run.was:
                 self.news.add(OPEN_KEY)
                 for state, sign in ((run.was, -1), (run.state, 1)):
@@ -145,7 +145,7 @@ class Work:
                         keys[run.app_uid, run.key_name] += sign
         self.add_to("tally", ("app_uid", "pins", "state"), "runs", tally)
         self.add_to("key_tally", ("app_uid", "key_name"), "runs", keys)
-        self.add_to("space", ("namespace",), "size", {(name,): change for name, change in space.items()})
+        self.add_to("space", ("namespace",), "size", space)
 
     def add_to(self, table: str, key: Sequence[str], column: str, changes: Mapping[tuple[str, ...], int]) -> None:
         """Adds to counts, in one order of keys, so that two transactions never wait for each other."""

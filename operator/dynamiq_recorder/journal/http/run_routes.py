@@ -61,7 +61,10 @@ class RunsQuery(BaseModel):
 
 
 async def _of_run(context: Context, request: Request, uid: str, run_id: str, verb: str) -> tuple[Caller, str, HttpProblem]:
-    """Returns the caller, the id as it is stored, and the 404 of a missing run, which is also that of an App that they may not see."""
+    """Returns the caller, the id as it is stored, and the 404 of a missing run.
+
+    A caller who may not see the App gets the same 404.
+    """
     missing = unknown("run", run_id)
     caller = await context.caller(request, uid, verb, missing)
     try:
@@ -93,9 +96,7 @@ async def cancel_run(request: Request, context: ContextOf, uid: str, run_id: str
     body = await bodies.read(context, request, caller, bodies.CancelBody, bodies.SMALL_MAX)
     # A pod names the Access Key of its caller; users are known by their token.
     by = body.by if caller.place is not None else caller.user.username
-    canceled = await context.committer.put(
-        caller.app.namespace, partial(operations.cancel, app_uid=uid, run_id=identity, by=by)
-    )
+    canceled = await context.committer.put(caller.app.namespace, partial(operations.cancel, app_uid=uid, run_id=identity, by=by))
     if canceled is None:
         raise missing
     run = await context.read(caller, partial(context.store.run, content=caller.content), uid, identity)
