@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from dynamiq_recorder.journal.outbox import Recorder as Address
-from tests.support.background import KEY, Caller, pod, steps_flow
+from tests.support.background import KEY, Caller, expire_leases, lines, pod, steps_flow
 from tests.support.journal import APP, OTHER, OTHER_POD, JournalStage, a_run
 from tests.support.recorder import attributes_of, recording
 from tests.support.runtime import DEADLINE, ECHO, serving
@@ -36,10 +36,6 @@ def journal(tmp_path: Path) -> Iterator[JournalStage]:
 def caller(tmp_path: Path, journal: JournalStage) -> Iterator[Caller]:
     with pod(tmp_path / "pod", FLOW, journal) as served:
         yield Caller(served)
-
-
-def lines(log: Path) -> list[str]:
-    return log.read_text().splitlines() if log.exists() else []
 
 
 def begins(log: Path, node: str) -> None:
@@ -360,11 +356,3 @@ def test_the_record_of_a_run_has_the_nodes_of_all_its_pods(tmp_path: Path) -> No
     sent = recorder.posts[-1]
     assert (sent.headers["authorization"], sent.headers["x-dynamiq-app-id"]) == ("Bearer of-the-journal", APP.app_uid)
     assert "service.instance.id" not in sent.resource  # the run belongs to no process
-
-
-def expire_leases(journal: JournalStage) -> None:
-    """Moves the journal's clock forward by more than a lease."""
-    store = journal.store
-    assert store is not None
-    clock = store.clock
-    store.clock = lambda: clock() + 31_000_000
