@@ -17,7 +17,7 @@ from dynamiq_recorder.store.results import Unavailable, WrongStore
 
 
 def journal(options: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    """Runs a command of the journal. Returns its exit code."""
+    """Executes a command of the journal. Returns its exit code."""
     if arguments.store is None:
         options.error("--store is missing: give a store, such as sqlite:///var/lib/dynamiq-journal/journal.db; see journal --help")
     if arguments.command == JOURNAL_BACKUP:
