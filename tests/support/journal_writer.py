@@ -1,19 +1,22 @@
-"""Writes to a journal's store until it is killed: `python -m tests.support.journal_writer ADDRESS`.
+"""Writes to a journal's store until it is killed, in a process that is forked from one that has imported all of it.
 
-It prints a line for each operation once that is acknowledged: its kind, the run's id, and the number of the save.
+It notes a line for each operation once that is acknowledged: its kind, the run's id, and the number of the save.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import sys
+import os
 from functools import partial
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from dynamiq_recorder.journal import operations
 from dynamiq_recorder.journal.committer import Committer
 from dynamiq_recorder.journal.model import Limits, Save
 from dynamiq_recorder.journal.store import opened
+from tests.support import programs
 from tests.support.journal import APP
 from tests.support.journal_store import a_new_run, a_save, an_end
 
@@ -43,5 +46,16 @@ async def write(address: str) -> None:
     await asyncio.gather(*(pod() for _ in range(PODS)))
 
 
-if __name__ == "__main__":
-    asyncio.run(write(sys.argv[1]))
+def begin(address: str, log: str) -> None:
+    """Becomes the writer, in a child. Its notes and errors go to `log`."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    asyncio.run(write(address))
+
+
+def forked(address: str, log: Path) -> BaseProcess:
+    log.touch()
+    process = programs._context().Process(target=begin, args=(address, str(log)), daemon=True)
+    process.start()
+    return process

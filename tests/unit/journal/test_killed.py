@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import random
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from dynamiq_recorder.journal.model import State
 from dynamiq_recorder.journal.store import opened
-from tests.support import programs
 from tests.support.journal_store import Clock, Kept
-from tests.support.journal_writer import EVENTS, SAVES
+from tests.support.journal_writer import EVENTS, SAVES, forked
 from tests.support.waiting import eventually
 
 KILLS = 200 if os.environ.get("SOAK") else 20
@@ -27,15 +27,15 @@ def test_what_is_acknowledged_survives_kills_at_any_moment(tmp_path: Path) -> No
     kept: dict[str, tuple[str, int]] = {}
     for number in range(KILLS):
         log = tmp_path / f"{number}.log"
-        process = programs.fork("tests.support.journal_writer", address, log=log)
-        most = chance.randint(1, 400)
-        eventually(
-            f"{most} operations are acknowledged",
-            lambda most=most, log=log: log.read_text().count("\n") >= most,
-            every=0.002,  # type: ignore[misc]
-        )
+        process, most = forked(address, log), chance.randint(1, 400)
+
+        def is_due(process: BaseProcess = process, log: Path = log, most: int = most) -> bool:
+            assert process.is_alive(), log.read_text()
+            return log.read_text().count("\n") >= most
+
+        eventually(f"{most} operations are acknowledged", is_due, every=0.002)
         process.kill()
-        process.wait()
+        process.join()
         for line in log.read_text().splitlines():
             kind, run_id, count = line.split()
             kept[run_id] = (kind, int(count))
