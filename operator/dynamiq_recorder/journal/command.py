@@ -11,7 +11,7 @@ from dynamiq_recorder.cluster import NoCluster
 from dynamiq_recorder.journal.outbox import Recorder
 from dynamiq_recorder.journal.serve import Options, serve
 from dynamiq_recorder.journal.store import JournalStore, back_up, opened
-from dynamiq_recorder.options import JOURNAL_BACKUP
+from dynamiq_recorder.options import JOURNAL_BACKUP, without_password
 from dynamiq_recorder.servers import log_lines
 from dynamiq_recorder.store.results import Unavailable, WrongStore
 
@@ -30,7 +30,7 @@ def journal(options: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     try:
         store = opened(arguments.store)
     except (WrongStore, Unavailable) as error:
-        print(f"the store {arguments.store} cannot be used: {error}", file=sys.stderr)
+        print(f"the store {without_password(arguments.store)} cannot be used: {error}", file=sys.stderr)
         return 1
     try:
         asyncio.run(serve(_options(arguments, store)))
