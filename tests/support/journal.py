@@ -21,8 +21,9 @@ from dynamiq_recorder.identity.apps import Apps, Durable, KnownApp
 from dynamiq_recorder.identity.pods import KnownPod, Pods
 from dynamiq_recorder.identity.rights import Rights
 from dynamiq_recorder.identity.tokens import Tokens, Unauthorized, User
+from dynamiq_recorder.journal.http.context import Context
 from dynamiq_recorder.journal.model import Place
-from dynamiq_recorder.journal.serve import Identity, Options, serve_for
+from dynamiq_recorder.journal.serve import Identity, Options, context_of, run
 from dynamiq_recorder.journal.store import JournalStore, opened
 from tests.support.ports import free_port
 from tests.support.waiting import IN_TIME, eventually
@@ -136,6 +137,8 @@ class JournalStage:
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
         self.error: BaseException | None = None
+        self.context: Context | None = None
+        """The objects of the process that serves."""
 
     def __enter__(self) -> JournalStage:
         self.start()
@@ -172,12 +175,16 @@ class JournalStage:
             self.store = None
 
     def _run(self, configured: Options) -> None:
-        async def run() -> None:
+        async def serve() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await serve_for(configured, self.table, self._stop)
+            self.context = context_of(configured, self.table)
+            try:
+                await run(configured, self.context, self.table, self._stop)
+            finally:
+                await asyncio.to_thread(self.context.committer.close)
 
         try:
-            asyncio.run(run())
+            asyncio.run(serve())
         except BaseException as error:
             self.error = error
 

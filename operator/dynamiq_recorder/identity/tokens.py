@@ -65,7 +65,7 @@ class Tokens(TokenReviews[User]):
     def __init__(
         self, client: Client, clock: Callable[[], float] = monotonic, *, audience: str = RECORDER_AUDIENCE, pods_for: float = 60.0
     ) -> None:
-        """`audience`: of tokens that are meant for this server. `pods_for`: seconds for which the review of a pod's token counts."""
+        """Takes the `audience` of tokens that are meant for this server. `pods_for`: seconds for which the review of a pod's token counts."""
         super().__init__(Unauthorized, lambda: NotNow("too many tokens are being checked now"), clock)
         self._client, self._audience, self._pods_for = client, audience, pods_for
 

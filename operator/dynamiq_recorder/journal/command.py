@@ -11,13 +11,13 @@ from dynamiq_recorder.cluster import NoCluster
 from dynamiq_recorder.journal.outbox import Recorder
 from dynamiq_recorder.journal.serve import Options, serve
 from dynamiq_recorder.journal.store import JournalStore, back_up, opened
-from dynamiq_recorder.options import JOURNAL_BACKUP
+from dynamiq_recorder.options import JOURNAL_BACKUP, without_password
 from dynamiq_recorder.servers import log_lines
 from dynamiq_recorder.store.results import Unavailable, WrongStore
 
 
 def journal(options: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    """Runs a command of the journal. Returns its exit code."""
+    """Executes a command of the journal. Returns its exit code."""
     if arguments.store is None:
         options.error("--store is missing: give a store, such as sqlite:///var/lib/dynamiq-journal/journal.db; see journal --help")
     if arguments.command == JOURNAL_BACKUP:
@@ -30,7 +30,7 @@ def journal(options: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     try:
         store = opened(arguments.store)
     except (WrongStore, Unavailable) as error:
-        print(f"the store {arguments.store} cannot be used: {error}", file=sys.stderr)
+        print(f"the store {without_password(arguments.store)} cannot be used: {error}", file=sys.stderr)
         return 1
     try:
         asyncio.run(serve(_options(arguments, store)))

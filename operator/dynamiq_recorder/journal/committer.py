@@ -119,6 +119,9 @@ class Committer:
         def work(transaction: Work) -> list[_Outcome]:
             outcomes: list[_Outcome] = []
             for each in taken:
+                if each.done.cancelled():  # nobody waits for it any more: a claim would be lost
+                    outcomes.append((None, None))
+                    continue
                 try:
                     outcomes.append((each.operation(transaction), None))
                 except Refused as refused:  # it has written nothing

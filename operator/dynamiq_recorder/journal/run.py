@@ -15,8 +15,8 @@ from dynamiq_operator.model.journal import OPEN_STATES
 from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.journal.model import ALONE_FROM, LEASE, MICROSECONDS, PARTS_MAX, RUN_MAX, End, Refused, Save, State
 
-EVENT_SIZE = 48
-"""Bytes that an event takes beside its type and data."""
+RUN_SIZE, EVENT_SIZE = 512, 48
+"""Bytes that a run and an event take beside their contents."""
 INPUT, OUTPUT, RECORD = "input", "output", "record"
 OPEN = frozenset(map(State, OPEN_STATES))
 
@@ -90,7 +90,7 @@ class Run(msgspec.Struct, kw_only=True):
 
     def accept(self, data: bytes, now: int) -> None:
         """Begins the life of a new run. `data`: its input."""
-        self.due = now
+        self.due, self.size = now, RUN_SIZE
         self._put_content(INPUT, data)
         self._note(now, "run.accepted", b"{}")
 

@@ -102,6 +102,15 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
 
 async def serve_for(options: Options, identity: Identity, stopping: asyncio.Event) -> None:
     """Serves callers of an identity until `stopping` is set. The store stays open."""
+    context = context_of(options, identity)
+    try:
+        await run(options, context, identity, stopping)
+    finally:
+        await asyncio.to_thread(context.committer.close)
+
+
+def context_of(options: Options, identity: Identity) -> Context:
+    """Returns what all requests share. Its committer has a thread, which its `close` ends."""
     metrics, notices = Metrics(), Notices()
     feed = OpenFeed(options.store.open_runs, notices)
 
@@ -111,7 +120,7 @@ async def serve_for(options: Options, identity: Identity, stopping: asyncio.Even
 
     metrics.registry.register(OpenRuns(lambda: feed.snapshot.runs if feed.snapshot is not None else (), options.store.clock))
     committer = Committer(options.store.commit, notify, metrics.commit_seconds.observe)
-    context = Context(
+    return Context(
         store=options.store,
         committer=committer,
         notices=notices,
@@ -124,13 +133,9 @@ async def serve_for(options: Options, identity: Identity, stopping: asyncio.Even
         full_at=options.full_at,
         namespace_bytes=options.namespace_bytes,
     )
-    try:
-        await _run(options, context, identity, stopping)
-    finally:
-        await asyncio.to_thread(committer.close)
 
 
-async def _run(options: Options, context: Context, identity: Identity, stopping: asyncio.Event) -> None:
+async def run(options: Options, context: Context, identity: Identity, stopping: asyncio.Event) -> None:
     certificate = Certificate(options.tls) if options.tls is not None else None
     upkeep = Upkeep(context, identity.exists)
     await upkeep.start()

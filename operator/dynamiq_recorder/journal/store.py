@@ -40,7 +40,7 @@ class JournalStore:
             raise
 
     def commit(self, work: Callable[[Work], T]) -> tuple[T, set[Key]]:
-        """Runs operations in a transaction. Returns their result, and who is to be notified."""
+        """Executes operations in a transaction. Returns their result, and who is to be notified."""
 
         def whole(connection: Connection) -> tuple[T, set[Key]]:
             transaction = Work(self._database, connection, self.clock())

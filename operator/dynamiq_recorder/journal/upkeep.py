@@ -29,7 +29,7 @@ class Upkeep:
         self._deleted = 0
 
     async def run(self, ends: asyncio.Event) -> None:
-        """Runs all of it until the end."""
+        """Executes all of it until the end."""
         await asyncio.gather(
             self._every(ends, SWEEPS_EVERY, self.sweep),
             self._every(ends, LOOKS_EVERY, self.look),

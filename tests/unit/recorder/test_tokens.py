@@ -183,3 +183,21 @@ async def test_an_invalid_kubeconfig_is_reported(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(NoCluster, match="cannot be read"):
         await connect(path, None)
+
+
+async def test_a_server_has_an_audience_of_its_own_and_may_know_pods_for_longer(server: Server) -> None:
+    tokens = Tokens(server.client, lambda: server.now, audience="dynamiq-journal", pods_for=600)
+    server.users["pod"]["audience"] = "dynamiq-journal"
+    token = jwt(["dynamiq-journal"], "pod")
+    assert (await tokens.user(token)).is_ours
+    assert server.script.bodies("POST", TOKENS)[-1]["spec"]["audiences"] == ["dynamiq-journal"]
+    await tokens.user("person")
+    reviewed = server.asked()
+    server.now += 599
+    await tokens.user(token)
+    assert server.asked() == reviewed
+    await tokens.user("person")
+    assert server.asked() == reviewed + 2, "a person's is reviewed each minute, for both audiences"
+    server.now += 2
+    await tokens.user(token)
+    assert server.asked() == reviewed + 3
