@@ -56,7 +56,7 @@ class OperatorOptions:
     """Options of the process. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds. `metrics_port`: of
     every address.
 
-    `recorder_token`: file with the operator's token for the recorder. `recorder_ca`: certificates that make the recorder trusted.
+    `recorder_token`, `journal_token`: files with the operator's tokens. `recorder_ca`, `journal_ca`: certificates that make them trusted.
     """
 
     settings: Settings
@@ -72,6 +72,8 @@ class OperatorOptions:
     metrics_port: int | None = None
     recorder_token: Path | None = None
     recorder_ca: Path | None = None
+    journal_token: Path | None = None
+    journal_ca: Path | None = None
     notify: NotifyOptions = field(default_factory=NotifyOptions)
 
 

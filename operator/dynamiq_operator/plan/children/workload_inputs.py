@@ -32,6 +32,7 @@ def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInput
         app=context.app_for(workload.pins, workload.observed) if workload.pins is not None else None,
         replicas=replicas_now(context, None),
         recorder=context.snapshot.settings.recorder,
+        journal=context.snapshot.settings.journal,
         renewed=workload.observed is not None and renews_template(context, workload.observed),
     )
 

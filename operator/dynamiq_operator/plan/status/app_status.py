@@ -37,6 +37,7 @@ from dynamiq_operator.plan.status.conditions import (
     dated,
     ready,
 )
+from dynamiq_operator.plan.status.durable import durable_condition
 from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
 from dynamiq_operator.plan.status.recorded import archived_condition, recorded_condition, redaction_condition
 from dynamiq_operator.plan.status.runtimes import runtimes
@@ -58,6 +59,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
     possible = (
         trial_condition(context),
         recorded_condition(context),
+        durable_condition(context),
         archived_condition(app, context.snapshot.archive, settings),
         redaction_condition(app, settings),
     )
