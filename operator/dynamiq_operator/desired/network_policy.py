@@ -27,7 +27,7 @@ JOURNAL_PORT = 8080
 
 
 def network_policy(inputs: Inputs) -> list[Manifest]:
-    """Returns the policy; empty for an App that limits nothing."""
+    """Returns the policy, and that of pods that only finish background runs; empty for an App that limits nothing."""
     app, network = inputs.app, inputs.app.spec.network
     if network is None or not network.limits:
         return []
@@ -41,7 +41,13 @@ def network_policy(inputs: Inputs) -> list[Manifest]:
     if network.egress is not None:
         spec["policyTypes"].append("Egress")
         spec["egress"] = [_dns(), *_stores(app, inputs.settings), *map(_rule, network.egress)]
-    return [child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)]
+    made = [child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)]
+    if not inputs.finishes:
+        return made
+    # Nobody calls these pods, so of what may come in only metrics are left.
+    finishing = {**spec, "podSelector": {"matchLabels": {names.FINISHING_OF_LABEL: app.meta.name}}}
+    finishing |= {"ingress": [_metrics(inputs.settings)]} if "ingress" in spec else {}
+    return [*made, child(app, NETWORK_POLICY, names.finishing_policy(app.meta.name), spec=finishing)]
 
 
 def _calls(app: App, callers: Iterable[dict[str, Any]]) -> dict[str, Any]:

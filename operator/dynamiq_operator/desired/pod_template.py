@@ -49,18 +49,28 @@ TOKEN_SECONDS = 3600
 
 
 def pod_template(
-    app: App, pins: Pins, digest: str, label: str = "", recorder: str | None = None, journal: str | None = None
+    app: App,
+    pins: Pins,
+    digest: str,
+    label: str = "",
+    recorder: str | None = None,
+    journal: str | None = None,
+    *,
+    finishes: bool = False,
 ) -> dict[str, Any]:
     """Returns the template of these pins, labelled with the digest of its inputs and, under strategy Switch, with the pins.
 
     `recorder`: the URL to which its pods send their runs. `journal`: the URL from which those of a private App take background runs.
-    Neither is an input: installing, moving or removing a recorder or journal restarts no pod.
+    Neither is an input: installing, moving or removing a recorder or journal restarts no pod. `finishes`: True for pods that only finish
+    background runs, which nothing that selects the App's pods may find.
     """
     journal = journal if app.spec.is_private else None
     drain = DEFAULT_DRAIN_SECONDS if pins.runtime.drain_seconds is None else pins.runtime.drain_seconds
     of_pins = {names.PINS_LABEL: label} if label else {}
+    own = names.finishing_labels(app.meta.name) if finishes else names.labels(app.meta.name)
+    tells_standby = bool(label) and not finishes
     return {
-        "metadata": {"labels": names.labels(app.meta.name) | {names.TEMPLATE_LABEL: digest} | of_pins},
+        "metadata": {"labels": own | {names.TEMPLATE_LABEL: digest} | of_pins},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -69,12 +79,12 @@ def pod_template(
             "shareProcessNamespace": True,
             "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [_container(app, pins, drain, recorder, journal, tells_standby=bool(label))],
+            "containers": [_container(app, pins, drain, recorder, journal, tells_standby=tells_standby)],
             "volumes": [
                 {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pins.flow)}},
                 *([{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}] if app.spec.is_private else []),
                 {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TMP_SIZE}},  # a disk would be full before a kubelet looks
-                *([_OWN_ANNOTATIONS] if label else []),
+                *([_OWN_ANNOTATIONS] if tells_standby else []),
                 *([_token("recorder", RECORDER_AUDIENCE)] if recorder is not None else []),
                 *([_token("journal", JOURNAL_AUDIENCE)] if journal is not None else []),
             ],

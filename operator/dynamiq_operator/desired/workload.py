@@ -171,10 +171,12 @@ def is_edit(manifest: Manifest, observed: Manifest, path: str) -> bool:
 
 
 def _manifest(app: App, desired: WorkloadInputs, note: Mapping[str, Any], replicas: int | None = None) -> Manifest:
+    name, label = app.meta.name, desired.label
+    selector = names.finishing_selector(name, label) if desired.finishes else pod_selector(name, label)
     spec: dict[str, Any] = {
         "revisionHistoryLimit": KEPT_REVISIONS,
         "progressDeadlineSeconds": app.spec.rollout.progress_deadline_seconds,
-        "selector": {"matchLabels": pod_selector(app.meta.name, desired.label)},
+        "selector": {"matchLabels": selector},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "template": note["template"],
     }
@@ -189,9 +191,9 @@ def _manifest(app: App, desired: WorkloadInputs, note: Mapping[str, Any], replic
     return child(
         app,
         WORKLOAD,
-        names.workload(app.meta.name, desired.label),
+        names.finishing(name, label) if desired.finishes else names.workload(name, label),
         annotations={names.APPLIED_TEMPLATE_ANNOTATION: _noted(note)} | {name: value for name, value in beside.items() if value},
-        labels={names.PINS_LABEL: desired.label} if desired.label else {},
+        labels={names.PINS_LABEL: label} if label else {},
         spec=spec,
     )
 
@@ -204,7 +206,7 @@ def _note_of_pins(app: App, desired: WorkloadInputs, pins: Pins) -> dict[str, An
     """Returns the note on the template of these pins. The applied template is kept if its inputs are the same."""
     digest = template_digest(app, pins, desired.observed)
     applied = _applied_template(desired.observed, digest) if not desired.renewed else None
-    template = applied or pod_template(app, pins, digest, desired.label, desired.recorder, desired.journal)
+    template = applied or pod_template(app, pins, digest, desired.label, desired.recorder, desired.journal, finishes=desired.finishes)
     # A template without a recorder does not contain the recording policy.
     runs = _environment(app, ()).get("runs") if recorder_of(template) is None else None
     beside = {"of": pins.as_json() if desired.label else None, "runs": runs}

@@ -113,6 +113,8 @@ class ObservedPods:
     """The last report of each pod, by uid. A pod without a report is unknown."""
     silent: frozenset[str] = frozenset()
     """Uids of pods that repeatedly failed to report."""
+    finishing: tuple[ObservedPod, ...] = ()
+    """Pods that only finish background runs of earlier versions. No caller reaches them, and none of them is in `observed`."""
 
 
 def named(parts: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any] | None:
