@@ -149,23 +149,9 @@ MUTATING_POLICIES = (
 )
 VALIDATING_POLICIES = (
     *("dynamiq-approvals", "dynamiq-apps-deploy", "dynamiq-apps-protected", "dynamiq-apps-rights", "dynamiq-apps-secrets"),
-    *(
-        SETTINGS_POLICY,
-        "dynamiq-changes",
-        "dynamiq-crds",
-        "dynamiq-crds-delete",
-        "dynamiq-flows",
-        "dynamiq-gate-scale",
-        "dynamiq-gate-slices",
-        "dynamiq-namespaces",
-        "dynamiq-pods",
-        "dynamiq-rejections",
-        "dynamiq-rows",
-        "dynamiq-rows-delete",
-        "dynamiq-rows-rights",
-        "dynamiq-status",
-        "dynamiq-workloads",
-    ),
+    *(SETTINGS_POLICY, "dynamiq-changes", "dynamiq-crds", "dynamiq-crds-delete", "dynamiq-flows", "dynamiq-gate-scale"),
+    *("dynamiq-gate-slices", "dynamiq-namespaces", "dynamiq-pods", "dynamiq-rejections", "dynamiq-rows", "dynamiq-rows-delete"),
+    *("dynamiq-rows-rights", "dynamiq-status", "dynamiq-workloads"),
 )
 """The admission policies, each with a binding of its name: `manifests/admission`."""
 FROZEN_DEFINITIONS = tuple(
