@@ -45,16 +45,18 @@ def open_runs(world: World, **counts: OpenCount) -> None:
     before = world.open_runs
     by_digest = {digest_of(world, row): count for row, count in counts.items()}
     ended = dict(before.ended) | {label: world.now for label in before.counts if label not in {each[:8] for each in by_digest}}
-    world.open_runs = replace(OpenRuns.by_digest(by_digest, before.known_since, {}), ended=ended, shown_since=before.shown_since)
+    world.open_runs = replace(
+        OpenRuns.by_digest(by_digest, before.known_since, {}), ended=ended, shown_since=before.shown_since, is_away=before.is_away
+    )
 
 
 def journal_leaves(world: World) -> None:
     """Takes the journal away: the last counts stay."""
-    world.open_runs = replace(world.open_runs, known_since=None)
+    world.open_runs = replace(world.open_runs, known_since=None, is_away=True)
 
 
 def journal_returns(world: World) -> None:
-    world.open_runs = replace(world.open_runs, known_since=world.now)
+    world.open_runs = replace(world.open_runs, known_since=world.now, is_away=False)
 
 
 def finishing_of(world: World, row: str) -> Manifest | None:

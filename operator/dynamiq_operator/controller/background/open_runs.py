@@ -98,7 +98,11 @@ class OpenRunsReader:
         """Returns the last counts of an App."""
         own = self._by_app.get(app_uid)
         ended = {pins: at for pins, (at, _) in self._ended.get(app_uid, {}).items()}
-        return OpenRuns.by_digest(own.counts if own is not None else {}, self._known_since, ended)
+        return OpenRuns.by_digest(own.counts if own is not None else {}, self._known_since, ended, is_away=self._is_away)
+
+    @property
+    def _is_away(self) -> bool:
+        return self._access is None or (self._failing_since is not None and self._clock() - self._failing_since >= AWAY)
 
     async def run(self) -> None:
         """Reads until it is cancelled; never ends by itself."""
@@ -166,7 +170,7 @@ class OpenRunsReader:
         if self._failing_since is None:
             self._failing_since = self._clock()
             log.warning("the journal's counts of open runs cannot be read: %s", why)
-        if self._known_since is not None and self._clock() - self._failing_since >= AWAY:
+        if self._known_since is not None and self._is_away:
             self._known_since = None
             for own in self._by_app.values():
                 self._requeue(own.key)

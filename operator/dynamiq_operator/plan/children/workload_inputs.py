@@ -18,7 +18,7 @@ from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.recording import renews_template
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.sleep.state import keeps_template
-from dynamiq_operator.plan.workloads.finishing import Finishing, holds_roll, wanted_finishing
+from dynamiq_operator.plan.workloads.finishing import Finishing, holds_roll, lacks_deploy_room, wanted_finishing
 from dynamiq_operator.plan.workloads.verified import needs_switch, verifies
 from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_deleted, conversion, replicas_now, room_note
 
@@ -64,6 +64,7 @@ def _finishing_inputs(context: Context, workload: WantedWorkload) -> WorkloadInp
         observed=observed,
         row_note=_row_note(context, workload),
         app=context.app_for(pins, observed) if pins is not None else None,
+        replicas=0 if lacks_deploy_room(context) else 1,
         recorder=context.snapshot.settings.recorder,
         journal=context.snapshot.settings.journal,
         finishes=True,

@@ -35,6 +35,7 @@ class OpenRuns:
 
     - `digests`: the whole digest of each label.
     - `known_since`: since when the journal has answered without a gap; None while it is away, or was never read.
+    - `is_away`: True if the journal has not answered for some time, or the operator knows none. Else it may not have been asked yet.
     - `ended`: when the last open run of pins ended, if that is not long ago.
     - `rows`: for pins of which no other object tells, their newest row.
     - `shown_since`: since when the App's status shows the counts that it shows now.
@@ -43,17 +44,21 @@ class OpenRuns:
     counts: Mapping[str, OpenCount] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     known_since: datetime | None = None
+    is_away: bool = False
     ended: Mapping[str, datetime] = field(default_factory=dict)
     rows: Mapping[str, Row] = field(default_factory=dict)
     shown_since: datetime | None = None
 
     @classmethod
-    def by_digest(cls, counts: Mapping[str, OpenCount], known_since: datetime | None, ended: Mapping[str, datetime]) -> OpenRuns:
+    def by_digest(
+        cls, counts: Mapping[str, OpenCount], known_since: datetime | None, ended: Mapping[str, datetime], *, is_away: bool = False
+    ) -> OpenRuns:
         """Returns the counts of the journal, which names pins by their digest."""
         return cls(
             {digest[:SHORT]: count for digest, count in counts.items()},
             {digest[:SHORT]: digest for digest in counts},
             known_since,
+            is_away,
             {digest[:SHORT]: moment for digest, moment in ended.items()},
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from dynamiq_operator.desired.pin_labels import selected_pins
+from dynamiq_operator.desired.pin_labels import SHORT, selected_pins
 from dynamiq_operator.desired.pod_template import CONTAINER, journal_of
 from dynamiq_operator.model.app_status import FINISHING_MOST, FinishingVersion
 from dynamiq_operator.model.base import Condition
@@ -58,6 +58,8 @@ def finishing_status(context: Context) -> tuple[FinishingVersion, ...]:
     """Returns the earlier versions with open runs, the newest first. Counts alone are written at most once in SHOWN_FOR."""
     open_runs, shown = context.snapshot.open_runs, context.app.status.finishing
     found = [one for each in finishing(context) if each.count.total and (one := _version(context, each)) is not None]
+    if not open_runs.is_known:
+        found += [each for each in shown if each.pins[:SHORT] not in open_runs.counts]  # after a restart there are no counts
     now = tuple(sorted(found, key=lambda one: -one.sequence)[:FINISHING_MOST])
     if {each.pins for each in now} != {each.pins for each in shown}:
         return now
@@ -73,7 +75,10 @@ def shown_times(context: Context) -> Iterator[float]:
 
 def finishing_condition(context: Context) -> Condition | None:
     """Returns the condition Finishing; None while no earlier version has open runs. Its message has no counts, which change all the time."""
-    each = [one for one in finishing(context) if one.count.total or not context.snapshot.open_runs.is_known]
+    open_runs = context.snapshot.open_runs
+    each = [one for one in finishing(context) if one.count.total or not open_runs.is_known]
+    if not open_runs.is_known and not open_runs.is_away:
+        return next((shown for shown in context.app.status.conditions if shown.type == FINISHING), None)  # asked in a moment
     if not each:
         return None
     reason, why = _why_not(context, each)

@@ -77,9 +77,14 @@ def replicas(context: Context, each: Finishing) -> int | None:
         return None
     now: int = each.observed["spec"].get("replicas", 1)
     # Once it has made room for a deploy it stays away for the rest of it, or it would take that room again.
-    gives_way = context.history.candidate is not None and (now == 0 or bool(lacks_room(context.workload)))
+    gives_way = lacks_deploy_room(context) or (context.history.candidate is not None and now == 0)
     wanted = 0 if gives_way else 1
     return wanted if wanted != now else None
+
+
+def lacks_deploy_room(context: Context) -> bool:
+    """Returns True if a quota has no room for the pods of a deploy: those that finish runs give way first."""
+    return context.history.candidate is not None and bool(lacks_room(context.workload))
 
 
 def holds_roll(context: Context) -> tuple[Finishing, ...]:
