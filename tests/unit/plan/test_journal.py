@@ -7,6 +7,7 @@ import pytest
 from dynamiq_operator.desired.base import WORKLOAD
 from dynamiq_operator.desired.pod_template import journal_of
 from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild
 from tests.support import factories as given
 from tests.support.world import World, serving
@@ -85,3 +86,35 @@ def test_a_restart_by_hand_adds_the_journal_after_the_app_has_reported_that_pods
     world.edited(made)
     world.run()
     assert journal(world) == JOURNAL
+
+
+def reported(world: World, *capabilities: str) -> None:
+    """Makes every pod report these features of its runtime."""
+    world.activity |= {pod["metadata"]["uid"]: Activity(world.now, 1.0, 1.0, 0, False, capabilities=capabilities) for pod in world.pods}
+    world.run()
+
+
+def test_the_app_tells_whether_its_pods_take_background_runs() -> None:
+    world = serving("v1")
+    assert "Durable" not in {each.type for each in world.app.status.conditions}, "without a journal"
+    restart_with(world, JOURNAL)
+    world.run()
+    assert world.condition("Durable") == ("False", "PodsNotRestarted")
+    world.deploy("b", "v2")
+    world.run()
+    assert world.condition("Durable") == ("Unknown", "NotReported")
+    reported(world, "stream")
+    assert world.condition("Durable") == ("False", "RuntimeCannot")
+    reported(world, "background", "claims")
+    assert world.condition("Durable") == ("True", "PodsTakeRuns")
+    restart_with(world, ELSEWHERE)
+    world.run()
+    assert world.condition("Durable") == ("False", "JournalMoved")
+    assert world.condition("Ready")[0] == "True", "callers are served all the same"
+
+
+def test_a_public_app_has_no_background_runs_to_tell_of() -> None:
+    world = serving("v1", given.with_spec(access={"type": "public"}))
+    restart_with(world, JOURNAL)
+    world.run()
+    assert "Durable" not in {each.type for each in world.app.status.conditions}
