@@ -13,17 +13,15 @@ from tests.support.world import World, a_world
 from tests.unit.support.finishing import JOURNAL, finishing_of, journal_leaves, open_runs
 
 
-def asleep() -> World:
+def asleep(*modifiers: given.Modifier) -> World:
     """Returns a world with a journal whose serverless App sleeps."""
-    world = a_world(settings=Settings(journal=JOURNAL))
+    world = a_world(*modifiers, settings=Settings(journal=JOURNAL))
     world.open_runs = OpenRuns(known_since=world.now)
     world.install_gate("gate-a")
     world.deploy("a", "v1", config={"type": "serverless", "idleSeconds": 60})
     world.run()
     fall_asleep(world)
-    made = world.workload
-    assert made is not None
-    assert made["spec"]["replicas"] == 0
+    assert {raw["spec"]["replicas"] for raw in world.workloads.values()} == {0}
     return world
 
 
@@ -91,3 +89,15 @@ def test_runs_of_an_earlier_version_finish_while_the_app_sleeps() -> None:
     open_runs(world, a=OpenCount(queued=1, waiting=1))
     fall_asleep(world)
     assert (pods_of(world), finishing_of(world, "a") is not None) == (0, True)
+
+
+def test_a_standby_that_sleeps_with_its_app_does_not_finish_its_runs() -> None:
+    world = asleep(given.with_spec(rollout={"strategy": "Switch"}))
+    world.deploy("b", "v2", config={"type": "serverless", "idleSeconds": 60})
+    world.run()
+    open_runs(world, a=OpenCount(queued=1))
+    world.run()
+    assert finishing_of(world, "a") is None, "it is warm"
+    fall_asleep(world)
+    assert {raw["spec"]["replicas"] for name, raw in world.workloads.items() if not name.endswith("-fin")} == {0}
+    assert finishing_of(world, "a") is not None

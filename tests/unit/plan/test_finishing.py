@@ -7,44 +7,27 @@ from dataclasses import replace
 
 import pytest
 
-from dynamiq_operator.desired.base import AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY, WORKLOAD
+from dynamiq_operator.desired.base import AUTOSCALER, CONFIG_MAP, DISRUPTION_BUDGET, NETWORK_POLICY, WORKLOAD
 from dynamiq_operator.model import names
 from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
 from dynamiq_operator.plan.operations import CreateChild, DeleteChild
 from tests.support import factories as given
-from tests.support.world import World
 from tests.unit.support.finishing import (
+    COLD,
+    SOME,
+    SWITCH,
+    deployed,
     finishing_names,
     finishing_of,
     journal_leaves,
-    journal_returns,
     label_of,
     open_runs,
     serving_with_journal,
     with_journal,
+    with_runs,
     written_workloads,
 )
 from tests.unit.support.production import Production, tone
-
-SOME = OpenCount(queued=2, running=1, waiting=1)
-SWITCH = given.with_spec(rollout={"strategy": "Switch"})
-COLD = given.with_spec(rollout={"strategy": "Switch", "keepWarm": {"replicas": 0}})
-
-
-def with_runs(*modifiers: given.Modifier) -> World:
-    """Returns a world that serves v1, which has open runs."""
-    world = serving_with_journal(*modifiers)
-    open_runs(world, a=SOME)
-    world.run()
-    world.written.clear()
-    return world
-
-
-def deployed(world: World, row: str = "b", version: str = "v2") -> World:
-    world.deploy(row, version)
-    world.run()
-    return world
-
 
 # When there is a workload, and when there is none.
 
@@ -123,9 +106,11 @@ def test_a_row_that_failed_finishes_the_runs_that_its_pods_took() -> None:
     world.settle()
     open_runs(world, b=OpenCount(queued=1))
     world.later(700)
+    world.written.clear()
     world.run()
     assert world.phases["b"] == "#2 Failed"
-    assert finishing_of(world, "b") is not None
+    fin = names.finishing(given.NAME, label_of(world, "b"))
+    assert written_workloads(world)[:2] == [("CreateChild", fin), ("ApplyChild", given.NAME)], "before its pods are replaced again"
 
 
 def test_it_goes_once_no_run_has_been_open_for_a_minute() -> None:
@@ -166,29 +151,16 @@ def test_runs_finish_while_nothing_may_be_deployed(hold: str) -> None:
     made = finishing_of(world, "a")
     assert made is not None
     if hold == "suspended":
-        world.patch(suspend=True)
+        world.patch(suspend=True, variables=tone("rude"))
     else:
         world.freeze()
+        world.patch(variables=tone("rude"))
     del world.objects[(WORKLOAD.api_version, WORKLOAD.kind, made["metadata"]["name"])]
-    world.run()
-    assert finishing_of(world, "a") is not None
-
-
-def test_its_pods_have_the_variables_that_were_approved() -> None:
-    world = Production(given.with_variables(*tone("kind")))
-    with_journal(world)
-    world.deploy_approved("a")
-    open_runs(world, a=SOME)
-    world.patch(variables=tone("rude"))
-    world.run()
-    world.patch(variables=tone("kind"))
-    world.deploy_approved("b", "v2")
-    world.patch(variables=tone("rude"))
     world.run()
     made = finishing_of(world, "a")
     assert made is not None
     env = {each["name"]: each.get("value") for each in made["spec"]["template"]["spec"]["containers"][0]["env"]}
-    assert env["TONE"] == "kind"
+    assert env["TONE"] == "kind", "as it was approved"
 
 
 # A deploy is never blocked.
@@ -239,62 +211,28 @@ def test_pods_that_finish_give_way_to_a_deploy_that_lacks_their_room() -> None:
     assert (world.phases["c"], made["spec"]["replicas"]) == ("#3 Live", 1), "and come back after it"
 
 
-# The journal is away.
-
-
-def test_while_the_journal_is_away_nothing_is_deleted_or_scaled() -> None:
-    world = deployed(with_runs())
-    open_runs(world)
-    journal_leaves(world)
-    made = finishing_of(world, "a")
-    assert made is not None
-    made["spec"]["replicas"] = 3
-    world.edited(made)
-    world.later(3600)
-    world.run()
-    made = finishing_of(world, "a")
-    assert made is not None
-    assert made["spec"]["replicas"] == 3
-    assert world.condition("Finishing") == ("True", "JournalAway")
-    journal_returns(world)
-    world.run()
-    assert finishing_names(world), "not before it has been known for a minute"
-    world.later(60)
-    world.run()
-    assert finishing_names(world) == []
-
-
-def test_a_deploy_while_the_journal_is_away_goes_by_its_last_counts() -> None:
-    world = with_runs()
-    journal_leaves(world)
+def test_a_deploy_does_not_wait_for_a_network_policy_that_cannot_be_made_and_no_pod_runs_without_it() -> None:
+    world = with_runs(given.with_spec(network={"egress": []}))
+    world.denied.add((NETWORK_POLICY.kind, names.finishing_policy(given.NAME)))
     deployed(world)
-    assert (world.phases["b"], finishing_of(world, "a") is not None) == ("#2 Live", True)
+    assert (world.phases["b"], finishing_names(world)) == ("#2 Live", [])
+    assert world.condition("Finishing") == ("True", "NotMade")
 
 
-def test_runs_that_nobody_knew_of_get_their_workload_once_the_journal_answers() -> None:
-    """The operator was restarted while the journal was away, and then two versions were deployed."""
-    world = serving_with_journal()
-    world.open_runs = OpenRuns()
-    deployed(deployed(world), "c", "v3")
-    assert finishing_names(world) == []
-    journal_returns(world)
-    open_runs(world, a=SOME)
+def test_a_deploy_that_lacks_room_under_switch_is_not_held_up_by_what_finishes() -> None:
+    world = deployed(with_runs(SWITCH))
+    world.deploy("c", "v3")
+    world.settle()
+    world.refuse_pods(names.workload(given.NAME, label_of(world, "c")), "pods is forbidden: exceeded quota: small")
+    world.settle()
+    made = finishing_of(world, "a")
+    assert made is not None, "the standby made room"
+    assert made["spec"]["replicas"] == 0
+    assert names.workload(given.NAME, label_of(world, "a")) not in world.workloads
     world.run()
-    assert finishing_of(world, "a") is not None
-    assert [(each.row, each.sequence, each.version) for each in world.app.status.finishing] == [("a", 1, "v1")]
-
-
-def test_an_old_workload_of_switch_stays_while_it_is_unknown_what_is_open() -> None:
-    world = serving_with_journal(COLD)
-    deployed(world)  # its template knows the journal
-    journal_leaves(world)
-    deployed(world, "c", "v3")
-    old = names.workload(given.NAME, label_of(world, "b"))
-    assert (world.phases["c"], old in world.workloads) == ("#3 Live", True)
-    journal_returns(world)
-    world.run()
-    assert old not in world.workloads
-    assert finishing_names(world) == []
+    made = finishing_of(world, "a")
+    assert made is not None
+    assert (world.phases["c"], made["spec"]["replicas"]) == ("#3 Live", 1)
 
 
 # Everything else of an App's objects.
@@ -334,6 +272,21 @@ def test_an_edit_of_the_workload_is_repaired() -> None:
     assert made["spec"]["template"] == before
 
 
+def test_retention_keeps_rows_and_flows_whose_runs_are_open() -> None:
+    world = with_runs(given.with_spec(history={"limit": 10}))
+    config = copy.deepcopy(given.CONFIG)
+    for number in range(14):
+        config["resources"]["requests"]["cpu"] = f"{100 + number}m"
+        world.deploy(f"r{number}", "v2", config=config)
+        world.run()
+    assert len(world.rows) == 15
+    assert (CONFIG_MAP.api_version, CONFIG_MAP.kind, names.flow(given.NAME, given.flow_hash("v1"))) in world.objects
+    open_runs(world)
+    world.later(60)
+    world.run()
+    assert "a" not in world.rows
+
+
 def test_at_most_twenty_versions_finish_at_a_time() -> None:
     world = with_runs()
     config = copy.deepcopy(given.CONFIG)
@@ -364,17 +317,6 @@ def test_the_status_shows_who_finishes_and_is_not_written_for_each_run() -> None
     world.later(1)
     world.run()
     assert [each.queued for each in world.app.status.finishing] == [1]
-
-
-def test_a_restart_of_the_operator_writes_nothing_before_the_journal_was_asked() -> None:
-    world = deployed(with_runs())
-    shown = world.app.status.finishing
-    assert shown
-    world.open_runs = OpenRuns()
-    assert not world.plan().operations
-    journal_leaves(world)
-    world.run()
-    assert (world.app.status.finishing, world.condition("Finishing")) == (shown, ("True", "JournalAway"))
 
 
 def test_without_a_journal_nothing_differs() -> None:

@@ -76,3 +76,23 @@ def written_workloads(world: World) -> list[tuple[str, str]]:
         if isinstance(each, ApplyChild | CreateChild | DeleteChild | ScaleWorkload) and raw and raw["kind"] == WORKLOAD.kind:
             found.append((type(each).__name__, raw["metadata"]["name"]))
     return found
+
+
+SOME = OpenCount(queued=2, running=1, waiting=1)
+SWITCH = given.with_spec(rollout={"strategy": "Switch"})
+COLD = given.with_spec(rollout={"strategy": "Switch", "keepWarm": {"replicas": 0}})
+
+
+def with_runs(*modifiers: given.Modifier) -> World:
+    """Returns a world that serves v1, which has open runs."""
+    world = serving_with_journal(*modifiers)
+    open_runs(world, a=SOME)
+    world.run()
+    world.written.clear()
+    return world
+
+
+def deployed(world: World, row: str = "b", version: str = "v2") -> World:
+    world.deploy(row, version)
+    world.run()
+    return world
