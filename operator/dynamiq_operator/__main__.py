@@ -36,8 +36,9 @@ def main() -> int:
     args = options.parse_args()
     if args.command == "api" and (args.tls_cert is None) != (args.tls_key is None):
         options.error("give both --tls-cert and --tls-key, or neither")
-    if "recorder_ca" in args and args.recorder_ca is not None and not os.access(args.recorder_ca, os.R_OK):
-        options.error(f"{args.recorder_ca} cannot be read")
+    for file in (getattr(args, "recorder_ca", None), getattr(args, "journal_ca", None)):
+        if file is not None and not os.access(file, os.R_OK):
+            options.error(f"{file} cannot be read")
     if args.command == "api" and (wrong := _wrong_console(args)):
         options.error(wrong)
     try:
@@ -178,6 +179,7 @@ def _run(args: argparse.Namespace) -> int:
             gate_namespace=args.gate_namespace,
             operator_namespace=args.operator_namespace,
             recorder=args.recorder,
+            journal=args.journal,
             metrics_from=args.metrics_from,
             **_public_settings(args),
         ),
@@ -192,6 +194,8 @@ def _run(args: argparse.Namespace) -> int:
         recovers_within=args.recovers_within,
         recorder_token=args.recorder_token_file,
         recorder_ca=args.recorder_ca,
+        journal_token=args.journal_token_file,
+        journal_ca=args.journal_ca,
         metrics_port=args.metrics_port,
         notify=NotifyOptions(
             args.notify_secret, SinkFormat(args.notify_format), args.notify_allow_networks, args.notify_http, args.notify_try_for
