@@ -1,4 +1,4 @@
-"""What ended is deleted in time, what belongs to a deleted App goes sooner, and a copy of the store opens."""
+"""Ended runs are deleted in time, those of a deleted App sooner, and a copy of the store opens."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def test_the_recorder_has_each_run_once_with_its_pins_version_and_content(tmp_pa
         stage.start(journal=JOURNAL_USER)
         with JournalStage(tmp_path, recorder=Recorder(stage.url, tmp_path / "token")) as journal:
             body = a_run(claim=True)
-            more = {"dynamiq__workflow__version": "v7", "dynamiq__workflow__hash": "sha256:f7", "dynamiq__pins": "forged"}
+            more: dict[str, Any] = {"dynamiq__workflow__version": "v7", "dynamiq__workflow__hash": "sha256:f7", "dynamiq__pins": "forged"}
             journal.call("POST", "runs", json=body)
             end = {"status": "completed", "reason": "succeeded", "record": record(a_recorded_run(body["id"], content=True), **more)}
             assert journal.save({"id": body["id"], "fence": 1, "number": 1, "end": end})[0]["ok"]
