@@ -69,6 +69,13 @@ def test_records_are_read_oldest_first_and_bounded(kept: Kept) -> None:
     assert [each.id for each in kept.store.records(APP.app_uid, APP.pins, 3, 1)] == ids[:1]
 
 
+def test_without_a_recorder_no_run_waits_for_it(kept: Kept) -> None:
+    run_id, fence = kept.begun()
+    kept.end(run_id, fence, record=b"xrecord")
+    kept.clock.pass_by(DAY + 1)
+    assert kept.do(partial(operations.delete_ended, app_uid=APP.app_uid, keep=DAY, record_waits=0)) == (1, False)
+
+
 def test_a_deleted_apps_runs_are_canceled_at_once_and_go_after_an_hour(kept: Kept) -> None:
     ended, fence = kept.begun()
     kept.end(ended, fence, record=b"xrecord")

@@ -186,6 +186,27 @@ def test_a_run_that_is_to_be_alone_is_the_only_one_of_a_claim(kept: Kept) -> Non
     assert [each.run.id for each in kept.claim(free=5)] == [later], "the other one is due first now"
 
 
+def test_a_busy_pod_makes_room_for_a_run_that_waits_to_be_alone(kept: Kept) -> None:
+    other = msgspec.structs.replace(APP, pod="chat-2")
+    run_id = kept.accepted()
+    kept.silent(2)
+    kept.clock.pass_by(59)
+    assert kept.claim(held=1) == []
+    kept.accepted()
+    assert len(kept.claim(held=1)) == 1, "for a minute pods go on"
+    kept.clock.pass_by(2)
+    for _ in range(3):
+        kept.accepted()
+    assert kept.claim(held=1) == [], "then one pod takes nothing more"
+    assert len(kept.claim(other, held=1)) == 1, "and the others go on"
+    kept.clock.pass_by(80)
+    assert kept.claim(held=1) == []
+    kept.clock.pass_by(91)
+    assert kept.claim(other, held=1) == [], "it asks no more: it is the next one's turn"
+    assert [each.run.id for each in kept.claim(other, held=0)] == [run_id]
+    assert len(kept.claim(held=1)) == 1
+
+
 def test_a_run_without_progress_fails_after_its_interruptions(kept: Kept) -> None:
     run_id = kept.accepted()
     for number in range(1, 4):

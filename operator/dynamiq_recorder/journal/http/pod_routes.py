@@ -53,7 +53,7 @@ async def claim(request: Request, context: ContextOf, uid: str) -> Response:
         return Json(answers.claims([], UNUSED_WAITS))
 
     async def take() -> list[Claim]:
-        operation = partial(operations.claim, place=place, free=body.free, held=body.held)
+        operation = partial(operations.claim, place=place, free=body.free, held=body.held, turns=context.turns)
         return await context.committer.put(place.namespace, operation)
 
     taken = await context.poll(request, caller, context.notices.poll(work_key(uid, place.pins), body.wait, take, bool))
