@@ -61,11 +61,12 @@ def test_records_are_read_oldest_first_and_bounded(kept: Kept) -> None:
     ids = []
     for _ in range(5):
         run_id, fence = kept.begun()
-        kept.end(run_id, fence, record=b"x" * 1000)
+        kept.end(run_id, fence, record=b"x" * 3000)
         ids.append(run_id)
         kept.clock.pass_by(1)
     assert [each.id for each in kept.store.records(APP.app_uid, APP.pins, 3, 10_000)] == ids[:3]
-    assert [each.id for each in kept.store.records(APP.app_uid, APP.pins, 3, 2_500)] == ids[:2]
+    assert kept.store.records(APP.app_uid, APP.pins, 1, 10_000)[0].data == b"x" * 3000, "it is kept as the pod compressed it"
+    assert [each.id for each in kept.store.records(APP.app_uid, APP.pins, 3, 7_500)] == ids[:2]
     assert [each.id for each in kept.store.records(APP.app_uid, APP.pins, 3, 1)] == ids[:1]
 
 
