@@ -36,7 +36,7 @@ class Kept:
     """A store and its clock. Each call is one transaction."""
 
     def __init__(self, store: JournalStore, clock: Clock) -> None:
-        self.store, self.clock = store, clock
+        self.store, self.clock, self.turns = store, clock, operations.Turns()
 
     def do(self, operation: Callable[[Work], Any]) -> Any:
         return self.store.commit(operation)[0]
@@ -51,7 +51,7 @@ class Kept:
         return self.accept(place, **fields).run.id
 
     def claim(self, place: Place = APP, free: int = 1, held: int = 0) -> list[Claim]:
-        claims: list[Claim] = self.do(partial(operations.claim, place=place, free=free, held=held))
+        claims: list[Claim] = self.do(partial(operations.claim, place=place, free=free, held=held, turns=self.turns))
         return claims
 
     def begun(self, place: Place = APP, **fields: Any) -> tuple[str, int]:

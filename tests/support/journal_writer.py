@@ -25,6 +25,11 @@ PODS, SAVES = 8, 4
 EVENTS = 2
 
 
+def note(kind: str, run_id: str, number: int) -> None:
+    """Writes a line in one piece, so that a kill leaves no half of it."""
+    os.write(1, f"{kind} {run_id} {number}\n".encode())
+
+
 async def write(address: str) -> None:
     committer = Committer(opened(address).commit, lambda _: None, lambda _: None)
     limits = Limits(of_app=10**9, of_key=10**9, of_namespace=1 << 50)
@@ -33,7 +38,7 @@ async def write(address: str) -> None:
         for _ in itertools.count():
             new = a_new_run(input=b'{"text":"%s"}' % (b"long " * 1000))
             await committer.put(APP.namespace, partial(operations.accept, place=APP, new=new, limits=limits, claims=True))
-            print("accepted", new.id, 0, flush=True)
+            note("accepted", new.id, 0)
             for number in range(1, SAVES + 1):
                 await save(a_save(new.id, 1, number, parts={f"n{number}": bytes(2000)}, events=EVENTS), "saved")
             await save(a_save(new.id, 1, SAVES + 1, end=an_end(record=bytes(500))), "ended")
@@ -41,7 +46,7 @@ async def write(address: str) -> None:
     async def save(one: Save, kind: str) -> None:
         (result,) = await committer.put(APP.namespace, partial(operations.save, place=APP, saves=[one]))
         assert result.ok
-        print(kind, one.id, one.number, flush=True)
+        note(kind, one.id, one.number)
 
     await asyncio.gather(*(pod() for _ in range(PODS)))
 

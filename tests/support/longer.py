@@ -8,6 +8,7 @@ _BY_FOLDER = {
         "activity", "archiving", "claims", "client", "comparisons", "guards", "informers", "leader_election", "notify", "notify_delivery", "process", "reconcile", "run", "verifying",
     ],
     "entry": ["arguments", "generate"],
+    "journal": ["committer", "http", "killed", "outbox", "polls", "process", "random_stories", "store", "upkeep"],
     "gate": ["attacks", "callers", "directory", "forwarding", "membership", "probing", "retire", "waking"],
     "local": ["builds", "chart", "console_build", "docs_references", "fast_python", "release_parts", "versions"],
     "model": ["chain", "flows_as_json", "freezes_by_minute"],

@@ -20,8 +20,31 @@ PIECE = 200
 """Runs that one operation sweeps or deletes."""
 FOR_DELETED = 3600 * MICROSECONDS
 """Microseconds for which the runs of a deleted App are kept."""
+ALONE_WAITS, TURN = 60 * MICROSECONDS, 90 * MICROSECONDS
+"""Microseconds after which a pod makes room for a run that is to be alone, and for which it has the turn after it asked."""
 RECORD_WAITS = 7 * 86_400 * MICROSECONDS
 """Microseconds for which a run that has not reached the recorder is kept."""
+
+
+class Turns:
+    """Pods that take no more runs until they have none: one of each App's pins at a time, while a run waits to be alone.
+
+    Otherwise such a run would wait for ever while its pods are busy. Only the committer's thread calls it.
+    """
+
+    def __init__(self) -> None:
+        self._pods: dict[tuple[str, str], tuple[str, int]] = {}
+
+    def is_of(self, place: Place, now: int) -> bool:
+        """Returns True if it is this pod's turn; it is, too, if no other pod that still asks has it."""
+        pod, until = self._pods.get((place.app_uid, place.pins), ("", 0))
+        if pod != place.pod and until > now:
+            return False
+        self._pods[place.app_uid, place.pins] = (place.pod, now + TURN)
+        return True
+
+    def end(self, place: Place) -> None:
+        self._pods.pop((place.app_uid, place.pins), None)
 
 
 class Claim(msgspec.Struct):
@@ -114,7 +137,7 @@ def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits) -> None
         raise Refused("too_many_runs", "the runs of this namespace take all of its space in the journal: wait until some are deleted")
 
 
-def claim(work: Work, place: Place, free: int, held: int) -> list[Claim]:
+def claim(work: Work, place: Place, free: int, held: int, turns: Turns) -> list[Claim]:
     """Claims queued runs of the pod's App and pins, at most `free`, oldest due first.
 
     A run that is to be alone is given to a pod that has none (`held`), and as the only one.
@@ -124,8 +147,12 @@ def claim(work: Work, place: Place, free: int, held: int) -> list[Claim]:
     def queued(alone: int, most: int) -> list[Run]:
         return work.load(condition, (place.app_uid, place.pins, alone, work.now, most))
 
-    runs, lone = queued(0, free), queued(1, 1) if held == 0 else []
-    if lone and (not runs or lone[0].due <= runs[0].due):
+    runs, lone = queued(0, free), queued(1, 1)
+    if held > 0:
+        if lone and lone[0].due < work.now - ALONE_WAITS and turns.is_of(place, work.now):
+            return []
+    elif lone and (not runs or lone[0].due <= runs[0].due):
+        turns.end(place)
         runs = lone
     chosen: list[Run] = []
     for run in runs:
@@ -198,13 +225,13 @@ def close_app(work: Work, app_uid: str) -> bool:
     return len(runs) == PIECE
 
 
-def delete_ended(work: Work, app_uid: str, keep: int) -> tuple[int, bool]:
-    """Deletes runs of an App that ended `keep` seconds ago, and are recorded or have waited too long for it.
+def delete_ended(work: Work, app_uid: str, keep: int, record_waits: int = RECORD_WAITS) -> tuple[int, bool]:
+    """Deletes runs of an App that ended `keep` seconds ago, and are recorded or have waited too long for it (`record_waits`).
 
     Runs of an App that was deleted an hour ago are deleted, too. Returns how many, and True if there may be more.
     """
     condition = "app_uid = ? AND ended_at < ? AND (recorded = 1 OR ended_at < ?)"
-    parameters: list[object] = [app_uid, work.now - keep * MICROSECONDS, work.now - max(keep * MICROSECONDS, RECORD_WAITS)]
+    parameters: list[object] = [app_uid, work.now - keep * MICROSECONDS, work.now - max(keep * MICROSECONDS, record_waits)]
     missing = work.connection.all("SELECT 1 FROM app WHERE uid = ? AND missing_since <= ?", (app_uid, work.now - FOR_DELETED))
     if missing:
         condition, parameters = "app_uid = ? AND ended_at IS NOT NULL", [app_uid]

@@ -9,10 +9,13 @@ Each change adds its events, whose numbers have no gaps.
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 
 from dynamiq_operator.model.journal import OPEN_STATES
 from dynamiq_operator.serving.encoding import dumps
+from dynamiq_recorder.journal import records
 from dynamiq_recorder.journal.model import ALONE_FROM, LEASE, MICROSECONDS, PARTS_MAX, RUN_MAX, End, Refused, Save, State
 
 RUN_SIZE, EVENT_SIZE = 512, 48
@@ -137,28 +140,30 @@ class Run(msgspec.Struct, kw_only=True):
         """Takes the run from a pod that was silent for a lease. `most`: interruptions without progress that it may have."""
         self.attempts += 1
         if self.canceling:
-            self._end(State.CANCELED, "canceled", now)
+            self._end_by_journal(State.CANCELED, "canceled", now)
         elif self.attempts > most:
             message = f"its pods ended or were silent {self.attempts} times without progress"
             self.error = dumps({"code": "interrupted", "message": message, "details": {}}).decode()
-            self._end(State.FAILED, "interrupted", now)
+            self._end_by_journal(State.FAILED, "interrupted", now)
         else:
             self.alone = self.attempts >= ALONE_FROM
             self._note(now, "run.interrupted", dumps({"interruptions": self.attempts}))
             self._queue(now)
 
     def cancel(self, by: str | None, now: int, *, at_once: bool = False) -> None:
-        """Cancels an open run; one that a pod has ends with its next save, unless `at_once`."""
+        """Cancels an open run; one that a pod has ends with its next save, unless `at_once`: its App is deleted."""
         if not self.is_open:
             return
         if not self.canceling:
             self.canceling, self.cancel_by = True, by
-        if at_once or self.state is not State.RUNNING:
+        if at_once:
             self._end(State.CANCELED, "canceled", now)
+        elif self.state is not State.RUNNING:
+            self._end_by_journal(State.CANCELED, "canceled", now)
 
     def _hand_back(self, now: int) -> None:
         if self.canceling:
-            self._end(State.CANCELED, "canceled", now)
+            self._end_by_journal(State.CANCELED, "canceled", now)
             return
         self._note(now, "run.handed_back", b"{}")
         self._queue(now)
@@ -183,6 +188,12 @@ class Run(msgspec.Struct, kw_only=True):
         self.pending.clears_parts = True
         self.pending.puts.clear()
         self._note(now, f"run.{state.value}", None)
+
+    def _end_by_journal(self, state: State, reason: str, now: int) -> None:
+        """Ends a run that no pod ends, with a record of its own: else the recorder would count a version's crashes as no runs."""
+        self._end(state, reason, now)
+        self._put_content(RECORD, zlib.compress(dumps(records.of(self))))
+        self.recorded = False
 
     def _note(self, now: int, kind: str, data: bytes | None) -> None:
         self.last_event += 1

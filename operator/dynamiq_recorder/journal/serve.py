@@ -137,7 +137,7 @@ def context_of(options: Options, identity: Identity) -> Context:
 
 async def run(options: Options, context: Context, identity: Identity, stopping: asyncio.Event) -> None:
     certificate = Certificate(options.tls) if options.tls is not None else None
-    upkeep = Upkeep(context, identity.exists)
+    upkeep = Upkeep(context, identity.exists, records=options.recorder is not None)
     await upkeep.start()
     beside = [
         identity.follow(),

@@ -22,11 +22,15 @@ log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """The background tasks of one process. `exists`: asks the API server if an App still exists; a watch may be wrong for a while."""
+    """The background tasks of one process. `exists`: asks the API server if an App still exists; a watch may be wrong for a while.
 
-    def __init__(self, context: Context, exists: Callable[[KnownApp], Awaitable[bool]]) -> None:
+    `records`: False if there is no recorder for which ended runs would wait.
+    """
+
+    def __init__(self, context: Context, exists: Callable[[KnownApp], Awaitable[bool]], *, records: bool) -> None:
         self._context, self._exists = context, exists
-        self._deleted = 0
+        self._record_waits = operations.RECORD_WAITS if records else 0
+        self._rounds = self._deleted = 0
 
     async def run(self, ends: asyncio.Event) -> None:
         """Executes all of it until the end."""
@@ -72,9 +76,9 @@ class Upkeep:
             app, more = apps.get(uid), True
             keep = (app.durable if app is not None else Durable()).keep
             while more:
-                count, more = await put("", partial(operations.delete_ended, app_uid=uid, keep=keep))
+                count, more = await put("", partial(operations.delete_ended, app_uid=uid, keep=keep, record_waits=self._record_waits))
                 self._deleted += count
-        self._rounds = getattr(self, "_rounds", 0) + 1
+        self._rounds += 1
         if self._rounds % GIVES_BACK_EVERY == 0 and self._deleted:
             await put("", operations.forget_counts)
             await anyio.to_thread.run_sync(self._context.store.give_back)

@@ -58,7 +58,7 @@ class Held:
 
         return operation
 
-    def counted(self) -> int:
+    def written(self) -> int:
         return int(self._kept.do(lambda work: work.connection.all("SELECT value FROM meta WHERE name = 'counted'"))[0][0])
 
 
@@ -86,21 +86,21 @@ async def put(held: Held, *operations: tuple[str, Callable[[Work], Any]]) -> lis
 async def test_what_waits_is_committed_at_once_up_to_a_number(held: Held) -> None:
     results = await put(held, *(("team", held.named(str(number))) for number in range(TOGETHER + 1)))
     assert results == [str(number) for number in range(TOGETHER + 1)]
-    assert (held.commits, held.counted()) == (3, TOGETHER + 2)
+    assert (held.commits, held.written()) == (3, TOGETHER + 2)
 
 
 async def test_an_operation_that_is_refused_hinders_no_other(held: Held) -> None:
     refused = Refused("too_many_runs", "too many")
     results = await put(held, ("team", held.named("a")), ("team", held.named("b", refused)), ("team", held.named("c")))
     assert results == ["a", refused, "c"]
-    assert (held.commits, held.counted()) == (2, 3)
+    assert (held.commits, held.written()) == (2, 3)
 
 
 async def test_an_operation_that_fails_is_undone_and_hinders_no_other(held: Held) -> None:
     error = RuntimeError("a bug")
     results = await put(held, ("team", held.named("a")), ("team", held.named("b", error)), ("team", held.named("c")))
     assert results == ["a", error, "c"]
-    assert held.counted() == 3, "what it wrote before it failed is not there"
+    assert held.written() == 3, "what it wrote before it failed is not there"
 
 
 async def test_while_the_store_is_away_all_are_told_to_try_again(held: Held) -> None:

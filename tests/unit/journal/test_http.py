@@ -36,12 +36,9 @@ def ended(journal: JournalStage, **fields: Any) -> str:
     return run_id
 
 
-def test_a_run_from_its_acceptance_to_its_end(journal: JournalStage) -> None:
-    body = a_run(user_id="u", session_id="s", trigger="t", tags=["x"], headers={"traceparent": "00-1"}, claim=True)
-    answer = journal.call("POST", "runs", json=body)
-    assert answer.status_code == 201
-    run, claim = answer.json()["data"], answer.json()["claim"]
-    shown = {
+def a_started_run(body: dict[str, Any], at: str) -> dict[str, Any]:
+    """Returns the run of a request, which was accepted and claimed at a time."""
+    return {
         "id": body["id"],
         "app_id": APP.app_uid,
         "namespace": "team",
@@ -51,8 +48,8 @@ def test_a_run_from_its_acceptance_to_its_end(journal: JournalStage) -> None:
         "state": "running",
         "pins": APP.pins,
         "workflow_hash": APP.workflow_hash,
-        "accepted_at": run["accepted_at"],
-        "started_at": run["accepted_at"],
+        "accepted_at": at,
+        "started_at": at,
         "ended_at": None,
         "busy_ms": 0,
         "attempts": 0,
@@ -68,6 +65,14 @@ def test_a_run_from_its_acceptance_to_its_end(journal: JournalStage) -> None:
         "output": None,
         "error": None,
     }
+
+
+def test_a_run_from_its_acceptance_to_its_end(journal: JournalStage) -> None:
+    body = a_run(user_id="u", session_id="s", trigger="t", tags=["x"], headers={"traceparent": "00-1"}, claim=True)
+    answer = journal.call("POST", "runs", json=body)
+    assert answer.status_code == 201
+    run, claim = answer.json()["data"], answer.json()["claim"]
+    shown = a_started_run(body, run["accepted_at"])
     assert run == shown
     assert claim == {
         "run": shown,

@@ -1,4 +1,4 @@
-"""What ended is deleted in time, what belongs to a deleted App goes sooner, and a copy of the store opens."""
+"""Ended runs are deleted in time, those of a deleted App sooner, and a copy of the store opens."""
 
 from __future__ import annotations
 
@@ -61,12 +61,20 @@ def test_records_are_read_oldest_first_and_bounded(kept: Kept) -> None:
     ids = []
     for _ in range(5):
         run_id, fence = kept.begun()
-        kept.end(run_id, fence, record=b"x" * 1000)
+        kept.end(run_id, fence, record=b"x" * 3000)
         ids.append(run_id)
         kept.clock.pass_by(1)
     assert [each.id for each in kept.store.records(APP.app_uid, APP.pins, 3, 10_000)] == ids[:3]
-    assert [each.id for each in kept.store.records(APP.app_uid, APP.pins, 3, 2_500)] == ids[:2]
+    assert kept.store.records(APP.app_uid, APP.pins, 1, 10_000)[0].data == b"x" * 3000, "it is kept as the pod compressed it"
+    assert [each.id for each in kept.store.records(APP.app_uid, APP.pins, 3, 7_500)] == ids[:2]
     assert [each.id for each in kept.store.records(APP.app_uid, APP.pins, 3, 1)] == ids[:1]
+
+
+def test_without_a_recorder_no_run_waits_for_it(kept: Kept) -> None:
+    run_id, fence = kept.begun()
+    kept.end(run_id, fence, record=b"xrecord")
+    kept.clock.pass_by(DAY + 1)
+    assert kept.do(partial(operations.delete_ended, app_uid=APP.app_uid, keep=DAY, record_waits=0)) == (1, False)
 
 
 def test_a_deleted_apps_runs_are_canceled_at_once_and_go_after_an_hour(kept: Kept) -> None:

@@ -150,6 +150,21 @@ def test_a_record_that_is_not_readable_is_dropped(journal: JournalStage, receive
     assert journal.metrics()["dynamiq_journal_records_refused_total"] == 1
 
 
+def test_runs_that_no_pod_ends_reach_the_recorder_without_content(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("of-the-journal")
+    (tmp_path / "recorder").mkdir()
+    with RecorderStage(tmp_path / "recorder") as stage:
+        stage.users["of-the-journal"] = {"username": JOURNAL_USER, "audience": RECORDER_AUDIENCE}
+        stage.start(journal=JOURNAL_USER)
+        with JournalStage(tmp_path, recorder=Recorder(stage.url, tmp_path / "token")) as journal:
+            run_id = journal.accept(user_id="u", session_id="s", trigger="t", tags=["x"])["data"]["id"]
+            journal.call("POST", f"runs/{run_id}/cancel")
+            all_sent(journal)
+        run = stage.get(f"/v1/runs/{run_id}?include=content")
+    assert (run["status"], run["reason"], run["source"], run["pins"]) == ("abandoned", "canceled", "runtime", APP.pins)
+    assert (run["user_id"], run["session_id"], run["trigger"], run["tags"], run["input"]) == ("u", "s", "t", ["x"], None)
+
+
 def test_runs_of_a_deleted_app_are_not_tried_for_ever(journal: JournalStage, receiver: Receiver) -> None:
     receiver.status = 403
     ended(journal)
@@ -168,7 +183,7 @@ def test_the_recorder_has_each_run_once_with_its_pins_version_and_content(tmp_pa
         stage.start(journal=JOURNAL_USER)
         with JournalStage(tmp_path, recorder=Recorder(stage.url, tmp_path / "token")) as journal:
             body = a_run(claim=True)
-            more = {"dynamiq__workflow__version": "v7", "dynamiq__workflow__hash": "sha256:f7", "dynamiq__pins": "forged"}
+            more: dict[str, Any] = {"dynamiq__workflow__version": "v7", "dynamiq__workflow__hash": "sha256:f7", "dynamiq__pins": "forged"}
             journal.call("POST", "runs", json=body)
             end = {"status": "completed", "reason": "succeeded", "record": record(a_recorded_run(body["id"], content=True), **more)}
             assert journal.save({"id": body["id"], "fence": 1, "number": 1, "end": end})[0]["ok"]

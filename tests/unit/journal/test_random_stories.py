@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from dynamiq_recorder.journal.model import ALONE_FROM, LEASE, Refused, State
+from dynamiq_recorder.journal.operations import ALONE_WAITS
 from tests.support.journal import APP, OTHER
 from tests.support.journal_store import Kept, a_new_run, a_save, an_end
 
@@ -68,12 +69,11 @@ class Story:
     def claim(self) -> None:
         place, free, held = self.chance.randrange(3), self.chance.randint(1, 3), self.chance.randint(0, 1)
         queued = sorted((each for each in self.runs if each.place == place and each.state is State.QUEUED), key=lambda each: each.due)
-        usual, lone = (
-            [each for each in queued if each.attempts < ALONE_FROM],
-            [each for each in queued if each.attempts >= ALONE_FROM and held == 0],
-        )
+        usual, lone = ([each for each in queued if (each.attempts >= ALONE_FROM) == alone] for alone in (False, True))
         expected = usual[:free]
-        if lone and (not usual or lone[0].due <= usual[0].due):
+        if held and lone and lone[0].due < self.kept.clock.now - ALONE_WAITS:
+            expected = []  # each pins' only pod makes room
+        elif not held and lone and (not usual or lone[0].due <= usual[0].due):
             expected = lone[:1]
         claims = self.kept.claim(PLACES[place], free, held)
         # Runs that became due at one moment may come in any order.

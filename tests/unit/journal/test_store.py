@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
@@ -43,7 +44,8 @@ def test_a_run_can_be_claimed_in_the_commit_that_accepts_it(kept: Kept) -> None:
 def test_the_same_request_gets_the_same_run(kept: Kept) -> None:
     new = a_new_run(idempotency_key="once", request_hash="h")
     first = kept.accept(claims=True, id=new.id, idempotency_key="once", request_hash="h")
-    for fields in ({"id": new.id}, {"idempotency_key": "once", "request_hash": "h"}):
+    known: list[dict[str, Any]] = [{"id": new.id}, {"idempotency_key": "once", "request_hash": "h"}]
+    for fields in known:
         again = kept.accept(claims=True, input=b"{}", **fields)
         assert (again.is_new, again.claim, again.run.id, again.input) == (False, None, first.run.id, b'{"question":"hi"}')
     with pytest.raises(Refused) as refused:
@@ -184,6 +186,27 @@ def test_a_run_that_is_to_be_alone_is_the_only_one_of_a_claim(kept: Kept) -> Non
     assert [each.run.id for each in kept.claim(free=5)] == [later], "the other one is due first now"
 
 
+def test_a_busy_pod_makes_room_for_a_run_that_waits_to_be_alone(kept: Kept) -> None:
+    other = msgspec.structs.replace(APP, pod="chat-2")
+    run_id = kept.accepted()
+    kept.silent(2)
+    kept.clock.pass_by(59)
+    assert kept.claim(held=1) == []
+    kept.accepted()
+    assert len(kept.claim(held=1)) == 1, "for a minute pods go on"
+    kept.clock.pass_by(2)
+    for _ in range(3):
+        kept.accepted()
+    assert kept.claim(held=1) == [], "then one pod takes nothing more"
+    assert len(kept.claim(other, held=1)) == 1, "and the others go on"
+    kept.clock.pass_by(80)
+    assert kept.claim(held=1) == []
+    kept.clock.pass_by(91)
+    assert kept.claim(other, held=1) == [], "it asks no more: it is the next one's turn"
+    assert [each.run.id for each in kept.claim(other, held=0)] == [run_id]
+    assert len(kept.claim(held=1)) == 1
+
+
 def test_a_run_without_progress_fails_after_its_interruptions(kept: Kept) -> None:
     run_id = kept.accepted()
     for number in range(1, 4):
@@ -260,7 +283,7 @@ def test_a_canceled_run_is_not_queued_again(kept: Kept) -> None:
 
 
 def test_limits_of_an_app_a_key_and_a_namespace(kept: Kept) -> None:
-    def code(place: Place = APP, limits: Limits | None = None, **fields: str) -> str:
+    def code(place: Place = APP, limits: Limits | None = None, **fields: Any) -> str:
         try:
             kept.accept(place, limits=limits, **fields)
         except Refused as refused:
@@ -327,7 +350,7 @@ def test_lists_select_and_page(kept: Kept) -> None:
     assert page[0].input == b'{"question":"hi"}'
     assert kept.store.page(everything(), content=False)[0][0].input is None
 
-    def listed(**fields: object) -> list[str]:
+    def listed(**fields: Any) -> list[str]:
         return [each.run.id for each in kept.store.page(everything(descending=False, **fields))[0]]
 
     assert listed(user_id="odd") == [ids[1], ids[3]]

@@ -15,7 +15,7 @@ from tests.support.recorder_stage import APP, APP_UID, NAMESPACE, RecorderStage,
 
 OLDER = "fedcba9876543210"
 JOURNAL, JOURNAL_USER = "journal-token", "system:serviceaccount:dynamiq-journal:dynamiq-journal"
-VERSION = {"dynamiq__workflow__version": "v7", "dynamiq__workflow__hash": "sha256:f7"}
+VERSION: dict[str, Any] = {"dynamiq__workflow__version": "v7", "dynamiq__workflow__hash": "sha256:f7"}
 
 
 @pytest.mark.parametrize(("label", "status"), [(names.FINISHING_OF_LABEL, 200), ("example.test/finishing-of", 403)])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import uuid
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal, TypeVar
 
+import anyio.to_thread
 import msgspec
 from fastapi import Request
 
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field
 from dynamiq_recorder.http import body
-from dynamiq_recorder.http.arriving import OF_A_POD
 from dynamiq_recorder.ingest.shares import Source
 from dynamiq_recorder.journal.http.context import Caller, Context
 from dynamiq_recorder.journal.model import End, NewEvent, NewRun, Save, State
@@ -21,6 +23,8 @@ from dynamiq_recorder.store.texts import clean
 INPUT_MAX = 1024 * 1024
 """Most bytes of an input."""
 RUN_BODY_MAX, SAVES_BODY_MAX, SMALL_MAX = 2 * INPUT_MAX, 16 * 1024 * 1024, 64 * 1024
+BODIES_EACH, LARGE = 64, 256 * 1024
+"""Most bodies of one caller at a time, and the bytes from which on one is parsed in a thread."""
 SAVES_MOST = 500
 """Most saves of one request."""
 HEADERS_MAX = 8 * 1024
@@ -153,30 +157,29 @@ class CancelBody(msgspec.Struct, frozen=True):
     by: Name | None = None
 
 
-async def read(context: Context, request: Request, caller: Caller, kind: type[T], most: int) -> T:
-    """Reads and parses a body of at most `most` bytes.
+@contextlib.asynccontextmanager
+async def read(context: Context, request: Request, caller: Caller, kind: type[T], most: int) -> AsyncIterator[T]:
+    """Reads and parses a body of at most `most` bytes, which takes its room until the block ends.
 
     Raises HttpProblem 400, 408, 413, 422, and Full.
     """
-    namespace = caller.app.namespace
-    with (
-        context.arriving.count_body((caller.name, caller.app.uid), OF_A_POD),
-        context.arriving.room(Source(namespace, caller.app.uid)) as came,
-    ):
+    source = Source(caller.app.namespace, caller.app.uid)
+    with context.arriving.count_body((caller.name, caller.app.uid), BODIES_EACH), context.arriving.room(source) as came:
         try:
             raw = await body.read(request.headers, request.receive, most, came)
         except HttpProblem as problem:
             if problem.status == 413:
                 raise HttpProblem(413, f"a body has at most {most} bytes", headers=problem.headers, code="too_large") from None
             raise
-    return parsed(raw or b"{}", kind)
+        # A large one would delay all other requests.
+        yield parsed(raw, kind) if len(raw) < LARGE else await anyio.to_thread.run_sync(parsed, raw, kind, limiter=context.reading)
 
 
 def parsed(raw: bytes, kind: type[T]) -> T:
     """Parses a body. Raises HttpProblem 400 and 422."""
     try:
         raw.decode()  # contents are kept as they are, unparsed
-        return msgspec.json.decode(raw, type=kind)
+        return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:
         says, _, where = str(error).partition(" - at ")
         raise invalid_field(where.strip("`").removeprefix("$").lstrip(".") or "body", says) from None

@@ -29,6 +29,7 @@ from dynamiq_recorder.journal.model import Place
 from dynamiq_recorder.journal.notices import Notices
 from dynamiq_recorder.journal.observed import Metrics
 from dynamiq_recorder.journal.open_feed import OpenFeed
+from dynamiq_recorder.journal.operations import Turns
 from dynamiq_recorder.journal.store import JournalStore
 
 READS, READS_EACH, READS_WAITING = 6, 3, 1_000
@@ -81,6 +82,7 @@ class Context:
     reads: Lane = field(default_factory=lambda: Lane(READS, READS_EACH, READS_WAITING))
     reading: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
     polls: Counter[str] = field(default_factory=Counter)
+    turns: Turns = field(default_factory=Turns)
 
     @property
     def is_full(self) -> bool:

@@ -29,11 +29,11 @@ async def accept(request: Request, context: ContextOf, uid: str) -> Response:
     caller, place = await context.pod(request, uid)
     if context.is_full:
         raise disk_full()
-    body = await bodies.read(context, request, caller, bodies.RunBody, bodies.RUN_BODY_MAX)
-    began = time.monotonic()
     limits = Limits(of_app=caller.app.durable.open_most, of_namespace=context.namespace_bytes)
-    operation = partial(operations.accept, place=place, new=body.new_run(), limits=limits, claims=body.claim)
-    accepted = await context.committer.put(place.namespace, operation)
+    async with bodies.read(context, request, caller, bodies.RunBody, bodies.RUN_BODY_MAX) as body:
+        began = time.monotonic()
+        operation = partial(operations.accept, place=place, new=body.new_run(), limits=limits, claims=body.claim)
+        accepted = await context.committer.put(place.namespace, operation)
     context.metrics.accept_seconds.observe(time.monotonic() - began)
     if accepted.claim is not None:
         context.metrics.claims.inc()
@@ -47,13 +47,14 @@ async def accept(request: Request, context: ContextOf, uid: str) -> Response:
 @router.post("/claims")
 async def claim(request: Request, context: ContextOf, uid: str) -> Response:
     caller, place = await context.pod(request, uid)
-    body = await bodies.read(context, request, caller, bodies.ClaimBody, bodies.SMALL_MAX)
+    async with bodies.read(context, request, caller, bodies.ClaimBody, bodies.SMALL_MAX) as body:
+        pass  # its room is not held while the poll waits
     context.feed.note_poll(uid, place.pins)
     if not await context.read(caller, context.store.has_runs, uid):
         return Json(answers.claims([], UNUSED_WAITS))
 
     async def take() -> list[Claim]:
-        operation = partial(operations.claim, place=place, free=body.free, held=body.held)
+        operation = partial(operations.claim, place=place, free=body.free, held=body.held, turns=context.turns)
         return await context.committer.put(place.namespace, operation)
 
     taken = await context.poll(request, caller, context.notices.poll(work_key(uid, place.pins), body.wait, take, bool))
@@ -65,9 +66,9 @@ async def claim(request: Request, context: ContextOf, uid: str) -> Response:
 @router.post("/saves")
 async def save(request: Request, context: ContextOf, uid: str) -> Response:
     caller, place = await context.pod(request, uid)
-    body = await bodies.read(context, request, caller, bodies.SavesBody, bodies.SAVES_BODY_MAX)
-    saves = [each.save() for each in body.saves]
-    results = await context.committer.put(place.namespace, partial(operations.save, place=place, saves=saves))
+    async with bodies.read(context, request, caller, bodies.SavesBody, bodies.SAVES_BODY_MAX) as body:
+        saves = [each.save() for each in body.saves]
+        results = await context.committer.put(place.namespace, partial(operations.save, place=place, saves=saves))
     context.metrics.fenced.inc(sum(not each.ok for each in results))
     data = [
         {"id": each.id, "ok": True, "cancel": each.cancel} if each.ok else {"id": each.id, "ok": False, "code": "fenced"}

@@ -93,7 +93,8 @@ async def get_run(request: Request, context: ContextOf, uid: str, run_id: str) -
 @router.post("/{run_id}/cancel")
 async def cancel_run(request: Request, context: ContextOf, uid: str, run_id: str) -> Response:
     caller, identity, missing = await _of_run(context, request, uid, run_id, "update")
-    body = await bodies.read(context, request, caller, bodies.CancelBody, bodies.SMALL_MAX)
+    async with bodies.read(context, request, caller, bodies.CancelBody, bodies.SMALL_MAX) as body:
+        pass
     # A pod names the Access Key of its caller; users are known by their token.
     by = body.by if caller.place is not None else caller.user.username
     canceled = await context.committer.put(caller.app.namespace, partial(operations.cancel, app_uid=uid, run_id=identity, by=by))
