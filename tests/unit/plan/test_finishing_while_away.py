@@ -79,6 +79,9 @@ def test_an_old_workload_of_switch_stays_while_it_is_unknown_what_is_open() -> N
     deployed(world, "c", "v3")
     old = names.workload(given.NAME, label_of(world, "b"))
     assert (world.phases["c"], old in world.workloads) == ("#3 Live", True)
+    after = world.plan().requeue_after
+    assert after is not None
+    assert after <= 15, "the App has no counts whose return would requeue it"
     journal_returns(world)
     world.run()
     assert old not in world.workloads

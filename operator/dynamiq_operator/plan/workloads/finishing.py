@@ -109,9 +109,12 @@ def holds_workload(context: Context, label: str) -> tuple[Finishing, ...] | bool
 
 def finishing_times(context: Context) -> Iterator[float]:
     """Yields the seconds until time alone may change these workloads."""
-    for label in context.workloads.finishing:
-        since = context.snapshot.open_runs.none_since(label)
-        yield AGAIN if since is None else (since + QUIET - context.snapshot.now).total_seconds()
+    none_since, now = context.snapshot.open_runs.none_since, context.snapshot.now
+    yield from ((since + QUIET - now).total_seconds() for label in context.workloads.finishing if (since := none_since(label)) is not None)
+    # The journal's return requeues only Apps with counts.
+    if not context.snapshot.open_runs.is_known and context.snapshot.settings.journal is not None:
+        is_held = any(holds_workload(context, label) is True for label in context.workloads.of_pins)
+        yield from (AGAIN,) if is_held or context.workloads.finishing else ()
 
 
 def version_of(context: Context, label: str) -> FinishingVersion | None:
