@@ -36,8 +36,9 @@ def main() -> int:
     args = options.parse_args()
     if args.command == "api" and (args.tls_cert is None) != (args.tls_key is None):
         options.error("give both --tls-cert and --tls-key, or neither")
-    if "recorder_ca" in args and args.recorder_ca is not None and not os.access(args.recorder_ca, os.R_OK):
-        options.error(f"{args.recorder_ca} cannot be read")
+    for file in (getattr(args, "recorder_ca", None), getattr(args, "journal_ca", None)):
+        if file is not None and not os.access(file, os.R_OK):
+            options.error(f"{file} cannot be read")
     if args.command == "api" and (wrong := _wrong_console(args)):
         options.error(wrong)
     try:
@@ -87,6 +88,7 @@ def _api(args: argparse.Namespace) -> int:
         ConsoleOptions(args.console, args.console_url, oidc),
         RecorderOptions(args.recorder, args.recorder_ca) if args.recorder is not None else None,
         args.metrics_port,
+        RecorderOptions(args.journal, args.journal_ca) if args.journal is not None else None,
     )
     try:
         serve(options)

@@ -39,16 +39,23 @@ RETRY_AFTER = 2
 
 
 class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of the program
-    """A response with an error. `details`: the error of each wrong field of the request."""
+    """A response with an error. `details`: the error of each wrong field of the request. `code`: None for the one of its status."""
 
     def __init__(
-        self, status: int, message: str, details: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        code: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.code = code
         self.status, self.details, self.headers = status, dict(details or {}), dict(headers or {})
 
     def response(self) -> Response:
-        body = error_body(CODES.get(self.status, "error"), str(self), self.details)
+        body = error_body(self.code or CODES.get(self.status, "error"), str(self), self.details)
         return Response(dumps(body), self.status, self.headers, "application/json")
 
 
