@@ -128,7 +128,9 @@ def _canceled(token: str, run: Mapping[str, Any]) -> Reply:
     if token in (VIEWER, READER):
         return problem(403, CANNOT_CANCEL, "forbidden")
     if run["state"] == "queued":
-        return Reply(body={"data": {**run, "status": "canceled", "state": "canceled", "reason": "canceled"}})
+        return Reply(
+            body={"data": {**run, "status": "canceled", "state": "canceled", "reason": "canceled", "ended_at": run["accepted_at"]}}
+        )
     return Reply(body={"data": {**run, "cancel_requested": run["ended_at"] is None}})
 
 
