@@ -117,6 +117,7 @@ def test_the_public_scheme_and_port_come_from_the_environment(command: str, monk
     ("arguments", "told"),
     [
         (("run", "--recorder", "recorder:8080"), "is not http://HOST:PORT"),
+        (("api", "--journal", "journal:8080"), "is not http://HOST:PORT"),
         (("run", "--recorder", "http://recorder..svc:8080"), "is not http://HOST:PORT"),
         (("run", "--recorder", f"http://{'a' * 64}.svc:8080"), "is not http://HOST:PORT"),
         (("run", "--recorder", "http://user@recorder:8080"), "is not http://HOST:PORT"),
@@ -229,6 +230,14 @@ def test_the_recorder_is_named_by_its_url(monkeypatch: pytest.MonkeyPatch) -> No
     assert given("run")["recorder"] is None
     monkeypatch.setenv("DYNAMIQ_RECORDER", "http://dynamiq-recorder.dynamiq-recorder.svc:8080/")
     assert given("run")["recorder"] == "http://dynamiq-recorder.dynamiq-recorder.svc:8080"
+
+
+def test_the_management_api_finds_the_journal_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert given("api")["journal"] is None
+    monkeypatch.setenv("DYNAMIQ_JOURNAL", "http://dynamiq-journal.dynamiq-journal.svc/")
+    monkeypatch.setenv("DYNAMIQ_JOURNAL_CA", "/etc/journal/ca.crt")
+    options = given("api")
+    assert (options["journal"], options["journal_ca"]) == ("http://dynamiq-journal.dynamiq-journal.svc", Path("/etc/journal/ca.crt"))
 
 
 @pytest.mark.parametrize("command", ["run", "api", "gate"])
