@@ -180,6 +180,7 @@ def _run(args: argparse.Namespace) -> int:
             gate_namespace=args.gate_namespace,
             operator_namespace=args.operator_namespace,
             recorder=args.recorder,
+            journal=args.journal,
             metrics_from=args.metrics_from,
             **_public_settings(args),
         ),
@@ -194,6 +195,8 @@ def _run(args: argparse.Namespace) -> int:
         recovers_within=args.recovers_within,
         recorder_token=args.recorder_token_file,
         recorder_ca=args.recorder_ca,
+        journal_token=args.journal_token_file,
+        journal_ca=args.journal_ca,
         metrics_port=args.metrics_port,
         notify=NotifyOptions(
             args.notify_secret, SinkFormat(args.notify_format), args.notify_allow_networks, args.notify_http, args.notify_try_for

@@ -27,6 +27,7 @@ from dynamiq_operator.option_types import (
     seconds,
 )
 
+JOURNAL_TOKEN = "/var/run/secrets/dynamiq/journal/token"  # noqa: S105 - where the token is
 RECORDER_TOKEN = "/var/run/secrets/dynamiq/recorder/token"  # noqa: S105 - where the token is
 DEFAULT_LEASE = "dynamiq-operator"
 HEALTH = "http://0.0.0.0:8080/healthz"
@@ -287,6 +288,17 @@ def _recording(to: argparse.ArgumentParser) -> None:
     )
     _recorder_token(to)
     _recorder_ca(to)
+    _setting(
+        to,
+        "--journal",
+        None,
+        "URL of the journal, which keeps the background runs of private Apps from their pods' next restart on, such as"
+        " http://dynamiq-journal.dynamiq-journal.svc (default: there are no background runs)",
+        kind=recorder_url,
+    )
+    text = "file with the token by which the journal knows this process, read for each request"
+    _setting(to, "--journal-token-file", JOURNAL_TOKEN, text, kind=Path, variable="DYNAMIQ_JOURNAL_TOKEN")
+    _journal_ca(to)
     _setting(
         to,
         "--metrics-from",

@@ -1,4 +1,7 @@
-"""Runs the command line of the recorder: `serve` records and serves runs, `tables-back` prepares a store for an older recorder."""
+"""Runs the command line of the recorder: `serve` records and serves runs, `journal` keeps those that run in the background.
+
+`tables-back` prepares a store for an older recorder, `journal-backup` copies a journal's store.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import argparse
 import asyncio
 import contextlib
 import ctypes
-import logging
 import sys
 
-from dynamiq_operator.serving.request_log import RequestJsonLines
 from dynamiq_recorder.cluster import NoCluster
 from dynamiq_recorder.ingest.queue import Limits
-from dynamiq_recorder.options import TABLES_BACK, parser, with_password, without_password
+from dynamiq_recorder.journal.command import journal
+from dynamiq_recorder.options import JOURNAL, JOURNAL_BACKUP, TABLES_BACK, parser, with_password, without_password
 from dynamiq_recorder.serve import Options, serve
+from dynamiq_recorder.servers import log_lines
 from dynamiq_recorder.store.opening import opened, taken_back
 from dynamiq_recorder.store.results import Retention, Unavailable, WrongStore
 from dynamiq_recorder.store.sql_store import Store
@@ -38,6 +41,8 @@ def main() -> int:
     sys.setswitchinterval(SWITCHES_AFTER)
     options = parser()
     arguments = options.parse_args()
+    if arguments.command in (JOURNAL, JOURNAL_BACKUP):
+        return journal(options, arguments)
     if arguments.store is None:
         options.error("--store is missing: give a store for runs, such as sqlite:///var/lib/dynamiq-recorder/runs.db; see serve --help")
     if arguments.command == TABLES_BACK:
@@ -46,7 +51,7 @@ def main() -> int:
         options.error("give both --tls-cert and --tls-key, or neither")
     if arguments.disk_no_spans > arguments.disk_full:
         options.error("--disk-no-spans must be at most --disk-full")
-    _log(arguments.log_level)
+    log_lines(arguments.log_level)
     kind = arguments.store.partition(":")[0].partition("+")[0]
     try:
         store = opened(with_password(arguments.store, arguments.store_password_file))
@@ -96,18 +101,12 @@ def _options(arguments: argparse.Namespace, store: Store, kind: str) -> Options:
         app_share=arguments.app_share,
         gate=arguments.gate_account or "",
         operator=arguments.operator_account or "",
+        journal=arguments.journal_account or "",
         keep_archive=arguments.keep_archive,
         tls=(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert is not None else None,
         kubeconfig=arguments.kubeconfig,
         kube_context=arguments.context,
     )
-
-
-def _log(level: str) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(RequestJsonLines())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # anyone can send malformed requests: a warning for each would fill the log
 
 
 if __name__ == "__main__":

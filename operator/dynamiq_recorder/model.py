@@ -83,7 +83,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     `id`: a UUID. A second run of the same App with it is the same run, sent again. `row_uid`, `sequence`, `row_digest`: of the run's row,
     None if unknown. A store sets them by its rows and ignores other values. `seq`: its number in `instance`, from 1. `content_kept`: set on
     reads; True if the store has its content, whether or not it was requested. `cost`: of the model calls with a known price, None if there
-    are none. `unpriced`: the number of model calls without a price. `error`, `input`, `output`, `extra`: as in `Span`.
+    are none. `unpriced`: the number of model calls without a price. `error`, `input`, `output`, `extra`: as in `Span`. `accepted_at`: of a
+    background run, None otherwise. The `duration` of a background run is the time that pods spent on it, all of it before its end.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started_at: int
     duration: int
     trace_id: str
+    accepted_at: int | None = None
     row_uid: str | None = None
     sequence: int | None = None
     row_digest: str | None = None
@@ -121,6 +123,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None = None
     extra: str | None = None
     content_kept: bool = False
+
+    @property
+    def first_at(self) -> int:
+        """Returns when its caller began to wait: a background run may wait long before and between the times that pods spend on it."""
+        return self.started_at if self.accepted_at is None else self.accepted_at
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):

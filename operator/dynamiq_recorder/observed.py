@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import platform
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from dynamiq_operator import __version__
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class RequestMetrics(Protocol):
+    """The metrics of requests, by route."""
+
+    requests: Counter
+    request_seconds: Histogram
 
 
 class Metrics:

@@ -9,7 +9,9 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 DAY = 86400
-TABLES_BACK = "tables-back"
+OF_RECORDER, OF_JOURNAL = "DYNAMIQ_RECORDER_", "DYNAMIQ_JOURNAL_"
+"""Beginnings of the names of variables."""
+TABLES_BACK, JOURNAL, JOURNAL_BACKUP = "tables-back", "journal", "journal-backup"
 EPILOG = """\
 A volume for one recorder:          --store sqlite:///var/lib/dynamiq-recorder/runs.db
 PostgreSQL from 15 on, for several: --store postgresql://recorder@db.example.svc/runs --store-password-file /etc/recorder/password
@@ -20,6 +22,23 @@ It needs to review tokens and accesses, and to read pods, ReplicaSets, workloads
 
 exit codes: 0 after a signal, with all that was acknowledged stored; 1 where the store, the certificate or the cluster's configuration cannot
 be used, or a port is taken; 2 for a wrong option
+"""
+JOURNAL_EPILOG = """\
+A volume for one journal: --store sqlite:///var/lib/dynamiq-journal/journal.db
+
+Pods of Apps accept runs by POST /v1/apps/ID/runs, claim those of their pins by POST /v1/apps/ID/claims, and save them by POST /v1/apps/ID/saves.
+Whoever may get and list apps/runs of an App reads its runs by GET /v1/apps/ID/runs.
+It needs to review tokens and accesses, and to read pods, ReplicaSets, workloads and Apps.
+
+exit codes: 0 after a signal, with all that was acknowledged stored; 1 where the store, the certificate or the cluster's configuration cannot
+be used, or a port is taken; 2 for a wrong option
+"""
+BACKUP_EPILOG = """\
+example: python -m dynamiq_recorder journal-backup /backup/journal.db --store sqlite:///var/lib/dynamiq-journal/journal.db
+
+To restore it, stop the journal, and put the copy in place of its store, without the files beside it that end in -wal and -shm.
+
+exit codes: 0 once the copy is complete; 1 where the store cannot be read or the file cannot be written; 2 for a wrong option
 """
 
 
@@ -36,9 +55,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _serving(serving)
     _keeping(serving)
-    serving.add_argument("--kubeconfig", type=Path, help="kubeconfig file, outside of a cluster (default: the pod's account)")
-    serving.add_argument("--context", help="context of the kubeconfig (default: its current one)")
-    setting(serving, "--log-level", "info", "debug, info, warning or error", choices=("debug", "info", "warning", "error"))
+    _process(serving)
     back = commands.add_parser(
         TABLES_BACK,
         help="convert the store's tables back to an older version, before an older recorder starts",
@@ -49,7 +66,52 @@ def parser() -> argparse.ArgumentParser:
     back.add_argument(
         "--to", type=count, required=True, metavar="VERSION", help="version of the tables, which the older recorder's log names"
     )
+    _journal(commands)
     return made
+
+
+def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the commands of the journal."""
+    journal = commands.add_parser(
+        JOURNAL,
+        help="keep background runs, and give them to pods",
+        description="Keeps background runs from their acceptance to their end, and gives them to pods that claim them, until SIGTERM. Each option "
+        "can also be given by the environment variable in brackets.",
+        epilog=JOURNAL_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    of = OF_JOURNAL
+    setting(journal, "--store", None, "sqlite:///PATH", of=of)
+    _ports(journal, of)
+    setting(
+        journal,
+        "--disk-full",
+        "0.95",
+        "fullness of the disk from which on no run is accepted; what is left is for saves",
+        kind=ratio,
+        of=of,
+    )
+    setting(journal, "--namespace-bytes", str(4 << 30), "most bytes of the runs of one namespace", kind=count, of=of)
+    setting(journal, "--recorder", None, "URL of the recorder, which gets each run at its end (default: none)", of=of)
+    setting(journal, "--recorder-ca", None, "certificates that the recorder's is checked by (PEM; default: the system's)", kind=Path, of=of)
+    setting(journal, "--recorder-token", None, "file with the token for the recorder, read for each request", kind=Path, of=of)
+    _process(journal, of)
+    copying = commands.add_parser(
+        JOURNAL_BACKUP,
+        help="copy the journal's store, also while it serves",
+        description="Copies the journal's store to a new file, in one state, also while the journal serves.",
+        epilog=BACKUP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    copying.add_argument("file", type=Path, metavar="FILE", help="the file to write, which must not exist")
+    setting(copying, "--store", None, "sqlite:///PATH", of=of)
+
+
+def _process(to: argparse.ArgumentParser, of: str = OF_RECORDER) -> None:
+    to.add_argument("--kubeconfig", type=Path, help="kubeconfig file, outside of a cluster (default: the pod's account)")
+    to.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    levels = ("debug", "info", "warning", "error")
+    setting(to, "--log-level", "info", "debug, info, warning or error", choices=levels, of=of)
 
 
 def _store(to: argparse.ArgumentParser) -> None:
@@ -59,20 +121,27 @@ def _store(to: argparse.ArgumentParser) -> None:
 
 def _serving(to: argparse.ArgumentParser) -> None:
     _store(to)
-    setting(to, "--host", None, "address to listen on (default: every one)")
-    setting(to, "--port", "8080", "port of runs and reads", kind=port)
-    setting(to, "--health-port", "8081", "port of /healthz and /readyz", kind=port)
-    setting(to, "--metrics-port", "9090", "port of /metrics", kind=port)
-    setting(to, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)
-    setting(to, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
+    _ports(to)
     setting(to, "--prices", None, "price table of models, read again when it changes; without it only reported costs are known", kind=Path)
     # No default: without an installed gate, anyone may own a namespace of that name.
     setting(
         to, "--gate-account", None, "user name of a gate's account that may relay for every App, also without the right to create apps/runs"
     )
     setting(to, "--operator-account", None, "user name of the operator's account, which alone hands rows over to the archive")
+    setting(
+        to, "--journal-account", None, "user name of the journal's account, which alone sends runs that it kept for pods, with their pins"
+    )
     setting(to, "--queue-runs", "4000", "most runs that wait for their commit; beyond them senders get 429", kind=count)
     setting(to, "--queue-bytes", str(12 << 20), "most bytes of bodies that wait for their commit", kind=count)
+
+
+def _ports(to: argparse.ArgumentParser, of: str = OF_RECORDER) -> None:
+    setting(to, "--host", None, "address to listen on (default: every one)", of=of)
+    setting(to, "--port", "8080", "port of runs and reads", kind=port, of=of)
+    setting(to, "--health-port", "8081", "port of /healthz and /readyz", kind=port, of=of)
+    setting(to, "--metrics-port", "9090", "port of /metrics", kind=port, of=of)
+    setting(to, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path, of=of)
+    setting(to, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path, of=of)
 
 
 def _keeping(to: argparse.ArgumentParser) -> None:
@@ -102,8 +171,9 @@ def setting(
     *,
     kind: Callable[[str], object] = str,
     choices: tuple[str, ...] | None = None,
+    of: str = OF_RECORDER,
 ) -> None:
-    variable = "DYNAMIQ_RECORDER_" + flag.removeprefix("--").replace("-", "_").upper()
+    variable = of + flag.removeprefix("--").replace("-", "_").upper()
     shown = f" (default: {default})" if default is not None else ""
     to.add_argument(flag, default=os.environ.get(variable) or default, choices=choices, type=kind, help=f"{text}{shown} [{variable}]")
 

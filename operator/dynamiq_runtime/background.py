@@ -17,7 +17,7 @@ from typing import Any
 from dynamiq_runtime import callers
 from dynamiq_runtime.activity import Activity
 from dynamiq_runtime.engine import Engine, Report, StoppedError
-from dynamiq_runtime.errors import HttpError
+from dynamiq_runtime.errors import HttpError, bad_request
 from dynamiq_runtime.execution import RunExecutor
 from dynamiq_runtime.fields import RunRequest
 from dynamiq_runtime.journal import Journal, JournalAwayError, JournalRefusedError
@@ -53,30 +53,31 @@ class BackgroundRuns:
         self._engine: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._segments: dict[str, Segment] = {}
-        self._reserved = 0
         self._is_alone = False
         self.draining = asyncio.Event()
         self._changed, self._dirty, self._urgent = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._marked: set[str] = set()
         self._executing: set[asyncio.Task[None]] = set()
-        self._loops: list[asyncio.Task[None]] = []
+        self._claiming: asyncio.Task[None] | None = None
+        self._saving: asyncio.Task[None] | None = None
 
     @property
     def _free(self) -> int:
         """The number of runs that may be claimed now: each begins at once, and none takes the thread that a waiting call needs."""
         if self.draining.is_set() or self._is_alone or self._engine is None:
             return 0
-        return min(self._most - len(self._segments) - self._reserved, self._threads.free - self._reserved)
+        return min(self._most - len(self._segments), self._threads.free)
 
     def begin(self, engine: Engine) -> None:
         """Starts to claim, and to save."""
         self._engine, self._loop = engine, asyncio.get_running_loop()
-        self._loops = [asyncio.create_task(self._claim_on()), asyncio.create_task(self._save_on())]
+        self._claiming, self._saving = asyncio.create_task(self._claim_on()), asyncio.create_task(self._save_on())
 
     def drain(self) -> None:
         """Claims nothing more. Runs under way go on."""
         self.draining.set()
-        self._changed.set()
+        if self._claiming is not None:
+            self._claiming.cancel()  # its connection closes, so the journal gives this pod no run
 
     async def hand_back(self) -> None:
         """Hands runs back: each after its node, or in the middle of one that takes too long. Returns once the journal has them, or is away."""
@@ -89,22 +90,18 @@ class BackgroundRuns:
         """Ends. What the journal does not have by now goes on elsewhere once its lease is over."""
         if self._executing:
             await asyncio.wait(self._executing, timeout=HANDS_BACK)
-        for task in (*self._loops, *self._executing):
-            task.cancel()
+        for task in (self._saving, *self._executing):
+            if task is not None:
+                task.cancel()
         await self.journal.close()
 
     async def accept(self, run: Mapping[str, Any]) -> dict[str, Any]:
-        """Stores a new run, and begins it if a thread is free. Returns it, or the one that has its key already. Raises HttpError."""
-        claims = self._free > 0
-        self._reserved += claims
+        """Stores a new run. Returns it, or the one that has its key already. Raises HttpError."""
         try:
-            accepted, claim = await self.journal.accept({**run, "claim": claims})
+            accepted = await self.journal.accept(run)
         except (JournalAwayError, JournalRefusedError) as error:
             raise http_error(error) from None
-        finally:
-            self._reserved -= claims
-        if claim is not None:
-            self._start(claim)
+        self._changed.set()  # the first run of an App: until then its pods ask rarely
         return accepted
 
     async def _claim_on(self) -> None:
@@ -284,6 +281,8 @@ class BackgroundRuns:
 def http_error(error: JournalAwayError | JournalRefusedError) -> HttpError:
     """Returns the error for a caller whose request the journal did not serve."""
     if isinstance(error, JournalRefusedError):
+        if error.code == "validation_error":
+            return bad_request({name: str(problem) for name, problem in error.details.items()} or {"request": str(error)})
         return HttpError(error.status, error.code, str(error), error.details, retry_after=error.retry_after)
     return HttpError(503, JOURNAL_AWAY, "the journal, which keeps background runs, does not answer: try again", retry_after="1")
 

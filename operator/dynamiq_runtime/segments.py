@@ -96,6 +96,7 @@ class Segment:
             self._report_ended()
             if sum(self._sizes.values()) > CHECKPOINT_LIMIT:
                 self.stopped = TOO_LARGE
+                self._parts.clear()
                 raise StoppedError(TOO_LARGE)
             if not waits:
                 return
@@ -159,7 +160,9 @@ class Segment:
         """Takes the journal's answer to a save."""
         self.saved_at = time.monotonic()
         with self._lock:
-            if not result["ok"]:
+            if result.get("code") == TOO_LARGE and save["end"] is None:
+                self.stopped = TOO_LARGE
+            elif not result["ok"]:
                 self.stopped, self.ended = FENCED, True
             elif save["end"] is not None:
                 self.ended = True

@@ -157,7 +157,9 @@ class Objects:
 
     def _workload_of(self, pod: Manifest) -> str:
         """Returns the workload that made a pod, by the pins in its label."""
-        return names.workload(given.NAME, pod["metadata"]["labels"].get(names.PINS_LABEL, ""))
+        labels = pod["metadata"]["labels"]
+        make = names.finishing if names.FINISHING_OF_LABEL in labels else names.workload
+        return make(given.NAME, labels.get(names.PINS_LABEL, ""))
 
     def _keep(self, raw: Manifest) -> None:
         self._version += 1

@@ -225,8 +225,10 @@ def pod_user(namespace: str, pod: str, uid: str) -> dict[str, Any]:
     return {"username": f"system:serviceaccount:{namespace}:default", "groups": [], "extra": extra, "audience": RECORDER_AUDIENCE}
 
 
-def pod_of(namespace: str, name: str, uid: str, of_app: str, app_uid: str, pins: str = PINS) -> list[tuple[Manifest, str]]:
-    """Returns a pod of an App with its owners, each with its path."""
+def pod_of(
+    namespace: str, name: str, uid: str, of_app: str, app_uid: str, pins: str = PINS, label: str = names.APP_LABEL
+) -> list[tuple[Manifest, str]]:
+    """Returns a pod of an App with its owners, each with its path. `label`: the one that names the App."""
 
     def owned(kind: str, api: str, owner: str, owner_uid: str) -> list[dict[str, Any]]:
         return [{"apiVersion": api, "kind": kind, "name": owner, "uid": owner_uid, "controller": True}]
@@ -238,7 +240,7 @@ def pod_of(namespace: str, name: str, uid: str, of_app: str, app_uid: str, pins:
             "namespace": namespace,
             "uid": uid,
             "resourceVersion": "1",
-            "labels": {names.APP_LABEL: of_app},
+            "labels": {label: of_app},
             "ownerReferences": owned("ReplicaSet", "apps/v1", f"{of_app}-rs", f"{app_uid}-rs"),
         },
         "spec": {"containers": [{"name": "runtime", "env": env}]},

@@ -100,6 +100,7 @@ def drawn(chance: random.Random, number: int, hours: int = 6) -> Run:
         tags=tuple(chance.sample(["eu", "beta", "vip"], chance.randrange(3))),
         error=chance.choice(["No such city: Köln", "KeyError: 'answer'", "timed out"]) if failed and chance.random() < 0.8 else None,
         first_chunk=chance.choice([None, 1_000]),
+        accepted_at=started - chance.randrange(hours * HOUR) if chance.random() < 0.2 else None,
         spans=spans,
     )
     # The other App has another name, so that neither is mistaken for the restored other.
@@ -141,7 +142,7 @@ class Plain:
         if run.source is RunSource.SDK or run.pins is None:
             return None
         rows = [row for row in self.rows.values() if row.app_uid == run.app_uid and row.pins == run.pins]
-        time = run.started_at
+        time = run.started_at if run.accepted_at is None else run.accepted_at
         succeeded = [row for row in rows if row.succeeded and row.ended is not None and row.ended <= time]
         progressing = [row for row in rows if row.began <= time and (row.ended is None or row.ended > time)]
         began = [row for row in rows if row.began <= time]

@@ -21,6 +21,7 @@ from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SECRE
 from dynamiq_operator.desired.drift import without_creation
 from dynamiq_operator.desired.evaluation import evaluation_key
 from dynamiq_operator.desired.flow import flow, is_flow
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
@@ -30,6 +31,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.children.access_keys import are_read
 from dynamiq_operator.plan.children.variables import references_to_read
+from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity, Runs
 from dynamiq_operator.plan.observed.archive import ArchiveAnswers
@@ -38,6 +40,7 @@ from dynamiq_operator.plan.observed.comparison import RecordedComparison
 from dynamiq_operator.plan.observed.endpoints import Gate, ObservedEndpoints, Slice
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
+from dynamiq_operator.plan.observed.open_runs import OpenRuns
 from dynamiq_operator.plan.observed.operator import OperatorState
 from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
@@ -51,6 +54,7 @@ from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.verification.requests import due
+from dynamiq_operator.plan.workloads.finishing import labels_to_read
 from dynamiq_operator.plan.workloads.wanted import standby_to_make
 from tests.support import factories as given
 from tests.support import managed_fields, slices
@@ -109,6 +113,8 @@ class World(Objects):
         """Why the recorder gave no answer."""
         self.archive = ArchiveAnswers()
         """The archive's answers about rows."""
+        self.open_runs = OpenRuns()
+        """The journal's counts."""
         self.guards = ObservedGuards()
         """Guards that may make rows wait."""
         self.promotions: dict[str, Row] = {}
@@ -194,18 +200,23 @@ class World(Objects):
             ),
             secrets=ObservedSecrets(self._keys(app), self.gate_keys),
             pods=ObservedPods(
-                tuple(ObservedPod.of(pod) for pod in self.pods),
+                tuple(ObservedPod.of(pod) for pod in self.pods if names.FINISHING_OF_LABEL not in pod["metadata"]["labels"]),
                 {pod["metadata"]["uid"]: self.activity[uid] for pod in self.pods if (uid := pod["metadata"]["uid"]) in self.activity},
                 frozenset(self.silent),
+                tuple(ObservedPod.of(pod) for pod in self.pods if names.FINISHING_OF_LABEL in pod["metadata"]["labels"]),
             ),
             endpoints=ObservedEndpoints(tuple(self._slices()), self.gate, self.gate_ports),
             verification=ObservedVerification(evaluations=tuple(self._evaluations())),
             trial=ObservedTrial(comparison=self.comparison, unanswered=self.unanswered),
             archive=self.archive,
+            open_runs=self.open_runs,
             operator=OperatorState(OPERATOR, self.unattended_until),
         )
         if app is None:
             return snapshot
+        lacking = labels_to_read(Context.of(snapshot, app))
+        of_pins = {Pins.of(row.pinned).label: row for row in everything.values() if lacking and row.pinned is not None}
+        snapshot = replace(snapshot, open_runs=replace(self.open_runs, rows={label: of_pins[label] for label in lacking}))
         self.counts = count(snapshot, app, self.counts)
         snapshot = self._verifying(
             _with_reading(replace(snapshot, trial=replace(snapshot.trial, counts=self.counts)), self.verification), app

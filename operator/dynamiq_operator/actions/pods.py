@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from dynamiq_operator.actions.reads import typed
-from dynamiq_operator.desired.pin_labels import label_of
+from dynamiq_operator.desired.pin_labels import label_of, stored_digest
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.pod_template import runs_pins
 from dynamiq_operator.desired.workload import template_digests
@@ -31,7 +31,7 @@ class RowPods:
         Raises NotNow if this version cannot read the App.
         """
         labels = pod["metadata"].get("labels") or {}
-        if self._pins is None or labels.get(names.APP_LABEL) != self._name or labels.get(names.MANAGED_BY) != names.FIELD_MANAGER:
+        if self._pins is None or app_of(pod) != self._name or labels.get(names.MANAGED_BY) != names.FIELD_MANAGER:
             return False
         if label := label_of(pod):
             return label == self._pins.label
@@ -50,5 +50,14 @@ def pods_of_row(api: Api, app: Manifest, row: Manifest) -> list[Manifest]:
     if "pinned" not in row["spec"]:
         return []
     meta, of_row = app["metadata"], RowPods(app, row)
-    pods = requests.items(api, PODS, meta["namespace"], label=f"{names.APP_LABEL}={meta['name']},{names.MANAGED_SELECTOR}")
-    return [pod for pod in pods if of_row.has(pod)]
+    # Most rows have no pods that only finish background runs, and cost no second request.
+    finishing = {each.get("pins") for each in (app.get("status") or {}).get("finishing") or ()}
+    labels = (names.APP_LABEL, names.FINISHING_OF_LABEL) if stored_digest(row["spec"]["pinned"]) in finishing else (names.APP_LABEL,)
+    selectors = (f"{label}={meta['name']},{names.MANAGED_SELECTOR}" for label in labels)
+    return [pod for selector in selectors for pod in requests.items(api, PODS, meta["namespace"], label=selector) if of_row.has(pod)]
+
+
+def app_of(pod: Manifest) -> str:
+    """Returns the App of a pod that answers callers, or finishes background runs; empty for any other pod."""
+    labels = pod["metadata"].get("labels") or {}
+    return str(labels.get(names.APP_LABEL) or labels.get(names.FINISHING_OF_LABEL) or "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.cli.parsing import moment
@@ -34,18 +34,18 @@ class NewRuns:
         first = list(self._listed(OVERTAKEN))
         self.know(first)
         if len(first) == OVERTAKEN:
-            self._since = first[-1]["started_at"]
+            self._since = _place(first[-1])
 
     def know(self, runs: Iterable[dict[str, Any]]) -> None:
         """Marks runs as known: they are no longer new."""
-        self._seen.update((each["id"], each["started_at"]) for each in runs)
+        self._seen.update((each["id"], _place(each)) for each in runs)
 
     def read(self) -> list[dict[str, Any]]:
         """Returns the runs that are new since the last check, oldest first."""
         fresh: list[dict[str, Any]] = []
         known, oldest = 0, moment(LONGEST, self._now())
         for run in self._listed(WATCHED_MOST):
-            if run["id"] not in self._seen and run["started_at"] > self._since:
+            if run["id"] not in self._seen and _place(run) > self._since:
                 fresh.append(run)
                 known = 0
             elif (known := known + 1) == OVERTAKEN:
@@ -63,3 +63,11 @@ class NewRuns:
         if len(self._seen) > REMEMBERED:
             newest = sorted(self._seen.items(), key=lambda run: run[1])[-REMEMBERED // 2 :]
             self._seen, self._since = dict(newest), max(self._since, newest[0][1])
+
+
+def _place(run: dict[str, Any]) -> str:
+    """Returns the time by which the recorder lists a run: of a background run, its end less the time that pods spent on it."""
+    if (busy := run.get("busy_ms")) is None:
+        return str(run["started_at"])
+    began = datetime.fromisoformat(run["ended_at"]) - timedelta(milliseconds=busy)
+    return began.isoformat(timespec="microseconds").replace("+00:00", "Z")

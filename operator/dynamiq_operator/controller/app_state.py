@@ -16,6 +16,7 @@ from dynamiq_operator.controller.background.verifying import KeptSmokeTest
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
+from dynamiq_operator.model.app_status import FinishingVersion
 from dynamiq_operator.model.objects import Row
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
@@ -95,6 +96,11 @@ class AppState:
 
     verification: KeptSmokeTest = field(default_factory=KeptSmokeTest)
     """The answers of the new pods of its row to the smoke test, before callers reach them."""
+
+    finishing_rows: dict[str, tuple[Row | None, datetime]] = field(default_factory=dict)
+    """For labels of pins with open runs: their newest row, None if there is none, and when it was searched for."""
+    finishing_shown: tuple[tuple[FinishingVersion, ...], datetime] | None = None
+    """The finishing versions that its status shows, and when these were observed first."""
 
     seen_settings: SeenSettings | None = None
     """Settings that have to be compared with the recorded ones."""

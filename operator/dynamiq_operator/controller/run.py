@@ -15,6 +15,7 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
+from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -56,7 +57,7 @@ class OperatorOptions:
     """Options of the process. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds. `metrics_port`: of
     every address.
 
-    `recorder_token`: file with the operator's token for the recorder. `recorder_ca`: certificates that make the recorder trusted.
+    `recorder_token`, `journal_token`: files with the operator's tokens. `recorder_ca`, `journal_ca`: certificates that make them trusted.
     """
 
     settings: Settings
@@ -72,6 +73,8 @@ class OperatorOptions:
     metrics_port: int | None = None
     recorder_token: Path | None = None
     recorder_ca: Path | None = None
+    journal_token: Path | None = None
+    journal_ca: Path | None = None
     notify: NotifyOptions = field(default_factory=NotifyOptions)
 
 
@@ -90,6 +93,7 @@ async def run(options: OperatorOptions) -> None:
         contextlib.AsyncExitStack() as stack,
     ):
         cache, states = Cache(gate_namespace), AppStates()
+        open_runs = OpenRunsReader(queue.add, client.now, _journal(options))
         queue.close()  # until this replica leads
         namespaces = frozenset(options.namespaces) or None
         gateway_api = GatewayApi(client)
@@ -103,7 +107,8 @@ async def run(options: OperatorOptions) -> None:
         orphan_approvals = OrphanApprovals(fenced, cache, denials, client.now)
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
         observer = Observer(
-            client, cache, options.settings, claims, gateway_api, states, election, denials, activity, comparisons, verifying, archive
+            *(client, cache, options.settings, claims, gateway_api, states, election, denials),
+            *(activity, comparisons, verifying, archive, open_runs),
         )
         metrics = OperatorMetrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))
@@ -124,6 +129,7 @@ async def run(options: OperatorOptions) -> None:
             asyncio.create_task(supervise(client, informers.feeds, options.recovers_within)),
             asyncio.create_task(_sync(options.relist_period, informers, synced)),
             asyncio.create_task(watch_admission_policies(client, options.identity)),
+            asyncio.create_task(open_runs.run()),
             asyncio.create_task(serve_metrics(listening, metrics.registry)),
             asyncio.create_task(lead(election, workers, notifying, cache, synced, stopping)),
         ]
@@ -148,6 +154,11 @@ async def _until_stopped(tasks: Sequence[asyncio.Task[None]], stopping: asyncio.
 def _recorder(options: OperatorOptions) -> RecorderAccess | None:
     url, token = options.settings.recorder, options.recorder_token
     return RecorderAccess(url, token, options.recorder_ca) if url is not None and token is not None else None
+
+
+def _journal(options: OperatorOptions) -> RecorderAccess | None:
+    url, token = options.settings.journal, options.journal_token
+    return RecorderAccess(url, token, options.journal_ca) if url is not None and token is not None else None
 
 
 async def _sync(period: float, informers: Informers, synced: asyncio.Event) -> None:

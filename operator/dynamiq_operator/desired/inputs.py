@@ -30,9 +30,10 @@ class WorkloadInputs:
 
     `label`: the pins label of strategy Switch, empty for the one workload of strategy Rolling. `pins`: None if unknown; then it stays as
     observed. `key_note`, `served_note`, `room_note`: its notes on the Access Keys, on when it served, and on the room made for its pods.
-    `row_note`: the row of its template, where variables wait for a row. `replicas`: used at its creation only. `recorder`: the recorder's
-    URL, for a new template. `renewed`: True to make a new template although its inputs are the same. `app`: the App with the variables
-    of the template, where they differ from those that the App asks for now.
+    `row_note`: the row of its template, where variables wait for a row. `replicas`: used at its creation only. `recorder`,
+    `journal`: their URLs, for a new template. `renewed`: True to make a new template although its inputs are the same. `app`: the App with the variables
+    of the template, where they differ from those that the App asks for now. `finishes`: True if no caller reaches its pods: they only finish
+    background runs.
     """
 
     label: str
@@ -45,8 +46,10 @@ class WorkloadInputs:
     row_note: str | None = None
     replicas: int = 1
     recorder: str | None = None
+    journal: str | None = None
     renewed: bool = False
     app: App | None = None
+    finishes: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Inputs:
     `watches_endpoints`: True if the Service's EndpointSlices are to be watched. `scaled`: the pins label of the workload that the
     autoscaler scales; `scale`: its limits. `guarded`: the pins label of the pods that the disruption budget counts.
     `verifies`: True if the operator and a Job call new pods before callers reach them.
+    `finishes`: True if pods only finish background runs, now or soon.
     `schedules`: each trigger that is to run on a schedule, by the name of its CronJob.
     """
 
@@ -74,6 +78,7 @@ class Inputs:
     scale: Autoscaling | None = None
     schedules: Mapping[str, Trigger] = field(default_factory=dict)
     verifies: bool = False
+    finishes: bool = False
 
 
 def hold_of(pinned: Pinned | None) -> int:

@@ -22,9 +22,12 @@ NODE_LOCAL_DNS = "169.254.20.10/32"
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """The label in which the API server gives each namespace its name."""
 
+JOURNAL_PORT = 8080
+"""The port of the journal's pods behind its Service's port 80. Network plugins match the pod's port or the Service's."""
+
 
 def network_policy(inputs: Inputs) -> list[Manifest]:
-    """Returns the policy; empty for an App that limits nothing."""
+    """Returns the policy, and that of pods that only finish background runs; empty for an App that limits nothing."""
     app, network = inputs.app, inputs.app.spec.network
     if network is None or not network.limits:
         return []
@@ -37,8 +40,14 @@ def network_policy(inputs: Inputs) -> list[Manifest]:
         spec["ingress"] = [_calls(app, callers), _metrics(inputs.settings)]
     if network.egress is not None:
         spec["policyTypes"].append("Egress")
-        spec["egress"] = [_dns(), *_recorder(inputs.settings), *map(_rule, network.egress)]
-    return [child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)]
+        spec["egress"] = [_dns(), *_stores(app, inputs.settings), *map(_rule, network.egress)]
+    made = [child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)]
+    if not inputs.finishes:
+        return made
+    # Nobody calls these pods, so of what may come in only metrics are left.
+    finishing = {**spec, "podSelector": {"matchLabels": {names.FINISHING_OF_LABEL: app.meta.name}}}
+    finishing |= {"ingress": [_metrics(inputs.settings)]} if "ingress" in spec else {}
+    return [*made, child(app, NETWORK_POLICY, names.finishing_policy(app.meta.name), spec=finishing)]
 
 
 def _calls(app: App, callers: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -57,13 +66,19 @@ def _operator(settings: Settings) -> dict[str, Any]:
     return _pods(settings.operator_namespace, dict(names.OPERATOR_PODS))
 
 
-def _recorder(settings: Settings) -> list[dict[str, Any]]:
-    """Allows the recorder's pods if it is a Service of this cluster, so that the runs of a limited App are recorded, too."""
-    service = service_of(settings.recorder) if settings.recorder is not None else None
+def _stores(app: App, settings: Settings) -> list[dict[str, Any]]:
+    """Allows the pods of recorder and journal where they are Services of this cluster, so that a limited App has both, too."""
+    journal = settings.journal if app.spec.is_private else None
+    return [*_store(settings.recorder), *_store(journal, JOURNAL_PORT)]
+
+
+def _store(url: str | None, *ports: int) -> list[dict[str, Any]]:
+    service = service_of(url) if url is not None else None
     if service is None:
         return []
+    numbers = dict.fromkeys((service.port, *ports))
     pods = _pods(service.namespace, {names.NAME_LABEL: service.name})
-    return [{"to": [pods], "ports": [{"protocol": Protocol.TCP.value, "port": service.port}]}]
+    return [{"to": [pods], "ports": [{"protocol": Protocol.TCP.value, "port": port} for port in numbers]}]
 
 
 def _scraper(peer: MetricsPeer) -> dict[str, Any]:

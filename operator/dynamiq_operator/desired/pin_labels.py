@@ -44,6 +44,13 @@ def pod_selector(app: str, label: str) -> dict[str, str]:
     return names.pod_selector(app) | ({names.PINS_LABEL: label} if label else {})
 
 
+def finishing_by_label(app: str, workloads: Iterable[Manifest]) -> dict[str, Manifest]:
+    """Returns the workloads that only finish an App's background runs, by the pins label of their selectors."""
+    selectors = ((raw["spec"].get("selector", {}).get("matchLabels") or {}, raw) for raw in workloads)
+    finishing = ((selected_pins(selector), raw) for selector, raw in selectors if selector.get(names.FINISHING_OF_LABEL) == app)
+    return {label: raw for label, raw in finishing if raw["metadata"]["name"] == names.finishing(app, label)}
+
+
 def by_label(app: str, workloads: Iterable[Manifest]) -> dict[str, Manifest]:
     """Returns an App's workloads by the pins label of their selectors, which are immutable."""
     # Labels are not enough: a copy of a workload has its labels, too, but another name.

@@ -11,6 +11,7 @@ from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Access, AccessType, Variable
+from dynamiq_operator.model.journal import JOURNAL_AUDIENCE
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.recorder import RECORDER_AUDIENCE
 from dynamiq_operator.model.runtime import Engine, PinnedRuntime, Probe, Probes
@@ -21,6 +22,9 @@ ORIGINS = "DYNAMIQ_ORIGINS"
 """The variable with the origins of web pages that may call, separated by a space. A pod of an App without origins lacks it."""
 RECORDER = "DYNAMIQ_RECORDER"
 """The variable with the recorder's URL. A pod that records nothing lacks it."""
+JOURNAL = "DYNAMIQ_JOURNAL"
+"""The variable with the journal's URL. A pod that takes no background runs lacks it."""
+PINS = "DYNAMIQ_PINS"
 DEFAULT_PORT = 8080
 DEFAULT_DRAIN_SECONDS = 30
 PRE_STOP_SECONDS = 5
@@ -39,19 +43,34 @@ POD_FOLDER = "/etc/dynamiq/pod"
 
 
 RECORDER_FOLDER = "/var/run/secrets/dynamiq/recorder"
+JOURNAL_FOLDER = "/var/run/secrets/dynamiq/journal"
 TOKEN_SECONDS = 3600
-"""Seconds of validity of a pod's token for the recorder. The kubelet renews it long before."""
+"""Seconds of validity of a pod's tokens for recorder and journal. The kubelet renews them long before."""
 
 
-def pod_template(app: App, pins: Pins, digest: str, label: str = "", recorder: str | None = None) -> dict[str, Any]:
+def pod_template(
+    app: App,
+    pins: Pins,
+    digest: str,
+    label: str = "",
+    recorder: str | None = None,
+    journal: str | None = None,
+    *,
+    finishes: bool = False,
+) -> dict[str, Any]:
     """Returns the template of these pins, labelled with the digest of its inputs and, under strategy Switch, with the pins.
 
-    `recorder`: the URL to which its pods send their runs. It is not an input: installing, moving or removing a recorder restarts no pod.
+    `recorder`: the URL to which its pods send their runs. `journal`: the URL from which those of a private App take background runs.
+    Neither is an input: installing, moving or removing a recorder or journal restarts no pod. `finishes`: True for pods that only finish
+    background runs, which nothing that selects the App's pods may find.
     """
+    journal = journal if app.spec.is_private else None
     drain = DEFAULT_DRAIN_SECONDS if pins.runtime.drain_seconds is None else pins.runtime.drain_seconds
     of_pins = {names.PINS_LABEL: label} if label else {}
+    own = names.finishing_labels(app.meta.name) if finishes else names.labels(app.meta.name)
+    tells_standby = bool(label) and not finishes
     return {
-        "metadata": {"labels": names.labels(app.meta.name) | {names.TEMPLATE_LABEL: digest} | of_pins},
+        "metadata": {"labels": own | {names.TEMPLATE_LABEL: digest} | of_pins},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -60,13 +79,14 @@ def pod_template(app: App, pins: Pins, digest: str, label: str = "", recorder: s
             "shareProcessNamespace": True,
             "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [_container(app, pins, drain, recorder, tells_standby=bool(label))],
+            "containers": [_container(app, pins, drain, recorder, journal, tells_standby=tells_standby)],
             "volumes": [
                 {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pins.flow)}},
                 *([{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}] if app.spec.is_private else []),
                 {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TMP_SIZE}},  # a disk would be full before a kubelet looks
-                *([_OWN_ANNOTATIONS] if label else []),
-                *([_RECORDER_TOKEN] if recorder is not None else []),
+                *([_OWN_ANNOTATIONS] if tells_standby else []),
+                *([_token("recorder", RECORDER_AUDIENCE)] if recorder is not None else []),
+                *([_token("journal", JOURNAL_AUDIENCE)] if journal is not None else []),
             ],
         },
     }
@@ -75,6 +95,11 @@ def pod_template(app: App, pins: Pins, digest: str, label: str = "", recorder: s
 def recorder_of(template: Mapping[str, Any]) -> str | None:
     """Returns the URL to which a pod, or pods of a template, send their runs; None if they send none."""
     return _value(template, RECORDER)
+
+
+def journal_of(template: Mapping[str, Any]) -> str | None:
+    """Returns the URL from which a pod, or pods of a template, take background runs; None if they take none."""
+    return _value(template, JOURNAL)
 
 
 def checks_keys(template: Mapping[str, Any]) -> bool:
@@ -119,16 +144,14 @@ _OWN_ANNOTATIONS = {
     "downwardAPI": {"items": [{"path": "annotations", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.annotations"}}]},
 }
 
-_RECORDER_TOKEN = {
-    "name": "recorder",
-    "projected": {
-        "sources": [{"serviceAccountToken": {"audience": RECORDER_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token"}}]
-    },
-}
-"""Projected token for the recorder. The API server does not accept its audience."""
+
+def _token(name: str, audience: str) -> dict[str, Any]:
+    """Returns the volume of a projected token. The API server does not accept its audience."""
+    token = {"audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": "token"}
+    return {"name": name, "projected": {"sources": [{"serviceAccountToken": token}]}}
 
 
-def _container(app: App, pins: Pins, drain: int, recorder: str | None, *, tells_standby: bool) -> dict[str, Any]:
+def _container(app: App, pins: Pins, drain: int, recorder: str | None, journal: str | None, *, tells_standby: bool) -> dict[str, Any]:
     runtime = pins.runtime
     port = runtime.port or DEFAULT_PORT
     # A runtime that answers callers on the port of metrics could not start; its metrics are then read by Prometheus alone.
@@ -159,11 +182,12 @@ def _container(app: App, pins: Pins, drain: int, recorder: str | None, *, tells_
             {"name": HTTP, "containerPort": port, "protocol": "TCP"},
             {"name": METRICS, "containerPort": metrics, "protocol": "TCP"},
         ],
-        # The recorder's variables are last: reordering would change the template and restart pods.
+        # The recorder's variables come after, and the journal's last: reordering would change the template and restart pods.
         "env": [
             *settings,
             *(_variable(each) for each in sorted(app.spec.variables, key=lambda each: each.name)),
             *_recording(app, pins, recorder),
+            *_background(pins, recorder, journal),
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
@@ -178,6 +202,7 @@ def _container(app: App, pins: Pins, drain: int, recorder: str | None, *, tells_
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
             *([{"name": "pod", "mountPath": POD_FOLDER, "readOnly": True}] if tells_standby else []),
             *([{"name": "recorder", "mountPath": RECORDER_FOLDER, "readOnly": True}] if recorder is not None else []),
+            *([{"name": "journal", "mountPath": JOURNAL_FOLDER, "readOnly": True}] if journal is not None else []),
         ],
         "resources": _resources(pins),
         **_probes(runtime),
@@ -189,9 +214,17 @@ def _recording(app: App, pins: Pins, recorder: str | None) -> list[dict[str, Any
     if recorder is None:
         return []
     policy = app.spec.runs
-    runs = json.dumps({"content": False, **policy.as_json()}, sort_keys=True) if policy is not None and not policy.is_default else None
-    own = {RECORDER: recorder, f"{RECORDER}_TOKEN": f"{RECORDER_FOLDER}/token", "DYNAMIQ_PINS": pins.digest, "DYNAMIQ_RUNS": runs}
+    runs = json.dumps({"content": False, **policy.of_pods()}, sort_keys=True) if policy is not None and not policy.is_default else None
+    own = {RECORDER: recorder, f"{RECORDER}_TOKEN": f"{RECORDER_FOLDER}/token", PINS: pins.digest, "DYNAMIQ_RUNS": runs}
     return [_literal(name, value) for name, value in own.items() if value is not None]
+
+
+def _background(pins: Pins, recorder: str | None, journal: str | None) -> list[dict[str, Any]]:
+    """Returns the variables about the journal; empty without one. With a recorder the pins are there already."""
+    if journal is None:
+        return []
+    own = {JOURNAL: journal, f"{JOURNAL}_TOKEN": f"{JOURNAL_FOLDER}/token"} | ({PINS: pins.digest} if recorder is None else {})
+    return [_literal(name, value) for name, value in own.items()]
 
 
 def _resources(pins: Pins) -> dict[str, Any]:

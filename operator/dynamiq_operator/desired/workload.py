@@ -22,6 +22,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.settings import Settings
 
 _ROW_NOTE = ("f:metadata", "f:annotations", f"f:{names.TEMPLATE_ROW_ANNOTATION}")
 KEPT_REVISIONS = 3
@@ -71,7 +72,7 @@ def _environment(app: App, variables: Iterable[Variable]) -> dict[str, Any]:
     if app.spec.origins:
         own["origins"] = list(app.spec.origins)
     if app.spec.runs is not None and not app.spec.runs.is_default:
-        own["runs"] = app.spec.runs.as_json()
+        own["runs"] = app.spec.runs.of_pods()
     return own
 
 
@@ -109,11 +110,11 @@ def workload_manifest(app: App, desired: WorkloadInputs) -> Manifest | None:
     return _manifest(app, desired, note) if note is not None else observed
 
 
-def is_too_large(app: App, pins: Pins, recorder: str | None = None) -> bool:
+def is_too_large(app: App, pins: Pins, settings: Settings) -> bool:
     """Returns True if the App's variables make the template too large for the workload's note."""
     if sum(len(variable.value or "") for variable in app.spec.variables) * MOST_BYTES < NOTE_MAX // 2:
         return False  # most Apps, at no cost
-    return len(_noted(_note_of_pins(app, WorkloadInputs("", pins, recorder=recorder), pins))) > NOTE_MAX
+    return len(_noted(_note_of_pins(app, WorkloadInputs("", pins, recorder=settings.recorder, journal=settings.journal), pins))) > NOTE_MAX
 
 
 def has_pins(observed: Manifest, pins: Pins) -> bool:
@@ -170,10 +171,12 @@ def is_edit(manifest: Manifest, observed: Manifest, path: str) -> bool:
 
 
 def _manifest(app: App, desired: WorkloadInputs, note: Mapping[str, Any], replicas: int | None = None) -> Manifest:
+    name, label = app.meta.name, desired.label
+    selector = names.finishing_selector(name, label) if desired.finishes else pod_selector(name, label)
     spec: dict[str, Any] = {
         "revisionHistoryLimit": KEPT_REVISIONS,
         "progressDeadlineSeconds": app.spec.rollout.progress_deadline_seconds,
-        "selector": {"matchLabels": pod_selector(app.meta.name, desired.label)},
+        "selector": {"matchLabels": selector},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "template": note["template"],
     }
@@ -188,9 +191,9 @@ def _manifest(app: App, desired: WorkloadInputs, note: Mapping[str, Any], replic
     return child(
         app,
         WORKLOAD,
-        names.workload(app.meta.name, desired.label),
+        names.finishing(name, label) if desired.finishes else names.workload(name, label),
         annotations={names.APPLIED_TEMPLATE_ANNOTATION: _noted(note)} | {name: value for name, value in beside.items() if value},
-        labels={names.PINS_LABEL: desired.label} if desired.label else {},
+        labels={names.PINS_LABEL: label} if label else {},
         spec=spec,
     )
 
@@ -203,7 +206,7 @@ def _note_of_pins(app: App, desired: WorkloadInputs, pins: Pins) -> dict[str, An
     """Returns the note on the template of these pins. The applied template is kept if its inputs are the same."""
     digest = template_digest(app, pins, desired.observed)
     applied = _applied_template(desired.observed, digest) if not desired.renewed else None
-    template = applied or pod_template(app, pins, digest, desired.label, desired.recorder)
+    template = applied or pod_template(app, pins, digest, desired.label, desired.recorder, desired.journal, finishes=desired.finishes)
     # A template without a recorder does not contain the recording policy.
     runs = _environment(app, ()).get("runs") if recorder_of(template) is None else None
     beside = {"of": pins.as_json() if desired.label else None, "runs": runs}

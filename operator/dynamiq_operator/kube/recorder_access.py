@@ -1,4 +1,4 @@
-"""Defines how the operator and the gate reach the recorder."""
+"""Defines how the operator and the gate reach the recorder and the journal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RecorderAccess:
-    """The address of the recorder.
+    """The address of the recorder, or of the journal.
 
-    `token_file`: the token of the calling program. It changes, so the file is read for each request. `ca`: certificates that make an
-    https recorder trusted; None for those of the system.
+    `token_file`: the token of the calling program. It changes, so the file is read for each request. `ca`: certificates that make
+    https trusted; None for those of the system.
     """
 
     url: str

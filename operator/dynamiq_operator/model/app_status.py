@@ -39,6 +39,23 @@ class FailedRow(Part):
     reason: Annotated[str, Field(description="Why it failed.")]
 
 
+FINISHING_MOST = 20
+
+
+class FinishingVersion(Part):
+    """An earlier version whose background runs finish, with its open runs."""
+
+    row: Annotated[str, Field(description="Name of the newest row that ran it.")]
+    sequence: Annotated[int, Field(description="Its sequence.")]
+    version: Annotated[str, Field(description="Its workflow version.")]
+    pins: Annotated[str, Field(max_length=64, description="Digest of its flow, runtime and compute.")]
+    queued: Annotated[int, Field(ge=0, description="Runs that wait for a pod.")] = 0
+    running: Annotated[int, Field(ge=0, description="Runs that a pod has.")] = 0
+    waiting: Annotated[int, Field(ge=0, description="Runs that wait for an answer or a time.")] = 0
+    held: Annotated[int, Field(ge=0, description="Runs that wait for a decision of a person.")] = 0
+    oldest: Annotated[Timestamp | None, Field(description="When the oldest of them was accepted.")] = None
+
+
 class RecordedSettings(Part):
     """The point up to which changes of the App's settings have been recorded."""
 
@@ -116,6 +133,10 @@ class AppStatus(Part):
     runtimes: Annotated[
         tuple[RuntimeReport, ...],
         Field(max_length=RUNTIMES_MOST, description="Features of the runtimes that ran last, the newest last. Previews compare them."),
+    ] = ()
+    finishing: Annotated[
+        tuple[FinishingVersion, ...],
+        Field(max_length=FINISHING_MOST, description="Earlier versions whose background runs finish, the newest first."),
     ] = ()
     settings: Annotated[
         RecordedSettings | None, Field(description="Up to which generation changes of the App's settings are recorded as AppChanges.")

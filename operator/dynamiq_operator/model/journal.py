@@ -8,3 +8,5 @@ JOURNAL_NAMESPACE = "dynamiq-journal"
 JOURNAL_SERVICE = "dynamiq-journal"
 OPEN_STATES = ("queued", "running", "waiting", "held")
 """States of a background run that has not ended."""
+PINS_HEADER = "X-Dynamiq-Pins"
+"""Header with which the journal names the pins of the runs that it sends to the recorder."""

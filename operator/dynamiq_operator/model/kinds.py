@@ -74,6 +74,7 @@ APP = Kind(
         Column("VERSION", ".status.live.workflowVersion", description="Workflow version that is served."),
         Column("READY", ".status.conditions[?(@.type=='Ready')].status"),
         Column("HOSTNAME", ".status.hostname"),
+        Column("FINISHING", ".status.finishing[0].version", wide=True, description="Newest earlier version whose background runs finish."),
         Column("RUNTIME", ".status.live.runtime", wide=True),
         Column("ROW", ".status.live.row", wide=True),
         Column("REASON", ".status.conditions[?(@.type=='Ready')].message", wide=True),

@@ -149,23 +149,9 @@ MUTATING_POLICIES = (
 )
 VALIDATING_POLICIES = (
     *("dynamiq-approvals", "dynamiq-apps-deploy", "dynamiq-apps-protected", "dynamiq-apps-rights", "dynamiq-apps-secrets"),
-    *(
-        SETTINGS_POLICY,
-        "dynamiq-changes",
-        "dynamiq-crds",
-        "dynamiq-crds-delete",
-        "dynamiq-flows",
-        "dynamiq-gate-scale",
-        "dynamiq-gate-slices",
-        "dynamiq-namespaces",
-        "dynamiq-pods",
-        "dynamiq-rejections",
-        "dynamiq-rows",
-        "dynamiq-rows-delete",
-        "dynamiq-rows-rights",
-        "dynamiq-status",
-        "dynamiq-workloads",
-    ),
+    *(SETTINGS_POLICY, "dynamiq-changes", "dynamiq-crds", "dynamiq-crds-delete", "dynamiq-flows", "dynamiq-gate-scale"),
+    *("dynamiq-gate-slices", "dynamiq-namespaces", "dynamiq-pods", "dynamiq-rejections", "dynamiq-rows", "dynamiq-rows-delete"),
+    *("dynamiq-rows-rights", "dynamiq-status", "dynamiq-workloads"),
 )
 """The admission policies, each with a binding of its name: `manifests/admission`."""
 FROZEN_DEFINITIONS = tuple(
@@ -208,6 +194,11 @@ def caller_labels(app: str, trigger: str) -> dict[str, str]:
     return {MANAGED_BY: FIELD_MANAGER, TRIGGER_OF_LABEL: app, TRIGGER_LABEL: trigger}
 
 
+def finishing_labels(app: str) -> dict[str, str]:
+    """Returns the labels of the pods that only finish an App's background runs. They answer no caller."""
+    return {MANAGED_BY: FIELD_MANAGER, FINISHING_OF_LABEL: app}
+
+
 def evaluation_labels(app: str) -> dict[str, str]:
     """Returns the labels of the pod that evaluates an App's new pods. It calls them, and is none of them."""
     return {MANAGED_BY: FIELD_MANAGER, VERIFICATION_OF_LABEL: app}
@@ -230,6 +221,21 @@ def route(app: str) -> str:
 def workload(app: str, pins: str = "") -> str:
     """Returns the name of an App's apps/v1 Deployment; under strategy Switch each digest of pins has its own."""
     return shortened(f"{app}-{pins}") if pins else app
+
+
+def finishing(app: str, pins: str) -> str:
+    """Returns the name of the workload that finishes the background runs of earlier pins. `<app>-<pins>` is another workload's."""
+    return shortened(f"{app}-{pins}-fin")
+
+
+def finishing_selector(app: str, pins: str) -> dict[str, str]:
+    """Returns the selector of that workload. It selects no pod that callers reach."""
+    return {FINISHING_OF_LABEL: app, PINS_LABEL: pins}
+
+
+def finishing_policy(app: str) -> str:
+    """Returns the name of the NetworkPolicy of those pods. No App has a dot in its name."""
+    return f"{app}.finishing"
 
 
 def gate_slice(app: str) -> str:

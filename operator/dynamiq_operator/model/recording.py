@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -51,19 +51,44 @@ class Redaction(Part):
         return tuple(f"runs.redact.patterns[{place}] ({pattern}) {why}" for place, pattern, why in problems if why is not None)
 
 
+class DurablePolicy(Part):
+    """The limits of the App's background runs, if a journal is installed. The journal reads them: no pod depends on them."""
+
+    keep_seconds: Annotated[
+        int | None,
+        Field(ge=60, le=2_592_000, description="Seconds for which an ended background run is kept. Left out: 86400."),
+    ] = None
+    max_open: Annotated[
+        int | None,
+        Field(ge=1, le=100_000, description="Background runs that may be open at a time; more are refused. Left out: 10000."),
+    ] = None
+    interruptions: Annotated[
+        int | None,
+        Field(ge=1, le=100, description="Times that a run may lose its pod without progress before it fails. Left out: 5."),
+    ] = None
+
+
 class RunsPolicy(Part):
-    """The policy for recording the App's runs, if a recorder is installed. A run's existence, outcome and usage are always recorded."""
+    """The policy for the App's runs: what is recorded, and the limits of background ones.
+
+    A run's existence, outcome and usage are always recorded, if a recorder is installed.
+    """
 
     content: Annotated[
         bool | None,
         Field(description="True: inputs, outputs and error texts are recorded, too. Left out: they never leave the pod."),
     ] = None
     redact: Annotated[Redaction | None, Field(description="What is removed from content. Left out: nothing.")] = None
+    durable: Annotated[DurablePolicy | None, Field(description="Limits of background runs. Left out: the defaults.")] = None
 
     @property
     def is_default(self) -> bool:
-        """True if it equals an absent policy."""
+        """True if pods record as with an absent policy."""
         return not self.content and self.redact is None
+
+    def of_pods(self) -> dict[str, Any]:
+        """Returns the part that pods depend on. A change of the rest restarts no pod and needs no row."""
+        return {name: value for name, value in self.as_json().items() if name != "durable"}
 
 
 @dataclass(frozen=True)

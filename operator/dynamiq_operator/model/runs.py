@@ -113,6 +113,9 @@ class RunSummary(RunTokens):
     started_at: str
     ended_at: str
     duration_ms: float
+    busy_ms: Annotated[
+        float | None, Field(description="Of a background run: the time that pods spent on it. Figures, filters and sorting use it.")
+    ] = None
     first_chunk_ms: Annotated[float | None, Field(description="Until the first part of a streamed answer.")]
     cost_usd: Annotated[float | None, Field(description="Of the calls whose price is known; null where no price is.")]
     unpriced_calls: Annotated[int, Field(description="Calls of models without a known price.")]

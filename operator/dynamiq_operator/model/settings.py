@@ -60,6 +60,7 @@ class Settings(Part):
         TRIGGER_IMAGE
     )
     recorder: Annotated[str | None, Field(description="URL of the recorder, which pods of Apps send their runs to.")] = None
+    journal: Annotated[str | None, Field(description="URL of the journal, which keeps the background runs of private Apps.")] = None
     metrics_from: Annotated[
         tuple[MetricsPeer, ...], Field(description="Who else reads the metrics of Apps with spec.network.ingressFrom.")
     ] = ()

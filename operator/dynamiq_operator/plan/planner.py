@@ -32,6 +32,7 @@ from dynamiq_operator.plan.rows.outcomes import end_overtaken
 from dynamiq_operator.plan.rows.retention import delete_expired, rest_times
 from dynamiq_operator.plan.sleep import decisions as sleep
 from dynamiq_operator.plan.snapshot import Snapshot
+from dynamiq_operator.plan.status import durable
 from dynamiq_operator.plan.status.app_problems import AppProblems, problem_events, retry_missing
 from dynamiq_operator.plan.status.app_status import app_status
 from dynamiq_operator.plan.status.failures import failure_of, failure_operations
@@ -39,6 +40,7 @@ from dynamiq_operator.plan.status.row_status import leave_rows, row_statuses, ro
 from dynamiq_operator.plan.status.trial import trial_condition, trial_events, trial_times
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 from dynamiq_operator.plan.verification.children import verification_operations
+from dynamiq_operator.plan.workloads.finishing import finishing_times
 from dynamiq_operator.plan.workloads.wanted import standby_seconds
 
 RETRY_PROBLEMS = 15.0
@@ -170,6 +172,7 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
     if problems.variables:
         times.append(retry_missing(context.app, context.snapshot.now))
     times += [seconds for seconds in [standby_seconds(context)] if seconds is not None]
+    times += [*finishing_times(context), *durable.shown_times(context)]
     times += [
         *trial_times(context),
         *guard_times(context),

@@ -17,6 +17,7 @@ from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.claim import HostnameClaim
 from dynamiq_operator.plan.observed.endpoints import ObservedEndpoints
 from dynamiq_operator.plan.observed.guards import ObservedGuards
+from dynamiq_operator.plan.observed.open_runs import OpenRuns
 from dynamiq_operator.plan.observed.operator import OperatorState
 from dynamiq_operator.plan.observed.pods import ObservedPods
 from dynamiq_operator.plan.observed.rows import ObservedRows
@@ -49,6 +50,7 @@ class Snapshot:
     verification: ObservedVerification = field(default_factory=ObservedVerification)
     trial: ObservedTrial = field(default_factory=ObservedTrial)
     archive: ArchiveAnswers = field(default_factory=ArchiveAnswers)
+    open_runs: OpenRuns = field(default_factory=OpenRuns)
     operator: OperatorState = field(default_factory=OperatorState)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
@@ -13,11 +15,18 @@ from starlette.routing import Route
 
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_recorder.http import app_routes, archive_routes, compared_routes, product_routes, run_routes, traces
-from dynamiq_recorder.http.context import Context, ContextOf
+from dynamiq_recorder.http.context import Context
 from dynamiq_recorder.http.errors import HANDLERS
 from dynamiq_recorder.http.middleware import Middleware
 
 probes = APIRouter()
+
+
+class Readiness(Protocol):
+    """A process whose probes are served. `not_ready`: why it is not ready; empty if it is."""
+
+    @property
+    def not_ready(self) -> str: ...
 
 
 @probes.get("/healthz")
@@ -27,13 +36,14 @@ async def healthz() -> Response:
 
 
 @probes.get("/readyz")
-async def readyz(context: ContextOf) -> Response:
+async def readyz(request: Request) -> Response:
     """Returns 200 if runs can be stored and attributed, else 503 with the reason."""
-    wrong = context.not_ready
+    readiness: Readiness = request.app.state.context
+    wrong = readiness.not_ready
     return Json({"status": wrong or "ok"}, 503 if wrong else 200)
 
 
-def create_probes(context: Context) -> FastAPI:
+def create_probes(context: Readiness) -> FastAPI:
     """Creates the application for the kubelet's port."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(probes)

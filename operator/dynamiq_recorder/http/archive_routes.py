@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/apps/{uid}/archive")
 @router.post("")
 async def take(request: Request, context: ContextOf, uid: str) -> Response:
     user = await context.user(request)
-    if not user.is_of_recorder or user.username != context.operator:
+    if not user.is_ours or user.username != context.operator:
         raise HttpProblem(403, "only the operator may hand over rows")
     app = _require_app(context, uid)
     if context.health.fullness is not None and context.health.fullness >= max(context.full_at, FULL_AT):

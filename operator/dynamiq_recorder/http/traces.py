@@ -13,6 +13,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from dynamiq_operator.model.journal import PINS_HEADER
 from dynamiq_operator.model.runs import APP_ID_HEADER
 from dynamiq_operator.serving.bodies import announced
 from dynamiq_operator.serving.encoding import Json
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 async def take(request: Request, context: ContextOf) -> Response:
     user = await context.user(request)
     named = request.headers.get(APP_ID_HEADER)
-    sender = await context.writers.sender(user, named)
+    sender = await context.writers.sender(user, named, request.headers.get(PINS_HEADER))
     if sender is None and named:
         sender = await context.writers.account(user, named)
     _require_room(context, sender)
@@ -67,12 +68,12 @@ def _source(user: User, sender: Sender | None) -> Source:
     """Returns whose room a body takes: its App's, or the sender's while the App is unknown."""
     if sender is None:
         return Source(lane_of(user), user.username, is_pod=False)
-    return Source(sender.namespace, sender.app_uid, is_pod=sender.pod_uid is not None)
+    return Source(sender.namespace, sender.app_uid, is_pod=sender.is_own)
 
 
 async def _read_body(context: Context, request: Request, user: User, sender: Sender | None, came: Callable[[int], None]) -> bytes:
     """Reads a body. A sender whose right is not yet known may send only a small one."""
-    most = OF_A_POD if user.is_of_recorder and sender is not None else OF_ONE
+    most = OF_A_POD if user.is_ours and sender is not None else OF_ONE
     with context.arriving.count_body((user.username, user.pod, sender.app_uid if sender else ""), most):
         if sender is not None:
             return await body.read(request.headers, request.receive, came=came)

@@ -1,4 +1,4 @@
-"""Follows the Apps of the cluster: the place of each, and if the content of its runs is recorded. It keeps nothing else of them."""
+"""Follows the Apps of the cluster: the place of each, if the content of its runs is recorded, and the limits of its background runs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,16 @@ from dynamiq_recorder.store.results import Unavailable
 RESOURCE = replace(APPS, label_selector="")
 
 
+class Durable(msgspec.Struct, frozen=True):
+    """App.spec.runs.durable: seconds for which ended background runs are kept, most open ones, and interruptions without progress."""
+
+    keep: int = 86_400
+    open_most: int = 10_000
+    interruptions: int = 5
+
+
 class KnownApp(msgspec.Struct, frozen=True):
-    """An App as the recorder knows it.
+    """An App as the recorder and the journal know it.
 
     `records_content`: App.spec.runs.content. `redacts`: True if App.spec.runs.redact has rules, which its pods apply to their own runs.
     """
@@ -28,6 +36,7 @@ class KnownApp(msgspec.Struct, frozen=True):
     name: str
     records_content: bool
     redacts: bool = False
+    durable: Durable = Durable()
 
 
 class Apps:
@@ -91,7 +100,14 @@ def _app(raw: Manifest) -> KnownApp | None:
     runs = _part(spec, "runs")
     redact = _part(runs, "redact")
     redacts = bool(redact.get("fields") or redact.get("patterns"))
-    return KnownApp(meta["uid"], meta["namespace"], meta["name"], runs.get("content") is True, redacts)
+    return KnownApp(meta["uid"], meta["namespace"], meta["name"], runs.get("content") is True, redacts, _durable(_part(runs, "durable")))
+
+
+def _durable(raw: Manifest) -> Durable:
+    """Reads the limits; a wrong value, which only an older schema lets through, counts as missing."""
+    names = {"keep": "keepSeconds", "open_most": "maxOpen", "interruptions": "interruptions"}
+    values = {field: raw.get(name) for field, name in names.items()}
+    return Durable(**{field: value for field, value in values.items() if type(value) is int and value >= 0})
 
 
 def _part(of: object, name: str) -> Manifest:

@@ -1,4 +1,7 @@
-"""Finds the App of a pod by its label and its chain of owners: a ReplicaSet, then the App's workload. Each must have the named uid."""
+"""Finds the App of a pod by its label and its chain of owners: a ReplicaSet, then a workload of the App. Each must have the named uid.
+
+Pods that finish runs of an earlier version have a label of their own, and count as the App's.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ REPLICA_SETS = ApiResource("apps", "v1", "replicasets", "ReplicaSet")
 WORKLOADS = ApiResource("apps", "v1", "deployments", "Deployment")
 CONTAINER = "runtime"
 KNOWN_MOST = 20_000
+LABELS = (names.APP_LABEL, names.FINISHING_OF_LABEL)
+"""Labels whose value is the App of a pod."""
 
 
 class KnownPod(msgspec.Struct, frozen=True):
@@ -61,17 +66,22 @@ class Pods:
 
         Raises NotNow.
         """
-        label = f"{names.APP_LABEL}={app}"
         try:
             return tuple(
-                [str(pod["metadata"]["uid"]) async for page in self._client.pages(PODS, namespace, label=label) for pod in page["items"]]
+                [
+                    str(pod["metadata"]["uid"])
+                    for label in LABELS
+                    async for page in self._client.pages(PODS, namespace, label=f"{label}={app}")
+                    for pod in page["items"]
+                ]
             )
         except errors.ApiError as error:
             raise NotNow(f"the API server did not list pods: {error}") from error
 
     async def _read(self, namespace: str, name: str, uid: str) -> KnownPod:
         pod = await self._client.get(PODS, namespace, name)
-        app = (pod["metadata"].get("labels") or {}).get(names.APP_LABEL)
+        labels = pod["metadata"].get("labels") or {}
+        app = next((labels[label] for label in LABELS if labels.get(label)), None)
         without_app = KnownPod(namespace)
         if pod["metadata"].get("uid") != uid or not app:
             return without_app

@@ -9,7 +9,8 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """The App for which runs are sent. These fields hold, whatever the runs themselves claim.
 
     `records_content`: True if inputs, outputs and errors are kept. `pod_uid`: of a pod that sends its own runs. It is None for relayed runs
-    and for other accounts: those runs belong to no process and to no row.
+    and for other accounts: those runs belong to no process and to no row. `is_journal`: the journal sends what pods gave it: the pods' own
+    runs, with their pins and of no process.
     """
 
     app_uid: str
@@ -17,6 +18,12 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     records_content: bool = False
     pod_uid: str | None = None
+    is_journal: bool = False
     pins: str | None = None
     workflow_version: str | None = None
     workflow_hash: str | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Returns True if its runs are those of the App's pods."""
+        return self.pod_uid is not None or self.is_journal

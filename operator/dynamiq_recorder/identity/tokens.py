@@ -1,6 +1,6 @@
 """Identifies the user of a token by a TokenReview. It checks no rights.
 
-A result is kept for a minute. While the API server is unavailable, a known pod's token stays valid for five more minutes. An unknown token
+A result is kept for a minute, or longer for pods if the server says so. While the API server is unavailable, a known pod's token stays valid for five more minutes. An unknown token
 is then not refused: its sender retries.
 """
 
@@ -37,13 +37,13 @@ class NotNow(Exception):  # noqa: N818
 
 
 class User(msgspec.Struct, frozen=True):
-    """The user of a token. `is_of_recorder`: True if the token's audience is the recorder."""
+    """The user of a token. `is_ours`: True if the token's audience is this server."""
 
     username: str
     uid: str
     groups: tuple[str, ...]
     extra: Mapping[str, tuple[str, ...]]
-    is_of_recorder: bool
+    is_ours: bool
 
     @property
     def namespace(self) -> str:
@@ -62,9 +62,12 @@ class Tokens(TokenReviews[User]):
 
     known_most, refused_for, pending_most = 20_000, 10.0, 256
 
-    def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, client: Client, clock: Callable[[], float] = monotonic, *, audience: str = RECORDER_AUDIENCE, pods_for: float = 60.0
+    ) -> None:
+        """Takes the `audience` of tokens that are meant for this server. `pods_for`: seconds for which the review of a pod's token counts."""
         super().__init__(Unauthorized, lambda: NotNow("too many tokens are being checked now"), clock)
-        self._client = client
+        self._client, self._audience, self._pods_for = client, audience, pods_for
 
     async def user(self, token: str) -> User:
         """Returns the user of a token.
@@ -79,37 +82,36 @@ class Tokens(TokenReviews[User]):
                 return recent
             raise
 
+    def counts_for(self, user: User) -> float:
+        return self._pods_for if user.pod is not None else self.known_for
+
     async def review(self, token: str) -> User | None:
-        """Reviews a token for the audience that it claims: the recorder's or the API server's; without a claim, for one after the other."""
+        """Reviews a token for the audience that it claims: ours or the API server's; without a claim, for one after the other."""
         # The claim is unverified: it only chooses the audience to review for.
         claimed = _audiences(token)
-        is_of_recorder = claimed is not None and RECORDER_AUDIENCE in claimed
-        for audience in (True, False) if claimed is None else (is_of_recorder,):
-            if (user := await self._review_for(token, audience)) is not None:
+        is_ours = claimed is not None and self._audience in claimed
+        for each in (True, False) if claimed is None else (is_ours,):
+            if (user := await self._review_for(token, each)) is not None:
                 return user
         return None
 
-    async def _review_for(self, token: str, is_of_recorder: bool) -> User | None:
-        spec = {"token": token, **({"audiences": [RECORDER_AUDIENCE]} if is_of_recorder else {})}
+    async def _review_for(self, token: str, is_ours: bool) -> User | None:
+        spec = {"token": token, **({"audiences": [self._audience]} if is_ours else {})}
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
         try:
             answer = await self._client.request("POST", REVIEWS, body=review, required="status", within=WITHIN)
         except errors.ApiError as error:
             raise NotNow(f"the API server did not answer whose token it is: {error}") from error
         status = answer["status"]
-        if status.get("authenticated") is not True or (is_of_recorder and RECORDER_AUDIENCE not in (status.get("audiences") or ())):
+        if status.get("authenticated") is not True or (is_ours and self._audience not in (status.get("audiences") or ())):
             return None
-        return _user(status.get("user") or {}, is_of_recorder)
+        return _user(status.get("user") or {}, is_ours)
 
 
-def _user(fields: Mapping[str, Any], is_of_recorder: bool) -> User | None:
+def _user(fields: Mapping[str, Any], is_ours: bool) -> User | None:
     extra = {str(name): tuple(map(str, values or ())) for name, values in (fields.get("extra") or {}).items()}
     username = str(fields.get("username") or "")
-    return (
-        User(username, str(fields.get("uid") or ""), tuple(map(str, fields.get("groups") or ())), extra, is_of_recorder)
-        if username
-        else None
-    )
+    return User(username, str(fields.get("uid") or ""), tuple(map(str, fields.get("groups") or ())), extra, is_ours) if username else None
 
 
 def _audiences(token: str) -> tuple[str, ...] | None:

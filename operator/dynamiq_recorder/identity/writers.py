@@ -14,32 +14,40 @@ from dynamiq_recorder.identity.rights import RUNS, Rights
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.identity.tokens import NotNow, User
 
+PINS_MOST = 64
+"""Most characters of pins."""
+
 
 class Forbidden(Exception):  # noqa: N818
     """A right that a known user lacks; the message names it."""
 
 
 class Writers:
-    """The rules for senders. `gate`: user name of an account that may relay for every App; empty for none. Other gates need the right."""
+    """The rules for senders. `gate`, `journal`: user names of accounts that may send for every App; empty for none.
 
-    def __init__(self, client: Client, apps: Apps, rights: Rights, gate: str) -> None:
-        self._apps, self._rights, self._gate = apps, rights, gate
+    The gate relays for callers; other gates need the right. The journal sends what pods gave it.
+    """
+
+    def __init__(self, client: Client, apps: Apps, rights: Rights, gate: str, journal: str = "") -> None:
+        self._apps, self._rights, self._gate, self._journal = apps, rights, gate, journal
         self.pods = Pods(client)
 
-    async def sender(self, user: User, named: str | None) -> Sender | None:
-        """Returns the sender for a pod or the gate; None for other accounts, which `account` handles. `named`: X-Dynamiq-App-Id.
+    async def sender(self, user: User, named: str | None, pins: str | None = None) -> Sender | None:
+        """Returns the sender for a pod, the gate or the journal; None for other accounts, which `account` handles.
+
+        `named`, `pins`: X-Dynamiq-App-Id and X-Dynamiq-Pins.
 
         A pod that names its App relays for a caller with an Access Key: such runs do not count as the pod's own.
 
         Raises Forbidden and NotNow.
         """
-        if not user.is_of_recorder:
+        if not user.is_ours:
             return None
-        if user.username == self._gate:
+        if user.username in (self._gate, self._journal):
             if not named or (app := self._apps.get(named)) is None:
                 self._apps.check_listed()
-                raise Forbidden("the App in the gate's X-Dynamiq-App-Id does not exist")
-            return _not_own(app)
+                raise Forbidden(f"the App in the {'gate' if user.username == self._gate else 'journal'}'s X-Dynamiq-App-Id does not exist")
+            return _not_own(app) if user.username == self._gate else _of_journal(app, pins)
         if user.pod is None or not user.namespace:
             return None
         pod = await self.pods.get(user.namespace, *user.pod)
@@ -91,3 +99,12 @@ def _not_own(app: KnownApp) -> Sender:
     """
     records = app.records_content and not app.redacts
     return Sender(app_uid=app.uid, namespace=app.namespace, app=app.name, records_content=records)
+
+
+def _of_journal(app: KnownApp, pins: str | None) -> Sender:
+    """Returns the sender for runs of pods that the journal kept. Their pods have redacted the content."""
+    if not pins:
+        raise Forbidden("send the pins of the runs' pods in the header X-Dynamiq-Pins")
+    return Sender(
+        app_uid=app.uid, namespace=app.namespace, app=app.name, records_content=app.records_content, is_journal=True, pins=pins[:PINS_MOST]
+    )

@@ -7,13 +7,14 @@ pins and version are ignored: the sender decides them. Spans that are each other
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.calls import calls_of
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.ingest import clean
 from dynamiq_recorder.ingest.parsed import (
+    LONGEST,
     MODELS_OF_A_RUN,
     Parsed,
     Prices,
@@ -27,7 +28,7 @@ from dynamiq_recorder.ingest.parsed import (
 from dynamiq_recorder.ingest.spans import Group, InSpan
 from dynamiq_recorder.model import SPANS_OF_A_RUN, Batch, Instance, Run, Span, in_line
 
-RUN_ID = "dynamiq.run.id"
+RUN_ID, BUSY = "dynamiq.run.id", "dynamiq.run.busy_ms"
 _OUTCOMES = {status.value: status for status in RunStatus}
 _NODE_STATUSES = {status.value: status for status in NodeStatus}
 _CALLS = frozenset({"chat", "completion", "text_completion", "generate_content", "embeddings"})
@@ -74,6 +75,9 @@ class _Reader:
     ) -> None:
         self._sender, self._prices, self._refusals, self._instance = sender, prices, refusals, instance
         self._now, self._oldest = times
+        self._version, self._hash = sender.workflow_version, sender.workflow_hash
+        if sender.is_journal:  # it knows no pod of this run any more: the pod itself wrote them
+            self._version, self._hash = (clean.text(group.resource.get(f"dynamiq.workflow.{name}")) for name in ("version", "hash"))
         self._spans = {(span.trace_id, span.span_id): span for span in group.spans}
         self._below: dict[tuple[str, str], list[InSpan]] = {}
         self._roots: list[InSpan] = []
@@ -89,7 +93,7 @@ class _Reader:
         for root in self._roots:
             below = sorted(descendants(root, self._children), key=lambda span: span.start)
             taken += 1 + len(below)
-            if says := wrong_time(root.start // 1000, self._now, self._oldest):
+            if says := wrong_time(_times(root).started_at, self._now, self._oldest):
                 self._refusals.add(1 + len(below), says)
                 continue
             if len(below) > SPANS_OF_A_RUN:
@@ -108,13 +112,12 @@ class _Reader:
     def _run(self, root: InSpan, below: list[InSpan]) -> Run:
         attributes, sender = root.attributes, self._sender
         own = clean.run_id(attributes.get(RUN_ID))
-        started_at = root.start // 1000
-        ended_at = started_at + duration(started_at, root.end // 1000)
-        nodes = self._nodes(root, below, started_at)
+        times = _times(root)
+        nodes = self._nodes(root, below, times)
         if not below and own is None and _is_call(attributes):  # a model call that nothing surrounds is its own node
-            nodes = self._nodes(root, [root], started_at)
+            nodes = self._nodes(root, [root], times)
         calls = calls_of(nodes)
-        is_own = own is not None and sender.pod_uid is not None
+        is_own = own is not None and sender.is_own
         status = _OUTCOMES.get(_word(attributes, "dynamiq.run.outcome"), RunStatus.FAILED if root.is_error else RunStatus.SUCCEEDED)
         keeps = sender.records_content
         cut = {name: True for name in ("dynamiq.input.cut", "dynamiq.output.cut") if keeps and attributes.get(name) is True}
@@ -125,12 +128,13 @@ class _Reader:
             app=sender.app,
             status=status,
             source=RunSource.RUNTIME if is_own else RunSource.OTLP,
-            started_at=started_at,
-            duration=ended_at - started_at,
+            started_at=times.started_at,
+            duration=times.duration,
+            accepted_at=times.accepted_at,
             trace_id=clean.text(root.trace_id, 64) or "",
             pins=sender.pins,
-            workflow_version=sender.workflow_version,
-            workflow_hash=sender.workflow_hash,
+            workflow_version=self._version,
+            workflow_hash=self._hash,
             reason=clean.text(attributes.get("dynamiq.run.reason") or attributes.get("error.type"), 128),
             trigger=clean.text(attributes.get("dynamiq.trigger")),
             session_id=clean.text(attributes.get("session.id") or attributes.get("gen_ai.conversation.id")),
@@ -152,15 +156,15 @@ class _Reader:
             extra=clean.as_json(cut) if cut else None,
         )
 
-    def _nodes(self, root: InSpan, below: list[InSpan], started_at: int) -> list[Span]:
+    def _nodes(self, root: InSpan, below: list[InSpan], times: _Times) -> list[Span]:
         """Returns the nodes of a run. A call with another call inside it is no model call: its tokens are those of the inner one."""
         calling = {span.parent_id for span in below if _is_call(span.attributes)}
         above = all_above(calling, {span.span_id: span.parent_id for span in below})
-        return [self._node(span, root, started_at, is_model=_is_call(span.attributes) and span.span_id not in above) for span in below]
+        return [self._node(span, root, times, is_model=_is_call(span.attributes) and span.span_id not in above) for span in below]
 
-    def _node(self, span: InSpan, root: InSpan, run_started_at: int, *, is_model: bool) -> Span:
+    def _node(self, span: InSpan, root: InSpan, times: _Times, *, is_model: bool) -> Span:
         has = span.attributes.get
-        started_at = min(max(span.start // 1000, run_started_at), self._now + 600_000_000)
+        started_at = min(max(span.start // 1000, times.first_at), self._now + 600_000_000)
         model = clean.text(has("gen_ai.request.model") or has("gen_ai.response.model"))
         tokens = tokens_of(
             clean.tokens(has("gen_ai.usage.input_tokens")),
@@ -176,7 +180,7 @@ class _Reader:
             node_id=clean.text(has("dynamiq.node.id")) or name,
             name=name,
             started_at=started_at,
-            duration=duration(span.start // 1000, span.end // 1000),
+            duration=min(duration(span.start // 1000, span.end // 1000), times.longest),
             parent_id=None if span is root or span.parent_id == root.span_id else span.parent_id,
             type=clean.text(has("dynamiq.node.type") or has("gen_ai.operation.name")),
             model=model,
@@ -195,6 +199,26 @@ class _Reader:
             input=clean.content(has("dynamiq.input")) if keeps else None,
             output=clean.content(has("dynamiq.output")) if keeps else None,
         )
+
+
+class _Times(NamedTuple):
+    """The times of a run, as in `Run`, with the earliest start and the longest duration of its nodes."""
+
+    started_at: int
+    duration: int
+    accepted_at: int | None
+    first_at: int
+    longest: int
+
+
+def _times(root: InSpan) -> _Times:
+    """Returns the times of a run. A background run counts as if pods had spent their time on it in one piece, up to its end."""
+    began, ended = root.start // 1000, root.end // 1000
+    busy_ms = clean.count(root.attributes.get(BUSY), LONGEST // 1000)
+    if busy_ms is None or not began or (busy := busy_ms * 1000) > ended - began:
+        return _Times(began, duration(began, ended), None, began, LONGEST)
+    # A node's span covers the waits inside it, which are no slowness either.
+    return _Times(ended - busy, busy, began, began, busy)
 
 
 def _is_call(attributes: dict[str, Any]) -> bool:

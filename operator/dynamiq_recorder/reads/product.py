@@ -18,7 +18,7 @@ def trace(run: Run) -> dict[str, Any]:
     return {
         "id": run.id,
         "source_id": run.instance,
-        "started_at": shown(run.started_at),
+        "started_at": shown(run.first_at),
         "ended_at": shown(run.started_at + run.duration),
         "status": PRODUCT_STATUSES[run.status],
         "reason": run.status,
@@ -34,7 +34,7 @@ def message(run: Run) -> dict[str, Any]:
         "id": run.id,
         "input": value(run.input),
         "output": value(run.output),
-        "created_at": shown(run.started_at),
+        "created_at": shown(run.first_at),
         "trace_id": run.id,
     }
 

@@ -85,6 +85,7 @@ def tokens_of(tokens: Tokens) -> dict[str, Any]:
 
 
 def _summary(run: Run, with_error: bool) -> dict[str, Any]:
+    ended_at = run.started_at + run.duration
     return {
         **tokens_of(run.tokens),
         "id": run.id,
@@ -99,9 +100,10 @@ def _summary(run: Run, with_error: bool) -> dict[str, Any]:
         "session_id": run.session_id,
         "user_id": run.user_id,
         "tags": run.tags,
-        "started_at": shown(run.started_at),
-        "ended_at": shown(run.started_at + run.duration),
-        "duration_ms": milliseconds(run.duration),
+        "started_at": shown(run.first_at),
+        "ended_at": shown(ended_at),
+        "duration_ms": milliseconds(ended_at - run.first_at),
+        "busy_ms": milliseconds(run.duration) if run.accepted_at is not None else None,
         "first_chunk_ms": milliseconds(run.first_chunk) if run.first_chunk is not None else None,
         "cost_usd": usd(run.cost),
         "unpriced_calls": run.unpriced,
@@ -128,7 +130,7 @@ def _node(span: Span, run: Run, shows: bool) -> dict[str, Any]:
         attempts=span.attempts,
         cached=span.cached,
         started_at=shown(span.started_at),
-        offset_ms=milliseconds(span.started_at - run.started_at),
+        offset_ms=milliseconds(span.started_at - run.first_at),
         duration_ms=milliseconds(span.duration),
         cost_usd=usd(span.cost),
         cost_source=span.cost_source,

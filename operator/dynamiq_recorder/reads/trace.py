@@ -54,7 +54,7 @@ def _built(run: Run, shows: bool) -> list[dict[str, Any]]:
         "executions": [],
         "tags": list(run.tags),
     }
-    times = {"start_time": shown(run.started_at), "end_time": shown(run.started_at + run.duration), "status": status}
+    times = {"start_time": shown(run.first_at), "end_time": shown(run.started_at + run.duration), "status": status}
     content = _content(run, shows)
     workflow = {"workflow": {"id": run.workflow_hash, "version": run.workflow_version}}
     made = [

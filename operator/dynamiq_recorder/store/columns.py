@@ -27,12 +27,15 @@ CONTENT_COLUMNS = ("run_key", "n", "error", "input", "output")
 EXTRA_COLUMNS = ("run_key", "n", "extra")
 LABEL_COLUMNS = ("app_key", "kind", "value", "started_at", "run_key")
 ERROR_COLUMNS = ("app_key", "started_at", "run_key", "folded")
+ACCEPTED_COLUMNS = ("run_key", "app_key", "pins", "at")
 TAG, MODEL = "tag", "model"
 
 RUN_READ = (
-    ", ".join(f"r.{name}" for name in RUN_COLUMNS) + ", a.uid, a.namespace, a.name, w.uid, w.sequence, w.digest, i.instance_id, c.error "
+    ", ".join(f"r.{name}" for name in RUN_COLUMNS)
+    + ", a.uid, a.namespace, a.name, w.uid, w.sequence, w.digest, i.instance_id, c.error, b.at "
     "FROM runs r JOIN apps a ON a.key = r.app_key LEFT JOIN app_rows w ON w.key = r.row_key "
-    "LEFT JOIN instances i ON i.key = r.instance_key LEFT JOIN contents c ON c.run_key = r.key AND c.n = 0"
+    "LEFT JOIN instances i ON i.key = r.instance_key LEFT JOIN contents c ON c.run_key = r.key AND c.n = 0 "
+    "LEFT JOIN accepted b ON b.run_key = r.key"
 )
 """SQL of what `run_of` reads: after SELECT, before WHERE."""
 
@@ -51,6 +54,7 @@ class Gathered(msgspec.Struct):
     extras: list[Cell] = []
     labels: list[Cell] = []
     errors: list[Cell] = []
+    accepted: list[Cell] = []
 
     def tables(self) -> list[Lines]:
         """Returns the tables that have lines."""
@@ -61,6 +65,7 @@ class Gathered(msgspec.Struct):
             Lines("extras", EXTRA_COLUMNS, self.extras),
             Lines("labels", LABEL_COLUMNS, self.labels),
             Lines("errors", ERROR_COLUMNS, self.errors),
+            Lines("accepted", ACCEPTED_COLUMNS, self.accepted),
         )
         return [part for part in parts if part.lines]
 
@@ -77,6 +82,8 @@ def add_lines(lines: Gathered, run: Run, key: int, app: int, row: int | None, in
         max(run.node_count, len(run.spans)), 1 if kept else 0,
     )  # fmt: skip
     lines.runs.append(line)
+    if run.accepted_at is not None:
+        lines.accepted.append((key, app, run.pins, run.accepted_at))
     for tag in dict.fromkeys(run.tags):
         lines.labels.append((app, TAG, tag, started, key))
     for model in dict.fromkeys(run.models):
@@ -117,7 +124,7 @@ def run_of(database: Database, line: Cell) -> Run:
     """Returns the run of a line of RUN_READ, without spans. It has the error's text and no other content."""
     (_, run_id, _, _, _, seq, source, status, reason, trigger, session, user, tags, models, pins, version, digest, trace) = line[:18]
     (started, duration, first_chunk, tokens_in, tokens_out, read, write, cost, unpriced, calls, nodes, kept) = line[18:30]
-    (app_uid, namespace, app, row_uid, sequence, row_digest, instance, error) = line[30:38]
+    (app_uid, namespace, app, row_uid, sequence, row_digest, instance, error, accepted) = line[30:39]
     return Run(
         id=database.id_out(run_id),
         app_uid=app_uid,
@@ -127,6 +134,7 @@ def run_of(database: Database, line: Cell) -> Run:
         source=_SOURCE[source],
         started_at=started,
         duration=duration,
+        accepted_at=accepted,
         trace_id=trace,
         row_uid=row_uid,
         sequence=sequence,

@@ -10,7 +10,7 @@ from dynamiq_recorder.store import shares
 from dynamiq_recorder.store.columns import LABEL_COLUMNS, MODEL, TAG
 from dynamiq_recorder.store.database import Connection, pieces
 
-EVERYWHERE = ("scores", "spans", "contents", "extras", "labels", "errors", "runs")
+EVERYWHERE = ("scores", "spans", "contents", "extras", "labels", "errors", "accepted", "runs")
 """Tables with lines of runs. The runs come last: they show where their labels and errors are."""
 
 

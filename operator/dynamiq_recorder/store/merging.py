@@ -68,6 +68,7 @@ def union(first: Run, second: Run) -> Run:
     spans: dict[str, Span] = {span.span_id: span for span in first.spans}
     spans.update((span.span_id, span) for span in second.spans)
     reported = {name: value for name in _REPORTED if (value := getattr(second, name)) not in (None, ())}
+    reported["accepted_at"] = second.accepted_at  # it belongs to the start and the duration, which are the second's
     whole = len(first.spans) >= first.node_count
     both = msgspec.structs.replace(first, **reported)
     if not whole:

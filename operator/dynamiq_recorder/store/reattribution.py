@@ -16,7 +16,7 @@ from dynamiq_recorder.store.tally import Tally
 from dynamiq_recorder.store.writing import app_keys, periods
 
 _COLUMNS = ("uid", "app_key", "sequence", "digest", "pins", "workflow_version", "began", "succeeded", "ended", "pair")
-_WITH_APP = ("runs", "labels", "errors", "deleted", "instances", "app_rows")
+_WITH_APP = ("runs", "labels", "errors", "deleted", "instances", "app_rows", "accepted")
 
 
 def put_rows(database: Database, rows: Sequence[Row]) -> int:
@@ -89,21 +89,27 @@ def _move(
     row: int | None,
     others: Iterable[int],
 ) -> int:
-    """Moves runs that have an App's pins and started in a period to `row`: those of `others`, and those of no row. Returns how many."""
+    """Moves runs that have an App's pins and began in a period to `row`: those of `others`, and those of no row. Returns how many."""
     app, pins, since, until = which
-    times = "pins = ? AND started_at >= ? AND started_at < ?"
+    # Background runs first: those that stay are then all that the other way has to skip.
+    accepted = "SELECT run_key AS key FROM accepted WHERE app_key = ? AND pins = ? AND at >= ? AND at < ?"
+    background = f"FROM ({accepted}) i {connection.looked_up}"
+    ordinary = "NOT EXISTS (SELECT 1 FROM accepted b WHERE b.run_key = r.key) AND r.pins = ? AND r.started_at >= ? AND r.started_at < ?"
     moved = 0
     for other in sorted(set(others) - {row}):
-        moved += _move_all(database, connection, tally, f"app_key = ? AND row_key = ? AND {times}", (app, other, pins, since, until), row)
+        moved += _move_all(database, connection, tally, f"{background} WHERE r.row_key = ?", (*which, other), row)
+        of_other = f"FROM runs r WHERE r.app_key = ? AND r.row_key = ? AND {ordinary}"
+        moved += _move_all(database, connection, tally, of_other, (app, other, pins, since, until), row)
     if row is not None:
-        of_none = f"app_key = ? AND source IN ('runtime', 'otlp') AND row_key IS NULL AND source <> 'sdk' AND {times}"
-        moved += _move_all(database, connection, tally, of_none, which, row)
+        of_none = "r.source IN ('runtime', 'otlp') AND r.row_key IS NULL AND r.source <> 'sdk'"
+        moved += _move_all(database, connection, tally, f"{background} WHERE {of_none}", which, row)
+        moved += _move_all(database, connection, tally, f"FROM runs r WHERE r.app_key = ? AND {of_none} AND {ordinary}", which, row)
     return moved
 
 
-def _move_all(database: Database, connection: Connection, tally: Tally, where: str, values: Sequence[object], row: int | None) -> int:
+def _move_all(database: Database, connection: Connection, tally: Tally, source: str, values: Sequence[object], row: int | None) -> int:
     moved = 0
-    while keys := [line[0] for line in connection.all(f"SELECT key FROM runs WHERE {where} LIMIT {MANY}", values)]:  # noqa: S608
+    while keys := [line[0] for line in connection.all(f"SELECT r.key {source} LIMIT {MANY}", values)]:
         for have in stored(database, connection, keys, content=False):
             tally.add(have.run, have.app, have.row, -1)
             tally.add(have.run, have.app, row)

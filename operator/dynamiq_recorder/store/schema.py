@@ -28,9 +28,9 @@ OLDEST = 2
 _DOWN = ".down.sql"
 
 
-def migrations(dialect: str) -> list[Migration]:
-    """Returns the migrations of sqlite or postgres that come with this program, in order."""
-    folder = resources.files("dynamiq_recorder.store.migrations").joinpath(dialect)
+def migrations(dialect: str, package: str = "dynamiq_recorder.store.migrations") -> list[Migration]:
+    """Returns the migrations of sqlite or postgres that a package has, in order."""
+    folder = resources.files(package).joinpath(dialect)
     files = {file.name: file for file in folder.iterdir() if file.name.endswith(".sql")}
     backwards = {name.removesuffix(_DOWN): _statements(file) for name, file in files.items() if name.endswith(_DOWN)}
     listed = [

@@ -156,7 +156,7 @@ def _known(connection: Connection, incoming: _Incoming) -> _Known:
     for run in runs:
         if run.pins is not None and run.source is not RunSource.SDK:
             pinned = (run.app_uid, run.pins)
-            begins[pinned] = min(begins.get(pinned, run.started_at), run.started_at)
+            begins[pinned] = min(begins.get(pinned, run.first_at), run.first_at)
     questions: list[Question] = [
         *held,
         (f"SELECT uid, coalesce(became, key) FROM apps WHERE {within}", values),  # noqa: S608 - our own names
@@ -196,8 +196,8 @@ def _known(connection: Connection, incoming: _Incoming) -> _Known:
 
 
 def row_of(run: Run, app: int, rows: Mapping[Pinned, Periods]) -> int | None:
-    """Returns the key of the row that a run belongs to; None if it belongs to none."""
-    return rows[app, run.pins].at(run.started_at) if run.pins is not None and run.source is not RunSource.SDK else None
+    """Returns the key of the row that a run belongs to; None if it belongs to none. A background run belongs to that of its acceptance."""
+    return rows[app, run.pins].at(run.first_at) if run.pins is not None and run.source is not RunSource.SDK else None
 
 
 def app_keys(connection: Connection, named: Iterable[tuple[str, str, str]], instances: Sequence[Instance] = ()) -> dict[str, int]:
@@ -303,7 +303,7 @@ def _match_stored(database: Database, connection: Connection, runs: Mapping[Plac
 def _change(database: Database, connection: Connection, matches: _Matches, tally: Tally, lines: Gathered) -> None:
     """Updates stored runs to their new state, and deletes those that a pod's run replaces."""
     rows = periods(connection, {(have.app, both.pins) for have, both in matches.again})
-    forget(connection, [have.key for have, _ in matches.again], ("spans", "contents", "extras", "labels", "errors", "runs"))
+    forget(connection, [have.key for have, _ in matches.again], ("spans", "contents", "extras", "labels", "errors", "accepted", "runs"))
     forget(connection, [have.key for have, _ in matches.instead])
     for have, _ in (*matches.again, *matches.instead):
         tally.add(have.run, have.app, have.row, -1)

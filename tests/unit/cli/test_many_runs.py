@@ -161,6 +161,17 @@ def test_watching_a_rare_filter_looks_no_further_back_the_longer_it_goes_on(sinc
     ]
 
 
+def test_watching_finds_a_background_run_that_waited_for_days() -> None:
+    now = datetime(2026, 11, 27, 10, tzinfo=UTC)
+    times = {"started_at": "2026-11-20T10:00:00.000000Z", "ended_at": "2026-11-27T10:00:01.500000Z"}
+    background, old = made.a_run(**times, busy_ms=750.0), made.a_run(**times, busy_ms=86_500_000.0)
+    recorder = ListingRecorder()
+    new = NewRuns(cast(RecorderClient, recorder), "/runs", [], now=lambda: now)
+    recorder.runs = [background, old]
+    assert (new.read(), new.read()) == ([background], [])
+    assert new_runs._place(background) == "2026-11-27T10:00:00.750000Z"
+
+
 class SlowTime:
     """A clock that advances while the code waits. Ctrl-C ends the command after more than `waits` waits."""
 

@@ -73,6 +73,21 @@ def test_logs_of_pods_that_have_other_variables_than_the_app(running: ScriptedPl
     assert f"--selector={selector('v2')}" in out.splitlines()
 
 
+def test_logs_of_pods_that_only_finish_the_background_runs_of_a_row(running: ScriptedPlugin) -> None:
+    finishing = pod("old-fin", "v1")
+    finishing["metadata"]["labels"][names.FINISHING_OF_LABEL] = finishing["metadata"]["labels"].pop(names.APP_LABEL)
+    pinned = given.a_row("chat-a", given.superseded(1, "v1")).pinned
+    assert pinned is not None
+    shown = {"row": "chat-a", "sequence": 1, "version": "v1", "pins": Pins.of(pinned).digest}
+    running.app(given.stored(given.app_manifest(given.with_status(finishing=[shown]))))
+    live, its = ({"labelSelector": f"{label}=chat,{names.MANAGED_SELECTOR}"} for label in (names.APP_LABEL, names.FINISHING_OF_LABEL))
+    running.script.on("GET", PODS.path(NAMESPACE), listed(pod("new", "v2")), query=live)
+    running.script.on("GET", PODS.path(NAMESPACE), listed(finishing), query=its)
+    with running.started("logs", "chat", "--row", "1") as process:
+        out, _ = process.communicate(timeout=IN_TIME)
+    assert f"--selector={selector('v1').replace(names.APP_LABEL, names.FINISHING_OF_LABEL)}" in out.splitlines()
+
+
 def test_logs_of_pods_that_are_not_there(running: ScriptedPlugin) -> None:
     running.script.on("GET", PODS.path(NAMESPACE), listed())
     done = running("logs", "chat")

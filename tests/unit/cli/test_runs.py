@@ -208,6 +208,11 @@ def test_a_run_is_shown_with_its_nodes_as_a_tree(plugin: ScriptedPlugin, monkeyp
     assert "  Answer (2 atte…" in plugin("run", RUN, terminal=True).out
 
 
+def test_a_background_run_shows_how_long_pods_were_busy(plugin: ScriptedPlugin) -> None:
+    plugin.script.on("GET", f"{PROXY}/v1/runs/{RUN}", {"data": made.a_detail(duration_ms=10_920_000.0, busy_ms=3_100.0)})
+    assert "took       3 h 2 min, of which pods were busy 3.10 s\n" in plugin("run", RUN).out
+
+
 def app_shown(plugin: ScriptedPlugin) -> str:
     return next(line.split()[1] for line in plugin("run", RUN).out.splitlines() if line.startswith("app "))
 

@@ -102,6 +102,16 @@ def test_pods_that_may_call_little_may_send_their_runs_to_the_recorder_of_the_cl
     assert made(Settings(recorder=url), ingressFrom=[])[0]["spec"] == made(ingressFrom=[])[0]["spec"]
 
 
+@pytest.mark.parametrize(("access", "lets"), [("private", True), ("public", False)])
+def test_pods_that_may_call_little_may_take_background_runs_if_their_app_has_keys(access: str, lets: bool) -> None:
+    """The Service answers at port 80 and its pods at 8080: a network plugin may match either."""
+    app = given.an_app(given.with_spec(network={"egress": []}, access={"type": access}))
+    (policy,) = network_policy(Inputs(app, Settings(journal="http://dynamiq-journal.dynamiq-journal.svc")))
+    to = pods("dynamiq-journal", **{"app.kubernetes.io/name": "dynamiq-journal"})
+    rule = {"to": [to], "ports": [{"protocol": "TCP", "port": port} for port in (80, 8080)]}
+    assert policy["spec"]["egress"] == [DNS, *([rule] if lets else [])]
+
+
 def test_a_recorder_outside_of_the_cluster_is_for_the_app_to_let_through() -> None:
     assert made(Settings(recorder="https://runs.example.com"), egress=[]) == made(egress=[])
 

@@ -14,7 +14,7 @@ from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.inputs import TemplateChoice, WorkloadInputs
 from dynamiq_operator.desired.pin_labels import stored_digest
 from dynamiq_operator.desired.pins import Pins
-from dynamiq_operator.desired.workload import has_pins, template_digests, template_row, workload_manifest
+from dynamiq_operator.desired.workload import as_applied, environment_digest, has_pins, template_digests, template_row, workload_manifest
 from dynamiq_operator.model.names import APPLIED_TEMPLATE_ANNOTATION, TEMPLATE_LABEL, TEMPLATE_ROW_ANNOTATION
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.runtime import Probe, Probes
@@ -240,6 +240,57 @@ def test_settings_of_recording_are_an_input_only_if_the_app_has_them() -> None:
         "redact": {"fields": ["email"], "patterns": ["[0-9]{16}$(X)"]},
     }
     assert "$$(X)" in environment(recording)["DYNAMIQ_RUNS"], "the kubelet expands nothing in it"
+
+
+# The journal.
+
+JOURNAL = "http://dynamiq-journal.dynamiq-journal.svc"
+JOURNALED = replace(INPUTS, journal=JOURNAL)
+DURABLE = {"durable": {"keepSeconds": 3600, "maxOpen": 5, "interruptions": 2}}
+
+
+def test_a_new_template_names_the_journal_last_and_mounts_a_token_for_it_only() -> None:
+    spec = made(replace(JOURNALED, recorder=RECORDER))["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert PINS is not None
+    own = [(each["name"], each["value"]) for each in container["env"]]
+    assert own[-3:] == [
+        ("DYNAMIQ_PINS", Pins.of(PINS).digest),
+        ("DYNAMIQ_JOURNAL", JOURNAL),
+        ("DYNAMIQ_JOURNAL_TOKEN", "/var/run/secrets/dynamiq/journal/token"),
+    ]
+    alone = [(each["name"], each["value"]) for each in made(JOURNALED)["spec"]["template"]["spec"]["containers"][0]["env"]]
+    assert alone[-3:] == [*own[-2:], own[-3]], "without a recorder it has its pins, too"
+    (source,) = next(each["projected"]["sources"] for each in spec["volumes"] if each["name"] == "journal")
+    assert source == {"serviceAccountToken": {"audience": "dynamiq-journal", "expirationSeconds": 3600, "path": "token"}}
+    assert {"name": "journal", "mountPath": "/var/run/secrets/dynamiq/journal", "readOnly": True} in container["volumeMounts"]
+
+
+def test_pods_of_a_public_app_have_nothing_of_the_journal() -> None:
+    public = given.an_app(given.with_spec(access={"type": "public"}))
+    assert made(JOURNALED, public)["spec"]["template"] == made(app=public)["spec"]["template"]
+
+
+def test_the_journal_is_no_input_of_the_template() -> None:
+    assert note(made(JOURNALED))["inputs"] == DIGEST
+    applied = managed_fields.applied(made())
+    kept = made(replace(JOURNALED, observed=applied))
+    assert (kept["spec"]["template"], note(kept)) == (applied["spec"]["template"], note(made()))
+
+
+@pytest.mark.parametrize("recorder", [None, RECORDER])
+@pytest.mark.parametrize("runs", [{}, {"content": True}], ids=["default", "content"])
+def test_limits_of_background_runs_are_in_no_template_and_in_no_digest(recorder: str | None, runs: Manifest) -> None:
+    desired = replace(JOURNALED, recorder=recorder)
+    without, limited = (given.an_app(given.with_spec(runs={**runs, **more})) for more in ({}, DURABLE))
+    assert made(desired, limited) == made(desired, without)
+    assert environment_digest(limited) == environment_digest(without)
+    applied = managed_fields.applied(made(desired, without))
+    assert PINS is not None
+    read_back = as_applied(limited, applied, Pins.of(PINS))
+    assert read_back is not None
+    assert environment_digest(read_back) == environment_digest(limited)
+    assert made(replace(desired, observed=applied), limited)["spec"]["template"] == applied["spec"]["template"]
 
 
 def test_origins_are_an_input_in_any_order_and_only_if_the_app_has_them() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import orjson
 import pytest
 
 from dynamiq_operator.model import runs as shapes
+from dynamiq_recorder.reads.times import shown
 from tests.support.factories import CONFIG, failed, live
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
 from tests.support.recorder_stage import (
@@ -23,6 +25,7 @@ from tests.unit.recorder.test_requests import problem
 from tests.unit.recorder.test_upkeep import a_row, pins_of
 
 RUNS = f"/v1/apps/{APP_UID}/runs"
+THREE_DAYS = 3 * 86_400_000.0
 
 
 def test_content_is_there_for_who_asks_and_may(recorder: RecorderStage) -> None:
@@ -203,6 +206,50 @@ def test_a_row_is_compared_with_the_one_before_it_that_went_live(stage: Recorder
     verdicts = [shapes.RowVerdict.model_validate(each) for each in stage.get(f"/v1/apps/{APP_UID}/verdicts?{query}")]
     assert [(each.sequence, each.verdict) for each in verdicts] == [(3, "regressed"), (1, "unknown"), (2, "too_few_runs")]
     problem(stage.call("GET", f"/v1/apps/{APP_UID}/verdicts"), 422)
+
+
+def waited(seq: int, milliseconds: float, busy_ms: int | None, **more: Any) -> dict[str, Any]:
+    """Returns a background run that ended a minute ago, `milliseconds` after it was accepted."""
+    began = time.time_ns() - 60 * 10**9 - round(milliseconds * 1e6)
+    return a_run(seq=seq, began=began, milliseconds=milliseconds, dynamiq__run__busy_ms=busy_ms, **more)
+
+
+def test_a_background_run_shows_its_whole_time_and_what_pods_spent_on_it(recorder: RecorderStage) -> None:
+    sent, slow = waited(1, THREE_DAYS, 3_100, session__id="s"), a_run(seq=2, milliseconds=4_000)
+    recorder.record(sent, slow)
+    began, ended = (int(sent["spans"][0][f"{side}TimeUnixNano"]) // 1000 for side in ("start", "end"))
+    path = f"/v1/runs/{run_id_of(sent)}"
+
+    detail = shapes.RunDetail.model_validate(recorder.get(path))
+    whole = (shown(began), shown(ended))
+
+    assert (detail.started_at, detail.ended_at, detail.duration_ms, detail.busy_ms) == (*whole, THREE_DAYS, 3_100)
+    assert [node.offset_ms for node in detail.nodes] == [0, 1]
+    assert recorder.get(f"/v1/runs/{run_id_of(slow)}")["busy_ms"] is None
+    listed = recorder.get(f"{RUNS}?sort=-duration_ms&min_duration_ms=3000")
+    assert [(each["id"], each["busy_ms"]) for each in listed] == [(run_id_of(slow), None), (run_id_of(sent), 3_100)]
+    assert recorder.get(f"{RUNS}?min_duration_ms=3101") == listed[:1]
+    assert [(each["start_time"], each["end_time"]) for each in recorder.get(f"{path}/trace")["runs"][:2]] == [whole, whole]
+    (trace,) = (each for each in recorder.get(f"/v1/apps/{APP_UID}/traces") if each["id"] == run_id_of(sent))
+    assert (trace["started_at"], trace["ended_at"]) == whole
+    assert recorder.get(f"/v1/apps/{APP_UID}/messages?session_id=s")[0]["created_at"] == whole[0]
+
+
+@pytest.mark.parametrize(("busy_ms", "verdict"), [(100, "unchanged"), (300, "regressed"), (None, "regressed")])
+def test_a_wait_of_three_days_is_no_slowness(stage: RecorderStage, busy_ms: int | None, verdict: str) -> None:
+    """The row before had 100 ms. Without a busy time the whole three days count."""
+    with_rows(stage)
+    before = [a_run(seq=seq, milliseconds=100 + seq / 100) for seq in range(1, 101)]
+    after = [waited(seq, THREE_DAYS, busy_ms and busy_ms + seq % 2) for seq in range(1, 101)]
+    for number, sent in ((1, before), (3, after)):
+        assert stage.send(request(*sent, instance=f"i-{number}"), f"pod-{number}").status_code == 200
+
+    compared = shapes.RunComparison.model_validate(stage.get(f"/v1/apps/{APP_UID}/deployments/uid-of-three/comparison"))
+    (short,) = stage.get(f"/v1/apps/{APP_UID}/verdicts?deployment_id=uid-of-three")
+
+    assert (compared.verdict, short["verdict"], compared.deployment.figures.runs) == (verdict, verdict, 100), compared.sentence
+    assert compared.p95_ms is not None
+    assert compared.p95_ms.value == pytest.approx(busy_ms or THREE_DAYS, rel=0.03)
 
 
 def test_runs_of_the_live_row_count_by_when_they_began(stage: RecorderStage) -> None:

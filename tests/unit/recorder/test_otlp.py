@@ -193,6 +193,51 @@ def test_a_node_that_calls_a_model_through_another_is_not_counted_twice() -> Non
     assert (run.model_calls, run.tokens.input, run.cost) == (1, 100, 1_000_000)
 
 
+DAY = 86_400
+BUSY = "dynamiq__run__busy_ms"
+
+
+def waited(days: float, busy_ms: Any, ended: float = 0, **more: Any) -> dict[str, Any]:
+    """Returns a run that ended `ended` seconds ago, `days` after it was accepted."""
+    began = time.time_ns() - round((days * DAY + ended) * 1e9)
+    return a_run(began=began, milliseconds=days * DAY * 1000, **{BUSY: busy_ms}, **more)
+
+
+@pytest.mark.parametrize("days", [1, 31, 100])
+def test_a_background_run_counts_by_what_pods_spent_on_it_up_to_its_end(days: int) -> None:
+    sent = waited(days, 3_100)
+    run = the_run(request(sent))
+    began, ended = (int(sent["spans"][0][f"{side}TimeUnixNano"]) // 1000 for side in ("start", "end"))
+    assert (run.accepted_at, run.started_at, run.duration) == (began, ended - 3_100_000, 3_100_000)
+    assert [node.started_at - began for node in run.spans] == [0, 1000]
+    assert [node.duration for node in run.spans] == [3_100_000] * 2, "a wait inside of a node is no slowness of it"
+    (again,) = otlp.parse(spans.from_protobuf(as_protobuf(request(sent))), POD, TABLE, time.time_ns() // 1000).batch.runs
+    assert again == run
+
+
+@pytest.mark.parametrize("busy_ms", [-1, "-1", "many", 86_400_001, 2**60, 1.5, True, ["3"], None, "9" * 400])
+def test_a_busy_time_that_cannot_be_is_ignored(busy_ms: Any) -> None:
+    run = the_run(request(waited(1, busy_ms)))
+    assert (run.accepted_at, run.duration) == (None, DAY * 1_000_000)
+
+
+@pytest.mark.parametrize("busy_ms", [0, 86_400_000])
+def test_a_background_run_may_be_busy_for_no_time_and_for_all_of_it(busy_ms: int) -> None:
+    run = the_run(request(waited(1, busy_ms)))
+    assert (run.accepted_at is not None, run.duration) == (True, busy_ms * 1000)
+
+
+def test_a_background_run_is_refused_by_when_it_ended() -> None:
+    kept = Retention().runs // DAY
+    assert len(parsed(request(waited(2 * kept, 1))).batch.runs) == 1
+    for sent in (waited(1, 1, ended=kept * DAY + 3700), waited(1, 1, ended=-3600)):
+        found = parsed(request(sent))
+        assert (found.batch.runs, found.rejected) == ((), 3)
+    without_time = waited(1, 1)
+    without_time["spans"][0]["startTimeUnixNano"] = "0"
+    assert parsed(request(without_time)).rejected == 3
+
+
 @pytest.mark.parametrize(
     ("given", "field", "found"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -12,13 +13,16 @@ from dynamiq_recorder.__main__ import main
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.store import schema
 from dynamiq_recorder.store.database import Cell, Connection, Database
-from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.opening import opened, taken_back
 from dynamiq_recorder.store.postgres import PostgresDatabase
 from dynamiq_recorder.store.results import WrongStore
 from dynamiq_recorder.store.sql_store import Store
 from dynamiq_recorder.store.sqlite import SqliteDatabase
-from tests.support.stored_runs import APP, HOUR, OTHER, a_run, batch
+from tests.support.stored_runs import APP, HOUR, NOON, OTHER, a_run, batch
 from tests.unit.support import first_store
+
+ACCEPTED = 5
+"""The version from which on background runs have their acceptance."""
 
 
 def _dialect(address: str) -> str:
@@ -188,6 +192,36 @@ def test_an_older_recorder_continues_with_downgraded_tables(
     assert store.metrics("new-app", 0, 1 << 60, MetricsInterval.DAY, None) == ()
     assert store.write([batch(a_run(5_000))]).new == 0
     store.close()
+
+
+def test_a_background_run_is_an_ordinary_one_to_an_older_recorder(address: str) -> None:
+    """It then began where its busy time does, and the newer recorder has no other times of it either."""
+    known = schema.migrations(_dialect(address))
+    older = [migration for migration in known if migration.version < ACCEPTED]
+    database = _database(address)
+    schema.upgrade(database, older)
+    database.close()
+    before = _tables(address)
+    store = opened(address)
+    background = a_run(1, started_at=NOON, accepted_at=NOON - 72 * HOUR)
+    assert store.write([batch(background)]).new == 1
+    assert store.run(APP, background.id, content=True) == background
+    store.close()
+
+    assert taken_back(address, ACCEPTED - 1) == 0
+
+    assert _tables(address) == before
+    store = opened(address)
+    assert store.run(APP, background.id, content=True) == msgspec.structs.replace(background, accepted_at=None)
+    store.close()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_background_runs_cost_no_change_of_a_large_table(dialect: str) -> None:
+    (migration,) = (each for each in schema.migrations(dialect) if each.version == ACCEPTED)
+    assert all(
+        re.match(r"(CREATE TABLE|CREATE INDEX \w+ ON|DROP TABLE) accepted\b", each) for each in (*migration.statements, *migration.back)
+    )
 
 
 def test_every_migration_after_the_first_release_has_a_downgrade() -> None:

@@ -95,7 +95,7 @@ async def test_a_token_is_looked_at_once_a_minute(server: Server) -> None:
 )
 async def test_a_token_is_reviewed_for_the_audience_that_it_claims(server: Server, token: str, reviews: int) -> None:
     user = await server.tokens.user(token)
-    assert (server.asked(), user.is_of_recorder) == (reviews, token.endswith("pod"))
+    assert (server.asked(), user.is_ours) == (reviews, token.endswith("pod"))
 
 
 @pytest.mark.parametrize("token", [jwt([RECORDER_AUDIENCE], "person"), jwt(["else"], "pod"), "nobody", "", "x" * 20_000])
@@ -137,13 +137,13 @@ async def test_any_number_of_unknown_tokens_does_not_block_known_ones(server: Se
 
 
 async def test_a_right_is_remembered_for_ten_seconds_and_is_of_one_person_and_one_thing(server: Server) -> None:
-    ada, eve = (User(name, "", (), {}, is_of_recorder=False) for name in ("ada", "eve"))
+    ada, eve = (User(name, "", (), {}, is_ours=False) for name in ("ada", "eve"))
 
     def may(user: User, verb: str = "get", app: str = "chat") -> Any:
         return server.rights.may(user, verb, "runs", "team", app)
 
     assert (await may(ada), await may(ada), await may(eve), server.asked(ACCESSES)) == (True, True, False, 2)
-    assert await may(User("ada", "", ("group",), {"scope": ("x",)}, is_of_recorder=False), "list", "other")
+    assert await may(User("ada", "", ("group",), {"scope": ("x",)}, is_ours=False), "list", "other")
     spec = server.script.bodies("POST", ACCESSES)[-1]["spec"]
     assert spec["groups"] == ["group"]
     assert spec["extra"] == {"scope": ["x"]}
@@ -183,3 +183,21 @@ async def test_an_invalid_kubeconfig_is_reported(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(NoCluster, match="cannot be read"):
         await connect(path, None)
+
+
+async def test_a_server_has_an_audience_of_its_own_and_may_know_pods_for_longer(server: Server) -> None:
+    tokens = Tokens(server.client, lambda: server.now, audience="dynamiq-journal", pods_for=600)
+    server.users["pod"]["audience"] = "dynamiq-journal"
+    token = jwt(["dynamiq-journal"], "pod")
+    assert (await tokens.user(token)).is_ours
+    assert server.script.bodies("POST", TOKENS)[-1]["spec"]["audiences"] == ["dynamiq-journal"]
+    await tokens.user("person")
+    reviewed = server.asked()
+    server.now += 599
+    await tokens.user(token)
+    assert server.asked() == reviewed
+    await tokens.user("person")
+    assert server.asked() == reviewed + 2, "a person's is reviewed each minute, for both audiences"
+    server.now += 2
+    await tokens.user(token)
+    assert server.asked() == reviewed + 3

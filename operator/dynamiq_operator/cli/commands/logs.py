@@ -38,7 +38,11 @@ def run(context: CommandContext) -> int:
     """Replaces this process by `kubectl logs`, with the selector of the pods of one row."""
     options = context.options
     app = context.find_app()
-    selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL} in ({','.join(_templates(context, _row(context, app)))})"
+    pods = _pods(context, _row(context, app))
+    templates = sorted({pod["metadata"]["labels"][names.TEMPLATE_LABEL] for pod in pods})
+    # A selector has one label: of an earlier version only pods that finish background runs may be left.
+    label = names.APP_LABEL if any(names.APP_LABEL in pod["metadata"]["labels"] for pod in pods) else names.FINISHING_OF_LABEL
+    selector = f"{label}={options.app},{names.TEMPLATE_LABEL} in ({','.join(templates)})"
     command = [kubectl(), "logs", *context.command_line.kubectl, f"--namespace={context.namespace}", f"--selector={selector}", "--prefix"]
     command += [f"--max-log-requests={MOST_PODS}"]
     command += ["--follow"] if options.follow else []
@@ -68,8 +72,8 @@ def _row(context: CommandContext, app: App) -> Manifest:
     return next(raw for raw in undecided if raw["metadata"]["name"] == chosen.name)
 
 
-def _templates(context: CommandContext, row: Manifest) -> list[str]:
-    """Returns the template digests of the row's pods. Raises Refusal if none runs."""
+def _pods(context: CommandContext, row: Manifest) -> list[Manifest]:
+    """Returns the row's pods. Raises Refusal if none runs."""
     from dynamiq_operator.actions.pods import pods_of_row
     from dynamiq_operator.kube.resources import APPS
 
@@ -78,7 +82,7 @@ def _templates(context: CommandContext, row: Manifest) -> list[str]:
     pods = pods_of_row(context.api, requests.read_object(context.api, APPS, context.namespace, app), row)
     if not pods:
         raise Refusal(f"no pod of {app} {_title(row)} runs in namespace {context.namespace}: see {context.hint(f'status {app}')}")
-    return sorted({pod["metadata"]["labels"][names.TEMPLATE_LABEL] for pod in pods})
+    return pods
 
 
 def _title(row: Manifest) -> str:

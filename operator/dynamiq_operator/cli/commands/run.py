@@ -106,8 +106,11 @@ def _header(run_: view.Data, app: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _took(run_: view.Data) -> str:
-    first = run_["first_chunk_ms"]
-    return view.milliseconds(run_["duration_ms"]) + (f", first part after {view.milliseconds(first)}" if first is not None else "")
+    first, busy = run_["first_chunk_ms"], run_.get("busy_ms")  # a recorder of the version before knows no busy_ms
+    of_pods = f", of which pods were busy {view.milliseconds(busy)}" if busy is not None else ""
+    return (
+        view.milliseconds(run_["duration_ms"]) + of_pods + (f", first part after {view.milliseconds(first)}" if first is not None else "")
+    )
 
 
 def _cost(run_: view.Data) -> str:

@@ -36,7 +36,7 @@ from dynamiq_operator.kube.resources import (
     key_of,
 )
 from dynamiq_operator.model import names
-from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL
+from dynamiq_operator.model.names import APP_LABEL, FINISHING_OF_LABEL, TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL
 from dynamiq_operator.model.objects import App, Manifest, Unreadable, read
 from dynamiq_operator.model.row import CLOSED
 
@@ -285,7 +285,7 @@ class Cache:
             labels = raw["metadata"].get("labels") or {}
             app = labels.get(APP_LABEL)
             if app is None and resource is PODS:
-                app = labels.get(TRIGGER_OF_LABEL) or labels.get(VERIFICATION_OF_LABEL)
+                app = labels.get(FINISHING_OF_LABEL) or labels.get(TRIGGER_OF_LABEL) or labels.get(VERIFICATION_OF_LABEL)
             return {(namespace, app)} if app else set()
         if resource is VERSIONS:
             return set(self._of_workflow.get((APPS, (namespace, raw["spec"].get("workflow", ""))), ()))

@@ -1,14 +1,14 @@
 """Trims an object to what the cache keeps: all that decisions read, and nothing that may be large.
 
-A flow is replaced by its hash, computed here from its bytes. A pod's environment is reduced to the recorder's address. Only kinds that are
-applied keep managedFields. The result shares parts with the whole object.
+A flow is replaced by its hash, computed here from its bytes. A pod's environment is reduced to the addresses of recorder and
+journal. Only kinds that are applied keep managedFields. The result shares parts with the whole object.
 """
 
 from __future__ import annotations
 
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
-from dynamiq_operator.desired.pod_template import RECORDER
+from dynamiq_operator.desired.pod_template import JOURNAL, RECORDER
 from dynamiq_operator.kube.resources import APPS, GUARDS, JOBS, NAMESPACES, PODS, ROWS, RUNTIMES, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.digests import flow_hash
@@ -79,5 +79,5 @@ def _pod_spec(raw: Manifest) -> Manifest:
 
 def _container(raw: Manifest) -> Manifest:
     kept: Manifest = {key: raw[key] for key in ("name", "image") if key in raw}
-    env = [each for each in raw.get("env") or () if each.get("name") == RECORDER]
+    env = [each for each in raw.get("env") or () if each.get("name") in (RECORDER, JOURNAL)]
     return {**kept, "env": env} if env else kept

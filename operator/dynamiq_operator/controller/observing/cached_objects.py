@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dynamiq_operator.desired.base import WORKLOAD, ChildKey
+from dynamiq_operator.controller.cached.slim import CONTENT_HASH
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, ChildKey
 from dynamiq_operator.kube.resources import ROWS
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Row, Unreadable
 from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.jobs import TriggerJob
@@ -22,6 +24,7 @@ class CachedObjects:
     records: dict[str, Row] = field(default_factory=dict)
     children: dict[ChildKey, Manifest] = field(default_factory=dict)
     pods: list[ObservedPod] = field(default_factory=list)
+    finishing: list[ObservedPod] = field(default_factory=list)
     runs: list[TriggerJob] = field(default_factory=list)
     evaluations: list[EvaluationJob] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
@@ -32,6 +35,13 @@ class CachedObjects:
     @property
     def workloads(self) -> tuple[Manifest, ...]:
         return tuple(raw for (kind, _), raw in self.children.items() if kind == WORKLOAD.kind)
+
+    def flows(self, app: App) -> frozenset[str]:
+        """Returns the hashes of the flows that its ConfigMaps have."""
+        config_maps = [
+            (name, raw) for (kind, name), raw in self.children.items() if kind == CONFIG_MAP.kind and raw.get("immutable") is True
+        ]
+        return frozenset(raw[CONTENT_HASH] for name, raw in config_maps if names.flow(app.meta.name, raw[CONTENT_HASH]) == name)
 
     def add_closed(self, closed: Mapping[str, Row | Unreadable], app: App) -> dict[ChildKey, str]:
         """Adds closed rows that were read. Returns why rows wait: each of them restores an unreadable row.

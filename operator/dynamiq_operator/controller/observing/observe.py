@@ -12,6 +12,7 @@ from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
+from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -22,6 +23,7 @@ from dynamiq_operator.controller.observing import references, row_window
 from dynamiq_operator.controller.observing.access_keys_reader import AccessKeysReader
 from dynamiq_operator.controller.observing.cached_objects import CachedObjects
 from dynamiq_operator.controller.observing.guards import GuardReader
+from dynamiq_operator.controller.observing.open_runs import with_open_runs
 from dynamiq_operator.controller.observing.promotions import read_sources
 from dynamiq_operator.controller.observing.stamps import Stamps
 from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, SERVICE, WORKLOAD, ChildKey, is_ours
@@ -89,13 +91,14 @@ class Observer:
         comparisons: ComparisonReader,
         verifying: VerificationReader,
         archive: ArchiveWriter,
+        open_runs: OpenRunsReader,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
         self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, ""
         self._access_keys, self._stamps = AccessKeysReader(client, settings.gate_namespace), Stamps(client, states.clock)
         self._guards = GuardReader(client, cache, denials, self._stamps)
-        self._verifying, self._archive = verifying, archive
+        self._verifying, self._archive, self._open_runs = verifying, archive, open_runs
 
     async def observe(self, key: AppKey) -> Snapshot:
         """Returns the snapshot of an App now. Raises errors.ApiError."""
@@ -104,7 +107,7 @@ class Observer:
             return self._without_app(key, app)
         cached = self._from_cache(key, app)
         records, watched = cached.records, tuple(cached.records.values())
-        flows = frozenset(_flows(app, cached.children))
+        flows = cached.flows(app)
         denied = self._denied(key[0], records.values(), flows)
         unknown: dict[ChildKey, str] = {}
         state = self._states.of_uid(key, app.meta.uid)
@@ -141,7 +144,7 @@ class Observer:
             children=ObservedChildren(cached.children, flows, tuple(cached.runs), problems, denied, has_gateway_api),
             claim=claim.result(),
             secrets=ObservedSecrets(keys.result(), gate_keys.result()),
-            pods=ObservedPods(tuple(cached.pods), state.activity.of(cached.pods), state.activity.unanswering),
+            pods=ObservedPods(tuple(cached.pods), state.activity.of(cached.pods), state.activity.unanswering, tuple(cached.finishing)),
             endpoints=ObservedEndpoints(
                 tuple(cached.slices), self._gate(), self._cache.gate_ports(but_of=key) if cached.slices else frozenset()
             ),
@@ -150,6 +153,7 @@ class Observer:
             archive=self._archive.known(state.archive),
             operator=OperatorState(unattended_until=self._election.unattended_until, failure=state.failure),
         )
+        snapshot = await with_open_runs(self._client, self._open_runs, key, app, state, snapshot)
         counted = await self._counted(key, app, state, self._schedule(key, app, state, snapshot))
         return await self._with_named(app, state, counted)
 
@@ -254,6 +258,8 @@ class Observer:
             elif resource is PODS and names.VERIFICATION_OF_LABEL in raw["metadata"]["labels"]:
                 evaluator = EvaluationPod.of(raw)
                 evaluators[evaluator.owner] = evaluator
+            elif resource is PODS and names.FINISHING_OF_LABEL in raw["metadata"]["labels"]:
+                cached.finishing.append(ObservedPod.of(raw))
             elif resource is PODS:
                 cached.pods.append(ObservedPod.of(raw))
         held = self._held(key)
@@ -379,12 +385,6 @@ class Observer:
             state.ledger = Ledger.of(rows)
         state.ledger = state.ledger.having(records)
         return state.ledger
-
-
-def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
-    for (kind, name), raw in children.items():
-        if kind == CONFIG_MAP.kind and raw.get("immutable") is True and names.flow(app.meta.name, raw[CONTENT_HASH]) == name:
-            yield raw[CONTENT_HASH]
 
 
 def _is_new(row: Manifest) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from dynamiq_operator.desired import child_kinds
-from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, ChildKey, is_ending, is_owned
+from dynamiq_operator.desired.base import CONFIG_MAP, NETWORK_POLICY, WORKLOAD, ChildKey, is_ending, is_owned
 from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest, noted
 from dynamiq_operator.desired.inputs import scale_of
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.children import access_keys, hostnames, selection, standby
 from dynamiq_operator.plan.children.manifests import desired_children
@@ -25,22 +26,23 @@ def converge_children(context: Context) -> tuple[Operation, ...]:
     desired = desired_children(context)
     beside = {key: manifest for key, manifest in desired.items() if _is_beside(context, key)}
     return (
-        *_converge_target(context, {key: manifest for key, manifest in desired.items() if key not in beside}),
+        *_converge_target(context, {key: manifest for key, manifest in desired.items() if key not in beside}, beside),
         *converge_each(context, beside),
         *standby.scale_standby(context),
+        *standby.scale_finishing(context),
         *standby.delete_unneeded(context),
         *sleep_operations(context),
     )
 
 
-def _converge_target(context: Context, desired: Mapping[ChildKey, Manifest]) -> tuple[Operation, ...]:
+def _converge_target(context: Context, desired: Mapping[ChildKey, Manifest], beside: Container[ChildKey]) -> tuple[Operation, ...]:
     """Returns the operations that the target's rollout waits for."""
     # The Service comes first: under strategy Switch callers wait for nothing else.
     return (
         *hostnames.claim_operations(context),
         *access_keys.key_creation(context),
         *_create_flow(context),
-        *converge_to(context, desired, of_triggers=False),
+        *converge_to(context, desired, of_triggers=False, beside=beside),
         *_own_restored(context.app, context.snapshot.children),
         *_scale(context),
         *standby.scale_target(context),
@@ -52,18 +54,22 @@ def are_ready(context: Context) -> bool:
     if awaits_policy(context) or not selection.has_arrived(context):
         return False
     observed = context.snapshot.children.observed
-    desired = {key: manifest for key, manifest in desired_children(context).items() if not _is_beside(context, key)}
+    children = desired_children(context)
+    desired = {key: manifest for key, manifest in children.items() if not _is_beside(context, key)}
     at_rest = all(child_kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired if key in observed)
-    return at_rest and all(isinstance(operation, Emit) for operation in _converge_target(context, desired))
+    return at_rest and all(isinstance(operation, Emit) for operation in _converge_target(context, desired, children))
 
 
 def _is_beside(context: Context, key: ChildKey) -> bool:
-    """Returns True if a child is the workload of other pins than the target's."""
-    return key[0] == WORKLOAD.kind and key != WORKLOAD.key(context.app.meta.name, context.label)
+    """Returns True if the target's rollout does not wait for a child: workloads of other pins, and what finishes their runs."""
+    is_other = key[0] == WORKLOAD.kind and key != WORKLOAD.key(context.app.meta.name, context.label)
+    return is_other or key == (NETWORK_POLICY.kind, names.finishing_policy(context.app.meta.name))
 
 
-def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_triggers: bool) -> Iterator[Operation]:
-    """Yields the operations for the kinds of triggers, or for all others."""
+def converge_to(
+    context: Context, desired: Mapping[ChildKey, Manifest], *, of_triggers: bool, beside: Container[ChildKey] = ()
+) -> Iterator[Operation]:
+    """Yields the operations for the kinds of triggers, or for all others. `beside`: children that stay, and that others converge."""
     denied = context.snapshot.children.denied
     yield from converge_each(context, desired)
     # The new route is created before the old one is deleted: the API server may refuse it.
@@ -73,9 +79,15 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
         entry = child_kinds.child_kind(key[0])
         if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and routes_stay):
             continue
-        if observed in context.workloads.by_label.values():
+        if observed in (*context.workloads.by_label.values(), *context.workloads.finishing.values()):
             continue  # `standby.delete_unneeded`
-        if key not in desired and key[0] not in denied and is_owned(observed, context.app) and not is_ending(observed):
+        if (
+            key not in desired
+            and key not in beside
+            and key[0] not in denied
+            and is_owned(observed, context.app)
+            and not is_ending(observed)
+        ):
             yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
 
 

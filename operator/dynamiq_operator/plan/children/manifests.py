@@ -12,11 +12,12 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.row import Autoscaling
 from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations, selection
 from dynamiq_operator.plan.children.given_up import noting_given_up
-from dynamiq_operator.plan.children.workload_inputs import workload_inputs
+from dynamiq_operator.plan.children.workload_inputs import finishing_inputs, finishing_keys, workload_inputs
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.workloads import environment
+from dynamiq_operator.plan.workloads.finishing import wanted_finishing
 from dynamiq_operator.plan.workloads.verified import verifies
 from dynamiq_operator.plan.workloads.wanted import conversion, needed_replicas, wanted_workloads
 
@@ -45,13 +46,15 @@ def _maker_inputs(context: Context) -> Inputs:
         pinned=context.pinned,
         may_route=hostnames.may_route(context),
         kept_annotations=route_annotations.kept_annotations(context),
-        workloads=tuple(workload_inputs(context, each) for each in wanted_workloads(context)),
+        workloads=(*(workload_inputs(context, each) for each in wanted_workloads(context)), *finishing_inputs(context)),
         selected=selection.selected_label(context),
         watches_endpoints=selection.watches_endpoints(context),
         scaled=selection.scaled_label(context),
         guarded=selection.guarded_label(context),
         scale=_scale(context),
         verifies=verifies(context),
+        # Pods that end are still limited by the policy.
+        finishes=bool(wanted_finishing(context) or context.workloads.finishing or context.snapshot.pods.finishing),
     )
 
 
@@ -78,6 +81,7 @@ def child_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     problems = still_hindering(observed, _digests(context)) if observed.problems else {}
     if observed.denied:
         problems |= denied_problems(observed, desired_children(context))
+    problems = {key: problem for key, problem in problems.items() if key not in finishing_keys(context)} if problems else problems
     problems |= route_annotations.annotation_problems(context) | hostnames.claim_problems(context) | hostnames.gateway_problems(context)
     if access_keys.are_foreign(context):
         key = SECRET.key(context.app.meta.name)

@@ -1,4 +1,4 @@
-"""Scales and deletes the workloads beside the target's: the standby, and those that are no longer needed.
+"""Scales and deletes the workloads beside the target's: the standby, those that finish runs, and those that are no longer needed.
 
 No workload is deleted while a caller may reach it. Its Service and the EndpointSlices have left it, or the serving workload is complete and
 in the slices. While the slices are unknown it stays.
@@ -13,12 +13,14 @@ from dynamiq_operator.desired.base import is_ending, is_owned
 from dynamiq_operator.desired.pin_labels import PLAIN
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
+from dynamiq_operator.plan.children.workload_inputs import is_awaited
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 from dynamiq_operator.plan.operations import AnnotatePod, DeleteChild, Operation, ScaleWorkload
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.workloads import endpoints
+from dynamiq_operator.plan.workloads.finishing import holds_workload, may_go, replicas, wanted_finishing
 from dynamiq_operator.plan.workloads.wanted import (
     conversion,
     gives_up_standby,
@@ -66,9 +68,27 @@ def delete_unneeded(context: Context) -> Iterator[Operation]:
         if gives_up_standby(context) and label == context.workloads.newest_served(but=labels):
             yield events.standby_given_up(context.app, observed, lacks_room(context.workload))
         yield DeleteChild(observed)
+    for label, observed in context.workloads.finishing.items():
+        if may_go(context, label) and not is_ending(observed) and is_owned(observed, context.app):
+            yield DeleteChild(observed)
+
+
+def scale_finishing(context: Context) -> Iterator[ScaleWorkload]:
+    """Yields the scaling of workloads that only finish background runs: one pod each, and none while a deploy lacks their room."""
+    for each in wanted_finishing(context):
+        if each.observed is not None and (number := replicas(context, each)) is not None:
+            yield ScaleWorkload(each.observed, number)
+
+
+def _has_runs(context: Context, label: str) -> bool:
+    """Returns True if a workload stays for its background runs: its pins have no other one yet, or the journal is away."""
+    holding = holds_workload(context, label)
+    return holding if isinstance(holding, bool) else is_awaited(context, holding)
 
 
 def _may_go(context: Context, label: str) -> bool:
+    if _has_runs(context, label):
+        return False
     if context.history.target is None or context.serving in (None, label):
         return context.history.target is None or not _is_selected(context.workloads, label)
     if _is_selected(context.workloads, label):

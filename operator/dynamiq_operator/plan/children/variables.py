@@ -74,7 +74,7 @@ def missing_variables(context: Context) -> str:
 def lacking(context: Context, pins: Pins, observed: Manifest | None) -> str:
     """Returns what new pods of any workload of the App would lack, in the same way."""
     app = context.app_for(pins, observed) or context.app
-    if workload.is_too_large(app, pins, context.snapshot.settings.recorder) and _is_new(context, pins, observed):
+    if workload.is_too_large(app, pins, context.snapshot.settings) and _is_new(context, pins, observed):
         return TOO_LARGE
     lacks = "; ".join(missing_keys(app, context.snapshot.secrets.named)) if context.snapshot.secrets.named else ""
     return lacks if lacks and _is_new(context, pins, observed) else ""

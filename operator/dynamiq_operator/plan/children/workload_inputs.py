@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dynamiq_operator.desired import workload as workloads
-from dynamiq_operator.desired.base import AUTOSCALER, NETWORK_POLICY, key_of
+from dynamiq_operator.desired.base import AUTOSCALER, NETWORK_POLICY, WORKLOAD, ChildKey, key_of
 from dynamiq_operator.desired.drift import drift
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, WorkloadInputs
 from dynamiq_operator.desired.network_policy import network_policy
 from dynamiq_operator.desired.pin_labels import PLAIN
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.plan.children import access_keys, variables
@@ -15,11 +18,14 @@ from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.recording import renews_template
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.sleep.state import keeps_template
+from dynamiq_operator.plan.workloads.finishing import Finishing, holds_roll, lacks_deploy_room, wanted_finishing
 from dynamiq_operator.plan.workloads.verified import needs_switch, verifies
 from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_deleted, conversion, replicas_now, room_note
 
 
 def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInputs:
+    if workload.finishes:
+        return _finishing_inputs(context, workload)
     return WorkloadInputs(
         workload.label,
         workload.pins,
@@ -32,8 +38,66 @@ def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInput
         app=context.app_for(workload.pins, workload.observed) if workload.pins is not None else None,
         replicas=replicas_now(context, None),
         recorder=context.snapshot.settings.recorder,
+        journal=context.snapshot.settings.journal,
         renewed=workload.observed is not None and renews_template(context, workload.observed),
     )
+
+
+def finishing_inputs(context: Context) -> tuple[WorkloadInputs, ...]:
+    """Returns the inputs of the workloads that only finish background runs."""
+    return tuple(workload_inputs(context, _to_finish(each)) for each in wanted_finishing(context))
+
+
+def finishing_keys(context: Context) -> frozenset[ChildKey]:
+    """Returns the keys of those workloads, made or not, and of their NetworkPolicy."""
+    app = context.app.meta.name
+    made = {(WORKLOAD.kind, names.finishing(app, label)) for label in (*context.workloads.finishing, *context.snapshot.open_runs.counts)}
+    return frozenset({*made, (NETWORK_POLICY.kind, names.finishing_policy(app))})
+
+
+def _finishing_inputs(context: Context, workload: WantedWorkload) -> WorkloadInputs:
+    pins, observed = workload.pins, workload.observed
+    return WorkloadInputs(
+        workload.label,
+        pins,
+        choice=_finishing_choice(context, pins, observed),
+        observed=observed,
+        row_note=_row_note(context, workload),
+        app=context.app_for(pins, observed) if pins is not None else None,
+        replicas=0 if lacks_deploy_room(context) else 1,
+        recorder=context.snapshot.settings.recorder,
+        journal=context.snapshot.settings.journal,
+        finishes=True,
+    )
+
+
+def _to_finish(each: Finishing) -> WantedWorkload:
+    return WantedWorkload(each.label, each.pins, each.observed, finishes=True)
+
+
+def _finishing_choice(context: Context, pins: Pins | None, observed: Manifest | None) -> TemplateChoice:
+    if pins is None or _is_hindered(context, pins, observed) or awaits_policy(context, finishing=True):
+        return TemplateChoice.OBSERVED
+    if observed is None and access_keys.are_awaited(context):
+        return TemplateChoice.OBSERVED
+    return TemplateChoice.APPLIED if context.keeps_environment(pins, observed) else TemplateChoice.PINNED
+
+
+def _is_hindered(context: Context, pins: Pins | None, observed: Manifest | None) -> bool:
+    """Returns True if no pod that finishes runs of these pins can be made, for a reason that does not pass by itself."""
+    if pins is None or not variables.has_flow(context, pins) or access_keys.are_foreign(context):
+        return True
+    return not context.keeps_environment(pins, observed) and context.app_for(pins, observed) is None
+
+
+def is_awaited(context: Context, awaited: Iterable[Finishing]) -> bool:
+    """Returns True if one of these workloads is about to be made: until then the pods that have its runs stay."""
+    # A deploy never waits for one that cannot be made.
+    children, policy = context.snapshot.children, (NETWORK_POLICY.kind, names.finishing_policy(context.app.meta.name))
+    if {WORKLOAD.kind, NETWORK_POLICY.kind} & children.denied.keys() or policy in children.problems:
+        return False
+    own = ((each, (WORKLOAD.kind, names.finishing(context.app.meta.name, each.label))) for each in awaited)
+    return any(key not in children.problems and not _is_hindered(context, each.pins, each.observed) for each, key in own)
 
 
 def workload_manifest(context: Context, workload: WantedWorkload) -> Manifest | None:
@@ -72,9 +136,13 @@ def is_noted(context: Context, label: str) -> bool:
     )
 
 
-def awaits_policy(context: Context) -> bool:
-    """Returns True if the App's NetworkPolicy is missing or not as desired: until then no pod that relies on it may start."""
-    desired = network_policy(Inputs(context.app, context.snapshot.settings, verifies=verifies(context)))
+def awaits_policy(context: Context, *, finishing: bool = False) -> bool:
+    """Returns True if the App's NetworkPolicy is missing or not as desired: until then no pod that relies on it may start.
+
+    `finishing`: True for that of the pods that only finish background runs.
+    """
+    made = network_policy(Inputs(context.app, context.snapshot.settings, verifies=verifies(context), finishes=finishing))
+    desired = [each for each in made if (each["metadata"]["name"] == names.finishing_policy(context.app.meta.name)) is finishing]
     # A NetworkPolicy that may not be listed any more counts as missing, though it was seen before.
     if desired and NETWORK_POLICY.kind in context.snapshot.children.denied:
         return True
@@ -85,7 +153,7 @@ def awaits_policy(context: Context) -> bool:
 def _template_choice(context: Context, workload: WantedWorkload) -> TemplateChoice:
     """Returns the template of the pins, unless its pods could not start, or must not mount something."""
     pins, observed = workload.pins, workload.observed
-    if workload.label == context.label and needs_switch(context):
+    if workload.label == context.label and (needs_switch(context) or is_awaited(context, holds_roll(context))):
         return TemplateChoice.OBSERVED
     if pins is None or not variables.has_flow(context, pins) or access_keys.are_foreign(context) or awaits_policy(context):
         return TemplateChoice.OBSERVED

@@ -9,7 +9,7 @@ from typing import Any
 
 from dynamiq_operator.desired.base import is_ending
 from dynamiq_operator.desired.pin_labels import label_of
-from dynamiq_operator.desired.pod_template import CONTAINER, recorder_of
+from dynamiq_operator.desired.pod_template import CONTAINER, journal_of, recorder_of
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.plan.observed.activity import Activity
@@ -46,6 +46,7 @@ class ObservedPod:
     - `pins`: its pins label; empty under strategy Rolling.
     - `standby`: True if its annotation shows that the Service left it.
     - `recorder`: the recorder that gets its runs; None if none does.
+    - `journal`: the journal from which it takes background runs; None if it takes none.
     - `verification`: SHA-256 of the key with which it is verified; empty if it is not.
     """
 
@@ -66,6 +67,7 @@ class ObservedPod:
     pins: str = ""
     standby: bool = False
     recorder: str | None = None
+    journal: str | None = None
     verification: str = ""
 
     @property
@@ -97,6 +99,7 @@ class ObservedPod:
             pins=label_of(raw),
             standby=(raw["metadata"].get("annotations") or {}).get(names.STANDBY_ANNOTATION) == "true",
             recorder=recorder_of(raw),
+            journal=journal_of(raw),
             verification=(raw["metadata"].get("annotations") or {}).get(names.VERIFICATION_ANNOTATION, ""),
         )
 
@@ -110,6 +113,8 @@ class ObservedPods:
     """The last report of each pod, by uid. A pod without a report is unknown."""
     silent: frozenset[str] = frozenset()
     """Uids of pods that repeatedly failed to report."""
+    finishing: tuple[ObservedPod, ...] = ()
+    """Pods that only finish background runs of earlier versions. No caller reaches them, and none of them is in `observed`."""
 
 
 def named(parts: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD, ChildKey, is_ending
-from dynamiq_operator.desired.pin_labels import PLAIN, by_label, selected_pins
+from dynamiq_operator.desired.pin_labels import PLAIN, by_label, finishing_by_label, selected_pins
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, parse_time
 
@@ -16,19 +16,22 @@ DIGITS_MOST = 15
 
 @dataclass(frozen=True)
 class ObservedWorkloads:
-    """Workloads by their pins label. `selected`: the label that the Service selects; None without a Service."""
+    """Workloads by their pins label. `selected`: the label that the Service selects; None without a Service.
+
+    `finishing`: those that only finish background runs, by the same label.
+    """
 
     by_label: Mapping[str, Manifest]
     selected: str | None
+    finishing: Mapping[str, Manifest] = field(default_factory=dict)
 
     @classmethod
     def of(cls, app: App, children: Mapping[ChildKey, Manifest]) -> ObservedWorkloads:
         name = app.meta.name
         service = children.get(SERVICE.key(name))
-        return cls(
-            by_label(name, (raw for (kind, _), raw in children.items() if kind == WORKLOAD.kind)),
-            selected_pins(service["spec"].get("selector") or {}) if service is not None else None,
-        )
+        workloads = [raw for (kind, _), raw in children.items() if kind == WORKLOAD.kind]
+        selected = selected_pins(service["spec"].get("selector") or {}) if service is not None else None
+        return cls(by_label(name, workloads), selected, finishing_by_label(name, workloads))
 
     def get(self, label: str | None) -> Manifest | None:
         return self.by_label.get(label) if label is not None else None

@@ -8,19 +8,18 @@ over may lose what it stored last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, ChildKey, is_owned
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.row import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
 from dynamiq_operator.plan.observed.archive import ArchiveAnswers
-from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 from dynamiq_operator.plan.operations import DeleteChild, DeleteRow, Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -117,7 +116,7 @@ def _surplus(archive: ArchiveAnswers, rows: Sequence[LedgerRow]) -> int:
 def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     app, ledger = context.app.meta.name, context.ledger
     children = context.snapshot.children
-    kept = {names.flow(app, flow_hash) for flow_hash in children.flows if ledger.names_flow(flow_hash)} | _mounted(context.workloads)
+    kept = {names.flow(app, flow_hash) for flow_hash in children.flows if ledger.names_flow(flow_hash)} | _mounted(children.observed)
     unneeded = [
         raw
         for (kind, name), raw in children.observed.items()
@@ -128,9 +127,10 @@ def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     yield from (DeleteChild(raw) for raw in unneeded if raw["metadata"]["name"] not in named)
 
 
-def _mounted(workloads: ObservedWorkloads) -> set[str]:
+def _mounted(children: Mapping[ChildKey, Manifest]) -> set[str]:
     """Returns the names of flows that the App's workloads mount: the row of a standby may be deleted already."""
-    volumes = [each for raw in workloads.by_label.values() for each in raw["spec"]["template"]["spec"].get("volumes") or ()]
+    templates = [raw["spec"]["template"] for (kind, _), raw in children.items() if kind == WORKLOAD.kind]
+    volumes = [each for template in templates for each in template["spec"].get("volumes") or ()]
     return {str(each["configMap"].get("name")) for each in volumes if "configMap" in each}
 
 
@@ -142,6 +142,7 @@ def expired(context: Context, limit: int, most: int) -> tuple[LedgerRow, ...]:
     - the live row, the 5 newest that were once live, and every row in flight
     - the newest row made from `App.spec.deploy`, and the rows from which its name is derived
     - the row to which a row in flight rolls back, and the 5 newest rows of all
+    - rows whose background runs are not finished
     - each pinned row that is newer than one of these: the rest is one chain, which verifies from its oldest row
 
     A row that was never pinned is in no chain.
@@ -154,6 +155,7 @@ def expired(context: Context, limit: int, most: int) -> tuple[LedgerRow, ...]:
     of_deploy_spec = {row.name for row in _rows_that_identify_the_last(context.deploy_rows)}
     named = {row.restores for row in ledger.all() if row.result is None and row.restores}
     protected = {row.name for row in (*once_live, *rows[-NEWEST_KEPT:])} | named | of_deploy_spec
+    protected |= {each.row for each in context.app.status.finishing}
     if history.live is not None:
         protected.add(history.live.name)
     chain = min((row.sequence for row in rows if row.digest and (row.result is None or row.name in protected)), default=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dynamiq_operator.desired.base import ENDPOINT_SLICE
 from dynamiq_operator.model.gates import GateState
@@ -28,6 +28,7 @@ class Hindrance:
 _SERVER = Hindrance("NotServerless", "its type is server")
 _DEPLOYING = Hindrance("InUse", "a row is being deployed, or is watched and may be reverted")
 _CHANGING = Hindrance("InUse", "its pods are being replaced")
+_RUNS = Hindrance("InUse", "background runs of its live version are queued or running")
 _LIMITED = Hindrance(
     "CallersLimited",
     "it stays awake: spec.network.ingressFrom limits its callers, and to a sleeping App the gate forwards the calls of everybody. Remove "
@@ -66,9 +67,20 @@ def _hindrances(context: Context) -> Iterator[Hindrance | None]:
     watched = is_watched(context.app.status.trial, context.history.live, context.snapshot.now)
     yield _DEPLOYING if context.history.candidate is not None or watched else None
     yield _CHANGING if conversion(context) is not None or not runs_target(context) else None
+    yield _background(context)
     yield _UNREAD if ENDPOINT_SLICE.kind in context.snapshot.children.denied else None
     yield {GateState.ABSENT: _MISSING, GateState.DOWN: _DOWN, GateState.UNKNOWN: _UNKNOWN}.get(context.snapshot.endpoints.gate.state)
     yield _KEYS if not knows_keys(context) else None
+
+
+def _background(context: Context) -> Hindrance | None:
+    """Returns the open background runs of the live pins. Those that wait for a person or a time need no pod."""
+    open_runs, live = context.snapshot.open_runs, context.live_pins
+    count = open_runs.of(live.label) if live is not None else None
+    if count is None or not (count.queued or count.running):
+        return None
+    # A pod that asks for work takes them by itself. While the journal is away a pod could not.
+    return replace(_RUNS, wakes=bool(count.queued) and not count.polled and open_runs.is_known)
 
 
 def knows_keys(context: Context) -> bool:

@@ -37,6 +37,7 @@ from dynamiq_operator.plan.status.conditions import (
     dated,
     ready,
 )
+from dynamiq_operator.plan.status.durable import durable_condition, finishing_condition, finishing_status
 from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
 from dynamiq_operator.plan.status.recorded import archived_condition, recorded_condition, redaction_condition
 from dynamiq_operator.plan.status.runtimes import runtimes
@@ -58,6 +59,8 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
     possible = (
         trial_condition(context),
         recorded_condition(context),
+        durable_condition(context),
+        finishing_condition(context),
         archived_condition(app, context.snapshot.archive, settings),
         redaction_condition(app, settings),
     )
@@ -89,6 +92,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         image_policy=settings.image_policy if settings.image_policy is not ImagePolicy.ANY else None,
         triggers=run_statuses.last_runs(context),
         runtimes=runtimes(context),
+        finishing=finishing_status(context),
         settings=app.status.settings,  # written by the controller's settings recorder: no plan relies on it
         conditions=dated([ready(conditions), *conditions], app.status.conditions, context.snapshot.now, app.meta.generation),
     )

@@ -1,0 +1,192 @@
+"""Reads from the journal, in the background, which Apps have open background runs: one long poll for all of them. It decides nothing.
+
+Until the first answer, and while the journal is away for longer than AWAY, counts are unknown. The last ones are kept all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+
+import aiohttp
+import msgspec
+
+from dynamiq_operator.controller.background.reader import body_of
+from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.kube.errors import backoff
+from dynamiq_operator.kube.recorder_access import RecorderAccess
+from dynamiq_operator.kube.trust import trust_of
+from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
+
+WAIT = 20
+"""Seconds for which the journal may wait for a change before it answers."""
+WITHIN = WAIT + 10.0
+"""Seconds for one answer."""
+EVERY = 1.0
+"""Seconds between two answers at least."""
+AWAY = 10.0
+"""Seconds of failures after which counts are unknown."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
+BYTES_MAX = 32 << 20
+ENDED_KEPT = 600.0
+"""Seconds for which it is kept when the last run of pins ended. Decisions look back for one minute."""
+PINS = re.compile("[0-9a-f]{16}")
+
+log = logging.getLogger(__name__)
+
+
+class _Open(msgspec.Struct):
+    namespace: str
+    app: str
+    app_uid: str
+    pins: str
+    queued: int = 0
+    running: int = 0
+    waiting: int = 0
+    held: int = 0
+    oldest: datetime | None = None
+    polled: bool = False
+
+
+class _Answer(msgspec.Struct):
+    version: str
+    data: list[_Open]
+
+
+@dataclass(frozen=True)
+class _OfApp:
+    """The counts of one App, by the digest of pins."""
+
+    key: AppKey
+    counts: dict[str, OpenCount]
+
+    @property
+    def facts(self) -> dict[str, tuple[bool, ...]]:
+        """The part of the counts that may change a decision: an App with many runs is not reconciled for each."""
+        return {
+            pins: (count.queued > 0, count.running > 0, count.waiting > 0, count.held > 0, count.polled)
+            for pins, count in self.counts.items()
+        }
+
+
+class OpenRunsReader:
+    """The journal's counts. `requeue`: called with each App whose plan they may change. `now`: the API server's clock.
+
+    Without `access` there is no journal, and every count stays unknown.
+    """
+
+    def __init__(
+        self,
+        requeue: Callable[[AppKey], None],
+        now: Callable[[], datetime],
+        access: RecorderAccess | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._requeue, self._now, self._access, self._clock = requeue, now, access, clock
+        self._by_app: dict[str, _OfApp] = {}
+        self._ended: dict[str, dict[str, tuple[datetime, float]]] = {}
+        self._version = ""
+        self._known_since: datetime | None = None
+        self._failing_since: float | None = None
+
+    def of(self, app_uid: str) -> OpenRuns:
+        """Returns the last counts of an App."""
+        own = self._by_app.get(app_uid)
+        ended = {pins: at for pins, (at, _) in self._ended.get(app_uid, {}).items()}
+        return OpenRuns.by_digest(own.counts if own is not None else {}, self._known_since, ended, is_away=self._is_away)
+
+    @property
+    def _is_away(self) -> bool:
+        return self._access is None or (self._failing_since is not None and self._clock() - self._failing_since >= AWAY)
+
+    async def run(self) -> None:
+        """Reads until it is cancelled; never ends by itself."""
+        if self._access is None:
+            await asyncio.Event().wait()
+            return
+        connector = aiohttp.TCPConnector(ssl=trust_of(self._access.url, self._access.ca))
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+            failures = 0
+            while True:
+                begun = self._clock()
+                try:
+                    self._take(await self._read(session, self._access))
+                    failures = 0
+                except (aiohttp.ClientError, TimeoutError, OSError, ValueError, msgspec.MsgspecError) as error:
+                    failures += 1
+                    self._note_failure(f"{type(error).__name__}: {error}")
+                except Exception:
+                    failures += 1
+                    log.exception("reading the journal's counts has failed, and begins again")
+                    self._note_failure("an error of the operator's own")
+                pause = backoff(failures, FIRST_PAUSE, LONGEST_PAUSE) if failures else EVERY - (self._clock() - begun)
+                await asyncio.sleep(max(pause, 0.0))
+
+    async def _read(self, session: aiohttp.ClientSession, access: RecorderAccess) -> _Answer:
+        """Returns an answer, at once if there never was one. Raises ValueError, OSError, TimeoutError, and the errors of its libraries."""
+        token = access.token_file.read_text().strip()
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+        # After a failure the counts are asked for at once: a change may have been missed.
+        params = {"after": self._version, "wait": str(WAIT)} if self._version and self._failing_since is None else {"wait": "0"}
+        timeout = aiohttp.ClientTimeout(total=WITHIN)
+        async with session.get(f"{access.url}/v1/open", params=params, headers=headers, allow_redirects=False, timeout=timeout) as response:
+            if response.status != 200:
+                raise ValueError(f"the journal answers with status {response.status}")
+            return msgspec.json.decode(await body_of(response, BYTES_MAX), type=_Answer)
+
+    def _take(self, answer: _Answer) -> None:
+        """Replaces the counts, and requeues the Apps that they concern."""
+        was_known, before = self._known_since is not None, self._by_app
+        self._version, self._failing_since = answer.version, None
+        self._known_since = self._known_since or self._now()
+        self._by_app = _by_app(answer)
+        self._note_ended(before)
+        if not was_known:
+            log.info("the journal answers: %d Apps have open background runs", len(self._by_app))
+        for uid in before.keys() | self._by_app.keys():
+            one, other = before.get(uid), self._by_app.get(uid)
+            if not was_known or (one.facts if one is not None else {}) != (other.facts if other is not None else {}):
+                for key in {each.key for each in (one, other) if each is not None}:
+                    self._requeue(key)
+
+    def _note_ended(self, before: dict[str, _OfApp]) -> None:
+        """Notes which pins have no open run any more, and forgets those of long ago."""
+        now, moment = self._now(), self._clock()
+        kept = {uid: {pins: each for pins, each in ended.items() if moment - each[1] < ENDED_KEPT} for uid, ended in self._ended.items()}
+        for uid, own in before.items():
+            counts = self._by_app[uid].counts if uid in self._by_app else {}
+            gone = {pins: (now, moment) for pins in own.counts if pins not in counts}
+            if gone:
+                kept[uid] = {**kept.get(uid, {}), **gone}
+        self._ended = {uid: ended for uid, ended in kept.items() if ended}
+
+    def _note_failure(self, why: str) -> None:
+        """Notes that the journal does not answer; after AWAY nothing is known, and the Apps concerned are requeued."""
+        if self._failing_since is None:
+            self._failing_since = self._clock()
+            log.warning("the journal's counts of open runs cannot be read: %s", why)
+        if self._known_since is not None and self._is_away:
+            self._known_since = None
+            for own in self._by_app.values():
+                self._requeue(own.key)
+
+
+def _by_app(answer: _Answer) -> dict[str, _OfApp]:
+    made: dict[str, _OfApp] = {}
+    for each in _usable(answer):
+        own = made.setdefault(each.app_uid, _OfApp((each.namespace, each.app), {}))
+        own.counts[each.pins] = OpenCount(each.queued, each.running, each.waiting, each.held, each.oldest, each.polled)
+    return made
+
+
+def _usable(answer: _Answer) -> Iterator[_Open]:
+    """Yields the entries with open runs. Others, and those whose pins no operator wrote, decide nothing."""
+    for each in answer.data:
+        counts = (each.queued, each.running, each.waiting, each.held)
+        if PINS.fullmatch(each.pins) and min(counts) >= 0 and sum(counts) > 0:
+            yield each

@@ -1,0 +1,77 @@
+"""The open background runs of an App, as the journal counts them. A count that is unknown is never taken for none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dynamiq_operator.desired.pin_labels import SHORT
+from dynamiq_operator.model.objects import Row
+
+
+@dataclass(frozen=True)
+class OpenCount:
+    """The open runs of one set of pins. `oldest`: when the oldest was accepted. `polled`: True if a pod asked for work lately."""
+
+    queued: int = 0
+    running: int = 0
+    waiting: int = 0
+    held: int = 0
+    oldest: datetime | None = None
+    polled: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.queued + self.running + self.waiting + self.held
+
+
+NONE_OPEN = OpenCount()
+
+
+@dataclass(frozen=True)
+class OpenRuns:
+    """The last counts of one App, by the label of pins.
+
+    - `digests`: the whole digest of each label.
+    - `known_since`: since when the journal has answered without a gap; None while it is away, or was never read.
+    - `is_away`: True if the journal has not answered for some time, or the operator knows none. Else it may not have been asked yet.
+    - `ended`: when the last open run of pins ended, if that is not long ago.
+    - `rows`: for pins of which no other object tells, their newest row.
+    - `shown_since`: since when the App's status shows the counts that it shows now.
+    """
+
+    counts: Mapping[str, OpenCount] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    known_since: datetime | None = None
+    is_away: bool = False
+    ended: Mapping[str, datetime] = field(default_factory=dict)
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    shown_since: datetime | None = None
+
+    @classmethod
+    def by_digest(
+        cls, counts: Mapping[str, OpenCount], known_since: datetime | None, ended: Mapping[str, datetime], *, is_away: bool = False
+    ) -> OpenRuns:
+        """Returns the counts of the journal, which names pins by their digest."""
+        return cls(
+            {digest[:SHORT]: count for digest, count in counts.items()},
+            {digest[:SHORT]: digest for digest in counts},
+            known_since,
+            is_away,
+            {digest[:SHORT]: moment for digest, moment in ended.items()},
+        )
+
+    @property
+    def is_known(self) -> bool:
+        return self.known_since is not None
+
+    def of(self, label: str) -> OpenCount:
+        """Returns the last count of pins, which may be old while the journal is away."""
+        return self.counts.get(label, NONE_OPEN)
+
+    def none_since(self, label: str) -> datetime | None:
+        """Returns since when it is known that pins have no open run; None if they have one, or if that is unknown."""
+        if self.known_since is None or self.of(label).total:
+            return None
+        return max(self.known_since, self.ended.get(label, self.known_since))

@@ -1,0 +1,175 @@
+"""Decides which earlier pins get pods that only finish background runs, and for how long. It makes none.
+
+A run ends on the pins that it began with. Pins with open runs that are neither the target's nor kept warm have a workload of their own,
+under both strategies. It is there before their other pods go, and goes once their last run has ended.
+
+While the journal is away its last counts stand: nothing is deleted or scaled, and no deploy waits for it. Pins that nobody knew of
+get their workload when the journal answers again; until then nothing could have gone on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.desired.base import is_ending
+from dynamiq_operator.desired.pin_labels import PLAIN, SHORT
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.pod_template import journal_of
+from dynamiq_operator.desired.template_note import applied_pins
+from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.model.app_status import FinishingVersion
+from dynamiq_operator.model.objects import Manifest, Row
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.open_runs import OpenCount
+from dynamiq_operator.plan.workloads.wanted import conversion, gives_up_standby, lacks_room, noted_pins, wanted_workloads
+
+MOST = 20
+"""Workloads of one App that finish runs. Runs of further pins wait."""
+QUIET = timedelta(seconds=60)
+"""How long pins have to be without an open run before their workload goes."""
+AGAIN = 15.0
+"""Seconds until the next look at workloads that stay because the journal is away."""
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """Earlier pins, by their label, whose background runs go on apart. `pins`: None if no object tells them."""
+
+    label: str
+    pins: Pins | None
+    observed: Manifest | None
+    count: OpenCount
+    sequence: int = 0
+
+
+def finishing(context: Context) -> tuple[Finishing, ...]:
+    """Returns the pins with runs to finish, or with a workload that stays: those with a workload first, then the most urgent."""
+    observed, counts = context.workloads.finishing, context.snapshot.open_runs.counts
+    if not observed and not counts:
+        return ()  # most Apps, at no cost
+    lasting = _lasting(context)
+    labels = [label for label, count in counts.items() if count.total and label not in lasting]
+    kept = [label for label in observed if not may_go(context, label)]
+    each = (_finishing(context, label) for label in dict.fromkeys((*kept, *labels)))
+    urgent = sorted(each, key=lambda one: (one.observed is None, not (one.count.queued or one.count.running), -one.sequence, one.label))
+    return tuple(urgent)
+
+
+def wanted_finishing(context: Context) -> tuple[Finishing, ...]:
+    """Returns those that have a workload, or get one."""
+    return finishing(context)[:MOST]
+
+
+def may_go(context: Context, label: str) -> bool:
+    """Returns True if a workload has nothing left to finish, or other pods of its pins take its runs over."""
+    open_runs, since = context.snapshot.open_runs, context.snapshot.open_runs.none_since(label)
+    if not open_runs.is_known:
+        return False  # its pods could not hand a run back now
+    return (since is not None and context.snapshot.now - since >= QUIET) or _is_covered(context, label)
+
+
+def replicas(context: Context, each: Finishing) -> int | None:
+    """Returns how many pods such a workload has to have; None if it stays as it is."""
+    if each.observed is None or is_ending(each.observed) or not context.snapshot.open_runs.is_known:
+        return None
+    now: int = each.observed["spec"].get("replicas", 1)
+    # Once it has made room for a deploy it stays away for the rest of it, or it would take that room again.
+    gives_way = lacks_deploy_room(context) or (context.history.candidate is not None and now == 0)
+    wanted = 0 if gives_way else 1
+    return wanted if wanted != now else None
+
+
+def lacks_deploy_room(context: Context) -> bool:
+    """Returns True if a quota has no room for the pods of a deploy: those that finish runs give way first."""
+    return context.history.candidate is not None and bool(lacks_room(context.workload))
+
+
+def holds_roll(context: Context) -> tuple[Finishing, ...]:
+    """Returns the pins that need their own workload before the pods of the target's workload are replaced; most often none."""
+    observed = context.workload
+    if observed is None or context.label != PLAIN or not context.snapshot.open_runs.counts:
+        return ()
+    leaving = {(applied_pins(observed) or "")[:SHORT], context.live_pins.label if context.live_pins is not None else ""}
+    return tuple(each for each in wanted_finishing(context) if each.observed is None and each.label in leaving)
+
+
+def holds_workload(context: Context, label: str) -> tuple[Finishing, ...] | bool:
+    """Returns the pins that need their own workload before this one is deleted, or True if it is unknown whether they do."""
+    if label == PLAIN or label in context.workloads.finishing:
+        return ()
+    if awaited := tuple(each for each in wanted_finishing(context) if each.label == label):
+        return awaited
+    known, template = context.snapshot.open_runs.is_known, context.workloads.by_label[label]["spec"]["template"]
+    makes_way = gives_up_standby(context) or conversion(context) is not None or label in _lasting(context)
+    return context.snapshot.settings.journal is not None and not known and not makes_way and journal_of(template) is not None
+
+
+def finishing_times(context: Context) -> Iterator[float]:
+    """Yields the seconds until time alone may change these workloads."""
+    for label in context.workloads.finishing:
+        since = context.snapshot.open_runs.none_since(label)
+        yield AGAIN if since is None else (since + QUIET - context.snapshot.now).total_seconds()
+
+
+def version_of(context: Context, label: str) -> FinishingVersion | None:
+    """Returns the newest row of pins without counts: from a row at hand, else as the App's status shows it; None if it is unknown."""
+    if (row := _row(context, label)) is not None and row.pinned is not None:
+        return FinishingVersion(row=row.name, sequence=row.sequence, version=row.pinned.workflow_version, pins=Pins.of(row.pinned).digest)
+    return next((each for each in context.app.status.finishing if each.pins[:SHORT] == label), None)
+
+
+def labels_to_read(context: Context) -> tuple[str, ...]:
+    """Returns the labels of pins whose row has to be searched for in the history: no object at hand names it."""
+    return tuple(each.label for each in finishing(context) if each.pins is None or version_of(context, each.label) is None)
+
+
+def _finishing(context: Context, label: str) -> Finishing:
+    shown = version_of(context, label)
+    return Finishing(
+        label,
+        _pins(context, label),
+        context.workloads.finishing.get(label),
+        context.snapshot.open_runs.of(label),
+        shown.sequence if shown is not None else 0,
+    )
+
+
+def _pins(context: Context, label: str) -> Pins | None:
+    observed = context.workloads.finishing.get(label)
+    own = workloads.noted_pins(observed) if observed is not None else None
+    known = (own, context.target_pins, context.live_pins, noted_pins(context.workloads, label))
+    found = next((pins for pins in known if pins is not None and pins.label == label), None)
+    row = _row(context, label) if found is None else None
+    return Pins.of(row.pinned) if row is not None and row.pinned is not None else found
+
+
+def _row(context: Context, label: str) -> Row | None:
+    rows = (*context.history.rows, *context.snapshot.open_runs.rows.values())
+    own = [row for row in rows if row.pinned is not None and Pins.of(row.pinned).label == label]
+    return max(own, key=lambda row: row.sequence, default=None)
+
+
+def _lasting(context: Context) -> frozenset[str]:
+    """Returns the labels of pins whose pods stay, or come, whatever this App does next: the target's, and warm ones."""
+    lasting = {pins.label for pins in (context.target_pins,) if pins is not None}
+    if context.switches:
+        live = context.live_pins.label if context.live_pins is not None else None
+        wanted = [each for each in wanted_workloads(context) if each.observed is not None]
+        # A standby of an App that sleeps has no pod, and no call of a caller wakes it.
+        is_warm = {each.label for each in wanted if each.observed is not None and each.observed["spec"].get("replicas", 1) > 0}
+        lasting |= {each.label for each in wanted if each.label in (context.serving, live)} | is_warm
+    return frozenset(lasting - {PLAIN})
+
+
+def _is_covered(context: Context, label: str) -> bool:
+    """Returns True if pods of these pins run that callers may reach, or the App sleeps and wakes for its queued runs."""
+    if label not in _lasting(context):
+        return False
+    own = context.workloads.get(label if context.switches else PLAIN)
+    if own is None or is_ending(own) or (applied_pins(own) or "")[:SHORT] != label:
+        return False
+    state = WorkloadState.of(own)
+    return state.complete or (state.replicas == 0 and context.serving in (label, PLAIN))

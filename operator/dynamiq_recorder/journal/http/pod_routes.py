@@ -1,0 +1,76 @@
+"""Serves pods: they accept runs, claim those of their pins, and save them. Each is answered after its commit."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from dynamiq_operator.serving.encoding import Json
+from dynamiq_recorder.journal import operations
+from dynamiq_recorder.journal.http import answers, bodies
+from dynamiq_recorder.journal.http.context import ContextOf
+from dynamiq_recorder.journal.http.errors import disk_full
+from dynamiq_recorder.journal.model import Limits
+from dynamiq_recorder.journal.operations import Claim
+from dynamiq_recorder.journal.reading import Shown
+from dynamiq_recorder.journal.tables import work_key
+
+UNUSED_WAITS = 60
+"""Seconds after which a pod of an App without runs asks again."""
+
+router = APIRouter(prefix="/v1/apps/{uid}")
+
+
+@router.post("/runs")
+async def accept(request: Request, context: ContextOf, uid: str) -> Response:
+    caller, place = await context.pod(request, uid)
+    if context.is_full:
+        raise disk_full()
+    body = await bodies.read(context, request, caller, bodies.RunBody, bodies.RUN_BODY_MAX)
+    began = time.monotonic()
+    limits = Limits(of_app=caller.app.durable.open_most, of_namespace=context.namespace_bytes)
+    operation = partial(operations.accept, place=place, new=body.new_run(), limits=limits, claims=body.claim)
+    accepted = await context.committer.put(place.namespace, operation)
+    context.metrics.accept_seconds.observe(time.monotonic() - began)
+    if accepted.claim is not None:
+        context.metrics.claims.inc()
+    content = {
+        "data": answers.run(Shown(accepted.run, accepted.input), content=True),
+        "claim": answers.claim(accepted.claim) if accepted.claim is not None else None,
+    }
+    return Json(content, 201 if accepted.is_new else 200)
+
+
+@router.post("/claims")
+async def claim(request: Request, context: ContextOf, uid: str) -> Response:
+    caller, place = await context.pod(request, uid)
+    body = await bodies.read(context, request, caller, bodies.ClaimBody, bodies.SMALL_MAX)
+    context.feed.note_poll(uid, place.pins)
+    if not await context.read(caller, context.store.has_runs, uid):
+        return Json(answers.claims([], UNUSED_WAITS))
+
+    async def take() -> list[Claim]:
+        operation = partial(operations.claim, place=place, free=body.free, held=body.held)
+        return await context.committer.put(place.namespace, operation)
+
+    taken = await context.poll(request, caller, context.notices.poll(work_key(uid, place.pins), body.wait, take, bool))
+    context.feed.note_poll(uid, place.pins)
+    context.metrics.claims.inc(len(taken))
+    return Json(answers.claims(taken, 0))
+
+
+@router.post("/saves")
+async def save(request: Request, context: ContextOf, uid: str) -> Response:
+    caller, place = await context.pod(request, uid)
+    body = await bodies.read(context, request, caller, bodies.SavesBody, bodies.SAVES_BODY_MAX)
+    saves = [each.save() for each in body.saves]
+    results = await context.committer.put(place.namespace, partial(operations.save, place=place, saves=saves))
+    context.metrics.fenced.inc(sum(not each.ok for each in results))
+    data = [
+        {"id": each.id, "ok": True, "cancel": each.cancel} if each.ok else {"id": each.id, "ok": False, "code": "fenced"}
+        for each in results
+    ]
+    return Json({"data": data})

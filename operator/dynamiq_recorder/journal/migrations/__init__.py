@@ -1,0 +1,1 @@
+"""The journal's tables, by numbered files of SQL for each database."""

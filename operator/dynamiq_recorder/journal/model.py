@@ -1,0 +1,155 @@
+"""Defines what the journal's calls take, return and refuse. It decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+LEASE = 30
+"""Seconds for which a claim or a save gives a run to a pod."""
+MICROSECONDS = 1_000_000
+ALONE_FROM = 2
+"""Interruptions without progress from which on a run is claimed alone: it may be what kills its pods."""
+PARTS_MAX = 4 * 1024 * 1024
+"""Most bytes of all parts of a run."""
+RUN_MAX = 64 * 1024 * 1024
+"""Most bytes of a run with all its events."""
+KEY_OPEN_MOST = 1_000
+"""Most open runs of one Access Key."""
+
+
+class State(StrEnum):
+    """The states of a run. `waiting` and `held` come with questions and rejections."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    HELD = "held"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+STATUSES: Mapping[State, str] = {
+    State.QUEUED: "created",
+    State.RUNNING: "started",
+    State.WAITING: "paused",
+    State.HELD: "paused",
+    State.COMPLETED: "completed",
+    State.FAILED: "failed",
+    State.CANCELED: "canceled",
+    State.EXPIRED: "failed",
+}
+"""The product's word for each state."""
+ENDS = (State.COMPLETED, State.FAILED, State.CANCELED)
+"""The states in which a pod may end a run."""
+
+
+class Refused(Exception):  # noqa: N818 - what is refused is no failure of the program
+    """An operation that the journal refuses, with a code of the contract. It has written nothing."""
+
+    def __init__(self, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code, self.details = code, dict(details or {})
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The pod that calls: its App, pins and flow. `pod`: its name."""
+
+    app_uid: str
+    namespace: str
+    app: str
+    pins: str
+    workflow_hash: str | None = None
+    pod: str = ""
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to accept. `input`: JSON."""
+
+    id: str
+    key: str
+    input: bytes
+    idempotency_key: str | None = None
+    request_hash: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    trigger: str | None = None
+    tags: tuple[str, ...] = ()
+    headers: Mapping[str, str] = {}
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Most open runs of an App and of a key, and most bytes of a namespace."""
+
+    of_app: int = 10_000
+    of_key: int = KEY_OPEN_MOST
+    of_namespace: int = 4 << 30
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event of a pod. `data`: JSON."""
+
+    type: str
+    data: bytes
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a run. `output`, `error`: JSON. `record`: what the recorder gets, compressed."""
+
+    status: State
+    reason: str
+    output: bytes | None = None
+    error: bytes | None = None
+    record: bytes | None = None
+
+
+class Save(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod's save of a run. `number`: rises from 1 with each save of a fence."""
+
+    id: str
+    fence: int
+    number: int
+    busy_ms: int = 0
+    node: str | None = None
+    parts: Mapping[str, bytes] = {}
+    drop_parts: tuple[str, ...] = ()
+    events: tuple[NewEvent, ...] = ()
+    hand_back: bool = False
+    end: End | None = None
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The outcome of a save. `ok`: False if another claim has the run. `cancel`: a cancellation is requested."""
+
+    id: str
+    ok: bool
+    cancel: bool = False
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """A selection of an App's runs, and a page of it."""
+
+    app_uid: str
+    states: tuple[State, ...] = ()
+    user_id: str | None = None
+    session_id: str | None = None
+    descending: bool = True
+    limit: int = 20
+    offset: int = 0
+
+
+class Open(msgspec.Struct, frozen=True):
+    """The open runs of an App's pins in one state. `oldest`: when the first of them was accepted."""
+
+    namespace: str
+    app: str
+    app_uid: str
+    pins: str
+    state: State
+    runs: int
+    oldest: int

@@ -1,0 +1,58 @@
+"""Wakes long polls when a commit has news for them. It holds no thread, and reads nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TypeVar
+
+from dynamiq_recorder.journal.tables import Key
+
+T = TypeVar("T")
+
+
+class Notices:
+    """The polls that wait for news, by key, on one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Key, set[asyncio.Event]] = {}
+        self._is_closed = False
+
+    def notify(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            for event in self._waiting.get(key, ()):
+                event.set()
+
+    def close(self) -> None:
+        """Ends all waiting polls: the process ends."""
+        self._is_closed = True
+        self.notify(list(self._waiting))
+
+    async def poll(self, key: Key, seconds: float, read: Callable[[], Awaitable[T]], is_enough: Callable[[T], bool]) -> T:
+        """Returns what `read` returns once that is enough, else after so many seconds. It reads again at each news of the key."""
+        until = asyncio.get_running_loop().time() + seconds
+        # Registered before the first read: news that come meanwhile are not lost.
+        with self._registered(key) as event:
+            while True:
+                event.clear()
+                result = await read()
+                if is_enough(result) or self._is_closed:
+                    return result
+                try:
+                    async with asyncio.timeout_at(until):
+                        await event.wait()
+                except TimeoutError:
+                    return result
+
+    @contextlib.contextmanager
+    def _registered(self, key: Key) -> Iterator[asyncio.Event]:
+        event = asyncio.Event()
+        waiting = self._waiting.setdefault(key, set())
+        waiting.add(event)
+        try:
+            yield event
+        finally:
+            waiting.discard(event)
+            if not waiting and self._waiting.get(key) is waiting:
+                del self._waiting[key]

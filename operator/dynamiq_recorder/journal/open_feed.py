@@ -1,0 +1,80 @@
+"""Keeps the counts of open runs, with a version that changes with them, and notes which pins have pods that ask for work."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from time import monotonic
+
+import anyio.to_thread
+import msgspec
+
+from dynamiq_recorder.journal.model import Open
+from dynamiq_recorder.journal.notices import Notices
+from dynamiq_recorder.journal.tables import Key
+
+POLLED_FOR = 60.0
+"""Seconds for which pins count as polled after a pod of theirs asked for work."""
+EVERY = 1.0
+"""Seconds between two reads of the counts."""
+VERSION_KEY: Key = ("version",)
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The counts of one version. `polled`: App's uid and pins of those that pods polled."""
+
+    version: str
+    runs: tuple[Open, ...]
+    polled: frozenset[tuple[str, str]]
+
+
+class OpenFeed:
+    """The newest counts. `read`: reads them from the store, in a thread."""
+
+    def __init__(self, read: Callable[[], tuple[Open, ...]], notices: Notices, clock: Callable[[], float] = monotonic) -> None:
+        self._read, self._notices, self._clock = read, notices, clock
+        # A name of this process: versions of an earlier one are no versions of it.
+        self._process, self._count = uuid.uuid4().hex[:8], 0
+        self._polled: dict[tuple[str, str], float] = {}
+        self.is_stale = True
+        """True if runs have changed since the last read."""
+        self.snapshot: Snapshot | None = None
+
+    def note_poll(self, app_uid: str, pins: str) -> None:
+        self._polled[app_uid, pins] = self._clock()
+
+    async def refresh(self) -> None:
+        """Reads the counts if runs have changed, and notifies if they differ. Raises Unavailable."""
+        runs = self.snapshot.runs if self.snapshot is not None else ()
+        if self.is_stale:
+            self.is_stale = False  # before the read: what changes meanwhile is read next time
+            try:
+                runs = await anyio.to_thread.run_sync(self._read)
+            except BaseException:
+                self.is_stale = True
+                raise
+        since = self._clock() - POLLED_FOR
+        self._polled = {key: at for key, at in self._polled.items() if at > since}
+        polled = frozenset(self._polled) & {(each.app_uid, each.pins) for each in runs}
+        if self.snapshot is None or (self.snapshot.runs, self.snapshot.polled) != (runs, polled):
+            self._count += 1
+            self.snapshot = Snapshot(f"{self._process}-{self._count}", runs, polled)
+            self._notices.notify([VERSION_KEY])
+
+    async def run(self, ends: asyncio.Event, refused: Callable[[Exception], None]) -> None:
+        """Refreshes once a second until the end. `refused`: called with an error."""
+        while not ends.is_set():
+            try:
+                await self.refresh()
+            except Exception as error:
+                refused(error)
+            await asyncio.sleep(EVERY)
+
+    async def after(self, version: str, wait: float) -> Snapshot | None:
+        """Returns the counts once their version differs from this one, else after `wait` seconds; None if they were never read."""
+
+        async def current() -> Snapshot | None:
+            return self.snapshot
+
+        return await self._notices.poll(VERSION_KEY, wait, current, lambda each: each is not None and each.version != version)

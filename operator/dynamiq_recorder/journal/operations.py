@@ -1,0 +1,239 @@
+"""The operations that change runs, each on a transaction that it may share with others.
+
+An operation that refuses raises Refused before it writes anything, so that the others of its transaction go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from dynamiq_operator.serving.encoding import dumps
+from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved
+from dynamiq_recorder.journal.run import INPUT, RECORD, Run
+from dynamiq_recorder.journal.tables import Work, unpacked
+
+CLAIM_BYTES = 16 * 1024 * 1024
+"""Bytes of runs from which on a claim gives no further ones."""
+PIECE = 200
+"""Runs that one operation sweeps or deletes."""
+FOR_DELETED = 3600 * MICROSECONDS
+"""Microseconds for which the runs of a deleted App are kept."""
+RECORD_WAITS = 7 * 86_400 * MICROSECONDS
+"""Microseconds for which a run that has not reached the recorder is kept."""
+
+
+class Claim(msgspec.Struct):
+    """A run for a pod, with its input and its parts. `alone`: it is given to pods without other runs."""
+
+    run: Run
+    input: bytes
+    parts: dict[str, bytes]
+    alone: bool
+
+
+class Accepted(msgspec.Struct):
+    """The run of a request. `is_new`: False if it was accepted before, and `claim` is then None."""
+
+    run: Run
+    input: bytes
+    is_new: bool
+    claim: Claim | None = None
+
+
+def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: bool) -> Accepted:
+    """Accepts a run, and claims it for the calling pod if `claims`. A request that comes again gets the run that exists.
+
+    Raises Refused.
+    """
+    if (known := _known(work, place, new)) is not None:
+        return Accepted(known, _input(work, known), is_new=False)
+    _check_limits(work, place, new, limits)
+    run = Run(
+        app_uid=place.app_uid,
+        id=new.id,
+        namespace=place.namespace,
+        app=place.app,
+        pins=place.pins,
+        workflow_hash=place.workflow_hash,
+        key_name=new.key,
+        idempotency_key=new.idempotency_key,
+        request_hash=new.request_hash,
+        user_id=new.user_id,
+        session_id=new.session_id,
+        trigger_name=new.trigger,
+        tags=dumps(new.tags).decode(),
+        headers=dumps(dict(new.headers)).decode(),
+        accepted_at=work.now,
+    )
+    run.accept(new.input, work.now)
+    claim = None
+    if claims:
+        run.claim(place.pod, work.now)
+        claim = Claim(run, new.input, {}, alone=False)
+    work.connection.tell(
+        "INSERT INTO app (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+        [(place.app_uid, place.namespace, place.app)],
+    )
+    work.write([run])
+    return Accepted(run, new.input, is_new=True, claim=claim)
+
+
+def _known(work: Work, place: Place, new: NewRun) -> Run | None:
+    """Returns the run of the same id, or of the same idempotency key."""
+    if (run := work.by_ids(place.app_uid, [new.id]).get(new.id)) is not None:
+        return run
+    if new.idempotency_key is None:
+        return None
+    condition = "app_uid = ? AND key_name = ? AND idempotency_key = ?"
+    runs = work.load(condition, (place.app_uid, new.key, new.idempotency_key))
+    if runs and runs[0].request_hash != new.request_hash:
+        raise Refused("idempotency_key_reused", "this idempotency key belongs to another request: use a new one")
+    return runs[0] if runs else None
+
+
+def _input(work: Work, run: Run) -> bytes:
+    (line,) = work.connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (run.key, INPUT))
+    return unpacked(line[0])
+
+
+def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits) -> None:
+    tallied, of_key, taken = work.connection.ask(
+        [
+            ("SELECT coalesce(sum(runs), 0) FROM tally WHERE app_uid = ?", (place.app_uid,)),
+            ("SELECT coalesce(sum(runs), 0) FROM key_tally WHERE app_uid = ? AND key_name = ?", (place.app_uid, new.key)),
+            ("SELECT coalesce(sum(size), 0) FROM space WHERE namespace = ?", (place.namespace,)),
+        ]
+    )
+    if int(tallied[0][0]) >= limits.of_app:
+        raise Refused("too_many_runs", f"the App has {limits.of_app} open runs, which is its limit: wait until some have ended")
+    if int(of_key[0][0]) >= limits.of_key:
+        raise Refused("too_many_runs", f"{limits.of_key} runs of this Access Key are open, which is the limit: wait until some have ended")
+    if int(taken[0][0]) + len(new.input) > limits.of_namespace:
+        raise Refused("too_many_runs", "the runs of this namespace take all of its space in the journal: wait until some are deleted")
+
+
+def claim(work: Work, place: Place, free: int, held: int) -> list[Claim]:
+    """Claims queued runs of the pod's App and pins, at most `free`, oldest due first.
+
+    A run that is to be alone is given to a pod that has none (`held`), and as the only one.
+    """
+    condition = "app_uid = ? AND pins = ? AND state = 'queued' AND alone = ? AND due <= ? ORDER BY due, key LIMIT ?"
+
+    def queued(alone: int, most: int) -> list[Run]:
+        return work.load(condition, (place.app_uid, place.pins, alone, work.now, most))
+
+    runs, lone = queued(0, free), queued(1, 1) if held == 0 else []
+    if lone and (not runs or lone[0].due <= runs[0].due):
+        runs = lone
+    chosen: list[Run] = []
+    for run in runs:
+        if chosen and sum(each.size for each in chosen) + run.size > CLAIM_BYTES:
+            break
+        chosen.append(run)
+    claims = [Claim(run, _input(work, run), _parts(work, run), run.alone) for run in chosen]
+    for run in chosen:
+        run.claim(place.pod, work.now)
+    work.write(chosen)
+    return claims
+
+
+def _parts(work: Work, run: Run) -> dict[str, bytes]:
+    return {node: bytes(state) for node, state in work.connection.all("SELECT node, state FROM part WHERE run = ?", (run.key,))}
+
+
+def save(work: Work, place: Place, saves: Sequence[Save]) -> list[Saved]:
+    """Takes a pod's saves, each by itself. A save is refused if the pod has the run no more, or never had it.
+
+    Raises Refused for all of them if a run becomes too large.
+    """
+    runs = {run_id: run for run_id, run in work.by_ids(place.app_uid, {each.id for each in saves}).items() if run.pins == place.pins}
+    sizes = work.sizes(list(runs.values()))
+    results, changed = [], dict[int, Run]()
+    for each in saves:
+        run = runs.get(each.id)
+        # A save that was committed and not answered comes again, also after the end: its number is known, and it changes nothing.
+        if run is None or not (run.is_held_by(each.fence) or (run.fence == each.fence and each.number <= run.number)):
+            results.append(Saved(each.id, ok=False))
+            continue
+        if each.number > run.number:
+            run.save(each, sizes[run.key], work.now)
+            changed[run.key] = run
+        results.append(Saved(each.id, ok=True, cancel=run.canceling and run.is_open))
+    work.write(list(changed.values()))
+    return results
+
+
+def cancel(work: Work, app_uid: str, run_id: str, by: str | None) -> Run | None:
+    """Cancels a run; returns it, or None if it is missing."""
+    run = work.by_ids(app_uid, [run_id]).get(run_id)
+    if run is not None and run.is_open:
+        run.cancel(by, work.now)
+        work.write([run])
+    return run
+
+
+def renew_leases(work: Work) -> None:
+    """Gives every lease its full time from now on: pods could not renew theirs while no journal was there."""
+    work.connection.do("UPDATE run SET lease_until = ? WHERE state = 'running'", (work.now + LEASE * MICROSECONDS,))
+
+
+def sweep(work: Work, interruptions: Callable[[str], int]) -> tuple[int, bool]:
+    """Takes runs from pods whose lease is over. Returns how many, and True if there may be more. `interruptions`: most of an App's run."""
+    runs = work.load("state = 'running' AND lease_until < ? ORDER BY lease_until LIMIT ?", (work.now, PIECE))
+    for run in runs:
+        run.interrupt(interruptions(run.app_uid), work.now)
+    work.write(runs)
+    return len(runs), len(runs) == PIECE
+
+
+def close_app(work: Work, app_uid: str) -> bool:
+    """Cancels the open runs of a deleted App, and notes since when it is deleted. Returns True if there may be more."""
+    work.connection.do("UPDATE app SET missing_since = coalesce(missing_since, ?) WHERE uid = ?", (work.now, app_uid))
+    runs = work.load("app_uid = ? AND ended_at IS NULL ORDER BY accepted_at LIMIT ?", (app_uid, PIECE))
+    for run in runs:
+        run.cancel(None, work.now, at_once=True)
+    work.write(runs)
+    return len(runs) == PIECE
+
+
+def delete_ended(work: Work, app_uid: str, keep: int) -> tuple[int, bool]:
+    """Deletes runs of an App that ended `keep` seconds ago, and are recorded or have waited too long for it.
+
+    Runs of an App that was deleted an hour ago are deleted, too. Returns how many, and True if there may be more.
+    """
+    condition = "app_uid = ? AND ended_at < ? AND (recorded = 1 OR ended_at < ?)"
+    parameters: list[object] = [app_uid, work.now - keep * MICROSECONDS, work.now - max(keep * MICROSECONDS, RECORD_WAITS)]
+    missing = work.connection.all("SELECT 1 FROM app WHERE uid = ? AND missing_since <= ?", (app_uid, work.now - FOR_DELETED))
+    if missing:
+        condition, parameters = "app_uid = ? AND ended_at IS NOT NULL", [app_uid]
+    sql = f"SELECT key, namespace, size FROM run WHERE {condition} LIMIT ?{work.connection.locking}"  # noqa: S608 - our own names
+    lines = work.connection.all(sql, [*parameters, PIECE])
+    keys = [(key,) for key, _, _ in lines]
+    for table, column in (("content", "run"), ("part", "run"), ("event", "run"), ("run", "key")):
+        work.connection.take(table, (column,), keys)
+    freed: dict[tuple[str, ...], int] = {}
+    for _, namespace, size in lines:
+        freed[namespace,] = freed.get((namespace,), 0) - size
+    work.add_to("space", ("namespace",), "size", freed)
+    if missing and len(lines) < PIECE:
+        for table, column in (("tally", "app_uid"), ("key_tally", "app_uid"), ("app", "uid")):
+            work.connection.take(table, (column,), [(app_uid,)])
+    return len(lines), len(lines) == PIECE
+
+
+def forget_counts(work: Work) -> None:
+    """Deletes counts of nothing, such as those of pins that no pod has any more."""
+    for table, column in (("tally", "runs"), ("key_tally", "runs"), ("space", "size")):
+        work.connection.do(f"DELETE FROM {table} WHERE {column} = 0")  # noqa: S608 - our own names
+
+
+def note_recorded(work: Work, keys: Sequence[int]) -> None:
+    """Notes that the recorder has these runs, and deletes their records."""
+    runs = [run for key in keys for run in work.load("key = ? AND recorded = 0", (key,))]
+    for run in runs:
+        (line,) = work.connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (run.key, RECORD))
+        run.recorded, run.size = True, run.size - len(line[0])
+    work.connection.take("content", ("run", "name"), [(run.key, RECORD) for run in runs])
+    work.write(runs)

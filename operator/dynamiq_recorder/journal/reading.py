@@ -1,0 +1,154 @@
+"""Reads runs, events and counts. It changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from dynamiq_recorder.journal.model import Open, Selection, State
+from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Event, Run
+from dynamiq_recorder.journal.tables import COLUMNS, run_of, unpacked
+from dynamiq_recorder.store.database import Connection, Database, pieces
+from dynamiq_recorder.store.results import COUNTED
+
+EVENTS_BYTES = 4 * 1024 * 1024
+"""Bytes of events from which on an answer has no further ones."""
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A run with its input and output, if they were requested."""
+
+    run: Run
+    input: bytes | None = None
+    output: bytes | None = None
+
+
+class Events(msgspec.Struct, frozen=True):
+    """Committed events of a run in order, and the run. `output`: of the run, if its end is among them."""
+
+    run: Run
+    events: tuple[Event, ...]
+    output: bytes | None = None
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A record of a run that waits for the recorder."""
+
+    key: int
+    id: str
+    data: bytes
+
+
+def run(database: Database, connection: Connection, app_uid: str, run_id: str, *, content: bool) -> Shown | None:
+    """Returns a run; None if it is missing."""
+    found = _run(database, connection, app_uid, run_id)
+    if found is None:
+        return None
+    return _with_content(connection, [found])[0] if content else Shown(found)
+
+
+def _run(database: Database, connection: Connection, app_uid: str, run_id: str) -> Run | None:
+    try:
+        identity = database.id_in(run_id)
+    except ValueError:
+        return None
+    lines = connection.all(f"SELECT {COLUMNS} FROM run WHERE app_uid = ? AND id = ?", (app_uid, identity))  # noqa: S608 - our own names
+    return run_of(database, lines[0]) if lines else None
+
+
+def _with_content(connection: Connection, runs: Sequence[Run]) -> list[Shown]:
+    contents: dict[tuple[int, str], bytes] = {}
+    for part in pieces([each.key for each in runs]):
+        condition, keys = connection.within("run", part)
+        sql = f"SELECT run, name, data FROM content WHERE {condition} AND name <> ?"  # noqa: S608 - our own names
+        contents |= {(key, name): unpacked(data) for key, name, data in connection.all(sql, [*keys, RECORD])}
+    return [Shown(each, contents.get((each.key, INPUT)), contents.get((each.key, OUTPUT))) for each in runs]
+
+
+def page(database: Database, connection: Connection, selection: Selection, *, content: bool) -> tuple[list[Shown], int]:
+    """Returns a page of runs by the time of their acceptance, and how many there are, up to COUNTED."""
+    conditions, parameters = ["app_uid = ?"], [selection.app_uid]
+    if selection.states:
+        condition, states = connection.within("state", [each.value for each in selection.states])
+        conditions.append(condition)
+        parameters += [str(each) for each in states]
+    for column, value in (("user_id", selection.user_id), ("session_id", selection.session_id)):
+        if value is not None:
+            conditions.append(f"{column} = ?")
+            parameters.append(value)
+    where, way = " AND ".join(conditions), "DESC" if selection.descending else "ASC"
+    runs, counted = connection.ask(
+        [
+            (
+                f"SELECT {COLUMNS} FROM run WHERE {where} ORDER BY accepted_at {way}, key {way} LIMIT ? OFFSET ?",  # noqa: S608 - our own names
+                [*parameters, selection.limit, selection.offset],
+            ),
+            (f"SELECT count(*) FROM (SELECT 1 FROM run WHERE {where} LIMIT {COUNTED}) AS counted", parameters),  # noqa: S608
+        ]
+    )
+    found = [run_of(database, line) for line in runs]
+    return _with_content(connection, found) if content else [Shown(each) for each in found], int(counted[0][0])
+
+
+def events(database: Database, connection: Connection, app_uid: str, run_id: str, after: int, limit: int) -> Events | None:
+    """Returns events of a run after a sequence; None if the run is missing."""
+    found = _run(database, connection, app_uid, run_id)
+    if found is None:
+        return None
+    sql = "SELECT sequence, at, type, data FROM event WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+    chosen: list[Event] = []
+    size = 0
+    for sequence, at, kind, data in connection.all(sql, (found.key, after, limit)) if found.last_event > after else ():
+        if chosen and size + len(data or b"") > EVENTS_BYTES:
+            break
+        chosen.append(Event(sequence, at, kind, unpacked(data) if data is not None else None))
+        size += len(chosen[-1].data or b"")
+    is_end = bool(chosen) and chosen[-1].data is None
+    return Events(found, tuple(chosen), _with_content(connection, [found])[0].output if is_end else None)
+
+
+def has_runs(connection: Connection, app_uid: str) -> bool:
+    return bool(connection.all("SELECT 1 FROM run WHERE app_uid = ? LIMIT 1", (app_uid,)))
+
+
+def open_runs(connection: Connection) -> tuple[Open, ...]:
+    """Returns the counts of open runs, in order of their place."""
+    counts = connection.all(
+        "SELECT a.namespace, a.name, t.app_uid, t.pins, t.state, t.runs FROM tally t JOIN app a ON a.uid = t.app_uid WHERE t.runs > 0 "
+        "ORDER BY a.namespace, a.name, t.app_uid, t.pins, t.state"
+    )
+    oldest = "SELECT min(accepted_at) FROM run WHERE app_uid = ? AND pins = ? AND state = ? AND ended_at IS NULL"
+    begun = connection.ask([(oldest, (uid, pins, state)) for _, _, uid, pins, state, _ in counts])
+    return tuple(
+        Open(namespace, app, uid, pins, State(state), int(runs), int(lines[0][0] or 0))
+        for (namespace, app, uid, pins, state, runs), lines in zip(counts, begun, strict=True)
+    )
+
+
+def apps(connection: Connection) -> tuple[tuple[str, str, str, bool], ...]:
+    """Returns the uid, namespace and name of each App that has had runs, and True if it is known to be deleted."""
+    lines = connection.all("SELECT uid, namespace, name, missing_since FROM app")
+    return tuple((uid, namespace, name, missing is not None) for uid, namespace, name, missing in lines)
+
+
+def unrecorded(connection: Connection) -> tuple[tuple[str, str, int], ...]:
+    """Returns the App's uid and the pins of runs that wait for the recorder, and how many they are; the oldest first."""
+    sql = "SELECT app_uid, pins, count(*) FROM run WHERE recorded = 0 GROUP BY app_uid, pins ORDER BY min(ended_at)"
+    return tuple((uid, pins, int(count)) for uid, pins, count in connection.all(sql))
+
+
+def records(database: Database, connection: Connection, app_uid: str, pins: str, most: int, size: int) -> list[Record]:
+    """Returns the oldest records of an App's pins, at most `most`, and about `size` bytes, but at least one."""
+    sql = (
+        "SELECT r.key, r.id, c.data FROM run r JOIN content c ON c.run = r.key AND c.name = ? "
+        "WHERE r.app_uid = ? AND r.pins = ? AND r.recorded = 0 ORDER BY r.ended_at LIMIT ?"
+    )
+    chosen: list[Record] = []
+    taken = 0
+    for key, run_id, data in connection.all(sql, (RECORD, app_uid, pins, most)):
+        taken += len(data)
+        if chosen and taken > size:
+            break
+        chosen.append(Record(key, database.id_out(run_id), bytes(data)))
+    return chosen

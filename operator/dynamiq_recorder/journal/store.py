@@ -1,0 +1,161 @@
+"""Opens the journal's store, and offers its reads and its transactions. Reads block, and are safe from several threads."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from dynamiq_recorder.journal import reading
+from dynamiq_recorder.journal.model import MICROSECONDS, Open, Selection
+from dynamiq_recorder.journal.reading import Events, Record, Shown
+from dynamiq_recorder.journal.tables import Key, Work
+from dynamiq_recorder.store.database import Connection, Database
+from dynamiq_recorder.store.results import WrongStore
+from dynamiq_recorder.store.schema import Migration, migrations
+from dynamiq_recorder.store.sqlite import SqliteDatabase
+
+T = TypeVar("T")
+SCHEME = "sqlite://"
+NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+
+def _now() -> int:
+    return int(time.time() * MICROSECONDS)
+
+
+class JournalStore:
+    """The runs of a journal. Every call may raise Unavailable. `clock`: returns microseconds."""
+
+    def __init__(self, database: Database, known: list[Migration], clock: Callable[[], int] = _now) -> None:
+        """Migrates the tables to the newest of `known`. Raises WrongStore if they are newer."""
+        self._database, self.clock = database, clock
+        try:
+            database.transact(lambda connection: _upgrade(connection, known))
+        except BaseException:
+            database.close()
+            raise
+
+    def commit(self, work: Callable[[Work], T]) -> tuple[T, set[Key]]:
+        """Executes operations in a transaction. Returns their result, and who is to be notified."""
+
+        def whole(connection: Connection) -> tuple[T, set[Key]]:
+            transaction = Work(self._database, connection, self.clock())
+            return work(transaction), transaction.news
+
+        return self._database.transact(whole)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._database.reading() as connection:
+            yield connection
+
+    def run(self, app_uid: str, run_id: str, *, content: bool = True) -> Shown | None:
+        with self._reading() as connection:
+            return reading.run(self._database, connection, app_uid, run_id, content=content)
+
+    def page(self, selection: Selection, *, content: bool = True) -> tuple[list[Shown], int]:
+        with self._reading() as connection:
+            return reading.page(self._database, connection, selection, content=content)
+
+    def events(self, app_uid: str, run_id: str, after: int = 0, limit: int = 500) -> Events | None:
+        with self._reading() as connection:
+            return reading.events(self._database, connection, app_uid, run_id, after, limit)
+
+    def has_runs(self, app_uid: str) -> bool:
+        with self._reading() as connection:
+            return reading.has_runs(connection, app_uid)
+
+    def open_runs(self) -> tuple[Open, ...]:
+        with self._reading() as connection:
+            return reading.open_runs(connection)
+
+    def apps(self) -> tuple[tuple[str, str, str, bool], ...]:
+        with self._reading() as connection:
+            return reading.apps(connection)
+
+    def unrecorded(self) -> tuple[tuple[str, str, int], ...]:
+        with self._reading() as connection:
+            return reading.unrecorded(connection)
+
+    def records(self, app_uid: str, pins: str, most: int, size: int) -> list[Record]:
+        with self._reading() as connection:
+            return reading.records(self._database, connection, app_uid, pins, most, size)
+
+    def give_back(self) -> None:
+        """Gives the space of what was deleted back to the disk."""
+        self._database.deleted()
+
+    def bytes(self) -> int:
+        return self._database.bytes()
+
+    def fullness(self) -> float | None:
+        """Returns how full its disk is, from 0 to 1; None if unknown."""
+        return self._database.fullness()
+
+    def check(self) -> None:
+        """Checks that the store can be written.
+
+        Raises Unavailable.
+        """
+        self._database.transact(lambda connection: connection.do(NOTE, ("checked_at", self.clock())))
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def opened(address: str, clock: Callable[[], int] = _now) -> JournalStore:
+    """Opens sqlite:///var/lib/dynamiq-journal/journal.db.
+
+    Raises WrongStore and Unavailable.
+    """
+    return JournalStore(SqliteDatabase(_path(address)), migrations("sqlite", "dynamiq_recorder.journal.migrations"), clock)
+
+
+def _path(address: str) -> Path:
+    if not address.startswith(SCHEME):
+        raise WrongStore(f"the journal's store must be sqlite:///PATH, got {address.partition(':')[0] or 'nothing'}")
+    return Path(address.removeprefix(SCHEME))
+
+
+def _upgrade(connection: Connection, known: list[Migration]) -> None:
+    connection.hold_schema()
+    connection.do("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)")
+    lines = connection.all("SELECT value FROM meta WHERE name = 'schema'")
+    version, newest = int(lines[0][0]) if lines else 0, known[-1].version
+    if version > newest:
+        raise WrongStore(
+            f"the store has version {version} of its tables, and this journal knows up to {newest}: run the newer journal again"
+        )
+    for migration in known:
+        if migration.version > version:
+            for statement in migration.statements:
+                connection.do(statement)
+    connection.do(NOTE, ("schema", newest))
+
+
+def back_up(address: str, to: Path) -> int:
+    """Copies a store to a new file, also while a journal serves it. Returns the bytes of the copy.
+
+    Raises WrongStore, OSError and sqlite3.Error.
+    """
+    path = _path(address)
+    if not path.is_file():
+        raise WrongStore(f"there is no store {path}")
+    if to.exists():
+        raise FileExistsError(f"{to} exists: choose another file")
+    unfinished = to.with_name(f"{to.name}.part")
+    unfinished.unlink(missing_ok=True)
+    source, target = sqlite3.connect(path), sqlite3.connect(unfinished)
+    try:
+        # In one step, from one state of the store: after each commit of the journal, a copy in pieces would begin again.
+        source.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")
+    finally:
+        source.close()
+        target.close()
+    unfinished.rename(to)
+    return to.stat().st_size

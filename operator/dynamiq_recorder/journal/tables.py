@@ -1,0 +1,160 @@
+"""Loads and writes runs in one transaction, and keeps the counts in step. It decides nothing about them."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dynamiq_recorder.journal.model import State
+from dynamiq_recorder.journal.run import OPEN, RECORD, Pending, Run
+from dynamiq_recorder.store.database import Cell, Connection, Database, Lines, pieces
+
+FIXED = (
+    *("app_uid", "id", "namespace", "app", "pins", "workflow_hash", "key_name", "idempotency_key", "request_hash", "user_id"),
+    *("session_id", "trigger_name", "tags", "headers", "accepted_at"),
+)
+CHANGING = (
+    *("state", "reason", "due", "fence", "number", "lease_until", "holder", "attempts", "alone", "canceling", "cancel_by", "busy_ms"),
+    *("node", "started_at", "ended_at", "error", "last_event", "size", "parts_size", "recorded"),
+)
+COLUMNS = ", ".join(("key", *FIXED, *CHANGING))
+_FLAGS = ("alone", "canceling", "recorded")
+_SET = ", ".join(f"{name} = ?" for name in CHANGING)
+_PLACES = ", ".join("?" * (len(FIXED) + len(CHANGING)))
+_UPDATE = f"UPDATE run SET {_SET} WHERE key = ?"  # noqa: S608 - our own names
+_INSERT = f"INSERT INTO run ({', '.join((*FIXED, *CHANGING))}) VALUES ({_PLACES}) RETURNING key"  # noqa: S608 - our own names
+LARGE = 1024
+"""Bytes from which on content is compressed."""
+
+Key = tuple[str, ...]
+"""A kind of news and whose they are: work of an App and pins, the events of a run, or the counts of open runs."""
+
+
+def work_key(app_uid: str, pins: str) -> Key:
+    return ("work", app_uid, pins)
+
+
+def run_key(app_uid: str, run_id: str) -> Key:
+    return ("run", app_uid, run_id)
+
+
+OPEN_KEY: Key = ("open",)
+
+
+def run_of(database: Database, line: Cell) -> Run:
+    """Returns the run of a line of COLUMNS."""
+    fields: dict[str, Any] = dict(zip(("key", *FIXED, *CHANGING), line, strict=True))
+    fields["id"], fields["state"] = database.id_out(fields["id"]), State(fields["state"])
+    fields |= {name: bool(fields[name]) for name in _FLAGS}
+    return Run(**fields, was=fields["state"], had=fields["size"])
+
+
+def packed(data: bytes) -> bytes:
+    """Compresses content if it is large. No JSON begins as compressed data does."""
+    return zlib.compress(data, 1) if len(data) >= LARGE else data
+
+
+def unpacked(data: bytes) -> bytes:
+    return zlib.decompress(data) if data[:1] == b"x" else bytes(data)
+
+
+class Work:
+    """One transaction. `now`: its time. `news`: who is to be notified once it is committed."""
+
+    def __init__(self, database: Database, connection: Connection, now: int) -> None:
+        self.database, self.connection, self.now = database, connection, now
+        self.news: set[Key] = set()
+
+    def load(self, condition: str, parameters: Sequence[object] = ()) -> list[Run]:
+        """Returns runs that are about to be changed. `condition`: SQL after WHERE."""
+        sql = f"SELECT {COLUMNS} FROM run WHERE {condition}{self.connection.locking}"  # noqa: S608 - our own names
+        return [run_of(self.database, line) for line in self.connection.all(sql, parameters)]
+
+    def by_ids(self, app_uid: str, run_ids: Iterable[str]) -> dict[str, Run]:
+        """Returns the runs of an App that exist, by id."""
+        identities = []
+        for each in run_ids:
+            try:
+                identities.append(self.database.id_in(each))
+            except ValueError:
+                continue
+        runs: dict[str, Run] = {}
+        for part in pieces(identities):
+            condition, values = self.connection.within("id", part)
+            runs |= {run.id: run for run in self.load(f"app_uid = ? AND {condition}", [app_uid, *values])}
+        return runs
+
+    def sizes(self, runs: Sequence[Run]) -> dict[int, dict[str, int]]:
+        """Returns the sizes of the parts of runs, by key and node."""
+        sizes: dict[int, dict[str, int]] = {run.key: {} for run in runs}
+        for part in pieces(list(sizes)):
+            condition, values = self.connection.within("run", part)
+            for key, node, size in self.connection.all(f"SELECT run, node, size FROM part WHERE {condition}", values):  # noqa: S608
+                sizes[key][node] = size
+        return sizes
+
+    def write(self, runs: Sequence[Run]) -> None:
+        """Writes changed and new runs, all that they have pending, and the counts."""
+        for run in runs:
+            values = [getattr(run, name) for name in CHANGING]
+            values = [int(value) if isinstance(value, bool) else value for value in values]
+            if run.key:
+                self.connection.do(_UPDATE, [*values, run.key])
+            else:
+                fixed = [self.database.id_in(run.id) if name == "id" else getattr(run, name) for name in FIXED]
+                run.key = int(self.connection.all(_INSERT, [*fixed, *values])[0][0])
+        self._write_pending(runs)
+        self._count(runs)
+        for run in runs:
+            run.was, run.had, run.pending = run.state, run.size, Pending()
+
+    def _write_pending(self, runs: Sequence[Run]) -> None:
+        tell, pending = self.connection.tell, [(run.key, run.pending) for run in runs]
+        cleared = [(key,) for key, each in pending if each.clears_parts]
+        dropped = [(key, node) for key, each in pending if not each.clears_parts for node in each.drops]
+        if cleared:
+            tell("DELETE FROM part WHERE run = ?", cleared)
+        if dropped:
+            tell("DELETE FROM part WHERE run = ? AND node = ?", dropped)
+        parts = [(key, node, len(state), state) for key, each in pending for node, state in each.puts.items()]
+        # A record is compressed already, and is sent on as it is.
+        contents = [(key, name, data if name == RECORD else packed(data)) for key, each in pending for name, data in each.contents.items()]
+        events = [(key, event.sequence, event.at, event.type, event.data) for key, each in pending for event in each.events]
+        events = [(*line[:4], packed(line[4]) if line[4] is not None else None) for line in events]
+        if parts or contents:
+            part, content = Lines("part", ("run", "node", "size", "state"), parts), Lines("content", ("run", "name", "data"), contents)
+            self.connection.put([(each, each.columns[:2]) for each in (part, content) if each.lines])
+        if events:
+            self.connection.insert([Lines("event", ("run", "sequence", "at", "type", "data"), events)])
+
+    def _count(self, runs: Sequence[Run]) -> None:
+        tally, keys, space = Counter[tuple[str, ...]](), Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+        for run in runs:
+            if run.pending.events:
+                self.news.add(run_key(run.app_uid, run.id))
+            if run.state is State.QUEUED and run.was is not State.QUEUED:
+                self.news.add(work_key(run.app_uid, run.pins))
+            space[run.namespace,] += run.size - run.had
+            if run.state is not run.was:
+                self.news.add(OPEN_KEY)
+                for state, sign in ((run.was, -1), (run.state, 1)):
+                    if state in OPEN:
+                        tally[run.app_uid, run.pins, state] += sign
+                        keys[run.app_uid, run.key_name] += sign
+        self.add_to("tally", ("app_uid", "pins", "state"), "runs", tally)
+        self.add_to("key_tally", ("app_uid", "key_name"), "runs", keys)
+        self.add_to("space", ("namespace",), "size", space)
+
+    def add_to(self, table: str, key: Sequence[str], column: str, changes: Mapping[tuple[str, ...], int]) -> None:
+        """Adds to counts, in one order of keys, so that two transactions never wait for each other."""
+        lines = [(*each, change) for each, change in sorted(changes.items()) if change]
+        names = ", ".join(key)
+        places = ", ".join("?" * (len(key) + 1))
+        sql = (
+            f"INSERT INTO {table} ({names}, {column}) VALUES ({places}) "  # noqa: S608 - our own names
+            f"ON CONFLICT ({names}) DO UPDATE SET {column} = {table}.{column} + excluded.{column}"
+        )
+        if lines:
+            self.connection.tell(sql, lines)

@@ -1,0 +1,107 @@
+"""Does the journal's work beside requests: expired leases, deleted Apps, old runs, the state of its disk. It serves no request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio.to_thread
+
+from dynamiq_recorder.identity.apps import Durable, KnownApp
+from dynamiq_recorder.journal import operations
+from dynamiq_recorder.journal.http.context import Context
+from dynamiq_recorder.store.results import Unavailable
+
+SWEEPS_EVERY, LOOKS_EVERY, DELETES_EVERY = 1.0, 5.0, 60.0
+GIVES_BACK_EVERY = 10
+"""Rounds of deletions after which the space of what was deleted is given back."""
+
+log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """The background tasks of one process. `exists`: asks the API server if an App still exists; a watch may be wrong for a while."""
+
+    def __init__(self, context: Context, exists: Callable[[KnownApp], Awaitable[bool]]) -> None:
+        self._context, self._exists = context, exists
+        self._deleted = 0
+
+    async def run(self, ends: asyncio.Event) -> None:
+        """Executes all of it until the end."""
+        await asyncio.gather(
+            self._every(ends, SWEEPS_EVERY, self.sweep),
+            self._every(ends, LOOKS_EVERY, self.look),
+            self._every(ends, DELETES_EVERY, self.delete),
+        )
+
+    async def start(self) -> None:
+        """Gives all leases their full time, and checks the store. Raises Unavailable."""
+        await self._context.committer.put("", operations.renew_leases)
+        await self.look()
+
+    async def sweep(self) -> None:
+        """Takes runs from pods that were silent for a lease, and cancels those of deleted Apps."""
+        put, apps, metrics = self._context.committer.put, self._context.apps, self._context.metrics
+
+        def interruptions(app_uid: str) -> int:
+            app = apps.get(app_uid)
+            return (app.durable if app is not None else Durable()).interruptions
+
+        more = True
+        while more:
+            count, more = await put("", partial(operations.sweep, interruptions=interruptions))
+            metrics.interrupted.inc(count)
+        if not apps.is_listed:  # before that, the existing Apps are unknown
+            return
+        for uid, namespace, name, is_missing in await anyio.to_thread.run_sync(self._context.store.apps):
+            if is_missing or apps.get(uid) is not None:
+                continue
+            if not await self._exists(KnownApp(uid, namespace, name, records_content=False)):
+                log.info("App %s/%s is deleted: its open runs are canceled", namespace, name)
+                while await put("", partial(operations.close_app, app_uid=uid)):
+                    pass
+
+    async def delete(self) -> None:
+        """Deletes runs that ended long ago, in pieces between which requests go on."""
+        put, apps = self._context.committer.put, self._context.apps
+        if not apps.is_listed:
+            return
+        for uid, _, _, _ in await anyio.to_thread.run_sync(self._context.store.apps):
+            app, more = apps.get(uid), True
+            keep = (app.durable if app is not None else Durable()).keep
+            while more:
+                count, more = await put("", partial(operations.delete_ended, app_uid=uid, keep=keep))
+                self._deleted += count
+        self._rounds = getattr(self, "_rounds", 0) + 1
+        if self._rounds % GIVES_BACK_EVERY == 0 and self._deleted:
+            await put("", operations.forget_counts)
+            await anyio.to_thread.run_sync(self._context.store.give_back)
+            self._deleted = 0
+
+    async def look(self) -> None:
+        """Checks the disk and the store, and updates health and metrics."""
+        health, metrics, store = self._context.health, self._context.metrics, self._context.store
+        try:
+            health.fullness = await anyio.to_thread.run_sync(store.fullness)
+            await anyio.to_thread.run_sync(store.check)
+            metrics.store_bytes.set(await anyio.to_thread.run_sync(store.bytes))
+            wrong = ""
+        except Unavailable as error:
+            wrong = str(error) or "it is not available"
+        if bool(wrong) != bool(health.wrong):
+            log.warning("the store cannot be written: %s", wrong) if wrong else log.info("the store can be written")
+        health.wrong = wrong
+        metrics.store_is_ready.set(0 if wrong else 1)
+        if health.fullness is not None:
+            metrics.fullness.set(health.fullness)
+
+    @staticmethod
+    async def _every(ends: asyncio.Event, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while not ends.is_set():
+            try:
+                await work()
+            except Exception as error:  # all of it is done again in the next round
+                log.warning("the journal's upkeep failed: %s", error, exc_info=not isinstance(error, Unavailable))
+            await asyncio.sleep(seconds)

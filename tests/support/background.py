@@ -1,0 +1,108 @@
+"""Starts pods of an App with a journal, and calls the Runs API as a caller with an Access Key does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.journal import APP, POD, JournalStage
+from tests.support.preloaded import Preloaded
+from tests.support.runtime import DEADLINE, Answer, Served, events_in, serving
+from tests.support.waiting import eventually
+
+KEY = "key-of-ann"
+ENDED = ("completed", "failed", "canceled")
+
+
+def steps_flow(*names: str, code: str = "") -> str:
+    """Returns a flow of Python nodes, one after the other. Each adds a line with its name to the file that the input names `log`.
+
+    It then waits while the file exists that the input names by the node, and answers with the names of the nodes so far. `code`: lines of
+    `run(inputs)`, executed by each node before that, with `name`.
+    """
+    nodes: list[dict[str, Any]] = [{"id": "in", "type": "dynamiq.nodes.utils.Input"}]
+    before = "in"
+    for name in names:
+        text = (
+            f"import io, time\ndef run(inputs):\n    name = '{name}'\n{code}"
+            "    with io.open(inputs['log'], 'a') as file:\n        file.write(name + '\\n')\n"
+            "    while inputs.get(name):\n        try:\n            io.open(inputs[name]).close()\n"
+            "        except OSError:\n            break\n        time.sleep(0.02)\n"
+            f"    before = inputs.get('{before}', {{}}).get('output', {{}}).get('content', [])\n"
+            "    return {'content': before + [name]}\n"
+        )
+        nodes.append({"id": name, "name": name, "type": "dynamiq.nodes.tools.Python", "code": text, "depends": [{"node": before}]})
+        before = name
+    last = {"path": f"$.{before}.output.content"}
+    nodes.append({"id": "out", "type": "dynamiq.nodes.utils.Output", "depends": [{"node": before}], "output_transformer": last})
+    return json.dumps({"nodes": nodes})
+
+
+class Caller:
+    """A caller of one pod with an Access Key, by default KEY."""
+
+    def __init__(self, pod: Served, key: str = KEY) -> None:
+        self.pod, self.key = pod, key
+
+    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        sent = {"Authorization": f"Bearer {self.key}", **(headers or {})}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        return self.pod.request(method, path, None if body is None else json.dumps(body).encode(), sent)
+
+    def begin(self, given: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> str:
+        """Starts a background run, which must be accepted. Returns its id."""
+        answer = self.ask("POST", "/v1/runs", {"input": given, "background": True}, headers)
+        assert answer.status == 202, answer.body
+        assert answer.body["data"]["status"] in ("created", "started")
+        return str(answer.body["data"]["id"])
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        answer = self.ask("GET", f"/v1/runs/{run_id}")
+        assert answer.status == 200, answer.body
+        run: dict[str, Any] = answer.body["data"]
+        return run
+
+    def ended(self, run_id: str, within: float = DEADLINE) -> dict[str, Any]:
+        """Returns a run once it has ended."""
+        return eventually(f"run {run_id} ends", lambda: run if (run := self.run(run_id))["status"] in ENDED else None, within)
+
+    def events(self, run_id: str, after: int = 0) -> list[tuple[str, Any]]:
+        """Returns a run's events, from its stream, which ends with the run."""
+        return events_in(self.ask("GET", f"/v1/runs/{run_id}/stream?after_sequence={after}").body)
+
+
+@contextmanager
+def pod(
+    folder: Path, flow: str, journal: JournalStage, *, token: str = POD, python: str | Preloaded | None = None, **variables: str
+) -> Iterator[Served]:
+    """Runs a pod of APP; `token`: the pod's, as the journal's table knows it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "keys").mkdir(exist_ok=True)
+    (folder / "keys" / "ann").write_text(KEY)
+    (folder / "token").write_text(token)
+    own = {
+        "DYNAMIQ_ACCESS_KEYS_DIR": str(folder / "keys"),
+        "DYNAMIQ_APP_ID": APP.app_uid,
+        "DYNAMIQ_PINS": APP.pins,
+        "DYNAMIQ_JOURNAL": journal.url,
+        "DYNAMIQ_JOURNAL_TOKEN": str(folder / "token"),
+    }
+    with serving(folder, flow, python=python, **{**own, **variables}) as served:
+        yield served
+
+
+def lines(log: Path) -> list[str]:
+    """Returns the names of the nodes that began, as a flow of `steps_flow` notes them."""
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def expire_leases(journal: JournalStage) -> None:
+    """Moves the journal's clock forward by more than a lease."""
+    store = journal.store
+    assert store is not None
+    clock = store.clock
+    store.clock = lambda: clock() + 31_000_000

@@ -1,0 +1,138 @@
+"""Calls a journal's store without HTTP, at a time that the test sets, and checks what must always hold of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from dynamiq_recorder.journal import operations
+from dynamiq_recorder.journal.model import MICROSECONDS, End, Limits, NewEvent, NewRun, Place, Save, Saved, Selection, State
+from dynamiq_recorder.journal.operations import Accepted, Claim
+from dynamiq_recorder.journal.run import OPEN, Run
+from dynamiq_recorder.journal.store import JournalStore
+from dynamiq_recorder.journal.tables import Work
+from tests.support.journal import APP
+
+NOON = 1_796_212_800 * MICROSECONDS
+
+
+class Clock:
+    """A time in microseconds."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += round(seconds * MICROSECONDS)
+
+
+class Kept:
+    """A store and its clock. Each call is one transaction."""
+
+    def __init__(self, store: JournalStore, clock: Clock) -> None:
+        self.store, self.clock = store, clock
+
+    def do(self, operation: Callable[[Work], Any]) -> Any:
+        return self.store.commit(operation)[0]
+
+    def accept(self, place: Place = APP, *, claims: bool = False, limits: Limits | None = None, **fields: Any) -> Accepted:
+        operation = partial(operations.accept, place=place, new=a_new_run(**fields), limits=limits or Limits(), claims=claims)
+        accepted: Accepted = self.do(operation)
+        return accepted
+
+    def accepted(self, place: Place = APP, **fields: Any) -> str:
+        """Accepts a run. Returns its id."""
+        return self.accept(place, **fields).run.id
+
+    def claim(self, place: Place = APP, free: int = 1, held: int = 0) -> list[Claim]:
+        claims: list[Claim] = self.do(partial(operations.claim, place=place, free=free, held=held))
+        return claims
+
+    def begun(self, place: Place = APP, **fields: Any) -> tuple[str, int]:
+        """Accepts and claims a run. Returns its id and its fence."""
+        run = self.accept(place, claims=True, **fields).run
+        return run.id, run.fence
+
+    def save(self, *saves: Save, place: Place = APP) -> list[Saved]:
+        results: list[Saved] = self.do(partial(operations.save, place=place, saves=saves))
+        return results
+
+    def end(self, run_id: str, fence: int, number: int = 99, *, place: Place = APP, **fields: Any) -> Saved:
+        return self.save(a_save(run_id, fence, number, end=an_end(**fields)), place=place)[0]
+
+    def cancel(self, run_id: str, by: str | None = None, place: Place = APP) -> Run | None:
+        run: Run | None = self.do(partial(operations.cancel, app_uid=place.app_uid, run_id=run_id, by=by))
+        return run
+
+    def sweep(self, interruptions: int = 5) -> int:
+        return int(self.do(partial(operations.sweep, interruptions=lambda _: interruptions))[0])
+
+    def silent(self, times: int = 1, place: Place = APP) -> None:
+        """Lets a pod claim the oldest run and say nothing of it, so many times."""
+        for _ in range(times):
+            assert self.claim(place)
+            self.clock.pass_by(31)
+            assert self.sweep(99) == 1
+
+    def run(self, run_id: str, place: Place = APP) -> Run:
+        shown = self.store.run(place.app_uid, run_id)
+        assert shown is not None
+        return shown.run
+
+    def kinds(self, run_id: str, place: Place = APP) -> list[str]:
+        """Returns the types of a run's events, whose sequence must have no gap."""
+        found = self.store.events(place.app_uid, run_id, 0, 100_000)
+        assert found is not None
+        assert [each.sequence for each in found.events] == list(range(1, found.run.last_event + 1))
+        return [each.type for each in found.events]
+
+    def check(self) -> None:
+        """Checks that all counts are those of the runs that exist."""
+        self.do(_check)
+
+
+def _check(work: Work) -> None:
+    runs = work.load("1 = 1")
+    of = work.connection.all
+    tally = Counter((run.app_uid, run.pins, run.state.value) for run in runs if run.state in OPEN)
+    assert {line[:3]: line[3] for line in of("SELECT app_uid, pins, state, runs FROM tally WHERE runs <> 0")} == tally
+    keys = Counter((run.app_uid, run.key_name) for run in runs if run.state in OPEN)
+    assert {line[:2]: line[2] for line in of("SELECT app_uid, key_name, runs FROM key_tally WHERE runs <> 0")} == keys
+    space = Counter[str]()
+    for run in runs:
+        space[run.namespace] += run.size
+        parts = of("SELECT coalesce(sum(size), 0), coalesce(sum(length(state)), 0) FROM part WHERE run = ?", (run.key,))
+        assert parts == [(run.parts_size, run.parts_size)]
+        assert (run.lease_until is not None) == (run.state is State.RUNNING)
+        assert (run.ended_at is None) == run.is_open
+        assert [number for (number,) in of("SELECT sequence FROM event WHERE run = ? ORDER BY sequence", (run.key,))] == list(
+            range(1, run.last_event + 1)
+        )
+    assert dict(of("SELECT namespace, size FROM space WHERE size <> 0")) == dict(space)
+    kept = {run.key for run in runs}
+    for table in ("content", "part", "event"):
+        assert {key for (key,) in of(f"SELECT DISTINCT run FROM {table}")} <= kept  # noqa: S608 - our own names
+
+
+def a_new_run(**fields: Any) -> NewRun:
+    return NewRun(**{"id": str(uuid.uuid4()), "key": "of-ann", "input": b'{"question":"hi"}', **fields})
+
+
+def a_save(run_id: str, fence: int, number: int = 1, *, parts: Mapping[str, bytes] | None = None, events: int = 0, **fields: Any) -> Save:
+    """Returns a save. `events`: how many it has."""
+    made = tuple(NewEvent("node.ended", b'{"number":%d}' % each) for each in range(events))
+    return Save(id=run_id, fence=fence, number=number, parts=parts or {}, events=made, **fields)
+
+
+def an_end(status: str = "completed", reason: str = "succeeded", **fields: Any) -> End:
+    return End(status=State(status), reason=reason, **{"output": b'{"answer":42}', **fields})
+
+
+def everything(of: Place = APP, **fields: Any) -> Selection:
+    return Selection(**{"app_uid": of.app_uid, "limit": 100, **fields})

@@ -1,0 +1,201 @@
+"""The operator reads the journal's counts in the background. A count that it does not know is never taken for none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from dynamiq_operator.controller.background import open_runs
+from dynamiq_operator.controller.background.open_runs import AWAY, OpenRunsReader
+from dynamiq_operator.desired.pin_labels import stored_digest
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.recorder_access import RecorderAccess
+from dynamiq_operator.kube.resources import APPS, PODS, ROWS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.observed.open_runs import OpenCount
+from tests.support import factories as given
+from tests.support.controller import Process, at
+from tests.support.scripted import Script, listed
+from tests.unit.support.answering import served
+
+KEY = (given.NAMESPACE, given.NAME)
+APP = given.an_app().meta.uid
+PINS = "0123456789abcdef"
+LABEL = PINS[:8]
+URL = "http://127.0.0.1:{}"
+
+
+def entry(pins: str = PINS, uid: str = APP, **counts: Any) -> dict[str, Any]:
+    return {"namespace": given.NAMESPACE, "app": given.NAME, "app_uid": uid, "pins": pins, **counts}
+
+
+class Journal:
+    """A server in place of the journal: it answers a poll once its version changes. `asked`: the query of each request."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.tokens: set[str] = set()
+        self.status = 200
+        self.version, self.data = 1, [entry(queued=2, waiting=1, polled=True)]
+        self.changed = asyncio.Event()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked.append(request.query_string)
+        self.tokens.add(request.headers.get("Authorization", ""))
+        while request.query.get("after") == str(self.version) and self.status == 200:
+            self.changed.clear()
+            await self.changed.wait()
+        return web.json_response({"version": str(self.version), "data": self.data}, status=self.status)
+
+    def set(self, *data: dict[str, Any], status: int = 200) -> None:
+        self.version, self.data, self.status = self.version + 1, list(data), status
+        self.changed.set()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.moment = 0.0
+
+    def __call__(self) -> float:
+        return self.moment
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EVERY", "FIRST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(open_runs, name, 0.01)
+
+
+class Reading:
+    """A reader, its journal, and the Apps that it requeued."""
+
+    def __init__(self, token: Path, port: int, journal: Journal) -> None:
+        self.journal, self.clock, self.requeued = journal, Clock(), list[tuple[str, str]]()
+        self.now = given.NOW
+        self.reader = OpenRunsReader(self.requeued.append, lambda: self.now, RecorderAccess(URL.format(port), token), self.clock)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not holds():  # noqa: ASYNC110 - what it waits for sets no event
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def reading(tmp_path: Path) -> AsyncIterator[Reading]:
+    token, journal = tmp_path / "token", Journal()
+    token.write_text("of-the-operator\n")
+    async with served(journal.handle) as port:
+        made = Reading(token, port, journal)
+        task = asyncio.create_task(made.reader.run())
+        yield made
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_counts_are_unknown_until_the_first_answer_and_known_from_then_on(reading: Reading) -> None:
+    assert not reading.reader.of(APP).is_known
+    await reading.until(lambda: bool(reading.requeued))
+    known = reading.reader.of(APP)
+    assert (known.is_known, known.of(LABEL)) == (True, OpenCount(queued=2, waiting=1, polled=True))
+    assert known.digests == {LABEL: PINS}
+    assert reading.requeued == [KEY]
+    assert reading.journal.tokens == {"Bearer of-the-operator"}
+    await reading.until(lambda: len(reading.journal.asked) == 2)
+    assert reading.journal.asked == ["wait=0", "after=1&wait=20"]
+    other = reading.reader.of("another")
+    assert other.none_since(LABEL) == given.NOW, "known, and none"
+
+
+async def test_an_app_is_requeued_for_what_may_change_a_decision_and_not_for_each_run(reading: Reading) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    reading.journal.set(entry(queued=7, waiting=3, polled=True))
+    await reading.until(lambda: reading.reader.of(APP).of(LABEL).queued == 7)
+    assert len(reading.requeued) == 1
+    reading.journal.set(entry(queued=0, waiting=3, polled=True))
+    await reading.until(lambda: len(reading.requeued) == 2)
+
+
+async def test_pins_whose_last_run_ended_are_known_to_have_none_since_then(reading: Reading) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    reading.now = given.NOW + timedelta(seconds=90)
+    reading.journal.set()
+    await reading.until(lambda: len(reading.requeued) == 2)
+    assert reading.reader.of(APP).none_since(LABEL) == reading.now
+
+
+async def test_while_the_journal_is_away_counts_stay_and_are_unknown(reading: Reading) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    reading.journal.set(status=503)
+    asked = len(reading.journal.asked)
+    await reading.until(lambda: len(reading.journal.asked) > asked + 2)
+    assert reading.reader.of(APP).is_known, "a restart takes some seconds"
+    reading.clock.moment += AWAY
+    await reading.until(lambda: len(reading.requeued) == 2)
+    away = reading.reader.of(APP)
+    assert (away.is_known, away.of(LABEL).queued, away.none_since("ffffffff")) == (False, 2, None)
+    reading.now = given.NOW + timedelta(seconds=300)
+    reading.journal.set(entry(queued=2, waiting=1, polled=True))
+    await reading.until(lambda: len(reading.requeued) == 3)
+    assert reading.reader.of(APP).known_since == reading.now
+
+
+@pytest.mark.parametrize("wrong", [entry("{x}", queued=1), entry(queued=-1), entry(queued=0)], ids=["pins", "negative", "none open"])
+async def test_entries_that_no_journal_of_ours_writes_decide_nothing(reading: Reading, wrong: dict[str, Any]) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    reading.journal.set(wrong)
+    await reading.until(lambda: len(reading.requeued) == 2)
+    assert reading.reader.of(APP).counts == {}
+
+
+async def test_without_a_journal_nothing_is_known_and_the_reader_never_ends() -> None:
+    reader = OpenRunsReader(lambda _: None, lambda: given.NOW)
+    task = asyncio.create_task(reader.run())
+    await asyncio.sleep(0.02)
+    assert (task.done(), reader.of(APP).is_known) == (False, False)
+    task.cancel()
+
+
+# What an observation makes of it.
+
+
+@pytest.fixture
+def process(client: Client, script: Script) -> Process:
+    return Process(client, script, settings=Settings(journal="http://journal.journal.svc"))
+
+
+def finishing_pod() -> Manifest:
+    labels = {**names.finishing_labels(given.NAME), names.PINS_LABEL: LABEL}
+    meta = {"name": "p", "namespace": given.NAMESPACE, "uid": "p", "resourceVersion": "9", "labels": labels}
+    return {"metadata": meta, "spec": {"containers": []}, "status": {}}
+
+
+async def test_pods_that_finish_are_the_apps_and_apart_from_those_of_callers(process: Process) -> None:
+    process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(given.public())))
+    process.queue.done(await process.queue.get())
+    process.informers.on_watch_event(PODS, "ADDED", finishing_pod())
+    assert await process.queue.get() == KEY, "its changes reconcile the App"
+    snapshot = await process.observer.observe(KEY)
+    assert ([pod.name for pod in snapshot.pods.finishing], snapshot.pods.observed) == (["p"], ())
+
+
+async def test_the_row_of_pins_that_nothing_names_is_searched_for_once(process: Process, script: Script) -> None:
+    row = given.stored(given.row_manifest("old", given.live(1)))
+    digest = stored_digest(row["spec"]["pinned"])
+    script.on("GET", at(ROWS), listed(row))
+    answer = open_runs._Answer("1", [open_runs._Open(given.NAMESPACE, given.NAME, APP, digest, queued=1)])
+    process.open_runs._take(answer)
+    process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(given.public())))
+    for _ in range(2):
+        snapshot = await process.observer.observe(KEY)
+        assert [row.name for row in snapshot.open_runs.rows.values()] == ["old"]
+    assert [sent.path for sent in script.sent] == [at(ROWS)]
