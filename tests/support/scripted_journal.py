@@ -68,10 +68,10 @@ def an_ended_run(**changed: Any) -> dict[str, Any]:
 
 
 RUNS: dict[str, dict[str, Any]] = {each["id"]: each for each in (a_queued_run(), a_run(), an_ended_run())}
-EVENTS: tuple[tuple[str, dict[str, str]], ...] = (
+EVENTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("run.accepted", {}),
     ("run.started", {}),
-    ("node.started", {"id": "answer"}),
+    ("node.started", {"id": "answer", "attempt": 2}),
     ("node.output.delta", {"id": "answer", "text": "On the"}),
     ("run.failed", {"status": "failed"}),
 )

@@ -56,7 +56,8 @@ def is_shown(event: Data) -> bool:
 
 
 def event_cells(event: Data) -> list[str]:
-    """Returns an event's number, time, type, and node with its attempt."""
-    node, attempt = event["data"].get("id") if str(event["type"]).startswith("node.") else None, event["data"].get("attempt")
-    about = " ".join([*([str(node)] if node else []), *([f"attempt {attempt}"] if attempt else [])])
-    return [str(event["sequence"]), at_second(event["timestamp"]), str(event["type"]), about]
+    """Returns an event's number, time, type, and node. A later attempt has its number."""
+    kind, attempt = str(event["type"]), event["data"].get("attempt")
+    node = event["data"].get("id") if kind.startswith("node.") else None
+    about = " ".join([*([str(node)] if node else []), *([f"(attempt {attempt})"] if attempt not in (None, 1) else [])])
+    return [str(event["sequence"]), at_second(event["timestamp"]), kind, about]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,10 @@ from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.background_runs import BackgroundEvents, BackgroundRun, BackgroundRunPage
 from dynamiq_operator.rest.http import recorder as forwarding
 from dynamiq_operator.rest.http import sessions
+from dynamiq_recorder.identity.tokens import User
+from dynamiq_recorder.journal.model import Place
 from tests.support import scripted_journal as made
+from tests.support.journal import APP, JournalStage, a_run
 from tests.support.rest_stage import TOKEN, UNKNOWN, RestStage, of_user
 from tests.support.scripted import Reply, ScriptedServer, Sent, failure
 from tests.support.scripted_journal import ENDED, OTHERS, QUEUED, READER, RUNNING, VIEWER, ScriptedJournal
@@ -117,6 +121,27 @@ def test_the_journal_gets_no_request_for_an_unreadable_app(kept: Kept) -> None:
     for method, path in (("GET", f"{kept.runs}?open=true"), ("GET", f"{kept.runs}/{RUNNING}"), ("POST", f"{kept.runs}/{RUNNING}/cancel")):
         assert kept.stage.call(method, path).status == 404
     assert kept.journal.sent == []
+
+
+def test_the_real_journal_answers_by_the_models(tmp_path: Path) -> None:
+    with JournalStage(tmp_path) as journal, RestStage(journal=journal.url) as stage:
+        uid = stage.uid(APPS, "chat")
+        runs, pod = f"/v1/apps/{uid}/runs", Place(uid, "demo", "chat", APP.pins, APP.workflow_hash, "chat-1")
+        journal.table.users[TOKEN] = User("anna", "", (), {}, is_ours=False)
+        journal.table.may = lambda user, verb, *_: user == "anna" and verb != "update"
+        journal.table.add_pod("chat-token", pod)
+        accepted = journal.call("POST", runs, "chat-token", json=a_run(claim=True))
+        run_id = accepted.json()["data"]["id"]
+        (listed,) = BackgroundRunPage.model_validate(stage.call("GET", f"{runs}?open=true").json).data
+        assert listed == BackgroundRun.model_validate(stage.get(f"{runs}/{run_id}"))
+        events = BackgroundEvents.model_validate(stage.call("GET", f"{runs}/{run_id}/events?after=1&wait=20").json)
+        assert ([each.type for each in events.data], events.ended) == (["run.started"], False)
+        assert "update apps/runs" in stage.call("POST", f"{runs}/{run_id}/cancel").error(403)["message"]
+        journal.table.may = lambda user, *_: user == "anna"
+        assert BackgroundRun.model_validate(stage.call("POST", f"{runs}/{run_id}/cancel").data).cancel_requested
+        others = [journal.accept()["data"]["id"], UNKNOWN]
+        errors = [stage.call("GET", f"{runs}/{each}").error(404) for each in others]
+        assert errors[0]["message"].replace(others[0], UNKNOWN) == errors[1]["message"]
 
 
 # A journal that is away.
