@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dynamiq_operator.cli import run_arguments
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, indented, safe
-from dynamiq_operator.cli.recorder import JOURNAL, Query, RecorderClient
+from dynamiq_operator.cli.recorder import JOURNAL, NotInstalled, Query, RecorderClient, path_of
 from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.manifests import API_VERSION
 from dynamiq_operator.views import background_runs as view
 from dynamiq_operator.views.runs import UNKNOWN, at_second
+
+if TYPE_CHECKING:
+    from dynamiq_operator.actions.deploy import PreviewedDeploy
 
 COLUMNS = ("RUN", "ACCEPTED", "STATUS", "ROW", "NODE", "ATTEMPTS")
 WIDE = ("KEY", "TRIGGER", "SESSION", "USER", "TAGS")
@@ -22,6 +28,40 @@ EVENTS = ("SEQ", "TIME", "EVENT", "NODE")
 EVENTS_MOST = 500
 """Events of a request."""
 OPEN = ("open", "true")
+COUNT_WITHIN, COUNT_LATE = 5.0, 0.3
+"""Seconds for a request of a count, and those that a preview waits for the count once it is made itself."""
+
+
+class OpenRuns:
+    """The number of an App's open background runs, counted in a thread while a preview is made. It is unknown if that fails."""
+
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
+        self._count: int | None = None
+        self._is_installed = True
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def added_to(self, plan: PreviewedDeploy) -> PreviewedDeploy:
+        """Returns the plan with the number in its preview, if it means something for these runs, and there is a journal."""
+        if not plan.preview.moves_on:
+            return plan
+        self._thread.join(COUNT_LATE)
+        return replace(plan, preview=plan.preview.with_open_runs(self._count)) if self._is_installed else plan
+
+    def _run(self) -> None:
+        context = self._context
+        try:
+            path = f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/apps/{quote(context.options.app, safe='')}"
+            journal = RecorderClient(context, JOURNAL, within=COUNT_WITHIN)
+            journal.reach()
+            _, raw = context.api.exchange("GET", path, headers={}, within=COUNT_WITHIN)
+            self._count = journal.count(f"{path_of(json.loads(raw)['metadata']['uid'])}/runs", [OPEN])
+        except NotInstalled:
+            self._is_installed = False
+        except Exception:
+            # The preview is whole without the number, and the command reports why nothing can be reached.
+            return
 
 
 def show_open(context: CommandContext, query: Query) -> int:

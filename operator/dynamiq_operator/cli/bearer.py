@@ -31,8 +31,8 @@ class NoToken(Exception):  # noqa: N818 - named as NotConnected
     """The caller has no token for a server. The message is for the user."""
 
 
-def token(command_line: CommandLine, server: str = "recorder") -> str:
-    """Returns the token for a server of this name. Raises NoToken, and NotConnected if kubectl is missing."""
+def token(command_line: CommandLine, server: str = "recorder", *, asks: bool = True) -> str:
+    """Returns the token for a server of this name. `asks`: a login program may ask the user. Raises NoToken, and NotConnected if kubectl is missing."""
     for flag in ("--as", "--as-group", "--as-uid", "--as-user-extra"):
         if command_line.value_of(flag) is not None:
             raise NoToken(f"{flag} does not work with the {server}, which needs your own token: leave it out, or {NEXT}")
@@ -49,7 +49,7 @@ def token(command_line: CommandLine, server: str = "recorder") -> str:
     if text := user.get("token"):
         return str(text)
     if isinstance(program := user.get("exec"), Mapping):
-        return _run_login(command_line, program, cluster, server)
+        return _run_login(command_line, program, cluster, server, asks=asks)
     how = "a client certificate" if _has_certificate(user) else "no token"
     raise NoToken(f"the {server} needs a token, but your kubeconfig logs in with {how}: {NEXT}")
 
@@ -91,12 +91,12 @@ def _has_certificate(user: Fields) -> bool:
     return any(user.get(field) for field in ("client-certificate", "client-certificate-data"))
 
 
-def _run_login(command_line: CommandLine, program: Fields, cluster: Fields, server: str) -> str:
+def _run_login(command_line: CommandLine, program: Fields, cluster: Fields, server: str, *, asks: bool) -> str:
     """Runs a login program; returns the token that it prints. Raises NoToken."""
     command = str(program.get("command") or "")
     if os.sep in command:
         command = str(next((place for place in _places(command_line, command) if place.is_file()), command))
-    is_interactive = program.get("interactiveMode") != "Never" and sys.stdin is not None and sys.stdin.isatty()
+    is_interactive = asks and program.get("interactiveMode") != "Never" and sys.stdin is not None and sys.stdin.isatty()
     request: dict[str, Any] = {
         "apiVersion": program.get("apiVersion") or f"{AUTHENTICATION}v1",
         "kind": "ExecCredential",

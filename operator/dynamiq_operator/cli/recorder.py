@@ -49,6 +49,10 @@ class NoRecorder(Refusal):
     """There is no such server here, or the caller cannot reach it or has no token for it."""
 
 
+class NotInstalled(NoRecorder):
+    """There is no such server here, or the caller may not reach it."""
+
+
 class NotThere(Refusal):
     """The server does not have this, or the caller may not see it."""
 
@@ -59,8 +63,9 @@ class RecorderClient:
     Each call raises Refusal with the server's message, NoRecorder, NotConnected and kube.errors.ApiError.
     """
 
-    def __init__(self, context: CommandContext, server: RunServer = RECORDER) -> None:
-        self._context, self._server = context, server
+    def __init__(self, context: CommandContext, server: RunServer = RECORDER, *, within: float | None = None) -> None:
+        """`within`: seconds for each request, for a client in a thread, which asks the user nothing."""
+        self._context, self._server, self._within = context, server, within
         self._headers: dict[str, str] = {}
 
     def app(self, name: str) -> str:
@@ -86,14 +91,16 @@ class RecorderClient:
     def reach(self) -> None:
         """Raises Refusal if the server does not answer."""
         # Without a token: nobody should have to log in where there is no recorder.
-        status, raw = self._context.api.exchange("GET", f"{self._server.proxy}/healthz", headers={})
+        status, raw = self._context.api.exchange("GET", f"{self._server.proxy}/healthz", headers={}, within=self._within)
         if status >= 300:
             raise _refusal(status, raw, self._server)
 
     def request(self, method: str, path: str, query: Query = (), body: Any = None) -> Any:
         """Returns the JSON of a response; None if it has no body."""
         sent = json.dumps(body).encode() if body is not None else None
-        status, raw = self._context.api.exchange(method, f"{self._server.proxy}{path}", query=query, body=sent, headers=self._sent())
+        status, raw = self._context.api.exchange(
+            method, f"{self._server.proxy}{path}", query=query, body=sent, headers=self._sent(), within=self._within
+        )
         if status >= 300:
             raise _refusal(status, raw, self._server)
         return _parsed(raw) if raw else None
@@ -162,7 +169,7 @@ class RecorderClient:
     def _sent(self) -> dict[str, str]:
         if not self._headers:
             try:
-                self._headers = {TOKEN_HEADER: bearer.token(self._context.command_line, self._server.name)}
+                self._headers = {TOKEN_HEADER: bearer.token(self._context.command_line, self._server.name, asks=self._within is None)}
             except bearer.NoToken as error:
                 self.reach()
                 raise NoRecorder(str(error)) from None
@@ -185,7 +192,7 @@ def _refusal(status: int, raw: bytes, server: RunServer) -> Refusal:
         return NotThere(message) if status == 404 else Refusal(message)
     message = str(parsed.get("message") or "") if isinstance(parsed, dict) else ""
     if status in (403, 404):
-        return NoRecorder(f"no {server.name} is installed in this cluster, or you may not reach it ({message or status}): {server.how}")
+        return NotInstalled(f"no {server.name} is installed in this cluster, or you may not reach it ({message or status}): {server.how}")
     if status == 401:
         return NoRecorder(f"the cluster does not accept your login ({message or status}): log in again")
     return NoRecorder(

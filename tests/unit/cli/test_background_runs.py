@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -13,10 +14,11 @@ from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model.recorder import TOKEN_HEADER
 from tests.support import factories as given
 from tests.support import scripted_journal as made
-from tests.support.scripted import Reply, failure, missing
+from tests.support.scripted import Reply, Sent, failure, missing
 from tests.support.scripted_journal import ENDED, OTHERS, QUEUED, READER, RUNNING, VIEWER
 from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.scripted_recorder import RUN, problem
+from tests.support.waiting import IN_TIME
 
 UID = given.an_app().meta.uid
 RUNS = f"{JOURNAL.proxy}/v1/apps/{UID}/runs"
@@ -226,6 +228,52 @@ def test_a_caller_without_the_right_cancels_nothing(plugin: ScriptedPlugin) -> N
 @pytest.mark.parametrize("options", [(), (QUEUED, "--all-open"), ("7",)])
 def test_a_cancellation_names_runs_or_all(plugin: ScriptedPlugin, options: tuple[str, ...]) -> None:
     assert plugin("cancel", "chat", *options).code == 2
+
+
+# Previews.
+
+
+@pytest.fixture
+def deployable(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """Returns the plugin on App chat, whose releases, runtimes and flows a preview reads."""
+    plugin.releases(given.stored(given.version_manifest("v1")), given.stored(given.version_manifest("v2")))
+    plugin.runtimes(given.stored(given.runtime_manifest()))
+    plugin.flows("v1", "v2")
+    plugin.script.on("GET", RUNS, made.a_page(made.a_run(), total=14))
+    return plugin
+
+
+@pytest.mark.parametrize("call", [("rollback", "chat"), ("deploy", "chat", "--version", "v1")])
+def test_a_preview_shows_where_open_runs_finish(deployable: ScriptedPlugin, call: tuple[str, ...]) -> None:
+    assert "  14 background runs finish on v2 (#2)\n" in deployable(*call, "--preview").out
+    assert json.loads(deployable(*call, "--preview", "-o", "json").out)["openRuns"] == 14
+    assert [dict(sent.pairs) for sent in deployable.script.kept if sent.path == RUNS] == [{"open": "true", "page_size": "1"}] * 2
+
+
+def test_a_preview_of_a_deploy_that_restarts_no_pod_shows_no_open_runs(deployable: ScriptedPlugin) -> None:
+    assert "background" not in deployable("deploy", "chat", "--version", "v2", "--max", "7", "--preview").out
+
+
+def test_a_preview_does_not_need_the_journal(deployable: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_runs, "COUNT_LATE", IN_TIME)
+    deployable.script.on("GET", RUNS, failure(503, "ServiceUnavailable", "no endpoints available"))
+    shown = deployable("rollback", "chat", "--preview")
+    assert shown.code == 0
+    assert "how many background runs are open is unknown" in shown.out
+    deployable.script.has_journal = False
+    assert "background" not in deployable("rollback", "chat", "--preview").out
+
+
+def test_a_preview_waits_no_longer_for_a_slow_journal(deployable: ScriptedPlugin) -> None:
+    ends = threading.Event()
+
+    def slow(_: Sent) -> Reply:
+        ends.wait(IN_TIME)
+        return Reply(body=made.a_page(total=14))
+
+    deployable.script.on("GET", RUNS, slow)
+    assert "unknown" in deployable("rollback", "chat", "--preview").out
+    ends.set()
 
 
 # Errors.

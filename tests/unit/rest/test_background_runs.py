@@ -6,13 +6,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.kube.resources import APPS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.background_runs import BackgroundEvents, BackgroundRun, BackgroundRunPage
 from dynamiq_operator.rest.http import recorder as forwarding
 from dynamiq_operator.rest.http import sessions
+from dynamiq_operator.views.preview import OPEN_RUNS_UNKNOWN
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.journal.model import Place
 from tests.support import scripted_journal as made
@@ -142,6 +144,42 @@ def test_the_real_journal_answers_by_the_models(tmp_path: Path) -> None:
         others = [journal.accept()["data"]["id"], UNKNOWN]
         errors = [stage.call("GET", f"{runs}/{each}").error(404) for each in others]
         assert errors[0]["message"].replace(others[0], UNKNOWN) == errors[1]["message"]
+
+
+# Previews.
+
+
+def _preview(stage: RestStage, version: str = "v1") -> dict[str, Any]:
+    ids = {"workflow_id": stage.uid(WORKFLOWS, "chat"), "workflow_version_id": stage.uid(VERSIONS, f"chat-{version}")}
+    shown: dict[str, Any] = stage.call("POST", f"/v1/apps/{stage.uid(APPS, 'chat')}/deploy/preview", ids).data
+    return shown
+
+
+def test_a_preview_has_the_number_of_open_runs(kept: Kept) -> None:
+    kept.journal.on("GET", kept.runs, made.a_page(made.a_run(), total=14))
+    shown = _preview(kept.stage)
+    assert (shown["open_runs"], shown["warnings"]) == (14, [])
+    assert (dict(kept.asked.pairs), kept.asked.headers["Authorization"]) == ({"open": "true", "page_size": "1"}, f"Bearer {TOKEN}")
+    assert _preview(kept.stage, "v2")["open_runs"] is None, "no pod changes"
+    assert len(kept.journal.sent) == 1
+
+
+def test_a_preview_waits_no_longer_for_a_slow_journal(kept: Kept) -> None:
+    ends = threading.Event()
+
+    def slow(_: Sent) -> Reply:
+        ends.wait(30)
+        return Reply()
+
+    for answer in (slow, problem(503, "away"), Reply(body={"data": []})):
+        kept.journal.on("GET", kept.runs, answer)
+        shown = _preview(kept.stage)
+        assert (shown["open_runs"], shown["warnings"]) == (None, [OPEN_RUNS_UNKNOWN])
+    ends.set()
+
+
+def test_a_preview_without_a_journal_has_no_number_and_no_warning(stage: RestStage) -> None:
+    assert (_preview(stage)["open_runs"], _preview(stage)["warnings"]) == (None, [])
 
 
 # A journal that is away.
