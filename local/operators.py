@@ -61,8 +61,8 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None, ar
         (journal.WORKLOAD, journal.NAMESPACE, journal.SELECTOR): images.RECORDER,
     }
     before = {part: _images(kubectl, *part[1:]) for part in parts}
-    settings = {**(in_front.settings if in_front is not None else {}), "recorder": recorder.URL}
-    programs = {"operator": {**settings, "journal": journal.URL}, "api": settings}
+    settings = {**(in_front.settings if in_front is not None else {}), "recorder": recorder.URL, "journal": journal.URL}
+    programs = {"operator": settings, "api": settings}
     kubectl.run("apply", "-k", _overlay(cluster, kubectl, MANIFESTS, programs))
     kubectl.run("apply", "-k", _overlay(cluster, kubectl, GATE_MANIFESTS, {"gate": {"recorder": recorder.URL}}))
     for program in ("recorder", "journal"):

@@ -88,6 +88,7 @@ def _api(args: argparse.Namespace) -> int:
         ConsoleOptions(args.console, args.console_url, oidc),
         RecorderOptions(args.recorder, args.recorder_ca) if args.recorder is not None else None,
         args.metrics_port,
+        RecorderOptions(args.journal, args.journal_ca) if args.journal is not None else None,
     )
     try:
         serve(options)

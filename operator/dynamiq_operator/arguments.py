@@ -133,6 +133,8 @@ def _api_parser(commands: Any) -> None:
         serving, "--recorder", None, "URL of the recorder, such as http://dynamiq-recorder.dynamiq-recorder.svc:8080", kind=recorder_url
     )
     _recorder_ca(serving)
+    _setting(serving, "--journal", None, "URL of the journal, such as http://dynamiq-journal.dynamiq-journal.svc", kind=recorder_url)
+    _journal_ca(serving)
     _log_level(serving)
 
 
@@ -296,7 +298,7 @@ def _recording(to: argparse.ArgumentParser) -> None:
     )
     text = "file with the token by which the journal knows this process, read for each request"
     _setting(to, "--journal-token-file", JOURNAL_TOKEN, text, kind=Path, variable="DYNAMIQ_JOURNAL_TOKEN")
-    _setting(to, "--journal-ca", None, "certificates (PEM) by which an https journal is trusted (default: those of the system)", kind=Path)
+    _journal_ca(to)
     _setting(
         to,
         "--metrics-from",
@@ -316,6 +318,10 @@ def _recorder_token(to: argparse.ArgumentParser) -> None:
 def _recorder_ca(to: argparse.ArgumentParser) -> None:
     text = "certificates (PEM) by which an https recorder is trusted (default: those of the system)"
     _setting(to, "--recorder-ca", None, text, kind=Path)
+
+
+def _journal_ca(to: argparse.ArgumentParser) -> None:
+    _setting(to, "--journal-ca", None, "certificates (PEM) by which an https journal is trusted (default: those of the system)", kind=Path)
 
 
 def _setting(

@@ -341,6 +341,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "invoke": (OTHERS_APP, "{}"),
     "runs": (OTHERS_APP,),
     "run": (RUN,),
+    "cancel": (OTHERS_APP, "--all-open", "--yes"),
     "compare": (OTHERS_APP, "1"),
     "sessions": (OTHERS_APP,),
     "score": (RUN, "helpful", "1"),

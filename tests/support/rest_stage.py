@@ -33,7 +33,7 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http import sessions
 from dynamiq_operator.rest.http.metrics import ApiMetrics
 from dynamiq_operator.rest.http.middleware import Middleware
-from dynamiq_operator.rest.http.recorder import RecorderClient, RecorderOptions
+from dynamiq_operator.rest.http.recorder import JOURNAL, RecorderClient, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.id_index import INDEXED, IdIndex, KindIndex
@@ -111,9 +111,11 @@ class _Script(Script):
 class RestStage:
     """An API on a script. Use it as a context manager. `call` sends one request; `script` has the API server's answers, and its requests."""
 
-    def __init__(self, *, is_ready: bool = True, console: Console | None = None, recorder: str | None = None, **settings: Any) -> None:
-        """`is_ready`: the index is complete. `recorder`: its URL. `settings`: those of the API besides its domain."""
-        self._recorder = RecorderOptions(recorder) if recorder is not None else None
+    def __init__(
+        self, *, is_ready: bool = True, console: Console | None = None, recorder: str = "", journal: str = "", **settings: Any
+    ) -> None:
+        """`is_ready`: the index is complete. `recorder`, `journal`: their URLs. `settings`: those of the API besides its domain."""
+        self._recorder, self._journal = (RecorderOptions(url) if url else None for url in (recorder, journal))
         self._is_ready = is_ready
         self._console = console or Console(ConsoleOptions(), Assets(None, {}))
         self._settings = Settings(domain=DOMAIN, **settings)
@@ -134,7 +136,8 @@ class RestStage:
         configuration = kubernetes.Configuration()
         configuration.host = self._server.url
         server = ApiServer(configuration)
-        self.context = ApiContext(server, self._settings, IdIndex(server.own), Sessions(server), recorder=RecorderClient(self._recorder))
+        clients = RecorderClient(self._recorder), RecorderClient(self._journal, JOURNAL)
+        self.context = ApiContext(server, self._settings, IdIndex(server.own), Sessions(server), recorder=clients[0], journal=clients[1])
         self.app = _app_over(self.context, self._console)
         if self._is_ready:
             for resource in INDEXED:
@@ -144,8 +147,8 @@ class RestStage:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._loop.run(self.context.recorder.close())
-        self._loop.run(self.context.invoker.close())
+        for client in (self.context.recorder, self.context.journal, self.context.invoker):
+            self._loop.run(client.close())
         self._loop.close()
         self._server.__exit__(kind, error, trace)
 

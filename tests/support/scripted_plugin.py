@@ -26,13 +26,13 @@ import pytest
 
 from dynamiq_operator import cli
 from dynamiq_operator.cli import completion
-from dynamiq_operator.cli.recorder import PROXY
+from dynamiq_operator.cli.recorder import JOURNAL, PROXY, RECORDER
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube.resources import APPS, BY_KIND, REJECTIONS, ROWS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
-from tests.support import scripted_recorder
+from tests.support import scripted_journal, scripted_recorder
 from tests.support.factories import NAME, NAMESPACE, flow, flow_hash
 from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure, listed
 
@@ -92,25 +92,33 @@ class Display(io.StringIO):
 
 
 class PluginScript(Script):
-    """A cluster without a recorder, or with `has_recorder` one that has the small world of `scripted_recorder`."""
+    """A cluster without recorder and journal, or with those that have the small worlds of `scripted_recorder` and `scripted_journal`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.has_recorder = False
+        self.has_recorder = self.has_journal = False
 
     def answer(self, sent: Sent) -> Reply:
         reply = super().answer(sent)
-        if not sent.path.startswith(PROXY) or not self.unscripted or self.unscripted[-1] is not sent:
+        server = next((each for each in (RECORDER, JOURNAL) if sent.path.startswith(each.proxy)), None)
+        if server is None or not self.unscripted or self.unscripted[-1] is not sent:
             return reply
         self.unscripted.pop()
-        if self.has_recorder:
-            return scripted_recorder.answer(sent, PROXY)
-        return failure(403, "Forbidden", 'services "http:dynamiq-recorder:http" is forbidden: User "anna" cannot get resource')
+        if server is RECORDER and self.has_recorder:
+            return scripted_recorder.answer(sent, server.proxy)
+        if server is JOURNAL and self.has_journal:
+            return scripted_journal.answer(sent, server.proxy)
+        return failure(403, "Forbidden", f'services "http:{server.service}:http" is forbidden: User "anna" cannot get resource')
 
     @property
     def recorded(self) -> list[Sent]:
         """Returns the requests to the recorder, in order."""
         return [sent for sent in self.sent if sent.path.startswith(PROXY)]
+
+    @property
+    def kept(self) -> list[Sent]:
+        """Returns the requests to the journal, in order."""
+        return [sent for sent in self.sent if sent.path.startswith(JOURNAL.proxy)]
 
 
 @dataclass
@@ -191,6 +199,11 @@ class ScriptedPlugin:
         """Adds a recorder, and a token to the kubeconfig."""
         self.script.has_recorder = True
         self.logs_in({"token": "token-of-anna"})
+
+    def keeps_runs(self, caller: str = "token-of-anna") -> None:
+        """Adds a journal, and this token to the kubeconfig."""
+        self.script.has_journal = True
+        self.logs_in({"token": caller})
 
     def complains(self, text: str) -> None:
         """Makes `kubectl proxy` end with this text on standard error."""

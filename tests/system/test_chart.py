@@ -42,7 +42,7 @@ WORKLOADS = {
 }
 TOLD = {
     *(f"{name}.spec.template.spec.containers[{container}].env[DYNAMIQ_RECORDER]" for container, name in WORKLOADS.items()),
-    f"{WORKLOADS['operator']}.spec.template.spec.containers[operator].env[DYNAMIQ_JOURNAL]",
+    *(f"{WORKLOADS[container]}.spec.template.spec.containers[{container}].env[DYNAMIQ_JOURNAL]" for container in ("operator", "api")),
 }
 TRUSTED = "/dynamiq-recorder/dynamiq-recorder.spec.template.spec.containers[recorder].env[DYNAMIQ_RECORDER_JOURNAL_ACCOUNT]"
 """Differences that the chart makes by itself: in the manifests one sets recorder and journal by hand."""

@@ -64,7 +64,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.recorder.url }}{{ .Values.recorder.url }}{{ else if .Values.recorder.enabled }}http://dynamiq-recorder.dynamiq-recorder.svc:8080{{ end }}
 {{- end }}
 
-{{/* Where the operator finds the journal; empty where there is none. */}}
+{{/* Where operator and API find the journal; empty where there is none. */}}
 {{- define "dynamiq.journal" -}}
 {{- if and .Values.recorder.enabled .Values.journal.enabled }}http://dynamiq-journal.dynamiq-journal.svc{{ end }}
 {{- end }}
@@ -90,7 +90,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $own "DYNAMIQ_NOTIFY_ALLOW_NETWORKS" (join "," $notify.allowNetworks) -}}
 {{- merge (dict) $own $told $outside $common | toYaml }}
 {{- else if eq $component "api" }}
-{{- merge (dict "DYNAMIQ_CONSOLE" ($root.Values.console.enabled | ternary "" "false")) $outside $common | toYaml }}
+{{- $own := dict "DYNAMIQ_CONSOLE" ($root.Values.console.enabled | ternary "" "false") "DYNAMIQ_JOURNAL" (include "dynamiq.journal" $root) -}}
+{{- merge (dict) $own $outside $common | toYaml }}
 {{- else if eq $component "gate" }}
 {{- $common | toYaml }}
 {{- else if eq $component "recorder" }}

@@ -1,7 +1,7 @@
-"""Finds the caller's own token for the recorder, which is behind the API server's proxy and does not learn who calls.
+"""Finds the caller's own token for the recorder, or the journal, which is behind the API server's proxy and does not learn who calls.
 
 It is --token, or that of the kubeconfig's user: a token, a file, or an exec plugin (client.authentication.k8s.io). A client certificate
-does not reach the recorder: callers with nothing else get an error.
+does not reach them: callers with nothing else get an error.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Fields = Mapping[str, Any]
 
 
 class NoToken(Exception):  # noqa: N818 - named as NotConnected
-    """The caller has no token for the recorder. The message is for the user."""
+    """The caller has no token for a server. The message is for the user."""
 
 
-def token(command_line: CommandLine) -> str:
-    """Returns the token. Raises NoToken, and NotConnected if kubectl is missing."""
+def token(command_line: CommandLine, server: str = "recorder", *, asks: bool = True) -> str:
+    """Returns the token for a server of this name. `asks`: a login program may ask the user. Raises NoToken, and NotConnected if kubectl is missing."""
     for flag in ("--as", "--as-group", "--as-uid", "--as-user-extra"):
         if command_line.value_of(flag) is not None:
-            raise NoToken(f"{flag} does not work with the recorder, which needs your own token: leave it out, or {NEXT}")
+            raise NoToken(f"{flag} does not work with the {server}, which needs your own token: leave it out, or {NEXT}")
     if named := command_line.value_of("--token"):
         return named
     config = _config(command_line)
@@ -49,9 +49,9 @@ def token(command_line: CommandLine) -> str:
     if text := user.get("token"):
         return str(text)
     if isinstance(program := user.get("exec"), Mapping):
-        return _run_login(command_line, program, cluster)
+        return _run_login(command_line, program, cluster, server, asks=asks)
     how = "a client certificate" if _has_certificate(user) else "no token"
-    raise NoToken(f"the recorder needs a token, but your kubeconfig logs in with {how}: {NEXT}")
+    raise NoToken(f"the {server} needs a token, but your kubeconfig logs in with {how}: {NEXT}")
 
 
 def _config(command_line: CommandLine) -> Fields:
@@ -91,12 +91,12 @@ def _has_certificate(user: Fields) -> bool:
     return any(user.get(field) for field in ("client-certificate", "client-certificate-data"))
 
 
-def _run_login(command_line: CommandLine, program: Fields, cluster: Fields) -> str:
+def _run_login(command_line: CommandLine, program: Fields, cluster: Fields, server: str, *, asks: bool) -> str:
     """Runs a login program; returns the token that it prints. Raises NoToken."""
     command = str(program.get("command") or "")
     if os.sep in command:
         command = str(next((place for place in _places(command_line, command) if place.is_file()), command))
-    is_interactive = program.get("interactiveMode") != "Never" and sys.stdin is not None and sys.stdin.isatty()
+    is_interactive = asks and program.get("interactiveMode") != "Never" and sys.stdin is not None and sys.stdin.isatty()
     request: dict[str, Any] = {
         "apiVersion": program.get("apiVersion") or f"{AUTHENTICATION}v1",
         "kind": "ExecCredential",
@@ -118,7 +118,7 @@ def _run_login(command_line: CommandLine, program: Fields, cluster: Fields) -> s
     if status is None:
         raise NoToken(f"the login program of your kubeconfig, {command}, ended with {done.returncode} and gave no credential")
     if not (printed := status.get("token")):
-        raise NoToken(f"the recorder needs a token, but the login program of your kubeconfig, {command}, gives a certificate: {NEXT}")
+        raise NoToken(f"the {server} needs a token, but the login program of your kubeconfig, {command}, gives a certificate: {NEXT}")
     return str(printed)
 
 

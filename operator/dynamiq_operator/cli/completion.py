@@ -21,7 +21,7 @@ from dynamiq_operator.model.names import access_keys
 NO_FILES, FILES = ":4", ":0"
 """Directives of cobra: without and with completion of file names."""
 NO_VALUE = "<no value>"
-NAMELESS = frozenset(("list", "version", "run", "score"))
+NAMELESS = frozenset(("list", "version", "score"))
 """Commands whose arguments are not names of objects."""
 WITH_ROWS = {"diff": 3, "compare": 3, **dict.fromkeys(("approve", "resume", "reject", "withdraw"), 2)}
 """Commands whose arguments after the App are rows, with the largest number of arguments."""

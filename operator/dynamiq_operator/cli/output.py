@@ -166,6 +166,14 @@ def in_ascii(line: str) -> str:
     return _NOT_PLAIN.sub(lambda match: json.dumps(match[0])[1:-1].replace("\x7f", "\\u007f"), line)
 
 
+def indented(value: Any) -> str:
+    """Returns a text, or other data as JSON, for a terminal, each line indented."""
+    import json
+
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return "\n".join(f"  {line}" for line in safe(text, keep="\n\t").split("\n"))
+
+
 def as_yaml(data: Any) -> str:
     """Returns YAML in ASCII."""
     import yaml

@@ -12,6 +12,8 @@ SHOWN = 25
 UID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 CONTENT = "with inputs, outputs and texts of errors, where the App records them and you may read them (dynamiq-deployer)"
 
+DENIED = "you may not read inputs and outputs: ask for the role dynamiq-deployer (get apps/runcontents)"
+
 
 def add_app_id(to: argparse.ArgumentParser) -> None:
     to.add_argument("--app-id", type=app_id, metavar="UID", help="the uid of the App, needed if several Apps have a run of this id")

@@ -89,9 +89,22 @@ class Transport:
         return _UnixConnection(self._connection.socket, self._timeout)
 
     def exchange(
-        self, method: str, path: str, *, query: Query = (), body: bytes | None = None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: bytes | None = None,
+        headers: Mapping[str, str],
+        within: float | None = None,
     ) -> tuple[int, bytes]:
-        """Sends one request to a service behind the API server's proxy; returns status and body, whatever they are."""
+        """Sends one request to a service behind the API server's proxy; returns status and body, whatever they are.
+
+        `within`: seconds, for a thread: the request has a connection of its own, and nobody is told that the command waits for it.
+        """
+        if within is not None:
+            self._connected()
+            return self._send_and_read(_UnixConnection(self._connection.socket, within), method, path, query, body, PLAIN, PLAIN, headers)
         with self.patience:
             return self._send_and_read(self._connected(), method, path, query, body, PLAIN, PLAIN, headers)
 

@@ -55,6 +55,14 @@ class FinishingVersion(Part):
     held: Annotated[int, Field(ge=0, description="Runs that wait for a decision of a person.")] = 0
     oldest: Annotated[Timestamp | None, Field(description="When the oldest of them was accepted.")] = None
 
+    @property
+    def title(self) -> str:
+        return f"{self.version} (#{self.sequence})"
+
+    @property
+    def open_runs(self) -> int:
+        return self.queued + self.running + self.waiting + self.held
+
 
 class RecordedSettings(Part):
     """The point up to which changes of the App's settings have been recorded."""

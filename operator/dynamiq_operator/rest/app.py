@@ -32,7 +32,7 @@ from dynamiq_operator.rest.http import openapi
 from dynamiq_operator.rest.http.errors import HANDLERS
 from dynamiq_operator.rest.http.metrics import ApiMetrics
 from dynamiq_operator.rest.http.middleware import Middleware
-from dynamiq_operator.rest.http.recorder import RecorderClient, RecorderOptions
+from dynamiq_operator.rest.http.recorder import JOURNAL, RecorderClient, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.identity import routes as identity
 from dynamiq_operator.rest.invoke import routes as invoke
@@ -41,6 +41,7 @@ from dynamiq_operator.rest.kube.id_index import IdIndex
 from dynamiq_operator.rest.pods import routes as pods
 from dynamiq_operator.rest.reports import routes as reports
 from dynamiq_operator.rest.rights import routes as rights
+from dynamiq_operator.rest.runs import background_routes as background_runs
 from dynamiq_operator.rest.runs import figure_routes as run_figures
 from dynamiq_operator.rest.runs import routes as runs
 from dynamiq_operator.rest.runs import trace_routes as traces
@@ -66,6 +67,7 @@ ROUTERS = (
     triggers.router,
     pods.router,
     runs.router,
+    background_runs.router,
     run_figures.router,
     traces.router,
     configuration.router,
@@ -92,13 +94,16 @@ def create_app(
     console: ConsoleOptions | None = None,
     recorder: RecorderOptions | None = None,
     metrics_socket: socket.socket | None = None,
+    journal: RecorderOptions | None = None,
 ) -> FastAPI:
     """Returns the application over one API server, and over an index of it that the caller has started.
 
     The end of the lifespan stops the index. `metrics_socket`: where /metrics is served; it is not a path of the API.
     """
     metrics, ends = ApiMetrics(), threading.Event()
-    context = ApiContext(server, settings, index, Sessions(server), recorder=RecorderClient(recorder))
+    context = ApiContext(
+        server, settings, index, Sessions(server), recorder=RecorderClient(recorder), journal=RecorderClient(journal, JOURNAL)
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -110,6 +115,7 @@ def create_app(
         ends.set()
         index.stop()
         await context.recorder.close()
+        await context.journal.close()
         await context.invoker.close()
 
     app = _with_routes(lifespan)

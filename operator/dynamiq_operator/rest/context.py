@@ -20,7 +20,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.invoking import Invoker
 from dynamiq_operator.rest.http.models import ID_PATTERN
-from dynamiq_operator.rest.http.recorder import RecorderClient
+from dynamiq_operator.rest.http.recorder import JOURNAL, RecorderClient
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.kube.client import ApiServer
@@ -68,6 +68,7 @@ class ApiContext:
     """Descriptions of workflows, by uid and resourceVersion, for callers who may list workflows."""
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
     recorder: RecorderClient = field(default_factory=RecorderClient)
+    journal: RecorderClient = field(default_factory=lambda: RecorderClient(server=JOURNAL))
     invoker: Invoker = field(default_factory=Invoker)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
     streams: Streams = field(init=False)

@@ -41,6 +41,7 @@ class ApiOptions:
     console: ConsoleOptions | None = None
     recorder: RecorderOptions | None = None
     metrics_port: int | None = None
+    journal: RecorderOptions | None = None
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -82,7 +83,7 @@ def serve(options: ApiOptions) -> None:
     # Imported here: loading all routes takes a second, in which the index lists.
     from dynamiq_operator.rest.app import create_app
 
-    app = create_app(server, index, options.settings, options.console, options.recorder, listening)
+    app = create_app(server, index, options.settings, options.console, options.recorder, listening, options.journal)
     certificate = Certificate(options.tls) if options.tls is not None else None
     if certificate is not None:
         certificate.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dynamiq_operator.model.guards import StandingGuard
@@ -14,6 +14,9 @@ from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
 HOLDS = "changes from Git are on hold after it, until somebody resumes them"
+OPEN_RUNS_UNKNOWN = (
+    "how many background runs are open is unknown: the journal does not answer; each finishes on the version that it began with"
+)
 SERVER, SERVERLESS = "server", "serverless"
 
 
@@ -69,6 +72,9 @@ class Preview:
 
     `guards`: the guards in the App's status that would block the row. `waits`: what an existing row waits for. `begins_hold`: once the row
     exists, Git's changes are on hold. `bypass_reason`: why guards are bypassed; None if they are not.
+
+    `open_runs`: background runs of the App that have not ended; None if unknown. `finishing`: versions before the live one that have some
+    of them, such as `v1 (#10)`, and how many.
     """
 
     namespace: str
@@ -88,6 +94,19 @@ class Preview:
     waits: str | None = None
     begins_hold: bool = False
     bypass_reason: str | None = None
+    open_runs: int | None = None
+    finishing: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def moves_on(self) -> bool:
+        """True if the App would run other pods than those that took its open background runs."""
+        return self.now is not None and self.restarts
+
+    def with_open_runs(self, count: int | None) -> Preview:
+        """Returns the preview with the number of open background runs; None: it is unknown."""
+        if count is None:
+            return replace(self, warnings=(*self.warnings, OPEN_RUNS_UNKNOWN))
+        return replace(self, open_runs=count)
 
     @property
     def is_warm(self) -> bool:
@@ -113,6 +132,7 @@ class Preview:
             "waits": self.waits,
             "beginsHold": self.begins_hold,
             "bypassReason": self.bypass_reason,
+            "openRuns": self.open_runs,
             "warnings": list(self.warnings),
         }
 
@@ -150,7 +170,7 @@ class Preview:
             lines.append(f"  {self._moves() if self.switches else 'pods are replaced one by one; requests are still answered'}")
         else:
             lines.append("  no pod restarts")
-        return lines + [f"  {each}" for each in (*self._sleep(), *self._rules(), *self.warnings)]
+        return lines + [f"  {each}" for each in (*self._open_runs(), *self._sleep(), *self._rules(), *self.warnings)]
 
     def _rules(self) -> list[str]:
         """Returns which guards block the row, if it bypasses them, and if it begins a hold."""
@@ -158,6 +178,16 @@ class Preview:
         if self.bypass_reason is not None:
             lines.insert(0, f"it bypasses the guards: {self.bypass_reason}")
         return [*lines, HOLDS] if self.begins_hold else lines
+
+    def _open_runs(self) -> list[str]:
+        """Returns where open background runs finish, in one sentence; none without them."""
+        if not self.open_runs or self.now is None or not self.moves_on:
+            return []
+        # The counts of earlier versions are of the App's status, which may be half a minute old.
+        live = max(self.open_runs - sum(count for _, count in self.finishing), 0)
+        (first, count), *others = [each for each in ((_title(self.now), live), *self.finishing) if each[1]]
+        runs = f"{count} background run{'s' if count != 1 else ''} finish{'es' if count == 1 else ''} on {first}"
+        return [", ".join([runs, *(f"{count} on {title}" for title, count in others)])]
 
     def _moves(self) -> str:
         """Returns what a switch does, in one sentence."""

@@ -55,7 +55,11 @@ def known(plugin: ScriptedPlugin) -> ScriptedPlugin:
         (["runs", "chat", "--sort", ""], ["oldest", "newest", "quickest", "slowest", "cheapest", "dearest"]),
         (["runs", "chat", "-o", "json"], ["jsonl", "json", "jsonpath="]),
         (["runs", "chat", "--session", ""], []),
-        (["run", ""], []),
+        (["run", ""], ["chat\tv2", "billing"]),
+        (["run", "chat", ""], []),
+        (["cancel", ""], ["chat\tv2", "billing"]),
+        (["cancel", "chat", ""], []),
+        (["cancel", "chat", "--all"], ["--all-open\tall runs of the App that have not ended"]),
         (["score", ""], []),
         (
             ["delete-runs", "chat", "--bef"],

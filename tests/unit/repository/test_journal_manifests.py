@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dynamiq_operator.cli.recorder import JOURNAL
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.journal import JOURNAL_AUDIENCE, JOURNAL_NAMESPACE, JOURNAL_SERVICE
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
@@ -55,6 +56,14 @@ def test_it_is_found_by_the_names_that_others_know() -> None:
     assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == {"http": 80}, "metrics have no Service"
     assert f"http://{JOURNAL_SERVICE}.{JOURNAL_NAMESPACE}.svc" == journal.URL
     assert f"system:serviceaccount:{account['metadata']['namespace']}:{account['metadata']['name']}" == journal.ACCOUNT
+
+
+def test_every_authenticated_user_reaches_only_the_journal_through_the_api_server() -> None:
+    (role,) = roles("journal/proxy.yaml", "Role").values()
+    assert rights(role) == {("", "services/proxy"): {"get", "create"}}
+    assert [JOURNAL.proxy.endswith(f"/{name}/proxy") for name in role["rules"][0]["resourceNames"]] == [True]
+    (binding,) = roles("journal/proxy.yaml", "RoleBinding").values()
+    assert binding["subjects"] == [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"}]
 
 
 def test_its_pod_is_restricted_and_the_only_one() -> None:

@@ -56,7 +56,8 @@ def test_every_role_is_found_and_whose_it_is() -> None:
     holders = {role.holder for role in roles() if role.is_program}
     programs = ("operator", "api", "gate", "recorder", "journal", "retire-gate", "test")
     assert holders == {f"dynamiq-{name}" for name in programs}
-    assert {role.name for role in roles() if role.holder and not role.is_program} == {"dynamiq-restorer", "dynamiq-recorder-proxy"}
+    proxies = {"dynamiq-recorder-proxy", "dynamiq-journal-proxy"}
+    assert {role.name for role in roles() if role.holder and not role.is_program} == {"dynamiq-restorer", *proxies}
 
 
 def test_a_request_is_a_use_of_the_right_that_allowed_it() -> None:

@@ -238,6 +238,9 @@ CALLS = """\
 GET /v1/apps/{app_id}/runs
 DELETE /v1/apps/{app_id}/runs
 GET /v1/apps/{app_id}/runs.jsonl
+GET /v1/apps/{app_id}/runs/{run_id}
+POST /v1/apps/{app_id}/runs/{run_id}/cancel
+GET /v1/apps/{app_id}/runs/{run_id}/events
 GET /v1/runs/{run_id}
 DELETE /v1/runs/{run_id}
 GET /v1/runs/{run_id}/trace

@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.flow_diff import flow_diff, readable
-from dynamiq_operator.views.preview import Preview, Side, change
+from dynamiq_operator.views.preview import OPEN_RUNS_UNKNOWN, Preview, Side, change
 from tests.support import factories as given
 
 NOW = Side("v1", "sha256:1", "1.0.0", "tiny-1.0.0", "image:1", given.CONFIG, row="chat-a", sequence=1)
@@ -96,6 +96,29 @@ def test_an_app_that_is_asleep_is_woken() -> None:
     assert "asleep" not in "".join(replace(seen, no_op=True).lines())
 
 
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (PREVIEW.with_open_runs(14), "  14 background runs finish on v1 (#1)"),
+        (PREVIEW.with_open_runs(1), "  1 background run finishes on v1 (#1)"),
+        (replace(PREVIEW, finishing=(("v0 (#0)", 3),)).with_open_runs(14), "  11 background runs finish on v1 (#1), 3 on v0 (#0)"),
+        (replace(PREVIEW, finishing=(("v0 (#0)", 3),)).with_open_runs(2), "  3 background runs finish on v0 (#0)"),
+        (PREVIEW.with_open_runs(None), f"  {OPEN_RUNS_UNKNOWN}"),
+    ],
+)
+def test_a_preview_shows_where_open_background_runs_finish(seen: Preview, said: str) -> None:
+    assert replace(seen, flow_diff=()).lines()[6:] == [said]
+
+
+def test_a_preview_without_open_background_runs_or_other_pods_has_no_sentence_about_them() -> None:
+    for seen in (
+        PREVIEW.with_open_runs(0),
+        replace(PREVIEW, restarts=False).with_open_runs(5),
+        replace(PREVIEW, now=None).with_open_runs(5),
+    ):
+        assert "background" not in "".join(seen.lines())
+
+
 def test_two_runtimes_of_one_version_are_distinguished() -> None:
     again = replace(PREVIEW, then=replace(THEN, runtime="1.0.0"))
     assert again.lines()[2] == "  runtime  1.0.0 (tiny-1.0.0, image:1) → 1.0.0 (tiny-1.1.0, image:2)"
@@ -158,6 +181,7 @@ def test_data_of_a_preview_have_every_field() -> None:
         "podsWarm": None,
         "podsToStart": None,
         "asleep": False,
+        "openRuns": None,
         "underWay": None,
         "guards": [],
         "waits": None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli import confirm, parsing
+from dynamiq_operator.cli import background_runs, confirm, parsing
 from dynamiq_operator.cli.context import CommandContext
 
 
@@ -51,6 +51,7 @@ def run(context: CommandContext) -> int:
     from dynamiq_operator.cli import deploy_reads
 
     options = context.options
+    open_runs = background_runs.OpenRuns(context)
     with context.api.reading_ahead(*deploy_reads.of_deploy(context, options.version)):
         from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
 
@@ -64,7 +65,7 @@ def run(context: CommandContext) -> int:
             bypass_reason=options.bypass,
         )
         plan = plan_deploy(context.api, request)
-    return confirm.show_and_deploy(context, plan)
+    return confirm.show_and_deploy(context, open_runs.added_to(plan))
 
 
 def _config(context: CommandContext) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.cli import confirm, parsing
+from dynamiq_operator.cli import background_runs, confirm, parsing
 from dynamiq_operator.cli.context import CommandContext
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def add_arguments(command: parsing.Parser) -> None:
 def run(context: CommandContext) -> int:
     from dynamiq_operator.cli import deploy_reads
 
+    open_runs = background_runs.OpenRuns(context)
     with context.api.reading_ahead(*deploy_reads.of_rollback(context)):
         plan, api = _plan(context)
-    return confirm.show_and_deploy(context, plan, api)
+    return confirm.show_and_deploy(context, open_runs.added_to(plan), api)
 
 
 def _plan(context: CommandContext) -> tuple[PreviewedDeploy, Api]:

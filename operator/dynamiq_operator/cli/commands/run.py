@@ -1,24 +1,23 @@
-"""`run`: prints one run: its figures, its nodes as a tree, and with --content inputs and outputs."""
+"""`run`: prints one run: its figures, its nodes as a tree, and with --content inputs and outputs. A background run has its events."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote
 
-from dynamiq_operator.cli import parsing, run_arguments
+from dynamiq_operator.cli import background_runs, parsing, run_arguments
 from dynamiq_operator.cli.context import CommandContext
-from dynamiq_operator.cli.output import Table, safe
-from dynamiq_operator.cli.recorder import RecorderClient
+from dynamiq_operator.cli.output import Table, indented, safe
+from dynamiq_operator.cli.recorder import NoRecorder, NotThere, RecorderClient
 from dynamiq_operator.kube.api import METADATA, pages_at
+from dynamiq_operator.kube.app_objects import uid_of
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.manifests import API_VERSION
 from dynamiq_operator.views import runs as view
 
 COLUMNS = ("NODE", "STATUS", "BEGAN", "TIME", "TOKENS", "COST", "MODEL")
 WHY_NOT = {
-    "denied": "you may not read inputs and outputs: ask for the role dynamiq-deployer (get apps/runcontents)",
+    "denied": run_arguments.DENIED,
     "not_recorded": "inputs, outputs and error texts are not recorded: set App.spec.runs.content to record them",
 }
 INDENT = 2
@@ -27,23 +26,40 @@ INDENT = 2
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
-        "A run is named by its id: X-Dynamiq-Run-Id of the App's answer, or the first column of `runs`.",
+        "A run is named by its id: X-Dynamiq-Run-Id of the App's answer, or the first column of `runs`. With APP it is a background run of"
+        " that App with its events, and the recorded run once the journal has deleted it.",
         (
+            "support 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11",
             "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11",
             "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --content",
             "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 -o json",
         ),
     )
+    command.add_argument("app", metavar="APP", nargs="?", help="name of the App, for a background run")
     command.add_argument("run", type=run_arguments.run_id, metavar="RUN", help="id of the run")
     command.add_argument("--content", action="store_true", help=run_arguments.CONTENT)
     run_arguments.add_app_id(command)
+    command.check = lambda options: "name the App, or its id by --app-id, not both" if options.app and options.app_id else ""
     parsing.output(command)
 
 
 def run(context: CommandContext) -> int:
+    if context.options.app is None:
+        return _recorded(context, context.options.app_id)
+    try:
+        return background_runs.show(context)
+    except (NoRecorder, NotThere) as error:
+        # The journal deletes a run after its end, and has none that was not in the background.
+        try:
+            return _recorded(context, uid_of(context.api, context.namespace, context.options.app))
+        except (NoRecorder, NotThere):
+            raise error from None
+
+
+def _recorded(context: CommandContext, app_id: str | None) -> int:
     options = context.options
     query = [("include", "content")] if options.content else []
-    query += [("app_id", options.app_id)] if options.app_id is not None else []
+    query += [("app_id", app_id)] if app_id is not None else []
     run_ = RecorderClient(context).data(f"/v1/runs/{options.run}", query)
     if context.print_data(run_):
         return 0
@@ -133,9 +149,4 @@ def _contents(run_: view.Data) -> Iterator[str]:
             if part.get(name) is not None:
                 yield ""
                 yield f"{title}: {name}"
-                yield _indented(part[name])
-
-
-def _indented(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-    return "\n".join(f"  {line}" for line in safe(text, keep="\n\t").split("\n"))
+                yield indented(part[name])

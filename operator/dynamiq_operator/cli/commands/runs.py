@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from dynamiq_operator.cli import output, parsing, run_arguments
+from dynamiq_operator.cli import background_runs, output, parsing, run_arguments
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.new_runs import OVERTAKEN, WATCHED_MOST, NewRuns
 from dynamiq_operator.cli.output import Table, safe
@@ -20,6 +20,24 @@ WIDE = ("VERSION", "MODELS", "SESSION", "USER", "TAGS", "REASON")
 EVERY = 2.0
 """Seconds between two checks for new runs, at least."""
 SORTS = {sort.name.lower(): sort for sort in RunSort}
+OPEN_SORTS = {"newest": "-accepted_at", "oldest": "accepted_at"}
+"""Orders of open background runs, as the journal names them."""
+OF_RECORDED = (
+    "row",
+    "version",
+    "status",
+    "trigger",
+    "tag",
+    "model",
+    "error",
+    "since",
+    "until",
+    "min_duration",
+    "min_cost",
+    "content",
+    "watch",
+)
+"""Options that only recorded runs have."""
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -36,6 +54,7 @@ def add_arguments(command: parsing.Parser) -> None:
             "support --min-duration 5s --model gpt-4o -o json",
             "support --since 7d --content -o jsonl | gzip > runs.jsonl.gz",
             "support --watch",
+            "support --open",
             "--app-id 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --user-id u-7",
         ),
     )
@@ -58,10 +77,17 @@ def add_arguments(command: parsing.Parser) -> None:
     parsing.limit(command, f"most to show (default: {run_arguments.SHOWN}; of -o jsonl all)")
     command.add_argument("--content", action="store_true", help=f"of -o jsonl: {run_arguments.CONTENT}")
     command.add_argument("-w", "--watch", action="store_true", help="keep running, and print each run when it ends")
+    command.add_argument(
+        "--open",
+        action="store_true",
+        help="show the background runs that have not ended, with the row that each ends on; of the filters, --session and --user-id apply",
+    )
     parsing.output(command, "wide", "name", "jsonl")
 
 
 def _wrong(options: argparse.Namespace) -> str:
+    if options.open and (wrong := _wrong_open(options)):
+        return wrong
     is_export = options.output == "jsonl" and not options.watch
     if is_export and options.sort is not None:
         return "leave out --sort: -o jsonl lists the oldest run first"
@@ -72,6 +98,14 @@ def _wrong(options: argparse.Namespace) -> str:
     return run_arguments.wrong_of_app(options)
 
 
+def _wrong_open(options: argparse.Namespace) -> str:
+    if others := [f"--{name.replace('_', '-')}" for name in OF_RECORDED if getattr(options, name)]:
+        return f"leave out {', '.join(others)}: --open lists no recorded runs"
+    if options.sort not in (None, *OPEN_SORTS):
+        return f"with --open, --sort is {' or '.join(OPEN_SORTS)}"
+    return "-o jsonl does not go with --open" if options.output == "jsonl" else ""
+
+
 def _amount(text: str) -> float:
     if (amount := run_arguments.number(text)) < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, got {text}")
@@ -80,8 +114,10 @@ def _amount(text: str) -> float:
 
 def run(context: CommandContext) -> int:
     options = context.options
-    recorder = RecorderClient(context)
     query = _query(context)
+    if options.open:
+        return background_runs.show_open(context, [*query, ("sort", OPEN_SORTS[options.sort or "newest"])])
+    recorder = RecorderClient(context)
     path = f"{recorder.chosen_app()}/runs"
     if options.output == "jsonl" and not options.watch:
         return _export(context, recorder, path, query)

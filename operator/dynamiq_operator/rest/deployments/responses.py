@@ -70,6 +70,12 @@ class PreviewShape(AliasedModel):
     waits: Annotated[str | None, Field(description="Of an existing deployment, what it waits for.")]
     begins_hold: Annotated[bool, Field(description="True: changes from Git are on hold after it, until somebody resumes them.")]
     bypass_reason: Annotated[str | None, Field(description="Why the guards are bypassed.")]
+    open_runs: Annotated[
+        int | None,
+        Field(
+            description="Background runs that have not ended. Each finishes on the version that it began with. null: unknown, or no pod changes."
+        ),
+    ]
     warnings: list[str]
 
 

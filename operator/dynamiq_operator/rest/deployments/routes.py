@@ -23,6 +23,7 @@ from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.deployment import Deployment
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.reads.body_ids import check_config
+from dynamiq_operator.rest.reads.open_runs import with_open_runs
 from dynamiq_operator.serving.encoding import Json
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
@@ -70,7 +71,8 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
         check_config(body.deployment_config, (kept or {}).get("config"))
     elif request.config is None and "live" not in app.get("status", ()):
         request = replace(request, config=config_to_be(session, app))
-    return Json({"data": responses.PreviewShape.read(plan_deploy(api, request).preview.as_json())})
+    preview = with_open_runs(context, session, entry.uid, plan_deploy(api, request).preview)
+    return Json({"data": responses.PreviewShape.read(preview.as_json())})
 
 
 @router.post("/promote", status_code=201, responses=documented(One[Deployment], *OF_A_WRITE, status=201, says="The new row."))
@@ -104,8 +106,9 @@ def preview_promotion(
     """Returns what the promotion would do, and what the target lacks. It makes nothing."""
     entry, _ = context.open(session, APPS, app_id)
     planned = promotions.plan(context, session, entry, body or PromotionFields())
+    target = context.id_of(APPS, planned.target_namespace, planned.request.app)
     preview = responses.PromotionPreview.read(
-        planned.preview.as_json(),
+        with_open_runs(context, session, target, planned.preview).as_json(),
         project_id=context.id_of(NAMESPACES, "", planned.target_namespace),
         environment=planned.request.environment,
         new_app=planned.new_app is not None,

@@ -26,12 +26,12 @@ _SAYS = {
     422: "The request does not validate. `details` names each wrong or unknown field or query parameter.",
     429: "The caller has too many requests in progress, or the API server requests a pause.",
     431: "The headers are larger than 32 KiB.",
-    501: "No recorder is installed, so no runs are recorded.",
+    501: "No recorder is installed, so no runs are recorded; or no journal, so there are no background runs.",
     502: "The App broke off its response; it may have run.",
     503: "The cluster cannot be reached now.",
     504: "The App did not respond in time; it may have run.",
 }
-_RECORDER_AWAY = "The recorder, or the cluster, cannot be reached now."
+_RECORDER_AWAY = "The recorder, the journal or the cluster cannot be reached now."
 _EVERY = (401, 403, 422, 429, 431, 503)
 _OF_A_BODY = (408, 413, 415)
 OF_A_WRITE = (404, 409, 413, 415, 422)

@@ -21,7 +21,17 @@ from dynamiq_operator.rest.http.cookie_rules import SESSION, CookieRules, is_con
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
 from dynamiq_operator.rest.http.invoking import CALLS, CALLS_EACH, is_invocation
 from dynamiq_operator.rest.http.metrics import ApiMetrics
-from dynamiq_operator.rest.http.recorder import EXPORTS, EXPORTS_EACH, RUNS, RUNS_EACH, is_about_runs, is_export
+from dynamiq_operator.rest.http.recorder import (
+    EXPORTS,
+    EXPORTS_EACH,
+    POLLS,
+    POLLS_EACH,
+    RUNS,
+    RUNS_EACH,
+    is_about_runs,
+    is_export,
+    is_poll,
+)
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions, token_of
 from dynamiq_operator.rest.http.streams import STREAMS, STREAMS_EACH, is_stream
 from dynamiq_operator.rest.kube.client import CONNECTIONS, begin_deadline
@@ -74,6 +84,7 @@ class Middleware(RequestMiddleware):
         self._bodies = Lane(BODIES, BODIES_EACH, WAITING)
         self._large = Lane(LARGE_ONES, LARGE_EACH, WAITING)
         self._streams = Lane(STREAMS, STREAMS_EACH, 0)
+        self._polls = Lane(POLLS, POLLS_EACH, WAITING)
         self._about_runs = Lane(RUNS, RUNS_EACH, WAITING)
         self._invocations = Lane(CALLS, CALLS_EACH, WAITING)
         self._exports = Lane(EXPORTS, EXPORTS_EACH, EXPORTS_EACH)
@@ -166,6 +177,8 @@ class Middleware(RequestMiddleware):
             return self._streams
         if is_export(scope):
             return self._exports
+        if is_poll(scope):
+            return self._polls
         return self._about_runs if is_about_runs(scope) else self._requests
 
     async def _pass_on(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 from pydantic import Field
 
 from dynamiq_operator.model.runs import RunSort, RunStatus
-from dynamiq_operator.rest.http.models import IdInput
+from dynamiq_operator.rest.http.errors import invalid_request
+from dynamiq_operator.rest.http.models import Id, IdInput
 from dynamiq_operator.rest.http.pagination import PAGE_SIZE, PageOf, PageSizeOf
 from dynamiq_operator.rest.parts.times import TIME, moment
 
 TEXT_MOST, TAGS_MOST, TAG_MOST, NAME_MOST = 256, 20, 64, 253
 DURATION_MOST, COST_MOST = 1e12, 1e6
 Pairs = list[tuple[str, str]]
+OF_OPEN = ("user_id", "session_id")
+"""Filters of open background runs."""
+OPEN_SORTS = {RunSort.NEWEST: "-accepted_at", RunSort.OLDEST: "accepted_at"}
+"""Orders of open background runs, as the journal names them."""
 
+RunId = Annotated[Id, Path(description="The run's id: X-Dynamiq-Run-Id of the App's answer.")]
 Tag = Annotated[str, Field(min_length=1, max_length=TAG_MOST)]
 Text = Annotated[str | None, Query(min_length=1, max_length=TEXT_MOST)]
 Name = Annotated[str | None, Query(min_length=1, max_length=NAME_MOST)]
@@ -47,6 +53,20 @@ class RunFilters:
     pairs: Pairs
     version_id: str | None
     trigger_id: str | None
+
+    def of_open(self, sort: RunSort, cursor: str | None) -> Pairs:
+        """Returns the filters and the order of open background runs as the journal takes them.
+
+        Raises HttpProblem 422 for those that it does not have.
+        """
+        others = {"workflow_version_id": self.version_id, "trigger_id": self.trigger_id, "cursor": cursor}
+        others |= {name: value for name, value in self.pairs if name not in OF_OPEN}
+        wrong = [(name, "this does not go with open=true") for name, value in others.items() if value is not None]
+        if sort not in OPEN_SORTS:
+            wrong.append(("sort", f"with open=true this is {' or '.join(OPEN_SORTS)}"))
+        if wrong:
+            raise invalid_request(wrong)
+        return [*self.pairs, ("open", "true"), ("sort", OPEN_SORTS[sort])]
 
 
 async def _filters(
@@ -95,6 +115,16 @@ def times(begin: str | None, end: str | None) -> Iterator[tuple[str, str]]:
 
 def written(time: datetime) -> str:
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+OpenOf = Annotated[
+    Literal["true"] | None,
+    Query(
+        alias="open",
+        description="`true`: background runs that have not ended, from the journal, in place of recorded ones. user_id, session_id, sort by "
+        "started_at (when it was accepted), page and page_size (at most 100) go with it.",
+    ),
+]
 
 
 async def _page(

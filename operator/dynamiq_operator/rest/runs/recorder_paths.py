@@ -1,4 +1,7 @@
-"""Turns a request about an App's runs into one to the recorder: checks that the caller may see the App, and replaces ids by names."""
+"""Turns a request about an App's runs into one to the recorder, or the journal.
+
+It checks that the caller may see the App, and replaces ids by names.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,32 @@ from dynamiq_operator.kube.resources import APPS, VERSIONS
 from dynamiq_operator.model.names import workflow_and_version
 from dynamiq_operator.rest.context import KIND_NAMES, ApiContext
 from dynamiq_operator.rest.http.errors import unknown_id
+from dynamiq_operator.rest.http.recorder import RecorderClient
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.runs.filters import Pairs, RunFilters
 
 NO_FILTERS = RunFilters([], None, None)
 
 
-async def path_of(context: ApiContext, session: CallerSession, app_id: str) -> str:
-    """Returns the App's path at the recorder. Raises HttpProblem: 501 without a recorder, 404 if the caller cannot see the App."""
-    path, _ = await filtered(context, session, app_id, NO_FILTERS)
+async def path_of(context: ApiContext, session: CallerSession, app_id: str, server: RecorderClient | None = None) -> str:
+    """Returns the App's path at a server, the recorder if none is given.
+
+    Raises HttpProblem: 501 without that server, 404 if the caller cannot see the App.
+    """
+    path, _ = await filtered(context, session, app_id, NO_FILTERS, server)
     return path
 
 
-async def filtered(context: ApiContext, session: CallerSession, app_id: str, conditions: RunFilters) -> tuple[str, Pairs]:
+async def filtered(
+    context: ApiContext, session: CallerSession, app_id: str, conditions: RunFilters, server: RecorderClient | None = None
+) -> tuple[str, Pairs]:
     """Returns the App's path, and the filters as the recorder takes them.
 
     Raises as `path_of` does, also for the id of an unknown version or trigger.
     """
-    context.recorder.require()
-    return await anyio.to_thread.run_sync(partial(_filtered, context, session, app_id, conditions), limiter=context.recorder.threads)
+    server = server or context.recorder
+    server.require()
+    return await anyio.to_thread.run_sync(partial(_filtered, context, session, app_id, conditions), limiter=server.threads)
 
 
 def _filtered(context: ApiContext, session: CallerSession, app_id: str, conditions: RunFilters) -> tuple[str, Pairs]:

@@ -4,33 +4,49 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from dynamiq_operator.model.background_runs import BackgroundRunPage
 from dynamiq_operator.model.runs import DeletedRuns, RunDetail, RunPage, RunScore, RunSort, RunTrace
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented, documented_as
 from dynamiq_operator.rest.http.errors import invalid_request, unknown_id
 from dynamiq_operator.rest.http.examples import EXAMPLES
-from dynamiq_operator.rest.http.models import Id, One
+from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.recorder import JSON_LINES
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.parts.times import TIME, moment
 from dynamiq_operator.rest.reads.rows import is_id
-from dynamiq_operator.rest.runs.filters import ContentOf, CursorOf, FiltersOf, PageOfRuns, Pairs, SortOf, Text, WhoseOf, written
+from dynamiq_operator.rest.runs.filters import (
+    ContentOf,
+    CursorOf,
+    FiltersOf,
+    OpenOf,
+    PageOfRuns,
+    Pairs,
+    RunId,
+    SortOf,
+    Text,
+    WhoseOf,
+    written,
+)
 from dynamiq_operator.rest.runs.recorder_paths import filtered, path_of
 from dynamiq_operator.rest.runs.requests import NewScore
 from dynamiq_operator.serving.encoding import dumps
 
 router = APIRouter(prefix="/v1", tags=["runs"], route_class=StrictRoute)
-RunId = Annotated[Id, Path(description="The run's id: X-Dynamiq-Run-Id of the App's answer.")]
 EXPORTED = documented_as(
     JSON_LINES, f"{dumps(EXAMPLES['RunDetail']).decode()}\n", 404, 501, says="A run a line, each as GET /v1/runs/{run_id} has it."
 )
 
 
-@router.get("/apps/{app_id}/runs", responses=documented(RunPage, 404, 501))
+LISTED = documented(RunPage, 404, 501)
+LISTED[200]["model"] = RunPage | BackgroundRunPage
+
+
+@router.get("/apps/{app_id}/runs", responses=LISTED)
 async def every_run(
     context: ContextOf,
     session: SessionOf,
@@ -39,8 +55,16 @@ async def every_run(
     page: PageOfRuns,
     sort: SortOf = RunSort.NEWEST,
     cursor: CursorOf = None,
+    is_open: OpenOf = None,
 ) -> Response:
-    """Returns the App's runs that match all filters. A list counts up to 10,000 and no further; `next_cursor` continues after any page."""
+    """Returns the App's runs that match all filters. A list counts up to 10,000 and no further; `next_cursor` continues after any page.
+
+    With `open=true` it returns the background runs that have not ended.
+    """
+    if is_open is not None:
+        path = await path_of(context, session, app_id, context.journal)
+        pairs = [*conditions.of_open(sort, cursor), *page]
+        return await context.journal.forward(session.api.credentials[0], "GET", f"{path}/runs", pairs)
     path, pairs = await filtered(context, session, app_id, conditions)
     pairs += [*page, ("sort", sort.value), *_optional("cursor", cursor)]
     return await context.recorder.forward(session.api.credentials[0], "GET", f"{path}/runs", pairs)

@@ -1,0 +1,107 @@
+"""Models of background runs for every surface: the journal's answers, which the API passes on.
+
+Times are RFC 3339 in UTC with microseconds, durations milliseconds. Unknown values are null.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dynamiq_operator.model.runs import Shape
+
+PAGE_MOST, EVENTS_MOST = 100, 500
+"""Most runs, and most events, of a page."""
+WAIT_MOST = 25
+"""Seconds for which a request may wait for events, at most."""
+
+
+class BackgroundStatus(StrEnum):
+    """The state of a background run, in the product's words."""
+
+    CREATED = "created"
+    """It is stored, and no node of it has begun."""
+    STARTED = "started"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class BackgroundState(StrEnum):
+    """The state of a background run, in the journal's words."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    HELD = "held"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+class BackgroundError(Shape):
+    """The error of a background run that failed."""
+
+    code: Annotated[str, Field(description="A word for programs.")]
+    message: Annotated[str | None, Field(description="null without the right to apps/runcontents.")] = None
+    details: dict[str, Any] | None = None
+
+
+class BackgroundRun(Shape):
+    """A background run. It ends on the pins that it began with."""
+
+    id: str
+    app_id: str
+    namespace: str
+    app: str
+    status: BackgroundStatus
+    reason: Annotated[str | None, Field(description="More about the status, as a word for programs.")]
+    state: BackgroundState
+    pins: Annotated[str, Field(description="The digest of the flow, the runtime and the resources that it runs on.")]
+    workflow_hash: str | None
+    accepted_at: str
+    started_at: str | None
+    ended_at: str | None
+    busy_ms: Annotated[float, Field(description="For which pods executed it. To wait for a pod does not count.")]
+    attempts: Annotated[int, Field(description="Interruptions since its last progress.")]
+    node: Annotated[str | None, Field(description="The node that began last.")]
+    key: Annotated[str | None, Field(description="Name of the Access Key of its caller.")]
+    user_id: str | None
+    session_id: str | None
+    trigger: str | None
+    tags: tuple[str, ...]
+    cancel_requested: Annotated[bool, Field(description="It ends at its next node.")]
+    last_sequence: Annotated[int, Field(description="Number of its last event.")]
+    input: Annotated[Any, Field(description="null without the right to apps/runcontents.")] = None
+    output: Annotated[Any, Field(description="null without the right to apps/runcontents, or before its end.")] = None
+    error: BackgroundError | None = None
+
+
+class BackgroundPagination(Shape):
+    page: int
+    page_size: int
+    page_count: int
+    total_count: int
+
+
+class BackgroundRunPage(Shape):
+    data: tuple[BackgroundRun, ...]
+    pagination: BackgroundPagination
+
+
+class BackgroundEvent(Shape):
+    """An event of a background run."""
+
+    sequence: Annotated[int, Field(description="Its number in the run, from 1, without gaps.")]
+    type: Annotated[str, Field(description="Such as run.accepted, node.started or run.completed.")]
+    timestamp: str
+    data: Annotated[dict[str, Any], Field(description="Empty without the right to apps/runcontents.")]
+
+
+class BackgroundEvents(Shape):
+    data: tuple[BackgroundEvent, ...]
+    ended: Annotated[bool, Field(description="The run has ended, and these include its last event.")]

@@ -1,0 +1,142 @@
+"""Scripts a journal: a small world answers every call about background runs: two open ones of App chat, and one that ended.
+
+It keeps nothing and decides nothing but who calls: `viewer` may not read contents, and neither `viewer` nor `reader` may cancel.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dynamiq_operator.model import background_runs as model
+from dynamiq_operator.model.recorder import TOKEN_HEADER
+from tests.support.scripted import Reply, Script, Sent
+from tests.support.scripted_recorder import problem
+
+QUEUED = "66666666-0000-4000-8000-000000000001"
+RUNNING = "66666666-0000-4000-8000-000000000002"
+ENDED = "66666666-0000-4000-8000-000000000003"
+OTHERS = "66666666-0000-4000-8000-000000000009"
+"""A run of another App. Callers cannot tell it from one that does not exist."""
+PINS = "0123456789abcdef"
+VIEWER, READER = "token-of-viewer", "token-of-reader"
+MISSING = "there is no run with this id, or you may not see it"
+CANNOT_CANCEL = "you need the right to update apps/runs: you may only see the runs of this App"
+
+
+def a_run(**changed: Any) -> dict[str, Any]:
+    """Returns one background run that a pod has, as the journal answers it."""
+    fields = {
+        "id": RUNNING,
+        "app_id": "33333333-0000-4000-8000-000000000001",
+        "namespace": "demo",
+        "app": "chat",
+        "status": "started",
+        "reason": None,
+        "state": "running",
+        "pins": PINS,
+        "workflow_hash": None,
+        "accepted_at": "2026-11-24T12:00:00.000000Z",
+        "started_at": "2026-11-24T12:00:01.000000Z",
+        "ended_at": None,
+        "busy_ms": 1234.0,
+        "attempts": 1,
+        "node": "answer",
+        "key": "default",
+        "user_id": "u-1",
+        "session_id": "s-1",
+        "trigger": None,
+        "tags": ("beta",),
+        "cancel_requested": False,
+        "last_sequence": 4,
+        "input": {"question": "Where?"},
+        **changed,
+    }
+    return model.BackgroundRun.model_validate(fields).model_dump(mode="json")
+
+
+def a_queued_run(**changed: Any) -> dict[str, Any]:
+    queued = {"id": QUEUED, "status": "created", "state": "queued", "started_at": None, "attempts": 0, "node": None, "busy_ms": 0}
+    return a_run(**{**queued, "last_sequence": 1, **changed})
+
+
+def an_ended_run(**changed: Any) -> dict[str, Any]:
+    ended = {"status": "failed", "state": "failed", "reason": "failed", "ended_at": "2026-11-24T12:00:03.000000Z", "last_sequence": 5}
+    error = {"code": "node_failed", "message": "no such invoice", "details": {}}
+    return a_run(**{"id": ENDED, **ended, "error": error, **changed})
+
+
+RUNS: dict[str, dict[str, Any]] = {each["id"]: each for each in (a_queued_run(), a_run(), an_ended_run())}
+EVENTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("run.accepted", {}),
+    ("run.started", {}),
+    ("node.started", {"id": "answer", "attempt": 2}),
+    ("node.output.delta", {"id": "answer", "text": "On the"}),
+    ("run.failed", {"status": "failed"}),
+)
+
+
+def a_page(*listed: Mapping[str, Any], total: int | None = None) -> dict[str, Any]:
+    count = len(listed) if total is None else total
+    pagination = {"page": 1, "page_size": 25, "page_count": -(-count // 25), "total_count": count}
+    return model.BackgroundRunPage.model_validate({"data": listed, "pagination": pagination}).model_dump(mode="json")
+
+
+def events(run: Mapping[str, Any], after: int = 0, limit: int = 500) -> dict[str, Any]:
+    """Returns the events of a run after one of them."""
+    time = "2026-11-24T12:00:00.000000Z"
+    known: list[dict[str, Any]] = [
+        {"sequence": at, "type": kind, "timestamp": time, "data": data} for at, (kind, data) in enumerate(EVENTS[: run["last_sequence"]], 1)
+    ]
+    shown = [each for each in known if each["sequence"] > after][:limit]
+    has_ended = run["ended_at"] is not None and after + len(shown) >= run["last_sequence"]
+    return model.BackgroundEvents.model_validate({"data": shown, "ended": has_ended}).model_dump(mode="json")
+
+
+class ScriptedJournal(Script):
+    """The answers to requests: by a line of the test, else by the small world."""
+
+    def answer(self, sent: Sent) -> Reply:
+        reply = super().answer(sent)
+        if not self.unscripted or self.unscripted[-1] is not sent:
+            return reply
+        self.unscripted.pop()
+        return answer(sent)
+
+
+def answer(sent: Sent, prefix: str = "") -> Reply:
+    """Returns the small world's answer. `prefix`: of the path, if the request came through the API server."""
+    path = sent.path.removeprefix(prefix)
+    if path == "/healthz":
+        return Reply()
+    matched = re.fullmatch(r"/v1/apps/[^/]+/runs(?:/([^/]+)(?:/(cancel|events))?)?", path)
+    if matched is None:
+        return problem(404, f"there is no {sent.method} {path}", "not_found")
+    token = sent.headers.get(TOKEN_HEADER) or sent.headers.get("Authorization", "").removeprefix("Bearer ")
+    run_id, what = matched.groups()
+    if run_id is None:
+        return Reply(body=a_page(*(_for(token, run) for run in RUNS.values() if run["ended_at"] is None)))
+    if (run := RUNS.get(run_id)) is None:
+        return problem(404, MISSING, "not_found")
+    if what == "events":
+        return Reply(body=events(run, int(sent.query.get("after", "0")), int(sent.query.get("limit", "500"))))
+    return _canceled(token, run) if what == "cancel" else Reply(body={"data": _for(token, run)})
+
+
+def _canceled(token: str, run: Mapping[str, Any]) -> Reply:
+    if token in (VIEWER, READER):
+        return problem(403, CANNOT_CANCEL, "forbidden")
+    if run["state"] == "queued":
+        return Reply(
+            body={"data": {**run, "status": "canceled", "state": "canceled", "reason": "canceled", "ended_at": run["accepted_at"]}}
+        )
+    return Reply(body={"data": {**run, "cancel_requested": run["ended_at"] is None}})
+
+
+def _for(token: str, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a run as this caller may see it."""
+    if token != VIEWER:
+        return dict(run)
+    error = run["error"] and {**run["error"], "message": None, "details": None}
+    return {**run, "input": None, "output": None, "error": error}
