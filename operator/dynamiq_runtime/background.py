@@ -87,7 +87,7 @@ class BackgroundRuns:
             await asyncio.wait(self._executing, timeout=HANDS_BACK)
 
     async def close(self) -> None:
-        """Ends. What the journal does not have by now goes on elsewhere once its lease is over."""
+        """Ends. A run that the journal does not have by now goes on elsewhere, once its lease is over."""
         if self._executing:
             await asyncio.wait(self._executing, timeout=HANDS_BACK)
         for task in (self._saving, *self._executing):

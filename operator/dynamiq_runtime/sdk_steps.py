@@ -1,6 +1,6 @@
-"""Keeps the steps of a background run of the SDK: a checkpoint backend that saves each node's state once, and gives them all at a resume.
+"""Keeps the steps of a background run of the SDK: its checkpoint backend saves each node's state once, and returns all at a resume.
 
-The SDK's own backends save the whole checkpoint at each node, which grows with the square of the nodes, and their cleanup deletes the
+The SDK's own backends save the whole checkpoint at each node, so a run's bytes grow with the square of its nodes. Their cleanup deletes
 checkpoints of other runs.
 """
 

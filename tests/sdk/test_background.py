@@ -1,4 +1,4 @@
-"""Runs in the background with the SDK: a run whose pod is killed goes on after its last node, and an agent after its last loop."""
+"""Background runs of the SDK: one whose pod is killed goes on after its last node, an agent after its last loop."""
 
 from __future__ import annotations
 

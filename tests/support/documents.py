@@ -31,6 +31,7 @@ SESSIONS = (
     "docs/gitops.md",
     "docs/first-app.md",
     "docs/calling.md",
+    "docs/background-runs.md",
     "docs/flows.md",
     "docs/rest.md",
     "docs/triggers.md",
