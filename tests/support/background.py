@@ -106,3 +106,17 @@ def expire_leases(journal: JournalStage) -> None:
     assert store is not None
     clock = store.clock
     store.clock = lambda: clock() + 31_000_000
+
+
+def begins(log: Path, node: str) -> None:
+    """Waits until a node has begun."""
+    eventually(f"node {node} begins", lambda: node in lines(log))
+
+
+def is_noted(caller: Caller, run_id: str, node: str) -> None:
+    """Waits until the journal knows that a node has begun."""
+    path = f"/v1/runs/{run_id}/events"
+    eventually(
+        f"the journal knows of node {node}",
+        lambda: any(each["type"] == "node.started" and each["data"]["id"] == node for each in caller.ask("GET", path).body["data"]),
+    )

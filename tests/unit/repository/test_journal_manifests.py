@@ -97,7 +97,6 @@ def test_a_recorder_trusts_no_journal_unless_one_is_installed(path: str) -> None
     assert "DYNAMIQ_RECORDER_JOURNAL_ACCOUNT" not in variables(pod_of(path))
 
 
-@pytest.mark.xfail(strict=True, reason="the command journal is not merged yet", raises=SystemExit)
 def test_the_journal_accepts_its_arguments_of_the_manifests(monkeypatch: pytest.MonkeyPatch) -> None:
     pod = pod_of("journal/statefulset.yaml")
     for name, value in variables(pod).items():
