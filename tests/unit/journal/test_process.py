@@ -1,4 +1,4 @@
-"""The journal as a process of its own, with an API server that says who calls: it serves until SIGTERM, and again with what it kept."""
+"""The journal as a process: an API server says who calls, it serves until SIGTERM, and then again with what it kept."""
 
 from __future__ import annotations
 
@@ -81,17 +81,17 @@ def test_it_serves_pods_and_users_as_the_api_server_says_and_keeps_runs_over_a_r
 
 
 def test_an_app_that_is_deleted_in_the_cluster_has_its_runs_canceled(process: Process) -> None:
-    def counted() -> bool:
+    def is_counted() -> bool:
         text = requests.get(f"http://{HOST}:{process.metrics_port}/metrics", timeout=IN_TIME).text
         return "dynamiq_journal_runs{" in text
 
     with process.running():
         assert process.call("POST", "runs", POD, a_run()).status_code == 201
-        eventually("its run is counted", counted)
+        eventually("its run is counted", is_counted)
         process.stage.apps.pop(0)
         process.stage.script.on("GET", f"/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/{NAMESPACE}/apps/{APP}", _missing)
         process.stage.put("apps", app(APP_UID, NAMESPACE), "DELETED")
-        eventually("its run is canceled", lambda: not counted())
+        eventually("its run is canceled", lambda: not is_counted())
         assert process.call("GET", "runs", POD).status_code == 404
 
 
