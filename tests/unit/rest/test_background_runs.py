@@ -164,12 +164,13 @@ def test_a_preview_has_the_number_of_open_runs(kept: Kept) -> None:
     assert len(kept.journal.sent) == 1
 
 
-def test_a_preview_waits_no_longer_for_a_slow_journal(kept: Kept) -> None:
+def test_a_preview_waits_no_longer_for_a_slow_journal(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "JOURNAL_SILENT_MOST", 30.0)
     ends = threading.Event()
 
     def slow(_: Sent) -> Reply:
-        ends.wait(30)
-        return Reply()
+        ends.wait(10)
+        return Reply(body=made.a_page(total=14))
 
     for answer in (slow, problem(503, "away"), Reply(body={"data": []})):
         kept.journal.on("GET", kept.runs, answer)
