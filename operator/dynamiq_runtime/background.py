@@ -58,6 +58,8 @@ class BackgroundRuns:
         self._changed, self._dirty, self._urgent = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._marked: set[str] = set()
         self._executing: set[asyncio.Task[None]] = set()
+        self._reserved = self._asked = 0
+        """Runs that may come by an accept, and by a claim, that is under way."""
         self._claiming: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
 
@@ -66,7 +68,7 @@ class BackgroundRuns:
         """The number of runs that may be claimed now: each begins at once, and none takes the thread that a waiting call needs."""
         if self.draining.is_set() or self._is_alone or self._engine is None:
             return 0
-        return min(self._most - len(self._segments), self._threads.free)
+        return min(self._most - len(self._segments), self._threads.free) - self._reserved
 
     def begin(self, engine: Engine) -> None:
         """Starts to claim, and to save."""
@@ -96,12 +98,21 @@ class BackgroundRuns:
         await self.journal.close()
 
     async def accept(self, run: Mapping[str, Any]) -> dict[str, Any]:
-        """Stores a new run. Returns it, or the one that has its key already. Raises HttpError."""
+        """Stores a new run, and claims it with the same commit if a thread is free. Returns it, or the one that has its key already.
+
+        Raises HttpError.
+        """
+        claims = self._free > self._asked
+        self._reserved += claims
         try:
-            accepted = await self.journal.accept(run)
+            accepted, claim = await self.journal.accept({**run, "claim": claims})
         except (JournalAwayError, JournalRefusedError) as error:
             raise http_error(error) from None
-        self._changed.set()  # the first run of an App: until then its pods ask rarely
+        finally:
+            self._reserved -= claims
+        if claim is not None:
+            self._start(claim)
+        self._changed.set()  # until the first run of an App its pods ask rarely
         return accepted
 
     async def _claim_on(self) -> None:
@@ -110,8 +121,9 @@ class BackgroundRuns:
             if (free := self._free) <= 0:
                 await self._wait_for_change()
                 continue
+            self._asked = max(1, free - 1)  # one is left for a run that comes to this pod itself
             try:
-                claims, rest = await self.journal.claims(free=free, held=len(self._segments), wait=POLL)
+                claims, rest = await self.journal.claims(free=self._asked, held=len(self._segments), wait=POLL)
             except JournalAwayError as error:
                 if pause == AGAIN:
                     log("the journal does not answer: background runs wait", level="warning", reason=str(error)[:200])
@@ -122,6 +134,8 @@ class BackgroundRuns:
                 log("the journal refuses claims of this pod", level="error", code=error.code, reason=str(error)[:200])
                 await asyncio.sleep(REFUSED_FOR)
                 continue
+            finally:
+                self._asked = 0
             pause = AGAIN
             for claim in claims:
                 self._start(claim)
@@ -236,8 +250,8 @@ class BackgroundRuns:
             await self._wait_for_news()
             now = time.monotonic()
             late = {run_id for run_id, segment in self._segments.items() if now - segment.saved_at >= HEARTBEAT}
-            batch = [segment for run_id in self._marked | late if (segment := self._segments.get(run_id)) and not segment.ended][:BATCH]
-            self._marked -= {segment.id for segment in batch} | (self._marked - self._segments.keys())
+            due = [segment for run_id in self._marked | late if (segment := self._segments.get(run_id)) and not segment.ended]
+            batch, self._marked = due[:BATCH], {segment.id for segment in due[BATCH:]}
             if not self._marked:
                 self._dirty.clear()
                 self._urgent.clear()

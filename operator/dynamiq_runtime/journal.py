@@ -49,10 +49,10 @@ class Journal:
         if self._session is not None:
             await self._session.close()
 
-    async def accept(self, run: Mapping[str, Any]) -> Json:
-        """Stores a new run. Returns it, or the one that has its key already."""
-        accepted: Json = (await self._ask("POST", "/runs", body=run))["data"]
-        return accepted
+    async def accept(self, run: Mapping[str, Any]) -> tuple[Json, Json | None]:
+        """Stores a new run. Returns it, or the one that has its key already; and its claim, if it was claimed at once."""
+        answer = await self._ask("POST", "/runs", body=run)
+        return answer["data"], answer.get("claim")
 
     async def runs(self, query: Sequence[tuple[str, str]]) -> Json:
         """Returns a page of the App's runs: `data` and `pagination`."""
