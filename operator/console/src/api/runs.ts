@@ -17,8 +17,17 @@ import type { Problem } from "./problem.ts";
 /** Whether the API has no recorder to ask, and will have none soon. */
 export const isUnrecorded = (problem: Problem | undefined) => problem?.code === "no_recorder";
 
+/** Recorded runs: only `open` gives another shape. */
 export const readRuns = (app: string, query: RunQuery, signal?: AbortSignal): Promise<RunPage> =>
-  call(GET("/v1/apps/{app_id}/runs", { params: { path: { app_id: app }, query: query as never }, signal }));
+  call(
+    GET("/v1/apps/{app_id}/runs", { params: { path: { app_id: app }, query: query as never }, signal }),
+  ) as Promise<RunPage>;
+
+/** How many background runs of an App have not ended. */
+export const countOpenRuns = async (app: string, signal: AbortSignal): Promise<number> => {
+  const params = { path: { app_id: app }, query: { open: "true", page_size: 1 } as const };
+  return (await call(GET("/v1/apps/{app_id}/runs", { params, signal }))).pagination.total_count;
+};
 
 export const readRun = (run: string, withContent: boolean, signal: AbortSignal): Promise<WholeRun> => {
   const params = { path: { run_id: run }, query: { include: withContent ? "content" : undefined } };
