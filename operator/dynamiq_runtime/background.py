@@ -25,7 +25,7 @@ from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import JOURNAL_AWAY
 from dynamiq_runtime.run import CANCELED, STATUSES, Run
 from dynamiq_runtime.segments import FENCED, TOO_LARGE, Segment
-from dynamiq_runtime.threads import CutOffError, RunThreads, TimedOutError
+from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError
 
 POLL = 20.0  # seconds for which the journal may hold a claim until there is a run
 HEARTBEAT = 10.0  # seconds after which a run without news is saved again: its lease has 30
@@ -181,7 +181,7 @@ class BackgroundRuns:
             return None, None, False
         try:
             output, error = await self._executor.finish(run, self._engine, partial(self._in_time, segment))
-        except CutOffError:
+        except (CutOffError, BusyError):
             return None, None, False
         except StoppedError:
             if segment.stopped == CANCELED:

@@ -72,14 +72,14 @@ class RunExecutor:
     ) -> tuple[str | None, HttpError | None]:
         """Executes a background run, once a thread is free, until it ends. Returns its output, JSON, or the error that it ended by.
 
-        `in_time`: awaits the answer, or raises TimedOutError. Raises StoppedError and CutOffError for a run that did not end.
+        `in_time`: awaits the answer, or raises TimedOutError. Raises StoppedError, CutOffError and BusyError for a run that did not end.
         """
         self._metrics.begin(run.id)
         try:
             async with self._threads.start(partial(self._answered, run, engine), patient=True) as answer:
                 with self._metrics.in_flight.track_inprogress():
                     output = await in_time(answer)
-        except (StoppedError, CutOffError):
+        except (StoppedError, CutOffError, BusyError):
             raise
         except (RunFailedError, _NotJSONError, TimedOutError) as error:
             return None, self._refusal(run, error)
