@@ -29,6 +29,7 @@ from dynamiq_operator.model.base import GROUP
 from local import components
 from local.clusters import Cluster
 from tests.api.support import rest_rehearsal
+from tests.api.support.journal_process import Journal, journaling
 from tests.api.support.recorder_process import Recorder, a_pod, recording, runs_of
 from tests.api.support.rest_rehearsal import Rehearsal
 from tests.support import factories, history_stage, rest
@@ -93,11 +94,16 @@ class Place:
     """The namespace's id."""
 
     recorder: Recorder
+    journal: Journal
 
 
 @pytest.fixture
 def place(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[Place]:
-    with recording(cluster, tmp_path) as recorder, rest_rehearsal.rehearsal(cluster, account, tmp_path, "fuzz", recorder.url) as at:
+    with (
+        recording(cluster, tmp_path) as recorder,
+        journaling(cluster, tmp_path) as journal,
+        rest_rehearsal.rehearsal(cluster, account, tmp_path, "fuzz", recorder.url, journal.url) as at,
+    ):
         api, home = at.stage.api, at.stage.namespace
         at.stage.runtime("newest", image=factories.IMAGE, by_default=True)  # for an App's first row in production
         labels = {names.PROJECT_LABEL: home, names.ENVIRONMENT_LABEL: "production"}
@@ -109,7 +115,7 @@ def place(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[Place]:
             readers = {"apiGroups": [GROUP], "resources": ["runtimes"], "verbs": ["get", "list"]}
             assert api.apply({"apiVersion": f"{rest.RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": READERS}, "rules": [readers]}).ok
             rest.bind(api, "", "anna", READERS, home)
-            yield Place(at, rest.uid(api, "Namespace", production), recorder)
+            yield Place(at, rest.uid(api, "Namespace", production), recorder, journal)
 
 
 def configuration(place: Place) -> str:
@@ -178,6 +184,8 @@ def configuration(place: Place) -> str:
         if "{trigger_id}" in path:
             drawn = "spent_trigger" if method == "DELETE" else "trigger"
             lines += _of(f"{method} {path}", {"path.app_id": "triggered", "path.trigger_id": drawn})
+        elif "/runs/{run_id}" in path and "{app_id}" in path:
+            lines += _of(f"{method} {path}", {"path.app_id": "triggered", "path.run_id": "run"})
         elif (method, path) == ("DELETE", "/v1/runs/{run_id}"):
             lines += _of(f"{method} {path}", {"path.run_id": "spent_run"})
         elif (method, path) == ("DELETE", "/v1/apps/{app_id}/runs"):
@@ -202,12 +210,15 @@ def calls(at: Rehearsal) -> list[tuple[str, str, Mapping[str, Any]]]:
 
 
 def _recorded(place: Place, app: str, count: int) -> list[str]:
-    """Sends runs from a pod of an App, and returns their ids."""
+    """Sends runs from a pod of an App, which were in the background, and returns their ids."""
     at = place.at
     pod = a_pod(at.stage.api, at.stage.namespace, at.named(app), "v1")
     made = runs_of(count, first=1, milliseconds=50.0)
     place.recorder.send(pod, *made, instance=str(uuid.uuid4()))
-    return [run_id_of(each) for each in made]
+    ids = [run_id_of(each) for each in made]
+    # They have ended, so that no request waits for an event.
+    place.journal.accept(pod, app, *ids, ends=True)
+    return ids
 
 
 def _trigger(at: Rehearsal, app: str, number: int) -> str:

@@ -123,7 +123,9 @@ def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactor
             calls = [(method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()]
             confidential = others.api.get(kinds.APP.kind, OTHERS_APP, others.namespace).body
             theirs = _ids(otto, rest_rehearsal.ids(others), confidential["metadata"]["uid"])
-            theirs["run_id"] = _run(at, recorders.a_pod(others.api, others.namespace, confidential))  # no operator is at work there
+            pod = recorders.a_pod(others.api, others.namespace, confidential)  # no operator is at work there
+            theirs["run_id"] = _run(at, pod)
+            at.journal.accept(pod, theirs["app_id"], theirs["run_id"])
             mine = {**_ids(caller, rest_rehearsal.ids(at.stage), at.app), "run_id": at.runs("viewer")[0]["id"]}
             theirs["trace_id"], mine["trace_id"] = theirs["run_id"], mine["run_id"]
             theirs["rejection_id"], mine["rejection_id"] = (_rejection(stage) for stage in (others, at.stage))

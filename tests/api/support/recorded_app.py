@@ -12,6 +12,7 @@ from typing import Any
 from dynamiq_operator.model import kinds
 from local.clusters import Cluster
 from tests.api.support import rest_rehearsal
+from tests.api.support.journal_process import Journal, journaling
 from tests.api.support.recorder_process import Recorder, a_pod, recording, runs_of
 from tests.support import factories, history_stage, rest
 from tests.support.history_stage import HistoryStage
@@ -38,6 +39,7 @@ class Recorded:
 
     stage: HistoryStage
     recorder: Recorder
+    journal: Journal
     url: str
     callers: Mapping[str, Client]
     app: str
@@ -59,19 +61,20 @@ class Recorded:
 
 @contextlib.contextmanager
 def recorded(cluster: Cluster, account: Path, folder: Path, purpose: str) -> Iterator[Recorded]:
-    """Runs the operator, the recorder and the API, and yields the App. `account`: the operator's kubeconfig."""
+    """Runs the operator, the recorder, a journal and the API, and yields the App. `account`: the operator's kubeconfig."""
     with (
         recording(cluster, folder) as recorder,
+        journaling(cluster, folder) as journal,
         history_stage.stage(cluster, purpose) as stage,
         Operator(account, folder, [stage.namespace], ["--recorder", recorder.url]),
-        rest.serving(rest.install(cluster, folder), folder, "--recorder", recorder.url) as url,
+        rest.serving(rest.install(cluster, folder), folder, "--recorder", recorder.url, "--journal", journal.url) as url,
     ):
         stage.app(APP, factories.with_spec(runs={"content": True}), workflow=history_stage.APP)
         app = rest.uid(stage.api, kinds.APP.kind, APP, stage.namespace)
         rows = (_row(stage, recorder, "v1", 100.0), _row(stage, recorder, "v2", 200.0))
         callers = {name: rest_rehearsal.new_caller(stage, url, name, *roles) for name, roles in WHO.items()}
         callers["stranger"] = rest.client(stage.api, url, stage.namespace, "stranger")
-        made = Recorded(stage, recorder, url, callers, app, rows)
+        made = Recorded(stage, recorder, journal, url, callers, app, rows)
         eventually(
             "every run is of its row", lambda: {each["deployment_id"] for each in made.runs("viewer", "?page_size=500")} == set(rows)
         )

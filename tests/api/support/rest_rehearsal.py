@@ -86,14 +86,17 @@ class Rehearsal:
 
 
 @contextlib.contextmanager
-def rehearsal(cluster: Cluster, account: Path, folder: Path, purpose: str, recorder: str | None = None) -> Iterator[Rehearsal]:
-    """Yields the API, ready, and a running operator. `account`: the operator's kubeconfig. `recorder`: its URL."""
+def rehearsal(
+    cluster: Cluster, account: Path, folder: Path, purpose: str, recorder: str | None = None, journal: str | None = None
+) -> Iterator[Rehearsal]:
+    """Yields the API, ready, and a running operator. `account`: the operator's kubeconfig. `recorder`, `journal`: their URLs."""
     kubeconfig = rest.install(cluster, folder)
     options = ("--recorder", recorder) if recorder is not None else ()
+    of_api = (*options, *(("--journal", journal) if journal is not None else ()))
     with (
         history_stage.stage(cluster, purpose) as stage,
         Operator(account, folder, [stage.namespace], options),
-        rest.serving(kubeconfig, folder, *options) as url,
+        rest.serving(kubeconfig, folder, *of_api) as url,
     ):
         stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=APP))
         caller = new_caller(stage, url, "anna")

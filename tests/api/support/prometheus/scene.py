@@ -19,12 +19,12 @@ import yaml
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.journal import JOURNAL_NAMESPACE, JOURNAL_SERVICE
-from local.clusters import Cluster
+from tests.api.support.journal_process import journaling
 from tests.api.support.prometheus import scrape
 from tests.support import gates, otlp_runs, programs, recorders, rest
 from tests.support.admission import made
 from tests.support.api import Api, Manifest
-from tests.support.cluster import REPOSITORY, install_files, login_of
+from tests.support.cluster import REPOSITORY
 from tests.support.gates import GateProcess
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
@@ -87,7 +87,7 @@ def playing(stage: HistoryStage, login: Path, folder: Path) -> Iterator[Scene]:
         url = stack.enter_context(rest.serving(api_login, folder, f"--metrics-port={ports['dynamiq-api']}"))
         rest.client(api, url, stage.namespace, "anna", "view").get("/v1/projects")
         stack.enter_context(_gate(stage, folder, ports["dynamiq-gate"]))
-        stack.enter_context(_journal(cluster, folder, ports[JOURNAL_SERVICE]))
+        stack.enter_context(journaling(cluster, folder, ports[JOURNAL_SERVICE]))
         stack.enter_context(_served(folder, ports["dynamiq-apps"]))
         pods = {job: stack.enter_context(_pod(api, job, file)) for job, file in PLATFORM.items()}
         yield Scene(stage, ports, pods)
@@ -142,24 +142,6 @@ def _gate(stage: HistoryStage, folder: Path, metrics_port: int) -> Iterator[None
         yield
     finally:
         replica.kill()
-
-
-@contextlib.contextmanager
-def _journal(cluster: Cluster, folder: Path, metrics_port: int) -> Iterator[None]:
-    """Runs a journal without runs, under its own account."""
-    files = ("namespace.yaml", "service-account.yaml", "rbac.yaml")
-    install_files(cluster, JOURNAL_NAMESPACE, *(REPOSITORY / "manifests" / "journal" / name for name in files))
-    login = login_of(cluster, JOURNAL_SERVICE, JOURNAL_NAMESPACE, folder / "journal.kubeconfig")
-    health_port, log = free_port(), folder / "journal.log"
-    ports = [f"--port={free_port()}", f"--health-port={health_port}", f"--metrics-port={metrics_port}"]
-    options = [f"--store=sqlite://{folder}/journal.db", f"--host={HERE}", *ports, f"--kubeconfig={login}"]
-    process = programs.fork("dynamiq_recorder", "journal", *options, log=log)
-    try:
-        eventually(f"the journal is ready: see {log}", lambda: _status(f"http://{HERE}:{health_port}/readyz") == 200)
-        yield
-    finally:
-        process.terminate()
-        process.wait(programs.ENDS_WITHIN)
 
 
 @contextlib.contextmanager
