@@ -113,10 +113,12 @@ def begins(log: Path, node: str) -> None:
     eventually(f"node {node} begins", lambda: node in lines(log))
 
 
-def is_noted(caller: Caller, run_id: str, node: str) -> None:
-    """Waits until the journal knows that a node has begun."""
+def is_noted(caller: Caller, run_id: str, node: str, attempt: int = 1) -> None:
+    """Waits until the journal knows that a node has begun, for the first time or once more."""
     path = f"/v1/runs/{run_id}/events"
-    eventually(
-        f"the journal knows of node {node}",
-        lambda: any(each["type"] == "node.started" and each["data"]["id"] == node for each in caller.ask("GET", path).body["data"]),
-    )
+
+    def began() -> bool:
+        events = caller.ask("GET", path).body["data"]
+        return any(each["type"] == "node.started" and (each["data"]["id"], each["data"]["attempt"]) == (node, attempt) for each in events)
+
+    eventually(f"the journal knows of node {node}", began)

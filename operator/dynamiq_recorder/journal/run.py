@@ -21,6 +21,8 @@ from dynamiq_recorder.journal.model import ALONE_FROM, LEASE, MICROSECONDS, PART
 RUN_SIZE, EVENT_SIZE = 512, 48
 """Bytes that a run and an event take beside their contents."""
 INPUT, OUTPUT, RECORD = "input", "output", "record"
+NOTE = "~"
+"""The beginning of the names of parts that are no node's state, such as which nodes began. Saving one is no progress."""
 OPEN = frozenset(map(State, OPEN_STATES))
 
 
@@ -125,7 +127,7 @@ class Run(msgspec.Struct, kw_only=True):
         for node, state in save.parts.items():
             self._size_part(node, len(state), sizes)
             self.pending.puts[node] = state
-        if save.parts:
+        if not all(node.startswith(NOTE) for node in save.parts):
             self.attempts, self.alone = 0, False
         for event in save.events:
             self._note(now, event.type, event.data)

@@ -49,6 +49,23 @@ def test_a_run_whose_pod_is_killed_goes_on_after_the_last_node_that_ended(journa
     assert [each["data"]["attempt"] for kind, each in events if kind == "node.started" and each["data"]["id"] == "b"] == [1, 2]
 
 
+def test_a_run_that_kills_its_pods_fails_in_the_end(journal: JournalStage, tmp_path: Path) -> None:
+    """That a node begins is no progress."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    run_id = ""
+    for attempt in range(1, 7):
+        with pod(tmp_path / "pod", FLOW, journal) as served:
+            run_id = run_id or Caller(served).begin({"log": str(tmp_path / "log"), "b": str(gate)})
+            is_noted(Caller(served), run_id, "b", attempt)
+            served.process.send_signal(signal.SIGKILL)
+        expire_leases(journal)
+    with pod(tmp_path / "pod", FLOW, journal) as served:
+        run = Caller(served).ended(run_id)
+    assert (run["status"], run["reason"], run["error"]["code"]) == ("failed", "interrupted", "interrupted")
+    assert lines(tmp_path / "log") == ["a", *["b"] * 6]
+
+
 def test_a_pod_that_ends_hands_its_run_back_after_the_node(journal: JournalStage, tmp_path: Path) -> None:
     """No lease has to run out, and no node runs twice."""
     log, gate = tmp_path / "log", tmp_path / "gate"
