@@ -51,6 +51,8 @@ class RunsApi:
     async def accept(self, request: web.Request, parsed: RunRequest) -> web.Response:
         """Answers 202 with the run once it is stored, which then ends whatever dies. Raises HttpError."""
         background = self._served()
+        if parsed.last_only:
+            raise not_served({"last_node_output": "is not served for a run in the background"})
         if parsed.files:
             raise not_served({FILES: "are not taken by a run in the background yet: send their content in `input`"})
         given = json.dumps(parsed.input, separators=(",", ":"), sort_keys=True)
