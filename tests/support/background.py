@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.journal import APP, POD, JournalStage
+from tests.support.journal_process import JournalProcess
 from tests.support.preloaded import Preloaded
 from tests.support.runtime import DEADLINE, Answer, Served, events_in, serving
 from tests.support.waiting import eventually
@@ -77,7 +78,13 @@ class Caller:
 
 @contextmanager
 def pod(
-    folder: Path, flow: str, journal: JournalStage, *, token: str = POD, python: str | Preloaded | None = None, **variables: str
+    folder: Path,
+    flow: str,
+    journal: JournalStage | JournalProcess,
+    *,
+    token: str = POD,
+    python: str | Preloaded | None = None,
+    **variables: str,
 ) -> Iterator[Served]:
     """Runs a pod of APP; `token`: the pod's, as the journal's table knows it."""
     folder.mkdir(exist_ok=True)
