@@ -93,14 +93,18 @@ def test_objects_that_the_documents_patch_are_in_a_bundle(dist_folder: Path, tmp
 
 def test_patches_of_the_journals_page_set_variables_of_a_bundle(dist_folder: Path, tmp_path: Path) -> None:
     patches = PATCHES.findall((images.REPOSITORY / "docs" / "journal.md").read_text())
-    for suffix, patch in zip(("", "-recorder"), patches, strict=True):
+    for suffix, names, patch in zip(("", "-recorder"), ({"dynamiq-operator", "dynamiq-api"}, {"dynamiq-recorder"}), patches, strict=True):
         bundle = dist.bundle_name(images.version(), suffix)
         shutil.copy(dist_folder / bundle, tmp_path)
         (tmp_path / "kustomization.yaml").write_text(f"resources: [{bundle}]\n{patch}")
         ((target, (operation,)),) = [(each["target"], yaml.safe_load(each["patch"])) for each in yaml.safe_load(patch)["patches"]]
         objects = kustomized(borrowed.kubectl(), tmp_path)
-        (workload,) = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (target["kind"], target["name"])]
-        assert operation["value"] in workload["spec"]["template"]["spec"]["containers"][0]["env"]
+        set_in = {
+            each["metadata"]["name"]
+            for each in objects
+            if each["kind"] == target["kind"] and operation["value"] in each["spec"]["template"]["spec"]["containers"][0]["env"]
+        }
+        assert set_in == names
 
 
 def test_the_plugin_has_a_wheel_of_its_own(dist_folder: Path) -> None:
