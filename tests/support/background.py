@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.journal import APP, POD, JournalStage
+from tests.support.journal_process import JournalProcess
 from tests.support.preloaded import Preloaded
 from tests.support.runtime import DEADLINE, Answer, Served, events_in, serving
 from tests.support.scripted import HttpServer
@@ -80,7 +81,7 @@ class Caller:
 def pod(
     folder: Path,
     flow: str,
-    journal: JournalStage | HttpServer,
+    journal: JournalStage | JournalProcess | HttpServer,
     *,
     token: str = POD,
     python: str | Preloaded | None = None,

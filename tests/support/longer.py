@@ -23,7 +23,7 @@ _BY_FOLDER = {
         "id_index", "limits", "runs", "triggers", "watch", "workflows",
     ],
     "runtime": [
-        "activity", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces", "trigger", "uploads",
+        "activity", "background_storm", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces", "trigger", "uploads",
     ],
     "serving": ["bodies", "connections"],
 }  # fmt: skip

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from dynamiq_operator.serving.encoding import dumps
-from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved
+from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved, State
 from dynamiq_recorder.journal.run import INPUT, RECORD, Run
-from dynamiq_recorder.journal.tables import Work, unpacked
+from dynamiq_recorder.journal.tables import Work, unpacked, work_key
 
 CLAIM_BYTES = 16 * 1024 * 1024
 """Bytes of runs from which on a claim gives no further ones."""
@@ -137,10 +137,11 @@ def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits) -> None
         raise Refused("too_many_runs", "the runs of this namespace take all of its space in the journal: wait until some are deleted")
 
 
-def claim(work: Work, place: Place, free: int, held: int, turns: Turns) -> list[Claim]:
+def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -> list[Claim]:
     """Claims queued runs of the pod's App and pins, at most `free`, oldest due first.
 
-    A run that is to be alone is given to a pod that has none (`held`), and as the only one.
+    A run that is to be alone is given to a pod that has none, and as the only one. `held`: how many runs the pod has; None if it asked a while
+    ago, so that the journal counts them.
     """
     condition = "app_uid = ? AND pins = ? AND state = 'queued' AND alone = ? AND due <= ? ORDER BY due, key LIMIT ?"
 
@@ -148,6 +149,8 @@ def claim(work: Work, place: Place, free: int, held: int, turns: Turns) -> list[
         return work.load(condition, (place.app_uid, place.pins, alone, work.now, most))
 
     runs, lone = queued(0, free), queued(1, 1)
+    if held is None:
+        held = _held(work, place) if lone else 0
     if held > 0:
         if lone and lone[0].due < work.now - ALONE_WAITS and turns.is_of(place, work.now):
             return []
@@ -164,6 +167,12 @@ def claim(work: Work, place: Place, free: int, held: int, turns: Turns) -> list[
         run.claim(place.pod, work.now)
     work.write(chosen)
     return claims
+
+
+def _held(work: Work, place: Place) -> int:
+    condition = "app_uid = ? AND pins = ? AND state = 'running' AND holder = ?"
+    sql = f"SELECT count(*) FROM run WHERE {condition}"  # noqa: S608 - our own names
+    return int(work.connection.all(sql, (place.app_uid, place.pins, place.pod))[0][0])
 
 
 def _parts(work: Work, run: Run) -> dict[str, bytes]:
@@ -189,7 +198,14 @@ def save(work: Work, place: Place, saves: Sequence[Save]) -> list[Saved]:
             changed[run.key] = run
         results.append(Saved(each.id, ok=True, cancel=run.canceling and run.is_open))
     work.write(list(changed.values()))
+    if any(run.state is not State.RUNNING for run in changed.values()) and _one_waits_to_be_alone(work, place):
+        work.news.add(work_key(place.app_uid, place.pins))  # this pod, whose poll waits, may have no run now
     return results
+
+
+def _one_waits_to_be_alone(work: Work, place: Place) -> bool:
+    sql = "SELECT 1 FROM run WHERE app_uid = ? AND pins = ? AND state = 'queued' AND alone = 1 LIMIT 1"
+    return bool(work.connection.all(sql, (place.app_uid, place.pins)))
 
 
 def cancel(work: Work, app_uid: str, run_id: str, by: str | None) -> Run | None:

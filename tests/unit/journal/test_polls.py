@@ -18,6 +18,7 @@ from dynamiq_recorder.journal import open_feed
 from dynamiq_recorder.journal.http import context
 from dynamiq_recorder.journal.notices import Notices
 from dynamiq_recorder.journal.store import opened
+from tests.support.background import expire_leases
 from tests.support.journal import ADMIN, APP, OTHER, OTHER_POD, POD, VIEWER, JournalStage, a_run
 from tests.support.journal_store import NOON, Clock, Kept
 from tests.support.waiting import IN_TIME, eventually
@@ -73,6 +74,20 @@ def test_a_claim_hears_of_what_is_handed_back(journal: JournalStage) -> None:
         wait_for_polls(journal, 1)
         journal.save({"id": run_id, "fence": 1, "number": 1, "hand_back": True})
     assert [each["fence"] for each in answers[0].json()["data"]] == [2]
+
+
+def test_a_poll_of_a_pod_whose_runs_ended_gets_the_run_that_is_to_be_alone(journal: JournalStage) -> None:
+    """Its poll began while it had a run: such a run would wait until the poll is over."""
+    alone = journal.accept()["data"]["id"]
+    for _ in range(2):
+        eventually("it is claimed", journal.claim)
+        expire_leases(journal)
+        eventually("it is interrupted", lambda: journal.get(f"runs/{alone}")["data"]["state"] == "queued")
+    of_pod = journal.accept(claim=True)["data"]["id"]
+    with asking(journal, "POST", "claims", json=a_claim(held=1)) as answers:
+        wait_for_polls(journal, 1)
+        journal.save({"id": of_pod, "fence": 1, "number": 1, "end": {"status": "completed", "reason": "succeeded", "output": 1}})
+    assert [(each["run"]["id"], each["alone"]) for each in answers[0].json()["data"]] == [(alone, True)]
 
 
 def test_pods_of_an_app_without_runs_ask_once_a_minute(journal: JournalStage) -> None:

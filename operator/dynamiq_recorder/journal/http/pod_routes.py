@@ -53,8 +53,12 @@ async def claim(request: Request, context: ContextOf, uid: str) -> Response:
     if not await context.read(caller, context.store.has_runs, uid):
         return Json(answers.claims([], UNUSED_WAITS))
 
+    held: int | None = body.held
+
     async def take() -> list[Claim]:
-        operation = partial(operations.claim, place=place, free=body.free, held=body.held, turns=context.turns)
+        nonlocal held
+        operation = partial(operations.claim, place=place, free=body.free, held=held, turns=context.turns)
+        held = None  # while the poll waits, runs of the pod end
         return await context.committer.put(place.namespace, operation)
 
     taken = await context.poll(request, caller, context.notices.poll(work_key(uid, place.pins), body.wait, take, bool))
