@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.support.journal import APP, POD, JournalStage
 from tests.support.preloaded import Preloaded
@@ -75,9 +75,15 @@ class Caller:
         return events_in(self.ask("GET", f"/v1/runs/{run_id}/stream?after_sequence={after}").body)
 
 
+class HasUrl(Protocol):
+    """A journal, of this process or of another."""
+
+    url: str
+
+
 @contextmanager
 def pod(
-    folder: Path, flow: str, journal: JournalStage, *, token: str = POD, python: str | Preloaded | None = None, **variables: str
+    folder: Path, flow: str, journal: HasUrl, *, token: str = POD, python: str | Preloaded | None = None, **variables: str
 ) -> Iterator[Served]:
     """Runs a pod of APP; `token`: the pod's, as the journal's table knows it."""
     folder.mkdir(exist_ok=True)
