@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import local
 
 from tests.support.background import KEY, pod
-from tests.support.journal_process import POD, Process
+from tests.support.journal_program import POD, Process
 from tests.support.recorder_stage import HOST, RecorderStage
 from tests.support.runtime import ECHO, Served
 

@@ -25,7 +25,7 @@ from dynamiq_recorder.journal.store import opened
 from dynamiq_recorder.journal.tables import Work
 from tests.bench.journal_calls import at, mebibytes, processor_seconds, shown
 from tests.support.journal import APP, a_run
-from tests.support.journal_process import RIVAL, Process
+from tests.support.journal_program import RIVAL, Process
 from tests.support.journal_store import a_new_run
 from tests.support.recorder_stage import HOST, OTHER_UID, RecorderStage, pod_user
 

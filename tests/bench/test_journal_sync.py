@@ -19,7 +19,7 @@ import pytest
 from tests.bench.journal_calls import Calls
 from tests.support.background import HasUrl, pod
 from tests.support.journal import a_run
-from tests.support.journal_process import POD, Process
+from tests.support.journal_program import POD, Process
 from tests.support.recorder_stage import HOST, RecorderStage
 from tests.support.runtime import ECHO
 from tests.support.scripted import HttpServer, Reply, Sent

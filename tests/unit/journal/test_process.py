@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.journal import a_run
-from tests.support.journal_process import FINISHING, OLDER, POD, Process
+from tests.support.journal_program import FINISHING, OLDER, POD, Process
 from tests.support.recorder_stage import ADMIN, APP, APP_UID, NAMESPACE, PINS, POD_TOKEN, STRANGER, VIEWER, RecorderStage, app
 from tests.support.scripted import Reply
 from tests.support.waiting import eventually
