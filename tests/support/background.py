@@ -77,7 +77,8 @@ class Caller:
 class HasUrl(Protocol):
     """A journal, of this process or of another."""
 
-    url: str
+    @property
+    def url(self) -> str: ...
 
 
 @contextmanager
