@@ -79,6 +79,9 @@ class BackgroundRun(Shape):
     input: Annotated[Any, Field(description="null without the right to apps/runcontents.")] = None
     output: Annotated[Any, Field(description="null without the right to apps/runcontents, or before its end.")] = None
     error: BackgroundError | None = None
+    content_omitted: Annotated[bool, Field(description="A list with much content leaves it out of its last runs: read each by itself.")] = (
+        False
+    )
 
 
 class BackgroundPagination(Shape):

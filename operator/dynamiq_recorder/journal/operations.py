@@ -143,10 +143,10 @@ def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -
     A run that is to be alone is given to a pod that has none, and as the only one. `held`: how many runs the pod has; None if it asked a while
     ago, so that the journal counts them.
     """
-    condition = "app_uid = ? AND pins = ? AND state = 'queued' AND alone = ? AND due <= ? ORDER BY due, key LIMIT ?"
+    condition = "app_uid = ? AND pins = ? AND state = 'queued' AND alone = ? ORDER BY due, key LIMIT ?"
 
     def queued(alone: int, most: int) -> list[Run]:
-        return work.load(condition, (place.app_uid, place.pins, alone, work.now, most))
+        return work.load(condition, (place.app_uid, place.pins, alone, most))
 
     runs, lone = queued(0, free), queued(1, 1)
     if held is None:

@@ -31,6 +31,8 @@ from dynamiq_recorder.journal.store import JournalStore
 
 MOST, BYTES = 50, 1024 * 1024
 """Most runs of one request, and their bytes, compressed."""
+OF_ENVELOPE = 1024
+"""Bytes of a request beside its runs."""
 WITHIN = 30.0
 EVERY = 1.0
 WAITS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -97,12 +99,11 @@ class Outbox:
         records = await anyio.to_thread.run_sync(partial(self.store.records, *place, 1 if failures else MOST, BYTES))
         if not records:
             return
-        bodies = await anyio.to_thread.run_sync(lambda: {each.key: _unpacked(each.data) for each in records})
-        fit = [each for each in records if bodies[each.key] is not None]
-        await self._drop([each for each in records if bodies[each.key] is None], "it is not readable")
+        fit, spans, broken = await anyio.to_thread.run_sync(_fitting, records)
+        await self._drop(broken, "it is not readable, or too large")
         if not fit:
             return
-        status, says = await self._post(client, place, [spans for each in fit for spans in bodies[each.key] or ()])
+        status, says = await self._post(client, place, spans)
         if status == 200:
             self._failures.pop(place, None)
             await self._note(fit)
@@ -146,11 +147,31 @@ class Outbox:
         await self._note(records)
 
 
-def _unpacked(data: bytes) -> list[msgspec.Raw] | None:
-    """Returns the spans of a record, by resource; None if it is not readable, or larger than the recorder takes."""
+def _fitting(records: list[Record]) -> tuple[list[Record], list[msgspec.Raw], list[Record]]:
+    """Returns the first records that fit one request of the recorder, their spans, and those that are not readable, or fit none."""
+    fit, spans, broken = list[Record](), list[msgspec.Raw](), list[Record]()
+    left = RUNS_MAX - OF_ENVELOPE
+    for each in records:
+        text = _text(each.data, RUNS_MAX - OF_ENVELOPE)
+        try:
+            of_run = msgspec.json.decode(text, type=_Body).resourceSpans if text is not None else None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            of_run = None
+        if text is None or of_run is None:
+            broken.append(each)
+        elif len(text) > left:
+            break  # the rest is sent next
+        else:
+            left -= len(text)
+            fit.append(each)
+            spans += of_run
+    return fit, spans, broken
+
+
+def _text(data: bytes, most: int) -> bytes | None:
     unpacker = zlib.decompressobj()
     try:
-        text = unpacker.decompress(data, RUNS_MAX)
-        return msgspec.json.decode(text, type=_Body).resourceSpans if unpacker.eof else None
-    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        text = unpacker.decompress(data, most)
+    except zlib.error:
         return None
+    return text if unpacker.eof else None

@@ -6,22 +6,25 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dynamiq_recorder.journal.model import Open, Selection, State
+from dynamiq_recorder.journal.model import RUN_MAX, Open, Selection, State
 from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Event, Run
-from dynamiq_recorder.journal.tables import COLUMNS, run_of, unpacked
-from dynamiq_recorder.store.database import Connection, Database, pieces
+from dynamiq_recorder.journal.tables import COLUMNS, run_of, unpacked, unpacked_within
+from dynamiq_recorder.store.database import Connection, Database
 from dynamiq_recorder.store.results import COUNTED
 
+PAGE_BYTES = 8 * 1024 * 1024
+"""Bytes of inputs and outputs from which on the further runs of a page have none."""
 EVENTS_BYTES = 4 * 1024 * 1024
 """Bytes of events from which on an answer has no further ones."""
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A run with its input and output, if they were requested."""
+    """A run with its input and output, if they were requested. `omitted`: True if they were, and the page has no room for them."""
 
     run: Run
     input: bytes | None = None
     output: bytes | None = None
+    omitted: bool = False
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -58,12 +61,23 @@ def _run(database: Database, connection: Connection, app_uid: str, run_id: str) 
 
 
 def _with_content(connection: Connection, runs: Sequence[Run]) -> list[Shown]:
-    contents: dict[tuple[int, str], bytes] = {}
-    for part in pieces([each.key for each in runs]):
-        condition, keys = connection.within("run", part)
-        sql = f"SELECT run, name, data FROM content WHERE {condition} AND name <> ?"  # noqa: S608 - our own names
-        contents |= {(key, name): unpacked(data) for key, name, data in connection.all(sql, [*keys, RECORD])}
-    return [Shown(each, contents.get((each.key, INPUT)), contents.get((each.key, OUTPUT))) for each in runs]
+    """Returns runs with their contents, as far as these have PAGE_BYTES together. The first run has its own in any case."""
+    left, results = PAGE_BYTES, list[Shown]()
+    for each in runs:
+        contents: dict[str, bytes] = {}
+        is_whole = left > 0
+        # One run after the other: all contents of a page at once may be more than the memory of the process.
+        sql = "SELECT name, data FROM content WHERE run = ? AND name <> ?"
+        for name, data in connection.all(sql, (each.key, RECORD)) if is_whole else ():
+            content = unpacked_within(data, left if results else max(left, RUN_MAX))
+            if content is None:
+                is_whole = False
+                break
+            contents[name] = content
+            left -= len(content)
+        left = left if is_whole else 0
+        results.append(Shown(each, contents.get(INPUT), contents.get(OUTPUT)) if is_whole else Shown(each, omitted=True))
+    return results
 
 
 def page(database: Database, connection: Connection, selection: Selection, *, content: bool) -> tuple[list[Shown], int]:
@@ -96,6 +110,8 @@ def events(database: Database, connection: Connection, app_uid: str, run_id: str
     found = _run(database, connection, app_uid, run_id)
     if found is None:
         return None
+    if found.last_event > after:
+        limit = _fitting(connection, found, after, limit)
     sql = "SELECT sequence, at, type, data FROM event WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?"
     chosen: list[Event] = []
     size = 0
@@ -106,6 +122,17 @@ def events(database: Database, connection: Connection, app_uid: str, run_id: str
         size += len(chosen[-1].data or b"")
     is_end = bool(chosen) and chosen[-1].data is None
     return Events(found, tuple(chosen), _with_content(connection, [found])[0].output if is_end else None)
+
+
+def _fitting(connection: Connection, run: Run, after: int, limit: int) -> int:
+    """Returns how many of the next events have EVENTS_BYTES together, as they are stored; at least one."""
+    sql = "SELECT coalesce(length(data), 0) FROM event WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+    size = 0
+    for number, (length,) in enumerate(connection.all(sql, (run.key, after, limit))):
+        size += int(length)
+        if number and size > EVENTS_BYTES:
+            return number
+    return limit
 
 
 def has_runs(connection: Connection, app_uid: str) -> bool:

@@ -23,16 +23,21 @@ SCHEME = "sqlite://"
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
-def _now() -> int:
-    return int(time.time() * MICROSECONDS)
+def steady() -> Callable[[], int]:
+    """Returns a clock, in microseconds, that has the time of day now, and that nobody sets afterwards.
+
+    A clock that is set forward would end all leases, and one that is set back would keep those of dead pods.
+    """
+    began, at = time.time(), time.monotonic()
+    return lambda: int((began + time.monotonic() - at) * MICROSECONDS)
 
 
 class JournalStore:
     """The runs of a journal. Every call may raise Unavailable. `clock`: returns microseconds."""
 
-    def __init__(self, database: Database, known: list[Migration], clock: Callable[[], int] = _now) -> None:
+    def __init__(self, database: Database, known: list[Migration], clock: Callable[[], int] | None = None) -> None:
         """Migrates the tables to the newest of `known`. Raises WrongStore if they are newer."""
-        self._database, self.clock = database, clock
+        self._database, self.clock = database, clock or steady()
         try:
             database.transact(lambda connection: _upgrade(connection, known))
         except BaseException:
@@ -107,7 +112,7 @@ class JournalStore:
         self._database.close()
 
 
-def opened(address: str, clock: Callable[[], int] = _now) -> JournalStore:
+def opened(address: str, clock: Callable[[], int] | None = None) -> JournalStore:
     """Opens sqlite:///var/lib/dynamiq-journal/journal.db.
 
     Raises WrongStore and Unavailable.
