@@ -16,11 +16,9 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.sleep.state import serving_pods
 from dynamiq_operator.plan.status.conditions import condition
 from dynamiq_operator.plan.status.runtimes import runtimes
-from dynamiq_operator.plan.workloads.finishing import MOST, Finishing, finishing, version_of
+from dynamiq_operator.plan.workloads.finishing import FINISHING, MOST, Finishing, finishing, version_of
 from dynamiq_operator.plan.workloads.wanted import lacks_room
 
-FINISHING = "Finishing"
-"""Condition type of the App, only while it is True: earlier versions have open background runs."""
 SHOWN_FOR = timedelta(seconds=30)
 """How long counts stay in the status while only they change."""
 TITLES_MOST = 5
