@@ -137,8 +137,8 @@ def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits) -> None
         raise Refused("too_many_runs", "the runs of this namespace take all of its space in the journal: wait until some are deleted")
 
 
-def claim(work: Work, place: Place, free: int, held: int, turns: Turns) -> list[Claim]:
-    """Claims queued runs of the pod's App and pins, at most `free`, oldest due first.
+def claim(work: Work, place: Place, free: int, held: int, turns: Turns) -> list[Claim] | None:
+    """Claims queued runs of the pod's App and pins, at most `free`, oldest due first. Returns None if there are none for any pod.
 
     A run that is to be alone is given to a pod that has none (`held`), and as the only one.
     """
@@ -148,6 +148,8 @@ def claim(work: Work, place: Place, free: int, held: int, turns: Turns) -> list[
         return work.load(condition, (place.app_uid, place.pins, alone, work.now, most))
 
     runs, lone = queued(0, free), queued(1, 1)
+    if not runs and not lone:
+        return None
     if held > 0:
         if lone and lone[0].due < work.now - ALONE_WAITS and turns.is_of(place, work.now):
             return []
