@@ -51,8 +51,8 @@ class Kept:
         return self.accept(place, **fields).run.id
 
     def claim(self, place: Place = APP, free: int = 1, held: int = 0) -> list[Claim]:
-        claims: list[Claim] = self.do(partial(operations.claim, place=place, free=free, held=held, turns=self.turns))
-        return claims
+        claims: list[Claim] | None = self.do(partial(operations.claim, place=place, free=free, held=held, turns=self.turns))
+        return claims or []
 
     def begun(self, place: Place = APP, **fields: Any) -> tuple[str, int]:
         """Accepts and claims a run. Returns its id and its fence."""

@@ -137,8 +137,8 @@ def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits) -> None
         raise Refused("too_many_runs", "the runs of this namespace take all of its space in the journal: wait until some are deleted")
 
 
-def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -> list[Claim]:
-    """Claims queued runs of the pod's App and pins, at most `free`, oldest due first.
+def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -> list[Claim] | None:
+    """Claims queued runs of the pod's App and pins, at most `free`, oldest due first. Returns None if there are none for any pod.
 
     A run that is to be alone is given to a pod that has none, and as the only one. `held`: how many runs the pod has; None if it asked a while
     ago, so that the journal counts them.
@@ -149,6 +149,8 @@ def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -
         return work.load(condition, (place.app_uid, place.pins, alone, most))
 
     runs, lone = queued(0, free), queued(1, 1)
+    if not runs and not lone:
+        return None
     if held is None:
         held = _held(work, place) if lone else 0
     if held > 0:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.background import Caller, pod
 from tests.support.journal import a_run
 from tests.support.journal_program import FINISHING, OLDER, POD, Process
 from tests.support.recorder_stage import ADMIN, APP, APP_UID, NAMESPACE, PINS, POD_TOKEN, STRANGER, VIEWER, RecorderStage, app
+from tests.support.runtime import ECHO
 from tests.support.scripted import Reply
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 
 @pytest.fixture
@@ -49,6 +53,26 @@ def test_an_app_that_is_deleted_in_the_cluster_has_its_runs_canceled(process: Pr
         process.stage.put("apps", app(APP_UID, NAMESPACE), "DELETED")
         eventually("its run is canceled", lambda: not is_counted())
         assert process.call("GET", "runs", POD).status_code == 404
+
+
+def test_a_journal_of_an_older_version_does_not_start_on_a_newer_store_and_pods_serve_calls(process: Process, tmp_path: Path) -> None:
+    with process.running():
+        assert process.call("POST", "runs", POD, a_run()).status_code == 201
+    with contextlib.closing(sqlite3.connect(process.store, isolation_level=None)) as raw:
+        raw.execute("UPDATE meta SET value = 99 WHERE name = 'schema'")
+        before = list(raw.iterdump())
+    process.log.unlink()
+    with pod(tmp_path / "pod", ECHO, process, token=POD) as served:
+        assert process.start().wait(IN_TIME) == 1
+        assert "version 99 of its tables, and this journal knows up to 1: run the newer journal again" in process.log.read_text()
+        assert "Traceback" not in process.log.read_text()
+        caller = Caller(served)
+        for number in range(20):
+            assert caller.ask("POST", "/", {"input": {"n": number}}).body == {"result": {"n": number}}
+        refused = caller.ask("POST", "/v1/runs", {"input": {}, "background": True})
+        assert (refused.status, refused.body["error"]["code"]) == (503, "journal_away")
+    with contextlib.closing(sqlite3.connect(process.store)) as raw:
+        assert list(raw.iterdump()) == before, "the newer journal finds its store as it was"
 
 
 def _missing(_: object) -> Any:
