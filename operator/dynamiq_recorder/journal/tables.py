@@ -60,6 +60,15 @@ def unpacked(data: bytes) -> bytes:
     return zlib.decompress(data) if data[:1] == b"x" else bytes(data)
 
 
+def unpacked_within(data: bytes, most: int) -> bytes | None:
+    """Returns content of at most `most` bytes; None if it has more, of which it decompresses no more."""
+    if data[:1] != b"x":
+        return bytes(data) if len(data) <= most else None
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(data, most + 1)
+    return text if unpacker.eof and len(text) <= most else None
+
+
 class Work:
     """One transaction. `now`: its time. `news`: who is to be notified once it is committed."""
 
