@@ -181,16 +181,17 @@ def unrecorded(connection: Connection) -> tuple[tuple[str, str, int], ...]:
 
 
 def records(database: Database, connection: Connection, app_uid: str, pins: str, most: int, size: int) -> list[Record]:
-    """Returns the oldest records of an App's pins, at most `most`, and about `size` bytes, but at least one."""
+    """Returns the oldest records of an App's pins, at most `most`, and at most `size` bytes, but at least one."""
     sql = (
-        "SELECT r.key, r.id, c.data FROM run r JOIN content c ON c.run = r.key AND c.name = ? "
+        "SELECT r.key, r.id, length(c.data) FROM run r JOIN content c ON c.run = r.key AND c.name = ? "
         "WHERE r.app_uid = ? AND r.pins = ? AND r.recorded = 0 ORDER BY r.ended_at LIMIT ?"
     )
     chosen: list[Record] = []
     taken = 0
-    for key, run_id, data in connection.all(sql, (RECORD, app_uid, pins, most)):
-        taken += len(data)
+    for key, run_id, length in connection.all(sql, (RECORD, app_uid, pins, most)):
+        taken += length
         if chosen and taken > size:
             break
-        chosen.append(Record(key, database.id_out(run_id), bytes(data)))
+        (line,) = connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (key, RECORD))
+        chosen.append(Record(key, database.id_out(run_id), bytes(line[0])))
     return chosen
