@@ -31,7 +31,10 @@ INPUT_LIMIT = 1 << 20  # bytes of an input as JSON
 STREAMED = 500  # events of one read
 PAGE, PAGE_MOST = 20, 100
 FILTERS = frozenset({"status", "user_id", "session_id", "page", "page_size", "sort"})
-SENT = ("id", "app_id", "status", "reason", "accepted_at", "started_at", "ended_at", "input", "output", "user_id", "session_id", "error")
+SENT = (
+    *("id", "app_id", "status", "reason", "accepted_at", "started_at", "ended_at", "input", "output", "content_omitted", "user_id"),
+    *("session_id", "error"),
+)
 """Fields of the journal's run that a caller gets."""
 
 

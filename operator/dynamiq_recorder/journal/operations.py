@@ -278,7 +278,7 @@ def note_recorded(work: Work, keys: Sequence[int]) -> None:
     """Notes that the recorder has these runs, and deletes their records."""
     runs = [run for key in keys for run in work.load("key = ? AND recorded = 0", (key,))]
     for run in runs:
-        (line,) = work.connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (run.key, RECORD))
-        run.recorded, run.size = True, run.size - len(line[0])
+        (line,) = work.connection.all("SELECT length(data) FROM content WHERE run = ? AND name = ?", (run.key, RECORD))
+        run.recorded, run.size = True, run.size - line[0]
     work.connection.take("content", ("run", "name"), [(run.key, RECORD) for run in runs])
     work.write(runs)

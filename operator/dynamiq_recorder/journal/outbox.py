@@ -10,7 +10,7 @@ import gzip
 import logging
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,11 +28,10 @@ from dynamiq_recorder.journal.committer import Committer
 from dynamiq_recorder.journal.observed import Metrics
 from dynamiq_recorder.journal.reading import Record
 from dynamiq_recorder.journal.store import JournalStore
+from dynamiq_recorder.journal.tables import NOT_SENT, unpacked_within
 
 MOST, BYTES = 50, 1024 * 1024
-"""Most runs of one request, and their bytes, compressed."""
-OF_ENVELOPE = 1024
-"""Bytes of a request beside its runs."""
+"""Most runs of one request, and their bytes, compressed. Decompressed they have at most RUNS_MAX, which is what the recorder takes."""
 WITHIN = 30.0
 EVERY = 1.0
 WAITS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -99,8 +98,8 @@ class Outbox:
         records = await anyio.to_thread.run_sync(partial(self.store.records, *place, 1 if failures else MOST, BYTES))
         if not records:
             return
-        fit, spans, broken = await anyio.to_thread.run_sync(_fitting, records)
-        await self._drop(broken, "it is not readable, or too large")
+        fit, wrong, spans = await anyio.to_thread.run_sync(_batch, records)
+        await self._drop(wrong, NOT_SENT)
         if not fit:
             return
         status, says = await self._post(client, place, spans)
@@ -147,31 +146,26 @@ class Outbox:
         await self._note(records)
 
 
-def _fitting(records: list[Record]) -> tuple[list[Record], list[msgspec.Raw], list[Record]]:
-    """Returns the first records that fit one request of the recorder, their spans, and those that are not readable, or fit none."""
-    fit, spans, broken = list[Record](), list[msgspec.Raw](), list[Record]()
-    left = RUNS_MAX - OF_ENVELOPE
+def _batch(records: Sequence[Record]) -> tuple[list[Record], list[Record], list[msgspec.Raw]]:
+    """Returns records that the recorder takes in one request, those that it never takes, and the spans of the first, by resource.
+
+    It unpacks one after the other, so that they never take more than two of the largest.
+    """
+    fit, wrong = list[Record](), list[Record]()
+    together: list[msgspec.Raw] = []
+    left = RUNS_MAX
     for each in records:
-        text = _text(each.data, RUNS_MAX - OF_ENVELOPE)
         try:
-            of_run = msgspec.json.decode(text, type=_Body).resourceSpans if text is not None else None
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            of_run = None
-        if text is None or of_run is None:
-            broken.append(each)
-        elif len(text) > left:
-            break  # the rest is sent next
-        else:
-            left -= len(text)
-            fit.append(each)
-            spans += of_run
-    return fit, spans, broken
-
-
-def _text(data: bytes, most: int) -> bytes | None:
-    unpacker = zlib.decompressobj()
-    try:
-        text = unpacker.decompress(data, most)
-    except zlib.error:
-        return None
-    return text if unpacker.eof else None
+            text = unpacked_within(each.data, RUNS_MAX)
+            spans = msgspec.json.decode(text, type=_Body).resourceSpans if text is not None else None
+        except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            text = spans = None
+        if text is None or spans is None:
+            wrong.append(each)
+            continue
+        left -= len(text)
+        if fit and left < 0:
+            break
+        fit.append(each)
+        together += spans
+    return fit, wrong, together

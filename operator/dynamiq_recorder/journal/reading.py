@@ -9,22 +9,22 @@ import msgspec
 from dynamiq_recorder.journal.model import RUN_MAX, Open, Selection, State
 from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Event, Run
 from dynamiq_recorder.journal.tables import COLUMNS, run_of, unpacked, unpacked_within
-from dynamiq_recorder.store.database import Connection, Database
+from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
 from dynamiq_recorder.store.results import COUNTED
 
 PAGE_BYTES = 8 * 1024 * 1024
-"""Bytes of inputs and outputs from which on the further runs of a page have none."""
+"""Bytes of inputs and outputs from which on a page has no further ones."""
 EVENTS_BYTES = 4 * 1024 * 1024
 """Bytes of events from which on an answer has no further ones."""
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A run with its input and output, if they were requested. `omitted`: True if they were, and the page has no room for them."""
+    """A run with its input and output, if they were requested. `is_omitted`: they are left out, since its page has too many bytes."""
 
     run: Run
     input: bytes | None = None
     output: bytes | None = None
-    omitted: bool = False
+    is_omitted: bool = False
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -48,7 +48,10 @@ def run(database: Database, connection: Connection, app_uid: str, run_id: str, *
     found = _run(database, connection, app_uid, run_id)
     if found is None:
         return None
-    return _with_content(connection, [found])[0] if content else Shown(found)
+    if not content:
+        return Shown(found)
+    contents = {name: unpacked(data) for name, data in _contents(connection, found.key)}
+    return Shown(found, contents.get(INPUT), contents.get(OUTPUT))
 
 
 def _run(database: Database, connection: Connection, app_uid: str, run_id: str) -> Run | None:
@@ -60,24 +63,44 @@ def _run(database: Database, connection: Connection, app_uid: str, run_id: str) 
     return run_of(database, lines[0]) if lines else None
 
 
-def _with_content(connection: Connection, runs: Sequence[Run]) -> list[Shown]:
-    """Returns runs with their contents, as far as these have PAGE_BYTES together. The first run has its own in any case."""
-    left, results = PAGE_BYTES, list[Shown]()
+def _contents(connection: Connection, key: int) -> list[Cell]:
+    """Returns the names and the stored data of a run's input and output."""
+    return connection.all("SELECT name, data FROM content WHERE run = ? AND name IN (?, ?)", (key, INPUT, OUTPUT))
+
+
+def _with_contents(connection: Connection, runs: Sequence[Run]) -> list[Shown]:
+    """Returns runs with their contents, in order, until these have PAGE_BYTES. It neither reads nor decompresses more."""
+    stored = _stored_sizes(connection, [each.key for each in runs])
+    shown: list[Shown] = []
+    left = PAGE_BYTES
     for each in runs:
-        contents: dict[str, bytes] = {}
-        is_whole = left > 0
-        # One run after the other: all contents of a page at once may be more than the memory of the process.
-        sql = "SELECT name, data FROM content WHERE run = ? AND name <> ?"
-        for name, data in connection.all(sql, (each.key, RECORD)) if is_whole else ():
-            content = unpacked_within(data, left if results else max(left, RUN_MAX))
-            if content is None:
-                is_whole = False
-                break
-            contents[name] = content
-            left -= len(content)
-        left = left if is_whole else 0
-        results.append(Shown(each, contents.get(INPUT), contents.get(OUTPUT)) if is_whole else Shown(each, omitted=True))
-    return results
+        contents = _unpacked_contents(connection, each.key, left) if stored.get(each.key, 0) <= left else None
+        if contents is None:
+            break
+        shown.append(Shown(each, contents.get(INPUT), contents.get(OUTPUT)))
+        left -= sum(map(len, contents.values()))
+    return [*shown, *(Shown(each, is_omitted=True) for each in runs[len(shown) :])]
+
+
+def _stored_sizes(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
+    """Returns the bytes of the inputs and outputs of runs as they are stored."""
+    sizes: dict[int, int] = {}
+    for part in pieces(keys):
+        condition, values = connection.within("run", part)
+        sql = f"SELECT run, sum(length(data)) FROM content WHERE {condition} AND name <> ? GROUP BY run"  # noqa: S608 - our own names
+        sizes |= {key: int(size) for key, size in connection.all(sql, [*values, RECORD])}
+    return sizes
+
+
+def _unpacked_contents(connection: Connection, key: int, most: int) -> dict[str, bytes] | None:
+    """Returns the input and output of a run; None if they have more than `most` bytes."""
+    contents: dict[str, bytes] = {}
+    for name, data in _contents(connection, key):
+        text = unpacked_within(data, most)
+        if text is None:
+            return None
+        contents[name], most = text, most - len(text)
+    return contents
 
 
 def page(database: Database, connection: Connection, selection: Selection, *, content: bool) -> tuple[list[Shown], int]:
@@ -102,7 +125,7 @@ def page(database: Database, connection: Connection, selection: Selection, *, co
         ]
     )
     found = [run_of(database, line) for line in runs]
-    return _with_content(connection, found) if content else [Shown(each) for each in found], int(counted[0][0])
+    return _with_contents(connection, found) if content else [Shown(each) for each in found], int(counted[0][0])
 
 
 def events(database: Database, connection: Connection, app_uid: str, run_id: str, after: int, limit: int) -> Events | None:
@@ -121,7 +144,12 @@ def events(database: Database, connection: Connection, app_uid: str, run_id: str
         chosen.append(Event(sequence, at, kind, unpacked(data) if data is not None else None))
         size += len(chosen[-1].data or b"")
     is_end = bool(chosen) and chosen[-1].data is None
-    return Events(found, tuple(chosen), _with_content(connection, [found])[0].output if is_end else None)
+    return Events(found, tuple(chosen), _output(connection, found.key) if is_end else None)
+
+
+def _output(connection: Connection, key: int) -> bytes | None:
+    lines = connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (key, OUTPUT))
+    return unpacked(lines[0][0]) if lines else None
 
 
 def _fitting(connection: Connection, run: Run, after: int, limit: int) -> int:
@@ -166,16 +194,17 @@ def unrecorded(connection: Connection) -> tuple[tuple[str, str, int], ...]:
 
 
 def records(database: Database, connection: Connection, app_uid: str, pins: str, most: int, size: int) -> list[Record]:
-    """Returns the oldest records of an App's pins, at most `most`, and about `size` bytes, but at least one."""
+    """Returns the oldest records of an App's pins, at most `most`, and at most `size` bytes, but at least one."""
     sql = (
-        "SELECT r.key, r.id, c.data FROM run r JOIN content c ON c.run = r.key AND c.name = ? "
+        "SELECT r.key, r.id, length(c.data) FROM run r JOIN content c ON c.run = r.key AND c.name = ? "
         "WHERE r.app_uid = ? AND r.pins = ? AND r.recorded = 0 ORDER BY r.ended_at LIMIT ?"
     )
     chosen: list[Record] = []
     taken = 0
-    for key, run_id, data in connection.all(sql, (RECORD, app_uid, pins, most)):
-        taken += len(data)
+    for key, run_id, length in connection.all(sql, (RECORD, app_uid, pins, most)):
+        taken += length
         if chosen and taken > size:
             break
-        chosen.append(Record(key, database.id_out(run_id), bytes(data)))
+        (line,) = connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (key, RECORD))
+        chosen.append(Record(key, database.id_out(run_id), bytes(line[0])))
     return chosen

@@ -16,7 +16,7 @@ import msgspec
 from dynamiq_operator.model.journal import OPEN_STATES
 from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.journal import records
-from dynamiq_recorder.journal.model import ALONE_FROM, LEASE, MICROSECONDS, PARTS_MAX, RUN_MAX, End, Refused, Save, State
+from dynamiq_recorder.journal.model import ALONE_FROM, LEASE, MICROSECONDS, OUTPUT_MAX, PARTS_MAX, RUN_MAX, End, Refused, Save, State
 
 RUN_SIZE, EVENT_SIZE = 512, 48
 """Bytes that a run and an event take beside their contents."""
@@ -133,6 +133,9 @@ class Run(msgspec.Struct, kw_only=True):
             self._note(now, event.type, event.data)
         if self.parts_size > PARTS_MAX or self.size > RUN_MAX:
             raise Refused("checkpoint_too_large", f"run {self.id} is too large: its state may have {PARTS_MAX} bytes", {"id": self.id})
+        if save.end is not None and len(save.end.output or b"") > OUTPUT_MAX:
+            message = f"run {self.id} is too large: its output may have {OUTPUT_MAX} bytes"
+            raise Refused("checkpoint_too_large", message, {"id": self.id})
         if save.end is not None:
             self._take_end(save.end, now)
         elif save.hand_back:

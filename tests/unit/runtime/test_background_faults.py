@@ -52,7 +52,7 @@ def test_a_run_whose_pod_is_killed_goes_on_after_the_last_node_that_ended(journa
 
 
 def test_a_run_that_kills_its_pods_fails_in_the_end(journal: JournalStage, tmp_path: Path) -> None:
-    """That a node begins is no progress."""
+    """The begin of a node is no progress."""
     gate = tmp_path / "gate"
     gate.touch()
     run_id = ""

@@ -1,0 +1,48 @@
+"""The journal reads a limited number of bytes at once, unpacked: large contents of a caller or a pod do not end it."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+
+import pytest
+
+from dynamiq_recorder.journal import reading
+from dynamiq_recorder.journal.model import OUTPUT_MAX, Refused
+from dynamiq_recorder.journal.tables import packed, unpacked_within
+from tests.support.journal import APP
+from tests.support.journal_store import Kept, everything
+
+
+def test_a_page_has_contents_up_to_a_limit_and_reads_none_beyond_it(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PAGE_BYTES", 100_000)
+    noise, zeros = random.Random(1).randbytes(30_000).hex().encode(), bytes(70_000)  # noqa: S311
+    ids = [kept.accepted(input=each) for each in (noise, b"{}", zeros, b"{}", noise)]
+    page, _ = kept.store.page(everything(descending=False))
+    assert [(each.run.id, each.input, each.is_omitted) for each in page] == [
+        *[(ids[0], noise, False), (ids[1], b"{}", False)],
+        *[(each, None, True) for each in ids[2:]],
+    ]
+    assert [each.is_omitted for each in kept.store.page(everything(descending=False), content=False)[0]] == [False] * 5
+    shown = kept.store.run(APP.app_uid, ids[2])
+    assert shown is not None
+    assert (shown.input, shown.is_omitted) == (zeros, False)
+
+
+def test_content_beyond_a_limit_is_not_decompressed() -> None:
+    bomb = packed(bytes(100 << 20))
+    tracemalloc.start()
+    assert unpacked_within(bomb, 1 << 20) is None
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+    for data in (b"{}", bytes(5_000)):
+        assert unpacked_within(packed(data), len(data)) == data
+        assert unpacked_within(packed(data), len(data) - 1) is None
+
+
+def test_an_output_that_is_too_large_is_refused(kept: Kept) -> None:
+    run_id, fence = kept.begun()
+    with pytest.raises(Refused) as refused:
+        kept.end(run_id, fence, output=bytes(OUTPUT_MAX + 1))
+    assert (refused.value.code, refused.value.details) == ("checkpoint_too_large", {"id": run_id})
+    assert kept.end(run_id, fence, output=bytes(OUTPUT_MAX)).ok
