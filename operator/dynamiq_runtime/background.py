@@ -35,6 +35,7 @@ AGAIN, AGAIN_MOST = 0.2, 3.0  # seconds before what the journal did not take is 
 REFUSED_FOR = 30.0  # seconds without claims after the journal refused one
 BATCH = 64  # runs of one save
 OUTPUT_LIMIT = 4 << 20  # characters of an output
+CLOSE_WITHIN = 0.5  # seconds that a stop waits for the commits of runs that were cut off
 HANDS_BACK = 1.5  # seconds that nodes under way at the end of the drain may still take
 
 
@@ -93,7 +94,7 @@ class BackgroundRuns:
     async def close(self) -> None:
         """Ends. A run that the journal does not have by now goes on elsewhere, once its lease is over."""
         if self._executing:
-            await asyncio.wait(self._executing, timeout=HANDS_BACK)
+            await asyncio.wait(self._executing, timeout=CLOSE_WITHIN)
         for task in (self._saving, *self._executing):
             if task is not None:
                 task.cancel()

@@ -200,8 +200,7 @@ def _number(request: web.Request, name: str, default: int, least: int, most: int
 def _shown(run: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a run as the product's Runs API has it, with what it lacks: when it was accepted, and the error."""
     shown = {name: run.get(name) for name in SENT}
-    omitted = {"content_omitted": True} if run.get("content_omitted") else {}
-    return {**shown, "input_requests": [], **omitted}
+    return {**shown, "input_requests": []}
 
 
 def _event(run_id: str, event: Mapping[str, Any]) -> dict[str, Any]:

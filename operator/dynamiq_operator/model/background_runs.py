@@ -82,9 +82,6 @@ class BackgroundRun(Shape):
         bool, Field(description="True in a list whose runs before this one have 8 MiB of inputs and outputs: get the run itself.")
     ] = False
     error: BackgroundError | None = None
-    content_omitted: Annotated[bool, Field(description="A list with much content leaves it out of its last runs: read each by itself.")] = (
-        False
-    )
 
 
 class BackgroundPagination(Shape):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dynamiq_recorder.journal.model import RUN_MAX, Open, Selection, State
+from dynamiq_recorder.journal.model import Open, Selection, State
 from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Event, Run
 from dynamiq_recorder.journal.tables import COLUMNS, run_of, unpacked, unpacked_within
 from dynamiq_recorder.store.database import Cell, Connection, Database, pieces

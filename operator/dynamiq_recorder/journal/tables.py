@@ -81,15 +81,6 @@ def is_sendable(record: bytes) -> bool:
         return False
 
 
-def unpacked_within(data: bytes, most: int) -> bytes | None:
-    """Returns content of at most so many bytes; None if it has more, of which no more is made."""
-    if data[:1] != b"x":
-        return bytes(data) if len(data) <= most else None
-    unpacker = zlib.decompressobj()
-    content = unpacker.decompress(data, most + 1)
-    return content if len(content) <= most else None
-
-
 class Work:
     """One transaction. `now`: its time. `news`: who is to be notified once it is committed."""
 

@@ -26,6 +26,10 @@ COMMIT = 60_000
 """Bytes of the log that a commit of all pods takes, at most: a limit of its file within them ends a commit in its middle."""
 
 
+def size_of(file: Path) -> int:
+    return file.stat().st_size
+
+
 @pytest.mark.full_count
 def test_what_is_acknowledged_survives_kills_at_any_moment(tmp_path: Path) -> None:
     chance, address, expected = random.Random(34), f"sqlite://{tmp_path}/journal.db", snapshots(tmp_path)  # noqa: S311
@@ -102,7 +106,7 @@ async def _with_a_full_disk(writer: Writer, log: Path) -> None:
         assert await until(writer.done + chance.randint(1, 30), "done")
         refused, is_full = writer.refused, False
         while not is_full:  # after a checkpoint the log is written from its begin
-            limit = os.stat(log).st_size + chance.randint(0, COMMIT) if chance.random() < 0.7 else chance.randint(0, os.stat(log).st_size)
+            limit = size_of(log) + chance.randint(0, COMMIT) if chance.random() < 0.7 else chance.randint(0, size_of(log))
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
             is_full = await until(refused + 1, "refused", 0.5)
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

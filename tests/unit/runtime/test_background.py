@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,7 +192,9 @@ def test_no_key_but_the_apps_own_reaches_its_runs(journal: JournalStage, tmp_pat
         run_id = caller.begin({"log": str(log), "a": str(gate)}, {"Idempotency-Key": "order-1"})
         begins(log, "a")
         again = {"input": {"log": str(log), "a": str(gate)}, "background": True}
-        calls = [("GET", f"/v1/runs{path}", None) for path in ("", f"/{run_id}", f"/{run_id}/events", f"/{run_id}/stream")]
+        calls: list[tuple[str, str, Any]] = [
+            ("GET", f"/v1/runs{path}", None) for path in ("", f"/{run_id}", f"/{run_id}/events", f"/{run_id}/stream")
+        ]
         calls += [("POST", f"/v1/runs/{run_id}/cancel", None), ("POST", "/v1/runs", again)]
         for key in ("key-of-another-app", "key-of-bob", caller.key[:-1], caller.key + "x", ""):
             for method, path, body in calls:
