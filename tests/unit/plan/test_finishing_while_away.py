@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 from dynamiq_operator.model import names
 from dynamiq_operator.plan.observed.open_runs import OpenRuns
 from tests.support import factories as given
 from tests.unit.support.finishing import (
     COLD,
+    JOURNAL,
     SOME,
     deployed,
     finishing_names,
@@ -37,6 +40,25 @@ def test_while_the_journal_is_away_nothing_is_deleted_or_scaled() -> None:
     journal_returns(world)
     world.run()
     assert finishing_names(world), "not before it has been known for a minute"
+    world.later(60)
+    world.run()
+    assert finishing_names(world) == []
+
+
+def test_an_operator_without_the_journal_changes_neither_pods_nor_what_finishes_runs() -> None:
+    """For a while the option is missing, as after a mistake in the operator's manifest; then it is back."""
+    world = deployed(with_runs())
+    before = copy.deepcopy((world.workloads, world.pods))
+    world.settings, counts = world.settings.model_copy(update={"journal": None}), world.open_runs
+    world.open_runs = OpenRuns()
+    world.run()
+    world.later(3600)
+    world.run()
+    assert (world.workloads, world.pods) == before
+    world.settings, world.open_runs = world.settings.model_copy(update={"journal": JOURNAL}), counts
+    world.run()
+    assert (world.workloads, world.pods) == before
+    open_runs(world)
     world.later(60)
     world.run()
     assert finishing_names(world) == []
