@@ -1,6 +1,6 @@
 """Runs what the journal is measured beside, as a separate process until SIGTERM, and then prints what it did.
 
-- `commit FILE RATE BYTES` commits a row of so many bytes so often a second to an SQLite file with WAL and FULL; it prints the seconds of each.
+- `commit FILE RATE BYTES` commits a row of so many bytes so often a second, to an SQLite file with WAL and FULL. It prints the seconds of each.
 - `burn RATE SECONDS` burns so many seconds of a processor so often a second, and writes nothing; it prints the seconds that it burned.
 """
 
@@ -24,7 +24,7 @@ from tests.support.runtime import OPERATOR
 
 @dataclass
 class Printed:
-    """What a process printed at its end."""
+    """The lines that a process printed at its end."""
 
     what: list[Any] = field(default_factory=list)
 

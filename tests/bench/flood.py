@@ -21,7 +21,7 @@ HEADERS = {"Authorization": f"Bearer {POD_TOKEN}", "Content-Type": "application/
 
 @dataclass
 class Flood:
-    """What a flood was: bodies that the recorder took in so many seconds, and the processor's seconds of recorder and sender."""
+    """The size of a flood: bodies that the recorder took in so many seconds, and the processor's seconds of recorder and sender."""
 
     bodies: int = 0
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""Starts a journal and a pod as processes, and sends background runs at a steady rate, as callers do who do not wait for each other."""
+"""Starts a journal and a pod as processes, and sends background runs at a steady rate, without waiting for earlier answers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Writes to a journal's store: the stories of many runs at once, over and over, by one committer. It notes each acknowledged step.
 
-As a process of its own, forked from one that has imported all of it, it writes until it is killed.
+It can be a process of its own, forked from one that has imported all of it, and writes until it is killed.
 """
 
 from __future__ import annotations

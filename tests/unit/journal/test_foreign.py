@@ -1,4 +1,4 @@
-"""Nobody reaches a run of an App that is not theirs: foreign pods, pins, users and tokens, by every call, in every state of the run."""
+"""Nobody reaches a run of an App that is not theirs: foreign pods, pins, users and tokens, by every call, in every state."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 
 COUNT = 200 if os.environ.get("SOAK") else 20
 COMMIT = 60_000
-"""Bytes of the log that a commit of all pods takes, at most: a limit of its file within them ends a commit in its middle."""
+"""Most bytes of the log that a commit of all pods takes: a limit of its file within them ends a commit in its middle."""
 
 
 def size_of(file: Path) -> int:
