@@ -49,7 +49,7 @@ def test_what_is_acknowledged_survives_kills_at_any_moment(tmp_path: Path) -> No
 def _check(address: str, acknowledged: dict[str, tuple[str, int]]) -> None:
     """Checks that each run is as far as it was acknowledged to be, or at most one operation further."""
     clock = Clock()
-    store = Kept(opened(address, clock), clock)
+    store = Kept(opened(address, clock, clock), clock)
     assert acknowledged
     for run_id, (kind, number) in acknowledged.items():
         run = store.run(run_id)
