@@ -211,7 +211,7 @@ def renew_leases(work: Work) -> None:
 
 
 def sweep(work: Work, interruptions: Callable[[str], int]) -> tuple[int, bool]:
-    """Takes runs from pods whose lease is over. Returns how many, and True if there may be more. `interruptions`: most of an App's run."""
+    """Takes runs from pods whose lease is over. Returns how many, and True if there may be more. `interruptions`: by which an App's run fails."""
     runs = work.load("state = 'running' AND lease_until < ? ORDER BY lease_until LIMIT ?", (work.of_leases, PIECE))
     for run in runs:
         run.interrupt(interruptions(run.app_uid), work.now)

@@ -142,11 +142,11 @@ class Run(msgspec.Struct, kw_only=True):
             self._hand_back(now)
 
     def interrupt(self, most: int, now: int) -> None:
-        """Takes the run from a pod that was silent for a lease. `most`: interruptions without progress that it may have."""
+        """Takes the run from a pod that was silent for a lease. `most`: interruptions without progress by which it fails."""
         self.attempts += 1
         if self.canceling:
             self._end_by_journal(State.CANCELED, "canceled", now)
-        elif self.attempts > most:
+        elif self.attempts >= most:
             message = f"its pods ended or were silent {self.attempts} times without progress"
             self.error = dumps({"code": "interrupted", "message": message, "details": {}}).decode()
             self._end_by_journal(State.FAILED, "interrupted", now)

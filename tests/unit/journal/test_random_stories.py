@@ -136,7 +136,7 @@ class Story:
         assert self.kept.sweep(INTERRUPTIONS) == len(over)
         for run in over:
             run.attempts += 1
-            if run.attempts > INTERRUPTIONS and not run.canceling:
+            if run.attempts >= INTERRUPTIONS and not run.canceling:
                 run.end(State.FAILED)
             else:
                 run.queue(now, "run.interrupted")

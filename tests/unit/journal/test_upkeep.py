@@ -37,7 +37,7 @@ def state(journal: JournalStage, run_id: str, token: str = ADMIN) -> str:
 
 
 def test_a_run_of_a_silent_pod_is_queued_again_and_fails_by_the_apps_limit(journal: JournalStage, clock: Clock) -> None:
-    journal.table.add_app(APP, interruptions=1)
+    journal.table.add_app(APP, interruptions=2)
     run_id = journal.accept(claim=True)["data"]["id"]
     clock.pass_by(31)
     eventually("it is queued", lambda: state(journal, run_id) == "queued")
