@@ -143,7 +143,9 @@ class Run(msgspec.Struct, kw_only=True):
 
     def interrupt(self, most: int, now: int) -> None:
         """Takes the run from a pod that was silent for a lease. `most`: interruptions without progress by which it fails."""
-        self.attempts += 1
+        # A pod that saved nothing may never have got its first claim. A later one counts: the run may end pods at once.
+        if self.number > 0 or self.fence > 1:
+            self.attempts += 1
         if self.canceling:
             self._end_by_journal(State.CANCELED, "canceled", now)
         elif self.attempts >= most:

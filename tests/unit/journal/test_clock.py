@@ -1,4 +1,4 @@
-"""Steps of the wall clock: what is queued stays due, and no pod loses its runs."""
+"""Time and leases: after a step of the wall clock queued runs stay due, and no pod loses its runs. A silent pod does."""
 
 from __future__ import annotations
 
@@ -68,3 +68,15 @@ def test_a_step_ends_no_lease_and_prolongs_none(stepped: Kept, clock: Clock, tic
     ticks.pass_by(2)
     assert stepped.sweep() == 1
     assert stepped.run(run_id).state is State.QUEUED
+
+
+def test_a_first_claim_without_a_save_is_no_interruption_and_later_ones_are(kept: Kept) -> None:
+    run_id = kept.accepted()
+    attempts = []
+    while kept.run(run_id).is_open:
+        kept.claim()
+        kept.clock.pass_by(LEASE + 1)
+        kept.sweep()
+        attempts.append(kept.run(run_id).attempts)
+    assert attempts == [0, 1, 2, 3, 4, 5]
+    assert kept.run(run_id).reason == "interrupted"

@@ -211,7 +211,8 @@ def test_a_run_without_progress_fails_after_its_interruptions(kept: Kept) -> Non
     run_id = kept.accepted()
     for number in range(1, 4):
         assert kept.run(run_id).is_open
-        kept.claim()
+        (claim,) = kept.claim()
+        kept.save(a_save(run_id, claim.run.fence))
         kept.clock.pass_by(LEASE + 1)
         assert kept.sweep(interruptions=3) == 1
         assert kept.run(run_id).attempts == number

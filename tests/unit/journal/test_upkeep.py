@@ -39,6 +39,7 @@ def state(journal: JournalStage, run_id: str, token: str = ADMIN) -> str:
 def test_a_run_of_a_silent_pod_is_queued_again_and_fails_by_the_apps_limit(journal: JournalStage, clock: Clock) -> None:
     journal.table.add_app(APP, interruptions=2)
     run_id = journal.accept(claim=True)["data"]["id"]
+    assert journal.save({"id": run_id, "fence": 1, "number": 1})[0]["ok"]
     clock.pass_by(31)
     eventually("it is queued", lambda: state(journal, run_id) == "queued")
     journal.claim()
