@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from dynamiq_recorder.journal.store import SteadyClock
 from tests.support.journal import APP, POD, JournalStage
 from tests.support.preloaded import Preloaded
 from tests.support.runtime import DEADLINE, Answer, Served, events_in, serving
@@ -111,7 +112,7 @@ def expire_leases(journal: JournalStage) -> None:
     store = journal.store
     assert store is not None
     clock = store.clock
-    store.clock = lambda: clock() + 31_000_000
+    store.clock = SteadyClock(lambda: clock() + 31_000_000, clock.of_leases)
 
 
 def begins(log: Path, node: str) -> None:

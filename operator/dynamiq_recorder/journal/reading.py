@@ -133,18 +133,33 @@ def events(database: Database, connection: Connection, app_uid: str, run_id: str
     found = _run(database, connection, app_uid, run_id)
     if found is None:
         return None
-    if found.last_event > after:
-        limit = _fitting(connection, found, after, limit)
-    sql = "SELECT sequence, at, type, data FROM event WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?"
     chosen: list[Event] = []
-    size = 0
-    for sequence, at, kind, data in connection.all(sql, (found.key, after, limit)) if found.last_event > after else ():
-        if chosen and size + len(data or b"") > EVENTS_BYTES:
+    left = EVENTS_BYTES
+    for sequence, at, kind, data in _stored_events(connection, found.key, after, limit) if found.last_event > after else ():
+        text = None
+        if data is not None and (text := unpacked_within(data, left)) is None:
+            if chosen:
+                break
+            text = unpacked(data)
+        chosen.append(Event(sequence, at, kind, text))
+        left -= len(text or b"")
+        if left < 0:
             break
-        chosen.append(Event(sequence, at, kind, unpacked(data) if data is not None else None))
-        size += len(chosen[-1].data or b"")
     is_end = bool(chosen) and chosen[-1].data is None
     return Events(found, tuple(chosen), _output(connection, found.key) if is_end else None)
+
+
+def _stored_events(connection: Connection, key: int, after: int, limit: int) -> list[Cell]:
+    """Returns events of a run as they are stored, at most EVENTS_BYTES of them, but at least one."""
+    sql = "SELECT sequence, length(data) FROM event WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+    last = size = 0
+    for sequence, length in connection.all(sql, (key, after, limit)):
+        size += length or 0
+        if last and size > EVENTS_BYTES:
+            break
+        last = sequence
+    sql = "SELECT sequence, at, type, data FROM event WHERE run = ? AND sequence > ? AND sequence <= ? ORDER BY sequence"
+    return connection.all(sql, (key, after, last))
 
 
 def _output(connection: Connection, key: int) -> bytes | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dynamiq_operator.serving.limits import RUNS_MAX
-from dynamiq_recorder.journal.model import State
+from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, State
 from dynamiq_recorder.journal.run import OPEN, RECORD, Pending, Run
 from dynamiq_recorder.store.database import Cell, Connection, Database, Lines, pieces
 
@@ -82,11 +82,19 @@ def is_sendable(record: bytes) -> bool:
 
 
 class Work:
-    """One transaction. `now`: its time. `news`: who is to be notified once it is committed."""
+    """One transaction. `now`: its time. `of_leases`: the time by which leases are measured.
 
-    def __init__(self, database: Database, connection: Connection, now: int) -> None:
-        self.database, self.connection, self.now = database, connection, now
+    `news`: who is to be notified once it is committed.
+    """
+
+    def __init__(self, database: Database, connection: Connection, now: int, of_leases: int) -> None:
+        self.database, self.connection, self.now, self.of_leases = database, connection, now, of_leases
         self.news: set[Key] = set()
+
+    @property
+    def lease(self) -> int:
+        """The end of a lease that begins now."""
+        return self.of_leases + LEASE * MICROSECONDS
 
     def load(self, condition: str, parameters: Sequence[object] = ()) -> list[Run]:
         """Returns runs that are about to be changed. `condition`: SQL after WHERE."""

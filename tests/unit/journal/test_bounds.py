@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import tracemalloc
 
+import msgspec
 import pytest
 
 from dynamiq_recorder.journal import reading
-from dynamiq_recorder.journal.model import OUTPUT_MAX, Refused
+from dynamiq_recorder.journal.model import OUTPUT_MAX, NewEvent, Refused
 from dynamiq_recorder.journal.tables import packed, unpacked_within
 from tests.support.journal import APP
-from tests.support.journal_store import Kept, everything
+from tests.support.journal_store import Kept, a_save, everything
 
 
 def test_a_page_has_contents_up_to_a_limit_and_reads_none_beyond_it(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +39,32 @@ def test_content_beyond_a_limit_is_not_decompressed() -> None:
     for data in (b"{}", bytes(5_000)):
         assert unpacked_within(packed(data), len(data)) == data
         assert unpacked_within(packed(data), len(data) - 1) is None
+
+
+def test_events_are_read_up_to_a_limit(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise, zeros = b'"%s"' % random.Random(1).randbytes(300_000).hex().encode(), b'"%s"' % (b"0" * 400_000)  # noqa: S311
+    run_id, fence = kept.begun()
+    for number, data in enumerate((noise, *[zeros] * 50, *[noise] * 50), 1):
+        kept.save(msgspec.structs.replace(a_save(run_id, fence, number), events=(NewEvent("x", data),)))
+    monkeypatch.setattr(reading, "EVENTS_BYTES", 1_000_000)
+    last, sizes = 2, []
+    while True:
+        tracemalloc.start()
+        found = kept.store.events(APP.app_uid, run_id, last)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        tracemalloc.stop()
+        assert found is not None
+        if not found.events:
+            break
+        assert [each.sequence for each in found.events] == list(range(last + 1, last + 1 + len(found.events)))
+        last = found.events[-1].sequence
+        sizes.append(sum(len(each.data or b"") for each in found.events))
+    assert last == found.run.last_event == 103
+    assert max(sizes) <= 1_000_000
+    monkeypatch.setattr(reading, "EVENTS_BYTES", 1_000)
+    found = kept.store.events(APP.app_uid, run_id, 2)
+    assert found is not None
+    assert [each.data for each in found.events] == [noise], "one at least, however large"
 
 
 def test_an_output_that_is_too_large_is_refused(kept: Kept) -> None:

@@ -57,7 +57,7 @@ def test_what_is_acknowledged_survives_kills_at_any_moment(tmp_path: Path) -> No
 def _check(address: str, acknowledged: dict[str, tuple[str, int]], expected: dict[str, list[Snapshot | None]], further: int) -> None:
     """Checks that each run is as far as it was acknowledged to be, or at most so many steps further."""
     clock = Clock()
-    store = Kept(opened(address, clock), clock)
+    store = Kept(opened(address, clock, clock), clock)
     assert acknowledged
     for run_id, (story, step) in acknowledged.items():
         assert snapshot(store, run_id) in expected[story][step : step + 1 + further], (story, step)

@@ -224,7 +224,7 @@ def open_after(journal: JournalStage, version: str, wait: int = 30) -> Any:
 def test_counts_of_open_runs_have_a_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_feed, "EVERY", 0.02)
     clock = Clock()
-    with JournalStage(tmp_path, store=opened(f"sqlite://{tmp_path}/journal.db", clock)) as journal:
+    with JournalStage(tmp_path, store=opened(f"sqlite://{tmp_path}/journal.db", clock, clock)) as journal:
         first = eventually("it is read", lambda: open_after(journal, ""))
         assert first["data"] == []
         assert open_after(journal, first["version"], 0) == first

@@ -56,7 +56,7 @@ def test_a_run_that_kills_its_pods_fails_in_the_end(journal: JournalStage, tmp_p
     gate = tmp_path / "gate"
     gate.touch()
     run_id = ""
-    for attempt in range(1, 7):
+    for attempt in range(1, 6):
         with pod(tmp_path / "pod", FLOW, journal) as served:
             run_id = run_id or Caller(served).begin({"log": str(tmp_path / "log"), "b": str(gate)})
             is_noted(Caller(served), run_id, "b", attempt)
@@ -65,7 +65,7 @@ def test_a_run_that_kills_its_pods_fails_in_the_end(journal: JournalStage, tmp_p
     with pod(tmp_path / "pod", FLOW, journal) as served:
         run = Caller(served).ended(run_id)
     assert (run["status"], run["reason"], run["error"]["code"]) == ("failed", "interrupted", "interrupted")
-    assert lines(tmp_path / "log") == ["a", *["b"] * 6]
+    assert lines(tmp_path / "log") == ["a", *["b"] * 5]
 
 
 def test_a_pod_that_ends_hands_its_run_back_after_the_node(journal: JournalStage, tmp_path: Path) -> None:
