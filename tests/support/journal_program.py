@@ -47,6 +47,7 @@ class Process:
 
     def __init__(self, stage: RecorderStage, folder: Path | None = None, *, anew: bool = False) -> None:
         self.stage, self.folder, self.anew = stage, folder or stage.folder, anew
+        self.store = self.folder / "journal.db"
         self.port, self.health_port, self.metrics_port = free_port(), free_port(), free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.program: programs.Process | None = None
@@ -55,10 +56,6 @@ class Process:
         self.add_pod(POD, "chat-2")
         self.add_pod(FINISHING, "fin-1", pins=OLDER, label=names.FINISHING_OF_LABEL)
         self.add_pod(RIVAL, "rival-1", OTHER_NAMESPACE, APP, OTHER_UID)
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "journal.db"
 
     @property
     def log(self) -> Path:

@@ -108,7 +108,7 @@ async def _with_a_full_disk(writer: Writer, log: Path) -> None:
         while not is_full:  # after a checkpoint the log is written from its begin
             limit = size_of(log) + chance.randint(0, COMMIT) if chance.random() < 0.7 else chance.randint(0, size_of(log))
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-            is_full = await until(refused + 1, "refused", 0.5)
+            is_full = await until(refused + 1, "refused", 0.1)
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     writer.is_over = True
     await writing
