@@ -108,7 +108,7 @@ def snapshot(kept: Kept, run_id: str) -> Snapshot | None:
 def snapshots(folder: Path) -> dict[str, list[Snapshot | None]]:
     """Returns what a journal has after each step of each story; first, before the run is accepted."""
     clock = Clock()
-    kept = Kept(opened(f"sqlite://{folder}/expected.db", clock), clock)
+    kept = Kept(opened(f"sqlite://{folder}/expected.db", clock, clock), clock)
     expected: dict[str, list[Snapshot | None]] = {}
     for name, steps in STORIES.items():
         life = a_life(a_new_run().id, name)
