@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from dynamiq_operator.serving.encoding import dumps
-from dynamiq_recorder.journal.model import MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved
+from dynamiq_recorder.journal.model import MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved, State
 from dynamiq_recorder.journal.run import INPUT, RECORD, Run
 from dynamiq_recorder.journal.tables import Work, unpacked, work_key
 

@@ -167,17 +167,6 @@ def _output(connection: Connection, key: int) -> bytes | None:
     return unpacked(lines[0][0]) if lines else None
 
 
-def _fitting(connection: Connection, run: Run, after: int, limit: int) -> int:
-    """Returns how many of the next events have EVENTS_BYTES together, as they are stored; at least one."""
-    sql = "SELECT coalesce(length(data), 0) FROM event WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?"
-    size = 0
-    for number, (length,) in enumerate(connection.all(sql, (run.key, after, limit))):
-        size += int(length)
-        if number and size > EVENTS_BYTES:
-            return number
-    return limit
-
-
 def has_runs(connection: Connection, app_uid: str) -> bool:
     return bool(connection.all("SELECT 1 FROM run WHERE app_uid = ? LIMIT 1", (app_uid,)))
 

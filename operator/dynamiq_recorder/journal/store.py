@@ -24,13 +24,8 @@ SCHEME = "sqlite://"
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
-def steady() -> Callable[[], int]:
-    """Returns a clock, in microseconds, that has the time of day now, and that nobody sets afterwards.
-
-    A clock that is set forward would end all leases, and one that is set back would keep those of dead pods.
-    """
-    began, at = time.time(), time.monotonic()
-    return lambda: int((began + time.monotonic() - at) * MICROSECONDS)
+def _now() -> int:
+    return int(time.time() * MICROSECONDS)
 
 
 def _ticks() -> int:
@@ -65,7 +60,7 @@ class JournalStore:
 
     def __init__(self, database: Database, known: list[Migration], clock: SteadyClock) -> None:
         """Migrates the tables to the newest of `known`. Raises WrongStore if they are newer."""
-        self._database, self.clock = database, clock or steady()
+        self._database, self.clock = database, clock
         try:
             database.transact(lambda connection: _upgrade(connection, known))
         except BaseException:
