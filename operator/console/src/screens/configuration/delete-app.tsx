@@ -60,7 +60,7 @@ function DeleteDialog({ app, onClose }: { app: App; onClose: () => void }) {
               </li>
             )}
           </ul>
-          <p class="muted small">
+          <p class="small muted">
             Workflow {app.workflow.name} and its versions stay, and so do Apps that it was promoted to.
           </p>
           <Field label={`Type ${name} to confirm`}>
