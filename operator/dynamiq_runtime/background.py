@@ -20,7 +20,7 @@ from dynamiq_runtime.engine import Engine, Report, StoppedError
 from dynamiq_runtime.errors import HttpError, bad_request
 from dynamiq_runtime.execution import RunExecutor
 from dynamiq_runtime.fields import RunRequest
-from dynamiq_runtime.journal import Journal, JournalAwayError, JournalRefusedError
+from dynamiq_runtime.journal import NOT_NOW, Journal, JournalAwayError, JournalRefusedError
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import JOURNAL_AWAY
 from dynamiq_runtime.run import CANCELED, STATUSES, Run
@@ -35,6 +35,7 @@ AGAIN, AGAIN_MOST = 0.2, 3.0  # seconds before what the journal did not take is 
 REFUSED_FOR = 30.0  # seconds without claims after the journal refused one
 BATCH = 64  # runs of one save
 OUTPUT_LIMIT = 4 << 20  # characters of an output
+CLOSE_WITHIN = 0.5  # seconds that a stop waits for the commits of runs that were cut off
 HANDS_BACK = 1.5  # seconds that nodes under way at the end of the drain may still take
 
 
@@ -68,7 +69,8 @@ class BackgroundRuns:
         """The number of runs that may be claimed now: each begins at once, and none takes the thread that a waiting call needs."""
         if self.draining.is_set() or self._is_alone or self._engine is None:
             return 0
-        return min(self._most - len(self._segments), self._threads.free) - self._reserved
+        to_begin = sum(not segment.has_begun for segment in self._segments.values())
+        return min(self._most - len(self._segments), self._threads.free - to_begin) - self._reserved
 
     def begin(self, engine: Engine) -> None:
         """Starts to claim, and to save."""
@@ -76,8 +78,9 @@ class BackgroundRuns:
         self._claiming, self._saving = asyncio.create_task(self._claim_on()), asyncio.create_task(self._save_on())
 
     def drain(self) -> None:
-        """Claims nothing more. Runs under way go on."""
+        """Claims nothing more. Runs under way go on; those that wait for a thread are handed back."""
         self.draining.set()
+        self._threads.refuse_patient()
         if self._claiming is not None:
             self._claiming.cancel()  # its connection closes, so the journal gives this pod no run
 
@@ -91,7 +94,7 @@ class BackgroundRuns:
     async def close(self) -> None:
         """Ends. A run that the journal does not have by now goes on elsewhere, once its lease is over."""
         if self._executing:
-            await asyncio.wait(self._executing, timeout=HANDS_BACK)
+            await asyncio.wait(self._executing, timeout=CLOSE_WITHIN)
         for task in (self._saving, *self._executing):
             if task is not None:
                 task.cancel()
@@ -132,7 +135,7 @@ class BackgroundRuns:
                 continue
             except JournalRefusedError as error:
                 log("the journal refuses claims of this pod", level="error", code=error.code, reason=str(error)[:200])
-                await asyncio.sleep(REFUSED_FOR)
+                await asyncio.sleep(AGAIN_MOST if error.status in NOT_NOW else REFUSED_FOR)
                 continue
             finally:
                 self._asked = 0
@@ -153,7 +156,13 @@ class BackgroundRuns:
 
     def _start(self, claim: Mapping[str, Any]) -> None:
         run_id = claim["run"]["id"]
-        segment = Segment(claim, partial(self._mark_from_thread, run_id), self._give_way)
+        try:
+            segment = Segment(claim, partial(self._mark_from_thread, run_id), self._give_way)
+        except Exception as error:  # its lease runs out; the other claims of the answer must not be lost with it
+            log("a background run cannot be resumed", level="error", run_id=run_id, error=type(error).__name__)
+            return
+        if (earlier := self._segments.get(run_id)) is not None:
+            earlier.lose()
         self._segments[run_id] = segment
         self._is_alone = self._is_alone or bool(claim.get("alone"))
         task = asyncio.create_task(self._execute(claim, segment))
@@ -170,7 +179,8 @@ class BackgroundRuns:
         except Exception as error:  # its lease runs out, and another process takes it
             log("a background run failed inside the runtime", level="error", run_id=run.id, error=type(error).__name__)
         finally:
-            del self._segments[run.id]
+            if self._segments.get(run.id) is segment:
+                del self._segments[run.id]
             self._is_alone = self._is_alone and bool(self._segments)
             self._changed.set()
 
@@ -187,6 +197,9 @@ class BackgroundRuns:
             if segment.stopped == CANCELED:
                 run.outcome = CANCELED
                 return None, HttpError(409, CANCELED, "the run was canceled"), True
+            if segment.refused:
+                run.outcome, run.reason = "failed", segment.refused
+                return None, HttpError(500, segment.refused, "the journal cannot keep the states or the events of the run"), True
             if segment.stopped != TOO_LARGE:
                 return None, None, False
             run.outcome, run.reason = "failed", TOO_LARGE
@@ -208,17 +221,20 @@ class BackgroundRuns:
                 "reason": run.outcome,
                 "output": None if output is None else json.loads(output),
                 "error": None if error is None else error.content,
-                "record": await self._executor.record_of(run, segment.busy_seconds),
+                "record": None if segment.refused else await self._executor.record_of(run, segment.busy_seconds),
             }
         await asyncio.wrap_future(segment.finish(end))
+        if segment.refused:
+            run.outcome, run.reason = "failed", segment.refused
         if ended and segment.stopped != FENCED:
             self._executor.close(run, segment.busy_seconds)
 
     async def _in_time(self, segment: Segment, answer: Awaitable[str]) -> str:
         """Returns the answer. Raises TimedOutError once pods were busy with the run for too long, and the errors of `answer`."""
+        segment.start_clock()
         ending = asyncio.ensure_future(answer)
         while (left := self._timeout - segment.busy_seconds) > 0:
-            done, _ = await asyncio.wait({ending}, timeout=left)
+            done, _ = await asyncio.wait({ending}, timeout=max(left, SOON))
             if done:
                 return ending.result()
         raise TimedOutError
@@ -272,9 +288,7 @@ class BackgroundRuns:
         taken = [(segment, *segment.take()) for segment in batch]
         results = await self._sent([save for _, save, _ in taken])
         for (segment, save, waiting), result in zip(taken, results, strict=True):
-            segment.answered(save, result)
-            for each in waiting:
-                each.set_result(None)
+            segment.answered(save, waiting, result)
 
     async def _sent(self, saves: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Returns the results of saves, sent until the journal takes or refuses them. Each has its number, so none counts twice."""
@@ -283,13 +297,19 @@ class BackgroundRuns:
             try:
                 return await self.journal.saves(saves)
             except JournalAwayError:
+                code = ""
+            except JournalRefusedError as error:
+                code = "" if error.status in NOT_NOW else error.code
+            except Exception as error:  # a value that cannot be written
+                code = type(error).__name__
+            if not code:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, AGAIN_MOST)
-            except JournalRefusedError as error:
-                if len(saves) > 1:  # one of them is at fault
-                    return [(await self._sent([save]))[0] for save in saves]
-                log("the journal refuses a save", level="error", run_id=saves[0]["id"], code=error.code, reason=str(error)[:200])
-                return [{"id": saves[0]["id"], "ok": False, "code": error.code}]
+            elif len(saves) > 1:  # one of them is at fault
+                return [(await self._sent([save]))[0] for save in saves]
+            else:
+                log("the journal cannot take a save", level="error", run_id=saves[0]["id"], code=code)
+                return [{"id": saves[0]["id"], "ok": False, "code": code}]
 
 
 def http_error(error: JournalAwayError | JournalRefusedError) -> HttpError:

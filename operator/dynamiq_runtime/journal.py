@@ -15,7 +15,8 @@ from dynamiq_runtime.recorder_client import Recorder, Trust
 READ_WITHIN = 5.0  # seconds for what a caller waits for
 SAVE_WITHIN = 15.0
 POLL_MARGIN = 10.0  # seconds beyond those for which the journal may hold a request
-UNAVAILABLE = 503
+NOT_NOW = frozenset({408, 425, 429})
+"""Statuses of refusals that are about this moment, not about the request."""
 
 Json = dict[str, Any]
 
@@ -90,14 +91,16 @@ class Journal:
     async def _ask(
         self, method: str, path: str, *, body: object = None, query: Sequence[tuple[str, str]] = (), within: float = READ_WITHIN
     ) -> Json:
-        self._session = self._session or aiohttp.ClientSession()
+        # Without a limit: long polls of many streams must not keep saves waiting.
+        self._session = self._session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         try:
             headers = {"Content-Type": "application/json", **self._address.headers()}
             async with self._session.request(
                 method,
                 self._address.url.rstrip("/") + self._app + path,
                 params=query,
-                data=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
+                # Half of a surrogate pair, as a model's stream may have it, is no text that the journal could read.
+                data=None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace"),
                 headers=headers,
                 ssl=self._trust.context() or True,
                 timeout=aiohttp.ClientTimeout(total=within),

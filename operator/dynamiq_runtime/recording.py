@@ -27,7 +27,7 @@ FULL = 200  # runs that are sent without waiting
 BATCH_LIMIT = 1000  # runs of one batch, where more than FULL wait
 BATCH_BYTES = 2 << 20  # characters of JSON from which on a batch takes no more runs: the recorder takes 8 MiB
 NODES_LIMIT = 5000  # of one run, those that began first: the recorder keeps no more
-CLOSE_WITHIN = 3.0  # seconds that a stop waits for the remaining runs
+CLOSE_WITHIN = 2.0  # seconds that a stop waits for the remaining runs
 SLICE, PAUSE = 0.0002, 0.0005
 """Seconds of writing at a time, and of the pause after it: while Python writes JSON no other thread runs."""
 COMPRESSED_AT_ONCE = 16 << 10  # characters

@@ -31,7 +31,10 @@ INPUT_LIMIT = 1 << 20  # bytes of an input as JSON
 STREAMED = 500  # events of one read
 PAGE, PAGE_MOST = 20, 100
 FILTERS = frozenset({"status", "user_id", "session_id", "page", "page_size", "sort"})
-SENT = ("id", "app_id", "status", "reason", "accepted_at", "started_at", "ended_at", "input", "output", "user_id", "session_id", "error")
+SENT = (
+    *("id", "app_id", "status", "reason", "accepted_at", "started_at", "ended_at", "input", "output", "content_omitted", "user_id"),
+    *("session_id", "error"),
+)
 """Fields of the journal's run that a caller gets."""
 
 
@@ -51,6 +54,8 @@ class RunsApi:
     async def accept(self, request: web.Request, parsed: RunRequest) -> web.Response:
         """Answers 202 with the run once it is stored, which then ends whatever dies. Raises HttpError."""
         background = self._served()
+        if parsed.last_only:
+            raise not_served({"last_node_output": "is not served for a run in the background"})
         if parsed.files:
             raise not_served({FILES: "are not taken by a run in the background yet: send their content in `input`"})
         given = json.dumps(parsed.input, separators=(",", ":"), sort_keys=True)

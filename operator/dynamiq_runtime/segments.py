@@ -19,7 +19,9 @@ from dynamiq_runtime.run import CANCELED
 CHECKPOINT_LIMIT = 4 << 20  # bytes of all states of one run, compressed
 LEND_AFTER = 0.5  # seconds that a run waits for a commit before others may use its thread
 FENCED, HANDED_BACK, TOO_LARGE = "fenced", "handed_back", "checkpoint_too_large"
-"""Why a run stops in this process, beside CANCELED; `Segment.stopped`."""
+"""Why a run stops in this process, beside CANCELED and codes by which the journal refuses a save for good; `Segment.stopped`."""
+LOST = frozenset({FENCED, "not_found"})
+"""Codes of a save of a run that another process has, or whose App is deleted."""
 BEGUN, TRACE = "~begun", "~trace/"
 """Names of parts that are no node's: how often each unfinished node began, and the nodes that each save reported."""
 JOINED = frozenset({NODE_DELTA, ANSWER_DELTA})
@@ -31,18 +33,20 @@ class Segment:
     """A run as far as this process executes it: the run's Steps. `begin`, `emit` and `save` are for its threads, all else for the loop.
 
     `stopped`: why no further node may begin here; empty while one may. `dirty`: called, on any thread, when there is something to save.
-    `gives_way`: lets others use the run's thread until a future is done; it blocks.
+    `gives_way`: lets others use the run's thread until a future is done; it blocks. `has_begun`: False while the run waits for a thread.
+    `refused`: the code by which the journal refused a save for good; empty if it did not.
     """
 
     def __init__(self, claim: Mapping[str, Any], dirty: Callable[[bool], None], gives_way: Callable[[Future[object] | None], None]) -> None:
         self.id: str = claim["run"]["id"]
         self.fence: int = claim["fence"]
         self.stopped = ""
-        self.ended = False
+        self.refused = ""
+        self.ended = self.has_begun = False
         self.saved_at = time.monotonic()
         self._dirty, self._gives_way = dirty, gives_way
         self._lock = threading.Lock()
-        self._busy, self._since, self._paused = claim["busy_ms"] / 1000, time.monotonic(), 0
+        self._busy, self._since, self._paused = claim["busy_ms"] / 1000, time.monotonic(), 1
         self._number = self._traced = 0
         self._parts: dict[str, str] = {}
         self._dropped: set[str] = set()
@@ -51,7 +55,7 @@ class Segment:
         self._end: Mapping[str, Any] | None = None
         self._hand_back = False
         self._chunks = ChunkEvents()
-        self._sizes = {name: len(text) for name, text in claim["parts"].items()}
+        self._sizes = {name: len(text) * 3 // 4 for name, text in claim["parts"].items()}
         kept = {name: _unpacked(text) for name, text in claim["parts"].items()}
         self._begun: dict[str, int] = json.loads(kept.pop(BEGUN, b"{}"))
         traces = sorted((name for name in kept if name.startswith(TRACE)), key=_order)
@@ -64,8 +68,18 @@ class Segment:
 
     @property
     def busy_seconds(self) -> float:
-        """The time that pods spent on the run, without what it waited for the journal."""
+        """The time that pods spent on the run, without what it waited for a thread and for the journal."""
+        with self._lock:
+            return self._busy_now()
+
+    def _busy_now(self) -> float:
         return float(self._busy) + (0.0 if self._paused else time.monotonic() - self._since)
+
+    def start_clock(self) -> None:
+        """Notes that the run has its thread."""
+        with self._lock:
+            self.has_begun = True
+            self._pause(-1)
 
     def begin(self, node: NodeRun) -> None:
         with self._lock:
@@ -144,7 +158,7 @@ class Segment:
                 "id": self.id,
                 "fence": self.fence,
                 "number": self._number,
-                "busy_ms": round(self.busy_seconds * 1000),
+                "busy_ms": round(self._busy_now() * 1000),
                 "node": self._last,
                 "parts": self._parts,
                 "drop_parts": [],
@@ -156,12 +170,18 @@ class Segment:
             self._parts, self._events, self._waiting = {}, [], []
         return save, waiting
 
-    def answered(self, save: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        """Takes the journal's answer to a save."""
+    def answered(self, save: Mapping[str, Any], waiting: list[Future[object]], result: Mapping[str, Any]) -> None:
+        """Takes the journal's answer to a save. `waiting`: those that waited for it."""
         self.saved_at = time.monotonic()
         with self._lock:
-            if result.get("code") == TOO_LARGE and save["end"] is None:
-                self.stopped = TOO_LARGE
+            if not result["ok"] and result["code"] not in LOST and not self.refused:
+                # It would be refused again and again, and the run with its effects repeated: the run ends without what is at fault.
+                self.refused = self.stopped = str(result["code"])
+                self._parts, self._events, self._last = {}, [], None
+                if save["end"] is not None:
+                    self._end = failed(self.refused)
+                    self._waiting += waiting
+                    waiting = []
             elif not result["ok"]:
                 self.stopped, self.ended = FENCED, True
             elif save["end"] is not None:
@@ -170,9 +190,20 @@ class Segment:
                 self.stopped, self.ended = HANDED_BACK, True
             elif result.get("cancel"):
                 self.stopped = self.stopped or CANCELED
-            left = self._waiting if self.ended else []
-            self._waiting = [] if self.ended else self._waiting
-        for each in left:  # it is not saved again
+            if self.ended:  # it is not saved again
+                waiting, self._waiting = [*waiting, *self._waiting], []
+            is_left = bool(self._waiting)
+        for each in waiting:
+            each.set_result(None)
+        if is_left:
+            self._dirty(True)
+
+    def lose(self) -> None:
+        """Stops the run here: this process has claimed it again, after its lease."""
+        with self._lock:
+            self.stopped, self.ended = FENCED, True
+            waiting, self._waiting = self._waiting, []
+        for each in waiting:
             each.set_result(None)
 
     def _pause(self, by: int) -> None:
@@ -183,8 +214,8 @@ class Segment:
         self._paused, self._since = self._paused + by, now
 
     def _put(self, name: str, content: bytes) -> None:
-        text = base64.b64encode(zlib.compress(content, 1)).decode()
-        self._parts[name], self._sizes[name] = text, len(text)
+        packed = zlib.compress(content, 1)
+        self._parts[name], self._sizes[name] = base64.b64encode(packed).decode(), len(packed)
 
     def _report_ended(self) -> None:
         """Adds the nodes that ended since the last save: events of those of the flow, and all of them for the run's record."""
@@ -201,6 +232,12 @@ class Segment:
         if ended:
             self._traced += 1
             self._put(f"{TRACE}{self.fence}/{self._traced}", _steps(ended))
+
+
+def failed(code: str) -> dict[str, Any]:
+    """Returns the end of a run whose own end the journal refused."""
+    error = {"code": code, "message": "the journal cannot keep the states, the events or the output of the run", "details": {}}
+    return {"status": "failed", "reason": "failed", "output": None, "error": error, "record": None}
 
 
 def _order(name: str) -> tuple[int, ...]:

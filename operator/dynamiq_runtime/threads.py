@@ -44,6 +44,8 @@ class RunThreads:
         self._free = asyncio.Semaphore(threads)
         self._answers: set[asyncio.Future[Any]] = set()
         self._reapers: set[asyncio.Task[None]] = set()
+        self._patient: set[asyncio.Future[None]] = set()
+        self._refuses_patient = False
         self.waiting = self._used = 0
 
     @property
@@ -71,11 +73,11 @@ class RunThreads:
         """Yields the value of `work()` to await, once its thread has begun. On leaving, unfinished work is given up.
 
         `patient`: the work waits for a thread however long, and its caller limits its time.
-        Raises BusyError on entering. Awaiting raises TimedOutError, CutOffError, and the errors of `work`.
+        Raises BusyError on entering, and CutOffError after `refuse_patient`. Awaiting raises TimedOutError, CutOffError, and the errors of `work`.
         """
         loop = asyncio.get_running_loop()
         deadline = math.inf if patient else loop.time() + self._timeout
-        await (self._acquire() if patient else self._reserve_thread(deadline))
+        await (self._wait_patiently() if patient else self._reserve_thread(deadline))
         answer: asyncio.Future[T] = loop.create_future()
         thread = threading.Thread(target=_body, args=(loop, answer, work), name="run", daemon=True)
         try:
@@ -92,6 +94,26 @@ class RunThreads:
                 late.cancel()
             self._answers.discard(answer)
             self._release_thread(thread, answer)
+
+    def refuse_patient(self) -> None:
+        """Gives up patient work that waits for a thread, now and later: entering `start` raises CutOffError."""
+        self._refuses_patient = True
+        for waiting in self._patient:
+            waiting.cancel()
+
+    async def _wait_patiently(self) -> None:
+        if self._refuses_patient:
+            raise CutOffError
+        waiting = asyncio.ensure_future(self._acquire())
+        self._patient.add(waiting)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            if not self._refuses_patient:
+                raise
+            raise CutOffError from None
+        finally:
+            self._patient.discard(waiting)
 
     async def give_way(self, until: Awaitable[object]) -> None:
         """Lets others use the thread of a run that waits, and takes it back behind those that wait for one."""

@@ -20,7 +20,7 @@ from dynamiq_runtime.engine import FAILED, NodeRun, Usage
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
 
-FLUSH = 3000  # milliseconds that a stop waits for unsent spans
+FLUSH = 2000  # milliseconds that a stop waits for unsent spans
 
 
 class Traces:

@@ -416,7 +416,7 @@ ROLES: Mapping[str, set[str]] = {
     "dynamiq-deployer": {"deploy", "roll_back", "resume", "withdraw", "pods", "logs", "run_contents", "runs_score"},
     "dynamiq-edit": {"deploy", "roll_back", "resume", "withdraw", "suspend", "configure", "delete", "triggers", "runs_delete"},
     "dynamiq-keys": {"keys_read", "keys_write"},
-    "dynamiq-on-call": {"roll_back", "withdraw", "logs"},
+    "dynamiq-on-call": {"roll_back", "withdraw", "logs", "runs_score"},
     "dynamiq-approver": {"approve", "reject_versions", "withdraw"},
     "dynamiq-bypass": {"bypass"},
 }

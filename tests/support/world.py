@@ -216,7 +216,9 @@ class World(Objects):
             return snapshot
         lacking = labels_to_read(Context.of(snapshot, app))
         of_pins = {Pins.of(row.pinned).label: row for row in everything.values() if lacking and row.pinned is not None}
-        snapshot = replace(snapshot, open_runs=replace(self.open_runs, rows={label: of_pins[label] for label in lacking}))
+        snapshot = replace(
+            snapshot, open_runs=replace(self.open_runs, rows={label: of_pins[label] for label in lacking if label in of_pins})
+        )
         self.counts = count(snapshot, app, self.counts)
         snapshot = self._verifying(
             _with_reading(replace(snapshot, trial=replace(snapshot.trial, counts=self.counts)), self.verification), app

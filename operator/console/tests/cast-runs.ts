@@ -16,7 +16,13 @@ export const run = (parts: Partial<Schemas["RunSummary"]> = {}): Schemas["RunSum
   ...{ id: RUN, app_id: APP, deployment_id: ROW, sequence: 2, workflow_version: "v2" },
   ...{ status: "succeeded", reason: null, source: "runtime", trigger: null, error: null },
   ...{ session_id: "session-0", user_id: "anna", tags: ["beta"] },
-  ...{ started_at: BEGAN, ended_at: "2026-11-24T10:57:00.763650Z", duration_ms: 763.65, busy_ms: null, first_chunk_ms: 254.55 },
+  ...{
+    started_at: BEGAN,
+    ended_at: "2026-11-24T10:57:00.763650Z",
+    duration_ms: 763.65,
+    busy_ms: null,
+    first_chunk_ms: 254.55,
+  },
   ...{ cost_usd: 0.00465, unpriced_calls: 0, models: ["gpt-4o-mini", "claude-sonnet-4"], node_count: 6 },
   ...parts,
 });

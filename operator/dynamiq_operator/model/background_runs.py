@@ -78,6 +78,9 @@ class BackgroundRun(Shape):
     last_sequence: Annotated[int, Field(description="Number of its last event.")]
     input: Annotated[Any, Field(description="null without the right to apps/runcontents.")] = None
     output: Annotated[Any, Field(description="null without the right to apps/runcontents, or before its end.")] = None
+    content_omitted: Annotated[
+        bool, Field(description="True in a list whose runs before this one have 8 MiB of inputs and outputs: get the run itself.")
+    ] = False
     error: BackgroundError | None = None
 
 

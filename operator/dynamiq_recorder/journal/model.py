@@ -15,6 +15,8 @@ ALONE_FROM = 2
 """Interruptions without progress from which on a run is claimed alone: it may be what kills its pods."""
 PARTS_MAX = 4 * 1024 * 1024
 """Most bytes of all parts of a run."""
+OUTPUT_MAX = 16 * 1024 * 1024
+"""Most bytes of an output."""
 RUN_MAX = 64 * 1024 * 1024
 """Most bytes of a run with all its events."""
 KEY_OPEN_MOST = 1_000

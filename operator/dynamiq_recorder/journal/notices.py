@@ -1,4 +1,4 @@
-"""Wakes long polls when a commit has news for them. It holds no thread, and reads nothing."""
+"""Wakes long polls when a commit has news for them, and remembers for which keys there was nothing. It holds no thread, and reads nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
+from dynamiq_operator.serving.recent import Recent
 from dynamiq_recorder.journal.tables import Key
 
+QUIET_FOR, QUIET_MOST = 60.0, 10_000
+"""Seconds for which a key without news counts as one with nothing to read, and most such keys."""
 T = TypeVar("T")
 
 
@@ -17,10 +20,16 @@ class Notices:
 
     def __init__(self) -> None:
         self._waiting: dict[Key, set[asyncio.Event]] = {}
+        self._quiet = Recent[Key, bool](QUIET_MOST)
         self._is_closed = False
+
+    def is_quiet(self, key: Key) -> bool:
+        """Returns True if a poll of the key read None a short while ago, and there were no news since."""
+        return self._quiet.get(key, asyncio.get_running_loop().time()) is not None
 
     def notify(self, keys: Iterable[Key]) -> None:
         for key in keys:
+            self._quiet.drop(key)
             for event in self._waiting.get(key, ()):
                 event.set()
 
@@ -30,8 +39,12 @@ class Notices:
         self.notify(list(self._waiting))
 
     async def poll(self, key: Key, seconds: float, read: Callable[[], Awaitable[T]], is_enough: Callable[[T], bool]) -> T:
-        """Returns what `read` returns once that is enough, else after so many seconds. It reads again at each news of the key."""
-        until = asyncio.get_running_loop().time() + seconds
+        """Returns what `read` returns once that is enough, else after so many seconds. It reads again at each news of the key.
+
+        A None that is not enough says that there is nothing for any poll of the key.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         # Registered before the first read: news that come meanwhile are not lost.
         with self._registered(key) as event:
             while True:
@@ -39,6 +52,8 @@ class Notices:
                 result = await read()
                 if is_enough(result) or self._is_closed:
                     return result
+                if result is None and not event.is_set() and not self.is_quiet(key):
+                    self._quiet.put(key, True, loop.time() + QUIET_FOR)
                 try:
                     async with asyncio.timeout_at(until):
                         await event.wait()

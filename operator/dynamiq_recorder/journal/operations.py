@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from dynamiq_operator.serving.encoding import dumps
-from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved, State
+from dynamiq_recorder.journal.model import MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved
 from dynamiq_recorder.journal.run import INPUT, RECORD, Run
 from dynamiq_recorder.journal.tables import Work, unpacked, work_key
 
@@ -93,7 +93,7 @@ def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: boo
     run.accept(new.input, work.now)
     claim = None
     if claims:
-        run.claim(place.pod, work.now)
+        run.claim(place.pod, work.now, work.lease)
         claim = Claim(run, new.input, {}, alone=False)
     work.connection.tell(
         "INSERT INTO app (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
@@ -137,18 +137,20 @@ def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits) -> None
         raise Refused("too_many_runs", "the runs of this namespace take all of its space in the journal: wait until some are deleted")
 
 
-def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -> list[Claim]:
-    """Claims queued runs of the pod's App and pins, at most `free`, oldest due first.
+def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -> list[Claim] | None:
+    """Claims queued runs of the pod's App and pins, at most `free`, oldest due first. Returns None if there are none for any pod.
 
     A run that is to be alone is given to a pod that has none, and as the only one. `held`: how many runs the pod has; None if it asked a while
     ago, so that the journal counts them.
     """
-    condition = "app_uid = ? AND pins = ? AND state = 'queued' AND alone = ? AND due <= ? ORDER BY due, key LIMIT ?"
+    condition = "app_uid = ? AND pins = ? AND state = 'queued' AND alone = ? ORDER BY due, key LIMIT ?"
 
     def queued(alone: int, most: int) -> list[Run]:
-        return work.load(condition, (place.app_uid, place.pins, alone, work.now, most))
+        return work.load(condition, (place.app_uid, place.pins, alone, most))
 
     runs, lone = queued(0, free), queued(1, 1)
+    if not runs and not lone:
+        return None
     if held is None:
         held = _held(work, place) if lone else 0
     if held > 0:
@@ -164,7 +166,7 @@ def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -
         chosen.append(run)
     claims = [Claim(run, _input(work, run), _parts(work, run), run.alone) for run in chosen]
     for run in chosen:
-        run.claim(place.pod, work.now)
+        run.claim(place.pod, work.now, work.lease)
     work.write(chosen)
     return claims
 
@@ -194,7 +196,7 @@ def save(work: Work, place: Place, saves: Sequence[Save]) -> list[Saved]:
             results.append(Saved(each.id, ok=False))
             continue
         if each.number > run.number:
-            run.save(each, sizes[run.key], work.now)
+            run.save(each, sizes[run.key], work.now, work.lease)
             changed[run.key] = run
         results.append(Saved(each.id, ok=True, cancel=run.canceling and run.is_open))
     work.write(list(changed.values()))
@@ -218,13 +220,17 @@ def cancel(work: Work, app_uid: str, run_id: str, by: str | None) -> Run | None:
 
 
 def renew_leases(work: Work) -> None:
-    """Gives every lease its full time from now on: pods could not renew theirs while no journal was there."""
-    work.connection.do("UPDATE run SET lease_until = ? WHERE state = 'running'", (work.now + LEASE * MICROSECONDS,))
+    """Gives every lease its full time from now on: pods could not renew theirs while no journal was there.
+
+    No queued run is due later than now: the wall clock may have gone back since.
+    """
+    work.connection.do("UPDATE run SET lease_until = ? WHERE state = 'running'", (work.lease,))
+    work.connection.do("UPDATE run SET due = ? WHERE state = 'queued' AND due > ?", (work.now, work.now))
 
 
 def sweep(work: Work, interruptions: Callable[[str], int]) -> tuple[int, bool]:
-    """Takes runs from pods whose lease is over. Returns how many, and True if there may be more. `interruptions`: most of an App's run."""
-    runs = work.load("state = 'running' AND lease_until < ? ORDER BY lease_until LIMIT ?", (work.now, PIECE))
+    """Takes runs from pods whose lease is over. Returns how many, and True if there may be more. `interruptions`: by which an App's run fails."""
+    runs = work.load("state = 'running' AND lease_until < ? ORDER BY lease_until LIMIT ?", (work.of_leases, PIECE))
     for run in runs:
         run.interrupt(interruptions(run.app_uid), work.now)
     work.write(runs)
@@ -276,7 +282,7 @@ def note_recorded(work: Work, keys: Sequence[int]) -> None:
     """Notes that the recorder has these runs, and deletes their records."""
     runs = [run for key in keys for run in work.load("key = ? AND recorded = 0", (key,))]
     for run in runs:
-        (line,) = work.connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (run.key, RECORD))
-        run.recorded, run.size = True, run.size - len(line[0])
+        (line,) = work.connection.all("SELECT length(data) FROM content WHERE run = ? AND name = ?", (run.key, RECORD))
+        run.recorded, run.size = True, run.size - line[0]
     work.connection.take("content", ("run", "name"), [(run.key, RECORD) for run in runs])
     work.write(runs)

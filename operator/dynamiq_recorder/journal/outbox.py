@@ -10,7 +10,7 @@ import gzip
 import logging
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,9 +28,10 @@ from dynamiq_recorder.journal.committer import Committer
 from dynamiq_recorder.journal.observed import Metrics
 from dynamiq_recorder.journal.reading import Record
 from dynamiq_recorder.journal.store import JournalStore
+from dynamiq_recorder.journal.tables import NOT_SENT, unpacked_within
 
 MOST, BYTES = 50, 1024 * 1024
-"""Most runs of one request, and their bytes, compressed."""
+"""Most runs of one request, and their bytes, compressed. Decompressed they have at most RUNS_MAX, which is what the recorder takes."""
 WITHIN = 30.0
 EVERY = 1.0
 WAITS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -97,12 +98,11 @@ class Outbox:
         records = await anyio.to_thread.run_sync(partial(self.store.records, *place, 1 if failures else MOST, BYTES))
         if not records:
             return
-        bodies = await anyio.to_thread.run_sync(lambda: {each.key: _unpacked(each.data) for each in records})
-        fit = [each for each in records if bodies[each.key] is not None]
-        await self._drop([each for each in records if bodies[each.key] is None], "it is not readable")
+        fit, wrong, spans = await anyio.to_thread.run_sync(_batch, records)
+        await self._drop(wrong, NOT_SENT)
         if not fit:
             return
-        status, says = await self._post(client, place, [spans for each in fit for spans in bodies[each.key] or ()])
+        status, says = await self._post(client, place, spans)
         if status == 200:
             self._failures.pop(place, None)
             await self._note(fit)
@@ -146,11 +146,26 @@ class Outbox:
         await self._note(records)
 
 
-def _unpacked(data: bytes) -> list[msgspec.Raw] | None:
-    """Returns the spans of a record, by resource; None if it is not readable, or larger than the recorder takes."""
-    unpacker = zlib.decompressobj()
-    try:
-        text = unpacker.decompress(data, RUNS_MAX)
-        return msgspec.json.decode(text, type=_Body).resourceSpans if unpacker.eof else None
-    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+def _batch(records: Sequence[Record]) -> tuple[list[Record], list[Record], list[msgspec.Raw]]:
+    """Returns records that the recorder takes in one request, those that it never takes, and the spans of the first, by resource.
+
+    It unpacks one after the other, so that they never take more than two of the largest.
+    """
+    fit, wrong = list[Record](), list[Record]()
+    together: list[msgspec.Raw] = []
+    left = RUNS_MAX
+    for each in records:
+        try:
+            text = unpacked_within(each.data, RUNS_MAX)
+            spans = msgspec.json.decode(text, type=_Body).resourceSpans if text is not None else None
+        except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            text = spans = None
+        if text is None or spans is None:
+            wrong.append(each)
+            continue
+        left -= len(text)
+        if fit and left < 0:
+            break
+        fit.append(each)
+        together += spans
+    return fit, wrong, together

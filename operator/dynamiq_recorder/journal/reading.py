@@ -8,20 +8,23 @@ import msgspec
 
 from dynamiq_recorder.journal.model import Open, Selection, State
 from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Event, Run
-from dynamiq_recorder.journal.tables import COLUMNS, run_of, unpacked
-from dynamiq_recorder.store.database import Connection, Database, pieces
+from dynamiq_recorder.journal.tables import COLUMNS, run_of, unpacked, unpacked_within
+from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
 from dynamiq_recorder.store.results import COUNTED
 
+PAGE_BYTES = 8 * 1024 * 1024
+"""Bytes of inputs and outputs from which on a page has no further ones."""
 EVENTS_BYTES = 4 * 1024 * 1024
 """Bytes of events from which on an answer has no further ones."""
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A run with its input and output, if they were requested."""
+    """A run with its input and output, if they were requested. `is_omitted`: they are left out, since its page has too many bytes."""
 
     run: Run
     input: bytes | None = None
     output: bytes | None = None
+    is_omitted: bool = False
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -45,7 +48,10 @@ def run(database: Database, connection: Connection, app_uid: str, run_id: str, *
     found = _run(database, connection, app_uid, run_id)
     if found is None:
         return None
-    return _with_content(connection, [found])[0] if content else Shown(found)
+    if not content:
+        return Shown(found)
+    contents = {name: unpacked(data) for name, data in _contents(connection, found.key)}
+    return Shown(found, contents.get(INPUT), contents.get(OUTPUT))
 
 
 def _run(database: Database, connection: Connection, app_uid: str, run_id: str) -> Run | None:
@@ -57,13 +63,44 @@ def _run(database: Database, connection: Connection, app_uid: str, run_id: str) 
     return run_of(database, lines[0]) if lines else None
 
 
-def _with_content(connection: Connection, runs: Sequence[Run]) -> list[Shown]:
-    contents: dict[tuple[int, str], bytes] = {}
-    for part in pieces([each.key for each in runs]):
-        condition, keys = connection.within("run", part)
-        sql = f"SELECT run, name, data FROM content WHERE {condition} AND name <> ?"  # noqa: S608 - our own names
-        contents |= {(key, name): unpacked(data) for key, name, data in connection.all(sql, [*keys, RECORD])}
-    return [Shown(each, contents.get((each.key, INPUT)), contents.get((each.key, OUTPUT))) for each in runs]
+def _contents(connection: Connection, key: int) -> list[Cell]:
+    """Returns the names and the stored data of a run's input and output."""
+    return connection.all("SELECT name, data FROM content WHERE run = ? AND name IN (?, ?)", (key, INPUT, OUTPUT))
+
+
+def _with_contents(connection: Connection, runs: Sequence[Run]) -> list[Shown]:
+    """Returns runs with their contents, in order, until these have PAGE_BYTES. It neither reads nor decompresses more."""
+    stored = _stored_sizes(connection, [each.key for each in runs])
+    shown: list[Shown] = []
+    left = PAGE_BYTES
+    for each in runs:
+        contents = _unpacked_contents(connection, each.key, left) if stored.get(each.key, 0) <= left else None
+        if contents is None:
+            break
+        shown.append(Shown(each, contents.get(INPUT), contents.get(OUTPUT)))
+        left -= sum(map(len, contents.values()))
+    return [*shown, *(Shown(each, is_omitted=True) for each in runs[len(shown) :])]
+
+
+def _stored_sizes(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
+    """Returns the bytes of the inputs and outputs of runs as they are stored."""
+    sizes: dict[int, int] = {}
+    for part in pieces(keys):
+        condition, values = connection.within("run", part)
+        sql = f"SELECT run, sum(length(data)) FROM content WHERE {condition} AND name <> ? GROUP BY run"  # noqa: S608 - our own names
+        sizes |= {key: int(size) for key, size in connection.all(sql, [*values, RECORD])}
+    return sizes
+
+
+def _unpacked_contents(connection: Connection, key: int, most: int) -> dict[str, bytes] | None:
+    """Returns the input and output of a run; None if they have more than `most` bytes."""
+    contents: dict[str, bytes] = {}
+    for name, data in _contents(connection, key):
+        text = unpacked_within(data, most)
+        if text is None:
+            return None
+        contents[name], most = text, most - len(text)
+    return contents
 
 
 def page(database: Database, connection: Connection, selection: Selection, *, content: bool) -> tuple[list[Shown], int]:
@@ -88,7 +125,7 @@ def page(database: Database, connection: Connection, selection: Selection, *, co
         ]
     )
     found = [run_of(database, line) for line in runs]
-    return _with_content(connection, found) if content else [Shown(each) for each in found], int(counted[0][0])
+    return _with_contents(connection, found) if content else [Shown(each) for each in found], int(counted[0][0])
 
 
 def events(database: Database, connection: Connection, app_uid: str, run_id: str, after: int, limit: int) -> Events | None:
@@ -96,16 +133,49 @@ def events(database: Database, connection: Connection, app_uid: str, run_id: str
     found = _run(database, connection, app_uid, run_id)
     if found is None:
         return None
-    sql = "SELECT sequence, at, type, data FROM event WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?"
     chosen: list[Event] = []
-    size = 0
-    for sequence, at, kind, data in connection.all(sql, (found.key, after, limit)) if found.last_event > after else ():
-        if chosen and size + len(data or b"") > EVENTS_BYTES:
+    left = EVENTS_BYTES
+    for sequence, at, kind, data in _stored_events(connection, found.key, after, limit) if found.last_event > after else ():
+        text = None
+        if data is not None and (text := unpacked_within(data, left)) is None:
+            if chosen:
+                break
+            text = unpacked(data)
+        chosen.append(Event(sequence, at, kind, text))
+        left -= len(text or b"")
+        if left < 0:
             break
-        chosen.append(Event(sequence, at, kind, unpacked(data) if data is not None else None))
-        size += len(chosen[-1].data or b"")
     is_end = bool(chosen) and chosen[-1].data is None
-    return Events(found, tuple(chosen), _with_content(connection, [found])[0].output if is_end else None)
+    return Events(found, tuple(chosen), _output(connection, found.key) if is_end else None)
+
+
+def _stored_events(connection: Connection, key: int, after: int, limit: int) -> list[Cell]:
+    """Returns events of a run as they are stored, at most EVENTS_BYTES of them, but at least one."""
+    sql = "SELECT sequence, length(data) FROM event WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+    last = size = 0
+    for sequence, length in connection.all(sql, (key, after, limit)):
+        size += length or 0
+        if last and size > EVENTS_BYTES:
+            break
+        last = sequence
+    sql = "SELECT sequence, at, type, data FROM event WHERE run = ? AND sequence > ? AND sequence <= ? ORDER BY sequence"
+    return connection.all(sql, (key, after, last))
+
+
+def _output(connection: Connection, key: int) -> bytes | None:
+    lines = connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (key, OUTPUT))
+    return unpacked(lines[0][0]) if lines else None
+
+
+def _fitting(connection: Connection, run: Run, after: int, limit: int) -> int:
+    """Returns how many of the next events have EVENTS_BYTES together, as they are stored; at least one."""
+    sql = "SELECT coalesce(length(data), 0) FROM event WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+    size = 0
+    for number, (length,) in enumerate(connection.all(sql, (run.key, after, limit))):
+        size += int(length)
+        if number and size > EVENTS_BYTES:
+            return number
+    return limit
 
 
 def has_runs(connection: Connection, app_uid: str) -> bool:
@@ -139,16 +209,17 @@ def unrecorded(connection: Connection) -> tuple[tuple[str, str, int], ...]:
 
 
 def records(database: Database, connection: Connection, app_uid: str, pins: str, most: int, size: int) -> list[Record]:
-    """Returns the oldest records of an App's pins, at most `most`, and about `size` bytes, but at least one."""
+    """Returns the oldest records of an App's pins, at most `most`, and at most `size` bytes, but at least one."""
     sql = (
-        "SELECT r.key, r.id, c.data FROM run r JOIN content c ON c.run = r.key AND c.name = ? "
+        "SELECT r.key, r.id, length(c.data) FROM run r JOIN content c ON c.run = r.key AND c.name = ? "
         "WHERE r.app_uid = ? AND r.pins = ? AND r.recorded = 0 ORDER BY r.ended_at LIMIT ?"
     )
     chosen: list[Record] = []
     taken = 0
-    for key, run_id, data in connection.all(sql, (RECORD, app_uid, pins, most)):
-        taken += len(data)
+    for key, run_id, length in connection.all(sql, (RECORD, app_uid, pins, most)):
+        taken += length
         if chosen and taken > size:
             break
-        chosen.append(Record(key, database.id_out(run_id), bytes(data)))
+        (line,) = connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (key, RECORD))
+        chosen.append(Record(key, database.id_out(run_id), bytes(line[0])))
     return chosen

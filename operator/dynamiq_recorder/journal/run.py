@@ -16,7 +16,7 @@ import msgspec
 from dynamiq_operator.model.journal import OPEN_STATES
 from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.journal import records
-from dynamiq_recorder.journal.model import ALONE_FROM, LEASE, MICROSECONDS, PARTS_MAX, RUN_MAX, End, Refused, Save, State
+from dynamiq_recorder.journal.model import ALONE_FROM, OUTPUT_MAX, PARTS_MAX, RUN_MAX, End, Refused, Save, State
 
 RUN_SIZE, EVENT_SIZE = 512, 48
 """Bytes that a run and an event take beside their contents."""
@@ -99,10 +99,10 @@ class Run(msgspec.Struct, kw_only=True):
         self._put_content(INPUT, data)
         self._note(now, "run.accepted", b"{}")
 
-    def claim(self, holder: str, now: int) -> None:
-        """Gives the run to a pod for a lease; saves of earlier claims are refused from now on."""
+    def claim(self, holder: str, now: int, lease: int) -> None:
+        """Gives the run to a pod until the end of a lease; saves of earlier claims are refused from now on."""
         self.state, self.fence, self.number, self.holder = State.RUNNING, self.fence + 1, 0, holder
-        self.lease_until = now + LEASE * MICROSECONDS
+        self.lease_until = lease
         if self.started_at is None:
             self.started_at = now
             self._note(now, "run.started", b"{}")
@@ -113,12 +113,12 @@ class Run(msgspec.Struct, kw_only=True):
         """Returns True if this claim has the run, even after its lease if nobody took the run since."""
         return self.state is State.RUNNING and self.fence == fence
 
-    def save(self, save: Save, sizes: dict[str, int], now: int) -> None:
-        """Takes the save of the pod that has the run. `sizes`: of its parts by node, which are kept up to date.
+    def save(self, save: Save, sizes: dict[str, int], now: int, lease: int) -> None:
+        """Takes the save of the pod that has the run. `sizes`: of its parts by node, which are kept up to date. `lease`: its new end.
 
         Raises Refused if the run becomes too large.
         """
-        self.number, self.lease_until = save.number, now + LEASE * MICROSECONDS
+        self.number, self.lease_until = save.number, lease
         self.busy_ms, self.node = max(self.busy_ms, save.busy_ms), save.node or self.node
         for node in save.drop_parts:
             self._size_part(node, 0, sizes)
@@ -133,17 +133,22 @@ class Run(msgspec.Struct, kw_only=True):
             self._note(now, event.type, event.data)
         if self.parts_size > PARTS_MAX or self.size > RUN_MAX:
             raise Refused("checkpoint_too_large", f"run {self.id} is too large: its state may have {PARTS_MAX} bytes", {"id": self.id})
+        if save.end is not None and len(save.end.output or b"") > OUTPUT_MAX:
+            message = f"run {self.id} is too large: its output may have {OUTPUT_MAX} bytes"
+            raise Refused("checkpoint_too_large", message, {"id": self.id})
         if save.end is not None:
             self._take_end(save.end, now)
         elif save.hand_back:
             self._hand_back(now)
 
     def interrupt(self, most: int, now: int) -> None:
-        """Takes the run from a pod that was silent for a lease. `most`: interruptions without progress that it may have."""
-        self.attempts += 1
+        """Takes the run from a pod that was silent for a lease. `most`: interruptions without progress by which it fails."""
+        # A pod that saved nothing may never have got its first claim. A later one counts: the run may end pods at once.
+        if self.number > 0 or self.fence > 1:
+            self.attempts += 1
         if self.canceling:
             self._end_by_journal(State.CANCELED, "canceled", now)
-        elif self.attempts > most:
+        elif self.attempts >= most:
             message = f"its pods ended or were silent {self.attempts} times without progress"
             self.error = dumps({"code": "interrupted", "message": message, "details": {}}).decode()
             self._end_by_journal(State.FAILED, "interrupted", now)

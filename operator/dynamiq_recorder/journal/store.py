@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,16 +24,48 @@ SCHEME = "sqlite://"
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
-def _now() -> int:
-    return int(time.time() * MICROSECONDS)
+def steady() -> Callable[[], int]:
+    """Returns a clock, in microseconds, that has the time of day now, and that nobody sets afterwards.
+
+    A clock that is set forward would end all leases, and one that is set back would keep those of dead pods.
+    """
+    began, at = time.time(), time.monotonic()
+    return lambda: int((began + time.monotonic() - at) * MICROSECONDS)
+
+
+def _ticks() -> int:
+    return int(time.monotonic() * MICROSECONDS)
+
+
+class SteadyClock:
+    """The journal's time in microseconds, which never goes back: else queued runs would not be due.
+
+    It follows steps of `wall` forward. After a step back it goes at half the speed until `wall` has caught up. `ticks`: no step changes them.
+    """
+
+    def __init__(self, wall: Callable[[], int], ticks: Callable[[], int]) -> None:
+        self._wall, self._ticks = wall, ticks
+        self._lock = threading.Lock()
+        self._last, self._at = wall(), ticks()
+        self._begin = self._last - self._at
+
+    def __call__(self) -> int:
+        with self._lock:
+            at = self._ticks()
+            self._last, self._at = max(self._wall(), self._last + (at - self._at) // 2), at
+            return self._last
+
+    def of_leases(self) -> int:
+        """Returns the time that leases are measured by. A step of the wall clock ends none."""
+        return self._begin + self._ticks()
 
 
 class JournalStore:
-    """The runs of a journal. Every call may raise Unavailable. `clock`: returns microseconds."""
+    """The runs of a journal. Every call may raise Unavailable."""
 
-    def __init__(self, database: Database, known: list[Migration], clock: Callable[[], int] = _now) -> None:
+    def __init__(self, database: Database, known: list[Migration], clock: SteadyClock) -> None:
         """Migrates the tables to the newest of `known`. Raises WrongStore if they are newer."""
-        self._database, self.clock = database, clock
+        self._database, self.clock = database, clock or steady()
         try:
             database.transact(lambda connection: _upgrade(connection, known))
         except BaseException:
@@ -43,7 +76,7 @@ class JournalStore:
         """Executes operations in a transaction. Returns their result, and who is to be notified."""
 
         def whole(connection: Connection) -> tuple[T, set[Key]]:
-            transaction = Work(self._database, connection, self.clock())
+            transaction = Work(self._database, connection, self.clock(), self.clock.of_leases())
             return work(transaction), transaction.news
 
         return self._database.transact(whole)
@@ -107,12 +140,14 @@ class JournalStore:
         self._database.close()
 
 
-def opened(address: str, clock: Callable[[], int] = _now) -> JournalStore:
-    """Opens sqlite:///var/lib/dynamiq-journal/journal.db.
+def opened(address: str, wall: Callable[[], int] = _now, ticks: Callable[[], int] = _ticks) -> JournalStore:
+    """Opens sqlite:///var/lib/dynamiq-journal/journal.db. `wall`, `ticks`: as a SteadyClock's.
 
     Raises WrongStore and Unavailable.
     """
-    return JournalStore(SqliteDatabase(_path(address)), migrations("sqlite", "dynamiq_recorder.journal.migrations"), clock)
+    return JournalStore(
+        SqliteDatabase(_path(address)), migrations("sqlite", "dynamiq_recorder.journal.migrations"), SteadyClock(wall, ticks)
+    )
 
 
 def _path(address: str) -> Path:

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dynamiq_recorder.journal.model import State
+from dynamiq_operator.serving.limits import RUNS_MAX
+from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, State
 from dynamiq_recorder.journal.run import OPEN, RECORD, Pending, Run
 from dynamiq_recorder.store.database import Cell, Connection, Database, Lines, pieces
 
@@ -25,6 +26,9 @@ _SET = ", ".join(f"{name} = ?" for name in CHANGING)
 _PLACES = ", ".join("?" * (len(FIXED) + len(CHANGING)))
 _UPDATE = f"UPDATE run SET {_SET} WHERE key = ?"  # noqa: S608 - our own names
 _INSERT = f"INSERT INTO run ({', '.join((*FIXED, *CHANGING))}) VALUES ({_PLACES}) RETURNING key"  # noqa: S608 - our own names
+COMPRESSED = b"x"
+"""The first byte of compressed data."""
+NOT_SENT = "its record is not readable, or larger than the recorder takes"
 LARGE = 1024
 """Bytes from which on content is compressed."""
 
@@ -57,15 +61,40 @@ def packed(data: bytes) -> bytes:
 
 
 def unpacked(data: bytes) -> bytes:
-    return zlib.decompress(data) if data[:1] == b"x" else bytes(data)
+    return zlib.decompress(data) if data[:1] == COMPRESSED else bytes(data)
+
+
+def unpacked_within(data: bytes, most: int) -> bytes | None:
+    """Returns content of at most `most` bytes; None if it has more, of which it decompresses no more."""
+    if data[:1] != COMPRESSED:
+        return bytes(data) if len(data) <= most else None
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(data, most + 1)
+    return text if unpacker.eof and len(text) <= most else None
+
+
+def is_sendable(record: bytes) -> bool:
+    """Returns False for a record that is no compressed text, or more than the recorder takes."""
+    try:
+        return record[:1] == COMPRESSED and unpacked_within(record, RUNS_MAX) is not None
+    except zlib.error:
+        return False
 
 
 class Work:
-    """One transaction. `now`: its time. `news`: who is to be notified once it is committed."""
+    """One transaction. `now`: its time. `of_leases`: the time by which leases are measured.
 
-    def __init__(self, database: Database, connection: Connection, now: int) -> None:
-        self.database, self.connection, self.now = database, connection, now
+    `news`: who is to be notified once it is committed.
+    """
+
+    def __init__(self, database: Database, connection: Connection, now: int, of_leases: int) -> None:
+        self.database, self.connection, self.now, self.of_leases = database, connection, now, of_leases
         self.news: set[Key] = set()
+
+    @property
+    def lease(self) -> int:
+        """The end of a lease that begins now."""
+        return self.of_leases + LEASE * MICROSECONDS
 
     def load(self, condition: str, parameters: Sequence[object] = ()) -> list[Run]:
         """Returns runs that are about to be changed. `condition`: SQL after WHERE."""

@@ -1,6 +1,6 @@
-"""Notes the begin of each node of a flow, in a process in the network of a cluster's node, where pods reach it.
+"""Notes the begin of each node of a flow, as a process in the network of a cluster's node, where pods reach it.
 
-A request `GET /ORDER/NODE/VERSION` adds a line to a file: Unix seconds, and the three. This module, executed, is the process.
+A request `GET /ORDER/NODE/VERSION` adds a line to a file: Unix seconds, and the three. Executed as a program, this module is the process.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from tests.support.journal import JournalStage
 from tests.support.journal_store import Clock, Kept
 
 STORES: dict[str, Callable[[Path, Clock], JournalStore]] = {
-    "sqlite": lambda folder, clock: opened(f"sqlite://{folder}/journal.db", clock),
+    "sqlite": lambda folder, clock: opened(f"sqlite://{folder}/journal.db", clock, clock),
 }
 
 

@@ -63,6 +63,7 @@ def a_started_run(body: dict[str, Any], at: str) -> dict[str, Any]:
         "last_sequence": 2,
         "input": {"question": "hi"},
         "output": None,
+        "content_omitted": False,
         "error": None,
     }
 

@@ -118,7 +118,7 @@ def test_a_copy_of_a_store_in_use_opens_and_has_its_runs(kept: Kept, tmp_path: P
     kept.accepted()
     with pytest.raises(FileExistsError):
         back_up(f"sqlite://{tmp_path}/journal.db", copy)
-    restored = Kept(opened(f"sqlite://{copy}", clock), clock)
+    restored = Kept(opened(f"sqlite://{copy}", clock, clock), clock)
     restored.check()
     assert [each.run.id for each in restored.store.page(everything())[0]] == [run_id]
     assert restored.kinds(run_id) == kept.kinds(run_id)

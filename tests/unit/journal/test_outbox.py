@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import tracemalloc
+import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,11 @@ import msgspec
 import pytest
 
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
+from dynamiq_operator.serving.limits import RUNS_MAX
 from dynamiq_recorder.journal import outbox
+from dynamiq_recorder.journal.http import pod_routes
 from dynamiq_recorder.journal.outbox import Recorder
+from dynamiq_recorder.journal.reading import Record
 from tests.support import recorder_stage
 from tests.support.journal import APP, OTHER_POD, POD, JournalStage, a_run
 from tests.support.otlp_runs import a_run as a_recorded_run
@@ -139,15 +144,45 @@ def test_a_run_that_the_recorder_refuses_is_dropped_and_holds_no_other_up(journa
     assert journal.metrics()["dynamiq_journal_records_refused_total"] == 1
 
 
-@pytest.mark.parametrize(
-    "data", [b"no zlib", zlib.compress(b"no JSON"), zlib.compress(bytes(9 << 20)), zlib.compress(b'{"resourceSpans":[]}')[:-4]]
-)
-def test_a_record_that_is_not_readable_is_dropped(journal: JournalStage, receiver: Receiver, data: bytes) -> None:
+UNREADABLE = (b"no zlib", zlib.compress(b"no JSON"), zlib.compress(bytes(9 << 20)), zlib.compress(b'{"resourceSpans":[]}')[:-4])
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("data", UNREADABLE)
+def test_a_record_that_is_not_readable_is_dropped(
+    journal: JournalStage, receiver: Receiver, data: bytes, is_old: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a record is not stored, or dropped if an older journal has stored it."""
+    if is_old:
+        monkeypatch.setattr(pod_routes, "is_sendable", lambda _: True)
     ended(journal, text=base64.b64encode(data).decode())
     run_id = ended(journal)
     all_sent(journal)
     assert receiver.taken == [run_id]
     assert journal.metrics()["dynamiq_journal_records_refused_total"] == 1
+
+
+def test_a_request_has_no_more_than_the_recorder_takes(journal: JournalStage, receiver: Receiver) -> None:
+    """Records that compress well would else be refused together, and take all memory of the journal."""
+    receiver.status = 503
+    for _ in range(8):
+        body = request(a_recorded_run(str(uuid.uuid4())))
+        body["resourceSpans"][0]["padding"] = "a" * (RUNS_MAX // 4)
+        ended(journal, text=base64.b64encode(zlib.compress(json.dumps(body).encode())).decode())
+    receiver.status = 200
+    all_sent(journal)
+    assert len(receiver.taken) == 8
+    assert {len(ids) for status, _, _, ids in receiver.posts if status == "200"} == {1, 3}
+
+
+def test_records_are_unpacked_until_a_request_is_full() -> None:
+    largest = zlib.compress(json.dumps({"resourceSpans": [{"padding": "a" * (RUNS_MAX - 50)}]}).encode())
+    records = [Record(0, "bomb", zlib.compress(bytes(100 << 20))), *(Record(number, "", largest) for number in range(1, 50))]
+    tracemalloc.start()
+    fit, wrong, _ = outbox._batch(records)
+    assert tracemalloc.get_traced_memory()[1] < 5 * RUNS_MAX
+    tracemalloc.stop()
+    assert [[each.key for each in chosen] for chosen in (fit, wrong)] == [[1], [0]]
 
 
 def test_runs_that_no_pod_ends_reach_the_recorder_without_content(tmp_path: Path) -> None:

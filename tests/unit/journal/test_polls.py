@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import requests
 
+from dynamiq_recorder.journal import notices as notices_module
 from dynamiq_recorder.journal import open_feed
 from dynamiq_recorder.journal.http import context
 from dynamiq_recorder.journal.notices import Notices
@@ -97,6 +98,61 @@ def test_pods_of_an_app_without_runs_ask_once_a_minute(journal: JournalStage) ->
     assert journal.call("POST", "claims", json=a_claim(wait=0)).json() == {"data": [], "next_seconds": 0}
 
 
+def test_pods_at_rest_cost_neither_a_read_nor_a_commit_until_a_run_is_queued(
+    journal: JournalStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.accept(claim=True)
+    assert journal.claim() == []
+    assert journal.context is not None
+    for part, name in ((journal.context.store, "has_runs"), (journal.context.committer, "put")):
+        monkeypatch.setattr(part, name, None)
+    with asking(journal, "POST", "claims", json=a_claim()) as answers:
+        assert journal.claim() == []
+        wait_for_polls(journal, 1)
+        monkeypatch.undo()
+        run_id = journal.accept()["data"]["id"]
+    assert [each["run"]["id"] for each in answers[0].json()["data"]] == [run_id]
+    journal.save({"id": run_id, "fence": 1, "number": 1, "hand_back": True})
+    assert [each["fence"] for each in journal.claim()] == [2]
+
+
+def test_a_run_that_one_pod_may_not_have_is_there_for_another(journal: JournalStage) -> None:
+    journal.table.add_pod("second", msgspec.structs.replace(APP, pod="chat-2"))
+    run_id = journal.accept()["data"]["id"]
+    assert journal.store is not None
+    journal.store.commit(lambda work: work.connection.do("UPDATE run SET alone = 1"))
+    assert journal.claim(held=1) == []
+    assert [each["run"]["id"] for each in journal.claim("second")] == [run_id]
+
+
+async def test_a_key_is_quiet_for_a_while_unless_news_came_while_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    notices, key, other = Notices(), ("work", "app", "pins"), ("work", "app", "others")
+    monkeypatch.setattr(notices_module, "QUIET_FOR", 0.05)
+
+    quiet: list[bool] = []
+
+    async def nothing() -> None:
+        return None
+
+    async def nothing_but_news_once() -> None:
+        quiet.append(notices.is_quiet(key))
+        if len(quiet) == 1:
+            notices.notify([key])
+
+    await notices.poll(key, 0, nothing_but_news_once, bool)
+    assert (quiet, notices.is_quiet(key)) == ([False, False], True), "it read again"
+    notices.notify([key])
+    await notices.poll(key, 0, nothing, bool)
+    assert (notices.is_quiet(key), notices.is_quiet(other)) == (True, False)
+    notices.notify([other])
+    assert notices.is_quiet(key)
+    notices.notify([key])
+    assert not notices.is_quiet(key)
+    await notices.poll(key, 0, nothing, bool)
+    await asyncio.sleep(0.06)
+    assert not notices.is_quiet(key), "a clock that was set back hides no run for long"
+
+
 def test_nothing_is_claimed_for_a_caller_who_is_gone(journal: JournalStage) -> None:
     journal.accept(claim=True)
     with contextlib.suppress(requests.Timeout):
@@ -168,7 +224,7 @@ def open_after(journal: JournalStage, version: str, wait: int = 30) -> Any:
 def test_counts_of_open_runs_have_a_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_feed, "EVERY", 0.02)
     clock = Clock()
-    with JournalStage(tmp_path, store=opened(f"sqlite://{tmp_path}/journal.db", clock)) as journal:
+    with JournalStage(tmp_path, store=opened(f"sqlite://{tmp_path}/journal.db", clock, clock)) as journal:
         first = eventually("it is read", lambda: open_after(journal, ""))
         assert first["data"] == []
         assert open_after(journal, first["version"], 0) == first

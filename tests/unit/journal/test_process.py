@@ -2,60 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
-import yaml
 
-from dynamiq_operator.model import names
-from dynamiq_operator.model.journal import JOURNAL_AUDIENCE
-from tests.support import programs
+from tests.support.background import Caller, pod
 from tests.support.journal import a_run
-from tests.support.ports import free_port
-from tests.support.recorder_stage import ADMIN, APP, APP_UID, HOST, NAMESPACE, PINS, STRANGER, VIEWER, RecorderStage, app, pod_of, pod_user
-from tests.support.scripted import Reply, kubeconfig
+from tests.support.journal_program import FINISHING, OLDER, POD, Process
+from tests.support.recorder_stage import ADMIN, APP, APP_UID, NAMESPACE, PINS, POD_TOKEN, STRANGER, VIEWER, RecorderStage, app
+from tests.support.runtime import ECHO
+from tests.support.scripted import Reply
 from tests.support.waiting import IN_TIME, eventually
-
-POD, FINISHING, RECORDERS = "pod-of-journal", "finishing-pod", "pod-token"
-OLDER = "fedcba9876543210"
-
-
-class Process:
-    """A journal as a process, on the scripted API server of a stage."""
-
-    def __init__(self, stage: RecorderStage) -> None:
-        self.stage = stage
-        self.port, self.health_port, self.metrics_port = free_port(), free_port(), free_port()
-        self.url = f"http://{HOST}:{self.port}"
-        for token, pod, pins, label in ((POD, "chat-2", PINS, names.APP_LABEL), (FINISHING, "fin-1", OLDER, names.FINISHING_OF_LABEL)):
-            stage.users[token] = {**pod_user(NAMESPACE, pod, f"uid-of-{pod}"), "audience": JOURNAL_AUDIENCE}
-            for raw, path in pod_of(NAMESPACE, pod, f"uid-of-{pod}", APP, APP_UID, pins, label):
-                stage.script.on("GET", path, raw)
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Runs it while the block runs; it has to end with exit code 0."""
-        path, log = self.stage.folder / "kubeconfig.yaml", self.stage.folder / "journal.log"
-        path.write_text(yaml.safe_dump(kubeconfig(self.stage._server)))
-        ports = [f"--port={self.port}", f"--health-port={self.health_port}", f"--metrics-port={self.metrics_port}"]
-        store = f"--store=sqlite://{self.stage.folder}/journal.db"
-        process = programs.fork("dynamiq_recorder", "journal", f"--host={HOST}", *ports, store, f"--kubeconfig={path}", log=log)
-        with programs.beside(process, "the journal", log, self._is_ready):
-            yield
-
-    def _is_ready(self) -> bool:
-        try:
-            return requests.get(f"http://{HOST}:{self.health_port}/readyz", timeout=5).status_code == 200
-        except (requests.ConnectionError, requests.Timeout):
-            return False
-
-    def call(self, method: str, path: str, token: str, body: Any = None) -> requests.Response:
-        headers = {"Authorization": f"Bearer {token}"}
-        return requests.request(method, f"{self.url}/v1/apps/{APP_UID}/{path}", json=body, headers=headers, timeout=IN_TIME)
 
 
 @pytest.fixture
@@ -69,8 +30,8 @@ def test_it_serves_pods_and_users_as_the_api_server_says_and_keeps_runs_over_a_r
     with process.running():
         assert process.call("POST", "runs", POD, body).json()["data"]["pins"] == PINS
         assert process.call("POST", "runs", FINISHING, older).json()["data"]["pins"] == OLDER
-        statuses = {token: process.call("GET", f"runs/{body['id']}", token).status_code for token in (ADMIN, VIEWER, STRANGER, RECORDERS)}
-        assert statuses == {ADMIN: 200, VIEWER: 200, STRANGER: 404, RECORDERS: 401}, "a token for the recorder is none for the journal"
+        statuses = {token: process.call("GET", f"runs/{body['id']}", token).status_code for token in (ADMIN, VIEWER, STRANGER, POD_TOKEN)}
+        assert statuses == {ADMIN: 200, VIEWER: 200, STRANGER: 404, POD_TOKEN: 401}, "a token for the recorder is none for the journal"
         assert process.call("GET", f"runs/{body['id']}", VIEWER).json()["data"]["input"] is None
     with process.running():
         saves = {"instance": "i", "saves": [{"id": body["id"], "fence": 1, "number": 1}, {"id": older["id"], "fence": 1, "number": 1}]}
@@ -82,8 +43,7 @@ def test_it_serves_pods_and_users_as_the_api_server_says_and_keeps_runs_over_a_r
 
 def test_an_app_that_is_deleted_in_the_cluster_has_its_runs_canceled(process: Process) -> None:
     def is_counted() -> bool:
-        text = requests.get(f"http://{HOST}:{process.metrics_port}/metrics", timeout=IN_TIME).text
-        return "dynamiq_journal_runs{" in text
+        return "dynamiq_journal_runs{" in process.metrics()
 
     with process.running():
         assert process.call("POST", "runs", POD, a_run()).status_code == 201
@@ -93,6 +53,26 @@ def test_an_app_that_is_deleted_in_the_cluster_has_its_runs_canceled(process: Pr
         process.stage.put("apps", app(APP_UID, NAMESPACE), "DELETED")
         eventually("its run is canceled", lambda: not is_counted())
         assert process.call("GET", "runs", POD).status_code == 404
+
+
+def test_a_journal_of_an_older_version_does_not_start_on_a_newer_store_and_pods_serve_calls(process: Process, tmp_path: Path) -> None:
+    with process.running():
+        assert process.call("POST", "runs", POD, a_run()).status_code == 201
+    with contextlib.closing(sqlite3.connect(process.store, isolation_level=None)) as raw:
+        raw.execute("UPDATE meta SET value = 99 WHERE name = 'schema'")
+        before = list(raw.iterdump())
+    process.log.unlink()
+    with pod(tmp_path / "pod", ECHO, process, token=POD) as served:
+        assert process.start().wait(IN_TIME) == 1
+        assert "version 99 of its tables, and this journal knows up to 1: run the newer journal again" in process.log.read_text()
+        assert "Traceback" not in process.log.read_text()
+        caller = Caller(served)
+        for number in range(20):
+            assert caller.ask("POST", "/", {"input": {"n": number}}).body == {"result": {"n": number}}
+        refused = caller.ask("POST", "/v1/runs", {"input": {}, "background": True})
+        assert (refused.status, refused.body["error"]["code"]) == (503, "journal_away")
+    with contextlib.closing(sqlite3.connect(process.store)) as raw:
+        assert list(raw.iterdump()) == before, "the newer journal finds its store as it was"
 
 
 def _missing(_: object) -> Any:

@@ -135,8 +135,8 @@ class Story:
         over = [each for each in self.runs if each.state is State.RUNNING and each.until < now]
         assert self.kept.sweep(INTERRUPTIONS) == len(over)
         for run in over:
-            run.attempts += 1
-            if run.attempts > INTERRUPTIONS and not run.canceling:
+            run.attempts += run.fence > 1 or run.number > 0
+            if run.attempts >= INTERRUPTIONS and not run.canceling:
                 run.end(State.FAILED)
             else:
                 run.queue(now, "run.interrupted")

@@ -210,9 +210,11 @@ def test_a_busy_pod_makes_room_for_a_run_that_waits_to_be_alone(kept: Kept) -> N
 def test_a_run_without_progress_fails_after_its_interruptions(kept: Kept) -> None:
     run_id = kept.accepted()
     for number in range(1, 4):
-        kept.claim()
+        assert kept.run(run_id).is_open
+        (claim,) = kept.claim()
+        kept.save(a_save(run_id, claim.run.fence))
         kept.clock.pass_by(LEASE + 1)
-        assert kept.sweep(interruptions=2) == 1
+        assert kept.sweep(interruptions=3) == 1
         assert kept.run(run_id).attempts == number
     run = kept.run(run_id)
     assert (run.state, run.reason, run.ended_at) == (State.FAILED, "interrupted", kept.clock.now)

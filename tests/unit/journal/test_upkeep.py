@@ -28,7 +28,7 @@ def journal(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> It
     """Yields a journal at a time that the test sets, whose upkeep works often."""
     for name in ("SWEEPS_EVERY", "LOOKS_EVERY", "DELETES_EVERY"):
         monkeypatch.setattr(upkeep, name, 0.02)
-    with JournalStage(tmp_path, store=opened(f"sqlite://{tmp_path}/journal.db", clock)) as stage:
+    with JournalStage(tmp_path, store=opened(f"sqlite://{tmp_path}/journal.db", clock, clock)) as stage:
         yield stage
 
 
@@ -37,8 +37,9 @@ def state(journal: JournalStage, run_id: str, token: str = ADMIN) -> str:
 
 
 def test_a_run_of_a_silent_pod_is_queued_again_and_fails_by_the_apps_limit(journal: JournalStage, clock: Clock) -> None:
-    journal.table.add_app(APP, interruptions=1)
+    journal.table.add_app(APP, interruptions=2)
     run_id = journal.accept(claim=True)["data"]["id"]
+    assert journal.save({"id": run_id, "fence": 1, "number": 1})[0]["ok"]
     clock.pass_by(31)
     eventually("it is queued", lambda: state(journal, run_id) == "queued")
     journal.claim()
@@ -53,7 +54,7 @@ def test_leases_get_their_full_time_after_a_restart(journal: JournalStage, clock
     run_id = journal.accept(claim=True)["data"]["id"]
     journal.stop()
     clock.pass_by(3600)
-    journal.store = opened(journal.address, clock)
+    journal.store = opened(journal.address, clock, clock)
     journal.start()
     assert journal.save({"id": run_id, "fence": 1, "number": 1})[0]["ok"]
     assert state(journal, run_id) == "running"

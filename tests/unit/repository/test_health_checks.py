@@ -93,6 +93,7 @@ FLUX_SAYS = {
     "suspended_held_after_rollback": "InProgress",
     "suspended_by_spec": "InProgress",
     "healthy_serving": "Current",
+    "healthy_finishing": "Current",
     "healthy_rolled_back_by_hand": "Current",
     "degraded_first_deploy_failed": "Failed",
     "degraded_next_deploy_failed": "Failed",

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,6 +178,30 @@ def test_what_a_background_run_does_not_take_is_refused(caller: Caller, tmp_path
     key = caller.ask("POST", "/v1/runs", {"input": {}, "background": True}, {"Idempotency-Key": "x" * 257})
     assert (key.status, key.body["error"]["code"]) == (400, "bad_request")
     assert caller.ask("GET", "/v1/runs", headers={"Authorization": "Bearer wrong"}).status == 401
+
+
+def test_no_key_but_the_apps_own_reaches_its_runs(journal: JournalStage, tmp_path: Path) -> None:
+    """A key of another App, one that was deleted, one that begins or ends like the App's own, and none."""
+    log, gate = tmp_path / "log", tmp_path / "gate"
+    gate.touch()
+    with pod(tmp_path / "pod", FLOW, journal) as served:
+        caller = Caller(served)
+        (tmp_path / "pod" / "keys" / "bob").write_text("key-of-bob")
+        eventually("there is a second key", lambda: Caller(served, "key-of-bob").ask("GET", "/v1/runs").status == 200)
+        (tmp_path / "pod" / "keys" / "bob").unlink()
+        run_id = caller.begin({"log": str(log), "a": str(gate)}, {"Idempotency-Key": "order-1"})
+        begins(log, "a")
+        again = {"input": {"log": str(log), "a": str(gate)}, "background": True}
+        calls: list[tuple[str, str, Any]] = [
+            ("GET", f"/v1/runs{path}", None) for path in ("", f"/{run_id}", f"/{run_id}/events", f"/{run_id}/stream")
+        ]
+        calls += [("POST", f"/v1/runs/{run_id}/cancel", None), ("POST", "/v1/runs", again)]
+        for key in ("key-of-another-app", "key-of-bob", caller.key[:-1], caller.key + "x", ""):
+            for method, path, body in calls:
+                answer = Caller(served, key).ask(method, path, body, {"Idempotency-Key": "order-1"})
+                assert (answer.status, run_id in json.dumps(answer.body)) == (401, False), (key, path)
+        gate.unlink()
+        assert caller.ended(run_id)["output"] == ["a", "b", "c"]
 
 
 def test_a_public_app_has_no_background_runs(tmp_path: Path) -> None:

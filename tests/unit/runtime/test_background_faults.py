@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from tests.support.background import KEY, Caller, begins, expire_leases, is_note
 from tests.support.journal import APP, JournalStage
 from tests.support.recorder import attributes_of, recording
 from tests.support.runtime import DEADLINE
+from tests.support.scripted import HttpServer, Reply, Sent
 from tests.support.waiting import eventually
 
 FLOW = steps_flow("a", "b", "c")
@@ -50,11 +52,11 @@ def test_a_run_whose_pod_is_killed_goes_on_after_the_last_node_that_ended(journa
 
 
 def test_a_run_that_kills_its_pods_fails_in_the_end(journal: JournalStage, tmp_path: Path) -> None:
-    """That a node begins is no progress."""
+    """The begin of a node is no progress."""
     gate = tmp_path / "gate"
     gate.touch()
     run_id = ""
-    for attempt in range(1, 7):
+    for attempt in range(1, 6):
         with pod(tmp_path / "pod", FLOW, journal) as served:
             run_id = run_id or Caller(served).begin({"log": str(tmp_path / "log"), "b": str(gate)})
             is_noted(Caller(served), run_id, "b", attempt)
@@ -63,7 +65,7 @@ def test_a_run_that_kills_its_pods_fails_in_the_end(journal: JournalStage, tmp_p
     with pod(tmp_path / "pod", FLOW, journal) as served:
         run = Caller(served).ended(run_id)
     assert (run["status"], run["reason"], run["error"]["code"]) == ("failed", "interrupted", "interrupted")
-    assert lines(tmp_path / "log") == ["a", *["b"] * 6]
+    assert lines(tmp_path / "log") == ["a", *["b"] * 5]
 
 
 def test_a_pod_that_ends_hands_its_run_back_after_the_node(journal: JournalStage, tmp_path: Path) -> None:
@@ -119,6 +121,68 @@ def test_a_pod_that_lost_its_run_begins_no_node_of_it(journal: JournalStage, tmp
         kinds = Counter(kind for kind, _ in Caller(served).events(run_id))
     assert lines(log) == ["a", "b", "b", "c"]
     assert kinds["run.completed"] == 1
+
+
+def test_a_pod_that_claims_its_own_run_again_forgets_the_earlier_claim(journal: JournalStage, tmp_path: Path) -> None:
+    """It was cut off from the journal for longer than a lease, and no other pod was there."""
+    log, gate = tmp_path / "log", tmp_path / "gate"
+    gate.touch()
+    with pod(tmp_path / "pod", FLOW, journal) as served:
+        run_id = Caller(served).begin({"log": str(log), "b": str(gate)})
+        begins(log, "b")
+        served.process.send_signal(signal.SIGSTOP)
+        expire_leases(journal)
+        eventually("the lease is over", lambda: journal.get(f"runs/{run_id}")["data"]["attempts"] == 1)
+        served.process.send_signal(signal.SIGCONT)
+        eventually("it has claimed the run again", lambda: lines(log) == ["a", "b", "b"])
+        gate.unlink()
+        assert Caller(served).ended(run_id)["output"] == ["a", "b", "c"]
+        eventually("nothing is in flight", lambda: served.activity["in_flight"] == 0)
+    assert lines(log) == ["a", "b", "b", "c"]
+
+
+def test_a_run_that_the_journal_cannot_keep_fails_and_is_not_repeated(journal: JournalStage, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with pod(tmp_path / "pod", steps_flow("a", "b" * 300, "c"), journal) as served:
+        run = Caller(served).ended(Caller(served).begin({"log": str(log)}))
+    assert (run["status"], run["error"]["code"]) == ("failed", "validation_error")
+    assert lines(log) == ["a", "b" * 300]
+
+
+def test_half_a_surrogate_pair_is_replaced(journal: JournalStage, tmp_path: Path) -> None:
+    """A model's stream may end in one, and no JSON text has it."""
+    with pod(tmp_path / "pod", steps_flow("a", code="    return {'content': ['x' + chr(0xD83D)]}\n"), journal) as served:
+        run = Caller(served).ended(Caller(served).begin({"log": str(tmp_path / "log")}))
+    assert (run["status"], run["output"]) == ("completed", ["x?"])
+
+
+def test_a_journal_that_is_busy_gets_the_same_save_again(tmp_path: Path) -> None:
+    """A pod drops no run for it."""
+    run_id, saves = str(uuid.uuid4()), list[Any]()
+    run = {
+        "id": run_id,
+        "state": "running",
+        "status": "started",
+        "accepted_at": "2026-01-01T00:00:00Z",
+        "input": {"log": str(tmp_path / "log")},
+    }
+    claim = {"run": run, "fence": 1, "busy_ms": 0, "alone": False, "headers": {}, "parts": {}}
+
+    def answer(sent: Sent) -> Reply:
+        if sent.path.endswith("/runs"):
+            return Reply(201, {"data": run, "claim": claim})
+        if sent.path.endswith("/claims"):
+            return Reply(200, {"data": [], "next_seconds": 60})
+        saves.append(sent.body["saves"])
+        busy = {"error": {"code": "too_many_requests", "message": "try again"}}
+        done = {"data": [{"id": each["id"], "ok": True, "cancel": False} for each in sent.body["saves"]]}
+        return Reply(429, busy) if len(saves) == 1 else Reply(200, done)
+
+    with HttpServer(answer) as server, pod(tmp_path / "pod", FLOW, server) as served:
+        Caller(served).begin({"log": str(tmp_path / "log")})
+        ended = eventually("the run ends", lambda: [save for batch in saves for save in batch if save["end"] is not None])
+    assert ended[0]["end"]["output"] == ["a", "b", "c"]
+    assert saves[0] == saves[1]
 
 
 def test_without_the_journal_a_run_waits_after_its_node_and_calls_go_on(journal: JournalStage, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from tests.support import factories as given
 from tests.support.cluster import REPOSITORY
 from tests.support.world import World, a_world, serving
+from tests.unit.support.finishing import deployed, with_runs
 from tests.unit.support.guarded_rows import STAMPED
 
 FOLDER = REPOSITORY / "manifests" / "argocd" / "resource_customizations" / GROUP
@@ -134,6 +135,7 @@ APPS: dict[str, Callable[[], World]] = {
     "suspended_not_deployed": lambda: _settled(a_world()),
     "progressing_first_deploy": lambda: _deploying(a_world()),
     "healthy_serving": serving,
+    "healthy_finishing": lambda: deployed(with_runs()),
     "progressing_next_deploy": lambda: _deploying(serving(), "v2", "b", old=1),
     "degraded_first_deploy_failed": lambda: _failed(a_world()),
     "degraded_next_deploy_failed": lambda: _failed(serving(), "b"),

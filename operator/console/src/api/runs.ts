@@ -23,12 +23,6 @@ export const readRuns = (app: string, query: RunQuery, signal?: AbortSignal): Pr
     GET("/v1/apps/{app_id}/runs", { params: { path: { app_id: app }, query: query as never }, signal }),
   ) as Promise<RunPage>;
 
-/** How many background runs of an App have not ended. */
-export const countOpenRuns = async (app: string, signal: AbortSignal): Promise<number> => {
-  const params = { path: { app_id: app }, query: { open: "true", page_size: 1 } as const };
-  return (await call(GET("/v1/apps/{app_id}/runs", { params, signal }))).pagination.total_count;
-};
-
 export const readRun = (run: string, withContent: boolean, signal: AbortSignal): Promise<WholeRun> => {
   const params = { path: { run_id: run }, query: { include: withContent ? "content" : undefined } };
   return dataOf(GET("/v1/runs/{run_id}", { params, signal }));

@@ -1,6 +1,7 @@
 """Plans what to delete once a history exceeds `App.spec.history.limit`: the oldest rows, and flows that no remaining row names.
 
-The chain of digests stays whole: if an old row has to stay, newer rows above the limit stay with it.
+The chain of digests stays whole: if an old row has to stay, newer rows above the limit stay with it. While nobody knows which rows have open
+background runs, nothing is deleted.
 
 With an archive, an archived row first rests in the cluster. It is deleted once the archive acknowledges it again: a database that fails
 over may lose what it stored last.
@@ -22,6 +23,7 @@ from dynamiq_operator.plan.history.ledger import LedgerRow
 from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.operations import DeleteChild, DeleteRow, Operation
 from dynamiq_operator.plan.snapshot import Snapshot
+from dynamiq_operator.plan.workloads.finishing import awaits_counts, rows_with_runs
 
 ONCE_LIVE_KEPT = 5
 NEWEST_KEPT = 5
@@ -32,13 +34,15 @@ RESTS, RESTS_LEAST = timedelta(days=1), timedelta(minutes=10)
 """How long an archived row stays in the cluster, by the archive's clock; the least is for rows beyond RESTING_MOST."""
 RESTING_MOST = 200
 """The number of archived rows of an App that stay in the cluster."""
+AGAIN = 60.0
+"""Seconds until the next look while the open background runs are unknown: the journal's return requeues only Apps with counts."""
 
 
 def delete_expired(context: Context) -> tuple[Operation, ...]:
-    """Returns the deletions of what exceeds the limit; none without a limit, or while the whole history is unknown."""
+    """Returns the deletions of what exceeds the limit; none without a limit, or while the whole history or its open runs are unknown."""
     app = context.app
     limit = app.spec.history.limit if app.spec.history else None
-    if limit is None or not context.ledger.known:
+    if limit is None or not context.ledger.known or awaits_counts(context):
         return ()
     # Rows first: a flow is deleted only when no remaining row names it, so that no rollback can need it.
     if leaving := _leaving(context, limit):
@@ -69,9 +73,14 @@ def hand_over(snapshot: Snapshot, app: App) -> Handover:
 
 
 def rest_times(context: Context) -> Iterator[float]:
-    """Yields the seconds until the oldest resting row may be deleted."""
+    """Yields the seconds until the oldest resting row may be deleted, or any row whose runs are unknown."""
     history, archive = context.app.spec.history, context.snapshot.archive
-    if history is None or history.limit is None or not archive.stored or not context.ledger.known:
+    if history is None or history.limit is None or not context.ledger.known:
+        return
+    if awaits_counts(context):
+        yield from (AGAIN,) if expired(context, history.limit, 1) else ()
+        return
+    if not archive.stored:
         return
     rows = _resting(context, history.limit)
     rested = len(_rested(archive, rows, context.snapshot.now))
@@ -142,7 +151,7 @@ def expired(context: Context, limit: int, most: int) -> tuple[LedgerRow, ...]:
     - the live row, the 5 newest that were once live, and every row in flight
     - the newest row made from `App.spec.deploy`, and the rows from which its name is derived
     - the row to which a row in flight rolls back, and the 5 newest rows of all
-    - rows whose background runs are not finished
+    - the newest row of all pins with open background runs
     - each pinned row that is newer than one of these: the rest is one chain, which verifies from its oldest row
 
     A row that was never pinned is in no chain.
@@ -155,7 +164,7 @@ def expired(context: Context, limit: int, most: int) -> tuple[LedgerRow, ...]:
     of_deploy_spec = {row.name for row in _rows_that_identify_the_last(context.deploy_rows)}
     named = {row.restores for row in ledger.all() if row.result is None and row.restores}
     protected = {row.name for row in (*once_live, *rows[-NEWEST_KEPT:])} | named | of_deploy_spec
-    protected |= {each.row for each in context.app.status.finishing}
+    protected |= rows_with_runs(context)
     if history.live is not None:
         protected.add(history.live.name)
     chain = min((row.sequence for row in rows if row.digest and (row.result is None or row.name in protected)), default=0)

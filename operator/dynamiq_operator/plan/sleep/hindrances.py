@@ -13,6 +13,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import is_watched
 from dynamiq_operator.plan.observed.secrets import KeysPresence
 from dynamiq_operator.plan.workloads import environment
+from dynamiq_operator.plan.workloads.finishing import takes_runs
 from dynamiq_operator.plan.workloads.wanted import conversion
 
 
@@ -74,10 +75,10 @@ def _hindrances(context: Context) -> Iterator[Hindrance | None]:
 
 
 def _background(context: Context) -> Hindrance | None:
-    """Returns the open background runs of the live pins. Those that wait for a person or a time need no pod."""
+    """Returns the open background runs of the live pins. Those that wait for a person or a time need no pod, and a public App's have none."""
     open_runs, live = context.snapshot.open_runs, context.live_pins
     count = open_runs.of(live.label) if live is not None else None
-    if count is None or not (count.queued or count.running):
+    if count is None or not (count.queued or count.running) or not takes_runs(context):
         return None
     # A pod that asks for work takes them by itself. While the journal is away a pod could not.
     return replace(_RUNS, wakes=bool(count.queued) and not count.polled and open_runs.is_known)

@@ -10,17 +10,16 @@ from dynamiq_operator.desired.pod_template import CONTAINER, journal_of
 from dynamiq_operator.model.app_status import FINISHING_MOST, FinishingVersion
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.children.recording import DURABLE
 from dynamiq_operator.plan.children.workload_inputs import finishing_keys
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.sleep.state import serving_pods
 from dynamiq_operator.plan.status.conditions import condition
 from dynamiq_operator.plan.status.runtimes import runtimes
-from dynamiq_operator.plan.workloads.finishing import MOST, Finishing, finishing, version_of
+from dynamiq_operator.plan.workloads.finishing import FINISHING, MOST, Finishing, awaits_counts, finishing, takes_runs, version_of
 from dynamiq_operator.plan.workloads.wanted import lacks_room
 
-FINISHING = "Finishing"
-"""Condition type of the App, only while it is True: earlier versions have open background runs."""
 SHOWN_FOR = timedelta(seconds=30)
 """How long counts stay in the status while only they change."""
 TITLES_MOST = 5
@@ -74,13 +73,19 @@ def shown_times(context: Context) -> Iterator[float]:
 
 
 def finishing_condition(context: Context) -> Condition | None:
-    """Returns the condition Finishing; None while no earlier version has open runs. Its message has no counts, which change all the time."""
+    """Returns the condition Finishing; None while all open runs are the live version's, and its pods take them.
+
+    Its message has no counts, which change all the time.
+    """
     open_runs = context.snapshot.open_runs
+    if open_runs.counts and not takes_runs(context):
+        return condition(FINISHING, True, "RunsOpen", _untaken(context))
     each = [one for one in finishing(context) if one.count.total or not open_runs.is_known]
+    shown = next((shown for shown in context.app.status.conditions if shown.type == FINISHING), None)
     if not open_runs.is_known and not open_runs.is_away:
-        return next((shown for shown in context.app.status.conditions if shown.type == FINISHING), None)  # asked in a moment
+        return shown  # asked in a moment
     if not each:
-        return None
+        return shown if awaits_counts(context) and not takes_runs(context) else None  # a public App's runs are still there
     reason, why = _why_not(context, each)
     versions = (version_of(context, one.label) for one in each)
     titles = [f"{one.version} (#{one.sequence})" for one in versions if one is not None]
@@ -107,6 +112,13 @@ def _why_not(context: Context, each: Sequence[Finishing]) -> tuple[str, str]:
     if (problem := next((problems[key] for key in sorted(finishing_keys(context)) if key in problems), None)) is not None:
         return "NotMade", f": {problem.message}"
     return "RunsOpen", ""
+
+
+def _untaken(context: Context) -> str:
+    cancel = plugin_command(f"cancel {context.app.meta.name} --all-open", context.app.meta.namespace)
+    return (
+        f"background runs are open, and a public App's pods take none: set spec.access.type to private again, or cancel them with {cancel}"
+    )
 
 
 def _has_no_room(context: Context, observed: Manifest) -> bool:

@@ -24,8 +24,11 @@ from dynamiq_operator.model.app_status import FinishingVersion
 from dynamiq_operator.model.objects import Manifest, Row
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.open_runs import OpenCount
+from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.wanted import conversion, gives_up_standby, lacks_room, noted_pins, wanted_workloads
 
+FINISHING = "Finishing"
+"""Condition type of the App, only while it is True: background runs are open that no pod of the live version takes."""
 MOST = 20
 """Workloads of one App that finish runs. Runs of further pins wait."""
 QUIET = timedelta(seconds=60)
@@ -51,7 +54,7 @@ def finishing(context: Context) -> tuple[Finishing, ...]:
     if not observed and not counts:
         return ()  # most Apps, at no cost
     lasting = _lasting(context)
-    labels = [label for label, count in counts.items() if count.total and label not in lasting]
+    labels = [label for label in _open_labels(context) if label not in lasting]
     kept = [label for label in observed if not may_go(context, label)]
     each = (_finishing(context, label) for label in dict.fromkeys((*kept, *labels)))
     urgent = sorted(each, key=lambda one: (one.observed is None, not (one.count.queued or one.count.running), -one.sequence, one.label))
@@ -126,7 +129,33 @@ def version_of(context: Context, label: str) -> FinishingVersion | None:
 
 def labels_to_read(context: Context) -> tuple[str, ...]:
     """Returns the labels of pins whose row has to be searched for in the history: no object at hand names it."""
-    return tuple(each.label for each in finishing(context) if each.pins is None or version_of(context, each.label) is None)
+    without_pins = {each.label: each.pins is None for each in finishing(context)}
+    labels = dict.fromkeys((*without_pins, *_open_labels(context)))
+    return tuple(label for label in labels if without_pins.get(label) or version_of(context, label) is None)
+
+
+def rows_with_runs(context: Context) -> frozenset[str]:
+    """Returns the names of the newest rows of all pins with open runs, by the last counts, and of those that the App's status shows."""
+    versions = (version_of(context, label) for label in _open_labels(context))
+    return frozenset(each.row for each in (*versions, *context.app.status.finishing) if each is not None)
+
+
+def awaits_counts(context: Context) -> bool:
+    """Returns True if the App may have open runs that are unknown, since the journal does not answer, or was not asked yet."""
+    if context.snapshot.settings.journal is None or context.snapshot.open_runs.is_known:
+        return False
+    status = context.app.status
+    is_shown = bool(status.finishing) or any(each.type == FINISHING for each in status.conditions)
+    return is_shown or context.app.spec.is_private or takes_runs(context)
+
+
+def takes_runs(context: Context) -> bool:
+    """Returns True if the App's pods may take background runs: those of a public App do not."""
+    return environment.app_as_served(context).spec.is_private
+
+
+def _open_labels(context: Context) -> tuple[str, ...]:
+    return tuple(label for label, count in context.snapshot.open_runs.counts.items() if count.total)
 
 
 def _finishing(context: Context, label: str) -> Finishing:

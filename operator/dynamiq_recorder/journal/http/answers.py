@@ -46,6 +46,7 @@ def run(of: Shown, *, content: bool) -> dict[str, Any]:
         "last_sequence": each.last_event,
         "input": _json(of.input if content else None),
         "output": _json(of.output if content else None),
+        "content_omitted": of.is_omitted,
         "error": _error(each, content=content),
     }
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Sequence
 from functools import partial
 
+import anyio.to_thread
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_recorder.journal import operations
 from dynamiq_recorder.journal.http import answers, bodies
-from dynamiq_recorder.journal.http.context import ContextOf
+from dynamiq_recorder.journal.http.context import Context, ContextOf
 from dynamiq_recorder.journal.http.errors import disk_full
-from dynamiq_recorder.journal.model import Limits
+from dynamiq_recorder.journal.model import Limits, Save
 from dynamiq_recorder.journal.operations import Claim
 from dynamiq_recorder.journal.reading import Shown
-from dynamiq_recorder.journal.tables import work_key
+from dynamiq_recorder.journal.tables import NOT_SENT, is_sendable, work_key
 
 UNUSED_WAITS = 60
 """Seconds after which a pod of an App without runs asks again."""
 
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/apps/{uid}")
 
 
@@ -50,18 +55,22 @@ async def claim(request: Request, context: ContextOf, uid: str) -> Response:
     async with bodies.read(context, request, caller, bodies.ClaimBody, bodies.SMALL_MAX) as body:
         pass  # its room is not held while the poll waits
     context.feed.note_poll(uid, place.pins)
-    if not await context.read(caller, context.store.has_runs, uid):
+    key = work_key(uid, place.pins)
+    # A thousand pods at rest ask fifty times a second: those that can get nothing cost neither a read nor a commit.
+    if not context.notices.is_quiet(key) and not await context.read(caller, context.store.has_runs, uid):
         return Json(answers.claims([], UNUSED_WAITS))
 
     held: int | None = body.held
 
-    async def take() -> list[Claim]:
+    async def take() -> list[Claim] | None:
         nonlocal held
+        if context.notices.is_quiet(key):
+            return None
         operation = partial(operations.claim, place=place, free=body.free, held=held, turns=context.turns)
         held = None  # while the poll waits, runs of the pod end
         return await context.committer.put(place.namespace, operation)
 
-    taken = await context.poll(request, caller, context.notices.poll(work_key(uid, place.pins), body.wait, take, bool))
+    taken = await context.poll(request, caller, context.notices.poll(key, body.wait, take, bool)) or []
     context.feed.note_poll(uid, place.pins)
     context.metrics.claims.inc(len(taken))
     return Json(answers.claims(taken, 0))
@@ -71,7 +80,9 @@ async def claim(request: Request, context: ContextOf, uid: str) -> Response:
 async def save(request: Request, context: ContextOf, uid: str) -> Response:
     caller, place = await context.pod(request, uid)
     async with bodies.read(context, request, caller, bodies.SavesBody, bodies.SAVES_BODY_MAX) as body:
-        saves = [each.save() for each in body.saves]
+        # A record is decompressed, which takes a while.
+        in_thread = any(each.end is not None and each.end.record is not None for each in body.saves)
+        saves = await anyio.to_thread.run_sync(_saves, context, body, limiter=context.reading) if in_thread else _saves(context, body)
         results = await context.committer.put(place.namespace, partial(operations.save, place=place, saves=saves))
     context.metrics.fenced.inc(sum(not each.ok for each in results))
     data = [
@@ -79,3 +90,17 @@ async def save(request: Request, context: ContextOf, uid: str) -> Response:
         for each in results
     ]
     return Json({"data": data})
+
+
+def _saves(context: Context, body: bodies.SavesBody) -> Sequence[Save]:
+    """Returns the saves of a body. A record that the recorder would never take is left out: the run ends nevertheless.
+
+    Raises HttpProblem 422.
+    """
+    saves = [each.save() for each in body.saves]
+    for place, each in enumerate(saves):
+        if each.end is not None and each.end.record is not None and not is_sendable(each.end.record):
+            log.error("the recorder does not get run %s: %s", each.id, NOT_SENT)
+            context.metrics.refused.inc()
+            saves[place] = msgspec.structs.replace(each, end=msgspec.structs.replace(each.end, record=None))
+    return saves
