@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.background import Caller, lines, pod, steps_flow
-from tests.support.journal_process import POD, Process
+from tests.support.journal_program import POD, Process
 from tests.support.recorder_stage import RecorderStage
 from tests.support.waiting import eventually
 
@@ -59,7 +59,7 @@ def test_runs_go_on_once_the_disk_has_room_again(disk: Path, tmp_path: Path) -> 
                 log, gate = tmp_path / f"log-{number}", tmp_path / f"gate-{number}"
                 gate.touch()
                 ids = [caller.begin({"log": str(log), "a": str(gate)}) for _ in range(RUNS)]
-                eventually("some have begun", lambda log=log: lines(log))
+                eventually("some have begun", lambda log=log: lines(log))  # type: ignore[misc]
                 fill(disk / "ballast")
                 gate.unlink()
                 until = time.monotonic() + FULL_FOR
@@ -71,7 +71,7 @@ def test_runs_go_on_once_the_disk_has_room_again(disk: Path, tmp_path: Path) -> 
                     time.sleep(0.2)
                 (disk / "ballast").unlink()
                 ended.update(caller.ended(run_id)["status"] for run_id in ids)
-                eventually("each node ran", lambda log=log: Counter(lines(log))["b"] >= RUNS)
+                eventually("each node ran", lambda log=log: Counter(lines(log))["b"] >= RUNS)  # type: ignore[misc]
                 assert Counter(lines(log))["a"] - refused["202"] <= RUNS, "no node that had ended ran again"
     print(f"\n{ROUNDS} times a full disk for {FULL_FOR:g} s: {dict(ended)}; new runs {dict(refused)}; {answered} calls answered, 0 failed")
     assert ended == {"completed": ROUNDS * RUNS}

@@ -89,3 +89,13 @@ it("an App that Git manages shows that Git reverts a change here", async () => {
   );
   await kit.says("A change here is undone by Argo CD", form);
 });
+
+it.each([
+  [3, "3 background runs that are open: they are canceled"],
+  [1, "1 background run that is open: it is canceled"],
+])("before an App is deleted, its open background runs are counted: %s", async (total_count, says) => {
+  const pagination = { page: 1, page_size: 1, page_count: total_count, total_count };
+  await kit.show(`${APP}/configuration`, cast.answer("GET /v1/apps/{app_id}/runs", { data: [], pagination } as never));
+  await kit.press("Delete App");
+  await kit.says(says, await kit.dialog());
+});
