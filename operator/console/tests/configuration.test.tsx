@@ -2,6 +2,8 @@
 import { expect, it } from "vitest";
 import * as cast from "./cast.ts";
 import { one, told } from "./cast.ts";
+import { openPage } from "./cast-runs.ts";
+import { READ_OPEN_RUNS } from "./document.ts";
 import * as kit from "./kit.tsx";
 import { api, user } from "./kit.tsx";
 
@@ -94,8 +96,7 @@ it.each([
   [3, "3 background runs that are open: they are canceled"],
   [1, "1 background run that is open: it is canceled"],
 ])("before an App is deleted, its open background runs are counted: %s", async (total_count, says) => {
-  const pagination = { page: 1, page_size: 1, page_count: total_count, total_count };
-  await kit.show(`${APP}/configuration`, cast.answer("GET /v1/apps/{app_id}/runs", { data: [], pagination } as never));
+  await kit.show(`${APP}/configuration`, { [READ_OPEN_RUNS]: openPage([], total_count) });
   await kit.press("Delete App");
   await kit.says(says, await kit.dialog());
 });
