@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.soak.support.background_storm import (
     StoredRun,
     finishing,
     flow,
+    keeping_logs,
 )
 from tests.soak.support.node_counter import NodeCounter, counting
 from tests.support.cluster import REPOSITORY
@@ -109,13 +111,14 @@ def test_what_is_accepted_ends_once_on_its_version_whatever_is_killed(cluster: C
     transcript = Transcript(cluster, REPOSITORY)
     at = gateway.start(cluster)
     operators.install(cluster, transcript, at)
-    with stage(cluster, "background") as on, counting(node_of(cluster).first, tmp_path) as counter:
+    with stage(cluster, "background") as on, counting(node_of(cluster).first, tmp_path) as counter, ExitStack() as held:
         on.runtime("tiny", by_default=True, maxConcurrentRuns=THREADS)
         for number in range(1, 7):
             on.release(f"v{number}", text=flow(f"v{number}"))
         on.app(ROLLING)
         on.app(SWITCH, with_spec(rollout={"strategy": "Switch"}))
         deploys, kills = Deploys(on), Kills(on, JournalFile.of(cluster), counter, random.Random(34))  # noqa: S311
+        logs = held.enter_context(keeping_logs(cluster, on.namespace, tmp_path))
         deploys.deploy("v1")
         callers = {app: Caller(at, host_of(on, app), on.key(app)) for app in (ROLLING, SWITCH)}
         for app, caller in callers.items():
@@ -124,7 +127,7 @@ def test_what_is_accepted_ends_once_on_its_version_whatever_is_killed(cluster: C
         storm.rage()
         result = Result(storm, counter)
         result.check_recorder(recorder.reached(cluster, transcript), at)
-        result.tell()
+        result.tell(logs)
 
 
 class Storm:
@@ -238,7 +241,7 @@ class Result:
             f"{at - since:.1f} {what}" for at, what in sorted([*own, *of_run, *deployed, *self.storm.kills.moments])
         )
 
-    def tell(self) -> None:
+    def tell(self, logs: Path) -> None:
         storm, ids = self.storm, self.storm.ids
         runs = {order: self.runs[order] for order in ids if order in self.runs}
         lost = [order for order in ids if order not in runs or runs[order].state != "completed"]
@@ -274,6 +277,6 @@ class Result:
             f"  {f'control: of {len(storm.control)} calls whose callers waited are lost':58}{len(lost_control)}",
         )
         assert (len(ids), lost, twice, other, gaps) == (RUNS, [], [], [], [])
-        assert not unexplained, "\n".join(self._story(order, node) for order, node in unexplained)
+        assert not unexplained, "\n".join([f"logs of all pods: {logs}", *(self._story(*node) for node in unexplained)])
         assert (len(self.recorded), recorded_twice) == (RUNS, [])
         assert lost_control

@@ -11,8 +11,10 @@ import os
 import random
 import signal
 import sqlite3
+import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -35,6 +37,7 @@ NODE_TAKES = 1.2  # seconds
 THREADS = 16
 """Runs at a time in one pod; half of them may be background runs. A pod that is away leaves a queue."""
 TIMEOUT = 60.0
+LOOKS_EVERY = 1.0  # seconds
 ANSWERED, ACCEPTED = 200, 202
 
 Node = tuple[str, str]
@@ -114,6 +117,32 @@ class JournalFile:
             order: StoredRun(run_id, app, now, accepted / 1e6, outputs.get(key), events[key], moments[key])
             for order, key, run_id, app, now, accepted in lines
         }
+
+
+@contextlib.contextmanager
+def keeping_logs(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Path]:
+    """Keeps the logs of all pods of a namespace while the block runs, also of pods that end. Yields their folder.
+
+    It links the files, which then have all later lines. Cache and `folder` must be on one file system, or there are none.
+    """
+    record, ended = state.load(cluster.name), threading.Event()
+    assert record is not None
+    source, kept = record.folder / "var/log/pods", folder / "logs"
+    kept.mkdir()
+
+    def keep() -> None:
+        while not ended.wait(LOOKS_EVERY):
+            for path in source.glob(f"{namespace}_*/*/*.log"):
+                with contextlib.suppress(OSError):
+                    os.link(path.resolve(), kept / f"{path.parts[-3].split('_')[1]}.{path.name}")
+
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield kept
+    finally:
+        ended.set()
+        thread.join()
 
 
 @dataclass
