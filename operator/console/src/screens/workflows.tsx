@@ -2,7 +2,6 @@ import { useMemo } from "preact/hooks";
 import { readApps, readProjects } from "../api/read.ts";
 import { readWorkflows } from "../api/workflows.ts";
 import type { AppOfList, ListedWorkflow, Project } from "../pure/shapes.ts";
-import { plural } from "../pure/texts.ts";
 import { useLocation } from "../state/location.tsx";
 import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
@@ -88,7 +87,7 @@ function Search({ q, count, ask }: { q: string; count: number; ask: (text: strin
         />
       </label>
       <p class="hidden-label" role="status">
-        {plural(count, "workflow")}
+        {count} {count === 1 ? "workflow" : "workflows"}
       </p>
     </div>
   );
@@ -140,7 +139,7 @@ function NewestVersion({ of: { id, newest_version: newest } }: { of: ListedWorkf
   return (
     <span>
       <a href={`/console/workflows/${id}/versions/${newest.id}`}>{newest.version}</a>{" "}
-      <span class="small muted">
+      <span class="muted small">
         <Time at={newest.created_at} />
       </span>
     </span>

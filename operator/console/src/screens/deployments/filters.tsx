@@ -1,6 +1,5 @@
 import { type Asked, counted } from "../../pure/app-list.ts";
 import type { AppOfList } from "../../pure/shapes.ts";
-import { plural } from "../../pure/texts.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { wordOf } from "../../ui/status.tsx";
 
@@ -43,7 +42,7 @@ export function Filters({ asked, apps, shown, ask }: Props) {
         ))}
       </fieldset>
       <p class="hidden-label" role="status">
-        {plural(shown, "App")}
+        {shown} {shown === 1 ? "App" : "Apps"}
       </p>
     </div>
   );

@@ -14,7 +14,6 @@ import { type Sending, useSending } from "../../state/sending.ts";
 import { user } from "../../state/session.ts";
 import { Action, SENDING } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { Fact } from "../../ui/fact.tsx";
 import { useKeptFocus } from "../../ui/kept-focus.ts";
 import { Person } from "../../ui/person.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
@@ -173,10 +172,11 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
   const approvers = approversOf(row);
   return (
     <dl class="facts">
-      <Fact label="Asked">
+      <dt>Asked</dt>
+      <dd>
         <Time at={row.created_at} /> by <Person name={row.created_by?.username} />
         {preview?.base && ` while #${preview.base.sequence} was live`}
-      </Fact>
+      </dd>
       {row.message && (
         <>
           <dt>Message</dt>
@@ -184,16 +184,27 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
         </>
       )}
       {(counted || said.length > 0) && (
-        <Fact label="Approvals">
-          {counted}
-          <Words said={said} />
-        </Fact>
+        <>
+          <dt>Approvals</dt>
+          <dd>
+            {counted}
+            <Words said={said} />
+          </dd>
+        </>
       )}
-      {approvers && <Fact label="Can be approved by">{approvers}</Fact>}
+      {approvers && (
+        <>
+          <dt>Can be approved by</dt>
+          <dd class="break">{approvers}</dd>
+        </>
+      )}
       {waits?.until && (
-        <Fact label="Until">
-          <Moment at={waits.until} />
-        </Fact>
+        <>
+          <dt>Until</dt>
+          <dd>
+            <Moment at={waits.until} />
+          </dd>
+        </>
       )}
     </dl>
   );

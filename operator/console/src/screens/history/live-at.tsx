@@ -10,7 +10,6 @@ import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { Fact } from "../../ui/fact.tsx";
 import { Person } from "../../ui/person.tsx";
 import { TextField } from "../../ui/text-field.tsx";
 import { Moment } from "../../ui/time.tsx";
@@ -87,10 +86,12 @@ function Served({ app, found }: { app: App; found: LiveAt }) {
   if (!row) return <p class={found.known ? "muted" : "notice warn"}>{sentence(found.says)}.</p>;
   return (
     <dl class="facts">
-      <Fact label="Live">
+      <dt>Live</dt>
+      <dd>
         <Link app={app} row={row} /> {row.workflow_version?.description}
-      </Fact>
-      <Fact label="From">
+      </dd>
+      <dt>From</dt>
+      <dd>
         {found.live_from && <Moment at={found.live_from} />}{" "}
         {found.live_until ? (
           <>
@@ -99,22 +100,32 @@ function Served({ app, found }: { app: App; found: LiveAt }) {
         ) : (
           "and it still is"
         )}
-      </Fact>
-      <Fact label="Created by">
+      </dd>
+      <dt>Created by</dt>
+      <dd>
         <Person name={row.created_by?.username} />
-      </Fact>
-      <Fact label="Runtime">{row.runtime?.version ?? "—"}</Fact>
-      <Fact label="Config">{configOf(row.deployment_config)}</Fact>
+      </dd>
+      <dt>Runtime</dt>
+      <dd>{row.runtime?.version ?? "—"}</dd>
+      <dt>Config</dt>
+      <dd>{configOf(row.deployment_config)}</dd>
       {(row.message || row.provenance) && (
-        <Fact label="Message">{[provenanceOf(row), row.message].filter(Boolean).join(" · ")}</Fact>
+        <>
+          <dt>Message</dt>
+          <dd class="break">{[provenanceOf(row), row.message].filter(Boolean).join(" · ")}</dd>
+        </>
       )}
-      <Fact label="Digest">
+      <dt>Digest</dt>
+      <dd>
         <code class="break">{row.digest}</code>
-      </Fact>
+      </dd>
       {other && (
-        <Fact label="Rolled out then">
-          <Link app={app} row={other} />: its pods may have answered calls, too
-        </Fact>
+        <>
+          <dt>Rolled out then</dt>
+          <dd>
+            <Link app={app} row={other} />: its pods may have answered calls, too
+          </dd>
+        </>
       )}
     </dl>
   );

@@ -6,7 +6,6 @@ import { sentence } from "../../pure/texts.ts";
 import { absolute, duration } from "../../pure/time.ts";
 import { verdictOf, WITHOUT_DIGEST } from "../../pure/verdict.ts";
 import { user } from "../../state/session.ts";
-import { Fact } from "../../ui/fact.tsx";
 
 export interface ReportProps {
   app: App;
@@ -37,25 +36,31 @@ export function AuditReport({ app, filters, rows, total, lacks, verified, at }: 
     <article>
       <h1>Deployment history of {app.name}</h1>
       <dl class="facts">
-        <Fact label="App">
+        <dt>App</dt>
+        <dd>
           {app.namespace}/{app.resource_name}
           {app.environment && ` (${app.environment})`} · {app.id}
-        </Fact>
-        <Fact label="Hostname">{app.hostname ?? "none"}</Fact>
-        <Fact label="Printed">
+        </dd>
+        <dt>Hostname</dt>
+        <dd>{app.hostname ?? "none"}</dd>
+        <dt>Printed</dt>
+        <dd>
           {absolute(at)} by {user.value?.username ?? "unknown"}
-        </Fact>
-        <Fact label="Filters">{inWords(filters, (moment) => absolute(moment)) || "none: the whole history"}</Fact>
-        <Fact label="Rows">
+        </dd>
+        <dt>Filters</dt>
+        <dd>{inWords(filters, (moment) => absolute(moment)) || "none: the whole history"}</dd>
+        <dt>Rows</dt>
+        <dd>
           {isCut
             ? `The newest ${rows.length.toLocaleString("en")} of ${total.toLocaleString("en")} rows. The others are not in this report.`
             : `${rows.length.toLocaleString("en")}${lacks ? "" : ", all of them"}`}
           {lacks && <p>Not all of the history: {lacks}.</p>}
-        </Fact>
-        <Fact label="Verified">
+        </dd>
+        <dt>Verified</dt>
+        <dd>
           <Verdict verified={verified} />
           <p>{ofMissing(rows)}</p>
-        </Fact>
+        </dd>
       </dl>
       <table>
         <thead>

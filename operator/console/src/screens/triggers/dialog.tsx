@@ -7,7 +7,6 @@ import { useWrite } from "../../state/write.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { Fact } from "../../ui/fact.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { TriggerActions } from "./actions.tsx";
@@ -45,15 +44,18 @@ export function TriggerDialog({ app, trigger, right, onClose }: Props) {
         </div>
         {step === "deleted" && <Deletion app={app} trigger={trigger} onKeep={() => go("shown")} onDone={onClose} />}
         <dl class="facts">
-          <Fact label="Schedule">
+          <dt>Schedule</dt>
+          <dd>
             <Schedule config={trigger.config} />
-          </Fact>
-          <Fact label="Next run">
+          </dd>
+          <dt>Next run</dt>
+          <dd>
             <NextRun trigger={trigger} />
-          </Fact>
-          <Fact label="Input">
+          </dd>
+          <dt>Input</dt>
+          <dd>
             <Input trigger={trigger} />
-          </Fact>
+          </dd>
         </dl>
         <h3>Runs</h3>
         <Runs app={app} trigger={trigger} />
